@@ -1,0 +1,61 @@
+"""Tokens: what every tokenizer makes of a stream, and how token batches are joined."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mainstem.core.stream import Stream
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenBatch:
+    """Embedded tokens of a batch of samples.
+
+    Attributes:
+        values: (batch, tokens, dim), finite everywhere, also where masked.
+        positions: (batch, tokens, 4) float64, (t, z, y, x) in the frame the tokenizer declares: seconds, metres,
+            or the image plane -1..1.
+        stream: (batch, tokens) int64, index of the stream a token comes from.
+        mask: (batch, tokens) bool, True where a token is valid.
+    """
+
+    values: Tensor
+    positions: Tensor
+    stream: Tensor
+    mask: Tensor
+
+    def trimmed(self) -> "TokenBatch":
+        """Move valid tokens to the front, in order, and cut the padding that no sample needs."""
+        longest = max(int(self.mask.sum(1).max()), 1)
+        if longest == self.mask.shape[1]:
+            return self
+        order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :longest]
+        wide = order.unsqueeze(-1)
+        return TokenBatch(
+            values=self.values.gather(1, wide.expand(-1, -1, self.values.shape[-1])),
+            positions=self.positions.gather(1, wide.expand(-1, -1, 4)),
+            stream=self.stream.gather(1, order),
+            mask=self.mask.gather(1, order),
+        )
+
+
+def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
+    """Join the token batches of several streams of the same samples; stream indices follow the order given."""
+    stream = [torch.full_like(batch.stream, index) for index, batch in enumerate(batches)]
+    return TokenBatch(
+        values=torch.cat([batch.values for batch in batches], 1),
+        positions=torch.cat([batch.positions for batch in batches], 1),
+        stream=torch.cat(stream, 1),
+        mask=torch.cat([batch.mask for batch in batches], 1),
+    )
+
+
+class Tokenizer(nn.Module, ABC):
+    """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream."""
+
+    @abstractmethod
+    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
+        """Return tokens (batch, tokens, dim) whose mask is False wherever nothing was observed."""

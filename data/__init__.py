@@ -1,0 +1,1 @@
+"""From bytes to samples: data sets, file formats, physical units, simulators."""
