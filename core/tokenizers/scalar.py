@@ -1,0 +1,74 @@
+"""Scalars: one token a channel, dropped where the channel is missing."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mainstem.core.errors import ChannelError
+from mainstem.core.stream import Channel, Stream
+from mainstem.core.tokens import TokenBatch, Tokenizer
+
+Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
+
+
+def pick_channels(stream: Stream, wanted: Sequence[Channel]) -> list[int]:
+    """Indices of the wanted channels in the stream.
+
+    Raises:
+        ChannelError: if one is absent or comes in another unit.
+    """
+    if stream.channels == tuple(wanted):
+        return list(range(len(wanted)))
+    held = {channel.name: index for index, channel in enumerate(stream.channels)}
+    for channel in wanted:
+        if channel.name not in held:
+            raise ChannelError(f"channel {channel.name!r} is missing; the stream has {sorted(held)}")
+        unit = stream.channels[held[channel.name]].unit
+        if unit != channel.unit:
+            raise ChannelError(f"channel {channel.name!r} comes in {unit}, want {channel.unit}; convert it")
+    return [held[channel.name] for channel in wanted]
+
+
+class StandardScale(nn.Module):
+    """(x - mean) / standard deviation a channel; the statistics are buffers and travel with the weights."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: Sequence[Channel], statistics: Statistics) -> None:
+        super().__init__()
+        pairs = [statistics[channel.name] for channel in channels]
+        self.register_buffer("mean", torch.tensor([mean for mean, _ in pairs]))
+        self.register_buffer("std", torch.tensor([max(std, 1e-6) for _, std in pairs]))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Standardise the last dim."""
+        return (values - self.mean) / self.std
+
+
+class ScalarTokenizer(Tokenizer):
+    """Each channel's standardised value becomes value * weight + bias of its own."""
+
+    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
+        super().__init__()
+        self.channels = tuple(channels)
+        self.scale = StandardScale(channels, statistics)
+        self.weight = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
+        self.bias = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
+
+    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
+        """Embed scalar streams (channel,); every token lies at position 0."""
+        values = np.full((len(streams), len(self.channels)), np.nan, np.float32)
+        for row, stream in zip(values, streams, strict=True):
+            if stream is not None:
+                picked = pick_channels(stream, self.channels)
+                row[:] = np.where(stream.observed(), stream.values, np.nan)[picked]
+        mask = torch.from_numpy(np.isfinite(values))
+        scaled = self.scale(torch.from_numpy(np.nan_to_num(values)))
+        tokens = torch.where(mask.unsqueeze(-1), scaled.unsqueeze(-1) * self.weight + self.bias, 0.0)
+        positions = torch.zeros(*mask.shape, 4, dtype=torch.float64)
+        return TokenBatch(
+            values=tokens, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
+        )
