@@ -148,7 +148,8 @@ class Block(nn.Module):
         """Return tokens of the same shape."""
         x = x + self.dropout(self.attention(self.norm1(x), key_mask, phases, groups))
         hidden = F.gelu(self.up(self.norm2(x), groups))
-        return x + self.dropout(self.down(hidden, groups))
+        added: Tensor = self.dropout(self.down(hidden, groups))
+        return x + added
 
 
 class Trunk(nn.Module):

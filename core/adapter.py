@@ -1,0 +1,110 @@
+"""Adapters: tokenizers, head and card of one task on the shared trunk, and the artefact they are kept in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+from torch.distributions import AffineTransform, Distribution, Normal, TransformedDistribution
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Channel, Sample, Stream
+from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
+from mainstem.core.tokenizers.series import SeriesTokenizer
+from mainstem.core.tokens import TokenBatch, Tokenizer, concatenate
+from mainstem.core.trunk import Latents, Trunk
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamSpec:
+    """One stream that an adapter reads: its kind, channels and the statistics its values are standardised with."""
+
+    kind: str
+    channels: tuple[Channel, ...]
+    statistics: Statistics
+
+
+class AdapterManifest(BaseModel):
+    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    adapter: str
+    task: str
+    version: str
+    trunk_size: str
+    trunk_seed: int
+    trunk_sha256: str
+    units: str
+    target_mean: float
+    target_std: float
+    scope: dict[str, Any]
+    calibration: dict[str, Any] | None
+    licence: str
+    attribution: str
+    known_failures: tuple[str, ...] = ()
+
+
+def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
+    """Return the tokenizer of the stream's kind."""
+    if spec.kind == "series":
+        return SeriesTokenizer(dim, spec.channels, spec.statistics)
+    if spec.kind == "scalar":
+        return ScalarTokenizer(dim, spec.channels, spec.statistics)
+    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use series or scalar")
+
+
+def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
+    """Read from training samples which streams there are, and each channel's mean and standard deviation."""
+    found: dict[str, list[Stream]] = {}
+    for sample in samples:
+        for name, stream in sample.streams.items():
+            found.setdefault(name, []).append(stream)
+    return {name: _spec(streams) for name, streams in sorted(found.items())}
+
+
+def _spec(streams: Sequence[Stream]) -> StreamSpec:
+    first = streams[0]
+    width = len(first.channels)
+    rows = torch.cat([torch.as_tensor(stream.values, dtype=torch.float64).reshape(-1, width) for stream in streams])
+    seen = rows.isfinite()
+    count = seen.sum(0).clamp(min=1)
+    mean = rows.nan_to_num().sum(0) / count
+    spread = torch.where(seen, rows - mean, 0.0).square().sum(0).div(count).sqrt()
+    statistics = {
+        channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(first.channels)
+    }
+    return StreamSpec(kind=first.kind, channels=first.channels, statistics=statistics)
+
+
+class Adapter(nn.Module):
+    """Tokenizers by stream name and a scalar or class head; the trunk is shared and handed in."""
+
+    def __init__(self, specs: Mapping[str, StreamSpec], head: nn.Module, dim: int) -> None:
+        super().__init__()
+        self.names = tuple(specs)
+        self.tokenizers = nn.ModuleDict({name: tokenizer_for(spec, dim) for name, spec in specs.items()})
+        self.head = head
+
+    def tokenize(self, samples: Sequence[Sample]) -> TokenBatch:
+        """Return the samples' tokens, valid ones first; a missing stream gives none."""
+        parts = [self.tokenizers[name]([sample.streams.get(name) for sample in samples]) for name in self.names]
+        return concatenate(parts).trimmed()
+
+    def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
+        """Return the head's distribution (batch,), in standardised units of the target."""
+        latents: Latents = trunk(self.tokenize(samples), None if lora is None else [lora] * len(samples))
+        distribution: Distribution = self.head(latents)
+        return distribution
+
+
+def rescaled(distribution: Distribution, mean: Tensor, std: float) -> Distribution:
+    """Return the distribution in the target's own units: mean (batch,) + std * standardised."""
+    if isinstance(distribution, Normal):
+        return Normal(mean + std * distribution.loc, std * distribution.scale)
+    return TransformedDistribution(distribution, [AffineTransform(mean, std)])

@@ -1,0 +1,89 @@
+"""The one-machine training loop: read it top to bottom."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mainstem.core.adapter import Adapter
+from mainstem.core.lora import add_lora
+from mainstem.core.stream import Sample
+from mainstem.core.trunk import Trunk
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""
+
+    epochs: int = 20
+    batch_size: int = 128
+    lr_per_step: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_share: float = 0.1
+    clip_norm: float = 1.0
+    seed: int = 0
+    trunk: Literal["full", "lora", "frozen"] = "full"
+    lora_rank: int = 8
+
+
+Progress = Callable[[int, int, float], None]  # step, steps in all, loss
+
+
+def train(
+    adapter: Adapter,
+    trunk: Trunk,
+    samples: Sequence[Sample],
+    targets: Tensor,
+    config: TrainingConfig,
+    progress: Progress | None = None,
+) -> list[float]:
+    """Fit adapter and trunk to standardised targets (samples,) by negative log-likelihood; return the losses.
+
+    With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
+    weight come from `config.seed`.
+    """
+    torch.manual_seed(config.seed)
+    parameters = [*adapter.parameters(), *_trunk_parameters(trunk, config)]
+    optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
+    order = torch.Generator().manual_seed(config.seed)
+    steps = config.epochs * math.ceil(len(samples) / config.batch_size)
+    lora = "adapter" if config.trunk == "lora" else None
+    adapter.train()
+    trunk.train(config.trunk != "frozen")
+    losses: list[float] = []
+    for _ in range(config.epochs):
+        for rows in torch.split(torch.randperm(len(samples), generator=order), config.batch_size):
+            optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
+            distribution = adapter([samples[row] for row in rows.tolist()], trunk, lora)
+            loss = -distribution.log_prob(targets[rows]).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
+            optimizer.step()
+            losses.append(float(loss.detach()))
+            if progress is not None:
+                progress(len(losses), steps, losses[-1])
+    adapter.eval()
+    trunk.eval()
+    return losses
+
+
+def _trunk_parameters(trunk: Trunk, config: TrainingConfig) -> list[nn.Parameter]:
+    """The trunk's parameters that learn; the others are frozen."""
+    trunk.requires_grad_(config.trunk == "full")
+    if config.trunk == "full":
+        return list(trunk.parameters())
+    if config.trunk == "lora":
+        return add_lora(trunk, "adapter", config.lora_rank, alpha=2.0 * config.lora_rank, seed=config.seed)
+    return []
+
+
+def schedule(step: int, steps: int, warmup_share: float) -> float:
+    """Linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2017, SGDR, equation 5, one cycle)."""
+    warmup = max(int(warmup_share * steps), 1)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
