@@ -51,7 +51,9 @@ class Stream:
         if self.values.ndim != NUM_DIMS[self.kind]:
             raise InputError(f"got a {self.kind} stream of shape {self.values.shape}, want {NUM_DIMS[self.kind]} dims")
         if self.kind in CHANNEL_DIM and self.values.shape[CHANNEL_DIM[self.kind]] != len(self.channels):
-            raise InputError(f"got {self.values.shape} values for {len(self.channels)} channels of a {self.kind} stream")
+            raise InputError(
+                f"got {self.values.shape} values for {len(self.channels)} channels of a {self.kind} stream"
+            )
         if self.kind in ("series", "grid"):
             self._check_times()
         if self.valid is not None and self.valid.shape != self.values.shape:
@@ -61,7 +63,9 @@ class Stream:
         if self.times is None or self.times.shape != (len(self.values),):
             raise InputError(f"a {self.kind} stream of {len(self.values)} steps needs as many times; give seconds")
         if not np.isfinite(self.times).all() or (np.diff(self.times) <= 0).any():
-            raise InputError(f"times of a {self.kind} stream must be finite and strictly increasing; sort them, drop repeats")
+            raise InputError(
+                f"times of a {self.kind} stream must be finite and strictly increasing; sort them, drop repeats"
+            )
 
     def observed(self) -> NDArray[np.bool_]:
         """True where a value is finite and marked valid, in the shape of `values`."""
