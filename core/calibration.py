@@ -1,0 +1,215 @@
+"""Calibration on whole groups never trained on: conformal intervals, class sets, and the alarm that withdraws them."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import CalibrationError
+from mainstem.core.prediction import Claim, ClassSet, Interval
+
+Array = NDArray[np.float64]
+
+
+def cases_needed(level: float) -> int:
+    """Smallest number of cases n with ceil((n + 1) * level) <= n, below which an interval would be infinite."""
+    return math.ceil(round(level / (1 - level), 9))
+
+
+def conformal_quantile(scores: Array, level: float) -> float:
+    """The ceil((n + 1) * level)-th smallest score: split conformal's finite-sample correction.
+
+    Source: Vovk, Gammerman & Shafer 2005; Lei et al. 2018, Distribution-free predictive inference, algorithm 2.
+
+    Raises:
+        CalibrationError: if there are too few cases; says how many are needed.
+    """
+    rank = math.ceil(round((len(scores) + 1) * level, 9))
+    if rank > len(scores):
+        raise CalibrationError(
+            f"got {len(scores)} cases, want at least {cases_needed(level)} for {level:.0%} coverage; add labelled cases"
+        )
+    return float(np.partition(scores, rank - 1)[rank - 1])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IntervalCalibration:
+    """Signed scores (truth - mean) / scale of out-of-fold predictions, with the group that each was held out in.
+
+    Attributes:
+        scores: (cases,) signed.
+        groups: a label a case, or None where the data name no group: then no coverage is claimed.
+        population: for whom the coverage is stated, e.g. "maize counties of us-maize, years 2000-2011".
+    """
+
+    scores: Array
+    groups: tuple[str, ...] | None
+    population: str
+
+    def interval(self, mean: float, scale: float, level: float) -> Interval:
+        """Symmetric interval mean -+ quantile of |score| * scale, at the level corrected across groups."""
+        half = conformal_quantile(np.abs(self.scores), self.corrected_level(level)) * scale
+        return Interval(low=mean - half, high=mean + half)
+
+    def corrected_level(self, level: float) -> float:
+        """Smallest level at which intervals set on all other groups cover `level` of the cases left out.
+
+        Cases of one group (a drought year) err together, so that the plain quantile covers too little of the next one.
+        """
+        if self.groups is None:
+            return level
+        candidates = level + (1 - level) * np.linspace(0, 0.95, 39)
+        feasible = [value for value in candidates if cases_needed(float(value)) <= self._fewest_others()]
+        for candidate in feasible:
+            coverages, counts = self._coverages(float(candidate))
+            if np.average(coverages, weights=counts) >= level:
+                return float(candidate)
+        return float(feasible[-1]) if feasible else level
+
+    def coverage_by_group(self, level: float) -> dict[str, float]:
+        """Coverage of each group by an interval calibrated, level included, on the other groups alone."""
+        labels, scores = np.asarray(self.groups or ()), np.abs(self.scores)
+        coverage = {}
+        for group in np.unique(labels):
+            others = labels != group
+            rest = IntervalCalibration(
+                scores=self.scores[others], groups=tuple(labels[others].tolist()), population=self.population
+            )
+            half = conformal_quantile(scores[others], rest.corrected_level(level))
+            coverage[str(group)] = float((scores[~others] <= half).mean())
+        return coverage
+
+    def probability_below(self, threshold: float, mean: float, scale: float) -> float:
+        """Share of calibrated outcomes under the threshold: the conformal predictive distribution at 1/2.
+
+        Source: Vovk et al. 2017, Nonparametric predictive distributions based on conformal prediction, equation 6.
+        """
+        below = float(np.sum(self.scores < (threshold - mean) / scale))
+        return (below + 0.5) / (len(self.scores) + 1)
+
+    def claim(self, level: float) -> Claim:
+        """State the coverage, or say why there is none.
+
+        Raises:
+            CalibrationError: if there are too few cases for the level.
+        """
+        conformal_quantile(np.abs(self.scores), level)
+        if self.groups is None:
+            return Claim(state="none", reason="the data name no group, so that no case is known to be independent")
+        count = len(set(self.groups))
+        if count < 2:
+            raise CalibrationError(f"got {count} calibration group, want at least 2; add groups never trained on")
+        return Claim(state="stated", population=f"{self.population}; {count} groups held out whole")
+
+    def _fewest_others(self) -> int:
+        _, counts = np.unique(np.asarray(self.groups), return_counts=True)
+        return int(len(self.scores) - counts.max())
+
+    def _coverages(self, level: float) -> tuple[list[float], list[int]]:
+        """Coverage of each group left out, and its number of cases."""
+        labels, scores = np.asarray(self.groups), np.abs(self.scores)
+        coverage, counts = [], []
+        for group in np.unique(labels):
+            held = labels == group
+            coverage.append(float((scores[held] <= conformal_quantile(scores[~held], level)).mean()))
+            counts.append(int(held.sum()))
+        return coverage, counts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"scores": self.scores.tolist(), "groups": self.groups, "population": self.population}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "IntervalCalibration":
+        """Read what `to_dict` gave."""
+        groups = None if state["groups"] is None else tuple(state["groups"])
+        return cls(scores=np.asarray(state["scores"], np.float64), groups=groups, population=state["population"])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassSetCalibration:
+    """Scores 1 - probability of the true class, kept apart by class.
+
+    Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);
+    Sadinle, Lei & Wasserman 2019, Least ambiguous set-valued classifiers, section 2.
+    """
+
+    scores: Mapping[str, Array]
+
+    @classmethod
+    def fit(cls, probabilities: Array, truth: Sequence[int], classes: Sequence[str]) -> "ClassSetCalibration":
+        """Take held-out probabilities (cases, classes) and true class indices (cases,)."""
+        labels = np.asarray(truth)
+        missed = 1 - probabilities[np.arange(len(labels)), labels]
+        return cls(scores={name: missed[labels == index] for index, name in enumerate(classes)})
+
+    def region(self, probabilities: Array, level: float) -> ClassSet:
+        """The classes (of probabilities (classes,)) that cannot be ruled out, most probable first.
+
+        Raises:
+            CalibrationError: naming the class with too few cases.
+        """
+        kept = []
+        for index, (name, scores) in enumerate(self.scores.items()):
+            if len(scores) < cases_needed(level):
+                raise CalibrationError(
+                    f"class {name!r} has {len(scores)} calibration cases, want {cases_needed(level)} for {level:.0%}"
+                )
+            if 1 - probabilities[index] <= conformal_quantile(scores, level):
+                kept.append((-probabilities[index], name))
+        return ClassSet(classes=tuple(name for _, name in sorted(kept)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShiftAlarm:
+    """Says when a group's inputs no longer look like those of the calibration groups.
+
+    A group's statistic is the Mahalanobis distance of its mean feature vector from the mean of the calibration
+    groups' means; the spread is that between groups, shrunk towards its diagonal because groups are few.
+    """
+
+    center: Array
+    precision: Array
+    statistics: Array  # each calibration group's own, taken with that group left out
+
+    SHRINKAGE = 0.5  # of the between-group covariance towards its diagonal
+
+    @classmethod
+    def fit(cls, features: Array, groups: Sequence[str]) -> "ShiftAlarm":
+        """Fit on calibration features (cases, features).
+
+        Raises:
+            CalibrationError: if there are fewer than five groups.
+        """
+        labels = np.asarray(groups)
+        means = np.stack([features[labels == group].mean(0) for group in np.unique(labels)])
+        if len(means) < 5:
+            raise CalibrationError(f"got {len(means)} groups, want at least 5 to know how groups differ; add groups")
+        left_out = [cls._distance(means[row], *cls._moments(np.delete(means, row, 0))) for row in range(len(means))]
+        center, precision = cls._moments(means)
+        return cls(center=center, precision=precision, statistics=np.array(left_out))
+
+    def p_value(self, features: Array) -> float:
+        """Conformal p-value of a new group's features (cases, features): small where it is unlike the others."""
+        new = self._distance(features.mean(0), self.center, self.precision)
+        return float((1 + np.sum(self.statistics >= new)) / (len(self.statistics) + 1))
+
+    def fires(self, features: Array, share: float = 0.1) -> bool:
+        """True where the group is stranger than all but `share` of the calibration groups."""
+        return self.p_value(features) <= max(share, 1 / (len(self.statistics) + 1))
+
+    @classmethod
+    def _moments(cls, means: Array) -> tuple[Array, Array]:
+        covariance = np.cov(means, rowvar=False).reshape(means.shape[1], -1)
+        diagonal = np.diag(np.diag(covariance)) + 1e-9 * np.eye(len(covariance))
+        center: Array = means.mean(0)
+        center: Array = means.mean(0).astype(np.float64)
+        return center, precision
+
+    @staticmethod
+    def _distance(mean: Array, center: Array, precision: Array) -> float:
+        away = mean - center
+        return float(np.sqrt(away @ precision @ away))
