@@ -205,8 +205,8 @@ class ShiftAlarm:
     def _moments(cls, means: Array) -> tuple[Array, Array]:
         covariance = np.cov(means, rowvar=False).reshape(means.shape[1], -1)
         diagonal = np.diag(np.diag(covariance)) + 1e-9 * np.eye(len(covariance))
-        center: Array = means.mean(0)
         center: Array = means.mean(0).astype(np.float64)
+        precision: Array = np.linalg.inv((1 - cls.SHRINKAGE) * covariance + cls.SHRINKAGE * diagonal)
         return center, precision
 
     @staticmethod

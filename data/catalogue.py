@@ -1,0 +1,156 @@
+"""Named data sets: their address, sha256, licence and known faults; pulled once, verified always."""
+
+import difflib
+import hashlib
+import os
+import shutil
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from mainstem.core.errors import InputError
+
+LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
+TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """One file: its name in the set's folder, its path upstream, size in bytes and sha256."""
+
+    name: str
+    upstream: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSet:
+    """One data set; `folder` is its path below MAINSTEM_HOME/v1 and below a mirror."""
+
+    name: str
+    title: str
+    folder: str
+    repository: str
+    commit: str
+    licence: str
+    attribution: str
+    scale: str
+    known_faults: tuple[str, ...]
+    files: tuple[DataFile, ...]
+
+
+def read_catalogue() -> dict[str, DataSet]:
+    """Return all data sets by name."""
+    entries = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text())
+    return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
+def _entry(name: str, entry: dict[str, object]) -> DataSet:
+    faults, files = entry.pop("known_faults"), entry.pop("files")
+    assert isinstance(faults, list)
+    assert isinstance(files, list)
+    texts = {key: str(value) for key, value in entry.items()}
+    return DataSet(name=name, known_faults=tuple(faults), files=tuple(DataFile(**file) for file in files), **texts)
+
+
+def find_data_set(name: str) -> DataSet:
+    """Return the set of this name.
+
+    Raises:
+        InputError: if there is none; the nearest name is suggested.
+    """
+    known = read_catalogue()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+        raise InputError(f"got data set {name!r}, which the catalogue lacks; {hint}")
+    return known[name]
+
+
+def data_home() -> Path:
+    """Where pulled sets live: MAINSTEM_HOME or ~/.mainstem, and the layout's version."""
+    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / LAYOUT
+
+
+def pull(name: str, mirror: Path | None = None) -> Path:
+    """Bring a set's files into MAINSTEM_HOME, each checked against its sha256, and return their folder.
+
+    Args:
+        name: of the set.
+        mirror: a folder to copy from; else MAINSTEM_MIRROR; else the upstream repository over https.
+
+    Raises:
+        InputError: if a file is missing, is not the one the catalogue names, or cannot be written.
+    """
+    data_set = find_data_set(name)
+    if mirror is None and os.environ.get("MAINSTEM_MIRROR"):
+        mirror = Path(os.environ["MAINSTEM_MIRROR"])
+    folder = data_home() / data_set.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in data_set.files:
+            if not _is_whole(folder / file.name, file):
+                with _open_source(data_set, file, mirror) as source:
+                    _write_checked(source, folder / file.name, file)
+    except OSError as error:
+        raise InputError(f"cannot pull {name}: {error}; check the mirror, the network and the space on disk") from error
+    return folder
+
+
+def verify(name: str) -> list[str]:
+    """Return the names of files that are absent or differ from the catalogue; empty where the set is whole."""
+    data_set = find_data_set(name)
+    folder = data_home() / data_set.folder
+    return [file.name for file in data_set.files if not _is_whole(folder / file.name, file)]
+
+
+def prune(name: str) -> int:
+    """Delete a set's files and return how many there were."""
+    data_set = find_data_set(name)
+    present = [path for file in data_set.files if (path := data_home() / data_set.folder / file.name).exists()]
+    for path in present:
+        path.unlink()
+    return len(present)
+
+
+def _open_source(data_set: DataSet, file: DataFile, mirror: Path | None) -> IO[bytes]:
+    if mirror is not None:
+        return (mirror / data_set.folder / file.name).open("rb")
+    address = f"https://raw.githubusercontent.com/{data_set.repository}/{data_set.commit}/{file.upstream}"
+    opened: IO[bytes] = urllib.request.urlopen(address, timeout=TIMEOUT_S)
+    return opened
+
+
+def _is_whole(path: Path, file: DataFile) -> bool:
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest() == file.sha256
+
+
+def _write_checked(source: IO[bytes], path: Path, file: DataFile) -> None:
+    """Write beside the target, check, then rename: a half-written or foreign file never takes the name."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    digest, written = hashlib.sha256(), 0
+    try:
+        with part.open("wb") as target:
+            while chunk := source.read(CHUNK_BYTES):
+                written += len(chunk)
+                if written > file.size:
+                    break
+                digest.update(chunk)
+                target.write(chunk)
+            target.flush()
+            os.fsync(target.fileno())
+        if written != file.size or digest.hexdigest() != file.sha256:
+            raise InputError(
+                f"{file.name} is not the file that the catalogue names (sha256 or size differs); pull again"
+            )
+        shutil.move(part, path)
+    finally:
+        part.unlink(missing_ok=True)
