@@ -71,7 +71,7 @@ def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
 def _spec(streams: Sequence[Stream]) -> StreamSpec:
     first = streams[0]
     width = len(first.channels)
-    rows = torch.cat([torch.as_tensor(stream.values, dtype=torch.float64).reshape(-1, width) for stream in streams])
+    rows = torch.cat([torch.tensor(stream.values, dtype=torch.float64).reshape(-1, width) for stream in streams])
     seen = rows.isfinite()
     count = seen.sum(0).clamp(min=1)
     mean = rows.nan_to_num().sum(0) / count

@@ -206,7 +206,8 @@ class ShiftAlarm:
         covariance = np.cov(means, rowvar=False).reshape(means.shape[1], -1)
         diagonal = np.diag(np.diag(covariance)) + 1e-9 * np.eye(len(covariance))
         center: Array = means.mean(0).astype(np.float64)
-        precision: Array = np.linalg.inv((1 - cls.SHRINKAGE) * covariance + cls.SHRINKAGE * diagonal)
+        mixed = (1 - cls.SHRINKAGE) * covariance + cls.SHRINKAGE * diagonal
+        precision: Array = np.linalg.inv(mixed).astype(np.float64)
         return center, precision
 
     @staticmethod

@@ -1,0 +1,100 @@
+"""The baselines that every crop-yield evaluation fits in the same call, each tuned by leave-year-out."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mainstem.core.stream import Sample
+
+Array = NDArray[np.float64]
+MONTH_S = 365.25 / 12 * 86_400
+LAGS = 5
+MISSING = -9999.0
+
+GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
+    "ridge": {"ridge__alpha": [1.0, 30.0, 1000.0]},
+    "random_forest": {"randomforestregressor__min_samples_leaf": [2, 10]},
+    "gradient_boosting": {
+        "histgradientboostingregressor__learning_rate": [0.03, 0.1],
+        "histgradientboostingregressor__max_leaf_nodes": [8, 31],
+    },
+}
+
+
+def feature_row(sample: Sample) -> dict[str, float]:
+    """Flatten a sample: scalars as they are, series by month, the last five yields, and the year."""
+    row = {"year": float(sample.source.facts["year"])}
+    for name, stream in sample.streams.items():
+        if stream.kind == "scalar":
+            row |= {channel.name: float(value) for channel, value in zip(stream.channels, stream.values, strict=True)}
+        elif name == "history":
+            last = stream.values[-LAGS:, 0]
+            row |= {f"yield-{len(last) - index}": float(value) for index, value in enumerate(last)}
+            row["yield_mean"] = float(last.mean())
+        else:
+            assert stream.times is not None
+            months = (stream.times // MONTH_S).astype(int)
+            row |= {f"{name}_{month}": float(stream.values[months == month].mean()) for month in np.unique(months)}
+    return row
+
+
+def feature_matrix(samples: Sequence[Sample]) -> Array:
+    """Features (samples, features), NaN where a sample lacks one; call it on train and test together."""
+    rows = [feature_row(sample) for sample in samples]
+    names = sorted(set().union(*rows))
+    return np.array([[row.get(name, np.nan) for name in names] for row in rows])
+
+
+def average_and_trend(train: Sequence[Sample], test: Sequence[Sample]) -> dict[str, Array]:
+    """Each region's training mean and linear trend in t/ha; regions never seen get those of all."""
+    years = np.array([float(sample.source.facts["year"]) for sample in train])
+    yields = np.array([sample.target for sample in train], np.float64)
+    regions = np.array([sample.source.facts["region"] for sample in train])
+    lines = {region: _line(years[regions == region], yields[regions == region]) for region in np.unique(regions)}
+    overall = _line(years, yields)
+    found = [(lines.get(s.source.facts["region"], overall), float(s.source.facts["year"])) for s in test]
+    return {
+        "average": np.array([mean for (mean, _, _), _ in found]),
+        "trend": np.array([mean + slope * (year - middle) for (mean, middle, slope), year in found]),
+    }
+
+
+def _line(years: Array, yields: Array) -> tuple[float, float, float]:
+    """Mean yield, mean year and slope; no slope where fewer than three years are known."""
+    spread = ((years - years.mean()) ** 2).sum()
+    slope = ((years - years.mean()) * (yields - yields.mean())).sum() / spread if len(np.unique(years)) > 2 else 0.0
+    return float(yields.mean()), float(years.mean()), float(slope)
+
+
+def _estimators(seed: int) -> dict[str, Any]:
+    # trees see a missing value as one far below all others; boosting cannot bin a column that is missing throughout
+    marked = SimpleImputer(strategy="constant", fill_value=MISSING, keep_empty_features=True)
+    median = SimpleImputer(strategy="median", keep_empty_features=True)
+    forest = RandomForestRegressor(100, max_features=0.33, n_jobs=-1, random_state=seed)
+    return {
+        "ridge": make_pipeline(median, StandardScaler(), Ridge()),
+        "random_forest": make_pipeline(marked, forest),
+        "gradient_boosting": make_pipeline(marked, HistGradientBoostingRegressor(max_iter=200, random_state=seed)),
+    }
+
+
+def fit_baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int = 0) -> dict[str, Array]:
+    """Fit every baseline on `train`, tuned over GRIDS by leaving its years out, and predict `test` in t/ha."""
+    predictions = average_and_trend(train, test)
+    features = feature_matrix([*train, *test])
+    seen, new = features[: len(train)], features[len(train) :]
+    yields = np.array([sample.target for sample in train], np.float64)
+    groups = [sample.source.group for sample in train]
+    folds = GroupKFold(min(len(set(groups)), 6))
+    for name, estimator in _estimators(seed).items():
+        search = GridSearchCV(estimator, dict(GRIDS[name]), scoring="neg_mean_squared_error", cv=folds)
+        predictions[name] = search.fit(seen, yields, groups=groups).predict(new)
+    return predictions
