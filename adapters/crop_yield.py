@@ -98,7 +98,7 @@ class CropYieldModel:
         """Return pooled latents (samples, dim), what the shift alarm looks at."""
         with torch.no_grad():
             parts = [
-                self.trunk(self.adapter.tokenize(samples[start : start + batch_size])).pooled
+                self.trunk(self.adapter.embed(self.adapter.collate(samples[start : start + batch_size]))).pooled
                 for start in range(0, len(samples), batch_size)
             ]
         return torch.cat(parts).double().numpy()

@@ -6,17 +6,18 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ConfigDict
-from torch import Tensor, nn
-from torch.distributions import AffineTransform, Distribution, Normal, TransformedDistribution
+from torch import nn
+from torch.distributions import Distribution
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokens import TokenBatch, Tokenizer, concatenate
+from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, concatenate
 from mainstem.core.trunk import Latents, Trunk
 
 SCHEMA_VERSION = 1
+Inputs = Mapping[str, StreamBatch]  # by stream name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,20 +92,29 @@ class Adapter(nn.Module):
         self.tokenizers = nn.ModuleDict({name: tokenizer_for(spec, dim) for name, spec in specs.items()})
         self.head = head
 
-    def tokenize(self, samples: Sequence[Sample]) -> TokenBatch:
-        """Return the samples' tokens, valid ones first; a missing stream gives none."""
-        parts = [self.tokenizers[name]([sample.streams.get(name) for sample in samples]) for name in self.names]
-        return concatenate(parts).trimmed()
+    def collate(self, samples: Sequence[Sample]) -> Inputs:
+        """Check and stack the samples' streams; a missing stream stays missing."""
+        return {
+            name: self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
+            for name in self.names
+        }
 
-    def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
+    def embed(self, inputs: Inputs) -> TokenBatch:
+        """Return the tokens, valid ones first; what is missing gives none."""
+        return concatenate([self._tokenizer(name).embed(batch) for name, batch in inputs.items()]).trimmed()
+
+    def distribution(self, inputs: Inputs, trunk: Trunk, lora: str | None = None) -> Distribution:
         """Return the head's distribution (batch,), in standardised units of the target."""
-        latents: Latents = trunk(self.tokenize(samples), None if lora is None else [lora] * len(samples))
+        tokens = self.embed(inputs)
+        latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
         distribution: Distribution = self.head(latents)
         return distribution
 
+    def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
+        """Return the head's distribution (batch,) for samples."""
+        return self.distribution(self.collate(samples), trunk, lora)
 
-def rescaled(distribution: Distribution, mean: Tensor, std: float) -> Distribution:
-    """Return the distribution in the target's own units: mean (batch,) + std * standardised."""
-    if isinstance(distribution, Normal):
-        return Normal(mean + std * distribution.loc, std * distribution.scale)
-    return TransformedDistribution(distribution, [AffineTransform(mean, std)])
+    def _tokenizer(self, name: str) -> Tokenizer:
+        tokenizer = self.tokenizers[name]
+        assert isinstance(tokenizer, Tokenizer)
+        return tokenizer

@@ -53,9 +53,44 @@ def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StreamBatch:
+    """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
+
+    Attributes:
+        values: (batch, steps, channels) float32, NaN where missing or padded; text: (batch, steps) int64, -1 there.
+        times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
+    """
+
+    values: Tensor
+    times: Tensor
+
+    def rows(self, index: Tensor) -> "StreamBatch":
+        """Return the samples of these row numbers."""
+        return StreamBatch(values=self.values[index], times=self.times[index])
+
+
 class Tokenizer(nn.Module, ABC):
     """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream."""
 
     @abstractmethod
-    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
+    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+        """Check the streams' channels, pad and stack them."""
+
+    @abstractmethod
+    def embed(self, batch: StreamBatch) -> TokenBatch:
         """Return tokens (batch, tokens, dim) whose mask is False wherever nothing was observed."""
+
+    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
+        """Collate and embed."""
+        return self.embed(self.collate(streams))
+
+
+def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:
+    """Return the tokens of one stream with their times (batch, tokens), seconds, as first coordinate."""
+    positions = torch.zeros(*mask.shape, 4, dtype=torch.float64, device=mask.device)
+    if times is not None:
+        positions[..., 0] = times
+    return TokenBatch(
+        values=values, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
+    )

@@ -51,13 +51,15 @@ def train(
     order = torch.Generator().manual_seed(config.seed)
     steps = config.epochs * math.ceil(len(samples) / config.batch_size)
     lora = "adapter" if config.trunk == "lora" else None
+    inputs = adapter.collate(samples)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
     for _ in range(config.epochs):
         for rows in torch.split(torch.randperm(len(samples), generator=order), config.batch_size):
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
-            distribution = adapter([samples[row] for row in rows.tolist()], trunk, lora)
+            batch = {name: streams.rows(rows) for name, streams in inputs.items()}
+            distribution = adapter.distribution(batch, trunk, lora)
             loss = -distribution.log_prob(targets[rows]).mean()
             optimizer.zero_grad()
             loss.backward()

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mainstem.core.errors import ChannelError
 from mainstem.core.stream import Channel, Stream
-from mainstem.core.tokens import TokenBatch, Tokenizer
+from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
@@ -58,17 +58,20 @@ class ScalarTokenizer(Tokenizer):
         self.weight = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
         self.bias = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
 
-    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
-        """Embed scalar streams (channel,); every token lies at position 0."""
-        values = np.full((len(streams), len(self.channels)), np.nan, np.float32)
+    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+        """Stack scalar streams (channel,) as one step each."""
+        values = np.full((len(streams), 1, len(self.channels)), np.nan, np.float32)
         for row, stream in zip(values, streams, strict=True):
             if stream is not None:
                 picked = pick_channels(stream, self.channels)
-                row[:] = np.where(stream.observed(), stream.values, np.nan)[picked]
-        mask = torch.from_numpy(np.isfinite(values))
-        scaled = self.scale(torch.from_numpy(np.nan_to_num(values)))
-        tokens = torch.where(mask.unsqueeze(-1), scaled.unsqueeze(-1) * self.weight + self.bias, 0.0)
-        positions = torch.zeros(*mask.shape, 4, dtype=torch.float64)
-        return TokenBatch(
-            values=tokens, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
+                row[0] = np.where(stream.observed(), stream.values, np.nan)[picked]
+        return StreamBatch(
+            values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64)
         )
+
+    def embed(self, batch: StreamBatch) -> TokenBatch:
+        """Embed each channel; every token lies at position 0."""
+        values = batch.values[:, 0]
+        mask = values.isfinite()
+        scaled = self.scale(values.nan_to_num()).unsqueeze(-1)
+        return place(torch.where(mask.unsqueeze(-1), scaled * self.weight + self.bias, 0.0), mask)

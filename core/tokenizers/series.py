@@ -8,7 +8,7 @@ from torch import nn
 
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import StandardScale, Statistics, pick_channels
-from mainstem.core.tokens import TokenBatch, Tokenizer
+from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
 
 
 class SeriesTokenizer(Tokenizer):
@@ -21,10 +21,10 @@ class SeriesTokenizer(Tokenizer):
         super().__init__()
         self.channels = tuple(channels)
         self.scale = StandardScale(channels, statistics)
-        self.embed = nn.Linear(2 * len(self.channels), dim)
+        self.embedding = nn.Linear(2 * len(self.channels), dim)
 
-    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
-        """Embed series (time, channel), padded to the longest of the batch."""
+    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+        """Stack series (time, channel), padded to the longest of the batch."""
         longest = max([1, *(len(stream.values) for stream in streams if stream is not None)])
         values = np.full((len(streams), longest, len(self.channels)), np.nan, np.float32)
         times = np.zeros((len(streams), longest))
@@ -34,12 +34,11 @@ class SeriesTokenizer(Tokenizer):
                 steps = len(stream.values)
                 values[index, :steps] = np.where(stream.observed(), stream.values, np.nan)[:, picked]
                 times[index, :steps] = stream.times
-        present = torch.from_numpy(np.isfinite(values))
-        scaled = torch.where(present, self.scale(torch.from_numpy(np.nan_to_num(values))), 0.0)
-        mask = present.any(-1)
-        tokens = self.embed(torch.cat([scaled, present.to(scaled.dtype)], -1))
-        positions = torch.zeros(*mask.shape, 4, dtype=torch.float64)
-        positions[..., 0] = torch.from_numpy(times)
-        return TokenBatch(
-            values=tokens, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
-        )
+        return StreamBatch(values=torch.from_numpy(values), times=torch.from_numpy(times))
+
+    def embed(self, batch: StreamBatch) -> TokenBatch:
+        """Embed each step."""
+        present = batch.values.isfinite()
+        scaled = torch.where(present, self.scale(batch.values.nan_to_num()), 0.0)
+        tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
+        return place(tokens, present.any(-1), batch.times)

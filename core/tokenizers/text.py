@@ -8,7 +8,10 @@ from torch import nn
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
-from mainstem.core.tokens import TokenBatch, Tokenizer
+from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
+
+
+PADDING = -1
 
 
 def encode_text(text: str) -> Stream:
@@ -22,10 +25,10 @@ class TextTokenizer(Tokenizer):
     def __init__(self, dim: int, max_bytes: int = 1024) -> None:
         super().__init__()
         self.max_bytes = max_bytes
-        self.embed = nn.Embedding(256, dim)
+        self.embedding = nn.Embedding(256, dim)
 
-    def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
-        """Embed text streams, padded to the longest of the batch.
+    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+        """Stack text streams, padded to the longest of the batch.
 
         Raises:
             InputError: if a text is longer than `max_bytes`; nothing is cut silently.
@@ -33,15 +36,15 @@ class TextTokenizer(Tokenizer):
         lengths = [0 if stream is None else len(stream.values) for stream in streams]
         if max(lengths, default=0) > self.max_bytes:
             raise InputError(f"got a text of {max(lengths)} bytes, want at most {self.max_bytes}; split it")
-        values = np.zeros((len(streams), max([1, *lengths])), np.int64)
+        values = np.full((len(streams), max([1, *lengths])), PADDING, np.int64)
         for row, stream in zip(values, streams, strict=True):
             if stream is not None:
                 row[: len(stream.values)] = stream.values
-        steps = torch.arange(values.shape[1])
-        mask = steps < torch.tensor(lengths).unsqueeze(1)
-        positions = torch.zeros(*mask.shape, 4, dtype=torch.float64)
-        positions[..., 3] = steps
-        tokens = self.embed(torch.from_numpy(values))
-        return TokenBatch(
-            values=tokens, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
-        )
+        return StreamBatch(values=torch.from_numpy(values), times=torch.zeros(values.shape, dtype=torch.float64))
+
+    def embed(self, batch: StreamBatch) -> TokenBatch:
+        """Embed each byte."""
+        mask = batch.values >= 0
+        placed = place(self.embedding(batch.values.clamp(min=0)), mask)
+        placed.positions[..., 3] = torch.arange(mask.shape[1], device=mask.device)
+        return placed
