@@ -1,11 +1,9 @@
-"""Adapters: tokenizers, head and card of one task on the shared trunk, and the artefact they are kept in."""
+"""Adapters: the tokenizers and the head of one task on the shared trunk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import nn
 from torch.distributions import Distribution
 
@@ -16,7 +14,6 @@ from mainstem.core.tokenizers.series import SeriesTokenizer
 from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, concatenate
 from mainstem.core.trunk import Latents, Trunk
 
-SCHEMA_VERSION = 1
 Inputs = Mapping[str, StreamBatch]  # by stream name
 
 
@@ -27,28 +24,6 @@ class StreamSpec:
     kind: str
     channels: tuple[Channel, ...]
     statistics: Statistics
-
-
-class AdapterManifest(BaseModel):
-    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
-    adapter: str
-    task: str
-    version: str
-    trunk_size: str
-    trunk_seed: int
-    trunk_sha256: str
-    units: str
-    target_mean: float
-    target_std: float
-    scope: dict[str, Any]
-    calibration: dict[str, Any] | None
-    licence: str
-    attribution: str
-    known_failures: tuple[str, ...] = ()
 
 
 def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
@@ -88,6 +63,7 @@ class Adapter(nn.Module):
 
     def __init__(self, specs: Mapping[str, StreamSpec], head: nn.Module, dim: int) -> None:
         super().__init__()
+        self.specs = dict(specs)
         self.names = tuple(specs)
         self.tokenizers = nn.ModuleDict({name: tokenizer_for(spec, dim) for name, spec in specs.items()})
         self.head = head
@@ -95,8 +71,7 @@ class Adapter(nn.Module):
     def collate(self, samples: Sequence[Sample]) -> Inputs:
         """Check and stack the samples' streams; a missing stream stays missing."""
         return {
-            name: self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
-            for name in self.names
+            name: self._tokenizer(name).collate([sample.streams.get(name) for sample in samples]) for name in self.names
         }
 
     def embed(self, inputs: Inputs) -> TokenBatch:

@@ -51,8 +51,12 @@ class IntervalCalibration:
 
     def interval(self, mean: float, scale: float, level: float) -> Interval:
         """Symmetric interval mean -+ quantile of |score| * scale, at the level corrected across groups."""
-        half = conformal_quantile(np.abs(self.scores), self.corrected_level(level)) * scale
+        half = self.half_width(level) * scale
         return Interval(low=mean - half, high=mean + half)
+
+    def half_width(self, level: float) -> float:
+        """Half the interval's width, in scales."""
+        return conformal_quantile(np.abs(self.scores), self.corrected_level(level))
 
     def corrected_level(self, level: float) -> float:
         """Smallest level at which intervals set on all other groups cover `level` of the cases left out.
@@ -175,6 +179,7 @@ class ShiftAlarm:
     precision: Array
     statistics: Array  # each calibration group's own, taken with that group left out
 
+    FEWEST = 5  # groups
     SHRINKAGE = 0.5  # of the between-group covariance towards its diagonal
 
     @classmethod
@@ -186,8 +191,10 @@ class ShiftAlarm:
         """
         labels = np.asarray(groups)
         means = np.stack([features[labels == group].mean(0) for group in np.unique(labels)])
-        if len(means) < 5:
-            raise CalibrationError(f"got {len(means)} groups, want at least 5 to know how groups differ; add groups")
+        if len(means) < cls.FEWEST:
+            raise CalibrationError(
+                f"got {len(means)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
+            )
         left_out = [cls._distance(means[row], *cls._moments(np.delete(means, row, 0))) for row in range(len(means))]
         center, precision = cls._moments(means)
         return cls(center=center, precision=precision, statistics=np.array(left_out))
@@ -214,3 +221,12 @@ class ShiftAlarm:
     def _distance(mean: Array, center: Array, precision: Array) -> float:
         away = mean - center
         return float(np.sqrt(away @ precision @ away))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {name: getattr(self, name).tolist() for name in ("center", "precision", "statistics")}
+
+    @classmethod
+    def from_dict(cls, state: Mapping[str, Any]) -> "ShiftAlarm":
+        """Read what `to_dict` gave."""
+        return cls(**{name: np.asarray(state[name], np.float64) for name in ("center", "precision", "statistics")})

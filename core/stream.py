@@ -111,3 +111,23 @@ class Sample:
     target: float | NDArray[Any] | None
     source: Provenance
     origin: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampleSet:
+    """Samples of one source with what has to be known of them; `flagged` names items with a fault, and why."""
+
+    name: str
+    samples: tuple[Sample, ...]
+    flagged: Mapping[str, str]
+    attribution: str
+    licence: str = "unknown"
+    simulated: bool = False
+
+    def labelled(self) -> tuple[Sample, ...]:
+        """The samples whose target is known, faults included."""
+        return tuple(sample for sample in self.samples if sample.target is not None)
+
+    def unflagged(self) -> tuple[Sample, ...]:
+        """The samples whose target is known and has no known fault."""
+        return tuple(sample for sample in self.labelled() if sample.source.item not in self.flagged)

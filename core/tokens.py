@@ -91,6 +91,4 @@ def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBat
     positions = torch.zeros(*mask.shape, 4, dtype=torch.float64, device=mask.device)
     if times is not None:
         positions[..., 0] = times
-    return TokenBatch(
-        values=values, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask
-    )
+    return TokenBatch(values=values, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask)

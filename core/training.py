@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mainstem.core.adapter import Adapter
 from mainstem.core.lora import add_lora
 from mainstem.core.stream import Sample
+from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.trunk import Trunk
 
 
@@ -24,6 +25,8 @@ class TrainingConfig:
     weight_decay: float = 0.05
     warmup_share: float = 0.1
     clip_norm: float = 1.0
+    input_noise: float = 0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization)
+    dropout: float = 0.0
     seed: int = 0
     trunk: Literal["full", "lora", "frozen"] = "full"
     lora_rank: int = 8
@@ -52,6 +55,7 @@ def train(
     steps = config.epochs * math.ceil(len(samples) / config.batch_size)
     lora = "adapter" if config.trunk == "lora" else None
     inputs = adapter.collate(samples)
+    _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
@@ -62,7 +66,7 @@ def train(
             distribution = adapter.distribution(batch, trunk, lora)
             loss = -distribution.log_prob(targets[rows]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)
             optimizer.step()
             losses.append(float(loss.detach()))
@@ -71,6 +75,15 @@ def train(
     adapter.eval()
     trunk.eval()
     return losses
+
+
+def _set_regularization(adapter: Adapter, trunk: Trunk, config: TrainingConfig) -> None:
+    for module in adapter.modules():
+        if isinstance(module, StandardScale):
+            module.noise = config.input_noise
+    for module in trunk.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = config.dropout
 
 
 def _trunk_parameters(trunk: Trunk, config: TrainingConfig) -> list[nn.Parameter]:

@@ -219,6 +219,10 @@ class Trunk(nn.Module):
         """The linear layers that LoRA can adapt, by module path."""
         return {name: module for name, module in self.named_modules() if isinstance(module, AdaptedLinear)}
 
+    def has_lora(self, name: str) -> bool:
+        """True where a LoRA of this name was added or loaded."""
+        return name in next(iter(self.adapted_layers().values())).adapter_names()
+
     def _groups(self, adapters: Sequence[str] | None) -> Tensor | None:
         if adapters is None:
             return None

@@ -6,14 +6,13 @@ Source of the layout: CY-Bench (AgML), data card, https://github.com/WUR-AI/AgML
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 
 DAY_S = 86_400.0
 YEAR_S = 365.25 * DAY_S
@@ -25,24 +24,6 @@ LARGEST_YIELD_T_HA = (
 )
 ODD_YEAR_SHARE = 0.5  # a year this far from the median of its neighbours is flagged
 COMMON_LAST_DAY = 366.0  # where no crop calendar is given, series end with the harvest year
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RegionSet:
-    """Samples of region-years with what has to be known of them; `flagged` names items with a fault, and why."""
-
-    name: str
-    crop: str
-    country: str
-    samples: tuple[Sample, ...]
-    flagged: Mapping[str, str]
-    attribution: str
-    units: str = "t/ha"
-    simulated: bool = False
-
-    def unflagged(self) -> tuple[Sample, ...]:
-        """The samples without a known fault."""
-        return tuple(sample for sample in self.samples if sample.source.item not in self.flagged)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
@@ -99,14 +80,14 @@ def parse_days(dates: pd.Series, name: str) -> pd.Series:
     return parsed
 
 
-def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribution: str = "") -> RegionSet:
+def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribution: str = "") -> SampleSet:
     """Read CROP/COUNTRY below `folder` in CY-Bench's layout; every file but the yields may be absent."""
     place = folder / crop / country
     stem = f"{crop}_{country}.csv"
     table = read_table(place / f"yield_{stem}", ["adm_id", "harvest_year", "yield"])
     table = table.rename(columns={"harvest_year": "year"})
     check_yields(table, f"yield_{stem}")
-    table = table[table["yield"].notna()].sort_values(["adm_id", "year"])
+    table = table.sort_values(["adm_id", "year"])
     series = {kind: _read_series(place / f"{kind}_{stem}", kind) for kind in SERIES_UNITS}
     soil, ends = _read_soil(place / f"soil_{stem}"), _read_ends(place / f"crop_calendar_{stem}")
     flagged = _flag(table)
@@ -116,17 +97,18 @@ def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribut
         good = rows[rows["yield"] > 0]
         for year, harvested in zip(rows["year"], rows["yield"], strict=True):
             streams = {"history": history_stream(good["year"].to_numpy(), good["yield"].to_numpy(), int(year))}
+            end_day = ends.get(region, COMMON_LAST_DAY)
             for kind, by_region in series.items():
-                streams[kind] = _season(by_region.get(region), int(year), ends.get(region, COMMON_LAST_DAY), kind)
+                streams[kind] = _season(by_region.get(region), int(year), end_day, kind)
             streams["soil"] = soil.get(region)
-            source = _source(name or f"{crop}-{country}", region, int(year), attribution)
+            facts: dict[str, str | float] = {"crop": crop, "country": country, "season_end_day": end_day}
+            source = _source(name or f"{crop}-{country}", region, int(year), attribution, facts)
             kept = {kind: stream for kind, stream in streams.items() if stream is not None}
             origin = f"{year}-01-01T00:00:00Z"
-            samples.append(Sample(streams=kept, target=float(harvested), source=source, origin=origin))
-    return RegionSet(
+            target = float(harvested) if np.isfinite(harvested) else None
+            samples.append(Sample(streams=kept, target=target, source=source, origin=origin))
+    return SampleSet(
         name=name or f"{crop}-{country}",
-        crop=crop,
-        country=country,
         samples=tuple(samples),
         flagged=flagged,
         attribution=attribution,
@@ -138,17 +120,19 @@ US_LAGS = (5, 4, 3, 2, 1)
 US_LAST_TRAINING_YEAR = 2011  # the split that the upstream README names
 
 
-def us_season_channels(columns: Sequence[str]) -> tuple[Channel, ...]:
-    """Channels of the season's aggregates, by phase p0-p4; water-holding capacity first."""
-    named = [column for column in columns if column.startswith(("SM_WHC", "avg", "Z-", "Z+"))]
-    units = {f"avg{quantity}": unit for quantity, unit in US_UNITS.items()} | {"SM_WHC": "cm"}
-    return tuple(
-        Channel(name=column, unit=units.get(column.removesuffix(column[-2:]), units.get(column, "1")))
-        for column in named
-    )
+def us_season_channels(columns: Sequence[str]) -> dict[str, tuple[Channel, ...]]:
+    """Channels by stream: "soil", and the season's aggregates by crop phase, "phase0" to "phase4"."""
+    units = {f"avg{quantity}": unit for quantity, unit in US_UNITS.items()}
+    streams: dict[str, tuple[Channel, ...]] = {"soil": (Channel(name="SM_WHC", unit="cm"),)}
+    for column in columns:
+        if column.startswith(("avg", "Z-", "Z+")):
+            name = f"phase{column[-1]}"
+            channel = Channel(name=column, unit=units.get(column[:-2], "1"))
+            streams[name] = (*streams.get(name, ()), channel)
+    return dict(sorted(streams.items()))
 
 
-def load_us_maize(folder: Path, attribution: str = "") -> RegionSet:
+def load_us_maize(folder: Path, attribution: str = "") -> SampleSet:
     """Read the US county tables (train 2000-2011, test 2012-2018): season aggregates and five past yields."""
     lags = [f"yield-{lag}" for lag in US_LAGS]
     wanted = ["adm_id", "year", "yield", "yield_trend", "SM_WHC", *lags]
@@ -156,32 +140,31 @@ def load_us_maize(folder: Path, attribution: str = "") -> RegionSet:
     table = pd.concat([read_table(path, wanted) for path in paths], ignore_index=True)
     check_yields(table, "grain_maize_US")
     channels = us_season_channels(list(table.columns))
-    season = table[[channel.name for channel in channels]].to_numpy(np.float64)
+    season = {name: table[[channel.name for channel in named]].to_numpy(np.float64) for name, named in channels.items()}
+    facts: dict[str, str | float] = {"crop": "maize", "country": "US"}
     past, trend = table[lags].to_numpy(np.float64), table[["yield_trend"]].to_numpy(np.float64)
     times = -np.array(US_LAGS) * YEAR_S
     trend_channel = (Channel(name="yield_trend", unit="t/ha"),)
     samples = []
     for row, (region, year, harvested) in enumerate(zip(table["adm_id"], table["year"], table["yield"], strict=True)):
         streams = {
-            "season": Stream(kind="scalar", values=season[row], channels=channels),
+            **{name: Stream(kind="scalar", values=season[name][row], channels=channels[name]) for name in channels},
             "history": Stream(kind="series", values=past[row][:, None], channels=HISTORY, times=times),
             "trend": Stream(kind="scalar", values=trend[row], channels=trend_channel),
         }
-        source = _source("us-maize", str(region), int(year), attribution)
+        source = _source("us-maize", str(region), int(year), attribution, facts)
         origin = f"{year}-01-01T00:00:00Z"
         samples.append(Sample(streams=streams, target=float(harvested), source=source, origin=origin))
-    return RegionSet(
-        name="us-maize", crop="maize", country="US", samples=tuple(samples), flagged={}, attribution=attribution
-    )
+    return SampleSet(name="us-maize", samples=tuple(samples), flagged={}, attribution=attribution)
 
 
-def _source(data: str, region: str, year: int, attribution: str) -> Provenance:
+def _source(data: str, region: str, year: int, attribution: str, facts: Mapping[str, str | float]) -> Provenance:
     return Provenance(
         data=data,
         item=f"{region} {year}",
         group=str(year),
         attribution=attribution,
-        facts={"region": region, "year": float(year)},
+        facts={"region": region, "year": float(year), **facts},
     )
 
 

@@ -1,4 +1,4 @@
-"""Scalars: one token a channel, dropped where the channel is missing."""
+"""Scalars: one token a stream, with flags of what is missing in it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -39,24 +39,28 @@ class StandardScale(nn.Module):
 
     def __init__(self, channels: Sequence[Channel], statistics: Statistics) -> None:
         super().__init__()
+        self.noise = 0.0  # standard deviations, added while training
         pairs = [statistics[channel.name] for channel in channels]
         self.register_buffer("mean", torch.tensor([mean for mean, _ in pairs]))
         self.register_buffer("std", torch.tensor([max(std, 1e-6) for _, std in pairs]))
 
     def forward(self, values: Tensor) -> Tensor:
         """Standardise the last dim."""
-        return (values - self.mean) / self.std
+        scaled: Tensor = (values - self.mean) / self.std
+        return scaled + self.noise * torch.randn_like(scaled) if self.training and self.noise else scaled
 
 
 class ScalarTokenizer(Tokenizer):
-    """Each channel's standardised value becomes value * weight + bias of its own."""
+    """One token a stream: its standardised values, zero where missing, and flags of presence through a linear layer.
+
+    A sample in which every channel is missing gives no token.
+    """
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
         super().__init__()
         self.channels = tuple(channels)
         self.scale = StandardScale(channels, statistics)
-        self.weight = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
-        self.bias = nn.Parameter(torch.randn(len(self.channels), dim) * 0.3)
+        self.embedding = nn.Linear(2 * len(self.channels), dim)
 
     def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
         """Stack scalar streams (channel,) as one step each."""
@@ -65,13 +69,10 @@ class ScalarTokenizer(Tokenizer):
             if stream is not None:
                 picked = pick_channels(stream, self.channels)
                 row[0] = np.where(stream.observed(), stream.values, np.nan)[picked]
-        return StreamBatch(
-            values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64)
-        )
+        return StreamBatch(values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64))
 
     def embed(self, batch: StreamBatch) -> TokenBatch:
-        """Embed each channel; every token lies at position 0."""
-        values = batch.values[:, 0]
-        mask = values.isfinite()
-        scaled = self.scale(values.nan_to_num()).unsqueeze(-1)
-        return place(torch.where(mask.unsqueeze(-1), scaled * self.weight + self.bias, 0.0), mask)
+        """Embed each stream; its token lies at position 0."""
+        present = batch.values.isfinite()
+        scaled = torch.where(present, self.scale(batch.values.nan_to_num()), 0.0)
+        return place(self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1)), present.any(-1))

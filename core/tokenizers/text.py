@@ -10,7 +10,6 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
 
-
 PADDING = -1
 
 

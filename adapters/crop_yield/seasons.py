@@ -1,0 +1,126 @@
+"""Seasons: how far each region's inputs depart from its own normal, and what was known some time before harvest."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.stream import Sample, Stream
+
+Array = NDArray[np.float64]
+DAY_S = 86_400.0
+BIN_DAYS = 10.0  # dekads, the step of CY-Bench's series
+NUM_BINS = 37
+MONTH_DAYS = 365.25 / 12
+CONSTANT = ("soil",)  # streams that do not change from year to year
+PAST = ("history", "trend")  # streams of yields
+PHASE = re.compile(r"phase(\d)")  # season aggregates of one crop phase, p0 (before sowing) to p4 (maturity)
+LEADS = 5  # months, or phases, that a season is cut back by, 0 to LEADS - 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Climatology:
+    """Mean of each region's inputs over training years: by stream (regions, bins, channels), NaN where unknown."""
+
+    regions: tuple[str, ...]
+    normal: Mapping[str, Array]
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample]) -> "Climatology":
+        """Average the samples of each region, scalars as they are and series by dekad of the year."""
+        regions = sorted({str(sample.source.facts["region"]) for sample in samples})
+        place = {region: row for row, region in enumerate(regions)}
+        sums: dict[str, Array] = {}
+        counts: dict[str, Array] = {}
+        for sample in samples:
+            row = place[str(sample.source.facts["region"])]
+            for name, stream in _changing(sample).items():
+                if name not in sums:
+                    shape = (len(regions), 1 if stream.kind == "scalar" else NUM_BINS, len(stream.channels))
+                    sums[name], counts[name] = np.zeros(shape), np.zeros(shape)
+                seen = np.atleast_2d(stream.observed())
+                bins = dekads(stream)
+                np.add.at(sums[name][row], bins, np.where(seen, np.atleast_2d(stream.values), 0.0))
+                np.add.at(counts[name][row], bins, seen)
+        normal = {
+            name: np.where(counts[name] > 0, sums[name] / np.maximum(counts[name], 1), np.nan).astype(np.float32)
+            for name in sorted(sums)
+        }
+        return cls(regions=tuple(regions), normal={name: values.astype(np.float64) for name, values in normal.items()})
+
+    def departures(self, samples: Sequence[Sample]) -> list[dict[str, Stream]]:
+        """Return each sample's changing streams as departures from its region's normal; unknown regions give none."""
+        place = {region: row for row, region in enumerate(self.regions)}
+        departed = []
+        for sample in samples:
+            row = place.get(str(sample.source.facts["region"]))
+            streams = {} if row is None else _changing(sample)
+            departed.append({name: self._depart(name, row, stream) for name, stream in streams.items()})
+        return departed
+
+    def _depart(self, name: str, row: int | None, stream: Stream) -> Stream:
+        normal = self.normal[name][row][dekads(stream)].reshape(stream.values.shape)
+        values = np.where(stream.observed(), stream.values, np.nan) - normal
+        return Stream(kind=stream.kind, values=values, channels=stream.channels, times=stream.times)
+
+
+def _changing(sample: Sample) -> dict[str, Stream]:
+    return {name: stream for name, stream in sample.streams.items() if name not in CONSTANT + PAST}
+
+
+def dekads(stream: Stream) -> NDArray[np.intp]:
+    """Return which dekad of the year each step falls in; 0 for scalars."""
+    if stream.times is None:
+        return np.zeros(1, np.intp)
+    return np.clip(stream.times // (BIN_DAYS * DAY_S), 0, NUM_BINS - 1).astype(np.intp)
+
+
+def cut_back(sample: Sample, lead: int) -> Sample:
+    """Return the sample as it was known `lead` months before the end of its season (phases, where it has no dates)."""
+    if lead == 0:
+        return sample
+    end_s = float(sample.source.facts.get("season_end_day", 365.0)) * DAY_S
+    until_s = end_s - lead * MONTH_DAYS * DAY_S
+    streams: dict[str, Stream] = {}
+    for name, stream in sample.streams.items():
+        phase = PHASE.fullmatch(name)
+        if phase and int(phase[1]) > LEADS - 1 - lead:
+            continue
+        if stream.kind == "series" and name not in PAST:
+            assert stream.times is not None
+            kept = stream.times < until_s
+            if not kept.any():
+                continue
+            stream = replace(
+                stream,
+                values=stream.values[kept],
+                times=stream.times[kept],
+                valid=None if stream.valid is None else stream.valid[kept],
+            )
+        streams[name] = stream
+    return replace(sample, streams=streams)
+
+
+def views() -> dict[str, Callable[[Sample], Sample]]:
+    """Return the views that a model is trained and judged on, by name: "lead0" (the whole season) to "lead4"."""
+    return {f"lead{lead}": partial(cut_back, lead=lead) for lead in range(LEADS)}
+
+
+def lead_of(sample: Sample) -> int:
+    """Return the lead that a sample's own inputs stand for: how far before the season's end they stop."""
+    phases = [int(match[1]) for name in sample.streams if (match := PHASE.fullmatch(name))]
+    if phases:
+        return LEADS - 1 - max(phases)
+    ends = [
+        stream.times[-1] / DAY_S
+        for name, stream in sample.streams.items()
+        if stream.kind == "series" and name not in PAST and stream.times is not None and len(stream.times)
+    ]
+    if not ends:
+        return LEADS - 1
+    end_day = float(sample.source.facts.get("season_end_day", 365.0))
+    missing_months = (end_day - max(ends)) / MONTH_DAYS
+    return int(np.clip(np.floor(missing_months), 0, LEADS - 1))

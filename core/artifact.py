@@ -1,0 +1,243 @@
+"""The artefact of a fitted adapter: weights and arrays in safetensors, with a manifest that says what they are."""
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from mainstem.core.adapter import Adapter, StreamSpec
+from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.errors import ArtifactError
+from mainstem.core.heads import ScalarHead
+from mainstem.core.lora import load_lora, lora_state
+from mainstem.core.prediction import ModelRef
+from mainstem.core.regression import Member, Regressor, RestorePreparation
+from mainstem.core.stream import Channel
+from mainstem.core.trunk import RotaryAxis, Trunk, TrunkConfig
+from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
+
+SCHEMA_VERSION = 1
+ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
+LORA = "adapter"  # the name under which a member's own LoRA sits on its trunk
+
+
+class AdapterManifest(BaseModel):
+    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
+
+    `members` holds, for each, the streams it reads (kind, channels with units, normalisation statistics), its
+    preparation and the standard deviation of its target; `scope` the facts a sample must have to be predicted;
+    `calibration` and `alarm` what is known by view; `training` data, groups, seed and licence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    adapter: str
+    task: str
+    version: str
+    units: str
+    trunk: dict[str, Any]
+    trunk_sha256: str
+    trunk_is_shared: bool
+    members: tuple[dict[str, Any], ...]
+    gates: dict[str, float]
+    scope: dict[str, list[str]]
+    calibration: dict[str, dict[str, Any]]
+    alarm: dict[str, dict[str, Any]]
+    training: dict[str, Any]
+    licence: str
+    attribution: str
+    simulated: bool
+    known_failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Artifact:
+    """A fitted regressor, its calibration and alarm by view, its manifest, and the hash of its file."""
+
+    regressor: Regressor
+    calibration: Mapping[str, IntervalCalibration]
+    alarm: Mapping[str, ShiftAlarm]
+    manifest: AdapterManifest
+    adapter_sha256: str
+
+    def reference(self) -> ModelRef:
+        """Return what predictions carry of their model."""
+        manifest = self.manifest
+        return ModelRef(
+            adapter=manifest.adapter,
+            task=manifest.task,
+            version=manifest.version,
+            adapter_sha256=self.adapter_sha256,
+            trunk_sha256=manifest.trunk_sha256,
+        )
+
+
+def trunk_tensors(regressor: Regressor, shared: bool) -> dict[str, Tensor]:
+    """Return the trunk weights by member, without LoRA; one copy where all members share them."""
+    members = regressor.members[:1] if shared else regressor.members
+    return {
+        f"members.{index}.{name}": tensor
+        for index, member in enumerate(members)
+        for name, tensor in member.trunk.state_dict().items()
+        if ".lora_" not in name
+    }
+
+
+def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    plain, arrays = member.preparation.state()
+    tensors = {f"adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
+    tensors |= {f"preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()}
+    if member.trunk.has_lora(LORA):
+        tensors |= {f"lora.{name}": tensor for name, tensor in lora_state(member.trunk, LORA).items()}
+    streams = {name: dataclasses.asdict(spec) for name, spec in member.adapter.specs.items()}
+    described = {"streams": streams, "preparation": plain, "std": member.std}
+    return described, {f"members.{index}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def save_artifact(
+    folder: Path,
+    regressor: Regressor,
+    calibration: Mapping[str, IntervalCalibration],
+    alarm: Mapping[str, ShiftAlarm],
+    facts: Mapping[str, Any],
+) -> Artifact:
+    """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
+    shared = any(member.trunk.has_lora(LORA) for member in regressor.members)
+    trunk = trunk_tensors(regressor, shared)
+    described: list[dict[str, Any]] = []
+    tensors: dict[str, Tensor] = {}
+    for index, member in enumerate(regressor.members):
+        plain, found = _member_tensors(index, member)
+        described.append(plain)
+        tensors |= found
+    manifest = AdapterManifest(
+        trunk=dataclasses.asdict(regressor.members[0].trunk.config),
+        trunk_sha256=state_sha256(trunk),
+        trunk_is_shared=shared,
+        members=tuple(described),
+        gates=dict(regressor.gates),
+        calibration={view: found.to_dict() for view, found in calibration.items()},
+        alarm={view: found.to_dict() for view, found in alarm.items()},
+        **facts,
+    )
+    save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
+    sha256 = save_tensors(folder / ADAPTER_FILE, tensors, {"manifest": manifest.model_dump_json()})
+    return Artifact(regressor=regressor, calibration=calibration, alarm=alarm, manifest=manifest, adapter_sha256=sha256)
+
+
+def recalibrated(
+    folder: Path, artifact: Artifact, calibration: Mapping[str, IntervalCalibration], alarm: Mapping[str, ShiftAlarm]
+) -> Artifact:
+    """Write the artefact again with another calibration and alarm; its weights stay as they are."""
+    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "calibration", "alarm"}
+    facts = {name: value for name, value in artifact.manifest if name not in kept}
+    return save_artifact(folder, artifact.regressor, calibration, alarm, facts)
+
+
+def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
+    """Read the adapter's manifest and tensors.
+
+    Raises:
+        ArtifactError: if there is no adapter, or its manifest is of another schema.
+    """
+    tensors, metadata = load_tensors(folder / ADAPTER_FILE)
+    try:
+        plain = json.loads(metadata["manifest"])
+        if plain.get("schema_version") != SCHEMA_VERSION:
+            raise ArtifactError(
+                f"{folder} has manifest schema {plain.get('schema_version')}, want {SCHEMA_VERSION}; train it again"
+            )
+        return AdapterManifest(**plain), tensors
+    except (KeyError, json.JSONDecodeError, ValidationError) as error:
+        raise ArtifactError(f"{folder / ADAPTER_FILE} carries no adapter manifest; name a run folder") from error
+
+
+def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
+    """Read a run folder's adapter onto its trunk.
+
+    Raises:
+        ArtifactError: if a file is absent or damaged, or the trunk is not the one the adapter was fitted on.
+    """
+    manifest, tensors = read_manifest(folder)
+    trunk, _ = load_tensors(folder / TRUNK_FILE)
+    found = state_sha256(trunk)
+    if found != manifest.trunk_sha256:
+        raise ArtifactError(
+            f"{folder / TRUNK_FILE} has hash {found[:12]}, the adapter wants {manifest.trunk_sha256[:12]}; "
+            "put back the trunk it was fitted on"
+        )
+    members = tuple(
+        _load_member(manifest, plain, _below(tensors, f"members.{index}."), trunk, index, restore)
+        for index, plain in enumerate(manifest.members)
+    )
+    return Artifact(
+        regressor=Regressor(members=members, gates=manifest.gates),
+        calibration={view: IntervalCalibration.from_dict(state) for view, state in manifest.calibration.items()},
+        alarm={view: ShiftAlarm.from_dict(state) for view, state in manifest.alarm.items()},
+        manifest=manifest,
+        adapter_sha256=file_sha256(folder / ADAPTER_FILE),
+    )
+
+
+def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _load_member(
+    manifest: AdapterManifest,
+    plain: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    trunks: Mapping[str, Tensor],
+    index: int,
+    restore: RestorePreparation,
+) -> Member:
+    config = trunk_config(manifest.trunk)
+    trunk = Trunk(config)
+    trunk.load_state_dict(_below(trunks, f"members.{0 if manifest.trunk_is_shared else index}."))
+    lora = _below(tensors, "lora.")
+    if lora:
+        rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
+        load_lora(trunk, LORA, lora, alpha=2.0 * rank)
+    adapter = Adapter(_read_streams(plain["streams"]), ScalarHead(config.dim), config.dim)
+    adapter.load_state_dict(_below(tensors, "adapter."))
+    arrays = {name: tensor.double().numpy() for name, tensor in _below(tensors, "preparation.").items()}
+    return Member(
+        trunk=trunk.eval(),
+        adapter=adapter.eval(),
+        preparation=restore(plain["preparation"], arrays),
+        std=float(plain["std"]),
+    )
+
+
+def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
+    """Read what `dataclasses.asdict` made of a TrunkConfig."""
+    axes = {name: RotaryAxis(**plain[name]) for name in ("time", "space")}
+    return TrunkConfig(**{**plain, **axes})
+
+
+def _read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
+    return {
+        name: StreamSpec(
+            kind=spec["kind"],
+            channels=tuple(Channel(**channel) for channel in spec["channels"]),
+            statistics={channel: (float(pair[0]), float(pair[1])) for channel, pair in spec["statistics"].items()},
+        )
+        for name, spec in plain.items()
+    }
+
+
+def calibrate(
+    groups: Sequence[str], scores: np.ndarray, features: np.ndarray, population: str
+) -> tuple[IntervalCalibration, ShiftAlarm | None]:
+    """Return the calibration and, where there are groups enough to know how they differ, the alarm."""
+    calibration = IntervalCalibration(scores=scores, groups=tuple(groups), population=population)
+    enough = len(set(groups)) >= ShiftAlarm.FEWEST
+    return calibration, ShiftAlarm.fit(features, groups) if enough else None

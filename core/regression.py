@@ -1,0 +1,337 @@
+"""Regression on the trunk: members fitted on folds of whole groups, judged on the groups that each never saw."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mainstem.core.adapter import Adapter, read_specs
+from mainstem.core.errors import InputError
+from mainstem.core.heads import ScalarHead
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.training import TrainingConfig, train
+from mainstem.core.trunk import SIZES, Trunk
+
+Array = NDArray[np.float64]
+BATCH = 1024  # of prediction
+
+
+class Preparation(Protocol):
+    """What an adapter makes of samples before the trunk sees them; fitted on training samples alone."""
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return what the shift alarm compares between groups (samples, features), finite."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what is saved: plain JSON types, and arrays by name."""
+
+
+FitPreparation = Callable[[Sequence[Sample]], Preparation]
+RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
+View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
+WHOLE: Mapping[str, View] = {"whole": lambda sample: sample}
+Progress = Callable[[str, float], None]  # what is being fitted, share done
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionConfig:
+    """Trunk size, training, and to how many folds whole groups are dealt; each fold gives one member."""
+
+    trunk_size: str = "xs"
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    num_folds: int = 6
+
+
+Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """What a user asks an adapter to read: a data set's name or a path, and what the path's layout leaves open."""
+
+    data: str
+    crop: str | None = None
+    country: str | None = None
+    mirror: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Member:
+    """One trunk and adapter fitted to residuals of `std` around the preparation's offset."""
+
+    trunk: Trunk
+    adapter: Adapter
+    preparation: Preparation
+    std: float
+
+    def predict(self, samples: Sequence[Sample]) -> tuple[Array, Array, Array]:
+        """Return offset, residual and scale (samples,), in the target's unit."""
+        prepared, offset = self.preparation(samples)
+        means, scales = [], []
+        inputs = self.adapter.collate(prepared)
+        lora = "adapter" if self.trunk.has_lora("adapter") else None
+        with torch.no_grad():
+            for rows in torch.split(torch.arange(len(prepared)), BATCH):
+                batch = {name: streams.rows(rows) for name, streams in inputs.items()}
+                distribution = self.adapter.distribution(batch, self.trunk, lora)
+                means.append(distribution.mean.double())
+                scales.append(distribution.stddev.double())
+        return offset, self.std * torch.cat(means).numpy(), self.std * torch.cat(scales).numpy()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regressor:
+    """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone)."""
+
+    members: tuple[Member, ...]
+    gates: Mapping[str, float]
+
+    def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
+        """Return mean and scale (samples,) before calibration, of samples that show what `view` shows."""
+        parts = [member.predict(samples) for member in self.members]
+        mean = np.mean([offset + self.gates[view] * residual for offset, residual, _ in parts], axis=0)
+        return mean, np.mean([scale for _, _, scale in parts], axis=0)
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return the shift alarm's features (samples, features), averaged over members."""
+        averaged: Array = np.mean([member.preparation.features(samples) for member in self.members], axis=0)
+        return averaged
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OutOfFold:
+    """Predictions of samples by the member that never saw their group, and the features of the shift alarm."""
+
+    truth: Array
+    mean: Array
+    offset: Array
+    scale: Array
+    features: Array
+    groups: tuple[str, ...]
+    gate: float
+
+
+def targets_of(samples: Sequence[Sample]) -> Array:
+    """Targets (samples,).
+
+    Raises:
+        InputError: if one is unknown.
+    """
+    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
+    return values
+
+
+def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Group labels of samples.
+
+    Raises:
+        InputError: if a sample names none, or all name one.
+    """
+    groups = [sample.source.group for sample in samples]
+    if None in groups or len(set(groups)) < 2:
+        raise InputError("calibration needs samples of at least two named groups; name the group column")
+    return tuple(str(group) for group in groups)
+
+
+def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield (train, held-out) row indices; each held-out part is whole groups, dealt in turn."""
+    distinct = sorted(set(groups))
+    fold_of = {group: index % min(num_folds, len(distinct)) for index, group in enumerate(distinct)}
+    folds = np.array([fold_of[group] for group in groups])
+    for fold in range(folds.max() + 1):
+        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+def fit_member(
+    samples: Sequence[Sample],
+    prepare: FitPreparation,
+    config: RegressionConfig,
+    views: Mapping[str, View] = WHOLE,
+    trunk: Trunk | None = None,
+) -> Member:
+    """Fit one trunk (or adapt the one given) and adapter to the samples' targets.
+
+    Where there are several views, each sample is shown as it is and once more through a view drawn at random.
+    """
+    preparation = prepare(samples)
+    shown = [*samples, *_random_views(samples, views, config.training.seed)]
+    prepared, offset = preparation(shown)
+    residual = targets_of(shown) - offset
+    std = max(float(residual.std()), 1e-6)
+    size = trunk.config if trunk is not None else SIZES[config.trunk_size]
+    trunk = trunk if trunk is not None else Trunk(size, config.training.seed)
+    torch.manual_seed(config.training.seed)
+    adapter = Adapter(read_specs(prepared), ScalarHead(size.dim), size.dim)
+    train(adapter, trunk, prepared, torch.from_numpy(residual / std).float(), config.training)
+    return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std)
+
+
+def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: int) -> list[Sample]:
+    if len(views) < 2:
+        return []
+    drawn = np.random.default_rng(seed).integers(len(views), size=len(samples))
+    choices = list(views.values())
+    return [choices[index](sample) for index, sample in zip(drawn.tolist(), samples, strict=True)]
+
+
+def fit_regressor(
+    samples: Sequence[Sample],
+    prepare: FitPreparation,
+    config: RegressionConfig,
+    views: Mapping[str, View] = WHOLE,
+    progress: Progress | None = None,
+    trunk: Trunk | None = None,
+) -> tuple[Regressor, dict[str, OutOfFold]]:
+    """Fit a member a fold, judge it on the groups it never saw, and weigh the trunk's share by what it is worth there.
+
+    The mean of the folds' members is the model, as in cross-conformal prediction: its intervals come from the
+    members' errors on groups they never saw. Source: Barber et al. 2021, Predictive inference with the
+    jackknife+, section 3 (CV+); here with whole groups as folds. Gates and judgements are kept by view.
+    """
+    groups, truth = groups_of(samples), targets_of(samples)
+    folds = list(group_folds(groups, config.num_folds))
+    members: list[Member] = []
+    judged: dict[str, list[Judged]] = {name: [] for name in views}
+    for index, (kept, held) in enumerate(folds):
+        seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
+        base = None if trunk is None else copy.deepcopy(trunk)
+        member = fit_member([samples[row] for row in kept], prepare, seeded, views, base)
+        for name, view in views.items():
+            unseen = [view(samples[row]) for row in held]
+            judged[name].append((*member.predict(unseen), member.preparation.features(unseen)))
+        members.append(member)
+        if progress is not None:
+            progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
+    back = np.argsort(np.concatenate([held for _, held in folds]))
+    out_of_fold = {name: _join(parts, back, truth, groups) for name, parts in judged.items()}
+    gates = {name: found.gate for name, found in out_of_fold.items()}
+    return Regressor(members=tuple(members), gates=gates), out_of_fold
+
+
+Judged = tuple[Array, Array, Array, Array]  # offset, residual, scale, features of one fold
+
+
+def _join(parts: Sequence[Judged], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]) -> OutOfFold:
+    """Put the folds' judgements back in the order of the samples and find the gate."""
+    offset, residual, scale, features = (np.concatenate(columns)[back] for columns in zip(*parts, strict=True))
+    gate = fit_gate(truth - offset, residual, groups)
+    return OutOfFold(
+        truth=truth,
+        mean=offset + gate * residual,
+        offset=offset,
+        scale=scale,
+        features=features,
+        groups=groups,
+        gate=gate,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegressionTask:
+    """One adapter task that predicts a quantity: everything that the commands need of it.
+
+    Attributes:
+        prepare: fits the preparation on training samples, told in which order they will be asked for.
+        view_of: the name of the view that a sample's own inputs stand for.
+        scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
+    """
+
+    name: str
+    task: str
+    version: str
+    units: str
+    config: RegressionConfig
+    read: Callable[[DataRequest], SampleSet]
+    prepare: Callable[[Sequence[Sample], Order], Preparation]
+    restore: RestorePreparation
+    views: Mapping[str, View] = field(default_factory=lambda: WHOLE)
+    view_of: Callable[[Sample], str] = lambda sample: "whole"
+    scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
+    known_failures: tuple[str, ...] = ()
+
+    def fit(
+        self,
+        samples: Sequence[Sample],
+        config: RegressionConfig,
+        order: Order = "later",
+        progress: Progress | None = None,
+        trunk: Trunk | None = None,
+    ) -> tuple[Regressor, dict[str, OutOfFold]]:
+        """Fit the members and judge each on the groups it never saw."""
+        return fit_regressor(samples, lambda part: self.prepare(part, order), config, self.views, progress, trunk)
+
+
+def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:
+    """Least-squares weight 0-1 of out-of-fold residuals (samples,), or 0 unless they pay by a standard error.
+
+    Groups count once each: the gain is the fall in a group's mean squared error, and its mean over groups has to
+    exceed its standard error. Source: Breiman et al. 1984, CART, section 3.4.3 (the one-standard-error rule);
+    Breiman 1996, Stacked regressions, section 2.
+    """
+    labels = np.asarray(groups)
+    power = float(np.dot(residual, residual))
+    gate = float(np.clip(np.dot(wanted, residual) / power, 0, 1)) if power > 0 else 0.0
+    gain = np.array(
+        [
+            np.mean(wanted[labels == group] ** 2 - (wanted - gate * residual)[labels == group] ** 2)
+            for group in np.unique(labels)
+        ]
+    )
+    return gate if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOffset:
+    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset."""
+
+    mean: float
+    channels: Mapping[str, int]  # number of channels of each numeric stream
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample]) -> "MeanOffset":
+        """Take the mean of the training targets."""
+        channels = {name: len(stream.channels) for sample in samples for name, stream in sample.streams.items()}
+        return cls(mean=float(targets_of(samples).mean()), channels=dict(sorted(channels.items())))
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return the samples as they are, and the mean."""
+        return list(samples), np.full(len(samples), self.mean)
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return each sample's observed mean a stream and channel, zero where missing."""
+        return stream_means(samples, self.channels)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return plain JSON types; there are no arrays."""
+        return {"mean": self.mean, "channels": dict(self.channels)}, {}
+
+
+def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> MeanOffset:
+    """Read what `MeanOffset.state` gave."""
+    assert not arrays
+    return MeanOffset(mean=float(state["mean"]), channels=dict(state["channels"]))
+
+
+def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
+    """Mean over time of the named streams' channels (samples, channels in all); zero where missing."""
+    rows = np.zeros((len(samples), max(sum(channels.values()), 1)))
+    for row, sample in zip(rows, samples, strict=True):
+        start = 0
+        for name, width in channels.items():
+            stream = sample.streams.get(name)
+            if stream is not None:
+                seen = np.atleast_2d(stream.observed())
+                total = np.where(seen, np.atleast_2d(stream.values), 0.0).sum(0)
+                row[start : start + width] = total / np.maximum(seen.sum(0), 1)
+            start += width
+    return rows

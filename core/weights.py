@@ -1,0 +1,147 @@
+"""Weight files: safetensors written atomically, hashes, and the one checked door for `.pt`."""
+
+import hashlib
+import json
+import os
+import pickletools
+import struct
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from mainstem.core.errors import ArtifactError
+
+MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
+CHUNK_BYTES = 1 << 20
+ALLOWED_PICKLE_GLOBALS = {  # what a plain state dict of tensors is made of
+    "collections OrderedDict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_parameter",
+    *(
+        f"torch {name}Storage"
+        for name in ("Float", "Double", "Half", "BFloat16", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    ),
+}
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of names, types, shapes and bytes of tensors; the order of names does not count."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(
+            tensor.view(torch.uint8).numpy().tobytes()
+            if tensor.ndim
+            else tensor.reshape(1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's sha256."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all: a full disk leaves what was there before.
+
+    Raises:
+        ArtifactError: if it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """Write safetensors with metadata and return the file's sha256; the same content gives the same bytes."""
+    ordered = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
+    content = _with_sorted_metadata(save(ordered), metadata)
+    write_atomically(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _with_sorted_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """Put metadata in the header in the order of their names; the library's own order changes from run to run."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    header.pop("__metadata__", None)
+    text = json.dumps({"__metadata__": dict(sorted(metadata.items())), **header}, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # the format aligns data to eight bytes
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read safetensors and their metadata.
+
+    Raises:
+        ArtifactError: if the file is absent, damaged or no safetensors.
+    """
+    if not path.is_file():
+        raise ArtifactError(f"no file {path}; name a run folder or a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path.name} is no whole safetensors file ({error}); fetch or train it again") from error
+
+
+def load_pt(path: Path) -> dict[str, Tensor]:
+    """Read a `.pt` state dict after its archive was checked: tensors alone, no code, no size that bombs memory.
+
+    Raises:
+        ArtifactError: if the file is no zip archive of tensors, names any other object, or is too large.
+    """
+    _check_pt(path)
+    state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one door
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ArtifactError(f"{path.name} holds more than a dict of tensors; save model.state_dict() alone")
+    return dict(state)
+
+
+def _check_pt(path: Path) -> None:
+    if not zipfile.is_zipfile(path):
+        raise ArtifactError(f"{path.name} is no torch archive (zip); convert it to safetensors where you trust it")
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+            raise ArtifactError(f"{path.name} is compressed, which torch never writes; refuse it")
+        if sum(entry.file_size for entry in entries) > MAX_PT_BYTES:
+            raise ArtifactError(f"{path.name} claims more than {MAX_PT_BYTES >> 30} GiB; refuse it")
+        pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
+        if len(pickles) != 1:
+            raise ArtifactError(f"{path.name} holds {len(pickles)} pickles, want the one of torch.save; refuse it")
+        with archive.open(pickles[0]) as file:
+            foreign = sorted(_globals(file.read()) - ALLOWED_PICKLE_GLOBALS)
+    if foreign:
+        raise ArtifactError(f"{path.name} would run {foreign[0]!r}; only plain tensors are read")
+
+
+def _globals(pickled: bytes) -> set[str]:
+    """Names of everything that a pickle would import; a name built on its stack is reported as such."""
+    found = set()
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name == "GLOBAL":
+            found.add(str(argument))
+        elif opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+            found.add(f"a name built by {opcode.name}")
+    return found

@@ -1,0 +1,42 @@
+"""Region sets by name or by path: the catalogue's, a folder in CY-Bench's layout, or the simulator's."""
+
+import re
+from pathlib import Path
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import SampleSet
+from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.regions import load_cybench, load_us_maize
+from mainstem.data.simulate import simulate_regions
+
+SIMULATED = re.compile(r"simulated-maize(?:-(\d+))?")
+
+
+def open_regions(
+    data: str, crop: str | None = None, country: str | None = None, mirror: Path | None = None
+) -> SampleSet:
+    """Read a region set.
+
+    Args:
+        data: name in the catalogue, "simulated-maize" (a seed may follow: "simulated-maize-7"), or a folder.
+        crop: of a folder, e.g. wheat.
+        country: of a folder, e.g. NL.
+        mirror: folder to take the catalogue's files from.
+
+    Raises:
+        InputError: if there is none of this name, or a folder comes without crop and country.
+    """
+    if Path(data).is_dir():
+        if not crop or not country:
+            raise InputError(f"got the folder {data} without a crop or country; add --crop and --country")
+        return load_cybench(Path(data), crop, country, name=data)
+    simulated = SIMULATED.fullmatch(data)
+    if simulated:
+        return simulate_regions(int(simulated[1] or 0))
+    data_set = find_data_set(data)
+    if not data.endswith("-maize"):
+        raise InputError(f"{data} holds no yields; use us-maize, nl-maize, es-maize, simulated-maize or a folder")
+    folder = pull(data, mirror)
+    if data == "us-maize":
+        return load_us_maize(folder, data_set.attribution)
+    return load_cybench(folder.parents[1], "maize", folder.name, data, data_set.attribution)
