@@ -2,18 +2,28 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mainstem.core.errors import MainstemError
+from mainstem.core.errors import InputError, MainstemError
+
+if TYPE_CHECKING:
+    from mainstem.core.regression import Progress, RegressionTask
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify and prune data sets.")
 app.add_typer(data_app, name="data")
+runs_app = typer.Typer(no_args_is_help=True, help="List and show run folders.")
+app.add_typer(runs_app, name="runs")
 
 Mirror = Annotated[Path | None, typer.Option(help="A folder to take data sets from instead of the network.")]
+Crop = Annotated[str | None, typer.Option(help="Of a folder in CY-Bench's layout, e.g. wheat.")]
+Country = Annotated[str | None, typer.Option(help="Of such a folder, e.g. NL.")]
+Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -70,26 +80,236 @@ def prune_data(name: str) -> None:
 def evaluate_adapter(
     adapter: str,
     data: Annotated[str, typer.Option(help="A data set's name, or a folder in CY-Bench's layout.")],
+    run: Annotated[Path | None, typer.Option(help="Score this run instead of training by the protocol.")] = None,
     protocol: Annotated[str | None, typer.Option(help="holdout or leave-one-year-out.")] = None,
-    crop: Annotated[str | None, typer.Option(help="Of a folder, e.g. wheat.")] = None,
-    country: Annotated[str | None, typer.Option(help="Of a folder, e.g. NL.")] = None,
+    crop: Crop = None,
+    country: Country = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
-    """Train by the data set's own protocol and score beside the baselines."""
-    from mainstem.adapters import load_adapter_module
-    from mainstem.apps.evaluate import evaluate
+    """Train by the data set's own protocol and score beside the baselines, or score a run."""
+    from mainstem.apps.evaluate import EvaluationSpec, evaluate
+    from mainstem.apps.finetune import FitSpec
+    from mainstem.core.regression import DataRequest
 
-    load_adapter_module(adapter)
-    result = evaluate(data, protocol=protocol, crop=crop, country=country, seeds=seeds, mirror=mirror)
+    task = _task(adapter)
+    spec = EvaluationSpec(fit=FitSpec(config=task.config), protocol=protocol, seeds=seeds)
+    request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
+    with _progress("evaluate", as_json) as report:
+        result = evaluate(task, request, spec, run=run, progress=report)
     if as_json:
         print(json.dumps(result))
         return
-    for name, metrics in {"crop-yield": result["metrics"], **result["baselines"]}.items():
-        print(f"{name:18} NRMSE {metrics['nrmse_percent']:6.2f} %  RMSE {metrics['rmse_t_ha']:5.2f} t/ha")
+    for name, metrics in {adapter: result["metrics"], **result["baselines"]}.items():
+        print(f"{name:18} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
     coverage = result["coverage"]
-    print(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}\n{result['attribution']}")
+    withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
+    print(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}")
+    print(result["attribution"])
+
+
+@app.command("finetune")
+def finetune_adapter(
+    adapter: str,
+    data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    crop: Crop = None,
+    country: Country = None,
+    trunk: Annotated[str | None, typer.Option(help="A shared trunk to adapt by LoRA: xs, ti, s or b.")] = None,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Train tokenizers and head alone.")] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with its own seed.")] = 1,
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    mirror: Mirror = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
+    from dataclasses import replace
+
+    from mainstem.apps.finetune import FitSpec, finetune_seeds, seeded
+    from mainstem.core.regression import DataRequest
+
+    task = _task(adapter)
+    config = task.config
+    if trunk or frozen:
+        config = replace(config, training=replace(config.training, trunk="frozen" if frozen else "lora"))
+    spec = seeded(FitSpec(config=config, trunk=trunk or (config.trunk_size if frozen else None)), seed)
+    source = task.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
+    with _progress("finetune", as_json) as report:
+        records = finetune_seeds(task, source, spec, out, seeds, report)
+    if as_json:
+        print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
+        return
+    for record in records:
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
+        print(f"adapter {record['adapter_sha256'][:12]} in {record['seconds']:.0f} s: {figures}")
+    print(f"written: {out}\n{source.attribution}")
+
+
+@app.command("calibrate")
+def calibrate_run(
+    run: Path,
+    data: Annotated[str, typer.Option(help="Labelled data of groups that the run was not trained on.")],
+    crop: Crop = None,
+    country: Country = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
+    mirror: Mirror = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a run's claim of coverage with your own labels."""
+    from mainstem.apps.calibrate import calibrate
+    from mainstem.apps.finetune import read_record
+    from mainstem.core.regression import DataRequest
+
+    task = _task(read_record(run)["adapter"])
+    entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), level)
+    if as_json:
+        print(json.dumps(entry))
+        return
+    print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} intervals")
+    print(f"covered {entry['coverage_before']:.1%} of them; widths change by ", end="")
+    print(f"{entry['half_width_after'] / entry['half_width_before'] - 1:+.0%}")
+
+
+@app.command("predict")
+def predict_inputs(
+    adapter: str,
+    inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
+    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
+    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
+    crop: Crop = None,
+    country: Country = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
+    below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
+    mirror: Mirror = None,
+) -> None:
+    """Predict with intervals, claims and origin, one row a sample."""
+    from mainstem.apps.export import write_predictions
+    from mainstem.core.artifact import load_artifact
+    from mainstem.core.predict import predict
+    from mainstem.core.regression import DataRequest
+
+    task = _task(adapter)
+    if run is None:
+        raise InputError(
+            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
+            "and add --run RUN"
+        )
+    artifact = load_artifact(run, task.restore)
+    predictions = []
+    for data in inputs:
+        source = task.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
+        predictions += predict(artifact, source.samples, task.view_of, level, below or ())
+    write_predictions(predictions, out)
+    states = [prediction.claim.state for prediction in predictions]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
+    print(f"{len(predictions)} predictions in {out}; claims: {counts}")
+
+
+@runs_app.command("list")
+def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path(), as_json: AsJson = False) -> None:
+    """List the run folders below a folder."""
+    from mainstem.apps.finetune import read_record
+
+    found = {str(path.parent): read_record(path.parent) for path in sorted(folder.rglob("record.json"))}
+    if as_json:
+        print(json.dumps(found))
+        return
+    for path, record in found.items():
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
+        print(f"{path}: {record['adapter']} on {record['data']}, {figures}")
+    if not found:
+        print(f"no run below {folder.resolve()}; mainstem finetune writes one")
+
+
+@runs_app.command("show")
+def show_run(run: Path, as_json: AsJson = False) -> None:
+    """Print a run's record, or its card."""
+    from mainstem.apps.finetune import read_record
+
+    record = read_record(run)
+    print(json.dumps(record) if as_json else (run / "card.md").read_text())
+
+
+@app.command("doctor")
+def doctor(as_json: AsJson = False) -> None:
+    """Check this installation: libraries, data, memory and whether the dashboards stay on this machine."""
+    from mainstem.apps.doctor import examine
+
+    findings = examine()
+    if as_json:
+        print(json.dumps(findings))
+    else:
+        for finding in findings:
+            mark = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}[finding["state"]]
+            print(f"{mark} {finding['what']}: {finding['found']}")
+    raise typer.Exit(1 if any(finding["state"] == "fail" for finding in findings) else 0)
+
+
+@app.command("new-adapter")
+def new_adapter(
+    name: str,
+    data: Annotated[Path, typer.Option(help="A CSV or Parquet table with sample, target, group, licence.")],
+    to: Annotated[Path, typer.Option(help="Where adapters/ and tests/ are written.")] = Path(),
+) -> None:
+    """Write an adapter and its test for a table of your own."""
+    from mainstem.apps.new_adapter import write_adapter
+
+    for path in write_adapter(name, data, to):
+        print(path)
+
+
+@app.command("demo")
+def demo(
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the dashboards afterwards.")] = True,
+    mirror: Mirror = None,
+    port: Port = 8501,
+) -> None:
+    """Train a crop-yield adapter on real regions, or simulated ones where no data can be had, and open the pages."""
+    from mainstem.apps.demo import prepare, serve_dashboards
+
+    with _progress("demo", quiet=False) as report:
+        ready = prepare(mirror, report)
+    print(f"{ready['data']} ({'simulated' if ready['simulated'] else 'real'}): {ready['run']}")
+    if serve:
+        serve_dashboards(port)
+
+
+@app.command("dashboard")
+def dashboard(port: Port = 8501) -> None:
+    """Serve the dashboards on this machine."""
+    from mainstem.apps.demo import serve_dashboards
+
+    serve_dashboards(port)
+
+
+def _task(adapter: str) -> "RegressionTask":
+    """Return the task of a named adapter."""
+    from mainstem.adapters import load_adapter_module
+
+    task: RegressionTask = load_adapter_module(adapter).TASK
+    return task
+
+
+@contextmanager
+def _progress(title: str, quiet: bool) -> "Iterator[Progress | None]":
+    """Show a bar with the time left on standard error; nothing where the output is for a machine."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        row = bar.add_task(title, total=1.0)
+        yield lambda stage, share: bar.update(row, description=f"{title}: {stage}", completed=share)
 
 
 def main() -> None:

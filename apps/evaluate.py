@@ -1,53 +1,69 @@
-"""`mainstem evaluate crop-yield`: train by the data set's protocol, score, fit the baselines in the same call."""
+"""`mainstem evaluate`: score a run, or train by the data set's own protocol, with baselines fitted in the same call."""
 
+import hashlib
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.crop_yield import CropYieldConfig, fit, out_of_fold, yields_t_ha
 from mainstem.apps.baselines import fit_baselines
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded
+from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import median_over_groups, nrmse_percent, paired_difference, pooled, r2, rmse
-from mainstem.core.stream import Sample
-from mainstem.data.catalogue import find_data_set, pull
-from mainstem.data.regions import US_LAST_TRAINING_YEAR, RegionSet, load_cybench, load_us_maize
+from mainstem.core.predict import group_claims
+from mainstem.core.regression import DataRequest, OutOfFold, RegressionTask, targets_of
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.data.regions import US_LAST_TRAINING_YEAR
 
 Array = NDArray[np.float64]
+Progress = Callable[[str, float], None]
 METRICS = {"nrmse_percent": nrmse_percent, "rmse_t_ha": rmse, "r2": r2}
-PROTOCOLS = ("holdout", "leave-one-year-out")
+HOLDOUT, LEFT_OUT = "holdout", "leave-one-year-out"
+PROTOCOLS = (HOLDOUT, LEFT_OUT)
+LEFT_OUT_FOLDS = 4  # members of each of the many fits that leave one year out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """One seed's predictions of the test samples, t/ha."""
+    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims."""
 
     truth: Array
-    mean: Array
-    scale: Array
     years: tuple[str, ...]
+    mean: dict[str, Array]
+    half: dict[str, Array]
     baselines: dict[str, Array]
-    calibration: IntervalCalibration | None
+    claims: dict[str, str]
+    hashes: tuple[str, str]
 
 
-def load_regions(data: str, crop: str | None, country: str | None, mirror: Path | None) -> RegionSet:
-    """Read a set of the catalogue by name, or a folder in CY-Bench's layout by path."""
-    if Path(data).is_dir():
-        if not crop or not country:
-            raise InputError(f"got the folder {data} without a crop or country; add --crop and --country")
-        return load_cybench(Path(data), crop, country, name=data)
-    data_set = find_data_set(data)
-    folder = pull(data, mirror)
-    if data == "us-maize":
-        return load_us_maize(folder, data_set.attribution)
-    if not data.endswith("-maize"):
-        raise InputError(f"{data} holds no yields; evaluate us-maize, nl-maize, es-maize or a folder")
-    return load_cybench(folder.parents[1], "maize", folder.name, data, data_set.attribution)
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """What `evaluate` is asked: protocol, seeds, level of the intervals, and how each model is fitted."""
+
+    fit: FitSpec
+    protocol: str | None = None
+    seeds: int = 1
+    level: float = 0.9
+
+
+def year_of(sample: Sample) -> int:
+    """Return the sample's year, which the protocols split by.
+
+    Raises:
+        InputError: if the sample names none.
+    """
+    try:
+        return int(str(sample.source.group))
+    except ValueError:
+        raise InputError(f"got group {sample.source.group!r}, want a year; evaluate splits by years") from None
 
 
 def splits(samples: Sequence[Sample], protocol: str) -> list[tuple[list[Sample], list[Sample]]]:
@@ -58,120 +74,192 @@ def splits(samples: Sequence[Sample], protocol: str) -> list[tuple[list[Sample],
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
-    years = sorted({int(str(sample.source.group)) for sample in samples})
-    if protocol == "holdout":
-        late = {year for year in years if year > US_LAST_TRAINING_YEAR}
-        tests = [late]
-    else:
-        tests = [{year} for year in years]
+    years = sorted({year_of(sample) for sample in samples})
+    late = {year for year in years if year > US_LAST_TRAINING_YEAR}
     parts = []
-    for held in tests:
-        train = [sample for sample in samples if int(str(sample.source.group)) not in held]
-        test = [sample for sample in samples if int(str(sample.source.group)) in held]
+    for held in [late] if protocol == HOLDOUT else [{year} for year in years]:
+        train = [sample for sample in samples if year_of(sample) not in held]
+        test = [sample for sample in samples if year_of(sample) in held]
         if not train or not test:
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {years}")
         parts.append((train, test))
     return parts
 
 
-def score_holdout(samples: Sequence[Sample], config: CropYieldConfig) -> Scored:
-    """Fit on the training years, calibrate out of fold on them, and predict the later years."""
-    ((train, test),) = splits(samples, "holdout")
-    mean, scale = out_of_fold(train, config)
-    calibration = IntervalCalibration(
-        scores=(yields_t_ha(train) - mean) / scale,
-        groups=tuple(str(sample.source.group) for sample in train),
-        population=f"region-years of {train[0].source.data}",
-    )
-    means, scales = fit(train, config).predict(test)
-    baselines = fit_baselines(train, test, config.training.seed)
-    return _scored(test, means, scales, baselines, calibration)
-
-
-def score_left_out_years(samples: Sequence[Sample], config: CropYieldConfig) -> Scored:
-    """Predict each year by a model, and by baselines, fitted on all others; calibrate on those very scores."""
-    parts = []
-    for train, test in splits(samples, "leave-one-year-out"):
-        means, scales = fit(train, config).predict(test)
-        parts.append(_scored(test, means, scales, fit_baselines(train, test, config.training.seed), None))
-    joined = {name: np.concatenate([part.baselines[name] for part in parts]) for name in parts[0].baselines}
-    truth, mean, scale = (np.concatenate([getattr(part, key) for part in parts]) for key in ("truth", "mean", "scale"))
-    years = tuple(year for part in parts for year in part.years)
-    calibration = IntervalCalibration(scores=(truth - mean) / scale, groups=years, population=samples[0].source.data)
-    return Scored(truth=truth, mean=mean, scale=scale, years=years, baselines=joined, calibration=calibration)
-
-
-def _scored(
-    test: Sequence[Sample],
-    means: Array,
-    scales: Array,
-    baselines: dict[str, Array],
-    calibration: IntervalCalibration | None,
-) -> Scored:
-    years = tuple(str(sample.source.group) for sample in test)
+def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
+    """Predict test samples as they were known at each view; claims are those of the fullest one."""
+    mean, half = {}, {}
+    for name, view in task.views.items():
+        seen = [view(sample) for sample in test]
+        mean[name], scale = artifact.regressor.predict(seen, name)
+        half[name] = artifact.calibration[name].half_width(level) * scale
+    first = next(iter(task.views))
+    claims = group_claims(artifact, test, first, level)
     return Scored(
-        truth=yields_t_ha(test), mean=means, scale=scales, years=years, baselines=baselines, calibration=calibration
+        truth=targets_of(test),
+        years=tuple(groups_in(test)),
+        mean=mean,
+        half=half,
+        baselines={},
+        claims={group: claim.state for group, claim in claims.items()},
+        hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
     )
+
+
+def train_and_score(
+    task: RegressionTask, source: SampleSet, parts: Sequence[tuple[list[Sample], list[Sample]]], spec: EvaluationSpec,
+    progress: Progress | None,
+) -> tuple[Scored, list[dict[str, OutOfFold]]]:  # fmt: skip
+    """Fit and score every part, its baselines too, and join them."""
+    scored, judged = [], []
+    for index, (train, test) in enumerate(parts):
+        with tempfile.TemporaryDirectory() as folder:
+            artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
+        baselines = fit_baselines(train, test, spec.fit.config.training.seed)
+        scored.append(replace(score(task, artifact, test, spec.level), baselines=baselines))
+        judged.append(found)
+        if progress is not None:
+            progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
+    return join(scored), judged
+
+
+def join(parts: Sequence[Scored]) -> Scored:
+    """Put several parts' cases together."""
+    first = parts[0]
+
+    def joined(key: str, name: str) -> Array:
+        return np.concatenate([getattr(part, key)[name] for part in parts])
+
+    return Scored(
+        truth=np.concatenate([part.truth for part in parts]),
+        years=tuple(year for part in parts for year in part.years),
+        mean={name: joined("mean", name) for name in first.mean},
+        half={name: joined("half", name) for name in first.half},
+        baselines={name: joined("baselines", name) for name in first.baselines},
+        claims={group: claim for part in parts for group, claim in part.claims.items()},
+        hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
+    )
+
+
+def _together(hashes: Sequence[str]) -> str:
+    """One hash for several fits: of their hashes in order."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def evaluate(
-    data: str,
+    task: RegressionTask,
+    request: DataRequest,
+    spec: EvaluationSpec,
     *,
-    protocol: str | None = None,
-    crop: str | None = None,
-    country: str | None = None,
-    seeds: int = 1,
-    level: float = 0.9,
-    mirror: Path | None = None,
-    config: CropYieldConfig | None = None,
+    run: Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Return the evaluation as the command line's JSON; metrics are means over the seeds."""
     start = time.perf_counter()
-    config = config or CropYieldConfig()
-    regions = load_regions(data, crop, country, mirror)
-    protocol = protocol or ("holdout" if regions.name == "us-maize" else "leave-one-year-out")
-    score = score_holdout if protocol == "holdout" else score_left_out_years
-    splits(regions.unflagged(), protocol)
-    runs = [
-        score(regions.unflagged(), replace(config, training=replace(config.training, seed=seed)))
-        for seed in range(seeds)
-    ]
-    aggregate = pooled if protocol == "holdout" else median_over_groups
-    baselines = {name: _metrics(runs, name, aggregate) for name in runs[0].baselines}
+    source = task.read(request)
+    protocol = spec.protocol or (HOLDOUT if source.name == "us-maize" else LEFT_OUT)
+    if run is not None and protocol == LEFT_OUT:
+        protocol = "run"
+    usable = source.unflagged()
+    if run is not None:
+        results, judged = [score_run(task, run, usable, spec)], []
+    else:
+        spec = _for_protocol(spec, protocol)
+        parts = splits(usable, protocol)
+        pairs = [
+            train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
+            for seed in range(spec.seeds)
+        ]
+        results, judged = [found for found, _ in pairs], pairs[0][1]
+    body = report(task, results, spec.level, median_over_groups if protocol == LEFT_OUT else pooled)
+    if protocol == HOLDOUT and judged:
+        body["training_years"] = judge_training_years(judged[0], spec.level)
+    if len(source.labelled()) > len(usable) and run is None:
+        flagged = splits(source.labelled(), protocol)
+        with_faults, _ = train_and_score(task, source, flagged, spec, None)
+        body["with_flagged_rows"] = report(task, [with_faults], spec.level, median_over_groups)
     return {
-        "adapter": "crop-yield",
-        "task": "regional",
-        "data": data,
+        "adapter": task.name,
+        "task": task.task,
+        "data": request.data,
         "protocol": protocol,
         "split": "test",
-        "n": len(runs[0].truth),
-        "left_out_flagged": len(regions.samples) - len(regions.unflagged()),
-        "seeds": seeds,
-        "metrics": _metrics(runs, None, aggregate),
-        "baselines": baselines,
-        "difference": {name: _difference(runs[0], name, aggregate) for name in baselines},
-        "coverage": _coverage(runs[0], level, protocol),
-        "by_group": _by_year(runs[0]),
-        "attribution": regions.attribution,
+        "seeds": spec.seeds,
+        "flagged_rows": len(source.labelled()) - len(usable),
+        "simulated": source.simulated,
+        **body,
+        "attribution": source.attribution,
         "seconds": time.perf_counter() - start,
     }
 
 
-def _grouped(run: Scored, values: Array) -> list[Array]:
-    labels = np.asarray(run.years)
+def _for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:
+    if protocol == HOLDOUT:
+        return spec
+    fewer = min(spec.fit.config.num_folds, LEFT_OUT_FOLDS)
+    return replace(spec, fit=replace(spec.fit, order="any", config=replace(spec.fit.config, num_folds=fewer)))
+
+
+def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+    """Score a run on the samples of groups that it was not trained on, beside baselines fitted on those it was.
+
+    Raises:
+        InputError: if every group was trained on.
+    """
+    artifact = load_artifact(run, task.restore)
+    trained = set(artifact.manifest.training["groups"])
+    test = [sample for sample in samples if str(sample.source.group) not in trained]
+    if not test:
+        raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
+    train = [sample for sample in samples if str(sample.source.group) in trained]
+    baselines = fit_baselines(train, test, spec.fit.config.training.seed) if train else {}
+    return replace(score(task, artifact, test, spec.level), baselines=baselines)
+
+
+def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
+    first, view = results[0], next(iter(task.views))
+    return {
+        "n": len(first.truth),
+        "metrics": _metrics(results, partial(_mean, name=view), aggregate),
+        "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate) for found in results],
+        "baselines": {name: _metrics(results, partial(_baseline, name=name), aggregate) for name in first.baselines},
+        "difference": {name: _difference(results, name, view, aggregate) for name in first.baselines},
+        "coverage": coverage(first, view, level),
+        "by_group": _by_year(first, view),
+        "by_lead": {
+            name: {
+                **_metrics(results, partial(_mean, name=name), aggregate),
+                "coverage": coverage(first, name, level)["pooled"],
+            }
+            for name in task.views
+        },
+        "trunk_sha256": _together([found.hashes[0] for found in results]),
+        "adapter_sha256": _together([found.hashes[1] for found in results]),
+    }
+
+
+def _mean(found: Scored, name: str) -> Array:
+    return found.mean[name]
+
+
+def _baseline(found: Scored, name: str) -> Array:
+    return found.baselines[name]
+
+
+def _grouped(years: Sequence[str], values: Array) -> list[Array]:
+    labels = np.asarray(years)
     return [values[labels == year] for year in np.unique(labels)]
 
 
-def _metrics(runs: Sequence[Scored], baseline: str | None, aggregate: Any) -> dict[str, float]:  # noqa: ANN401
-    """Mean over seeds of each metric, of the model or of one baseline."""
+def _metrics(results: Sequence[Scored], predicted: Callable[[Scored], Array], aggregate: Any) -> dict[str, float]:  # noqa: ANN401
+    """Mean over seeds of each metric."""
     return {
         name: float(
             np.mean(
                 [
-                    aggregate(metric)(
-                        _grouped(run, run.truth), _grouped(run, run.baselines[baseline] if baseline else run.mean)
-                    )
-                    for run in runs
+                    aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
+                    for found in results
                 ]
             )
         )
@@ -179,32 +267,65 @@ def _metrics(runs: Sequence[Scored], baseline: str | None, aggregate: Any) -> di
     }
 
 
-def _difference(run: Scored, baseline: str, aggregate: Any) -> dict[str, float]:  # noqa: ANN401
-    found = paired_difference(aggregate(nrmse_percent), run.truth, run.mean, run.baselines[baseline], run.years)
-    return asdict(found)
+def _difference(results: Sequence[Scored], baseline: str, view: str, aggregate: Any) -> dict[str, float]:  # noqa: ANN401
+    """Model minus baseline, each the mean over seeds of the predictions' errors at a year's every case."""
+    draws = [
+        paired_difference(
+            aggregate(nrmse_percent), found.truth, found.mean[view], found.baselines[baseline], found.years
+        )
+        for found in results
+    ]
+    return {key: float(np.mean([asdict(draw)[key] for draw in draws])) for key in ("value", "low", "high")}
 
 
-def _coverage(run: Scored, level: float, protocol: str) -> dict[str, Any]:
-    """Coverage of the test years by intervals calibrated on other years alone."""
-    assert run.calibration is not None
-    if protocol == "leave-one-year-out":
-        by_year = run.calibration.coverage_by_group(level)
-        return {"level": level, "by_group": by_year, "pooled": float(np.mean(list(by_year.values())))}
-    half = run.calibration.interval(0.0, 1.0, level).high
-    inside = np.abs(run.truth - run.mean) <= half * run.scale
-    years = np.asarray(run.years)
+def coverage(found: Scored, view: str, level: float) -> dict[str, Any]:
+    """Share of cases inside their interval, pooled and by year, with each year's claim, and the mean width."""
+    inside = np.abs(found.truth - found.mean[view]) <= found.half[view]
+    years = np.asarray(found.years)
     return {
         "level": level,
         "pooled": float(inside.mean()),
-        "by_group": {str(year): float(inside[years == year].mean()) for year in np.unique(years)},
-        "training_years": run.calibration.coverage_by_group(level),
-        "mean_width": float(2 * half * run.scale.mean()),
+        "by_group": {
+            str(year): {"coverage": float(inside[years == year].mean()), "claim": found.claims[str(year)]}
+            for year in np.unique(years)
+        },
+        "mean_width": float(2 * found.half[view].mean()),
     }
 
 
-def _by_year(run: Scored) -> dict[str, dict[str, float]]:
-    years = np.asarray(run.years)
+def judge_training_years(judged: dict[str, OutOfFold], level: float) -> dict[str, Any]:
+    """Say how intervals and alarm behave on training years, each held out of model, calibration and alarm alike."""
+    found = next(iter(judged.values()))
+    calibration = IntervalCalibration(
+        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="training years"
+    )
+    labels = np.asarray(found.groups)
+    by_group = calibration.coverage_by_group(level)
+    counts = {str(year): int((labels == year).sum()) for year in np.unique(labels)}
+    quiet = {
+        year: not ShiftAlarm.fit(found.features[labels != year], labels[labels != year].tolist()).fires(
+            found.features[labels == year]
+        )
+        for year in by_group
+    }
     return {
-        str(year): {name: metric(run.truth[years == year], run.mean[years == year]) for name, metric in METRICS.items()}
+        "nrmse_percent": nrmse_percent(found.truth, found.mean),
+        "coverage_pooled": float(np.average(list(by_group.values()), weights=list(counts.values()))),
+        "coverage_by_group": by_group,
+        "alarm_quiet_share": float(np.mean(list(quiet.values()))),
+        "alarm_quiet": quiet,
+    }
+
+
+def _by_year(found: Scored, view: str) -> dict[str, dict[str, float]]:
+    years = np.asarray(found.years)
+    predictions = {"": found.mean[view], **{f"{name}_": values for name, values in found.baselines.items()}}
+    return {
+        str(year): {
+            f"{prefix}{name}": metric(found.truth[years == year], values[years == year])
+            for prefix, values in predictions.items()
+            for name, metric in METRICS.items()
+            if not prefix or name == "nrmse_percent"
+        }
         for year in np.unique(years)
     }

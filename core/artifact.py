@@ -2,12 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
@@ -80,15 +79,17 @@ class Artifact:
         )
 
 
-def trunk_tensors(regressor: Regressor, shared: bool) -> dict[str, Tensor]:
-    """Return the trunk weights by member, without LoRA; one copy where all members share them."""
-    members = regressor.members[:1] if shared else regressor.members
+def trunk_tensors(regressor: Regressor) -> tuple[dict[str, Tensor], bool]:
+    """Return the trunk weights by member, without LoRA, and whether one copy stands for all because none trained it."""
+    states = [
+        {name: tensor for name, tensor in member.trunk.state_dict().items() if ".lora_" not in name}
+        for member in regressor.members
+    ]
+    shared = len(states) > 1 and len({state_sha256(state) for state in states}) == 1
+    kept = states[:1] if shared else states
     return {
-        f"members.{index}.{name}": tensor
-        for index, member in enumerate(members)
-        for name, tensor in member.trunk.state_dict().items()
-        if ".lora_" not in name
-    }
+        f"members.{index}.{name}": tensor for index, state in enumerate(kept) for name, tensor in state.items()
+    }, shared
 
 
 def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -110,8 +111,7 @@ def save_artifact(
     facts: Mapping[str, Any],
 ) -> Artifact:
     """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
-    shared = any(member.trunk.has_lora(LORA) for member in regressor.members)
-    trunk = trunk_tensors(regressor, shared)
+    trunk, shared = trunk_tensors(regressor)
     described: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(regressor.members):
@@ -232,12 +232,3 @@ def _read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
         )
         for name, spec in plain.items()
     }
-
-
-def calibrate(
-    groups: Sequence[str], scores: np.ndarray, features: np.ndarray, population: str
-) -> tuple[IntervalCalibration, ShiftAlarm | None]:
-    """Return the calibration and, where there are groups enough to know how they differ, the alarm."""
-    calibration = IntervalCalibration(scores=scores, groups=tuple(groups), population=population)
-    enough = len(set(groups)) >= ShiftAlarm.FEWEST
-    return calibration, ShiftAlarm.fit(features, groups) if enough else None

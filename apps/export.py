@@ -1,0 +1,73 @@
+"""Predictions as tables: CSV, JSON lines and GeoPackage, each with attribution, claim and model in every row."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mainstem.core.errors import InputError
+from mainstem.core.prediction import Interval, Prediction
+from mainstem.core.weights import write_atomically
+
+SUFFIXES = (".csv", ".jsonl", ".gpkg")
+
+
+def prediction_row(prediction: Prediction) -> dict[str, Any]:
+    """Flatten one prediction."""
+    source, region = prediction.source, prediction.region
+    return {
+        "item": source.item,
+        **dict(source.facts),
+        "value": prediction.value,
+        "low": region.low if isinstance(region, Interval) else None,
+        "high": region.high if isinstance(region, Interval) else None,
+        "level": prediction.level,
+        "units": prediction.units,
+        **dict(prediction.probabilities),
+        "claim": prediction.claim.state,
+        "claim_for": prediction.claim.population,
+        "abstained": prediction.abstained,
+        "reasons": "; ".join(prediction.reasons),
+        "data": source.data,
+        "simulated": source.simulated,
+        "attribution": source.attribution,
+        "adapter": f"{prediction.model.adapter} {prediction.model.version}",
+        "adapter_sha256": prediction.model.adapter_sha256,
+    }
+
+
+def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """Return one row a prediction."""
+    return pd.DataFrame([prediction_row(prediction) for prediction in predictions])
+
+
+def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
+    """Write predictions as .csv or .jsonl, whole or not at all.
+
+    Raises:
+        InputError: if the name ends otherwise.
+    """
+    if out.suffix == ".csv":
+        write_atomically(out, prediction_table(predictions).to_csv(index=False).encode())
+    elif out.suffix == ".jsonl":
+        lines = "".join(json.dumps(prediction.to_dict()) + "\n" for prediction in predictions)
+        write_atomically(out, lines.encode())
+    else:
+        raise InputError(f"got {out.name}, want a name ending in .csv or .jsonl; GeoPackages come from the dashboard")
+
+
+def geopackage_bytes(table: pd.DataFrame, outlines: Any, layer: str) -> bytes:  # noqa: ANN401 - a GeoDataFrame
+    """Return a GeoPackage of the rows that have an outline; `outlines` is indexed by region, in EPSG:4326."""
+    import tempfile
+
+    import geopandas as gpd
+
+    held = table[table["region"].isin(outlines.index)]
+    frame = gpd.GeoDataFrame(held, geometry=outlines.loc[held["region"], "geometry"].to_numpy(), crs=outlines.crs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "predictions.gpkg"
+        frame.to_file(path, layer=layer, driver="GPKG")
+        return io.BytesIO(path.read_bytes()).getvalue()

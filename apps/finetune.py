@@ -1,0 +1,183 @@
+"""`mainstem finetune`: fit an adapter, calibrate it on groups that its members never saw, and write a run folder."""
+
+import dataclasses
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mainstem.core.artifact import Artifact, save_artifact
+from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.errors import InputError
+from mainstem.core.records import new_run, write_card, write_record
+from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.trunk import SIZES, Trunk
+from mainstem.data.regions import US_LAST_TRAINING_YEAR
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSpec:
+    """How to fit: training, the order in which groups will be asked for, and an optional shared trunk.
+
+    A shared trunk is not trained itself: each member adds a LoRA to it, or, where training says "frozen", nothing.
+    """
+
+    config: RegressionConfig
+    order: Order = "later"
+    trunk: str | None = None
+
+
+def training_part(samples: SampleSet) -> tuple[Sample, ...]:
+    """Samples to train on: all without a fault, but for sets that name an official test split, which stays unseen."""
+    usable = samples.unflagged()
+    if samples.name == "us-maize":
+        usable = tuple(s for s in usable if float(s.source.facts["year"]) <= US_LAST_TRAINING_YEAR)
+    if not usable:
+        raise InputError(f"{samples.name} holds no sample with a known target and no fault; add labels")
+    return usable
+
+
+def fit_artifact(
+    task: RegressionTask,
+    source: SampleSet,
+    train: Sequence[Sample],
+    spec: FitSpec,
+    folder: Path,
+    progress: Progress | None = None,
+) -> tuple[Artifact, dict[str, OutOfFold]]:
+    """Fit, calibrate by view, and write adapter and trunk to `folder`."""
+    regressor, judged = task.fit(train, spec.config, spec.order, progress, shared_trunk(spec))
+    population = f"{source.name}, {len(train)} samples"
+    calibration = {
+        view: IntervalCalibration(
+            scores=(found.truth - found.mean) / found.scale, groups=found.groups, population=population
+        )
+        for view, found in judged.items()
+    }
+    facts = {
+        "adapter": task.name,
+        "task": task.task,
+        "version": task.version,
+        "units": task.units,
+        "scope": task.scope_of(train),
+        "training": {
+            "data": source.name,
+            "num_samples": len(train),
+            "groups": sorted(set(groups_in(train))),
+            "order": spec.order,
+            "config": dataclasses.asdict(spec.config),
+        },
+        "licence": source.licence,
+        "attribution": source.attribution,
+        "simulated": source.simulated,
+        "known_failures": task.known_failures,
+    }
+    return save_artifact(folder, regressor, calibration, alarms(judged), facts), judged
+
+
+def alarms(judged: dict[str, OutOfFold]) -> dict[str, ShiftAlarm]:
+    """Return the shift alarm of each view that has groups enough to know how they differ."""
+    return {
+        view: ShiftAlarm.fit(found.features, found.groups)
+        for view, found in judged.items()
+        if len(set(found.groups)) >= ShiftAlarm.FEWEST
+    }
+
+
+def groups_in(samples: Sequence[Sample]) -> list[str]:
+    """Group labels of samples that are known to have one."""
+    return [str(sample.source.group) for sample in samples]
+
+
+def shared_trunk(spec: FitSpec) -> Trunk | None:
+    """Return the trunk that was named, or None where members bring their own.
+
+    Raises:
+        InputError: if there is no trunk of this name.
+    """
+    if spec.trunk is None:
+        return None
+    if spec.trunk not in SIZES:
+        raise InputError(f"got trunk {spec.trunk!r}, want one of {', '.join(SIZES)}")
+    return Trunk(SIZES[spec.trunk], spec.config.training.seed)
+
+
+def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 0.9) -> dict[str, float]:
+    """Return out-of-fold figures of the fullest view: error of model and offset, coverage, gate."""
+    view = next(iter(judged))
+    found, calibration = judged[view], artifact.calibration[view]
+    coverage = calibration.coverage_by_group(level) if len(set(found.groups)) > 2 else {}
+    return {
+        "out_of_fold_rmse": float(np.sqrt(np.mean((found.truth - found.mean) ** 2))),
+        "offset_rmse": float(np.sqrt(np.mean((found.truth - found.offset) ** 2))),
+        "gate": found.gate,
+        **({"coverage_at_90": float(np.mean(list(coverage.values())))} if coverage else {}),
+    }
+
+
+def finetune(
+    task: RegressionTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Fit on the training part of `source`, write the run folder `out` and return its record."""
+    start = time.perf_counter()
+    train = training_part(source)
+    rows: list[dict[str, Any]] = []
+
+    def report(stage: str, share: float) -> None:
+        rows.append({"stage": stage, "share": share, "seconds": round(time.perf_counter() - start, 3)})
+        if progress is not None:
+            progress(stage, share)
+
+    with new_run(out) as folder:
+        artifact, judged = fit_artifact(task, source, train, spec, folder, report)
+        figures = figures_of(artifact, judged)
+        record = {
+            "adapter": task.name,
+            "task": task.task,
+            "data": source.name,
+            "simulated": source.simulated,
+            "spec": dataclasses.asdict(spec),
+            "seed": spec.config.training.seed,
+            "adapter_sha256": artifact.adapter_sha256,
+            "trunk_sha256": artifact.manifest.trunk_sha256,
+            "out_of_fold": figures,
+            "seconds": time.perf_counter() - start,
+        }
+        write_record(folder, record, [*rows, figures])
+        write_card(folder, artifact.manifest, {name: f"{value:.4g}" for name, value in figures.items()})
+    return record
+
+
+def finetune_seeds(
+    task: RegressionTask, source: SampleSet, spec: FitSpec, out: Path, seeds: int, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """One run in `out`, or, with several seeds, one a seed in out/seed-0, out/seed-1 ..."""
+    if seeds == 1:
+        return [finetune(task, source, spec, out, progress)]
+    return [finetune(task, source, seeded(spec, seed), out / f"seed-{seed}", progress) for seed in range(seeds)]
+
+
+def seeded(spec: FitSpec, seed: int) -> FitSpec:
+    """Return the spec with another seed."""
+    return replace(spec, config=replace(spec.config, training=replace(spec.config.training, seed=seed)))
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Read a run's record.
+
+    Raises:
+        InputError: if the folder is no run.
+    """
+    try:
+        record = json.loads((run / "record.json").read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{run} is no run folder (record.json cannot be read); name what finetune --out wrote"
+        ) from error
+    assert isinstance(record, dict)
+    return record
