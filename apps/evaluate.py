@@ -21,7 +21,6 @@ from mainstem.core.evaluation import median_over_groups, nrmse_percent, paired_d
 from mainstem.core.predict import group_claims
 from mainstem.core.regression import DataRequest, OutOfFold, RegressionTask, targets_of
 from mainstem.core.stream import Sample, SampleSet
-from mainstem.data.regions import US_LAST_TRAINING_YEAR
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -66,7 +65,9 @@ def year_of(sample: Sample) -> int:
         raise InputError(f"got group {sample.source.group!r}, want a year; evaluate splits by years") from None
 
 
-def splits(samples: Sequence[Sample], protocol: str) -> list[tuple[list[Sample], list[Sample]]]:
+def splits(
+    samples: Sequence[Sample], protocol: str, test_groups: frozenset[str] = frozenset()
+) -> list[tuple[list[Sample], list[Sample]]]:
     """Train and test samples by protocol.
 
     Raises:
@@ -75,7 +76,7 @@ def splits(samples: Sequence[Sample], protocol: str) -> list[tuple[list[Sample],
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
     years = sorted({year_of(sample) for sample in samples})
-    late = {year for year in years if year > US_LAST_TRAINING_YEAR}
+    late = {int(group) for group in test_groups}
     parts = []
     for held in [late] if protocol == HOLDOUT else [{year} for year in years]:
         train = [sample for sample in samples if year_of(sample) not in held]
@@ -157,7 +158,7 @@ def evaluate(
     """Return the evaluation as the command line's JSON; metrics are means over the seeds."""
     start = time.perf_counter()
     source = task.read(request)
-    protocol = spec.protocol or (HOLDOUT if source.name == "us-maize" else LEFT_OUT)
+    protocol = spec.protocol or (HOLDOUT if source.test_groups else LEFT_OUT)
     if run is not None and protocol == LEFT_OUT:
         protocol = "run"
     usable = source.unflagged()
@@ -165,7 +166,7 @@ def evaluate(
         results, judged = [score_run(task, run, usable, spec)], []
     else:
         spec = _for_protocol(spec, protocol)
-        parts = splits(usable, protocol)
+        parts = splits(usable, protocol, source.test_groups)
         pairs = [
             train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
             for seed in range(spec.seeds)
@@ -175,7 +176,7 @@ def evaluate(
     if protocol == HOLDOUT and judged:
         body["training_years"] = judge_training_years(judged[0], spec.level)
     if len(source.labelled()) > len(usable) and run is None:
-        flagged = splits(source.labelled(), protocol)
+        flagged = splits(source.labelled(), protocol, source.test_groups)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
         body["with_flagged_rows"] = report(task, [with_faults], spec.level, median_over_groups)
     return {

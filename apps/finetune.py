@@ -17,7 +17,6 @@ from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.trunk import SIZES, Trunk
-from mainstem.data.regions import US_LAST_TRAINING_YEAR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +29,6 @@ class FitSpec:
     config: RegressionConfig
     order: Order = "later"
     trunk: str | None = None
-
-
-def training_part(samples: SampleSet) -> tuple[Sample, ...]:
-    """Samples to train on: all without a fault, but for sets that name an official test split, which stays unseen."""
-    usable = samples.unflagged()
-    if samples.name == "us-maize":
-        usable = tuple(s for s in usable if float(s.source.facts["year"]) <= US_LAST_TRAINING_YEAR)
-    if not usable:
-        raise InputError(f"{samples.name} holds no sample with a known target and no fault; add labels")
-    return usable
 
 
 def fit_artifact(
@@ -125,7 +114,9 @@ def finetune(
 ) -> dict[str, Any]:
     """Fit on the training part of `source`, write the run folder `out` and return its record."""
     start = time.perf_counter()
-    train = training_part(source)
+    train = source.training()
+    if not train:
+        raise InputError(f"{source.name} holds no sample with a known target and no fault; add labels")
     rows: list[dict[str, Any]] = []
 
     def report(stage: str, share: float) -> None:

@@ -115,7 +115,10 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SampleSet:
-    """Samples of one source with what has to be known of them; `flagged` names items with a fault, and why."""
+    """Samples of one source with what has to be known of them.
+
+    `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on.
+    """
 
     name: str
     samples: tuple[Sample, ...]
@@ -123,6 +126,7 @@ class SampleSet:
     attribution: str
     licence: str = "unknown"
     simulated: bool = False
+    test_groups: frozenset[str] = frozenset()
 
     def labelled(self) -> tuple[Sample, ...]:
         """The samples whose target is known, faults included."""
@@ -131,3 +135,7 @@ class SampleSet:
     def unflagged(self) -> tuple[Sample, ...]:
         """The samples whose target is known and has no known fault."""
         return tuple(sample for sample in self.labelled() if sample.source.item not in self.flagged)
+
+    def training(self) -> tuple[Sample, ...]:
+        """The samples to train on: without a fault, outside the test split."""
+        return tuple(sample for sample in self.unflagged() if sample.source.group not in self.test_groups)

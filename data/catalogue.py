@@ -77,6 +77,13 @@ def data_home() -> Path:
     return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / LAYOUT
 
 
+def is_pulled(name: str) -> bool:
+    """True where every file of the set is here at its size; `verify` reads them whole."""
+    data_set = find_data_set(name)
+    paths = [(data_home() / data_set.folder / file.name, file.size) for file in data_set.files]
+    return all(path.is_file() and path.stat().st_size == size for path, size in paths)
+
+
 def pull(name: str, mirror: Path | None = None) -> Path:
     """Bring a set's files into MAINSTEM_HOME, each checked against its sha256, and return their folder.
 

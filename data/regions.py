@@ -155,7 +155,13 @@ def load_us_maize(folder: Path, attribution: str = "") -> SampleSet:
         source = _source("us-maize", str(region), int(year), attribution, facts)
         origin = f"{year}-01-01T00:00:00Z"
         samples.append(Sample(streams=streams, target=float(harvested), source=source, origin=origin))
-    return SampleSet(name="us-maize", samples=tuple(samples), flagged={}, attribution=attribution)
+    return SampleSet(
+        name="us-maize",
+        samples=tuple(samples),
+        flagged={},
+        attribution=attribution,
+        test_groups=frozenset(str(year) for year in table["year"].unique() if year > US_LAST_TRAINING_YEAR),
+    )
 
 
 def _source(data: str, region: str, year: int, attribution: str, facts: Mapping[str, str | float]) -> Provenance:

@@ -25,6 +25,7 @@ from mainstem.data.regions import DAY_S, SERIES_UNITS, SOIL_UNITS, history_strea
 Array = NDArray[np.float64]
 FIRST_YEAR, NUM_YEARS, NUM_REGIONS = 2004, 20, 64
 NUM_DAYS = 365
+NUM_TEST_YEARS = 3
 SOWING_DAY, HARVEST_DAY = 120, 285
 DEKAD = 10
 RADIATION_USE_G_MJ, HARVEST_INDEX, DRY_SHARE = 3.3, 0.5, 0.845
@@ -167,7 +168,7 @@ def simulate_regions(seed: int = 0) -> SampleSet:
             samples.append(Sample(streams=streams, target=target, source=source, origin=f"{year}-01-01T00:00:00Z"))
     return SampleSet(
         name=name, samples=tuple(samples), flagged={}, attribution=ATTRIBUTION,
-        simulated=True,
+        simulated=True, test_groups=frozenset(str(year) for year in years[-NUM_TEST_YEARS:]),
     )  # fmt: skip
 
 

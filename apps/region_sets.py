@@ -1,0 +1,113 @@
+"""Region sets that the dashboards offer: real counties, simulated regions, and what users brought themselves."""
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainstem.adapters.crop_yield import TASK
+from mainstem.apps.demo import REAL, SIMULATED, run_folder
+from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.yield_board import hold_out_newest
+from mainstem.core.artifact import read_manifest
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.regression import DataRequest
+from mainstem.core.stream import SampleSet
+from mainstem.core.weights import write_atomically
+from mainstem.data.catalogue import data_home, find_data_set, is_pulled
+from mainstem.data.regions import load_cybench
+
+Progress = Callable[[str, float], None]
+FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
+SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionChoice:
+    """One set on offer: its title, and the folder where a user's own files lie."""
+
+    name: str
+    title: str
+    folder: Path | None = None
+    crop: str | None = None
+    country: str | None = None
+
+    def read(self) -> SampleSet:
+        """Read the samples; of a user's set with yields throughout, the newest season is kept for showing."""
+        if self.folder is None:
+            return TASK.read(DataRequest(data=self.name))
+        assert self.crop is not None
+        assert self.country is not None
+        return hold_out_newest(load_cybench(self.folder, self.crop, self.country, self.name))
+
+    def run(self) -> Path:
+        """Return where the run of this set lives."""
+        return run_folder(self.name)
+
+    def is_trained(self) -> bool:
+        """True where a run of this set can be read."""
+        try:
+            return read_manifest(self.run())[0].version == TASK.version
+        except ArtifactError:
+            return False
+
+    def train(self, progress: Progress | None = None) -> None:
+        """Fit and write the run."""
+        finetune(TASK, self.read(), FitSpec(config=TASK.config), self.run(), progress)
+
+
+def choices() -> list[RegionChoice]:
+    """Return the sets on offer, real ones first."""
+    found = []
+    if is_pulled(REAL) and is_pulled("us-counties"):
+        found.append(RegionChoice(name=REAL, title=f"US counties, maize (real): {find_data_set(REAL).title}"))
+    for folder in sorted(uploads().iterdir()) if uploads().is_dir() else []:
+        tables = sorted(folder.glob("*/*/yield_*.csv"))
+        if tables:
+            crop, country = tables[0].parts[-3], tables[0].parts[-2]
+            found.append(
+                RegionChoice(
+                    name=folder.name,
+                    title=f"{folder.name}: your {crop} in {country}",
+                    folder=folder,
+                    crop=crop,
+                    country=country,
+                )
+            )
+    return [*found, RegionChoice(name=SIMULATED, title="64 simulated regions, maize (simulated)")]
+
+
+def uploads() -> Path:
+    """Return the folder of users' own region sets."""
+    return data_home() / "uploads"
+
+
+def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
+    """Check and keep a user's CY-Bench files under a name; nothing is kept of a set that cannot be read.
+
+    Raises:
+        InputError: if the name or a file's name is odd, the yields are missing, or the tables cannot be read.
+    """
+    if not SET_NAME.fullmatch(name):
+        raise InputError(f"got the name {name!r}, want letters, digits, blanks, - or _, at most 40")
+    target = uploads() / name
+    if target.exists():
+        raise InputError(f"a set named {name!r} exists already; choose another name")
+    matches = {file: FILE_NAME.fullmatch(file) for file in files}
+    odd = sorted(file for file, match in matches.items() if match is None)
+    if odd:
+        raise InputError(f"got a file {odd[0]!r}, want CY-Bench's names, e.g. yield_wheat_NL.csv and ndvi_wheat_NL.csv")
+    places = {(match[2], match[3]) for match in matches.values() if match}
+    if len(places) != 1 or not any(file.startswith("yield_") for file in files):
+        raise InputError("want the files of one crop and country, with its yield_CROP_COUNTRY.csv")
+    (crop, country) = places.pop()
+    part = target.with_name(f".{name}.part")
+    try:
+        for file, content in files.items():
+            write_atomically(part / crop / country / file, content)
+        load_cybench(part, crop, country, name)
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)

@@ -1,0 +1,190 @@
+"""What the agronomist's page shows: predictions of a season by region, each region's story, and what may be claimed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mainstem.adapters.crop_yield import TASK
+from mainstem.apps.export import prediction_table
+from mainstem.apps.finetune import read_record
+from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.predict import predict
+from mainstem.core.prediction import Interval
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.data.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
+
+POUNDS_PER_BUSHEL = {  # USDA standard test weights
+    "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0,
+}  # fmt: skip
+POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
+WORTHWHILE = 0.01  # share of RMSE that the trunk has to save before a page says that it adds something
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class YieldBoard:
+    """A fitted adapter with the samples of its region set, by season."""
+
+    artifact: Artifact
+    source: SampleSet
+    record: Mapping[str, Any]
+    by_season: Mapping[str, tuple[Sample, ...]]
+
+    def seasons(self) -> tuple[str, ...]:
+        """Seasons that the model was not trained on, newest first; all of them where there is no other."""
+        trained = set(self.artifact.manifest.training["groups"])
+        unseen = [season for season in self.by_season if season not in trained]
+        return tuple(sorted(unseen or self.by_season, reverse=True))
+
+    def crop(self) -> str:
+        """Name of the crop."""
+        return str(self.source.samples[0].source.facts["crop"])
+
+
+def load_board(source: SampleSet, run: Path) -> YieldBoard:
+    """Read a run and sort the samples by season."""
+    by_season: dict[str, list[Sample]] = {}
+    for sample in source.samples:
+        by_season.setdefault(str(sample.source.group), []).append(sample)
+    return YieldBoard(
+        artifact=load_artifact(run, TASK.restore),
+        source=source,
+        record=read_record(run),
+        by_season={season: tuple(samples) for season, samples in by_season.items()},
+    )
+
+
+def season_table(board: YieldBoard, season: str, lead: int, level: float, threshold_t_ha: float | None) -> pd.DataFrame:
+    """Return predictions of a season as known `lead` steps before its end, with width, truth and what the past said.
+
+    Columns beside those of exports: width, below (probability), observed, expected (the anchor), all t/ha.
+    """
+    samples = [TASK.views[f"lead{lead}"](sample) for sample in board.by_season[season]]
+    thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
+    found = predict(board.artifact, samples, lambda _: f"lead{lead}", level, thresholds)
+    table = prediction_table(found)
+    table["width"] = table["high"] - table["low"]
+    table["observed"] = [sample.target for sample in samples]
+    offsets = [member.preparation(samples)[1] for member in board.artifact.regressor.members]
+    table["expected"] = np.mean(offsets, axis=0)
+    if threshold_t_ha is not None:
+        table = table.rename(columns={f"below {threshold_t_ha:g}": "below"})
+    return table
+
+
+def region_story(board: YieldBoard, region: str, season: str, level: float) -> pd.DataFrame:
+    """Return a region's forecast through the season: lead, value, low, high, claim; earliest first."""
+    (sample,) = [s for s in board.by_season[season] if s.source.facts["region"] == region]
+    rows = []
+    for lead in sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True):
+        (found,) = predict(
+            board.artifact, [TASK.views[f"lead{lead}"](sample)], lambda _, lead=lead: f"lead{lead}", level
+        )
+        region_of_doubt = found.region if isinstance(found.region, Interval) else Interval(low=np.nan, high=np.nan)
+        rows.append({"lead": lead, "value": found.value, "low": region_of_doubt.low, "high": region_of_doubt.high})
+    return pd.DataFrame(rows)
+
+
+def past_yields(board: YieldBoard, region: str) -> pd.DataFrame:
+    """Return what is known of a region's harvests: year, yield t/ha; history and labelled samples together."""
+    known: dict[int, float] = {}
+    for season, samples in board.by_season.items():
+        for sample in samples:
+            if sample.source.facts["region"] == region:
+                known |= _history(sample, int(season))
+                if sample.target is not None and sample.source.item not in board.source.flagged:
+                    known[int(season)] = float(sample.target)
+    return pd.DataFrame(sorted(known.items()), columns=["year", "yield"])
+
+
+def _history(sample: Sample, year: int) -> dict[int, float]:
+    history = sample.streams.get("history")
+    if history is None or history.times is None:
+        return {}
+    years = year + np.round(history.times / (365.25 * 86_400)).astype(int)
+    return {int(y): float(v) for y, v in zip(years, history.values[:, 0], strict=True) if np.isfinite(v)}
+
+
+def season_series(board: YieldBoard, region: str, season: str) -> pd.DataFrame:
+    """Return the region's dated observations of the season: date, stream, value; empty where the set has no dates."""
+    rows = []
+    for sample in board.by_season[season]:
+        if sample.source.facts["region"] != region:
+            continue
+        for name, stream in sample.streams.items():
+            if stream.kind == "series" and name not in ("history", "trend") and stream.times is not None:
+                start = pd.Timestamp(f"{season}-01-01")
+                dates = start + pd.to_timedelta(stream.times, unit="s")
+                rows += [
+                    {"date": date, "stream": name, "value": value}
+                    for date, value in zip(dates, stream.values[:, 0], strict=True)
+                ]
+    return pd.DataFrame(rows, columns=["date", "stream", "value"])
+
+
+def data_age(board: YieldBoard, region: str, season: str) -> str:
+    """Say in words how old the newest observation behind a prediction is."""
+    series = season_series(board, region, season)
+    if series.empty:
+        return "season aggregates by crop phase, without dates: their age cannot be told"
+    last = series["date"].max()
+    days = (pd.Timestamp.now().normalize() - last.normalize()).days
+    return f"last observation {last:%d %b %Y}, {days} days old"
+
+
+def worth(board: YieldBoard) -> tuple[bool, str]:
+    """Say whether the season's inputs add anything over the region's own past, by years never trained on."""
+    figures = board.record["out_of_fold"]
+    model, past = figures["out_of_fold_rmse"], figures["offset_rmse"]
+    saved = 1 - model / past
+    if figures["gate"] == 0 or saved < WORTHWHILE:
+        return False, (
+            f"The model adds nothing here over what each region's past says (error {past:.2f} t/ha out of sample "
+            "either way): read the map as expectations from past yields, not as a forecast of this season."
+        )
+    return True, (
+        f"On years held out of training the season's inputs cut the error of past yields alone by {saved:.0%}, "
+        f"from {past:.2f} to {model:.2f} t/ha."
+    )
+
+
+def outlines_of(source: SampleSet, mirror: Path | None = None, folder: Path | None = None) -> Outlines | None:
+    """Return the outlines of a region set, or None where it has no geometry at all."""
+    regions = [str(sample.source.facts["region"]) for sample in source.samples]
+    if source.simulated:
+        return simulated_outlines(regions)
+    if source.name == "us-maize":
+        return county_outlines(regions, mirror)
+    if folder is not None:
+        facts = source.samples[0].source.facts
+        location = folder / str(facts["crop"]) / str(facts["country"])
+        path = location / f"location_{facts['crop']}_{facts['country']}.csv"
+        return point_outlines(regions, path) if path.is_file() else None
+    return None
+
+
+def bushels_per_acre(t_ha: float, crop: str) -> float:
+    """Convert t/ha to bu/ac by the crop's own bushel.
+
+    Raises:
+        KeyError: if the crop has no bushel weight.
+    """
+    return t_ha * 1000 * ACRE_HA / (POUNDS_PER_BUSHEL[crop] * POUND_KG)
+
+
+def hold_out_newest(source: SampleSet) -> SampleSet:
+    """Return the set with its newest season kept for showing, where every season has its yields already."""
+    if source.test_groups or len(source.labelled()) < len(source.samples):
+        return source
+    newest = max(str(sample.source.group) for sample in source.samples)
+    return replace(source, test_groups=frozenset({newest}))
+
+
+def ranked(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the table twin: abstained and withdrawn rows first, then the lowest against expectation."""
+    doubt = (table["abstained"] | (table["claim"] != "stated")).astype(int)
+    order = pd.DataFrame({"doubt": -doubt, "gap": table["value"] - table["expected"]})
+    return table.loc[order.sort_values(["doubt", "gap"]).index, list(columns)]

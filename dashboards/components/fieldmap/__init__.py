@@ -1,0 +1,116 @@
+"""A map of polygons on a canvas: geometry is sent once under its key, colours on every change."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+FOLDER = Path(__file__).parent
+SENT = "fieldmap_sent"  # session key: geometry keys that the browser holds
+HEIGHT_PX = 500
+HATCHED = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Geometry:
+    """Polygons packed for the browser: the first `regions` carry colours, the rest is background.
+
+    Attributes:
+        ids: a name a region, in the order of the colours.
+        ends: (rings,) uint32, index after each ring's last vertex.
+        owners: (rings,) uint32, the polygon that each ring belongs to.
+        xy: (vertices, 2) float32, projected metres.
+    """
+
+    ids: tuple[str, ...]
+    ends: NDArray[np.uint32]
+    owners: NDArray[np.uint32]
+    xy: NDArray[np.float32]
+    key: str
+
+    @property
+    def num_polygons(self) -> int:
+        """Number of polygons, background included."""
+        return int(self.owners.max()) + 1 if len(self.owners) else 0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """What the regions show: rgba (regions, 4) uint8, flags (regions,), a label a region, and the legend."""
+
+    rgba: NDArray[np.uint8]
+    flags: NDArray[np.uint8]
+    labels: Sequence[str]
+    title: str
+    low: str
+    high: str
+    ramp: Sequence[str]
+    selected: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: ANN401 - GeoDataFrames
+    """Project outlines and pack their rings; each polygon's holes follow its shell (even-odd fill)."""
+    ends, owners, parts, total = [], [], [], 0
+    shapes = list(frame.to_crs(crs).geometry)
+    if background is not None:
+        shapes += list(background.to_crs(crs).geometry)
+    for owner, shape in enumerate(shapes):
+        for polygon in getattr(shape, "geoms", [shape]):
+            for ring in (polygon.exterior, *polygon.interiors):
+                points = np.asarray(ring.coords, np.float32)[:-1, :2]
+                total += len(points)
+                ends.append(total)
+                owners.append(owner)
+                parts.append(points)
+    xy = np.concatenate(parts) if parts else np.zeros((0, 2), np.float32)
+    key = hashlib.sha256(xy.tobytes() + "|".join(frame.index).encode()).hexdigest()[:16]
+    return Geometry(
+        ids=tuple(frame.index), ends=np.array(ends, np.uint32), owners=np.array(owners, np.uint32), xy=xy, key=key
+    )
+
+
+def pack(geometry: Geometry, layer: Layer, with_geometry: bool) -> bytes:
+    """Return the payload that fieldmap.js reads; its first lines say how it is laid out."""
+    stamp = hashlib.sha256(layer.rgba.tobytes() + layer.flags.tobytes() + layer.title.encode()).hexdigest()[:12]
+    header = {
+        "key": geometry.key, "regions": len(geometry.ids), "polygons": geometry.num_polygons, "stamp": stamp,
+        "rings": len(geometry.ends) if with_geometry else 0, "ids": geometry.ids, "labels": list(layer.labels),
+        "title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp),
+        "selected": layer.selected,
+        "aria": f"Map of {len(geometry.ids)} regions: {layer.title}. Arrows pan, plus and minus zoom, n and p choose "
+        "the next and previous region; the table below holds the same values.",
+    }  # fmt: skip
+    text = json.dumps(header).encode()
+    parts = [struct.pack("<I", len(text)), text, b"\0" * (-(4 + len(text)) % 4)]
+    parts += [layer.rgba.tobytes(), layer.flags.tobytes(), b"\0" * (-len(layer.flags) % 4)]
+    if with_geometry:
+        parts += [geometry.ends.tobytes(), geometry.owners.tobytes(), geometry.xy.tobytes()]
+    return b"".join(parts)
+
+
+def fieldmap(geometry: Geometry, layer: Layer, key: str) -> str:
+    """Draw the map and return the id of the region chosen in it, or an empty string."""
+    mount = st.components.v2.component(
+        "mainstem_fieldmap",
+        html=(FOLDER / "fieldmap.html").read_text(),
+        css=(FOLDER / "fieldmap.css").read_text(),
+        js=(FOLDER / "fieldmap.js").read_text(),
+    )
+    state = st.session_state.get(key) or {}
+    held: set[str] = st.session_state.setdefault(SENT, set())
+    request = str(state.get("wanted") or "")  # the browser lacks it, e.g. after the page was loaded again
+    lost = request.startswith(geometry.key) and request not in held
+    payload = pack(geometry, layer, with_geometry=geometry.key not in held or lost)
+    held |= {geometry.key, request}
+    result = mount(
+        key=key, data=payload, height=HEIGHT_PX, on_selected_change=lambda: None, on_wanted_change=lambda: None
+    )
+    return str(result.selected or "")

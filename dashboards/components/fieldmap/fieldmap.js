@@ -1,0 +1,218 @@
+// A map of polygons on a 2-D canvas. Geometry comes once under its key; after that colours alone arrive.
+// Payload: u32 header length, header JSON, padding to 4 bytes, rgba u8 (4 a region), flags u8 (1 a region), padding,
+// then, only when the header says so, ring ends u32, region of ring u32, xy f32 (projected metres, y upwards).
+
+const geometries = new Map();
+const views = new WeakMap();
+const HATCHED = 1;
+const MAX_ZOOM = 60;
+
+function read(bytes) {
+  const copy = bytes.slice();
+  const view = new DataView(copy.buffer);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(copy.subarray(4, 4 + length)));
+  let at = Math.ceil((4 + length) / 4) * 4;
+  const colours = copy.subarray(at, at + 4 * header.regions);
+  at += 4 * header.regions;
+  const flags = copy.subarray(at, at + header.regions);
+  at = Math.ceil((at + header.regions) / 4) * 4;
+  if (header.rings) {
+    const ends = new Uint32Array(copy.buffer, at, header.rings);
+    const owners = new Uint32Array(copy.buffer, at + 4 * header.rings, header.rings);
+    const xy = new Float32Array(copy.buffer, at + 8 * header.rings);
+    geometries.set(header.key, shape(ends, owners, xy, header.polygons));
+  }
+  return { header, colours, flags };
+}
+
+function shape(ends, owners, xy, polygons) {
+  const paths = Array.from({ length: polygons }, () => new Path2D());
+  const boxes = Array.from({ length: polygons }, () => [Infinity, Infinity, -Infinity, -Infinity]);
+  const bounds = [Infinity, Infinity, -Infinity, -Infinity];
+  let start = 0;
+  for (let ring = 0; ring < ends.length; ring++) {
+    const path = paths[owners[ring]], box = boxes[owners[ring]];
+    for (let i = start; i < ends[ring]; i++) {
+      const x = xy[2 * i], y = -xy[2 * i + 1];
+      if (i === start) path.moveTo(x, y); else path.lineTo(x, y);
+      for (const b of [box, bounds]) {
+        b[0] = Math.min(b[0], x); b[1] = Math.min(b[1], y); b[2] = Math.max(b[2], x); b[3] = Math.max(b[3], y);
+      }
+    }
+    path.closePath();
+    start = ends[ring];
+  }
+  return { paths, boxes, bounds };
+}
+
+function hatch(context) {
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = 7;
+  const pen = tile.getContext("2d");
+  pen.strokeStyle = "rgba(255,255,255,0.75)";
+  pen.lineWidth = 1.6;
+  pen.beginPath();
+  for (const shift of [-7, 0, 7]) { pen.moveTo(shift, 7); pen.lineTo(shift + 7, 0); }
+  pen.stroke();
+  return context.createPattern(tile, "repeat");
+}
+
+function transform(view) {
+  const { canvas, geometry } = view, [left, top, right, bottom] = geometry.bounds;
+  const fit = 0.96 * Math.min(canvas.width / (right - left), canvas.height / (bottom - top));
+  const scale = fit * view.zoom;
+  return { scale, x: canvas.width / 2 - scale * ((left + right) / 2 + view.dx), y: canvas.height / 2 - scale * ((top + bottom) / 2 + view.dy) };
+}
+
+function draw(view) {
+  const { canvas, context, geometry, header, colours, flags } = view;
+  if (!geometry) return;
+  const t = transform(view);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.setTransform(t.scale, 0, 0, t.scale, t.x, t.y);
+  context.lineWidth = 0.5 * devicePixelRatio / t.scale;
+  context.strokeStyle = "rgba(120,120,120,0.55)";
+  let drawn = 0;
+  for (let i = geometry.paths.length - 1; i >= 0; i--) {
+    const box = geometry.boxes[i];
+    if (box[2] * t.scale + t.x < 0 || box[0] * t.scale + t.x > canvas.width || box[3] * t.scale + t.y < 0 || box[1] * t.scale + t.y > canvas.height) continue;
+    context.fillStyle = i < header.regions ? `rgb(${colours[4 * i]} ${colours[4 * i + 1]} ${colours[4 * i + 2]})` : "rgba(128,128,128,0.10)";
+    context.fill(geometry.paths[i], "evenodd");
+    context.stroke(geometry.paths[i]);
+    drawn++;
+  }
+  view.pattern ||= hatch(context);
+  view.pattern.setTransform(new DOMMatrix().scale(1 / t.scale));
+  context.fillStyle = view.pattern;
+  for (let i = 0; i < header.regions; i++) if (flags[i] & HATCHED) context.fill(geometry.paths[i], "evenodd");
+  for (const [index, width, colour] of [[view.hovered, 2, "#111"], [view.selected, 3, "#d1006f"]]) {
+    if (index >= 0 && index < header.regions) {
+      context.lineWidth = width * devicePixelRatio / t.scale;
+      context.strokeStyle = colour;
+      context.stroke(geometry.paths[index]);
+    }
+  }
+  canvas.dataset.polygons = geometry.paths.length;
+  canvas.dataset.drawn = drawn;
+}
+
+function find(view, event) {
+  const { canvas, context, geometry, header } = view, box = canvas.getBoundingClientRect();
+  const px = (event.clientX - box.left) * canvas.width / box.width, py = (event.clientY - box.top) * canvas.height / box.height;
+  const t = transform(view), x = (px - t.x) / t.scale, y = (py - t.y) / t.scale;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  for (let i = 0; i < header.regions; i++) {
+    const b = geometry.boxes[i];
+    if (x >= b[0] && x <= b[2] && y >= b[1] && y <= b[3] && context.isPointInPath(geometry.paths[i], x, y, "evenodd")) return i;
+  }
+  return -1;
+}
+
+function say(view, index, event) {
+  const tip = view.root.querySelector(".fieldmap-tip");
+  if (index < 0) { tip.style.display = "none"; return; }
+  const box = view.canvas.getBoundingClientRect();
+  tip.textContent = view.header.labels[index];
+  tip.style.display = "block";
+  const x = Math.min(event.clientX - box.left + 14, box.width - 230);
+  tip.style.transform = `translate(${Math.max(x, 0)}px, ${event.clientY - box.top + 14}px)`;
+}
+
+function choose(view, index, setStateValue) {
+  if (index < 0 || index === view.selected) return;
+  view.selected = index;
+  draw(view);
+  setStateValue("selected", view.header.ids[index]);
+}
+
+function listen(view) {
+  const { canvas } = view;
+  let drag = null;
+  canvas.addEventListener("pointerdown", (event) => { drag = { x: event.clientX, y: event.clientY, moved: false }; canvas.setPointerCapture(event.pointerId); });
+  canvas.addEventListener("pointermove", (event) => {
+    if (!view.geometry) return;
+    if (drag) {
+      const t = transform(view), ratio = canvas.width / canvas.getBoundingClientRect().width;
+      const dx = event.clientX - drag.x, dy = event.clientY - drag.y;
+      if (Math.abs(dx) + Math.abs(dy) > 3) drag.moved = true;
+      if (drag.moved) {
+        view.dx -= dx * ratio / t.scale; view.dy -= dy * ratio / t.scale;
+        drag.x = event.clientX; drag.y = event.clientY;
+        schedule(view);
+      }
+      return;
+    }
+    const index = find(view, event);
+    if (index !== view.hovered) { view.hovered = index; schedule(view); }
+    say(view, index, event);
+  });
+  canvas.addEventListener("pointerup", (event) => {
+    if (drag && !drag.moved && view.geometry) choose(view, find(view, event), view.set);
+    drag = null;
+  });
+  canvas.addEventListener("pointerleave", () => { view.hovered = -1; say(view, -1); schedule(view); });
+  canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoom(view, event.deltaY < 0 ? 1.2 : 1 / 1.2); }, { passive: false });
+  canvas.addEventListener("keydown", (event) => {
+    const step = view.geometry ? 60 / transform(view).scale : 0;
+    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    if (moves[event.key]) { view.dx += moves[event.key][0]; view.dy += moves[event.key][1]; schedule(view); }
+    else if (event.key === "+" || event.key === "=") zoom(view, 1.3);
+    else if (event.key === "-") zoom(view, 1 / 1.3);
+    else if (event.key === "0") { view.zoom = 1; view.dx = view.dy = 0; schedule(view); }
+    else if (event.key === "n") choose(view, (view.selected + 1) % view.header.regions, view.set);
+    else if (event.key === "p") choose(view, (view.selected - 1 + view.header.regions) % view.header.regions, view.set);
+    else return;
+    event.preventDefault();
+  });
+  new ResizeObserver(() => { size(view); draw(view); }).observe(canvas);
+}
+
+function zoom(view, factor) { view.zoom = Math.min(Math.max(view.zoom * factor, 1), MAX_ZOOM); schedule(view); }
+
+function schedule(view) {
+  if (view.pending) return;
+  view.pending = true;
+  requestAnimationFrame(() => { view.pending = false; draw(view); });
+}
+
+function size(view) {
+  const box = view.canvas.getBoundingClientRect();
+  view.canvas.width = Math.max(Math.round(box.width * devicePixelRatio), 1);
+  view.canvas.height = Math.max(Math.round(box.height * devicePixelRatio), 1);
+}
+
+function legend(view) {
+  const { header, root } = view, box = root.querySelector(".fieldmap-legend");
+  box.querySelector(".fieldmap-bar").style.background = `linear-gradient(to right, ${header.ramp.join(",")})`;
+  box.querySelector(".fieldmap-low").textContent = header.low;
+  box.querySelector(".fieldmap-high").textContent = header.high;
+  box.querySelector(".fieldmap-title").textContent = header.title;
+}
+
+export default function ({ parentElement, data, setStateValue }) {
+  const started = performance.now();
+  let view = views.get(parentElement);
+  if (!view) {
+    const canvas = parentElement.querySelector("canvas");
+    view = { root: parentElement, canvas, context: canvas.getContext("2d"), zoom: 1, dx: 0, dy: 0, hovered: -1, selected: -1 };
+    views.set(parentElement, view);
+    size(view);
+    listen(view);
+  }
+  view.set = setStateValue;
+  Object.assign(view, read(data instanceof Uint8Array ? data : new Uint8Array(data)));
+  const geometry = geometries.get(view.header.key);
+  if (!geometry) { setStateValue("wanted", `${view.header.key}:${Date.now()}`); return; }
+  if (geometry !== view.geometry) { view.zoom = 1; view.dx = view.dy = 0; view.pattern = null; }
+  view.geometry = geometry;
+  view.selected = view.header.ids.indexOf(view.header.selected);
+  view.canvas.setAttribute("aria-label", view.header.aria);
+  legend(view);
+  draw(view);
+  const runs = Number(view.canvas.dataset.runs || 0) + 1;
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    Object.assign(view.canvas.dataset, { runs, stamp: view.header.stamp, paintedMs: performance.now(), drawMs: performance.now() - started });
+  }));
+}

@@ -1,0 +1,28 @@
+"""Colour-blind-safe, perceptually even colours: viridis and cividis, and a diverging map around zero."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+STOPS = {  # nine even stops of matplotlib's tables (van der Walt & Smith 2015; Nunez et al. 2018; ColorBrewer BrBG)
+    "viridis": ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"),
+    "cividis": ("00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "fee838"),
+    "brbg": ("543005", "8c510a", "bf812d", "dfc27d", "f5f5f5", "80cdc1", "35978f", "01665e", "003c30"),
+}
+NO_DATA = (226, 226, 226)
+
+
+def ramp(name: str) -> list[str]:
+    """CSS colours of the map from low to high."""
+    return [f"#{stop}" for stop in STOPS[name]]
+
+
+def colours(values: Array, low: float, high: float, name: str) -> NDArray[np.uint8]:
+    """Return rgba (values, 4) uint8; NaN becomes NO_DATA."""
+    stops = np.array([[int(stop[at : at + 2], 16) for at in (0, 2, 4)] for stop in STOPS[name]], np.float64)
+    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1) * (len(stops) - 1)
+    known = np.isfinite(share)
+    share = np.where(known, share, 0.0)
+    rgb = np.stack([np.interp(share, np.arange(len(stops)), stops[:, channel]) for channel in range(3)], -1)
+    rgb = np.where(known[:, None], rgb, NO_DATA)
+    return np.concatenate([rgb, np.full((len(values), 1), 255)], -1).round().astype(np.uint8)

@@ -1,0 +1,107 @@
+"""Outlines of regions for maps: US counties by name, simulated regions, and points where a set has no polygons."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.regions import read_table
+from mainstem.data.simulate import outline
+
+MAP_CRS = "EPSG:4326"
+POINT_RADIUS_DEG = 0.08  # what stands for a region known by its centre alone
+FIPS = {  # US Census Bureau, ANSI state codes
+    "01": "AL", "02": "AK", "04": "AZ", "05": "AR", "06": "CA", "08": "CO", "09": "CT", "10": "DE", "11": "DC",
+    "12": "FL", "13": "GA", "15": "HI", "16": "ID", "17": "IL", "18": "IN", "19": "IA", "20": "KS", "21": "KY",
+    "22": "LA", "23": "ME", "24": "MD", "25": "MA", "26": "MI", "27": "MN", "28": "MS", "29": "MO", "30": "MT",
+    "31": "NE", "32": "NV", "33": "NH", "34": "NJ", "35": "NM", "36": "NY", "37": "NC", "38": "ND", "39": "OH",
+    "40": "OK", "41": "OR", "42": "PA", "44": "RI", "45": "SC", "46": "SD", "47": "TN", "48": "TX", "49": "UT",
+    "50": "VT", "51": "VA", "53": "WA", "54": "WV", "55": "WI", "56": "WY", "72": "PR",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outlines:
+    """A GeoDataFrame indexed by region in MAP_CRS, the regions that found none, and whose boundaries they are.
+
+    `background` holds further outlines for orientation; `are_points` says that circles stand for centres.
+    """
+
+    frame: Any
+    unmatched: tuple[str, ...]
+    attribution: str
+    background: Any = None
+    are_points: bool = False
+
+
+def normalised(name: str) -> str:
+    """Return a place name without accents, case, blanks and dots; "Saint" and "Sainte" become "st" and "ste"."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    plain = re.sub(r"\bsaint(e?)\b", r"st\1", plain)
+    return re.sub(r"[^a-z0-9]", "", plain)
+
+
+def _geopandas() -> Any:  # noqa: ANN401
+    try:
+        import geopandas
+    except ImportError as error:
+        raise MissingExtraError("geopandas", "maps") from error
+    return geopandas
+
+
+def county_outlines(regions: Sequence[str], mirror: Path | None = None) -> Outlines:
+    """Join STATE_COUNTY names to county polygons on state and normalised name.
+
+    Cities of the same name as a county (Virginia, Missouri, Maryland) yield to the county.
+    """
+    gpd = _geopandas()
+    folder = pull("us-counties", mirror)
+    frame = gpd.read_file(folder / "gz_2010_us_050_00_20m.shp").to_crs(MAP_CRS)
+    frame["key"] = [
+        f"{FIPS.get(state, state)}_{normalised(name)}"
+        for state, name in zip(frame["STATE"], frame["NAME"], strict=True)
+    ]
+    frame["is_city"] = frame["LSAD"].str.lower() == "city"
+    frame = frame.sort_values(["key", "is_city"]).drop_duplicates("key").set_index("key")
+    keys = {region: f"{region[:2]}_{normalised(region[3:])}" for region in sorted(set(regions))}
+    matched = {region: key for region, key in keys.items() if key in frame.index}
+    found = gpd.GeoDataFrame(
+        {"region": list(matched)}, geometry=frame.loc[list(matched.values()), "geometry"].to_numpy(), crs=MAP_CRS
+    ).set_index("region")
+    continental = ~frame["STATE"].isin(["02", "15", "72"])
+    rest = frame[continental & ~frame.index.isin(matched.values())]
+    return Outlines(
+        frame=found,
+        unmatched=tuple(region for region in keys if region not in matched),
+        attribution=find_data_set("us-counties").attribution,
+        background=rest[["geometry"]],
+    )
+
+
+def simulated_outlines(regions: Sequence[str], seed: int = 0) -> Outlines:
+    """Return the simulator's polygons."""
+    gpd = _geopandas()
+    from shapely.geometry import Polygon
+
+    names = sorted(set(regions))
+    frame = gpd.GeoDataFrame(
+        {"region": names}, geometry=[Polygon(outline(name, seed)) for name in names], crs=MAP_CRS
+    ).set_index("region")
+    return Outlines(frame=frame, unmatched=(), attribution="Simulated outlines")
+
+
+def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
+    """Return circles around the centres that CY-Bench's location file gives."""
+    gpd = _geopandas()
+    table = read_table(path, ["adm_id", "latitude", "longitude"]).drop_duplicates("adm_id").set_index("adm_id")
+    if (table["latitude"].abs() > 90).any() or (table["longitude"].abs() > 180).any():
+        raise InputError(f"{path.name}: a latitude or longitude lies outside the globe; give degrees, EPSG:4326")
+    names = [region for region in sorted(set(regions)) if region in table.index]
+    points = gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"], crs=MAP_CRS)
+    frame = gpd.GeoDataFrame({"region": names}, geometry=points.buffer(POINT_RADIUS_DEG), crs=MAP_CRS)
+    missing = tuple(region for region in sorted(set(regions)) if region not in table.index)
+    return Outlines(frame=frame.set_index("region"), unmatched=missing, attribution="", are_points=True)
