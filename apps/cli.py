@@ -1,6 +1,7 @@
 """The command line. Heavy libraries are imported inside commands, so that --help stays quick."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from mainstem.core.errors import InputError, MainstemError
 if TYPE_CHECKING:
     from mainstem.core.regression import Progress, RegressionTask
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify and prune data sets.")
 app.add_typer(data_app, name="data")

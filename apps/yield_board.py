@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,10 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     """
     samples = [TASK.views[f"lead{lead}"](sample) for sample in board.by_season[season]]
     thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
-    found = predict(board.artifact, samples, lambda _: f"lead{lead}", level, thresholds)
+    found = predict(board.artifact, samples, partial(_at_lead, lead=lead), level, thresholds)
     table = prediction_table(found)
     table["width"] = table["high"] - table["low"]
-    table["observed"] = [sample.target for sample in samples]
+    table["observed"] = [np.nan if sample.target is None else float(sample.target) for sample in samples]
     offsets = [member.preparation(samples)[1] for member in board.artifact.regressor.members]
     table["expected"] = np.mean(offsets, axis=0)
     if threshold_t_ha is not None:
@@ -75,14 +76,17 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     return table
 
 
+def _at_lead(_: Sample, lead: int) -> str:
+    return f"lead{lead}"
+
+
 def region_story(board: YieldBoard, region: str, season: str, level: float) -> pd.DataFrame:
     """Return a region's forecast through the season: lead, value, low, high, claim; earliest first."""
     (sample,) = [s for s in board.by_season[season] if s.source.facts["region"] == region]
     rows = []
     for lead in sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True):
-        (found,) = predict(
-            board.artifact, [TASK.views[f"lead{lead}"](sample)], lambda _, lead=lead: f"lead{lead}", level
-        )
+        known = TASK.views[f"lead{lead}"](sample)
+        (found,) = predict(board.artifact, [known], partial(_at_lead, lead=lead), level)
         region_of_doubt = found.region if isinstance(found.region, Interval) else Interval(low=np.nan, high=np.nan)
         rows.append({"lead": lead, "value": found.value, "low": region_of_doubt.low, "high": region_of_doubt.high})
     return pd.DataFrame(rows)

@@ -171,23 +171,24 @@ class ClassSetCalibration:
 class ShiftAlarm:
     """Says when a group's inputs no longer look like those of the calibration groups.
 
-    A group's statistic is the Mahalanobis distance of its mean feature vector from the mean of the calibration
-    groups' means; the spread is that between groups, shrunk towards its diagonal because groups are few.
+    A group is strange by the distance of its mean features from the mean of all other groups, each feature in
+    standard deviations between those groups. The new group is ranked among the calibration groups, each of them
+    measured with itself left out and the new one put in, so that all are treated alike (full conformal prediction:
+    Vovk, Gammerman & Shafer 2005, Algorithmic Learning in a Random World, section 2.2). Features are taken as
+    uncorrelated: groups are far fewer than features, and correlations learned from few hide real shifts.
     """
 
-    center: Array
-    precision: Array
-    statistics: Array  # each calibration group's own, taken with that group left out
+    means: Array  # (groups, features)
 
     FEWEST = 5  # groups
-    SHRINKAGE = 0.5  # of the between-group covariance towards its diagonal
+    SHARE = 0.2  # of ordinary groups that may be called strange
 
     @classmethod
     def fit(cls, features: Array, groups: Sequence[str]) -> "ShiftAlarm":
         """Fit on calibration features (cases, features).
 
         Raises:
-            CalibrationError: if there are fewer than five groups.
+            CalibrationError: if there are fewer than FEWEST groups.
         """
         labels = np.asarray(groups)
         means = np.stack([features[labels == group].mean(0) for group in np.unique(labels)])
@@ -195,38 +196,30 @@ class ShiftAlarm:
             raise CalibrationError(
                 f"got {len(means)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
             )
-        left_out = [cls._distance(means[row], *cls._moments(np.delete(means, row, 0))) for row in range(len(means))]
-        center, precision = cls._moments(means)
-        return cls(center=center, precision=precision, statistics=np.array(left_out))
+        return cls(means=means)
 
     def p_value(self, features: Array) -> float:
         """Conformal p-value of a new group's features (cases, features): small where it is unlike the others."""
-        new = self._distance(features.mean(0), self.center, self.precision)
-        return float((1 + np.sum(self.statistics >= new)) / (len(self.statistics) + 1))
+        everyone = np.vstack([self.means, features.mean(0)])
+        distances = np.array([self._distance(row, np.delete(everyone, at, 0)) for at, row in enumerate(everyone)])
+        return float(np.mean(distances >= distances[-1] - 1e-12))
 
-    def fires(self, features: Array, share: float = 0.1) -> bool:
-        """True where the group is stranger than all but `share` of the calibration groups."""
-        return self.p_value(features) <= max(share, 1 / (len(self.statistics) + 1))
-
-    @classmethod
-    def _moments(cls, means: Array) -> tuple[Array, Array]:
-        covariance = np.cov(means, rowvar=False).reshape(means.shape[1], -1)
-        diagonal = np.diag(np.diag(covariance)) + 1e-9 * np.eye(len(covariance))
-        center: Array = means.mean(0).astype(np.float64)
-        mixed = (1 - cls.SHRINKAGE) * covariance + cls.SHRINKAGE * diagonal
-        precision: Array = np.linalg.inv(mixed).astype(np.float64)
-        return center, precision
+    def fires(self, features: Array) -> bool:
+        """True where the group is among the strangest SHARE of all groups, itself counted."""
+        return self.p_value(features) <= max(self.SHARE, 1 / (len(self.means) + 1))
 
     @staticmethod
-    def _distance(mean: Array, center: Array, precision: Array) -> float:
-        away = mean - center
-        return float(np.sqrt(away @ precision @ away))
+    def _distance(mean: Array, others: Array) -> float:
+        spread = others.std(0, ddof=1)
+        varies = spread > 1e-9 * np.abs(others).max(initial=1e-9)
+        away = (mean - others.mean(0))[varies] / spread[varies]
+        return float(np.sqrt((away**2).sum()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {name: getattr(self, name).tolist() for name in ("center", "precision", "statistics")}
+        return {"means": self.means.tolist()}
 
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> "ShiftAlarm":
         """Read what `to_dict` gave."""
-        return cls(**{name: np.asarray(state[name], np.float64) for name in ("center", "precision", "statistics")})
+        return cls(means=np.asarray(state["means"], np.float64))

@@ -123,6 +123,6 @@ def group_claims(artifact: Artifact, samples: Sequence[Sample], view: str, level
     claims = {}
     for group in np.unique(groups):
         fired = str(group) not in (calibration.groups or ()) and alarm.fires(features[groups == group])
-        reason = f"the inputs of {group} are unlike those of the {len(alarm.statistics)} groups of calibration"
+        reason = f"the inputs of {group} are unlike those of the {len(alarm.means)} groups of calibration"
         claims[str(group)] = Claim(state="withdrawn", population=stated.population, reason=reason) if fired else stated
     return claims

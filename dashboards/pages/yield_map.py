@@ -117,8 +117,12 @@ def train_first(choice: RegionChoice) -> None:
     )
     if st.button("Train it now", type="primary"):
         bar = st.progress(0.0, "starting")
+
+        def report(stage: str, share: float) -> None:
+            bar.progress(share, f"{stage} ({share:.0%})")
+
         with mistakes_as_lines():
-            choice.train(lambda stage, share: bar.progress(share, f"{stage} ({share:.0%})"))
+            choice.train(report)
         st.rerun()
     st.stop()
 
@@ -145,7 +149,7 @@ def layer_of(table: pd.DataFrame, geometry: Geometry, name: str, unit: str, crop
         ends = (f"{low:.1f}", f"{high:.1f} {unit}")
     flags = np.where((by_region["claim"] == "withdrawn").to_numpy(), HATCHED, 0).astype(np.uint8)
     labels = [
-        label_of(region, row, unit, crop) for region, row in zip(geometry.ids, by_region.itertuples(), strict=True)
+        label_of(str(region), row, unit, crop) for region, row in zip(geometry.ids, by_region.itertuples(), strict=True)
     ]
     return Layer(
         rgba=colours(values, low, high, palette), flags=flags, labels=labels, title=name, low=ends[0], high=ends[1],
@@ -190,7 +194,8 @@ def show_region(
     if row is None:
         st.markdown("No data for this region in this season.")
         return
-    st.markdown(f"**{label_of(region, row, unit, crop).split(': ', 1)[1]}**")
+    words = label_of(region, row, unit, crop).removeprefix(f"{region}: ")
+    st.markdown(f"**{words}**")
     if row.reasons:
         st.caption(f":material/info: {row.reasons}")
     story = story_of(*key, region, season, level)
@@ -262,7 +267,7 @@ def show_table(table: pd.DataFrame, outlines: Outlines | None, attribution: str,
             "GeoPackage, t/ha", lambda: geopackage_bytes(out, outlines.frame, "yields"), "yields.gpkg",
             "application/geopackage+sqlite3", icon=":material/download:",
         )  # fmt: skip
-    rows = event.selection.rows if event else []  # type: ignore[attr-defined]
+    rows = event.selection.rows if event else []
     return str(shown["region"].iloc[rows[0]]) if rows else ""
 
 
