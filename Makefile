@@ -3,15 +3,30 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 PYTEST_ARGS ?=
+ONLY ?=
+PORT ?= 8501
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
 
-.PHONY: install test check soak clean
+.PHONY: install app run test check bench soak clean
 
-.venv/installed-dev: pyproject.toml constraints.txt
+.venv/bin/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS) -e '.[all,dev]'
+
+.venv/installed-app: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing what the application needs into .venv (about a minute)"
+	$(PIP) -e '.[app]'
 	touch $@
 
+.venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[all,dev]'
+	touch $@ .venv/installed-app
+
 install: .venv/installed-dev
+
+app: .venv/installed-app
+
+run: app
+	$(BIN)/mainstem demo --port $(PORT)
 
 test: install
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -21,6 +36,9 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: install
+	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
 
 soak: install
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)

@@ -31,7 +31,7 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
 
 def feature_row(sample: Sample) -> dict[str, float]:
     """Flatten a sample: scalars as they are, series by month, the last five yields, and the year."""
-    row = {"year": float(sample.source.facts["year"])}
+    row = {name: float(sample.source.facts[name]) for name in ("year",) if name in sample.source.facts}
     for name, stream in sample.streams.items():
         if stream.kind == "scalar":
             row |= {channel.name: float(value) for channel, value in zip(stream.channels, stream.values, strict=True)}
@@ -42,7 +42,13 @@ def feature_row(sample: Sample) -> dict[str, float]:
         else:
             assert stream.times is not None
             months = (stream.times // MONTH_S).astype(int)
-            row |= {f"{name}_{month}": float(stream.values[months == month].mean()) for month in np.unique(months)}
+            for index, channel in enumerate(stream.channels):
+                values = np.where(stream.observed(), stream.values, np.nan)[:, index]
+                row |= {
+                    f"{name}_{channel.name}_{month}": float(np.nanmean(values[months == month]))
+                    for month in np.unique(months)
+                    if np.isfinite(values[months == month]).any()
+                }
     return row
 
 
@@ -67,6 +73,13 @@ def average_and_trend(train: Sequence[Sample], test: Sequence[Sample]) -> dict[s
     }
 
 
+def region_baselines(train: Sequence[Sample], test: Sequence[Sample]) -> dict[str, Array]:
+    """Averages and trends by region, or, of samples that name no region and year, the training mean."""
+    if all("region" in sample.source.facts and "year" in sample.source.facts for sample in (*train, *test)):
+        return average_and_trend(train, test)
+    return {"average": np.full(len(test), np.mean([sample.target for sample in train]))}
+
+
 def _line(years: Array, yields: Array) -> tuple[float, float, float]:
     """Mean yield, mean year and slope; no slope where fewer than three years are known."""
     spread = ((years - years.mean()) ** 2).sum()
@@ -88,7 +101,7 @@ def _estimators(seed: int) -> dict[str, Any]:
 
 def fit_baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int = 0) -> dict[str, Array]:
     """Fit every baseline on `train`, tuned over GRIDS by leaving its years out, and predict `test` in t/ha."""
-    predictions = average_and_trend(train, test)
+    predictions = region_baselines(train, test)
     features = feature_matrix([*train, *test])
     seen, new = features[: len(train)], features[len(train) :]
     yields = np.array([sample.target for sample in train], np.float64)

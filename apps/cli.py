@@ -103,7 +103,7 @@ def evaluate_adapter(
     if as_json:
         print(json.dumps(result))
         return
-    for name, metrics in {adapter: result["metrics"], **result["baselines"]}.items():
+    for name, metrics in {task.name: result["metrics"], **result["baselines"]}.items():
         print(f"{name:18} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
     coverage = result["coverage"]
     withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]

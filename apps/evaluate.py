@@ -1,6 +1,7 @@
 """`mainstem evaluate`: score a run, or train by the data set's own protocol, with baselines fitted in the same call."""
 
 import hashlib
+import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -17,17 +18,27 @@ from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded
 from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import median_over_groups, nrmse_percent, paired_difference, pooled, r2, rmse
+from mainstem.core.evaluation import (
+    Aggregate,
+    Metric,
+    median_over_groups,
+    nrmse_percent,
+    paired_difference,
+    pooled,
+    r2,
+    rmse,
+)
 from mainstem.core.predict import group_claims
-from mainstem.core.regression import DataRequest, OutOfFold, RegressionTask, targets_of
+from mainstem.core.regression import DataRequest, OutOfFold, RegressionTask, groups_of, targets_of
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.data.table import UNSTATED
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
-METRICS = {"nrmse_percent": nrmse_percent, "rmse_t_ha": rmse, "r2": r2}
-HOLDOUT, LEFT_OUT = "holdout", "leave-one-year-out"
-PROTOCOLS = (HOLDOUT, LEFT_OUT)
-LEFT_OUT_FOLDS = 4  # members of each of the many fits that leave one year out
+Metrics = dict[str, Metric]
+HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"
+PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP)
+LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,18 +64,6 @@ class EvaluationSpec:
     level: float = 0.9
 
 
-def year_of(sample: Sample) -> int:
-    """Return the sample's year, which the protocols split by.
-
-    Raises:
-        InputError: if the sample names none.
-    """
-    try:
-        return int(str(sample.source.group))
-    except ValueError:
-        raise InputError(f"got group {sample.source.group!r}, want a year; evaluate splits by years") from None
-
-
 def splits(
     samples: Sequence[Sample], protocol: str, test_groups: frozenset[str] = frozenset()
 ) -> list[tuple[list[Sample], list[Sample]]]:
@@ -75,14 +74,13 @@ def splits(
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
-    years = sorted({year_of(sample) for sample in samples})
-    late = {int(group) for group in test_groups}
+    groups = sorted(set(groups_of(samples)))
     parts = []
-    for held in [late] if protocol == HOLDOUT else [{year} for year in years]:
-        train = [sample for sample in samples if year_of(sample) not in held]
-        test = [sample for sample in samples if year_of(sample) in held]
+    for held in [test_groups] if protocol == HOLDOUT else [frozenset({group}) for group in groups]:
+        train = [sample for sample in samples if sample.source.group not in held]
+        test = [sample for sample in samples if sample.source.group in held]
         if not train or not test:
-            raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {years}")
+            raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {', '.join(groups)}")
         parts.append((train, test))
     return parts
 
@@ -158,8 +156,8 @@ def evaluate(
     """Return the evaluation as the command line's JSON; metrics are means over the seeds."""
     start = time.perf_counter()
     source = task.read(request)
-    protocol = spec.protocol or (HOLDOUT if source.test_groups else LEFT_OUT)
-    if run is not None and protocol == LEFT_OUT:
+    protocol = spec.protocol or default_protocol(source)
+    if run is not None:
         protocol = "run"
     usable = source.unflagged()
     if run is not None:
@@ -172,7 +170,7 @@ def evaluate(
             for seed in range(spec.seeds)
         ]
         results, judged = [found for found, _ in pairs], pairs[0][1]
-    body = report(task, results, spec.level, median_over_groups if protocol == LEFT_OUT else pooled)
+    body = report(task, results, spec.level, pooled if protocol in (HOLDOUT, "run") else median_over_groups)
     if protocol == HOLDOUT and judged:
         body["training_years"] = judge_training_years(judged[0], spec.level)
     if len(source.labelled()) > len(usable) and run is None:
@@ -192,6 +190,13 @@ def evaluate(
         "attribution": source.attribution,
         "seconds": time.perf_counter() - start,
     }
+
+
+def default_protocol(source: SampleSet) -> str:
+    """Return the protocol of a set: its own test split, else each year, or each group, left out in turn."""
+    if source.test_groups:
+        return HOLDOUT
+    return LEFT_OUT if all("year" in sample.source.facts for sample in source.samples) else LEFT_OUT_GROUP
 
 
 def _for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:
@@ -217,20 +222,22 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     return replace(score(task, artifact, test, spec.level), baselines=baselines)
 
 
-def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Any) -> dict[str, Any]:  # noqa: ANN401
+def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:
     """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
-    first, view = results[0], next(iter(task.views))
+    first, view, metrics = results[0], next(iter(task.views)), metrics_in(task.units)
     return {
         "n": len(first.truth),
-        "metrics": _metrics(results, partial(_mean, name=view), aggregate),
-        "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate) for found in results],
-        "baselines": {name: _metrics(results, partial(_baseline, name=name), aggregate) for name in first.baselines},
+        "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
+        "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate, metrics) for found in results],
+        "baselines": {
+            name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines
+        },
         "difference": {name: _difference(results, name, view, aggregate) for name in first.baselines},
         "coverage": coverage(first, view, level),
-        "by_group": _by_year(first, view),
+        "by_group": _by_group(first, view, metrics),
         "by_lead": {
             name: {
-                **_metrics(results, partial(_mean, name=name), aggregate),
+                **_metrics(results, partial(_mean, name=name), aggregate, metrics),
                 "coverage": coverage(first, name, level)["pooled"],
             }
             for name in task.views
@@ -253,7 +260,18 @@ def _grouped(years: Sequence[str], values: Array) -> list[Array]:
     return [values[labels == year] for year in np.unique(labels)]
 
 
-def _metrics(results: Sequence[Scored], predicted: Callable[[Scored], Array], aggregate: Any) -> dict[str, float]:  # noqa: ANN401
+def metrics_in(units: str) -> Metrics:
+    """Return the metrics by name; the error's name carries the unit, as in rmse_t_ha."""
+    suffix = "" if units == UNSTATED else "_" + re.sub(r"[^a-z0-9]+", "_", units.lower())
+    return {"nrmse_percent": nrmse_percent, f"rmse{suffix}": rmse, "r2": r2}
+
+
+def _metrics(
+    results: Sequence[Scored],
+    predicted: Callable[[Scored], Array],
+    aggregate: Aggregate,
+    metrics: Metrics,
+) -> dict[str, float]:
     """Mean over seeds of each metric."""
     return {
         name: float(
@@ -264,11 +282,11 @@ def _metrics(results: Sequence[Scored], predicted: Callable[[Scored], Array], ag
                 ]
             )
         )
-        for name, metric in METRICS.items()
+        for name, metric in metrics.items()
     }
 
 
-def _difference(results: Sequence[Scored], baseline: str, view: str, aggregate: Any) -> dict[str, float]:  # noqa: ANN401
+def _difference(results: Sequence[Scored], baseline: str, view: str, aggregate: Aggregate) -> dict[str, float]:
     """Model minus baseline, each the mean over seeds of the predictions' errors at a year's every case."""
     draws = [
         paired_difference(
@@ -318,14 +336,14 @@ def judge_training_years(judged: dict[str, OutOfFold], level: float) -> dict[str
     }
 
 
-def _by_year(found: Scored, view: str) -> dict[str, dict[str, float]]:
+def _by_group(found: Scored, view: str, metrics: Metrics) -> dict[str, dict[str, float]]:
     years = np.asarray(found.years)
     predictions = {"": found.mean[view], **{f"{name}_": values for name, values in found.baselines.items()}}
     return {
         str(year): {
             f"{prefix}{name}": metric(found.truth[years == year], values[years == year])
             for prefix, values in predictions.items()
-            for name, metric in METRICS.items()
+            for name, metric in metrics.items()
             if not prefix or name == "nrmse_percent"
         }
         for year in np.unique(years)

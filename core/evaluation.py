@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]  # truth, predicted
+Aggregate = Callable[[Metric], Callable[[Sequence[Array], Sequence[Array]], float]]  # a metric over groups' cases
 
 
 def rmse(truth: Array, predicted: Array) -> float:

@@ -20,7 +20,8 @@ class TrainingConfig:
     """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""
 
     epochs: int = 20
-    batch_size: int = 128
+    min_steps: int = 0  # of small sets: more epochs than `epochs`, where those give fewer steps
+    batch_size: int = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
     lr_per_step: float = 1e-3
     weight_decay: float = 0.05
     warmup_share: float = 0.1
@@ -31,6 +32,8 @@ class TrainingConfig:
     trunk: Literal["full", "lora", "frozen"] = "full"
     lora_rank: int = 8
 
+
+STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
 
 Progress = Callable[[int, int, float], None]  # step, steps in all, loss
 
@@ -52,15 +55,18 @@ def train(
     parameters = [*adapter.parameters(), *_trunk_parameters(trunk, config)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
     order = torch.Generator().manual_seed(config.seed)
-    steps = config.epochs * math.ceil(len(samples) / config.batch_size)
+    batch_size = min(config.batch_size, max(len(samples) // STEPS_AN_EPOCH, SMALLEST_BATCH))
+    steps_an_epoch = math.ceil(len(samples) / batch_size)
+    epochs = max(config.epochs, math.ceil(config.min_steps / steps_an_epoch))
+    steps = epochs * steps_an_epoch
     lora = "adapter" if config.trunk == "lora" else None
     inputs = adapter.collate(samples)
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
-    for _ in range(config.epochs):
-        for rows in torch.split(torch.randperm(len(samples), generator=order), config.batch_size):
+    for _ in range(epochs):
+        for rows in torch.split(torch.randperm(len(samples), generator=order), batch_size):
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
             batch = {name: streams.rows(rows) for name, streams in inputs.items()}
             distribution = adapter.distribution(batch, trunk, lora)

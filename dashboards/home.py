@@ -4,7 +4,7 @@ from pathlib import Path
 
 import streamlit as st
 
-PAGES = Path(__file__).parent / "pages"
+VIEWS = Path(__file__).parent / "views"
 
 
 def show_home() -> None:
@@ -31,6 +31,10 @@ def show_home() -> None:
 
 
 home_page = st.Page(show_home, title="Mainstem", icon=":material/home:", default=True)
-yield_page = st.Page(PAGES / "yield_map.py", title="Crop yield", icon=":material/agriculture:")
-st.set_page_config(page_title="Mainstem", page_icon=":material/grass:", layout="wide")
+yield_page = st.Page(VIEWS / "yield_map.py", title="Crop yield", icon=":material/agriculture:")
+st.set_page_config(
+    page_title="Mainstem",
+    page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
+    layout="wide",
+)
 st.navigation([home_page, yield_page]).run()

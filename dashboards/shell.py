@@ -10,10 +10,10 @@ from mainstem.core.errors import MainstemError
 
 def header(title: str, *, simulated: bool, adapter: str, not_for: str, attribution: str) -> None:
     """Say what the page shows, whether it is real, which adapter made it, and for what it must not be used."""
-    st.title(title)
     kind = ":orange-badge[:material/science: simulated]" if simulated else ":green-badge[:material/public: real data]"
-    st.markdown(f"{kind} :gray-badge[{adapter}] :red-badge[:material/block: not for {not_for}]")
-    st.caption(attribution)
+    st.markdown(f"## {title} &nbsp; {kind} :gray-badge[{adapter}] :red-badge[:material/block: not for {not_for}]")
+    if attribution:
+        st.caption(attribution)
 
 
 @contextmanager

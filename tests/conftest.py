@@ -1,6 +1,8 @@
 """Which tests run where: real data needs MAINSTEM_MIRROR; slow and network tests run only when asked for."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +16,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="set MAINSTEM_MIRROR to a folder with the data sets"))
         if not asked and (item.get_closest_marker("slow") or item.get_closest_marker("network")):
             item.add_marker(pytest.mark.skip(reason="run by make soak"))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of Debian's Chromium; without it the test is skipped, or fails where everything is required."""
+    found = shutil.which("chromium")
+    if found is None:
+        missing = "Chromium is not installed (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("MAINSTEM_REQUIRE_ALL") else pytest.skip(missing)
+    return str(found)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty MAINSTEM_HOME."""
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"

@@ -12,7 +12,11 @@ from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
 Kind = Literal["average", "recent", "common-trend", "trend"]
-KINDS: tuple[Kind, ...] = ("average", "recent", "common-trend", "trend")  # from plain to rich
+KINDS: Mapping[Order, tuple[Kind, ...]] = {  # the field's plain choice first: CY-Bench's trend features, its average
+    "later": ("recent", "average", "common-trend", "trend"),
+    "any": ("average", "recent", "common-trend", "trend"),
+}
+CLEARLY = 2.0  # standard errors: three kinds challenge the plain one, so that one error is beaten by chance too often
 RECENT = 5  # years of history that "recent" averages, as CY-Bench's trend features do
 FEWEST_FOR_SLOPE = 3
 
@@ -134,15 +138,16 @@ class Anchor:
 
 
 def fit_anchor(known: RegionYears, order: Order) -> Anchor:
-    """Choose the kind by training years that it was not fitted on; a plainer kind stays unless clearly beaten.
+    """Choose the kind by training years that it was not fitted on; the plain one stays unless clearly beaten.
 
     With order "later" each year of the second half is predicted from the years before it, with "any" every year from
-    all others. Clearly: by more than a standard error over years (Breiman et al. 1984, CART, section 3.4.3).
+    all others. Clearly: by more than CLEARLY standard errors of the gain over years (compare the one-standard-error
+    rule of Breiman et al. 1984, CART, section 3.4.3).
     """
     years = np.unique(known.year)
     judged = years[len(years) // 2 :] if order == "later" else years
     errors: dict[Kind, Array] = {}
-    for kind in KINDS:
+    for kind in KINDS[order]:
         by_year = []
         for year in judged:
             kept = known.year < year if order == "later" else known.year != year
@@ -150,9 +155,9 @@ def fit_anchor(known: RegionYears, order: Order) -> Anchor:
                 asked = known.rows(known.year == year)
                 by_year.append(float(np.mean((Anchor(kind=kind, known=known.rows(kept))(asked) - asked.yields) ** 2)))
         errors[kind] = np.array(by_year)
-    best: Kind = "average"
-    for kind in KINDS[1:]:
+    best, *others = KINDS[order]
+    for kind in others:
         gain = errors[best] - errors[kind]
-        if len(gain) > 1 and gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+        if len(gain) > 1 and gain.mean() > CLEARLY * gain.std(ddof=1) / np.sqrt(len(gain)):
             best = kind
     return Anchor(kind=best, known=known)

@@ -1,21 +1,55 @@
-"""The command line: one line for a mistake, one JSON object where asked, figures from real parts."""
+"""The command line as a person uses it: from data to a calibrated run, and one line for every mistake."""
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mainstem.adapters.crop_yield import CropYieldConfig
-from mainstem.apps.evaluate import evaluate
+from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits
+from mainstem.apps.finetune import FitSpec
+from mainstem.core.errors import InputError
+from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.training import TrainingConfig
+
+QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = "from mainstem.apps.cli import main; main()"
     return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A user's wheat regions: eight regions, 2008-2019, greener years yield more; 2020 is to be forecast."""
+    root, rng = tmp_path_factory.mktemp("farms"), np.random.default_rng(0)
+    place = root / "wheat" / "NL"
+    place.mkdir(parents=True)
+    yields, ndvi = [], []
+    for region in range(8):
+        for year in range(2008, 2021):
+            vigour = rng.normal()
+            value = 7 + region / 4 + 0.8 * vigour + rng.normal(0, 0.2)
+            yields.append((f"NL{region}", year, value if year < 2020 else np.nan))
+            dates = pd.date_range(f"{year}-03-01", f"{year}-07-20", freq="20D").strftime("%Y%m%d")
+            ndvi += [(f"NL{region}", date, 0.5 + 0.1 * vigour + rng.normal(0, 0.02)) for date in dates]
+    pd.DataFrame(yields, columns=["adm_id", "harvest_year", "yield"]).to_csv(place / "yield_wheat_NL.csv", index=False)
+    pd.DataFrame(ndvi, columns=["adm_id", "date", "ndvi"]).to_csv(place / "ndvi_wheat_NL.csv", index=False)
+    calendar = pd.DataFrame({"adm_id": [f"NL{region}" for region in range(8)], "eos": 210})
+    calendar.to_csv(place / "crop_calendar_wheat_NL.csv", index=False)
+    return root
+
+
+@pytest.fixture(scope="module")
+def farm_run(folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "wheat"
+    done = run("finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    return out
 
 
 def test_help_imports_no_torch():
@@ -28,35 +62,154 @@ def test_data_list_prints_one_json_object():
     assert {"us-maize", "nl-maize", "es-maize", "us-counties"} <= set(listed)
 
 
+def test_a_run_folder_holds_what_is_needed_to_repeat_it(farm_run, folder):
+    assert {path.name for path in farm_run.iterdir()} == {
+        "record.json", "metrics.jsonl", "adapter.safetensors", "trunk.safetensors", "card.md",
+    }  # fmt: skip
+    record = json.loads((farm_run / "record.json").read_text())
+    assert record["environment"]["torch"]
+    assert record["seed"] == 0
+    assert all(json.loads(line) for line in (farm_run / "metrics.jsonl").read_text().splitlines())
+    assert "Known failures" in (farm_run / "card.md").read_text()
+    shown = json.loads(run("runs", "list", str(farm_run.parent), "--json").stdout)
+    assert shown[str(farm_run)]["adapter_sha256"] == record["adapter_sha256"]
+
+
+def test_one_seed_gives_one_adapter(farm_run, folder, tmp_path):
+    again = run(
+        "finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL",
+        "--out", str(tmp_path / "again"), "--json",
+    )  # fmt: skip
+    record = json.loads((farm_run / "record.json").read_text())
+    assert json.loads(again.stdout)["adapter_sha256"] == record["adapter_sha256"]
+
+
+def test_predictions_name_interval_claim_and_model(farm_run, folder, tmp_path):
+    out = tmp_path / "wheat.csv"
+    done = run(
+        "predict", "crop-yield", str(folder), "--crop", "wheat", "--country", "NL", "--run", str(farm_run),
+        "--out", str(out), "--below", "8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(out)
+    coming = table[table["year"] == 2020]
+    assert len(coming) == 8
+    assert (coming["low"] < coming["value"]).all()
+    assert (coming["value"] < coming["high"]).all()
+    assert coming["below 8"].between(0, 1).all()
+    assert set(table["claim"]) <= {"stated", "withdrawn"}
+    assert table["adapter_sha256"].nunique() == 1
+
+
+def test_another_crop_is_out_of_scope(farm_run, folder, tmp_path):
+    barley = tmp_path / "barley" / "NL"
+    barley.mkdir(parents=True)
+    for path in (folder / "wheat" / "NL").iterdir():
+        (barley / path.name.replace("wheat", "barley")).write_bytes(path.read_bytes())
+    out = tmp_path / "barley.jsonl"
+    run(
+        "predict",
+        "crop-yield",
+        str(tmp_path),
+        "--crop",
+        "barley",
+        "--country",
+        "NL",
+        "--run",
+        str(farm_run),
+        "--out",
+        str(out),
+    )
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert all(row["abstained"] and row["value"] is None for row in rows)
+
+
+def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
+    import shutil
+
+    mine = tmp_path / "run"
+    shutil.copytree(farm_run, mine)
+    local = tmp_path / "local" / "wheat" / "NL"
+    local.mkdir(parents=True)
+    for path in (folder / "wheat" / "NL").iterdir():
+        (local / path.name).write_bytes(path.read_bytes())
+    arguments = ("calibrate", str(mine), "--data", str(tmp_path / "local"), "--crop", "wheat", "--country", "NL")
+    refused = run(*arguments)
+    assert refused.returncode == 2
+    assert "want at least 9 of 2" in refused.stderr
+    yields = pd.read_csv(local / "yield_wheat_NL.csv").dropna()
+    later = yields.assign(harvest_year=yields["harvest_year"] + 13)
+    pd.concat([yields, later]).to_csv(local / "yield_wheat_NL.csv", index=False)
+    entry = json.loads(run(*arguments, "--json").stdout)
+    assert entry["cases"] == len(later)
+    record = json.loads((mine / "record.json").read_text())
+    assert record["calibrations"][0]["adapter_sha256"] == record["adapter_sha256"] == entry["adapter_sha256"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("data", "pull", "us-mais"), "did you mean 'us-maize'"),
         (("evaluate", "crop-yeild", "--data", "us-maize"), "did you mean 'crop-yield'"),
+        (("predict", "crop-yield", "x", "--out", "o.csv"), "no crop-yield adapter ships"),
+        (("calibrate", "nowhere", "--data", "x"), "is no run folder"),
+        (("runs", "show", "nowhere"), "is no run folder"),
+        (("finetune", "crop-yield", "--data", "us-counties", "--out", "o"), "holds no yields"),
+        (("finetune", "crop-yield", "--data", "simulated-maize", "--trunk", "xl", "--out", "o"), "want one of xs"),
+        (("new-adapter", "Bad Name", "--data", "t.csv"), "want small letters"),
     ],
 )
-def test_a_mistake_gives_one_line_and_a_status(arguments, message):
+def test_a_mistake_gives_one_line_and_a_status(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     done = run(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.stderr.strip().count("\n") == 0
     assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_evaluate_scores_a_users_folder_beside_its_baselines(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = [
-        (f"NL{region}", year, 7 + region / 4 + rng.normal(0, 0.5)) for region in range(8) for year in range(2010, 2016)
-    ]
-    (tmp_path / "wheat" / "NL").mkdir(parents=True)
-    table = pd.DataFrame(rows, columns=["adm_id", "harvest_year", "yield"])
-    table.to_csv(tmp_path / "wheat" / "NL" / "yield_wheat_NL.csv", index=False)
-    config = CropYieldConfig(training=TrainingConfig(epochs=1))
-    result = evaluate(str(tmp_path), crop="wheat", country="NL", config=config)
-    assert result["n"] == 48
+def test_a_finished_run_is_never_overwritten(farm_run, folder):
+    before = (farm_run / "adapter.safetensors").read_bytes()
+    done = run(
+        "finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--out", str(farm_run)
+    )
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (farm_run / "adapter.safetensors").read_bytes() == before
+
+
+def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
+    from mainstem.adapters.crop_yield import TASK
+
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK))
+    result = evaluate(TASK, DataRequest(data=str(folder), crop="wheat", country="NL"), spec)
+    assert result["n"] == 96
     assert result["protocol"] == "leave-one-year-out"
     assert set(result["baselines"]) == {"average", "trend", "ridge", "random_forest", "gradient_boosting"}
     assert 0 < result["metrics"]["nrmse_percent"] < 30
-    assert len(result["coverage"]["by_group"]) == 6
+    assert set(result["by_lead"]) == {f"lead{lead}" for lead in range(5)}
+    assert {found["claim"] for found in result["coverage"]["by_group"].values()} <= {"stated", "withdrawn"}
     for difference in result["difference"].values():
-        assert difference["low"] <= difference["high"]
+        assert difference["low"] <= difference["value"] <= difference["high"]
+
+
+def test_splits_keep_years_whole():
+    from mainstem.data.simulate import simulate_regions
+
+    regions = simulate_regions(0)
+    ((train, test),) = splits(regions.samples, "holdout", regions.test_groups)
+    assert {sample.source.group for sample in test} == set(regions.test_groups)
+    assert not {sample.source.group for sample in train} & set(regions.test_groups)
+    with pytest.raises(InputError, match="want one of"):
+        splits(regions.samples, "random")
+
+
+@pytest.mark.mirror
+def test_faults_are_given_with_and_without(monkeypatch):
+    from mainstem.adapters.crop_yield import TASK
+
+    result = evaluate(TASK, DataRequest(data="nl-maize"), EvaluationSpec(fit=FitSpec(config=QUICK)))
+    assert result["baselines"]["average"]["nrmse_percent"] == pytest.approx(13.80, abs=0.005)
+    assert result["with_flagged_rows"]["baselines"]["average"]["nrmse_percent"] == pytest.approx(18.72, abs=0.005)
+    assert result["flagged_rows"] == 3

@@ -21,12 +21,12 @@ function read(bytes) {
     const ends = new Uint32Array(copy.buffer, at, header.rings);
     const owners = new Uint32Array(copy.buffer, at + 4 * header.rings, header.rings);
     const xy = new Float32Array(copy.buffer, at + 8 * header.rings);
-    geometries.set(header.key, shape(ends, owners, xy, header.polygons));
+    geometries.set(header.key, shape(ends, owners, xy, header));
   }
   return { header, colours, flags };
 }
 
-function shape(ends, owners, xy, polygons) {
+function shape(ends, owners, xy, { polygons, regions }) {
   const paths = Array.from({ length: polygons }, () => new Path2D());
   const boxes = Array.from({ length: polygons }, () => [Infinity, Infinity, -Infinity, -Infinity]);
   const bounds = [Infinity, Infinity, -Infinity, -Infinity];
@@ -36,7 +36,7 @@ function shape(ends, owners, xy, polygons) {
     for (let i = start; i < ends[ring]; i++) {
       const x = xy[2 * i], y = -xy[2 * i + 1];
       if (i === start) path.moveTo(x, y); else path.lineTo(x, y);
-      for (const b of [box, bounds]) {
+      for (const b of owners[ring] < regions ? [box, bounds] : [box]) {  // the view opens on the regions
         b[0] = Math.min(b[0], x); b[1] = Math.min(b[1], y); b[2] = Math.max(b[2], x); b[3] = Math.max(b[3], y);
       }
     }

@@ -1,5 +1,6 @@
 """The agronomist's page: which regions to look at, how sure the forecast is, and how it came about."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,17 @@ LAYERS = {
     "chance under threshold": ("below", "cividis"),
 }
 US_CRS, EUROPE_CRS = "EPSG:5070", "EPSG:3035"  # equal-area projections of the two continents
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls:
+    """What the user chose in the sidebar; the threshold is in t/ha."""
+
+    season: str
+    level: float
+    unit: str
+    lead: int
+    threshold: float
 
 
 @st.cache_resource(show_spinner="Reading the model and its regions", max_entries=4)
@@ -166,7 +178,7 @@ def label_of(region: str, row: Any, unit: str, crop: str) -> str:  # noqa: ANN40
     return text if row.claim == "stated" else f"{text}; coverage not claimed"
 
 
-def show_claims(board: YieldBoard, table: pd.DataFrame, unit: str, crop: str) -> None:
+def show_claims(board: YieldBoard, table: pd.DataFrame) -> None:
     """Say what may be claimed of this season, and whether the model is worth anything at all."""
     withdrawn = table[table["claim"] == "withdrawn"]
     if len(withdrawn):
@@ -182,23 +194,20 @@ def show_claims(board: YieldBoard, table: pd.DataFrame, unit: str, crop: str) ->
         st.info(sentence, icon=":material/info:")
 
 
-def show_region(
-    choice: RegionChoice, key: tuple[str, str, str], region: str, season: str, level: float, unit: str
-) -> None:
+def show_region(key: tuple[str, str, str], table: pd.DataFrame, region: str, controls: Controls) -> None:
     """Show a region's curve through the season, its past and its data's age."""
     board = board_of(*key)
-    crop = board.crop()
-    table = table_of(*key, season, 0, level, st.session_state["threshold_t_ha"])
+    crop, season, unit = board.crop(), controls.season, controls.unit
     row = next(table[table["region"] == region].itertuples(), None)
     st.subheader(region.replace("_", ", "), anchor=False)
     if row is None:
         st.markdown("No data for this region in this season.")
         return
-    words = label_of(region, row, unit, crop).removeprefix(f"{region}: ")
+    words = label_of(region, row, unit, crop).split(": ", 1)[-1]
     st.markdown(f"**{words}**")
     if row.reasons:
-        st.caption(f":material/info: {row.reasons}")
-    story = story_of(*key, region, season, level)
+        st.caption(f":material/info: {row.reasons!s}")
+    story = story_of(*key, region, season, controls.level)
     dated = bool(len(season_series(board, region, season)))
     step = "months before the season's end" if dated else "crop phases still to come"
     st.altair_chart(story_chart(story, row, unit, crop, step), width="stretch")
@@ -224,9 +233,7 @@ def story_chart(story: pd.DataFrame, row: Any, unit: str, crop: str, step: str) 
     drawn += base.mark_line(point=True, color="#1f6f43").encode(y="value:Q", tooltip=["lead", "value", "low", "high"])
     expected = alt.Chart(pd.DataFrame({"expected": [in_units(row.expected, unit, crop)]}))
     drawn += expected.mark_rule(strokeDash=[5, 4], color="#6b6b6b").encode(y="expected:Q")
-    chart: alt.LayerChart = drawn.properties(
-        height=190, title="Forecast through the season (dashed: from the past alone)"
-    )
+    chart: alt.LayerChart = drawn.properties(height=190, title="Forecast by lead; dashed: past alone")
     return chart
 
 
@@ -247,7 +254,7 @@ def past_chart(past: pd.DataFrame, row: Any, season: str, unit: str, crop: str) 
         alt.Chart(now).mark_rule(strokeWidth=6, opacity=0.35, color="#1f6f43").encode(x=axis, y="low:Q", y2="high:Q")
     )
     drawn += alt.Chart(now).mark_point(size=80, filled=True, color="#1f6f43").encode(x=axis, y="value:Q")
-    chart: alt.LayerChart = drawn.properties(height=170, title="Past harvests, and this season's interval in green")
+    chart: alt.LayerChart = drawn.properties(height=170, title="Past harvests; this season in green")
     return chart
 
 
@@ -271,55 +278,68 @@ def show_table(table: pd.DataFrame, outlines: Outlines | None, attribution: str,
     return str(shown["region"].iloc[rows[0]]) if rows else ""
 
 
+def choose_controls(board: YieldBoard) -> Controls:
+    """Offer season, interval, unit, lead and threshold."""
+    crop = board.crop()
+    season = st.selectbox("Season", board.seasons(), key="season")
+    level = st.select_slider("Interval", LEVELS, value=0.9, format_func=lambda value: f"{value:.0%}", key="level")
+    units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
+    unit = st.segmented_control("Unit", units, default="t/ha", key="unit") or "t/ha"
+    lead = st.selectbox("Known at", list(range(5)), format_func=lead_name, key="lead")
+    middle = float(np.median([sample.target for sample in board.source.labelled()]))
+    factor = float(in_units(1.0, unit, crop))
+    threshold = st.slider(
+        f"Threshold, {unit}", 0.0, 20.0 * factor, middle * factor, 0.1 * factor, format="%.1f", key=f"threshold {unit}"
+    )
+    return Controls(season=season, level=level, unit=unit, lead=lead, threshold=threshold / factor)
+
+
+def show_map(table: pd.DataFrame, geometry: Geometry | None, unit: str, crop: str) -> str:
+    """Draw the map by the layer chosen; return the region that is chosen on the page."""
+    layer = st.segmented_control("Colour by", list(LAYERS), default="yield", key="layer", label_visibility="collapsed")
+    chosen = str(st.session_state.get("chosen", ""))
+    if geometry is None:
+        st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
+        return chosen
+    clicked = fieldmap(geometry, layer_of(table, geometry, layer or "yield", unit, crop, chosen), "map")
+    if clicked and clicked != st.session_state.get("clicked"):
+        st.session_state["clicked"] = st.session_state["chosen"] = chosen = clicked
+    return chosen
+
+
 def show_page() -> None:
-    """Lay the page out."""
-    left, right = st.columns([3, 2])
-    with left:
+    """Lay the page out: choices in the sidebar, map and table on the left, the chosen region on the right."""
+    with st.sidebar:
         choice = choose_set()
     train_first(choice)
-    sha256 = choice_hash(choice)
-    key = (choice.name, str(choice.run()), sha256)
+    key = (choice.name, str(choice.run()), run_stamp(choice))
     board = board_of(*key)
     outlines, geometry = map_of(*key)
-    crop = board.crop()
+    crop, manifest = board.crop(), board.artifact.manifest
+    with st.sidebar:
+        controls = choose_controls(board)
+    header(
+        f"{crop.capitalize()} yield {controls.season}", simulated=board.source.simulated,
+        adapter=f"{manifest.adapter} {manifest.version}", not_for="trading or insurance", attribution="",
+    )  # fmt: skip
+    table = table_of(*key, controls.season, controls.lead, controls.level, controls.threshold)
     attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
+    left, right = st.columns([3, 2], gap="large")
     with left:
-        manifest = board.artifact.manifest
-        header(
-            "Crop yield", simulated=board.source.simulated, adapter=f"{manifest.adapter} {manifest.version}",
-            not_for="trading or insurance", attribution=attribution,
-        )  # fmt: skip
-    with left:
-        first, second, third, fourth = st.columns(4)
-        season = first.selectbox("Season", board.seasons(), key="season")
-        level = second.selectbox("Interval", LEVELS, index=2, format_func=lambda value: f"{value:.0%}", key="level")
-        units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
-        unit = third.selectbox("Unit", units, key="unit")
-        lead = fourth.selectbox("Known", list(range(5)), format_func=lead_name, key="lead")
-        layer = st.radio("Colour by", list(LAYERS), horizontal=True, key="layer")
-        middle = float(np.median([sample.target for sample in board.source.labelled()]))
-        threshold = st.slider("Threshold, t/ha", 0.0, 20.0, round(middle, 1), 0.1, key="threshold_t_ha")
-        table = table_of(*key, season, lead, level, threshold)
-        chosen = st.session_state.get("chosen", "")
-        if geometry is None:
-            st.info(
-                "This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:"
-            )
-        else:
-            clicked = fieldmap(geometry, layer_of(table, geometry, layer, unit, crop, chosen), "map")
-            if clicked and clicked != st.session_state.get("clicked"):
-                st.session_state["clicked"] = st.session_state["chosen"] = chosen = clicked
-        show_claims(board, table, unit, crop)
-        picked = show_table(table, outlines, attribution, unit, crop)
+        show_claims(board, table)
+        chosen = show_map(table, geometry, controls.unit, crop)
+        picked = show_table(table, outlines, attribution, controls.unit, crop)
         if picked and picked != st.session_state.get("picked"):
             st.session_state["picked"] = st.session_state["chosen"] = picked
             st.rerun()
         unmatched = outlines.unmatched if outlines else ()
         with st.expander(f"Regions without an outline: {len(unmatched)}"):
             st.write(", ".join(unmatched) or "Every region found its outline.")
+        st.caption(f"Data: {attribution}")
     with right:
-        region = chosen or str(ranked(table, ["region"])["region"].iloc[0])
-        show_region(choice, key, region, season, level, unit)
+        known = set(table["region"])
+        region = chosen if chosen in known else str(ranked(table, ["region"])["region"].iloc[0])
+        show_region(key, table, region, controls)
 
 
 def lead_name(lead: int) -> str:
@@ -327,7 +347,7 @@ def lead_name(lead: int) -> str:
     return "whole season" if lead == 0 else f"{lead} month{'s' if lead > 1 else ''} or phases before"
 
 
-def choice_hash(choice: RegionChoice) -> str:
+def run_stamp(choice: RegionChoice) -> str:
     """A run's time stamp and size: renews caches when it is calibrated or trained again."""
     stat = (choice.run() / "adapter.safetensors").stat()
     return f"{stat.st_mtime_ns}-{stat.st_size}"

@@ -1,0 +1,56 @@
+"""`mainstem new-adapter`: an adapter and its test for a table of one's own, two files added and none edited."""
+
+import keyword
+import os
+import re
+from pathlib import Path
+
+from mainstem.core.errors import InputError
+from mainstem.core.weights import write_atomically
+from mainstem.data.table import read_samples
+
+NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+TEMPLATE = Path(__file__).resolve().parent.parent / "adapters" / "template.py"
+TEST = '''"""The contract that every adapter keeps, checked on the table that this one was made for."""
+
+from pathlib import Path
+
+from mainstem.adapters import load_adapter_module
+from mainstem.core.contract import check_task
+from mainstem.core.regression import DataRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / {table!r}
+NUM_SAMPLES = 64  # spread over the table, so that several groups take part
+
+
+def test_it_keeps_the_contract(tmp_path):
+    task = load_adapter_module(str(ROOT / "adapters" / {module!r})).TASK
+    samples = task.read(DataRequest(data=str(TABLE))).training()
+    check_task(task, samples[:: max(len(samples) // NUM_SAMPLES, 1)], tmp_path)
+'''
+
+
+def write_adapter(name: str, table: Path, to: Path) -> tuple[Path, Path]:
+    """Write adapters/NAME.py and tests/adapters/test_NAME.py below `to`.
+
+    Raises:
+        InputError: if the name is odd or taken, or the table cannot be read.
+    """
+    module = name.replace("-", "_")
+    if not NAME.fullmatch(name) or keyword.iskeyword(module):
+        raise InputError(f"got the name {name!r}, want small letters, digits and hyphens, e.g. soil-moisture")
+    samples = read_samples(table)
+    adapter = to / "adapters" / f"{module}.py"
+    test = to / "tests" / "adapters" / f"test_{module}.py"
+    for path in (adapter, test):
+        if path.exists():
+            raise InputError(f"{path} exists already; choose another name")
+    first, _, rest = TEMPLATE.read_text().partition("\n")
+    assert first.startswith('"""')
+    title = f'"""{name}: a quantity learned from {table.name}, {len(samples.samples)} samples."""'
+    source = f"{title}\n{rest}".replace('NAME = "template"', f'NAME = "{name}"')
+    where = os.path.relpath(table.resolve(), to.resolve())
+    write_atomically(adapter, source.encode())
+    write_atomically(test, TEST.format(table=where, module=adapter.name).encode())
+    return adapter, test

@@ -1,0 +1,123 @@
+"""Crop yield: the shared contract, anchors and departures with known answers, and skill where truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstem.adapters.crop_yield import TASK
+from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
+from mainstem.adapters.crop_yield.seasons import DAY_S, LEADS, Climatology, cut_back, lead_of
+from mainstem.core.contract import check_task
+from mainstem.core.evaluation import rmse
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.data.simulate import simulate_regions
+
+NDVI = (Channel(name="ndvi", unit="1"),)
+
+
+@pytest.fixture(scope="module")
+def regions():
+    return simulate_regions(3)
+
+
+def known(rows: list[tuple[str, int, float, float]]) -> RegionYears:
+    regions, years, recent, yields = zip(*rows, strict=True)
+    return RegionYears(
+        region=np.array(regions),
+        year=np.array(years, float),
+        recent=np.array(recent, float),
+        yields=np.array(yields, float),
+    )
+
+
+def test_it_keeps_the_contract(regions, tmp_path):
+    wanted = {f"SIM{number:02d}" for number in range(6)}
+    samples = [s for s in regions.training() if s.source.facts["region"] in wanted and int(s.source.group) >= 2012]
+    check_task(TASK, samples, tmp_path)
+
+
+def test_a_regions_average_leaves_its_own_year_out():
+    past = known([("a", 2000, np.nan, 4.0), ("a", 2001, 4.0, 6.0), ("b", 2000, np.nan, 9.0), ("b", 2001, 9.0, 9.0)])
+    anchor = Anchor(kind="average", known=past)
+    assert anchor(past).tolist() == [6.0, 4.0, 9.0, 9.0]
+    later = known([("a", 2005, np.nan, np.nan), ("c", 2005, np.nan, np.nan)])
+    assert anchor(later).tolist() == [5.0, 7.0]  # an unknown region gets the mean of all
+
+
+def test_trends_go_on_where_they_led():
+    rows = [
+        (region, year, np.nan, base + slope * (year - 2000))
+        for region, base, slope in (("a", 5, 0.1), ("b", 8, 0.3))
+        for year in range(2000, 2010)
+    ]
+    later = known([("a", 2012, np.nan, np.nan), ("b", 2012, np.nan, np.nan)])
+    own = Anchor(kind="trend", known=known(rows))(later)
+    assert own == pytest.approx([6.2, 11.6])
+    common = Anchor(kind="common-trend", known=known(rows))(later)
+    assert common == pytest.approx([5.45 + 0.2 * 7.5, 9.35 + 0.2 * 7.5])
+
+
+def test_recent_adds_the_common_drift():
+    past = known([("a", 2001, 4.0, 5.0), ("b", 2001, 8.0, 9.0)])
+    assert Anchor(kind="recent", known=past)(known([("a", 2002, 6.0, np.nan)])).tolist() == [7.0]
+
+
+def test_the_kind_that_predicts_best_is_chosen():
+    rng = np.random.default_rng(0)
+    flat = [(f"r{r}", year, np.nan, r + rng.normal(0, 0.1)) for r in range(8) for year in range(2000, 2014)]
+    rising = [(name, year, recent, value + 0.5 * (year - 2000)) for name, year, recent, value in flat]
+    assert fit_anchor(known(flat), "any").kind == "average"
+    assert fit_anchor(known(flat), "later").kind == "average"  # without a history "recent" is one mean for all
+    assert fit_anchor(known(rising), "later").kind in ("trend", "common-trend")
+
+
+def make_sample(region: str, year: int, level: float, steps: int = 30) -> Sample:
+    series = Stream(
+        kind="series", values=np.full((steps, 1), level), channels=NDVI, times=np.arange(steps) * 10 * DAY_S
+    )
+    facts = {"region": region, "year": float(year), "crop": "maize", "country": "NL", "season_end_day": 300.0}
+    return Sample(
+        streams={"ndvi": series},
+        target=8.0,
+        source=Provenance(data="d", item=f"{region} {year}", group=str(year), facts=facts),
+    )
+
+
+def test_departures_are_from_the_regions_own_normal():
+    samples = [make_sample("a", 2000, 1.0), make_sample("a", 2001, 3.0), make_sample("b", 2000, 10.0)]
+    departed = Climatology.fit(samples).departures([*samples, make_sample("c", 2000, 1.0)])
+    assert departed[0]["ndvi"].values[:, 0].tolist() == [-1.0] * 30
+    assert departed[1]["ndvi"].values[:, 0].tolist() == [1.0] * 30
+    assert not np.abs(departed[2]["ndvi"].values).any()
+    assert departed[3] == {}
+
+
+@pytest.mark.parametrize("lead", range(LEADS))
+def test_a_season_cut_back_shows_nothing_later_and_says_how_early_it_is(lead):
+    sample = make_sample("a", 2000, 1.0)
+    cut = cut_back(sample, lead)
+    assert cut.streams["ndvi"].times.max() < 300 * DAY_S - lead * 30.4 * DAY_S
+    assert lead_of(cut) == lead
+    assert sample.streams["ndvi"].values.shape == (30, 1)
+
+
+def test_phases_are_cut_from_the_last():
+    streams = {f"phase{n}": Stream(kind="scalar", values=np.ones(1), channels=NDVI) for n in range(5)}
+    sample = replace(make_sample("a", 2000, 1.0), streams=streams)
+    assert set(cut_back(sample, 2).streams) == {"phase0", "phase1", "phase2"}
+    assert lead_of(cut_back(sample, 3)) == 3
+
+
+def test_where_truth_is_known_the_season_beats_the_past(regions):
+    train, test = regions.training(), [s for s in regions.samples if s.source.group in regions.test_groups]
+    config = replace(TASK.config, num_folds=2, training=replace(TASK.config.training, epochs=3, batch_size=64))
+    regressor, judged = TASK.fit(train, config)
+    truth = np.array([sample.target for sample in test])
+    early = [cut_back(sample, 4) for sample in test]
+    whole, _ = regressor.predict(test, "lead0")
+    before, _ = regressor.predict(early, "lead4")
+    past = np.mean([member.preparation(test)[1] for member in regressor.members], axis=0)
+    assert judged["lead0"].gate > 0.5
+    assert rmse(truth, whole) < 0.8 * rmse(truth, past)
+    assert rmse(truth, whole) < rmse(truth, before)

@@ -1,0 +1,44 @@
+"""An adapter from a table: the tutorial's own commands, and the test that is written with it."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mainstem.adapters import find_adapters, load_adapter_module
+from mainstem.apps.new_adapter import write_adapter
+from mainstem.core.errors import InputError
+
+TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "new-adapter.md"
+
+
+def test_the_tutorial_runs_as_written(tmp_path):
+    blocks = re.findall(r"```(python|bash)\n(.*?)```", TUTORIAL.read_text(), re.S)
+    assert len(blocks) >= 4
+    binaries = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": binaries}
+    for language, block in blocks:
+        command = [sys.executable, "-c", block] if language == "python" else ["bash", "-euc", block]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{block}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
+    assert (tmp_path / "tests" / "adapters" / "test_soil_moisture.py").is_file()
+    assert "soil-moisture" in (tmp_path / "predictions.csv").read_text()
+
+
+def test_nothing_is_overwritten(tmp_path):
+    (tmp_path / "t.csv").write_text("sample,target,group,licence,rain [mm]\na,1,x,CC0-1.0,2\n")
+    adapter, _ = write_adapter("soil", tmp_path / "t.csv", tmp_path)
+    adapter.write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        write_adapter("soil", tmp_path / "t.csv", tmp_path)
+    assert adapter.read_text() == "mine"
+
+
+def test_adapters_are_found_by_name_and_the_template_is_not_one():
+    assert "crop-yield" in find_adapters()
+    assert "template" not in find_adapters()
+    with pytest.raises(InputError, match="no adapter file"):
+        load_adapter_module("nowhere.py")

@@ -1,0 +1,139 @@
+"""Members, folds, the gate, and what a saved regressor refuses."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mainstem.core.artifact import load_artifact, save_artifact
+from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.predict import predict
+from mainstem.core.regression import (
+    MeanOffset,
+    RegressionConfig,
+    fit_gate,
+    fit_regressor,
+    group_folds,
+    groups_of,
+    restore_mean_offset,
+    stream_means,
+)
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.training import TrainingConfig
+from mainstem.core.trunk import SIZES, Trunk
+
+RAIN = (Channel(name="rain", unit="mm"),)
+QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=32), num_folds=2)
+
+
+def make_samples(count: int = 60, group_count: int = 6, shift: float = 0.0) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    samples = []
+    for index in range(count):
+        rain = rng.normal(shift, 1)
+        source = Provenance(data="made", item=str(index), group=f"g{index % group_count}", facts={"crop": "maize"})
+        streams = {"season": Stream(kind="scalar", values=np.array([rain]), channels=RAIN)}
+        samples.append(Sample(streams=streams, target=2 * rain + 5, source=source))
+    return samples
+
+
+def save(folder, samples, trunk=None, part="full"):
+    config = replace(QUICK, training=replace(QUICK.training, trunk=part))
+    regressor, judged = fit_regressor(samples, MeanOffset.fit, config, trunk=trunk)
+    found = judged["whole"]
+    calibration = IntervalCalibration(
+        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="made"
+    )
+    alarm = ShiftAlarm.fit(found.features, found.groups)
+    facts = {
+        "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {"crop": ["maize"]},
+        "training": {}, "licence": "CC0-1.0", "attribution": "made", "simulated": True,
+    }  # fmt: skip
+    return save_artifact(folder, regressor, {"whole": calibration}, {"whole": alarm}, facts)
+
+
+def test_folds_keep_groups_whole_and_cover_every_case():
+    groups = tuple("aabbbcdde")
+    held_together = []
+    for kept, held in group_folds(groups, 3):
+        assert not {groups[row] for row in kept} & {groups[row] for row in held}
+        held_together += held.tolist()
+    assert sorted(held_together) == list(range(len(groups)))
+
+
+def test_the_gate_closes_on_noise_and_opens_on_signal():
+    rng = np.random.default_rng(0)
+    groups = [f"{year}" for year in range(12) for _ in range(50)]
+    wanted = rng.normal(size=600)
+    assert fit_gate(wanted, rng.normal(size=600), groups) == 0.0
+    assert fit_gate(wanted, 2 * wanted, groups) == pytest.approx(0.5)
+    assert fit_gate(wanted, np.zeros(600), groups) == 0.0
+
+
+def test_a_gain_in_one_year_alone_does_not_open_the_gate():
+    groups = np.repeat([f"{year}" for year in range(12)], 50)
+    wanted = np.random.default_rng(1).normal(size=600)
+    wanted[groups == "3"] += 4
+    assert fit_gate(wanted, np.where(groups == "3", 4.0, 0.0), groups.tolist()) == 0.0
+
+
+def test_a_sample_without_group_cannot_be_calibrated():
+    samples = make_samples(4)
+    with pytest.raises(InputError, match="group column"):
+        groups_of([replace(samples[0], source=replace(samples[0].source, group=None)), *samples[1:]])
+
+
+@pytest.mark.parametrize("part", ["full", "lora", "frozen"])
+def test_a_saved_regressor_comes_back_equal(tmp_path, part):
+    samples = make_samples()
+    trunk = None if part == "full" else Trunk(SIZES["xs"], 3)
+    saved = save(tmp_path, samples, trunk, part)
+    again = load_artifact(tmp_path, restore_mean_offset)
+    assert saved.manifest.trunk_is_shared == (part != "full")
+    assert again.adapter_sha256 == saved.adapter_sha256
+    before, after = (artifact.regressor.predict(samples, "whole")[0] for artifact in (saved, again))
+    assert np.abs(before - after).max() < 1e-5
+
+
+def test_another_trunk_is_refused(tmp_path):
+    save(tmp_path / "a", make_samples())
+    save(tmp_path / "b", make_samples(), Trunk(SIZES["xs"], 5), "frozen")
+    (tmp_path / "a" / "trunk.safetensors").write_bytes((tmp_path / "b" / "trunk.safetensors").read_bytes())
+    with pytest.raises(ArtifactError, match="put back the trunk"):
+        load_artifact(tmp_path / "a", restore_mean_offset)
+
+
+def test_a_file_without_manifest_is_refused(tmp_path):
+    from mainstem.core.weights import save_tensors
+
+    save_tensors(tmp_path / "adapter.safetensors", {"a": torch.zeros(2)}, {"format": "pt"})
+    with pytest.raises(ArtifactError, match="no adapter manifest"):
+        load_artifact(tmp_path, restore_mean_offset)
+
+
+def test_outside_its_scope_it_does_not_predict_and_a_shifted_group_loses_its_claim(tmp_path):
+    samples = make_samples()
+    artifact = save(tmp_path, samples)
+    rice = replace(samples[0], source=replace(samples[0].source, facts={"crop": "rice"}))
+    shifted = [
+        replace(sample, source=replace(sample.source, group="drought")) for sample in make_samples(20, shift=9.0)
+    ]
+    found = predict(artifact, [rice, samples[1], *shifted], lambda sample: "whole", 0.8, thresholds=(5.0,))
+    assert found[0].abstained
+    assert found[0].value is None
+    assert "rice" in found[0].reasons[0]
+    assert found[1].claim.state == "stated"
+    assert 0 <= found[1].probabilities["below 5"] <= 1
+    assert {prediction.claim.state for prediction in found[2:]} == {"withdrawn"}
+    assert "drought" in found[2].reasons[-1]
+
+
+def test_stream_means_skip_what_is_missing():
+    values = np.array([[1.0, np.nan], [3.0, 4.0]])
+    channels = (Channel(name="a", unit="1"), Channel(name="b", unit="1"))
+    stream = Stream(kind="series", values=values, channels=channels, times=np.array([0.0, 1.0]))
+    samples = [Sample(streams={"s": stream}, target=None, source=Provenance(data="d", item="i"))]
+    samples.append(replace(samples[0], streams={}))
+    assert stream_means(samples, {"s": 2}).tolist() == [[2.0, 4.0], [0.0, 0.0]]
