@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
 from mainstem.apps.export import geopackage_bytes
 from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
@@ -26,7 +27,7 @@ from mainstem.apps.yield_board import (
     worth,
 )  # fmt: skip
 from mainstem.core.errors import MainstemError
-from mainstem.dashboards.components.fieldmap import HATCHED, Geometry, Layer, fieldmap, pack_geometry
+from mainstem.dashboards.components.fieldmap import HATCHED, Geometry, Layer, MapContent, fieldmap, pack_geometry
 from mainstem.dashboards.palette import colours, ramp
 from mainstem.dashboards.shell import header, mistakes_as_lines
 from mainstem.data.outlines import Outlines
@@ -36,7 +37,7 @@ LAYERS = {
     "yield": ("value", "viridis"),
     "against expectation": ("gap", "brbg"),
     "interval width": ("width", "cividis"),
-    "chance under threshold": ("below", "cividis"),
+    "chance below threshold": ("below", "cividis"),
 }
 US_CRS, EUROPE_CRS = "EPSG:5070", "EPSG:3035"  # equal-area projections of the two continents
 
@@ -144,29 +145,35 @@ def in_units(values: Any, unit: str, crop: str) -> Any:  # noqa: ANN401 - number
     return values if unit == "t/ha" else bushels_per_acre(1.0, crop) * values
 
 
-def layer_of(table: pd.DataFrame, geometry: Geometry, name: str, unit: str, crop: str, selected: str) -> Layer:
-    """Colour the regions by one layer."""
-    column, palette = LAYERS[name]
+def content_of(table: pd.DataFrame, geometry: Geometry, unit: str, crop: str, selected: str) -> MapContent:
+    """Colour the regions by every layer; regions without a row are grey."""
     by_region = table.set_index("region").reindex(geometry.ids)
-    values = by_region[column].to_numpy(np.float64)
-    if column == "below":
-        low, high, ends = 0.0, 1.0, ("0 %", "100 %")
-    else:
-        values = in_units(values, unit, crop)
-        known = values[np.isfinite(values)]
-        low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
-        if column == "gap":
-            high = max(abs(low), abs(high), 1e-9)
-            low = -high
-        ends = (f"{low:.1f}", f"{high:.1f} {unit}")
-    flags = np.where((by_region["claim"] == "withdrawn").to_numpy(), HATCHED, 0).astype(np.uint8)
     labels = [
         label_of(str(region), row, unit, crop) for region, row in zip(geometry.ids, by_region.itertuples(), strict=True)
     ]
-    return Layer(
-        rgba=colours(values, low, high, palette), flags=flags, labels=labels, title=name, low=ends[0], high=ends[1],
-        ramp=ramp(palette), selected=selected,
-    )  # fmt: skip
+    return MapContent(
+        layers=[
+            layer_of(by_region[column].to_numpy(np.float64), title, unit, crop) for title, (column, _) in LAYERS.items()
+        ],
+        flags=np.where((by_region["claim"] == "withdrawn").to_numpy(), HATCHED, 0).astype(np.uint8),
+        labels=labels,
+        selected=selected,
+    )
+
+
+def layer_of(values: NDArray[np.float64], title: str, unit: str, crop: str) -> Layer:
+    """Colour one column: chances from 0 to 1, gaps evenly around zero, all else between its 2nd and 98th percentile."""
+    column, palette = LAYERS[title]
+    if column == "below":
+        return Layer(rgba=colours(values, 0.0, 1.0, palette), title=title, low="0 %", high="100 %", ramp=ramp(palette))
+    values = in_units(values, unit, crop)
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+    if column == "gap":
+        high = max(abs(low), abs(high), 1e-9)
+        low = -high
+    rgba = colours(values, low, high, palette)
+    return Layer(rgba=rgba, title=title, low=f"{low:.1f}", high=f"{high:.1f} {unit}", ramp=ramp(palette))
 
 
 def label_of(region: str, row: Any, unit: str, crop: str) -> str:  # noqa: ANN401 - a named tuple
@@ -295,13 +302,12 @@ def choose_controls(board: YieldBoard) -> Controls:
 
 
 def show_map(table: pd.DataFrame, geometry: Geometry | None, unit: str, crop: str) -> str:
-    """Draw the map by the layer chosen; return the region that is chosen on the page."""
-    layer = st.segmented_control("Colour by", list(LAYERS), default="yield", key="layer", label_visibility="collapsed")
+    """Draw the map; return the region that is chosen on the page."""
     chosen = str(st.session_state.get("chosen", ""))
     if geometry is None:
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return chosen
-    clicked = fieldmap(geometry, layer_of(table, geometry, layer or "yield", unit, crop, chosen), "map")
+    clicked = fieldmap(geometry, content_of(table, geometry, unit, crop, chosen), "map")
     if clicked and clicked != st.session_state.get("clicked"):
         st.session_state["clicked"] = st.session_state["chosen"] = chosen = clicked
     return chosen

@@ -64,23 +64,19 @@ def is_outside(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1", "ws://127.0.0.1", "data:", "blob:"))
 
 
-WATCH_PAINT = """() => {
-  const canvas = document.querySelector('canvas');
-  window.painted = new Promise(done => new MutationObserver((_, watcher) => {
-    watcher.disconnect(); requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now())));
-  }).observe(canvas, { attributeFilter: ['data-stamp'] }));
-}"""
+RECOLOUR = """(canvas, label) => new Promise((done, fail) => {
+  setTimeout(() => fail(new Error('no new colours in 20 s')), 20000);
+  const button = [...canvas.getRootNode().querySelectorAll('button')].find(b => b.textContent.trim() === label);
+  let start;
+  new MutationObserver((_, watcher) => {  // the map notes its stamp in the second frame after it has drawn
+    watcher.disconnect();
+    done(Number(canvas.dataset.paintedMs) - start);
+  }).observe(canvas, { attributeFilter: ['data-painted-ms'] });
+  start = performance.now();
+  button.click();
+})"""
 
 
 def recolour_ms(page: Page, label: str) -> float:
     """Milliseconds from the click on a layer's button to the second frame after the map's new colours."""
-    page.evaluate(WATCH_PAINT)
-    return float(
-        page.evaluate(
-            """async (label) => {
-              const button = [...document.querySelectorAll('button')].find(b => b.textContent.trim() === label);
-              const start = performance.now(); button.click(); return (await window.painted) - start;
-            }""",
-            label,
-        )
-    )
+    return float(page.locator("canvas[data-stamp]").evaluate(RECOLOUR, label))

@@ -42,7 +42,7 @@ def counties_home(tmp_path_factory) -> Path:
     return home
 
 
-@pytest.fixture()
+@pytest.fixture
 def board(simulated_home, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(simulated_home))
     (choice,) = choices()
@@ -115,7 +115,7 @@ def test_doctor_finds_the_pages_bound_to_this_machine(home):
     assert not [finding for finding in findings.values() if finding["state"] == "fail"]
 
 
-@pytest.mark.browser()
+@pytest.mark.browser
 def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chromium):
     with served(simulated_home) as address, opened(chromium) as (page, outside):
         page.goto(address)
@@ -146,8 +146,8 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         assert outside == []
 
 
-@pytest.mark.browser()
-@pytest.mark.mirror()
+@pytest.mark.browser
+@pytest.mark.mirror
 def test_county_polygons_are_drawn_and_a_phone_shows_them_too(counties_home, chromium):
     with served(counties_home) as address:
         for width in (1280, 400):

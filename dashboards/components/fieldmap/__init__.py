@@ -4,7 +4,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
 SENT = "fieldmap_sent"  # session key: geometry keys that the browser holds
-HEIGHT_PX = 500
+HEIGHT_PX = 545
 HATCHED = 1
 
 
@@ -43,17 +43,23 @@ class Geometry:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """What the regions show: rgba (regions, 4) uint8, flags (regions,), a label a region, and the legend."""
+    """One way to colour the regions: rgba (regions, 4) uint8, and its legend."""
 
     rgba: NDArray[np.uint8]
-    flags: NDArray[np.uint8]
-    labels: Sequence[str]
     title: str
     low: str
     high: str
     ramp: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MapContent:
+    """What the regions show: layers to switch between in the browser, flags (regions,), a label a region."""
+
+    layers: Sequence[Layer]
+    flags: NDArray[np.uint8]
+    labels: Sequence[str]
     selected: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: ANN401 - GeoDataFrames
@@ -77,26 +83,30 @@ def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: A
     )
 
 
-def pack(geometry: Geometry, layer: Layer, with_geometry: bool) -> bytes:
+def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
     """Return the payload that fieldmap.js reads; its first lines say how it is laid out."""
-    stamp = hashlib.sha256(layer.rgba.tobytes() + layer.flags.tobytes() + layer.title.encode()).hexdigest()[:12]
+    colours = b"".join(layer.rgba.tobytes() for layer in content.layers)
     header = {
-        "key": geometry.key, "regions": len(geometry.ids), "polygons": geometry.num_polygons, "stamp": stamp,
-        "rings": len(geometry.ends) if with_geometry else 0, "ids": geometry.ids, "labels": list(layer.labels),
-        "title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp),
-        "selected": layer.selected,
-        "aria": f"Map of {len(geometry.ids)} regions: {layer.title}. Arrows pan, plus and minus zoom, n and p choose "
-        "the next and previous region; the table below holds the same values.",
+        "key": geometry.key, "regions": len(geometry.ids), "polygons": geometry.num_polygons,
+        "stamp": hashlib.sha256(colours + content.flags.tobytes()).hexdigest()[:12],
+        "rings": len(geometry.ends) if with_geometry else 0, "ids": geometry.ids, "labels": list(content.labels),
+        "layers": [
+            {"title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp)}
+            for layer in content.layers
+        ],
+        "selected": content.selected,
+        "aria": f"Map of {len(geometry.ids)} regions. Arrows pan, plus and minus zoom, n and p choose the next and "
+        "previous region; the table below holds the same values.",
     }  # fmt: skip
     text = json.dumps(header).encode()
     parts = [struct.pack("<I", len(text)), text, b"\0" * (-(4 + len(text)) % 4)]
-    parts += [layer.rgba.tobytes(), layer.flags.tobytes(), b"\0" * (-len(layer.flags) % 4)]
+    parts += [colours, content.flags.tobytes(), b"\0" * (-len(content.flags) % 4)]
     if with_geometry:
         parts += [geometry.ends.tobytes(), geometry.owners.tobytes(), geometry.xy.tobytes()]
     return b"".join(parts)
 
 
-def fieldmap(geometry: Geometry, layer: Layer, key: str) -> str:
+def fieldmap(geometry: Geometry, content: MapContent, key: str) -> str:
     """Draw the map and return the id of the region chosen in it, or an empty string."""
     mount = st.components.v2.component(
         "mainstem_fieldmap",
@@ -108,7 +118,7 @@ def fieldmap(geometry: Geometry, layer: Layer, key: str) -> str:
     held: set[str] = st.session_state.setdefault(SENT, set())
     request = str(state.get("wanted") or "")  # the browser lacks it, e.g. after the page was loaded again
     lost = request.startswith(geometry.key) and request not in held
-    payload = pack(geometry, layer, with_geometry=geometry.key not in held or lost)
+    payload = pack(geometry, content, with_geometry=geometry.key not in held or lost)
     held |= {geometry.key, request}
     result = mount(
         key=key, data=payload, height=HEIGHT_PX, on_selected_change=lambda: None, on_wanted_change=lambda: None

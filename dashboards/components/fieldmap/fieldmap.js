@@ -1,6 +1,6 @@
 // A map of polygons on a 2-D canvas. Geometry comes once under its key; after that colours alone arrive.
-// Payload: u32 header length, header JSON, padding to 4 bytes, rgba u8 (4 a region), flags u8 (1 a region), padding,
-// then, only when the header says so, ring ends u32, region of ring u32, xy f32 (projected metres, y upwards).
+// Payload: u32 header length, header JSON, padding to 4 bytes, rgba u8 (4 a region) of every layer, flags u8 (1 a region),
+// padding, then, only when the header says so, ring ends u32, region of ring u32, xy f32 (projected metres, y upwards).
 
 const geometries = new Map();
 const views = new WeakMap();
@@ -13,8 +13,11 @@ function read(bytes) {
   const length = view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(copy.subarray(4, 4 + length)));
   let at = Math.ceil((4 + length) / 4) * 4;
-  const colours = copy.subarray(at, at + 4 * header.regions);
-  at += 4 * header.regions;
+  const layers = header.layers.map((layer, index) => {
+    const from = at + 4 * header.regions * index;
+    return { ...layer, colours: copy.subarray(from, from + 4 * header.regions) };
+  });
+  at += 4 * header.regions * layers.length;
   const flags = copy.subarray(at, at + header.regions);
   at = Math.ceil((at + header.regions) / 4) * 4;
   if (header.rings) {
@@ -23,7 +26,7 @@ function read(bytes) {
     const xy = new Float32Array(copy.buffer, at + 8 * header.rings);
     geometries.set(header.key, shape(ends, owners, xy, header));
   }
-  return { header, colours, flags };
+  return { header, layers, flags };
 }
 
 function shape(ends, owners, xy, { polygons, regions }) {
@@ -66,8 +69,9 @@ function transform(view) {
 }
 
 function draw(view) {
-  const { canvas, context, geometry, header, colours, flags } = view;
+  const { canvas, context, geometry, header, flags } = view;
   if (!geometry) return;
+  const { colours } = layer(view);
   const t = transform(view);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
@@ -183,16 +187,38 @@ function size(view) {
   view.canvas.height = Math.max(Math.round(box.height * devicePixelRatio), 1);
 }
 
+function layer(view) { return view.layers.find((one) => one.title === view.shown) || view.layers[0]; }
+
 function legend(view) {
-  const { header, root } = view, box = root.querySelector(".fieldmap-legend");
-  box.querySelector(".fieldmap-bar").style.background = `linear-gradient(to right, ${header.ramp.join(",")})`;
-  box.querySelector(".fieldmap-low").textContent = header.low;
-  box.querySelector(".fieldmap-high").textContent = header.high;
-  box.querySelector(".fieldmap-title").textContent = header.title;
+  const box = view.root.querySelector(".fieldmap-legend"), shown = layer(view);
+  box.querySelector(".fieldmap-bar").style.background = `linear-gradient(to right, ${shown.ramp.join(",")})`;
+  box.querySelector(".fieldmap-low").textContent = shown.low;
+  box.querySelector(".fieldmap-high").textContent = shown.high;
+  box.querySelector(".fieldmap-title").textContent = shown.title;
+  const bar = view.root.querySelector(".fieldmap-layers");
+  if (bar.childElementCount !== view.layers.length) {
+    bar.replaceChildren(...view.layers.map((one) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = one.title;
+      button.addEventListener("click", () => { view.shown = one.title; paint(view); });
+      return button;
+    }));
+  }
+  for (const button of bar.children) button.setAttribute("aria-pressed", String(button.textContent === shown.title));
+}
+
+function paint(view) {
+  const started = performance.now();
+  view.canvas.setAttribute("aria-label", `${view.header.aria} Shown: ${layer(view).title}.`);
+  legend(view);
+  draw(view);
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    Object.assign(view.canvas.dataset, { stamp: view.header.stamp, layer: layer(view).title, paintedMs: performance.now(), drawMs: performance.now() - started });
+  }));
 }
 
 export default function ({ parentElement, data, setStateValue }) {
-  const started = performance.now();
   let view = views.get(parentElement);
   if (!view) {
     const canvas = parentElement.querySelector("canvas");
@@ -208,11 +234,5 @@ export default function ({ parentElement, data, setStateValue }) {
   if (geometry !== view.geometry) { view.zoom = 1; view.dx = view.dy = 0; view.pattern = null; }
   view.geometry = geometry;
   view.selected = view.header.ids.indexOf(view.header.selected);
-  view.canvas.setAttribute("aria-label", view.header.aria);
-  legend(view);
-  draw(view);
-  const runs = Number(view.canvas.dataset.runs || 0) + 1;
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    Object.assign(view.canvas.dataset, { runs, stamp: view.header.stamp, paintedMs: performance.now(), drawMs: performance.now() - started });
-  }));
+  paint(view);
 }
