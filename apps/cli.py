@@ -309,9 +309,18 @@ def _progress(title: str, quiet: bool) -> "Iterator[Progress | None]":
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        row = bar.add_task(title, total=1.0)
-        yield lambda stage, share: bar.update(row, description=f"{title}: {stage}", completed=share)
+    bar = Progress(*columns, console=Console(stderr=True))
+    row = bar.add_task(title, total=1.0)
+
+    def report(stage: str, share: float) -> None:
+        bar.start()  # not before there is work to show: a mistake stays one line
+        bar.update(row, description=f"{title}: {stage}", completed=share)
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def main() -> None:

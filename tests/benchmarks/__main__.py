@@ -1,0 +1,134 @@
+"""`make bench`: each benchmark writes its figures to bench.json under its name, with the machine and a peer's ratio."""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+OUT = Path("bench.json")
+NOTE_STATES = """
+window.states = [];
+const note = () => {
+  const app = document.querySelector('[data-test-script-state]');
+  const state = app ? app.getAttribute('data-test-script-state') : '';
+  if (!window.states.length || window.states.at(-1)[1] !== state) window.states.push([performance.now(), state]);
+  requestAnimationFrame(note);
+};
+requestAnimationFrame(note);
+"""
+
+
+def machine() -> dict[str, str]:
+    """The machine that the figures hold for."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return {"cpu": model, "cores": str(os.cpu_count()), "load": f"{os.getloadavg()[0]:.1f}"}
+
+
+def seconds(command: list[str]) -> float:
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def bench_help() -> dict[str, float]:
+    """`mainstem --help`, beside an interpreter that does nothing."""
+    program = str(Path(sys.executable).parent / "mainstem")
+    ours = median(seconds([program, "--help"]) for _ in range(9))
+    peer = median(seconds([sys.executable, "-c", "pass"]) for _ in range(9))
+    return {"help_s": ours, "bare_python_s": peer, "ratio": ours / peer}
+
+
+def bench_finetune() -> dict[str, float]:
+    """Fine-tuning us-maize (six members, calibrated), beside the tuned gradient boosting of the same rows."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    from mainstem.adapters.crop_yield import TASK
+    from mainstem.apps.baselines import feature_matrix
+    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.core.regression import DataRequest, targets_of
+
+    source = TASK.read(DataRequest(data="us-maize"))
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        finetune(TASK, source, FitSpec(config=TASK.config), Path(folder) / "run")
+        ours = time.perf_counter() - start
+    train = source.training()
+    start = time.perf_counter()
+    HistGradientBoostingRegressor(max_iter=200).fit(feature_matrix(train), targets_of(train))
+    return {
+        "finetune_us_maize_s": ours,
+        "one_boosting_fit_s": (peer := time.perf_counter() - start),
+        "ratio": ours / peer,
+    }
+
+
+def bench_map() -> dict[str, float]:
+    """The county map in Chromium: drawn after the script's end, recoloured, season changed; times of the page itself."""
+    from mainstem.adapters.crop_yield import TASK
+    from mainstem.apps.demo import REAL, run_folder
+    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.core.regression import DataRequest, RegressionConfig
+    from mainstem.core.training import TrainingConfig
+    from mainstem.data.catalogue import pull
+    from tests.dashboards.browser import opened, recolour_ms, served
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        sys.exit("the map's benchmark needs Chromium: apt-get install chromium")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["MAINSTEM_HOME"] = home
+        pull("us-counties")
+        quick = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+        finetune(TASK, TASK.read(DataRequest(data=REAL)), FitSpec(config=quick), run_folder(REAL))
+        figures: dict[str, list[float]] = {"drawn_after_script_ms": [], "opened_to_painted_ms": [], "recolour_ms": []}
+        with served(Path(home)) as address:
+            for _ in range(4):
+                with opened(chromium) as (page, outside):
+                    page.add_init_script(NOTE_STATES)
+                    page.goto(f"{address}/yield_map")
+                    canvas = page.locator("canvas[data-stamp]")
+                    canvas.wait_for(timeout=120_000)
+                    page.wait_for_function("window.states.at(-1)[1] === 'notRunning'", timeout=60_000)
+                    painted = float(canvas.get_attribute("data-painted-ms") or "nan")
+                    ended = float(page.evaluate("window.states.at(-1)[0]"))
+                    figures["drawn_after_script_ms"].append(max(painted - ended, 0.0))
+                    figures["opened_to_painted_ms"].append(painted)
+                    for layer in ("interval width", "against expectation", "yield"):
+                        figures["recolour_ms"].append(recolour_ms(page, layer))
+                    assert outside == [], outside
+        polygons = 3102.0
+    return {name: median(values[1:]) for name, values in figures.items()} | {
+        "recolour_worst_ms": max(figures["recolour_ms"]), "polygons": polygons, "outside_requests": 0.0,
+    }  # fmt: skip
+
+
+BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
+    "help": bench_help, "finetune": bench_finetune, "map": bench_map,
+}  # fmt: skip
+
+
+def main() -> None:
+    """Run the benchmarks that are asked for and print them as a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", choices=BENCHMARKS)
+    only = parser.parse_args().only
+    results = json.loads(OUT.read_text()) if OUT.is_file() else {}
+    for name in [only] if only else BENCHMARKS:
+        results[name] = {**BENCHMARKS[name](), "machine": machine()}
+        OUT.write_text(json.dumps(results, indent=2) + "\n")
+        for figure, value in results[name].items():
+            print(f"{name:10} {figure:26} {value if isinstance(value, dict) else f'{value:10.3f}'}")
+
+
+if __name__ == "__main__":
+    main()

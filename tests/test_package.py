@@ -1,0 +1,36 @@
+"""The wheel holds what an installed application needs, and no top-level folder of ours."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_wheel_is_whole(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"mainstem"}
+    for wanted in (
+        "mainstem/core/trunk.py", "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
+        "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
+        "mainstem/dashboards/views/yield_map.py", "mainstem/dashboards/.streamlit/config.toml",
+        "mainstem/dashboards/favicon.svg", "mainstem/dashboards/components/fieldmap/fieldmap.js",
+    ):  # fmt: skip
+        assert wanted in names, wanted
