@@ -219,6 +219,7 @@ def show_region(key: tuple[str, str, str], table: pd.DataFrame, region: str, con
     step = "months before the season's end" if dated else "crop phases still to come"
     st.altair_chart(story_chart(story, row, unit, crop, step), width="stretch")
     past = past_yields(board, region)
+    past = past[past["year"] <= int(season)]
     st.altair_chart(past_chart(past, row, season, unit, crop), width="stretch")
     series = season_series(board, region, season)
     if dated:
