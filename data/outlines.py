@@ -13,7 +13,7 @@ from mainstem.data.regions import read_table
 from mainstem.data.simulate import outline
 
 MAP_CRS = "EPSG:4326"
-POINT_RADIUS_DEG = 0.08  # what stands for a region known by its centre alone
+POINT_RADIUS_M = 9000.0  # of the circle that stands for a region known by its centre alone
 FIPS = {  # US Census Bureau, ANSI state codes
     "01": "AL", "02": "AK", "04": "AZ", "05": "AR", "06": "CA", "08": "CO", "09": "CT", "10": "DE", "11": "DC",
     "12": "FL", "13": "GA", "15": "HI", "16": "ID", "17": "IL", "18": "IN", "19": "IA", "20": "KS", "21": "KY",
@@ -101,7 +101,8 @@ def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
     if (table["latitude"].abs() > 90).any() or (table["longitude"].abs() > 180).any():
         raise InputError(f"{path.name}: a latitude or longitude lies outside the globe; give degrees, EPSG:4326")
     names = [region for region in sorted(set(regions)) if region in table.index]
-    points = gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"], crs=MAP_CRS)
-    frame = gpd.GeoDataFrame({"region": names}, geometry=points.buffer(POINT_RADIUS_DEG), crs=MAP_CRS)
+    points = gpd.GeoSeries(gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"]), crs=MAP_CRS)
+    circles = points.to_crs(points.estimate_utm_crs()).buffer(POINT_RADIUS_M).to_crs(MAP_CRS) if names else points
+    frame = gpd.GeoDataFrame({"region": names}, geometry=circles, crs=MAP_CRS)
     missing = tuple(region for region in sorted(set(regions)) if region not in table.index)
     return Outlines(frame=frame.set_index("region"), unmatched=missing, attribution="", are_points=True)

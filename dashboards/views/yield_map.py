@@ -39,7 +39,7 @@ LAYERS = {
     "interval width": ("width", "cividis"),
     "chance below threshold": ("below", "cividis"),
 }
-US_CRS, EUROPE_CRS = "EPSG:5070", "EPSG:3035"  # equal-area projections of the two continents
+US_CRS = "EPSG:5070"  # NAD83 / Conus Albers, equal-area; other sets are drawn in their own UTM zone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ def map_of(name: str, run: str, sha256: str) -> tuple[Outlines | None, Geometry 
     outlines = outlines_of(board_of(name, run, sha256).source, folder=choice.folder)
     if outlines is None:
         return None, None
-    crs = US_CRS if outlines.background is not None else EUROPE_CRS
+    crs = US_CRS if outlines.background is not None else str(outlines.frame.estimate_utm_crs())
     return outlines, pack_geometry(outlines.frame, outlines.background, crs)
 
 

@@ -1,6 +1,9 @@
 """The command line as a person uses it: from data to a calibrated run, and one line for every mistake."""
 
 import json
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -125,8 +128,6 @@ def test_another_crop_is_out_of_scope(farm_run, folder, tmp_path):
 
 
 def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
-    import shutil
-
     mine = tmp_path / "run"
     shutil.copytree(farm_run, mine)
     local = tmp_path / "local" / "wheat" / "NL"
@@ -177,6 +178,26 @@ def test_a_finished_run_is_never_overwritten(farm_run, folder):
     assert done.returncode == 2
     assert "exists already" in done.stderr
     assert (farm_run / "adapter.safetensors").read_bytes() == before
+
+
+def test_a_full_disk_leaves_no_half_written_run(folder, tmp_path):
+    def small_files() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    program = "from mainstem.apps.cli import main; main()"
+    arguments = ("finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--json")
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / "run")],
+        preexec_fn=small_files,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "cannot write" in done.stderr
+    assert done.stderr.strip().count("\n") == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):

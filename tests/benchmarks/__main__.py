@@ -73,7 +73,7 @@ def bench_finetune() -> dict[str, float]:
 
 
 def bench_map() -> dict[str, float]:
-    """The county map in Chromium: drawn after the script's end, recoloured, season changed; times of the page itself."""
+    """The county map in Chromium: drawn after the script's end, recoloured; times of the page itself."""
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.demo import REAL, run_folder
     from mainstem.apps.finetune import FitSpec, finetune
