@@ -1,0 +1,21 @@
+"""The promise on real counties: better than every baseline, intervals that hold, a drought that withdraws the claim."""
+
+import pytest
+
+from mainstem.adapters.crop_yield import TASK
+from mainstem.apps.evaluate import EvaluationSpec, evaluate
+from mainstem.apps.finetune import FitSpec
+from mainstem.core.regression import DataRequest
+
+
+@pytest.mark.slow()
+@pytest.mark.mirror()
+@pytest.mark.timeout(1800)
+def test_counties_are_predicted_better_than_by_every_baseline():
+    result = evaluate(TASK, DataRequest(data="us-maize"), EvaluationSpec(fit=FitSpec(config=TASK.config)))
+    assert result["n"] == 4137
+    for name, difference in result["difference"].items():
+        assert difference["value"] < 0, name
+    assert 0.88 <= result["training_years"]["coverage_pooled"] <= 0.92
+    assert result["training_years"]["alarm_quiet_share"] >= 0.8
+    assert result["coverage"]["by_group"]["2012"]["claim"] == "withdrawn"
