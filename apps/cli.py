@@ -87,6 +87,7 @@ def evaluate_adapter(
     crop: Crop = None,
     country: Country = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
+    dropout_seed: Annotated[int | None, typer.Option(help="Drop streams of test samples at random.")] = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +97,7 @@ def evaluate_adapter(
     from mainstem.core.regression import DataRequest
 
     task = _task(adapter)
-    spec = EvaluationSpec(fit=FitSpec(config=task.config), protocol=protocol, seeds=seeds)
+    spec = EvaluationSpec(fit=FitSpec(config=task.config), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
     with _progress("evaluate", as_json) as report:
         result = evaluate(task, request, spec, run=run, progress=report)

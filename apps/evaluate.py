@@ -21,6 +21,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.evaluation import (
     Aggregate,
     Metric,
+    drop_streams,
     median_over_groups,
     nrmse_percent,
     paired_difference,
@@ -62,6 +63,11 @@ class EvaluationSpec:
     protocol: str | None = None
     seeds: int = 1
     level: float = 0.9
+    dropout_seed: int | None = None  # where given, test samples lack streams drawn at random
+
+    def gaps(self, test: Sequence[Sample]) -> list[Sample]:
+        """Return the test samples, with random gaps where they were asked for."""
+        return list(test) if self.dropout_seed is None else drop_streams(test, self.dropout_seed)
 
 
 def splits(
@@ -111,7 +117,8 @@ def train_and_score(
 ) -> tuple[Scored, list[dict[str, OutOfFold]]]:  # fmt: skip
     """Fit and score every part, its baselines too, and join them."""
     scored, judged = [], []
-    for index, (train, test) in enumerate(parts):
+    for index, (train, whole) in enumerate(parts):
+        test = spec.gaps(whole)
         with tempfile.TemporaryDirectory() as folder:
             artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
         baselines = fit_baselines(train, test, spec.fit.config.training.seed)
@@ -184,6 +191,7 @@ def evaluate(
         "protocol": protocol,
         "split": "test",
         "seeds": spec.seeds,
+        "dropout_seed": spec.dropout_seed,
         "flagged_rows": len(source.labelled()) - len(usable),
         "simulated": source.simulated,
         **body,
@@ -214,7 +222,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     """
     artifact = load_artifact(run, task.restore)
     trained = set(artifact.manifest.training["groups"])
-    test = [sample for sample in samples if str(sample.source.group) not in trained]
+    test = spec.gaps([sample for sample in samples if str(sample.source.group) not in trained])
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     train = [sample for sample in samples if str(sample.source.group) in trained]

@@ -1,10 +1,12 @@
 """Metrics of regressions, and paired bootstrap intervals of their differences."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
 Metric = Callable[[Array, Array], float]  # truth, predicted
@@ -76,3 +78,17 @@ def paired_difference(
     differences = [difference(draw.tolist()) for draw in draws]
     low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
     return Difference(value=difference(range(len(rows))), low=float(low), high=float(high))
+
+
+def drop_streams(samples: Sequence[Sample], seed: int, share: float = 0.3) -> list[Sample]:
+    """Return the samples with each stream missing by chance, never all of a sample's, to see what gaps cost."""
+    rng = np.random.default_rng(seed)
+    kept = []
+    for sample in samples:
+        names = sorted(sample.streams)
+        stays = rng.random(len(names)) >= share
+        if names and not stays.any():
+            stays[rng.integers(len(names))] = True
+        streams = {name: sample.streams[name] for name, stay in zip(names, stays, strict=True) if stay}
+        kept.append(replace(sample, streams=streams))
+    return kept

@@ -200,6 +200,14 @@ def test_a_full_disk_leaves_no_half_written_run(folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_is_not_scored_on_groups_it_was_trained_on(farm_run, folder):
+    done = run(
+        "evaluate", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--run", str(farm_run)
+    )
+    assert done.returncode == 2
+    assert "trained on every group" in done.stderr
+
+
 def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
     from mainstem.adapters.crop_yield import TASK
 

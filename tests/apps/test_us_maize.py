@@ -8,8 +8,8 @@ from mainstem.apps.finetune import FitSpec
 from mainstem.core.regression import DataRequest
 
 
-@pytest.mark.slow()
-@pytest.mark.mirror()
+@pytest.mark.slow
+@pytest.mark.mirror
 @pytest.mark.timeout(1800)
 def test_counties_are_predicted_better_than_by_every_baseline():
     result = evaluate(TASK, DataRequest(data="us-maize"), EvaluationSpec(fit=FitSpec(config=TASK.config)))

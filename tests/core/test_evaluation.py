@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from mainstem.core.evaluation import median_over_groups, nrmse_percent, paired_difference, pooled, r2, rmse
+from mainstem.core.evaluation import (
+    drop_streams,
+    median_over_groups,
+    nrmse_percent,
+    paired_difference,
+    pooled,
+    r2,
+    rmse,
+)
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 
 TRUTH = np.array([8.0, 10.0, 12.0, 10.0])
 
@@ -36,3 +45,13 @@ def test_a_model_equal_to_the_baseline_differs_by_nothing():
     groups = ["a", "a", "b", "b"]
     difference = paired_difference(pooled(rmse), TRUTH, TRUTH + 1, TRUTH + 1, groups, num_draws=50)
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+
+
+def test_gaps_are_drawn_by_seed_and_never_empty_a_sample():
+    channels = (Channel(name="a", unit="1"),)
+    streams = {name: Stream(kind="scalar", values=np.ones(1), channels=channels) for name in "abc"}
+    samples = [Sample(streams=streams, target=1.0, source=Provenance(data="d", item=str(i))) for i in range(400)]
+    once, again, other = (drop_streams(samples, seed) for seed in (0, 0, 1))
+    assert [set(s.streams) for s in once] == [set(s.streams) for s in again] != [set(s.streams) for s in other]
+    assert all(sample.streams for sample in once)
+    assert 0.65 < np.mean([len(sample.streams) / 3 for sample in once]) < 0.75
