@@ -33,6 +33,7 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         "reasons": "; ".join(prediction.reasons),
         "data": source.data,
         "simulated": source.simulated,
+        "licence": source.licence,
         "attribution": source.attribution,
         "adapter": f"{prediction.model.adapter} {prediction.model.version}",
         "adapter_sha256": prediction.model.adapter_sha256,

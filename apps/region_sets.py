@@ -16,6 +16,7 @@ from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.core.weights import write_atomically
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
+from mainstem.data.open_regions import OWN, licensed
 from mainstem.data.regions import load_cybench
 
 Progress = Callable[[str, float], None]
@@ -39,7 +40,7 @@ class RegionChoice:
             return TASK.read(DataRequest(data=self.name))
         assert self.crop is not None
         assert self.country is not None
-        return hold_out_newest(load_cybench(self.folder, self.crop, self.country, self.name))
+        return hold_out_newest(licensed(load_cybench(self.folder, self.crop, self.country, self.name), OWN))
 
     def run(self) -> Path:
         """Return where the run of this set lives."""

@@ -1,6 +1,7 @@
 """Region sets by name or by path: the catalogue's, a folder in CY-Bench's layout, or the simulator's."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from mainstem.core.errors import InputError
@@ -9,6 +10,7 @@ from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.regions import load_cybench, load_us_maize
 from mainstem.data.simulate import simulate_regions
 
+OWN = "the user's own data"
 SIMULATED = re.compile(r"simulated-maize(?:-(\d+))?")
 
 
@@ -29,7 +31,7 @@ def open_regions(
     if Path(data).is_dir():
         if not crop or not country:
             raise InputError(f"got the folder {data} without a crop or country; add --crop and --country")
-        return load_cybench(Path(data), crop, country, name=data)
+        return licensed(load_cybench(Path(data), crop, country, name=data), OWN)
     simulated = SIMULATED.fullmatch(data)
     if simulated:
         return simulate_regions(int(simulated[1] or 0))
@@ -38,5 +40,12 @@ def open_regions(
         raise InputError(f"{data} holds no yields; use us-maize, nl-maize, es-maize, simulated-maize or a folder")
     folder = pull(data, mirror)
     if data == "us-maize":
-        return load_us_maize(folder, data_set.attribution)
-    return load_cybench(folder.parents[1], "maize", folder.name, data, data_set.attribution)
+        return licensed(load_us_maize(folder, data_set.attribution), data_set.licence)
+    found = load_cybench(folder.parents[1], "maize", folder.name, data, data_set.attribution)
+    return licensed(found, data_set.licence)
+
+
+def licensed(found: SampleSet, licence: str) -> SampleSet:
+    """Return the set with its licence in every sample's provenance."""
+    samples = tuple(replace(sample, source=replace(sample.source, licence=licence)) for sample in found.samples)
+    return replace(found, samples=samples, licence=licence)

@@ -167,7 +167,7 @@ def simulate_regions(seed: int = 0) -> SampleSet:
             target = float(truth.yields_t_ha[region, index])
             samples.append(Sample(streams=streams, target=target, source=source, origin=f"{year}-01-01T00:00:00Z"))
     return SampleSet(
-        name=name, samples=tuple(samples), flagged={}, attribution=ATTRIBUTION,
+        name=name, licence="CC0-1.0", samples=tuple(samples), flagged={}, attribution=ATTRIBUTION,
         simulated=True, test_groups=frozenset(str(year) for year in years[-NUM_TEST_YEARS:]),
     )  # fmt: skip
 

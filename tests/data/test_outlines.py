@@ -40,7 +40,9 @@ def test_centres_become_circles_and_odd_ones_are_refused(tmp_path):
 def test_every_us_county_finds_its_polygon(home):
     from mainstem.data.open_regions import open_regions
 
-    names = {str(sample.source.facts["region"]) for sample in open_regions("us-maize").samples}
+    counties = open_regions("us-maize")
+    assert all("USDA" in sample.source.licence for sample in counties.samples)
+    names = {str(sample.source.facts["region"]) for sample in counties.samples}
     outlines = county_outlines([*names, "ZZ_NOWHERE"])
     assert outlines.unmatched == ("ZZ_NOWHERE",)
     assert len(outlines.frame) == 916
