@@ -117,6 +117,7 @@ def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribut
 
 US_UNITS = {"TAVG": "degC", "PREC": "mm", "CWB": "mm", "FAPAR": "1"}  # CY-Bench's feature names; Z counts dekads
 US_LAGS = (5, 4, 3, 2, 1)
+SAME_T_HA = 1e-6  # the tables repeat a yield digit for digit
 US_LAST_TRAINING_YEAR = 2011  # the split that the upstream README names
 
 
@@ -143,13 +144,20 @@ def load_us_maize(folder: Path, attribution: str = "") -> SampleSet:
     season = {name: table[[channel.name for channel in named]].to_numpy(np.float64) for name, named in channels.items()}
     facts: dict[str, str | float] = {"crop": "maize", "country": "US"}
     past, trend = table[lags].to_numpy(np.float64), table[["yield_trend"]].to_numpy(np.float64)
-    times = -np.array(US_LAGS) * YEAR_S
+    records: dict[str, dict[int, float]] = {}
+    for region, year, harvested in zip(table["adm_id"], table["year"], table["yield"], strict=True):
+        records.setdefault(str(region), {})[int(year)] = float(harvested)
     trend_channel = (Channel(name="yield_trend", unit="t/ha"),)
     samples = []
     for row, (region, year, harvested) in enumerate(zip(table["adm_id"], table["year"], table["yield"], strict=True)):
         streams = {
             **{name: Stream(kind="scalar", values=season[name][row], channels=channels[name]) for name in channels},
-            "history": Stream(kind="series", values=past[row][:, None], channels=HISTORY, times=times),
+            "history": Stream(
+                kind="series",
+                values=past[row][:, None],
+                channels=HISTORY,
+                times=(lag_years(int(year), past[row], records[str(region)]) - int(year)) * YEAR_S,
+            ),
             "trend": Stream(kind="scalar", values=trend[row], channels=trend_channel),
         }
         source = _source("us-maize", str(region), int(year), attribution, facts)
@@ -162,6 +170,19 @@ def load_us_maize(folder: Path, attribution: str = "") -> SampleSet:
         attribution=attribution,
         test_groups=frozenset(str(year) for year in table["year"].unique() if year > US_LAST_TRAINING_YEAR),
     )
+
+
+def lag_years(year: int, past: np.ndarray, records: Mapping[int, float]) -> np.ndarray:
+    """Return the harvest years of a row's past yields, oldest first: they are the last records, with gaps left out.
+
+    A past yield that equals another row of the region is of that row's year; others are of the year before the next.
+    """
+    years, before = [], year
+    for value in past[::-1]:
+        same = [known for known, harvested in records.items() if known < before and abs(harvested - value) < SAME_T_HA]
+        before = max(same, default=before - 1)
+        years.append(before)
+    return np.array(years[::-1], np.float64)
 
 
 def _source(data: str, region: str, year: int, attribution: str, facts: Mapping[str, str | float]) -> Provenance:

@@ -9,7 +9,7 @@ import pytest
 
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import median_over_groups, nrmse_percent
-from mainstem.data.regions import DAY_S, YEAR_S, load_cybench, load_us_maize, us_season_channels
+from mainstem.data.regions import DAY_S, YEAR_S, lag_years, load_cybench, load_us_maize, us_season_channels
 
 SAMPLE = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "earth" / "cybench_sample"
 
@@ -107,3 +107,18 @@ def test_the_average_yield_baseline_is_the_published_one(kept, published):
         truths.append(held["t"].to_numpy())
         predictions.append(means.to_numpy())
     assert median_over_groups(nrmse_percent)(truths, predictions) == pytest.approx(published, abs=0.01)
+
+
+def test_past_records_get_their_own_years_back():
+    records = {2000: 10.2, 2005: 4.6, 2011: 5.9, 2012: 3.8, 2016: 11.7}
+    assert lag_years(2005, np.array([10.2, 9.1, 6.5, 5.2, 11.7]), records).tolist() == [2000, 2001, 2002, 2003, 2004]
+    assert lag_years(2016, np.array([10.1, 10.2, 8.8, 5.9, 3.8]), records).tolist() == [2008, 2009, 2010, 2011, 2012]
+
+
+@pytest.mark.mirror
+def test_a_county_with_gaps_shows_its_drought_in_2012():
+    regions = load_us_maize(SAMPLE / "features" / "maize" / "US")
+    (sample,) = [s for s in regions.samples if s.source.item == "MO_COOPER 2016"]
+    history = sample.streams["history"]
+    assert (history.times[-1] / YEAR_S).round() == -4
+    assert history.values[-1, 0] == pytest.approx(3.8, abs=0.05)
