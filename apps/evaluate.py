@@ -177,13 +177,14 @@ def evaluate(
             for seed in range(spec.seeds)
         ]
         results, judged = [found for found, _ in pairs], pairs[0][1]
-    body = report(task, results, spec.level, pooled if protocol in (HOLDOUT, "run") else median_over_groups)
+    aggregate = pooled if protocol in (HOLDOUT, "run") else median_over_groups
+    body = report(task, results, spec.level, aggregate)
     if protocol == HOLDOUT and judged:
         body["training_years"] = judge_training_years(judged[0], spec.level)
     if len(source.labelled()) > len(usable) and run is None:
         flagged = splits(source.labelled(), protocol, source.test_groups)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
-        body["with_flagged_rows"] = report(task, [with_faults], spec.level, median_over_groups)
+        body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
     return {
         "adapter": task.name,
         "task": task.task,

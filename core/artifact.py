@@ -15,7 +15,7 @@ from mainstem.core.adapter import Adapter, StreamSpec
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ScalarHead
-from mainstem.core.lora import load_lora, lora_state
+from mainstem.core.lora import ALPHA_PER_RANK, OWN, load_lora, lora_state
 from mainstem.core.prediction import ModelRef
 from mainstem.core.regression import Member, Regressor, RestorePreparation
 from mainstem.core.stream import Channel
@@ -24,7 +24,6 @@ from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state
 
 SCHEMA_VERSION = 1
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
-LORA = "adapter"  # the name under which a member's own LoRA sits on its trunk
 
 
 class AdapterManifest(BaseModel):
@@ -96,8 +95,8 @@ def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[st
     plain, arrays = member.preparation.state()
     tensors = {f"adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
     tensors |= {f"preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()}
-    if member.trunk.has_lora(LORA):
-        tensors |= {f"lora.{name}": tensor for name, tensor in lora_state(member.trunk, LORA).items()}
+    if member.trunk.has_lora(OWN):
+        tensors |= {f"lora.{name}": tensor for name, tensor in lora_state(member.trunk, OWN).items()}
     streams = {name: dataclasses.asdict(spec) for name, spec in member.adapter.specs.items()}
     described = {"streams": streams, "preparation": plain, "std": member.std}
     return described, {f"members.{index}.{name}": tensor for name, tensor in tensors.items()}
@@ -205,7 +204,7 @@ def _load_member(
     lora = _below(tensors, "lora.")
     if lora:
         rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
-        load_lora(trunk, LORA, lora, alpha=2.0 * rank)
+        load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
     adapter = Adapter(_read_streams(plain["streams"]), ScalarHead(config.dim), config.dim)
     adapter.load_state_dict(_below(tensors, "adapter."))
     arrays = {name: tensor.double().numpy() for name, tensor in _below(tensors, "preparation.").items()}

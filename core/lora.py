@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from mainstem.core.errors import ArtifactError
 
+OWN = "adapter"  # the name of the one LoRA that an adapter's training adds to its trunk
+ALPHA_PER_RANK = 2.0  # of a LoRA of our own; this project's choice, kept fixed as Hu et al. 2021, section 4.1, advise
+
 if TYPE_CHECKING:
     from mainstem.core.trunk import Trunk
 

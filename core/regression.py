@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mainstem.core.adapter import Adapter, read_specs
 from mainstem.core.errors import InputError
 from mainstem.core.heads import ScalarHead
+from mainstem.core.lora import OWN
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import SIZES, Trunk
@@ -77,7 +78,7 @@ class Member:
         prepared, offset = self.preparation(samples)
         means, scales = [], []
         inputs = self.adapter.collate(prepared)
-        lora = "adapter" if self.trunk.has_lora("adapter") else None
+        lora = OWN if self.trunk.has_lora(OWN) else None
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(prepared)), BATCH):
                 batch = {name: streams.rows(rows) for name, streams in inputs.items()}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.lora import add_lora
+from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.trunk import Trunk
@@ -59,7 +59,7 @@ def train(
     steps_an_epoch = math.ceil(len(samples) / batch_size)
     epochs = max(config.epochs, math.ceil(config.min_steps / steps_an_epoch))
     steps = epochs * steps_an_epoch
-    lora = "adapter" if config.trunk == "lora" else None
+    lora = OWN if config.trunk == "lora" else None
     inputs = adapter.collate(samples)
     _set_regularization(adapter, trunk, config)
     adapter.train()
@@ -98,7 +98,7 @@ def _trunk_parameters(trunk: Trunk, config: TrainingConfig) -> list[nn.Parameter
     if config.trunk == "full":
         return list(trunk.parameters())
     if config.trunk == "lora":
-        return add_lora(trunk, "adapter", config.lora_rank, alpha=2.0 * config.lora_rank, seed=config.seed)
+        return add_lora(trunk, OWN, config.lora_rank, alpha=ALPHA_PER_RANK * config.lora_rank, seed=config.seed)
     return []
 
 

@@ -50,10 +50,10 @@ class StandardScale(nn.Module):
         return scaled + self.noise * torch.randn_like(scaled) if self.training and self.noise else scaled
 
 
-class ScalarTokenizer(Tokenizer):
-    """One token a stream: its standardised values, zero where missing, and flags of presence through a linear layer.
+class ChannelTokenizer(Tokenizer):
+    """One token a step: its standardised values, zero where missing, and flags of presence through a linear layer.
 
-    A sample in which every channel is missing gives no token.
+    A step with no value at all is no token. Positions are seconds from the sample's origin.
     """
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
@@ -61,6 +61,17 @@ class ScalarTokenizer(Tokenizer):
         self.channels = tuple(channels)
         self.scale = StandardScale(channels, statistics)
         self.embedding = nn.Linear(2 * len(self.channels), dim)
+
+    def embed(self, batch: StreamBatch) -> TokenBatch:
+        """Embed each step."""
+        present = batch.values.isfinite()
+        scaled = torch.where(present, self.scale(batch.values.nan_to_num()), 0.0)
+        tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
+        return place(tokens, present.any(-1), batch.times)
+
+
+class ScalarTokenizer(ChannelTokenizer):
+    """Scalars as one step at time 0."""
 
     def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
         """Stack scalar streams (channel,) as one step each."""
@@ -70,9 +81,3 @@ class ScalarTokenizer(Tokenizer):
                 picked = pick_channels(stream, self.channels)
                 row[0] = np.where(stream.observed(), stream.values, np.nan)[picked]
         return StreamBatch(values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64))
-
-    def embed(self, batch: StreamBatch) -> TokenBatch:
-        """Embed each stream; its token lies at position 0."""
-        present = batch.values.isfinite()
-        scaled = torch.where(present, self.scale(batch.values.nan_to_num()), 0.0)
-        return place(self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1)), present.any(-1))
