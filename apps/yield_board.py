@@ -94,14 +94,15 @@ def region_story(board: YieldBoard, region: str, season: str, level: float) -> p
 
 def past_yields(board: YieldBoard, region: str) -> pd.DataFrame:
     """Return what is known of a region's harvests: year, yield t/ha; history and labelled samples together."""
-    known: dict[int, float] = {}
+    remembered: dict[int, float] = {}
+    harvested: dict[int, float] = {}
     for season, samples in board.by_season.items():
         for sample in samples:
             if sample.source.facts["region"] == region:
-                known |= _history(sample, int(season))
+                remembered |= _history(sample, int(season))
                 if sample.target is not None and sample.source.item not in board.source.flagged:
-                    known[int(season)] = float(sample.target)
-    return pd.DataFrame(sorted(known.items()), columns=["year", "yield"])
+                    harvested[int(season)] = float(sample.target)
+    return pd.DataFrame(sorted({**remembered, **harvested}.items()), columns=["year", "yield"])
 
 
 def _history(sample: Sample, year: int) -> dict[int, float]:
