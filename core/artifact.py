@@ -15,14 +15,14 @@ from mainstem.core.adapter import Adapter, StreamSpec
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ScalarHead
-from mainstem.core.lora import ALPHA_PER_RANK, OWN, load_lora, lora_state
+from mainstem.core.lora import ALPHA_PER_RANK, OWN, is_lora_key, load_lora, lora_state
 from mainstem.core.prediction import ModelRef
 from mainstem.core.regression import Member, Regressor, RestorePreparation
 from mainstem.core.stream import Channel
 from mainstem.core.trunk import RotaryAxis, Trunk, TrunkConfig
 from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: the MLP became a module of its own, and LoRA may adapt blocks of rows
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 
 
@@ -81,7 +81,7 @@ class Artifact:
 def trunk_tensors(regressor: Regressor) -> tuple[dict[str, Tensor], bool]:
     """Return the trunk weights by member, without LoRA, and whether one copy stands for all because none trained it."""
     states = [
-        {name: tensor for name, tensor in member.trunk.state_dict().items() if ".lora_" not in name}
+        {name: tensor for name, tensor in member.trunk.state_dict().items() if not is_lora_key(name)}
         for member in regressor.members
     ]
     shared = len(states) > 1 and len({state_sha256(state) for state in states}) == 1
@@ -218,7 +218,7 @@ def _load_member(
 
 def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
     """Read what `dataclasses.asdict` made of a TrunkConfig."""
-    axes = {name: RotaryAxis(**plain[name]) for name in ("time", "space")}
+    axes = {name: RotaryAxis(**plain[name]) if plain[name] else None for name in ("time", "space")}
     return TrunkConfig(**{**plain, **axes})
 
 

@@ -20,12 +20,14 @@ class TokenBatch:
             or the image plane -1..1.
         stream: (batch, tokens) int64, index of the stream a token comes from.
         mask: (batch, tokens) bool, True where a token is valid.
+        is_dense: no token is masked, and the tokenizer knows it: attention needs no mask.
     """
 
     values: Tensor
     positions: Tensor
     stream: Tensor
     mask: Tensor
+    is_dense: bool = False
 
     def trimmed(self) -> "TokenBatch":
         """Move valid tokens to the front, in order, and cut the padding that no sample needs."""
@@ -50,6 +52,7 @@ def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
         positions=torch.cat([batch.positions for batch in batches], 1),
         stream=torch.cat(stream, 1),
         mask=torch.cat([batch.mask for batch in batches], 1),
+        is_dense=all(batch.is_dense for batch in batches),
     )
 
 

@@ -1,12 +1,14 @@
-"""The trunk: one pre-norm transformer that every stream passes; read it top to bottom.
+"""The trunk: one pre-norm transformer that every stream and every open encoder passes; read it top to bottom.
 
-Choices: LayerNorm before attention and MLP, exact GELU, fused q, k, v with biases, learned registers that are always
-valid (so that a sample whose every stream is missing still has something to attend to), an added embedding a stream,
-and rotary positions on continuous coordinates. Weights are float32 unless the caller casts them.
+Fixed: LayerNorm before attention and MLP, fused q, k, v, scale head_dim^-0.5. Of the project's own: exact GELU,
+learned registers that are always valid (so that a sample whose every stream is missing still has something to attend
+to), an added embedding a stream, and rotary positions on continuous coordinates. Open encoders set the switches of
+`TrunkConfig` and bring class tokens, registers and added positions from their tokenizer. Weights are float32 unless
+the caller casts them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +20,14 @@ from mainstem.core.errors import InputError
 from mainstem.core.lora import AdaptedLinear
 from mainstem.core.tokens import TokenBatch
 
-Pooling = Literal["cls", "mean_norm", "norm_mean"]
+Pooling = Literal["cls", "last", "mean_norm", "norm_mean", "map"]
+Activation = Literal["gelu", "gelu_tanh", "silu"]
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "silu": F.silu,
+}
+SHORT = 1024  # tokens up to which plain products beat fused attention in bfloat16 training on a CPU
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,24 +52,49 @@ MILLISECOND, DECADE = 4e-3, 4e8  # shortest and longest period of time, seconds:
 
 @dataclass(frozen=True, kw_only=True)
 class TrunkConfig:
-    """Shape of a trunk; `time` and `space` (one of z, y, x) say how a head's rotary pairs are shared."""
+    """Shape and switches of a trunk.
+
+    Attributes:
+        hidden: width of the MLP after its activation; stored, never a ratio.
+        num_streams: stream embeddings to draw on; 0 adds none.
+        num_registers: the trunk's own registers, before the tokens.
+        num_prefix: first tokens of a batch (class token, registers) that the mean poolings leave out.
+        pooling: cls (normed first token), last (normed last), mean_norm (mean of normed tokens), norm_mean (norm of
+            their mean), map (normed tokens, attended to by a learned probe).
+        project: width of a linear layer after pooling; None for none.
+        gated: the MLP's activation gates a second product (SwiGLU, GeGLU).
+        key_bias: False holds the bias of the keys at zero.
+        time, space: how a head's rotary pairs are shared; `space` serves each of the last `space_axes` of z, y, x.
+    """
 
     dim: int
     depth: int
     num_heads: int
     hidden: int
-    num_streams: int = 64  # stream embeddings to draw on
+    num_streams: int = 64
     num_registers: int = 4
+    num_prefix: int = 0
     norm_eps: float = 1e-6
     dropout: float = 0.0
     pooling: Pooling = "norm_mean"
-    time: RotaryAxis
-    space: RotaryAxis
+    project: int | None = None
+    activation: Activation = "gelu"
+    gated: bool = False
+    layer_scale: bool = False
+    key_bias: bool = True
+    time: RotaryAxis | None = None
+    space: RotaryAxis | None = None
+    space_axes: int = 3
 
     def __post_init__(self) -> None:
-        pairs = self.time.pairs + 3 * self.space.pairs
+        pairs = self.rotary_pairs
         if self.dim % self.num_heads or 2 * pairs > self.dim // self.num_heads:
             raise InputError(f"a head of {self.dim}/{self.num_heads} cannot hold {pairs} rotary pairs; lower them")
+
+    @property
+    def rotary_pairs(self) -> int:
+        """Pairs of features of a head that turn."""
+        return (self.time.pairs if self.time else 0) + (self.space_axes * self.space.pairs if self.space else 0)
 
 
 def _size(dim: int, depth: int, num_heads: int, time_pairs: int, space_pairs: int) -> TrunkConfig:
@@ -97,10 +131,19 @@ class Latents:
     layers: tuple[Tensor, ...] = ()
 
 
-def rotary_phases(positions: Tensor, config: TrunkConfig) -> tuple[Tensor, Tensor]:
+Phases = tuple[Tensor, Tensor] | None
+
+
+def rotary_phases(positions: Tensor, config: TrunkConfig) -> Phases:
     """Cosine and sine (batch, 1, tokens, pairs) of positions (batch, tokens, 4); phases in float64, then cast."""
-    time, space = config.time.frequencies(), config.space.frequencies()
-    axes = [positions[..., :1] * time, *(positions[..., axis : axis + 1] * space for axis in (1, 2, 3))]
+    axes = []
+    if config.time is not None:
+        axes.append(positions[..., :1] * config.time.frequencies().to(positions.device))
+    if config.space is not None:
+        space = config.space.frequencies().to(positions.device)
+        axes += [positions[..., axis : axis + 1] * space for axis in range(4 - config.space_axes, 4)]
+    if not axes:
+        return None
     phases = torch.cat(axes, -1).remainder(2 * math.pi).unsqueeze(1)
     return phases.cos().float(), phases.sin().float()
 
@@ -113,43 +156,113 @@ def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
 
 
+def attend(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> Tensor:
+    """Scaled dot-product attention (batch, heads, tokens, head_dim).
+
+    On a CPU the fused backward in bfloat16 takes three times as long as plain products, so training there uses those.
+    """
+    plain = query.device.type == "cpu" and query.dtype == torch.bfloat16 and query.requires_grad
+    if not plain or key.shape[2] > SHORT:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=key_mask)
+    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-2, -1))
+    if key_mask is not None:
+        scores = scores.masked_fill(~key_mask, float("-inf"))
+    return torch.matmul(scores.softmax(-1), value)
+
+
 class Attention(nn.Module):
     """Multi-head attention over valid tokens."""
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
-        self.qkv = AdaptedLinear(config.dim, 3 * config.dim)
+        self.qkv = AdaptedLinear(config.dim, 3 * config.dim, blocks=("q", "k", "v"))
         self.out = AdaptedLinear(config.dim, config.dim)
+        if not config.key_bias:
+            self.qkv.hold_bias("k")
 
-    def forward(self, x: Tensor, key_mask: Tensor, phases: tuple[Tensor, Tensor], groups: Tensor | None) -> Tensor:
-        """Attend from every token to the tokens that key_mask (batch, 1, 1, tokens) marks True."""
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases, groups: Tensor | None) -> Tensor:
+        """Attend from every token to the tokens that key_mask (batch, 1, 1, tokens) marks True; None marks all."""
         batch, tokens, dim = x.shape
         qkv = self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = rotate(qkv[0], *phases), rotate(qkv[1], *phases)
-        mixed = F.scaled_dot_product_attention(query, key, qkv[2], attn_mask=key_mask)
+        query, key = (qkv[0], qkv[1]) if phases is None else (rotate(qkv[0], *phases), rotate(qkv[1], *phases))
+        mixed = attend(query, key, qkv[2], key_mask)
         attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim), groups)
         return attended
 
 
+class Mlp(nn.Module):
+    """Two linear layers around the activation; gated, the first holds the rows of the gate, then of the value."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.activation, self.gated = ACTIVATIONS[config.activation], config.gated
+        blocks = ("gate", "value") if config.gated else ()
+        self.up = AdaptedLinear(config.dim, config.hidden * (2 if config.gated else 1), blocks=blocks)
+        self.down = AdaptedLinear(config.hidden, config.dim)
+
+    def forward(self, x: Tensor, groups: Tensor | None = None) -> Tensor:
+        """Return features of the same shape."""
+        hidden = self.up(x, groups)
+        if self.gated:
+            gate, value = hidden.chunk(2, -1)
+            hidden = self.activation(gate) * value
+        else:
+            hidden = self.activation(hidden)
+        mapped: Tensor = self.down(hidden, groups)
+        return mapped
+
+
 class Block(nn.Module):
-    """Norm, attention, norm, MLP, each added to the stream of tokens."""
+    """Norm, attention, norm, MLP, each (scaled, where the config says so and) added to the stream of tokens."""
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.dim, config.norm_eps)
         self.attention = Attention(config)
         self.norm2 = nn.LayerNorm(config.dim, config.norm_eps)
-        self.up = AdaptedLinear(config.dim, config.hidden)
-        self.down = AdaptedLinear(config.hidden, config.dim)
+        self.mlp = Mlp(config)
         self.dropout = nn.Dropout(config.dropout)
+        self.scale1 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
+        self.scale2 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
 
-    def forward(self, x: Tensor, key_mask: Tensor, phases: tuple[Tensor, Tensor], groups: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases, groups: Tensor | None) -> Tensor:
         """Return tokens of the same shape."""
-        x = x + self.dropout(self.attention(self.norm1(x), key_mask, phases, groups))
-        hidden = F.gelu(self.up(self.norm2(x), groups))
-        added: Tensor = self.dropout(self.down(hidden, groups))
-        return x + added
+        x = x + self._scaled(self.attention(self.norm1(x), key_mask, phases, groups), self.scale1)
+        return x + self._scaled(self.mlp(self.norm2(x), groups), self.scale2)
+
+    def _scaled(self, added: Tensor, scale: Tensor | None) -> Tensor:
+        dropped: Tensor = self.dropout(added)
+        return dropped if scale is None else dropped * scale
+
+
+class AttentionPool(nn.Module):
+    """A learned probe that attends to all tokens, then an MLP; the probe itself is not added.
+
+    Source: Zhai et al. 2022, Scaling Vision Transformers, section 3.2 (MAP head), as SigLIP's towers use it.
+    """
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.probe = nn.Parameter(torch.zeros(config.dim))
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.out = nn.Linear(config.dim, config.dim)
+        self.norm = nn.LayerNorm(config.dim, config.norm_eps)
+        self.mlp = Mlp(config)
+
+    def forward(self, x: Tensor, key_mask: Tensor | None) -> Tensor:
+        """Pool normed tokens (batch, tokens, dim) to (batch, dim)."""
+        batch, _, dim = x.shape
+        query = F.linear(self.probe, self.qkv.weight[:dim], self.qkv.bias[:dim])
+        key, value = F.linear(x, self.qkv.weight[dim:], self.qkv.bias[dim:]).chunk(2, -1)
+        mixed = attend(self._heads(query.expand(batch, 1, dim)), self._heads(key), self._heads(value), key_mask)
+        mixed = self.out(mixed.transpose(1, 2).reshape(batch, dim))
+        pooled: Tensor = mixed + self.mlp(self.norm(mixed))
+        return pooled
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.reshape(*x.shape[:2], self.num_heads, -1).transpose(1, 2)
 
 
 class Trunk(nn.Module):
@@ -158,10 +271,13 @@ class Trunk(nn.Module):
     def __init__(self, config: TrunkConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.registers = nn.Parameter(torch.zeros(config.num_registers, config.dim))
-        self.stream_embedding = nn.Embedding(config.num_streams, config.dim)
+        num = config.num_registers
+        self.registers = nn.Parameter(torch.zeros(num, config.dim)) if num else None
+        self.stream_embedding = nn.Embedding(config.num_streams, config.dim) if config.num_streams else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, config.norm_eps)
+        self.pool = AttentionPool(config) if config.pooling == "map" else None
+        self.project = nn.Linear(config.dim, config.project) if config.project else None
         self._draw(torch.Generator().manual_seed(seed))
 
     def _draw(self, generator: torch.Generator) -> None:
@@ -169,51 +285,63 @@ class Trunk(nn.Module):
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
                 nn.init.zeros_(parameter)
-            elif "norm" not in name:
+            elif "norm" not in name and "scale" not in name:
                 nn.init.trunc_normal_(parameter, std=0.02, generator=generator)
 
     def forward(
-        self, tokens: TokenBatch, adapters: Sequence[str] | None = None, return_layers: Sequence[int] = ()
+        self, tokens: TokenBatch, adapters: Sequence[str | None] | None = None, return_layers: Sequence[int] = ()
     ) -> Latents:
         """Pass tokens through the blocks.
 
         Args:
             tokens: (batch, tokens, dim) with positions and mask.
-            adapters: a LoRA name a sample, or None for the bare trunk; a batch may mix names.
+            adapters: a LoRA's name a sample, None where it passes the bare trunk; a batch may mix them.
             return_layers: indices of blocks whose output is wanted as well.
         """
-        batch, num = tokens.values.shape[0], self.config.num_registers
-        registers = self.registers.expand(batch, -1, -1)
-        x = torch.cat([registers, tokens.values + self.stream_embedding(tokens.stream)], 1)
-        mask = F.pad(tokens.mask, (num, 0), value=True)
+        x, mask, num = self._prefixed(tokens)
+        key_mask = None if tokens.is_dense else mask[:, None, None]
         phases = rotary_phases(F.pad(tokens.positions, (0, 0, num, 0)), self.config)
         groups = self._groups(adapters)
         layers: list[Tensor] = []
         for index, block in enumerate(self.blocks):
-            x = block(x, mask[:, None, None], phases, groups)
+            x = block(x, key_mask, phases, groups)
             if index in return_layers:
                 layers.append(x[:, num:])
+        normed = self.norm(x)
         return Latents(
-            tokens=self.norm(x)[:, num:],
-            pooled=self._pool(x, mask),
+            tokens=normed[:, num:],
+            pooled=self._pool(x, normed, mask, key_mask),
             positions=tokens.positions,
             stream=tokens.stream,
             mask=tokens.mask,
             layers=tuple(layers),
         )
 
-    def _pool(self, x: Tensor, mask: Tensor) -> Tensor:
-        weight = mask.unsqueeze(-1).to(x.dtype)
-        if self.config.pooling == "cls":
-            return self._normed(x[:, 0])
-        if self.config.pooling == "mean_norm":
-            mean: Tensor = (self._normed(x) * weight).sum(1) / weight.sum(1)
-            return mean
-        return self._normed((x * weight).sum(1) / weight.sum(1))
+    def _prefixed(self, tokens: TokenBatch) -> tuple[Tensor, Tensor, int]:
+        """Return the tokens after the trunk's own registers, their mask, and the number of registers."""
+        x, mask = tokens.values, tokens.mask
+        if self.stream_embedding is not None:
+            x = x + self.stream_embedding(tokens.stream)
+        if self.registers is None:
+            return x, mask, 0
+        num = len(self.registers)
+        return torch.cat([self.registers.expand(len(x), -1, -1), x], 1), F.pad(mask, (num, 0), value=True), num
 
-    def _normed(self, x: Tensor) -> Tensor:
-        normed: Tensor = self.norm(x)
-        return normed
+    def _pool(self, x: Tensor, normed: Tensor, mask: Tensor, key_mask: Tensor | None) -> Tensor:
+        """Pool the last block's tokens x, and x normed, to (batch, dim), or (batch, project)."""
+        pooling, prefix = self.config.pooling, self.config.num_prefix
+        weight = mask[:, prefix:].unsqueeze(-1).to(x.dtype)
+        if pooling == "map":
+            assert self.pool is not None
+            pooled = self.pool(normed, key_mask)
+        elif pooling in ("cls", "last"):
+            pooled = normed[:, 0 if pooling == "cls" else -1]
+        elif pooling == "mean_norm":
+            pooled = (normed[:, prefix:] * weight).sum(1) / weight.sum(1).clamp(min=1)
+        else:
+            pooled = self.norm((x[:, prefix:] * weight).sum(1) / weight.sum(1).clamp(min=1))
+        projected: Tensor = pooled if self.project is None else self.project(pooled)
+        return projected
 
     def adapted_layers(self) -> dict[str, AdaptedLinear]:
         """The linear layers that LoRA can adapt, by module path."""
@@ -223,11 +351,12 @@ class Trunk(nn.Module):
         """True where a LoRA of this name was added or loaded."""
         return name in next(iter(self.adapted_layers().values())).adapter_names()
 
-    def _groups(self, adapters: Sequence[str] | None) -> Tensor | None:
-        if adapters is None:
+    def _groups(self, adapters: Sequence[str | None] | None) -> Tensor | None:
+        """Index of each sample's adapter among those held, 0 for none; None where no sample names one."""
+        if adapters is None or not any(adapters):
             return None
-        known = self.blocks[0].attention.qkv.adapter_names()  # type: ignore[union-attr, operator]
-        unknown = sorted(set(adapters) - set(known))
+        known = [None, *next(iter(self.adapted_layers().values())).adapter_names()]
+        unknown = sorted({str(name) for name in adapters if name not in known})
         if unknown:
-            raise InputError(f"got LoRA {unknown[0]!r}, the trunk holds {known}; load it first")
-        return torch.tensor([known.index(name) for name in adapters], device=self.registers.device)
+            raise InputError(f"got LoRA {unknown[0]!r}, the trunk holds {known[1:]}; load it first")
+        return torch.tensor([known.index(name) for name in adapters], device=self.norm.weight.device)

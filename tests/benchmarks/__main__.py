@@ -112,8 +112,99 @@ def bench_map() -> dict[str, float]:
     }  # fmt: skip
 
 
+def bench_lora() -> dict[str, float]:
+    """Four LoRAs mixed in one batch of a ViT-S, beside one LoRA alone and one written as two linears and an add."""
+    import torch
+    from torch.nn import functional as F
+
+    from mainstem.core.lora import AdaptedLinear, add_lora
+    from mainstem.core.peft_files import load_peft, save_peft
+    from mainstem.core.tokens import place
+    from mainstem.core.trunk import SIZES, Trunk
+
+    torch.manual_seed(0)
+    trunk = Trunk(SIZES["s"]).eval()
+    names = ["crop", "scan", "robot", "film"]
+    for seed, name in enumerate(names):
+        for parameter in add_lora(trunk, name, 8, 16.0, seed):
+            torch.nn.init.normal_(parameter, std=0.02)
+    trunk.requires_grad_(False)
+    trained = [parameter for key, parameter in trunk.named_parameters() if ".lora." in key]
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    tokens = place(torch.randn(8, 196, 384), torch.ones(8, 196, dtype=torch.bool), torch.arange(196.0).expand(8, 196))
+    chosen = {"mixed": names * 2, "one": ["crop"] * 8}
+
+    def forward(adapters: list[str]) -> None:
+        with torch.no_grad():
+            trunk(tokens, adapters)
+
+    def step(adapters: list[str]) -> None:
+        trunk(tokens, adapters).pooled.square().mean().backward()
+
+    class Plain(AdaptedLinear):
+        """One LoRA as two linears and an add."""
+
+        def forward(self, x: torch.Tensor, groups: torch.Tensor | None = None) -> torch.Tensor:
+            update = self.updates("crop")[0]
+            return F.linear(x, self.weight, self.bias) + F.linear(F.linear(x, update.a), update.b) * update.scale
+
+    def as_class(kind: type[AdaptedLinear]) -> None:
+        for layer in trunk.adapted_layers().values():
+            layer.__class__ = kind
+
+    def plain(run: Callable[[list[str]], None]) -> Callable[[], None]:
+        def timed() -> None:
+            as_class(Plain)
+            run(chosen["one"])
+            as_class(AdaptedLinear)
+
+        return timed
+
+    times = interleaved(
+        {
+            "mixed": lambda: forward(chosen["mixed"]), "one": lambda: forward(chosen["one"]), "plain": plain(forward),
+            "mixed_training": lambda: step(chosen["mixed"]), "one_training": lambda: step(chosen["one"]),
+            "plain_training": plain(step),
+        },
+        repeats=15,
+    )  # fmt: skip
+    with torch.no_grad():
+        mixed = trunk(tokens, chosen["mixed"]).pooled
+        alone = [trunk(tokens, [name] * 8).pooled for name in names]
+    apart = max(float((mixed[row] - alone[row % 4][row]).abs().max()) for row in range(8))
+    with tempfile.TemporaryDirectory() as folder:
+        save_peft(trunk, "crop", Path(folder))
+        start = time.perf_counter()
+        load_peft(trunk, "hot", Path(folder))
+        loaded = time.perf_counter() - start
+    return {
+        "mixed_adapters_ratio": times["mixed"] / times["one"],
+        "mixed_adapters_training_ratio": times["mixed_training"] / times["one_training"],
+        "mixed_against_two_linears_ratio": times["mixed"] / times["plain"],
+        "mixed_against_two_linears_training_ratio": times["mixed_training"] / times["plain_training"],
+        "largest_difference_to_separate_runs": apart,
+        "hot_load_ms": 1e3 * loaded,
+        "mixed_forward_ms": 1e3 * times["mixed"],
+        "mixed_training_ms": 1e3 * times["mixed_training"],
+    }
+
+
+def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Least seconds of each run over interleaved repeats: what others do on the machine strikes all alike."""
+    for run in runs.values():
+        run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - start)
+    return {name: min(values) for name, values in times.items()}
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
-    "help": bench_help, "finetune": bench_finetune, "map": bench_map,
+    "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora,
 }  # fmt: skip
 
 

@@ -151,6 +151,6 @@ def test_sizes_have_the_parameters_they_name(size, millions):
 
 
 def test_one_seed_gives_one_trunk():
-    first, second, other = (Trunk(SIZES["xs"], seed).state_dict()["blocks.0.up.weight"] for seed in (3, 3, 4))
+    first, second, other = (Trunk(SIZES["xs"], seed).state_dict()["blocks.0.mlp.up.weight"] for seed in (3, 3, 4))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
