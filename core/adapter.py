@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -42,6 +43,18 @@ def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
         for name, stream in sample.streams.items():
             found.setdefault(name, []).append(stream)
     return {name: _spec(streams) for name, streams in sorted(found.items())}
+
+
+def read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
+    """Read what `dataclasses.asdict` made of StreamSpecs by name."""
+    return {
+        name: StreamSpec(
+            kind=spec["kind"],
+            channels=tuple(Channel(**channel) for channel in spec["channels"]),
+            statistics={channel: (float(pair[0]), float(pair[1])) for channel, pair in spec["statistics"].items()},
+        )
+        for name, spec in plain.items()
+    }
 
 
 def _spec(streams: Sequence[Stream]) -> StreamSpec:

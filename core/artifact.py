@@ -11,15 +11,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from mainstem.core.adapter import Adapter, StreamSpec
+from mainstem.core.adapter import Adapter, read_streams
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, is_lora_key, load_lora, lora_state
 from mainstem.core.prediction import ModelRef
 from mainstem.core.regression import Member, Regressor, RestorePreparation
-from mainstem.core.stream import Channel
-from mainstem.core.trunk import RotaryAxis, Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
 
 SCHEMA_VERSION = 2  # 2: the MLP became a module of its own, and LoRA may adapt blocks of rows
@@ -205,7 +204,7 @@ def _load_member(
     if lora:
         rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
         load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
-    adapter = Adapter(_read_streams(plain["streams"]), ScalarHead(config.dim), config.dim)
+    adapter = Adapter(read_streams(plain["streams"]), ScalarHead(config.dim), config.dim)
     adapter.load_state_dict(_below(tensors, "adapter."))
     arrays = {name: tensor.double().numpy() for name, tensor in _below(tensors, "preparation.").items()}
     return Member(
@@ -214,20 +213,3 @@ def _load_member(
         preparation=restore(plain["preparation"], arrays),
         std=float(plain["std"]),
     )
-
-
-def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
-    """Read what `dataclasses.asdict` made of a TrunkConfig."""
-    axes = {name: RotaryAxis(**plain[name]) if plain[name] else None for name in ("time", "space")}
-    return TrunkConfig(**{**plain, **axes})
-
-
-def _read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
-    return {
-        name: StreamSpec(
-            kind=spec["kind"],
-            channels=tuple(Channel(**channel) for channel in spec["channels"]),
-            statistics={channel: (float(pair[0]), float(pair[1])) for channel, pair in spec["statistics"].items()},
-        )
-        for name, spec in plain.items()
-    }

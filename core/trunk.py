@@ -8,9 +8,9 @@ the caller casts them.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +95,12 @@ class TrunkConfig:
     def rotary_pairs(self) -> int:
         """Pairs of features of a head that turn."""
         return (self.time.pairs if self.time else 0) + (self.space_axes * self.space.pairs if self.space else 0)
+
+
+def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
+    """Read what `dataclasses.asdict` made of a TrunkConfig."""
+    axes = {name: RotaryAxis(**plain[name]) if plain[name] else None for name in ("time", "space")}
+    return TrunkConfig(**{**plain, **axes})
 
 
 def _size(dim: int, depth: int, num_heads: int, time_pairs: int, space_pairs: int) -> TrunkConfig:

@@ -1,0 +1,209 @@
+"""From a name, a folder or a file to a model's config and tensors; nothing on disk is run."""
+
+import json
+import os
+import shutil
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor
+
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.openmodels.base import Weights
+from mainstem.core.weights import file_sha256, load_pt, load_tensors
+
+PREFERRED = ("model.safetensors", "default_model.pt", "encoder.pt", "pytorch_model.bin")
+INDEX = "model.safetensors.index.json"
+CONFIGS = ("config.json", "default.json")
+SAFE = (".safetensors",)
+CHECKED = (".pt", ".pth", ".bin")
+REPO_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "*.safetensors",
+    INDEX,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """A named open model: where it is fetched from and what its users must know.
+
+    `files` are patterns of a hub repository, or local names by path below `url`.
+    """
+
+    name: str
+    family: str
+    files: Sequence[str] | Mapping[str, str]
+    million_parameters: float
+    licence: str
+    expects: str
+    repo: str = ""
+    url: str = ""
+    sha256: Mapping[str, str] | None = None
+    mirror: str = ""
+    gate: str = ""
+
+
+@cache
+def listings() -> dict[str, Listing]:
+    """Every named open model."""
+    plain = yaml.safe_load(Path(__file__).with_name("models.yaml").read_text(encoding="utf-8"))
+    return {name: Listing(name=name, **facts) for name, facts in plain.items()}
+
+
+def home() -> Path:
+    """Where staged models live: MAINSTEM_HOME/models."""
+    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / "models"
+
+
+def staged_folder(name: str, root: Path) -> Path:
+    """The folder of a named model or hub repository below a root."""
+    return root / name.replace("/", "--")
+
+
+def read_weights(name: str) -> Weights:
+    """Read a local file or folder, a staged or named model, or a hub repository.
+
+    Raises:
+        InputError: if there is none of that name.
+        ArtifactError: if files are damaged, unsafe, or ask for code of their own.
+    """
+    path = Path(name)
+    if not path.exists():
+        path = locate(name)
+    folder = path if path.is_dir() else path.parent
+    return Weights(name=name, config=_config(folder), state=_state(path), folder=folder)
+
+
+def locate(name: str) -> Path:
+    """The folder of a named model: staged, on the mirror, or fetched now."""
+    listing = listings().get(name)
+    if listing is None and name.count("/") != 1:
+        raise InputError(
+            f"got {name!r}, which is no file, folder, known model or hub repository; see mainstem models list"
+        )
+    staged = staged_folder(name, home())
+    return staged if staged.is_dir() else fetch(name, home())
+
+
+def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
+    """Stage a model's files below a root and return its folder.
+
+    Raises:
+        InputError: if the name is unknown.
+        ArtifactError: if a file cannot be had, or its hash is not the one on record.
+    """
+    listing = listings().get(name)
+    if mirror is None and "MAINSTEM_MIRROR" in os.environ:
+        mirror = Path(os.environ["MAINSTEM_MIRROR"])
+    target = staged_folder(name, root)
+    if listing is not None and isinstance(listing.files, Mapping):
+        source = mirror / listing.mirror if mirror is not None and listing.mirror else None
+        for local, remote in listing.files.items():
+            _fetch_file(listing, local, remote, source, target)
+        return target
+    return _fetch_repo(name, listing, target)
+
+
+def _fetch_file(listing: Listing, local: str, remote: str, source: Path | None, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    part = target / f".{local}.part"
+    try:
+        if source is not None and (source / local).is_file():
+            shutil.copyfile(source / local, part)
+        else:
+            with urllib.request.urlopen(f"{listing.url}/{remote}", timeout=60) as answer, part.open("wb") as file:  # noqa: S310 - https addresses of models.yaml alone
+                shutil.copyfileobj(answer, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise ArtifactError(
+            f"cannot fetch {local} of {listing.name} ({error}); stage it by mainstem models pull elsewhere"
+        ) from error
+    wanted = (listing.sha256 or {}).get(local)
+    if wanted and file_sha256(part) != wanted:
+        part.unlink()
+        raise ArtifactError(
+            f"{local} of {listing.name} has another sha256 than the one on record; it was changed: refused"
+        )
+    part.replace(target / local)
+
+
+def _fetch_repo(name: str, listing: Listing | None, target: Path) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    repo = listing.repo if listing else name
+    patterns = list(listing.files) if listing else list(REPO_FILES)
+    try:
+        snapshot_download(repo, local_dir=target, allow_patterns=patterns)
+    except GatedRepoError as error:
+        raise ArtifactError(
+            f"{repo} is gated: {listing.gate if listing and listing.gate else 'accept its licence'}"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"the hub has no model {repo!r} that you may read; check its name or log in") from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ArtifactError(
+            f"cannot reach the hub for {repo}; on a machine with network run: mainstem models pull {name} --to DIR"
+        ) from error
+    return target
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    for name in CONFIGS:
+        path = folder / name
+        if path.is_file():
+            try:
+                config = json.loads(path.read_text(encoding="utf-8"))
+            except (json.JSONDecodeError, UnicodeDecodeError) as error:
+                raise ArtifactError(f"{path} is no JSON ({error}); fetch it again") from error
+            if not isinstance(config, dict):
+                raise ArtifactError(f"{path} is no JSON object; fetch it again")
+            if "auto_map" in config:
+                raise ArtifactError(f"{path} asks to run code of its own (auto_map); only known families are read")
+            return config
+    return {}
+
+
+def _state(path: Path) -> dict[str, Tensor]:
+    if path.is_file():
+        return _tensors(path)
+    for name in PREFERRED:
+        if (path / name).is_file():
+            return _tensors(path / name)
+    if (path / INDEX).is_file():
+        return _sharded(path)
+    found = sorted(file for file in path.iterdir() if file.suffix in (*SAFE, *CHECKED))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise ArtifactError(f"{path} holds weights {names}; want one file, or name the file itself")
+    return _tensors(found[0])
+
+
+def _tensors(path: Path) -> dict[str, Tensor]:
+    if path.suffix in SAFE:
+        return load_tensors(path)[0]
+    if path.suffix in CHECKED:
+        return load_pt(path)
+    raise ArtifactError(f"{path.name} is no .safetensors, .pt, .pth or .bin file")
+
+
+def _sharded(folder: Path) -> dict[str, Tensor]:
+    """Tensors of a sharded checkpoint; the index names each key's file, which must lie beside it."""
+    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    state: dict[str, Tensor] = {}
+    for name in sorted(set(index["weight_map"].values())):
+        if Path(name).name != name:
+            raise ArtifactError(f"{folder / INDEX} names {name!r}, a file elsewhere; refused")
+        state |= load_tensors(folder / name)[0]
+    if set(state) != set(index["weight_map"]):
+        raise ArtifactError(f"{folder / INDEX} and its shards hold different keys; fetch them again")
+    return state

@@ -1,0 +1,239 @@
+"""Galileo: space-time cubes of thirteen bands with maps, weather and static facts, at any patch size from 1 to 8.
+
+Source: Tseng et al. 2025, Galileo; nasaharvest/galileo at 0f0b5b9, whose groups, encodings and masks these are. Its
+sine frequencies are 10000^-(j / dim / 2), which the weights were trained with, not 10000^-(j / (dim / 2)).
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mainstem.core.errors import InputError
+from mainstem.core.openmodels.base import (
+    Batch,
+    Blueprint,
+    Family,
+    Inputs,
+    OpenTokenizer,
+    Shapes,
+    Weights,
+    as_tensor,
+    block_keys,
+    must_be,
+    only,
+    weight_and_bias,
+)  # fmt: skip
+from mainstem.core.tokens import TokenBatch, place
+from mainstem.core.trunk import TrunkConfig
+
+SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
+              "S2_SWIR": (10, 11), "NDVI": (12,)}  # fmt: skip
+SPACE = {"SRTM": tuple(range(2)), "DW": tuple(range(2, 11)), "WC": tuple(range(11, 16))}
+TIME = {"ERA5": (0, 1), "TC": (2, 3, 4), "VIIRS": (5,)}
+STATIC = {"LS": (0,), "location": (1, 2, 3), "DW_static": tuple(range(4, 13)), "WC_static": tuple(range(13, 18))}
+VALUES = {"s_t_x": 13, "sp_x": 16, "t_x": 6, "st_x": 18}
+MASKS = {"s_t_m": 7, "sp_m": 3, "t_m": 3, "st_m": 4}
+NAMES = (*VALUES, *MASKS, "months", "patch_size", "input_resolution_m")
+BASE_RESOLUTION_M = 10.0
+
+
+def sincos(dim: int, positions: Tensor) -> Tensor:
+    """Sines, then cosines (positions, dim), with the family's own frequencies."""
+    omega = 1.0 / 10000 ** (torch.arange(dim // 2) / dim / 2.0)
+    angles = positions.reshape(-1, 1) * omega
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+@lru_cache(maxsize=16)
+def kernel_resize(old: int, new: int) -> Tensor:
+    """Pseudo-inverse (new * new, old * old) of resizing patches from old to new pixels a side.
+
+    Source: Beyer et al. 2023, FlexiViT, section 3.4.
+    """
+    basis = torch.eye(old * old).view(-1, 1, old, old)
+    resized = F.interpolate(basis, (new, new), mode="bicubic", antialias=True).flatten(1)
+    inverse: Tensor = torch.linalg.pinv(resized)
+    return inverse
+
+
+class GalileoTokenizer(OpenTokenizer):
+    """The original's inputs to tokens, in its order: space-time (y, x, time, group), space, time, static.
+
+    Inputs, values standardised as the original's: `s_t_x` (n, h, w, t, 13), `sp_x` (n, h, w, 16), `t_x` (n, t, 6),
+    `st_x` (n, 18); masks by channel group, 0 where seen: `s_t_m` (n, h, w, t, 7), `sp_m` (n, h, w, 3), `t_m` (n, t, 3),
+    `st_m` (n, 4), left out where all is seen; `months` (n, t) 0-11; `patch_size` pixels a side; `input_resolution_m`
+    metres a pixel, 10 unless given. A patch's mask is that of its first pixel.
+    """
+
+    steps: Tensor
+    months: Tensor
+
+    def __init__(self, dim: int, kernel: int, max_steps: int) -> None:
+        super().__init__()
+        self.dim, self.kernel = dim, kernel
+        self.space_time = nn.ModuleDict(
+            {name: nn.Conv2d(len(m), dim, kernel, kernel) for name, m in SPACE_TIME.items()}
+        )
+        self.space = nn.ModuleDict({name: nn.Conv2d(len(m), dim, kernel, kernel) for name, m in SPACE.items()})
+        self.time = nn.ModuleDict({name: nn.Linear(len(m), dim) for name, m in TIME.items()})
+        self.static = nn.ModuleDict({name: nn.Linear(len(m), dim) for name, m in STATIC.items()})
+        quarter = dim // 4
+        sizes = {"space_time": SPACE_TIME, "space": SPACE, "time": TIME, "static": STATIC}
+        self.channels = nn.ParameterDict({name: torch.zeros(len(groups), quarter) for name, groups in sizes.items()})
+        self.register_buffer("steps", torch.zeros(max_steps, quarter))
+        self.register_buffer("months", torch.zeros(12, quarter))
+
+    def read(self, inputs: Inputs) -> Batch:
+        """Check the inputs."""
+        only(inputs, NAMES)
+        lacking = [name for name in (*VALUES, "months", "patch_size") if name not in inputs]
+        if lacking:
+            raise InputError(f"got no {lacking[0]}, Galileo needs {', '.join((*VALUES, 'months', 'patch_size'))}")
+        patch_size = int(inputs["patch_size"])
+        values = {
+            name: as_tensor(name, inputs[name], f"(..., {width})", (2, 3, 4, 5)) for name, width in VALUES.items()
+        }
+        must_be("s_t_x", values["s_t_x"], (None, None, None, None, 13))
+        num, rows, columns, steps, _ = values["s_t_x"].shape
+        lead = {"s_t": (num, rows, columns, steps), "sp": (num, rows, columns), "t": (num, steps), "st": (num,)}
+        if not 1 <= patch_size <= self.kernel or rows % patch_size or columns % patch_size:
+            raise InputError(
+                f"got patch_size {patch_size} for {rows} x {columns} pixels, want 1 to {self.kernel}, dividing both"
+            )
+        if not 1 <= steps <= len(self.steps):
+            raise InputError(f"got {steps} time steps, Galileo reads 1 to {len(self.steps)}; cut the series")
+        masks = {}
+        for (name, width), value in zip(MASKS.items(), values, strict=True):
+            shape = lead[name.removesuffix("_m")]
+            must_be(value, values[value], (*shape, VALUES[value]))
+            masks[name] = torch.as_tensor(np.asarray(inputs.get(name, np.zeros((*shape, width))))) >= 1
+            must_be(name, masks[name], (*shape, width))
+        months = torch.as_tensor(np.asarray(inputs["months"])).long()
+        must_be("months", months, (num, steps))
+        if months.min() < 0 or months.max() > 11:
+            raise InputError(f"got months {int(months.min())} to {int(months.max())}, want 0 (January) to 11")
+        batch: Batch = {
+            **{name: value.nan_to_num(0, 0, 0) for name, value in values.items()},
+            **masks,
+            "months": months,
+        }
+        batch["patch_size"] = torch.full((num,), patch_size)
+        batch["resolution"] = torch.full((num,), float(inputs.get("input_resolution_m", BASE_RESOLUTION_M)))
+        self._check_seen(values, masks)
+        return batch
+
+    def _check_seen(self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
+        for (value, mask), groups in zip(
+            zip(VALUES, MASKS, strict=True), (SPACE_TIME, SPACE, TIME, STATIC), strict=True
+        ):
+            for index, (name, members) in enumerate(groups.items()):
+                broken = ~values[value][..., list(members)].isfinite().all(-1) & ~masks[mask][..., index]
+                if broken.any():
+                    raise InputError(f"{value} holds NaN or infinity in {name} where {mask} says it is seen; mask it")
+
+    def embed(self, batch: Batch) -> TokenBatch:
+        """Return the tokens; those of hidden groups are dropped."""
+        rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        size = int(rows["patch_size"][0])
+        num, steps = rows["months"].shape
+        cut = rows["s_t_m"][:, ::size, ::size]
+        space_time = torch.stack(
+            [self._patches(self.space_time[n], rows["s_t_x"][..., list(m)], size) for n, m in SPACE_TIME.items()], -2
+        )
+        space = torch.stack(
+            [self._patches(self.space[n], rows["sp_x"][..., None, list(m)], size)[..., 0, :] for n, m in SPACE.items()],
+            -2,
+        )
+        time = torch.stack([self.time[n](rows["t_x"][..., list(m)]) for n, m in TIME.items()], -2)
+        static = torch.stack([self.static[n](rows["st_x"][..., list(m)]) for n, m in STATIC.items()], -2)
+        where = self._space_code(space.shape[1], space.shape[2], rows["resolution"] * size / BASE_RESOLUTION_M)
+        when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[rows["months"]]], -1)
+        space_time = space_time + _joined(
+            self.channels["space_time"], when[:, None, None, :, None], where[:, :, :, None, None]
+        )
+        space = space + _joined(self.channels["space"], torch.zeros_like(when[:, :1, None, None]), where[:, :, :, None])
+        time = time + _joined(self.channels["time"], when[:, :, None], torch.zeros_like(where[:, :1, :1]))
+        static = static + F.pad(self.channels["static"], (0, 3 * self.dim // 4))
+        tokens = torch.cat([part.flatten(1, -2) for part in (space_time, space, time, static)], 1)
+        masks = (cut, rows["sp_m"][:, ::size, ::size], rows["t_m"], rows["st_m"])
+        seen = ~torch.cat([mask.flatten(1) for mask in masks], 1)
+        return place(tokens, seen).trimmed()
+
+    def _patches(self, projection: nn.Module, pixels: Tensor, size: int) -> Tensor:
+        """Project patches of pixels (n, y, x, time, channel) to (n, rows, columns, time, dim)."""
+        assert isinstance(projection, nn.Conv2d)
+        weight = projection.weight
+        if size != self.kernel:
+            resized = torch.einsum("pk,dck->dcp", kernel_resize(self.kernel, size).to(weight), weight.flatten(2))
+            weight = resized.view(*weight.shape[:2], size, size)
+        num, _, _, steps, _ = pixels.shape
+        mapped = F.conv2d(pixels.permute(0, 3, 4, 1, 2).flatten(0, 1), weight, projection.bias, stride=size)
+        return mapped.view(num, steps, *mapped.shape[1:]).permute(0, 3, 4, 1, 2)
+
+    def _space_code(self, rows: int, columns: int, ratio: Tensor) -> Tensor:
+        """Sines of a patch's column, then row, times the ratio of its size to 10 m: (n, rows, columns, dim / 4)."""
+        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        eighth = self.dim // 8
+        codes = [sincos(eighth, (axis[None] * ratio[:, None, None]).float()) for axis in (x, y)]
+        return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
+
+
+def _joined(channel: Tensor, when: Tensor, where: Tensor) -> Tensor:
+    """Concatenate codes of channel (groups, quarter), time and space, spread over each other's axes."""
+    shape = (when[..., :1] + where[..., :1] + channel[..., :1]).shape[:-1]
+    return torch.cat([code.expand(*shape, -1) for code in (channel, when, where)], -1)
+
+
+def matches(config: Mapping[str, Any], shapes: Shapes) -> bool:
+    """True where the weights have Galileo's own keys."""
+    return any(key.replace(".backbone", "").startswith("space_time_embed.S1.") for key in shapes)
+
+
+def blueprint(weights: Weights) -> Blueprint:
+    """Read the config beside the weights, and the shapes where it is absent."""
+    encoder = weights.config.get("model", {}).get("encoder", {})
+    shapes = {key.replace(".backbone", ""): shape for key, shape in weights.shapes.items()}
+    dim, kernel = shapes["norm.weight"][0], shapes["space_time_embed.S1.proj.weight"][-1]
+    depth = len({key.split(".")[1] for key in shapes if key.startswith("blocks.")})
+    block = {"norm1": "norm1", "norm2": "norm2", "attn.q": "attention.qkv#q", "attn.k": "attention.qkv#k",
+             "attn.v": "attention.qkv#v", "attn.proj": "attention.out",
+             "mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}  # fmt: skip
+    layers = {f"space_time_embed.{n}.proj": f"tokenizer.space_time.{n}" for n in SPACE_TIME}
+    layers |= {f"space_embed.{n}.proj": f"tokenizer.space.{n}" for n in SPACE}
+    layers |= {f"time_embed.{n}": f"tokenizer.time.{n}" for n in TIME}
+    layers |= {f"static_embed.{n}": f"tokenizer.static.{n}" for n in STATIC}
+    keys = {
+        "pos_embed": "tokenizer.steps",
+        "month_embed.weight": "tokenizer.months",
+        "s_t_channel_embed": "tokenizer.channels.space_time",
+        "sp_channel_embed": "tokenizer.channels.space",
+        "t_channel_embed": "tokenizer.channels.time",
+        "st_channel_embed": "tokenizer.channels.static",
+        **weight_and_bias({"norm": "trunk.norm", **layers}),
+        **block_keys(depth, "blocks.{}", weight_and_bias(block)),
+    }
+    renamed = {key.replace(".backbone", ""): key for key in weights.state}
+    trunk = TrunkConfig(
+        dim=dim,
+        depth=depth,
+        num_heads=int(encoder.get("num_heads", 8)),
+        hidden=shapes["blocks.0.mlp.fc1.weight"][0],
+        num_streams=0,
+        num_registers=0,
+        norm_eps=1e-5,
+        pooling="mean_norm",
+    )
+    return Blueprint(
+        trunk=trunk,
+        tokenizer=GalileoTokenizer(dim, kernel, shapes["pos_embed"][0]),
+        kind="grid",
+        keys={renamed.get(key, key): target for key, target in keys.items()},
+    )
+
+
+FAMILY = Family(name="galileo", matches=matches, blueprint=blueprint)
