@@ -71,7 +71,8 @@ class PrestoTokenizer(OpenTokenizer):
     Inputs: `bands` (n, time, 18) raw in the order of `BANDS` (Sentinel-1 in dB, Sentinel-2 as 1e4 times reflectance,
     temperature in K, precipitation and elevation in m, slope in degrees), NaN where missing; `latlon` (n, 2) degrees;
     `month` (n,) of the first step, 0-11, or (n, time); `dynamic_world` (n, time) 0-8, 9 where missing, or left out;
-    `mask` (n, time, 18 or 17), true where a band is hidden. A group with one hidden band gives no token.
+    `mask` (n, time, 18 or 17), true where a band is hidden. A group with one hidden band gives no token. NDVI is made
+    of B4 and B8, also of hidden ones, as in the original: who hides those hides NDVI too, or gives NaN for them.
     """
 
     steps: Tensor
