@@ -13,10 +13,10 @@ import numpy as np
 from mainstem.core.artifact import Artifact, save_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import InputError
+from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
-from mainstem.core.trunk import SIZES, Trunk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ def fit_artifact(
     progress: Progress | None = None,
 ) -> tuple[Artifact, dict[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
-    regressor, judged = task.fit(train, spec.config, spec.order, progress, shared_trunk(spec))
+    regressor, judged = task.fit(train, spec.config, spec.order, progress, open_model_of(spec))
     population = f"{source.name}, {len(train)} samples"
     calibration = {
         view: IntervalCalibration(
@@ -60,6 +60,7 @@ def fit_artifact(
             "groups": sorted(set(groups_in(train))),
             "order": spec.order,
             "config": dataclasses.asdict(spec.config),
+            "open_model": spec.trunk,
         },
         "licence": source.licence,
         "attribution": source.attribution,
@@ -83,17 +84,25 @@ def groups_in(samples: Sequence[Sample]) -> list[str]:
     return [str(sample.source.group) for sample in samples]
 
 
-def shared_trunk(spec: FitSpec) -> Trunk | None:
-    """Return the trunk that was named, or None where members bring their own.
+def open_model_of(spec: FitSpec) -> OpenModel | None:
+    """Return the open model that was named, or None where members train trunks of their own.
 
     Raises:
-        InputError: if there is no trunk of this name.
+        InputError: if there is none of this name.
     """
-    if spec.trunk is None:
-        return None
-    if spec.trunk not in SIZES:
-        raise InputError(f"got trunk {spec.trunk!r}, want one of {', '.join(SIZES)}")
-    return Trunk(SIZES[spec.trunk], spec.config.training.seed)
+    return None if spec.trunk is None else load_open_model(spec.trunk, seed=spec.config.training.seed)
+
+
+def spec_of(task: RegressionTask, trunk: str | None = None, frozen: bool = False) -> FitSpec:
+    """Return how a task is fitted: on its own open model or the one named, by LoRA, or the head alone.
+
+    A task without an open model trains trunks whole, unless one is named, or `frozen` asks for its own size.
+    """
+    config = task.config
+    name = trunk or task.open_model or (config.trunk_size if frozen else None)
+    if name is not None:
+        config = replace(config, training=replace(config.training, trunk="frozen" if frozen else "lora"))
+    return FitSpec(config=config, trunk=name)
 
 
 def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 0.9) -> dict[str, float]:

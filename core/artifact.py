@@ -11,11 +11,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
-from mainstem.core.adapter import Adapter, read_streams
+from mainstem.core.adapter import Adapter
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, is_lora_key, load_lora, lora_state
+from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.prediction import ModelRef
 from mainstem.core.regression import Member, Regressor, RestorePreparation
 from mainstem.core.trunk import Trunk, trunk_config
@@ -28,7 +29,7 @@ ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 class AdapterManifest(BaseModel):
     """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
 
-    `members` holds, for each, the streams it reads (kind, channels with units, normalisation statistics), its
+    `members` holds, for each, its tokenizer (of streams: kind, channels with units, normalisation statistics), its
     preparation and the standard deviation of its target; `scope` the facts a sample must have to be predicted;
     `calibration` and `alarm` what is known by view; `training` data, groups, seed and licence.
     """
@@ -96,8 +97,7 @@ def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[st
     tensors |= {f"preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()}
     if member.trunk.has_lora(OWN):
         tensors |= {f"lora.{name}": tensor for name, tensor in lora_state(member.trunk, OWN).items()}
-    streams = {name: dataclasses.asdict(spec) for name, spec in member.adapter.specs.items()}
-    described = {"streams": streams, "preparation": plain, "std": member.std}
+    described = {"tokenizer": member.adapter.tokenizer.facts(), "preparation": plain, "std": member.std}
     return described, {f"members.{index}.{name}": tensor for name, tensor in tensors.items()}
 
 
@@ -204,7 +204,7 @@ def _load_member(
     if lora:
         rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
         load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
-    adapter = Adapter(read_streams(plain["streams"]), ScalarHead(config.dim), config.dim)
+    adapter = Adapter(restore_tokenizer(plain["tokenizer"], config.dim), ScalarHead(config.project or config.dim))
     adapter.load_state_dict(_below(tensors, "adapter."))
     arrays = {name: tensor.double().numpy() for name, tensor in _below(tensors, "preparation.").items()}
     return Member(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mainstem.core.adapter import Adapter, read_specs
+from mainstem.core.adapter import Adapter
 from mainstem.core.artifact import load_artifact, save_artifact
 from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.heads import ScalarHead
@@ -15,6 +15,7 @@ from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
 from mainstem.core.regression import RegressionConfig, RegressionTask, targets_of
 from mainstem.core.stream import Sample
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -65,7 +66,7 @@ def _check_one_batch_can_be_learned(task: RegressionTask, samples: Sequence[Samp
     batch, size = prepared[:8], SIZES["xs"]
     targets = torch.from_numpy((residual / max(residual.std(), 1e-6))[:8]).float()
     torch.manual_seed(0)
-    adapter = Adapter(read_specs(prepared), ScalarHead(size.dim), size.dim)
+    adapter = Adapter(StreamsTokenizer(read_specs(prepared), size.dim), ScalarHead(size.dim))
     losses = train(adapter, Trunk(size), batch, targets, TrainingConfig(epochs=60, batch_size=8, lr_per_step=3e-3))
     assert np.isfinite(losses).all(), "the loss is finite"
     assert losses[-1] < losses[0] - 0.3, "one batch can be learned by heart"

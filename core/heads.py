@@ -18,7 +18,11 @@ class ScalarHead(nn.Module):
 
     def forward(self, latents: Latents) -> Distribution:
         """Return a Normal; its scale is a softplus, never below SMALLEST_SCALE."""
-        mean, raw = self.linear(latents.pooled).unbind(-1)
+        return self.of_pooled(latents.pooled)
+
+    def of_pooled(self, pooled: Tensor) -> Distribution:
+        """Return the same of pooled latents (batch, dim)."""
+        mean, raw = self.linear(pooled).unbind(-1)
         return Normal(mean, F.softplus(raw) + SMALLEST_SCALE)
 
 

@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mainstem.core.adapter import Adapter, read_specs
+from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.lora import OWN
+from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+from mainstem.core.tokens import OpenTokenizer, rows_of
 from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -51,6 +54,7 @@ class RegressionConfig:
     num_folds: int = 6
 
 
+Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]
 Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
 
 
@@ -77,12 +81,11 @@ class Member:
         """Return offset, residual and scale (samples,), in the target's unit."""
         prepared, offset = self.preparation(samples)
         means, scales = [], []
-        inputs = self.adapter.collate(prepared)
+        inputs = self.adapter.read(prepared)
         lora = OWN if self.trunk.has_lora(OWN) else None
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(prepared)), BATCH):
-                batch = {name: streams.rows(rows) for name, streams in inputs.items()}
-                distribution = self.adapter.distribution(batch, self.trunk, lora)
+                distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
                 means.append(distribution.mean.double())
                 scales.append(distribution.stddev.double())
         return offset, self.std * torch.cat(means).numpy(), self.std * torch.cat(scales).numpy()
@@ -158,9 +161,9 @@ def fit_member(
     prepare: FitPreparation,
     config: RegressionConfig,
     views: Mapping[str, View] = WHOLE,
-    trunk: Trunk | None = None,
+    base: OpenModel | None = None,
 ) -> Member:
-    """Fit one trunk (or adapt the one given) and adapter to the samples' targets.
+    """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples' targets.
 
     Where there are several views, each sample is shown as it is and once more through a view drawn at random.
     """
@@ -169,12 +172,19 @@ def fit_member(
     prepared, offset = preparation(shown)
     residual = targets_of(shown) - offset
     std = max(float(residual.std()), 1e-6)
-    size = trunk.config if trunk is not None else SIZES[config.trunk_size]
-    trunk = trunk if trunk is not None else Trunk(size, config.training.seed)
+    trunk = base.trunk if base is not None else Trunk(SIZES[config.trunk_size], config.training.seed)
     torch.manual_seed(config.training.seed)
-    adapter = Adapter(read_specs(prepared), ScalarHead(size.dim), size.dim)
+    tokenizer = _tokenizer_of(base, prepared, trunk.config.dim)
+    adapter = Adapter(tokenizer, ScalarHead(trunk.config.project or trunk.config.dim))
     train(adapter, trunk, prepared, torch.from_numpy(residual / std).float(), config.training)
     return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std)
+
+
+def _tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
+    """The open model's own tokenizer, or, for the project's own trunks, a new one for the samples' streams."""
+    if base is None or isinstance(base.tokenizer, StreamsTokenizer):
+        return StreamsTokenizer(read_specs(samples), dim)
+    return base.tokenizer
 
 
 def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: int) -> list[Sample]:
@@ -191,7 +201,7 @@ def fit_regressor(
     config: RegressionConfig,
     views: Mapping[str, View] = WHOLE,
     progress: Progress | None = None,
-    trunk: Trunk | None = None,
+    base: OpenModel | None = None,
 ) -> tuple[Regressor, dict[str, OutOfFold]]:
     """Fit a member a fold, judge it on the groups it never saw, and weigh the trunk's share by what it is worth there.
 
@@ -205,8 +215,7 @@ def fit_regressor(
     judged: dict[str, list[Judged]] = {name: [] for name in views}
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
-        base = None if trunk is None else copy.deepcopy(trunk)
-        member = fit_member([samples[row] for row in kept], prepare, seeded, views, base)
+        member = fit_member([samples[row] for row in kept], prepare, seeded, views, copy.deepcopy(base))
         for name, view in views.items():
             unseen = [view(samples[row]) for row in held]
             judged[name].append((*member.predict(unseen), member.preparation.features(unseen)))
@@ -245,6 +254,9 @@ class RegressionTask:
         prepare: fits the preparation on training samples, told in which order they will be asked for.
         view_of: the name of the view that a sample's own inputs stand for.
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
+        open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
+        metric: what differences to baselines are told in.
+        baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
     """
 
     name: str
@@ -259,6 +271,9 @@ class RegressionTask:
     view_of: Callable[[Sample], str] = lambda sample: "whole"
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
+    open_model: str | None = None
+    metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
+    baselines: Baselines | None = None
 
     def fit(
         self,
@@ -266,10 +281,10 @@ class RegressionTask:
         config: RegressionConfig,
         order: Order = "later",
         progress: Progress | None = None,
-        trunk: Trunk | None = None,
+        base: OpenModel | None = None,
     ) -> tuple[Regressor, dict[str, OutOfFold]]:
         """Fit the members and judge each on the groups it never saw."""
-        return fit_regressor(samples, lambda part: self.prepare(part, order), config, self.views, progress, trunk)
+        return fit_regressor(samples, lambda part: self.prepare(part, order), config, self.views, progress, base)
 
 
 def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:

@@ -1,13 +1,15 @@
 """Tokens: what every tokenizer makes of a stream, and how token batches are joined."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mainstem.core.stream import Stream
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Sample, Stream
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +58,50 @@ def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     )
 
 
+Batch = dict[str, Tensor | list[Tensor]]  # what a model reads, checked and stacked: each entry one row a sample
+Inputs = Mapping[str, Any]  # a model's own inputs by name
+
+
+class OpenTokenizer(nn.Module, ABC):
+    """Turns samples, or a model's own inputs, into tokens: checked and stacked once, embedded batch by batch."""
+
+    @abstractmethod
+    def read(self, inputs: Inputs) -> Batch:
+        """Check inputs and return them as rows; unknown names, shapes, bands or units are errors."""
+
+    @abstractmethod
+    def embed(self, batch: Batch) -> TokenBatch:
+        """Return tokens (batch, tokens, dim), class token and registers included."""
+
+    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+        """Return the rows of samples' streams.
+
+        Raises:
+            InputError: if the model takes its own inputs alone.
+        """
+        raise InputError("this model reads no samples, only its own inputs; take presto, or one of the project's own")
+
+    def facts(self) -> dict[str, Any]:
+        """Return, in plain JSON types, what it takes to build this tokenizer again for an adapter's samples.
+
+        Raises:
+            InputError: if the model reads no samples.
+        """
+        raise InputError("this model reads no samples, so that no adapter can be fitted on it; take presto")
+
+    def forward(self, inputs: Inputs) -> TokenBatch:
+        """Read and embed."""
+        return self.embed(self.read(inputs))
+
+
+def rows_of(batch: Batch, index: Tensor) -> Batch:
+    """Return the samples of these row numbers."""
+    return {
+        name: values[index] if isinstance(values, Tensor) else [values[row] for row in index.tolist()]
+        for name, values in batch.items()
+    }
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StreamBatch:
     """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
@@ -67,10 +113,6 @@ class StreamBatch:
 
     values: Tensor
     times: Tensor
-
-    def rows(self, index: Tensor) -> "StreamBatch":
-        """Return the samples of these row numbers."""
-        return StreamBatch(values=self.values[index], times=self.times[index])
 
 
 class Tokenizer(nn.Module, ABC):

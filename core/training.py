@@ -8,10 +8,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from mainstem.core.adapter import Adapter
+from mainstem.core.adapter import POOLED, Adapter
+from mainstem.core.features import frozen_features
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.tokenizers.scalar import StandardScale
+from mainstem.core.tokens import rows_of
 from mainstem.core.trunk import Trunk
 
 
@@ -52,7 +54,8 @@ def train(
     weight come from `config.seed`.
     """
     torch.manual_seed(config.seed)
-    parameters = [*adapter.parameters(), *_trunk_parameters(trunk, config)]
+    trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
+    parameters = [*trained, *_trunk_parameters(trunk, config)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
     order = torch.Generator().manual_seed(config.seed)
     batch_size = min(config.batch_size, max(len(samples) // STEPS_AN_EPOCH, SMALLEST_BATCH))
@@ -60,7 +63,9 @@ def train(
     epochs = max(config.epochs, math.ceil(config.min_steps / steps_an_epoch))
     steps = epochs * steps_an_epoch
     lora = OWN if config.trunk == "lora" else None
-    inputs = adapter.collate(samples)
+    inputs = adapter.read(samples)
+    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
+        inputs = {POOLED: frozen_features(adapter.tokenizer, trunk, inputs)}
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
@@ -68,8 +73,7 @@ def train(
     for _ in range(epochs):
         for rows in torch.split(torch.randperm(len(samples), generator=order), batch_size):
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
-            batch = {name: streams.rows(rows) for name, streams in inputs.items()}
-            distribution = adapter.distribution(batch, trunk, lora)
+            distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
             loss = -distribution.log_prob(targets[rows]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -1,9 +1,15 @@
 """Open encoders in one trunk: `load_open_model` gives tokenizer, trunk and `embed`, whatever the family."""
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels import dinov2, dinov3, galileo, own, presto, prithvi, siglip2
 from mainstem.core.openmodels.base import Family, OpenModel, Weights, assemble
 from mainstem.core.openmodels.files import listings, read_weights
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_streams
+from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.trunk import SIZES
 
 FAMILIES: dict[str, Family] = {
@@ -21,13 +27,14 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def load_open_model(name_or_path: str, family: str | None = None) -> OpenModel:
+def load_open_model(name_or_path: str | Path, family: str | None = None, *, seed: int = 0) -> OpenModel:
     """Load an open encoder with every weight accounted for.
 
     Args:
         name_or_path: a file or folder of weights, a name of `mainstem models list`, a hub repository `owner/name`, or
             one of the project's own sizes (xs, ti, s, b), whose weights are drawn, not trained.
         family: one of `FAMILIES`; None reads it off config and keys. The text tower of a pair needs its name.
+        seed: of drawn weights.
 
     Raises:
         InputError: if name or family are unknown.
@@ -35,7 +42,7 @@ def load_open_model(name_or_path: str, family: str | None = None) -> OpenModel:
     """
     name = str(name_or_path)
     if name in SIZES:
-        return own.untrained(name)
+        return own.untrained(name, seed)
     if family is not None and family not in FAMILIES:
         raise InputError(f"got family {family!r}, want one of {', '.join(FAMILIES)}")
     listing = listings().get(name)
@@ -61,4 +68,19 @@ def _as_family(family: str, weights: Weights) -> OpenModel:
         ) from error
 
 
-__all__ = ["FAMILIES", "OpenModel", "load_open_model"]
+def restore_tokenizer(facts: Mapping[str, Any], dim: int) -> OpenTokenizer:
+    """Build the tokenizer that `OpenTokenizer.facts` describes, its weights yet to be loaded.
+
+    Raises:
+        ArtifactError: if there is none of its kind.
+    """
+    if facts.get("kind") == "presto":
+        return presto.PrestoTokenizer(dim).requires_grad_(False)
+    if facts.get("kind") == "streams":
+        return StreamsTokenizer(read_streams(facts["streams"]), dim)
+    raise ArtifactError(
+        f"the adapter was fitted on a tokenizer {facts.get('kind')!r}, which is not read; update mainstem"
+    )
+
+
+__all__ = ["FAMILIES", "OpenModel", "load_open_model", "restore_tokenizer"]

@@ -1,7 +1,6 @@
 """What every family of open encoders gives: a tokenizer, the trunk's switches, and each weight's place."""
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,35 +9,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.lora import updates_of
+from mainstem.core.lora import is_lora_key, updates_of
 from mainstem.core.peft_files import load_peft, save_peft
-from mainstem.core.tokens import TokenBatch
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer
 from mainstem.core.trunk import Latents, Trunk, TrunkConfig
 from mainstem.core.weights import state_sha256
 
-Inputs = Mapping[str, Any]
-Batch = dict[str, Tensor | list[Tensor]]  # each entry has one row, or one tensor, a sample
 Shapes = Mapping[str, Sequence[int]]  # of the weights on disk
 BATCH_SIZE = 64
-
-
-class OpenTokenizer(nn.Module, ABC):
-    """Turns a family's own inputs into tokens: checked and stacked once by `read`, embedded batch by batch."""
-
-    @abstractmethod
-    def read(self, inputs: Inputs) -> Batch:
-        """Check inputs and return them as rows; unknown names, shapes, bands or units are errors."""
-
-    @abstractmethod
-    def embed(self, batch: Batch) -> TokenBatch:
-        """Return tokens (batch, tokens, dim), class token and registers included."""
-
-    def forward(self, inputs: Inputs) -> TokenBatch:
-        """Read and embed."""
-        return self.embed(self.read(inputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +111,7 @@ class OpenModel:
     def sha256(self) -> str:
         """Hash of all weights, those of the tokenizer included, without LoRA."""
         state = {**self.tokenizer.state_dict(prefix="tokenizer."), **self.trunk.state_dict(prefix="trunk.")}
-        return state_sha256({name: value for name, value in state.items() if ".lora." not in name})
+        return state_sha256({name: value for name, value in state.items() if not is_lora_key(name)})
 
     def load_lora(self, name: str, folder: Path) -> None:
         """Hold a LoRA that PEFT saved, of this model as its original names it, or of the trunk itself."""

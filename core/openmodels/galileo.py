@@ -15,11 +15,8 @@ from torch.nn import functional as F
 
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import (
-    Batch,
     Blueprint,
     Family,
-    Inputs,
-    OpenTokenizer,
     Shapes,
     Weights,
     as_tensor,
@@ -27,8 +24,8 @@ from mainstem.core.openmodels.base import (
     must_be,
     only,
     weight_and_bias,
-)  # fmt: skip
-from mainstem.core.tokens import TokenBatch, place
+)
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import InputError
-from mainstem.core.openmodels.base import Batch, Inputs, OpenTokenizer, as_tensor, only
-from mainstem.core.tokens import TokenBatch
+from mainstem.core.openmodels.base import as_tensor, only
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of RGB 0-1, as the DINO families use them
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP's

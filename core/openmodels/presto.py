@@ -14,11 +14,8 @@ from torch import Tensor, nn
 
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels.base import (
-    Batch,
     Blueprint,
     Family,
-    Inputs,
-    OpenTokenizer,
     Shapes,
     Weights,
     as_tensor,
@@ -26,9 +23,9 @@ from mainstem.core.openmodels.base import (
     must_be,
     only,
     weight_and_bias,
-)  # fmt: skip
+)
 from mainstem.core.stream import Sample, Stream
-from mainstem.core.tokens import TokenBatch, place
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12",
@@ -151,6 +148,14 @@ class PrestoTokenizer(OpenTokenizer):
         if cover.min() < 0 or cover.max() > MISSING_COVER:
             raise InputError(f"got Dynamic World class {int(cover.max())}, want 0-8, or 9 where missing")
         return cover
+
+    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+        """Return the rows of samples that `inputs_of` can read."""
+        return self.read(inputs_of(samples))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the family; the width is the trunk's."""
+        return {"kind": "presto"}
 
     def embed(self, batch: Batch) -> TokenBatch:
         """Return tokens (batch, tokens, dim): place, groups by month, terrain, land cover by month."""

@@ -14,11 +14,8 @@ from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels.base import (
-    Batch,
     Blueprint,
     Family,
-    Inputs,
-    OpenTokenizer,
     Shapes,
     Weights,
     as_tensor,
@@ -26,8 +23,8 @@ from mainstem.core.openmodels.base import (
     must_be,
     only,
     weight_and_bias,
-)  # fmt: skip
-from mainstem.core.tokens import TokenBatch, place
+)
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")

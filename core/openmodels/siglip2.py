@@ -14,11 +14,8 @@ from torch import Tensor, nn
 
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import (
-    Batch,
     Blueprint,
     Family,
-    Inputs,
-    OpenTokenizer,
     Shapes,
     Weights,
     as_tensor,
@@ -26,7 +23,7 @@ from mainstem.core.openmodels.base import (
     must_be,
     only,
     weight_and_bias,
-)  # fmt: skip
+)
 from mainstem.core.openmodels.images import (
     HALF,
     NAMES,
@@ -37,7 +34,7 @@ from mainstem.core.openmodels.images import (
     read_images,
     resize,
 )  # fmt: skip
-from mainstem.core.tokens import TokenBatch, place
+from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import Pooling, TrunkConfig
 
 VISION_TYPES, TEXT_TYPES = ("siglip_vision_model", "siglip2_vision_model"), ("siglip_text_model", "siglip2_text_model")

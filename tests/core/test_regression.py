@@ -9,6 +9,7 @@ import torch
 from mainstem.core.artifact import load_artifact, save_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.openmodels import load_open_model
 from mainstem.core.predict import predict
 from mainstem.core.regression import (
     MeanOffset,
@@ -22,7 +23,6 @@ from mainstem.core.regression import (
 )
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.training import TrainingConfig
-from mainstem.core.trunk import SIZES, Trunk
 
 RAIN = (Channel(name="rain", unit="mm"),)
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=32), num_folds=2)
@@ -41,7 +41,7 @@ def make_samples(count: int = 60, group_count: int = 6, shift: float = 0.0) -> l
 
 def save(folder, samples, trunk=None, part="full"):
     config = replace(QUICK, training=replace(QUICK.training, trunk=part))
-    regressor, judged = fit_regressor(samples, MeanOffset.fit, config, trunk=trunk)
+    regressor, judged = fit_regressor(samples, MeanOffset.fit, config, base=trunk)
     found = judged["whole"]
     calibration = IntervalCalibration(
         scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="made"
@@ -88,7 +88,7 @@ def test_a_sample_without_group_cannot_be_calibrated():
 @pytest.mark.parametrize("part", ["full", "lora", "frozen"])
 def test_a_saved_regressor_comes_back_equal(tmp_path, part):
     samples = make_samples()
-    trunk = None if part == "full" else Trunk(SIZES["xs"], 3)
+    trunk = None if part == "full" else load_open_model("xs", seed=3)
     saved = save(tmp_path, samples, trunk, part)
     again = load_artifact(tmp_path, restore_mean_offset)
     assert saved.manifest.trunk_is_shared == (part != "full")
@@ -99,7 +99,7 @@ def test_a_saved_regressor_comes_back_equal(tmp_path, part):
 
 def test_another_trunk_is_refused(tmp_path):
     save(tmp_path / "a", make_samples())
-    save(tmp_path / "b", make_samples(), Trunk(SIZES["xs"], 5), "frozen")
+    save(tmp_path / "b", make_samples(), load_open_model("xs", seed=5), "frozen")
     (tmp_path / "a" / "trunk.safetensors").write_bytes((tmp_path / "b" / "trunk.safetensors").read_bytes())
     with pytest.raises(ArtifactError, match="put back the trunk"):
         load_artifact(tmp_path / "a", restore_mean_offset)

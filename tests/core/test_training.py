@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.adapter import Adapter, read_specs
+from mainstem.core.adapter import Adapter
 from mainstem.core.heads import ScalarHead
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, schedule, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -32,7 +33,7 @@ def make_samples(count: int) -> list[Sample]:
 def fit(samples: list[Sample], config: TrainingConfig) -> tuple[Adapter, Trunk, list[float]]:
     torch.manual_seed(7)
     trunk = Trunk(SIZES["xs"])
-    adapter = Adapter(read_specs(samples), ScalarHead(64), 64)
+    adapter = Adapter(StreamsTokenizer(read_specs(samples), 64), ScalarHead(64))
     targets = torch.tensor([sample.target for sample in samples], dtype=torch.float32)
     return adapter, trunk, train(adapter, trunk, samples, targets, config)
 

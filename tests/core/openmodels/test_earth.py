@@ -323,7 +323,8 @@ def prithvi_state(dim: int, depth: int, patch: int, coords: bool, *, flat: bool 
                 f"blocks.{index}.{norm}.bias": drawn(dim),
             }
     decoder = {"mask_token": drawn(1, 1, 512), "decoder_pos_embed": drawn(1, 785, 512),
-               "decoder_embed.weight": drawn(8, 8), "decoder_blocks.0.norm1.weight": drawn(8), "decoder_pred.bias": drawn(8)}  # fmt: skip
+               "decoder_embed.weight": drawn(8, 8), "decoder_blocks.0.norm1.weight": drawn(8),
+               "decoder_pred.bias": drawn(8)}  # fmt: skip
     if coords:
         encoder |= {"temporal_embed_enc.scale": torch.tensor([0.3]), "location_embed_enc.scale": torch.tensor([0.2])}
         decoder |= {"temporal_embed_dec.scale": drawn(1), "location_embed_dec.scale": drawn(1)}
