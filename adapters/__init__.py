@@ -10,6 +10,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 
 from mainstem.core.errors import InputError
+from mainstem.core.regression import RegressionTask
 
 TEMPLATE = "template"  # to copy, not to run
 
@@ -38,6 +39,22 @@ def load_adapter_module(name: str) -> ModuleType:
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found))}"
         raise InputError(f"got adapter {name!r}, which is not installed; {hint}")
     return import_module(found[name])
+
+
+def find_task(adapter: str, task: str | None = None) -> RegressionTask:
+    """Return an adapter's task, its first unless named.
+
+    Raises:
+        InputError: if it has none of this name.
+    """
+    module = load_adapter_module(adapter)
+    tasks: dict[str, RegressionTask] = getattr(module, "TASKS", {module.TASK.task: module.TASK})
+    if task is None:
+        first: RegressionTask = module.TASK
+        return first
+    if task not in tasks:
+        raise InputError(f"got task {task!r}, {adapter} has {', '.join(tasks)}")
+    return tasks[task]
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -13,7 +13,7 @@ import typer
 from mainstem.core.errors import InputError, MainstemError
 
 if TYPE_CHECKING:
-    from mainstem.core.regression import Progress, RegressionTask
+    from mainstem.core.regression import Progress
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -26,7 +26,16 @@ Mirror = Annotated[Path | None, typer.Option(help="A folder to take data sets fr
 Crop = Annotated[str | None, typer.Option(help="Of a folder in CY-Bench's layout, e.g. wheat.")]
 Country = Annotated[str | None, typer.Option(help="Of such a folder, e.g. NL.")]
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
+Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the first unless given.")]
+TrunkName = Annotated[
+    str | None, typer.Option(help="An open model, weights or size (xs, ti, s, b) to adapt by LoRA; see models list.")
+]
+Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on features computed once.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+models_app = typer.Typer(no_args_is_help=True, help="List and pull open encoders.")
+app.add_typer(models_app, name="models")
 
 
 @app.callback()
@@ -78,11 +87,58 @@ def prune_data(name: str) -> None:
     print(f"{name}: {prune(name)} files deleted")
 
 
+@models_app.command("list")
+def list_models(as_json: AsJson = False) -> None:
+    """List the open encoders: size, licence, gate, and what each expects."""
+    from mainstem.apps.models import describe
+
+    known = describe()
+    if as_json:
+        print(json.dumps({model["name"]: model for model in known}))
+        return
+    for model in known:
+        mark = "staged" if model["staged"] else ""
+        print(f"{model['name']:24} {model['megabytes']:7,.0f} MB  {model['licence']}  {mark}")
+        print(f"{'':24} {model['expects']}")
+        if model["gate"]:
+            print(f"{'':24} gated: {model['gate']}")
+
+
+@models_app.command("pull")
+def pull_model(
+    name: str,
+    to: Annotated[Path | None, typer.Option(help="Where to stage it, for a machine without network.")] = None,
+    mirror: Mirror = None,
+) -> None:
+    """Bring an open encoder's files here: a name of `models list`, or a hub repository owner/name."""
+    from mainstem.apps.models import pull
+
+    print(pull(name, to, mirror))
+
+
+@app.command("embed")
+def embed(
+    model: Annotated[str, typer.Argument(help="A name of models list, a hub repository, a file or a folder.")],
+    source: Annotated[str, typer.Option("--input", help=".npz of inputs by name, an image, .txt, or pixel series.")],
+    out: Annotated[Path, typer.Option(help="A .npy, .npz, .csv or .parquet file.")],
+    family: Annotated[str | None, typer.Option(help="Where the weights do not say it.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one vector a sample, made by an open encoder."""
+    from mainstem.apps.models import embed_file
+
+    done = embed_file(model, source, out, family)
+    print(json.dumps(done) if as_json else f"{done['num']} vectors of {done['dim']} ({done['family']}) in {out}")
+
+
 @app.command("evaluate")
 def evaluate_adapter(
     adapter: str,
     data: Annotated[str, typer.Option(help="A data set's name, or a folder in CY-Bench's layout.")],
+    task: Task = None,
     run: Annotated[Path | None, typer.Option(help="Score this run instead of training by the protocol.")] = None,
+    trunk: TrunkName = None,
+    frozen: Frozen = False,
     protocol: Annotated[str | None, typer.Option(help="holdout or leave-one-year-out.")] = None,
     crop: Crop = None,
     country: Country = None,
@@ -92,20 +148,21 @@ def evaluate_adapter(
     as_json: AsJson = False,
 ) -> None:
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
+    from mainstem.adapters import find_task
     from mainstem.apps.evaluate import EvaluationSpec, evaluate
-    from mainstem.apps.finetune import FitSpec
+    from mainstem.apps.finetune import spec_of
     from mainstem.core.regression import DataRequest
 
-    task = _task(adapter)
-    spec = EvaluationSpec(fit=FitSpec(config=task.config), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
+    found = find_task(adapter, task)
+    spec = EvaluationSpec(fit=spec_of(found, trunk, frozen), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
     with _progress("evaluate", as_json) as report:
-        result = evaluate(task, request, spec, run=run, progress=report)
+        result = evaluate(found, request, spec, run=run, progress=report)
     if as_json:
         print(json.dumps(result))
         return
-    for name, metrics in {task.name: result["metrics"], **result["baselines"]}.items():
-        print(f"{name:18} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
+    for name, metrics in {found.name: result["metrics"], **result["baselines"]}.items():
+        print(f"{name:33} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
     coverage = result["coverage"]
     withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
     print(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}")
@@ -117,29 +174,26 @@ def finetune_adapter(
     adapter: str,
     data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
+    task: Task = None,
     crop: Crop = None,
     country: Country = None,
-    trunk: Annotated[str | None, typer.Option(help="A shared trunk to adapt by LoRA: xs, ti, s or b.")] = None,
-    frozen: Annotated[bool, typer.Option("--frozen", help="Train tokenizers and head alone.")] = False,
+    trunk: TrunkName = None,
+    frozen: Frozen = False,
     seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with its own seed.")] = 1,
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
-    from dataclasses import replace
-
-    from mainstem.apps.finetune import FitSpec, finetune_seeds, seeded
+    from mainstem.adapters import find_task
+    from mainstem.apps.finetune import finetune_seeds, seeded, spec_of
     from mainstem.core.regression import DataRequest
 
-    task = _task(adapter)
-    config = task.config
-    if trunk or frozen:
-        config = replace(config, training=replace(config.training, trunk="frozen" if frozen else "lora"))
-    spec = seeded(FitSpec(config=config, trunk=trunk or (config.trunk_size if frozen else None)), seed)
-    source = task.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
+    found = find_task(adapter, task)
+    spec = seeded(spec_of(found, trunk, frozen), seed)
+    source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
     with _progress("finetune", as_json) as report:
-        records = finetune_seeds(task, source, spec, out, seeds, report)
+        records = finetune_seeds(found, source, spec, out, seeds, report)
     if as_json:
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return
@@ -160,11 +214,13 @@ def calibrate_run(
     as_json: AsJson = False,
 ) -> None:
     """Restore a run's claim of coverage with your own labels."""
+    from mainstem.adapters import find_task
     from mainstem.apps.calibrate import calibrate
     from mainstem.apps.finetune import read_record
     from mainstem.core.regression import DataRequest
 
-    task = _task(read_record(run)["adapter"])
+    record = read_record(run)
+    task = find_task(record["adapter"], record["task"])
     entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), level)
     if as_json:
         print(json.dumps(entry))
@@ -180,6 +236,7 @@ def predict_inputs(
     inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
     run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
+    task: Task = None,
     crop: Crop = None,
     country: Country = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
@@ -187,22 +244,24 @@ def predict_inputs(
     mirror: Mirror = None,
 ) -> None:
     """Predict with intervals, claims and origin, one row a sample."""
+    from mainstem.adapters import find_task
     from mainstem.apps.export import write_predictions
+    from mainstem.apps.finetune import read_record
     from mainstem.core.artifact import load_artifact
     from mainstem.core.predict import predict
     from mainstem.core.regression import DataRequest
 
-    task = _task(adapter)
     if run is None:
         raise InputError(
             f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
             "and add --run RUN"
         )
-    artifact = load_artifact(run, task.restore)
+    found = find_task(adapter, task or read_record(run)["task"])
+    artifact = load_artifact(run, found.restore)
     predictions = []
     for data in inputs:
-        source = task.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
-        predictions += predict(artifact, source.samples, task.view_of, level, below or ())
+        source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
+        predictions += predict(artifact, source.samples, found.view_of, level, below or ())
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
@@ -284,14 +343,6 @@ def dashboard(port: Port = 8501) -> None:
     from mainstem.apps.demo import serve_dashboards
 
     serve_dashboards(port)
-
-
-def _task(adapter: str) -> "RegressionTask":
-    """Return the task of a named adapter."""
-    from mainstem.adapters import load_adapter_module
-
-    task: RegressionTask = load_adapter_module(adapter).TASK
-    return task
 
 
 @contextmanager

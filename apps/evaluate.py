@@ -30,7 +30,7 @@ from mainstem.core.evaluation import (
     rmse,
 )
 from mainstem.core.predict import group_claims
-from mainstem.core.regression import DataRequest, OutOfFold, RegressionTask, groups_of, targets_of
+from mainstem.core.regression import Baselines, DataRequest, OutOfFold, RegressionTask, groups_of, targets_of
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.data.table import UNSTATED
 
@@ -121,7 +121,7 @@ def train_and_score(
         test = spec.gaps(whole)
         with tempfile.TemporaryDirectory() as folder:
             artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
-        baselines = fit_baselines(train, test, spec.fit.config.training.seed)
+        baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
         scored.append(replace(score(task, artifact, test, spec.level), baselines=baselines))
         judged.append(found)
         if progress is not None:
@@ -227,13 +227,13 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     train = [sample for sample in samples if str(sample.source.group) in trained]
-    baselines = fit_baselines(train, test, spec.fit.config.training.seed) if train else {}
+    baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score(task, artifact, test, spec.level), baselines=baselines)
 
 
 def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:
     """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
-    first, view, metrics = results[0], next(iter(task.views)), metrics_in(task.units)
+    first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
     return {
         "n": len(first.truth),
         "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
@@ -241,7 +241,9 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
         "baselines": {
             name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines
         },
-        "difference": {name: _difference(results, name, view, aggregate) for name in first.baselines},
+        "difference": {
+            name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
+        },
         "coverage": coverage(first, view, level),
         "by_group": _by_group(first, view, metrics),
         "by_lead": {
@@ -269,10 +271,17 @@ def _grouped(years: Sequence[str], values: Array) -> list[Array]:
     return [values[labels == year] for year in np.unique(labels)]
 
 
-def metrics_in(units: str) -> Metrics:
-    """Return the metrics by name; the error's name carries the unit, as in rmse_t_ha."""
-    suffix = "" if units == UNSTATED else "_" + re.sub(r"[^a-z0-9]+", "_", units.lower())
-    return {"nrmse_percent": nrmse_percent, f"rmse{suffix}": rmse, "r2": r2}
+def metrics_of(task: RegressionTask) -> Metrics:
+    """Return the metrics by name, the task's own first; the error's name carries the unit, as in rmse_t_ha."""
+    suffix = "" if task.units == UNSTATED else "_" + re.sub(r"[^a-z0-9]+", "_", task.units.lower())
+    relative: Metrics = {"nrmse_percent": nrmse_percent}
+    absolute: Metrics = {f"rmse{suffix}": rmse}
+    return (relative | absolute if task.metric == "nrmse_percent" else absolute | relative) | {"r2": r2}
+
+
+def baselines_of(task: RegressionTask) -> Baselines:
+    """Return the task's own baselines, or those of region sets."""
+    return task.baselines or fit_baselines
 
 
 def _metrics(
@@ -295,12 +304,12 @@ def _metrics(
     }
 
 
-def _difference(results: Sequence[Scored], baseline: str, view: str, aggregate: Aggregate) -> dict[str, float]:
+def _difference(
+    results: Sequence[Scored], baseline: str, aggregate: Aggregate, view: str, metric: Metric
+) -> dict[str, float]:
     """Model minus baseline, each the mean over seeds of the predictions' errors at a year's every case."""
     draws = [
-        paired_difference(
-            aggregate(nrmse_percent), found.truth, found.mean[view], found.baselines[baseline], found.years
-        )
+        paired_difference(aggregate(metric), found.truth, found.mean[view], found.baselines[baseline], found.years)
         for found in results
     ]
     return {key: float(np.mean([asdict(draw)[key] for draw in draws])) for key in ("value", "low", "high")}
@@ -353,7 +362,7 @@ def _by_group(found: Scored, view: str, metrics: Metrics) -> dict[str, dict[str,
             f"{prefix}{name}": metric(found.truth[years == year], values[years == year])
             for prefix, values in predictions.items()
             for name, metric in metrics.items()
-            if not prefix or name == "nrmse_percent"
+            if not prefix or name == next(iter(metrics))
         }
         for year in np.unique(years)
     }

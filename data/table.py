@@ -104,11 +104,12 @@ def _sample(name: str, rows: pd.DataFrame, channels: Mapping[str, Channel], file
         if rows[column].nunique(dropna=False) != 1:
             raise InputError(f"{path.name}: sample {name!r} has several values of {column!r}; give one a sample")
     first = rows.iloc[0]
-    streams = {}
+    streams, origin = {}, ""
     if channels:
         values = rows[list(channels)].to_numpy(np.float64)
         if "time" in rows:
-            streams["table"] = _series(rows["time"], values, tuple(channels.values()), f"{path.name}: sample {name!r}")
+            where = f"{path.name}: sample {name!r}"
+            streams["table"], origin = _series(rows["time"], values, tuple(channels.values()), where)
         elif len(rows) > 1:
             raise InputError(
                 f"{path.name}: sample {name!r} stands {len(rows)} times; add a column 'time', or drop repeats"
@@ -127,7 +128,7 @@ def _sample(name: str, rows: pd.DataFrame, channels: Mapping[str, Channel], file
         data=path.stem, item=name, group=None if pd.isna(first["group"]) else str(first["group"]),
         licence=str(first["licence"]), attribution=f"{path.name}, licence {first['licence']}",
     )  # fmt: skip
-    return Sample(streams=streams, target=None if pd.isna(target) else float(target), source=source)
+    return Sample(streams=streams, target=None if pd.isna(target) else float(target), source=source, origin=origin)
 
 
 def _series_file(path: Path, root: Path) -> Stream:
@@ -137,11 +138,14 @@ def _series_file(path: Path, root: Path) -> Stream:
     if "time" not in table.columns:
         raise InputError(f"{path.name} lacks the column 'time'")
     channels = _channels(table.drop(columns=[name for name in REQUIRED if name in table.columns]), path.name)
-    return _series(table["time"], table[list(channels)].to_numpy(np.float64), tuple(channels.values()), path.name)
+    return _series(table["time"], table[list(channels)].to_numpy(np.float64), tuple(channels.values()), path.name)[0]
 
 
-def _series(times: pd.Series, values: NDArray[np.float64], channels: tuple[Channel, ...], where: str) -> Stream:
-    """A series in the order of its times; repeated or unreadable times are errors."""
+def _series(
+    times: pd.Series, values: NDArray[np.float64], channels: tuple[Channel, ...], where: str
+) -> tuple[Stream, str]:
+    """A series in the order of its times, and the date they count from, "" for seconds; unreadable times are errors."""
+    origin = ""
     if pd.api.types.is_numeric_dtype(times):
         seconds = times.to_numpy(np.float64)
     else:
@@ -149,7 +153,8 @@ def _series(times: pd.Series, values: NDArray[np.float64], channels: tuple[Chann
         if dates.isna().any():
             raise InputError(f"{where}: got time {times[dates.isna()].iloc[0]!r}, want seconds or ISO 8601")
         seconds = (dates - dates.min()).dt.total_seconds().to_numpy(np.float64)
+        origin = dates.min().strftime("%Y-%m-%dT%H:%M:%SZ")
     if not np.isfinite(seconds).all() or len(np.unique(seconds)) != len(seconds):
         raise InputError(f"{where}: a time is missing or stands twice; give every step its own")
     order = np.argsort(seconds)
-    return Stream(kind="series", values=values[order], channels=channels, times=seconds[order])
+    return Stream(kind="series", values=values[order], channels=channels, times=seconds[order]), origin

@@ -1,5 +1,8 @@
-"""Crop yield. A package, because anchors and seasons are mathematics of the domain's own."""
+"""Crops: regional yield, and live-fuel moisture of pixels. A package, because anchors and seasons need a room."""
 
+from mainstem.adapters.crop_yield import moisture
 from mainstem.adapters.crop_yield.regional import TASK
 
-__all__ = ["TASK"]
+TASKS = {TASK.task: TASK, moisture.TASK.task: moisture.TASK}  # the first is what an adapter does unless told
+
+__all__ = ["TASK", "TASKS"]

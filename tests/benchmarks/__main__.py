@@ -121,6 +121,7 @@ def bench_lora() -> dict[str, float]:
     from mainstem.core.peft_files import load_peft, save_peft
     from mainstem.core.tokens import place
     from mainstem.core.trunk import SIZES, Trunk
+    from tests.benchmarks.encoders import interleaved
 
     torch.manual_seed(0)
     trunk = Trunk(SIZES["s"]).eval()
@@ -190,21 +191,23 @@ def bench_lora() -> dict[str, float]:
     }
 
 
-def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Least seconds of each run over interleaved repeats: what others do on the machine strikes all alike."""
-    for run in runs.values():
-        run()
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    return {name: min(values) for name, values in times.items()}
+def bench_trunk() -> dict[str, float]:
+    """ViT-S at 224: fractions of the machine's matrix products, beside transformers' class."""
+    from tests.benchmarks import encoders
+
+    return encoders.bench_trunk()
+
+
+def bench_presto() -> dict[str, float]:
+    """Presto in batches beside a loop over samples."""
+    from tests.benchmarks import encoders
+
+    return encoders.bench_presto()
 
 
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
-    "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora,
+    "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
+    "presto": bench_presto,
 }  # fmt: skip
 
 
