@@ -1,5 +1,6 @@
 """What every adapter has to keep: one check, called by each adapter's own test."""
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from mainstem.core.adapter import Adapter
 from mainstem.core.artifact import load_artifact, save_artifact
 from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.heads import ScalarHead
+from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
 from mainstem.core.regression import RegressionConfig, RegressionTask, targets_of
@@ -23,15 +25,17 @@ CLOSE = 1e-5
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=32), num_folds=2)
 
 
-def check_task(task: RegressionTask, samples: Sequence[Sample], folder: Path) -> None:
+def check_task(task: RegressionTask, samples: Sequence[Sample], folder: Path, base: OpenModel | None = None) -> None:
     """Check a task on a few dozen labelled samples of at least two groups; scratch files go to `folder`.
+
+    A task on an open model is checked with that model as `base`, adapted by LoRA.
 
     Raises:
         AssertionError: saying which promise is broken.
     """
-    _check_one_batch_can_be_learned(task, samples)
-    first = _fit_and_save(task, samples, folder / "first")
-    assert first == _fit_and_save(task, samples, folder / "second"), "one seed must give one adapter"
+    _check_one_batch_can_be_learned(task, samples, base)
+    first = _fit_and_save(task, samples, folder / "first", base)
+    assert first == _fit_and_save(task, samples, folder / "second", base), "one seed must give one adapter"
     artifact = load_artifact(folder / "first", task.restore)
     view = next(iter(task.views))
     together, scales = artifact.regressor.predict(samples, view)
@@ -59,22 +63,26 @@ def _without_one_stream(sample: Sample) -> Sample:
     return replace(sample, streams={name: sample.streams[name] for name in kept})
 
 
-def _check_one_batch_can_be_learned(task: RegressionTask, samples: Sequence[Sample]) -> None:
+def _check_one_batch_can_be_learned(task: RegressionTask, samples: Sequence[Sample], base: OpenModel | None) -> None:
     preparation = task.prepare(samples, "later")
     prepared, offset = preparation(samples)
     residual = targets_of(samples) - offset
-    batch, size = prepared[:8], SIZES["xs"]
+    batch, part = prepared[:8], copy.deepcopy(base)
+    trunk = Trunk(SIZES["xs"]) if part is None else part.trunk
+    dim = trunk.config.dim
     targets = torch.from_numpy((residual / max(residual.std(), 1e-6))[:8]).float()
     torch.manual_seed(0)
-    adapter = Adapter(StreamsTokenizer(read_specs(prepared), size.dim), ScalarHead(size.dim))
-    losses = train(adapter, Trunk(size), batch, targets, TrainingConfig(epochs=60, batch_size=8, lr_per_step=3e-3))
+    tokenizer = StreamsTokenizer(read_specs(prepared), dim) if part is None else part.tokenizer
+    config = TrainingConfig(epochs=60, batch_size=8, lr_per_step=3e-3, trunk="full" if part is None else "lora")
+    losses = train(Adapter(tokenizer, ScalarHead(dim)), trunk, batch, targets, config)
     assert np.isfinite(losses).all(), "the loss is finite"
     assert losses[-1] < losses[0] - 0.3, "one batch can be learned by heart"
 
 
-def _fit_and_save(task: RegressionTask, samples: Sequence[Sample], folder: Path) -> str:
+def _fit_and_save(task: RegressionTask, samples: Sequence[Sample], folder: Path, base: OpenModel | None) -> str:
     folder.mkdir(parents=True)
-    regressor, judged = task.fit(samples, QUICK)
+    config = QUICK if base is None else replace(QUICK, training=replace(QUICK.training, trunk="lora"))
+    regressor, judged = task.fit(samples, config, base=base)
     calibration = {
         view: IntervalCalibration(
             scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="test"

@@ -74,8 +74,9 @@ class AdaptedLinear(nn.Linear):
         if groups is None or not any(len(self.updates(name)) for name in self.lora):
             return base
         down, up = self._stacked()
-        hidden = torch.bmm(x, down[groups].transpose(1, 2))
-        return torch.baddbmm(base, hidden, up[groups].transpose(1, 2))
+        # index_select, whose backward adds in order: indexing would add in the order of the threads
+        hidden = torch.bmm(x, down.index_select(0, groups).transpose(1, 2))
+        return torch.baddbmm(base, hidden, up.index_select(0, groups).transpose(1, 2))
 
     def _stacked(self) -> tuple[Tensor, Tensor]:
         """A (adapters + 1, rank, in) and scaled B (adapters + 1, out, rank) of all adapters, zero for the first."""

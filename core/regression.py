@@ -31,6 +31,12 @@ class Preparation(Protocol):
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
 
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.
+
+        The gate weighs the trunk's prediction against it.
+        """
+
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return what the shift alarm compares between groups (samples, features), finite."""
 
@@ -78,7 +84,7 @@ class Member:
     std: float
 
     def predict(self, samples: Sequence[Sample]) -> tuple[Array, Array, Array]:
-        """Return offset, residual and scale (samples,), in the target's unit."""
+        """Return fallback, the trunk's departure from it, and scale (samples,), in the target's unit."""
         prepared, offset = self.preparation(samples)
         means, scales = [], []
         inputs = self.adapter.read(prepared)
@@ -88,7 +94,9 @@ class Member:
                 distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
                 means.append(distribution.mean.double())
                 scales.append(distribution.stddev.double())
-        return offset, self.std * torch.cat(means).numpy(), self.std * torch.cat(scales).numpy()
+        fallback = self.preparation.fallback(samples, offset)
+        departure = offset + self.std * torch.cat(means).numpy() - fallback
+        return fallback, departure, self.std * torch.cat(scales).numpy()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -322,6 +330,10 @@ class MeanOffset:
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return the samples as they are, and the mean."""
         return list(samples), np.full(len(samples), self.mean)
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the offset."""
+        return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return each sample's observed mean a stream and channel, zero where missing."""

@@ -1,20 +1,16 @@
 """Live-fuel moisture of shrubs and grass from pixel time series: LoRA on Presto, judged on sites never seen."""
 
-from collections.abc import Sequence
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.evaluation import rmse
 from mainstem.core.openmodels import load_open_model, presto
-from mainstem.core.regression import (
-    DataRequest,
-    MeanOffset,
-    Order,
-    RegressionConfig,
-    RegressionTask,
-    restore_mean_offset,
-    targets_of,
-)
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
 from mainstem.data.pixels import open_pixels
@@ -22,6 +18,7 @@ from mainstem.data.pixels import open_pixels
 Array = NDArray[np.float64]
 NUM_TREES, SMALLEST_LEAF = 300, 3
 OPEN_MODEL = "presto"
+YEAR_DAYS = 365.25
 
 
 def read(request: DataRequest) -> SampleSet:
@@ -29,9 +26,108 @@ def read(request: DataRequest) -> SampleSet:
     return open_pixels(request.data, request.mirror)
 
 
-def prepare(samples: Sequence[Sample], order: Order) -> MeanOffset:
-    """Predict departures from the mean of training."""
-    return MeanOffset.fit(samples)
+@dataclass(frozen=True, kw_only=True)
+class Nearness:
+    """How fast likeness falls: standard deviations over place, degrees, over height, m, and over the year, days."""
+
+    place_deg: float
+    height_m: float = 1000.0
+    season_days: float
+
+    def __call__(self, from_points: Array, to_points: Array) -> Array:
+        """Gaussian weights (from, to) of points (points, 4): latitude, longitude, height, day of the year."""
+        middle = np.deg2rad((from_points[:, None, 0] + to_points[None, :, 0]) / 2)
+        north = from_points[:, None, 0] - to_points[None, :, 0]
+        east = (from_points[:, None, 1] - to_points[None, :, 1]) * np.cos(middle)
+        up = from_points[:, None, 2] - to_points[None, :, 2]
+        angle = (from_points[:, None, 3] - to_points[None, :, 3]) * (2 * np.pi / YEAR_DAYS)
+        days = 2 * np.sin(angle / 2) * YEAR_DAYS / (2 * np.pi)  # a chord of the year's circle
+        squares = (north**2 + east**2) / self.place_deg**2 + (up / self.height_m) ** 2 + (days / self.season_days) ** 2
+        weights: Array = np.exp(-squares / 2)
+        return weights
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SeasonalNormal:
+    """What is normal for a place and season: the mean of training sites, each by its nearness.
+
+    The trunk predicts the moisture itself, from the mean of training; the gate weighs it against the normal.
+    Source: Nadaraya 1964, On Estimating Regression; nearness is the one of GRID that predicts left-out sites best.
+    """
+
+    points: Array
+    targets: Array
+    nearness: Nearness
+
+    PRIOR = 0.05  # weight of the mean of all sites, against 1 of a sample at the very place, height and day
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], order: Order) -> "SeasonalNormal":
+        """Take the training samples and choose the nearness by leaving each site out."""
+        points, targets = points_of(samples), targets_of(samples)
+        sites = np.array([sample.source.group for sample in samples])
+        other = sites[:, None] != sites[None]
+        candidates = [cls(points=points, targets=targets, nearness=nearness) for nearness in GRID]
+        return min(candidates, key=lambda found: rmse(targets, found._normal(points, other)))
+
+    def _normal(self, points: Array, counted: NDArray[np.bool_] | None = None) -> Array:
+        weights = self.nearness(points, self.points)
+        if counted is not None:
+            weights = np.where(counted, weights, 0.0)
+        total = weights @ self.targets + self.PRIOR * self.targets.mean()
+        normal: Array = total / (weights.sum(1) + self.PRIOR)
+        return normal
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return the samples as they are, and the mean of training."""
+        return list(samples), np.full(len(samples), self.targets.mean())
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the normal of each sample's place and season."""
+        return self._normal(points_of(samples))
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return each sample's place and its bands' means over time, zero where a band is missing."""
+        inputs = presto.inputs_of(samples)
+        bands = inputs["bands"][..., list(presto.KEPT)]
+        seen = np.isfinite(bands)
+        means = np.where(seen, bands, 0.0).sum(1) / np.maximum(seen.sum(1), 1)
+        return np.hstack([means, inputs["latlon"]])
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return plain JSON types and arrays."""
+        return {"nearness": asdict(self.nearness)}, {"points": self.points, "targets": self.targets}
+
+
+def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> SeasonalNormal:
+    """Read what `SeasonalNormal.state` gave."""
+    return SeasonalNormal(
+        points=arrays["points"],
+        targets=arrays["targets"],
+        nearness=Nearness(**state["nearness"]),
+    )
+
+
+GRID = tuple(
+    Nearness(place_deg=place, season_days=season)
+    for place in (0.5, 1.0, 1.5, 2.0, 3.0)
+    for season in (10.0, 20.0, 40.0)
+)
+
+
+def points_of(samples: Sequence[Sample]) -> Array:
+    """Latitude, longitude, height in m and day of the year (samples, 4); an unknown height counts as 0 m."""
+    return np.array([_point(sample) for sample in samples])
+
+
+def _point(sample: Sample) -> tuple[float, float, float, float]:
+    place, pixel = sample.streams["place"].values, sample.streams["pixel"]
+    names = [channel.name for channel in pixel.channels]
+    heights = pixel.values[:, names.index("elevation")] if "elevation" in names else np.zeros(1)
+    seen = heights[np.isfinite(heights)]
+    assert pixel.times is not None
+    last = datetime.datetime.fromisoformat(sample.origin) + datetime.timedelta(seconds=float(pixel.times[-1]))
+    return float(place[0]), float(place[1]), float(seen.mean()) if len(seen) else 0.0, float(last.timetuple().tm_yday)
 
 
 def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
@@ -74,8 +170,8 @@ TASK = RegressionTask(
         num_folds=6,
     ),
     read=read,
-    prepare=prepare,
-    restore=restore_mean_offset,
+    prepare=SeasonalNormal.fit,
+    restore=restore,
     open_model=OPEN_MODEL,
     metric="rmse",
     baselines=forests,

@@ -40,6 +40,10 @@ class RegionalPreparation:
         ]
         return prepared, offset
 
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the offset: the trunk was trained on departures from it."""
+        return offset
+
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return each sample's departures, averaged over time; zero where missing."""
         departures = self.climatology.departures(samples)

@@ -1,0 +1,161 @@
+"""Fuel moisture: the shared contract on Presto, the seasonal normal with known answers, and a user's own table."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mainstem.adapters import find_task
+from mainstem.adapters.crop_yield.moisture import TASK, Nearness, SeasonalNormal, points_of
+from mainstem.core.contract import check_task
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.openmodels import load_open_model, presto
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.data.pixels import open_pixels
+
+DAY_S = 86_400.0
+
+
+def pixel(site: str, latitude: float, moisture: float, month: int = 6, ndvi: float = 0.3) -> Sample:
+    bands = (Channel(name="B4", unit="1"), Channel(name="B8", unit="1"), Channel(name="elevation", unit="m"))
+    values = np.tile([0.1, 0.1 * (1 + ndvi) / (1 - ndvi), 1500.0], (3, 1))
+    place = (Channel(name="latitude", unit="deg"), Channel(name="longitude", unit="deg"))
+    return Sample(
+        streams={
+            "pixel": Stream(kind="series", values=values, channels=bands, times=30 * DAY_S * np.arange(3.0)),
+            "place": Stream(kind="scalar", values=np.array([latitude, -110.0]), channels=place),
+        },
+        target=moisture,
+        source=Provenance(data="test", item=f"{site} {month}", group=site, licence="CC0-1.0"),
+        origin=f"2018-{month:02d}-01T00:00:00Z",
+    )
+
+
+@pytest.fixture(scope="module")
+def real() -> list[Sample]:
+    if "MAINSTEM_MIRROR" not in os.environ:
+        pytest.skip("MAINSTEM_MIRROR is not set")
+    return list(open_pixels("fuel-moisture").training())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_home(tmp_path_factory):
+    before = os.environ.get("MAINSTEM_HOME")
+    os.environ["MAINSTEM_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.pop("MAINSTEM_HOME") if before is None else os.environ.update(MAINSTEM_HOME=before)
+
+
+@pytest.mark.mirror
+def test_it_keeps_the_contract_on_presto(real, tmp_path):
+    check_task(TASK, real[:60], tmp_path, load_open_model("presto"))
+
+
+@pytest.mark.mirror
+def test_less_than_a_twentieth_of_presto_s_weights_is_trained(real):
+    base = load_open_model("presto")
+    whole = sum(p.numel() for part in (base.trunk, base.tokenizer) for p in part.parameters())
+    config = TASK.config.training
+    assert config.trunk == "lora"
+    from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
+
+    trained = add_lora(base.trunk, OWN, config.lora_rank, ALPHA_PER_RANK * config.lora_rank)
+    head = 2 * base.trunk.config.dim + 2
+    assert (sum(p.numel() for p in trained) + head) / whole < 0.05
+
+
+@pytest.mark.mirror
+def test_the_set_s_streams_give_the_arrays_it_came_as(real):
+    source = open_pixels("fuel-moisture")
+    folder = Path(os.environ["MAINSTEM_MIRROR"]) / "earth" / "presto" / "fuel_moisture"
+    inputs = presto.inputs_of(source.samples)
+    np.testing.assert_array_equal(inputs["month"], np.load(folder / "month.npy"))
+    wanted = np.load(folder / "s1_s2_era5_srtm.npy")[..., list(presto.KEPT)]  # B9 is not read
+    np.testing.assert_allclose(inputs["bands"][..., list(presto.KEPT)], wanted, atol=1e-9)
+    assert (len(real), len(source.samples) - len(real)) == (1578, 735)
+    assert not source.test_groups & {sample.source.group for sample in real}
+
+
+def test_near_places_and_seasons_count_and_the_year_is_a_circle():
+    nearness = Nearness(place_deg=1.0, height_m=1000.0, season_days=20.0)
+    here = np.array([[40.0, -110.0, 0.0, 364.0]])
+    others = np.array([[40.0, -110.0, 0.0, 2.0], [41.0, -110.0, 0.0, 364.0], [40.0, -110.0, 1000.0, 364.0]])
+    weights = nearness(here, others)[0]
+    assert weights[0] > 0.95  # three days across the new year
+    assert weights[1:] == pytest.approx([np.exp(-0.5)] * 2)
+
+
+def test_the_normal_of_a_place_is_that_of_its_neighbours_in_the_same_season():
+    samples = [
+        pixel(f"{part}{number}", latitude + 0.1 * number, wet if month == 4 else dry, month)
+        for part, latitude, wet, dry in (("north", 46.0, 160.0, 90.0), ("south", 34.0, 120.0, 60.0))
+        for number in range(6)
+        for month in (4, 8)
+    ]
+    normal = SeasonalNormal.fit(samples, "any")
+    new = [pixel("x", 46.3, 0.0, 4), pixel("x", 46.3, 0.0, 8), pixel("x", 34.3, 0.0, 4), pixel("x", 34.3, 0.0, 8)]
+    assert normal.fallback(new, np.zeros(4)) == pytest.approx([160, 90, 120, 60], abs=3)
+    assert points_of(new)[0, 2] == 1500.0
+    again = TASK.restore(*normal.state())
+    np.testing.assert_array_equal(again.fallback(new, np.zeros(4)), normal.fallback(new, np.zeros(4)))
+
+
+def own_table(path: Path, **columns: object) -> Path:
+    rows = [
+        {"sample": f"s{index}", "time": f"2021-{month:02d}-01", "target": 80.0 + index, "group": f"g{index % 3}",
+         "licence": "CC0-1.0", "latitude [deg]": 44.0, "longitude [deg]": 3.0, "B4 [1]": 0.05, "B8 [1]": 0.3, **columns}
+        for index in range(6)
+        for month in (5, 6, 7)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def test_a_table_of_one_s_own_becomes_pixel_series(tmp_path):
+    source = open_pixels(str(own_table(tmp_path / "mine.csv", dynamic_world=2)))
+    inputs = presto.inputs_of(source.samples)
+    assert inputs["bands"].shape == (6, 3, 18)
+    assert inputs["month"][0].tolist() == [4, 5, 6]
+    assert inputs["bands"][0, 0, presto.BANDS.index("B8")] == pytest.approx(3000)
+    assert inputs["dynamic_world"][0].tolist() == [2, 2, 2]
+    with pytest.raises(ChannelError, match="'B13'"):
+        presto.inputs_of(open_pixels(str(own_table(tmp_path / "odd.csv", **{"B13 [1]": 0.1}))).samples)
+    table = pd.read_csv(tmp_path / "mine.csv")
+    table.drop(columns="latitude [deg]").to_csv(tmp_path / "nowhere.csv", index=False)
+    with pytest.raises(InputError, match="latitude"):
+        open_pixels(str(tmp_path / "nowhere.csv"))
+    table.assign(time=np.tile([0, 30, 60], 6)).to_csv(tmp_path / "undated.csv", index=False)
+    with pytest.raises(InputError, match="dates"):
+        open_pixels(str(tmp_path / "undated.csv"))
+
+
+def test_tasks_are_found_by_name():
+    assert find_task("crop-yield").task == "regional"
+    assert find_task("crop-yield", "fuel-moisture") is TASK
+    with pytest.raises(InputError, match="fuel-moisture"):
+        find_task("crop-yield", "pests")
+
+
+@pytest.mark.mirror
+def test_a_frozen_run_is_trained_scored_and_used_on_a_table_of_one_s_own(real, tmp_path):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = "from mainstem.apps.cli import main; main()"
+        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    out, table = tmp_path / "run", own_table(tmp_path / "mine.csv")
+    run("finetune", "crop-yield", "--task", "fuel-moisture", "--data", "fuel-moisture", "--frozen", "--out", str(out))
+    features = list((Path(os.environ["MAINSTEM_HOME"]) / "features").iterdir())
+    assert len(features) == 1
+    run("predict", "crop-yield", str(table), "--run", str(out), "--out", str(tmp_path / "p.csv"))
+    predicted = pd.read_csv(tmp_path / "p.csv", comment="#")
+    assert len(predicted) == 6
+    record = json.loads((out / "record.json").read_text())
+    assert (record["task"], record["spec"]["trunk"]) == ("fuel-moisture", "presto")
+    assert record["out_of_fold"]["out_of_fold_rmse"] < 30
