@@ -50,6 +50,7 @@ class Scored:
     years: tuple[str, ...]
     mean: dict[str, Array]
     half: dict[str, Array]
+    parts: dict[str, Array]
     baselines: dict[str, Array]
     claims: dict[str, str]
     hashes: tuple[str, str]
@@ -105,6 +106,7 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         years=tuple(groups_in(test)),
         mean=mean,
         half=half,
+        parts=artifact.regressor.parts([task.views[first](sample) for sample in test]),
         baselines={},
         claims={group: claim.state for group, claim in claims.items()},
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
@@ -141,6 +143,7 @@ def join(parts: Sequence[Scored]) -> Scored:
         years=tuple(year for part in parts for year in part.years),
         mean={name: joined("mean", name) for name in first.mean},
         half={name: joined("half", name) for name in first.half},
+        parts={name: joined("parts", name) for name in first.parts},
         baselines={name: joined("baselines", name) for name in first.baselines},
         claims={group: claim for part in parts for group, claim in part.claims.items()},
         hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
@@ -238,6 +241,7 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
         "n": len(first.truth),
         "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
         "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate, metrics) for found in results],
+        "parts": {name: _metrics(results, partial(_part, name=name), aggregate, metrics) for name in first.parts},
         "baselines": {
             name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines
         },
@@ -260,6 +264,10 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
 
 def _mean(found: Scored, name: str) -> Array:
     return found.mean[name]
+
+
+def _part(found: Scored, name: str) -> Array:
+    return found.parts[name]
 
 
 def _baseline(found: Scored, name: str) -> Array:

@@ -112,6 +112,14 @@ class Regressor:
         mean = np.mean([offset + self.gates[view] * residual for offset, residual, _ in parts], axis=0)
         return mean, np.mean([scale for _, _, scale in parts], axis=0)
 
+    def parts(self, samples: Sequence[Sample]) -> dict[str, Array]:
+        """Return the mean (samples,) of each part alone: what the trunk says, and what is said without it."""
+        found = [member.predict(samples) for member in self.members]
+        return {
+            "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
+            "without_trunk": np.mean([fallback for fallback, _, _ in found], axis=0),
+        }
+
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return the shift alarm's features (samples, features), averaged over members."""
         averaged: Array = np.mean([member.preparation.features(samples) for member in self.members], axis=0)

@@ -63,7 +63,12 @@ Inputs = Mapping[str, Any]  # a model's own inputs by name
 
 
 class OpenTokenizer(nn.Module, ABC):
-    """Turns samples, or a model's own inputs, into tokens: checked and stacked once, embedded batch by batch."""
+    """Turns samples, or a model's own inputs, into tokens: checked and stacked once, embedded batch by batch.
+
+    `main_input` is the input that a bare array stands for; "" where there are several.
+    """
+
+    main_input = ""
 
     @abstractmethod
     def read(self, inputs: Inputs) -> Batch:
@@ -72,6 +77,18 @@ class OpenTokenizer(nn.Module, ABC):
     @abstractmethod
     def embed(self, batch: Batch) -> TokenBatch:
         """Return tokens (batch, tokens, dim), class token and registers included."""
+
+    def named(self, inputs: object) -> Inputs:
+        """Return inputs by name; a bare array is the main input.
+
+        Raises:
+            InputError: if it could be one of several.
+        """
+        if isinstance(inputs, Mapping):
+            return inputs
+        if not self.main_input:
+            raise InputError(f"got {type(inputs).__name__}, want inputs by name, as {{name: array}}")
+        return {self.main_input: inputs}
 
     def read_samples(self, samples: Sequence[Sample]) -> Batch:
         """Return the rows of samples' streams.
@@ -91,7 +108,7 @@ class OpenTokenizer(nn.Module, ABC):
 
     def forward(self, inputs: Inputs) -> TokenBatch:
         """Read and embed."""
-        return self.embed(self.read(inputs))
+        return self.embed(self.read(self.named(inputs)))
 
 
 def rows_of(batch: Batch, index: Tensor) -> Batch:

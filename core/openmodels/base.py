@@ -89,11 +89,12 @@ class OpenModel:
         """Return one pooled vector a sample (n, dim), float32.
 
         Args:
-            inputs: by the names that the family takes; `mainstem models list` says which.
+            inputs: by the names that the family takes (`mainstem models list`). A bare array is `pixel_values`,
+                `input_ids` or `samples`, where the family has one of them.
             batch_size: samples that pass at once; it changes results by no more than rounding.
             adapters: a LoRA's name a sample, or None.
         """
-        rows = self.tokenizer.read(inputs)
+        rows = self.tokenizer.read(self.tokenizer.named(inputs))
         parts = []
         with torch.no_grad():
             for start, batch in batches(rows, batch_size):

@@ -140,6 +140,8 @@ def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor]) -> TokenBa
 class PatchTokenizer(OpenTokenizer):
     """Images (n, channel, y, x) to class token, registers and patches; see `read_images` for what is taken."""
 
+    main_input = "pixel_values"
+
     def __init__(self, config: PatchConfig) -> None:
         super().__init__()
         self.config = config

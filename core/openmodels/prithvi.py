@@ -68,6 +68,8 @@ class PrithviTokenizer(OpenTokenizer):
     of year, and `location_coords` (n, 2) latitude and longitude, where the model takes them.
     """
 
+    main_input = "pixel_values"
+
     def __init__(
         self, dim: int, patch_size: int, side: int, version: int, bands: Sequence[str], codes: Sequence[str]
     ) -> None:

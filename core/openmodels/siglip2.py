@@ -159,6 +159,8 @@ def text_blueprint(weights: Weights) -> Blueprint:
 class NaFlexTokenizer(OpenTokenizer):
     """Images of any aspect, or NaFlex patches (n, patches, patch_size^2 * channel) with their mask and shapes."""
 
+    main_input = "pixel_values"
+
     def __init__(self, config: PatchConfig) -> None:
         super().__init__()
         self.config = config
@@ -216,6 +218,8 @@ class NaFlexTokenizer(OpenTokenizer):
 
 class WordTokenizer(OpenTokenizer):
     """Texts, or `input_ids` (n, length) as the hub's tokenizer gives them, padded to the tower's full length."""
+
+    main_input = "input_ids"
 
     def __init__(self, dim: int, vocabulary: int, length: int, folder: Path) -> None:
         super().__init__()

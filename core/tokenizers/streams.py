@@ -70,6 +70,8 @@ def _spec(streams: Sequence[Stream]) -> StreamSpec:
 class StreamsTokenizer(OpenTokenizer):
     """Tokens of each named stream in turn; a missing stream gives none. `samples` is the one input by name."""
 
+    main_input = "samples"
+
     def __init__(self, specs: Mapping[str, StreamSpec], dim: int) -> None:
         super().__init__()
         self.specs = dict(specs)

@@ -74,6 +74,7 @@ def test_dinos_equal_transformers(tmp_path, name, patches):
     with torch.no_grad():
         wanted = theirs(image)
     np.testing.assert_allclose(model.embed({"pixel_values": image}), wanted.pooler_output.numpy(), atol=CLOSE, rtol=0)
+    np.testing.assert_array_equal(model.embed(image), model.embed({"pixel_values": image}))
     found = model.latents({"pixel_values": image}).tokens
     torch.testing.assert_close(found, wanted.last_hidden_state, atol=CLOSE, rtol=0)
 
