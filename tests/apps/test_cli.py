@@ -156,7 +156,7 @@ def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
         (("calibrate", "nowhere", "--data", "x"), "is no run folder"),
         (("runs", "show", "nowhere"), "is no run folder"),
         (("finetune", "crop-yield", "--data", "us-counties", "--out", "o"), "holds no yields"),
-        (("finetune", "crop-yield", "--data", "simulated-maize", "--trunk", "xl", "--out", "o"), "want one of xs"),
+        (("finetune", "crop-yield", "--data", "simulated-maize", "--trunk", "xl", "--out", "o"), "models list"),
         (("new-adapter", "Bad Name", "--data", "t.csv"), "want small letters"),
     ],
 )
