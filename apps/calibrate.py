@@ -10,8 +10,8 @@ from mainstem.apps.finetune import groups_in, read_record
 from mainstem.core.artifact import load_artifact, recalibrated
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm, cases_needed
 from mainstem.core.errors import CalibrationError
+from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest, RegressionTask, targets_of
-from mainstem.core.weights import write_atomically
 
 FEWEST_GROUPS = 2
 

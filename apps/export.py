@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
 from mainstem.core.prediction import Interval, Prediction
-from mainstem.core.weights import write_atomically
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.files import fetch, home, listings, staged_folder
-from mainstem.core.weights import write_atomically
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TABLES = (".csv", ".parquet")

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from mainstem.core.errors import InputError
-from mainstem.core.weights import write_atomically
+from mainstem.core.files import write_atomically
 from mainstem.data.table import read_samples
 
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

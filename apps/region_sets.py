@@ -12,9 +12,9 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
-from mainstem.core.weights import write_atomically
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.open_regions import OWN, licensed
 from mainstem.data.regions import load_cybench

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
+from mainstem.core.files import write_atomically
 from mainstem.core.lora import Site, lora_pairs, open_lora, put_update, remove_lora, sites, updates_of
-from mainstem.core.weights import load_tensors, save_tensors, write_atomically
+from mainstem.core.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
     from mainstem.core.trunk import Trunk

@@ -13,7 +13,7 @@ from typing import Any
 
 from mainstem.core.artifact import AdapterManifest
 from mainstem.core.errors import ArtifactError
-from mainstem.core.weights import write_atomically
+from mainstem.core.files import write_atomically
 
 
 def environment() -> dict[str, str]:

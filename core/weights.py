@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import pickletools
 import struct
 import zipfile
@@ -15,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
+from mainstem.core.files import write_atomically
 
 MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
 CHUNK_BYTES = 1 << 20
@@ -50,26 +50,6 @@ def file_sha256(path: Path) -> str:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all: a full disk leaves what was there before.
-
-    Raises:
-        ArtifactError: if it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

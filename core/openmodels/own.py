@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key
 from mainstem.core.openmodels.base import (
     Blueprint,
@@ -16,7 +17,7 @@ from mainstem.core.openmodels.base import (
 )
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_streams
 from mainstem.core.trunk import SIZES, Trunk, trunk_config
-from mainstem.core.weights import save_tensors, write_atomically
+from mainstem.core.weights import save_tensors
 
 MODEL_TYPE = "mainstem"
 

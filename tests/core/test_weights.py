@@ -79,7 +79,7 @@ def test_compressed_and_foreign_archives_are_refused(tmp_path):
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path):
     (tmp_path / "a").write_bytes(b"old")
     program = (
-        "import sys\nfrom pathlib import Path\nfrom mainstem.core.weights import write_atomically\n"
+        "import sys\nfrom pathlib import Path\nfrom mainstem.core.files import write_atomically\n"
         "from mainstem.core.errors import ArtifactError\n"
         "try: write_atomically(Path(sys.argv[1]), b'x' * 100_000)\n"
         "except ArtifactError as error: sys.exit(f'refused: {error}')"
