@@ -205,9 +205,16 @@ def bench_presto() -> dict[str, float]:
     return encoders.bench_presto()
 
 
+def bench_tiles() -> dict[str, float]:
+    """Streaming maps of a Sentinel-2 tile beside a bare read and write, and a blend in memory."""
+    from tests.benchmarks import tiling
+
+    return tiling.bench_tiles()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
-    "presto": bench_presto,
+    "presto": bench_presto, "tiles": bench_tiles,
 }  # fmt: skip
 
 
