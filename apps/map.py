@@ -160,14 +160,14 @@ class BlockMaker:
         for chosen, tiles in self._batches(corners, window, pixels):
             predicted = self._predicted(tiles)
             if total is None or weight is None:
-                shape = (predicted.shape[1], block[0].stop - block[0].start, block[1].stop - block[1].start)
-                total, weight = np.zeros(shape), np.zeros(shape)
+                shape = (block[0].stop - block[0].start, block[1].stop - block[1].start)
+                total, weight = np.zeros((predicted.shape[1], *shape)), np.zeros(shape)
             for corner, values in zip(chosen, predicted, strict=True):
                 self._add(values, corner, block, (total, weight))
         if total is None or weight is None:
             return self._nothing(block)
-        with np.errstate(invalid="ignore"):
-            blended: Values = np.where(weight > 0, total / weight, np.nan).astype(np.float32)
+        weight[weight == 0] = np.nan
+        blended: Values = np.divide(total, weight, out=total).astype(np.float32)
         return blended
 
     def _nothing(self, block: tuple[slice, slice]) -> Values:
@@ -236,16 +236,18 @@ class BlockMaker:
         block: tuple[slice, slice],
         sums: tuple[NDArray[np.float64], NDArray[np.float64]],
     ) -> None:
-        """Add a tile's part of a block, each value by its weight; what is not finite counts for nothing."""
+        """Add a tile's part of a block, each pixel by its weight; one that is not finite in all counts for nothing."""
         ours, theirs = [], []
         for start, span in zip(corner, block, strict=True):
             first, last = max(start, span.start), min(start + self.plan.tile, span.stop)
             ours.append(slice(first - start, last - start))
             theirs.append(slice(first - span.start, last - span.start))
-        part = values[:, ours[0], ours[1]].astype(np.float64)
-        weight = np.where(np.isfinite(part), self.weights[ours[0], ours[1]], 0.0)
-        sums[0][:, theirs[0], theirs[1]] += weight * np.where(weight > 0, part, 0.0)
-        sums[1][:, theirs[0], theirs[1]] += weight
+        part, weight = values[:, ours[0], ours[1]], self.weights[ours[0], ours[1]]
+        finite = np.isfinite(part).all(0)
+        if not finite.all():
+            part, weight = np.where(finite, part, 0.0), np.where(finite, weight, 0.0)
+        sums[0][:, theirs[0], theirs[1]] += weight * part
+        sums[1][theirs[0], theirs[1]] += weight
 
 
 def parts_folder(output: Path) -> Path:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, either byte order
 BOMB_RATIO, BOMB_BYTES = 1100, 1 << 30  # DEFLATE packs at most 1032 to one: beyond it a file claims what it lacks
-CACHE_MB = 64  # of GDAL's blocks: each is read once
+CACHE_BYTES = 64 << 20  # of GDAL's blocks, each of which is read once; rasterio takes bytes, not megabytes
 BLOCK = 512  # pixels a side of the blocks that are written
 ENVIRONMENT: Mapping[str, Any] = {
-    "GDAL_CACHEMAX": CACHE_MB,
+    "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is looked for
     "GDAL_PAM_ENABLED": "NO",
     "GDAL_NUM_THREADS": "ALL_CPUS",

@@ -73,7 +73,7 @@ def run(model: str, paths: list[Path], out: Path) -> dict[str, float]:
 def bare(paths: list[Path], out: Path) -> float:
     """Read every block of every date once and write three bands as a COG: seconds."""
     start = time.perf_counter()
-    with rasterio.Env(GDAL_CACHEMAX=512, GDAL_NUM_THREADS="ALL_CPUS"):
+    with rasterio.Env(GDAL_CACHEMAX=512 << 20, GDAL_NUM_THREADS="ALL_CPUS"):
         sources = [rasterio.open(path) for path in paths]
         profile = {**sources[0].profile, "count": OUTPUTS, "dtype": "float32", "compress": None, "predictor": 1}
         plain = out.with_suffix(".plain.tif")
