@@ -268,6 +268,44 @@ def predict_inputs(
     print(f"{len(predictions)} predictions in {out}; claims: {counts}")
 
 
+@app.command("map")
+def map_adapter(
+    adapter: str,
+    scenes: Annotated[list[Path], typer.Argument(help="GeoTIFFs of one grid, one a date, bands named with units.")],
+    out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
+    run: Annotated[Path, typer.Option(help="The run folder to predict with.")],
+    level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
+    below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
+    shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
+    from mainstem.adapters import find_task
+    from mainstem.apps.finetune import read_record
+    from mainstem.apps.map_pixels import MapSpec, map_scenes
+
+    index, _, count = shard.partition("/")
+    if not (index.isdigit() and count.isdigit()):
+        raise InputError(f"got shard {shard!r}, want INDEX/COUNT, as 0/8")
+    task = find_task(adapter, read_record(run)["task"])
+    spec = MapSpec(level=level, below=tuple(below or ()), shard=(int(index), int(count)), workers=workers)
+    with _progress("map", as_json) as report:
+        done = map_scenes(task, run, scenes, out, spec, report)
+    if as_json:
+        print(json.dumps(done))
+    else:
+        print(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
+
+
+@app.command("map-merge")
+def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:
+    """Assemble a map whose shards are all made."""
+    from mainstem.apps.map_pixels import merge_map
+
+    print(merge_map(out))
+
+
 @runs_app.command("list")
 def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path(), as_json: AsJson = False) -> None:
     """List the run folders below a folder."""

@@ -25,6 +25,7 @@ from mainstem.data.raster import BLOCK, Grid, Source, read_window, same_grid, wr
 
 Values = NDArray[np.float32]
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
+PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
 Progress = Callable[[str, float], None]
 MEMORY_BYTES = 160 << 20  # of one block's input with its margin; two are held: one worked on, one read ahead
 PLAN_FILE = "plan.json"
@@ -121,10 +122,17 @@ def weights_of(tile: int, overlap: int) -> NDArray[np.float64]:
     return np.outer(side, side)
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A model that has to know where its tiles lie: it is given each one's first row and column too."""
+
+    predict: PredictPlaced
+
+
 class BlockMaker:
     """Makes one output block after another; reads the next one's input while the model works on this one."""
 
-    def __init__(self, plan: Plan, sources: Sequence[Source], predict: Predict) -> None:
+    def __init__(self, plan: Plan, sources: Sequence[Source], predict: Predict | Placed) -> None:
         self.plan, self.sources, self.predict = plan, sources, predict
         self.rows = starts(plan.grid.height, plan.tile, plan.step)
         self.columns = starts(plan.grid.width, plan.tile, plan.step)
@@ -158,7 +166,7 @@ class BlockMaker:
         total: NDArray[np.float64] | None = None
         weight: NDArray[np.float64] | None = None
         for chosen, tiles in self._batches(corners, window, pixels):
-            predicted = self._predicted(tiles)
+            predicted = self._predicted(tiles, chosen)
             if total is None or weight is None:
                 shape = (block[0].stop - block[0].start, block[1].stop - block[1].start)
                 total, weight = np.zeros((predicted.shape[1], *shape)), np.zeros(shape)
@@ -174,7 +182,8 @@ class BlockMaker:
         """A block without a single observed pixel; the model is asked once how many values it gives."""
         if self.num_out is None:
             plan = self.plan
-            self._predicted(np.zeros((1, plan.num_times, plan.num_bands, plan.tile, plan.tile), np.float32))
+            nothing = np.zeros((1, plan.num_times, plan.num_bands, plan.tile, plan.tile), np.float32)
+            self._predicted(nothing, [(0, 0)])
         assert self.num_out is not None
         shape = (self.num_out, block[0].stop - block[0].start, block[1].stop - block[1].start)
         return np.full(shape, np.nan, np.float32)
@@ -212,13 +221,16 @@ class BlockMaker:
         missing = [(0, 0), (0, 0), (0, size - found.shape[2]), (0, size - found.shape[3])]
         return np.pad(found, missing, mode="edge") if any(after for _, after in missing) else found
 
-    def _predicted(self, tiles: Values) -> NDArray[Any]:
+    def _predicted(self, tiles: Values, corners: Sequence[tuple[int, int]]) -> NDArray[Any]:
         """The model's output, checked.
 
         Raises:
             InputError: if it is not (batch, out, tile, tile), or gives another number of values than before.
         """
-        predicted = np.asarray(self.predict(tiles))
+        if isinstance(self.predict, Placed):
+            predicted = np.asarray(self.predict.predict(tiles, corners))
+        else:
+            predicted = np.asarray(self.predict(tiles))
         size = self.plan.tile
         if predicted.ndim != 4 or predicted.shape[0] != len(tiles) or predicted.shape[2:] != (size, size):
             raise InputError(
@@ -270,7 +282,7 @@ def _open_parts(folder: Path, plan: Plan) -> None:
 
 
 def map_raster(
-    predict: Predict,
+    predict: Predict | Placed,
     inputs: Sequence[Path | str],
     output: Path | str,
     *,
@@ -289,7 +301,8 @@ def map_raster(
     A run that was killed goes on where it stopped; inputs, sizes or `token` that changed begin anew.
 
     Args:
-        predict: tiles (batch, time, band, y, x) float32, NaN where missing, to (batch, out, y, x).
+        predict: tiles (batch, time, band, y, x) float32, NaN where missing, to (batch, out, y, x); `Placed` where it
+            needs to know where they lie.
         inputs: local GeoTIFFs of one grid, one a date, in order.
         output: the COG: float32, NaN where nothing was predicted.
         tile: pixels a side of a tile.
@@ -327,7 +340,7 @@ def map_raster(
 def _make_blocks(
     plan: Plan,
     sources: Sequence[Source],
-    predict: Predict,
+    predict: Predict | Placed,
     folder: Path,
     how: tuple[int, tuple[int, int], Progress | None],
 ) -> None:
