@@ -27,7 +27,7 @@ Values = NDArray[np.float32]
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
 PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
 Progress = Callable[[str, float], None]
-MEMORY_BYTES = 160 << 20  # of one block's input with its margin; two are held: one worked on, one read ahead
+MEMORY_BYTES = 320 << 20  # of one block's input with its margin; two are held: one worked on, one read ahead
 PLAN_FILE = "plan.json"
 
 
@@ -129,6 +129,34 @@ class Placed:
     predict: PredictPlaced
 
 
+@dataclass(frozen=True)
+class Input:
+    """What was read for a block: rows and columns of the raster, and (band, y, x) a date."""
+
+    window: tuple[slice, slice]
+    pixels: list[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An input that is being read: columns held from the one before, and the rest as it comes."""
+
+    window: tuple[slice, slice]
+    held: list[NDArray[Any]] | None
+    fresh: list[Future[NDArray[Any]] | None]
+
+    def result(self) -> Input:
+        """Wait for it."""
+        arrays = [None if future is None else future.result() for future in self.fresh]
+        if self.held is None:
+            return Input(self.window, [array for array in arrays if array is not None])
+        joined = [
+            kept.copy() if array is None else np.concatenate([kept, array], 2)
+            for kept, array in zip(self.held, arrays, strict=True)
+        ]
+        return Input(self.window, joined)
+
+
 class BlockMaker:
     """Makes one output block after another; reads the next one's input while the model works on this one."""
 
@@ -150,14 +178,29 @@ class BlockMaker:
     def _sides(self) -> tuple[int, int]:
         return self.plan.grid.height, self.plan.grid.width
 
-    def read(self, pool: ThreadPoolExecutor, block: tuple[slice, slice]) -> list[Future[NDArray[Any]]]:
-        """Begin to read a block's input, each date in a thread of its own."""
-        rows, columns = self.window(block)
-        return [pool.submit(read_window, source, rows, columns) for source in self.sources]
+    def read(self, pool: ThreadPoolExecutor, block: tuple[slice, slice], before: "Input | None") -> "Reading":
+        """Begin to read a block's input, each date in a thread of its own.
 
-    def make(self, block: tuple[slice, slice], pixels: Sequence[NDArray[Any]]) -> Values:
+        What the input read before holds already is not read again, and columns are read to the end of the files'
+        blocks, so that going from left to right each of them is unpacked once.
+        """
+        rows, columns = self.window(block)
+        wide = self.sources[0].block[1]
+        stop = min(math.ceil(columns.stop / wide) * wide, self.plan.grid.width)
+        held: list[NDArray[Any]] | None = None
+        start = columns.start
+        if before is not None and before.window[0] == rows and before.window[1].start <= start < before.window[1].stop:
+            held = [date[:, :, start - before.window[1].start :] for date in before.pixels]
+            start = before.window[1].stop
+        fresh = [
+            pool.submit(read_window, source, rows, slice(start, stop)) if start < stop else None
+            for source in self.sources
+        ]
+        return Reading((rows, slice(columns.start, max(stop, start))), held, fresh)
+
+    def make(self, block: tuple[slice, slice], found: "Input") -> Values:
         """Predict and blend one block (out, y, x); NaN where nothing was predicted."""
-        window = self.window(block)
+        window, pixels = found.window, found.pixels
         corners = [
             (top, left)
             for top in touching(self.rows, self.plan.tile, block[0])
@@ -346,15 +389,17 @@ def _make_blocks(
 ) -> None:
     workers, (index, count), progress = how
     blocks = plan.blocks()
-    wanted = [number for number in range(index, len(blocks), count) if not _part(folder, number).is_file()]
+    share = range(index * len(blocks) // count, (index + 1) * len(blocks) // count)
+    wanted = [number for number in share if not _part(folder, number).is_file()]
     maker = BlockMaker(plan, sources, predict)
-    done = len(range(index, len(blocks), count)) - len(wanted)
+    done = len(share) - len(wanted)
     with ThreadPoolExecutor(max(workers, 1)) as pool:
-        ahead = maker.read(pool, blocks[wanted[0]]) if wanted else []
+        ahead = maker.read(pool, blocks[wanted[0]], None) if wanted else None
         for place, number in enumerate(wanted):
-            pixels = [future.result() for future in ahead]
-            ahead = maker.read(pool, blocks[wanted[place + 1]]) if place + 1 < len(wanted) else []
-            _save(_part(folder, number), maker.make(blocks[number], pixels))
+            assert ahead is not None
+            found = ahead.result()
+            ahead = maker.read(pool, blocks[wanted[place + 1]], found) if place + 1 < len(wanted) else None
+            _save(_part(folder, number), maker.make(blocks[number], found))
             if progress is not None:
                 progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))
 

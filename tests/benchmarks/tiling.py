@@ -20,7 +20,7 @@ MODELS = {
     "convolution": "small_convolution()",
 }
 PROGRAM = """
-import json, resource, sys, time
+import json, sys, time
 import numpy as np
 from mainstem.apps.map import map_raster
 
@@ -35,7 +35,7 @@ def small_convolution():
 
 start = time.perf_counter()
 map_raster({model}, sys.argv[2:], sys.argv[1])
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
 print(json.dumps(dict(seconds=time.perf_counter() - start, peak_mib=peak)))
 """
 
