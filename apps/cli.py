@@ -87,6 +87,18 @@ def prune_data(name: str) -> None:
     print(f"{name}: {prune(name)} files deleted")
 
 
+@data_app.command("simulate-farm")
+def simulate_a_farm(
+    number: Annotated[int, typer.Argument(min=0, help="Each number is another farm.")],
+    to: Annotated[Path, typer.Option(help="The folder to write.")],
+) -> None:
+    """Write a simulated farm: scenes with clouds, true yield, fields, weather, management; to try map on."""
+    from mainstem.data.farms import simulate_farm, write_farm
+
+    scenes = write_farm(simulate_farm(number), to)
+    print(f"{len(scenes)} scenes, yield.tif, fields.gpkg, weather.csv and management.csv in {to}; all simulated")
+
+
 @models_app.command("list")
 def list_models(as_json: AsJson = False) -> None:
     """List the open encoders: size, licence, gate, and what each expects."""

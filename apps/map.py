@@ -27,7 +27,9 @@ Values = NDArray[np.float32]
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
 PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
 Progress = Callable[[str, float], None]
-MEMORY_BYTES = 320 << 20  # of one block's input with its margin; two are held: one worked on, one read ahead
+MEMORY_BYTES = 384 << 20  # of one block: its input with margins, the input read ahead, sums, weights and result
+INPUTS_HELD, RESULT_BYTES = 2.5, 48  # inputs at once; bytes a pixel of sums and result of three outputs
+TALL = 3  # a block's height by its width, about: columns are read once, rows at a block's edge twice
 PLAN_FILE = "plan.json"
 
 
@@ -38,7 +40,7 @@ class Plan:
     Attributes:
         tile: pixels a side of what the model sees at once; smaller rasters are extended by their edge.
         overlap: pixels that neighbouring tiles share; their predictions are blended there.
-        block: pixels a side of an output block, a multiple of `tile - overlap`.
+        block: rows and columns of an output block, multiples of `tile - overlap`.
         inputs: path, size in bytes and time of change of each input.
         token: says which model it is, where the caller knows; else another model would go on where one was killed.
     """
@@ -49,7 +51,7 @@ class Plan:
     dtype: str
     tile: int
     overlap: int
-    block: int
+    block: tuple[int, int]
     batch_size: int
     inputs: tuple[tuple[str, int, int], ...]
     token: str
@@ -65,10 +67,9 @@ class Plan:
 
     def blocks(self) -> list[tuple[slice, slice]]:
         """Rows and columns of every output block, in reading order."""
-        rows = [slice(top, min(top + self.block, self.grid.height)) for top in range(0, self.grid.height, self.block)]
-        columns = [
-            slice(left, min(left + self.block, self.grid.width)) for left in range(0, self.grid.width, self.block)
-        ]
+        height, width = self.block
+        rows = [slice(top, min(top + height, self.grid.height)) for top in range(0, self.grid.height, height)]
+        columns = [slice(left, min(left + width, self.grid.width)) for left in range(0, self.grid.width, width)]
         return [(row, column) for row in rows for column in columns]
 
 
@@ -85,8 +86,9 @@ def make_plan(sources: Sequence[Source], *, tile: int, overlap: int, batch_size:
     first = sources[0]
     layers = len(sources) * first.num_bands * np.dtype(first.dtype).itemsize
     step = tile - overlap
-    side = math.isqrt(MEMORY_BYTES // layers) - tile
-    block = max(side // step, 1) * step
+    area = MEMORY_BYTES / (INPUTS_HELD * layers + RESULT_BYTES)
+    width = max(int(math.sqrt(area / TALL)) // step, 1) * step
+    height = max(int(area / (width + tile) - tile) // step, 1) * step
     stats = [(str(source.path.resolve()), source.path.stat()) for source in sources]
     return Plan(
         grid=first.grid,
@@ -95,7 +97,7 @@ def make_plan(sources: Sequence[Source], *, tile: int, overlap: int, batch_size:
         dtype=first.dtype,
         tile=tile,
         overlap=overlap,
-        block=block,
+        block=(height, width),
         batch_size=batch_size,
         inputs=tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats),
         token=token,
@@ -436,7 +438,7 @@ def merge(output: Path | str, *, names: Sequence[str] | None = None, tags: Mappi
     names = tuple(names or (f"output {index + 1}" for index in range(num_out)))
     if len(names) != num_out:
         raise InputError(f"got {len(names)} band names for {num_out} outputs; give one each")
-    write_cog(_strips(plan, folder, num_out), output, plan.grid, names, dict(tags or {}))
+    write_cog(_windows(plan, folder), output, plan.grid, names, dict(tags or {}))
     shutil.rmtree(folder)
     return output
 
@@ -451,20 +453,14 @@ def _read_plan(folder: Path) -> Plan:
     return Plan(
         grid=Grid(width=grid.width, height=grid.height, transform=tuple(grid.transform), crs=grid.crs),
         inputs=tuple((path, size, time) for path, size, time in plain.pop("inputs")),
+        block=(plain["block"][0], plain.pop("block")[1]),
         **plain,
     )
 
 
-def _strips(plan: Plan, folder: Path, num_out: int) -> Iterator[Values]:
-    """Rows of the whole map (out, strip, x), at most BLOCK at once, from top to bottom."""
-    blocks = plan.blocks()
-    across = math.ceil(plan.grid.width / plan.block)
-    for first in range(0, len(blocks), across):
-        rows = blocks[first][0]
+def _windows(plan: Plan, folder: Path) -> Iterator[tuple[int, int, Values]]:
+    """Parts of the whole map with their first row and column, in the order of the blocks."""
+    for number, (rows, columns) in enumerate(plan.blocks()):
+        values = np.load(_part(folder, number), mmap_mode="r", allow_pickle=False)
         for top in range(0, rows.stop - rows.start, BLOCK):
-            height = min(BLOCK, rows.stop - rows.start - top)
-            strip = np.empty((num_out, height, plan.grid.width), np.float32)
-            for number in range(first, first + across):
-                values = np.load(_part(folder, number), mmap_mode="r", allow_pickle=False)
-                strip[:, :, blocks[number][1]] = values[:, top : top + height]
-            yield strip
+            yield rows.start + top, columns.start, np.array(values[:, top : top + BLOCK])

@@ -101,7 +101,7 @@ def map_scenes(
     Raises:
         InputError: if the task is not of pixel series, or the scenes cannot be used as they are.
     """
-    if task.open_model is None:
+    if not task.is_mapped:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task fuel-moisture")
     artifact = load_artifact(run, task.restore)
     scenes = open_scenes(paths)
@@ -151,6 +151,7 @@ def _tags(artifact: Artifact, scenes: Scenes, spec: MapSpec, claim: Claim) -> di
         "ADAPTER_SHA256": artifact.adapter_sha256,
         "TRUNK_SHA256": manifest.trunk_sha256,
         "TRAINING": "simulated" if manifest.simulated else "real",
+        "INPUTS": "simulated" if scenes.is_simulated else "real",
         "ATTRIBUTION": manifest.attribution,
         "LICENCE": manifest.licence,
         "DATES": ", ".join(date.isoformat() for date in scenes.dates),

@@ -271,6 +271,7 @@ class RegressionTask:
         view_of: the name of the view that a sample's own inputs stand for.
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
+        is_mapped: samples are pixels, so that scenes can be mapped.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
     """
@@ -288,6 +289,7 @@ class RegressionTask:
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None
+    is_mapped: bool = False
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None
 

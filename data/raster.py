@@ -169,9 +169,13 @@ def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
 
 
 def write_cog(
-    rows: Iterator[NDArray[np.float32]], path: Path, grid: Grid, names: Sequence[str], tags: Mapping[str, str]
+    windows: Iterator[tuple[int, int, NDArray[np.float32]]],
+    path: Path,
+    grid: Grid,
+    names: Sequence[str],
+    tags: Mapping[str, str],
 ) -> None:
-    """Write strips of rows (band, strip, x), top to bottom, as one COG with overviews; whole or not at all.
+    """Write windows (first row, first column, values (band, y, x)) as one COG with overviews; whole or not at all.
 
     Raises:
         InputError: if the disk is full or the folder cannot be written.
@@ -191,12 +195,9 @@ def write_cog(
             with rasterio.open(plain, "w", **profile) as target:
                 target.descriptions = tuple(names)
                 target.update_tags(**tags)
-                top = 0
-                for strip in rows:
-                    window = rasterio.windows.Window(0, top, grid.width, strip.shape[1])
-                    target.write(strip, window=window)
-                    top += strip.shape[1]
-            assert top == grid.height
+                for top, left, values in windows:
+                    window = rasterio.windows.Window(left, top, values.shape[2], values.shape[1])
+                    target.write(values, window=window)
             rasterio.shutil.copy(
                 plain, part, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
                 OVERVIEWS="AUTO", RESAMPLING="AVERAGE", NUM_THREADS="ALL_CPUS", BIGTIFF="IF_SAFER",

@@ -27,6 +27,7 @@ class Scenes:
 
     Attributes:
         scales, offsets: (date, band); a value is stored * scale + offset.
+        is_simulated: a scene is tagged SIMULATED=yes.
     """
 
     sources: tuple[Source, ...]
@@ -34,6 +35,7 @@ class Scenes:
     channels: tuple[Channel, ...]
     scales: NDArray[np.float64]
     offsets: NDArray[np.float64]
+    is_simulated: bool
 
     @property
     def grid(self) -> Grid:
@@ -67,7 +69,13 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
         channels=described[0][0],
         scales=np.array([scales for _, scales, _ in described]),
         offsets=np.array([offsets for _, _, offsets in described]),
+        is_simulated=any(_is_simulated(source.path) for _, source in found),
     )
+
+
+def _is_simulated(path: Path) -> bool:
+    with open_geotiff(path) as dataset:
+        return bool(dataset.tags().get("SIMULATED") == "yes")
 
 
 def _by_date(pair: tuple[datetime.date, Source]) -> datetime.date:
@@ -124,13 +132,14 @@ def pixel_samples(
 ) -> list[Sample]:
     """Samples of pixels: stored values (pixels, date, band), NaN where missing, at rows and columns of the grid.
 
-    Each has the streams `pixel` and `place` and counts its times from the first scene's date.
+    Each has the streams `pixel` and `place` and counts its times from 1 January of the first scene's year.
     """
-    times = DAY_S * np.array([(date - scenes.dates[0]).days for date in scenes.dates], np.float64)
+    first = datetime.date(scenes.dates[0].year, 1, 1)
+    times = DAY_S * np.array([(date - first).days for date in scenes.dates], np.float64)
     physical = values.astype(np.float64) * scenes.scales + scenes.offsets
     where = places(scenes.grid, rows, columns)
     source = Provenance(data=name, item=name, group=name)
-    origin = f"{scenes.dates[0].isoformat()}T00:00:00Z"
+    origin = f"{first.isoformat()}T00:00:00Z"
     return [
         Sample(
             streams={

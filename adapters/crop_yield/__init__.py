@@ -3,6 +3,6 @@
 from mainstem.adapters.crop_yield import moisture
 from mainstem.adapters.crop_yield.regional import TASK
 
-TASKS = {TASK.task: TASK, moisture.TASK.task: moisture.TASK}  # the first is what an adapter does unless told
+TASKS = {task.task: task for task in (TASK, moisture.TASK)}  # the first unless told
 
 __all__ = ["TASK", "TASKS"]

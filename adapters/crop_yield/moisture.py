@@ -173,6 +173,7 @@ TASK = RegressionTask(
     prepare=SeasonalNormal.fit,
     restore=restore,
     open_model=OPEN_MODEL,
+    is_mapped=True,
     metric="rmse",
     baselines=forests,
     known_failures=(

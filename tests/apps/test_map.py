@@ -153,14 +153,14 @@ import sys, time, numpy as np
 import mainstem.apps.map as streaming
 streaming.MEMORY_BYTES = 1 << 17
 def predict(tiles):
-    time.sleep(0.002)
+    time.sleep(0.005)
     return tiles.sum((1, 2))[:, None] + np.cos(tiles[:, 0, :1])
 streaming.map_raster(predict, sys.argv[2:], sys.argv[1], tile=64, overlap=16, batch_size=4)
 """
 
 
 def test_twenty_kills_at_random_change_no_bit(tmp_path):
-    inputs = two_dates(tmp_path, 400, 500)
+    inputs = two_dates(tmp_path, 600, 700)
     command = [sys.executable, "-c", PROGRAM]
     subprocess.run([*command, str(tmp_path / "whole.tif"), *map(str, inputs)], check=True)
     rng, out = np.random.default_rng(0), tmp_path / "killed.tif"
@@ -176,7 +176,7 @@ def test_twenty_kills_at_random_change_no_bit(tmp_path):
         child.send_signal(signal.SIGKILL)
         child.wait()
         assert not out.exists()
-    assert 20 <= made() < 99
+    assert 20 <= made() < 195
     subprocess.run([*command, str(out), *map(str, inputs)], check=True)
     assert out.read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
@@ -308,14 +308,14 @@ def test_a_block_depends_on_its_own_tiles_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_stays_flat_from_2000_to_20000_pixels_a_side(tmp_path):
+def test_memory_is_bounded_and_flat_once_a_raster_has_several_blocks(tmp_path):
     program = (
         "import sys; from pathlib import Path; from mainstem.apps.map import map_raster\n"
         "map_raster(lambda t: t[:, 0, :3], [Path(sys.argv[1])], Path(sys.argv[2]))\n"
         "print(next(int(x.split()[1]) for x in open('/proc/self/status') if x.startswith('VmHWM')) / 1024)"
     )
     peaks = {}
-    for side in (2_000, 20_000):
+    for side in (2_000, 6_000, 20_000):
         path = tmp_path / f"{side}.tif"
         profile = {**PROFILE, "count": 6, "height": side, "width": side, "dtype": "uint16", "tiled": True,
                    "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1,
@@ -333,5 +333,5 @@ def test_memory_stays_flat_from_2000_to_20000_pixels_a_side(tmp_path):
         peaks[side] = float(done.stdout)
         print(side, f"{peaks[side]:.0f} MiB, {time.perf_counter() - begin:.0f} s")
         path.unlink()
-    assert peaks[20_000] <= 2048
-    assert peaks[20_000] <= 1.25 * peaks[2_000] + 100
+    assert peaks[20_000] <= 1024
+    assert peaks[20_000] <= 1.35 * peaks[6_000]

@@ -128,6 +128,24 @@ def test_shards_from_the_command_line_give_the_same_map_and_a_stac_item(run, sce
     assert json.loads((tmp_path / "whole" / "item.json").read_text())["properties"]["mainstem:units"] == "percent"
 
 
+@pytest.mark.mirror
+def test_a_simulated_farm_is_written_and_mapped_from_the_command_line(run, tmp_path):
+    program = "from mainstem.apps.cli import main; main()"
+
+    def mainstem(*arguments: str) -> None:
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    mainstem("data", "simulate-farm", "3", "--to", str(tmp_path / "farm"))
+    scenes = sorted(str(path) for path in (tmp_path / "farm").glob("*_S2_*.tif"))[:4]
+    mainstem("map", "crop-yield", *scenes, "--run", str(run), "--out", str(tmp_path / "map"))
+    with rasterio.open(tmp_path / "map" / "map.tif") as found:
+        assert found.shape == (96, 96)
+        assert found.tags()["INPUTS"] == "simulated"
+        assert np.isfinite(found.read(1)).mean() > 0.5
+
+
 def test_pixel_centres_are_where_the_grid_says():
     grid = Grid(
         width=10, height=10, transform=(10.0, 0, 500_000.0, 0, -10.0, 0.0), crs=rasterio.CRS.from_epsg(32633).to_wkt()

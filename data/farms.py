@@ -1,0 +1,243 @@
+"""Simulated farms at 10 m: fields, soil, weather and management, Sentinel-2-like scenes with clouds, and true yield.
+
+Growth is the model of `data.simulate`, run for every pixel. What a satellite sees of a leaf area (LAI) is, a band,
+r = r_canopy - (r_canopy - r_soil) exp(-k LAI): Clevers 1989, Remote Sensing of Environment 29, 25, there for near
+infrared, here for every band with an extinction of its own. Reflectances of bare soil, of a dense green canopy and of a
+ripe one are round values within the ranges of Jacquemoud et al. 2009, Remote Sensing of Environment 113, S56; a wet
+soil is darker by a third. Revisit of 5 days, 10 bands, scale 1e-4 and offset -0.1: Sentinel-2 Products Specification,
+baseline 04.00. What no source gives (fields, spread of soils and management, extinctions, clouds, noise) is this
+module's own choice. Everything it makes is labelled simulated.
+"""
+
+import datetime
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.data.raster import Grid, write_cog
+from mainstem.data.simulate import (
+    BASE_TEMPERATURE_C,
+    DEPLETION_SHARE,
+    DRY_SHARE,
+    EXTINCTION,
+    HARVEST_DAY,
+    HARVEST_INDEX,
+    LARGEST_LAI,
+    NUM_DAYS,
+    RADIATION_USE_G_MJ,
+    ROOT_DEPTH_M,
+    Weather,
+    draw_weather,
+)  # fmt: skip
+
+Array = NDArray[np.float64]
+ATTRIBUTION = "Simulated by Mainstem (farms: growth model and canopy reflectance); not a measurement"
+BANDS = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
+SOIL = np.array([0.08, 0.11, 0.14, 0.17, 0.19, 0.21, 0.23, 0.25, 0.33, 0.28])  # dry
+GREEN = np.array([0.03, 0.06, 0.03, 0.09, 0.28, 0.36, 0.40, 0.42, 0.20, 0.09])
+RIPE = np.array([0.06, 0.10, 0.13, 0.18, 0.24, 0.27, 0.29, 0.31, 0.32, 0.22])
+SEEN_EXTINCTION = np.array([1.1, 1.0, 1.1, 0.8, 0.45, 0.4, 0.4, 0.4, 0.6, 0.8])
+SIDE, PIXEL_M = 96, 10.0
+FIRST_PASS, REVISIT = 100, 5
+OVERCAST_SHARE, CLOUDY_SHARE = 0.4, 0.25  # of passes: nothing seen, or a part of the farm
+SCALE, OFFSET = 1e-4, -0.1
+YEAR = 2021
+DEGREE_DAYS = 1500.0  # to maturity of a mid-late maize hybrid, as in `data.simulate`
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Farm:
+    """One farm and season.
+
+    Attributes:
+        reflectance: (date, band, y, x) 0-1, NaN under cloud.
+        days: of the year, from 0, of each pass.
+        fields: (y, x) number of the field, -1 on tracks.
+        yield_t_ha: (y, x), NaN on tracks, grain at 15.5 % moisture.
+        management: a row a field: sowing day (from 0), share of full vigour.
+    """
+
+    name: str
+    grid: Grid
+    reflectance: NDArray[np.float32]
+    days: NDArray[np.int64]
+    fields: NDArray[np.int64]
+    yield_t_ha: NDArray[np.float32]
+    management: Array
+    weather: Weather
+
+
+def smooth_field(rng: np.random.Generator, side: int, length: float) -> Array:
+    """A Gaussian random field (side, side) of mean 0 and variance 1 with a correlation length in pixels."""
+    frequency = np.fft.fftfreq(side)
+    squares = frequency[:, None] ** 2 + frequency[None] ** 2
+    spectrum = np.exp(-2 * (np.pi * length) ** 2 * squares / 2)
+    drawn = np.fft.ifft2(np.fft.fft2(rng.normal(size=(side, side))) * spectrum).real
+    field: Array = (drawn - drawn.mean()) / drawn.std()
+    return field
+
+
+def cut_fields(rng: np.random.Generator, side: int, smallest: int = 20) -> NDArray[np.int64]:
+    """Number fields (side, side) by cutting the farm in two, again and again; tracks of two pixels lie between."""
+    fields = np.full((side, side), -1)
+    open_parts, number = [(0, side, 0, side)], 0
+    while open_parts:
+        top, bottom, left, right = open_parts.pop()
+        tall, wide = bottom - top, right - left
+        length = max(tall, wide)
+        if length < 2 * smallest + 2 or (length < 45 and rng.random() < 0.4):
+            fields[top + 1 : bottom - 1, left + 1 : right - 1] = number
+            number += 1
+            continue
+        cut = int(rng.integers(smallest, length - smallest))
+        if tall >= wide:
+            open_parts += [(top, top + cut, left, right), (top + cut, bottom, left, right)]
+        else:
+            open_parts += [(top, bottom, left, left + cut), (top, bottom, left + cut, right)]
+    return fields
+
+
+def simulate_farm(number: int) -> Farm:
+    """Simulate one farm of this number; the same number always gives the same farm."""
+    rng = np.random.default_rng([number, 40])
+    latitude = np.array([rng.uniform(44, 50)])
+    drawn, year = draw_weather(rng, latitude), int(rng.integers(20))
+    weather = Weather(**{name: values[0, year] for name, values in vars(drawn).items()})
+    fields = cut_fields(rng, SIDE)
+    count = int(fields.max()) + 1
+    management = np.column_stack([rng.integers(108, 136, count), rng.uniform(0.65, 1.0, count)])
+    water_mm = 10 * ROOT_DEPTH_M * np.clip(14 + 3.0 * smooth_field(rng, SIDE, 14), 6, 22)
+    nitrogen = np.clip(1 + 0.1 * smooth_field(rng, SIDE, 6), 0.6, 1.2)
+    sown = np.where(fields >= 0, management[fields, 0], HARVEST_DAY)
+    vigour = np.where(fields >= 0, management[fields, 1], 0.0) * nitrogen
+    leaf, ripe, grown = _grow(weather, sown, vigour, water_mm)
+    hidden = np.exp(rng.normal(0, 0.04, count))[fields] * np.exp(rng.normal(0, 0.03, fields.shape))
+    yields = np.where(fields >= 0, grown * HARVEST_INDEX / DRY_SHARE / 100 * 0.8 * hidden, np.nan)
+    days = np.arange(FIRST_PASS + number % REVISIT, HARVEST_DAY, REVISIT)
+    seen = _seen(rng, leaf[days], ripe[days], weather.rain_mm[days - 1] > 2.0, smooth_field(rng, SIDE, 10))
+    shown = ~np.isnan(seen).all((1, 2, 3))
+    easting, northing = 400_000 + 20_000 * (number % 10), 5_000_000 + 20_000 * (number // 10)
+    transform = (PIXEL_M, 0.0, float(easting), 0.0, -PIXEL_M, float(northing))
+    return Farm(
+        name=f"farm-{number:03d}",
+        grid=Grid(width=SIDE, height=SIDE, transform=transform, crs=_utm()),
+        reflectance=seen[shown].astype(np.float32),
+        days=days[shown],
+        fields=fields,
+        yield_t_ha=yields.astype(np.float32),
+        management=management,
+        weather=weather,
+    )
+
+
+def _utm() -> str:
+    from rasterio.crs import CRS
+
+    wkt: str = CRS.from_epsg(32631).to_wkt()
+    return wkt
+
+
+def _grow(weather: Weather, sown: Array, vigour: Array, water_mm: Array) -> tuple[Array, Array, Array]:
+    """Leaf area and ripeness 0-1 (day, y, x), and above-ground growth g/m2 (y, x), of every pixel's season."""
+    shape = (NUM_DAYS, *sown.shape)
+    leaf, ripe = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    heat, depletion, kept = np.zeros(sown.shape), np.zeros(sown.shape), np.ones(sown.shape)
+    grown = np.zeros(sown.shape)
+    for day in range(HARVEST_DAY):
+        growing = day >= sown
+        heat += np.where(growing, max(weather.temperature_c[day] - BASE_TEMPERATURE_C, 0.0), 0.0)
+        stage = heat / DEGREE_DAYS
+        rise, fall = 1 / (1 + np.exp(-(stage - 0.3) / 0.05)), 1 / (1 + np.exp(-(stage - 0.95) / 0.05))
+        area = np.where(growing, LARGEST_LAI * vigour * kept * rise * (1 - 0.7 * fall), 0.0)
+        cover = 1 - np.exp(-EXTINCTION * area)
+        supply = np.clip((water_mm - depletion) / ((1 - DEPLETION_SHARE) * water_mm), 0, 1)  # FAO-56, equation 84
+        used = (0.3 + 0.9 * cover) * supply * weather.reference_et_mm[day]
+        depletion = np.clip(depletion - weather.rain_mm[day] + used, 0, water_mm)
+        kept = np.where(growing, kept * (1 - 0.01 * (1 - supply)), kept)
+        light = RADIATION_USE_G_MJ * cover * 0.5 * weather.radiation_mj_m2[day]
+        grown += np.where(growing & (stage < 1), light * supply, 0.0)
+        leaf[day], ripe[day] = area, fall
+    return leaf.astype(np.float64), ripe.astype(np.float64), grown
+
+
+def _seen(rng: np.random.Generator, leaf: Array, ripe: Array, wet: NDArray[np.bool_], brightness: Array) -> Array:
+    """Reflectance (date, band, y, x), NaN under cloud, of leaf area and ripeness (date, y, x)."""
+    soil = SOIL[None, :, None, None] * (1 + 0.12 * brightness) * np.where(wet, 0.67, 1.0)[:, None, None, None]
+    canopy = GREEN[:, None, None] + (RIPE - GREEN)[:, None, None] * ripe[:, None]
+    through = np.exp(-SEEN_EXTINCTION[:, None, None] * leaf[:, None])
+    clean = canopy - (canopy - soil) * through
+    noisy = clean * (1 + 0.02 * rng.normal(size=clean.shape)) + 0.003 * rng.normal(size=clean.shape)
+    for index, draw in enumerate(rng.random(len(leaf)).tolist()):
+        if draw < OVERCAST_SHARE:
+            noisy[index] = np.nan
+        elif draw < OVERCAST_SHARE + CLOUDY_SHARE:
+            noisy[index][:, smooth_field(rng, leaf.shape[1], 12) > rng.normal()] = np.nan
+    seen: Array = np.clip(noisy, 0.0001, 1.0)
+    return seen
+
+
+def write_farm(farm: Farm, folder: Path) -> list[Path]:
+    """Write a farm as real sources come: scenes and yield as COGs, fields as GeoPackage, weather and management as CSV.
+
+    Scenes are uint16 with scale and offset, 0 under cloud, bands named with units. Returns the scenes' paths.
+    """
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    scenes = [_write_scene(farm, index, folder) for index in range(len(farm.days))]
+    tags = {"UNITS": "t/ha", "SIMULATED": "yes", "ATTRIBUTION": ATTRIBUTION}
+    write_cog(iter([(0, 0, farm.yield_t_ha[None])]), folder / "yield.tif", farm.grid, ["yield"], tags)
+    _write_fields(farm, folder / "fields.gpkg")
+    dates = [_date(day) for day in range(NUM_DAYS)]
+    weather = {name: values.round(3) for name, values in vars(farm.weather).items()}
+    pd.DataFrame({"date": dates, **weather}).to_csv(folder / "weather.csv", index=False)
+    sowing = [_date(int(day)) for day in farm.management[:, 0]]
+    table = {"field": range(len(sowing)), "sowing": sowing, "vigour": farm.management[:, 1].round(3)}
+    pd.DataFrame(table).to_csv(folder / "management.csv", index=False)
+    return scenes
+
+
+def _date(day: int) -> str:
+    return (datetime.date(YEAR, 1, 1) + datetime.timedelta(days=day)).isoformat()
+
+
+def _write_scene(farm: Farm, index: int, folder: Path) -> Path:
+    import rasterio
+    import rasterio.shutil
+
+    values = farm.reflectance[index]
+    stored = np.where(np.isnan(values), 0, np.rint((np.nan_to_num(values) - OFFSET) / SCALE)).astype(np.uint16)
+    path = folder / f"{farm.name}_S2_{_date(int(farm.days[index]))}.tif"
+    profile = {
+        "driver": "GTiff", "width": SIDE, "height": SIDE, "count": len(BANDS), "dtype": "uint16", "nodata": 0,
+        "crs": farm.grid.crs, "transform": rasterio.Affine(*farm.grid.transform), "compress": "deflate",
+    }  # fmt: skip
+    part = path.with_name(f".{path.name}.part")
+    with rasterio.open(part, "w", **profile) as target:
+        target.write(stored)
+        target.descriptions, target.units = BANDS, ("1",) * len(BANDS)
+        target.scales, target.offsets = (SCALE,) * len(BANDS), (OFFSET,) * len(BANDS)
+        target.update_tags(SIMULATED="yes", ATTRIBUTION=ATTRIBUTION)
+    rasterio.shutil.copy(part, path, driver="COG", COMPRESS="DEFLATE")
+    part.unlink()
+    return path
+
+
+def _write_fields(farm: Farm, path: Path) -> None:
+    import geopandas as gpd
+    from shapely.geometry import box
+
+    a, _, c, _, e, f = farm.grid.transform
+    numbers = range(int(farm.fields.max()) + 1)
+    boxes = []
+    for number in numbers:
+        rows, columns = np.nonzero(farm.fields == number)
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        boxes.append(box(c + a * left, f + e * bottom, c + a * right, f + e * top))
+    means = [float(np.mean(farm.yield_t_ha[farm.fields == number])) for number in numbers]
+    table = gpd.GeoDataFrame(
+        {"field": list(numbers), "yield_t_ha": means, "simulated": True}, geometry=boxes, crs=farm.grid.crs
+    )
+    table.to_file(path, driver="GPKG", layer="fields")
