@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.map import Placed, Progress, map_raster, merge, parts_folder
+from mainstem.apps.map import Progress, map_raster, merge, parts_folder
+from mainstem.apps.map_blocks import Placed
 from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
