@@ -28,7 +28,8 @@ def test_the_wheel_is_whole(tmp_path):
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"mainstem"}
     for wanted in (
-        "mainstem/core/trunk.py", "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
+        "mainstem/core/trunk.py", "mainstem/core/openmodels/models.yaml",
+        "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
         "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
         "mainstem/dashboards/views/yield_map.py", "mainstem/dashboards/.streamlit/config.toml",
         "mainstem/dashboards/favicon.svg", "mainstem/dashboards/components/fieldmap/fieldmap.js",

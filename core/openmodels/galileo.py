@@ -122,6 +122,9 @@ class GalileoTokenizer(OpenTokenizer):
         batch["patch_size"] = torch.full((num,), patch_size)
         batch["resolution"] = torch.full((num,), float(inputs.get("input_resolution_m", BASE_RESOLUTION_M)))
         self._check_seen(values, masks)
+        blind = [row for row in range(num) if all(bool(mask[row].all()) for mask in masks.values())]
+        if blind:
+            raise InputError(f"sample {blind[0]} is hidden altogether; drop it, or show at least one group")
         return batch
 
     def _check_seen(self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:

@@ -18,6 +18,7 @@ BANDS, OUTPUTS = 6, 3
 MODELS = {
     "identity": "lambda t: t[:, 0, :3]",
     "convolution": "small_convolution()",
+    "all bands": "lambda t: t[:, 0]",
 }
 PROGRAM = """
 import json, sys, time
@@ -92,33 +93,29 @@ def bare(paths: list[Path], out: Path) -> float:
 
 
 def in_memory(paths: list[Path], out: Path, crop: int = 224, step: int = 192) -> float:
-    """All of input, sums and counts in memory, chips blended by a cosine mask, then written: seconds."""
+    """Input, sums and counts of all bands in memory as tensors, chips of 16 blended by a cosine mask: seconds."""
+    import torch
+
     start = time.perf_counter()
-    values = np.stack([rasterio.open(path).read() for path in paths]).astype(np.float32)
+    values = torch.from_numpy(np.concatenate([rasterio.open(path).read() for path in paths]).astype(np.float32))
     margin = crop - step
-    padded = np.pad(values, ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="reflect")
-    ramp = 0.5 * (1 - np.cos(np.pi * np.minimum((np.arange(crop) + 1) / (margin + 1), 1)))
-    side = (ramp * ramp[::-1]).astype(np.float32) + 1e-6
-    mask = np.outer(side, side)
+    padded = torch.nn.functional.pad(values[None], (margin,) * 4, mode="reflect")
+    ramp = 0.5 * (1 - torch.cos(torch.pi * torch.clamp((torch.arange(crop) + 1) / (margin + 1), max=1)))
+    side = ramp * ramp.flip(0) + 1e-6
+    mask = side[:, None] * side[None]
     height, width = padded.shape[2:]
-    total, count = np.zeros((OUTPUTS, height, width), np.float32), np.zeros((1, height, width), np.float32)
+    total, count = torch.zeros(BANDS, height, width), torch.zeros(BANDS, height, width)
     tops = sorted({min(top, height - crop) for top in range(0, height, step)})
     lefts = sorted({min(left, width - crop) for left in range(0, width, step)})
     corners = [(top, left) for top in tops for left in lefts]
     for begin in range(0, len(corners), 16):
         batch = corners[begin : begin + 16]
-        chips = np.stack([padded[:, :, top : top + crop, left : left + crop] for top, left in batch])
-        for (top, left), predicted in zip(batch, chips[:, 0, :OUTPUTS], strict=True):
-            total[:, top : top + crop, left : left + crop] += predicted * mask
+        chips = torch.cat([padded[:, :, top : top + crop, left : left + crop] for top, left in batch])
+        for (top, left), predicted in zip(batch, chips * mask, strict=True):
+            total[:, top : top + crop, left : left + crop] += predicted
             count[:, top : top + crop, left : left + crop] += mask
-    blended = (total / count)[:, margin:-margin, margin:-margin]
-    profile = {
-        **rasterio.open(paths[0]).profile,
-        "count": OUTPUTS,
-        "dtype": "float32",
-        "compress": None,
-        "predictor": 1,
-    }
+    blended = (total / count)[:, margin:-margin, margin:-margin].numpy()
+    profile = {**rasterio.open(paths[0]).profile, "dtype": "float32", "compress": None, "predictor": 1}
     plain = out.with_suffix(".plain.tif")
     with rasterio.open(plain, "w", **profile) as target:
         target.write(blended)
@@ -138,7 +135,7 @@ def bench_tiles() -> dict[str, float]:
         folder = Path(name)
         paths, out = make_inputs(folder, side, 4), folder / "out.tif"
         plain = bare(paths, out)
-        for model in MODELS:
+        for model in ("identity", "convolution"):
             found = run(model, paths, out)
             figures |= {f"{model}_s": found["seconds"], f"{model}_peak_mib": found["peak_mib"]}
         plain = min(plain, bare(paths, out))
@@ -147,7 +144,7 @@ def bench_tiles() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths, out = make_inputs(folder, 4096, 1), folder / "out.tif"
-        ours = run("identity", paths, out)["seconds"]
+        ours = run("all bands", paths, out)["seconds"]
         peer = in_memory(paths, out)
         figures |= {"small_s": ours, "in_memory_s": peer, "throughput_to_in_memory": peer / ours}
         figures["in_memory_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,5 +1,7 @@
 """The trunk and its tokenizers: padding, gaps and neighbours in the batch change nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,8 @@ from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import ScalarTokenizer
 from mainstem.core.tokenizers.series import SeriesTokenizer
 from mainstem.core.tokenizers.text import TextTokenizer, encode_text
-from mainstem.core.tokens import TokenBatch, concatenate
-from mainstem.core.trunk import SIZES, Trunk, rotary_phases
+from mainstem.core.tokens import TokenBatch, concatenate, place
+from mainstem.core.trunk import SIZES, Trunk, attend, rotary_phases
 
 NDVI = (Channel(name="ndvi", unit="1"), Channel(name="fpar", unit="%"))
 SOIL = (Channel(name="awc", unit="mm"), Channel(name="clay", unit="%"))
@@ -154,3 +156,32 @@ def test_one_seed_gives_one_trunk():
     first, second, other = (Trunk(SIZES["xs"], seed).state_dict()["blocks.0.mlp.up.weight"] for seed in (3, 3, 4))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_plain_attention_of_bfloat16_training_equals_the_fused_one(masked):
+    generator = torch.Generator().manual_seed(0)
+    heads = [torch.randn(2, 3, 50, 16, generator=generator) for _ in range(3)]
+    mask = torch.rand(2, 1, 1, 50, generator=generator) > 0.3 if masked else None
+    exact = [part.clone().requires_grad_() for part in heads]
+    wanted = torch.nn.functional.scaled_dot_product_attention(*exact, attn_mask=mask)
+    short = [part.to(torch.bfloat16).requires_grad_() for part in heads]
+    found = attend(*short, mask)
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, atol=3e-2, rtol=0)
+    target = torch.randn(wanted.shape, generator=generator)
+    (wanted * target).sum().backward()
+    (found.float() * target).sum().backward()
+    for one, other in zip(short, exact, strict=True):
+        torch.testing.assert_close(one.grad.float(), other.grad, atol=5e-2, rtol=5e-2)
+
+
+def test_a_trunk_in_bfloat16_stays_near_its_float32_self():
+    trunk = Trunk(SIZES["ti"], 0).eval()
+    values = torch.randn(2, 40, 192, generator=torch.Generator().manual_seed(1))
+    tokens = place(values, torch.ones(2, 40, dtype=torch.bool), torch.arange(40.0).expand(2, 40) * DAY)
+    with torch.no_grad():
+        exact = trunk(tokens).pooled
+        short = trunk.to(torch.bfloat16)(replace(tokens, values=values.to(torch.bfloat16))).pooled
+    assert short.dtype == torch.bfloat16
+    torch.testing.assert_close(short.float(), exact, atol=8e-2, rtol=0)

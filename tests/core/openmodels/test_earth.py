@@ -289,6 +289,9 @@ def test_galileo_refuses_what_it_cannot_read(galileo):
     broken[..., 12] = np.nan
     with pytest.raises(InputError, match="NDVI"):
         galileo.embed(inputs | {"s_t_x": broken, "s_t_m": np.zeros_like(inputs["s_t_m"])})
+    blind = {name: np.ones_like(inputs[name]) for name in ("s_t_m", "sp_m", "t_m", "st_m")}
+    with pytest.raises(InputError, match="hidden altogether"):
+        galileo.embed(inputs | blind)
     with pytest.raises(InputError, match="sp_x"):
         galileo.embed(inputs | {"sp_x": inputs["sp_x"][:, :2]})
 
