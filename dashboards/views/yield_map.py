@@ -276,11 +276,14 @@ def show_table(table: pd.DataFrame, outlines: Outlines | None, attribution: str,
     event = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="twin", height=300)
     out = table.assign(attribution=attribution)
     left, right = st.columns(2)
-    left.download_button("CSV, t/ha", out.to_csv(index=False), "yields.csv", "text/csv", icon=":material/download:")
+    # on_click="ignore": a rerun after one download would swallow the click on the next
+    left.download_button(
+        "CSV, t/ha", out.to_csv(index=False), "yields.csv", "text/csv", icon=":material/download:", on_click="ignore"
+    )
     if outlines is not None:
         right.download_button(
             "GeoPackage, t/ha", lambda: geopackage_bytes(out, outlines.frame, "yields"), "yields.gpkg",
-            "application/geopackage+sqlite3", icon=":material/download:",
+            "application/geopackage+sqlite3", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
     rows = event.selection.rows if event else []
     return str(shown["region"].iloc[rows[0]]) if rows else ""

@@ -134,6 +134,7 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         assert recolour_ms(page, "interval width") > 0
         page.get_by_text("bu/ac").click()
         page.wait_for_function("[...document.querySelectorAll('strong')].some(e => e.textContent.includes('bu/ac'))")
+        page.wait_for_selector('[data-test-script-state="notRunning"]')
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV, t/ha").click()
         assert "Simulated by Mainstem" in Path(download.value.path()).read_text()
