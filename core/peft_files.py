@@ -37,11 +37,9 @@ UNREADABLE = (
 
 @dataclass(frozen=True, kw_only=True)
 class LoraScales:
-    """What a PEFT config says of rank and alpha: of all layers, and by pattern of some."""
+    """What a PEFT config says of alpha: of all layers, and by pattern of some; ranks are those of the weights."""
 
-    rank: int
     alpha: float
-    rank_pattern: Mapping[str, int]
     alpha_pattern: Mapping[str, float]
     is_rank_stabilised: bool
 
@@ -52,7 +50,7 @@ class LoraScales:
 
 
 def matched(patterns: Mapping[str, float], module: str, default: float) -> float:
-    """The value of the first pattern that a module's path ends in, as PEFT matches rank_pattern and alpha_pattern."""
+    """The value of the first pattern that a module's path ends in, as PEFT matches them."""
     for pattern, value in patterns.items():
         if re.match(rf"(.*\.)?({pattern})$", module):
             return value
@@ -80,9 +78,7 @@ def read_config(folder: Path) -> LoraScales:
     if asked:
         raise ArtifactError(f"{path} asks for {', '.join(asked)}, which is not read; train it as plain LoRA")
     return LoraScales(
-        rank=int(config["r"]),
         alpha=float(config["lora_alpha"]),
-        rank_pattern=config.get("rank_pattern") or {},
         alpha_pattern=config.get("alpha_pattern") or {},
         is_rank_stabilised=bool(config.get("use_rslora")),
     )

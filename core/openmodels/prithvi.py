@@ -80,7 +80,6 @@ class PrithviTokenizer(OpenTokenizer):
         self.class_token = nn.Parameter(torch.zeros(dim))
         self.time_scale = nn.Parameter(torch.zeros(1)) if "time" in codes else None
         self.location_scale = nn.Parameter(torch.zeros(1)) if "location" in codes else None
-        self.register_buffer("origin", torch.zeros(dim), persistent=False)  # the class token's code is zero
 
     def read(self, inputs: Inputs) -> Batch:
         """Check and normalise the inputs."""
