@@ -190,8 +190,8 @@ def fit_member(
     std = max(float(residual.std()), 1e-6)
     trunk = base.trunk if base is not None else Trunk(SIZES[config.trunk_size], config.training.seed)
     torch.manual_seed(config.training.seed)
-    tokenizer = _tokenizer_of(base, prepared, trunk.config.dim)
-    adapter = Adapter(tokenizer, ScalarHead(trunk.config.project or trunk.config.dim))
+    head = ScalarHead(trunk.config.project or trunk.config.dim)  # drawn before the tokenizer: seeds keep their meaning
+    adapter = Adapter(_tokenizer_of(base, prepared, trunk.config.dim), head)
     train(adapter, trunk, prepared, torch.from_numpy(residual / std).float(), config.training)
     return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std)
 
