@@ -24,6 +24,7 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
+from mainstem.core.openmodels.images import LARGEST_NORMALISED
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
@@ -37,7 +38,6 @@ MEAN_STD = {  # of 1e4 times reflectance, by version (configs on the hub)
 NUM_HEADS = {192: 3, 768: 12, 1024: 16, 1280: 16}  # by width: heads leave no trace in the weights
 MAX_FRAMES = 24
 NAMES = ("pixel_values", "reflectance", "bands", "temporal_coords", "location_coords")
-LARGEST_NORMALISED = 64.0
 
 
 def sincos(dim: int, positions: Tensor) -> Tensor:
@@ -71,11 +71,11 @@ class PrithviTokenizer(OpenTokenizer):
     main_input = "pixel_values"
 
     def __init__(
-        self, dim: int, patch_size: int, side: int, version: int, bands: Sequence[str], codes: Sequence[str]
+        self, dim: int, patch_size: int, side: int, version: int | None, bands: Sequence[str], codes: Sequence[str]
     ) -> None:
         super().__init__()
         self.dim, self.patch_size, self.side, self.bands = dim, patch_size, side, tuple(bands)
-        self.mean, self.std = MEAN_STD[version]
+        self.statistics = None if version is None else MEAN_STD[version]
         self.patch = nn.Conv3d(len(BANDS), dim, (1, patch_size, patch_size), (1, patch_size, patch_size))
         self.class_token = nn.Parameter(torch.zeros(dim))
         self.time_scale = nn.Parameter(torch.zeros(1)) if "time" in codes else None
@@ -101,12 +101,14 @@ class PrithviTokenizer(OpenTokenizer):
         if not pixels.isfinite().all():
             raise InputError(f"{name} holds NaN or infinity; fill clouds first, or drop the date")
         if name == "reflectance":
+            if self.statistics is None:
+                raise InputError("these weights do not say if they are of Prithvi-EO 1.0 or 2.0; give pixel_values")
             if pixels.min() < -1 or pixels.max() > 2:
                 raise InputError(
                     f"got reflectance {float(pixels.min()):.3g} to {float(pixels.max()):.3g}, want 0-1; divide by 10000"
                 )
             shape = (-1, 1, 1, 1)
-            mean, std = (torch.tensor([values[band] for band in index]).view(shape) for values in (self.mean, self.std))
+            mean, std = (torch.tensor([values[band] for band in index]).view(shape) for values in self.statistics)
             pixels = (1e4 * pixels - mean) / std
         elif pixels.abs().max() > LARGEST_NORMALISED:
             raise InputError(
@@ -227,7 +229,7 @@ def blueprint(weights: Weights) -> Blueprint:
     )
     size = int(config.get("img_size", 224))
     bands = tuple(weights.config.get("use_bands", BANDS))
-    version = 1 if _is_first(weights) else 2
+    version = _version(weights, size // patch_size)
     return Blueprint(
         trunk=trunk,
         tokenizer=PrithviTokenizer(dim, patch_size, size // patch_size, version, bands, codes),
@@ -246,13 +248,18 @@ def _is_decoder(key: str) -> bool:
     return key.replace("_timm_module.", "").startswith(("decoder", "mask_token"))
 
 
-def _is_first(weights: Weights) -> bool:
-    """True for Prithvi-EO 1.0: its config or name says so, or its fixed codes are of three frames."""
-    text = f"{weights.config.get('architecture', '')} {weights.name}".lower()
-    if "v2" in text or "2.0" in text:
-        return False
-    shape = next((shape for key, shape in weights.shapes.items() if _bare(key) == "pos_embed"), None)
-    return "v1" in text or "1.0" in text or (shape is not None and (shape[1] - 1) % 3 == 0 and (shape[1] - 1) % 4 != 0)
+FRAMES = {3: 1, 4: 2}  # of pretraining -> version
+
+
+def _version(weights: Weights, side: int) -> int | None:
+    """1 or 2, as the config says, else by the frames that the fixed codes cover; None where neither tells."""
+    text = str(weights.config.get("architecture", "")).lower()
+    for version in (1, 2):
+        if f"_v{version}_" in text:
+            return version
+    shape = next((shape for key, shape in weights.shapes.items() if _bare(key) == "pos_embed"), (1, 1))
+    frames, rest = divmod(shape[1] - 1, side * side)
+    return None if rest else FRAMES.get(frames)
 
 
 FAMILY = Family(name="prithvi", matches=matches, blueprint=blueprint)

@@ -425,6 +425,22 @@ def test_prithvi_normalises_reflectance_and_refuses_what_was_scaled(tmp_path):
         model.embed({"reflectance": reflectance, "location_coords": np.zeros((1, 2))})
 
 
+def test_prithvi_s_version_is_read_off_the_weights_whatever_the_path_says(tmp_path):
+    folder = tmp_path / "v1.0" / "Prithvi_EO_V2_300"
+    folder.mkdir(parents=True)
+    zeros = np.zeros((1, 6, 1, 224, 224))
+    for name, flat, mean, std in (("first", True, 775.229, 1281.526), ("second", False, 1087.0, 2248.0)):
+        torch.save(prithvi_state(192, 1, 16, False, flat=flat), folder / f"{name}.pt")
+        tokenizer = load_open_model(folder / f"{name}.pt").tokenizer
+        found = tokenizer.read({"reflectance": zeros})["pixels"][0, 0, 0, 0, 0]
+        assert float(found) == pytest.approx(-mean / std, rel=1e-4)
+    state = prithvi_state(192, 1, 16, False)
+    del state["encoder.pos_embed"]
+    torch.save(state, folder / "unsaid.pt")
+    with pytest.raises(InputError, match=r"1\.0 or 2\.0"):
+        load_open_model(folder / "unsaid.pt").embed({"reflectance": zeros})
+
+
 def test_prithvi_names_missing_and_left_over_keys(tmp_path):
     state = prithvi_state(192, 1, 16, False)
     torch.save({key: value for key, value in state.items() if key != "encoder.norm.bias"}, tmp_path / "a.pt")
