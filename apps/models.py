@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
-from mainstem.core.openmodels.files import fetch, home, listings, staged_folder
+from mainstem.core.openmodels.files import fetch, listings, models_home, staged_folder
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TABLES = (".csv", ".parquet")
@@ -25,7 +25,7 @@ def describe() -> list[dict[str, Any]]:
         {
             **asdict(listing),
             "megabytes": listing.million_parameters * BYTES_A_PARAMETER,
-            "staged": staged_folder(name, home()).is_dir(),
+            "staged": staged_folder(name, models_home()).is_dir(),
         }
         for name, listing in listings().items()
     ]
@@ -33,7 +33,7 @@ def describe() -> list[dict[str, Any]]:
 
 def pull(name: str, to: Path | None, mirror: Path | None = None) -> Path:
     """Stage a named model, or a hub repository, below `to` (MAINSTEM_HOME/models unless given)."""
-    return fetch(name, to or home(), mirror)
+    return fetch(name, to or models_home(), mirror)
 
 
 def embed_file(model_name: str, path: str, out: Path, family: str | None = None) -> dict[str, Any]:

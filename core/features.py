@@ -1,7 +1,6 @@
 """Features of a frozen trunk, computed once a sample and kept by content; heads train on them."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
+from mainstem.core.files import home
 from mainstem.core.tokens import Batch, OpenTokenizer, rows_of
 from mainstem.core.trunk import Trunk
 from mainstem.core.weights import load_tensors, save_tensors, state_sha256
@@ -20,7 +20,7 @@ KEYS = "keys"
 
 def cache_folder() -> Path:
     """Where features are kept: MAINSTEM_HOME/features."""
-    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / "features"
+    return home() / "features"
 
 
 def model_key(tokenizer: OpenTokenizer, trunk: Trunk) -> str:

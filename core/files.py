@@ -1,9 +1,14 @@
-"""Files written whole or not at all."""
+"""Where the project keeps its files, and files written whole or not at all."""
 
 import os
 from pathlib import Path
 
 from mainstem.core.errors import ArtifactError
+
+
+def home() -> Path:
+    """MAINSTEM_HOME, or ~/.mainstem."""
+    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem"))
 
 
 def write_atomically(path: Path, content: bytes) -> None:

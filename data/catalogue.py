@@ -12,6 +12,7 @@ from typing import IO
 import yaml
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import home
 
 LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
 TIMEOUT_S = 60
@@ -74,7 +75,7 @@ def find_data_set(name: str) -> DataSet:
 
 def data_home() -> Path:
     """Where pulled sets live: MAINSTEM_HOME or ~/.mainstem, and the layout's version."""
-    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / LAYOUT
+    return home() / LAYOUT
 
 
 def is_pulled(name: str) -> bool:

@@ -14,6 +14,7 @@ import yaml
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.files import home
 from mainstem.core.openmodels.base import Weights
 from mainstem.core.weights import file_sha256, load_pt, load_tensors
 
@@ -59,9 +60,9 @@ def listings() -> dict[str, Listing]:
     return {name: Listing(name=name, **facts) for name, facts in plain.items()}
 
 
-def home() -> Path:
+def models_home() -> Path:
     """Where staged models live: MAINSTEM_HOME/models."""
-    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem")) / "models"
+    return home() / "models"
 
 
 def staged_folder(name: str, root: Path) -> Path:
@@ -90,8 +91,8 @@ def locate(name: str) -> Path:
         raise InputError(
             f"got {name!r}, which is no file, folder, known model or hub repository; see mainstem models list"
         )
-    staged = staged_folder(name, home())
-    return staged if staged.is_dir() else fetch(name, home())
+    staged = staged_folder(name, models_home())
+    return staged if staged.is_dir() else fetch(name, models_home())
 
 
 def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
