@@ -39,7 +39,7 @@ class Nearness:
         middle = np.deg2rad((from_points[:, None, 0] + to_points[None, :, 0]) / 2)
         north = from_points[:, None, 0] - to_points[None, :, 0]
         east = (from_points[:, None, 1] - to_points[None, :, 1]) * np.cos(middle)
-        up = from_points[:, None, 2] - to_points[None, :, 2]
+        up = np.nan_to_num(from_points[:, None, 2] - to_points[None, :, 2])  # an unknown height counts for nothing
         angle = (from_points[:, None, 3] - to_points[None, :, 3]) * (2 * np.pi / YEAR_DAYS)
         days = 2 * np.sin(angle / 2) * YEAR_DAYS / (2 * np.pi)  # a chord of the year's circle
         squares = (north**2 + east**2) / self.place_deg**2 + (up / self.height_m) ** 2 + (days / self.season_days) ** 2
@@ -116,18 +116,23 @@ GRID = tuple(
 
 
 def points_of(samples: Sequence[Sample]) -> Array:
-    """Latitude, longitude, height in m and day of the year (samples, 4); an unknown height counts as 0 m."""
+    """Latitude, longitude, height in m and day of the year (samples, 4); an unknown height is NaN."""
     return np.array([_point(sample) for sample in samples])
 
 
 def _point(sample: Sample) -> tuple[float, float, float, float]:
     place, pixel = sample.streams["place"].values, sample.streams["pixel"]
     names = [channel.name for channel in pixel.channels]
-    heights = pixel.values[:, names.index("elevation")] if "elevation" in names else np.zeros(1)
+    heights = pixel.values[:, names.index("elevation")] if "elevation" in names else np.empty(0)
     seen = heights[np.isfinite(heights)]
     assert pixel.times is not None
     last = datetime.datetime.fromisoformat(sample.origin) + datetime.timedelta(seconds=float(pixel.times[-1]))
-    return float(place[0]), float(place[1]), float(seen.mean()) if len(seen) else 0.0, float(last.timetuple().tm_yday)
+    return (
+        float(place[0]),
+        float(place[1]),
+        float(seen.mean()) if len(seen) else np.nan,
+        float(last.timetuple().tm_yday),
+    )
 
 
 def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
