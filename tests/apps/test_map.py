@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
+import rio_cogeo
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -218,7 +219,6 @@ def test_the_cog_carries_grid_names_and_tags_and_is_valid(tmp_path):
         assert np.isnan(found.nodata)
         assert found.overviews(1)
         assert found.block_shapes[0] == (512, 512)
-    rio_cogeo = pytest.importorskip("rio_cogeo")
     assert rio_cogeo.cog_validate(str(out), strict=True)[0]
     assert not list(tmp_path.glob(".*"))
 

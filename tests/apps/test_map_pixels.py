@@ -56,10 +56,11 @@ def scene_values(seed: int, height: int = 30, width: int = 44) -> np.ndarray:
 def run(tmp_path_factory) -> Path:
     if "MAINSTEM_MIRROR" not in os.environ:
         pytest.skip("MAINSTEM_MIRROR is not set")
-    os.environ["MAINSTEM_HOME"] = str(tmp_path_factory.mktemp("home"))
-    source = open_pixels("fuel-moisture")
     folder = tmp_path_factory.mktemp("runs") / "moisture"
-    finetune(TASK, replace(source, samples=source.samples[:200]), FitSpec(config=QUICK, trunk="presto"), folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(tmp_path_factory.mktemp("home")))
+        source = open_pixels("fuel-moisture")
+        finetune(TASK, replace(source, samples=source.samples[:200]), FitSpec(config=QUICK, trunk="presto"), folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from mainstem.apps.models import embed_file, read_inputs
@@ -19,8 +20,6 @@ from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels.files import fetch, listings
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.weights import file_sha256
-
-transformers = pytest.importorskip("transformers")
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

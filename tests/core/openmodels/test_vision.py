@@ -7,13 +7,13 @@ import numpy as np
 import peft
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import add_lora
 from mainstem.core.openmodels import load_open_model
 
-transformers = pytest.importorskip("transformers")
 CLOSE = 1e-5
 SMALL = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
 WIDE = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 2}
