@@ -94,10 +94,10 @@ def splits(
 
 def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
     """Predict test samples as they were known at each view; claims are those of the fullest one."""
-    mean, half = {}, {}
+    mean, half, parts = {}, {}, {}
     for name, view in task.views.items():
         seen = [view(sample) for sample in test]
-        mean[name], scale = artifact.regressor.predict(seen, name)
+        mean[name], scale, parts[name] = artifact.regressor.predict_parts(seen, name)
         half[name] = artifact.calibration[name].half_width(level) * scale
     first = next(iter(task.views))
     claims = group_claims(artifact, test, first, level)
@@ -106,7 +106,7 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         years=tuple(groups_in(test)),
         mean=mean,
         half=half,
-        parts=artifact.regressor.parts([task.views[first](sample) for sample in test]),
+        parts=parts[first],
         baselines={},
         claims={group: claim.state for group, claim in claims.items()},
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),

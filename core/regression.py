@@ -108,17 +108,18 @@ class Regressor:
 
     def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
         """Return mean and scale (samples,) before calibration, of samples that show what `view` shows."""
-        parts = [member.predict(samples) for member in self.members]
-        mean = np.mean([offset + self.gates[view] * residual for offset, residual, _ in parts], axis=0)
-        return mean, np.mean([scale for _, _, scale in parts], axis=0)
+        mean, scale, _ = self.predict_parts(samples, view)
+        return mean, scale
 
-    def parts(self, samples: Sequence[Sample]) -> dict[str, Array]:
-        """Return the mean (samples,) of each part alone: what the trunk says, and what is said without it."""
+    def predict_parts(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array, dict[str, Array]]:
+        """Return mean, scale, and what each part alone would say (samples,): the trunk, and the rest without it."""
         found = [member.predict(samples) for member in self.members]
-        return {
+        mean = np.mean([fallback + self.gates[view] * departure for fallback, departure, _ in found], axis=0)
+        parts = {
             "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
             "without_trunk": np.mean([fallback for fallback, _, _ in found], axis=0),
         }
+        return mean, np.mean([scale for _, _, scale in found], axis=0), parts
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return the shift alarm's features (samples, features), averaged over members."""
