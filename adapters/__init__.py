@@ -9,8 +9,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
+from mainstem.core.classification import Task
 from mainstem.core.errors import InputError
-from mainstem.core.regression import RegressionTask
 
 TEMPLATE = "template"  # to copy, not to run
 
@@ -41,16 +41,16 @@ def load_adapter_module(name: str) -> ModuleType:
     return import_module(found[name])
 
 
-def find_task(adapter: str, task: str | None = None) -> RegressionTask:
+def find_task(adapter: str, task: str | None = None) -> Task:
     """Return an adapter's task, its first unless named.
 
     Raises:
         InputError: if it has none of this name.
     """
     module = load_adapter_module(adapter)
-    tasks: dict[str, RegressionTask] = getattr(module, "TASKS", {module.TASK.task: module.TASK})
+    tasks: dict[str, Task] = getattr(module, "TASKS", {module.TASK.task: module.TASK})
     if task is None:
-        first: RegressionTask = module.TASK
+        first: Task = module.TASK
         return first
     if task not in tasks:
         raise InputError(f"got task {task!r}, {adapter} has {', '.join(tasks)}")

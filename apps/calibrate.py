@@ -11,6 +11,7 @@ from mainstem.core.artifact import load_artifact, recalibrated
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm, cases_needed
 from mainstem.core.errors import CalibrationError
 from mainstem.core.files import write_atomically
+from mainstem.core.means import Judged, calibrations, labels_by
 from mainstem.core.regression import DataRequest, RegressionTask, targets_of
 
 FEWEST_GROUPS = 2
@@ -32,13 +33,15 @@ def calibrate(task: RegressionTask, run: Path, request: DataRequest, level: floa
             f"got {len(local)} labelled cases of {len(set(groups))} groups never trained on, want at least "
             f"{cases_needed(level)} of {FEWEST_GROUPS} for {level:.0%} coverage; add labels"
         )
-    calibration, alarm = {}, dict(artifact.alarm)
+    calibration: dict[str, IntervalCalibration] = {}
+    alarm = dict(artifact.alarm)
     for name, view in task.views.items():
         seen = [view(sample) for sample in local]
         mean, scale = artifact.regressor.predict(seen, name)
-        scores = (targets_of(local) - mean) / scale
         population = f"{source.name}, {len(local)} local samples"
-        calibration[name] = IntervalCalibration(scores=scores, groups=tuple(groups), population=population)
+        labels = labels_by(local, task.mean_of) if task.mean_of else None
+        cases = Judged(truth=targets_of(local), mean=mean, scale=scale, groups=tuple(groups))
+        calibration |= calibrations(name, cases, labels, population)
         if len(set(groups)) >= ShiftAlarm.FEWEST:
             alarm[name] = ShiftAlarm.fit(artifact.regressor.features(seen), groups)
     first = next(iter(task.views))

@@ -161,13 +161,22 @@ def evaluate_adapter(
 ) -> None:
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
     from mainstem.adapters import find_task
+    from mainstem.apps.classes import describe_classes, evaluate_classes
     from mainstem.apps.evaluate import EvaluationSpec, evaluate
     from mainstem.apps.finetune import spec_of
+    from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
 
     found = find_task(adapter, task)
-    spec = EvaluationSpec(fit=spec_of(found, trunk, frozen), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
+    if isinstance(found, ClassificationTask):
+        with _progress("evaluate", as_json) as report:
+            classes = evaluate_classes(
+                found, request, spec_of(found, trunk, frozen), seeds=seeds, run=run, progress=report
+            )
+        print(json.dumps(classes) if as_json else describe_classes(classes))
+        return
+    spec = EvaluationSpec(fit=spec_of(found, trunk, frozen), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
     with _progress("evaluate", as_json) as report:
         result = evaluate(found, request, spec, run=run, progress=report)
     if as_json:
@@ -177,6 +186,11 @@ def evaluate_adapter(
         print(f"{name:33} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
     coverage = result["coverage"]
     withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
+    if "means" in result:
+        means = result["means"]
+        print(
+            f"means of {means['of']}s: r2 {means['r2']:.3f}, coverage {means['coverage']['pooled']:.1%} of {means['n']}"
+        )
     print(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}")
     print(result["attribution"])
 
@@ -198,14 +212,21 @@ def finetune_adapter(
 ) -> None:
     """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
     from mainstem.adapters import find_task
-    from mainstem.apps.finetune import finetune_seeds, seeded, spec_of
+    from mainstem.apps.classes import finetune_classes
+    from mainstem.apps.finetune import finetune, seeded, seeded_runs, spec_of
+    from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
 
     found = find_task(adapter, task)
     spec = seeded(spec_of(found, trunk, frozen), seed)
     source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
     with _progress("finetune", as_json) as report:
-        records = finetune_seeds(found, source, spec, out, seeds, report)
+        records = [
+            finetune_classes(found, source, each, folder, report)
+            if isinstance(found, ClassificationTask)
+            else finetune(found, source, each, folder, report)
+            for each, folder in seeded_runs(spec, out, seeds)
+        ]
     if as_json:
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return
@@ -229,10 +250,11 @@ def calibrate_run(
     from mainstem.adapters import find_task
     from mainstem.apps.calibrate import calibrate
     from mainstem.apps.finetune import read_record
+    from mainstem.core.classification import quantity_task
     from mainstem.core.regression import DataRequest
 
     record = read_record(run)
-    task = find_task(record["adapter"], record["task"])
+    task = quantity_task(find_task(record["adapter"], record["task"]), "calibrate")
     entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), level)
     if as_json:
         print(json.dumps(entry))
@@ -260,7 +282,9 @@ def predict_inputs(
     from mainstem.apps.export import write_predictions
     from mainstem.apps.finetune import read_record
     from mainstem.core.artifact import load_artifact
-    from mainstem.core.predict import predict
+    from mainstem.core.class_artifact import load_class_artifact
+    from mainstem.core.classification import ClassificationTask
+    from mainstem.core.predict import predict, predict_classes
     from mainstem.core.regression import DataRequest
 
     if run is None:
@@ -269,11 +293,12 @@ def predict_inputs(
             "and add --run RUN"
         )
     found = find_task(adapter, task or read_record(run)["task"])
-    artifact = load_artifact(run, found.restore)
-    predictions = []
-    for data in inputs:
-        source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
-        predictions += predict(artifact, source.samples, found.view_of, level, below or ())
+    sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
+    samples = [sample for source in sources for sample in source.samples]
+    if isinstance(found, ClassificationTask):
+        predictions = predict_classes(load_class_artifact(run), found.prepare(samples), level)
+    else:
+        predictions = predict(load_artifact(run, found.restore), samples, found.view_of, level, below or ())
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))

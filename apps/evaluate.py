@@ -29,6 +29,7 @@ from mainstem.core.evaluation import (
     r2,
     rmse,
 )
+from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.predict import group_claims
 from mainstem.core.regression import Baselines, DataRequest, OutOfFold, RegressionTask, groups_of, targets_of
 from mainstem.core.stream import Sample, SampleSet
@@ -53,6 +54,7 @@ class Scored:
     parts: dict[str, Array]
     baselines: dict[str, Array]
     claims: dict[str, str]
+    means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
     hashes: tuple[str, str]
 
 
@@ -101,6 +103,16 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         half[name] = artifact.calibration[name].half_width(level) * scale
     first = next(iter(task.views))
     claims = group_claims(artifact, test, first, level)
+    means = None
+    if task.mean_of and mean_view(first) in artifact.calibration:
+        calibration = artifact.calibration[first]
+        cases = Judged(
+            truth=targets_of(test),
+            mean=mean[first],
+            scale=half[first] / calibration.half_width(level),
+            groups=tuple(groups_in(test)),
+        ).means(labels_by(test, task.mean_of))
+        means = (cases, artifact.calibration[mean_view(first)].half_width(level) * cases.scale)
     return Scored(
         truth=targets_of(test),
         years=tuple(groups_in(test)),
@@ -109,6 +121,7 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         parts=parts[first],
         baselines={},
         claims={group: claim.state for group, claim in claims.items()},
+        means=means,
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
     )
 
@@ -146,8 +159,38 @@ def join(parts: Sequence[Scored]) -> Scored:
         parts={name: joined("parts", name) for name in first.parts},
         baselines={name: joined("baselines", name) for name in first.baselines},
         claims={group: claim for part in parts for group, claim in part.claims.items()},
+        means=_join_means([part.means for part in parts if part.means is not None]),
         hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
     )
+
+
+def _join_means(parts: Sequence[tuple[Judged, Array]]) -> tuple[Judged, Array] | None:
+    if not parts:
+        return None
+    cases = [found for found, _ in parts]
+    joined = Judged(
+        truth=np.concatenate([found.truth for found in cases]),
+        mean=np.concatenate([found.mean for found in cases]),
+        scale=np.concatenate([found.scale for found in cases]),
+        groups=tuple(group for found in cases for group in found.groups),
+    )
+    return joined, np.concatenate([half for _, half in parts])
+
+
+def report_means(means: tuple[Judged, Array], of: str, level: float) -> dict[str, Any]:
+    """Error and coverage of the means of samples that belong together."""
+    found, half = means
+    return {
+        "of": of,
+        "n": len(found.truth),
+        "rmse": rmse(found.truth, found.mean),
+        "r2": r2(found.truth, found.mean),
+        "coverage": {
+            "level": level,
+            "pooled": float((np.abs(found.truth - found.mean) <= half).mean()),
+            "mean_width": float(2 * half.mean()),
+        },
+    }
 
 
 def _together(hashes: Sequence[str]) -> str:
@@ -249,6 +292,7 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
             name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
         },
         "coverage": coverage(first, view, level),
+        **({"means": report_means(first.means, task.mean_of, level)} if first.means is not None else {}),
         "by_group": _by_group(first, view, metrics),
         "by_lead": {
             name: {

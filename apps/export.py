@@ -10,7 +10,7 @@ import pandas as pd
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.core.prediction import Interval, Prediction
+from mainstem.core.prediction import ClassSet, Interval, Prediction
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
 
@@ -24,6 +24,7 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         "value": prediction.value,
         "low": region.low if isinstance(region, Interval) else None,
         "high": region.high if isinstance(region, Interval) else None,
+        **({"classes": "; ".join(region.classes)} if isinstance(region, ClassSet) else {}),
         "level": prediction.level,
         "units": prediction.units,
         **dict(prediction.probabilities),

@@ -12,7 +12,9 @@ import numpy as np
 
 from mainstem.core.artifact import Artifact, save_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.classification import Task
 from mainstem.core.errors import InputError
+from mainstem.core.means import Judged, calibrations, labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
@@ -42,12 +44,11 @@ def fit_artifact(
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     regressor, judged = task.fit(train, spec.config, spec.order, progress, open_model_of(spec))
     population = f"{source.name}, {len(train)} samples"
-    calibration = {
-        view: IntervalCalibration(
-            scores=(found.truth - found.mean) / found.scale, groups=found.groups, population=population
-        )
-        for view, found in judged.items()
-    }
+    labels = labels_by(train, task.mean_of) if task.mean_of else None
+    calibration: dict[str, IntervalCalibration] = {}
+    for view, found in judged.items():
+        cases = Judged(truth=found.truth, mean=found.mean, scale=found.scale, groups=found.groups)
+        calibration |= calibrations(view, cases, labels, population)
     facts = {
         "adapter": task.name,
         "task": task.task,
@@ -93,7 +94,7 @@ def open_model_of(spec: FitSpec) -> OpenModel | None:
     return None if spec.trunk is None else load_open_model(spec.trunk, seed=spec.config.training.seed)
 
 
-def spec_of(task: RegressionTask, trunk: str | None = None, frozen: bool = False) -> FitSpec:
+def spec_of(task: Task, trunk: str | None = None, frozen: bool = False) -> FitSpec:
     """Return how a task is fitted: on its own open model or the one named, by LoRA, or the head alone.
 
     A task without an open model trains trunks whole, unless one is named, or `frozen` asks for its own size.
@@ -153,13 +154,11 @@ def finetune(
     return record
 
 
-def finetune_seeds(
-    task: RegressionTask, source: SampleSet, spec: FitSpec, out: Path, seeds: int, progress: Progress | None = None
-) -> list[dict[str, Any]]:
+def seeded_runs(spec: FitSpec, out: Path, seeds: int) -> list[tuple[FitSpec, Path]]:
     """One run in `out`, or, with several seeds, one a seed in out/seed-0, out/seed-1 ..."""
     if seeds == 1:
-        return [finetune(task, source, spec, out, progress)]
-    return [finetune(task, source, seeded(spec, seed), out / f"seed-{seed}", progress) for seed in range(seeds)]
+        return [(spec, out)]
+    return [(seeded(spec, seed), out / f"seed-{seed}") for seed in range(seeds)]
 
 
 def seeded(spec: FitSpec, seed: int) -> FitSpec:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mainstem.core.heads import ScalarHead
+from mainstem.core.heads import Head
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Batch, OpenTokenizer
 from mainstem.core.trunk import Latents, Trunk
@@ -16,7 +16,7 @@ POOLED = "pooled"  # the entry of a batch whose features were computed before: t
 class Adapter(nn.Module):
     """A tokenizer and a head; the trunk is shared and handed in."""
 
-    def __init__(self, tokenizer: OpenTokenizer, head: ScalarHead) -> None:
+    def __init__(self, tokenizer: OpenTokenizer, head: Head) -> None:
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
 

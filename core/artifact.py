@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 class AdapterManifest(BaseModel):
     """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
 
-    `members` holds, for each, its tokenizer (of streams: kind, channels with units, normalisation statistics), its
-    preparation and the standard deviation of its target; `scope` the facts a sample must have to be predicted;
-    `calibration` and `alarm` what is known by view; `training` data, groups, seed and licence.
+    `classes` names what a classifier may say; `members` holds, for each, its tokenizer (of streams: kind, channels with
+    units, normalisation statistics), its preparation and the standard deviation of its target; `scope` the facts a
+    sample must have to be predicted; `calibration` and `alarm` what is known by view; `training` data, groups, seed
+    and licence.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -54,6 +55,7 @@ class AdapterManifest(BaseModel):
     attribution: str
     simulated: bool
     known_failures: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,11 +80,10 @@ class Artifact:
         )
 
 
-def trunk_tensors(regressor: Regressor) -> tuple[dict[str, Tensor], bool]:
+def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
     """Return the trunk weights by member, without LoRA, and whether one copy stands for all because none trained it."""
     states = [
-        {name: tensor for name, tensor in member.trunk.state_dict().items() if not is_lora_key(name)}
-        for member in regressor.members
+        {name: tensor for name, tensor in trunk.state_dict().items() if not is_lora_key(name)} for trunk in trunks
     ]
     shared = len(states) > 1 and len({state_sha256(state) for state in states}) == 1
     kept = states[:1] if shared else states
@@ -91,14 +92,21 @@ def trunk_tensors(regressor: Regressor) -> tuple[dict[str, Tensor], bool]:
     }, shared
 
 
+def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Tensor]:
+    """Return what a member's adapter learned, and its LoRA on the trunk."""
+    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in adapter.state_dict().items()}
+    if trunk.has_lora(OWN):
+        tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in lora_state(trunk, OWN).items()}
+    return tensors
+
+
 def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[str, Tensor]]:
     plain, arrays = member.preparation.state()
-    tensors = {f"adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
-    tensors |= {f"preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()}
-    if member.trunk.has_lora(OWN):
-        tensors |= {f"lora.{name}": tensor for name, tensor in lora_state(member.trunk, OWN).items()}
+    prepared = {
+        f"members.{index}.preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()
+    }
     described = {"tokenizer": member.adapter.tokenizer.facts(), "preparation": plain, "std": member.std}
-    return described, {f"members.{index}.{name}": tensor for name, tensor in tensors.items()}
+    return described, adapter_tensors(index, member.adapter, member.trunk) | prepared
 
 
 def save_artifact(
@@ -109,7 +117,7 @@ def save_artifact(
     facts: Mapping[str, Any],
 ) -> Artifact:
     """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
-    trunk, shared = trunk_tensors(regressor)
+    trunk, shared = trunk_tensors([member.trunk for member in regressor.members])
     described: list[dict[str, Any]] = []
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(regressor.members):
@@ -165,15 +173,11 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
         ArtifactError: if a file is absent or damaged, or the trunk is not the one the adapter was fitted on.
     """
     manifest, tensors = read_manifest(folder)
-    trunk, _ = load_tensors(folder / TRUNK_FILE)
-    found = state_sha256(trunk)
-    if found != manifest.trunk_sha256:
-        raise ArtifactError(
-            f"{folder / TRUNK_FILE} has hash {found[:12]}, the adapter wants {manifest.trunk_sha256[:12]}; "
-            "put back the trunk it was fitted on"
-        )
+    if manifest.classes:
+        raise ArtifactError(f"{folder} names classes, not {manifest.task} quantities; name a run of a regression")
+    trunks = read_trunks(folder, manifest)
     members = tuple(
-        _load_member(manifest, plain, _below(tensors, f"members.{index}."), trunk, index, restore)
+        _load_member(manifest, plain, below(tensors, f"members.{index}."), trunks, index, restore)
         for index, plain in enumerate(manifest.members)
     )
     return Artifact(
@@ -185,7 +189,35 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
     )
 
 
-def _below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def read_trunks(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
+    """Read the trunk's weights by member.
+
+    Raises:
+        ArtifactError: if they are not those that the adapter was fitted on.
+    """
+    trunks, _ = load_tensors(folder / TRUNK_FILE)
+    found = state_sha256(trunks)
+    if found != manifest.trunk_sha256:
+        raise ArtifactError(
+            f"{folder / TRUNK_FILE} has hash {found[:12]}, the adapter wants {manifest.trunk_sha256[:12]}; "
+            "put back the trunk it was fitted on"
+        )
+    return trunks
+
+
+def load_trunk(manifest: AdapterManifest, trunks: Mapping[str, Tensor], own: Mapping[str, Tensor], index: int) -> Trunk:
+    """Return a member's trunk with its LoRA, which is among the member's `own` tensors."""
+    trunk = Trunk(trunk_config(manifest.trunk))
+    trunk.load_state_dict(below(trunks, f"members.{0 if manifest.trunk_is_shared else index}."))
+    lora = below(own, "lora.")
+    if lora:
+        rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
+        load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
+    return trunk.eval()
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
@@ -198,17 +230,11 @@ def _load_member(
     restore: RestorePreparation,
 ) -> Member:
     config = trunk_config(manifest.trunk)
-    trunk = Trunk(config)
-    trunk.load_state_dict(_below(trunks, f"members.{0 if manifest.trunk_is_shared else index}."))
-    lora = _below(tensors, "lora.")
-    if lora:
-        rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
-        load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
     adapter = Adapter(restore_tokenizer(plain["tokenizer"], config.dim), ScalarHead(config.project or config.dim))
-    adapter.load_state_dict(_below(tensors, "adapter."))
-    arrays = {name: tensor.double().numpy() for name, tensor in _below(tensors, "preparation.").items()}
+    adapter.load_state_dict(below(tensors, "adapter."))
+    arrays = {name: tensor.double().numpy() for name, tensor in below(tensors, "preparation.").items()}
     return Member(
-        trunk=trunk.eval(),
+        trunk=load_trunk(manifest, trunks, tensors, index),
         adapter=adapter.eval(),
         preparation=restore(plain["preparation"], arrays),
         std=float(plain["std"]),

@@ -150,6 +150,20 @@ class ClassSetCalibration:
         missed = 1 - probabilities[np.arange(len(labels)), labels]
         return cls(scores={name: missed[labels == index] for index, name in enumerate(classes)})
 
+    def thresholds(self, level: float) -> Array:
+        """Least probability (classes,) with which each class stays in; 0 for one with too few cases to rule it out."""
+        return np.array(
+            [
+                1 - conformal_quantile(scores, level) if len(scores) >= cases_needed(level) else 0.0
+                for scores in self.scores.values()
+            ]
+        )
+
+    def sets(self, probabilities: Array, level: float) -> NDArray[np.bool_]:
+        """True (cases, classes) where a class cannot be ruled out; one with too few cases never can."""
+        inside: NDArray[np.bool_] = probabilities >= self.thresholds(level)
+        return inside
+
     def region(self, probabilities: Array, level: float) -> ClassSet:
         """The classes (of probabilities (classes,)) that cannot be ruled out, most probable first.
 

@@ -29,6 +29,20 @@ def r2(truth: Array, predicted: Array) -> float:
     return 1 - float(np.sum((truth - predicted) ** 2)) / spread if spread else float("nan")
 
 
+def macro_f1(truth: Array, predicted: Array) -> float:
+    """Mean over the classes of the truth of F1 = 2 hits / (cases + times named)."""
+    scores = []
+    for label in np.unique(truth):
+        here, named = truth == label, predicted == label
+        scores.append(2 * float((here & named).sum()) / float(here.sum() + named.sum()))
+    return float(np.mean(scores))
+
+
+def accuracy(truth: Array, predicted: Array) -> float:
+    """Share of cases whose class is right."""
+    return float((truth == predicted).mean())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """Model minus baseline of one metric, with the ends of its bootstrap interval."""

@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from mainstem.core.artifact import Artifact
+from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import CalibrationError
-from mainstem.core.prediction import Claim, Interval, Prediction
+from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
 from mainstem.core.stream import Sample
 
 ViewOf = Callable[[Sample], str]
@@ -126,3 +127,32 @@ def group_claims(artifact: Artifact, samples: Sequence[Sample], view: str, level
         reason = f"the inputs of {group} are unlike those of the {len(alarm.means)} groups of calibration"
         claims[str(group)] = Claim(state="withdrawn", population=stated.population, reason=reason) if fired else stated
     return claims
+
+
+def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: float = 0.9) -> list[Prediction]:
+    """Predict the class of every sample, with the set of classes that cannot be ruled out."""
+    probabilities = artifact.classifier.probabilities(samples)
+    sets = artifact.calibration.sets(probabilities, level)
+    classes, model = artifact.manifest.classes, artifact.reference()
+    thresholds = artifact.calibration.thresholds(level)
+    rare = [name for name, least in zip(classes, thresholds.tolist(), strict=True) if least == 0]
+    reasons = tuple(f"{name} had too few cases to be ruled out" for name in rare)
+    training = artifact.manifest.training
+    claim = Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
+    found = []
+    for sample, shares, inside in zip(samples, probabilities, sets, strict=True):
+        order = np.argsort(-shares)
+        found.append(
+            Prediction(
+                value=classes[order[0]],
+                region=ClassSet(classes=tuple(classes[index] for index in order if inside[index])),
+                level=level,
+                units="class",
+                claim=claim,
+                model=model,
+                source=sample.source,
+                reasons=reasons,
+                probabilities={classes[index]: float(shares[index]) for index in order},
+            )
+        )
+    return found

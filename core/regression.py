@@ -192,12 +192,12 @@ def fit_member(
     trunk = base.trunk if base is not None else Trunk(SIZES[config.trunk_size], config.training.seed)
     torch.manual_seed(config.training.seed)
     head = ScalarHead(trunk.config.project or trunk.config.dim)  # drawn before the tokenizer: seeds keep their meaning
-    adapter = Adapter(_tokenizer_of(base, prepared, trunk.config.dim), head)
+    adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
     train(adapter, trunk, prepared, torch.from_numpy(residual / std).float(), config.training)
     return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std)
 
 
-def _tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
+def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
     """The open model's own tokenizer, or, for the project's own trunks, a new one for the samples' streams."""
     if base is None or isinstance(base.tokenizer, StreamsTokenizer):
         return StreamsTokenizer(read_specs(samples), dim)
@@ -273,6 +273,7 @@ class RegressionTask:
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
         is_mapped: samples are pixels, so that scenes can be mapped.
+        mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
     """
@@ -291,6 +292,7 @@ class RegressionTask:
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None
     is_mapped: bool = False
+    mean_of: str = ""
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None
 

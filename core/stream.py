@@ -117,7 +117,8 @@ class Sample:
 class SampleSet:
     """Samples of one source with what has to be known of them.
 
-    `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on.
+    `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on; `classes` the
+    names that targets are indices of, where they are classes.
     """
 
     name: str
@@ -127,6 +128,7 @@ class SampleSet:
     licence: str = "unknown"
     simulated: bool = False
     test_groups: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
 
     def labelled(self) -> tuple[Sample, ...]:
         """The samples whose target is known, faults included."""

@@ -124,12 +124,15 @@ class StreamBatch:
     """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
 
     Attributes:
-        values: (batch, steps, channels) float32, NaN where missing or padded; text: (batch, steps) int64, -1 there.
+        values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x);
+            text: (batch, steps) int64, -1 there.
         times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
+        spacing: (batch,) float64, metres a pixel of grids; None for other kinds.
     """
 
     values: Tensor
     times: Tensor
+    spacing: Tensor | None = None
 
 
 class Tokenizer(nn.Module, ABC):

@@ -47,8 +47,11 @@ def train(
     targets: Tensor,
     config: TrainingConfig,
     progress: Progress | None = None,
+    weights: Tensor | None = None,
 ) -> list[float]:
-    """Fit adapter and trunk to standardised targets (samples,) by negative log-likelihood; return the losses.
+    """Fit adapter and trunk to targets (samples,) by negative log-likelihood; return the losses.
+
+    Targets are standardised quantities, or class indices; `weights` (samples,) say what each sample counts, else 1.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
     weight come from `config.seed`.
@@ -74,7 +77,8 @@ def train(
         for rows in torch.split(torch.randperm(len(samples), generator=order), batch_size):
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
             distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
-            loss = -distribution.log_prob(targets[rows]).mean()
+            losses_of_rows = -distribution.log_prob(targets[rows])
+            loss = losses_of_rows.mean() if weights is None else (losses_of_rows * weights[rows]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)

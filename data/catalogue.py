@@ -100,8 +100,8 @@ def pull(name: str, mirror: Path | None = None) -> Path:
         mirror = Path(os.environ["MAINSTEM_MIRROR"])
     folder = data_home() / data_set.folder
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for file in data_set.files:
+            (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
             if not _is_whole(folder / file.name, file):
                 with _open_source(data_set, file, mirror) as source:
                     _write_checked(source, folder / file.name, file)

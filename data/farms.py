@@ -44,6 +44,7 @@ FIRST_PASS, REVISIT = 100, 5
 OVERCAST_SHARE, CLOUDY_SHARE = 0.4, 0.25  # of passes: nothing seen, or a part of the farm
 SCALE, OFFSET = 1e-4, -0.1
 YEAR = 2021
+SOIL_BLUR, SOIL_ERROR_CM_M = 12.0, 1.0  # pixels; SoilGrids has 250 m cells, Poggio et al. 2021, SOIL 7, 217
 DEGREE_DAYS = 1500.0  # to maturity of a mid-late maize hybrid, as in `data.simulate`
 
 
@@ -57,6 +58,7 @@ class Farm:
         fields: (y, x) number of the field, -1 on tracks.
         yield_t_ha: (y, x), NaN on tracks, grain at 15.5 % moisture.
         management: a row a field: sowing day (from 0), share of full vigour.
+        soil_cm_m: (y, x) available water as a soil map tells it: blurred to about 250 m, and wrong by SOIL_ERROR.
     """
 
     name: str
@@ -66,17 +68,24 @@ class Farm:
     fields: NDArray[np.int64]
     yield_t_ha: NDArray[np.float32]
     management: Array
+    soil_cm_m: NDArray[np.float32]
     weather: Weather
 
 
 def smooth_field(rng: np.random.Generator, side: int, length: float) -> Array:
     """A Gaussian random field (side, side) of mean 0 and variance 1 with a correlation length in pixels."""
-    frequency = np.fft.fftfreq(side)
-    squares = frequency[:, None] ** 2 + frequency[None] ** 2
-    spectrum = np.exp(-2 * (np.pi * length) ** 2 * squares / 2)
-    drawn = np.fft.ifft2(np.fft.fft2(rng.normal(size=(side, side))) * spectrum).real
+    drawn = blurred(rng.normal(size=(side, side)), length)
     field: Array = (drawn - drawn.mean()) / drawn.std()
     return field
+
+
+def blurred(values: Array, length: float) -> Array:
+    """A square (side, side) under a Gaussian of standard deviation length / sqrt(2), whose edges meet."""
+    frequency = np.fft.fftfreq(len(values))
+    squares = frequency[:, None] ** 2 + frequency[None] ** 2
+    spectrum = np.exp(-2 * (np.pi * length) ** 2 * squares / 2)
+    smooth: Array = np.fft.ifft2(np.fft.fft2(values) * spectrum).real
+    return smooth
 
 
 def cut_fields(rng: np.random.Generator, side: int, smallest: int = 20) -> NDArray[np.int64]:
@@ -128,8 +137,15 @@ def simulate_farm(number: int) -> Farm:
         fields=fields,
         yield_t_ha=yields.astype(np.float32),
         management=management,
+        soil_cm_m=_soil_map(water_mm / 10 / ROOT_DEPTH_M, np.random.default_rng([number, 42])),
         weather=weather,
     )
+
+
+def _soil_map(water_cm_m: Array, rng: np.random.Generator) -> NDArray[np.float32]:
+    """What a soil map says of the available water (y, x), cm/m."""
+    told = blurred(water_cm_m, SOIL_BLUR) + SOIL_ERROR_CM_M * smooth_field(rng, len(water_cm_m), 20)
+    return np.asarray(np.clip(told, 4, 25), np.float32)
 
 
 def _utm() -> str:
@@ -189,6 +205,8 @@ def write_farm(farm: Farm, folder: Path) -> list[Path]:
     scenes = [_write_scene(farm, index, folder) for index in range(len(farm.days))]
     tags = {"UNITS": "t/ha", "SIMULATED": "yes", "ATTRIBUTION": ATTRIBUTION}
     write_cog(iter([(0, 0, farm.yield_t_ha[None])]), folder / "yield.tif", farm.grid, ["yield"], tags)
+    soil = {"UNITS": "cm/m", "SIMULATED": "yes", "ATTRIBUTION": ATTRIBUTION}
+    write_cog(iter([(0, 0, farm.soil_cm_m[None])]), folder / "soil.tif", farm.grid, ["available_water"], soil)
     _write_fields(farm, folder / "fields.gpkg")
     dates = [_date(day) for day in range(NUM_DAYS)]
     weather = {name: values.round(3) for name, values in vars(farm.weather).items()}

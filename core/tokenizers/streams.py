@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, StreamBatch, TokenBatch, Tokenizer, concatenate
@@ -16,11 +17,18 @@ from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, StreamBatch, Toke
 
 @dataclass(frozen=True, kw_only=True)
 class StreamSpec:
-    """One stream that an adapter reads: its kind, channels and the statistics its values are standardised with."""
+    """One stream that an adapter reads: its kind, channels and the statistics its values are standardised with.
+
+    `patch_size` is of grids, pixels a side.
+    """
 
     kind: str
     channels: tuple[Channel, ...]
     statistics: Statistics
+    patch_size: int = 1
+
+
+LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
 
 
 def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
@@ -29,7 +37,9 @@ def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
         return SeriesTokenizer(dim, spec.channels, spec.statistics)
     if spec.kind == "scalar":
         return ScalarTokenizer(dim, spec.channels, spec.statistics)
-    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use series or scalar")
+    if spec.kind == "grid":
+        return GridTokenizer(dim, spec.channels, spec.statistics, spec.patch_size)
+    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use series, grid or scalar")
 
 
 def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
@@ -48,6 +58,7 @@ def read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
             kind=spec["kind"],
             channels=tuple(Channel(**channel) for channel in spec["channels"]),
             statistics={channel: (float(pair[0]), float(pair[1])) for channel, pair in spec["statistics"].items()},
+            patch_size=int(spec.get("patch_size", 1)),
         )
         for name, spec in plain.items()
     }
@@ -56,7 +67,8 @@ def read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
 def _spec(streams: Sequence[Stream]) -> StreamSpec:
     first = streams[0]
     width = len(first.channels)
-    rows = torch.cat([torch.tensor(stream.values, dtype=torch.float64).reshape(-1, width) for stream in streams])
+    last = [torch.tensor(stream.values, dtype=torch.float64).movedim(_channel_dim(stream), -1) for stream in streams]
+    rows = torch.cat([values.reshape(-1, width) for values in last])
     seen = rows.isfinite()
     count = seen.sum(0).clamp(min=1)
     mean = rows.nan_to_num().sum(0) / count
@@ -64,7 +76,12 @@ def _spec(streams: Sequence[Stream]) -> StreamSpec:
     statistics = {
         channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(first.channels)
     }
-    return StreamSpec(kind=first.kind, channels=first.channels, statistics=statistics)
+    patch_size = min(LARGEST_PATCH, *first.values.shape[2:]) if first.kind == "grid" else 1
+    return StreamSpec(kind=first.kind, channels=first.channels, statistics=statistics, patch_size=patch_size)
+
+
+def _channel_dim(stream: Stream) -> int:
+    return CHANNEL_DIM[stream.kind]
 
 
 class StreamsTokenizer(OpenTokenizer):
@@ -97,6 +114,8 @@ class StreamsTokenizer(OpenTokenizer):
         for name in self.specs:
             stacked = self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
             batch |= {f"{name}.values": stacked.values, f"{name}.times": stacked.times}
+            if stacked.spacing is not None:
+                batch[f"{name}.spacing"] = stacked.spacing
         return batch
 
     def facts(self) -> dict[str, Any]:
@@ -107,10 +126,11 @@ class StreamsTokenizer(OpenTokenizer):
         """Return the tokens, valid ones first."""
         parts = []
         for name in self.specs:
-            values, times = batch[f"{name}.values"], batch[f"{name}.times"]
+            values, times, spacing = (batch.get(f"{name}.{part}") for part in ("values", "times", "spacing"))
             assert isinstance(values, Tensor)
             assert isinstance(times, Tensor)
-            parts.append(self._tokenizer(name).embed(StreamBatch(values=values, times=times)))
+            assert not isinstance(spacing, list)
+            parts.append(self._tokenizer(name).embed(StreamBatch(values=values, times=times, spacing=spacing)))
         return concatenate(parts).trimmed()
 
     def _tokenizer(self, name: str) -> Tokenizer:

@@ -1,0 +1,157 @@
+"""Yield of pixels, and of fields as their means: growth under the observed canopy, corrected by the trunk."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.crop_yield.growth import FEATURES, Growth, Seasons, grow, growth_streams
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
+from mainstem.core.stream import Channel, Sample, SampleSet, Stream
+from mainstem.core.training import TrainingConfig
+from mainstem.data.farm_sets import open_farms
+
+Array = NDArray[np.float64]
+PENALTY = 1e-3  # of the ridge, times the number of samples: the sums are standardised
+SUMS = tuple(Channel(name=f"sum {index}", unit="1") for index in range(FEATURES))
+NUM_TREES, SMALLEST_LEAF = 200, 5
+CHUNK = 4096  # pixels at once: daily states of all of them would not fit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GrowthPreparation:
+    """A ridge regression on the season sums of the growth model, and the model's ten-day states for the trunk.
+
+    A sample without its pixel series or its weather is offset by the mean of training.
+    """
+
+    centre: Array  # (FEATURES,)
+    spread: Array
+    weights: Array
+    mean: float
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], order: Order) -> "GrowthPreparation":
+        """Fit on training samples."""
+        sums, targets = _sums(samples), targets_of(samples)
+        known = np.isfinite(sums).all(1)
+        if known.sum() < 2 * FEATURES:
+            return cls(centre=np.zeros(FEATURES), spread=np.ones(FEATURES), weights=np.zeros(FEATURES),
+                       mean=float(targets.mean()))  # fmt: skip
+        sums, targets = sums[known], targets[known]
+        centre, spread = sums.mean(0), np.maximum(sums.std(0), 1e-6)
+        scaled = (sums - centre) / spread
+        penalty = PENALTY * len(scaled) * np.eye(FEATURES)
+        weights = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ (targets - targets.mean()))
+        return cls(centre=centre, spread=spread, weights=weights, mean=float(targets.mean()))
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return the samples with the growth model's states and sums in place of daily weather, and the ridge."""
+        prepared: list[Sample] = []
+        offsets = []
+        for start in range(0, len(samples), CHUNK):
+            part = samples[start : start + CHUNK]
+            growth = grow(Seasons.read(part))
+            offset = self._offset(growth.sums)
+            streams = growth_streams(growth)
+            prepared += [
+                replace(sample, streams=self._streams(series, sums))
+                for sample, series, sums in zip(part, streams, growth.sums, strict=True)
+            ]
+            offsets.append(offset)
+        return prepared, np.concatenate(offsets)
+
+    def _streams(self, series: Stream, sums: Array) -> dict[str, Stream]:
+        scaled = (sums - self.centre) / self.spread
+        return {"growth": series, "sums": Stream(kind="scalar", values=scaled, channels=SUMS)}
+
+    def _offset(self, sums: Array) -> Array:
+        scaled = (sums - self.centre) / self.spread
+        return self.mean + np.where(np.isfinite(scaled).all(1), np.nan_to_num(scaled) @ self.weights, 0.0)
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the offset: the trunk learns what is left of it."""
+        return offset
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return the season sums, standardised, zero where unknown."""
+        return np.nan_to_num((_sums(samples) - self.centre) / self.spread)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return plain JSON types and arrays."""
+        return {"mean": self.mean}, {"centre": self.centre, "spread": self.spread, "weights": self.weights}
+
+
+def _sums(samples: Sequence[Sample]) -> Array:
+    parts = [grow(Seasons.read(samples[start : start + CHUNK])).sums for start in range(0, len(samples), CHUNK)]
+    return np.concatenate(parts)
+
+
+def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPreparation:
+    """Read what `GrowthPreparation.state` gave."""
+    return GrowthPreparation(mean=float(state["mean"]), **dict(arrays))
+
+
+def read(request: DataRequest) -> SampleSet:
+    """Read the farms that a user asks for."""
+    return open_farms(request.data, request.mirror)
+
+
+def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """Return what a prediction may be asked for: the crop of training."""
+    return {"crop": sorted({str(sample.source.facts["crop"]) for sample in samples})}
+
+
+def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
+    """The mean, the growth model's ridge alone, and trees on season sums and monthly bands and weather."""
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    targets = targets_of(train)
+    growth = GrowthPreparation.fit(train, "any")
+    seen, asked = _table(train), _table(test)
+    trees = ExtraTreesRegressor(
+        NUM_TREES, min_samples_leaf=SMALLEST_LEAF, max_features=0.4, n_jobs=-1, random_state=seed
+    ).fit(seen, targets)
+    return {
+        "average": np.full(len(test), targets.mean()),
+        "growth_model_ridge": growth(test)[1],
+        "extra_trees": trees.predict(asked),
+    }
+
+
+def _table(samples: Sequence[Sample]) -> Array:
+    """Season sums and the ten-day states in one row a sample."""
+    rows = []
+    for start in range(0, len(samples), CHUNK):
+        growth: Growth = grow(Seasons.read(samples[start : start + CHUNK]))
+        series = np.stack([stream.values for stream in growth_streams(growth)])
+        rows.append(np.hstack([growth.sums, series.reshape(len(series), -1)]))
+    table: Array = np.nan_to_num(np.concatenate(rows), nan=-1.0)
+    return table
+
+
+TASK = RegressionTask(
+    name="crop-yield",
+    task="pixel",
+    version="1",
+    units="t/ha",
+    config=RegressionConfig(
+        trunk_size="xs",
+        training=TrainingConfig(epochs=10, batch_size=256, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),
+        num_folds=4,
+    ),
+    read=read,
+    prepare=GrowthPreparation.fit,
+    restore=restore,
+    scope_of=scope_of,
+    is_mapped=True,
+    mean_of="field",
+    metric="rmse",
+    baselines=baselines,
+    known_failures=(
+        "trained on simulated farms alone: real imagery shows relative vigour until 20 harvested fields calibrate it",
+        "a season is taken to lie within one calendar year: maize of the northern hemisphere",
+    ),
+)

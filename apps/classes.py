@@ -1,0 +1,258 @@
+"""`finetune` and `evaluate` of tasks that name classes: macro F1 beside baselines, class sets with their coverage."""
+
+import dataclasses
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded
+from mainstem.core.calibration import ClassSetCalibration
+from mainstem.core.class_artifact import ClassArtifact, load_class_artifact, save_class_artifact
+from mainstem.core.classification import (
+    ClassesOutOfFold,
+    ClassificationTask,
+    Classifier,
+    facts_of,
+    fit_classifier,
+    fit_temperature,
+    labels_of,
+    softmax,
+)
+from mainstem.core.errors import InputError
+from mainstem.core.evaluation import accuracy, macro_f1, paired_difference, pooled
+from mainstem.core.records import new_run, write_card, write_record
+from mainstem.core.regression import DataRequest, Progress, group_folds
+from mainstem.core.stream import Sample, SampleSet
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.int64]
+METRICS = {"macro_f1": macro_f1, "accuracy": accuracy}
+GROUPED_FOLDS, RUN = "grouped-folds", "run"
+DRAWS = 500  # of the paired bootstrap: an F1 of ten thousand pixels takes milliseconds
+
+
+def fit_class_artifact(
+    task: ClassificationTask,
+    source: SampleSet,
+    train: Sequence[Sample],
+    spec: FitSpec,
+    folder: Path,
+    progress: Progress | None = None,
+) -> tuple[ClassArtifact, ClassesOutOfFold]:
+    """Fit, calibrate class sets on groups held out, and write adapter and trunk to `folder`."""
+    classifier, judged = fit_classifier(task, train, source.classes, spec.config, progress, open_model_of(spec))
+    probabilities = softmax(judged.logits / classifier.temperature)
+    calibration = ClassSetCalibration.fit(probabilities, judged.truth.tolist(), source.classes)
+    training = {
+        "data": source.name,
+        "num_samples": len(train),
+        "groups": sorted(set(groups_in(train))),
+        "config": dataclasses.asdict(spec.config),
+        "open_model": spec.trunk,
+    }
+    return save_class_artifact(
+        folder, classifier, calibration, {**facts_of(task, source), "training": training}
+    ), judged
+
+
+def finetune_classes(
+    task: ClassificationTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Fit on the training part of `source`, write the run folder `out` and return its record."""
+    start = time.perf_counter()
+    train = source.training()
+    if not train:
+        raise InputError(f"{source.name} holds no sample with a known class; add labels")
+    with new_run(out) as folder:
+        artifact, judged = fit_class_artifact(task, source, train, spec, folder, progress)
+        predicted = judged.logits.argmax(1)
+        figures = {
+            f"out_of_fold_{name}": metric(judged.truth.astype(float), predicted.astype(float))
+            for name, metric in METRICS.items()
+        } | {"temperature": artifact.classifier.temperature}
+        record = {
+            "adapter": task.name,
+            "task": task.task,
+            "data": source.name,
+            "simulated": source.simulated,
+            "spec": dataclasses.asdict(spec),
+            "seed": spec.config.training.seed,
+            "adapter_sha256": artifact.adapter_sha256,
+            "trunk_sha256": artifact.manifest.trunk_sha256,
+            "out_of_fold": figures,
+            "seconds": time.perf_counter() - start,
+        }
+        write_record(folder, record, [figures])
+        write_card(folder, artifact.manifest, {name: f"{value:.4g}" for name, value in figures.items()})
+    return record
+
+
+def evaluate_classes(
+    task: ClassificationTask,
+    request: DataRequest,
+    spec: FitSpec,
+    *,
+    seeds: int = 1,
+    level: float = 0.9,
+    run: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Return the evaluation as the command line's JSON: groups in folds, or a run on groups that it never saw.
+
+    In folds each sample is predicted by the one member that never saw its group; baselines are fitted on the same
+    folds. Class sets of a fold are calibrated, temperature included, on the other folds' predictions alone.
+    """
+    start = time.perf_counter()
+    source = task.read(request)
+    samples = source.unflagged()
+    if run is not None:
+        body, protocol = _score_run(task, run, source, samples, level), RUN
+    else:
+        results = [_fold_results(task, source, seeded(spec, seed), level, progress) for seed in range(seeds)]
+        body, protocol = _report(source, results, level, groups_in(samples)), GROUPED_FOLDS
+    return {
+        "adapter": task.name,
+        "task": task.task,
+        "data": request.data,
+        "protocol": protocol,
+        "split": "test",
+        "seeds": seeds,
+        "simulated": source.simulated,
+        **body,
+        "attribution": source.attribution,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """Truth, probabilities, sets (cases, classes) and baselines' classes; hashes of trunk and adapter."""
+
+    truth: Labels
+    probabilities: Array
+    sets: NDArray[np.bool_]
+    baselines: Mapping[str, Array]
+    hashes: tuple[str, str]
+
+
+def _fold_results(
+    task: ClassificationTask, source: SampleSet, spec: FitSpec, level: float, progress: Progress | None
+) -> Scored:
+    samples = source.unflagged()
+    with tempfile.TemporaryDirectory() as folder:
+        artifact, judged = fit_class_artifact(task, source, samples, spec, Path(folder), progress)
+    folds = list(group_folds(judged.groups, spec.config.num_folds))
+    baselines: dict[str, Array] = {}
+    probabilities = np.zeros_like(judged.logits)
+    sets = np.zeros(judged.logits.shape, bool)
+    for kept, held in folds:
+        found = task.baselines(
+            [samples[row] for row in kept], [samples[row] for row in held], spec.config.training.seed
+        )
+        for name, predicted in found.items():
+            baselines.setdefault(name, np.zeros(len(samples)))[held] = predicted
+        temperature = fit_temperature(judged.logits[kept], judged.truth[kept])
+        probabilities[held] = softmax(judged.logits[held] / temperature)
+        calibration = ClassSetCalibration.fit(
+            softmax(judged.logits[kept] / temperature), judged.truth[kept].tolist(), source.classes
+        )
+        sets[held] = calibration.sets(probabilities[held], level)
+    return Scored(
+        truth=judged.truth,
+        probabilities=probabilities,
+        sets=sets,
+        baselines=baselines,
+        hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
+    )
+
+
+def _score_run(
+    task: ClassificationTask, run: Path, source: SampleSet, samples: Sequence[Sample], level: float
+) -> dict[str, Any]:
+    artifact = load_class_artifact(run)
+    if artifact.manifest.classes != source.classes:
+        raise InputError(
+            f"{run} names {', '.join(artifact.manifest.classes)}, the data {', '.join(source.classes)}; give the same"
+        )
+    trained = set(artifact.manifest.training["groups"])
+    test = [sample for sample in samples if str(sample.source.group) not in trained]
+    if not test:
+        raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
+    classifier: Classifier = artifact.classifier
+    probabilities = classifier.probabilities(task.prepare(test))
+    found = Scored(
+        truth=labels_of(test),
+        probabilities=probabilities,
+        sets=artifact.calibration.sets(probabilities, level),
+        baselines={},
+        hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
+    )
+    return _report(source, [found], level, groups_in(test))
+
+
+def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: Sequence[str]) -> dict[str, Any]:
+    """Metrics (means over seeds), baselines, paired differences, coverage and each class with its support."""
+    first = results[0]
+    truth = first.truth.astype(np.float64)
+    predicted = [found.probabilities.argmax(1).astype(np.float64) for found in results]
+    inside = first.sets[np.arange(len(first.truth)), first.truth]
+    return {
+        "n": len(truth),
+        "metrics": {
+            name: float(np.mean([metric(truth, one) for one in predicted])) for name, metric in METRICS.items()
+        },
+        "baselines": {
+            name: {metric_name: metric(truth, values) for metric_name, metric in METRICS.items()}
+            for name, values in first.baselines.items()
+        },
+        "difference": {
+            name: dataclasses.asdict(
+                paired_difference(pooled(macro_f1), truth, predicted[0], values, groups, num_draws=DRAWS)
+            )
+            for name, values in first.baselines.items()
+        },
+        "coverage": {"level": level, "pooled": float(inside.mean()), "mean_set_size": float(first.sets.sum(1).mean())},
+        "by_class": _by_class(source, first, groups, level),
+        "trunk_sha256": first.hashes[0],
+        "adapter_sha256": first.hashes[1],
+    }
+
+
+def _by_class(source: SampleSet, found: Scored, groups: Sequence[str], level: float) -> dict[str, dict[str, float]]:
+    labels, predicted = np.asarray(groups), found.probabilities.argmax(1)
+    table = {}
+    for index, name in enumerate(source.classes):
+        here, named = found.truth == index, predicted == index
+        hits = float((here & named).sum())
+        table[name] = {
+            "support": int(here.sum()),
+            "groups": len(set(labels[here].tolist())),
+            "f1": 2 * hits / max(float(here.sum() + named.sum()), 1.0),
+            **{
+                f"{baseline}_f1": 2
+                * float((here & (values == index)).sum())
+                / max(here.sum() + (values == index).sum(), 1)
+                for baseline, values in found.baselines.items()
+            },
+            "coverage": float(found.sets[here, index].mean()) if here.any() else float("nan"),
+        }
+    return table
+
+
+def describe_classes(result: Mapping[str, Any]) -> str:
+    """The evaluation as lines to read."""
+    lines = [
+        f"{name:24} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items())
+        for name, metrics in {result["task"]: result["metrics"], **result["baselines"]}.items()
+    ]
+    for name, row in result["by_class"].items():
+        lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
+    coverage = result["coverage"]
+    size = coverage["mean_set_size"]
+    lines.append(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}, {size:.2f} classes a set on average")
+    return "\n".join([*lines, result["attribution"]])

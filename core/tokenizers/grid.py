@@ -1,0 +1,141 @@
+"""Image time series on irregular dates: one token a date and patch, each band known by its wavelength."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.stream import Channel, Stream
+from mainstem.core.tokenizers.scalar import Statistics
+from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer
+
+WAVES = 16  # sines and cosines of a wavelength
+SHORTEST_NM, LONGEST_NM = 50.0, 20_000.0  # periods of the code: from a narrow band's width to the thermal infrared
+HIDDEN = 64
+
+
+def wavelength_code(wavelength_nm: Tensor) -> Tensor:
+    """Sines and cosines (bands, 2 * WAVES) of wavelengths (bands,), periods log-spaced."""
+    periods = torch.logspace(math.log10(SHORTEST_NM), math.log10(LONGEST_NM), WAVES, dtype=torch.float64)
+    angle = 2 * math.pi * wavelength_nm.double()[:, None] / periods
+    return torch.cat([angle.sin(), angle.cos()], 1).float()
+
+
+class GridTokenizer(Tokenizer):
+    """Grids (time, channel, y, x) to tokens: a patch's weights come from its bands' wavelengths.
+
+    A small network turns a band's wavelength into the weights of its patch, as in Xiong et al. 2024, Neural Plasticity-
+    Inspired Multimodal Foundation Model for Earth Observation (DOFA), section 3; a channel without a wavelength (NDVI,
+    elevation) has weights of its own. Pixels that are missing count as the mean, and flags say what share of each band
+    a patch shows. A patch that shows nothing is no token. A sample may lack bands, never bring others. Positions are
+    seconds from the sample's origin, and metres from the window's first corner.
+    """
+
+    code: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, patch_size: int) -> None:
+        super().__init__()
+        self.channels, self.patch_size, self.dim = tuple(channels), patch_size, dim
+        pairs = [statistics[channel.name] for channel in channels]
+        self.register_buffer("mean", torch.tensor([mean for mean, _ in pairs]))
+        self.register_buffer("std", torch.tensor([max(std, 1e-6) for _, std in pairs]))
+        known = [index for index, channel in enumerate(channels) if channel.wavelength_nm is not None]
+        waves = torch.tensor([channel.wavelength_nm or 0.0 for channel in channels])
+        self.register_buffer("code", wavelength_code(waves[known]) if known else torch.zeros(0, 2 * WAVES))
+        self.known = known
+        size = patch_size**2
+        self.own = nn.Parameter(torch.randn(len(channels) - len(known), size, dim) / math.sqrt(size * len(channels)))
+        self.network = nn.Sequential(nn.Linear(2 * WAVES, HIDDEN), nn.GELU(), nn.Linear(HIDDEN, size * dim))
+        self.flags = nn.Linear(len(channels), dim)
+
+    def weights(self) -> Tensor:
+        """Weights of every band's patch (channels, patch_size squared, dim)."""
+        size = self.patch_size**2
+        made = self.network(self.code).view(-1, size, self.dim) / math.sqrt(size * len(self.channels))
+        rows: list[Tensor] = []
+        generated, own = iter(made), iter(self.own)
+        for index in range(len(self.channels)):
+            rows.append(next(generated) if index in self.known else next(own))
+        return torch.stack(rows)
+
+    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+        """Stack grids, padded with missing pixels to the longest and largest of the batch.
+
+        Raises:
+            ChannelError: if a stream brings a band that is not read, or one in another unit.
+            InputError: if a stream does not say its pixels' size, `geometry["spacing_m"]`.
+        """
+        held = [stream for stream in streams if stream is not None]
+        steps = max([1, *(len(stream.values) for stream in held)])
+        height, width = (
+            math.ceil(max([1, *(stream.values.shape[axis] for stream in held)]) / self.patch_size) * self.patch_size
+            for axis in (2, 3)
+        )
+        values = np.full((len(streams), steps, len(self.channels), height, width), np.nan, np.float32)
+        times, spacing = np.zeros((len(streams), steps)), np.ones(len(streams))
+        for row, stream in enumerate(streams):
+            if stream is None or not len(stream.values):
+                continue
+            if "spacing_m" not in (stream.geometry or {}):
+                raise InputError("a grid does not say its pixels' size; give geometry spacing_m, metres")
+            assert stream.geometry is not None
+            length, _, tall, wide = stream.values.shape
+            seen = np.where(stream.observed(), stream.values, np.nan)
+            values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
+            times[row, :length], spacing[row] = stream.times, stream.geometry["spacing_m"]
+        return StreamBatch(
+            values=torch.from_numpy(values), times=torch.from_numpy(times), spacing=torch.from_numpy(spacing)
+        )
+
+    def _places(self, stream: Stream) -> list[int]:
+        """Index, among the bands read, of each of the stream's."""
+        held = {channel.name: index for index, channel in enumerate(self.channels)}
+        found = []
+        for channel in stream.channels:
+            if channel.name not in held:
+                raise ChannelError(f"got band {channel.name!r}, want {', '.join(held)}; rename or drop it")
+            wanted = self.channels[held[channel.name]]
+            if channel.unit != wanted.unit:
+                raise ChannelError(f"band {channel.name!r} comes in {channel.unit}, want {wanted.unit}; convert it")
+            found.append(held[channel.name])
+        return found
+
+    def embed(self, batch: StreamBatch) -> TokenBatch:
+        """Embed each date's patches, in order of time, row and column."""
+        assert batch.spacing is not None
+        num, steps, width = batch.values.shape[:3]
+        size = self.patch_size
+        values = batch.values.view(num * steps, width, *batch.values.shape[3:])
+        present = values.isfinite()
+        scaled = (values.nan_to_num() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        rows, columns = values.shape[2] // size, values.shape[3] // size
+        cut = F.unfold(torch.where(present, scaled, 0.0), size, stride=size).view(num, steps, width * size**2, -1)
+        shown = present.to(scaled.dtype).view(num * steps, width, rows, size, columns, size).mean((3, 5))
+        shares = shown.view(num, steps, width, -1).transpose(2, 3)
+        tokens = cut.transpose(2, 3) @ self.weights().view(width * size**2, self.dim) + self.flags(shares)
+        mask = (shares > 0).any(-1)
+        return TokenBatch(
+            values=tokens.flatten(1, 2),
+            positions=self._positions(batch, (rows, columns)).flatten(1, 2),
+            stream=torch.zeros(num, steps * rows * columns, dtype=torch.int64, device=mask.device),
+            mask=mask.flatten(1, 2),
+        )
+
+    def _positions(self, batch: StreamBatch, shape: tuple[int, int]) -> Tensor:
+        """Times and patch centres (batch, steps, patches, 4)."""
+        assert batch.spacing is not None
+        rows, columns = shape
+        device = batch.values.device
+        y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
+        metres = (self.patch_size * batch.spacing.double())[:, None]
+        positions = torch.zeros(*batch.times.shape, rows * columns, 4, dtype=torch.float64, device=device)
+        positions[..., 0] = batch.times[..., None]
+        positions[..., 2] = (metres * (y.flatten() + 0.5))[:, None]
+        positions[..., 3] = (metres * (x.flatten() + 0.5))[:, None]
+        return positions

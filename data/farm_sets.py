@@ -1,0 +1,76 @@
+"""Pixels of farms with known yields: simulated farms by name, or folders of scenes, fields, weather and harvests."""
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.farms import ATTRIBUTION, BANDS, YEAR, Farm, simulate_farm
+from mainstem.data.weather import CHANNELS as WEATHER_CHANNELS
+from mainstem.data.weather import NAMES as WEATHER
+
+SIMULATED = "simulated-farms"
+NUM_TRAIN, NUM_TEST, FIRST_TEST = 200, 100, 5000
+PIXELS_A_FIELD = 4
+DAY_S = 86_400.0
+CHANNELS = tuple(Channel(name=name, unit="1") for name in BANDS)
+SOIL = (Channel(name="available_water", unit="cm/m"),)
+MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
+
+
+def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
+    """Read pixels of farms with their yields: `simulated-farms`.
+
+    Raises:
+        InputError: if there is no such set.
+    """
+    if data == SIMULATED:
+        return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST))
+    raise InputError(f"got {data!r}, want {SIMULATED}")
+
+
+def simulated_farms(train: Sequence[int], test: Sequence[int]) -> SampleSet:
+    """Pixels of simulated farms, PIXELS_A_FIELD of each field drawn by the farm's number; groups are farms."""
+    samples = [sample for number in [*train, *test] for sample in farm_pixels(simulate_farm(number), number)]
+    held = frozenset(f"farm-{number:03d}" for number in test)
+    return SampleSet(
+        name=SIMULATED, samples=tuple(samples), flagged={}, attribution=ATTRIBUTION, licence="CC0-1.0", simulated=True,
+        test_groups=held,
+    )  # fmt: skip
+
+
+def farm_pixels(farm: Farm, seed: int) -> list[Sample]:
+    """Samples of a simulated farm: reflectance, weather and sowing of pixels, with their true yield."""
+    rng = np.random.default_rng([seed, 41])
+    weather = weather_stream(farm)
+    times = DAY_S * farm.days.astype(np.float64)
+    samples = []
+    for field in range(len(farm.management)):
+        rows, columns = np.nonzero(farm.fields == field)
+        chosen = rng.choice(len(rows), min(PIXELS_A_FIELD, len(rows)), replace=False)
+        sowing = Stream(kind="scalar", values=farm.management[field, :1], channels=MANAGEMENT)
+        for row, column in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True):
+            series = farm.reflectance[:, :, row, column].astype(np.float64)
+            seen = np.isfinite(series).any(1)
+            pixel = Stream(kind="series", values=series[seen], channels=CHANNELS, times=times[seen])
+            source = Provenance(
+                data=SIMULATED, item=f"{farm.name} {row} {column}", group=farm.name, licence="CC0-1.0",
+                attribution=ATTRIBUTION, simulated=True,
+                facts={"crop": "maize", "farm": farm.name, "field": f"{farm.name}/{field}", "year": float(YEAR)},
+            )  # fmt: skip
+            soil = Stream(kind="scalar", values=farm.soil_cm_m[row, column, None].astype(np.float64), channels=SOIL)
+            streams = {"pixel": pixel, "weather": weather, "soil": soil, "management": sowing}
+            target = float(farm.yield_t_ha[row, column])
+            origin = f"{datetime.date(YEAR, 1, 1)}T00:00:00Z"
+            samples.append(Sample(streams=streams, target=target, source=source, origin=origin))
+    return samples
+
+
+def weather_stream(farm: Farm) -> Stream:
+    """A simulated farm's daily weather."""
+    values = np.stack([getattr(farm.weather, name) for name in WEATHER], 1)
+    times = DAY_S * np.arange(len(values), dtype=np.float64)
+    return Stream(kind="series", values=values, channels=WEATHER_CHANNELS, times=times)
