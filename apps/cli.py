@@ -308,11 +308,19 @@ def predict_inputs(
 @app.command("map")
 def map_adapter(
     adapter: str,
-    scenes: Annotated[list[Path], typer.Argument(help="GeoTIFFs of one grid, one a date, bands named with units.")],
+    scenes: Annotated[
+        list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
+    ],
     out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
     run: Annotated[Path, typer.Option(help="The run folder to predict with.")],
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
+    weather: Annotated[
+        list[Path] | None, typer.Option(help="Daily weather: .csv, or NetCDF of AgERA5 or ERA5-Land; repeat it.")
+    ] = None,
+    soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
+    fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
     shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
     as_json: AsJson = False,
@@ -320,13 +328,21 @@ def map_adapter(
     """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
     from mainstem.adapters import find_task
     from mainstem.apps.finetune import read_record
+    from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_pixels import MapSpec, map_scenes
 
     index, _, count = shard.partition("/")
     if not (index.isdigit() and count.isdigit()):
         raise InputError(f"got shard {shard!r}, want INDEX/COUNT, as 0/8")
     task = find_task(adapter, read_record(run)["task"])
-    spec = MapSpec(level=level, below=tuple(below or ()), shard=(int(index), int(count)), workers=workers)
+    spec = MapSpec(
+        level=level,
+        below=tuple(below or ()),
+        shard=(int(index), int(count)),
+        workers=workers,
+        context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
+        allowed_hosts=tuple(allow_host or ()),
+    )
     with _progress("map", as_json) as report:
         done = map_scenes(task, run, scenes, out, spec, report)
     if as_json:

@@ -1,29 +1,41 @@
-"""`mainstem map`: a fitted adapter of pixel series over dated scenes, written with its intervals, claim and origin."""
+"""`mainstem map`: a fitted adapter over dated scenes, written with intervals or classes, claim, origin and fields."""
 
 import datetime
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.map import Progress, map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import Placed
+from mainstem.apps.map_context import Context, ContextSpec
+from mainstem.apps.map_layers import write_layers
 from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.class_artifact import ClassArtifact, load_class_artifact
+from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
+from mainstem.core.means import mean_view
 from mainstem.core.predict import group_claims
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
+from mainstem.core.stream import Sample
+from mainstem.data.inputs import stage
+from mainstem.data.land_cover import windows_of
 from mainstem.data.raster import read_window
-from mainstem.data.scenes import Scenes, open_scenes, pixel_samples
+from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, seconds_of
 
-TILE, BATCH = 64, 1
+TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 NOTES = "notes.json"
+VIGOUR = "percent of this map's mean"
+FEWEST_FIELDS = 20  # of the user's own harvests, before a model of simulations may speak of t/ha on real imagery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +46,63 @@ class MapSpec:
     below: tuple[float, ...] = ()
     shard: tuple[int, int] = (0, 1)
     workers: int = 2
+    context: ContextSpec = field(default_factory=ContextSpec)
+    allowed_hosts: tuple[str, ...] = ()
 
 
-class PixelModel:
-    """Predicts tiles of scenes: mean, lower and upper end of the interval, and a probability a threshold."""
+class MapModel(Protocol):
+    """What `map_scenes` maps: predicts tiles at their corners, and says what the result means."""
 
-    def __init__(self, task: RegressionTask, artifact: Artifact, scenes: Scenes, spec: MapSpec) -> None:
-        self.artifact, self.scenes, self.spec = artifact, scenes, spec
-        self.view = next(iter(task.views))
-        self.calibration = artifact.calibration[self.view]
-        self.half = self.calibration.half_width(spec.level)
+    units: str
+    overlap: int
 
     def names(self) -> list[str]:
         """Names of the output's bands."""
+
+    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """Predict (batch, time, band, y, x) at the tiles' first rows and columns; NaN where nothing can be said."""
+
+    def claim(self) -> Claim:
+        """What may be claimed of the whole map."""
+
+    def layers(self) -> Mapping[str, Any]:
+        """What else is derived from the map once it is whole; see `map_layers`."""
+
+
+class PixelModel:
+    """Predicts a quantity: mean, lower and upper end of the interval, and a probability a threshold.
+
+    A model that has seen simulations alone says of real scenes only how vigorous a pixel is against the map's mean.
+    """
+
+    overlap = 0
+
+    def __init__(self, task: RegressionTask, artifact: Artifact, context: Context, spec: MapSpec) -> None:
+        self.artifact, self.scenes, self.context, self.spec = artifact, context.scenes, context, spec
+        self.view = next(iter(task.views))
+        self.calibration = artifact.calibration[self.view]
+        self.half = self.calibration.half_width(spec.level)
+        looked = self._look()
+        local = int(artifact.manifest.training.get("local_fields", 0))
+        self.is_relative = artifact.manifest.simulated and not self.scenes.is_simulated and local < FEWEST_FIELDS
+        self.reference = float(artifact.regressor.predict(looked, self.view)[0].mean()) if looked else float("nan")
+        self.units = VIGOUR if self.is_relative else artifact.manifest.units
+        self._claim = self._claim_of(looked)
+
+    def names(self) -> list[str]:
+        """Names of the output's bands."""
+        if self.is_relative:
+            return ["mean", "lower", "upper"]
         return ["mean", "lower", "upper", *(f"probability below {mark:g}" for mark in self.spec.below)]
 
     def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-        """Predict (batch, time, band, y, x) at the tiles' first rows and columns; NaN where no date shows a pixel."""
+        """Predict tiles; NaN where no date shows a pixel."""
         size = tiles.shape[-1]
         found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
         for tile, out, (top, left) in zip(tiles, found, corners, strict=True):
             seen = np.isfinite(tile).any((0, 1))
+            seen[self.scenes.grid.height - top :] = False  # a tile may reach beyond a small raster
+            seen[:, self.scenes.grid.width - left :] = False
             rows, columns = np.nonzero(seen)
             if len(rows):
                 out[:, rows, columns] = self._values(tile[:, :, rows, columns], rows + top, columns + left)
@@ -63,16 +111,17 @@ class PixelModel:
     def _values(
         self, values: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        samples = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map")
+        samples = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
         mean, scale = self.artifact.regressor.predict(samples, self.view)
-        chances = [
-            [self.calibration.probability_below(mark, value, spread) for value, spread in zip(mean, scale, strict=True)]
-            for mark in self.spec.below
-        ]
-        return np.array([mean, mean - self.half * scale, mean + self.half * scale, *chances])
+        ends = np.array([mean, mean - self.half * scale, mean + self.half * scale])
+        if self.is_relative:
+            relative: NDArray[np.float64] = 100 * ends / self.reference
+            return relative
+        chances = [self.calibration.probabilities_below(mark, mean, scale) for mark in self.spec.below]
+        return np.array([*ends, *chances])
 
-    def claim(self) -> Claim:
-        """What may be claimed of the whole map: its inputs, on a regular grid of pixels, against calibration's."""
+    def _look(self) -> list[Sample]:
+        """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""
         grid = self.scenes.grid
         rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
         columns = np.unique(np.linspace(0, grid.width - 1, LOOKED_AT).astype(int))
@@ -85,43 +134,137 @@ class PixelModel:
             if source.nodata is not None:
                 values[index][values[index] == np.float32(source.nodata)] = np.nan
         at = np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
-        seen = np.isfinite(values).any((0, 1))
+        seen = np.isfinite(values).any((0, 1)) & self.context.is_inside(at[0], at[1])
         if not seen.any():
+            return []
+        pixels = np.moveaxis(values[:, :, seen], -1, 0)
+        return pixel_samples(self.scenes, pixels, at[0, seen], at[1, seen], "this map", self.context)
+
+    def _claim_of(self, looked: Sequence[Sample]) -> Claim:
+        if not looked:
             return Claim(state="none", reason="no pixel that was looked at shows anything")
-        samples = pixel_samples(
-            self.scenes, np.moveaxis(values[:, :, seen], -1, 0), at[0, seen], at[1, seen], "this map"
-        )
-        return group_claims(self.artifact, samples, self.view, self.spec.level)["this map"]
+        if self.is_relative:
+            return Claim(
+                state="none",
+                reason=f"trained on simulations alone: relative vigour, not {self.artifact.manifest.units}; calibrate "
+                f"on {FEWEST_FIELDS} harvested fields of your own (mainstem calibrate)",
+            )
+        return group_claims(self.artifact, looked, self.view, self.spec.level)["this map"]
+
+    def claim(self) -> Claim:
+        """What may be claimed of the whole map: its inputs, on a regular grid of pixels, against calibration's."""
+        return self._claim
+
+    def layers(self) -> Mapping[str, Any]:
+        """A mask of the pixels that hold a value."""
+        return {"valid": True}
+
+    def mean_factor(self) -> float:
+        """Half width of a field mean's interval, by the mean half width of its pixels."""
+        means = self.artifact.calibration.get(mean_view(self.view))
+        return 1.0 if means is None else means.half_width(self.spec.level) / self.half
+
+
+class CoverModel:
+    """Predicts the probability of each class, each pixel with the window around it."""
+
+    units, overlap = "1", COVER_OVERLAP
+
+    def __init__(self, task: ClassificationTask, artifact: ClassArtifact, scenes: Scenes, spec: MapSpec) -> None:
+        self.task, self.artifact, self.scenes, self.spec = task, artifact, scenes, spec
+        self.times = seconds_of(scenes)
+
+    def names(self) -> list[str]:
+        """Names of the output's bands."""
+        return [f"probability {name}" for name in self.artifact.manifest.classes]
+
+    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+        """Predict tiles; NaN where no date shows a pixel."""
+        size = tiles.shape[-1]
+        found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
+        scales, offsets = (part[:, :, None, None] for part in (self.scenes.scales, self.scenes.offsets))
+        spacing = float(self.scenes.grid.transform[0])
+        for tile, out in zip(tiles, found, strict=True):
+            values = (tile * scales + offsets).astype(np.float32)
+            rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
+            if not len(rows):
+                continue
+            streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, spacing)
+            samples = [Sample(streams=each, target=None, source=self.scenes.source, origin="") for each in streams]
+            out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
+        return found
+
+    def claim(self) -> Claim:
+        """Class sets hold for the polygons of training; there is no alarm yet that looks at other places."""
+        training = self.artifact.manifest.training
+        return Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
+
+    def layers(self) -> Mapping[str, Any]:
+        """The most probable class, how many cannot be ruled out, and a mask."""
+        return {
+            "valid": True,
+            "classes": list(self.artifact.manifest.classes),
+            "thresholds": self.artifact.calibration.thresholds(self.spec.level).tolist(),
+        }
 
 
 def map_scenes(
-    task: RegressionTask, run: Path, paths: Sequence[Path], out: Path, spec: MapSpec, progress: Progress | None = None
+    task: Task, run: Path, inputs: Sequence[Path], out: Path, spec: MapSpec, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Map a run over scenes into `out`/map.tif, with a STAC item beside it.
+    """Map a run over scenes into `out`/map.tif, with its layers, its fields and a STAC item beside it.
+
+    Inputs that are no GeoTIFF are staged in `out`/.scenes, which goes when the map is whole.
 
     Raises:
-        InputError: if the task is not of pixel series, or the scenes cannot be used as they are.
+        InputError: if the task is not of pixels, or the scenes or what goes with them cannot be used as they are.
     """
     if not task.is_mapped:
-        raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task fuel-moisture")
-    artifact = load_artifact(run, task.restore)
-    scenes = open_scenes(paths)
-    model = PixelModel(task, artifact, scenes, spec)
+        raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
+    staged = out / ".scenes"
+    scenes = open_scenes(stage(inputs, staged, spec.allowed_hosts))
+    context = Context.open(spec.context, scenes)
+    model: PixelModel | CoverModel
+    if isinstance(task, ClassificationTask):
+        artifact: Artifact | ClassArtifact = (classes := load_class_artifact(run))
+        model = CoverModel(task, classes, scenes, spec)
+    else:
+        context.check(task.needs)
+        artifact = (quantities := load_artifact(run, task.restore))
+        model = PixelModel(task, quantities, context, spec)
     claim = model.claim()
-    tags = _tags(artifact, scenes, spec, claim)
+    tags = _tags(artifact, scenes, spec, claim, model.units)
     out.mkdir(parents=True, exist_ok=True)
     target = out / "map.tif"
     made = map_raster(
-        Placed(model), [source.path for source in scenes.sources], target, tile=TILE, overlap=0, batch_size=BATCH,
-        workers=spec.workers, names=model.names(), tags=tags, shard=spec.shard,
-        token=f"{artifact.adapter_sha256} {spec.level} {spec.below}", progress=progress,
+        Placed(model), [source.path for source in scenes.sources], target, tile=TILE, overlap=model.overlap,
+        batch_size=BATCH, workers=spec.workers, names=model.names(), tags=tags, shard=spec.shard,
+        token=f"{artifact.adapter_sha256} {spec.level} {spec.below} {spec.context} {model.units}", progress=progress,
     )  # fmt: skip
-    notes = {"names": model.names(), "tags": tags, "dates": [date.isoformat() for date in scenes.dates]}
+    notes = {
+        "names": model.names(),
+        "tags": tags,
+        "dates": [time.isoformat() for time in scenes.times],
+        "layers": dict(model.layers()),
+        "fields": None if spec.context.fields is None else str(spec.context.fields.resolve()),
+        "mean_factor": model.mean_factor() if isinstance(model, PixelModel) else 1.0,
+    }
     if made is None:
         write_atomically(parts_folder(target) / NOTES, json.dumps(notes).encode())
         return {"map": None, "shard": list(spec.shard), "claim": claim.state}
-    write_item(target, notes)
-    return {"map": str(target), "item": str(out / "item.json"), "claim": claim.state, "reason": claim.reason}
+    files = finish(target, notes)
+    return {"map": str(target), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
+
+
+def finish(target: Path, notes: dict[str, Any]) -> dict[str, Any]:
+    """Write what goes beside a whole map: its layers, its fields and the STAC item; drop the staged scenes."""
+    layers = write_layers(target, notes["layers"], notes["tags"])
+    files: dict[str, Any] = {"layers": [str(path) for path in layers]}
+    if notes["fields"] is not None and "classes" not in notes["layers"]:
+        table = field_table(target, Path(notes["fields"]), notes["tags"], notes["mean_factor"])
+        files["fields"] = [str(path) for path in write_fields(table, target.parent)]
+    write_item(target, notes, layers)
+    shutil.rmtree(target.parent / ".scenes", ignore_errors=True)
+    return files | {"item": str(target.parent / "item.json")}
 
 
 def merge_map(out: Path) -> Path:
@@ -136,15 +279,17 @@ def merge_map(out: Path) -> Path:
         raise InputError(f"{out} holds no map in shards; run mainstem map --shard first")
     notes = json.loads(path.read_text())
     made = merge(target, names=notes["names"], tags=notes["tags"])
-    write_item(made, notes)
+    finish(made, notes)
     return made
 
 
-def _tags(artifact: Artifact, scenes: Scenes, spec: MapSpec, claim: Claim) -> dict[str, str]:
+def _tags(
+    artifact: Artifact | ClassArtifact, scenes: Scenes, spec: MapSpec, claim: Claim, units: str
+) -> dict[str, str]:
     """What travels with the map: units, level, claim, model, dates, attribution."""
     manifest = artifact.manifest
     return {
-        "UNITS": manifest.units,
+        "UNITS": units,
         "LEVEL": f"{spec.level:g}",
         "CLAIM": claim.state,
         "CLAIM_REASON": claim.reason or "",
@@ -155,12 +300,12 @@ def _tags(artifact: Artifact, scenes: Scenes, spec: MapSpec, claim: Claim) -> di
         "INPUTS": "simulated" if scenes.is_simulated else "real",
         "ATTRIBUTION": manifest.attribution,
         "LICENCE": manifest.licence,
-        "DATES": ", ".join(date.isoformat() for date in scenes.dates),
+        "DATES": ", ".join(sorted({date.isoformat() for date in scenes.dates})),
         "KNOWN_FAILURES": "; ".join(manifest.known_failures),
     }
 
 
-def write_item(target: Path, notes: dict[str, Any]) -> None:
+def write_item(target: Path, notes: dict[str, Any], layers: Sequence[Path] = ()) -> None:
     """Write a STAC item beside a map."""
     import pystac
     import rasterio
@@ -185,6 +330,10 @@ def write_item(target: Path, notes: dict[str, Any]) -> None:
     asset = pystac.Asset(href=f"./{target.name}", media_type=pystac.MediaType.COG, roles=["data"])
     asset.extra_fields["bands"] = [{"name": name} for name in notes["names"]]
     item.add_asset("map", asset)
+    for layer in layers:
+        item.add_asset(
+            layer.stem, pystac.Asset(href=f"./{layer.name}", media_type=pystac.MediaType.COG, roles=["data"])
+        )
     write_atomically(
         target.parent / "item.json", (json.dumps(item.to_dict(include_self_link=False), indent=2) + "\n").encode()
     )

@@ -86,6 +86,12 @@ class IntervalCalibration:
             coverage[str(group)] = float((scores[~others] <= half).mean())
         return coverage
 
+    def probabilities_below(self, threshold: float, mean: Array, scale: Array) -> Array:
+        """`probability_below` of many predictions (cases,) at once."""
+        ordered = np.sort(self.scores)
+        shares: Array = (np.searchsorted(ordered, (threshold - mean) / scale) + 0.5) / (len(ordered) + 1)
+        return shares
+
     def probability_below(self, threshold: float, mean: float, scale: float) -> float:
         """Share of calibrated outcomes under the threshold: the conformal predictive distribution at 1/2.
 

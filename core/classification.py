@@ -97,7 +97,7 @@ class ClassificationTask:
     baselines: Baselines
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None
-    largest_group: int = 200
+    largest_group: int = 1000
     is_mapped: bool = True
 
 

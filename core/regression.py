@@ -273,6 +273,7 @@ class RegressionTask:
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
         is_mapped: samples are pixels, so that scenes can be mapped.
+        needs: what a map must be given besides scenes, as "weather".
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
@@ -292,6 +293,7 @@ class RegressionTask:
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None
     is_mapped: bool = False
+    needs: tuple[str, ...] = ()
     mean_of: str = ""
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None

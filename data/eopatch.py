@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
-from mainstem.data.raster import Grid
+from mainstem.data.raster import Grid, affine
 
 UNLABELLED = ""  # land use of polygons that nobody has named
 LAYERS = ("NDVI",)  # of `data/` that are read, one channel each, unit 1
@@ -138,13 +138,7 @@ def open_land_use(folder: Path, grid: Grid) -> LandUse:
     polygon = np.full((grid.height, grid.width), -1, np.int64)
     if names:
         shapes = [(table.geometry.iloc[row], row) for row in names]
-        polygon = rasterize(shapes, out_shape=polygon.shape, fill=-1, transform=_affine(grid), dtype="int32").astype(
+        polygon = rasterize(shapes, out_shape=polygon.shape, fill=-1, transform=affine(grid), dtype="int32").astype(
             np.int64
         )
     return LandUse(polygon=polygon, names=names)
-
-
-def _affine(grid: Grid) -> object:
-    from rasterio import Affine
-
-    return Affine(*grid.transform)

@@ -55,14 +55,25 @@ class Source:
     block: tuple[int, int]
 
 
-def _rasterio() -> Any:  # noqa: ANN401 - the module itself
+def load_rasterio() -> Any:  # noqa: ANN401 - the module itself
+    """Import rasterio with what is used of it.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
     try:
         import rasterio
+        import rasterio.errors
         import rasterio.shutil
         import rasterio.windows
     except ImportError as error:
         raise MissingExtraError("rasterio", "maps") from error
     return rasterio
+
+
+def affine(grid: Grid) -> Any:  # noqa: ANN401 - rasterio's Affine
+    """The grid's transform as rasterio takes it."""
+    return load_rasterio().Affine(*grid.transform)
 
 
 @contextmanager
@@ -72,7 +83,7 @@ def open_geotiff(path: Path) -> "Iterator[rasterio.DatasetReader]":
     Raises:
         InputError: if it is no local TIFF file, or claims far more pixels than its bytes can hold.
     """
-    rasterio = _rasterio()
+    rasterio = load_rasterio()
     check_tiff(path)
     with rasterio.Env(**ENVIRONMENT):
         try:
@@ -158,7 +169,7 @@ def same_grid(paths: Sequence[Path]) -> list[Source]:
 
 def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
     """All bands (band, y, x) of a window, in the file's own type."""
-    rasterio = _rasterio()
+    rasterio = load_rasterio()
     with open_geotiff(source.path) as dataset:
         window = rasterio.windows.Window.from_slices(rows, columns)
         try:
@@ -174,18 +185,21 @@ def write_cog(
     grid: Grid,
     names: Sequence[str],
     tags: Mapping[str, str],
+    is_category: bool = False,
 ) -> None:
     """Write windows (first row, first column, values (band, y, x)) as one COG with overviews; whole or not at all.
+
+    Overviews are averages, of categories the commonest.
 
     Raises:
         InputError: if the disk is full or the folder cannot be written.
     """
-    rasterio = _rasterio()
+    rasterio = load_rasterio()
     plain = path.with_name(f".{path.name}.{os.getpid()}.plain.tif")
     part = path.with_name(f".{path.name}.{os.getpid()}.part.tif")
     profile = {
         "driver": "GTiff", "width": grid.width, "height": grid.height, "count": len(names), "dtype": "float32",
-        "nodata": float("nan"), "crs": grid.crs, "transform": rasterio.Affine(*grid.transform),
+        "nodata": float("nan"), "crs": grid.crs, "transform": affine(grid),
         "interleave": "band", "BIGTIFF": "IF_SAFER",
     }  # fmt: skip
     if grid.width >= BLOCK and grid.height >= BLOCK:
@@ -200,7 +214,8 @@ def write_cog(
                     target.write(values, window=window)
             rasterio.shutil.copy(
                 plain, part, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
-                OVERVIEWS="AUTO", RESAMPLING="AVERAGE", NUM_THREADS="ALL_CPUS", BIGTIFF="IF_SAFER",
+                OVERVIEWS="AUTO", RESAMPLING="MODE" if is_category else "AVERAGE", NUM_THREADS="ALL_CPUS",
+                BIGTIFF="IF_SAFER",
             )  # fmt: skip
         part.replace(path)
     except (OSError, rasterio.errors.RasterioError) as error:

@@ -123,7 +123,7 @@ def grow(seasons: Seasons) -> Growth:
     sums = [absorbed.sum(1), np.minimum(stage[:, -1], 1.5)]
     for supply in supplies:
         sums += [(absorbed * supply).sum(1), np.where(growing & (stage < 1), (1 - supply) * cover, 0.0).sum(1)]
-    known = np.isfinite(seasons.ndvi).all(1) & np.isfinite(seasons.weather).all((1, 2))
+    known = np.logical_and(np.isfinite(seasons.ndvi).all(1), np.isfinite(seasons.weather).all((1, 2)))
     middle = supplies[len(supplies) // 2]
     daily = np.stack([cover, np.minimum(stage, 1.5), absorbed * middle, middle, rain, temperature, radiation], -1)
     return Growth(daily=daily, sums=np.where(known[:, None], np.stack(sums, 1), np.nan))

@@ -65,7 +65,7 @@ TASK = ClassificationTask(
     version="1",
     config=RegressionConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=15, batch_size=128, lr_per_step=1e-3, input_noise=0.0, dropout=0.1),
+        training=TrainingConfig(epochs=8, batch_size=128, lr_per_step=1e-3, input_noise=0.0, dropout=0.1),
         num_folds=5,
     ),
     read=read,

@@ -147,6 +147,7 @@ TASK = RegressionTask(
     restore=restore,
     scope_of=scope_of,
     is_mapped=True,
+    needs=("weather",),
     mean_of="field",
     metric="rmse",
     baselines=baselines,

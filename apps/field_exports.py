@@ -1,0 +1,110 @@
+"""Fields of a map as tables: area-weighted means with intervals of their own; GeoPackage, GeoJSON, Shapefile, CSV."""
+
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
+from mainstem.data.fields import open_fields, overlay
+from mainstem.data.raster import describe, read_window
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+M2_A_HA = 1e4
+LEAST_SEEN = 0.5  # share of a field that must show a value, below which nothing is said of it
+SHORT = {  # names of at most ten letters, which is all that a Shapefile's table holds
+    "area_ha": "area_ha", "seen_share": "seen", "mean": "mean", "lower": "lower", "upper": "upper", "units": "units",
+    "level": "level", "claim": "claim", "reason": "reason", "training": "training", "attribution": "attrib",
+}  # fmt: skip
+
+
+def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor: float) -> "gpd.GeoDataFrame":
+    """Area-weighted mean of each field, with its interval, in the map's CRS.
+
+    Pixels of a field err together: the half width is the mean of the pixels' half widths times `mean_factor`, which
+    was calibrated on means of fields never trained on. A pixel on the border counts by its share in the field. A field
+    of which less than LEAST_SEEN shows a value has none: it says "cannot say: visit".
+    """
+    source = describe(target)
+    known = open_fields(fields).on(source.grid)
+    table = known.table[["field", "geometry"]].copy()
+    rows = []
+    areas = areas_ha(table)
+    for polygon, area in zip(table.geometry, areas, strict=True):
+        laid = overlay(source.grid, polygon)
+        mean, lower, upper = read_window(source, laid.rows, laid.columns)[:3].astype(np.float64)
+        weight = np.where(np.isfinite(mean), laid.share, 0.0)
+        total, seen = float(laid.share.sum()), float(weight.sum())
+        share = seen / total if total else 0.0
+        if share < LEAST_SEEN:
+            rows.append((area, share, np.nan, np.nan, np.nan))
+            continue
+        value = float((np.nan_to_num(mean) * weight).sum() / seen)
+        half = mean_factor * float((np.nan_to_num(upper - lower) / 2 * weight).sum() / seen)
+        rows.append((area, share, value, value - half, value + half))
+    for index, name in enumerate(("area_ha", "seen_share", "mean", "lower", "upper")):
+        table[name] = [row[index] for row in rows]
+    table["units"], table["level"] = tags["UNITS"], float(tags["LEVEL"])
+    table["claim"], table["reason"] = tags["CLAIM"], tags["CLAIM_REASON"]
+    table.loc[table["mean"].isna(), ["claim", "reason"]] = ["none", "cannot say: visit"]
+    table["training"], table["attribution"] = tags["TRAINING"], tags["ATTRIBUTION"]
+    return table
+
+
+def areas_ha(table: "gpd.GeoDataFrame") -> list[float]:
+    """Area of each polygon on the ellipsoid, hectares, whatever the CRS. Source: Karney 2013, J. Geodesy 87, 43."""
+    from pyproj import Geod
+
+    ellipsoid = Geod(ellps="WGS84")
+    return [
+        abs(ellipsoid.geometry_area_perimeter(polygon)[0]) / M2_A_HA for polygon in table.to_crs("EPSG:4326").geometry
+    ]
+
+
+def write_fields(table: "gpd.GeoDataFrame", folder: Path) -> list[Path]:
+    """Write fields.gpkg, .geojson (WGS 84, as RFC 7946 has it), .shp in a .zip, and .csv; each whole or not at all."""
+    contents = {f"fields.{kind}": field_bytes(table, kind) for kind in ("gpkg", "geojson", "shp.zip", "csv")}
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
+    """Return the table as gpkg, geojson, shp.zip or csv.
+
+    Raises:
+        InputError: if the kind is another.
+    """
+    if kind == "csv":
+        text: str = table.drop(columns="geometry").to_csv(index=False)
+        return text.encode()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if kind == "gpkg":
+            table.to_file(folder / "fields.gpkg", driver="GPKG", layer="fields")
+        elif kind == "geojson":
+            table.to_crs("EPSG:4326").to_file(folder / "fields.geojson", driver="GeoJSON", COORDINATE_PRECISION=9)
+        elif kind == "shp.zip":
+            return _shapefile(table, folder)
+        else:
+            raise InputError(f"got {kind!r}, want gpkg, geojson, shp.zip or csv")
+        return (folder / f"fields.{kind}").read_bytes()
+
+
+def _shapefile(table: "gpd.GeoDataFrame", folder: Path) -> bytes:
+    short = table.rename(columns=SHORT)
+    for name in ("reason", "attrib", "claim", "units"):
+        short[name] = short[name].str.slice(0, 250)  # a text of a Shapefile holds 254 bytes
+    short.to_file(folder / "fields.shp", driver="ESRI Shapefile", ENCODING="UTF-8")
+    packed = folder / "fields.zip"
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.glob("fields.*")):
+            if path != packed:
+                archive.write(path, path.name)
+    return packed.read_bytes()

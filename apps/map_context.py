@@ -1,0 +1,123 @@
+"""What a map knows of a pixel besides its scenes: weather of the place, soil, and when its field was sown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Stream
+from mainstem.data.farm_sets import MANAGEMENT, SOIL
+from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
+from mainstem.data.raster import Source, open_geotiff, read_window, same_grid
+from mainstem.data.scenes import Scenes, places
+from mainstem.data.weather import open_weather
+
+SOIL_UNIT = "cm/m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextSpec:
+    """Files that go with scenes, each optional: weather (CSV or NetCDF), a soil raster on their grid, fields."""
+
+    weather: tuple[Path, ...] = ()
+    soil: Path | None = None
+    fields: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Context:
+    """Streams of pixels besides `pixel` and `place`, as an adapter of pixel series takes them."""
+
+    scenes: Scenes
+    weather: Stream | None
+    soil: Source | None
+    fields: Fields | None
+    sowing: NDArray[np.float64]
+
+    @classmethod
+    def open(cls, spec: ContextSpec, scenes: Scenes) -> "Context":
+        """Read what there is, and check that it fits the scenes.
+
+        Raises:
+            InputError: if weather, soil or fields do not fit.
+        """
+        grid, year = scenes.grid, scenes.times[0].year
+        middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
+        weather = open_weather(spec.weather, (float(middle[0]), float(middle[1])), year) if spec.weather else None
+        fields = open_fields(spec.fields).on(grid) if spec.fields else None
+        sowing = sowing_days(fields, year) if fields is not None else np.empty(0)
+        soil = None if spec.soil is None else _soil(spec.soil, scenes)
+        return cls(scenes=scenes, weather=weather, soil=soil, fields=fields, sowing=sowing)
+
+    def check(self, needs: Sequence[str]) -> None:
+        """Check that what a task cannot do without is there.
+
+        Raises:
+            InputError: if it is not.
+        """
+        if "weather" in needs and self.weather is None:
+            raise InputError("this task needs the place's daily weather; add --weather FILE (.csv, or AgERA5/ERA5 .nc)")
+
+    def __call__(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Mapping[str, Stream]]:
+        """Return the streams of the pixels at these rows and columns."""
+        shared = {} if self.weather is None else {"weather": self.weather}
+        water = self._water(rows, columns)
+        days = self._days(rows, columns)
+        found: list[Mapping[str, Stream]] = []
+        for soil, day in zip(water, days, strict=True):
+            streams = dict(shared)
+            if np.isfinite(soil):
+                streams["soil"] = Stream(kind="scalar", values=np.array([soil]), channels=SOIL)
+            if np.isfinite(day):
+                streams["management"] = Stream(kind="scalar", values=np.array([day]), channels=MANAGEMENT)
+            found.append(streams)
+        return found
+
+    def is_inside(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """True where a pixel lies in a field, or no fields are known."""
+        if self.fields is None:
+            return np.ones(len(rows), bool)
+        grid = self.scenes.grid
+        inside = numbered(self.fields, grid, slice(0, grid.height), slice(0, grid.width))[rows, columns] >= 0
+        found: NDArray[np.bool_] = inside if inside.any() else np.ones(len(rows), bool)
+        return found
+
+    def _water(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        if self.soil is None:
+            return np.full(len(rows), np.nan)
+        top, left = int(rows.min()), int(columns.min())
+        window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+        values = read_window(self.soil, *window)[0].astype(np.float64)
+        if self.soil.nodata is not None:
+            values[values == self.soil.nodata] = np.nan
+        found: NDArray[np.float64] = values[rows - top, columns - left]
+        return found
+
+    def _days(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        if self.fields is None or not np.isfinite(self.sowing).any():
+            return np.full(len(rows), np.nan)
+        top, left = int(rows.min()), int(columns.min())
+        window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+        number = numbered(self.fields, self.scenes.grid, *window)[rows - top, columns - left]
+        return np.where(number >= 0, self.sowing[number], np.nan)
+
+
+def _soil(path: Path, scenes: Scenes) -> Source:
+    """A raster of available water on the scenes' grid.
+
+    Raises:
+        InputError: if its grid or unit differs.
+    """
+    source = same_grid([path])[0]
+    if source.grid != scenes.grid:
+        raise InputError(
+            f"{path.name} is {source.grid.describe()}, the scenes {scenes.grid.describe()}; warp it to their grid"
+        )
+    with open_geotiff(path) as dataset:
+        unit = dataset.units[0] or dataset.tags().get("UNITS", "")
+    if unit != SOIL_UNIT:
+        raise InputError(f"{path.name} comes in {unit or 'no unit'!r}, want available water in {SOIL_UNIT}; convert it")
+    return source

@@ -1,0 +1,132 @@
+"""Scenes from what users hold: GeoTIFFs, .SAFE folders, STAC items, Zarr or NetCDF cubes and EOPatches.
+
+What is no GeoTIFF is staged as one GeoTIFF a date, bands named, with unit, scale and offset, clouds left out; so that
+maps read one kind of file, block by block, whatever came in.
+"""
+
+import datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Channel
+from mainstem.data.eopatch import Cube, is_eopatch, open_eopatch
+from mainstem.data.raster import ENVIRONMENT, Grid, affine, load_rasterio
+
+ROWS = 512  # staged at once
+BAND_NAMES = {f"B0{digit}": f"B{digit}" for digit in range(1, 10)}
+COMMON = {  # of STAC's common band names
+    "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5", "rededge2": "B6", "rededge3": "B7", "nir": "B8",
+    "nir08": "B8A", "swir16": "B11", "swir22": "B12",
+}  # fmt: skip
+WAVELENGTHS_NM = {  # centres of Sentinel-2A's bands: ESA, Sentinel-2 User Handbook, table 1
+    "B2": 492.4, "B3": 559.8, "B4": 664.6, "B5": 704.1, "B6": 740.5, "B7": 782.8, "B8": 832.8, "B8A": 864.7,
+    "B11": 1613.7, "B12": 2202.4,
+}  # fmt: skip
+CLEAR = (4, 5, 6, 7)  # of the scene classification: vegetation, bare, water, unclassified (ESA, L2A ATBD, table 4)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Staged:
+    """One date to be staged: stored values by rows, with what turns them into the channels' units."""
+
+    name: str
+    time: datetime.datetime
+    grid: Grid
+    channels: tuple[Channel, ...]
+    dtype: str
+    nodata: float
+    scale: float
+    offset: float
+    read: Callable[[slice], NDArray[np.generic]]  # rows -> (band, y, x), nodata where cloudy
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+def canonical(name: str) -> str:
+    """A band's name as the project writes it: B04, red and B4 are one."""
+    return COMMON.get(name, BAND_NAMES.get(name, name))
+
+
+def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[str] = ()) -> list[Path]:
+    """Return GeoTIFFs of all inputs, those that are none staged in `folder`; one that is staged already is kept.
+
+    Raises:
+        InputError: naming the input and what it lacks.
+    """
+    from mainstem.data.cubes import open_cube
+    from mainstem.data.safe import open_safe
+    from mainstem.data.stac import open_item
+
+    found: list[Path] = []
+    for given in inputs:
+        path = Path(given)
+        if path.suffix.lower() in (".tif", ".tiff"):
+            found.append(path)
+        elif path.name.endswith(".SAFE"):
+            found.append(_write(open_safe(path), folder))
+        elif path.suffix == ".json":
+            found.append(_write(open_item(path, folder, allowed_hosts), folder))
+        elif path.suffix in (".zarr", ".nc"):
+            found += [_write(date, folder) for date in open_cube(path)]
+        elif is_eopatch(path):
+            found += [_write(date, folder) for date in dates_of(open_eopatch(path))]
+        else:
+            raise InputError(
+                f"{path} is no scene; want .tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder"
+            )
+    return found
+
+
+def dates_of(cube: Cube) -> Iterator[Staged]:
+    """The dates of a cube in memory."""
+    for index, time in enumerate(cube.times):
+        values = cube.values[index]
+        yield Staged(
+            name=f"{cube.name}-{index:03d}",
+            time=time,
+            grid=cube.grid,
+            channels=cube.channels,
+            dtype="float32",
+            nodata=float("nan"),
+            scale=1.0,
+            offset=0.0,
+            read=lambda rows, values=values: values[:, rows],  # type: ignore[misc]
+        )
+
+
+def _write(staged: Staged, folder: Path) -> Path:
+    """Write one date as a tiled GeoTIFF, whole or not at all."""
+    rasterio = load_rasterio()
+    path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{staged.name}.tif"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    grid, count = staged.grid, len(staged.channels)
+    profile = {
+        "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": staged.dtype,
+        "nodata": staged.nodata, "crs": grid.crs, "transform": affine(grid), "BIGTIFF": "IF_SAFER",
+        "interleave": "pixel",
+    }  # fmt: skip
+    if min(grid.width, grid.height) >= ROWS:
+        profile |= {"tiled": True, "blockxsize": ROWS, "blockysize": ROWS}
+    try:
+        with rasterio.Env(**ENVIRONMENT), rasterio.open(part, "w", **profile) as target:
+            target.descriptions = tuple(channel.name for channel in staged.channels)
+            target.units = tuple(channel.unit for channel in staged.channels)
+            target.scales, target.offsets = (staged.scale,) * count, (staged.offset,) * count
+            target.update_tags(TIFFTAG_DATETIME=f"{staged.time:%Y:%m:%d %H:%M:%S}", **staged.tags)
+            for top in range(0, grid.height, ROWS):
+                rows = slice(top, min(top + ROWS, grid.height))
+                window = rasterio.windows.Window(0, top, grid.width, rows.stop - rows.start)
+                target.write(staged.read(rows), window=window)
+        part.replace(path)
+    except (OSError, rasterio.errors.RasterioError) as error:
+        raise InputError(f"cannot stage {staged.name} ({error}); free space or fetch it again") from error
+    finally:
+        part.unlink(missing_ok=True)
+    return path
