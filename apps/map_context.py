@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
-from mainstem.data.farm_sets import MANAGEMENT, SOIL
+from mainstem.data.farm_folders import MANAGEMENT, SOIL
 from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
 from mainstem.data.raster import Source, open_geotiff, read_window, same_grid
 from mainstem.data.scenes import Scenes, places

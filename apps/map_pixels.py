@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.calibrate import FEWEST_FIELDS
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.map import Progress, map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import Placed
@@ -35,7 +36,6 @@ TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 NOTES = "notes.json"
 VIGOUR = "percent of this map's mean"
-FEWEST_FIELDS = 20  # of the user's own harvests, before a model of simulations may speak of t/ha on real imagery
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ class AdapterManifest(BaseModel):
     trunk_is_shared: bool
     members: tuple[dict[str, Any], ...]
     gates: dict[str, float]
+    adjust: tuple[float, float] = (1.0, 0.0)
     scope: dict[str, list[str]]
     calibration: dict[str, dict[str, Any]]
     alarm: dict[str, dict[str, Any]]
@@ -130,6 +131,7 @@ def save_artifact(
         trunk_is_shared=shared,
         members=tuple(described),
         gates=dict(regressor.gates),
+        adjust=regressor.adjust,
         calibration={view: found.to_dict() for view, found in calibration.items()},
         alarm={view: found.to_dict() for view, found in alarm.items()},
         **facts,
@@ -140,12 +142,17 @@ def save_artifact(
 
 
 def recalibrated(
-    folder: Path, artifact: Artifact, calibration: Mapping[str, IntervalCalibration], alarm: Mapping[str, ShiftAlarm]
+    folder: Path,
+    artifact: Artifact,
+    calibration: Mapping[str, IntervalCalibration],
+    alarm: Mapping[str, ShiftAlarm],
+    more: Mapping[str, Any] | None = None,
 ) -> Artifact:
-    """Write the artefact again with another calibration and alarm; its weights stay as they are."""
-    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "calibration", "alarm"}
+    """Write the artefact again with another calibration and alarm, and other facts; its weights stay as they are."""
+    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "adjust", "calibration",
+            "alarm"}  # fmt: skip
     facts = {name: value for name, value in artifact.manifest if name not in kept}
-    return save_artifact(folder, artifact.regressor, calibration, alarm, facts)
+    return save_artifact(folder, artifact.regressor, calibration, alarm, facts | dict(more or {}))
 
 
 def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
@@ -181,7 +188,7 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
         for index, plain in enumerate(manifest.members)
     )
     return Artifact(
-        regressor=Regressor(members=members, gates=manifest.gates),
+        regressor=Regressor(members=members, gates=manifest.gates, adjust=manifest.adjust),
         calibration={view: IntervalCalibration.from_dict(state) for view, state in manifest.calibration.items()},
         alarm={view: ShiftAlarm.from_dict(state) for view, state in manifest.alarm.items()},
         manifest=manifest,

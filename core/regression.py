@@ -101,10 +101,14 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Regressor:
-    """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone)."""
+    """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone).
+
+    `adjust` is a slope and an intercept found on local labels: what a model of simulations says, in the field's terms.
+    """
 
     members: tuple[Member, ...]
     gates: Mapping[str, float]
+    adjust: tuple[float, float] = (1.0, 0.0)
 
     def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
         """Return mean and scale (samples,) before calibration, of samples that show what `view` shows."""
@@ -119,7 +123,9 @@ class Regressor:
             "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
             "without_trunk": np.mean([fallback for fallback, _, _ in found], axis=0),
         }
-        return mean, np.mean([scale for _, _, scale in found], axis=0), parts
+        slope, intercept = self.adjust
+        scale = np.mean([scale for _, _, scale in found], axis=0)
+        return slope * mean + intercept, abs(slope) * scale, parts
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return the shift alarm's features (samples, features), averaged over members."""

@@ -1,4 +1,4 @@
-"""Pixels of farms with known yields: simulated farms by name, or folders of scenes, fields, weather and harvests."""
+"""Pixels of farms with known yields: simulated farms by name, or folders of one's own."""
 
 import datetime
 from collections.abc import Sequence
@@ -8,28 +8,31 @@ import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.farm_folders import MANAGEMENT, SOIL, open_farm_folders
 from mainstem.data.farms import ATTRIBUTION, BANDS, YEAR, Farm, simulate_farm
 from mainstem.data.weather import CHANNELS as WEATHER_CHANNELS
 from mainstem.data.weather import NAMES as WEATHER
 
-SIMULATED = "simulated-farms"
-NUM_TRAIN, NUM_TEST, FIRST_TEST = 200, 100, 5000
+SIMULATED, FEW_SIMULATED = "simulated-farms", "few-simulated-farms"  # the few are for a look within a minute
+NUM_TRAIN, NUM_TEST, FIRST_TEST, NUM_FEW = 200, 100, 5000, 64
 PIXELS_A_FIELD = 4
 DAY_S = 86_400.0
 CHANNELS = tuple(Channel(name=name, unit="1") for name in BANDS)
-SOIL = (Channel(name="available_water", unit="cm/m"),)
-MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
 
 
 def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
-    """Read pixels of farms with their yields: `simulated-farms`.
+    """Read pixels of farms with their yields: simulated ones by name, or folders of one's own.
 
     Raises:
-        InputError: if there is no such set.
+        InputError: if it is neither.
     """
     if data == SIMULATED:
         return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST))
-    raise InputError(f"got {data!r}, want {SIMULATED}")
+    if data == FEW_SIMULATED:
+        return simulated_farms(range(NUM_FEW), ())
+    if not Path(data).is_dir():
+        raise InputError(f"got {data!r}, want {SIMULATED}, {FEW_SIMULATED} or a folder of farms (docs/maps.md)")
+    return open_farm_folders(Path(data))
 
 
 def simulated_farms(train: Sequence[int], test: Sequence[int]) -> SampleSet:

@@ -311,7 +311,7 @@ def show_map(table: pd.DataFrame, geometry: Geometry | None, unit: str, crop: st
     if geometry is None:
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return chosen
-    clicked = fieldmap(geometry, content_of(table, geometry, unit, crop, chosen), "map")
+    clicked = fieldmap(geometry, content_of(table, geometry, unit, crop, chosen), "map").selected
     if clicked and clicked != st.session_state.get("clicked"):
         st.session_state["clicked"] = st.session_state["chosen"] = chosen = clicked
     return chosen

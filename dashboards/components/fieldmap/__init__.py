@@ -42,14 +42,26 @@ class Geometry:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Raster:
+    """Pixels under the regions: (y, x) uint8, 0 nothing, 1-255 along the layer's ramp; bounds in the geometry's CRS.
+
+    `bounds` are left, bottom, right, top.
+    """
+
+    pixels: NDArray[np.uint8]
+    bounds: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """One way to colour the regions: rgba (regions, 4) uint8, and its legend."""
+    """One way to colour the regions: rgba (regions, 4) uint8, and its legend; a raster takes the place of the fill."""
 
     rgba: NDArray[np.uint8]
     title: str
     low: str
     high: str
     ramp: Sequence[str]
+    raster: Raster | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +72,15 @@ class MapContent:
     flags: NDArray[np.uint8]
     labels: Sequence[str]
     selected: str = ""
+    is_drawable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What was done on the map: the region that was chosen, and the corners [[x, y], ...] of one drawn; "" if none."""
+
+    selected: str
+    drawn: str
 
 
 def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: ANN401 - GeoDataFrames
@@ -86,28 +107,39 @@ def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: A
 def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
     """Return the payload that fieldmap.js reads; its first lines say how it is laid out."""
     colours = b"".join(layer.rgba.tobytes() for layer in content.layers)
+    pixels = b"".join(layer.raster.pixels.tobytes() for layer in content.layers if layer.raster is not None)
     header = {
         "key": geometry.key, "regions": len(geometry.ids), "polygons": geometry.num_polygons,
-        "stamp": hashlib.sha256(colours + content.flags.tobytes()).hexdigest()[:12],
+        "stamp": hashlib.sha256(colours + pixels + content.flags.tobytes()).hexdigest()[:12],
         "rings": len(geometry.ends) if with_geometry else 0, "ids": geometry.ids, "labels": list(content.labels),
         "layers": [
-            {"title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp)}
+            {"title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp),
+             "raster": _raster(layer.raster)}
             for layer in content.layers
         ],
         "selected": content.selected,
+        "drawable": content.is_drawable,
         "aria": f"Map of {len(geometry.ids)} regions. Arrows pan, plus and minus zoom, n and p choose the next and "
         "previous region; the table below holds the same values.",
     }  # fmt: skip
     text = json.dumps(header).encode()
     parts = [struct.pack("<I", len(text)), text, b"\0" * (-(4 + len(text)) % 4)]
     parts += [colours, content.flags.tobytes(), b"\0" * (-len(content.flags) % 4)]
+    parts += [pixels, b"\0" * (-len(pixels) % 4)]
     if with_geometry:
         parts += [geometry.ends.tobytes(), geometry.owners.tobytes(), geometry.xy.tobytes()]
     return b"".join(parts)
 
 
-def fieldmap(geometry: Geometry, content: MapContent, key: str) -> str:
-    """Draw the map and return the id of the region chosen in it, or an empty string."""
+def _raster(raster: Raster | None) -> dict[str, Any] | None:
+    if raster is None:
+        return None
+    height, width = raster.pixels.shape
+    return {"width": width, "height": height, "bounds": list(raster.bounds)}
+
+
+def fieldmap(geometry: Geometry, content: MapContent, key: str) -> Choice:
+    """Draw the map and return what was done on it."""
     mount = st.components.v2.component(
         "mainstem_fieldmap",
         html=(FOLDER / "fieldmap.html").read_text(),
@@ -121,6 +153,11 @@ def fieldmap(geometry: Geometry, content: MapContent, key: str) -> str:
     payload = pack(geometry, content, with_geometry=geometry.key not in held or lost)
     held |= {geometry.key, request}
     result = mount(
-        key=key, data=payload, height=HEIGHT_PX, on_selected_change=lambda: None, on_wanted_change=lambda: None
+        key=key,
+        data=payload,
+        height=HEIGHT_PX,
+        on_selected_change=lambda: None,
+        on_wanted_change=lambda: None,
+        on_drawn_change=lambda: None,
     )
-    return str(result.selected or "")
+    return Choice(selected=str(result.selected or ""), drawn=str(result.drawn or ""))

@@ -1,11 +1,15 @@
 // A map of polygons on a 2-D canvas. Geometry comes once under its key; after that colours alone arrive.
 // Payload: u32 header length, header JSON, padding to 4 bytes, rgba u8 (4 a region) of every layer, flags u8 (1 a region),
-// padding, then, only when the header says so, ring ends u32, region of ring u32, xy f32 (projected metres, y upwards).
+// padding, u8 pixels of each layer that has a raster (0: nothing, 1-255 along its ramp), padding, then, only when the
+// header says so, ring ends u32, region of ring u32, xy f32 (projected metres, y upwards).
 
 const geometries = new Map();
 const views = new WeakMap();
 const HATCHED = 1;
 const MAX_ZOOM = 60;
+const SLOW_MS = 12;  // a full drawing slower than this is replaced by its own picture while the map is dragged
+const REST_MS = 120;  // after which the picture gives way to a full drawing
+const SMALL_PX = 5;  // fields smaller than this, on average, are drawn without borders
 
 function read(bytes) {
   const copy = bytes.slice();
@@ -20,6 +24,13 @@ function read(bytes) {
   at += 4 * header.regions * layers.length;
   const flags = copy.subarray(at, at + header.regions);
   at = Math.ceil((at + header.regions) / 4) * 4;
+  for (const layer of layers) {
+    if (!layer.raster) continue;
+    const size = layer.raster.width * layer.raster.height;
+    layer.image = picture(copy.subarray(at, at + size), layer);
+    at += size;
+  }
+  at = Math.ceil(at / 4) * 4;
   if (header.rings) {
     const ends = new Uint32Array(copy.buffer, at, header.rings);
     const owners = new Uint32Array(copy.buffer, at + 4 * header.rings, header.rings);
@@ -46,7 +57,45 @@ function shape(ends, owners, xy, { polygons, regions }) {
     path.closePath();
     start = ends[ring];
   }
-  return { paths, boxes, bounds };
+  const lines = new Path2D(), around = new Path2D();
+  let width = 0;
+  for (let i = 0; i < polygons; i++) {
+    (i < regions ? lines : around).addPath(paths[i]);
+    if (i < regions) width += (boxes[i][2] - boxes[i][0]) / regions;
+  }
+  return { paths, boxes, bounds, lines, around, width };
+}
+
+function rgb(text) { return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)); }
+
+function picture(pixels, { raster, ramp }) {
+  const stops = ramp.map(rgb), table = new Uint8ClampedArray(256 * 4);
+  for (let value = 1; value < 256; value++) {
+    const at = ((value - 1) / 254) * (stops.length - 1), low = Math.min(Math.floor(at), stops.length - 2);
+    for (let band = 0; band < 3; band++) table[4 * value + band] = stops[low][band] + (at - low) * (stops[low + 1][band] - stops[low][band]);
+    table[4 * value + 3] = 255;
+  }
+  const canvas = document.createElement("canvas");
+  canvas.width = raster.width;
+  canvas.height = raster.height;
+  const pen = canvas.getContext("2d"), image = pen.createImageData(raster.width, raster.height);
+  const from = new Uint32Array(table.buffer), to = new Uint32Array(image.data.buffer);
+  for (let i = 0; i < pixels.length; i++) to[i] = from[pixels[i]];
+  pen.putImageData(image, 0, 0);
+  return canvas;
+}
+
+// Fields of one colour are one path: a few hundred fills in place of twenty thousand.
+function groups(view, shown) {
+  if (shown.groups && shown.of === view.geometry) return shown.groups;
+  const found = new Map(), { colours } = shown, { regions } = view.header;
+  for (let i = 0; i < regions; i++) {
+    const key = `rgb(${colours[4 * i] & 0xfc} ${colours[4 * i + 1] & 0xfc} ${colours[4 * i + 2] & 0xfc})`;
+    if (!found.has(key)) found.set(key, new Path2D());
+    found.get(key).addPath(view.geometry.paths[i]);
+  }
+  shown.of = view.geometry;
+  return (shown.groups = found);
 }
 
 function hatch(context) {
@@ -71,22 +120,33 @@ function transform(view) {
 function draw(view) {
   const { canvas, context, geometry, header, flags } = view;
   if (!geometry) return;
-  const { colours } = layer(view);
-  const t = transform(view);
+  const started = performance.now(), shown = layer(view), t = transform(view);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
   context.setTransform(t.scale, 0, 0, t.scale, t.x, t.y);
   context.lineWidth = 0.5 * devicePixelRatio / t.scale;
   context.strokeStyle = "rgba(120,120,120,0.55)";
-  let drawn = 0;
-  for (let i = geometry.paths.length - 1; i >= 0; i--) {
-    const box = geometry.boxes[i];
-    if (box[2] * t.scale + t.x < 0 || box[0] * t.scale + t.x > canvas.width || box[3] * t.scale + t.y < 0 || box[1] * t.scale + t.y > canvas.height) continue;
-    context.fillStyle = i < header.regions ? `rgb(${colours[4 * i]} ${colours[4 * i + 1]} ${colours[4 * i + 2]})` : "rgba(128,128,128,0.10)";
-    context.fill(geometry.paths[i], "evenodd");
-    context.stroke(geometry.paths[i]);
-    drawn++;
+  if (geometry.paths.length > header.regions) {
+    context.fillStyle = "rgba(128,128,128,0.10)";
+    context.fill(geometry.around, "evenodd");
+    context.stroke(geometry.around);
   }
+  if (shown.image) {
+    const [left, bottom, right, top] = shown.raster.bounds;
+    context.imageSmoothingEnabled = false;
+    context.drawImage(shown.image, left, -top, right - left, top - bottom);
+    context.strokeStyle = "rgba(20,20,20,0.75)";
+  } else if (view.zoom < 4) {
+    for (const [colour, path] of groups(view, shown)) { context.fillStyle = colour; context.fill(path, "evenodd"); }
+  } else {
+    for (let i = 0; i < header.regions; i++) {
+      const box = geometry.boxes[i];
+      if (box[2] * t.scale + t.x < 0 || box[0] * t.scale + t.x > canvas.width || box[3] * t.scale + t.y < 0 || box[1] * t.scale + t.y > canvas.height) continue;
+      context.fillStyle = `rgb(${shown.colours[4 * i]} ${shown.colours[4 * i + 1]} ${shown.colours[4 * i + 2]})`;
+      context.fill(geometry.paths[i], "evenodd");
+    }
+  }
+  if (geometry.width * t.scale > SMALL_PX) context.stroke(geometry.lines);
   view.pattern ||= hatch(context);
   view.pattern.setTransform(new DOMMatrix().scale(1 / t.scale));
   context.fillStyle = view.pattern;
@@ -99,7 +159,82 @@ function draw(view) {
     }
   }
   canvas.dataset.polygons = geometry.paths.length;
-  canvas.dataset.drawn = drawn;
+  canvas.dataset.rasters = view.layers.filter((one) => one.image).length;
+  sketch(view, t);
+  view.tookMs = performance.now() - started;
+}
+
+// What is being drawn by hand, and the cross that the keyboard draws with.
+function sketch(view, t) {
+  if (!view.corners) return;
+  const { context, canvas } = view, unit = devicePixelRatio / t.scale;
+  context.strokeStyle = "#d1006f";
+  context.lineWidth = 2 * unit;
+  context.beginPath();
+  view.corners.forEach(([x, y], index) => (index ? context.lineTo(x, -y) : context.moveTo(x, -y)));
+  context.stroke();
+  context.fillStyle = "#d1006f";
+  for (const [x, y] of view.corners) context.fillRect(x - 3 * unit, -y - 3 * unit, 6 * unit, 6 * unit);
+  const [x, y] = ground(t, canvas.width / 2, canvas.height / 2);
+  context.strokeStyle = "#111";
+  context.lineWidth = unit;
+  context.beginPath();
+  context.moveTo(x - 9 * unit, -y); context.lineTo(x + 9 * unit, -y);
+  context.moveTo(x, -y - 9 * unit); context.lineTo(x, -y + 9 * unit);
+  context.stroke();
+}
+
+function ground(t, px, py) { return [(px - t.x) / t.scale, -(py - t.y) / t.scale]; }
+
+function startDrawing(view) {
+  view.corners = view.corners ? null : [];
+  view.canvas.focus();
+  tools(view);
+  schedule(view);
+}
+
+function addCorner(view, px, py) {
+  const corner = ground(transform(view), px, py), last = view.corners.at(-1);
+  if (!last || Math.hypot(corner[0] - last[0], corner[1] - last[1]) > 0.5) view.corners.push(corner);
+  schedule(view);
+}
+
+function finishDrawing(view) {
+  if (view.corners.length >= 3) view.set("drawn", JSON.stringify(view.corners));
+  view.corners = null;
+  tools(view);
+  schedule(view);
+}
+
+// While dragging, a slow map is moved as a picture of itself; it is drawn anew as soon as the hand rests.
+function slide(view) {
+  if (view.tookMs < SLOW_MS) { schedule(view); return; }
+  const { canvas, context } = view;
+  if (!view.snapshot) {
+    const copy = document.createElement("canvas");
+    copy.width = canvas.width;
+    copy.height = canvas.height;
+    copy.getContext("2d").drawImage(canvas, 0, 0);
+    view.snapshot = { copy, x: view.at.x, y: view.at.y };
+  }
+  clearTimeout(view.rest);
+  view.rest = setTimeout(() => settle(view), REST_MS);
+  if (view.pending) return;
+  view.pending = true;
+  requestAnimationFrame(() => {
+    view.pending = false;
+    if (!view.snapshot) return;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, canvas.width, canvas.height);
+    const now = transform(view);
+    context.drawImage(view.snapshot.copy, now.x - view.snapshot.x, now.y - view.snapshot.y);
+  });
+}
+
+function settle(view) {
+  clearTimeout(view.rest);
+  view.snapshot = null;
+  schedule(view);
 }
 
 function find(view, event) {
@@ -134,7 +269,12 @@ function choose(view, index, setStateValue) {
 function listen(view) {
   const { canvas } = view;
   let drag = null;
-  canvas.addEventListener("pointerdown", (event) => { drag = { x: event.clientX, y: event.clientY, moved: false }; canvas.setPointerCapture(event.pointerId); });
+  canvas.addEventListener("pointerdown", (event) => {
+    drag = { x: event.clientX, y: event.clientY, moved: false };
+    if (view.geometry) view.at = transform(view);
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener("dblclick", () => { if (view.corners) finishDrawing(view); });
   canvas.addEventListener("pointermove", (event) => {
     if (!view.geometry) return;
     if (drag) {
@@ -144,7 +284,7 @@ function listen(view) {
       if (drag.moved) {
         view.dx -= dx * ratio / t.scale; view.dy -= dy * ratio / t.scale;
         drag.x = event.clientX; drag.y = event.clientY;
-        schedule(view);
+        slide(view);
       }
       return;
     }
@@ -153,7 +293,13 @@ function listen(view) {
     say(view, index, event);
   });
   canvas.addEventListener("pointerup", (event) => {
-    if (drag && !drag.moved && view.geometry) choose(view, find(view, event), view.set);
+    if (drag && !drag.moved && view.geometry) {
+      if (view.corners) {
+        const box = canvas.getBoundingClientRect(), ratio = canvas.width / box.width;
+        addCorner(view, (event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio);
+      } else choose(view, find(view, event), view.set);
+    }
+    if (drag && drag.moved && view.snapshot) settle(view);
     drag = null;
   });
   canvas.addEventListener("pointerleave", () => { view.hovered = -1; say(view, -1); schedule(view); });
@@ -165,6 +311,10 @@ function listen(view) {
     else if (event.key === "+" || event.key === "=") zoom(view, 1.3);
     else if (event.key === "-") zoom(view, 1 / 1.3);
     else if (event.key === "0") { view.zoom = 1; view.dx = view.dy = 0; schedule(view); }
+    else if (event.key === "d" && view.header.drawable) startDrawing(view);
+    else if (view.corners && event.key === " ") addCorner(view, canvas.width / 2, canvas.height / 2);
+    else if (view.corners && event.key === "Enter") finishDrawing(view);
+    else if (view.corners && event.key === "Escape") startDrawing(view);
     else if (event.key === "n") choose(view, (view.selected + 1) % view.header.regions, view.set);
     else if (event.key === "p") choose(view, (view.selected - 1 + view.header.regions) % view.header.regions, view.set);
     else return;
@@ -208,10 +358,21 @@ function legend(view) {
   for (const button of bar.children) button.setAttribute("aria-pressed", String(button.textContent === shown.title));
 }
 
+function tools(view) {
+  const button = view.root.querySelector(".fieldmap-draw");
+  button.style.display = view.header.drawable ? "" : "none";
+  button.textContent = view.corners ? "Cancel drawing" : "Draw a field";
+  button.setAttribute("aria-pressed", String(Boolean(view.corners)));
+  view.root.querySelector(".fieldmap-hint").textContent = view.corners
+    ? "Click the corners, double-click to close. Keys: arrows move the map under the cross, space sets a corner, Enter closes, Escape cancels."
+    : "";
+}
+
 function paint(view) {
   const started = performance.now();
   view.canvas.setAttribute("aria-label", `${view.header.aria} Shown: ${layer(view).title}.`);
   legend(view);
+  tools(view);
   draw(view);
   requestAnimationFrame(() => requestAnimationFrame(() => {
     Object.assign(view.canvas.dataset, { stamp: view.header.stamp, layer: layer(view).title, paintedMs: performance.now(), drawMs: performance.now() - started });
@@ -226,6 +387,7 @@ export default function ({ parentElement, data, setStateValue }) {
     views.set(parentElement, view);
     size(view);
     listen(view);
+    parentElement.querySelector(".fieldmap-draw").addEventListener("click", () => startDrawing(view));
   }
   view.set = setStateValue;
   Object.assign(view, read(data instanceof Uint8Array ? data : new Uint8Array(data)));

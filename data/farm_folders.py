@@ -1,0 +1,147 @@
+"""Farms of one's own: folders of scenes, fields with harvests, weather and soil, read as samples."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.fields import STARTS, Fields, numbered, open_fields, sowing_days
+from mainstem.data.raster import open_geotiff, read_window, same_grid
+from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
+from mainstem.data.weather import open_weather
+
+YIELD, SOIL_FILE, HARVEST = "yield.tif", "soil.tif", "yield_t_ha"
+NO_SCENES = (YIELD, SOIL_FILE)
+PIXELS_A_FIELD = 16
+SOIL = (Channel(name="available_water", unit="cm/m"),)
+MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
+OWN = "the user's own"
+
+
+def is_farm(folder: Path) -> bool:
+    """True for a folder with scenes and a fields file."""
+    return any(folder.glob("*.tif")) and any((folder / f"fields{suffix}").is_file() for suffix in STARTS)
+
+
+def open_farm_folders(folder: Path) -> SampleSet:
+    """Read one farm, or every farm in a folder of farms.
+
+    A farm is `fields.gpkg` (or .geojson, .shp, .kml) with the columns `crop`, `sowing` (dates) and `yield_t_ha`, the
+    season's scenes as GeoTIFFs, `weather.csv` or NetCDF, and if there are any `soil.tif` (available water, cm/m) and
+    `yield.tif` (a harvester's map, t/ha). With a yield map samples are pixels; without one each field is a sample of
+    its mean reflectance. Groups are farms, or the fields of a single farm.
+
+    Raises:
+        InputError: if there is no farm, or one lacks what it needs.
+    """
+    farms = [folder] if is_farm(folder) else sorted(path for path in folder.iterdir() if is_farm(path))
+    if not farms:
+        raise InputError(f"{folder} holds no farm; want a folder with scenes (.tif), fields.gpkg and weather.csv")
+    samples = [sample for farm in farms for sample in _farm(farm, is_alone=len(farms) == 1)]
+    return SampleSet(
+        name=folder.name, samples=tuple(samples), flagged={}, attribution=OWN, licence=OWN,
+        simulated=all(sample.source.simulated for sample in samples),
+    )  # fmt: skip
+
+
+def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
+    scenes = open_scenes(sorted(path for path in folder.glob("*.tif") if path.name not in NO_SCENES))
+    fields = open_fields(next(folder / f"fields{s}" for s in STARTS if (folder / f"fields{s}").is_file()))
+    fields = fields.on(scenes.grid)
+    year, grid = scenes.times[0].year, scenes.grid
+    middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
+    daily = [path for suffix in ("csv", "nc") for path in sorted(folder.glob(f"weather*.{suffix}"))]
+    weather = open_weather(daily, (float(middle[0]), float(middle[1])), year)
+    harvest = _layer(folder / YIELD, scenes, "t/ha")
+    if harvest is None and HARVEST not in fields.table:
+        raise InputError(
+            f"{folder.name} has neither {YIELD} nor fields with a column {HARVEST}; add what was harvested"
+        )
+    soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m"), sowing_days(fields, year)
+    for row, (rows, columns) in _pixels(fields, scenes):
+        known: dict[str, Stream] = {"weather": weather}
+        if np.isfinite(sowing[row]):
+            known["management"] = Stream(kind="scalar", values=sowing[row : row + 1], channels=MANAGEMENT)
+        name, crop = fields.table["field"].iloc[row], fields.table.get("crop")
+        source = Provenance(
+            data=folder.name, item=f"{folder.name}/{name}", group=f"field {name}" if is_alone else folder.name,
+            licence=OWN, attribution=OWN, simulated=scenes.is_simulated,
+            facts={"crop": str(crop.iloc[row]) if crop is not None else "maize", "farm": folder.name,
+                   "field": f"{folder.name}/{name}", "year": float(year)},
+        )  # fmt: skip
+        yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))
+
+
+def _harvested(fields: Fields, row: int) -> float:
+    return float(fields.table[HARVEST].iloc[row]) if HARVEST in fields.table else float("nan")
+
+
+def _samples(
+    scenes: Scenes,
+    at: tuple[NDArray[np.intp], NDArray[np.intp]],
+    known: dict[str, Stream],
+    source: Provenance,
+    layers: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, float],
+) -> Iterator[Sample]:
+    """Samples of one field's pixels, or, without a yield map, of their mean."""
+    harvest, soil, harvested = layers
+    rows, columns = at
+    window = (slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1))
+    values = np.stack([read_window(found, *window).astype(np.float64) for found in scenes.sources])
+    for index, found in enumerate(scenes.sources):
+        if found.nodata is not None:
+            values[index][values[index] == found.nodata] = np.nan
+    pixels = np.moveaxis(values[:, :, rows - window[0].start, columns - window[1].start], -1, 0)
+    water = np.full(len(rows), np.nan) if soil is None else soil[rows, columns]
+    if harvest is None:
+        with np.errstate(invalid="ignore"):
+            seen = np.isfinite(pixels)
+            mean = np.where(seen, pixels, 0.0).sum(0) / np.where(seen.any(0), seen.sum(0), np.nan)
+        pixels, water = mean[None], np.array([np.nanmean(water) if np.isfinite(water).any() else np.nan])
+        rows, columns = rows[:1], columns[:1]
+    targets = [harvested] if harvest is None else harvest[rows, columns].tolist()
+    for sample, target, content in zip(
+        pixel_samples(scenes, pixels, rows, columns, source.data), targets, water.tolist(), strict=True
+    ):
+        streams = {**sample.streams, **known}
+        if np.isfinite(content):
+            streams["soil"] = Stream(kind="scalar", values=np.array([content]), channels=SOIL)
+        yield replace(sample, streams=streams, source=source, target=float(target) if np.isfinite(target) else None)
+
+
+def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, tuple[NDArray[np.intp], NDArray[np.intp]]]]:
+    """Row of the table and pixels of each field, PIXELS_A_FIELD at most, drawn evenly."""
+    grid = scenes.grid
+    number = numbered(fields, grid, slice(0, grid.height), slice(0, grid.width))
+    for row in range(len(fields)):
+        rows, columns = np.nonzero(number == row)
+        if not len(rows):
+            raise InputError(f"field {fields.table['field'].iloc[row]!r} holds no pixel's centre; it is too small")
+        chosen = np.unique(np.linspace(0, len(rows) - 1, PIXELS_A_FIELD).astype(int))
+        yield row, (rows[chosen], columns[chosen])
+
+
+def _layer(path: Path, scenes: Scenes, unit: str) -> NDArray[np.float64] | None:
+    """A raster on the scenes' grid (y, x), or None where there is none.
+
+    Raises:
+        InputError: if its grid or unit differs.
+    """
+    if not path.is_file():
+        return None
+    source = same_grid([path])
+    if source[0].grid != scenes.grid:
+        raise InputError(f"{path.name} is {source[0].grid.describe()}, the scenes {scenes.grid.describe()}; warp it")
+    with open_geotiff(path) as dataset:
+        found = dataset.units[0] or dataset.tags().get("UNITS", "")
+    if found != unit:
+        raise InputError(f"{path.name} comes in {found or 'no unit'!r}, want {unit}; convert it")
+    values = read_window(source[0], slice(0, scenes.grid.height), slice(0, scenes.grid.width))[0].astype(np.float64)
+    if source[0].nodata is not None:
+        values[values == source[0].nodata] = np.nan
+    layer: NDArray[np.float64] = values
+    return layer
