@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
+from mainstem.apps.field_board import ensure_demo
 from mainstem.apps.finetune import FitSpec, finetune, read_record
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError, MissingExtraError
@@ -32,7 +33,9 @@ def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dic
     except InputError as error:
         print(f"{error}\nusing simulated regions instead", file=sys.stderr)
         data = SIMULATED
-    return ensure_run(data, mirror, progress)
+    ready = ensure_run(data, mirror, progress)
+    ensure_demo(progress)
+    return ready
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:

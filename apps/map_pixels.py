@@ -263,6 +263,7 @@ def finish(target: Path, notes: dict[str, Any]) -> dict[str, Any]:
         table = field_table(target, Path(notes["fields"]), notes["tags"], notes["mean_factor"])
         files["fields"] = [str(path) for path in write_fields(table, target.parent)]
     write_item(target, notes, layers)
+    write_atomically(target.parent / NOTES, json.dumps(notes).encode())
     shutil.rmtree(target.parent / ".scenes", ignore_errors=True)
     return files | {"item": str(target.parent / "item.json")}
 

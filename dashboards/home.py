@@ -20,6 +20,13 @@ def show_home() -> None:
         )
         st.page_link(yield_page, label="Open the yield map", icon=":material/map:")
     with right.container(border=True):
+        st.subheader(":material/grid_on: Fields", anchor=False)
+        st.markdown(
+            "Which fields to visit: yield of every pixel and field from a season of satellite scenes, with intervals, "
+            "NDVI by date and clouds. A simulated farm to look at, or your own scenes and field borders."
+        )
+        st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
+    with left.container(border=True):
         st.subheader(":material/terminal: From the command line", anchor=False)
         st.code(
             "mainstem finetune crop-yield --data PATH --crop wheat --country NL --out runs/mine\n"
@@ -31,10 +38,11 @@ def show_home() -> None:
 
 
 home_page = st.Page(show_home, title="Mainstem", icon=":material/home:", default=True)
+field_page = st.Page(VIEWS / "field_map.py", title="Fields", icon=":material/grid_on:")
 yield_page = st.Page(VIEWS / "yield_map.py", title="Crop yield", icon=":material/agriculture:")
 st.set_page_config(
     page_title="Mainstem",
     page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
     layout="wide",
 )
-st.navigation([home_page, yield_page]).run()
+st.navigation([home_page, yield_page, field_page]).run()

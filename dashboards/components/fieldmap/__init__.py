@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
 SENT = "fieldmap_sent"  # session key: geometry keys that the browser holds
-HEIGHT_PX = 545
 HATCHED = 1
 
 
@@ -73,6 +72,7 @@ class MapContent:
     labels: Sequence[str]
     selected: str = ""
     is_drawable: bool = False
+    shown: str = ""  # title of the layer to begin with, the first unless given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +119,7 @@ def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
         ],
         "selected": content.selected,
         "drawable": content.is_drawable,
+        "shown": content.shown,
         "aria": f"Map of {len(geometry.ids)} regions. Arrows pan, plus and minus zoom, n and p choose the next and "
         "previous region; the table below holds the same values.",
     }  # fmt: skip
@@ -155,7 +156,7 @@ def fieldmap(geometry: Geometry, content: MapContent, key: str) -> Choice:
     result = mount(
         key=key,
         data=payload,
-        height=HEIGHT_PX,
+        height="content",
         on_selected_change=lambda: None,
         on_wanted_change=lambda: None,
         on_drawn_change=lambda: None,

@@ -390,7 +390,9 @@ export default function ({ parentElement, data, setStateValue }) {
     parentElement.querySelector(".fieldmap-draw").addEventListener("click", () => startDrawing(view));
   }
   view.set = setStateValue;
+  const isFirst = !view.header;
   Object.assign(view, read(data instanceof Uint8Array ? data : new Uint8Array(data)));
+  if (isFirst) view.shown = view.header.shown;
   const geometry = geometries.get(view.header.key);
   if (!geometry) { setStateValue("wanted", `${view.header.key}:${Date.now()}`); return; }
   if (geometry !== view.geometry) { view.zoom = 1; view.dx = view.dy = 0; view.pattern = null; }
