@@ -24,7 +24,7 @@ from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.farm_sets import FEW_SIMULATED
 from mainstem.data.farms import simulate_farm, write_farm
-from mainstem.data.fields import STARTS, Fields, check_fields, open_fields, overlay
+from mainstem.data.fields import STARTS, Fields, check_fields, numbered, open_fields, overlay
 from mainstem.data.inputs import stage
 from mainstem.data.raster import Grid, describe, open_geotiff
 from mainstem.data.scenes import Scenes, open_scenes
@@ -49,6 +49,7 @@ class FieldBoard:
         table: a row a field, those of which nothing can be said first, then from the lowest mean.
         bands: layers of the map by name (y, x), at LOOK pixels or fewer.
         ndvi: (date, y, x), NaN under cloud; clear_share (y, x) of dates.
+        inside: (y, x), true in a field, or everywhere where there are none.
         series: columns field, date, ndvi, seen (share of the field that is clear).
         bounds: left, bottom, right, top in the CRS.
     """
@@ -57,6 +58,7 @@ class FieldBoard:
     folder: Path
     table: "gpd.GeoDataFrame"
     bands: Mapping[str, Array]
+    inside: NDArray[np.bool_]
     ndvi: Array
     dates: tuple[str, ...]
     series: pd.DataFrame
@@ -191,6 +193,7 @@ def load_field_board(name: str) -> FieldBoard:
         folder=folder,
         table=_ranked(table),
         bands=dict(zip(notes["names"], read, strict=True)),
+        inside=_inside(table, source.grid),
         ndvi=ndvi,
         dates=dates,
         series=_series(table, ndvi, dates, source.grid),
@@ -249,12 +252,25 @@ def _ranked(table: "gpd.GeoDataFrame") -> "gpd.GeoDataFrame":
     return table.iloc[order].reset_index(drop=True)
 
 
+def _small(grid: Grid) -> Grid:
+    """The grid at the page's size."""
+    height, width = _sides(grid)
+    a, _, c, _, e, f = grid.transform
+    transform = (a * grid.width / width, 0.0, c, 0.0, e * grid.height / height, f)
+    return Grid(width=width, height=height, transform=transform, crs=grid.crs)
+
+
+def _inside(table: "gpd.GeoDataFrame", grid: Grid) -> NDArray[np.bool_]:
+    small = _small(grid)
+    if not len(table):
+        return np.ones((small.height, small.width), bool)
+    found: NDArray[np.bool_] = numbered(Fields(table=table), small, slice(0, small.height), slice(0, small.width)) >= 0
+    return found if found.any() else np.ones_like(found)
+
+
 def _series(table: "gpd.GeoDataFrame", ndvi: Array, dates: tuple[str, ...], grid: Grid) -> pd.DataFrame:
     """Mean NDVI of each field and date over its clear pixels."""
-    height, width = ndvi.shape[1:]
-    a, _, c, _, e, f = grid.transform
-    scale = (a * grid.width / width, e * grid.height / height)
-    small = Grid(width=width, height=height, transform=(scale[0], 0.0, c, 0.0, scale[1], f), crs=grid.crs)
+    small = _small(grid)
     rows = []
     for name, polygon in zip(table["field"], table.geometry, strict=True) if dates else ():
         laid = overlay(small, polygon)

@@ -141,7 +141,7 @@ def layers_of(board: FieldBoard, date: str) -> list[Layer]:
         )  # fmt: skip
 
     found = []
-    low, high = span(bands["mean"])
+    low, high = span(bands["mean"][board.inside])
     if len(table):
         means = table["mean"].to_numpy(np.float64)
         rgba = colours(means, low, high, SEQUENTIAL)
@@ -164,7 +164,7 @@ def layers_of(board: FieldBoard, date: str) -> list[Layer]:
         )
     found.append(pixels(f"{what} by pixel", bands["mean"], (low, high), SEQUENTIAL, unit))
     width = bands["upper"] - bands["lower"]
-    found.append(pixels("interval by pixel", width, span(width), DOUBT, unit))
+    found.append(pixels("interval by pixel", width, span(width[board.inside]), DOUBT, unit))
     found += [
         pixels(name, values, (0.0, 1.0), DOUBT, "") for name, values in bands.items() if name.startswith("probability")
     ]

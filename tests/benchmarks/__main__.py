@@ -212,9 +212,16 @@ def bench_tiles() -> dict[str, float]:
     return tiling.bench_tiles()
 
 
+def bench_fields() -> dict[str, float]:
+    """The field page with 20,000 fields over a raster."""
+    from tests.benchmarks import fields
+
+    return fields.bench_fields()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
-    "presto": bench_presto, "tiles": bench_tiles,
+    "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields,
 }  # fmt: skip
 
 
