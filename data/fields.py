@@ -20,7 +20,7 @@ STARTS = {  # what a file of each kind begins with: GDAL goes by content, and wo
     ".zip": b"PK",
 }  # fmt: skip
 NAME_COLUMNS = ("field", "name", "Name", "id")
-PARTS = 5  # of a pixel's side: a pixel's share in a field is counted in 25ths
+PARTS = 10  # of a pixel's side: a pixel's share in a field is counted in hundredths
 LARGEST_BYTES = 1 << 30
 
 
@@ -203,5 +203,5 @@ def sowing_days(fields: Fields, year: int) -> NDArray[np.float64]:
     wrong: Sequence[Any] = [date for date in dates.dropna() if date.year != year]
     if wrong:
         raise InputError(f"a field was sown {wrong[0]:%Y-%m-%d}, the scenes are of {year}; give this season's dates")
-    days: NDArray[np.float64] = (dates.dt.dayofyear - 1).to_numpy(np.float64, na_value=np.nan)
+    days: NDArray[np.float64] = (dates.dt.day_of_year - 1).to_numpy(np.float64, na_value=np.nan)
     return days

@@ -43,7 +43,7 @@ def open_item(path: Path, folder: Path, allowed_hosts: Sequence[str] = ()) -> St
         raise MissingExtraError("pystac", "maps") from error
     try:
         item = pystac.Item.from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, pystac.STACError) as error:
+    except (OSError, ValueError, KeyError, TypeError, pystac.STACError, pystac.STACTypeError) as error:
         raise InputError(f"{path.name} is no STAC item ({error!s:.200}); give an item's .json") from error
     if item.datetime is None:
         raise InputError(f"item {item.id} has no datetime; a composite's date is not guessed")

@@ -1,0 +1,74 @@
+"""Yield of pixels: the growth model's known answers, the shared contract, and what is missing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, grow
+from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
+from mainstem.apps.finetune import FitSpec, fit_artifact
+from mainstem.core.contract import QUICK, check_task
+from mainstem.core.evaluation import r2
+from mainstem.core.means import mean_view
+from mainstem.core.regression import targets_of
+from mainstem.data.farm_sets import farm_pixels, simulated_farms
+from mainstem.data.farms import simulate_farm
+
+DAYS = np.arange(NUM_DAYS)
+
+
+def seasons(ndvi=0.95, rain=10.0, capacity=140.0, temperature=18.0) -> Seasons:
+    """One pixel of constant weather, sown on day 120."""
+    weather = np.tile([temperature, rain, 20.0, 5.0], (1, NUM_DAYS, 1))
+    return Seasons(
+        ndvi=np.full((1, NUM_DAYS), ndvi), weather=weather, sowing=np.array([120.0]), capacity_mm=np.array([capacity])
+    )
+
+
+def test_a_wet_full_canopy_grows_by_light_alone_until_it_is_ripe():
+    growth = grow(seasons())
+    days = int(np.ceil(1500 / (18.0 - 8.0))) - 1  # of less than 1,500 degree days
+    assert growth.sums[0, 0] == pytest.approx(3.3 * 0.5 * 20.0 * days)
+    assert growth.sums[0, 2::2] == pytest.approx(np.full(3, growth.sums[0, 0]))  # no capacity lacks water
+    assert growth.sums[0, 3::2] == pytest.approx(np.zeros(3))
+
+
+def test_drought_costs_more_on_a_thin_soil():
+    dry = grow(seasons(rain=1.0))
+    thin, middle, deep = dry.sums[0, 2::2]
+    assert thin < middle < deep < grow(seasons()).sums[0, 2]
+    supply = dry.daily[0, :, DAILY.index("supply")]
+    assert supply[0] == 1.0
+    assert np.all(np.diff(supply[:150]) <= 1e-12)  # a full bucket, drunk empty
+
+
+def test_bare_soil_grows_nothing_and_what_is_unknown_stays_unknown():
+    assert grow(seasons(ndvi=0.1)).sums[0, 0] == 0
+    assert np.isnan(grow(seasons(ndvi=np.nan)).sums).all()
+
+
+def test_growth_of_the_simulator_s_own_pixels_follows_their_yield():
+    samples = [sample for number in range(600, 608) for sample in farm_pixels(simulate_farm(number), number)]
+    sums = grow(Seasons.read(samples)).sums
+    assert np.corrcoef(sums[:, 4], targets_of(samples))[0, 1] > 0.75
+
+
+def test_it_keeps_the_contract(tmp_path):
+    source = simulated_farms(range(700, 703), ())
+    check_task(TASK, source.samples[::4], tmp_path)
+
+
+def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_means_have_their_own_intervals(tmp_path):
+    source = simulated_farms(range(700, 708), range(5000, 5002))
+    train = source.training()
+    assert {sample.source.group for sample in train}.isdisjoint(source.test_groups)
+    preparation = GrowthPreparation.fit(train, "any")
+    for missing in ("weather", "pixel"):
+        streams = {name: stream for name, stream in train[0].streams.items() if name != missing}
+        _, offset = preparation([replace(train[0], streams=streams)])
+        assert offset[0] == pytest.approx(preparation.mean)
+    artifact, judged = fit_artifact(TASK, source, train, FitSpec(config=replace(QUICK, num_folds=4)), tmp_path)
+    assert set(artifact.calibration) == {"whole", mean_view("whole")}
+    assert len(artifact.calibration[mean_view("whole")].scores) == len({s.source.facts["field"] for s in train})
+    assert r2(judged["whole"].truth, judged["whole"].mean) > 0.5

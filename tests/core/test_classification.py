@@ -1,0 +1,148 @@
+"""Classification: learned classes, sets with coverage, saved and loaded equal, known answers of its parts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstem.core.calibration import ClassSetCalibration
+from mainstem.core.class_artifact import load_class_artifact, save_class_artifact
+from mainstem.core.classification import (
+    ClassificationTask,
+    balanced_weights,
+    drawn,
+    facts_of,
+    fit_classifier,
+    fit_temperature,
+    softmax,
+)
+from mainstem.core.errors import ArtifactError
+from mainstem.core.evaluation import accuracy, macro_f1
+from mainstem.core.predict import predict_classes
+from mainstem.core.prediction import ClassSet
+from mainstem.core.regression import RegressionConfig
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.training import TrainingConfig
+
+CLASSES = ("falling", "rising")
+TASK = ClassificationTask(
+    name="test",
+    task="slopes",
+    version="1",
+    config=RegressionConfig(training=TrainingConfig(epochs=12, batch_size=32, lr_per_step=3e-3), num_folds=3),
+    read=lambda request: pytest.fail("nothing is read"),
+    prepare=list,
+    baselines=lambda train, test, seed: {},
+)
+
+
+def slopes(num: int, seed: int = 0) -> SampleSet:
+    rng = np.random.default_rng(seed)
+    samples = []
+    for index in range(num):
+        label, steps = index % 2, int(rng.integers(4, 9))
+        values = (2 * label - 1) * np.linspace(-1, 1, steps) + rng.normal(0, 0.3, steps)
+        stream = Stream(
+            kind="series", values=values[:, None], channels=(Channel(name="x", unit="1"),),
+            times=86_400.0 * np.cumsum(rng.integers(1, 30, steps)),
+        )  # fmt: skip
+        source = Provenance(data="test", item=str(index), group=f"g{index // 6}", licence="CC0-1.0")
+        samples.append(Sample(streams={"x": stream}, target=float(label), source=source))
+    return SampleSet(name="test", samples=tuple(samples), flagged={}, attribution="test", classes=CLASSES)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    source = slopes(180)
+    classifier, judged = fit_classifier(TASK, source.samples, CLASSES, TASK.config)
+    shares = softmax(judged.logits / classifier.temperature)
+    calibration = ClassSetCalibration.fit(shares, judged.truth.tolist(), CLASSES)
+    folder = tmp_path_factory.mktemp("run")
+    facts = {**facts_of(TASK, source), "training": {"data": "test", "groups": ["g0", "g1"]}}
+    return save_class_artifact(folder, classifier, calibration, facts), folder
+
+
+def test_classes_are_learned_and_their_sets_cover(fitted):
+    artifact, _ = fitted
+    fresh = slopes(200, seed=1)
+    truth = np.array([sample.target for sample in fresh.samples])
+    shares = artifact.classifier.probabilities(fresh.samples)
+    assert np.abs(shares.sum(1) - 1).max() < 1e-9
+    assert accuracy(truth, shares.argmax(1)) > 0.9
+    sets = artifact.calibration.sets(shares, 0.9)
+    assert 0.84 <= sets[np.arange(200), truth.astype(int)].mean() <= 1.0
+
+
+def test_one_seed_gives_one_classifier_and_loading_gives_the_saved_one(fitted):
+    artifact, folder = fitted
+    again = load_class_artifact(folder)
+    samples = slopes(8).samples
+    assert np.array_equal(again.classifier.probabilities(samples), artifact.classifier.probabilities(samples))
+    assert again.adapter_sha256 == artifact.adapter_sha256
+    other, _ = fit_classifier(TASK, slopes(180).samples, CLASSES, TASK.config)
+    assert np.array_equal(other.probabilities(samples), artifact.classifier.probabilities(samples))
+
+
+def test_predictions_carry_sets_claim_and_licence(fitted):
+    found = predict_classes(fitted[0], slopes(6).samples, 0.9)
+    for prediction in found:
+        assert prediction.value in CLASSES
+        assert isinstance(prediction.region, ClassSet)
+        assert prediction.claim.state == "stated"
+        assert prediction.source.licence == "CC0-1.0"
+        assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.value
+
+
+def test_a_run_of_classes_is_no_run_of_quantities(fitted):
+    from mainstem.core.artifact import load_artifact
+
+    with pytest.raises(ArtifactError, match="names classes"):
+        load_artifact(fitted[1], lambda state, arrays: pytest.fail("nothing to restore"))
+
+
+def test_the_temperature_that_made_the_labels_is_found():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 3, (20_000, 4))
+    shares = softmax(logits / 2.0)
+    labels = np.array([rng.choice(4, p=row) for row in shares])
+    assert fit_temperature(logits, labels) == pytest.approx(2.0, rel=0.08)
+
+
+def test_a_class_with_too_few_cases_stays_in_every_set():
+    shares = np.tile([0.98, 0.01, 0.01], (40, 1))
+    calibration = ClassSetCalibration.fit(shares, [0] * 38 + [1, 2], ["common", "rare", "rarer"])
+    assert calibration.thresholds(0.9)[1:].tolist() == [0.0, 0.0]
+    assert calibration.sets(shares, 0.9)[:, 1:].all()
+
+
+def test_weights_and_draws_are_those_of_their_definition():
+    weights = balanced_weights(np.array([0] * 16 + [1] * 4), 2)
+    assert weights.mean() == pytest.approx(1.0)
+    assert weights[-1] / weights[0] == pytest.approx(2.0)  # square root of 16 / 4
+    samples = slopes(60).samples
+    few = drawn(samples, 2, 0)
+    assert len(few) == 20
+    assert few == drawn(samples, 2, 0)
+
+
+def test_macro_f1_is_that_of_scikit_learn():
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(3)
+    truth, predicted = rng.integers(0, 4, 500).astype(float), rng.integers(0, 4, 500).astype(float)
+    assert macro_f1(truth, predicted) == pytest.approx(f1_score(truth, predicted, average="macro"))
+
+
+def test_a_lora_on_a_shared_trunk_is_saved_once_and_loads_equal(tmp_path):
+    from mainstem.core.openmodels import load_open_model
+
+    source = slopes(60)
+    config = replace(TASK.config, training=replace(TASK.config.training, epochs=1, trunk="lora"), num_folds=2)
+    classifier, judged = fit_classifier(TASK, source.samples, CLASSES, config, base=load_open_model("xs"))
+    calibration = ClassSetCalibration.fit(softmax(judged.logits), judged.truth.tolist(), CLASSES)
+    facts = {**facts_of(TASK, source), "training": {"data": "test", "groups": ["g0"]}}
+    saved = save_class_artifact(tmp_path, classifier, calibration, facts)
+    assert saved.manifest.trunk_is_shared
+    samples = source.samples[:5]
+    loaded = load_class_artifact(tmp_path).classifier.probabilities(samples)
+    assert np.abs(loaded - classifier.probabilities(samples)).max() < 1e-6
