@@ -87,7 +87,7 @@ def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if kind == "gpkg":
-            table.to_file(folder / "fields.gpkg", driver="GPKG", layer="fields")
+            table.to_file(folder / "fields.gpkg", driver="GPKG", layer="fields", VERSION="1.2")  # what older GIS read
         elif kind == "geojson":
             table.to_crs("EPSG:4326").to_file(folder / "fields.geojson", driver="GeoJSON", COORDINATE_PRECISION=9)
         elif kind == "shp.zip":

@@ -78,7 +78,8 @@ class PixelModel:
     overlap = 0
 
     def __init__(self, task: RegressionTask, artifact: Artifact, context: Context, spec: MapSpec) -> None:
-        self.artifact, self.scenes, self.context, self.spec = artifact, context.scenes, context, spec
+        self.task, self.artifact, self.scenes, self.context = task, artifact, context.scenes, context
+        self.spec = spec
         self.view = next(iter(task.views))
         self.calibration = artifact.calibration[self.view]
         self.half = self.calibration.half_width(spec.level)
@@ -111,7 +112,8 @@ class PixelModel:
     def _values(
         self, values: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
-        samples = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
+        raw = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
+        samples = self.task.derive(raw)
         mean, scale = self.artifact.regressor.predict(samples, self.view)
         ends = np.array([mean, mean - self.half * scale, mean + self.half * scale])
         if self.is_relative:
@@ -138,7 +140,7 @@ class PixelModel:
         if not seen.any():
             return []
         pixels = np.moveaxis(values[:, :, seen], -1, 0)
-        return pixel_samples(self.scenes, pixels, at[0, seen], at[1, seen], "this map", self.context)
+        return self.task.derive(pixel_samples(self.scenes, pixels, at[0, seen], at[1, seen], "this map", self.context))
 
     def _claim_of(self, looked: Sequence[Sample]) -> Claim:
         if not looked:

@@ -279,6 +279,7 @@ class RegressionTask:
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
         is_mapped: samples are pixels, so that scenes can be mapped.
+        derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
         needs: what a map must be given besides scenes, as "weather".
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         metric: what differences to baselines are told in.
@@ -295,6 +296,7 @@ class RegressionTask:
     restore: RestorePreparation
     views: Mapping[str, View] = field(default_factory=lambda: WHOLE)
     view_of: Callable[[Sample], str] = lambda sample: "whole"
+    derive: Callable[[Sequence[Sample]], list[Sample]] = list
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None

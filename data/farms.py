@@ -127,7 +127,7 @@ def simulate_farm(number: int) -> Farm:
     days = np.arange(FIRST_PASS + number % REVISIT, HARVEST_DAY, REVISIT)
     seen = _seen(rng, leaf[days], ripe[days], weather.rain_mm[days - 1] > 2.0, smooth_field(rng, SIDE, 10))
     shown = ~np.isnan(seen).all((1, 2, 3))
-    easting, northing = 400_000 + 20_000 * (number % 10), 5_000_000 + 20_000 * (number // 10)
+    easting, northing = 400_000 + 20_000 * (number % 10), 5_000_000 + 20_000 * (number // 10 % 25)
     transform = (PIXEL_M, 0.0, float(easting), 0.0, -PIXEL_M, float(northing))
     return Farm(
         name=f"farm-{number:03d}",

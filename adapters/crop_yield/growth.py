@@ -8,7 +8,7 @@ A soil map is wrong, or there is none: each balance is run for three capacities,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ CHANNELS = tuple(
     for name, unit in zip(DAILY, ("1", "1", "g/m2", "1", "mm", "degC", "MJ/m2"), strict=True)
 )
 FEATURES = 2 + 2 * len(CAPACITIES)
+SUMS = tuple(Channel(name=f"sum {index}", unit="1") for index in range(FEATURES))
+CHUNK = 4096  # pixels at once: daily states of all of them would not fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -140,7 +142,19 @@ def _supply(cover: Array, rain: Array, demand: Array, capacity_mm: Array) -> Arr
     return supply
 
 
-def growth_streams(growth: Growth) -> list[Stream]:
+def derive(samples: Sequence[Sample]) -> list[Sample]:
+    """Return samples with the growth model's states by ten days and its season sums in place of daily streams."""
+    found: list[Sample] = []
+    for start in range(0, len(samples), CHUNK):
+        part = samples[start : start + CHUNK]
+        growth = grow(Seasons.read(part))
+        for sample, series, sums in zip(part, _series(growth), growth.sums, strict=True):
+            streams = {"growth": series, "sums": Stream(kind="scalar", values=sums, channels=SUMS)}
+            found.append(replace(sample, streams=streams))
+    return found
+
+
+def _series(growth: Growth) -> list[Stream]:
     """The daily states by step of ten days (mean; growth and rain as sums), for the trunk."""
     stop = FIRST_DAY + STEP_DAYS * NUM_STEPS
     steps = growth.daily[:, FIRST_DAY:stop].reshape(len(growth.daily), NUM_STEPS, STEP_DAYS, len(DAILY)).mean(2)

@@ -7,24 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.crop_yield.growth import FEATURES, Growth, Seasons, grow, growth_streams
+from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SUMS, derive
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
-from mainstem.core.stream import Channel, Sample, SampleSet, Stream
+from mainstem.core.stream import Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import open_farms
 
 Array = NDArray[np.float64]
 PENALTY = 1e-3  # of the ridge, times the number of samples: the sums are standardised
-SUMS = tuple(Channel(name=f"sum {index}", unit="1") for index in range(FEATURES))
 NUM_TREES, SMALLEST_LEAF = 200, 5
-CHUNK = 4096  # pixels at once: daily states of all of them would not fit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GrowthPreparation:
-    """A ridge regression on the season sums of the growth model, and the model's ten-day states for the trunk.
+    """A ridge regression on the season sums of the growth model; the trunk sees its ten-day states besides.
 
-    A sample without its pixel series or its weather is offset by the mean of training.
+    A sample without sums (no clear scene, or no weather) is offset by the mean of training.
     """
 
     centre: Array  # (FEATURES,)
@@ -48,28 +46,14 @@ class GrowthPreparation:
         return cls(centre=centre, spread=spread, weights=weights, mean=float(targets.mean()))
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
-        """Return the samples with the growth model's states and sums in place of daily weather, and the ridge."""
-        prepared: list[Sample] = []
-        offsets = []
-        for start in range(0, len(samples), CHUNK):
-            part = samples[start : start + CHUNK]
-            growth = grow(Seasons.read(part))
-            offset = self._offset(growth.sums)
-            streams = growth_streams(growth)
-            prepared += [
-                replace(sample, streams=self._streams(series, sums))
-                for sample, series, sums in zip(part, streams, growth.sums, strict=True)
-            ]
-            offsets.append(offset)
-        return prepared, np.concatenate(offsets)
-
-    def _streams(self, series: Stream, sums: Array) -> dict[str, Stream]:
-        scaled = (sums - self.centre) / self.spread
-        return {"growth": series, "sums": Stream(kind="scalar", values=scaled, channels=SUMS)}
-
-    def _offset(self, sums: Array) -> Array:
-        scaled = (sums - self.centre) / self.spread
-        return self.mean + np.where(np.isfinite(scaled).all(1), np.nan_to_num(scaled) @ self.weights, 0.0)
+        """Return the samples with standardised sums, and the ridge's yields."""
+        scaled = (_sums(samples) - self.centre) / self.spread
+        prepared = [
+            replace(sample, streams={**sample.streams, "sums": Stream(kind="scalar", values=row, channels=SUMS)})
+            for sample, row in zip(samples, scaled, strict=True)
+        ]
+        known = np.isfinite(scaled).all(1)
+        return prepared, self.mean + np.where(known, np.nan_to_num(scaled) @ self.weights, 0.0)
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return the offset: the trunk learns what is left of it."""
@@ -85,8 +69,9 @@ class GrowthPreparation:
 
 
 def _sums(samples: Sequence[Sample]) -> Array:
-    parts = [grow(Seasons.read(samples[start : start + CHUNK])).sums for start in range(0, len(samples), CHUNK)]
-    return np.concatenate(parts)
+    """Season sums (samples, FEATURES), NaN where unknown."""
+    unknown = np.full(FEATURES, np.nan)
+    return np.array([sample.streams["sums"].values if "sums" in sample.streams else unknown for sample in samples])
 
 
 def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPreparation:
@@ -95,8 +80,9 @@ def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPrep
 
 
 def read(request: DataRequest) -> SampleSet:
-    """Read the farms that a user asks for."""
-    return open_farms(request.data, request.mirror)
+    """Read the farms that a user asks for, each pixel's season summed by the growth model."""
+    source = open_farms(request.data, request.mirror)
+    return replace(source, samples=tuple(derive(source.samples)))
 
 
 def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
@@ -122,13 +108,10 @@ def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dic
 
 
 def _table(samples: Sequence[Sample]) -> Array:
-    """Season sums and the ten-day states in one row a sample."""
-    rows = []
-    for start in range(0, len(samples), CHUNK):
-        growth: Growth = grow(Seasons.read(samples[start : start + CHUNK]))
-        series = np.stack([stream.values for stream in growth_streams(growth)])
-        rows.append(np.hstack([growth.sums, series.reshape(len(series), -1)]))
-    table: Array = np.nan_to_num(np.concatenate(rows), nan=-1.0)
+    """Season sums and the ten-day states in one row a sample, -1 where unknown."""
+    nothing = np.full((NUM_STEPS, len(DAILY)), np.nan)
+    series = [sample.streams["growth"].values if "growth" in sample.streams else nothing for sample in samples]
+    table: Array = np.nan_to_num(np.hstack([_sums(samples), np.stack(series).reshape(len(series), -1)]), nan=-1.0)
     return table
 
 
@@ -145,6 +128,7 @@ TASK = RegressionTask(
     read=read,
     prepare=GrowthPreparation.fit,
     restore=restore,
+    derive=derive,
     scope_of=scope_of,
     is_mapped=True,
     needs=("weather",),

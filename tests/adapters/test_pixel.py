@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, grow
+from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, derive, grow
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
 from mainstem.apps.finetune import FitSpec, fit_artifact
 from mainstem.core.contract import QUICK, check_task
@@ -56,17 +56,18 @@ def test_growth_of_the_simulator_s_own_pixels_follows_their_yield():
 
 def test_it_keeps_the_contract(tmp_path):
     source = simulated_farms(range(700, 703), ())
-    check_task(TASK, source.samples[::4], tmp_path)
+    check_task(TASK, derive(source.samples[::4]), tmp_path)
 
 
 def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_means_have_their_own_intervals(tmp_path):
     source = simulated_farms(range(700, 708), range(5000, 5002))
-    train = source.training()
+    raw = source.training()
+    train = derive(raw)
     assert {sample.source.group for sample in train}.isdisjoint(source.test_groups)
     preparation = GrowthPreparation.fit(train, "any")
     for missing in ("weather", "pixel"):
-        streams = {name: stream for name, stream in train[0].streams.items() if name != missing}
-        _, offset = preparation([replace(train[0], streams=streams)])
+        streams = {name: stream for name, stream in raw[0].streams.items() if name != missing}
+        _, offset = preparation(derive([replace(raw[0], streams=streams)]))
         assert offset[0] == pytest.approx(preparation.mean)
     artifact, judged = fit_artifact(TASK, source, train, FitSpec(config=replace(QUICK, num_folds=4)), tmp_path)
     assert set(artifact.calibration) == {"whole", mean_view("whole")}

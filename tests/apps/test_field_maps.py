@@ -1,0 +1,266 @@
+"""Maps of pixels with weather, soil and fields: what is written, what survives each export, and what may be claimed."""
+
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pystac
+import pytest
+import rasterio
+from pystac.validation import RegisteredValidator
+from rio_cogeo.cogeo import cog_validate
+
+from mainstem.adapters.crop_yield.pixel import TASK
+from mainstem.apps.calibrate import calibrate
+from mainstem.apps.field_board import add_field, import_fields, load_field_board, maps_folder
+from mainstem.apps.field_exports import field_bytes
+from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.map_context import Context, ContextSpec
+from mainstem.apps.map_pixels import MapSpec, PixelModel, map_scenes
+from mainstem.core.artifact import load_artifact
+from mainstem.core.errors import CalibrationError, InputError
+from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.training import TrainingConfig
+from mainstem.data.farm_sets import open_farms, simulated_farms
+from mainstem.data.farms import simulate_farm, write_farm
+from mainstem.data.fields import open_fields, overlay
+from mainstem.data.raster import describe, read_window
+from mainstem.data.scenes import open_scenes
+
+QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=2e-3), num_folds=2)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "pixel"
+    source = simulated_farms(range(6), ())
+    source = replace(source, samples=tuple(TASK.derive(source.samples)))
+    finetune(TASK, source, FitSpec(config=QUICK), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def farm(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("farms") / "farm"
+    write_farm(simulate_farm(9001), folder)
+    return folder
+
+
+def context(farm: Path, **more: object) -> MapSpec:
+    files = ContextSpec(weather=(farm / "weather.csv",), soil=farm / "soil.tif", fields=farm / "fields.gpkg")
+    return replace(MapSpec(below=(8.0,), context=files), **more)
+
+
+@pytest.fixture(scope="module")
+def mapped(run, farm, tmp_path_factory) -> Path:
+    """A map of the farm."""
+    out = tmp_path_factory.mktemp("maps") / "out"
+    done = map_scenes(TASK, run, sorted(farm.glob("farm-*.tif")), out, context(farm))
+    assert done["units"] == "t/ha"
+    return out
+
+
+def as_real(farm: Path, out: Path) -> Path:
+    """The same farm whose scenes no longer say that they are simulated."""
+    shutil.copytree(farm, out)
+    for path in out.glob("farm-*.tif"):
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+            dataset.update_tags(SIMULATED="no")
+    return out
+
+
+def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, farm):
+    for name in ("map.tif", "valid.tif"):
+        assert cog_validate(mapped / name, strict=True)[0]
+    with rasterio.open(mapped / "map.tif") as dataset:
+        values, tags = dataset.read(), dataset.tags()
+        assert dataset.descriptions == ("mean", "lower", "upper", "probability below 8")
+    assert (tags["UNITS"], tags["TRAINING"], tags["INPUTS"]) == ("t/ha", "simulated", "simulated")
+    known = np.isfinite(values[0])
+    assert ((values[1] <= values[0]) & (values[0] <= values[2]))[known].all()
+    assert ((values[3] >= 0) & (values[3] <= 1))[known].all()
+    with rasterio.open(mapped / "valid.tif") as dataset:
+        assert np.array_equal(dataset.read(1) == 1, known)
+    with rasterio.open(farm / "yield.tif") as dataset:
+        truth = dataset.read(1)
+    inside = np.isfinite(truth) & known
+    assert np.corrcoef(truth[inside], values[0][inside])[0, 1] > 0.5
+    item = pystac.Item.from_file(str(mapped / "item.json"))
+    validator = RegisteredValidator.get_validator()
+    validator.validate_core(item.to_dict(), pystac.STACObjectType.ITEM, item.to_dict()["stac_version"])
+    assert set(item.assets) == {"map", "valid"}
+
+
+def test_field_means_are_by_area_and_survive_every_export(mapped, farm, tmp_path):
+    fields = open_fields(farm / "fields.gpkg")
+    source = describe(mapped / "map.tif")
+    with rasterio.open(mapped / "map.tif") as dataset:
+        mean = dataset.read(1)
+    wanted = []
+    for polygon in fields.table.geometry:
+        laid = overlay(source.grid, polygon)
+        part = mean[laid.rows, laid.columns]
+        wanted.append(float((np.nan_to_num(part) * laid.share).sum() / laid.share[np.isfinite(part)].sum()))
+    with zipfile.ZipFile(mapped / "fields.shp.zip") as archive:
+        archive.extractall(tmp_path)
+    read = {
+        "gpkg": gpd.read_file(mapped / "fields.gpkg"),
+        "geojson": gpd.read_file(mapped / "fields.geojson"),
+        "shp": gpd.read_file(tmp_path / "fields.shp"),
+        "csv": pd.read_csv(mapped / "fields.csv"),
+    }
+    area = fields.table.geometry.area.to_numpy() / 1e4
+    overall = float(np.average(wanted, weights=area))
+    for kind, table in read.items():
+        assert table["mean"].to_numpy() == pytest.approx(wanted, rel=1e-5), kind
+        assert float(np.average(table["mean"], weights=table["area_ha"])) == pytest.approx(overall, rel=1e-3), kind
+        assert table["area_ha"].to_numpy() == pytest.approx(area, rel=1e-3), kind
+        assert (table["training"] == "simulated").all(), kind
+        if kind != "csv":
+            drawn = table.to_crs(fields.table.crs).geometry.area.to_numpy() / 1e4
+            assert float(np.average(table["mean"], weights=drawn)) == pytest.approx(overall, rel=1e-3), kind
+    program = shutil.which("ogrinfo")
+    if program is None:
+        missing = "ogrinfo is not installed (apt-get install gdal-bin)"
+        pytest.fail(missing) if os.environ.get("MAINSTEM_REQUIRE_ALL") else pytest.skip(missing)
+    for path in (mapped / "fields.gpkg", mapped / "fields.geojson", tmp_path / "fields.shp"):
+        told = subprocess.run([program, "-so", "-al", path], capture_output=True, text=True, check=True)
+        assert f"Feature Count: {len(fields)}" in told.stdout
+        assert not told.stderr.strip(), told.stderr
+
+
+def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path, home):
+    folder = maps_folder() / "clouded"
+    shutil.copytree(farm, folder / "input")
+    with rasterio.open(farm / "yield.tif") as dataset:
+        height = dataset.height
+    scenes = sorted((folder / "input").glob("farm-*.tif"))
+    for path in scenes:  # the northern half is never seen
+        with rasterio.open(path, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+            values = dataset.read()
+            values[:, : height // 2] = 0
+            dataset.write(values)
+    map_scenes(TASK, run, scenes, folder, context(folder / "input"))
+    board = load_field_board("clouded")
+    unseen = board.table["mean"].isna().to_numpy()
+    assert 0 < unseen.sum() < len(unseen)
+    assert unseen[: unseen.sum()].all()
+    assert set(board.table.loc[unseen, "reason"]) == {"cannot say: visit"}
+    assert board.table["mean"].dropna().is_monotonic_increasing
+    series = board.series[board.series["field"] == board.table["field"].iloc[-1]]
+    assert len(series) == len(board.dates)
+    assert series["ndvi"].max() > 0.7
+    added = add_field(board, [(x, y) for x, y in board.table.geometry.iloc[-1].buffer(-30).exterior.coords[:-1]])
+    again = load_field_board("clouded")
+    assert added in set(again.table["field"])
+    assert len(again.table) == len(board.table) + 1
+    left, bottom, _, _ = board.bounds
+    bow = [(left, bottom), (left + 90, bottom + 90), (left + 90, bottom), (left, bottom + 90)]
+    with pytest.raises(InputError, match="crosses itself"):
+        add_field(again, bow)
+    few = board.table[["field", "geometry"]].iloc[-2:]
+    assert import_fields(again, "mine.geojson", field_bytes(few, "geojson")) == 2
+    assert len(load_field_board("clouded").table) == 2
+
+
+def model_of(run: Path, farm: Path) -> PixelModel:
+    scenes = open_scenes(sorted(farm.glob("farm-*.tif")))
+    spec = context(farm)
+    return PixelModel(TASK, load_artifact(run, TASK.restore), Context.open(spec.context, scenes), spec)
+
+
+def tile_of(model: PixelModel) -> np.ndarray:
+    """The model's values of 24 x 24 pixels."""
+    read = np.stack([read_window(source, slice(8, 32), slice(8, 32)) for source in model.scenes.sources])
+    tile = np.where(read == 0, np.nan, read).astype(np.float32)
+    return model(tile[None], [(8, 8)])[0]
+
+
+def test_a_model_of_simulations_gives_real_scenes_vigour_until_twenty_fields_calibrate_it(run, farm, tmp_path):
+    real = as_real(farm, tmp_path / "real")
+    own = tmp_path / "run"
+    shutil.copytree(run, own)
+    before = model_of(own, real)
+    assert before.units == "percent of this map's mean"
+    assert before.names() == ["mean", "lower", "upper"]  # no chance of undercutting t/ha
+    assert before.claim().state == "none"
+    assert "calibrate on 20 harvested fields" in before.claim().reason
+    assert 50 < np.nanmean(tile_of(before)[0]) < 150
+    with pytest.raises(CalibrationError, match="got 12 harvested fields, want at least 20"):
+        calibrate(TASK, own, DataRequest(data=str(real)))
+    farms = tmp_path / "farms"
+    for number in (9101, 9102):
+        folder = tmp_path / f"plain-{number}"
+        write_farm(simulate_farm(number), folder)
+        as_real(folder, farms / f"farm{number}")
+    entry = calibrate(TASK, own, DataRequest(data=str(farms)))
+    assert entry["cases"] > 300
+    after = model_of(own, real)
+    assert after.units == "t/ha"
+    with rasterio.open(farm / "yield.tif") as dataset:
+        truth = dataset.read(1)[8:32, 8:32]
+    found = tile_of(after)
+    assert abs(np.nanmean(found[0]) - np.nanmean(truth)) < 3.0
+    assert (found[1] < found[2])[np.isfinite(found[0])].all()
+
+
+def test_fields_without_a_yield_map_are_samples_of_their_mean(farm, tmp_path):
+    folder = tmp_path / "farm"
+    shutil.copytree(farm, folder)
+    (folder / "yield.tif").unlink()
+    source = TASK.read(DataRequest(data=str(folder)))
+    truth = gpd.read_file(farm / "fields.gpkg")
+    assert [sample.target for sample in source.samples] == pytest.approx(truth["yield_t_ha"].tolist())
+    assert {sample.source.group for sample in source.samples} == {f"field {name}" for name in truth["field"]}
+    assert source.simulated
+
+
+def test_a_harvester_s_map_gives_pixels(farm):
+    source = TASK.read(DataRequest(data=str(farm)))
+    assert len(source.labelled()) > 150
+    raw = open_farms(str(farm)).samples[0]
+    assert {"weather", "soil", "management", "pixel", "place"} == set(raw.streams)
+
+
+def test_what_a_map_lacks_is_named(run, farm, tmp_path):
+    scenes = sorted(farm.glob("farm-*.tif"))
+    with pytest.raises(InputError, match="needs the place's daily weather; add --weather"):
+        map_scenes(TASK, run, scenes, tmp_path / "a", MapSpec())
+    far = gpd.read_file(farm / "fields.gpkg")
+    far.geometry = far.geometry.translate(50_000, 0)
+    far.to_file(tmp_path / "far.gpkg")
+    spec = context(farm)
+    with pytest.raises(InputError, match="fields lie outside the raster"):
+        map_scenes(
+            TASK,
+            run,
+            scenes,
+            tmp_path / "b",
+            replace(spec, context=replace(spec.context, fields=tmp_path / "far.gpkg")),
+        )
+    with pytest.raises(InputError, match="comes in 't/ha', want available water in cm/m"):
+        map_scenes(
+            TASK, run, scenes, tmp_path / "c", replace(spec, context=replace(spec.context, soil=farm / "yield.tif"))
+        )
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "b").exists()
+
+
+def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_path):
+    from mainstem.apps.map_pixels import merge_map
+
+    scenes = sorted(farm.glob("farm-*.tif"))
+    for index in (1, 0):
+        map_scenes(TASK, run, scenes, tmp_path / "out", context(farm, shard=(index, 2)))
+    merge_map(tmp_path / "out")
+    with rasterio.open(tmp_path / "out" / "map.tif") as one, rasterio.open(mapped / "map.tif") as other:
+        assert np.array_equal(one.read(), other.read(), equal_nan=True)
+    assert (tmp_path / "out" / "fields.csv").read_bytes() == (mapped / "fields.csv").read_bytes()
+    assert json.loads((tmp_path / "out" / "notes.json").read_text())["mean_factor"] > 0

@@ -1,0 +1,106 @@
+"""The field page in Chromium: layers, ranking, drawing by hand and by keys, files, a phone's width."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import geopandas as gpd
+import pytest
+
+from mainstem.adapters.crop_yield.pixel import TASK
+from mainstem.apps.field_board import DEMO, INPUT
+from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.map_context import ContextSpec
+from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.core.regression import RegressionConfig
+from mainstem.core.training import TrainingConfig
+from mainstem.data.farm_sets import simulated_farms
+from mainstem.data.farms import simulate_farm, write_farm
+from tests.dashboards.browser import opened, recolour_ms, served
+
+QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128), num_folds=2)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """A MAINSTEM_HOME with one map of a simulated farm, made by a model of few farms."""
+    home = tmp_path_factory.mktemp("home")
+    source = simulated_farms(range(4), ())
+    source = replace(source, samples=tuple(TASK.derive(source.samples)))
+    run = home / "v1" / "runs" / "crop-yield-pixel"
+    finetune(TASK, source, FitSpec(config=QUICK), run)
+    folder = home / "v1" / "maps" / DEMO
+    scenes = write_farm(simulate_farm(9001), folder / INPUT)
+    given = folder / INPUT
+    files = ContextSpec(weather=(given / "weather.csv",), soil=given / "soil.tif", fields=given / "fields.gpkg")
+    map_scenes(TASK, run, scenes, folder, MapSpec(context=files))
+    return home
+
+
+def opened_map(page, address):
+    page.goto(f"{address}/field_map")
+    canvas = page.locator("canvas[data-stamp]").first
+    canvas.wait_for(timeout=90_000)
+    return canvas
+
+
+@pytest.mark.browser
+def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along(home, chromium):
+    folder = home / "v1" / "maps" / DEMO
+    with served(home) as address, opened(chromium) as (page, outside):
+        canvas = opened_map(page, address)
+        assert "simulated" in page.locator("h2").first.inner_text()
+        for layer in ("yield by pixel", "NDVI", "share of dates in cloud", "yield by field"):
+            assert recolour_ms(page, layer) < 5000
+        assert canvas.get_attribute("data-rasters") == "4"
+        page.wait_for_selector("text=t/ha, 90%")
+        first = page.locator("h3").first.inner_text()
+        canvas.focus()
+        canvas.press("n")
+        page.wait_for_function("first => document.querySelector('h3').innerText !== first", arg=first)
+        before = len(gpd.read_file(folder / "fields.gpkg"))
+        canvas.press("d")
+        for keys in (("+", "+", "Space"), ("ArrowRight", "Space"), ("ArrowDown", "Space"), ("Enter",)):
+            for key in keys:
+                canvas.press(key)
+        page.wait_for_selector("text=Field drawn 1", timeout=60_000)
+        assert len(gpd.read_file(folder / "fields.gpkg")) == before + 1
+        for label, suffix in (("GeoJSON", "geojson"), ("Shapefile", "shp.zip"), ("CSV", "csv"), ("Map (COG)", "tif")):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=label).first.click()
+            assert download.value.suggested_filename.endswith(suffix)
+            assert download.value.path().stat().st_size > 500
+        page.get_by_text("Compare two maps").click()
+        page.locator("canvas[data-stamp]").nth(1).wait_for(timeout=30_000)
+        assert outside == []
+
+
+@pytest.mark.browser
+def test_the_field_page_fits_a_phone(home, chromium):
+    with served(home) as address, opened(chromium, 400) as (page, outside):
+        opened_map(page, address)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert outside == []
+
+
+@pytest.mark.browser
+def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromium, tmp_path):
+    own = tmp_path / "own"
+    scenes = write_farm(simulate_farm(9002), own)
+    fields = gpd.read_file(own / "fields.gpkg").iloc[:4].to_crs("EPSG:4326")
+    fields.to_file(own / "mine.geojson", driver="GeoJSON")
+    with served(home) as address, opened(chromium) as (page, _):
+        opened_map(page, address)
+        page.get_by_role("button", name="Use my data").click()
+        page.get_by_label("Name of the map").fill("my farm")
+        chooser = page.locator("input[type=file]").first
+        chooser.set_input_files([str(path) for path in scenes])
+        page.get_by_role("button", name="Map these").click()
+        page.wait_for_selector("text=got no weather")
+        chooser.set_input_files([str(own / "weather.csv"), str(own / "mine.geojson")])
+        page.wait_for_timeout(1500)
+        page.get_by_role("button", name="Map these").click()
+        page.wait_for_selector("text=Yield of fields, my farm", timeout=120_000)
+        page.wait_for_selector("text=4 fields", timeout=60_000)
+    notes = json.loads((home / "v1" / "maps" / "my farm" / "notes.json").read_text())
+    assert notes["tags"]["INPUTS"] == "simulated"
