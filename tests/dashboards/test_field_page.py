@@ -67,7 +67,7 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         assert len(gpd.read_file(folder / "fields.gpkg")) == before + 1
         for label, suffix in (("GeoJSON", "geojson"), ("Shapefile", "shp.zip"), ("CSV", "csv"), ("Map (COG)", "tif")):
             with page.expect_download() as download:
-                page.get_by_role("button", name=label).first.click()
+                page.locator("[data-testid=stDownloadButton]").filter(has_text=label).locator("button").click()
             assert download.value.suggested_filename.endswith(suffix)
             assert download.value.path().stat().st_size > 500
         page.get_by_text("Compare two maps").click()
@@ -93,7 +93,8 @@ def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromiu
         opened_map(page, address)
         page.get_by_role("button", name="Use my data").click()
         page.get_by_label("Name of the map").fill("my farm")
-        chooser = page.locator("input[type=file]").first
+        page.get_by_label("Name of the map").press("Tab")
+        chooser = page.locator("[data-testid=stPopoverBody] input[type=file]")
         chooser.set_input_files([str(path) for path in scenes])
         page.get_by_role("button", name="Map these").click()
         page.wait_for_selector("text=got no weather")
