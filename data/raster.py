@@ -63,6 +63,7 @@ def load_rasterio() -> Any:  # noqa: ANN401 - the module itself
     """
     try:
         import rasterio
+        import rasterio.enums
         import rasterio.errors
         import rasterio.shutil
         import rasterio.windows
@@ -179,6 +180,16 @@ def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
     return values
 
 
+def overview_factors(grid: Grid) -> list[int]:
+    """By what each overview is smaller, down to one block."""
+    factors: list[int] = []
+    side = max(grid.width, grid.height)
+    while side > BLOCK:
+        factors.append(2 ** (len(factors) + 1))
+        side = -(-side // 2)
+    return factors
+
+
 def write_cog(
     windows: Iterator[tuple[int, int, NDArray[np.float32]]],
     path: Path,
@@ -212,10 +223,13 @@ def write_cog(
                 for top, left, values in windows:
                     window = rasterio.windows.Window(left, top, values.shape[2], values.shape[1])
                     target.write(values, window=window)
+            factors = overview_factors(grid)
+            if factors:  # the COG driver's own take memory that grows with the width, and time
+                with rasterio.open(plain, "r+") as target:
+                    target.build_overviews(factors, rasterio.enums.Resampling["mode" if is_category else "average"])
             rasterio.shutil.copy(
                 plain, part, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
-                OVERVIEWS="AUTO", RESAMPLING="MODE" if is_category else "AVERAGE", NUM_THREADS="ALL_CPUS",
-                BIGTIFF="IF_SAFER",
+                OVERVIEWS="FORCE_USE_EXISTING" if factors else "NONE", NUM_THREADS="ALL_CPUS", BIGTIFF="IF_SAFER",
             )  # fmt: skip
         part.replace(path)
     except (OSError, rasterio.errors.RasterioError) as error:

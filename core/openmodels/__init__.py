@@ -76,6 +76,11 @@ def restore_tokenizer(facts: Mapping[str, Any], dim: int) -> OpenTokenizer:
     """
     if facts.get("kind") == "presto":
         return presto.PrestoTokenizer(dim).requires_grad_(False)
+    if facts.get("kind") == "galileo":
+        return galileo.GalileoTokenizer(dim, int(facts["kernel"]), int(facts["max_steps"])).requires_grad_(False)
+    if facts.get("kind") == "prithvi":
+        plain = {name: facts[name] for name in ("patch_size", "side", "version", "bands", "codes")}
+        return prithvi.PrithviTokenizer(dim, **plain).requires_grad_(False)
     if facts.get("kind") == "streams":
         return StreamsTokenizer(read_streams(facts["streams"]), dim)
     raise ArtifactError(

@@ -4,7 +4,8 @@ Source: Tseng et al. 2025, Galileo; nasaharvest/galileo at 0f0b5b9, whose groups
 sine frequencies are 10000^-(j / dim / 2), which the weights were trained with, not 10000^-(j / (dim / 2)).
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +26,8 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
+from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
+from mainstem.core.stream import Sample
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
@@ -37,6 +40,14 @@ VALUES = {"s_t_x": 13, "sp_x": 16, "t_x": 6, "st_x": 18}
 MASKS = {"s_t_m": 7, "sp_m": 3, "t_m": 3, "st_m": 4}
 NAMES = (*VALUES, *MASKS, "months", "patch_size", "input_resolution_m")
 BASE_RESOLUTION_M = 10.0
+BANDS = {name: index for index, name in enumerate(
+    ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12", "NDVI")
+)}  # fmt: skip
+UNITS = {"VV": "dB", "VH": "dB"}  # the others are pure numbers, reflectance 0-1
+MEAN = (-11.7287, -18.8556, 1395.3409, 1338.4027, 1343.0988, 1543.8608, 2186.2022, 2525.0933, 2410.3377, 2750.2855,
+        2234.9111, 1474.5311)  # fmt: skip
+STD = (4.8871, 5.7303, 917.7041, 913.2988, 1092.6787, 1047.2206, 1048.0101, 1143.6903, 1098.9792, 1204.4728, 1145.9774,
+       980.2430)  # fmt: skip
 
 
 def sincos(dim: int, positions: Tensor) -> Tensor:
@@ -136,6 +147,56 @@ class GalileoTokenizer(OpenTokenizer):
                 if broken.any():
                     raise InputError(f"{value} holds NaN or infinity in {name} where {mask} says it is seen; mask it")
 
+    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+        """Return the rows of samples with one image series each: monthly composites of Sentinel-1, -2 bands or NDVI.
+
+        Bands are scaled as in training, (x - mean + 2 std) / 4 std with the statistics of the original's
+        `config/normalization.json` (`Normalizer`, mode std); NDVI is taken as it is. A group that lacks a band, and a
+        month or pixel under cloud, are hidden; so is all that is no band, but for the place where it is known.
+        """
+        streams = [grid_of(sample, "Galileo") for sample in samples]
+        rows, columns = one_size(streams)
+        months = [
+            monthly(stream, sample.origin, len(self.steps)) for stream, sample in zip(streams, samples, strict=True)
+        ]
+        num, steps = len(samples), max(1, *(len(found.values) for found in months))
+        values, numbers = np.full((num, rows, columns, steps, len(BANDS)), np.nan), np.zeros((num, steps), np.int64)
+        static = np.zeros((num, VALUES["st_x"]))
+        static_hidden = np.ones((num, MASKS["st_m"]))
+        for row, (sample, stream, found) in enumerate(zip(samples, streams, months, strict=True)):
+            part = placed(found, stream, BANDS, UNITS, "Galileo")
+            values[row, :, :, : len(part)] = part.transpose(2, 3, 0, 1)
+            numbers[row, : len(part)] = found.numbers()
+            where = latlon_of(sample)
+            if where is not None:
+                static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
+        return self.read(self._inputs(values, numbers, static, static_hidden, streams[0].geometry))
+
+    def _inputs(
+        self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, geometry: object
+    ) -> dict[str, Any]:
+        """The original's inputs from raw values (n, y, x, time, band), NaN where missing."""
+        assert isinstance(geometry, Mapping)
+        num, rows, columns, steps, _ = values.shape
+        mean, std = np.array(MEAN), np.array(STD)
+        scaled = values.copy()
+        scaled[..., 2:12] *= 1e4
+        scaled[..., :12] = (scaled[..., :12] - mean + 2 * std) / (4 * std)
+        hidden = np.stack([np.isnan(values[..., list(members)]).any(-1) for members in SPACE_TIME.values()], -1)
+        patch_size = next(size for size in range(self.kernel, 0, -1) if rows % size == 0 and columns % size == 0)
+        return {
+            "s_t_x": np.nan_to_num(scaled), "s_t_m": _by_patch(hidden, patch_size),
+            "sp_x": np.zeros((num, rows, columns, VALUES["sp_x"])),
+            "sp_m": np.ones((num, rows, columns, MASKS["sp_m"])),
+            "t_x": np.zeros((num, steps, VALUES["t_x"])), "t_m": np.ones((num, steps, MASKS["t_m"])),
+            "st_x": static, "st_m": static_hidden, "months": months, "patch_size": patch_size,
+            "input_resolution_m": float(geometry["spacing_m"]),
+        }  # fmt: skip
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build the tokenizer again."""
+        return {"kind": "galileo", "kernel": self.kernel, "max_steps": len(self.steps)}
+
     def embed(self, batch: Batch) -> TokenBatch:
         """Return the tokens; those of hidden groups are dropped."""
         rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
@@ -181,6 +242,19 @@ class GalileoTokenizer(OpenTokenizer):
         eighth = self.dim // 8
         codes = [sincos(eighth, (axis[None] * ratio[:, None, None]).float()) for axis in (x, y)]
         return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
+
+
+def _by_patch(hidden: np.ndarray, size: int) -> np.ndarray:
+    """Hide a patch (n, y, x, time, group) where any of its pixels is hidden: its projection sees them all."""
+    num, rows, columns, steps, groups = hidden.shape
+    cut = hidden.reshape(num, rows // size, size, columns // size, size, steps, groups).any((2, 4))
+    return cut.repeat(size, 1).repeat(size, 2)
+
+
+def _unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
+    """A place as (x, y, z) on the unit sphere, as the original's `location`."""
+    lat, lon = math.radians(latitude), math.radians(longitude)
+    return math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
 
 
 def _joined(channel: Tensor, when: Tensor, where: Tensor) -> Tensor:

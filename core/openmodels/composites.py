@@ -1,0 +1,93 @@
+"""Monthly composites of image series: what encoders that know months, not dates, are given of irregular dates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.stream import Sample, Stream
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Months:
+    """Means of clear pixels by calendar month: values (month, channel, y, x), NaN where none; first months (month,).
+
+    `months` are days since 1970 as datetime64[M].
+    """
+
+    values: Array
+    months: NDArray[np.datetime64]
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Month of the year, 0 (January) to 11."""
+        return self.months.astype(np.int64) % 12
+
+
+def grid_of(sample: Sample, family: str) -> Stream:
+    """The one grid stream of a sample.
+
+    Raises:
+        InputError: if it has none, or several, or no clock.
+    """
+    grids = [stream for stream in sample.streams.values() if stream.kind == "grid"]
+    if len(grids) != 1 or not sample.origin:
+        raise InputError(f"{sample.source.item} has {len(grids)} dated image series, {family} reads one; give one")
+    return grids[0]
+
+
+def monthly(stream: Stream, origin: str, longest: int) -> Months:
+    """The newest `longest` calendar months that show anything."""
+    assert stream.times is not None
+    dates = np.datetime64(origin.removesuffix("Z"), "s") + stream.times.astype("timedelta64[s]")
+    months = dates.astype("datetime64[M]")
+    seen = stream.observed()
+    kept = [month for month in np.unique(months) if seen[months == month].any()][-longest:]
+    means = []
+    for month in kept:
+        here = months == month
+        count = seen[here].sum(0)
+        total = np.where(seen[here], stream.values[here], 0.0).sum(0)
+        means.append(np.where(count > 0, total / np.maximum(count, 1), np.nan))
+    shape = (0, *stream.values.shape[1:])
+    return Months(values=np.stack(means) if means else np.zeros(shape), months=np.array(kept, "datetime64[M]"))
+
+
+def placed(months: Months, stream: Stream, bands: Mapping[str, int], units: Mapping[str, str], family: str) -> Array:
+    """The months' values (month, len(bands), y, x) in the order of an encoder's bands; those that lack are NaN.
+
+    Raises:
+        ChannelError: if a channel is no band of the encoder's, or comes in another unit.
+    """
+    found = np.full((len(months.values), max(bands.values()) + 1, *months.values.shape[2:]), np.nan)
+    for index, channel in enumerate(stream.channels):
+        if channel.name not in bands:
+            raise ChannelError(f"got band {channel.name!r}, {family} reads {', '.join(bands)}; rename or drop it")
+        wanted = units.get(channel.name, "1")
+        if channel.unit != wanted:
+            raise ChannelError(f"got {channel.name} in {channel.unit!r}, {family} wants {wanted!r}; convert it first")
+        found[:, bands[channel.name]] = months.values[:, index]
+    return found
+
+
+def one_size(streams: Sequence[Stream]) -> tuple[int, int]:
+    """Rows and columns that all windows share.
+
+    Raises:
+        InputError: if two differ.
+    """
+    sizes = {stream.values.shape[2:] for stream in streams}
+    if len(sizes) != 1:
+        raise InputError(f"got windows of {sorted(sizes)} pixels in one batch, want one size; crop them")
+    rows, columns = next(iter(sizes))
+    return int(rows), int(columns)
+
+
+def latlon_of(sample: Sample) -> tuple[float, float] | None:
+    """Latitude and longitude of a sample's stream `place`, or None."""
+    place: Any = sample.streams.get("place")
+    return None if place is None else (float(place.values[0]), float(place.values[1]))
