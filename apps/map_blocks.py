@@ -17,7 +17,7 @@ from mainstem.data.raster import Grid, Source, read_window
 Values = NDArray[np.float32]
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
 PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
-MEMORY_BYTES = 96 << 20  # of one block: its input with margins, the input read ahead, sums, weights and result
+MEMORY_BYTES = 192 << 20  # of one block: its input with margins, the input read ahead, sums, weights and result
 INPUTS_HELD, RESULT_BYTES = 2.5, 48  # inputs at once; bytes a pixel of sums and result of three outputs
 TALL = 3  # a block's height by its width, about: columns are read once, rows at a block's edge twice
 

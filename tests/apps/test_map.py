@@ -310,7 +310,7 @@ def test_a_block_depends_on_its_own_tiles_alone(tmp_path):
 
 
 @pytest.mark.slow
-def test_memory_stays_below_one_gibibyte_up_to_20000_pixels_a_side(tmp_path):
+def test_memory_is_flat_from_6000_to_20000_pixels_a_side(tmp_path):
     program = (
         "import sys; from pathlib import Path; from mainstem.apps.map import map_raster\n"
         "map_raster(lambda t: t[:, 0, :3], [Path(sys.argv[1])], Path(sys.argv[2]))\n"
@@ -335,5 +335,5 @@ def test_memory_stays_below_one_gibibyte_up_to_20000_pixels_a_side(tmp_path):
         peaks[side] = float(done.stdout)
         print(side, f"{peaks[side]:.0f} MiB, {time.perf_counter() - begin:.0f} s")
         path.unlink()
-    assert peaks[20_000] <= 1024
-    assert peaks[20_000] <= 2 * peaks[6_000]  # eleven times the pixels
+    assert peaks[20_000] <= 512
+    assert peaks[20_000] <= 1.15 * peaks[6_000]  # eleven times the pixels; 2,000 are less than a block

@@ -1,0 +1,130 @@
+"""Galileo and Prithvi on samples: months composed of irregular dates, clouds hidden or filled, saved and loaded equal."""
+
+import numpy as np
+import pytest
+import torch
+
+from mainstem.core.adapter import Adapter
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.heads import ClassHead
+from mainstem.core.openmodels import restore_tokenizer
+from mainstem.core.openmodels.composites import monthly
+from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
+from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.trunk import Trunk, TrunkConfig
+
+DAY_S = 86_400.0
+SENTINEL = ("B2", "B3", "B4", "B8A", "B11", "B12")
+PLACE = (Channel(name="latitude", unit="deg"), Channel(name="longitude", unit="deg"))
+
+
+def series(days, names=("B4", "B8", "NDVI"), side=3, seed=0, cloudy=(), place=None) -> Sample:
+    values = np.random.default_rng(seed).uniform(0.05, 0.5, (len(days), len(names), side, side))
+    for where in cloudy:
+        values[where] = np.nan
+    stream = Stream(
+        kind="grid", values=values, channels=tuple(Channel(name=name, unit="1") for name in names),
+        times=DAY_S * np.asarray(days, np.float64), geometry={"spacing_m": 10.0},
+    )  # fmt: skip
+    streams = {"cube": stream}
+    if place is not None:
+        streams["place"] = Stream(kind="scalar", values=np.array(place), channels=PLACE)
+    source = Provenance(data="test", item=f"s{seed}")
+    return Sample(streams=streams, target=None, source=source, origin="2020-01-01T00:00:00Z")
+
+
+def galileo() -> GalileoTokenizer:
+    torch.manual_seed(0)
+    return GalileoTokenizer(64, 8, 24).eval()
+
+
+def prithvi(codes=()) -> PrithviTokenizer:
+    torch.manual_seed(0)
+    return PrithviTokenizer(192, 16, 14, 2, ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2"), codes).eval()
+
+
+def trunk_of(dim: int) -> Trunk:
+    return Trunk(TrunkConfig(dim=dim, depth=2, num_heads=4, hidden=dim, num_streams=0, num_registers=0)).eval()
+
+
+def test_months_are_means_of_clear_dates_and_empty_ones_are_left_out():
+    sample = series([3, 20, 40, 70], cloudy=[(0, 0, 1, 1), (2,)])
+    stream = sample.streams["cube"]
+    found = monthly(stream, sample.origin, 24)
+    assert found.numbers().tolist() == [0, 2]  # February was under cloud
+    assert found.values[0, 1] == pytest.approx(stream.values[:2, 1].mean(0))
+    assert found.values[0, 0, 1, 1] == pytest.approx(stream.values[1, 0, 1, 1])
+    assert monthly(stream, sample.origin, 1).numbers().tolist() == [2]
+
+
+def test_galileo_is_given_its_own_scale_and_hides_what_is_missing():
+    sample = series([10, 40], cloudy=[(1, 2, 0, 0)], place=(48.0, 11.0))
+    batch = galileo().read_samples([sample])
+    red = sample.streams["cube"].values[0, 0, 1, 2]
+    index = BANDS["B4"]
+    wanted = (1e4 * red - MEAN[index] + 2 * STD[index]) / (4 * STD[index])
+    assert float(batch["s_t_x"][0, 1, 2, 0, index]) == pytest.approx(wanted, rel=1e-5)
+    assert float(batch["s_t_x"][0, 1, 2, 0, BANDS["NDVI"]]) == pytest.approx(
+        sample.streams["cube"].values[0, 2, 1, 2], rel=1e-5
+    )
+    groups = list(SPACE_TIME)
+    seen = {name: ~batch["s_t_m"][0, :, :, :, groups.index(name)] for name in groups}
+    assert seen["S2_NIR_10m"].all()
+    assert not seen["S2_RGB"].any()  # red alone does not make the group
+    assert seen["NDVI"][:, :, 0].all()
+    assert not seen["NDVI"][:, :, 1].any()  # one cloudy pixel hides its patch
+    assert batch["months"].tolist() == [[0, 1]]
+    assert not batch["st_m"][0, 1]
+    assert float((batch["st_x"][0, 1:4] ** 2).sum()) == pytest.approx(1.0)
+
+
+def test_ragged_samples_equal_those_run_alone():
+    samples = [series([10, 40, 75]), series([5, 200], seed=1, cloudy=[(0, 0)]), series([33], seed=2)]
+    tokenizer, trunk = galileo(), trunk_of(64)
+
+    def pooled(chosen):
+        with torch.no_grad():
+            return trunk(tokenizer.embed(tokenizer.read_samples(chosen)), None).pooled
+
+    together = pooled(samples)
+    assert (together - torch.cat([pooled([sample]) for sample in samples])).abs().max() <= 1e-5
+
+
+def test_prithvi_fills_clouds_from_the_nearest_month_and_knows_when_and_where():
+    sample = series([10, 45, 80], SENTINEL, side=20, cloudy=[(1, 0, 4, 5)], place=(48.0, 11.0))
+    batch = prithvi(("time", "location")).read_samples([sample])
+    assert tuple(batch["pixels"].shape) == (1, 6, 3, 32, 32)  # padded to two patches
+    mean, std = (values[0] for values in MEAN_STD[2])
+    filled = sample.streams["cube"].values[0, 0, 4, 5]
+    assert float(batch["pixels"][0, 0, 1, 4, 5]) == pytest.approx((1e4 * filled - mean) / std, rel=1e-4)
+    assert batch["temporal_coords"][0].tolist() == [[2020, 15], [2020, 46], [2020, 75]]
+    assert batch["location_coords"].tolist() == [[48.0, 11.0]]
+    subset = prithvi().read_samples([series([10], SENTINEL[2:4], side=16)])
+    assert subset["index"].tolist() == [[2, 3]]
+
+
+@pytest.mark.parametrize("make", [galileo, prithvi])
+def test_an_adapter_s_tokenizer_is_built_again_from_its_facts(make):
+    tokenizer = make()
+    again = restore_tokenizer(tokenizer.facts(), tokenizer.dim)
+    again.load_state_dict(tokenizer.state_dict())
+    names, side = (("B4", "B8"), 3) if make is galileo else (SENTINEL, 16)
+    samples = [series([10, 40], names, side, seed) for seed in range(2)]
+    trunk, head = trunk_of(tokenizer.dim), ClassHead(tokenizer.dim, 3)
+    with torch.no_grad():
+        first, second = (Adapter(one.eval(), head)(samples, trunk).logits for one in (tokenizer, again))
+    assert torch.equal(first, second)
+
+
+def test_what_a_family_cannot_read_is_named():
+    with pytest.raises(ChannelError, match="got band 'B1', Galileo reads VV, VH"):
+        galileo().read_samples([series([1], ("B1",))])
+    with pytest.raises(InputError, match="has 0 dated image series"):
+        galileo().read_samples([Sample(streams={}, target=None, source=Provenance(data="t", item="x"))])
+    with pytest.raises(InputError, match="a pixel that no month shows"):
+        prithvi().read_samples([series([1, 40], SENTINEL, 16, cloudy=[(slice(None), 0, 0, 0)])])
+    with pytest.raises(InputError, match="different numbers of months"):
+        prithvi().read_samples([series([1], SENTINEL, 16), series([1, 40], SENTINEL, 16)])
+    with pytest.raises(InputError, match="takes the place"):
+        prithvi(("location",)).read_samples([series([1], SENTINEL, 16)])
