@@ -151,8 +151,9 @@ class GalileoTokenizer(OpenTokenizer):
         """Return the rows of samples with one image series each: monthly composites of Sentinel-1, -2 bands or NDVI.
 
         Bands are scaled as in training, (x - mean + 2 std) / 4 std with the statistics of the original's
-        `config/normalization.json` (`Normalizer`, mode std); NDVI is taken as it is. A group that lacks a band, and a
-        month or pixel under cloud, are hidden; so is all that is no band, but for the place where it is known.
+        `config/normalization.json` (`Normalizer`, mode std); NDVI is taken as it is. A pixel under cloud takes the
+        mean of what its patch shows; a patch, month or group that lacks a band is hidden, and so is all that is no band
+        but the place, where it is known.
         """
         streams = [grid_of(sample, "Galileo") for sample in samples]
         rows, columns = one_size(streams)
@@ -178,14 +179,15 @@ class GalileoTokenizer(OpenTokenizer):
         """The original's inputs from raw values (n, y, x, time, band), NaN where missing."""
         assert isinstance(geometry, Mapping)
         num, rows, columns, steps, _ = values.shape
+        patch_size = next(size for size in range(self.kernel, 0, -1) if rows % size == 0 and columns % size == 0)
+        values = _filled(values, patch_size)
         mean, std = np.array(MEAN), np.array(STD)
         scaled = values.copy()
         scaled[..., 2:12] *= 1e4
         scaled[..., :12] = (scaled[..., :12] - mean + 2 * std) / (4 * std)
         hidden = np.stack([np.isnan(values[..., list(members)]).any(-1) for members in SPACE_TIME.values()], -1)
-        patch_size = next(size for size in range(self.kernel, 0, -1) if rows % size == 0 and columns % size == 0)
         return {
-            "s_t_x": np.nan_to_num(scaled), "s_t_m": _by_patch(hidden, patch_size),
+            "s_t_x": np.nan_to_num(scaled), "s_t_m": hidden,
             "sp_x": np.zeros((num, rows, columns, VALUES["sp_x"])),
             "sp_m": np.ones((num, rows, columns, MASKS["sp_m"])),
             "t_x": np.zeros((num, steps, VALUES["t_x"])), "t_m": np.ones((num, steps, MASKS["t_m"])),
@@ -244,11 +246,14 @@ class GalileoTokenizer(OpenTokenizer):
         return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
 
 
-def _by_patch(hidden: np.ndarray, size: int) -> np.ndarray:
-    """Hide a patch (n, y, x, time, group) where any of its pixels is hidden: its projection sees them all."""
-    num, rows, columns, steps, groups = hidden.shape
-    cut = hidden.reshape(num, rows // size, size, columns // size, size, steps, groups).any((2, 4))
-    return cut.repeat(size, 1).repeat(size, 2)
+def _filled(values: np.ndarray, size: int) -> np.ndarray:
+    """Give missing pixels (n, y, x, time, band) the mean of those that their patch shows; NaN where it shows none."""
+    num, rows, columns, steps, bands = values.shape
+    cut = values.reshape(num, rows // size, size, columns // size, size, steps, bands)
+    seen = np.isfinite(cut)
+    count = seen.sum((2, 4), keepdims=True)
+    mean = np.where(seen, cut, 0.0).sum((2, 4), keepdims=True) / np.where(count > 0, count, np.nan)
+    return np.where(seen, cut, mean).reshape(values.shape)
 
 
 def _unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Galileo and Prithvi on samples: months composed of irregular dates, clouds hidden or filled, saved and loaded equal."""
+"""Galileo and Prithvi on samples: months of irregular dates, clouds hidden or filled, saved and loaded equal."""
 
 import numpy as np
 import pytest
@@ -59,7 +59,7 @@ def test_months_are_means_of_clear_dates_and_empty_ones_are_left_out():
 
 
 def test_galileo_is_given_its_own_scale_and_hides_what_is_missing():
-    sample = series([10, 40], cloudy=[(1, 2, 0, 0)], place=(48.0, 11.0))
+    sample = series([10, 40, 75], cloudy=[(1, 2, 0, 0), (2, 2)], place=(48.0, 11.0))
     batch = galileo().read_samples([sample])
     red = sample.streams["cube"].values[0, 0, 1, 2]
     index = BANDS["B4"]
@@ -72,9 +72,11 @@ def test_galileo_is_given_its_own_scale_and_hides_what_is_missing():
     seen = {name: ~batch["s_t_m"][0, :, :, :, groups.index(name)] for name in groups}
     assert seen["S2_NIR_10m"].all()
     assert not seen["S2_RGB"].any()  # red alone does not make the group
-    assert seen["NDVI"][:, :, 0].all()
-    assert not seen["NDVI"][:, :, 1].any()  # one cloudy pixel hides its patch
-    assert batch["months"].tolist() == [[0, 1]]
+    assert seen["NDVI"][:, :, :2].all()
+    assert not seen["NDVI"][:, :, 2].any()
+    patch = sample.streams["cube"].values[1, 2]
+    assert float(batch["s_t_x"][0, 0, 0, 1, BANDS["NDVI"]]) == pytest.approx(np.nanmean(patch), rel=1e-5)  # its patch's
+    assert batch["months"].tolist() == [[0, 1, 2]]
     assert not batch["st_m"][0, 1]
     assert float((batch["st_x"][0, 1:4] ** 2).sum()) == pytest.approx(1.0)
 
