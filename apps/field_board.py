@@ -36,6 +36,7 @@ Array = NDArray[np.float32]
 Progress = Callable[[str, float], None]
 LOOK = 512  # pixels of a layer's longer side on the page
 DEMO, DEMO_FARM = "simulated farm", 9001
+THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 SCENE_SUFFIXES = (".tif", ".tiff")
 INPUT = "input"
@@ -50,7 +51,7 @@ class FieldBoard:
         bands: layers of the map by name (y, x), at LOOK pixels or fewer.
         ndvi: (date, y, x), NaN under cloud; clear_share (y, x) of dates.
         inside: (y, x), true in a field, or everywhere where there are none.
-        series: columns field, date, ndvi, seen (share of the field that is clear).
+        grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
     """
 
@@ -61,7 +62,7 @@ class FieldBoard:
     inside: NDArray[np.bool_]
     ndvi: Array
     dates: tuple[str, ...]
-    series: pd.DataFrame
+    grid: Grid
     bounds: tuple[float, float, float, float]
     crs: str
     tags: Mapping[str, str]
@@ -71,6 +72,23 @@ class FieldBoard:
         """Share of dates on which each pixel is seen."""
         share: Array = np.isfinite(self.ndvi).mean(0, dtype=np.float32)
         return share
+
+    def season(self, field: str) -> pd.DataFrame:
+        """Columns date, ndvi and seen (share of the field that is clear) of one field."""
+        polygon = self.table.geometry[self.table["field"] == field].iloc[0]
+        laid = overlay(self.grid, polygon)
+        part = self.ndvi[:, laid.rows, laid.columns]
+        weight = np.where(np.isfinite(part), laid.share, 0.0)
+        seen, total = weight.sum((1, 2)), max(float(laid.share.sum()), 1e-9)
+        mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
+        return pd.DataFrame({"date": self.dates, "ndvi": mean, "seen": seen / total})
+
+    def everyone(self) -> pd.DataFrame:
+        """Columns date and ndvi of all fields together, without the dates that show none."""
+        part = self.ndvi[:, self.inside]
+        seen = np.isfinite(part).sum(1)
+        mean = np.nan_to_num(part).sum(1) / np.where(seen > 0, seen, np.nan)
+        return pd.DataFrame({"date": self.dates, "ndvi": mean}).dropna()
 
     def is_simulated(self) -> bool:
         """True where the scenes came from a simulator."""
@@ -138,7 +156,7 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
     return _scenes(folder / INPUT)
 
 
-def make_map(name: str, progress: Progress | None = None) -> str:
+def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None) -> str:
     """Map the inputs that are kept under a name; a name whose inputs cannot be mapped is given up again.
 
     Raises:
@@ -146,7 +164,7 @@ def make_map(name: str, progress: Progress | None = None) -> str:
     """
     folder = maps_folder() / name
     try:
-        _map(name, _scenes(folder / INPUT), progress)
+        _map(name, _scenes(folder / INPUT), progress, threshold)
     except InputError:
         shutil.rmtree(folder)
         raise
@@ -158,13 +176,13 @@ def _scenes(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in SCENE_SUFFIXES and path.name not in names)
 
 
-def _map(name: str, scenes: Sequence[Path], progress: Progress | None) -> None:
+def _map(name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA) -> None:
     folder = maps_folder() / name
     given = folder / INPUT
     soil, fields = given / "soil.tif", _fields_file(given)
     weather = sorted([*given.glob("*.nc"), *(path for path in given.glob("*.csv") if path.name != "management.csv")])
     context = ContextSpec(weather=tuple(weather), soil=soil if soil.is_file() else None, fields=fields)
-    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, MapSpec(context=context), progress)
+    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, MapSpec(context=context, below=(threshold,)), progress)
 
 
 def _fields_file(folder: Path) -> Path | None:
@@ -196,7 +214,7 @@ def load_field_board(name: str) -> FieldBoard:
         inside=_inside(table, source.grid),
         ndvi=ndvi,
         dates=dates,
-        series=_series(table, ndvi, dates, source.grid),
+        grid=_small(source.grid),
         bounds=bounds,
         crs=source.grid.crs,
         tags=notes["tags"],
@@ -266,20 +284,6 @@ def _inside(table: "gpd.GeoDataFrame", grid: Grid) -> NDArray[np.bool_]:
         return np.ones((small.height, small.width), bool)
     found: NDArray[np.bool_] = numbered(Fields(table=table), small, slice(0, small.height), slice(0, small.width)) >= 0
     return found if found.any() else np.ones_like(found)
-
-
-def _series(table: "gpd.GeoDataFrame", ndvi: Array, dates: tuple[str, ...], grid: Grid) -> pd.DataFrame:
-    """Mean NDVI of each field and date over its clear pixels."""
-    small = _small(grid)
-    rows = []
-    for name, polygon in zip(table["field"], table.geometry, strict=True) if dates else ():
-        laid = overlay(small, polygon)
-        part = ndvi[:, laid.rows, laid.columns]
-        weight = np.where(np.isfinite(part), laid.share, 0.0)
-        seen, total = weight.sum((1, 2)), max(float(laid.share.sum()), 1e-9)
-        mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
-        rows += [(name, date, value, share / total) for date, value, share in zip(dates, mean, seen, strict=True)]
-    return pd.DataFrame(rows, columns=["field", "date", "ndvi", "seen"])
 
 
 def add_field(board: FieldBoard, corners: Sequence[tuple[float, float]]) -> str:

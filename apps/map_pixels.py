@@ -197,9 +197,9 @@ class CoverModel:
         return found
 
     def claim(self) -> Claim:
-        """Class sets hold for the polygons of training; there is no alarm yet that looks at other places."""
-        training = self.artifact.manifest.training
-        return Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
+        """None: class sets hold for the place of training, and no alarm looks at others yet."""
+        data = self.artifact.manifest.training["data"]
+        return Claim(state="none", reason=f"class sets were calibrated on {data}; no alarm says if they hold here")
 
     def layers(self) -> Mapping[str, Any]:
         """The most probable class, how many cannot be ruled out, and a mask."""
@@ -227,6 +227,8 @@ def map_scenes(
     context = Context.open(spec.context, scenes)
     model: PixelModel | CoverModel
     if isinstance(task, ClassificationTask):
+        if context.fields is not None:
+            raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
         artifact: Artifact | ClassArtifact = (classes := load_class_artifact(run))
         model = CoverModel(task, classes, scenes, spec)
     else:

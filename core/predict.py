@@ -138,7 +138,8 @@ def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: f
     rare = [name for name, least in zip(classes, thresholds.tolist(), strict=True) if least == 0]
     reasons = tuple(f"{name} had too few cases to be ruled out" for name in rare)
     training = artifact.manifest.training
-    claim = Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
+    stated = Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
+    elsewhere = Claim(state="none", reason=f"class sets were calibrated on {training['data']} alone")
     found = []
     for sample, shares, inside in zip(samples, probabilities, sets, strict=True):
         order = np.argsort(-shares)
@@ -148,7 +149,7 @@ def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: f
                 region=ClassSet(classes=tuple(classes[index] for index in order if inside[index])),
                 level=level,
                 units="class",
-                claim=claim,
+                claim=stated if sample.source.data == training["data"] else elsewhere,
                 model=model,
                 source=sample.source,
                 reasons=reasons,

@@ -11,6 +11,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mainstem.apps.field_board import (
+    THRESHOLD_T_HA,
     FieldBoard,
     add_field,
     ensure_demo,
@@ -104,12 +105,13 @@ def bring_own() -> None:
         "STAC items and Zarr go through `mainstem map`. Nothing leaves this machine."
     )
     name = st.text_input("Name of the map", placeholder="my farm 2026", max_chars=40)
+    threshold = st.number_input("Chance of less than, t/ha", 0.0, 20.0, THRESHOLD_T_HA, 0.5)
     kinds = ["tif", "tiff", "csv", "nc", "geojson", "json", "gpkg", "zip", "kml"]
     files = st.file_uploader("Files", type=kinds, accept_multiple_files=True)
     if st.button("Map these", disabled=not (name and files), type="primary"):
         with mistakes_as_lines():
             keep_inputs(name, {file.name: file.getvalue() for file in files})
-        with_progress(lambda report: make_map(name, report))
+        with_progress(lambda report: make_map(name, threshold, report))
 
 
 def raster_of(values: NDArray[np.float32], low: float, high: float, board: FieldBoard) -> Raster:
@@ -263,7 +265,7 @@ def show_downloads(board: FieldBoard) -> None:
     """Files to take along."""
     row = st.container(horizontal=True)
     row.download_button(
-        "Map (COG)", (board.folder / "map.tif").read_bytes(), "map.tif", "image/tiff; application=geotiff",
+        "Map (COG)", (board.folder / "map.tif").read_bytes, "map.tif", "image/tiff; application=geotiff",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
     for kind, (title, mime) in EXPORTS.items() if len(board.table) else ():
@@ -291,12 +293,12 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     st.subheader(f"Field {name}", anchor=False)
     st.markdown(f"**{words_of(row, unit)}**")
     st.caption(f"{row.area_ha:.2f} ha. {row.reason or ''}")
-    series = board.series[board.series["field"] == name]
+    series = board.season(name)
     if not len(series):
         st.caption("No scenes are kept with this map: there is no curve.")
         return
     clear = series[series["seen"] > 0]
-    everyone = board.series[board.series["seen"] > 0].groupby("date", as_index=False)["ndvi"].mean()
+    everyone = board.everyone()
     axis = alt.X("date:T", title=None)
     drawn = alt.Chart(everyone).mark_line(color="#8a8a8a", strokeDash=[5, 4]).encode(
         x=axis, y=alt.Y("ndvi:Q", title="NDVI", scale=alt.Scale(domain=[0, 1]))

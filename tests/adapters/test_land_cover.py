@@ -5,14 +5,17 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
 import rasterio
+from shapely.geometry import box
 
 from mainstem.adapters import find_task
 from mainstem.adapters.crop_yield.land_cover import TASK, regular
 from mainstem.apps.classes import evaluate_classes, finetune_classes
 from mainstem.apps.finetune import spec_of
+from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_pixels import MapSpec, map_scenes
 from mainstem.core.classification import labels_of
 from mainstem.core.errors import InputError
@@ -27,9 +30,6 @@ SIDE, STEPS = 24, 14
 
 def write_eopatch(folder: Path, seed: int = 0) -> Path:
     """A patch of three kinds of land in nine polygons and one that nobody named; a third of it under cloud."""
-    import geopandas as gpd
-    from shapely.geometry import box
-
     rng = np.random.default_rng(seed)
     kinds = ("forest", "grassland", "water")
     season = {"forest": 0.7 + 0.1 * np.sin(np.linspace(0, 6, STEPS)), "grassland": np.linspace(0.2, 0.6, STEPS),
@@ -101,6 +101,12 @@ def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_sam
     source = task.read(DataRequest(data=str(patch)))
     finetune_classes(task, source, spec_of(task), tmp_path / "run")
     done = map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
+    assert done["claim"] == "none"  # nobody knows whether its sets hold here
+    plain = tmp_path / "fields.gpkg"
+    gpd.read_file(patch / "vector_timeless" / "LULC.gpkg").to_file(plain)
+    with_fields = MapSpec(context=ContextSpec(fields=plain))
+    with pytest.raises(InputError, match="classes, which have no mean; leave --fields out"):
+        map_scenes(task, tmp_path / "run", [patch], tmp_path / "b", with_fields)
     assert [Path(path).name for path in done["layers"]] == ["valid.tif", "classes.tif"]
     with rasterio.open(tmp_path / "map" / "classes.tif") as dataset:
         classes, tags = dataset.read(1), dataset.tags()

@@ -154,9 +154,10 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     assert unseen[: unseen.sum()].all()
     assert set(board.table.loc[unseen, "reason"]) == {"cannot say: visit"}
     assert board.table["mean"].dropna().is_monotonic_increasing
-    series = board.series[board.series["field"] == board.table["field"].iloc[-1]]
+    series = board.season(board.table["field"].iloc[-1])
     assert len(series) == len(board.dates)
     assert series["ndvi"].max() > 0.7
+    assert (board.everyone()["ndvi"].max() - series["ndvi"].max()) < 0.2
     added = add_field(board, [(x, y) for x, y in board.table.geometry.iloc[-1].buffer(-30).exterior.coords[:-1]])
     again = load_field_board("clouded")
     assert added in set(again.table["field"])

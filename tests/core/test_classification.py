@@ -85,6 +85,8 @@ def test_one_seed_gives_one_classifier_and_loading_gives_the_saved_one(fitted):
 
 def test_predictions_carry_sets_claim_and_licence(fitted):
     found = predict_classes(fitted[0], slopes(6).samples, 0.9)
+    other = replace(slopes(1).samples[0], source=Provenance(data="elsewhere", item="1"))
+    assert predict_classes(fitted[0], [other])[0].claim.state == "none"
     for prediction in found:
         assert prediction.value in CLASSES
         assert isinstance(prediction.region, ClassSet)
