@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,25 +48,6 @@ class MapSpec:
     workers: int = 2
     context: ContextSpec = field(default_factory=ContextSpec)
     allowed_hosts: tuple[str, ...] = ()
-
-
-class MapModel(Protocol):
-    """What `map_scenes` maps: predicts tiles at their corners, and says what the result means."""
-
-    units: str
-    overlap: int
-
-    def names(self) -> list[str]:
-        """Names of the output's bands."""
-
-    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-        """Predict (batch, time, band, y, x) at the tiles' first rows and columns; NaN where nothing can be said."""
-
-    def claim(self) -> Claim:
-        """What may be claimed of the whole map."""
-
-    def layers(self) -> Mapping[str, Any]:
-        """What else is derived from the map once it is whole; see `map_layers`."""
 
 
 class PixelModel:

@@ -1,7 +1,7 @@
 """The one-machine training loop: read it top to bottom."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,8 +37,6 @@ class TrainingConfig:
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
 
-Progress = Callable[[int, int, float], None]  # step, steps in all, loss
-
 
 def train(
     adapter: Adapter,
@@ -46,7 +44,6 @@ def train(
     samples: Sequence[Sample],
     targets: Tensor,
     config: TrainingConfig,
-    progress: Progress | None = None,
     weights: Tensor | None = None,
 ) -> list[float]:
     """Fit adapter and trunk to targets (samples,) by negative log-likelihood; return the losses.
@@ -84,8 +81,6 @@ def train(
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)
             optimizer.step()
             losses.append(float(loss.detach()))
-            if progress is not None:
-                progress(len(losses), steps, losses[-1])
     adapter.eval()
     trunk.eval()
     return losses
