@@ -108,30 +108,30 @@ def cut_fields(rng: np.random.Generator, side: int, smallest: int = 20) -> NDArr
     return fields
 
 
-def simulate_farm(number: int) -> Farm:
-    """Simulate one farm of this number; the same number always gives the same farm."""
+def simulate_farm(number: int, side: int = SIDE) -> Farm:
+    """Simulate one farm of this number, `side` pixels a side; the same two always give the same farm."""
     rng = np.random.default_rng([number, 40])
     latitude = np.array([rng.uniform(44, 50)])
     drawn, year = draw_weather(rng, latitude), int(rng.integers(20))
     weather = Weather(**{name: values[0, year] for name, values in vars(drawn).items()})
-    fields = cut_fields(rng, SIDE)
+    fields = cut_fields(rng, side)
     count = int(fields.max()) + 1
     management = np.column_stack([rng.integers(108, 136, count), rng.uniform(0.65, 1.0, count)])
-    water_mm = 10 * ROOT_DEPTH_M * np.clip(14 + 3.0 * smooth_field(rng, SIDE, 14), 6, 22)
-    nitrogen = np.clip(1 + 0.1 * smooth_field(rng, SIDE, 6), 0.6, 1.2)
+    water_mm = 10 * ROOT_DEPTH_M * np.clip(14 + 3.0 * smooth_field(rng, side, 14), 6, 22)
+    nitrogen = np.clip(1 + 0.1 * smooth_field(rng, side, 6), 0.6, 1.2)
     sown = np.where(fields >= 0, management[fields, 0], HARVEST_DAY)
     vigour = np.where(fields >= 0, management[fields, 1], 0.0) * nitrogen
     leaf, ripe, grown = _grow(weather, sown, vigour, water_mm)
     hidden = np.exp(rng.normal(0, 0.04, count))[fields] * np.exp(rng.normal(0, 0.03, fields.shape))
     yields = np.where(fields >= 0, grown * HARVEST_INDEX / DRY_SHARE / 100 * 0.8 * hidden, np.nan)
     days = np.arange(FIRST_PASS + number % REVISIT, HARVEST_DAY, REVISIT)
-    seen = _seen(rng, leaf[days], ripe[days], weather.rain_mm[days - 1] > 2.0, smooth_field(rng, SIDE, 10))
+    seen = _seen(rng, leaf[days], ripe[days], weather.rain_mm[days - 1] > 2.0, smooth_field(rng, side, 10))
     shown = ~np.isnan(seen).all((1, 2, 3))
     easting, northing = 400_000 + 20_000 * (number % 10), 5_000_000 + 20_000 * (number // 10 % 25)
     transform = (PIXEL_M, 0.0, float(easting), 0.0, -PIXEL_M, float(northing))
     return Farm(
         name=f"farm-{number:03d}",
-        grid=Grid(width=SIDE, height=SIDE, transform=transform, crs=_utm()),
+        grid=Grid(width=side, height=side, transform=transform, crs=_utm()),
         reflectance=seen[shown].astype(np.float32),
         days=days[shown],
         fields=fields,
@@ -229,7 +229,8 @@ def _write_scene(farm: Farm, index: int, folder: Path) -> Path:
     stored = np.where(np.isnan(values), 0, np.rint((np.nan_to_num(values) - OFFSET) / SCALE)).astype(np.uint16)
     path = folder / f"{farm.name}_S2_{_date(int(farm.days[index]))}.tif"
     profile = {
-        "driver": "GTiff", "width": SIDE, "height": SIDE, "count": len(BANDS), "dtype": "uint16", "nodata": 0,
+        "driver": "GTiff", "width": farm.grid.width, "height": farm.grid.height, "count": len(BANDS),
+        "dtype": "uint16", "nodata": 0,
         "crs": farm.grid.crs, "transform": rasterio.Affine(*farm.grid.transform), "compress": "deflate",
     }  # fmt: skip
     part = path.with_name(f".{path.name}.part")

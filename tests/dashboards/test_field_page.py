@@ -30,7 +30,7 @@ def home(tmp_path_factory) -> Path:
     run = home / "v1" / "runs" / "crop-yield-pixel"
     finetune(TASK, source, FitSpec(config=QUICK), run)
     folder = home / "v1" / "maps" / DEMO
-    scenes = write_farm(simulate_farm(9001), folder / INPUT)
+    scenes = write_farm(simulate_farm(9001, side=64), folder / INPUT)
     given = folder / INPUT
     files = ContextSpec(weather=(given / "weather.csv",), soil=given / "soil.tif", fields=given / "fields.gpkg")
     map_scenes(TASK, run, scenes, folder, MapSpec(context=files, below=(8.0,)))
@@ -86,8 +86,8 @@ def test_the_field_page_fits_a_phone(home, chromium):
 @pytest.mark.browser
 def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromium, tmp_path):
     own = tmp_path / "own"
-    scenes = write_farm(simulate_farm(9002), own)
-    fields = gpd.read_file(own / "fields.gpkg").iloc[:4].to_crs("EPSG:4326")
+    scenes = write_farm(simulate_farm(9002, side=64), own)
+    fields = gpd.read_file(own / "fields.gpkg").iloc[:2].to_crs("EPSG:4326")
     fields.to_file(own / "mine.geojson", driver="GeoJSON")
     with served(home) as address, opened(chromium) as (page, _):
         opened_map(page, address)
@@ -102,6 +102,6 @@ def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromiu
         page.wait_for_timeout(1500)
         page.get_by_role("button", name="Map these").click()
         page.wait_for_selector("text=Yield of fields, my farm", timeout=120_000)
-        page.wait_for_selector("text=4 fields", timeout=60_000)
+        page.wait_for_selector("text=2 fields", timeout=60_000)
     notes = json.loads((home / "v1" / "maps" / "my farm" / "notes.json").read_text())
     assert notes["tags"]["INPUTS"] == "simulated"
