@@ -5,10 +5,12 @@ from functools import partial
 from typing import Any
 
 import altair as alt
+import geopandas as gpd
 import numpy as np
 import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
+from shapely.geometry import box
 
 from mainstem.apps.field_board import (
     THRESHOLD_T_HA,
@@ -58,7 +60,12 @@ def board_of(name: str, stamp: str) -> FieldBoard:
 def geometry_of(name: str, stamp: str) -> Geometry:
     """Pack a map's fields once for all sessions."""
     board = board_of(name, stamp)
-    return pack_geometry(board.table.set_index("field"), None, board.crs)
+    return pack_geometry(board.table.set_index("field"), None if len(board.table) else frame_of(board), board.crs)
+
+
+def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
+    """The map's own border, to look at where there is no field yet."""
+    return gpd.GeoDataFrame(geometry=[box(*board.bounds)], crs=board.crs)
 
 
 def stamp_of(name: str) -> str:
@@ -253,9 +260,8 @@ def show_list(board: FieldBoard, unit: str) -> str:
     ].round(2)
     shown["seen_share"] = (100 * shown["seen_share"]).round().astype(int).astype(str) + " %"
     shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
-    st.caption(
-        f"{len(shown)} fields; mean, lower and upper in {unit}. Those to visit first, then from the lowest mean."
-    )
+    count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
+    st.caption(f"{count}; mean, lower and upper in {unit}. Those to visit first, then from the lowest mean.")
     event = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="list", height=300)
     rows = event.selection.rows if event else []
     return str(shown["field"].iloc[rows[0]]) if rows else ""

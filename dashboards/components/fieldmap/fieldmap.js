@@ -50,7 +50,7 @@ function shape(ends, owners, xy, { polygons, regions }) {
     for (let i = start; i < ends[ring]; i++) {
       const x = xy[2 * i], y = -xy[2 * i + 1];
       if (i === start) path.moveTo(x, y); else path.lineTo(x, y);
-      for (const b of owners[ring] < regions ? [box, bounds] : [box]) {  // the view opens on the regions
+      for (const b of owners[ring] < regions || !regions ? [box, bounds] : [box]) {  // the view opens on the regions
         b[0] = Math.min(b[0], x); b[1] = Math.min(b[1], y); b[2] = Math.max(b[2], x); b[3] = Math.max(b[3], y);
       }
     }
