@@ -26,7 +26,7 @@ def show_home() -> None:
             "NDVI by date and clouds. A simulated farm to look at, or your own scenes and field borders."
         )
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
-    with left.container(border=True):
+    with st.container(border=True):
         st.subheader(":material/terminal: From the command line", anchor=False)
         st.code(
             "mainstem finetune crop-yield --data PATH --crop wheat --country NL --out runs/mine\n"
