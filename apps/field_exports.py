@@ -2,20 +2,22 @@
 
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.data.fields import open_fields, overlay
-from mainstem.data.raster import describe, read_window
+from mainstem.data.fields import Overlay, open_fields, overlay
+from mainstem.data.raster import describe, window_reader
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
+Read = Callable[[slice, slice], NDArray[Any]]  # rows and columns to bands (band, y, x)
 M2_A_HA = 1e4
 LEAST_SEEN = 0.5  # share of a field that must show a value, below which nothing is said of it
 SHORT = {  # names of at most ten letters, which is all that a Shapefile's table holds
@@ -34,20 +36,12 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     source = describe(target)
     known = open_fields(fields).on(source.grid)
     table = known.table[["field", "geometry"]].copy()
-    rows = []
     areas = areas_ha(table)
-    for polygon, area in zip(table.geometry, areas, strict=True):
-        laid = overlay(source.grid, polygon)
-        mean, lower, upper = read_window(source, laid.rows, laid.columns)[:3].astype(np.float64)
-        weight = np.where(np.isfinite(mean), laid.share, 0.0)
-        total, seen = float(laid.share.sum()), float(weight.sum())
-        share = seen / total if total else 0.0
-        if share < LEAST_SEEN:
-            rows.append((area, share, np.nan, np.nan, np.nan))
-            continue
-        value = float((np.nan_to_num(mean) * weight).sum() / seen)
-        half = mean_factor * float((np.nan_to_num(upper - lower) / 2 * weight).sum() / seen)
-        rows.append((area, share, value, value - half, value + half))
+    with window_reader(target) as read:
+        rows = [
+            (area, *_mean(overlay(source.grid, polygon), read, mean_factor))
+            for polygon, area in zip(table.geometry, areas, strict=True)
+        ]
     for index, name in enumerate(("area_ha", "seen_share", "mean", "lower", "upper")):
         table[name] = [row[index] for row in rows]
     table["units"], table["level"] = tags["UNITS"], float(tags["LEVEL"])
@@ -55,6 +49,19 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     table.loc[table["mean"].isna(), ["claim", "reason"]] = ["none", "cannot say: visit"]
     table["training"], table["attribution"] = tags["TRAINING"], tags["ATTRIBUTION"]
     return table
+
+
+def _mean(laid: Overlay, read: Read, mean_factor: float) -> tuple[float, float, float, float]:
+    """Share seen, mean, lower and upper of one field; the last three NaN where too little is seen."""
+    mean, lower, upper = read(laid.rows, laid.columns)[:3].astype(np.float64)
+    weight = np.where(np.isfinite(mean), laid.share, 0.0)
+    total, seen = float(laid.share.sum()), float(weight.sum())
+    share = seen / total if total else 0.0
+    if share < LEAST_SEEN:
+        return share, np.nan, np.nan, np.nan
+    value = float((np.nan_to_num(mean) * weight).sum() / seen)
+    half = mean_factor * float((np.nan_to_num(upper - lower) / 2 * weight).sum() / seen)
+    return share, value, value - half, value + half
 
 
 def areas_ha(table: "gpd.GeoDataFrame") -> list[float]:

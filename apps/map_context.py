@@ -80,10 +80,14 @@ class Context:
         """True where a pixel lies in a field, or no fields are known."""
         if self.fields is None:
             return np.ones(len(rows), bool)
-        grid = self.scenes.grid
-        inside = numbered(self.fields, grid, slice(0, grid.height), slice(0, grid.width))[rows, columns] >= 0
-        found: NDArray[np.bool_] = inside if inside.any() else np.ones(len(rows), bool)
-        return found
+        from shapely import points
+
+        a, _, c, _, e, f = self.scenes.grid.transform
+        centres = points(c + a * (columns + 0.5), f + e * (rows + 0.5))
+        hit, _ = self.fields.table.sindex.query(centres, predicate="intersects")
+        found = np.zeros(len(rows), bool)
+        found[hit] = True
+        return found if found.any() else ~found
 
     def _water(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         if self.soil is None:

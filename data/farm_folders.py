@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
-from mainstem.data.fields import STARTS, Fields, numbered, open_fields, sowing_days
+from mainstem.data.fields import STARTS, Fields, open_fields, overlay, sowing_days
 from mainstem.data.raster import open_geotiff, read_window, same_grid
 from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
 from mainstem.data.weather import open_weather
@@ -17,6 +17,7 @@ from mainstem.data.weather import open_weather
 YIELD, SOIL_FILE, HARVEST = "yield.tif", "soil.tif", "yield_t_ha"
 NO_SCENES = (YIELD, SOIL_FILE)
 PIXELS_A_FIELD = 16
+MOSTLY = 0.99  # of a pixel in the field: what lies on its border mixes two
 SOIL = (Channel(name="available_water", unit="cm/m"),)
 MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
 OWN = "the user's own"
@@ -115,14 +116,13 @@ def _samples(
 
 def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, tuple[NDArray[np.intp], NDArray[np.intp]]]]:
     """Row of the table and pixels of each field, PIXELS_A_FIELD at most, drawn evenly."""
-    grid = scenes.grid
-    number = numbered(fields, grid, slice(0, grid.height), slice(0, grid.width))
-    for row in range(len(fields)):
-        rows, columns = np.nonzero(number == row)
+    for row, polygon in enumerate(fields.table.geometry):
+        laid = overlay(scenes.grid, polygon)
+        rows, columns = np.nonzero(laid.share >= MOSTLY)
         if not len(rows):
-            raise InputError(f"field {fields.table['field'].iloc[row]!r} holds no pixel's centre; it is too small")
+            raise InputError(f"field {fields.table['field'].iloc[row]!r} holds no whole pixel; it is too small")
         chosen = np.unique(np.linspace(0, len(rows) - 1, PIXELS_A_FIELD).astype(int))
-        yield row, (rows[chosen], columns[chosen])
+        yield row, (rows[chosen] + laid.rows.start, columns[chosen] + laid.columns.start)
 
 
 def _layer(path: Path, scenes: Scenes, unit: str) -> NDArray[np.float64] | None:

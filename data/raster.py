@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,6 +166,14 @@ def same_grid(paths: Sequence[Path]) -> list[Source]:
                 f"{first.num_bands} of {first.dtype}; give the same bands in the same type"
             )
     return sources
+
+
+@contextmanager
+def window_reader(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]]]:
+    """Open a raster once and read many windows of it: rows and columns to all bands (band, y, x)."""
+    rasterio = load_rasterio()
+    with open_geotiff(path) as dataset:
+        yield lambda rows, columns: dataset.read(window=rasterio.windows.Window.from_slices(rows, columns))
 
 
 def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
