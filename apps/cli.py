@@ -196,11 +196,7 @@ def predict_inputs(
     from mainstem.core.predict import predict, predict_classes
     from mainstem.core.regression import DataRequest
 
-    if run is None:
-        raise InputError(
-            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
-            "and add --run RUN"
-        )
+    run = _named(run, adapter)
     found = find_task(adapter, task or read_record(run)["task"])
     sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
@@ -221,7 +217,7 @@ def map_adapter(
         list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
     ],
     out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
-    run: Annotated[Path, typer.Option(help="The run folder to predict with.")],
+    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
     weather: Annotated[
@@ -240,6 +236,7 @@ def map_adapter(
     from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_pixels import MapSpec, map_scenes
 
+    run = _named(run, adapter)
     index, _, count = shard.partition("/")
     if not (index.isdigit() and count.isdigit()):
         raise InputError(f"got shard {shard!r}, want INDEX/COUNT, as 0/8")
@@ -318,6 +315,20 @@ def dashboard(port: Port = 8501) -> None:
     from mainstem.apps.demo import serve_dashboards
 
     serve_dashboards(port)
+
+
+def _named(run: Path | None, adapter: str) -> Path:
+    """The run that was named.
+
+    Raises:
+        InputError: if none was: no adapter ships in the package.
+    """
+    if run is None:
+        raise InputError(
+            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
+            "and add --run RUN"
+        )
+    return run
 
 
 @contextmanager
