@@ -13,7 +13,11 @@ from mainstem.core.errors import MainstemError
 from mainstem.data.catalogue import data_home, read_catalogue, verify
 
 BASE = ("torch", "transformers", "safetensors", "numpy", "pydantic")
-EXTRAS = {"earth": ("pandas", "sklearn"), "maps": ("geopandas", "pyogrio"), "app": ("streamlit",)}
+EXTRAS = {
+    "earth": ("pandas", "sklearn"),
+    "maps": ("geopandas", "pyogrio", "rasterio", "pystac", "xarray", "zarr", "netCDF4"),
+    "app": ("streamlit",),
+}
 FORBIDDEN = ("torchvision", "timm")  # their CPU builds break transformers on import
 FREE_BYTES_WANTED = 2 << 30
 
