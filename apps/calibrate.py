@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.finetune import groups_in, read_record
-from mainstem.core.artifact import load_artifact, recalibrated
+from mainstem.core.artifact import FEWEST_FIELDS, load_artifact, recalibrated
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm, cases_needed
 from mainstem.core.errors import CalibrationError
 from mainstem.core.files import write_atomically
@@ -18,7 +18,6 @@ from mainstem.core.means import Judged, calibrations, labels_by
 from mainstem.core.regression import DataRequest, RegressionTask, targets_of
 
 FEWEST_GROUPS = 2
-FEWEST_FIELDS = 20  # harvested, before a model of simulations may speak in the target's unit
 LEAST_SLOPE = 0.05  # of local truth on what a model of simulations says; scales must stay positive
 Array = NDArray[np.float64]
 

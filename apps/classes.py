@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded
+from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, write_run
 from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.class_artifact import ClassArtifact, load_class_artifact, save_class_artifact
 from mainstem.core.classification import (
@@ -25,7 +25,7 @@ from mainstem.core.classification import (
 )
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, paired_difference, pooled
-from mainstem.core.records import new_run, write_card, write_record
+from mainstem.core.records import new_run
 from mainstem.core.regression import DataRequest, Progress, group_folds
 from mainstem.core.stream import Sample, SampleSet
 
@@ -75,21 +75,7 @@ def finetune_classes(
             f"out_of_fold_{name}": metric(judged.truth.astype(float), predicted.astype(float))
             for name, metric in METRICS.items()
         } | {"temperature": artifact.classifier.temperature}
-        record = {
-            "adapter": task.name,
-            "task": task.task,
-            "data": source.name,
-            "simulated": source.simulated,
-            "spec": dataclasses.asdict(spec),
-            "seed": spec.config.training.seed,
-            "adapter_sha256": artifact.adapter_sha256,
-            "trunk_sha256": artifact.manifest.trunk_sha256,
-            "out_of_fold": figures,
-            "seconds": time.perf_counter() - start,
-        }
-        write_record(folder, record, [figures])
-        write_card(folder, artifact.manifest, {name: f"{value:.4g}" for name, value in figures.items()})
-    return record
+        return write_run(folder, spec, artifact, figures, [], time.perf_counter() - start)
 
 
 def evaluate_classes(
@@ -217,13 +203,13 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
             for name, values in first.baselines.items()
         },
         "coverage": {"level": level, "pooled": float(inside.mean()), "mean_set_size": float(first.sets.sum(1).mean())},
-        "by_class": _by_class(source, first, groups, level),
+        "by_class": _by_class(source, first, groups),
         "trunk_sha256": first.hashes[0],
         "adapter_sha256": first.hashes[1],
     }
 
 
-def _by_class(source: SampleSet, found: Scored, groups: Sequence[str], level: float) -> dict[str, dict[str, float]]:
+def _by_class(source: SampleSet, found: Scored, groups: Sequence[str]) -> dict[str, dict[str, float]]:
     labels, predicted = np.asarray(groups), found.probabilities.argmax(1)
     table = {}
     for index, name in enumerate(source.classes):
@@ -239,7 +225,7 @@ def _by_class(source: SampleSet, found: Scored, groups: Sequence[str], level: fl
                 / max(here.sum() + (values == index).sum(), 1)
                 for baseline, values in found.baselines.items()
             },
-            "coverage": float(found.sets[here, index].mean()) if here.any() else float("nan"),
+            **({"coverage": float(found.sets[here, index].mean())} if here.any() else {}),
         }
     return table
 

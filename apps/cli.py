@@ -79,6 +79,8 @@ def evaluate_adapter(
     found = find_task(adapter, task)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
     if isinstance(found, ClassificationTask):
+        if protocol is not None or dropout_seed is not None:
+            raise InputError(f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed out")
         with _progress("evaluate", as_json) as report:
             classes = evaluate_classes(
                 found, request, spec_of(found, trunk, frozen), seeds=seeds, run=run, progress=report
@@ -201,6 +203,8 @@ def predict_inputs(
     sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
     if isinstance(found, ClassificationTask):
+        if below:
+            raise InputError(f"{found.task} names classes, which undercut nothing; leave --below out")
         predictions = predict_classes(load_class_artifact(run), found.prepare(samples), level)
     else:
         predictions = predict(load_artifact(run, found.restore), samples, found.view_of, level, below or ())

@@ -8,9 +8,8 @@ from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.field_board import ensure_demo
-from mainstem.apps.finetune import FitSpec, finetune, read_record
-from mainstem.core.artifact import read_manifest
-from mainstem.core.errors import ArtifactError, InputError, MissingExtraError
+from mainstem.apps.finetune import fit_where_none, read_record
+from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
@@ -40,28 +39,9 @@ def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dic
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Return the record of the set's run with its folder; train it first where there is none that can be read."""
-    folder = run_folder(data)
-    if not _is_usable(folder):
-        if folder.exists():
-            _set_aside(folder)
-        source = TASK.read(DataRequest(data=data, mirror=mirror))
-        finetune(TASK, source, FitSpec(config=TASK.config), folder, progress)
+    request = DataRequest(data=data, mirror=mirror)
+    folder = fit_where_none(TASK, run_folder(data), lambda: TASK.read(request), progress)
     return {**read_record(folder), "run": str(folder)}
-
-
-def _is_usable(folder: Path) -> bool:
-    try:
-        return read_manifest(folder)[0].version == TASK.version
-    except ArtifactError:
-        return False
-
-
-def _set_aside(folder: Path) -> None:
-    """Keep a run of another version under another name; nothing is deleted."""
-    number = 1
-    while folder.with_name(f"{folder.name}.old-{number}").exists():
-        number += 1
-    folder.rename(folder.with_name(f"{folder.name}.old-{number}"))
 
 
 def serve_dashboards(port: int) -> None:

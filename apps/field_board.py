@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield import pixel
 from mainstem.apps.field_exports import field_table, write_fields
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_pixels import NOTES, MapSpec, map_scenes
-from mainstem.core.artifact import read_manifest
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
@@ -114,17 +113,7 @@ def known_maps() -> list[str]:
 
 def ensure_run(progress: Progress | None = None) -> Path:
     """Return a run of the pixel task; train it on a few simulated farms where there is none that can be read."""
-    folder = run_folder()
-    try:
-        if read_manifest(folder)[0].version == pixel.TASK.version:
-            return folder
-    except ArtifactError:
-        pass
-    if folder.exists():
-        raise InputError(f"{folder} holds a run that cannot be read; move it away")
-    source = pixel.read(DataRequest(data=FEW_SIMULATED))
-    finetune(pixel.TASK, source, FitSpec(config=pixel.TASK.config), folder, progress)
-    return folder
+    return fit_where_none(pixel.TASK, run_folder(), lambda: pixel.read(DataRequest(data=FEW_SIMULATED)), progress)
 
 
 def ensure_demo(progress: Progress | None = None) -> str:
@@ -165,7 +154,7 @@ def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | 
     folder = maps_folder() / name
     try:
         _map(name, _scenes(folder / INPUT), progress, threshold)
-    except InputError:
+    except MainstemError:
         shutil.rmtree(folder)
         raise
     return name

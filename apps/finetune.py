@@ -3,17 +3,18 @@
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mainstem.core.artifact import Artifact, save_artifact
+from mainstem.core.artifact import Artifact, read_manifest, save_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import Task
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.means import Judged, calibrations, labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
@@ -137,21 +138,57 @@ def finetune(
     with new_run(out) as folder:
         artifact, judged = fit_artifact(task, source, train, spec, folder, report)
         figures = figures_of(artifact, judged)
-        record = {
-            "adapter": task.name,
-            "task": task.task,
-            "data": source.name,
-            "simulated": source.simulated,
-            "spec": dataclasses.asdict(spec),
-            "seed": spec.config.training.seed,
-            "adapter_sha256": artifact.adapter_sha256,
-            "trunk_sha256": artifact.manifest.trunk_sha256,
-            "out_of_fold": figures,
-            "seconds": time.perf_counter() - start,
-        }
-        write_record(folder, record, [*rows, figures])
-        write_card(folder, artifact.manifest, {name: f"{value:.4g}" for name, value in figures.items()})
+        return write_run(folder, spec, artifact, figures, rows, time.perf_counter() - start)
+
+
+def write_run(
+    folder: Path,
+    spec: FitSpec,
+    artifact: Artifact | ClassArtifact,
+    figures: dict[str, float],
+    rows: list[dict[str, Any]],
+    seconds: float,
+) -> dict[str, Any]:
+    """Write record, metrics and card of a fitted artefact to its run folder, and return the record."""
+    manifest = artifact.manifest
+    record = {
+        "adapter": manifest.adapter,
+        "task": manifest.task,
+        "data": manifest.training["data"],
+        "simulated": manifest.simulated,
+        "spec": dataclasses.asdict(spec),
+        "seed": spec.config.training.seed,
+        "adapter_sha256": artifact.adapter_sha256,
+        "trunk_sha256": manifest.trunk_sha256,
+        "out_of_fold": figures,
+        "seconds": seconds,
+    }
+    write_record(folder, record, [*rows, figures])
+    write_card(folder, manifest, {name: f"{value:.4g}" for name, value in figures.items()})
     return record
+
+
+def fit_where_none(
+    task: RegressionTask, folder: Path, read: Callable[[], SampleSet], progress: Progress | None = None
+) -> Path:
+    """Return a run folder of this version of a task; fit one where there is none, setting one of another aside."""
+    try:
+        if read_manifest(folder)[0].version == task.version:
+            return folder
+    except ArtifactError:
+        pass
+    if folder.exists():
+        _set_aside(folder)
+    finetune(task, read(), FitSpec(config=task.config), folder, progress)
+    return folder
+
+
+def _set_aside(folder: Path) -> None:
+    """Keep a run of another version under another name; nothing is deleted."""
+    number = 1
+    while folder.with_name(f"{folder.name}.old-{number}").exists():
+        number += 1
+    folder.rename(folder.with_name(f"{folder.name}.old-{number}"))
 
 
 def seeded_runs(spec: FitSpec, out: Path, seeds: int) -> list[tuple[FitSpec, Path]]:

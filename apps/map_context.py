@@ -13,7 +13,7 @@ from mainstem.data.farm_folders import MANAGEMENT, SOIL
 from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
 from mainstem.data.raster import Source, open_geotiff, read_window, same_grid
 from mainstem.data.scenes import Scenes, places
-from mainstem.data.weather import open_weather
+from mainstem.data.weather import check_season, open_weather
 
 SOIL_UNIT = "cm/m"
 
@@ -60,6 +60,8 @@ class Context:
         """
         if "weather" in needs and self.weather is None:
             raise InputError("this task needs the place's daily weather; add --weather FILE (.csv, or AgERA5/ERA5 .nc)")
+        if "weather" in needs and self.weather is not None:
+            check_season(self.weather, [time.year for time in self.scenes.times])
 
     def __call__(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Mapping[str, Stream]]:
         """Return the streams of the pixels at these rows and columns."""

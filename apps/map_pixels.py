@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.calibrate import FEWEST_FIELDS
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.map import Progress, map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_layers import write_layers
-from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.artifact import FEWEST_FIELDS, Artifact, load_artifact
 from mainstem.core.class_artifact import ClassArtifact, load_class_artifact
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
@@ -30,7 +29,7 @@ from mainstem.core.stream import Sample
 from mainstem.data.inputs import stage
 from mainstem.data.land_cover import windows_of
 from mainstem.data.raster import read_window
-from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, seconds_of
+from mainstem.data.scenes import Scenes, open_scenes, origin_of, pixel_samples, seconds_of
 
 TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
@@ -65,8 +64,7 @@ class PixelModel:
         self.calibration = artifact.calibration[self.view]
         self.half = self.calibration.half_width(spec.level)
         looked = self._look()
-        local = int(artifact.manifest.training.get("local_fields", 0))
-        self.is_relative = artifact.manifest.simulated and not self.scenes.is_simulated and local < FEWEST_FIELDS
+        self.is_relative = not artifact.speaks_of(is_simulated=self.scenes.is_simulated)
         self.reference = float(artifact.regressor.predict(looked, self.view)[0].mean()) if looked else float("nan")
         self.units = VIGOUR if self.is_relative else artifact.manifest.units
         self._claim = self._claim_of(looked)
@@ -173,7 +171,8 @@ class CoverModel:
             if not len(rows):
                 continue
             streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, spacing)
-            samples = [Sample(streams=each, target=None, source=self.scenes.source, origin="") for each in streams]
+            origin = origin_of(self.scenes.times[0])
+            samples = [Sample(streams=each, target=None, source=self.scenes.source, origin=origin) for each in streams]
             out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
         return found
 
@@ -210,6 +209,8 @@ def map_scenes(
     if isinstance(task, ClassificationTask):
         if context.fields is not None:
             raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
+        if spec.below:
+            raise InputError(f"{task.task} names classes, which undercut nothing; leave --below out")
         artifact: Artifact | ClassArtifact = (classes := load_class_artifact(run))
         model = CoverModel(task, classes, scenes, spec)
     else:

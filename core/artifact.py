@@ -23,6 +23,7 @@ from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
 
 SCHEMA_VERSION = 2  # 2: the MLP became a module of its own, and LoRA may adapt blocks of rows
+FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 
 
@@ -58,6 +59,16 @@ class AdapterManifest(BaseModel):
     known_failures: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
+    def reference(self, adapter_sha256: str) -> ModelRef:
+        """Return what predictions carry of their model."""
+        return ModelRef(
+            adapter=self.adapter,
+            task=self.task,
+            version=self.version,
+            adapter_sha256=adapter_sha256,
+            trunk_sha256=self.trunk_sha256,
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Artifact:
@@ -71,14 +82,16 @@ class Artifact:
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""
-        manifest = self.manifest
-        return ModelRef(
-            adapter=manifest.adapter,
-            task=manifest.task,
-            version=manifest.version,
-            adapter_sha256=self.adapter_sha256,
-            trunk_sha256=manifest.trunk_sha256,
-        )
+        return self.manifest.reference(self.adapter_sha256)
+
+    def speaks_of(self, *, is_simulated: bool) -> bool:
+        """True where values may be given in the manifest's units.
+
+        What was learned from simulations alone says nothing of the real world in units, until FEWEST_FIELDS fields or
+        groups of it have calibrated the adapter.
+        """
+        local = int(self.manifest.training.get("local_fields", 0))
+        return is_simulated or not self.manifest.simulated or local >= FEWEST_FIELDS
 
 
 def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:

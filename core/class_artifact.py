@@ -44,14 +44,7 @@ class ClassArtifact:
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""
-        manifest = self.manifest
-        return ModelRef(
-            adapter=manifest.adapter,
-            task=manifest.task,
-            version=manifest.version,
-            adapter_sha256=self.adapter_sha256,
-            trunk_sha256=manifest.trunk_sha256,
-        )
+        return self.manifest.reference(self.adapter_sha256)
 
 
 def save_class_artifact(

@@ -92,7 +92,7 @@ def _fit_and_save(task: RegressionTask, samples: Sequence[Sample], folder: Path,
     facts = {
         "adapter": task.name, "task": task.task, "version": task.version, "units": task.units,
         "scope": task.scope_of(samples), "training": {"groups": sorted(set(judged[next(iter(judged))].groups))},
-        "licence": "test", "attribution": "test", "simulated": True,
+        "licence": "test", "attribution": "test", "simulated": all(sample.source.simulated for sample in samples),
     }  # fmt: skip
     saved = save_artifact(folder, regressor, calibration, {}, facts)
     again = load_artifact(folder, task.restore)

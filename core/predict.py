@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mainstem.core.artifact import Artifact
+from mainstem.core.artifact import FEWEST_FIELDS, Artifact
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import CalibrationError
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
@@ -22,8 +22,9 @@ def predict(
 ) -> list[Prediction]:
     """Predict every sample.
 
-    A sample outside the manifest's scope is not predicted. The claim of a group (a year, a site) is withdrawn where
-    the shift alarm finds its inputs unlike those of all calibration groups.
+    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations
+    alone. The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of all
+    calibration groups.
 
     Args:
         artifact: the fitted adapter.
@@ -35,7 +36,7 @@ def predict(
     found: list[Prediction | None] = [None] * len(samples)
     inside: dict[str, list[int]] = {}
     for row, sample in enumerate(samples):
-        reason = outside_scope(artifact.manifest.scope, sample)
+        reason = outside_scope(artifact.manifest.scope, sample) or _unearned(artifact, sample)
         if reason:
             found[row] = _abstained(artifact, sample, level, reason)
         else:
@@ -55,6 +56,13 @@ def outside_scope(scope: Mapping[str, Sequence[str]], sample: Sample) -> str:
         if str(value) not in allowed:
             return f"{name} is {value}, the adapter was trained on {', '.join(allowed)} alone"
     return ""
+
+
+def _unearned(artifact: Artifact, sample: Sample) -> str:
+    """Say that an adapter of simulations has to be calibrated first, or return an empty string."""
+    if artifact.speaks_of(is_simulated=sample.source.simulated):
+        return ""
+    return f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
 
 
 def _abstained(artifact: Artifact, sample: Sample, level: float, reason: str) -> Prediction:

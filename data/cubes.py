@@ -1,7 +1,7 @@
 """Cubes of Zarr and NetCDF through xarray: bands as variables of (time, y, x), CRS by CF's grid mapping."""
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ def open_cube(path: Path) -> Iterator[Staged]:
         )
 
 
-def _reader(dataset: "xarray.Dataset", names: list[str], index: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _reader(dataset: "xarray.Dataset", names: list[str], index: int) -> Callable[[slice], NDArray[np.generic]]:
     def read(rows: slice) -> NDArray[np.generic]:
         chosen = dataset[names].isel(time=index, y=rows)
         return np.stack([chosen[name].transpose("y", "x").values for name in names]).astype(np.float32)

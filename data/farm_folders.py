@@ -12,7 +12,7 @@ from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.fields import STARTS, Fields, open_fields, overlay, sowing_days
 from mainstem.data.raster import open_geotiff, read_window, same_grid
 from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
-from mainstem.data.weather import open_weather
+from mainstem.data.weather import check_season, open_weather
 
 YIELD, SOIL_FILE, HARVEST = "yield.tif", "soil.tif", "yield_t_ha"
 NO_SCENES = (YIELD, SOIL_FILE)
@@ -57,7 +57,10 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
     middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
     daily = [path for suffix in ("csv", "nc") for path in sorted(folder.glob(f"weather*.{suffix}"))]
     weather = open_weather(daily, (float(middle[0]), float(middle[1])), year)
+    check_season(weather, [time.year for time in scenes.times])
     harvest = _layer(folder / YIELD, scenes, "t/ha")
+    if "crop" not in fields.table:
+        raise InputError(f"the fields of {folder.name} have no column crop; add it, it is not guessed")
     if harvest is None and HARVEST not in fields.table:
         raise InputError(
             f"{folder.name} has neither {YIELD} nor fields with a column {HARVEST}; add what was harvested"
@@ -67,11 +70,11 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
         known: dict[str, Stream] = {"weather": weather}
         if np.isfinite(sowing[row]):
             known["management"] = Stream(kind="scalar", values=sowing[row : row + 1], channels=MANAGEMENT)
-        name, crop = fields.table["field"].iloc[row], fields.table.get("crop")
+        name, crop = (fields.table[column].iloc[row] for column in ("field", "crop"))
         source = Provenance(
             data=folder.name, item=f"{folder.name}/{name}", group=f"field {name}" if is_alone else folder.name,
             licence=OWN, attribution=OWN, simulated=scenes.is_simulated,
-            facts={"crop": str(crop.iloc[row]) if crop is not None else "maize", "farm": folder.name,
+            facts={"crop": str(crop), "farm": folder.name,
                    "field": f"{folder.name}/{name}", "year": float(year)},
         )  # fmt: skip
         yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))

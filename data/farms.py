@@ -258,7 +258,7 @@ def _write_fields(farm: Farm, path: Path) -> None:
     means = [float(np.mean(farm.yield_t_ha[farm.fields == number])) for number in numbers]
     sowing = [_date(int(farm.management[number, 0])) for number in numbers]
     table = gpd.GeoDataFrame(
-        {"field": list(numbers), "yield_t_ha": means, "sowing": sowing, "simulated": True},
+        {"field": list(numbers), "crop": "maize", "yield_t_ha": means, "sowing": sowing, "simulated": True},
         geometry=boxes,
         crs=farm.grid.crs,
     )

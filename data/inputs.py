@@ -5,6 +5,7 @@ maps read one kind of file, block by block, whatever came in.
 """
 
 import datetime
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +53,7 @@ def canonical(name: str) -> str:
 
 
 def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[str] = ()) -> list[Path]:
-    """Return GeoTIFFs of all inputs, those that are none staged in `folder`; one that is staged already is kept.
+    """Return GeoTIFFs of all inputs, those that are none staged in `folder`; one staged before is kept, if unchanged.
 
     Raises:
         InputError: naming the input and what it lacks.
@@ -64,16 +65,17 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
     found: list[Path] = []
     for given in inputs:
         path = Path(given)
+        mark = _mark(path)
         if path.suffix.lower() in (".tif", ".tiff"):
             found.append(path)
         elif path.name.endswith(".SAFE"):
-            found.append(_write(open_safe(path), folder))
+            found.append(_write(open_safe(path), folder, mark))
         elif path.suffix == ".json":
-            found.append(_write(open_item(path, folder, allowed_hosts), folder))
+            found.append(_write(open_item(path, folder, allowed_hosts), folder, mark))
         elif path.suffix in (".zarr", ".nc"):
-            found += [_write(date, folder) for date in open_cube(path)]
+            found += [_write(date, folder, mark) for date in open_cube(path)]
         elif is_eopatch(path):
-            found += [_write(date, folder) for date in dates_of(open_eopatch(path))]
+            found += [_write(date, folder, mark) for date in dates_of(open_eopatch(path))]
         else:
             raise InputError(
                 f"{path} is no scene; want .tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder"
@@ -98,10 +100,17 @@ def dates_of(cube: Cube) -> Iterator[Staged]:
         )
 
 
-def _write(staged: Staged, folder: Path) -> Path:
+def _mark(path: Path) -> str:
+    """A short hash of an input's files, sizes and times of change: another input is staged anew."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.is_file() else []
+    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:8]
+
+
+def _write(staged: Staged, folder: Path, mark: str) -> Path:
     """Write one date as a tiled GeoTIFF, whole or not at all."""
     rasterio = load_rasterio()
-    path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{staged.name}.tif"
+    path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{staged.name}-{mark}.tif"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)

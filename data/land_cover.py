@@ -10,6 +10,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.eopatch import Cube, is_eopatch, open_eopatch, open_land_use
+from mainstem.data.scenes import origin_of
 
 EOLEARN = "eolearn-ndvi"
 WINDOW = 3  # pixels a side of what is seen around a pixel
@@ -40,15 +41,10 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
             data=data, item=f"{row} {column}", group=f"polygon {polygon}", licence=licence, attribution=attribution
         )
         target = float(classes.index(land_use.names[polygon]))
-        samples.append(Sample(streams=sample, target=target, source=source, origin=origin_of(cube)))
+        samples.append(Sample(streams=sample, target=target, source=source, origin=origin_of(cube.times[0])))
     return SampleSet(
         name=data, samples=tuple(samples), flagged={}, attribution=attribution, licence=licence, classes=classes
     )
-
-
-def origin_of(cube: Cube) -> str:
-    """What the cube's times count from: 1 January of its first year."""
-    return f"{cube.times[0].year}-01-01T00:00:00Z"
 
 
 def windows(cube: Cube, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Iterator[dict[str, Stream]]:

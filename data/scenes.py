@@ -84,15 +84,20 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
         channels=described[0][0],
         scales=np.array([scales for _, scales, _ in described]),
         offsets=np.array([offsets for _, _, offsets in described]),
-        is_simulated=any(_is_simulated(source.path) for _, source in found),
+        is_simulated=_is_simulated([source.path for _, source in found]),
     )
     _check_offset(scenes)
     return scenes
 
 
-def _is_simulated(path: Path) -> bool:
-    with open_geotiff(path) as dataset:
-        return bool(dataset.tags().get("SIMULATED") == "yes")
+def _is_simulated(paths: Sequence[Path]) -> bool:
+    told = []
+    for path in paths:
+        with open_geotiff(path) as dataset:
+            told.append(dataset.tags().get("SIMULATED") == "yes")
+    if any(told) and not all(told):
+        raise InputError(f"{paths[told.index(False)].name} is not tagged as simulated, others are; give one kind")
+    return all(told)
 
 
 def _check_offset(scenes: Scenes) -> None:
@@ -181,6 +186,11 @@ def places(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDA
 Known = Callable[[NDArray[np.intp], NDArray[np.intp]], Sequence[Mapping[str, Stream]]]  # of rows and columns
 
 
+def origin_of(first: datetime.datetime) -> str:
+    """What times count from: 1 January of the first one's year."""
+    return f"{first.year}-01-01T00:00:00Z"
+
+
 def seconds_of(scenes: Scenes) -> NDArray[np.float64]:
     """Seconds of each scene from 1 January of the first one's year."""
     first = datetime.datetime(scenes.times[0].year, 1, 1)
@@ -204,7 +214,7 @@ def pixel_samples(
     physical = values.astype(np.float64) * scenes.scales + scenes.offsets
     where = places(scenes.grid, rows, columns)
     source = Provenance(data=name, item=name, group=name)
-    origin = f"{scenes.times[0].year}-01-01T00:00:00Z"
+    origin = origin_of(scenes.times[0])
     more: Sequence[Mapping[str, Stream]] = known(rows, columns) if known is not None else [{}] * len(values)
     return [
         Sample(

@@ -1,7 +1,6 @@
 """STAC items of optical scenes: local assets beside the item, or fetched over https from hosts that the user allows."""
 
 import json
-import shutil
 import urllib.parse
 import urllib.request
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from mainstem.core.stream import Channel
 from mainstem.data.inputs import CLEAR, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.raster import Source, describe, read_window
 
-LARGEST_ASSET, TIMEOUT_S = 4 << 30, 60
+LARGEST_ASSET, CHUNK_BYTES, TIMEOUT_S = 4 << 30, 1 << 20, 60
 CLASSIFICATION = ("scl", "SCL")
 
 
@@ -133,9 +132,10 @@ def _fetch(href: str, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with urllib.request.build_opener(NoRedirect).open(href, timeout=TIMEOUT_S) as source, part.open("wb") as target:
-            if int(source.headers.get("Content-Length") or 0) > LARGEST_ASSET:
-                raise InputError(f"asset {href} is larger than {LARGEST_ASSET >> 30} GiB; fetch it by other means")
-            shutil.copyfileobj(source, target)
+            while chunk := source.read(CHUNK_BYTES):
+                target.write(chunk)
+                if target.tell() > LARGEST_ASSET:  # what a server says of the length binds nobody
+                    raise InputError(f"asset {href} is larger than {LARGEST_ASSET >> 30} GiB; fetch it by other means")
         part.replace(path)
     except OSError as error:
         raise InputError(f"cannot fetch {href} ({error}); check the network") from error

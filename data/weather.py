@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 DAY_S = 86_400.0
+NUM_DAYS = 365  # of a season that lies within a calendar year
 UNITS = {"temperature_c": "degC", "rain_mm": "mm", "radiation_mj_m2": "MJ/m2", "reference_et_mm": "mm"}
 NAMES = tuple(UNITS)
 CHANNELS = tuple(Channel(name=name, unit=unit) for name, unit in UNITS.items())
@@ -78,6 +79,22 @@ def open_weather(paths: Sequence[Path], place: tuple[float, float], year: int) -
         for name, days in read(path, place).items():
             found.setdefault(name, {}).update(days)
     return _stream(found, year, ", ".join(path.name for path in paths))
+
+
+def check_season(weather: Stream, years: Sequence[int]) -> None:
+    """Check that weather covers the whole of the one year that scenes are of.
+
+    Raises:
+        InputError: if scenes are of several years, or a day or value is missing; nothing is filled.
+    """
+    if len(set(years)) != 1:
+        raise InputError(f"the scenes are of {min(years)} to {max(years)}; give those of one season, in one year")
+    assert weather.times is not None
+    known = (weather.times[weather.observed().all(1)] / DAY_S).astype(int)
+    missing = sorted(set(range(NUM_DAYS)) - set(known.tolist()))
+    if missing:
+        first = datetime.date(years[0], 1, 1) + datetime.timedelta(days=missing[0])
+        raise InputError(f"the weather lacks {len(missing)} days of {years[0]}, first {first}; give the whole year's")
 
 
 def _stream(found: dict[str, dict[datetime.date, float]], year: int, where: str) -> Stream:

@@ -15,10 +15,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Months:
-    """Means of clear pixels by calendar month: values (month, channel, y, x), NaN where none; first months (month,).
-
-    `months` are days since 1970 as datetime64[M].
-    """
+    """Means of clear pixels by calendar month: values (month, channel, y, x), NaN where none; months (month,)."""
 
     values: Array
     months: NDArray[np.datetime64]

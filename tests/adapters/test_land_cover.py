@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +66,15 @@ def patch(tmp_path_factory) -> Path:
     return write_eopatch(tmp_path_factory.mktemp("patches") / "patch")
 
 
+def main_says(arguments: list[str]) -> bool:
+    """True where the command refuses an option that classes do not have, in one line."""
+    command = [sys.executable, "-c", "from mainstem.apps.cli import main; main()", *arguments]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    return (
+        told.returncode == 2 and "leave --protocol, --dropout-seed out" in told.stderr and told.stderr.count("\n") == 1
+    )
+
+
 def quick():
     training = replace(TASK.config.training, epochs=4, lr_per_step=3e-3)
     return replace(TASK, config=replace(TASK.config, training=training, num_folds=4))
@@ -101,6 +112,7 @@ def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_sam
     source = task.read(DataRequest(data=str(patch)))
     finetune_classes(task, source, spec_of(task), tmp_path / "run")
     done = map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
+    assert main_says(["evaluate", "crop-yield", "--task", "land-cover", "--data", str(patch), "--protocol", "holdout"])
     assert done["claim"] == "none"  # nobody knows whether its sets hold here
     plain = tmp_path / "fields.gpkg"
     gpd.read_file(patch / "vector_timeless" / "LULC.gpkg").to_file(plain)

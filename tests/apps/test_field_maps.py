@@ -26,6 +26,7 @@ from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_pixels import MapSpec, PixelModel, map_scenes
 from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import CalibrationError, InputError
+from mainstem.core.predict import predict
 from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import open_farms, simulated_farms
@@ -252,6 +253,40 @@ def test_what_a_map_lacks_is_named(run, farm, tmp_path):
         )
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
+
+
+def test_weather_with_gaps_a_second_year_and_mixed_scenes_are_refused(run, farm, tmp_path):
+    scenes = sorted(farm.glob("farm-*.tif"))
+    pd.read_csv(farm / "weather.csv").iloc[90:].to_csv(tmp_path / "weather.csv", index=False)
+    short = MapSpec(context=ContextSpec(weather=(tmp_path / "weather.csv",)))
+    with pytest.raises(InputError, match="the weather lacks 90 days of 2021, first 2021-01-01"):
+        map_scenes(TASK, run, scenes, tmp_path / "a", short)
+    later = tmp_path / "later_2022-06-01.tif"
+    shutil.copy(scenes[0], later)
+    with pytest.raises(InputError, match="the scenes are of 2021 to 2022; give those of one season"):
+        map_scenes(TASK, run, [*scenes, later], tmp_path / "b", context(farm))
+    with rasterio.open(later, "r+", IGNORE_COG_LAYOUT_BREAK="YES") as dataset:
+        dataset.update_tags(SIMULATED="no")
+    with pytest.raises(InputError, match="is not tagged as simulated, others are"):
+        map_scenes(TASK, run, [*scenes, later], tmp_path / "c", context(farm))
+
+
+def test_a_model_of_simulations_predicts_no_yield_of_real_fields_before_it_is_calibrated(run, farm, tmp_path):
+    artifact = load_artifact(run, TASK.restore)
+    real = TASK.read(DataRequest(data=str(as_real(farm, tmp_path / "real"))))
+    told = predict(artifact, real.samples[:3], TASK.view_of)
+    assert all(prediction.abstained and prediction.value is None for prediction in told)
+    assert "first calibrate on 20 real cases" in told[0].reasons[0]
+    simulated = TASK.read(DataRequest(data=str(farm)))
+    assert not any(prediction.abstained for prediction in predict(artifact, simulated.samples[:3], TASK.view_of))
+
+
+def test_a_farm_without_its_crop_is_refused(farm, tmp_path):
+    folder = tmp_path / "farm"
+    shutil.copytree(farm, folder)
+    gpd.read_file(farm / "fields.gpkg").drop(columns="crop").to_file(folder / "fields.gpkg")
+    with pytest.raises(InputError, match="have no column crop; add it, it is not guessed"):
+        TASK.read(DataRequest(data=str(folder)))
 
 
 def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_path):

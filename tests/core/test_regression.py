@@ -49,7 +49,7 @@ def save(folder, samples, trunk=None, part="full"):
     alarm = ShiftAlarm.fit(found.features, found.groups)
     facts = {
         "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {"crop": ["maize"]},
-        "training": {}, "licence": "CC0-1.0", "attribution": "made", "simulated": True,
+        "training": {}, "licence": "CC0-1.0", "attribution": "made", "simulated": False,
     }  # fmt: skip
     return save_artifact(folder, regressor, {"whole": calibration}, {"whole": alarm}, facts)
 

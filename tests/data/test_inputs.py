@@ -93,6 +93,10 @@ def test_a_product_gives_its_reflectance_whatever_its_baseline_and_nothing_under
     assert [channel.name for channel in scenes.channels] == list(WAVELENGTHS_NM)
     assert scenes.times == (datetime.datetime(2022, 6, 15, 10, 10, 31),)
     assert stage([folder], tmp_path / "staged") == paths  # and is not staged twice
+    changed = write_safe(tmp_path / "S2A_MSIL2A.SAFE", reflectance(9), baseline)
+    again = stage([changed], tmp_path / "staged")
+    assert again != paths  # unless it changed
+    assert np.abs(physical(again)[0] - reflectance(9)).max() < 1e-4
 
 
 def test_a_product_s_faults_are_named(tmp_path):
