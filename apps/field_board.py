@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.farm_sets import FEW_SIMULATED
 from mainstem.data.farms import simulate_farm, write_farm
-from mainstem.data.fields import STARTS, Fields, check_fields, numbered, open_fields, overlay
+from mainstem.data.fields import STARTS, Fields, check_fields, numbered, overlay
 from mainstem.data.inputs import stage
 from mainstem.data.raster import Grid, describe, open_geotiff
 from mainstem.data.scenes import Scenes, open_scenes
@@ -284,21 +285,17 @@ def add_field(board: FieldBoard, corners: Sequence[tuple[float, float]]) -> str:
     import geopandas as gpd
     from shapely.geometry import Polygon
 
-    notes = json.loads((board.folder / NOTES).read_text())
     number = 1
     while f"drawn {number}" in set(board.table["field"]):
         number += 1
     name = f"drawn {number}"
     drawn = gpd.GeoDataFrame({"field": [name]}, geometry=[Polygon(corners)], crs=board.crs)
     whole = pd.concat([board.table[["field", "geometry"]], drawn], ignore_index=True)
-    fields: Fields = check_fields(gpd.GeoDataFrame(whole, crs=board.crs), "the drawing")
-    path = board.folder / INPUT / "with drawn.gpkg"
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name("part.gpkg")
-    fields.on(describe(board.folder / "map.tif").grid).table.to_file(part, driver="GPKG")
-    part.replace(path)
-    table = field_table(board.folder / "map.tif", path, notes["tags"], float(notes["mean_factor"]))
-    write_fields(table, board.folder)
+    fields = check_fields(gpd.GeoDataFrame(whole, crs=board.crs), "the drawing")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fields.gpkg"
+        fields.table.to_file(path, driver="GPKG")
+        _take(board, path)
     return name
 
 
@@ -308,14 +305,15 @@ def import_fields(board: FieldBoard, name: str, content: bytes) -> int:
     Raises:
         InputError: if they cannot be used.
     """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / Path(name).name
+        path.write_bytes(content)
+        return _take(board, path)
+
+
+def _take(board: FieldBoard, fields: Path) -> int:
+    """Average the map over other fields, and write them in place of its own; returns how many there are."""
     notes = json.loads((board.folder / NOTES).read_text())
-    path = board.folder / INPUT / Path(name).name
-    write_atomically(path, content)
-    try:
-        open_fields(path).on(describe(board.folder / "map.tif").grid)
-    except InputError:
-        path.unlink()
-        raise
-    table = field_table(board.folder / "map.tif", path, notes["tags"], float(notes["mean_factor"]))
+    table = field_table(board.folder / "map.tif", fields, notes["tags"], float(notes["mean_factor"]))
     write_fields(table, board.folder)
     return len(table)
