@@ -160,3 +160,14 @@ def test_the_real_patch_agrees_with_its_own_raster_of_land_use(home):
 
 def test_the_task_is_found_by_name():
     assert find_task("crop-yield", "land-cover") is TASK
+
+
+@pytest.mark.mirror
+def test_galileo_maps_in_the_trunk_s_place(patch, tmp_path, home):
+    training = replace(TASK.config.training, epochs=1)
+    task = replace(TASK, config=replace(TASK.config, training=training, num_folds=2))
+    spec = spec_of(task, "galileo-nano", frozen=True)
+    finetune_classes(task, task.read(DataRequest(data=str(patch))), spec, tmp_path / "run")
+    map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
+    with rasterio.open(tmp_path / "map" / "map.tif") as dataset:
+        assert np.abs(dataset.read().sum(0) - 1).max() < 1e-4
