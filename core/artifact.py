@@ -5,9 +5,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
@@ -19,10 +21,11 @@ from mainstem.core.lora import ALPHA_PER_RANK, OWN, is_lora_key, load_lora, lora
 from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.prediction import ModelRef
 from mainstem.core.regression import Member, Regressor, RestorePreparation
+from mainstem.core.state import State
 from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
 
-SCHEMA_VERSION = 2  # 2: the MLP became a module of its own, and LoRA may adapt blocks of rows
+SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors
 FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 
@@ -117,10 +120,36 @@ def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Ten
 def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[str, Tensor]]:
     plain, arrays = member.preparation.state()
     prepared = {
-        f"members.{index}.preparation.{name}": torch.from_numpy(values).float() for name, values in arrays.items()
+        f"members.{index}.preparation.{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()
     }
     described = {"tokenizer": member.adapter.tokenizer.facts(), "preparation": plain, "std": member.std}
     return described, adapter_tensors(index, member.adapter, member.trunk) | prepared
+
+
+class Known(Protocol):
+    """What is known of a view: its calibration, its alarm."""
+
+    def state(self) -> State:
+        """Return what is saved: plain JSON types, and arrays by name."""
+
+
+def view_tensors(kind: str, views: Mapping[str, Known]) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
+    """Return what the manifest says of each view, and the tensors `<kind>/<view>/<name>`."""
+    plain: dict[str, dict[str, Any]] = {}
+    tensors: dict[str, Tensor] = {}
+    for view, known in views.items():
+        plain[view], arrays = known.state()
+        tensors |= {f"{kind}/{view}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
+    return plain, tensors
+
+
+def view_arrays(kind: str, view: str, tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    """Return a view's arrays, by name, of the tensors that `view_tensors` gave."""
+    return {
+        name.rpartition("/")[2]: tensor.numpy()
+        for name, tensor in tensors.items()
+        if name.rpartition("/")[0] == f"{kind}/{view}"
+    }
 
 
 def save_artifact(
@@ -138,6 +167,10 @@ def save_artifact(
         plain, found = _member_tensors(index, member)
         described.append(plain)
         tensors |= found
+    known: dict[str, dict[str, dict[str, Any]]] = {}
+    for kind, views in (("calibration", calibration), ("alarm", alarm)):
+        known[kind], found = view_tensors(kind, views)
+        tensors |= found
     manifest = AdapterManifest(
         trunk=dataclasses.asdict(regressor.members[0].trunk.config),
         trunk_sha256=state_sha256(trunk),
@@ -145,8 +178,8 @@ def save_artifact(
         members=tuple(described),
         gates=dict(regressor.gates),
         adjust=regressor.adjust,
-        calibration={view: found.to_dict() for view, found in calibration.items()},
-        alarm={view: found.to_dict() for view, found in alarm.items()},
+        calibration=known["calibration"],
+        alarm=known["alarm"],
         **facts,
     )
     save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
@@ -202,8 +235,14 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
     )
     return Artifact(
         regressor=Regressor(members=members, gates=manifest.gates, adjust=manifest.adjust),
-        calibration={view: IntervalCalibration.from_dict(state) for view, state in manifest.calibration.items()},
-        alarm={view: ShiftAlarm.from_dict(state) for view, state in manifest.alarm.items()},
+        calibration={
+            view: IntervalCalibration.restore(plain, view_arrays("calibration", view, tensors))
+            for view, plain in manifest.calibration.items()
+        },
+        alarm={
+            view: ShiftAlarm.restore(plain, view_arrays("alarm", view, tensors))
+            for view, plain in manifest.alarm.items()
+        },
         manifest=manifest,
         adapter_sha256=file_sha256(folder / ADAPTER_FILE),
     )
@@ -252,7 +291,7 @@ def _load_member(
     config = trunk_config(manifest.trunk)
     adapter = Adapter(restore_tokenizer(plain["tokenizer"], config.dim), ScalarHead(config.project or config.dim))
     adapter.load_state_dict(below(tensors, "adapter."))
-    arrays = {name: tensor.double().numpy() for name, tensor in below(tensors, "preparation.").items()}
+    arrays = {name: tensor.numpy() for name, tensor in below(tensors, "preparation.").items()}
     return Member(
         trunk=load_trunk(manifest, trunks, tensors, index),
         adapter=adapter.eval(),

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.errors import CalibrationError
+from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.prediction import Claim, ClassSet, Interval
+from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]
 
@@ -128,15 +129,25 @@ class IntervalCalibration:
             counts.append(int(held.sum()))
         return coverage, counts
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {"scores": self.scores.tolist(), "groups": self.groups, "population": self.population}
+    def state(self) -> State:
+        """Return what is saved: plain JSON types, and arrays by name."""
+        labels = {} if self.groups is None else label_arrays(self.groups)
+        return {"population": self.population, "has_groups": self.groups is not None}, {"scores": self.scores, **labels}
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "IntervalCalibration":
-        """Read what `to_dict` gave."""
-        groups = None if state["groups"] is None else tuple(state["groups"])
-        return cls(scores=np.asarray(state["scores"], np.float64), groups=groups, population=state["population"])
+    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "IntervalCalibration":
+        """Read what `state` gave.
+
+        Raises:
+            ArtifactError: if it is not whole, or would state intervals of no width.
+        """
+        scores = array_of(arrays, "scores", num_dims=1)
+        groups = labels_of(arrays) if plain.get("has_groups") is True else None
+        if groups is not None and len(groups) != len(scores):
+            raise ArtifactError(f"got {len(groups)} groups of {len(scores)} calibration scores; calibrate it again")
+        if np.median(np.abs(scores)) == 0:
+            raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
+        return cls(scores=scores, groups=groups, population=str(plain.get("population", "")))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,6 +166,27 @@ class ClassSetCalibration:
         labels = np.asarray(truth)
         missed = 1 - probabilities[np.arange(len(labels)), labels]
         return cls(scores={name: missed[labels == index] for index, name in enumerate(classes)})
+
+    def state(self) -> State:
+        """Return what is saved: plain JSON types, and arrays by name."""
+        counts = np.array([len(values) for values in self.scores.values()], np.int64)
+        return {"classes": list(self.scores)}, {"scores": np.concatenate(list(self.scores.values())), "counts": counts}
+
+    @classmethod
+    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "ClassSetCalibration":
+        """Read what `state` gave.
+
+        Raises:
+            ArtifactError: if it is not whole, or holds what are no scores.
+        """
+        classes, counts = plain.get("classes"), array_of(arrays, "counts", num_dims=1, kind=np.int64)
+        scores = array_of(arrays, "scores", num_dims=1)
+        if not isinstance(classes, list) or len(classes) != len(counts) or counts.min() < 0:
+            raise ArtifactError("the calibration's counts do not fit its classes; train it again")
+        if counts.sum() != len(scores) or scores.min() < 0 or scores.max() > 1 or not scores.any():
+            raise ArtifactError("the calibration scores are no 1 - probability of each case; train it again")
+        parts = np.split(scores, np.cumsum(counts)[:-1])
+        return cls(scores={str(name): part for name, part in zip(classes, parts, strict=True)})
 
     def thresholds(self, level: float) -> Array:
         """Least probability (classes,) with which each class stays in; 0 for one with too few cases to rule it out."""
@@ -235,11 +267,19 @@ class ShiftAlarm:
         away = (mean - others.mean(0))[varies] / spread[varies]
         return float(np.sqrt((away**2).sum()))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {"means": self.means.tolist()}
+    def state(self) -> State:
+        """Return what is saved: plain JSON types, and arrays by name."""
+        return {}, {"means": self.means}
 
     @classmethod
-    def from_dict(cls, state: Mapping[str, Any]) -> "ShiftAlarm":
-        """Read what `to_dict` gave."""
-        return cls(means=np.asarray(state["means"], np.float64))
+    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "ShiftAlarm":
+        """Read what `state` gave.
+
+        Raises:
+            ArtifactError: if it is not whole.
+        """
+        del plain
+        means = array_of(arrays, "means", num_dims=2)
+        if len(means) < cls.FEWEST:
+            raise ArtifactError(f"the shift alarm knows {len(means)} groups, want {cls.FEWEST}; fit again")
+        return cls(means=means)

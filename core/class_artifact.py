@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from mainstem.core.adapter import Adapter
@@ -20,6 +19,8 @@ from mainstem.core.artifact import (
     read_manifest,
     read_trunks,
     trunk_tensors,
+    view_arrays,
+    view_tensors,
 )
 from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.classification import Classifier, ClassMember
@@ -56,7 +57,9 @@ def save_class_artifact(
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(members):
         tensors |= adapter_tensors(index, member.adapter, member.trunk)
-    scores = {name: values.tolist() for name, values in calibration.scores.items()}
+    known, found = view_tensors("calibration", {WHOLE: calibration})
+    known[WHOLE]["temperature"] = classifier.temperature
+    tensors |= found
     manifest = AdapterManifest(
         trunk=dataclasses.asdict(members[0].trunk.config),
         trunk_sha256=state_sha256(trunk),
@@ -64,7 +67,7 @@ def save_class_artifact(
         members=tuple({"tokenizer": member.adapter.tokenizer.facts()} for member in members),
         gates={},
         scope={},
-        calibration={WHOLE: {"temperature": classifier.temperature, "scores": scores}},
+        calibration=known,
         alarm={},
         **facts,
     )
@@ -92,12 +95,11 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
         adapter.load_state_dict(below(own, "adapter."))
         members.append(ClassMember(trunk=load_trunk(manifest, trunks, own, index), adapter=adapter.eval()))
     plain = manifest.calibration[WHOLE]
-    scores = {name: np.asarray(values, np.float64) for name, values in plain["scores"].items()}
     return ClassArtifact(
         classifier=Classifier(
             members=tuple(members), classes=manifest.classes, temperature=float(plain["temperature"])
         ),
-        calibration=ClassSetCalibration(scores=scores),
+        calibration=ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors)),
         manifest=manifest,
         adapter_sha256=file_sha256(folder / ADAPTER_FILE),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.artifact import load_artifact, save_artifact
+from mainstem.core.artifact import load_artifact, recalibrated, save_artifact
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels import load_open_model
@@ -137,3 +137,38 @@ def test_stream_means_skip_what_is_missing():
     samples = [Sample(streams={"s": stream}, target=None, source=Provenance(data="d", item="i"))]
     samples.append(replace(samples[0], streams={}))
     assert stream_means(samples, {"s": 2}).tolist() == [[2.0, 4.0], [0.0, 0.0]]
+
+
+def test_two_million_scores_are_kept_as_they_are_and_read_again(tmp_path):
+    artifact = save(tmp_path, make_samples())
+    rng = np.random.default_rng(0)
+    many = IntervalCalibration(
+        scores=rng.normal(size=2_000_000), groups=tuple(np.repeat(["a", "b"], 1_000_000).tolist()), population="made"
+    )
+    recalibrated(tmp_path, artifact, {"whole": many}, artifact.alarm)
+    again = load_artifact(tmp_path, restore_mean_offset).calibration["whole"]
+    assert np.array_equal(again.scores, many.scores)
+    assert again.groups == many.groups
+
+
+def test_arrays_of_a_preparation_keep_every_digit(tmp_path):
+    exact = np.array([1 / 3, 2**40 + 2**-10])
+
+    class Exact(MeanOffset):
+        def state(self):
+            return super().state()[0], {"exact": exact}
+
+    regressor, _ = fit_regressor(make_samples(), lambda part: Exact(**vars(MeanOffset.fit(part))), QUICK)
+    facts = {
+        "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {}, "training": {},
+        "licence": "CC0-1.0", "attribution": "made", "simulated": False,
+    }  # fmt: skip
+    save_artifact(tmp_path, regressor, {}, {}, facts)
+    found = []
+
+    def restore(state, arrays):
+        found.append(arrays["exact"])
+        return MeanOffset(**state)
+
+    load_artifact(tmp_path, restore)
+    assert all(np.array_equal(values, exact) for values in found)
