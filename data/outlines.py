@@ -9,8 +9,9 @@ from typing import Any
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.data.catalogue import find_data_set, pull
-from mainstem.data.regions import read_table
+from mainstem.data.regions import Number, read_table
 from mainstem.data.simulate import outline
+from mainstem.data.tabular import LARGEST
 
 MAP_CRS = "EPSG:4326"
 POINT_RADIUS_M = 9000.0  # of the circle that stands for a region known by its centre alone
@@ -97,9 +98,15 @@ def simulated_outlines(regions: Sequence[str], seed: int = 0) -> Outlines:
 def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
     """Return circles around the centres that CY-Bench's location file gives."""
     gpd = _geopandas()
-    table = read_table(path, ["adm_id", "latitude", "longitude"]).drop_duplicates("adm_id").set_index("adm_id")
+    degrees = Number(low=-LARGEST, high=LARGEST, unit="degrees")
+    _, table = read_table(path, {"adm_id": "name", "latitude": degrees, "longitude": degrees})
+    table = table.dropna().drop_duplicates()
     if (table["latitude"].abs() > 90).any() or (table["longitude"].abs() > 180).any():
         raise InputError(f"{path.name}: a latitude or longitude lies outside the globe; give degrees, EPSG:4326")
+    if table["adm_id"].duplicated().any():
+        region = table.loc[table["adm_id"].duplicated(), "adm_id"].iloc[0]
+        raise InputError(f"{path.name}: {region!r} has two centres; give one")
+    table = table.set_index("adm_id")
     names = [region for region in sorted(set(regions)) if region in table.index]
     points = gpd.GeoSeries(gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"]), crs=MAP_CRS)
     circles = points.to_crs(points.estimate_utm_crs()).buffer(POINT_RADIUS_M).to_crs(MAP_CRS) if names else points

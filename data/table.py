@@ -3,12 +3,14 @@
 A numeric column is a channel; its unit stands in brackets, "rain [mm]". Where a column `time` is given, the rows of one
 sample are the steps of a series; else one row is one sample and its channels are scalars. A text column of file names
 ending in .csv or .parquet names, a sample each, a further series with its own `time` and channels.
-Times are seconds, or dates and times that are turned into seconds since the sample's first.
+Times are seconds, or dates and times (ISO 8601) that are turned into seconds since the sample's first.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,145 +18,209 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown, tell
 
 REQUIRED = ("sample", "target", "group", "licence")
 UNSTATED = "unstated"  # the unit of a column that names none; a model trained on it takes no other
 NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
-SERIES_FILES = (".csv", ".parquet")
-MAX_BYTES = 2 << 30
+ROWS = "table"  # the stream that a table's own channels make
+INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
+ZONED = r".*[0-9](Z|[+-][0-9]{2}:?[0-9]{2})"
+TRUTH = {"true": 1.0, "false": 0.0}
 
 
-def read_any(path: Path) -> pd.DataFrame:
-    """Read a CSV or Parquet table.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Columns:
+    """A table's columns by what they are: facts of a sample (a value a row), channels' values, files and times."""
 
-    Raises:
-        InputError: if it is absent, of another kind, larger than MAX_BYTES, empty or unreadable.
-    """
-    if not path.is_file():
-        raise InputError(f"no file {path}; name a .csv or .parquet table")
-    if path.suffix not in SERIES_FILES:
-        raise InputError(f"got {path.name}, want a .csv or .parquet table")
-    if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path.name} is larger than {MAX_BYTES >> 30} GiB; split it")
-    try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path.name} cannot be read as a table: {str(error).splitlines()[0]}") from error
-    if table.empty:
-        raise InputError(f"{path.name} holds no rows")
-    return table
+    table: Table
+    facts: Mapping[str, NDArray[np.object_]]
+    targets: NDArray[np.float64]
+    channels: tuple[Channel, ...]
+    values: NDArray[np.float64]
+    files: Mapping[str, NDArray[np.object_]]
+    times: NDArray[Any] | None
+    folder: Path
 
 
 def read_samples(path: Path) -> SampleSet:
     """Read a table's samples.
 
     Raises:
-        InputError: naming the column or sample that cannot be used as it is.
+        InputError: naming the row, column or sample that cannot be used as it is.
     """
-    table = read_any(path)
-    missing = [name for name in REQUIRED if name not in table.columns]
-    if missing:
-        raise InputError(
-            f"{path.name} lacks the column {missing[0]!r}; want {', '.join(REQUIRED)}, "
-            f"it has {', '.join(table.columns[:8])}"
-        )
-    channels = _channels(table, path.name)
-    files = _file_columns(table)
-    if not channels and not files:
-        raise InputError(f"{path.name} holds no stream: add numeric columns, or a column of .csv files")
-    licences = sorted(set(table["licence"].dropna().astype(str)))
-    samples = [_sample(str(name), rows, channels, files, path) for name, rows in table.groupby("sample", sort=True)]
+    columns = _read(path)
+    names = columns.facts["sample"]
+    order = np.argsort(names, kind="stable")
+    starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
+    opened: dict[Path, Stream] = {}
+    samples = [_sample(columns, np.sort(rows), opened) for rows in np.split(order, starts[1:])]
+    licences = sorted(set(columns.facts["licence"]) - {""})
+    tell([columns.table])
     return SampleSet(
         name=path.stem, samples=tuple(samples), flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
         licence=", ".join(licences) or UNSTATED,
     )  # fmt: skip
 
 
-def _channels(table: pd.DataFrame, name: str) -> dict[str, Channel]:
-    """Columns that are channels; a column of numbers written as text is an error."""
-    free = [column for column in table.columns if column not in (*REQUIRED, "time")]
-    found = {}
-    for column in free:
-        if pd.api.types.is_numeric_dtype(table[column]):
-            match = NAMED_UNIT.fullmatch(column)
-            found[column] = (
-                Channel(name=match["name"], unit=match["unit"]) if match else Channel(name=column, unit=UNSTATED)
-            )
-        elif column not in _file_columns(table):
-            value = table[column].dropna().iloc[0] if table[column].notna().any() else "nothing"
-            raise InputError(
-                f"{name}: column {column!r} holds {value!r}, want numbers or .csv files; convert or drop it"
-            )
-    return found
-
-
-def _file_columns(table: pd.DataFrame) -> list[str]:
-    return [
-        column
-        for column in table.columns
-        if column not in (*REQUIRED, "time")
-        and not pd.api.types.is_numeric_dtype(table[column])
-        and table[column].notna().any()
-        and table[column].dropna().astype(str).str.endswith(SERIES_FILES).all()
-    ]
-
-
-def _sample(name: str, rows: pd.DataFrame, channels: Mapping[str, Channel], files: list[str], path: Path) -> Sample:
-    for column in REQUIRED[1:]:
-        if rows[column].nunique(dropna=False) != 1:
-            raise InputError(f"{path.name}: sample {name!r} has several values of {column!r}; give one a sample")
-    first = rows.iloc[0]
-    streams, origin = {}, ""
-    if channels:
-        values = rows[list(channels)].to_numpy(np.float64)
-        if "time" in rows:
-            where = f"{path.name}: sample {name!r}"
-            streams["table"], origin = _series(rows["time"], values, tuple(channels.values()), where)
-        elif len(rows) > 1:
-            raise InputError(
-                f"{path.name}: sample {name!r} stands {len(rows)} times; add a column 'time', or drop repeats"
-            )
-        else:
-            streams["table"] = Stream(kind="scalar", values=values[0], channels=tuple(channels.values()))
-    for column in files:
-        if pd.notna(first[column]):
-            streams[column] = _series_file(path.parent / str(first[column]), path.parent)
-    target = pd.to_numeric(pd.Series([first["target"]]), errors="coerce").iloc[0]
-    if pd.isna(target) and pd.notna(first["target"]):
+def _read(path: Path) -> _Columns:
+    table = open_table(path)
+    missing = [name for name in REQUIRED if name not in table.columns]
+    if missing:
         raise InputError(
-            f"{path.name}: target {first['target']!r} of sample {name!r} is no number; classes are not read yet"
+            f"{path.name} lacks the column {missing[0]!r}; want {', '.join(REQUIRED)}, "
+            f"it has {shown(', '.join(list(table.columns)[:8]))}"
         )
-    source = Provenance(
-        data=path.stem, item=name, group=None if pd.isna(first["group"]) else str(first["group"]),
-        licence=str(first["licence"]), attribution=f"{path.name}, licence {first['licence']}",
+    free = [column for column in table.columns if column not in (*REQUIRED, "time")]
+    files = {column: table.raw(column) for column in free if _names_files(table, column)}
+    channels, values = _channels(table, [column for column in free if column not in files])
+    if not channels and not files:
+        raise InputError(f"{path.name} holds no stream: add numeric columns, or a column of .csv files")
+    if ROWS in files:
+        raise InputError(f"{path.name}: a column of files cannot be called {ROWS!r}, as the rows are; rename it")
+    targets, faults = table.sift("target")
+    for index, fault in faults.items():
+        kind = "is out of range" if np.isfinite(_float(table.raw("target")[index])) else "is no number"
+        hint = "classes are not read yet" if kind == "is no number" else "leave it empty where it is not known"
+        got = shown(table.raw("target")[index])
+        raise InputError(f"{table.where(index, 'target')}: {got} {kind}, {fault.split(', ')[1].split(';')[0]}; {hint}")
+    facts = {"sample": table.names("sample"), **{name: table.raw(name) for name in ("group", "licence")}}
+    times = _times(table) if "time" in table.columns else None
+    return _Columns(
+        table=table, facts=facts, targets=targets, channels=channels, values=values, files=files, times=times,
+        folder=path.parent,
     )  # fmt: skip
-    return Sample(streams=streams, target=None if pd.isna(target) else float(target), source=source, origin=origin)
 
 
-def _series_file(path: Path, root: Path) -> Stream:
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def _names_files(table: Table, column: str) -> bool:
+    """True where each cell that is given names a .csv or .parquet file."""
+    given = [text for text in table.raw(column) if text.lower() not in MISSING]
+    return bool(given) and all(text.endswith(SUFFIXES) for text in given)
+
+
+def _channels(table: Table, columns: Sequence[str]) -> tuple[tuple[Channel, ...], NDArray[np.float64]]:
+    """Channels with their values (row, channel); a column of numbers written as text is an error."""
+    channels: list[Channel] = []
+    for column in columns:
+        match = NAMED_UNIT.fullmatch(column)
+        channel = Channel(name=match["name"], unit=match["unit"]) if match else Channel(name=column, unit=UNSTATED)
+        if not column:
+            raise InputError(f"{table.name} has a column without a name; name it, or drop it if it counts rows")
+        if channel.name in [known.name for known in channels]:
+            raise InputError(f"{table.name} has two columns for the channel {channel.name!r}; rename or drop one")
+        channels.append(channel)
+    values = [_values(table, column) for column in columns]
+    return tuple(channels), np.column_stack(values) if values else np.empty((len(table), 0))
+
+
+def _values(table: Table, column: str) -> NDArray[np.float64]:
+    texts = table.raw(column) if not table.is_numeric(column) else np.empty(0, object)
+    truths = [TRUTH.get(text, np.nan if text in MISSING else None) for text in map(str.lower, texts)]
+    if truths and None not in truths:
+        return np.array(truths, np.float64)
+    values, faults = table.sift(column)
+    for index, fault in faults.items():
+        end = "; or name a .csv or .parquet file in every row, or drop the column" if len(texts) else ""
+        raise InputError(f"{table.where(index, column)}: {fault.replace('want a number', 'want numbers')}{end}")
+    return values
+
+
+def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Stream]) -> Sample:
+    """The sample of these rows, which are in the order of the file."""
+    first, name = int(rows[0]), str(columns.facts["sample"][rows[0]])
+    _check_facts(columns, rows, name)
+    streams, origin = {}, ""
+    where = f"{columns.table.name}: sample {shown(name)}"
+    if columns.channels:
+        if columns.times is not None:
+            streams[ROWS], origin = _series(columns.times[rows], columns.values[rows], columns.channels, where)
+        elif len(rows) > 1:
+            raise InputError(f"{where} stands {len(rows)} times; add a column 'time', or drop repeats")
+        else:
+            streams[ROWS] = Stream(kind="scalar", values=columns.values[first], channels=columns.channels)
+    for column, files in columns.files.items():
+        if str(files[first]).lower() not in MISSING:
+            streams[column] = _series_file(columns.folder / str(files[first]), columns.folder, opened)
+    target, group = float(columns.targets[first]), str(columns.facts["group"][first])
+    data, licence = Path(columns.table.name).stem, str(columns.facts["licence"][first])
+    source = Provenance(
+        data=data, item=name, group=group or None, licence=licence or UNSTATED,
+        attribution=f"{columns.table.name}, licence {licence or UNSTATED}",
+    )  # fmt: skip
+    return Sample(streams=streams, target=None if np.isnan(target) else target, source=source, origin=origin)
+
+
+def _check_facts(columns: _Columns, rows: NDArray[np.int64], name: str) -> None:
+    """Refuse a sample whose rows contradict each other in what is said once a sample."""
+    facts = {**{column: columns.facts[column] for column in ("group", "licence")}, **columns.files}
+    told = {column: len(set(values[rows])) for column, values in facts.items()}
+    told["target"] = len(set(np.nan_to_num(columns.targets[rows], nan=np.inf).tolist()))
+    for column in (*REQUIRED[1:], *columns.files):
+        if told[column] != 1:
+            raise InputError(
+                f"{columns.table.name}: sample {shown(name)} has several values of {column!r}; give one a sample"
+            )
+
+
+def _series_file(path: Path, root: Path, opened: dict[Path, Stream]) -> Stream:
+    """The series of a further file, read once however many samples name it."""
     if root.resolve() not in path.resolve().parents:
-        raise InputError(f"got a series file {path}, want one below the table's own folder; copy it there")
-    table = read_any(path)
-    if "time" not in table.columns:
-        raise InputError(f"{path.name} lacks the column 'time'")
-    channels = _channels(table.drop(columns=[name for name in REQUIRED if name in table.columns]), path.name)
-    return _series(table["time"], table[list(channels)].to_numpy(np.float64), tuple(channels.values()), path.name)[0]
+        raise InputError(f"got a series file {shown(str(path))}, want one below the table's own folder; copy it there")
+    if path not in opened:
+        table = open_table(path)
+        if "time" not in table.columns:
+            raise InputError(f"{path.name} lacks the column 'time'")
+        channels, values = _channels(table, [name for name in table.columns if name not in (*REQUIRED, "time")])
+        if not channels:
+            raise InputError(f"{path.name} holds no channel; add numeric columns beside 'time'")
+        opened[path] = _series(_times(table), values, channels, path.name)[0]
+    return opened[path]
 
 
 def _series(
-    times: pd.Series, values: NDArray[np.float64], channels: tuple[Channel, ...], where: str
+    times: NDArray[Any], values: NDArray[np.float64], channels: tuple[Channel, ...], where: str
 ) -> tuple[Stream, str]:
-    """A series in the order of its times, and the date they count from, "" for seconds; unreadable times are errors."""
+    """A series in the order of its times, and the date they count from, "" for seconds."""
     origin = ""
-    if pd.api.types.is_numeric_dtype(times):
-        seconds = times.to_numpy(np.float64)
-    else:
-        dates = pd.to_datetime(times, errors="coerce", utc=True)
-        if dates.isna().any():
-            raise InputError(f"{where}: got time {times[dates.isna()].iloc[0]!r}, want seconds or ISO 8601")
-        seconds = (dates - dates.min()).dt.total_seconds().to_numpy(np.float64)
-        origin = dates.min().strftime("%Y-%m-%dT%H:%M:%SZ")
-    if not np.isfinite(seconds).all() or len(np.unique(seconds)) != len(seconds):
-        raise InputError(f"{where}: a time is missing or stands twice; give every step its own")
-    order = np.argsort(seconds)
-    return Stream(kind="series", values=values[order], channels=channels, times=seconds[order]), origin
+    if np.issubdtype(times.dtype, np.datetime64):
+        first = times.min()
+        origin = f"{np.datetime_as_string(first, unit='s')}Z"
+        times = (times - first) / np.timedelta64(1, "s")
+    if len(np.unique(times)) != len(times):
+        raise InputError(f"{where}: a time stands twice; give every step its own")
+    order = np.argsort(times)
+    return Stream(kind="series", values=values[order], channels=channels, times=times[order]), origin
+
+
+def _times(table: Table) -> NDArray[Any]:
+    """The column `time`: seconds, or instants in UTC where it holds dates.
+
+    Raises:
+        InputError: naming the row that is neither, or that could be read in two ways.
+    """
+    texts = pd.Series(table.raw("time"), dtype=object)
+    numbers = table.numbers("time") if table.is_numeric("time") else np.full(len(texts), np.nan)
+    is_day = texts.str.fullmatch("(19|20)[0-9]{6}")
+    if np.isfinite(numbers).all() and not (is_day.all() and _parsed(texts, "%Y%m%d").notna().all()):
+        return numbers
+    is_instant = texts.str.fullmatch(INSTANT)
+    dates = _parsed(texts.where(is_instant), "ISO8601")
+    for index in np.flatnonzero(dates.isna())[:1]:
+        raise InputError(
+            f"{table.where(index, 'time')}: got {shown(texts[index])}, want seconds or ISO 8601, as 2020-04-03"
+        )
+    zoned = texts[texts.str.len() > len("2020-04-03")].str.fullmatch(ZONED)
+    if zoned.nunique() > 1:
+        raise InputError(f"{table.name}: some times name a zone and some do not; give all in UTC, with a Z")
+    return dates.dt.tz_localize(None).to_numpy("datetime64[us]")
+
+
+def _parsed(texts: "pd.Series[str]", written: str) -> "pd.Series[pd.Timestamp]":
+    return pd.to_datetime(texts, errors="coerce", utc=True, format=written)
