@@ -1,7 +1,6 @@
 """`mainstem finetune`: fit an adapter, calibrate it on groups that its members never saw, and write a run folder."""
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.means import Judged, calibrations, labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
+from mainstem.core.records import read_record as read_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 
@@ -201,19 +201,3 @@ def seeded_runs(spec: FitSpec, out: Path, seeds: int) -> list[tuple[FitSpec, Pat
 def seeded(spec: FitSpec, seed: int) -> FitSpec:
     """Return the spec with another seed."""
     return replace(spec, config=replace(spec.config, training=replace(spec.config.training, seed=seed)))
-
-
-def read_record(run: Path) -> dict[str, Any]:
-    """Read a run's record.
-
-    Raises:
-        InputError: if the folder is no run.
-    """
-    try:
-        record = json.loads((run / "record.json").read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{run} is no run folder (record.json cannot be read); name what finetune --out wrote"
-        ) from error
-    assert isinstance(record, dict)
-    return record

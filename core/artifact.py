@@ -1,8 +1,8 @@
 """The artefact of a fitted adapter: weights and arrays in safetensors, with a manifest that says what they are."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,67 +10,39 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import ArtifactError
-from mainstem.core.heads import ScalarHead
-from mainstem.core.lora import ALPHA_PER_RANK, OWN, is_lora_key, load_lora, lora_state
+from mainstem.core.files import write_atomically
+from mainstem.core.heads import Head, ScalarHead
+from mainstem.core.layout import Layout
+from mainstem.core.lora import OWN, is_lora_key, load_lora, lora_alpha, lora_state
+from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
 from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.prediction import ModelRef
-from mainstem.core.regression import Member, Regressor, RestorePreparation
+from mainstem.core.records import check_record, expect_adapter
+from mainstem.core.regression import Member, Preparation, RegressionTask, Regressor, RestorePreparation
+from mainstem.core.schema import printable
 from mainstem.core.state import State
 from mainstem.core.trunk import Trunk, trunk_config
-from mainstem.core.weights import file_sha256, load_tensors, save_tensors, state_sha256
+from mainstem.core.weights import (
+    check_finite,
+    check_room,
+    file_sha256,
+    fill,
+    load_tensors,
+    num_weights,
+    save_tensors,
+    state_sha256,
+    tensors_content,
+)
 
-SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors
 FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
-
-
-class AdapterManifest(BaseModel):
-    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
-
-    `classes` names what a classifier may say; `members` holds, for each, its tokenizer (of streams: kind, channels with
-    units, normalisation statistics), its preparation and the standard deviation of its target; `scope` the facts a
-    sample must have to be predicted; `calibration` and `alarm` what is known by view; `training` data, groups, seed
-    and licence.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int = SCHEMA_VERSION
-    adapter: str
-    task: str
-    version: str
-    units: str
-    trunk: dict[str, Any]
-    trunk_sha256: str
-    trunk_is_shared: bool
-    members: tuple[dict[str, Any], ...]
-    gates: dict[str, float]
-    adjust: tuple[float, float] = (1.0, 0.0)
-    scope: dict[str, list[str]]
-    calibration: dict[str, dict[str, Any]]
-    alarm: dict[str, dict[str, Any]]
-    training: dict[str, Any]
-    licence: str
-    attribution: str
-    simulated: bool
-    known_failures: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-
-    def reference(self, adapter_sha256: str) -> ModelRef:
-        """Return what predictions carry of their model."""
-        return ModelRef(
-            adapter=self.adapter,
-            task=self.task,
-            version=self.version,
-            adapter_sha256=adapter_sha256,
-            trunk_sha256=self.trunk_sha256,
-        )
+MANIFEST, CONTENT = "manifest", "sha256"  # of the adapter file's header
+PREPARATION = ".preparation."  # tensors of this name may hold NaN, where a fact is not known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,13 +89,36 @@ def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Ten
     return tensors
 
 
-def _member_tensors(index: int, member: Member) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _member_tensors(index: int, member: Member) -> tuple[MemberFacts, dict[str, Tensor]]:
     plain, arrays = member.preparation.state()
     prepared = {
         f"members.{index}.preparation.{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()
     }
-    described = {"tokenizer": member.adapter.tokenizer.facts(), "preparation": plain, "std": member.std}
+    described = MemberFacts(**member_facts(member.adapter, member.trunk), preparation=plain, std=member.std)
     return described, adapter_tensors(index, member.adapter, member.trunk) | prepared
+
+
+def member_facts(adapter: Adapter, trunk: Trunk) -> dict[str, Any]:
+    """Return what the manifest says of any member."""
+    return {"tokenizer": adapter.tokenizer.facts(), "lora_alpha": lora_alpha(trunk, OWN)}
+
+
+def write_artifact(
+    folder: Path, manifest: AdapterManifest, trunk: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
+) -> str:
+    """Write trunk and adapter and return the adapter file's sha256, which the record learns of first."""
+    text = manifest.model_dump_json()
+    content = tensors_content(tensors, {MANIFEST: text, CONTENT: content_sha256(text, tensors)})
+    sha256 = hashlib.sha256(content).hexdigest()
+    save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
+    expect_adapter(folder, sha256)
+    write_atomically(folder / ADAPTER_FILE, content)
+    return sha256
+
+
+def content_sha256(manifest: str, tensors: Mapping[str, Tensor]) -> str:
+    """Hash of a manifest's text and all tensors, which the file carries to protect itself."""
+    return hashlib.sha256(f"{manifest}\n{state_sha256(tensors)}".encode()).hexdigest()
 
 
 class Known(Protocol):
@@ -161,11 +156,11 @@ def save_artifact(
 ) -> Artifact:
     """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
     trunk, shared = trunk_tensors([member.trunk for member in regressor.members])
-    described: list[dict[str, Any]] = []
+    described: list[MemberFacts] = []
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(regressor.members):
-        plain, found = _member_tensors(index, member)
-        described.append(plain)
+        facts_of_member, found = _member_tensors(index, member)
+        described.append(facts_of_member)
         tensors |= found
     known: dict[str, dict[str, dict[str, Any]]] = {}
     for kind, views in (("calibration", calibration), ("alarm", alarm)):
@@ -178,12 +173,12 @@ def save_artifact(
         members=tuple(described),
         gates=dict(regressor.gates),
         adjust=regressor.adjust,
+        channels=regressor.layout.state(),
         calibration=known["calibration"],
         alarm=known["alarm"],
         **facts,
     )
-    save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
-    sha256 = save_tensors(folder / ADAPTER_FILE, tensors, {"manifest": manifest.model_dump_json()})
+    sha256 = write_artifact(folder, manifest, trunk, tensors)
     return Artifact(regressor=regressor, calibration=calibration, alarm=alarm, manifest=manifest, adapter_sha256=sha256)
 
 
@@ -195,8 +190,8 @@ def recalibrated(
     more: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Write the artefact again with another calibration and alarm, and other facts; its weights stay as they are."""
-    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "adjust", "calibration",
-            "alarm"}  # fmt: skip
+    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "adjust", "channels",
+            "calibration", "alarm"}  # fmt: skip
     facts = {name: value for name, value in artifact.manifest if name not in kept}
     return save_artifact(folder, artifact.regressor, calibration, alarm, facts | dict(more or {}))
 
@@ -205,36 +200,81 @@ def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
     """Read the adapter's manifest and tensors.
 
     Raises:
-        ArtifactError: if there is no adapter, or its manifest is of another schema.
+        ArtifactError: if there is no adapter, its manifest is of another schema or damaged, or its content is not what
+            its own hash says.
     """
-    tensors, metadata = load_tensors(folder / ADAPTER_FILE)
-    try:
-        plain = json.loads(metadata["manifest"])
-        if plain.get("schema_version") != SCHEMA_VERSION:
-            raise ArtifactError(
-                f"{folder} has manifest schema {plain.get('schema_version')}, want {SCHEMA_VERSION}; train it again"
-            )
-        return AdapterManifest(**plain), tensors
-    except (KeyError, json.JSONDecodeError, ValidationError) as error:
-        raise ArtifactError(f"{folder / ADAPTER_FILE} carries no adapter manifest; name a run folder") from error
+    path = folder / ADAPTER_FILE
+    tensors, metadata = load_tensors(path)
+    if MANIFEST not in metadata:
+        raise ArtifactError(f"{path} carries no adapter manifest; name a run folder")
+    manifest = parse_manifest(metadata[MANIFEST], str(folder))
+    if metadata.get(CONTENT) != content_sha256(metadata[MANIFEST], tensors):
+        raise ArtifactError(
+            f"{path} is damaged: its content has not the hash that it carries; take it from a copy, or train again"
+        )
+    check_finite({name: tensor for name, tensor in tensors.items() if PREPARATION not in name}, str(path))
+    _check_owners(manifest, tensors, path)
+    return manifest, tensors
+
+
+def _check_owners(manifest: AdapterManifest, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse a tensor of no member and no view."""
+    owners = {f"members.{index}" for index in range(len(manifest.members))}
+    views = {f"{kind}/{view}" for kind in ("calibration", "alarm") for view in getattr(manifest, kind)}
+    for name in tensors:
+        if ".".join(name.split(".")[:2]) not in owners and name.rpartition("/")[0] not in views:
+            raise ArtifactError(f"{path} holds {printable(name)}, which nothing reads; train it again")
+
+
+def load_run(folder: Path, task: RegressionTask) -> Artifact:
+    """Read a run folder's adapter, as the task that asks for it.
+
+    Raises:
+        ArtifactError: if it is of another adapter or task, or `load_artifact` refuses it.
+    """
+    manifest = check_task(folder, task.name, task.task)
+    lacking = sorted(set(task.views) - set(manifest.gates))
+    if lacking and not manifest.classes:
+        raise ArtifactError(f"{folder} knows nothing of the view {lacking[0]!r} of {task.task}; train it again")
+    return load_artifact(folder, task.restore)
+
+
+def check_task(folder: Path, adapter: str, task: str) -> AdapterManifest:
+    """Read the manifest of a run of this adapter and task.
+
+    Raises:
+        ArtifactError: if it is of another.
+    """
+    manifest, _ = read_manifest(folder)
+    if (manifest.adapter, manifest.task) != (adapter, task):
+        raise ArtifactError(
+            f"{folder} is a run of {manifest.adapter}, task {manifest.task}, not of {adapter}, task {task}; "
+            "name a run of that adapter and task"
+        )
+    return manifest
 
 
 def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
     """Read a run folder's adapter onto its trunk.
 
     Raises:
-        ArtifactError: if a file is absent or damaged, or the trunk is not the one the adapter was fitted on.
+        ArtifactError: if a file is absent or damaged, is not the one on record, or the trunk is not the one the adapter
+            was fitted on.
     """
     manifest, tensors = read_manifest(folder)
     if manifest.classes:
         raise ArtifactError(f"{folder} names classes, not {manifest.task} quantities; name a run of a regression")
+    adapter_sha256 = file_sha256(folder / ADAPTER_FILE)
+    check_record(folder, adapter_sha256, manifest.trunk_sha256)
     trunks = read_trunks(folder, manifest)
     members = tuple(
-        _load_member(manifest, plain, below(tensors, f"members.{index}."), trunks, index, restore)
-        for index, plain in enumerate(manifest.members)
+        _load_member(manifest, below(tensors, f"members.{index}."), trunks, index, restore)
+        for index in range(len(manifest.members))
     )
     return Artifact(
-        regressor=Regressor(members=members, gates=manifest.gates, adjust=manifest.adjust),
+        regressor=Regressor(
+            members=members, gates=manifest.gates, adjust=manifest.adjust, layout=Layout.restore(manifest.channels)
+        ),
         calibration={
             view: IntervalCalibration.restore(plain, view_arrays("calibration", view, tensors))
             for view, plain in manifest.calibration.items()
@@ -244,7 +284,7 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
             for view, plain in manifest.alarm.items()
         },
         manifest=manifest,
-        adapter_sha256=file_sha256(folder / ADAPTER_FILE),
+        adapter_sha256=adapter_sha256,
     )
 
 
@@ -261,18 +301,45 @@ def read_trunks(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
             f"{folder / TRUNK_FILE} has hash {found[:12]}, the adapter wants {manifest.trunk_sha256[:12]}; "
             "put back the trunk it was fitted on"
         )
+    check_finite(trunks, str(folder / TRUNK_FILE))
     return trunks
 
 
 def load_trunk(manifest: AdapterManifest, trunks: Mapping[str, Tensor], own: Mapping[str, Tensor], index: int) -> Trunk:
-    """Return a member's trunk with its LoRA, which is among the member's `own` tensors."""
-    trunk = Trunk(trunk_config(manifest.trunk))
-    trunk.load_state_dict(below(trunks, f"members.{0 if manifest.trunk_is_shared else index}."))
-    lora = below(own, "lora.")
-    if lora:
-        rank = next(tensor for name, tensor in lora.items() if "lora_A" in name).shape[0]
-        load_lora(trunk, OWN, lora, alpha=ALPHA_PER_RANK * rank)
+    """Return a member's trunk with its LoRA, which is among the member's `own` tensors.
+
+    Raises:
+        ArtifactError: if the config, the trunk's weights and the LoRA do not fit each other.
+    """
+    config = trunk_config(manifest.trunk)
+    weights = below(trunks, f"members.{0 if manifest.trunk_is_shared else index}.")
+    check_room(config.num_weights(), num_weights(weights), "the trunk's config")
+    trunk = Trunk(config)
+    fill(trunk, weights, "the trunk")
+    lora, alpha = below(own, "lora."), manifest.members[index].lora_alpha
+    if bool(lora) != (alpha is not None):
+        raise ArtifactError("the manifest and the weights disagree on whether there is a LoRA; train it again")
+    if alpha is not None:
+        load_lora(trunk, OWN, lora, alpha=alpha)
     return trunk.eval()
+
+
+def load_adapter(
+    manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, head_of: Callable[[int], Head]
+) -> Adapter:
+    """Return a member's adapter, its weights among the member's `own` tensors; `head_of` takes the trunk's width.
+
+    Raises:
+        ArtifactError: if its facts and its weights do not fit each other.
+    """
+    config = trunk_config(manifest.trunk)
+    weights = below(own, "adapter.")
+    width = config.project or config.dim
+    check_room(width * max(len(manifest.classes), 1), num_weights(weights), "the adapter's head")
+    tokenizer = restore_tokenizer(manifest.members[index].tokenizer, config.dim, num_weights(weights))
+    adapter = Adapter(tokenizer, head_of(width))
+    fill(adapter, weights, "the adapter")
+    return adapter.eval()
 
 
 def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -282,19 +349,28 @@ def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _load_member(
     manifest: AdapterManifest,
-    plain: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
     trunks: Mapping[str, Tensor],
     index: int,
     restore: RestorePreparation,
 ) -> Member:
-    config = trunk_config(manifest.trunk)
-    adapter = Adapter(restore_tokenizer(plain["tokenizer"], config.dim), ScalarHead(config.project or config.dim))
-    adapter.load_state_dict(below(tensors, "adapter."))
+    facts = manifest.members[index]
+    if facts.std is None:
+        raise ArtifactError("the manifest does not say the standard deviation of a member's target; train it again")
     arrays = {name: tensor.numpy() for name, tensor in below(tensors, "preparation.").items()}
     return Member(
         trunk=load_trunk(manifest, trunks, tensors, index),
-        adapter=adapter.eval(),
-        preparation=restore(plain["preparation"], arrays),
-        std=float(plain["std"]),
+        adapter=load_adapter(manifest, tensors, index, ScalarHead),
+        preparation=_restored(restore, facts.preparation, arrays),
+        std=facts.std,
     )
+
+
+def _restored(restore: RestorePreparation, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preparation:
+    try:
+        return restore(plain, arrays)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, AssertionError) as error:
+        raise ArtifactError(
+            f"the adapter's preparation cannot be restored ({type(error).__name__}: {printable(error)}); "
+            "name the adapter that the run was trained with, or train it again"
+        ) from error

@@ -8,29 +8,30 @@ from typing import Any
 
 from torch import Tensor
 
-from mainstem.core.adapter import Adapter
 from mainstem.core.artifact import (
     ADAPTER_FILE,
-    TRUNK_FILE,
-    AdapterManifest,
     adapter_tensors,
     below,
+    load_adapter,
     load_trunk,
+    member_facts,
     read_manifest,
     read_trunks,
     trunk_tensors,
     view_arrays,
     view_tensors,
+    write_artifact,
 )
 from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.classification import Classifier, ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ClassHead
-from mainstem.core.openmodels import restore_tokenizer
+from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
-from mainstem.core.trunk import trunk_config
-from mainstem.core.weights import file_sha256, save_tensors, state_sha256
+from mainstem.core.records import check_record
+from mainstem.core.weights import file_sha256, state_sha256
 
+LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
 WHOLE = "whole"  # the only view of a class
 
 
@@ -64,15 +65,14 @@ def save_class_artifact(
         trunk=dataclasses.asdict(members[0].trunk.config),
         trunk_sha256=state_sha256(trunk),
         trunk_is_shared=shared,
-        members=tuple({"tokenizer": member.adapter.tokenizer.facts()} for member in members),
+        members=tuple(MemberFacts(**member_facts(member.adapter, member.trunk)) for member in members),
         gates={},
         scope={},
         calibration=known,
         alarm={},
         **facts,
     )
-    save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
-    sha256 = save_tensors(folder / ADAPTER_FILE, tensors, {"manifest": manifest.model_dump_json()})
+    sha256 = write_artifact(folder, manifest, trunk, tensors)
     return ClassArtifact(classifier=classifier, calibration=calibration, manifest=manifest, adapter_sha256=sha256)
 
 
@@ -85,21 +85,30 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
     manifest, tensors = read_manifest(folder)
     if not manifest.classes:
         raise ArtifactError(f"{folder} predicts {manifest.units}, not classes; name a run of a classification")
+    adapter_sha256 = file_sha256(folder / ADAPTER_FILE)
+    check_record(folder, adapter_sha256, manifest.trunk_sha256)
     trunks = read_trunks(folder, manifest)
-    config = trunk_config(manifest.trunk)
     members = []
-    for index, plain in enumerate(manifest.members):
+    for index in range(len(manifest.members)):
         own = below(tensors, f"members.{index}.")
-        head = ClassHead(config.project or config.dim, len(manifest.classes))
-        adapter = Adapter(restore_tokenizer(plain["tokenizer"], config.dim), head)
-        adapter.load_state_dict(below(own, "adapter."))
-        members.append(ClassMember(trunk=load_trunk(manifest, trunks, own, index), adapter=adapter.eval()))
-    plain = manifest.calibration[WHOLE]
+        adapter = load_adapter(manifest, own, index, lambda width: ClassHead(width, len(manifest.classes)))
+        members.append(ClassMember(trunk=load_trunk(manifest, trunks, own, index), adapter=adapter))
+    plain = manifest.calibration.get(WHOLE, {})
+    calibration = ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors))
+    if tuple(calibration.scores) != manifest.classes:
+        raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
     return ClassArtifact(
-        classifier=Classifier(
-            members=tuple(members), classes=manifest.classes, temperature=float(plain["temperature"])
-        ),
-        calibration=ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors)),
+        classifier=Classifier(members=tuple(members), classes=manifest.classes, temperature=_temperature(plain)),
+        calibration=calibration,
         manifest=manifest,
-        adapter_sha256=file_sha256(folder / ADAPTER_FILE),
+        adapter_sha256=adapter_sha256,
     )
+
+
+def _temperature(plain: Mapping[str, Any]) -> float:
+    found = plain.get("temperature")
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found <= LARGEST_TEMPERATURE:
+        raise ArtifactError(
+            f"got temperature {found!r:.40}, want above 0, {LARGEST_TEMPERATURE:.0f} at most; train again"
+        )
+    return float(found)

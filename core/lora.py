@@ -205,6 +205,15 @@ def updates_of(trunk: "Trunk", name: str) -> dict[str, Update]:
     }
 
 
+def lora_alpha(trunk: "Trunk", name: str) -> float | None:
+    """Alpha of an adapter whose layers share one, as those of our own training do; None where the trunk lacks it."""
+    if not trunk.has_lora(name):
+        return None
+    alphas = {update.scale * len(update.a) for update in updates_of(trunk, name).values()}
+    assert len(alphas) == 1, "one training gives one alpha"
+    return alphas.pop()
+
+
 def is_lora_key(key: str) -> bool:
     """True for a trunk's state-dict key that belongs to an adapter."""
     return ".lora." in key

@@ -11,9 +11,99 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mainstem.core.artifact import AdapterManifest
-from mainstem.core.errors import ArtifactError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import write_atomically
+from mainstem.core.manifest import AdapterManifest
+from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
+
+RECORD_FILE, METRICS_FILE, CARD_FILE = "record.json", "metrics.jsonl", "card.md"
+
+
+class RunRecord(BaseModel):
+    """What every record says; more may stand beside it.
+
+    `next_adapter_sha256` is that of an adapter about to be written: a kill between the two leaves a run that can be
+    read.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    adapter: Name
+    task: Name
+    data: str
+    simulated: Flag
+    adapter_sha256: Sha256
+    trunk_sha256: Sha256
+    out_of_fold: dict[str, Finite]
+    seconds: Finite
+    seed: Count
+    spec: dict[str, Any]
+    calibrations: list[dict[str, Any]] = Field(default_factory=list)
+    next_adapter_sha256: Sha256 | None = None
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Read a run's record.
+
+    Raises:
+        InputError: if the folder is no run, or its record is damaged.
+    """
+    if not (run / RECORD_FILE).is_file():
+        raise InputError(f"{run} is no run folder (record.json cannot be read); name what finetune --out wrote")
+    record = read_object(run / RECORD_FILE, InputError)
+    try:
+        RunRecord(**record)
+    except (ValidationError, TypeError) as error:
+        said = first_mistake(error) if isinstance(error, ValidationError) else printable(error)
+        raise InputError(f"{run / RECORD_FILE} is damaged: {said}; restore it from a copy or train it again") from error
+    return record
+
+
+def read_card(run: Path) -> str:
+    """Read a run's card.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        if not (run / CARD_FILE).is_file():
+            raise InputError(f"{run} has no card.md; name what finetune --out wrote, or show it with --json")
+        return (run / CARD_FILE).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{run / CARD_FILE} cannot be read ({printable(error)}); show the run with --json") from error
+
+
+def expect_adapter(folder: Path, sha256: str) -> None:
+    """Say in the record, where there is one, that an adapter of this hash is about to be written."""
+    if (folder / RECORD_FILE).exists():
+        _write_json(folder / RECORD_FILE, {**read_record(folder), "next_adapter_sha256": sha256})
+
+
+def check_record(folder: Path, adapter_sha256: str, trunk_sha256: str) -> None:
+    """Check adapter and trunk against the hashes on record; a folder without record is taken at its files' own.
+
+    Raises:
+        ArtifactError: if one is not the one on record.
+        InputError: if the record is damaged.
+    """
+    if not (folder / RECORD_FILE).exists():
+        return
+    record = read_record(folder)
+    for name, found, wanted in (
+        ("adapter", adapter_sha256, (record["adapter_sha256"], record.get("next_adapter_sha256"))),
+        ("trunk", trunk_sha256, (record["trunk_sha256"],)),
+    ):
+        if found not in wanted:
+            raise ArtifactError(
+                f"{folder} holds the {name} {found[:12]}, its record names {wanted[0][:12]}; "
+                "put back the files that were written together, or train it again"
+            )
+
+
+def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+    write_atomically(path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
 
 
 def environment() -> dict[str, str]:
@@ -63,9 +153,9 @@ def new_run(out: Path) -> Iterator[Path]:
 def write_record(folder: Path, record: Mapping[str, Any], metrics: list[dict[str, Any]]) -> None:
     """Write record.json and metrics.jsonl."""
     whole = {**record, "code": code_revision(), "environment": environment(), "command": sys.argv[1:]}
-    write_atomically(folder / "record.json", (json.dumps(whole, indent=2, sort_keys=True) + "\n").encode())
+    _write_json(folder / RECORD_FILE, whole)
     lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in metrics)
-    write_atomically(folder / "metrics.jsonl", lines.encode())
+    write_atomically(folder / METRICS_FILE, lines.encode())
 
 
 def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, str]) -> None:
@@ -92,4 +182,4 @@ def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, st
         *(f"- {failure}" for failure in manifest.known_failures or ("none recorded",)),
         "",
     ]
-    write_atomically(folder / "card.md", "\n".join(lines).encode())
+    write_atomically(folder / CARD_FILE, "\n".join(lines).encode())

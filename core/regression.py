@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
 from mainstem.core.heads import ScalarHead
+from mainstem.core.layout import Layout
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.stream import CHANNEL_DIM, Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer, rows_of
 from mainstem.core.training import TrainingConfig, train
@@ -103,12 +104,14 @@ class Member:
 class Regressor:
     """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone).
 
+    `layout` puts the channels of samples in the order of training, by name.
     `adjust` is a slope and an intercept found on local labels: what a model of simulations says, in the field's terms.
     """
 
     members: tuple[Member, ...]
     gates: Mapping[str, float]
     adjust: tuple[float, float] = (1.0, 0.0)
+    layout: Layout = field(default_factory=lambda: Layout(channels={}))
 
     def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
         """Return mean and scale (samples,) before calibration, of samples that show what `view` shows."""
@@ -117,7 +120,8 @@ class Regressor:
 
     def predict_parts(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array, dict[str, Array]]:
         """Return mean, scale, and what each part alone would say (samples,): the trunk, and the rest without it."""
-        found = [member.predict(samples) for member in self.members]
+        aligned = self.layout(samples)
+        found = [member.predict(aligned) for member in self.members]
         mean = np.mean([fallback + self.gates[view] * departure for fallback, departure, _ in found], axis=0)
         parts = {
             "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
@@ -129,7 +133,8 @@ class Regressor:
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return the shift alarm's features (samples, features), averaged over members."""
-        averaged: Array = np.mean([member.preparation.features(samples) for member in self.members], axis=0)
+        aligned = self.layout(samples)
+        averaged: Array = np.mean([member.preparation.features(aligned) for member in self.members], axis=0)
         return averaged
 
 
@@ -233,6 +238,8 @@ def fit_regressor(
     jackknife+, section 3 (CV+); here with whole groups as folds. Gates and judgements are kept by view.
     """
     groups, truth = groups_of(samples), targets_of(samples)
+    layout = Layout.of(samples)
+    samples = layout(samples)
     folds = list(group_folds(groups, config.num_folds))
     members: list[Member] = []
     judged: dict[str, list[Judged]] = {name: [] for name in views}
@@ -248,7 +255,7 @@ def fit_regressor(
     back = np.argsort(np.concatenate([held for _, held in folds]))
     out_of_fold = {name: _join(parts, back, truth, groups) for name, parts in judged.items()}
     gates = {name: found.gate for name, found in out_of_fold.items()}
-    return Regressor(members=tuple(members), gates=gates), out_of_fold
+    return Regressor(members=tuple(members), gates=gates, layout=layout), out_of_fold
 
 
 Judged = tuple[Array, Array, Array, Array]  # offset, residual, scale, features of one fold
@@ -342,12 +349,12 @@ class MeanOffset:
     """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset."""
 
     mean: float
-    channels: Mapping[str, int]  # number of channels of each numeric stream
+    channels: Mapping[str, int]  # number of channels of each numeric stream, in the order of training
 
     @classmethod
     def fit(cls, samples: Sequence[Sample]) -> "MeanOffset":
         """Take the mean of the training targets."""
-        channels = {name: len(stream.channels) for sample in samples for name, stream in sample.streams.items()}
+        channels = {name: len(channels) for name, channels in Layout.of(samples).channels.items()}
         return cls(mean=float(targets_of(samples).mean()), channels=dict(sorted(channels.items())))
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
@@ -374,15 +381,17 @@ def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -
 
 
 def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
-    """Mean over time of the named streams' channels (samples, channels in all); zero where missing."""
+    """Mean over time and place of the named streams' channels (samples, channels in all); zero where missing."""
     rows = np.zeros((len(samples), max(sum(channels.values()), 1)))
     for row, sample in zip(rows, samples, strict=True):
         start = 0
         for name, width in channels.items():
             stream = sample.streams.get(name)
             if stream is not None:
-                seen = np.atleast_2d(stream.observed())
-                total = np.where(seen, np.atleast_2d(stream.values), 0.0).sum(0)
+                dim = CHANNEL_DIM[stream.kind]
+                seen = np.moveaxis(stream.observed(), dim, -1).reshape(-1, width)
+                shown = np.moveaxis(stream.values, dim, -1).reshape(-1, width)
+                total = np.where(seen, shown, 0.0).sum(0)
                 row[start : start + width] = total / np.maximum(seen.sum(0), 1)
             start += width
     return rows

@@ -7,17 +7,20 @@ to), an added embedding a stream, and rotary positions on continuous coordinates
 the caller casts them.
 """
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import AdaptedLinear
+from mainstem.core.schema import first_mistake, printable
 from mainstem.core.tokens import TokenBatch
 
 Pooling = Literal["cls", "last", "mean_norm", "norm_mean", "map"]
@@ -27,6 +30,12 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "silu": F.silu,
 }
+LARGEST_WIDTH = 1 << 16
+RANGES: dict[str, tuple[float, float]] = {  # wider than any published encoder; what is beyond was damaged
+    "dim": (1, 1 << 14), "depth": (1, 256), "num_heads": (1, 256), "hidden": (1, 1 << 17), "num_streams": (0, 4096),
+    "num_registers": (0, 1024), "num_prefix": (0, 1024), "norm_eps": (1e-12, 1e-2), "dropout": (0, 0.99),
+    "project": (1, 1 << 16), "space_axes": (1, 3),
+}  # fmt: skip
 SHORT = 1024  # tokens up to which plain products beat fused attention in bfloat16 training on a CPU
 
 
@@ -40,6 +49,10 @@ class RotaryAxis:
     pairs: int
     shortest: float
     longest: float
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.pairs <= LARGEST_WIDTH or not 0 < self.shortest <= self.longest < math.inf:
+            raise InputError(f"got {self}, want 1 or more pairs and periods above 0, shortest first; mend the config")
 
     def frequencies(self) -> Tensor:
         """Angular frequencies (pairs,) float64, radians a unit."""
@@ -87,9 +100,24 @@ class TrunkConfig:
     space_axes: int = 3
 
     def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:  # NaN lies in no range
+                raise InputError(f"got {name} {value}, want {least} to {most}; mend the model's config")
+        if self.pooling not in get_args(Pooling) or self.activation not in ACTIVATIONS:
+            raise InputError(
+                f"got pooling {self.pooling!r}, activation {self.activation!r}; this version knows neither"
+            )
         pairs = self.rotary_pairs
         if self.dim % self.num_heads or 2 * pairs > self.dim // self.num_heads:
             raise InputError(f"a head of {self.dim}/{self.num_heads} cannot hold {pairs} rotary pairs; lower them")
+
+    def num_weights(self) -> int:
+        """A lower bound of the trunk's weights, to hold against a file before anything is allocated."""
+        mlp = (3 if self.gated else 2) * self.dim * self.hidden
+        layer = 4 * self.dim**2 + mlp
+        extra = self.num_streams + self.num_registers + (self.project or 0)
+        return (self.depth + (self.pooling == "map")) * layer + extra * self.dim
 
     @property
     def rotary_pairs(self) -> int:
@@ -98,9 +126,21 @@ class TrunkConfig:
 
 
 def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
-    """Read what `dataclasses.asdict` made of a TrunkConfig."""
-    axes = {name: RotaryAxis(**plain[name]) if plain[name] else None for name in ("time", "space")}
-    return TrunkConfig(**{**plain, **axes})
+    """Read what `dataclasses.asdict` made of a TrunkConfig.
+
+    Raises:
+        ArtifactError: if a field is absent, unknown, or of another type.
+        InputError: if one is out of its range.
+    """
+    known = {field.name for field in fields(TrunkConfig)}
+    unknown = sorted(set(plain) - known) if isinstance(plain, Mapping) else []
+    if unknown:
+        raise ArtifactError(f"the trunk's config holds {printable(unknown[0])}, which this version does not know")
+    try:
+        return TypeAdapter(TrunkConfig).validate_json(json.dumps(plain), strict=True)
+    except (ValidationError, ValueError) as error:
+        said = first_mistake(error) if isinstance(error, ValidationError) else printable(error)
+        raise ArtifactError(f"the trunk's config is damaged: {said}; fetch or train it again") from error
 
 
 def _size(dim: int, depth: int, num_heads: int, time_pairs: int, space_pairs: int) -> TrunkConfig:

@@ -11,11 +11,13 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
+from mainstem.core.schema import printable
 
+MAX_HEADER_BYTES = 100_000_000  # of safetensors, beyond which its reader refuses (docs "Format", DOS protection)
 MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
 CHUNK_BYTES = 1 << 20
 ALLOWED_PICKLE_GLOBALS = {  # what a plain state dict of tensors is made of
@@ -54,10 +56,83 @@ def file_sha256(path: Path) -> str:
 
 def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
     """Write safetensors with metadata and return the file's sha256; the same content gives the same bytes."""
-    ordered = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
-    content = _with_sorted_metadata(save(ordered), metadata)
+    content = tensors_content(state, metadata)
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()
+
+
+def tensors_content(state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Return the bytes of a safetensors file.
+
+    Raises:
+        ArtifactError: if its header would be too large to be opened again.
+    """
+    ordered = {name: state[name].detach().cpu().contiguous() for name in sorted(state)}
+    content = _with_sorted_metadata(save(ordered), metadata)
+    (length,) = struct.unpack("<Q", content[:8])
+    if length > MAX_HEADER_BYTES:
+        raise ArtifactError(
+            f"the header would take {length / 1e6:.0f} MB, and safetensors opens {MAX_HEADER_BYTES / 1e6:.0f}; "
+            "train on fewer groups"
+        )
+    return content
+
+
+def check_finite(state: Mapping[str, Tensor], name: str) -> None:
+    """Check weights.
+
+    Raises:
+        ArtifactError: if one holds NaN or infinity, or is no real number.
+    """
+    for key, tensor in state.items():
+        if tensor.is_complex() or not tensor.isfinite().all():
+            what = "complex numbers" if tensor.is_complex() else "NaN or infinity"
+            raise ArtifactError(f"{name} holds {what} in {printable(key)}; it is damaged: fetch or train it again")
+
+
+def num_weights(state: Mapping[str, Tensor]) -> int:
+    """Number of weights in all."""
+    return sum(tensor.numel() for tensor in state.values())
+
+
+def check_room(needed: int, held: int, name: str) -> None:
+    """Check, before anything is allocated, that a config asks for no more weights than a file holds.
+
+    Raises:
+        ArtifactError: if it asks for more.
+    """
+    if needed > held:
+        raise ArtifactError(f"{name} asks for {needed:,} weights, its file holds {held:,}; fetch or train it again")
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Load weights of the module's own names, shapes and types, all of them and no others.
+
+    Raises:
+        ArtifactError: if one is missing, left over, of another shape or type.
+    """
+    owned = module.state_dict()
+    check_names(set(owned), set(state), name)
+    for key, wanted in owned.items():
+        found = state[key]
+        if found.shape != wanted.shape or found.dtype != wanted.dtype:
+            raise ArtifactError(
+                f"{name} holds {printable(key)} as {found.dtype} {tuple(found.shape)}, want {wanted.dtype} "
+                f"{tuple(wanted.shape)}; it is damaged: fetch or train it again"
+            )
+    module.load_state_dict(dict(state))
+
+
+def check_names(wanted: set[str], found: set[str], name: str) -> None:
+    """Check that the names found are those wanted.
+
+    Raises:
+        ArtifactError: if one is missing or left over.
+    """
+    missing, left_over = sorted(wanted - found), sorted(found - wanted)
+    if missing or left_over:
+        what = f"lacks {printable(missing[0])}" if missing else f"holds {printable(left_over[0])}, which nothing reads"
+        raise ArtifactError(f"{name} {what}; it is damaged: fetch or train it again")
 
 
 def _with_sorted_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:

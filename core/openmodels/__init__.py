@@ -1,15 +1,12 @@
 """Open encoders in one trunk: `load_open_model` gives tokenizer, trunk and `embed`, whatever the family."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels import dinov2, dinov3, galileo, own, presto, prithvi, siglip2
 from mainstem.core.openmodels.base import Family, OpenModel, Weights, assemble
 from mainstem.core.openmodels.files import listings, read_weights
-from mainstem.core.tokenizers.streams import StreamsTokenizer, read_streams
-from mainstem.core.tokens import OpenTokenizer
+from mainstem.core.openmodels.restore import restore_tokenizer
 from mainstem.core.trunk import SIZES
 
 FAMILIES: dict[str, Family] = {
@@ -66,26 +63,6 @@ def _as_family(family: str, weights: Weights) -> OpenModel:
         raise ArtifactError(
             f"{weights.name} does not hold {family} weights: {error.args[0]} is missing; name its family"
         ) from error
-
-
-def restore_tokenizer(facts: Mapping[str, Any], dim: int) -> OpenTokenizer:
-    """Build the tokenizer that `OpenTokenizer.facts` describes, its weights yet to be loaded.
-
-    Raises:
-        ArtifactError: if there is none of its kind.
-    """
-    if facts.get("kind") == "presto":
-        return presto.PrestoTokenizer(dim).requires_grad_(False)
-    if facts.get("kind") == "galileo":
-        return galileo.GalileoTokenizer(dim, int(facts["kernel"]), int(facts["max_steps"])).requires_grad_(False)
-    if facts.get("kind") == "prithvi":
-        plain = {name: facts[name] for name in ("patch_size", "side", "version", "bands", "codes")}
-        return prithvi.PrithviTokenizer(dim, **plain).requires_grad_(False)
-    if facts.get("kind") == "streams":
-        return StreamsTokenizer(read_streams(facts["streams"]), dim)
-    raise ArtifactError(
-        f"the adapter was fitted on a tokenizer {facts.get('kind')!r}, which is not read; update mainstem"
-    )
 
 
 __all__ = ["FAMILIES", "OpenModel", "load_open_model", "restore_tokenizer"]

@@ -4,31 +4,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mainstem.core.errors import ChannelError
+from mainstem.core.layout import placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
 
-def pick_channels(stream: Stream, wanted: Sequence[Channel]) -> list[int]:
-    """Indices of the wanted channels in the stream.
+def placed_channels(stream: Stream, wanted: Sequence[Channel]) -> NDArray[np.float64]:
+    """Values (..., channels) of a series or scalar stream in the order wanted; NaN where missing, or lacking.
 
     Raises:
-        ChannelError: if one is absent or comes in another unit.
+        ChannelError: if a channel comes in another unit, or under another name.
     """
-    if stream.channels == tuple(wanted):
-        return list(range(len(wanted)))
-    held = {channel.name: index for index, channel in enumerate(stream.channels)}
-    for channel in wanted:
-        if channel.name not in held:
-            raise ChannelError(f"channel {channel.name!r} is missing; the stream has {sorted(held)}")
-        unit = stream.channels[held[channel.name]].unit
-        if unit != channel.unit:
-            raise ChannelError(f"channel {channel.name!r} comes in {unit}, want {channel.unit}; convert it")
-    return [held[channel.name] for channel in wanted]
+    found = placed(stream, wanted)
+    return np.where(found.observed(), found.values, np.nan)
 
 
 class StandardScale(nn.Module):
@@ -78,6 +71,5 @@ class ScalarTokenizer(ChannelTokenizer):
         values = np.full((len(streams), 1, len(self.channels)), np.nan, np.float32)
         for row, stream in zip(values, streams, strict=True):
             if stream is not None:
-                picked = pick_channels(stream, self.channels)
-                row[0] = np.where(stream.observed(), stream.values, np.nan)[picked]
+                row[0] = placed_channels(stream, self.channels)
         return StreamBatch(values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from mainstem.core.stream import Stream
-from mainstem.core.tokenizers.scalar import ChannelTokenizer, pick_channels
+from mainstem.core.tokenizers.scalar import ChannelTokenizer, placed_channels
 from mainstem.core.tokens import StreamBatch
 
 
@@ -20,8 +20,7 @@ class SeriesTokenizer(ChannelTokenizer):
         times = np.zeros((len(streams), longest))
         for index, stream in enumerate(streams):
             if stream is not None and len(stream.values):
-                picked = pick_channels(stream, self.channels)
                 steps = len(stream.values)
-                values[index, :steps] = np.where(stream.observed(), stream.values, np.nan)[:, picked]
+                values[index, :steps] = placed_channels(stream, self.channels)
                 times[index, :steps] = stream.times
         return StreamBatch(values=torch.from_numpy(values), times=torch.from_numpy(times))

@@ -1,13 +1,19 @@
 """Samples of any streams to tokens: one tokenizer a stream, by its kind."""
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.layout import placed, union_of_channels
+from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
@@ -27,7 +33,19 @@ class StreamSpec:
     statistics: Statistics
     patch_size: int = 1
 
+    def __post_init__(self) -> None:
+        names = [channel.name for channel in self.channels]
+        if not names or len(set(names)) < len(names) or set(names) != set(self.statistics):
+            raise InputError(f"got channels {', '.join(names)[:200] or 'none'}; want each once, each with statistics")
+        if not all(math.isfinite(mean) and 0 <= std < math.inf for mean, std in self.statistics.values()):
+            raise InputError("the statistics of a channel hold NaN, infinity or a spread below 0; drop those values")
+        if not 1 <= self.patch_size <= MOST_PATCH or len(names) > MOST_CHANNELS:
+            raise InputError(f"got {len(names)} channels in patches of {self.patch_size} pixels; want fewer")
 
+
+SPECS = TypeAdapter(dict[str, StreamSpec])
+MOST_PATCH, MOST_CHANNELS = 64, 4096  # far beyond any sensor; what is larger was damaged
+NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
 LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
 
 
@@ -48,40 +66,52 @@ def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
     for sample in samples:
         for name, stream in sample.streams.items():
             found.setdefault(name, []).append(stream)
-    return {name: _spec(streams) for name, streams in sorted(found.items())}
+    return {name: _spec(name, streams) for name, streams in sorted(found.items())}
 
 
-def read_streams(plain: Mapping[str, Any]) -> dict[str, StreamSpec]:
-    """Read what `dataclasses.asdict` made of StreamSpecs by name."""
-    return {
-        name: StreamSpec(
-            kind=spec["kind"],
-            channels=tuple(Channel(**channel) for channel in spec["channels"]),
-            statistics={channel: (float(pair[0]), float(pair[1])) for channel, pair in spec["statistics"].items()},
-            patch_size=int(spec.get("patch_size", 1)),
-        )
-        for name, spec in plain.items()
-    }
+def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
+    """Read what `dataclasses.asdict` made of StreamSpecs by name.
+
+    Raises:
+        ArtifactError: if a field is absent, of another type or out of its range.
+    """
+    try:
+        return SPECS.validate_json(json.dumps(plain), strict=True)
+    except ValidationError as error:
+        raise ArtifactError(f"the streams are damaged: {first_mistake(error)}; train it again") from error
 
 
-def _spec(streams: Sequence[Stream]) -> StreamSpec:
-    first = streams[0]
-    width = len(first.channels)
-    last = [torch.tensor(stream.values, dtype=torch.float64).movedim(_channel_dim(stream), -1) for stream in streams]
-    rows = torch.cat([values.reshape(-1, width) for values in last])
+def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
+    """A lower bound of the weights of tokenizers, to hold against a file before anything is allocated."""
+    return sum(2 * len(spec.channels) * dim for spec in specs.values())
+
+
+def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
+    """Channels by name, in the order in which they are met, with statistics over all samples.
+
+    Raises:
+        ChannelError: if samples give a channel in different units or wavelengths.
+        InputError: if they give streams of different kinds under one name.
+    """
+    kind, channels = streams[0].kind, union_of_channels(name, streams)
+    rows = torch.cat([_rows(stream, channels) for stream in streams])
     seen = rows.isfinite()
     count = seen.sum(0).clamp(min=1)
     mean = rows.nan_to_num().sum(0) / count
     spread = torch.where(seen, rows - mean, 0.0).square().sum(0).div(count).sqrt()
-    statistics = {
-        channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(first.channels)
-    }
-    patch_size = min(LARGEST_PATCH, *first.values.shape[2:]) if first.kind == "grid" else 1
-    return StreamSpec(kind=first.kind, channels=first.channels, statistics=statistics, patch_size=patch_size)
+    spread = torch.where(seen.any(0), spread, NEVER_SEEN)
+    statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
+    sides = [side for stream in streams for side in stream.values.shape[2:]] if kind == "grid" else []
+    return StreamSpec(
+        kind=kind, channels=channels, statistics=statistics, patch_size=min([LARGEST_PATCH, *sides]) if sides else 1
+    )
 
 
-def _channel_dim(stream: Stream) -> int:
-    return CHANNEL_DIM[stream.kind]
+def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
+    """A stream's values (rows, channels), NaN in channels that it lacks."""
+    found = placed(stream, channels)
+    shown = found.values if found.valid is None else np.where(found.observed(), found.values, np.nan)
+    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
 
 
 class StreamsTokenizer(OpenTokenizer):

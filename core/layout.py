@@ -1,0 +1,153 @@
+"""Which channels each stream had in training, by name and unit: samples are put in that order before they are read."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from mainstem.core.errors import ArtifactError, ChannelError, InputError
+from mainstem.core.schema import first_mistake
+from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+
+
+def union_of_channels(name: str, streams: Sequence[Stream]) -> tuple[Channel, ...]:
+    """Return the channels of streams of one name, in the order in which they are met.
+
+    Raises:
+        ChannelError: if samples give a channel in different units or wavelengths, or one twice.
+        InputError: if they give streams of different kinds.
+    """
+    found: dict[str, Channel] = {}
+    for stream in streams:
+        if stream.kind != streams[0].kind:
+            raise InputError(
+                f"stream {name!r} is {streams[0].kind} in one sample, {stream.kind} in another; rename one"
+            )
+        if len({channel.name for channel in stream.channels}) < len(stream.channels):
+            raise ChannelError(f"stream {name!r} names a channel twice; drop one")
+        for channel in stream.channels:
+            known = found.setdefault(channel.name, channel)
+            if known != channel:
+                raise ChannelError(
+                    f"channel {channel.name!r} of {name!r} comes in {_described(known)} and in {_described(channel)}; "
+                    "convert or rename one"
+                )
+    return tuple(found.values())
+
+
+def _described(channel: Channel) -> str:
+    return channel.unit if channel.wavelength_nm is None else f"{channel.unit} at {channel.wavelength_nm:g} nm"
+
+
+def channel_places(held: Sequence[Channel], wanted: Sequence[Channel]) -> list[int | None]:
+    """Index, among the channels wanted, of each one held; None for one that is not wanted.
+
+    Raises:
+        ChannelError: if one comes in another unit or twice, or others come in the place of those that lack: then one
+            may have been renamed, and its values would be lost without a word.
+    """
+    known = {channel.name: index for index, channel in enumerate(wanted)}
+    names = [channel.name for channel in held]
+    for channel in held:
+        unit = wanted[known[channel.name]].unit if channel.name in known else channel.unit
+        if channel.unit != unit:
+            raise ChannelError(f"channel {channel.name!r} comes in {channel.unit}, want {unit}; convert it")
+        if names.count(channel.name) > 1:
+            raise ChannelError(f"channel {channel.name!r} comes twice in one stream; drop one")
+    lacking, unknown = [name for name in known if name not in names], [name for name in names if name not in known]
+    if lacking and (unknown or len(lacking) == len(known)):
+        raise ChannelError(
+            f"channel {lacking[0]!r} is missing; "
+            f"the stream has {', '.join(sorted(names)) or 'none'}; rename it, or drop them"
+        )
+    return [known.get(name) for name in names]
+
+
+def placed(stream: Stream, wanted: Sequence[Channel]) -> Stream:
+    """Return the stream with its channels in the order wanted, NaN in those that it lacks.
+
+    Raises:
+        ChannelError: if a channel comes in another unit or twice, or under another name.
+    """
+    if stream.channels == tuple(wanted):
+        return stream
+    places = channel_places(stream.channels, wanted)
+    dim = CHANNEL_DIM[stream.kind]
+    shape = list(stream.values.shape)
+    shape[dim] = len(wanted)
+    values = np.moveaxis(np.full(shape, np.nan), dim, 0)
+    seen = np.moveaxis(np.where(stream.observed(), stream.values, np.nan), dim, 0)
+    for column, place in enumerate(places):
+        if place is not None:
+            values[place] = seen[column]
+    back: NDArray[np.float64] = np.ascontiguousarray(np.moveaxis(values, 0, dim))
+    return replace(stream, values=back, channels=tuple(wanted), valid=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Channels of each stream in training; streams that training did not know stay as they come."""
+
+    channels: Mapping[str, tuple[Channel, ...]]
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> "Layout":
+        """Read the layout of training samples.
+
+        Raises:
+            ChannelError: if samples give a channel in different units.
+            InputError: if they give streams of different kinds under one name.
+        """
+        found: dict[str, list[Stream]] = {}
+        for sample in samples:
+            for name, stream in sample.streams.items():
+                if stream.kind in CHANNEL_DIM:
+                    found.setdefault(name, []).append(stream)
+        return cls(channels={name: union_of_channels(name, streams) for name, streams in sorted(found.items())})
+
+    def __call__(self, samples: Sequence[Sample]) -> list[Sample]:
+        """Return the samples with their channels as in training; those that are so already are the same objects.
+
+        Raises:
+            ChannelError: naming the item, if a channel comes in another unit, twice, or under another name.
+        """
+        return [self._aligned(sample) for sample in samples]
+
+    def _aligned(self, sample: Sample) -> Sample:
+        changed = {}
+        for name, wanted in self.channels.items():
+            stream = sample.streams.get(name)
+            if stream is None or stream.channels == wanted:
+                continue
+            if stream.kind not in CHANNEL_DIM:
+                raise InputError(
+                    f"{sample.source.item}: stream {name!r} is {stream.kind}, which it was not in training"
+                )
+            try:
+                changed[name] = placed(stream, wanted)
+            except ChannelError as error:
+                raise ChannelError(f"{sample.source.item}, {name}: {error}") from error
+        return replace(sample, streams={**sample.streams, **changed}) if changed else sample
+
+    def state(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {name: [asdict(channel) for channel in channels] for name, channels in self.channels.items()}
+
+    @classmethod
+    def restore(cls, plain: Mapping[str, Any]) -> "Layout":
+        """Read what `state` gave.
+
+        Raises:
+            ArtifactError: if it is damaged.
+        """
+        try:
+            return cls(channels=CHANNELS.validate_json(json.dumps(plain), strict=True))
+        except ValidationError as error:
+            raise ArtifactError(f"the channels of training are damaged: {first_mistake(error)}; train again") from error
+
+
+CHANNELS = TypeAdapter(dict[str, tuple[Channel, ...]])

@@ -1,0 +1,115 @@
+"""What an adapter file says of itself: typed, with ranges, checked before anything is built from it."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mainstem.core.errors import ArtifactError
+from mainstem.core.prediction import ModelRef
+from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
+
+SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors, LoRA's alpha is kept, a hash protects the file
+LARGEST_SLOPE = 1e3  # of `adjust`: a model of simulations is not a thousand times off
+
+
+class MemberFacts(BaseModel):
+    """One member: its tokenizer (of streams: kind, channels with units, normalisation statistics), its preparation.
+
+    `std` is the standard deviation of the member's target, None of classes; `lora_alpha` is None without a LoRA.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tokenizer: dict[str, Any]
+    preparation: dict[str, Any] = Field(default_factory=dict)
+    std: Positive | None = None
+    lora_alpha: Positive | None = None
+
+
+class TrainingFacts(BaseModel):
+    """What is always known of the training; more may stand beside it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    data: str = ""
+    num_samples: Count = 0
+    groups: list[str] = Field(default_factory=list)
+    local_fields: Count = 0
+
+
+class AdapterManifest(BaseModel):
+    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
+
+    `channels` holds those of each stream in training, in order; `classes` names what a classifier may say; `scope` the
+    facts a sample must have to be predicted; `calibration` and `alarm` what is known by view, their arrays being
+    tensors `calibration/<view>/<name>`; `training` data, groups, seed and licence.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Annotated[int, Field(strict=True)] = SCHEMA_VERSION
+    adapter: Name
+    task: Name
+    version: Name
+    units: Name
+    trunk: dict[str, Any]
+    trunk_sha256: Sha256
+    trunk_is_shared: Flag
+    members: Annotated[tuple[MemberFacts, ...], Field(min_length=1, max_length=1000)]
+    gates: dict[str, Share]
+    adjust: tuple[Annotated[Finite, Field(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)], Finite] = (1.0, 0.0)
+    channels: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
+    scope: dict[str, list[str]]
+    calibration: dict[str, dict[str, Any]]
+    alarm: dict[str, dict[str, Any]]
+    training: dict[str, Any]
+    licence: str
+    attribution: str
+    simulated: Flag
+    known_failures: tuple[str, ...] = ()
+    classes: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_training(cls, values: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        """Check `training`, and fill in what is always known of it."""
+        if isinstance(values, dict) and isinstance(values.get("training"), dict):
+            try:
+                return values | {"training": TrainingFacts(**values["training"]).model_dump()}
+            except ValidationError as error:
+                raise ValueError(f"training.{first_mistake(error)}") from error
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> "AdapterManifest":
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        if self.adjust[0] == 0:
+            raise ValueError("a slope of 0 in adjust says nothing of the inputs")
+        return self
+
+    def reference(self, adapter_sha256: str) -> ModelRef:
+        """Return what predictions carry of their model."""
+        return ModelRef(
+            adapter=self.adapter,
+            task=self.task,
+            version=self.version,
+            adapter_sha256=adapter_sha256,
+            trunk_sha256=self.trunk_sha256,
+        )
+
+
+def parse_manifest(text: str, name: str) -> AdapterManifest:
+    """Read a manifest's JSON; `name` is the run's, for messages.
+
+    Raises:
+        ArtifactError: if it is of another schema, or a field is absent, unknown or out of range.
+    """
+    plain = parse_object(text, f"the manifest of {name}")
+    if plain.get("schema_version") != SCHEMA_VERSION:
+        found = plain.get("schema_version")
+        raise ArtifactError(f"{name} has manifest schema {found!r:.20}, want {SCHEMA_VERSION}; train it again")
+    try:
+        return AdapterManifest(**plain)
+    except ValidationError as error:
+        raise ArtifactError(f"the manifest of {name} is damaged: {first_mistake(error)}; train it again") from error
