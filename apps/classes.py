@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.evaluation_text import difference_line
 from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, write_run
 from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.class_artifact import ClassArtifact, load_class_artifact, save_class_artifact
@@ -33,7 +34,6 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 METRICS = {"macro_f1": macro_f1, "accuracy": accuracy}
 GROUPED_FOLDS, RUN = "grouped-folds", "run"
-DRAWS = 500  # of the paired bootstrap: an F1 of ten thousand pixels takes milliseconds
 
 
 def fit_class_artifact(
@@ -197,10 +197,14 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
             for name, values in first.baselines.items()
         },
         "difference": {
-            name: dataclasses.asdict(
-                paired_difference(pooled(macro_f1), truth, predicted[0], values, groups, num_draws=DRAWS)
-            )
-            for name, values in first.baselines.items()
+            name: paired_difference(
+                pooled(macro_f1),
+                truth,
+                np.stack(predicted),
+                np.stack([found.baselines[name] for found in results]),
+                groups,
+            ).to_dict(lower_is_better=False)
+            for name in first.baselines
         },
         "coverage": {"level": level, "pooled": float(inside.mean()), "mean_set_size": float(first.sets.sum(1).mean())},
         "by_class": _by_class(source, first, groups),
@@ -236,6 +240,7 @@ def describe_classes(result: Mapping[str, Any]) -> str:
         f"{name:24} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items())
         for name, metrics in {result["task"]: result["metrics"], **result["baselines"]}.items()
     ]
+    lines += [difference_line(name, found, "macro_f1") for name, found in result["difference"].items()]
     for name, row in result["by_class"].items():
         lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
     coverage = result["coverage"]

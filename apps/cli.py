@@ -65,6 +65,9 @@ def evaluate_adapter(
     country: Country = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
     dropout_seed: Annotated[int | None, typer.Option(help="Drop streams of test samples at random.")] = None,
+    with_flagged: Annotated[
+        bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
+    ] = False,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -72,6 +75,7 @@ def evaluate_adapter(
     from mainstem.adapters import find_task
     from mainstem.apps.classes import describe_classes, evaluate_classes
     from mainstem.apps.evaluate import EvaluationSpec, evaluate
+    from mainstem.apps.evaluation_text import describe
     from mainstem.apps.finetune import spec_of
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
@@ -79,31 +83,29 @@ def evaluate_adapter(
     found = find_task(adapter, task)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
     if isinstance(found, ClassificationTask):
-        if protocol is not None or dropout_seed is not None:
-            raise InputError(f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed out")
+        if protocol is not None or dropout_seed is not None or with_flagged:
+            raise InputError(
+                f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
+            )
         with _progress("evaluate", as_json) as report:
             classes = evaluate_classes(
                 found, request, spec_of(found, trunk, frozen), seeds=seeds, run=run, progress=report
             )
         print(json.dumps(classes) if as_json else describe_classes(classes))
         return
-    spec = EvaluationSpec(fit=spec_of(found, trunk, frozen), protocol=protocol, seeds=seeds, dropout_seed=dropout_seed)
+    spec = EvaluationSpec(
+        fit=spec_of(found, trunk, frozen),
+        protocol=protocol,
+        seeds=seeds,
+        dropout_seed=dropout_seed,
+        with_flagged=with_flagged,
+    )
     with _progress("evaluate", as_json) as report:
         result = evaluate(found, request, spec, run=run, progress=report)
     if as_json:
         print(json.dumps(result))
         return
-    for name, metrics in {found.name: result["metrics"], **result["baselines"]}.items():
-        print(f"{name:33} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items()))
-    coverage = result["coverage"]
-    withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
-    if "means" in result:
-        means = result["means"]
-        print(
-            f"means of {means['of']}s: r2 {means['r2']:.3f}, coverage {means['coverage']['pooled']:.1%} of {means['n']}"
-        )
-    print(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}")
-    print(result["attribution"])
+    print(describe(result))
 
 
 @app.command("finetune")

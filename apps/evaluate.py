@@ -5,7 +5,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from mainstem.core.evaluation import (
     Aggregate,
     Metric,
     drop_streams,
+    mean_over_groups,
+    mean_over_seeds,
     median_over_groups,
     nrmse_percent,
     paired_difference,
@@ -31,7 +33,16 @@ from mainstem.core.evaluation import (
 )
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.predict import group_claims
-from mainstem.core.regression import Baselines, DataRequest, OutOfFold, RegressionTask, groups_of, targets_of
+from mainstem.core.regression import (
+    Baselines,
+    DataRequest,
+    OutOfFold,
+    RegressionTask,
+    Without,
+    groups_of,
+    knows_no_target,
+    targets_of,
+)
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.data.table import UNSTATED
 
@@ -67,6 +78,7 @@ class EvaluationSpec:
     seeds: int = 1
     level: float = 0.9
     dropout_seed: int | None = None  # where given, test samples lack streams drawn at random
+    with_flagged: bool = False  # score once more with the rows that have a known fault, which trains again
 
     def gaps(self, test: Sequence[Sample]) -> list[Sample]:
         """Return the test samples, with random gaps where they were asked for."""
@@ -74,9 +86,12 @@ class EvaluationSpec:
 
 
 def splits(
-    samples: Sequence[Sample], protocol: str, test_groups: frozenset[str] = frozenset()
+    samples: Sequence[Sample],
+    protocol: str,
+    test_groups: frozenset[str] = frozenset(),
+    without: Without = knows_no_target,
 ) -> list[tuple[list[Sample], list[Sample]]]:
-    """Train and test samples by protocol.
+    """Train and test samples by protocol; training samples know no target of the groups tested.
 
     Raises:
         InputError: if the protocol is unknown or leaves a part empty.
@@ -90,7 +105,7 @@ def splits(
         test = [sample for sample in samples if sample.source.group in held]
         if not train or not test:
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {', '.join(groups)}")
-        parts.append((train, test))
+        parts.append((without(train, held), test))
     return parts
 
 
@@ -206,7 +221,7 @@ def evaluate(
     run: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Return the evaluation as the command line's JSON; metrics are means over the seeds."""
+    """Return the evaluation as the command line's JSON; all figures are means over the seeds."""
     start = time.perf_counter()
     source = task.read(request)
     protocol = spec.protocol or default_protocol(source)
@@ -217,18 +232,18 @@ def evaluate(
         results, judged = [score_run(task, run, usable, spec)], []
     else:
         spec = _for_protocol(spec, protocol)
-        parts = splits(usable, protocol, source.test_groups)
+        parts = splits(usable, protocol, source.test_groups, task.without)
         pairs = [
             train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
             for seed in range(spec.seeds)
         ]
-        results, judged = [found for found, _ in pairs], pairs[0][1]
+        results, judged = [found for found, _ in pairs], [parts[0] for _, parts in pairs]
     aggregate = pooled if protocol in (HOLDOUT, "run") else median_over_groups
     body = report(task, results, spec.level, aggregate)
     if protocol == HOLDOUT and judged:
-        body["training_years"] = judge_training_years(judged[0], spec.level)
-    if len(source.labelled()) > len(usable) and run is None:
-        flagged = splits(source.labelled(), protocol, source.test_groups)
+        body["training_years"] = mean_over_seeds([judge_training_years(found, spec.level) for found in judged])
+    if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
+        flagged = splits(source.labelled(), protocol, source.test_groups, task.without)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
         body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
     return {
@@ -236,6 +251,7 @@ def evaluate(
         "task": task.task,
         "data": request.data,
         "protocol": protocol,
+        "protocol_note": protocol_note(task, protocol, usable),
         "split": "test",
         "seeds": spec.seeds,
         "dropout_seed": spec.dropout_seed,
@@ -245,6 +261,19 @@ def evaluate(
         "attribution": source.attribution,
         "seconds": time.perf_counter() - start,
     }
+
+
+def protocol_note(task: RegressionTask, protocol: str, samples: Sequence[Sample]) -> str:
+    """Say which targets of other groups the inputs hold, or return an empty string where they hold none."""
+    groups = frozenset(str(sample.source.group) for sample in samples)
+    if all(plain is sample for plain, sample in zip(task.without(samples, groups), samples, strict=True)):
+        return ""
+    if protocol in (LEFT_OUT, LEFT_OUT_GROUP):
+        return (
+            "what is left out is unknown to training, also as the past of later groups; it is itself predicted with "
+            "the targets of the groups before it"
+        )
+    return "one step ahead: a tested group is predicted with the targets of the groups before it, tested ones included"
 
 
 def default_protocol(source: SampleSet) -> str:
@@ -272,13 +301,15 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     test = spec.gaps([sample for sample in samples if str(sample.source.group) not in trained])
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
-    train = [sample for sample in samples if str(sample.source.group) in trained]
+    tested = frozenset(groups_in(test))
+    train = task.without([sample for sample in samples if str(sample.source.group) in trained], tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score(task, artifact, test, spec.level), baselines=baselines)
 
 
 def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:
     """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
+    results = with_weakest_claims(results)
     first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
     return {
         "n": len(first.truth),
@@ -291,19 +322,31 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
         "difference": {
             name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
         },
-        "coverage": coverage(first, view, level),
-        **({"means": report_means(first.means, task.mean_of, level)} if first.means is not None else {}),
-        "by_group": _by_group(first, view, metrics),
+        "coverage": mean_over_seeds([coverage(found, view, level) for found in results]),
+        **_means(results, task, level),
+        "by_group": mean_over_seeds([_by_group(found, view, metrics) for found in results]),
         "by_lead": {
             name: {
                 **_metrics(results, partial(_mean, name=name), aggregate, metrics),
-                "coverage": coverage(first, name, level)["pooled"],
+                "coverage": mean_over_seeds([coverage(found, name, level)["pooled"] for found in results]),
             }
             for name in task.views
         },
         "trunk_sha256": _together([found.hashes[0] for found in results]),
         "adapter_sha256": _together([found.hashes[1] for found in results]),
     }
+
+
+def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
+    """Give each group, in every seed's results, the weakest claim that any seed's model makes of it."""
+    order = ("none", "withdrawn", "stated")
+    claims = {group: min((found.claims[group] for found in results), key=order.index) for group in results[0].claims}
+    return [replace(found, claims=claims) for found in results]
+
+
+def _means(results: Sequence[Scored], task: RegressionTask, level: float) -> dict[str, Any]:
+    judged = [report_means(found.means, task.mean_of, level) for found in results if found.means is not None]
+    return {"means": mean_over_seeds(judged)} if judged else {}
 
 
 def _mean(found: Scored, name: str) -> Array:
@@ -358,13 +401,20 @@ def _metrics(
 
 def _difference(
     results: Sequence[Scored], baseline: str, aggregate: Aggregate, view: str, metric: Metric
-) -> dict[str, float]:
-    """Model minus baseline, each the mean over seeds of the predictions' errors at a year's every case."""
-    draws = [
-        paired_difference(aggregate(metric), found.truth, found.mean[view], found.baselines[baseline], found.years)
-        for found in results
-    ]
-    return {key: float(np.mean([asdict(draw)[key] for draw in draws])) for key in ("value", "low", "high")}
+) -> dict[str, Any]:
+    """Model minus baseline: of the pooled metric, or, where the metric is a median over groups, the mean over groups.
+
+    Medians over groups are not differenced: a year's own differences are what an interval can be put on.
+    """
+    of = pooled if aggregate is pooled else mean_over_groups
+    found = paired_difference(
+        of(metric),
+        results[0].truth,
+        np.stack([found.mean[view] for found in results]),
+        np.stack([found.baselines[baseline] for found in results]),
+        results[0].years,
+    )
+    return {**found.to_dict(), "of": "pooled" if of is pooled else "mean over groups"}
 
 
 def coverage(found: Scored, view: str, level: float) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""Metrics of regressions, and paired bootstrap intervals of their differences."""
+"""Metrics, and intervals of paired differences that hold over a handful of groups."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
+Plain = Any  # JSON types
 Metric = Callable[[Array, Array], float]  # truth, predicted
 Aggregate = Callable[[Metric], Callable[[Sequence[Array], Sequence[Array]], float]]  # a metric over groups' cases
 
@@ -45,11 +47,32 @@ def accuracy(truth: Array, predicted: Array) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Model minus baseline of one metric, with the ends of its bootstrap interval."""
+    """Model minus baseline of one metric, the ends of its interval, and each group's own difference.
+
+    The ends are None where one group alone is known: nothing says then how groups differ.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
+    by_group: Mapping[str, float]
+
+    def verdict(self, *, lower_is_better: bool = True) -> str:
+        """Say "better" or "worse" where the interval lies on one side of zero, else "not distinguishable"."""
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return "not distinguishable"
+        return "better" if (self.high < 0) == lower_is_better else "worse"
+
+    def to_dict(self, *, lower_is_better: bool = True) -> dict[str, Any]:
+        """Return plain JSON types, the number of groups and the verdict in words."""
+        return {
+            "value": self.value,
+            "low": self.low,
+            "high": self.high,
+            "num_groups": len(self.by_group),
+            "verdict": self.verdict(lower_is_better=lower_is_better),
+            "by_group": dict(self.by_group),
+        }
 
 
 def pooled(metric: Metric) -> Callable[[Sequence[Array], Sequence[Array]], float]:
@@ -64,6 +87,11 @@ def median_over_groups(metric: Metric) -> Callable[[Sequence[Array], Sequence[Ar
     )
 
 
+def mean_over_groups(metric: Metric) -> Callable[[Sequence[Array], Sequence[Array]], float]:
+    """Aggregate that scores each group alone and takes the mean: what paired differences by group are told in."""
+    return lambda truths, predictions: float(np.mean([metric(*pair) for pair in zip(truths, predictions, strict=True)]))
+
+
 def paired_difference(
     aggregate: Callable[[Sequence[Array], Sequence[Array]], float],
     truth: Array,
@@ -71,27 +99,71 @@ def paired_difference(
     baseline: Array,
     groups: Sequence[str],
     *,
-    num_draws: int = 2000,
     level: float = 0.95,
-    seed: int = 0,
 ) -> Difference:
-    """Bootstrap the difference of an aggregate by drawing whole groups, the same ones for model and baseline.
+    """Model minus baseline of an aggregate, with a studentised interval over whole groups.
 
-    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13 (percentile interval).
+    The interval is Student's t on the jackknife's pseudo-values, a group left out at a time, the same one for model
+    and baseline; of a mean over groups these are the groups' own differences. Over 7 groups it covers 94 to 96 %
+    where the percentile bootstrap covers 83 to 88 (tests/core/test_evaluation.py). It does not fit a median over
+    groups, whose jackknife is not consistent: give `mean_over_groups`.
+    Source: Tukey 1958, Annals of Mathematical Statistics 29, 614; Efron & Tibshirani 1993, An Introduction to the
+    Bootstrap, chapter 11.
+
+    Args:
+        aggregate: of the truth and the predictions of groups.
+        truth: (cases,).
+        model: (cases,), or (seeds, cases): the aggregate is then averaged over the seeds.
+        baseline: like `model`, of as many seeds or one.
+        groups: a label a case.
+        level: of the interval.
     """
     labels = np.asarray(groups)
-    rows = [np.flatnonzero(labels == group) for group in np.unique(labels)]
-    truths, models, baselines = ([values[part] for part in rows] for values in (truth, model, baseline))
+    names = np.unique(labels)
+    rows = [np.flatnonzero(labels == name) for name in names]
 
-    def difference(chosen: Sequence[int]) -> float:
-        drawn = [truths[index] for index in chosen]
-        ours = aggregate(drawn, [models[index] for index in chosen])
-        return ours - aggregate(drawn, [baselines[index] for index in chosen])
+    def score(predicted: Array, chosen: Sequence[NDArray[np.intp]]) -> float:
+        truths = [truth[part] for part in chosen]
+        return float(np.mean([aggregate(truths, [one[part] for part in chosen]) for one in np.atleast_2d(predicted)]))
 
-    draws = np.random.default_rng(seed).integers(len(rows), size=(num_draws, len(rows)))
-    differences = [difference(draw.tolist()) for draw in draws]
-    low, high = np.quantile(differences, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(value=difference(range(len(rows))), low=float(low), high=float(high))
+    def difference(chosen: Sequence[NDArray[np.intp]]) -> float:
+        return score(model, chosen) - score(baseline, chosen)
+
+    value, by_group = difference(rows), {str(name): difference([part]) for name, part in zip(names, rows, strict=True)}
+    if len(rows) < 2:
+        return Difference(value=value, low=None, high=None, by_group=by_group)
+    without = np.array([difference([*rows[:index], *rows[index + 1 :]]) for index in range(len(rows))])
+    reach = student_quantile((1 + level) / 2, len(rows) - 1) * jackknife_error(without)
+    return Difference(value=value, low=value - reach, high=value + reach, by_group=by_group)
+
+
+def jackknife_error(without: Array) -> float:
+    """Standard error of a figure from its values with each group left out (groups,).
+
+    Source: Efron & Tibshirani 1993, equation 11.5.
+    """
+    count = len(without)
+    return float(np.sqrt((count - 1) / count * ((without - without.mean()) ** 2).sum()))
+
+
+def student_quantile(share: float, freedom: int) -> float:
+    """Quantile of Student's t."""
+    from scipy.stats import t  # late: it takes a third of a second to import
+
+    return float(t.ppf(share, freedom))
+
+
+def mean_over_seeds(found: Sequence[Plain]) -> Plain:
+    """Join what several seeds say of the same thing: numbers are averaged, mappings key by key, others must agree.
+
+    Where words differ, all are said, joined by " or ".
+    """
+    first = found[0]
+    if isinstance(first, Mapping):
+        return {key: mean_over_seeds([one[key] for one in found]) for key in first}
+    if isinstance(first, (int, float)):
+        return first if all(one == first for one in found) else float(np.mean(found))
+    return first if all(one == first for one in found) else " or ".join(dict.fromkeys(map(str, found)))
 
 
 def drop_streams(samples: Sequence[Sample], seed: int, share: float = 0.3) -> list[Sample]:

@@ -12,6 +12,7 @@ from mainstem.core.stream import Sample, Stream
 
 Array = NDArray[np.float64]
 DAY_S = 86_400.0
+YEAR_S = 365.25 * DAY_S
 BIN_DAYS = 10.0  # dekads, the step of CY-Bench's series
 NUM_BINS = 37
 MONTH_DAYS = 365.25 / 12
@@ -102,6 +103,41 @@ def cut_back(sample: Sample, lead: int) -> Sample:
             )
         streams[name] = stream
     return replace(sample, streams=streams)
+
+
+def without(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
+    """Return the samples with the yields of the years named taken out of their past, and the trend drawn without them.
+
+    A year left out to judge a model must be unknown to it, and later years carry its yield among their past yields.
+    """
+    return [_without(sample, groups) for sample in samples]
+
+
+def _without(sample: Sample, groups: frozenset[str]) -> Sample:
+    history = sample.streams.get("history")
+    if history is None or history.times is None:
+        return sample
+    years = np.round(history.times / YEAR_S) + float(sample.source.facts["year"])
+    kept = np.array([f"{year:.0f}" not in groups for year in years.tolist()])
+    if kept.all():
+        return sample
+    streams = {name: stream for name, stream in sample.streams.items() if name not in PAST}
+    if kept.any():
+        past = streams["history"] = replace(
+            history,
+            values=history.values[kept],
+            times=history.times[kept],
+            valid=None if history.valid is None else history.valid[kept],
+        )
+        if "trend" in sample.streams and len(past.values) > 1:
+            streams["trend"] = replace(sample.streams["trend"], values=np.array([_line_at_zero(past)]))
+    return replace(sample, streams=streams)
+
+
+def _line_at_zero(past: Stream) -> float:
+    """Where the straight line through the past yields meets the year of the harvest, t/ha."""
+    assert past.times is not None
+    return float(np.polyfit(past.times / YEAR_S, past.values[:, 0], 1)[1])
 
 
 def views() -> dict[str, Callable[[Sample], Sample]]:

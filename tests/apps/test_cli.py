@@ -238,7 +238,8 @@ def test_splits_keep_years_whole():
 def test_faults_are_given_with_and_without(monkeypatch):
     from mainstem.adapters.crop_yield import TASK
 
-    result = evaluate(TASK, DataRequest(data="nl-maize"), EvaluationSpec(fit=FitSpec(config=QUICK)))
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK), with_flagged=True)
+    result = evaluate(TASK, DataRequest(data="nl-maize"), spec)
     assert result["baselines"]["average"]["nrmse_percent"] == pytest.approx(13.80, abs=0.005)
     assert result["with_flagged_rows"]["baselines"]["average"]["nrmse_percent"] == pytest.approx(18.72, abs=0.005)
     assert result["flagged_rows"] == 3

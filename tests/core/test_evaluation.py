@@ -1,10 +1,13 @@
-"""Metrics have known answers; the bootstrap pairs whole groups."""
+"""Metrics have known answers; intervals of paired differences cover what they say."""
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from mainstem.core.evaluation import (
     drop_streams,
+    mean_over_groups,
+    mean_over_seeds,
     median_over_groups,
     nrmse_percent,
     paired_difference,
@@ -36,15 +39,70 @@ def test_a_model_that_is_always_better_has_an_interval_below_zero():
     truth = rng.normal(10, 2, 600)
     groups = [str(2000 + index % 12) for index in range(600)]
     difference = paired_difference(
-        pooled(rmse), truth, truth + rng.normal(0, 1, 600), truth + rng.normal(0, 2, 600), groups, num_draws=300
+        pooled(rmse), truth, truth + rng.normal(0, 1, 600), truth + rng.normal(0, 2, 600), groups
     )
     assert difference.low < difference.value < difference.high < 0
+    assert difference.verdict() == "better"
+    assert difference.verdict(lower_is_better=False) == "worse"
+    assert difference.to_dict()["num_groups"] == 12
 
 
 def test_a_model_equal_to_the_baseline_differs_by_nothing():
     groups = ["a", "a", "b", "b"]
-    difference = paired_difference(pooled(rmse), TRUTH, TRUTH + 1, TRUTH + 1, groups, num_draws=50)
+    difference = paired_difference(pooled(rmse), TRUTH, TRUTH + 1, TRUTH + 1, groups)
     assert (difference.value, difference.low, difference.high) == (0, 0, 0)
+    assert difference.verdict() == "not distinguishable"
+
+
+def test_one_group_says_nothing_of_others():
+    difference = paired_difference(pooled(rmse), TRUTH, TRUTH + 1, TRUTH + 2, ["a"] * 4)
+    assert (difference.value, difference.low, difference.high) == (pytest.approx(-1), None, None)
+    assert difference.verdict() == "not distinguishable"
+
+
+def test_the_interval_of_a_mean_over_groups_is_students_of_their_own_differences():
+    groups, errors = ["a", "b", "c"], np.array([1.0, 2.0, 4.0])
+    found = paired_difference(mean_over_groups(rmse), np.zeros(3), errors, np.ones(3), groups)
+    assert found.by_group == pytest.approx({"a": 0.0, "b": 1.0, "c": 3.0})
+    ends = stats.ttest_1samp([0.0, 1.0, 3.0], 0).confidence_interval(0.95)
+    assert (found.value, found.low, found.high) == pytest.approx((4 / 3, ends.low, ends.high))
+
+
+def test_seeds_are_averaged_before_the_interval_is_drawn():
+    truth, groups = np.zeros(3), ["a", "b", "c"]
+    # a group is bad in one seed and good in the other: by group, on average over seeds, nothing differs
+    seeds = np.array([[1.0, 3.0, 1.0], [3.0, 1.0, 3.0]])
+    found = paired_difference(mean_over_groups(rmse), truth, seeds, np.full((2, 3), 2.0), groups)
+    assert (found.value, found.low, found.high) == pytest.approx((0, 0, 0))
+
+
+def drawn_years(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Seven years of two models' errors, with the difference of their RMSE over all years there could be."""
+    common = rng.normal(size=7)
+    if kind == "years err together":  # a bias a year, shared in part, and a region's own error
+        ours = common[:, None] + rng.normal(size=(7, 40))
+        theirs = (0.7 * common + 0.9 * rng.normal(size=7))[:, None] + 1.1 * rng.normal(size=(7, 40))
+        wanted = np.sqrt(2.0) - np.sqrt(0.49 + 0.81 + 1.21)
+    else:  # hard years are hard for both
+        scales = np.exp(0.2 * common[:, None] + 0.1 * rng.normal(size=(7, 2)))
+        ours, theirs = scales[:, :1] * rng.normal(size=(7, 40)), 1.2 * scales[:, 1:] * rng.normal(size=(7, 40))
+        wanted = (1 - 1.2) * np.exp(0.04 + 0.01)
+    return ours.ravel(), theirs.ravel(), np.repeat(np.arange(7), 40).astype(str), wanted
+
+
+@pytest.mark.parametrize("kind", ["years err together", "hard for both"])
+def test_over_seven_years_the_interval_covers_what_it_says(kind):
+    rng, inside = np.random.default_rng(5), []
+    for _ in range(1500):
+        ours, theirs, years, wanted = drawn_years(rng, kind)
+        found = paired_difference(pooled(rmse), np.zeros(len(ours)), ours, theirs, years.tolist())
+        inside.append(found.low <= wanted <= found.high)
+    assert 0.93 <= np.mean(inside) <= 0.97
+
+
+def test_what_seeds_say_is_averaged_key_by_key():
+    found = mean_over_seeds([{"a": 1, "b": {"c": 2.0, "d": "x"}}, {"a": 1, "b": {"c": 4.0, "d": "y"}}])
+    assert found == {"a": 1, "b": {"c": 3.0, "d": "x or y"}}
 
 
 def test_gaps_are_drawn_by_seed_and_never_empty_a_sample():

@@ -1,0 +1,32 @@
+"""An evaluation as lines to read: figures, what can be told apart from each baseline, and how far intervals held."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe(result: Mapping[str, Any]) -> str:
+    """The evaluation of a quantity as lines to read."""
+    first = next(iter(result["metrics"]))
+    lines = [
+        f"{name:33} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items())
+        for name, metrics in {result["adapter"]: result["metrics"], **result["baselines"]}.items()
+    ]
+    lines += [difference_line(name, found, first) for name, found in result["difference"].items()]
+    if "means" in result:
+        means = result["means"]
+        inside = means["coverage"]["pooled"]
+        lines.append(f"means of {means['of']}s: r2 {means['r2']:.3f}, coverage {inside:.1%} of {means['n']}")
+    coverage = result["coverage"]
+    withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
+    lines.append(
+        f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}"
+    )
+    return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
+
+
+def difference_line(baseline: str, found: Mapping[str, Any], metric: str) -> str:
+    """Say whether the model is better or worse than a baseline, or not distinguishable, and over how many groups."""
+    ends = "" if found["low"] is None else f" ({found['low']:+.3g}, {found['high']:+.3g})"
+    relation = "from" if found["verdict"] == "not distinguishable" else "than"
+    figures = f"{metric} {found['value']:+.3g}{ends} over {found['num_groups']} groups"
+    return f"{found['verdict']} {relation} {baseline}: {figures}"

@@ -1,0 +1,136 @@
+"""Evaluations train on nothing of what they judge, speak for all seeds, and say what can be told apart."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mainstem.adapters.crop_yield import TASK
+from mainstem.adapters.crop_yield.seasons import YEAR_S, without
+from mainstem.apps.baselines import region_baselines
+from mainstem.apps.cli import app
+from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits, train_and_score
+from mainstem.apps.finetune import FitSpec
+from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.stream import SampleSet
+from mainstem.core.training import TrainingConfig
+
+QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+LEFT_OUT = "leave-one-year-out"
+YEAR = "2012"
+BARE = replace(TASK, baselines=lambda train, test, seed: region_baselines(train, test))  # none that takes long to fit
+
+
+def write_yields(root: Path, garbage_year: int | None = None) -> DataRequest:
+    """Six regions of 2008-2016 that rise and fall; one year's yields may be garbage of a possible size."""
+    place, rng = root / "wheat" / "NL", np.random.default_rng(0)
+    place.mkdir(parents=True)
+    yields, ndvi = [], []
+    for region in range(6):
+        for year in range(2008, 2017):
+            vigour = rng.normal()
+            value = 7 + region / 4 + 0.8 * vigour + rng.normal(0, 0.2)
+            yields.append((f"NL{region}", year, 9.5 - region / 2 if year == garbage_year else value))
+            dates = pd.date_range(f"{year}-03-01", f"{year}-07-20", freq="20D").strftime("%Y%m%d")
+            ndvi += [(f"NL{region}", date, 0.5 + 0.1 * vigour + rng.normal(0, 0.02)) for date in dates]
+    pd.DataFrame(yields, columns=["adm_id", "harvest_year", "yield"]).to_csv(place / "yield_wheat_NL.csv", index=False)
+    pd.DataFrame(ndvi, columns=["adm_id", "date", "ndvi"]).to_csv(place / "ndvi_wheat_NL.csv", index=False)
+    return DataRequest(data=str(root), crop="wheat", country="NL")
+
+
+@pytest.fixture(scope="module")
+def request_(tmp_path_factory) -> DataRequest:
+    return write_yields(tmp_path_factory.mktemp("farms"))
+
+
+def left_out(source: SampleSet, year: str):
+    """Train without a year and predict it, baselines too."""
+    parts = splits(source.unflagged(), LEFT_OUT, frozenset(), TASK.without)
+    (part,) = [part for part in parts if {sample.source.group for sample in part[1]} == {year}]
+    return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), None)[0]
+
+
+def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_path):
+    true, garbage = TASK.read(request_), TASK.read(write_yields(tmp_path, garbage_year=int(YEAR)))
+    found, other = left_out(true, YEAR), left_out(garbage, YEAR)
+    assert np.abs(found.truth - other.truth).max() > 1
+    for name in TASK.views:
+        np.testing.assert_array_equal(found.mean[name], other.mean[name])
+        np.testing.assert_array_equal(found.half[name], other.half[name])
+    for name in found.baselines:
+        np.testing.assert_allclose(found.baselines[name], other.baselines[name], rtol=1e-12)  # threads add
+
+
+def test_a_member_is_judged_on_years_that_nothing_in_its_training_knows(request_, tmp_path):
+    config = replace(QUICK, num_folds=9)  # a year a fold
+    judged = [
+        TASK.fit(TASK.read(found).unflagged(), config, "any")[1]["lead0"]
+        for found in (request_, write_yields(tmp_path, garbage_year=int(YEAR)))
+    ]
+    rows = np.array(judged[0].groups) == YEAR
+    np.testing.assert_array_equal(judged[0].offset[rows], judged[1].offset[rows])
+    np.testing.assert_array_equal(judged[0].scale[rows], judged[1].scale[rows])
+
+
+def test_past_yields_of_years_left_out_are_gone_and_trends_drawn_again(request_):
+    samples = TASK.read(request_).unflagged()
+    hidden = without(samples, frozenset({"2012", "2013"}))
+    for plain, sample in zip(samples, hidden, strict=True):
+        years = known_years(sample)
+        assert not years & {2012, 2013}
+        assert years == known_years(plain) - {2012, 2013}
+    assert hidden[0] is samples[0]  # 2008: no past, nothing to hide
+
+
+def known_years(sample) -> set[int]:
+    if "history" not in sample.streams:
+        return set()
+    return {round(t / YEAR_S) + int(sample.source.facts["year"]) for t in sample.streams["history"].times.tolist()}
+
+
+@pytest.mark.mirror
+def test_us_counties_forget_a_year_in_lags_and_trend():
+    samples = [s for s in TASK.read(DataRequest(data="us-maize")).training() if s.source.group == "2009"][:200]
+    hidden = without(samples, frozenset({"2007"}))
+    for plain, sample in zip(samples, hidden, strict=True):
+        assert known_years(sample) == known_years(plain) - {2007}
+        if 2007 in known_years(plain):
+            times, values = (getattr(sample.streams["history"], key) for key in ("times", "values"))
+            _, level = np.polyfit(times / YEAR_S, values[:, 0], 1)
+            assert sample.streams["trend"].values[0] == pytest.approx(level)
+
+
+@pytest.fixture(scope="module")
+def two_seeds(request_):
+    return evaluate(BARE, request_, EvaluationSpec(fit=FitSpec(config=QUICK), seeds=2))
+
+
+def test_every_figure_speaks_for_all_seeds(request_, two_seeds):
+    single = evaluate(BARE, request_, EvaluationSpec(fit=FitSpec(config=QUICK)))
+    assert two_seeds["metrics"]["nrmse_percent"] == pytest.approx(
+        np.mean([found["nrmse_percent"] for found in two_seeds["metrics_by_seed"]])
+    )
+    assert two_seeds["by_group"][YEAR]["nrmse_percent"] != single["by_group"][YEAR]["nrmse_percent"]
+    assert two_seeds["coverage"]["mean_width"] != single["coverage"]["mean_width"]
+    # the difference of a group is that of its own figures, which are means over seeds
+    for name, difference in two_seeds["difference"].items():
+        for year, figures in two_seeds["by_group"].items():
+            wanted = figures["nrmse_percent"] - figures[f"{name}_nrmse_percent"]
+            assert difference["by_group"][year] == pytest.approx(wanted)
+        assert difference["value"] == pytest.approx(np.mean(list(difference["by_group"].values())))
+        assert difference["num_groups"] == 9
+        assert difference["low"] <= difference["value"] <= difference["high"]
+
+
+def test_it_says_what_can_be_told_apart_and_what_was_known(request_, two_seeds):
+    assert "unknown to training" in two_seeds["protocol_note"]
+    assert "with_flagged_rows" not in two_seeds
+    assert json.dumps(two_seeds, allow_nan=False)
+    done = CliRunner().invoke(
+        app, ["evaluate", "crop-yield", "--data", request_.data, "--crop", "wheat", "--country", "NL", "--help"]
+    )
+    assert "--with-flagged" in done.output
