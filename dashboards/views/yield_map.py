@@ -31,6 +31,7 @@ from mainstem.dashboards.components.fieldmap import HATCHED, Geometry, Layer, Ma
 from mainstem.dashboards.palette import colours, ramp
 from mainstem.dashboards.shell import header, mistakes_as_lines
 from mainstem.data.outlines import Outlines
+from mainstem.data.tabular import csv_bytes
 
 LEVELS = (0.5, 0.8, 0.9)
 LAYERS = {
@@ -278,7 +279,7 @@ def show_table(table: pd.DataFrame, outlines: Outlines | None, attribution: str,
     left, right = st.columns(2)
     # on_click="ignore": a rerun after one download would swallow the click on the next
     left.download_button(
-        "CSV, t/ha", out.to_csv(index=False), "yields.csv", "text/csv", icon=":material/download:", on_click="ignore"
+        "CSV, t/ha", csv_bytes(out), "yields.csv", "text/csv", icon=":material/download:", on_click="ignore"
     )
     if outlines is not None:
         right.download_button(
