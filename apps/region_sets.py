@@ -1,7 +1,6 @@
 """Region sets that the dashboards offer: real counties, simulated regions, and what users brought themselves."""
 
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
@@ -103,12 +102,8 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
     if len(places) != 1 or not any(file.startswith("yield_") for file in files):
         raise InputError("want the files of one crop and country, with its yield_CROP_COUNTRY.csv")
     (crop, country) = places.pop()
-    part = target.with_name(f".{name}.part")
-    try:
+    with new_folder(target) as part:
         for file, content in files.items():
             write_atomically(part / crop / country / file, content)
         load_cybench(part, crop, country, name)
-        part.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)
