@@ -68,7 +68,7 @@ def check_address(address: str, hosts: Sequence[str]) -> str:
     except ValueError as error:
         raise InputError(f"{address[:200]!r} is no address ({error}); want https://HOST/...") from error
     if parts.scheme != "https" or not host:
-        raise InputError(f"{address[:200]!r} is no https address; want a file beside the item, or https://HOST/...")
+        raise InputError(f"{address[:200]!r} is not allowed, being no https address; want a file beside the item, or https://HOST/...")
     if host not in [allowed.lower() for allowed in hosts]:
         raise InputError(f"{address[:200]!r} is on a host that is not allowed; add --allow-host {host[:80]}")
     if any(ord(letter) <= ord(" ") for letter in address):
