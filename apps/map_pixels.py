@@ -165,7 +165,9 @@ class CoverModel:
         found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
         spacing = float(self.scenes.grid.transform[0])
         for tile, out in zip(tiles, found, strict=True):
-            values = np.moveaxis(in_units(self.scenes, np.moveaxis(tile, (0, 1), (2, 3))), (2, 3), (0, 1)).astype(np.float32)
+            values = np.moveaxis(in_units(self.scenes, np.moveaxis(tile, (0, 1), (2, 3))), (2, 3), (0, 1)).astype(
+                np.float32
+            )
             rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
             if not len(rows):
                 continue

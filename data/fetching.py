@@ -68,7 +68,9 @@ def check_address(address: str, hosts: Sequence[str]) -> str:
     except ValueError as error:
         raise InputError(f"{address[:200]!r} is no address ({error}); want https://HOST/...") from error
     if parts.scheme != "https" or not host:
-        raise InputError(f"{address[:200]!r} is not allowed, being no https address; want a file beside the item, or https://HOST/...")
+        raise InputError(
+            f"{address[:200]!r} is not allowed, being no https address; want a file beside the item, or https://HOST/..."
+        )
     if host not in [allowed.lower() for allowed in hosts]:
         raise InputError(f"{address[:200]!r} is on a host that is not allowed; add --allow-host {host[:80]}")
     if any(ord(letter) <= ord(" ") for letter in address):
@@ -121,8 +123,8 @@ def _wait(wanted: Wanted, state: _State) -> None:
         spent = time.monotonic() - began
         if spent > PATIENCE_S and state.written < LEAST_RATE * (spent - PATIENCE_S / 2):
             raise InputError(
-                f"{wanted} comes at {state.written / spent:,.0f} bytes a second, want {LEAST_RATE:,}; fetch it by other "
-                "means"
+                f"{wanted} comes at {state.written / spent:,.0f} bytes a second, want {LEAST_RATE:,}; fetch it by "
+                "other means"
             )
         if spent > LONGEST_S:
             raise InputError(f"{wanted} took longer than {LONGEST_S / 3600:g} hours; fetch it by other means")
@@ -131,7 +133,7 @@ def _wait(wanted: Wanted, state: _State) -> None:
 def _run(wanted: Wanted, part: Path, state: _State) -> None:
     try:
         _download(wanted, part, state)
-    except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+    except Exception as error:
         state.error = error
     finally:
         if state.is_given_up.is_set():
@@ -166,7 +168,9 @@ def _told_size(wanted: Wanted, answer: Any) -> int | None:  # noqa: ANN401 - htt
     """
     header = answer.headers.get("Content-Length")
     if header is not None and not header.strip().isdigit():
-        raise InputError(f"{wanted} is said to have {header[:20]!r} bytes, want a whole number; fetch it by other means")
+        raise InputError(
+            f"{wanted} is said to have {header[:20]!r} bytes, want a whole number; fetch it by other means"
+        )
     told = None if header is None else int(header)
     if told is not None and wanted.size is not None and told != wanted.size:
         raise InputError(f"{wanted} has {told:,} bytes, want {wanted.size:,}; it is another file")

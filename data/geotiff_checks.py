@@ -58,9 +58,7 @@ def check_blocks(dataset: "rasterio.DatasetReader", path: Path) -> None:
         InputError: naming the first that is not there.
     """
     held = path.stat().st_size
-    rows, columns = (
-        math.ceil(side / step) for side, step in zip(dataset.shape, dataset.block_shapes[0], strict=True)
-    )
+    rows, columns = (math.ceil(side / step) for side, step in zip(dataset.shape, dataset.block_shapes[0], strict=True))
     for band in range(1, 2 if _is_interleaved(dataset) else dataset.count + 1):
         for row in range(rows):
             for column in range(columns):
@@ -129,7 +127,9 @@ def check_place(transform: tuple[float, ...], crs: Any, size: tuple[int, int], p
         raise InputError(f"{path.name} has {what}; set it (gdal_edit.py -a_srs EPSG:...), it is not guessed")
     width, _, left, _, height, top = transform
     if not all(map(math.isfinite, transform)):
-        raise InputError(f"{path.name} has a corner or pixel size that is no number ({_told(transform)}); place it anew")
+        raise InputError(
+            f"{path.name} has a corner or pixel size that is no number ({_told(transform)}); place it anew"
+        )
     if transform[1] or transform[3] or width <= 0 or height >= 0:
         raise InputError(f"{path.name} is rotated, not north-up or not placed; warp it to a grid first (gdalwarp)")
     metres = METRES_A_DEGREE if crs.is_geographic else float(crs.linear_units_factor[1])

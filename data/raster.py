@@ -1,12 +1,15 @@
 """Rasters on one grid: opened as GeoTIFF and nothing else, read by window, written as cloud-optimised GeoTIFF."""
 
 import errno
+import functools
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,7 +78,28 @@ def load_rasterio() -> Any:  # noqa: ANN401 - the module itself
         raise MissingExtraError("rasterio", "maps") from error
     # said as an error of ours where it matters
     warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    _mute_undecodable()
     return rasterio
+
+
+@functools.cache
+def _mute_undecodable() -> None:
+    """Print nothing where rasterio cannot decode a message of GDAL's that quotes a damaged file; it goes on.
+
+    Cython shows such an exception, which nobody can catch, by both hooks: first without a traceback, which an exception
+    that ends the program always has.
+    """
+    shown, ignored = sys.excepthook, sys.unraisablehook
+
+    def excepthook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if not (kind is UnicodeDecodeError and where is None):
+            shown(kind, error, where)
+
+    def unraisablehook(told: "sys.UnraisableHookArgs") -> None:
+        if not (isinstance(told.exc_value, UnicodeDecodeError) and "rasterio" in str(told.object)):
+            ignored(told)
+
+    sys.excepthook, sys.unraisablehook = excepthook, unraisablehook
 
 
 def affine(grid: Grid) -> Any:  # noqa: ANN401 - rasterio's Affine
@@ -92,11 +116,14 @@ def open_geotiff(path: Path) -> "Iterator[rasterio.DatasetReader]":
     """
     rasterio = load_rasterio()
     check_tiff(path)
-    with rasterio.Env(**ENVIRONMENT), damage_named(path.name):
-        # an absolute path: GDAL takes a name that begins with GTIFF_DIR: for an offset into another file
-        with rasterio.open(path.absolute(), driver="GTiff", sharing=False) as dataset:
-            check_sizes(dataset, path)
-            yield dataset
+    whole = path.absolute()  # GDAL takes a name that begins with GTIFF_DIR: for an offset into another file
+    with (
+        rasterio.Env(**ENVIRONMENT),
+        damage_named(path.name),
+        rasterio.open(whole, driver="GTiff", sharing=False) as dataset,
+    ):
+        check_sizes(dataset, path)
+        yield dataset
 
 
 @contextmanager
@@ -113,7 +140,9 @@ def damage_named(name: str) -> Iterator[None]:
         yield
     except (rasterio.errors.RasterioError, CPLE_BaseError, UnicodeError, OverflowError, MemoryError) as error:
         told = " ".join(str(error).split())[:200]
-        raise InputError(f"{name} is damaged or cut short and cannot be read ({told}); fetch or write it again") from error
+        raise InputError(
+            f"{name} is damaged or cut short and cannot be read ({told}); fetch or write it again"
+        ) from error
 
 
 def check_tiff(path: Path) -> None:
@@ -213,7 +242,9 @@ def open_layer(path: Path, grid: Grid, unit: str, largest: float) -> Source:
     """
     source = describe(path)
     if source.grid != grid:
-        raise InputError(f"{path.name} is {source.grid.describe()}, the scenes {grid.describe()}; warp it to their grid")
+        raise InputError(
+            f"{path.name} is {source.grid.describe()}, the scenes {grid.describe()}; warp it to their grid"
+        )
     with open_geotiff(path) as dataset:
         found = dataset.units[0] or dataset.tags().get("UNITS", "")
         packing = (dataset.scales[0], dataset.offsets[0])

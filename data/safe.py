@@ -157,8 +157,8 @@ def _offset(root: ElementTree.Element, folder: Path, baseline: float) -> float:
     if baseline < BASELINE_WITH_OFFSET:
         if offsets:
             raise InputError(
-                f"{folder.name} is of baseline {baseline:05.2f}, which knows no offset, but names BOA_ADD_OFFSET; fetch it "
-                "again"
+                f"{folder.name} is of baseline {baseline:05.2f}, which knows no offset, but names BOA_ADD_OFFSET; fetch "
+                "it again"
             )
         return 0.0
     if not offsets:
@@ -197,7 +197,7 @@ def _check_names(paths: list[Path], folder: Path, time: datetime.datetime) -> No
 
 
 def _open(path: Path) -> "DatasetReader":
-    return load_rasterio().open(path.absolute(), driver="JP2OpenJPEG")  # type: ignore[no-any-return]
+    return load_rasterio().open(path.absolute(), driver="JP2OpenJPEG")
 
 
 def _grid(path: Path) -> Grid:
@@ -218,8 +218,8 @@ def _check_on(path: Path, grid: Grid, dtype: str) -> None:
     with rasterio.Env(**ENVIRONMENT), damage_named(path.name), _open(path) as dataset:
         if (dataset.count, dataset.dtypes[0]) != (1, dtype) or max(dataset.shape) > LARGEST_SIDE:
             raise InputError(
-                f"{path.name} has {dataset.count} bands of {dataset.dtypes[0]}, {dataset.width} x {dataset.height} pixels; "
-                f"want one of {dtype}, at most {LARGEST_SIDE} a side; fetch it again"
+                f"{path.name} has {dataset.count} bands of {dataset.dtypes[0]}, {dataset.width} x {dataset.height} "
+                f"pixels; want one of {dtype}, at most {LARGEST_SIDE} a side; fetch it again"
             )
         other = tuple(dataset.transform)[:6]
         ratio = max(round(other[0] / grid.transform[0]), 1)

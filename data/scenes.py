@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
-from mainstem.data.pixels import PLACE, REFLECTANCE, UNITS
 from mainstem.data.geotiff_checks import safe_wkt, to_wgs84
+from mainstem.data.pixels import PLACE, REFLECTANCE, UNITS
 from mainstem.data.raster import LOOK, Grid, Source, missing_as_nan, open_geotiff, same_grid
 
 DAY_S = 86_400.0
@@ -74,8 +74,8 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
     """Read dates, bands and units of scenes that share a grid.
 
     A time is the tag TIFFTAG_DATETIME, or a date YYYY-MM-DD or YYYYMMDD in the file's name. A band's description is its
-    name (`B4`, `VV`, `temperature_2m` ...), its unit type its unit; whole numbers need a scale. What a coarse look at each
-    scene shows has to be possible in these units.
+    name (`B4`, `VV`, `temperature_2m` ...), its unit type its unit; whole numbers need a scale. What a coarse look at
+    each scene shows has to be possible in these units.
 
     Raises:
         InputError: naming the file and what it lacks; nothing is guessed.
@@ -212,7 +212,9 @@ def real_time(time: datetime.datetime, name: str) -> datetime.datetime:
         InputError: if it lies before the first satellite or is to come.
     """
     if time < FIRST_SATELLITE:
-        raise InputError(f"{name} is of {time:%Y-%m-%d}, before the first satellite ({FIRST_SATELLITE:%Y-%m-%d}); date it")
+        raise InputError(
+            f"{name} is of {time:%Y-%m-%d}, before the first satellite ({FIRST_SATELLITE:%Y-%m-%d}); date it"
+        )
     if time > datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + AHEAD:
         raise InputError(f"{name} is of {time:%Y-%m-%d}, which is to come; date it right, or set this machine's clock")
     return time
@@ -222,7 +224,8 @@ def _channels(source: Source) -> tuple[tuple[Channel, ...], list[float], list[fl
     with open_geotiff(source.path) as dataset:
         names, units = dataset.descriptions, dataset.units
         scales, offsets = [float(scale) for scale in dataset.scales], [float(offset) for offset in dataset.offsets]
-    file, channels = source.path.name, []
+    file = source.path.name
+    channels: list[Channel] = []
     for index, (name, unit, packing) in enumerate(zip(names, units, zip(scales, offsets, strict=True), strict=True)):
         if not name or name not in UNITS:
             raise InputError(

@@ -97,7 +97,9 @@ def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
         raise MissingExtraError("pystac", "maps") from error
     try:
         if path.stat().st_size > LARGEST_ITEM:
-            raise InputError(f"{path.name} is larger than {LARGEST_ITEM >> 20} MiB, which no item is; give an item's .json")
+            raise InputError(
+                f"{path.name} is larger than {LARGEST_ITEM >> 20} MiB, which no item is; give an item's .json"
+            )
         plain = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
         item = pystac.Item.from_dict(plain)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
@@ -170,8 +172,8 @@ def _offset(item: Any, given: object, applied: bool) -> float:  # noqa: ANN401 -
         return 0.0
     if given is None and _baseline(item) >= BASELINE_WITH_OFFSET:
         raise InputError(
-            f"item {item.id} is of baseline {_baseline(item):05.2f} but names neither an offset (raster:bands) nor that it "
-            f"was applied ({APPLIED}); set one"
+            f"item {item.id} is of baseline {_baseline(item):05.2f} but names neither an offset (raster:bands) nor that "
+            f"it was applied ({APPLIED}); set one"
         )
     return 0.0 if given is None else _number(item, given, "offset", is_positive=False)
 
@@ -230,7 +232,9 @@ def _check_origin(item: Any, source: Source, time: datetime.datetime) -> None:  
         box[0] - FAR_DEG <= longitude <= box[2] + FAR_DEG and box[1] - FAR_DEG <= latitude <= box[3] + FAR_DEG
     )
     if not inside:
-        raise InputError(f"{source.path.name} lies at {latitude:.1f}, {longitude:.1f}, not in the box of item {item.id}")
+        raise InputError(
+            f"{source.path.name} lies at {latitude:.1f}, {longitude:.1f}, not in the box of item {item.id}"
+        )
     with open_geotiff(source.path) as dataset:
         stamp = dataset.tags().get("ACQUISITIONDATETIME") or ""
     if stamp:
@@ -239,7 +243,9 @@ def _check_origin(item: Any, source: Source, time: datetime.datetime) -> None:  
         except ValueError:
             return
         if abs(taken - time) > FAR:
-            raise InputError(f"{source.path.name} is of {taken:%Y-%m-%d}, item {item.id} of {time:%Y-%m-%d}; fetch it again")
+            raise InputError(
+                f"{source.path.name} is of {taken:%Y-%m-%d}, item {item.id} of {time:%Y-%m-%d}; fetch it again"
+            )
 
 
 def _filled(source: Source, values: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -11,8 +11,8 @@ import rasterio
 from affine import Affine
 from pyproj import CRS
 
-from mainstem.data.scenes import in_units, open_scenes, pixel_samples
 from mainstem.data.raster import read_window
+from mainstem.data.scenes import in_units, open_scenes, pixel_samples
 from tests.hostile.harness import canary, listener, run_call, run_cli
 
 HERE = "tests.hostile.test_rasters"
@@ -291,7 +291,13 @@ def test_nodata_that_the_type_cannot_hold_is_refused_or_means_nothing(tmp_path, 
 RIGHT: dict[str, Callable[[Path], Path]] = {
     "as it should be": scene,
     "tiles, lzw and a predictor": lambda path: scene(
-        path, np.tile(reflectance(), (1, 16, 16)), tiled=True, blockxsize=256, blockysize=256, compress="lzw", predictor=2
+        path,
+        np.tile(reflectance(), (1, 16, 16)),
+        tiled=True,
+        blockxsize=256,
+        blockysize=256,
+        compress="lzw",
+        predictor=2,
     ),
     "band by band": lambda path: scene(path, interleave="band", compress="deflate"),
     "BigTIFF": lambda path: scene(path, BIGTIFF="YES"),
