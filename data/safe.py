@@ -157,8 +157,8 @@ def _offset(root: ElementTree.Element, folder: Path, baseline: float) -> float:
     if baseline < BASELINE_WITH_OFFSET:
         if offsets:
             raise InputError(
-                f"{folder.name} is of baseline {baseline:05.2f}, which knows no offset, but names BOA_ADD_OFFSET; fetch "
-                "it again"
+                f"{folder.name} is of baseline {baseline:05.2f}, which knows no offset, but names BOA_ADD_OFFSET; "
+                "fetch it again"
             )
         return 0.0
     if not offsets:

@@ -172,8 +172,8 @@ def _offset(item: Any, given: object, applied: bool) -> float:  # noqa: ANN401 -
         return 0.0
     if given is None and _baseline(item) >= BASELINE_WITH_OFFSET:
         raise InputError(
-            f"item {item.id} is of baseline {_baseline(item):05.2f} but names neither an offset (raster:bands) nor that "
-            f"it was applied ({APPLIED}); set one"
+            f"item {item.id} is of baseline {_baseline(item):05.2f} but names neither an offset (raster:bands) nor "
+            f"that it was applied ({APPLIED}); set one"
         )
     return 0.0 if given is None else _number(item, given, "offset", is_positive=False)
 
