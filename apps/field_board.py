@@ -1,13 +1,14 @@
 """What the field page shows: maps kept on this machine, their layers, their fields ranked, and each field's season."""
 
-import json
+import math
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,29 +18,39 @@ from mainstem.adapters.crop_yield import pixel
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.map_context import ContextSpec
+from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.apps.map_pixels import NOTES, MapSpec, map_scenes
-from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.farm_sets import FEW_SIMULATED
 from mainstem.data.farms import simulate_farm, write_farm
-from mainstem.data.fields import STARTS, Fields, check_fields, numbered, overlay
+from mainstem.data.fields import STARTS, Fields, check_fields, numbered, open_fields, overlay
 from mainstem.data.inputs import stage
-from mainstem.data.raster import Grid, describe, open_geotiff
+from mainstem.data.raster import Grid, Source, describe, open_geotiff
 from mainstem.data.scenes import Scenes, open_scenes
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
 Array = NDArray[np.float32]
+Read = TypeVar("Read")
 Progress = Callable[[str, float], None]
 LOOK = 512  # pixels of a layer's longer side on the page
 DEMO, DEMO_FARM = "simulated farm", 9001
 THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 SCENE_SUFFIXES = (".tif", ".tiff")
 INPUT = "input"
+FIELDS = "fields.gpkg"
+REPLACED = "fields.replaced.gpkg"  # what was there before a user asked to replace it
+FIELD_NUMBERS = ("area_ha", "seen_share", "mean", "lower", "upper", "level")
+FIELD_TEXTS = ("claim", "reason")
+MOST_CORNERS = 10_000
+SAME_M = 0.01  # two borders whose corners lie this near, in the CRS's unit, are one: files round coordinates
+WRITING = threading.Lock()  # two tabs of one server draw one after the other
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,6 +62,9 @@ class FieldBoard:
         bands: layers of the map by name (y, x), at LOOK pixels or fewer.
         ndvi: (date, y, x), NaN under cloud; clear_share (y, x) of dates.
         inside: (y, x), true in a field, or everywhere where there are none.
+        given: (y, x), true in a field that the map was made with, or everywhere: what colour scales go by.
+        mean_factor: half width of a field's interval as a share of its pixels' mean half width.
+        problems: what could not be read beside the map, a line each.
         grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
     """
@@ -60,12 +74,15 @@ class FieldBoard:
     table: "gpd.GeoDataFrame"
     bands: Mapping[str, Array]
     inside: NDArray[np.bool_]
+    given: NDArray[np.bool_]
     ndvi: Array
     dates: tuple[str, ...]
     grid: Grid
     bounds: tuple[float, float, float, float]
     crs: str
     tags: Mapping[str, str]
+    mean_factor: float
+    problems: tuple[str, ...] = ()
 
     @property
     def clear_share(self) -> Array:
@@ -90,9 +107,15 @@ class FieldBoard:
         mean = np.nan_to_num(part).sum(1) / np.where(seen > 0, seen, np.nan)
         return pd.DataFrame({"date": self.dates, "ndvi": mean}).dropna()
 
-    def is_simulated(self) -> bool:
-        """True where the scenes came from a simulator."""
-        return self.tags.get("INPUTS") == "simulated"
+    def origins(self) -> tuple[bool, ...]:
+        """Whether the scenes came from a simulator, as the map's own tags say; empty where they do not say it."""
+        return {"simulated": (True,), "real": (False,)}.get(self.tags.get("INPUTS", ""), ())
+
+    def scale(self, values: Array, factor: float = 1.0) -> tuple[float, float]:
+        """Ends of a colour scale: 2nd and 98th percentile of what the map came with, whatever is drawn since."""
+        known = values[self.given & np.isfinite(values)]
+        low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+        return factor * float(low), factor * float(high)
 
 
 def maps_folder() -> Path:
@@ -109,7 +132,7 @@ def known_maps() -> list[str]:
     """Names of the maps that are whole, newest first, the demonstration last."""
     found = [path.parent for path in maps_folder().glob("*/map.tif") if (path.parent / NOTES).is_file()]
     newest = sorted(found, key=lambda folder: (folder.name == DEMO, -(folder / "map.tif").stat().st_mtime))
-    return [folder.name for folder in newest]
+    return [folder.name for folder in newest if not folder.name.startswith(".")]
 
 
 def ensure_run(progress: Progress | None = None) -> Path:
@@ -127,27 +150,48 @@ def ensure_demo(progress: Progress | None = None) -> str:
 
 
 def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
-    """Keep a user's scenes, weather, soil and fields under a name, and return the scenes.
+    """Keep a user's scenes, weather, soil and fields under a name, whole or not at all; return the scenes.
 
     Raises:
-        InputError: if the name is taken or odd, or there are no scenes or no weather.
+        InputError: if the name is odd or taken, or scenes or weather are missing.
     """
     if not NAME.fullmatch(name):
-        raise InputError(f"got the name {name!r}, want letters, digits, blanks, - or _, at most 40")
+        raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
     folder = maps_folder() / name
     if folder.exists():
-        raise InputError(f"a map named {name!r} exists already; choose another name")
+        raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
+    for file in files:
+        check_file_name(file)
     if not any(file.lower().endswith(SCENE_SUFFIXES) and file != "soil.tif" for file in files):
         raise InputError("got no scene; give GeoTIFFs, one a date, their bands named (B4, B8 ...) with unit and scale")
     if not any(file.endswith((".csv", ".nc")) for file in files):
         raise InputError("got no weather; give a .csv (date, temperature_c, rain_mm, radiation_mj_m2) or AgERA5 .nc")
-    for file, content in files.items():
-        write_atomically(folder / INPUT / Path(file).name, content)
+    part = folder.with_name(f".{name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        for file, content in files.items():
+            write_atomically(part / INPUT / file, content)
+        part.rename(folder)
+    except OSError as error:
+        raise InputError(f"cannot keep the files of {name!r}: {error.strerror}; free space or choose a name") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return _scenes(folder / INPUT)
 
 
+def check_file_name(name: str) -> None:
+    """Refuse a file's name that could mean a place elsewhere, or none at all.
+
+    Raises:
+        InputError: if it does.
+    """
+    is_plain = name.isprintable() and not set(name) & set("/\\:") and not name.startswith(".")
+    if not name or not is_plain or len(name.encode(errors="replace")) > LONGEST_NAME:
+        raise InputError(f"got a file named {name!r:.60}, want a plain name of at most {LONGEST_NAME} bytes; rename it")
+
+
 def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None) -> str:
-    """Map the inputs that are kept under a name; a name whose inputs cannot be mapped is given up again.
+    """Map the inputs that are kept under a name; a map that fails or is stopped leaves the name free again.
 
     Raises:
         InputError: saying what is wrong with them.
@@ -155,8 +199,8 @@ def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | 
     folder = maps_folder() / name
     try:
         _map(name, _scenes(folder / INPUT), progress, threshold)
-    except MainstemError:
-        shutil.rmtree(folder)
+    except BaseException:  # also a page that is closed meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return name
 
@@ -180,35 +224,74 @@ def _fields_file(folder: Path) -> Path | None:
 
 
 def load_field_board(name: str) -> FieldBoard:
-    """Read a map for the page.
+    """Read a map for the page; damaged fields or scenes are left out and named in `problems`.
 
     Raises:
-        InputError: if there is none of this name.
+        InputError: if there is none of this name, or the map or its notes cannot be read.
     """
+    if name not in known_maps():
+        raise InputError(f"there is no map named {name!r:.60}; choose one of the list, or make it first")
     folder = maps_folder() / name
-    if not (folder / "map.tif").is_file():
-        raise InputError(f"there is no map named {name!r}; make it first")
-    notes: dict[str, Any] = json.loads((folder / NOTES).read_text())
+    notes = read_notes(folder)
     source = describe(folder / "map.tif")
     a, _, c, _, e, f = source.grid.transform
     bounds = (c, f + e * source.grid.height, c + a * source.grid.width, f)
-    with open_geotiff(source.path) as dataset:
-        read = dataset.read(out_shape=(source.num_bands, *_sides(source.grid)))
-    ndvi, dates = _season(folder, source.grid)
-    table = _table(folder, notes)
+    problems: list[str] = []
+    ndvi, dates = _told(problems, lambda: _season(folder, source.grid), _no_season(source.grid))
+    table = _told(problems, lambda: _table(folder, source.grid.crs), _no_fields(source.grid.crs))
     return FieldBoard(
         name=name,
         folder=folder,
         table=_ranked(table),
-        bands=dict(zip(notes["names"], read, strict=True)),
+        bands=_bands(source, notes),
         inside=_inside(table, source.grid),
+        given=_inside(_told([], lambda: _given_fields(folder, source.grid), table.iloc[:0]), source.grid),
         ndvi=ndvi,
         dates=dates,
         grid=_small(source.grid),
         bounds=bounds,
         crs=source.grid.crs,
-        tags=notes["tags"],
+        tags=notes.tags,
+        mean_factor=notes.mean_factor,
+        problems=tuple(problems),
     )
+
+
+def _told(problems: list[str], read: Callable[[], Read], otherwise: Read) -> Read:
+    """Read a part that the map can be shown without; note what is wrong with it."""
+    try:
+        return read()
+    except InputError as error:
+        problems.append(str(error))
+        return otherwise
+
+
+def _bands(source: Source, notes: MapNotes) -> dict[str, Array]:
+    """The map's layers by name, at the page's size.
+
+    Raises:
+        InputError: if the file is damaged or the notes are of another map.
+    """
+    import rasterio
+
+    if source.num_bands != len(notes.names):
+        raise InputError(
+            f"{NOTES} names {len(notes.names)} layers, map.tif holds {source.num_bands}: they are of two maps; make "
+            "the map again"
+        )
+    try:
+        with open_geotiff(source.path) as dataset:
+            foreign = sorted(key for key in notes.tags if dataset.tags().get(key, notes.tags[key]) != notes.tags[key])
+            read = dataset.read(out_shape=(source.num_bands, *_sides(source.grid)))
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"map.tif cannot be read ({error!s:.120}); make the map again") from error
+    if foreign:
+        raise InputError(f"{NOTES} is of another map than map.tif ({foreign[0]} differs); make the map again")
+    return dict(zip(notes.names, read, strict=True))
+
+
+def _no_season(grid: Grid) -> tuple[Array, tuple[str, ...]]:
+    return np.zeros((0, *_sides(grid)), np.float32), ()
 
 
 def _sides(grid: Grid) -> tuple[int, int]:
@@ -220,15 +303,14 @@ def _season(folder: Path, grid: Grid) -> tuple[Array, tuple[str, ...]]:
     """NDVI of each date (date, y, x) at the page's size."""
     paths = _scenes(folder / INPUT) if (folder / INPUT).is_dir() else []
     if not paths:
-        return np.zeros((0, *_sides(grid)), np.float32), ()
+        return _no_season(grid)
     scenes: Scenes = open_scenes(stage(paths, folder / ".scenes"))
     names = [channel.name for channel in scenes.channels]
     if not {"B4", "B8"} <= set(names):
-        return np.zeros((0, *_sides(grid)), np.float32), ()
+        return _no_season(grid)
     looks = []
     for index, source in enumerate(scenes.sources):
-        with open_geotiff(source.path) as dataset:
-            stored = dataset.read([names.index("B4") + 1, names.index("B8") + 1], out_shape=(2, *_sides(grid)))
+        stored = _look(source, [names.index("B4") + 1, names.index("B8") + 1], grid)
         values = stored.astype(np.float64)
         if source.nodata is not None:
             values[values == source.nodata] = np.nan
@@ -241,17 +323,52 @@ def _season(folder: Path, grid: Grid) -> tuple[Array, tuple[str, ...]]:
     return np.stack(looks).astype(np.float32), tuple(date.isoformat() for date in scenes.dates)
 
 
-def _table(folder: Path, notes: Mapping[str, Any]) -> "gpd.GeoDataFrame":
-    """Fields with their means, those drawn on the page included; empty where there is none."""
+def _look(source: Source, bands: list[int], grid: Grid) -> NDArray[Any]:
+    """Bands of a scene at the page's size.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    import rasterio
+
+    try:
+        with open_geotiff(source.path) as dataset:
+            looked: NDArray[Any] = dataset.read(bands, out_shape=(len(bands), *_sides(grid)))
+            return looked
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"scene {source.path.name} cannot be read ({error!s:.120}); NDVI is not shown") from error
+
+
+def _table(folder: Path, crs: str) -> "gpd.GeoDataFrame":
+    """Fields with their means, those drawn on the page included; empty where there is none.
+
+    Raises:
+        InputError: if they cannot be read, or are not of this map.
+    """
+    path = folder / FIELDS
+    if not path.is_file():
+        return _no_fields(crs)
+    table = open_fields(path).table
+    missing = [name for name in (*FIELD_NUMBERS, *FIELD_TEXTS) if name not in table]
+    if missing:
+        raise InputError(f"{FIELDS} has no column {missing[0]}; bring the fields again below the map")
+    for name in FIELD_NUMBERS:
+        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    for name in FIELD_TEXTS:
+        table[name] = table[name].fillna("").astype(str)
+    return table.to_crs(crs)
+
+
+def _given_fields(folder: Path, grid: Grid) -> "gpd.GeoDataFrame":
+    """The fields that lie with the map's inputs; empty where there are none."""
+    path = _fields_file(folder / INPUT) if (folder / INPUT).is_dir() else None
+    return _no_fields(grid.crs) if path is None else open_fields(path).table.to_crs(grid.crs)
+
+
+def _no_fields(crs: str) -> "gpd.GeoDataFrame":
     import geopandas as gpd
 
-    path = folder / "fields.gpkg"
-    if path.is_file():
-        table = gpd.read_file(path)
-        table["field"] = table["field"].astype(str)
-        return table
-    names = ("field", "area_ha", "seen_share", "mean", "lower", "upper", "claim", "reason")
-    crs = describe(folder / "map.tif").grid.crs
+    names = ("field", *FIELD_NUMBERS, *FIELD_TEXTS)
     return gpd.GeoDataFrame({name: [] for name in names}, geometry=[], crs=crs)
 
 
@@ -276,7 +393,7 @@ def _inside(table: "gpd.GeoDataFrame", grid: Grid) -> NDArray[np.bool_]:
     return found if found.any() else np.ones_like(found)
 
 
-def add_field(board: FieldBoard, corners: Sequence[tuple[float, float]]) -> str:
+def add_field(board: FieldBoard, corners: Sequence[Sequence[float]]) -> str:
     """Add a field drawn on the map, its corners in the map's CRS, and write the fields anew; returns its name.
 
     Raises:
@@ -285,35 +402,92 @@ def add_field(board: FieldBoard, corners: Sequence[tuple[float, float]]) -> str:
     import geopandas as gpd
     from shapely.geometry import Polygon
 
-    number = 1
-    while f"drawn {number}" in set(board.table["field"]):
-        number += 1
-    name = f"drawn {number}"
-    drawn = gpd.GeoDataFrame({"field": [name]}, geometry=[Polygon(corners)], crs=board.crs)
-    whole = pd.concat([board.table[["field", "geometry"]], drawn], ignore_index=True)
-    fields = check_fields(gpd.GeoDataFrame(whole, crs=board.crs), "the drawing")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fields.gpkg"
-        fields.table.to_file(path, driver="GPKG")
-        _take(board, path)
+    corners = _checked_corners(corners)
+    with WRITING:
+        held = _table(board.folder, board.crs)  # not the board's: another tab may have drawn since
+        number = 1
+        while f"drawn {number}" in set(held["field"]):
+            number += 1
+        name = f"drawn {number}"
+        drawn = gpd.GeoDataFrame({"field": [name]}, geometry=[Polygon(corners)], crs=board.crs)
+        _take(board, _joined(held, drawn, "the drawing"))
     return name
 
 
-def import_fields(board: FieldBoard, name: str, content: bytes) -> int:
-    """Take fields from a user's file in place of the map's, and return how many there are.
+def _checked_corners(corners: Any) -> list[tuple[float, float]]:  # noqa: ANN401 - from a browser
+    """Corners as pairs of numbers.
 
     Raises:
-        InputError: if they cannot be used.
+        InputError: if they are no such pairs, fewer than three or more than MOST_CORNERS.
     """
+    is_list = isinstance(corners, list | tuple) and 3 <= len(corners) <= MOST_CORNERS
+    if not is_list or not all(_is_point(corner) for corner in corners):
+        raise InputError(f"a drawn field wants 3 to {MOST_CORNERS} corners, each two numbers; draw it again")
+    return [(float(x), float(y)) for x, y in corners]
+
+
+def _is_point(corner: Any) -> bool:  # noqa: ANN401 - from a browser
+    return (
+        isinstance(corner, list | tuple)
+        and len(corner) == 2
+        and all(isinstance(number, int | float) and math.isfinite(number) for number in corner)
+    )
+
+
+def import_fields(board: FieldBoard, name: str, content: bytes, replace: bool = False) -> int:
+    """Add fields of a user's file to the map's, and return how many there are then.
+
+    A field that is there already under the same name and border is kept once. Where `replace` asks for it, the map's
+    own give way, and are kept in fields.replaced.gpkg.
+
+    Raises:
+        InputError: if they cannot be used, or one has the name of another field.
+    """
+    check_file_name(name)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / Path(name).name
+        path = Path(folder) / name
         path.write_bytes(content)
-        return _take(board, path)
+        brought = open_fields(path).table.to_crs(board.crs)
+    with WRITING:
+        if replace:
+            _keep_replaced(board.folder)
+            return _take(board, check_fields(brought, name))
+        return _take(board, _joined(_table(board.folder, board.crs), brought, name))
 
 
-def _take(board: FieldBoard, fields: Path) -> int:
+def _keep_replaced(folder: Path) -> None:
+    if (folder / FIELDS).is_file():
+        write_atomically(folder / REPLACED, (folder / FIELDS).read_bytes())
+
+
+def _joined(held: "gpd.GeoDataFrame", added: "gpd.GeoDataFrame", where: str) -> Fields:
+    """Both tables' fields; one that is in both, by name and border, counts once.
+
+    Raises:
+        InputError: if two different fields have one name, or a border is no valid polygon.
+    """
+    import geopandas as gpd
+
+    borders = dict(zip(held["field"], held.geometry, strict=True))
+    is_new = []
+    for field, border in zip(added["field"], added.geometry, strict=True):
+        is_same = field in borders and borders[field].equals_exact(border, SAME_M)
+        if field in borders and not is_same:
+            raise InputError(
+                f"the map has another field named {field!r:.60}; rename it in {where}, or replace the map's fields"
+            )
+        is_new.append(not is_same)
+    parts = [held[["field", "geometry"]], added.loc[is_new, ["field", "geometry"]]]
+    whole = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+    return check_fields(gpd.GeoDataFrame(whole, geometry="geometry", crs=held.crs), where)
+
+
+def _take(board: FieldBoard, fields: Fields) -> int:
     """Average the map over other fields, and write them in place of its own; returns how many there are."""
-    notes = json.loads((board.folder / NOTES).read_text())
-    table = field_table(board.folder / "map.tif", fields, notes["tags"], float(notes["mean_factor"]))
+    notes = read_notes(board.folder)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FIELDS
+        fields.table[["field", "geometry"]].to_file(path, driver="GPKG")
+        table = field_table(board.folder / "map.tif", path, notes.tags, notes.mean_factor)
     write_fields(table, board.folder)
     return len(table)

@@ -1,6 +1,7 @@
 """Region sets that the dashboards offer: real counties, simulated regions, and what users brought themselves."""
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import new_folder, write_atomically
+from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
@@ -52,6 +53,16 @@ class RegionChoice:
         except ArtifactError:
             return False
 
+    def damage(self) -> str:
+        """Say what is wrong with a run that is there and cannot be read; "" where there is none, or a good one."""
+        if not (self.run() / "adapter.safetensors").exists():
+            return ""
+        try:
+            read_manifest(self.run())
+        except ArtifactError as error:
+            return str(error)
+        return ""
+
     def train(self, progress: Progress | None = None) -> None:
         """Fit and write the run."""
         finetune(TASK, self.read(), FitSpec(config=TASK.config), self.run(), progress)
@@ -64,7 +75,7 @@ def choices() -> list[RegionChoice]:
         found.append(RegionChoice(name=REAL, title=f"US counties, maize (real): {find_data_set(REAL).title}"))
     for folder in sorted(uploads().iterdir()) if uploads().is_dir() else []:
         tables = sorted(folder.glob("*/*/yield_*.csv"))
-        if tables:
+        if tables and SET_NAME.fullmatch(folder.name) and folder.name not in (REAL, SIMULATED):
             crop, country = tables[0].parts[-3], tables[0].parts[-2]
             found.append(
                 RegionChoice(
@@ -91,6 +102,8 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
     """
     if not SET_NAME.fullmatch(name):
         raise InputError(f"got the name {name!r}, want letters, digits, blanks, - or _, at most 40")
+    if name in (REAL, SIMULATED):
+        raise InputError(f"the name {name!r} is taken by a set that comes with Mainstem; choose another name")
     target = uploads() / name
     if target.exists():
         raise InputError(f"a set named {name!r} exists already; choose another name")
@@ -102,8 +115,12 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
     if len(places) != 1 or not any(file.startswith("yield_") for file in files):
         raise InputError("want the files of one crop and country, with its yield_CROP_COUNTRY.csv")
     (crop, country) = places.pop()
-    with new_folder(target) as part:
+    part = target.with_name(f".{name}.part")
+    try:
         for file, content in files.items():
             write_atomically(part / crop / country / file, content)
-        load_cybench(part, crop, country, name)
+        hold_out_newest(load_cybench(part, crop, country, name))
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)

@@ -40,6 +40,14 @@ class YieldBoard:
         unseen = [season for season in self.by_season if season not in trained]
         return tuple(sorted(unseen or self.by_season, reverse=True))
 
+    def regions(self) -> frozenset[str]:
+        """Names of all regions, of whatever season."""
+        return frozenset(str(sample.source.facts["region"]) for sample in self.source.samples)
+
+    def is_trained_on(self, season: str) -> bool:
+        """True where the model has seen the season's harvests."""
+        return season in set(self.artifact.manifest.training["groups"])
+
     def crop(self) -> str:
         """Name of the crop."""
         return str(self.source.samples[0].source.facts["crop"])
@@ -67,12 +75,15 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
     found = predict(board.artifact, samples, partial(_at_lead, lead=lead), level, thresholds)
     table = prediction_table(found)
+    numbers = ["value", "low", "high"]
+    table[numbers] = table[numbers].astype(float)  # an abstained row has none
     table["width"] = table["high"] - table["low"]
     table["observed"] = [np.nan if sample.target is None else float(sample.target) for sample in samples]
     offsets = [member.preparation(samples)[1] for member in board.artifact.regressor.members]
     table["expected"] = np.mean(offsets, axis=0)
     if threshold_t_ha is not None:
         table = table.rename(columns={f"below {threshold_t_ha:g}": "below"})
+        table["below"] = table["below"].astype(float) if "below" in table else np.nan
     return table
 
 
@@ -82,13 +93,14 @@ def _at_lead(_: Sample, lead: int) -> str:
 
 def region_story(board: YieldBoard, region: str, season: str, level: float) -> pd.DataFrame:
     """Return a region's forecast through the season: lead, value, low, high, claim; earliest first."""
-    (sample,) = [s for s in board.by_season[season] if s.source.facts["region"] == region]
+    sample = next(s for s in board.by_season[season] if s.source.facts["region"] == region)
     rows = []
     for lead in sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True):
         known = TASK.views[f"lead{lead}"](sample)
         (found,) = predict(board.artifact, [known], partial(_at_lead, lead=lead), level)
         region_of_doubt = found.region if isinstance(found.region, Interval) else Interval(low=np.nan, high=np.nan)
-        rows.append({"lead": lead, "value": found.value, "low": region_of_doubt.low, "high": region_of_doubt.high})
+        value = np.nan if found.value is None else float(found.value)
+        rows.append({"lead": lead, "value": value, "low": region_of_doubt.low, "high": region_of_doubt.high})
     return pd.DataFrame(rows)
 
 
@@ -140,12 +152,29 @@ def data_age(board: YieldBoard, region: str, season: str) -> str:
     return f"last observation {last:%d %b %Y}, {days} days old"
 
 
+def hindsight(table: pd.DataFrame) -> str:
+    """Say how many of a season's known harvests ended inside their interval; "" where none is known."""
+    known = table[table[["observed", "value", "low", "high"]].notna().all(axis=1)]
+    if known.empty:
+        return ""
+    inside = int(known["observed"].between(known["low"], known["high"]).sum())
+    error = float((known["observed"] - known["value"]).mean())
+    side = "above" if error > 0 else "below"
+    return (
+        f"Hindsight: of {len(known)} known harvests of this season {inside} ({inside / len(known):.0%}) ended inside "
+        f"their {known['level'].iloc[0]:.0%} interval; on average they were {abs(error):.2f} t/ha {side} the forecast."
+    )
+
+
 def worth(board: YieldBoard) -> tuple[bool, str]:
     """Say whether the season's inputs add anything over the region's own past, by years never trained on."""
-    figures = board.record["out_of_fold"]
-    model, past = figures["out_of_fold_rmse"], figures["offset_rmse"]
+    told = board.record.get("out_of_fold")
+    figures: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    model, past = (_number(figures.get(name)) for name in ("out_of_fold_rmse", "offset_rmse"))
+    if not (0 < model < np.inf and 0 < past < np.inf):
+        return False, "This run does not say what it is worth on years held out of training; train it anew to know."
     saved = 1 - model / past
-    if figures["gate"] == 0 or saved < WORTHWHILE:
+    if figures.get("gate") == 0 or saved < WORTHWHILE:
         return False, (
             f"The model adds nothing here over what each region's past says (error {past:.2f} t/ha out of sample "
             "either way): read the map as expectations from past yields, not as a forecast of this season."
@@ -154,6 +183,11 @@ def worth(board: YieldBoard) -> tuple[bool, str]:
         f"On years held out of training the season's inputs cut the error of past yields alone by {saved:.0%}, "
         f"from {past:.2f} to {model:.2f} t/ha."
     )
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - from a record
+    """The number, or NaN where it is none."""
+    return float(value) if isinstance(value, int | float) else float("nan")
 
 
 def outlines_of(source: SampleSet, mirror: Path | None = None, folder: Path | None = None) -> Outlines | None:

@@ -4,7 +4,16 @@ from pathlib import Path
 
 import streamlit as st
 
+from mainstem.core.errors import MainstemError
+from mainstem.dashboards.shell import mistakes_as_lines, plain
+
 VIEWS = Path(__file__).parent / "views"
+MOST_LISTED = 5
+STYLE = """<style>
+.stMainBlockContainer { padding-top: 3.8rem; padding-bottom: 2rem; }
+.stMainBlockContainer h2 { font-size: 1.6rem; padding-top: 0; }
+.stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
+</style>"""
 
 
 def show_home() -> None:
@@ -18,6 +27,7 @@ def show_home() -> None:
             "Which regions to look at: yield by county or region, the interval, the chance of falling under a "
             "threshold, and the forecast through the season. Real US counties, simulated regions, or your own."
         )
+        regions = st.container()
         st.page_link(yield_page, label="Open the yield map", icon=":material/map:")
     with right.container(border=True):
         st.subheader(":material/grid_on: Fields", anchor=False)
@@ -25,6 +35,7 @@ def show_home() -> None:
             "Which fields to visit: yield of every pixel and field from a season of satellite scenes, with intervals, "
             "NDVI by date and clouds. A simulated farm to look at, or your own scenes and field borders."
         )
+        maps = st.container()
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
     with st.container(border=True):
         st.subheader(":material/terminal: From the command line", anchor=False)
@@ -35,6 +46,40 @@ def show_home() -> None:
             language="bash",
         )
         st.caption("An adapter for a table of your own takes minutes: docs/new-adapter.md.")
+    with regions, mistakes_as_lines("The list of regions"):
+        show_held(region_titles())
+    with maps, mistakes_as_lines("The list of maps"):
+        show_held(map_titles())
+
+
+def region_titles() -> list[str]:
+    """The region sets on this machine."""
+    from mainstem.apps.region_sets import choices  # here and below: torch takes seconds, the tiles are shown before
+
+    return [choice.title for choice in choices()]
+
+
+def map_titles() -> list[str]:
+    """The maps on this machine, and what the notes of each say of its scenes and its model."""
+    from mainstem.apps.field_board import known_maps, maps_folder
+    from mainstem.apps.map_notes import read_notes
+
+    titles = []
+    for name in known_maps():
+        try:
+            tags = read_notes(maps_folder() / name).tags
+        except MainstemError:
+            titles.append(f"{name} (damaged)")
+        else:
+            titles.append(f"{name} ({tags.get('INPUTS', 'unknown')} scenes, model of {tags['TRAINING']} data)")
+    return titles
+
+
+def show_held(titles: list[str]) -> None:
+    """List what is on this machine."""
+    if titles:
+        more = [f"{len(titles) - MOST_LISTED} more"] if len(titles) > MOST_LISTED else []
+        st.caption(f"On this machine: {plain('; '.join([*titles[:MOST_LISTED], *more]), 600)}")
 
 
 home_page = st.Page(show_home, title="Mainstem", icon=":material/home:", default=True)
@@ -45,4 +90,5 @@ st.set_page_config(
     page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
     layout="wide",
 )
+st.html(STYLE)
 st.navigation([home_page, yield_page, field_page]).run()

@@ -1,26 +1,119 @@
-"""What every page has in common: its header, and errors as one line that says what to do."""
+"""What every page has in common: its header, texts of others shown as they are, mistakes as one line, the address."""
 
-from collections.abc import Iterator
+import logging
+import re
+import string
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import streamlit as st
 
 from mainstem.core.errors import MainstemError
 
+T = TypeVar("T")
+LONGEST_TEXT = 400  # letters of a name, a reason or a message that a page shows; files hold the whole
+SPLIT = ":small[]"  # an empty span: parts what Streamlit would still read into plain letters (emoji, icons, links)
+READ_INTO = re.compile(r":|@|www(?=\.)|[-<>=~](?=[-<>=])", re.IGNORECASE)
+ORIGIN_ICONS = {"real data": "public", "simulated": "science"}
+log = logging.getLogger(__name__)
 
-def header(title: str, *, simulated: bool, adapter: str, not_for: str, attribution: str) -> None:
-    """Say what the page shows, whether it is real, which adapter made it, and for what it must not be used."""
-    kind = ":orange-badge[:material/science: simulated]" if simulated else ":green-badge[:material/public: real data]"
-    st.markdown(f"## {title} &nbsp; {kind} :gray-badge[{adapter}] :red-badge[:material/block: not for {not_for}]")
-    if attribution:
-        st.caption(attribution)
+
+def plain(text: object, longest: int = LONGEST_TEXT) -> str:
+    """Return Markdown that shows as the very text: no image, link, colour, icon, formula or emoji comes of it.
+
+    Every text of a user or a file goes through here on its way to a call that reads Markdown. Line breaks become
+    blanks; control letters and those that turn the writing direction become U+FFFD, as they would garble what follows.
+    """
+    words = " ".join("".join(_visible(letter) for letter in str(text)).split())
+    words = words if len(words) <= longest else f"{words[: longest - 1]}…"
+    at, parts = 0, []
+    for found in READ_INTO.finditer(words):
+        parts += [_escaped(words[at : found.end()]), SPLIT]
+        at = found.end()
+    return "".join([*parts, _escaped(words[at:])])
+
+
+def _visible(letter: str) -> str:
+    kind = unicodedata.category(letter)
+    turns = unicodedata.bidirectional(letter) in ("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI")
+    return "\ufffd" if turns or kind == "Cs" or (kind == "Cc" and not letter.isspace()) else letter
+
+
+def _escaped(words: str) -> str:
+    return "".join(f"\\{letter}" if letter in string.punctuation else letter for letter in words)
+
+
+def origin_of(simulated: Iterable[bool]) -> str:
+    """Say in words what the data's own facts say of their origin."""
+    told = set(simulated)
+    return {(True,): "simulated", (False,): "real data", (False, True): "partly simulated"}.get(
+        tuple(sorted(told)), "origin unknown"
+    )
+
+
+def header(title: str, *, origin: str, training: str, adapter: str, not_for: str) -> None:
+    """Say what the page shows, where data and model come from, which adapter made it, for what it must not be used.
+
+    Args:
+        title: any text.
+        origin: of the data that are shown, as `origin_of` says it.
+        training: of the data that the model was fitted on.
+        adapter: name and version.
+        not_for: uses, any text.
+    """
+    colour = "green" if origin == "real data" else "orange"
+    parts = [f":{colour}-badge[:material/{ORIGIN_ICONS.get(origin, 'help')}: {plain(origin, 40)}]"]
+    if training != origin:
+        parts.append(f":orange-badge[:material/model_training: model of {plain(training, 40)}]")
+    parts.append(f":gray-badge[{plain(adapter, 60)}]")
+    parts.append(f":red-badge[:material/block: not for {plain(not_for, 60)}]")
+    badges = " ".join(parts)
+    st.markdown(f"## {plain(title, 120)} &nbsp; {badges}")
+
+
+def show_error(error: object) -> None:
+    """Show a mistake as one line."""
+    st.error(plain(error), icon=":material/error:")
 
 
 @contextmanager
-def mistakes_as_lines() -> Iterator[None]:
-    """Show a user's mistake as one line and stop the page."""
+def mistakes_as_lines(what: str = "This part of the page") -> Iterator[None]:
+    """Show what goes wrong inside as one line in its place; the page goes on after it."""
     try:
         yield
     except MainstemError as error:
-        st.error(str(error), icon=":material/error:")
-        st.stop()
+        show_error(error)
+    except Exception as error:
+        log.exception("%s failed", what)
+        show_error(
+            f"{what} cannot be shown ({type(error).__name__}); the file behind it is likely damaged: make it again. "
+            "The window that runs the dashboards says more."
+        )
+
+
+def follow_address(name: str, offered: Sequence[T], default: T) -> str:
+    """Set the widget `name` to what the address says, before it is drawn; return what the address asks for in vain.
+
+    The address is the one place that remembers: what is chosen anywhere is written to it, and read from it.
+    """
+    asked = st.query_params.get(name)
+    by_text = {str(option): option for option in offered}
+    st.session_state[name] = default if asked is None else by_text.get(asked, default)
+    return "" if asked is None or asked in by_text else asked
+
+
+def note_in_address(name: str, *outdated: str) -> None:
+    """Write the widget's value into the address, and drop the names that it makes meaningless."""
+    put_in_address(name, st.session_state.get(name))
+    for other in outdated:
+        st.query_params.pop(other, None)
+
+
+def put_in_address(name: str, value: object) -> None:
+    """Write a value into the address, or drop it where there is none."""
+    if value is None or value == "":
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = str(value)

@@ -1,6 +1,7 @@
 """The agronomist's fields: which to visit, how sure the map is, how each grew, and files to take along."""
 
 import json
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 from shapely.geometry import box
 
 from mainstem.apps.field_board import (
+    FIELDS,
+    REPLACED,
     THRESHOLD_T_HA,
     FieldBoard,
     add_field,
@@ -25,10 +28,10 @@ from mainstem.apps.field_board import (
     maps_folder,
 )
 from mainstem.apps.field_exports import field_bytes
-from mainstem.core.errors import MainstemError
+from mainstem.apps.map_pixels import NOTES
+from mainstem.core.errors import InputError
 from mainstem.dashboards.components.fieldmap import (
     HATCHED,
-    Choice,
     Geometry,
     Layer,
     MapContent,
@@ -36,8 +39,18 @@ from mainstem.dashboards.components.fieldmap import (
     fieldmap,
     pack_geometry,
 )
+from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.palette import colours, ramp
-from mainstem.dashboards.shell import header, mistakes_as_lines
+from mainstem.dashboards.shell import (
+    follow_address,
+    header,
+    mistakes_as_lines,
+    note_in_address,
+    origin_of,
+    plain,
+    put_in_address,
+    show_error,
+)
 
 EXPORTS = {
     "gpkg": ("GeoPackage", "application/geopackage+sqlite3"),
@@ -71,12 +84,12 @@ def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
 def stamp_of(name: str) -> str:
     """When map and fields last changed."""
     folder = maps_folder() / name
-    times = [path.stat().st_mtime_ns for path in (folder / "map.tif", folder / "fields.gpkg") if path.is_file()]
+    times = [path.stat().st_mtime_ns for path in map(folder.joinpath, ("map.tif", NOTES, FIELDS)) if path.is_file()]
     return "-".join(map(str, times))
 
 
 def choose_map() -> str:
-    """Let the user choose a map, or make one of their own scenes."""
+    """Let the user choose a map, or make one of their own scenes; "" where there is none yet."""
     with st.popover("Use my data", icon=":material/upload_file:"):
         bring_own()
     names = known_maps()
@@ -84,23 +97,27 @@ def choose_map() -> str:
         st.info("No map yet. A simulated farm takes about a minute and a half.", icon=":material/map:")
         if st.button("Make it now", type="primary"):
             with_progress(ensure_demo)
-        st.stop()
-    wanted = st.session_state.pop("made", None)
-    if wanted in names:
-        st.session_state["map_name"] = wanted
-    return str(st.selectbox("Farm and season", names, key="map_name"))
+        return ""
+    asked = follow_address("map", names, names[0])
+    st.selectbox("Farm and season", names, key="map", on_change=note_in_address, args=("map", "field", "date", "other"))
+    name = str(st.session_state["map"])
+    if asked:
+        st.warning(f"There is no map {plain(asked, 60)} here; shown is {plain(name, 60)}.", icon=":material/warning:")
+    return name
 
 
-def with_progress(work: Any) -> Any:  # noqa: ANN401 - what the work returns
-    """Do long work under a bar, then show the page anew."""
+def with_progress(work: Any) -> None:  # noqa: ANN401 - the work returns the map's name
+    """Do long work under a bar, then show the map that came of it."""
     bar = st.progress(0.0, "starting")
 
     def report(stage: str, share: float) -> None:
-        bar.progress(min(share, 1.0), f"{stage} ({share:.0%})")
+        bar.progress(min(max(share, 0.0), 1.0), f"{plain(stage)} ({share:.0%})")
 
-    with mistakes_as_lines():
-        st.session_state["made"] = work(report)
-    st.rerun()
+    with mistakes_as_lines("The map"):
+        put_in_address("map", work(report))
+        for outdated in ("field", "date", "other"):
+            put_in_address(outdated, None)
+        st.rerun()
 
 
 def bring_own() -> None:
@@ -116,9 +133,21 @@ def bring_own() -> None:
     kinds = ["tif", "tiff", "csv", "nc", "geojson", "json", "gpkg", "zip", "kml"]
     files = st.file_uploader("Files", type=kinds, accept_multiple_files=True)
     if st.button("Map these", disabled=not (name and files), type="primary"):
-        with mistakes_as_lines():
-            keep_inputs(name, {file.name: file.getvalue() for file in files})
-        with_progress(lambda report: make_map(name, threshold, report))
+        with mistakes_as_lines("The upload"):
+            keep_inputs(name, contents_of(files))
+            with_progress(lambda report: make_map(name, threshold, report))
+
+
+def contents_of(files: Any) -> dict[str, bytes]:  # noqa: ANN401 - Streamlit's uploads
+    """Names and contents of uploaded files.
+
+    Raises:
+        InputError: if two have one name.
+    """
+    contents = {file.name: file.getvalue() for file in files}
+    if len(contents) != len(files):
+        raise InputError("two of the files have the same name; rename one")
+    return contents
 
 
 def raster_of(values: NDArray[np.float32], low: float, high: float, board: FieldBoard) -> Raster:
@@ -128,19 +157,18 @@ def raster_of(values: NDArray[np.float32], low: float, high: float, board: Field
     return Raster(pixels=pixels, bounds=board.bounds)
 
 
-def span(values: NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Second and 98th percentile of what is known."""
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
-    return float(low), float(high)
-
-
 def layers_of(board: FieldBoard, date: str) -> list[Layer]:
-    """Every layer that the map can be coloured by: fields first, then pixels."""
+    """Every layer that the map can be coloured by: fields first, then pixels; the scales are the map's own."""
     unit = "%" if "percent" in board.tags["UNITS"] else board.tags["UNITS"]
     what = "vigour" if unit == "%" else "yield"
     table, bands = board.table, board.bands
     nothing = np.zeros((len(table), 4), np.uint8)
+
+    def fields(title: str, values: NDArray[np.float64], ends: tuple[float, float], palette: str) -> Layer:
+        return Layer(
+            rgba=colours(values, *ends, palette), title=title, low=f"{ends[0]:.1f}", high=f"{ends[1]:.1f} {unit}",
+            ramp=ramp(palette),
+        )  # fmt: skip
 
     def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
         low, high = ends
@@ -149,31 +177,16 @@ def layers_of(board: FieldBoard, date: str) -> list[Layer]:
             raster=raster_of(values, low, high, board),
         )  # fmt: skip
 
-    found = []
-    low, high = span(bands["mean"][board.inside])
-    if len(table):
-        means = table["mean"].to_numpy(np.float64)
-        rgba = colours(means, low, high, SEQUENTIAL)
-        found.append(
-            Layer(
-                rgba=rgba, title=f"{what} by field", low=f"{low:.1f}", high=f"{high:.1f} {unit}", ramp=ramp(SEQUENTIAL)
-            )
-        )
-        width = (table["upper"] - table["lower"]).to_numpy(np.float64)
-        ends = span(width)
-        rgba = colours(width, *ends, DOUBT)
-        found.append(
-            Layer(
-                rgba=rgba,
-                title="interval by field",
-                low=f"{ends[0]:.1f}",
-                high=f"{ends[1]:.1f} {unit}",
-                ramp=ramp(DOUBT),
-            )
-        )
-    found.append(pixels(f"{what} by pixel", bands["mean"], (low, high), SEQUENTIAL, unit))
     width = bands["upper"] - bands["lower"]
-    found.append(pixels("interval by pixel", width, span(width[board.inside]), DOUBT, unit))
+    level_ends, width_ends = board.scale(bands["mean"]), board.scale(width)
+    found = []
+    if len(table):
+        means, widths = (table[name].to_numpy(np.float64) for name in ("mean", "upper"))
+        widths = widths - table["lower"].to_numpy(np.float64)
+        found.append(fields(f"{what} by field", means, level_ends, SEQUENTIAL))
+        found.append(fields("interval by field", widths, board.scale(width, board.mean_factor), DOUBT))
+    found.append(pixels(f"{what} by pixel", bands["mean"], level_ends, SEQUENTIAL, unit))
+    found.append(pixels("interval by pixel", width, width_ends, DOUBT, unit))
     found += [
         pixels(name, values, (0.0, 1.0), DOUBT, "") for name, values in bands.items() if name.startswith("probability")
     ]
@@ -184,11 +197,11 @@ def layers_of(board: FieldBoard, date: str) -> list[Layer]:
 
 
 def words_of(row: Any, unit: str) -> str:  # noqa: ANN401 - a named tuple
-    """A field's value and interval in words."""
+    """A field's value, interval and claim in words."""
     if not np.isfinite(row.mean):
         return f"{VISIT} ({row.seen_share:.0%} of it is known)"
     text = f"{row.mean:.1f} {unit}, {row.level:.0%} between {row.lower:.1f} and {row.upper:.1f}"
-    return text if row.claim == "stated" else f"{text}; coverage not claimed"
+    return text if row.claim == "stated" else f"{text}; claim {row.claim}"
 
 
 def content_of(board: FieldBoard, date: str, selected: str, *, is_left: bool = True) -> MapContent:
@@ -196,8 +209,10 @@ def content_of(board: FieldBoard, date: str, selected: str, *, is_left: bool = T
     unit = board.tags["UNITS"]
     claims = board.table["claim"].to_numpy()
     return MapContent(
+        name=board.name,
+        bounds=board.bounds,
         layers=layers_of(board, date),
-        flags=np.where(claims == "withdrawn", HATCHED, 0).astype(np.uint8),
+        flags=np.where(claims != "stated", HATCHED, 0).astype(np.uint8),
         labels=[f"{row.field}: {words_of(row, unit)}" for row in board.table.itertuples()],
         selected=selected,
         is_drawable=is_left,
@@ -205,66 +220,96 @@ def content_of(board: FieldBoard, date: str, selected: str, *, is_left: bool = T
     )
 
 
-def show_maps(board: FieldBoard, geometry: Geometry) -> str:
-    """Draw one map, or two side by side, and return the field that is chosen."""
-    chosen = str(st.session_state.get("field", ""))
-    dates = list(board.dates)
-    known = board.table["field"].tolist()
-    chosen = chosen if chosen in known else (known[0] if known else "")
-    compare = st.toggle("Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.")
-    sides = st.columns(2) if compare else [st.container()]
+def show_maps(board: FieldBoard, geometry: Geometry, chosen: str) -> None:
+    """Draw one map, or two side by side."""
+    follow_address("compare", [True, False], False)
+    left, right = st.columns([1, 2], vertical_alignment="center")
+    left.toggle(
+        "Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.",
+        on_change=note_in_address, args=("compare",),
+    )  # fmt: skip
+    is_double = bool(st.session_state["compare"])
+    sides = st.columns(2) if is_double else [st.container()]
+    with sides[0] if is_double else right:
+        date = choose_date(board, "date", -1)
     with sides[0]:
-        date = str(st.select_slider("NDVI on", dates, value=dates[-1], key="date")) if dates else ""
-        choice = fieldmap(geometry, content_of(board, date, chosen), "fields")
-    if compare:
+        content = content_of(board, date, chosen)
+        drawn = fieldmap(geometry, content, "fields", choose_field)
+    if is_double:
         with sides[1]:
-            other = str(st.select_slider("NDVI on", dates, value=dates[0], key="other_date")) if dates else ""
-            fieldmap(geometry, content_of(board, other, chosen, is_left=False), "fields_right")
-    return take(board, choice, chosen)
+            content = content_of(board, choose_date(board, "other", 0), chosen, is_left=False)
+            fieldmap(geometry, content, "fields_right", choose_field)
+    if drawn:
+        with mistakes_as_lines("The drawing"):
+            take(board, drawn)
 
 
-def take(board: FieldBoard, choice: Choice, chosen: str) -> str:
-    """Act on what was done on the map."""
-    if choice.drawn and choice.drawn != st.session_state.get("drawn"):
-        st.session_state["drawn"] = choice.drawn
-        try:
-            st.session_state["field"] = add_field(board, [tuple(corner) for corner in json.loads(choice.drawn)])
-        except MainstemError as error:
-            st.error(str(error), icon=":material/error:")
-        else:
-            st.rerun()
-    if choice.selected and choice.selected != st.session_state.get("clicked"):
-        st.session_state["clicked"] = st.session_state["field"] = chosen = choice.selected
-    return chosen
+def choose_date(board: FieldBoard, name: str, otherwise: int) -> str:
+    """Let the user choose a scene's date; "" where no scene is kept."""
+    dates = list(board.dates)
+    if not dates:
+        return ""
+    asked = follow_address(name, dates, dates[otherwise])
+    if asked:
+        st.caption(f"No scene of {plain(asked, 60)}.")
+    if len(dates) == 1:
+        return dates[0]
+    return str(st.select_slider("NDVI on", dates, key=name, on_change=note_in_address, args=(name,)))
+
+
+def choose_field(name: str) -> None:
+    """Choose a field for the whole page, wherever that was done."""
+    put_in_address("field", name)
+
+
+def take(board: FieldBoard, drawn: str) -> None:
+    """Add what was drawn on the map.
+
+    Raises:
+        InputError: if it is no field.
+    """
+    try:
+        told = json.loads(drawn)
+        name, corners = told["map"], told["corners"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("the drawing did not arrive whole; draw it again") from error
+    if name == board.name:  # else the map was changed meanwhile
+        choose_field(add_field(board, corners))
+        st.rerun()
 
 
 def show_claim(board: FieldBoard) -> None:
     """Say what may be claimed of the map."""
     tags = board.tags
     if tags["CLAIM"] != "stated":
-        st.warning(f"Coverage is not claimed: {tags['CLAIM_REASON']}.", icon=":material/warning:")
+        st.warning(f"Claim {plain(tags['CLAIM'], 40)}: {plain(tags['CLAIM_REASON'])}", icon=":material/warning:")
+    for problem in board.problems:
+        show_error(problem)
+
+
+def show_training(tags: Mapping[str, str]) -> None:
+    """Say what the model has learnt from."""
     if tags["TRAINING"] == "simulated":
         st.caption(
             "The model was trained on simulated farms alone. On real scenes it shows relative vigour, never t/ha, "
             "until `mainstem calibrate` has seen 20 harvested fields of your own."
         )
+    st.caption(f"Model trained on: {plain(tags['ATTRIBUTION'], 1000)}")
 
 
-def show_list(board: FieldBoard, unit: str) -> str:
-    """The map's table twin, fields to visit first; returns the one chosen in it."""
+def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
+    """The map's table twin, fields to visit first; a row that is chosen in it is chosen for the page."""
     if not len(board.table):
         st.info("No fields yet: draw one on the map, or bring a file below.", icon=":material/polyline:")
-        return ""
+        return
     shown = pd.DataFrame(board.table.drop(columns="geometry"))[
         ["field", "mean", "lower", "upper", "area_ha", "seen_share", "claim", "reason"]
     ].round(2)
-    shown["seen_share"] = (100 * shown["seen_share"]).round().astype(int).astype(str) + " %"
+    shown["seen_share"] = [f"{share:.0%}" if np.isfinite(share) else "" for share in shown["seen_share"]]
     shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
     count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
-    st.caption(f"{count}; mean, lower and upper in {unit}. Those to visit first, then from the lowest mean.")
-    event = st.dataframe(shown, hide_index=True, on_select="rerun", selection_mode="single-row", key="list", height=300)
-    rows = event.selection.rows if event else []
-    return str(shown["field"].iloc[rows[0]]) if rows else ""
+    st.caption(f"{count}; mean, lower and upper in {plain(unit)}. Those to visit first, then from the lowest mean.")
+    choice_table(shown, "field", chosen, choose_field, f"fields of {board.name} {len(shown)}")
 
 
 def show_downloads(board: FieldBoard) -> None:
@@ -282,23 +327,28 @@ def show_downloads(board: FieldBoard) -> None:
 
 
 def show_import(board: FieldBoard) -> None:
-    """Take fields from a file."""
+    """Take fields from a file, beside the map's own or, where the user asks for it, in their place."""
     with st.expander("Other fields for this map"):
         file = st.file_uploader(
             "GeoJSON, GeoPackage, zipped Shapefile or KML", ["geojson", "json", "gpkg", "zip", "kml"]
         )
-        if file is not None and st.button("Use these fields"):
-            with mistakes_as_lines():
-                import_fields(board, file.name, file.getvalue())
-            st.rerun()
+        count = len(board.table)
+        is_replacing = count > 0 and st.checkbox(
+            f"Replace the {count} field{'s' * (count > 1)} of the map, drawn ones too",
+            help=f"They are kept in {plain(REPLACED)} beside the map.",
+        )
+        if file is not None and st.button("Replace the fields" if is_replacing else "Add these fields"):
+            with mistakes_as_lines("The file"):
+                import_fields(board, file.name, file.getvalue(), replace=is_replacing)
+                st.rerun()
 
 
 def show_field(board: FieldBoard, name: str, unit: str) -> None:
     """Show a field's value, its interval and its season."""
     row = next(row for row in board.table.itertuples() if row.field == name)
-    st.subheader(f"Field {name}", anchor=False)
-    st.markdown(f"**{words_of(row, unit)}**")
-    st.caption(f"{row.area_ha:.2f} ha. {row.reason or ''}")
+    st.subheader(f"Field {plain(name, 120)}", anchor=False)
+    st.markdown(f"**{plain(words_of(row, unit))}**")
+    st.caption(f"{row.area_ha:.2f} ha. {plain(row.reason)}")
     series = board.season(name)
     if not len(series):
         st.caption("No scenes are kept with this map: there is no curve.")
@@ -317,38 +367,57 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     st.altair_chart(drawn.properties(height=220, title="This field; dashed: all fields"), width="stretch")
     last = clear["date"].iloc[-1] if len(clear) else "never"
     cloud = 1 - float(series["seen"].mean())
-    st.caption(f"Last seen {last}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")
+    st.caption(f"Last seen {plain(last)}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")
 
 
 def show_page() -> None:
     """Lay the page out: map and list on the left, the chosen field on the right."""
-    with st.sidebar:
+    name = ""
+    with st.sidebar, mistakes_as_lines("The list of maps"):
         name = choose_map()
+    if name:
+        with mistakes_as_lines(f"The map {name}"):
+            show_map_of(name)
+
+
+def show_map_of(name: str) -> None:
+    """Show a map, its fields and what can be done with them."""
     stamp = stamp_of(name)
     board = board_of(name, stamp)
     unit = board.tags["UNITS"]
     what = "Vigour" if "percent" in unit else "Yield"
-    season = board.tags["DATES"][:4]
     header(
-        f"{what} of fields, {name} {season}", simulated=board.is_simulated(), adapter=board.tags["ADAPTER"],
-        not_for="trading or insurance", attribution="",
+        f"{what} of fields, {name} {board.tags['DATES'][:4]}", origin=origin_of(board.origins()),
+        training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
+        adapter=board.tags["ADAPTER"], not_for="trading or insurance",
     )  # fmt: skip
+    chosen, asked = chosen_field(board)
     left, right = st.columns([3, 2], gap="large")
     with left:
         show_claim(board)
-        chosen = show_maps(board, geometry_of(name, stamp))
-        picked = show_list(board, unit)
-        if picked and picked != st.session_state.get("picked_field"):
-            st.session_state["picked_field"] = st.session_state["field"] = picked
-            st.rerun()
+        with mistakes_as_lines("The drawn map"):
+            show_maps(board, geometry_of(name, stamp), chosen)
+        with mistakes_as_lines("The list of fields"):
+            show_list(board, unit, chosen)
         show_downloads(board)
         show_import(board)
-        st.caption(f"Data: {board.tags['ATTRIBUTION']}")
+        show_training(board.tags)
     with right:
-        if len(board.table):
-            known = set(board.table["field"])
-            show_field(board, chosen if chosen in known else str(board.table["field"].iloc[0]), unit)
+        if asked:
+            st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
+        elif chosen:
+            with mistakes_as_lines("The field"):
+                show_field(board, chosen, unit)
 
 
-with mistakes_as_lines():
+def chosen_field(board: FieldBoard) -> tuple[str, str]:
+    """Return the field that the address names, or the first; and what it names in vain."""
+    known = board.table["field"].tolist()
+    asked = str(st.query_params.get("field", ""))
+    if asked:
+        return (asked, "") if asked in known else ("", asked)
+    return (known[0] if known else ""), ""
+
+
+with mistakes_as_lines("The page"):
     show_page()

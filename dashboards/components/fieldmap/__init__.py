@@ -3,7 +3,7 @@
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
 
 FOLDER = Path(__file__).parent
 SENT = "fieldmap_sent"  # session key: geometry keys that the browser holds
@@ -65,26 +67,24 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MapContent:
-    """What the regions show: layers to switch between in the browser, flags (regions,), a label a region."""
+    """What the regions show: the map's name, layers to switch between, flags (regions,), a label a region."""
 
+    name: str
     layers: Sequence[Layer]
     flags: NDArray[np.uint8]
     labels: Sequence[str]
     selected: str = ""
     is_drawable: bool = False
     shown: str = ""  # title of the layer to begin with, the first unless given
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """What was done on the map: the region that was chosen, and the corners [[x, y], ...] of one drawn; "" if none."""
-
-    selected: str
-    drawn: str
+    bounds: tuple[float, float, float, float] | None = None  # left, bottom, right, top of the view; else the regions'
 
 
 def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: ANN401 - GeoDataFrames
-    """Project outlines and pack their rings; each polygon's holes follow its shell (even-odd fill)."""
+    """Project outlines and pack their rings; each polygon's holes follow its shell (even-odd fill).
+
+    Raises:
+        InputError: if an outline cannot be projected.
+    """
     ends, owners, parts, total = [], [], [], 0
     shapes = list(frame.to_crs(crs).geometry)
     if background is not None:
@@ -92,13 +92,17 @@ def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: A
     for owner, shape in enumerate(shapes):
         for polygon in getattr(shape, "geoms", [shape]):
             for ring in (polygon.exterior, *polygon.interiors):
-                points = np.asarray(ring.coords, np.float32)[:-1, :2]
+                points = np.asarray(ring.coords, np.float32).reshape(len(ring.coords), -1)[:-1, :2]
+                if not len(points):
+                    continue
                 total += len(points)
                 ends.append(total)
                 owners.append(owner)
                 parts.append(points)
     xy = np.concatenate(parts) if parts else np.zeros((0, 2), np.float32)
-    key = hashlib.sha256(xy.tobytes() + "|".join(frame.index).encode()).hexdigest()[:16]
+    if not np.isfinite(xy).all():
+        raise InputError(f"an outline lies outside what {crs} can show; check its coordinates and CRS")
+    key = hashlib.sha256(xy.tobytes() + json.dumps([crs, *frame.index]).encode()).hexdigest()[:16]
     return Geometry(
         ids=tuple(frame.index), ends=np.array(ends, np.uint32), owners=np.array(owners, np.uint32), xy=xy, key=key
     )
@@ -120,10 +124,11 @@ def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
         "selected": content.selected,
         "drawable": content.is_drawable,
         "shown": content.shown,
+        "map": content.name, "bounds": None if content.bounds is None else list(content.bounds),
         "aria": f"Map of {len(geometry.ids)} regions. Arrows pan, plus and minus zoom, n and p choose the next and "
         "previous region; the table below holds the same values.",
     }  # fmt: skip
-    text = json.dumps(header).encode()
+    text = json.dumps(header, allow_nan=False).encode()
     parts = [struct.pack("<I", len(text)), text, b"\0" * (-(4 + len(text)) % 4)]
     parts += [colours, content.flags.tobytes(), b"\0" * (-len(content.flags) % 4)]
     parts += [pixels, b"\0" * (-len(pixels) % 4)]
@@ -139,8 +144,11 @@ def _raster(raster: Raster | None) -> dict[str, Any] | None:
     return {"width": width, "height": height, "bounds": list(raster.bounds)}
 
 
-def fieldmap(geometry: Geometry, content: MapContent, key: str) -> Choice:
-    """Draw the map and return what was done on it."""
+def fieldmap(geometry: Geometry, content: MapContent, key: str, on_selected: Callable[[str], None]) -> str:
+    """Draw the map; call `on_selected` with the region that is chosen on it; return what was just drawn by hand.
+
+    What is drawn comes as JSON with the map's name and the corners [[x, y], ...], once; "" if nothing was.
+    """
     mount = st.components.v2.component(
         "mainstem_fieldmap",
         html=(FOLDER / "fieldmap.html").read_text(),
@@ -153,12 +161,18 @@ def fieldmap(geometry: Geometry, content: MapContent, key: str) -> Choice:
     lost = request.startswith(geometry.key) and request not in held
     payload = pack(geometry, content, with_geometry=geometry.key not in held or lost)
     held |= {geometry.key, request}
+
+    def choose() -> None:
+        chosen = (st.session_state.get(key) or {}).get("selected")
+        if chosen in geometry.ids:
+            on_selected(chosen)
+
     result = mount(
         key=key,
         data=payload,
         height="content",
-        on_selected_change=lambda: None,
+        on_selected_change=choose,
         on_wanted_change=lambda: None,
         on_drawn_change=lambda: None,
     )
-    return Choice(selected=str(result.selected or ""), drawn=str(result.drawn or ""))
+    return str(result.drawn or "")

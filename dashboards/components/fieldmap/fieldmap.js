@@ -111,7 +111,8 @@ function hatch(context) {
 }
 
 function transform(view) {
-  const { canvas, geometry } = view, [left, top, right, bottom] = geometry.bounds;
+  const { canvas, geometry, header } = view, given = header.bounds;
+  const [left, top, right, bottom] = given ? [given[0], -given[3], given[2], -given[1]] : geometry.bounds;
   const fit = 0.96 * Math.min(canvas.width / (right - left), canvas.height / (bottom - top));
   const scale = fit * view.zoom;
   return { scale, x: canvas.width / 2 - scale * ((left + right) / 2 + view.dx), y: canvas.height / 2 - scale * ((top + bottom) / 2 + view.dy) };
@@ -200,7 +201,7 @@ function addCorner(view, px, py) {
 }
 
 function finishDrawing(view) {
-  if (view.corners.length >= 3) view.set("drawn", JSON.stringify(view.corners));
+  if (view.corners.length >= 3) view.trigger("drawn", JSON.stringify({ map: view.header.map, corners: view.corners }));
   view.corners = null;
   tools(view);
   schedule(view);
@@ -259,11 +260,17 @@ function say(view, index, event) {
   tip.style.transform = `translate(${Math.max(x, 0)}px, ${event.clientY - box.top + 14}px)`;
 }
 
-function choose(view, index, setStateValue) {
+// An act, not a state: the page may choose otherwise afterwards, and the same region may then be chosen here again.
+function choose(view, index) {
   if (index < 0 || index === view.selected) return;
   view.selected = index;
   draw(view);
-  setStateValue("selected", view.header.ids[index]);
+  view.trigger("selected", view.header.ids[index]);
+}
+
+function step(view, by) {
+  const { regions } = view.header;
+  if (regions) choose(view, view.selected < 0 ? 0 : (view.selected + by + regions) % regions);
 }
 
 function listen(view) {
@@ -297,7 +304,7 @@ function listen(view) {
       if (view.corners) {
         const box = canvas.getBoundingClientRect(), ratio = canvas.width / box.width;
         addCorner(view, (event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio);
-      } else choose(view, find(view, event), view.set);
+      } else choose(view, find(view, event));
     }
     if (drag && drag.moved && view.snapshot) settle(view);
     drag = null;
@@ -305,8 +312,8 @@ function listen(view) {
   canvas.addEventListener("pointerleave", () => { view.hovered = -1; say(view, -1); schedule(view); });
   canvas.addEventListener("wheel", (event) => { event.preventDefault(); zoom(view, event.deltaY < 0 ? 1.2 : 1 / 1.2); }, { passive: false });
   canvas.addEventListener("keydown", (event) => {
-    const step = view.geometry ? 60 / transform(view).scale : 0;
-    const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
+    const far = view.geometry ? 60 / transform(view).scale : 0;
+    const moves = { ArrowLeft: [-far, 0], ArrowRight: [far, 0], ArrowUp: [0, -far], ArrowDown: [0, far] };
     if (moves[event.key]) { view.dx += moves[event.key][0]; view.dy += moves[event.key][1]; schedule(view); }
     else if (event.key === "+" || event.key === "=") zoom(view, 1.3);
     else if (event.key === "-") zoom(view, 1 / 1.3);
@@ -315,8 +322,8 @@ function listen(view) {
     else if (view.corners && event.key === " ") addCorner(view, canvas.width / 2, canvas.height / 2);
     else if (view.corners && event.key === "Enter") finishDrawing(view);
     else if (view.corners && event.key === "Escape") startDrawing(view);
-    else if (event.key === "n") choose(view, (view.selected + 1) % view.header.regions, view.set);
-    else if (event.key === "p") choose(view, (view.selected - 1 + view.header.regions) % view.header.regions, view.set);
+    else if (event.key === "n") step(view, 1);
+    else if (event.key === "p") step(view, -1);
     else return;
     event.preventDefault();
   });
@@ -346,7 +353,9 @@ function legend(view) {
   box.querySelector(".fieldmap-high").textContent = shown.high;
   box.querySelector(".fieldmap-title").textContent = shown.title;
   const bar = view.root.querySelector(".fieldmap-layers");
-  if (bar.childElementCount !== view.layers.length) {
+  const titles = JSON.stringify(view.layers.map((one) => one.title));
+  if (view.buttons !== titles) {  // another map has other layers, though it may have as many
+    view.buttons = titles;
     bar.replaceChildren(...view.layers.map((one) => {
       const button = document.createElement("button");
       button.type = "button";
@@ -379,7 +388,7 @@ function paint(view) {
   }));
 }
 
-export default function ({ parentElement, data, setStateValue }) {
+export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
   let view = views.get(parentElement);
   if (!view) {
     const canvas = parentElement.querySelector("canvas");
@@ -389,13 +398,15 @@ export default function ({ parentElement, data, setStateValue }) {
     listen(view);
     parentElement.querySelector(".fieldmap-draw").addEventListener("click", () => startDrawing(view));
   }
-  view.set = setStateValue;
-  const isFirst = !view.header;
+  view.trigger = setTriggerValue;
+  const before = view.header;
   Object.assign(view, read(data instanceof Uint8Array ? data : new Uint8Array(data)));
-  if (isFirst) view.shown = view.header.shown;
+  if (!before) view.shown = view.header.shown;
+  if (before && before.map !== view.header.map) view.corners = null;  // half a field of another map
   const geometry = geometries.get(view.header.key);
   if (!geometry) { setStateValue("wanted", `${view.header.key}:${Date.now()}`); return; }
-  if (geometry !== view.geometry) { view.zoom = 1; view.dx = view.dy = 0; view.pattern = null; }
+  if (!before || before.map !== view.header.map) { view.zoom = 1; view.dx = view.dy = 0; }
+  if (geometry !== view.geometry) { view.pattern = null; view.hovered = -1; say(view, -1); }
   view.geometry = geometry;
   view.selected = view.header.ids.indexOf(view.header.selected);
   paint(view);

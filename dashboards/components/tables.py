@@ -1,0 +1,41 @@
+"""A map's table twin: one row can be chosen in it, and shows what was chosen elsewhere."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+SHOWN = "table_chose"  # session key: by table, the row that was last chosen in the table itself
+HEIGHT_PX = 300
+
+
+def choice_table(shown: pd.DataFrame, column: str, chosen: str, on_chosen: Callable[[str], None], name: str) -> None:
+    """Show a table; call `on_chosen` with the name, in `column`, of the row that is chosen in it.
+
+    Args:
+        shown: the rows.
+        column: that names them.
+        chosen: name of the row that the page shows, whoever chose it.
+        on_chosen: called before the page is drawn anew.
+        name: of what the table shows; a table of other rows starts anew.
+    """
+    names = [str(value) for value in shown[column]]
+    last: dict[str, str] = st.session_state.setdefault(SHOWN, {})
+    if last.get(name) != chosen:  # chosen elsewhere: a new table begins with that row
+        st.session_state[f"{SHOWN} times"] = st.session_state.get(f"{SHOWN} times", 0) + 1
+        last.clear()
+        last[name] = chosen
+    key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
+    rows = [names.index(chosen)] if chosen in names else []
+    st.dataframe(
+        shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),
+        selection_mode="single-row", selection_default={"selection": {"rows": rows}}, key=key, height=HEIGHT_PX,
+    )  # fmt: skip
+
+
+def _choose(key: str, name: str, names: tuple[str, ...], on_chosen: Callable[[str], None]) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows and 0 <= rows[0] < len(names):
+        st.session_state[SHOWN] = {name: names[rows[0]]}
+        on_chosen(names[rows[0]])
