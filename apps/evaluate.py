@@ -36,9 +36,9 @@ from mainstem.core.predict import group_claims
 from mainstem.core.regression import (
     Baselines,
     DataRequest,
-    Forget,
     OutOfFold,
     RegressionTask,
+    Without,
     groups_of,
     knows_no_target,
     targets_of,
@@ -89,7 +89,7 @@ def splits(
     samples: Sequence[Sample],
     protocol: str,
     test_groups: frozenset[str] = frozenset(),
-    forget: Forget = knows_no_target,
+    without: Without = knows_no_target,
 ) -> list[tuple[list[Sample], list[Sample]]]:
     """Train and test samples by protocol; training samples know no target of the groups tested.
 
@@ -105,7 +105,7 @@ def splits(
         test = [sample for sample in samples if sample.source.group in held]
         if not train or not test:
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {', '.join(groups)}")
-        parts.append((forget(train, held), test))
+        parts.append((without(train, held), test))
     return parts
 
 
@@ -232,7 +232,7 @@ def evaluate(
         results, judged = [score_run(task, run, usable, spec)], []
     else:
         spec = _for_protocol(spec, protocol)
-        parts = splits(usable, protocol, source.test_groups, task.forget)
+        parts = splits(usable, protocol, source.test_groups, task.without)
         pairs = [
             train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
             for seed in range(spec.seeds)
@@ -243,7 +243,7 @@ def evaluate(
     if protocol == HOLDOUT and judged:
         body["training_years"] = mean_over_seeds([judge_training_years(found, spec.level) for found in judged])
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
-        flagged = splits(source.labelled(), protocol, source.test_groups, task.forget)
+        flagged = splits(source.labelled(), protocol, source.test_groups, task.without)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
         body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
     return {
@@ -266,7 +266,7 @@ def evaluate(
 def protocol_note(task: RegressionTask, protocol: str, samples: Sequence[Sample]) -> str:
     """Say which targets of other groups the inputs hold, or return an empty string where they hold none."""
     groups = frozenset(str(sample.source.group) for sample in samples)
-    if all(plain is sample for plain, sample in zip(task.forget(samples, groups), samples, strict=True)):
+    if all(plain is sample for plain, sample in zip(task.without(samples, groups), samples, strict=True)):
         return ""
     if protocol in (LEFT_OUT, LEFT_OUT_GROUP):
         return (
@@ -302,7 +302,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     tested = frozenset(groups_in(test))
-    train = task.forget([sample for sample in samples if str(sample.source.group) in trained], tested)
+    train = task.without([sample for sample in samples if str(sample.source.group) in trained], tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score(task, artifact, test, spec.level), baselines=baselines)
 
