@@ -403,9 +403,7 @@ def _metrics(
 
     def grouped(metric: Metric) -> float:
         return over_seeds(
-            lambda found: aggregate(metric)(
-                _grouped(found.years, found.truth), _grouped(found.years, predicted(found))
-            )
+            lambda found: aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
         )
 
     def within(name: str) -> float:

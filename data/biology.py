@@ -114,9 +114,7 @@ def _efficient_by_farm(biology: Biology, rng: np.random.Generator) -> Biology:
 
 
 def _canopy(biology: Biology, rng: np.random.Generator) -> Biology:
-    return replace(
-        biology, extinction=0.8 * biology.extinction, seen_extinction=1.2 * biology.seen_extinction
-    )
+    return replace(biology, extinction=0.8 * biology.extinction, seen_extinction=1.2 * biology.seen_extinction)
 
 
 def _grain_set(biology: Biology, rng: np.random.Generator) -> Biology:
