@@ -52,8 +52,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     # al. 1989, Field Crops Research 20, 51), 3.2-3.4 in most trials, less with little nitrogen (Sinclair &
     # Muchow 1999, Advances in Agronomy 65, 215); how much less differs, so that the range is taken wide downwards.
     "radiation_use_g_mj": (2.5, 3.9),
-    # 0.41 to 0.52 in hybrids of 1965 to 1993 (Echarte & Andrade 2003, Field Crops Research 82, 1); about 0.5 in those of
-    # temperate zones (Hay & Gilbert 2001, Annals of Applied Biology 138, 103); somewhat more in the newest.
+    # 0.41 to 0.52 in hybrids of 1965 to 1993 (Echarte & Andrade 2003, Field Crops Research 82, 1); about 0.5 in
+    # temperate ones (Hay & Gilbert 2001, Annals of Applied Biology 138, 103); somewhat more in the newest.
     "harvest_index": (0.41, 0.55),
     # falls as rows widen (Flenet et al. 1996, Agronomy Journal 88, 185) and differs by hybrid and density (Maddonni et
     # al. 2001, Field Crops Research 71, 183); 0.62 on average over croplands (Zhang et al. 2014, Frontiers of Earth
@@ -69,8 +69,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "degree_days": (1300.0, 1700.0),
     # 1.0-1.7 (FAO-56, table 22); shallower where a subsoil stops roots.
     "root_depth_m": (0.8, 1.7),
-    # 1.5 of yield in all for what lacks in flowering (Doorenbos & Kassam 1979, FAO Irrigation and Drainage Paper 33), of
-    # which lost growth is about a quarter; nothing where harvest index holds but for severe stress (Hay & Gilbert 2001).
+    # 1.5 of yield in all for what lacks in flowering (Doorenbos & Kassam 1979, FAO Irrigation and Drainage Paper 33),
+    # about a quarter of it lost growth; nothing where harvest index holds but for severe stress (Hay & Gilbert 2001).
     "flowering_response": (0.0, 1.25),
     # pests and pathogens take 22.5 % of maize, 19.5-41 % by region (Savary et al. 2019, Nature Ecology & Evolution 3,
     # 430), 31 % with weeds (Oerke 2006, Journal of Agricultural Science 144, 31); a part of them shows from above.

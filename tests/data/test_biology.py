@@ -1,4 +1,4 @@
-"""Biology by farm: drawn by the farm's number within its ranges, and each world changes what it says and nothing else."""
+"""Biology by farm: drawn by its number within ranges, and each world changes what it says and nothing else."""
 
 from dataclasses import asdict
 
