@@ -6,6 +6,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,8 @@ PATCH_SHARE, PATCH_LOSS = 0.3, 0.4  # of a farm's area, and of the grain there: 
 def draw_biology(number: int) -> Biology:
     """Draw a farm's biology from RANGES, evenly and each by itself; the same number always gives the same."""
     rng = np.random.default_rng([number, 43])
-    return Biology(**{name: float(rng.uniform(*ends)) for name, ends in RANGES.items()})
+    drawn: dict[str, Any] = {name: float(rng.uniform(*ends)) for name, ends in RANGES.items()}
+    return Biology(**drawn)
 
 
 def grain_set(growth_g_m2_day: Array, free_g_m2_day: Array) -> Array:
