@@ -3,18 +3,16 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from mainstem.apps import ending
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
-from mainstem.core.errors import InputError, MainstemError
-
-if TYPE_CHECKING:
-    from mainstem.core.regression import Progress
+from mainstem.apps.progress import shown
+from mainstem.core.errors import InputError
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -87,7 +85,7 @@ def evaluate_adapter(
             raise InputError(
                 f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
             )
-        with _progress("evaluate", as_json) as report:
+        with shown("evaluate", as_json) as report:
             classes = evaluate_classes(
                 found, request, spec_of(found, trunk, frozen), seeds=seeds, run=run, progress=report
             )
@@ -100,7 +98,7 @@ def evaluate_adapter(
         dropout_seed=dropout_seed,
         with_flagged=with_flagged,
     )
-    with _progress("evaluate", as_json) as report:
+    with shown("evaluate", as_json) as report:
         result = evaluate(found, request, spec, run=run, progress=report)
     if as_json:
         print(json.dumps(result))
@@ -133,7 +131,7 @@ def finetune_adapter(
     found = find_task(adapter, task)
     spec = seeded(spec_of(found, trunk, frozen), seed)
     source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
-    with _progress("finetune", as_json) as report:
+    with shown("finetune", as_json) as report:
         records = [
             finetune_classes(found, source, each, folder, report)
             if isinstance(found, ClassificationTask)
@@ -255,7 +253,7 @@ def map_adapter(
         context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
         allowed_hosts=tuple(allow_host or ()),
     )
-    with _progress("map", as_json) as report:
+    with shown("map", as_json) as report:
         done = map_scenes(task, run, scenes, out, spec, report)
     if as_json:
         print(json.dumps(done))
@@ -308,7 +306,7 @@ def demo(
     """Train a crop-yield adapter on real regions, or simulated ones where no data can be had, and open the pages."""
     from mainstem.apps.demo import prepare, serve_dashboards
 
-    with _progress("demo", quiet=False) as report:
+    with shown("demo", quiet=False) as report:
         ready = prepare(mirror, report)
     print(f"{ready['data']} ({'simulated' if ready['simulated'] else 'real'}): {ready['run']}")
     if serve:
@@ -337,40 +335,6 @@ def _named(run: Path | None, adapter: str) -> Path:
     return run
 
 
-@contextmanager
-def _progress(title: str, quiet: bool) -> "Iterator[Progress | None]":
-    """Show a bar with the time left on standard error; nothing where the output is for a machine."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    bar = Progress(*columns, console=Console(stderr=True))
-    row = bar.add_task(title, total=1.0)
-
-    def report(stage: str, share: float) -> None:
-        bar.start()  # not before there is work to show: a mistake stays one line
-        bar.update(row, description=f"{title}: {stage}", completed=share)
-
-    try:
-        yield report
-    finally:
-        if bar.live.is_started:
-            bar.stop()
-
-
 def main() -> None:
     """Run a command; a user's mistake is one line and exit status 2."""
-    try:
-        app()
-    except MainstemError as error:
-        print(f"mainstem: {error}", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ending.run(partial(app, standalone_mode=False)))

@@ -1,5 +1,8 @@
 """`mainstem demo` and `mainstem dashboard`: something to look at within minutes, and the pages to look at it."""
 
+import ctypes
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
+from mainstem.apps.ending import Stopped
 from mainstem.apps.field_board import ensure_demo
 from mainstem.apps.finetune import fit_where_none, read_record
 from mainstem.core.errors import InputError, MissingExtraError
@@ -14,6 +18,8 @@ from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 DASHBOARDS = str(Path(__file__).resolve().parent.parent / "dashboards")
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+GRACE_S = 5.0
 REAL, SIMULATED = "us-maize", "simulated-maize"
 Progress = Callable[[str, float], None]
 
@@ -26,6 +32,8 @@ def run_folder(data: str) -> Path:
 def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
     """Have a run to show: on real counties where they can be pulled, else on simulated regions."""
     data = REAL
+    if progress is not None:
+        progress("getting the data", 0.0)
     try:
         pull(REAL, mirror)
         pull("us-counties", mirror)
@@ -55,20 +63,39 @@ def serve_dashboards(port: int) -> None:
     if importlib.util.find_spec("streamlit") is None:
         raise MissingExtraError("streamlit", "app")
     print(f"Dashboards on http://127.0.0.1:{port} (stop with Ctrl+C)", flush=True)
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        "home.py",
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
+    script = [sys.executable, "-m", "streamlit", "run", "home.py"]
+    options = ["--server.port", str(port), "--server.headless", "true"]
+    server = subprocess.Popen([*script, *options], cwd=DASHBOARDS, preexec_fn=_dying_with(os.getpid()))  # noqa: S603 - our own interpreter and script
     try:
-        done = subprocess.run(command, cwd=DASHBOARDS, check=False)  # noqa: S603 - our own interpreter and script
+        status = server.wait()
+    except Stopped:
+        raise
     except KeyboardInterrupt:
-        return
-    if done.returncode not in (0, 130, -2):
-        raise InputError(f"the dashboards ended with status {done.returncode}; is port {port} taken? try --port")
+        return  # Ctrl+C is how one stops looking
+    finally:
+        _end(server)
+    if status not in (0, 130, -signal.SIGINT):
+        raise InputError(f"the dashboards ended with status {status}; is port {port} taken? try --port")
+
+
+def _dying_with(parent: int) -> Callable[[], None]:
+    """Have Linux end a new process when its parent ends, even by KILL: else it would keep the port."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+    def set_up() -> None:
+        if library is not None:
+            library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != parent:  # it ended before it could be watched
+                os._exit(1)
+
+    return set_up
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """Ask the pages' server to end, and make it where it does not."""
+    server.terminate()
+    try:
+        server.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()

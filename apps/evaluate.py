@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,6 @@ from mainstem.core.evaluation import (
     paired_difference,
     pooled,
     r2,
-    r2_within,
     rmse,
 )
 from mainstem.core.means import Judged, labels_by, mean_view
@@ -37,9 +36,9 @@ from mainstem.core.predict import group_claims
 from mainstem.core.regression import (
     Baselines,
     DataRequest,
+    Forget,
     OutOfFold,
     RegressionTask,
-    Without,
     groups_of,
     knows_no_target,
     targets_of,
@@ -57,10 +56,7 @@ LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims.
-
-    `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
-    """
+    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims."""
 
     truth: Array
     years: tuple[str, ...]
@@ -71,7 +67,6 @@ class Scored:
     claims: dict[str, str]
     means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
     hashes: tuple[str, str]
-    inside: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +89,7 @@ def splits(
     samples: Sequence[Sample],
     protocol: str,
     test_groups: frozenset[str] = frozenset(),
-    without: Without = knows_no_target,
+    forget: Forget = knows_no_target,
 ) -> list[tuple[list[Sample], list[Sample]]]:
     """Train and test samples by protocol; training samples know no target of the groups tested.
 
@@ -110,7 +105,7 @@ def splits(
         test = [sample for sample in samples if sample.source.group in held]
         if not train or not test:
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {', '.join(groups)}")
-        parts.append((without(train, held), test))
+        parts.append((forget(train, held), test))
     return parts
 
 
@@ -143,7 +138,6 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         claims={group: claim.state for group, claim in claims.items()},
         means=means,
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
-        inside={"group": tuple(groups_in(test)), task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
     )
 
 
@@ -182,7 +176,6 @@ def join(parts: Sequence[Scored]) -> Scored:
         claims={group: claim for part in parts for group, claim in part.claims.items()},
         means=_join_means([part.means for part in parts if part.means is not None]),
         hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
-        inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
     )
 
 
@@ -206,7 +199,6 @@ def report_means(means: tuple[Judged, Array], of: str, level: float) -> dict[str
         "of": of,
         "n": len(found.truth),
         "rmse": rmse(found.truth, found.mean),
-        "r2_within_group": r2_within(found.truth, found.mean, found.groups),
         "r2": r2(found.truth, found.mean),
         "coverage": {
             "level": level,
@@ -240,7 +232,7 @@ def evaluate(
         results, judged = [score_run(task, run, usable, spec)], []
     else:
         spec = _for_protocol(spec, protocol)
-        parts = splits(usable, protocol, source.test_groups, task.without)
+        parts = splits(usable, protocol, source.test_groups, task.forget)
         pairs = [
             train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
             for seed in range(spec.seeds)
@@ -251,7 +243,7 @@ def evaluate(
     if protocol == HOLDOUT and judged:
         body["training_years"] = mean_over_seeds([judge_training_years(found, spec.level) for found in judged])
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
-        flagged = splits(source.labelled(), protocol, source.test_groups, task.without)
+        flagged = splits(source.labelled(), protocol, source.test_groups, task.forget)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
         body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
     return {
@@ -274,7 +266,7 @@ def evaluate(
 def protocol_note(task: RegressionTask, protocol: str, samples: Sequence[Sample]) -> str:
     """Say which targets of other groups the inputs hold, or return an empty string where they hold none."""
     groups = frozenset(str(sample.source.group) for sample in samples)
-    if all(plain is sample for plain, sample in zip(task.without(samples, groups), samples, strict=True)):
+    if all(plain is sample for plain, sample in zip(task.forget(samples, groups), samples, strict=True)):
         return ""
     if protocol in (LEFT_OUT, LEFT_OUT_GROUP):
         return (
@@ -310,7 +302,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     tested = frozenset(groups_in(test))
-    train = task.without([sample for sample in samples if str(sample.source.group) in trained], tested)
+    train = task.forget([sample for sample in samples if str(sample.source.group) in trained], tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score(task, artifact, test, spec.level), baselines=baselines)
 
@@ -393,25 +385,18 @@ def _metrics(
     aggregate: Aggregate,
     metrics: Metrics,
 ) -> dict[str, float]:
-    """Mean over seeds of each metric; R2 inside groups and parts of groups stands before R2 of all, where it is told.
-
-    A model that tells farms apart, and nothing within them, has a high R2 of all.
-    """
-
-    def over_seeds(scored: Callable[[Scored], float]) -> float:
-        return float(np.mean([scored(found) for found in results]))
-
-    def grouped(metric: Metric) -> float:
-        return over_seeds(
-            lambda found: aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
+    """Mean over seeds of each metric."""
+    return {
+        name: float(
+            np.mean(
+                [
+                    aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
+                    for found in results
+                ]
+            )
         )
-
-    def within(name: str) -> float:
-        return over_seeds(lambda found: r2_within(found.truth, predicted(found), found.inside[name]))
-
-    inside = {f"r2_within_{name}": within(name) for name in results[0].inside}
-    errors = {name: grouped(metric) for name, metric in metrics.items() if metric is not r2}
-    return errors | inside | {name: grouped(metric) for name, metric in metrics.items() if metric is r2}
+        for name, metric in metrics.items()
+    }
 
 
 def _difference(

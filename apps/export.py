@@ -11,6 +11,7 @@ import pandas as pd
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.prediction import ClassSet, Interval, Prediction
+from mainstem.data.tabular import csv_bytes
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
 
@@ -53,7 +54,7 @@ def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
         InputError: if the name ends otherwise.
     """
     if out.suffix == ".csv":
-        write_atomically(out, prediction_table(predictions).to_csv(index=False).encode())
+        write_atomically(out, csv_bytes(prediction_table(predictions)))
     elif out.suffix == ".jsonl":
         lines = "".join(json.dumps(prediction.to_dict()) + "\n" for prediction in predictions)
         write_atomically(out, lines.encode())

@@ -13,6 +13,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.data.fields import Overlay, open_fields, overlay
 from mainstem.data.raster import describe, window_reader
+from mainstem.data.tabular import csv_bytes
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -89,8 +90,7 @@ def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
         InputError: if the kind is another.
     """
     if kind == "csv":
-        text: str = table.drop(columns="geometry").to_csv(index=False)
-        return text.encode()
+        return csv_bytes(table.drop(columns="geometry"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         if kind == "gpkg":

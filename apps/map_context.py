@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
-from mainstem.data.farm_folders import MANAGEMENT, SOIL
+from mainstem.data.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
 from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
-from mainstem.data.raster import Source, open_geotiff, read_window, same_grid
+from mainstem.data.raster import Source, missing_as_nan, open_layer, read_window
 from mainstem.data.scenes import Scenes, places
 from mainstem.data.weather import check_season, open_weather
 
@@ -49,7 +49,7 @@ class Context:
         weather = open_weather(spec.weather, (float(middle[0]), float(middle[1])), year) if spec.weather else None
         fields = open_fields(spec.fields).on(grid) if spec.fields else None
         sowing = sowing_days(fields, year) if fields is not None else np.empty(0)
-        soil = None if spec.soil is None else _soil(spec.soil, scenes)
+        soil = None if spec.soil is None else open_layer(spec.soil, scenes.grid, SOIL_UNIT, MOST_WATER_CM_M)
         return cls(scenes=scenes, weather=weather, soil=soil, fields=fields, sowing=sowing)
 
     def check(self, needs: Sequence[str]) -> None:
@@ -96,9 +96,7 @@ class Context:
             return np.full(len(rows), np.nan)
         top, left = int(rows.min()), int(columns.min())
         window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
-        values = read_window(self.soil, *window)[0].astype(np.float64)
-        if self.soil.nodata is not None:
-            values[values == self.soil.nodata] = np.nan
+        values = missing_as_nan(self.soil, read_window(self.soil, *window)[0])
         found: NDArray[np.float64] = values[rows - top, columns - left]
         return found
 
@@ -109,21 +107,3 @@ class Context:
         window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
         number = numbered(self.fields, self.scenes.grid, *window)[rows - top, columns - left]
         return np.where(number >= 0, self.sowing[number], np.nan)
-
-
-def _soil(path: Path, scenes: Scenes) -> Source:
-    """A raster of available water on the scenes' grid.
-
-    Raises:
-        InputError: if its grid or unit differs.
-    """
-    source = same_grid([path])[0]
-    if source.grid != scenes.grid:
-        raise InputError(
-            f"{path.name} is {source.grid.describe()}, the scenes {scenes.grid.describe()}; warp it to their grid"
-        )
-    with open_geotiff(path) as dataset:
-        unit = dataset.units[0] or dataset.tags().get("UNITS", "")
-    if unit != SOIL_UNIT:
-        raise InputError(f"{path.name} comes in {unit or 'no unit'!r}, want available water in {SOIL_UNIT}; convert it")
-    return source

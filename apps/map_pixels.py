@@ -29,7 +29,7 @@ from mainstem.core.stream import Sample
 from mainstem.data.inputs import stage
 from mainstem.data.land_cover import windows_of
 from mainstem.data.raster import read_window
-from mainstem.data.scenes import Scenes, open_scenes, origin_of, pixel_samples, seconds_of
+from mainstem.data.scenes import Scenes, in_units, open_scenes, origin_of, pixel_samples, seconds_of
 
 TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
@@ -163,10 +163,11 @@ class CoverModel:
         """Predict tiles; NaN where no date shows a pixel."""
         size = tiles.shape[-1]
         found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
-        scales, offsets = (part[:, :, None, None] for part in (self.scenes.scales, self.scenes.offsets))
         spacing = float(self.scenes.grid.transform[0])
         for tile, out in zip(tiles, found, strict=True):
-            values = (tile * scales + offsets).astype(np.float32)
+            values = np.moveaxis(in_units(self.scenes, np.moveaxis(tile, (0, 1), (2, 3))), (2, 3), (0, 1)).astype(
+                np.float32
+            )
             rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
             if not len(rows):
                 continue

@@ -125,9 +125,11 @@ def _write(out: Path, vectors: NDArray[np.float32], items: Sequence[str], facts:
     else:
         import pandas as pd
 
+        from mainstem.data.tabular import csv_bytes
+
         table = pd.DataFrame(vectors, columns=[f"e{index}" for index in range(vectors.shape[1])])
         table.insert(0, "item", list(items))
         for name, text in facts.items():
             table[name] = text
-        buffer.write(table.to_csv(index=False).encode() if out.suffix == ".csv" else table.to_parquet())
+        buffer.write(csv_bytes(table) if out.suffix == ".csv" else table.to_parquet())
     write_atomically(out, buffer.getvalue())

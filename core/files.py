@@ -1,14 +1,51 @@
-"""Where the project keeps its files, and files written whole or not at all."""
+"""Where the project keeps its files, and files written whole or not at all, whoever else writes beside us.
 
+What is being written has a name of its own, `.NAME.HOST-RANDOM.part`, and its writer holds a lock on it (flock, which
+the system gives back when a process ends, however it ends). So nobody takes away what another still writes, on this
+machine or on another that shares the folder, and what a killed process left is swept up by the next writer of the
+same file. No time of day decides anything on the same machine; what another machine left is swept after a day.
+"""
+
+import errno
+import hashlib
 import os
+import secrets
+import shutil
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
-from mainstem.core.errors import ArtifactError
+from mainstem.core.errors import ArtifactError, InputError
+
+PART = ".part"
+FOREIGN_S = 86_400.0  # of what another machine left: no file takes a day to write
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system that knows none
+LOCK = "lock"
+LONGEST_NAME = 200  # bytes
 
 
 def home() -> Path:
-    """MAINSTEM_HOME, or ~/.mainstem."""
-    return Path(os.environ.get("MAINSTEM_HOME", Path.home() / ".mainstem"))
+    """MAINSTEM_HOME, or ~/.mainstem.
+
+    Raises:
+        InputError: if neither is known.
+    """
+    named = os.environ.get("MAINSTEM_HOME")
+    if named:
+        return Path(named)
+    try:
+        return Path.home() / ".mainstem"
+    except RuntimeError as error:
+        raise InputError("this user has no home folder; set MAINSTEM_HOME to a folder to keep files in") from error
+
+
+def content_sha256(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -17,15 +54,191 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         ArtifactError: if it cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        sweep(path)
+        descriptor, part = _new_file(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                part.replace(path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """A folder beside `path` to make it in: this process's alone, and gone afterwards with all that is still in it.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sweep(path)
+    folder = path.with_name(_part_name(path.name))
+    folder.mkdir()
+    try:
+        with locked(folder / LOCK, str(path)):
+            made = folder / "made"
+            made.mkdir()
+            try:
+                yield made
+            finally:
+                shutil.rmtree(made, ignore_errors=True)
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A scratch folder that takes the name `path` when all went well; who else wants that name meanwhile is refused.
+
+    Raises:
+        ArtifactError: if `path` exists and is no empty folder, or cannot be written.
+        InputError: if another process is making it.
+    """
+    try:
+        _check_free(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{_short(path.name)}.lock"), str(path)), scratch(path) as made:
+            _check_free(path)  # again: who held the lock before may have made it
+            yield made
+            if path.exists():
+                path.rmdir()
+            made.replace(path)
+            sync_folder(path.parent)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror or error}; free space or name another") from error
+
+
+def _check_free(path: Path) -> None:
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+        raise ArtifactError(f"{path} exists already; name another folder, or delete it")
+
+
+def sweep(path: Path) -> None:
+    """Delete what processes that were killed left of writing `path`; what is still being written stays."""
+    start = f".{_short(path.name)}."
+    ours = f"{start}{host()}-"
+    with suppress(OSError), os.scandir(path.parent) as listed:
+        for entry in listed:
+            if not (entry.name.startswith(start) and entry.name.endswith(PART)):
+                continue
+            if entry.name.startswith(ours) or time.time() - entry.stat(follow_symlinks=False).st_mtime > FOREIGN_S:
+                _sweep_one(Path(entry.path))
+
+
+def _sweep_one(part: Path) -> None:
+    """Delete one leftover, unless its writer lives."""
+    try:
+        descriptor = os.open(part / LOCK if part.is_dir() else part, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return  # its writer has just made it, or has just finished
+    try:
+        _flock(descriptor, shared=False)
+        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+    except OSError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, what: str, *, shared: bool = False, wait_s: float = 0.0) -> Iterator[None]:
+    """Hold a lock file until the block, or the process, ends; the file is deleted by its last holder.
+
+    On a file system that knows no locks nothing is held.
+
+    Args:
+        path: of the lock file.
+        what: is being made, for the message.
+        shared: with others who share it.
+        wait_s: how long to wait for it.
+
+    Raises:
+        InputError: if another process holds it.
+        OSError: if the file cannot be made.
+    """
+    until = time.monotonic() + wait_s
+    while (descriptor := _taken(path, shared)) is None:
+        if time.monotonic() >= until:
+            raise InputError(f"another process is making {what}; wait until it ends, or name another folder")
+        time.sleep(0.05)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            _flock(descriptor, shared=False)  # the last holder takes the file away, so that none is left lying about
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _taken(path: Path, shared: bool) -> int | None:
+    """Descriptor of a lock that was got; None where another holds it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            _flock(descriptor, shared)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return descriptor
+            os.close(descriptor)
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return None
+            raise
+        if os.fstat(descriptor).st_nlink:  # else its last holder has deleted it meanwhile
+            return descriptor
+        os.close(descriptor)
+
+
+def _flock(descriptor: int, shared: bool) -> None:
+    try:
+        import fcntl
+    except ImportError as error:  # Windows
+        raise OSError(errno.ENOSYS, "no locks") from error
+    fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+
+
+def _new_file(path: Path) -> tuple[int, Path]:
+    """Open a new part of a file, locked."""
+    while True:
+        part = path.with_name(_part_name(path.name))
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):
+            _flock(descriptor, shared=False)
+        if os.fstat(descriptor).st_nlink:  # else swept before it was locked
+            return descriptor, part
+        os.close(descriptor)
+
+
+def _part_name(name: str) -> str:
+    return f".{_short(name)}.{host()}-{secrets.token_hex(8)}{PART}"
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for more: file systems take 255 bytes."""
+    return name if len(os.fsencode(name)) <= LONGEST_NAME else hashlib.sha256(os.fsencode(name)).hexdigest()[:16]
+
+
+@cache
+def host() -> str:
+    """Short name of this machine since it was started: a process number says nothing on another."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    since = boot.read_text() if boot.is_file() else ""
+    return hashlib.sha256(f"{socket.gethostname()}|{since}".encode()).hexdigest()[:8]
+
+
+def sync_folder(folder: Path) -> None:
+    """Have a folder's new names on the disk, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

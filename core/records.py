@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.manifest import AdapterManifest
 from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
 
@@ -133,21 +133,10 @@ def new_run(out: Path) -> Iterator[Path]:
 
     Raises:
         ArtifactError: if `out` exists and is no empty folder, or cannot be written.
+        InputError: if another process is making it.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ArtifactError(f"{out} exists already; name another folder, or delete it")
-    part = out.with_name(f".{out.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with new_folder(out) as part:
         yield part
-        if out.exists():
-            out.rmdir()
-        part.replace(out)
-    except OSError as error:
-        raise ArtifactError(f"cannot write {out}: {error.strerror or error}; free space or name another") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def write_record(folder: Path, record: Mapping[str, Any], metrics: list[dict[str, Any]]) -> None:

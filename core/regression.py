@@ -50,7 +50,7 @@ RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparat
 View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
 WHOLE: Mapping[str, View] = {"whole": lambda sample: sample}
 Progress = Callable[[str, float], None]  # what is being fitted, share done
-Without = Callable[[Sequence[Sample], frozenset[str]], list[Sample]]  # samples that know no target of these groups
+Forget = Callable[[Sequence[Sample], frozenset[str]], list[Sample]]  # samples that know no target of these groups
 
 
 def knows_no_target(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
@@ -237,11 +237,11 @@ def fit_regressor(
     progress: Progress | None = None,
     base: OpenModel | None = None,
     *,
-    without: Without = knows_no_target,
+    forget: Forget = knows_no_target,
 ) -> tuple[Regressor, dict[str, OutOfFold]]:
     """Fit a member a fold, judge it on the groups it never saw, and weigh the trunk's share by what it is worth there.
 
-    A member never sees the targets of the groups it is judged on, also not among the inputs of other groups: `without`
+    A member never sees the targets of the groups it is judged on, also not among the inputs of other groups: `forget`
     takes them out.
 
     The mean of the folds' members is the model, as in cross-conformal prediction: its intervals come from the
@@ -256,7 +256,7 @@ def fit_regressor(
     judged: dict[str, list[Judged]] = {name: [] for name in views}
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
-        known = without([samples[row] for row in kept], frozenset(groups[row] for row in held))
+        known = forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
         member = fit_member(known, prepare, seeded, views, copy.deepcopy(base))
         for name, view in views.items():
             unseen = [view(samples[row]) for row in held]
@@ -303,7 +303,7 @@ class RegressionTask:
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
-        without: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
+        forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
     """
 
     name: str
@@ -325,7 +325,7 @@ class RegressionTask:
     mean_of: str = ""
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None
-    without: Without = knows_no_target
+    forget: Forget = knows_no_target
 
     def fit(
         self,
@@ -343,7 +343,7 @@ class RegressionTask:
             self.views,
             progress,
             base,
-            without=self.without,
+            forget=self.forget,
         )
 
 

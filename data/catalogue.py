@@ -3,7 +3,6 @@
 import difflib
 import hashlib
 import os
-import shutil
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import IO
 import yaml
 
 from mainstem.core.errors import InputError
-from mainstem.core.files import home
+from mainstem.core.files import home, scratch, sync_folder
 
 LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
 TIMEOUT_S = 60
@@ -143,9 +142,9 @@ def _is_whole(path: Path, file: DataFile) -> bool:
 
 def _write_checked(source: IO[bytes], path: Path, file: DataFile) -> None:
     """Write beside the target, check, then rename: a half-written or foreign file never takes the name."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     digest, written = hashlib.sha256(), 0
-    try:
+    with scratch(path) as folder:
+        part = folder / path.name
         with part.open("wb") as target:
             while chunk := source.read(CHUNK_BYTES):
                 written += len(chunk)
@@ -159,6 +158,5 @@ def _write_checked(source: IO[bytes], path: Path, file: DataFile) -> None:
             raise InputError(
                 f"{file.name} is not the file that the catalogue names (sha256 or size differs); pull again"
             )
-        shutil.move(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+        part.replace(path)
+    sync_folder(path.parent)

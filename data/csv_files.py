@@ -122,17 +122,19 @@ def _header(lines: Iterator[str], name: str) -> tuple[list[str], str, int]:
     most = max(SEPARATORS, key=first.count)
     if first.count(most) >= MAX_COLUMNS:
         raise InputError(f"{name} has {first.count(most) + 1} columns, want at most {MAX_COLUMNS}; leave some out")
-    found = {}
-    for separator in SEPARATORS:
-        try:
-            found[separator] = next(csv.reader([first], delimiter=separator, strict=True, skipinitialspace=True))
-        except csv.Error as error:
-            found[separator] = []
-            wrong = error
+    found = {separator: _split(first, separator) for separator in SEPARATORS}
     separator = max(found, key=lambda mark: len(found[mark]))
-    if not found[separator]:
-        raise InputError(f"{name}: the header cannot be read ({wrong}); close its quotes")
+    if not found[most] or not found[separator]:
+        raise InputError(f"{name}: the header cannot be read; close its quotes")
     return _names(found[separator], name), separator, read
+
+
+def _split(header: str, separator: str) -> list[str]:
+    """The header's names, none where its quotes do not close."""
+    try:
+        return next(csv.reader([header], delimiter=separator, strict=True, skipinitialspace=True))
+    except csv.Error:
+        return []
 
 
 def _names(header: Sequence[str], name: str) -> list[str]:

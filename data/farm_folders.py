@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.fields import STARTS, Fields, open_fields, overlay, sowing_days
-from mainstem.data.raster import open_geotiff, read_window, same_grid
+from mainstem.data.raster import missing_as_nan, open_layer, read_window
 from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
 from mainstem.data.weather import check_season, open_weather
 
@@ -18,6 +18,7 @@ YIELD, SOIL_FILE, HARVEST = "yield.tif", "soil.tif", "yield_t_ha"
 NO_SCENES = (YIELD, SOIL_FILE)
 PIXELS_A_FIELD = 16
 MOSTLY = 0.99  # of a pixel in the field: what lies on its border mixes two
+MOST_YIELD_T_HA, MOST_WATER_CM_M = 250.0, 100.0  # sugar cane's best; nothing but water
 SOIL = (Channel(name="available_water", unit="cm/m"),)
 MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
 OWN = "the user's own"
@@ -58,14 +59,14 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
     daily = [path for suffix in ("csv", "nc") for path in sorted(folder.glob(f"weather*.{suffix}"))]
     weather = open_weather(daily, (float(middle[0]), float(middle[1])), year)
     check_season(weather, [time.year for time in scenes.times])
-    harvest = _layer(folder / YIELD, scenes, "t/ha")
+    harvest = _layer(folder / YIELD, scenes, "t/ha", MOST_YIELD_T_HA)
     if "crop" not in fields.table:
         raise InputError(f"the fields of {folder.name} have no column crop; add it, it is not guessed")
     if harvest is None and HARVEST not in fields.table:
         raise InputError(
             f"{folder.name} has neither {YIELD} nor fields with a column {HARVEST}; add what was harvested"
         )
-    soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m"), sowing_days(fields, year)
+    soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m", MOST_WATER_CM_M), sowing_days(fields, year)
     for row, (rows, columns) in _pixels(fields, scenes):
         known: dict[str, Stream] = {"weather": weather}
         if np.isfinite(sowing[row]):
@@ -128,23 +129,14 @@ def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, tuple[NDArray
         yield row, (rows[chosen] + laid.rows.start, columns[chosen] + laid.columns.start)
 
 
-def _layer(path: Path, scenes: Scenes, unit: str) -> NDArray[np.float64] | None:
+def _layer(path: Path, scenes: Scenes, unit: str, largest: float) -> NDArray[np.float64] | None:
     """A raster on the scenes' grid (y, x), or None where there is none.
 
     Raises:
-        InputError: if its grid or unit differs.
+        InputError: if its grid, unit or values differ.
     """
     if not path.is_file():
         return None
-    source = same_grid([path])
-    if source[0].grid != scenes.grid:
-        raise InputError(f"{path.name} is {source[0].grid.describe()}, the scenes {scenes.grid.describe()}; warp it")
-    with open_geotiff(path) as dataset:
-        found = dataset.units[0] or dataset.tags().get("UNITS", "")
-    if found != unit:
-        raise InputError(f"{path.name} comes in {found or 'no unit'!r}, want {unit}; convert it")
-    values = read_window(source[0], slice(0, scenes.grid.height), slice(0, scenes.grid.width))[0].astype(np.float64)
-    if source[0].nodata is not None:
-        values[values == source[0].nodata] = np.nan
-    layer: NDArray[np.float64] = values
-    return layer
+    source = open_layer(path, scenes.grid, unit, largest)
+    values = read_window(source, slice(0, scenes.grid.height), slice(0, scenes.grid.width))[0]
+    return missing_as_nan(source, values)

@@ -6,6 +6,7 @@ maps read one kind of file, block by block, whatever came in.
 
 import datetime
 import hashlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from mainstem.core.stream import Channel
 from mainstem.data.eopatch import Cube, is_eopatch, open_eopatch
 from mainstem.data.raster import ENVIRONMENT, Grid, affine, load_rasterio
 
+KINDS = ".tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder, there to be read"
 ROWS = 512  # staged at once
+ODD, LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]+"), 100  # what a product's name may bring into a file's
 BAND_NAMES = {f"B0{digit}": f"B{digit}" for digit in range(1, 10)}
 COMMON = {  # of STAC's common band names
     "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5", "rededge2": "B6", "rededge3": "B7", "nir": "B8",
@@ -45,6 +48,7 @@ class Staged:
     offset: float
     read: Callable[[slice], NDArray[np.generic]]  # rows -> (band, y, x), nodata where cloudy
     tags: dict[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()  # that it was read from, besides the one that was named
 
 
 def canonical(name: str) -> str:
@@ -65,21 +69,21 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
     found: list[Path] = []
     for given in inputs:
         path = Path(given)
+        _check_there(path)
         mark = _mark(path)
         if path.suffix.lower() in (".tif", ".tiff"):
             found.append(path)
         elif path.name.endswith(".SAFE"):
             found.append(_write(open_safe(path), folder, mark))
         elif path.suffix == ".json":
-            found.append(_write(open_item(path, folder, allowed_hosts), folder, mark))
+            item = open_item(path, folder, allowed_hosts)
+            found.append(_write(item, folder, _mark(path, *item.files)))
         elif path.suffix in (".zarr", ".nc"):
             found += [_write(date, folder, mark) for date in open_cube(path)]
         elif is_eopatch(path):
             found += [_write(date, folder, mark) for date in dates_of(open_eopatch(path))]
         else:
-            raise InputError(
-                f"{path} is no scene; want .tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder"
-            )
+            raise InputError(f"{path} is no scene; want {KINDS}")
     return found
 
 
@@ -100,17 +104,33 @@ def dates_of(cube: Cube) -> Iterator[Staged]:
         )
 
 
-def _mark(path: Path) -> str:
+def _check_there(path: Path) -> None:
+    """Check that an input is a file or folder that can be looked at.
+
+    Raises:
+        InputError: if it is not.
+    """
+    try:
+        is_there = path.is_file() or path.is_dir()
+    except (OSError, ValueError) as error:  # a name too long, or with NUL
+        raise InputError(f"cannot look at {str(path)[:100]!r} ({error!s:.100}); name a scene") from error
+    if not is_there:
+        raise InputError(f"{path} is no scene; want {KINDS}")
+
+
+def _mark(*paths: Path) -> str:
     """A short hash of an input's files, sizes and times of change: another input is staged anew."""
-    files = sorted(path.rglob("*")) if path.is_dir() else [path] if path.is_file() else []
-    stats = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    found = [(file, file.stat() if file.exists() else file.lstat()) for file in files]
+    stats = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in found]
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:8]
 
 
 def _write(staged: Staged, folder: Path, mark: str) -> Path:
     """Write one date as a tiled GeoTIFF, whole or not at all."""
     rasterio = load_rasterio()
-    path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{staged.name}-{mark}.tif"
+    name = ODD.sub("_", staged.name)[:LONGEST_NAME]
+    path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{name}-{mark}.tif"
     if path.is_file():
         return path
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,29 +1,36 @@
 """Rasters on one grid: opened as GeoTIFF and nothing else, read by window, written as cloud-optimised GeoTIFF."""
 
 import errno
+import functools
 import os
+import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.data.geotiff_checks import check_blocks, check_missing, check_place, check_sizes
 
 if TYPE_CHECKING:
     import rasterio
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # TIFF and BigTIFF, either byte order
-BOMB_RATIO, BOMB_BYTES = 1100, 1 << 30  # DEFLATE packs at most 1032 to one: beyond it a file claims what it lacks
 CACHE_BYTES = 64 << 20  # of GDAL's blocks, each of which is read once; rasterio takes bytes, not megabytes
+LOOK = 256  # pixels a side of a coarse look
 BLOCK = 512  # pixels a side of the blocks that are written
 ENVIRONMENT: Mapping[str, Any] = {
     "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no sidecar is looked for
     "GDAL_PAM_ENABLED": "NO",
+    "GDAL_GEOREF_SOURCES": "INTERNAL",  # no world file
+    "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_NUM_THREADS": "ALL_CPUS",
 }
 
@@ -69,7 +76,30 @@ def load_rasterio() -> Any:  # noqa: ANN401 - the module itself
         import rasterio.windows
     except ImportError as error:
         raise MissingExtraError("rasterio", "maps") from error
+    # said as an error of ours where it matters
+    warnings.filterwarnings("ignore", category=rasterio.errors.NotGeoreferencedWarning)
+    _mute_undecodable()
     return rasterio
+
+
+@functools.cache
+def _mute_undecodable() -> None:
+    """Print nothing where rasterio cannot decode a message of GDAL's that quotes a damaged file; it goes on.
+
+    Cython shows such an exception, which nobody can catch, by both hooks: first without a traceback, which an exception
+    that ends the program always has.
+    """
+    shown, ignored = sys.excepthook, sys.unraisablehook
+
+    def excepthook(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+        if not (kind is UnicodeDecodeError and where is None):
+            shown(kind, error, where)
+
+    def unraisablehook(told: "sys.UnraisableHookArgs") -> None:
+        if not (isinstance(told.exc_value, UnicodeDecodeError) and "rasterio" in str(told.object)):
+            ignored(told)
+
+    sys.excepthook, sys.unraisablehook = excepthook, unraisablehook
 
 
 def affine(grid: Grid) -> Any:  # noqa: ANN401 - rasterio's Affine
@@ -82,25 +112,37 @@ def open_geotiff(path: Path) -> "Iterator[rasterio.DatasetReader]":
     """Open a local GeoTIFF with the GeoTIFF driver alone: no other format, no address, no sidecar is ever followed.
 
     Raises:
-        InputError: if it is no local TIFF file, or claims far more pixels than its bytes can hold.
+        InputError: if it is no local TIFF file, claims more than can be, or is found to be damaged while it is read.
     """
     rasterio = load_rasterio()
     check_tiff(path)
-    with rasterio.Env(**ENVIRONMENT):
-        try:
-            dataset = rasterio.open(path, driver="GTiff", sharing=False)
-        except rasterio.errors.RasterioError as error:
-            raise InputError(f"{path.name} cannot be read as a GeoTIFF ({error}); write it again") from error
-        try:
-            claimed = dataset.width * dataset.height * sum(np.dtype(name).itemsize for name in dataset.dtypes)
-            if claimed > max(BOMB_BYTES, BOMB_RATIO * path.stat().st_size):
-                raise InputError(
-                    f"{path.name} claims {claimed / 1e9:.1f} GB in {path.stat().st_size / 1e6:.1f} MB, which no "
-                    "packing gives; it is refused"
-                )
-            yield dataset
-        finally:
-            dataset.close()
+    whole = path.absolute()  # GDAL takes a name that begins with GTIFF_DIR: for an offset into another file
+    with (
+        rasterio.Env(**ENVIRONMENT),
+        damage_named(path.name),
+        rasterio.open(whole, driver="GTiff", sharing=False) as dataset,
+    ):
+        check_sizes(dataset, path)
+        yield dataset
+
+
+@contextmanager
+def damage_named(name: str) -> Iterator[None]:
+    """Say what a library finds wrong with a file in one line.
+
+    Raises:
+        InputError: naming the file.
+    """
+    rasterio = load_rasterio()
+    from rasterio._err import CPLE_BaseError  # what rasterio lets through of GDAL's own errors
+
+    try:
+        yield
+    except (rasterio.errors.RasterioError, CPLE_BaseError, UnicodeError, OverflowError, MemoryError) as error:
+        told = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"{name} is damaged or cut short and cannot be read ({told}); fetch or write it again"
+        ) from error
 
 
 def check_tiff(path: Path) -> None:
@@ -109,10 +151,13 @@ def check_tiff(path: Path) -> None:
     Raises:
         InputError: if it is not.
     """
-    if not path.is_file():
-        raise InputError(f"no file {path}; give a local .tif")
-    with path.open("rb") as file:
-        start = file.read(4)
+    try:
+        if not path.is_file():
+            raise InputError(f"no file {path}; give a local .tif")
+        with path.open("rb") as file:
+            start = file.read(4)
+    except (OSError, ValueError) as error:  # a name too long, or with NUL
+        raise InputError(f"cannot open {str(path)[:200]!r} ({error!s:.100}); give a local .tif") from error
     if start not in MAGIC:
         raise InputError(f"{path.name} is no TIFF file, whatever its name says; convert it with gdal_translate -of COG")
 
@@ -121,16 +166,13 @@ def describe(path: Path) -> Source:
     """Read a raster's grid and kind.
 
     Raises:
-        InputError: if it cannot be read, has no CRS, or is not north-up.
+        InputError: if it cannot be read whole, has no CRS or place on Earth, or is not north-up.
     """
     with open_geotiff(path) as dataset:
-        if dataset.crs is None:
-            raise InputError(f"{path.name} has no CRS; set it (gdal_edit.py -a_srs EPSG:...), it is not guessed")
         transform = tuple(dataset.transform)[:6]
-        if transform[1] or transform[3] or transform[0] <= 0 or transform[4] >= 0:
-            raise InputError(f"{path.name} is rotated or not north-up; warp it to a grid first (gdalwarp)")
-        if len(set(dataset.dtypes)) != 1 or np.dtype(dataset.dtypes[0]).kind not in "uif":
-            raise InputError(f"{path.name} has bands of {', '.join(dataset.dtypes)}, want one type of real numbers")
+        check_place(transform, dataset.crs, (dataset.width, dataset.height), path)
+        check_missing(dataset, path)
+        check_blocks(dataset, path)
         grid = Grid(width=dataset.width, height=dataset.height, transform=transform, crs=dataset.crs.to_wkt())
         return Source(
             path=path,
@@ -143,7 +185,7 @@ def describe(path: Path) -> Source:
 
 
 def same_grid(paths: Sequence[Path]) -> list[Source]:
-    """Describe rasters that must share grid, CRS, bands and type.
+    """Describe rasters that must share grid, CRS, number of bands and type.
 
     Raises:
         InputError: if there is none, or two differ; the message says in what.
@@ -180,12 +222,47 @@ def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
     """All bands (band, y, x) of a window, in the file's own type."""
     rasterio = load_rasterio()
     with open_geotiff(source.path) as dataset:
-        window = rasterio.windows.Window.from_slices(rows, columns)
-        try:
-            values: NDArray[Any] = dataset.read(window=window)
-        except rasterio.errors.RasterioError as error:
-            raise InputError(f"{source.path.name} cannot be read to its end ({error}); fetch it again") from error
+        values: NDArray[Any] = dataset.read(window=rasterio.windows.Window.from_slices(rows, columns))
     return values
+
+
+def missing_as_nan(source: Source, values: NDArray[Any]) -> NDArray[np.float64]:
+    """A raster's stored values as float64, NaN where its fill value stands."""
+    found = values.astype(np.float64)
+    if source.nodata is not None:
+        found[values == source.nodata] = np.nan
+    return found
+
+
+def open_layer(path: Path, grid: Grid, unit: str, largest: float) -> Source:
+    """Describe a raster of one quantity that goes with scenes: one band on their grid, in its unit, from 0.
+
+    Raises:
+        InputError: if bands, grid, unit or values differ.
+    """
+    source = describe(path)
+    if source.grid != grid:
+        raise InputError(
+            f"{path.name} is {source.grid.describe()}, the scenes {grid.describe()}; warp it to their grid"
+        )
+    with open_geotiff(path) as dataset:
+        found = dataset.units[0] or dataset.tags().get("UNITS", "")
+        packing = (dataset.scales[0], dataset.offsets[0])
+        look = dataset.read(1, out_shape=(min(grid.height, LOOK), min(grid.width, LOOK)))
+    if source.num_bands != 1:
+        raise InputError(f"{path.name} has {source.num_bands} bands, want one; choose it (gdal_translate -b)")
+    if found != unit:
+        raise InputError(f"{path.name} comes in {found or 'no unit'!r}, want {unit}; convert it")
+    if packing != (1.0, 0.0):
+        raise InputError(f"{path.name} is packed by scale {packing[0]:g} and offset {packing[1]:g}; unpack it first")
+    values = missing_as_nan(source, look)
+    values = values[np.isfinite(values)]
+    if values.size and not (values.min() >= 0 and values.max() <= largest):
+        raise InputError(
+            f"{path.name} holds {values.min():g} to {values.max():g}, want 0 to {largest:g} {unit}; set its nodata, or "
+            "convert it"
+        )
+    return source
 
 
 def overview_factors(grid: Grid) -> list[int]:

@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import math
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +15,27 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.data.geotiff_checks import safe_wkt, to_wgs84
 from mainstem.data.pixels import PLACE, REFLECTANCE, UNITS
-from mainstem.data.raster import Grid, Source, open_geotiff, same_grid
+from mainstem.data.raster import LOOK, Grid, Source, missing_as_nan, open_geotiff, same_grid
 
 DAY_S = 86_400.0
 IN_NAME = re.compile(r"(?<!\d)(19|20)(\d{2})[-_]?(0[1-9]|1[0-2])[-_]?(0[1-9]|[12]\d|3[01])(?!\d)")
 STAMP = "%Y:%m:%d %H:%M:%S"
 MISSED_OFFSET = 0.1  # reflectance: -1000 of 10,000 (Sentinel-2 Products Specification Document, baseline 04.00)
 FEWEST_TO_COMPARE, FEWEST_BANDS = 2, 3
-LOOK = 256  # pixels a side of a coarse look
+FIRST_SATELLITE = datetime.datetime(1972, 7, 23)  # Landsat 1; an earlier stamp is an unset clock
+AHEAD = datetime.timedelta(days=2)  # of this machine's clock, whose zone may be another
+# What a pixel, and what the median of a band, can be in its unit: packing undone wrongly lies beyond. Of reflectance a
+# pixel of a sunlit cloud's edge exceeds 1 (16 bits by 1e-4 end at 6.6), a median does not: fresh snow has .9 in blue.
+# Of all bands of a scene that shows land at least one reaches DARKEST: the darkest soil has .05 in near infrared.
+PIXEL_LIMITS = {
+    "1": (-1.0, 10.0), "dB": (-100.0, 60.0), "degC": (-100.0, 80.0), "mm": (0.0, 20_000.0), "m": (-500.0, 9_000.0),
+    "deg": (0.0, 90.0),
+}  # fmt: skip
+MEDIAN_LIMITS = {**PIXEL_LIMITS, "1": (-0.5, 1.2)}
+DARKEST = 2e-3
+SIMULATED = {"yes": True, "no": False, "": False}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +74,8 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
     """Read dates, bands and units of scenes that share a grid.
 
     A time is the tag TIFFTAG_DATETIME, or a date YYYY-MM-DD or YYYYMMDD in the file's name. A band's description is its
-    name (`B4`, `VV`, `temperature_2m` ...), its unit type its unit; whole numbers need a scale.
+    name (`B4`, `VV`, `temperature_2m` ...), its unit type its unit; whole numbers need a scale. What a coarse look at
+    each scene shows has to be possible in these units.
 
     Raises:
         InputError: naming the file and what it lacks; nothing is guessed.
@@ -86,7 +100,10 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
         offsets=np.array([offsets for _, _, offsets in described]),
         is_simulated=_is_simulated([source.path for _, source in found]),
     )
-    _check_offset(scenes)
+    looks = [_look(source) for source in scenes.sources]
+    for index, look in enumerate(looks):
+        _check_values(scenes, index, look)
+    _check_offset(scenes, looks)
     return scenes
 
 
@@ -94,13 +111,42 @@ def _is_simulated(paths: Sequence[Path]) -> bool:
     told = []
     for path in paths:
         with open_geotiff(path) as dataset:
-            told.append(dataset.tags().get("SIMULATED") == "yes")
+            tag = dataset.tags().get("SIMULATED", "")
+        if tag.lower() not in SIMULATED:
+            raise InputError(f"{path.name} is tagged SIMULATED={tag[:20]!r}, want yes or no")
+        told.append(SIMULATED[tag.lower()])
     if any(told) and not all(told):
         raise InputError(f"{paths[told.index(False)].name} is not tagged as simulated, others are; give one kind")
     return all(told)
 
 
-def _check_offset(scenes: Scenes) -> None:
+def _check_values(scenes: Scenes, index: int, look: NDArray[np.float64]) -> None:
+    """Refuse a scene whose values (band, y, x) cannot be what its bands say: a wrong scale, offset or unit."""
+    name, bright = scenes.sources[index].path.name, 0.0
+    for band, channel in enumerate(scenes.channels):
+        values = look[band][np.isfinite(look[band])] * scenes.scales[index, band] + scenes.offsets[index, band]
+        if not values.size:
+            bright = np.inf  # of a scene of nothing nothing is said
+            continue
+        _check_span(f"{channel.name} of {name}", values, PIXEL_LIMITS[channel.unit], "one holds", channel.unit)
+        median = np.atleast_1d(np.median(values))
+        _check_span(f"{channel.name} of {name}", median, MEDIAN_LIMITS[channel.unit], "half lie beyond", channel.unit)
+        bright = max(bright, float(values.max()) if channel.name in REFLECTANCE else np.inf)
+    if bright < DARKEST:
+        raise InputError(f"no pixel of {name} reaches a reflectance of {DARKEST:g} in any band; its scale is wrong")
+
+
+def _check_span(what: str, values: NDArray[np.float64], limits: tuple[float, float], how: str, unit: str) -> None:
+    low, high = float(values.min()), float(values.max())
+    if low < limits[0] or high > limits[1]:
+        worst = low if low < limits[0] else high
+        raise InputError(
+            f"{what}: {how} {worst:g} [{unit}], want {limits[0]:g} to {limits[1]:g}; set its scale, offset, unit or "
+            "nodata right"
+        )
+
+
+def _check_offset(scenes: Scenes, seen: Sequence[NDArray[np.float64]]) -> None:
     """Refuse a scene whose every band is MISSED_OFFSET above or below the others': an offset applied twice, or never.
 
     Nothing on the ground moves all bands alike: plants darken red and brighten near infrared, water darkens all in
@@ -109,7 +155,7 @@ def _check_offset(scenes: Scenes) -> None:
     bands = [index for index, channel in enumerate(scenes.channels) if channel.name in REFLECTANCE]
     if len(scenes.sources) < FEWEST_TO_COMPARE or len(bands) < FEWEST_BANDS:
         return
-    looks = np.stack([_look(source) for source in scenes.sources]).astype(np.float64)
+    looks = np.stack(seen)
     looks = looks[:, bands] * scenes.scales[:, bands, None, None] + scenes.offsets[:, bands, None, None]
     for index, source in enumerate(scenes.sources):
         with warnings.catch_warnings():
@@ -124,14 +170,14 @@ def _check_offset(scenes: Scenes) -> None:
                 )
 
 
-def _look(source: Source) -> NDArray[np.float32]:
+def _look(source: Source) -> NDArray[np.float64]:
     """A coarse look at a scene (band, y, x), NaN where missing."""
     with open_geotiff(source.path) as dataset:
         sides = (min(source.grid.height, LOOK), min(source.grid.width, LOOK))
-        found: NDArray[np.float32] = dataset.read(out_shape=(source.num_bands, *sides)).astype(np.float32)
-    if source.nodata is not None:
-        found[found == np.float32(source.nodata)] = np.nan
-    return found
+        found: NDArray[Any] = dataset.read(out_shape=(source.num_bands, *sides))
+    looked = missing_as_nan(source, found)
+    looked[~np.isfinite(looked)] = np.nan
+    return looked
 
 
 def _by_time(pair: tuple[datetime.datetime, Source]) -> datetime.datetime:
@@ -140,46 +186,75 @@ def _by_time(pair: tuple[datetime.datetime, Source]) -> datetime.datetime:
 
 def _time(path: Path) -> datetime.datetime:
     with open_geotiff(path) as dataset:
-        stamp = dataset.tags().get("TIFFTAG_DATETIME", "")
-    try:
-        if stamp:
-            return datetime.datetime.strptime(stamp, STAMP)
-    except ValueError as error:
-        raise InputError(f"{path.name} is stamped {stamp!r}, want YYYY:MM:DD HH:MM:SS (TIFFTAG_DATETIME)") from error
-    match = IN_NAME.search(path.stem)
-    if match is None:
+        stamp = dataset.tags().get("TIFFTAG_DATETIME", "").strip("\0 ")
+    match = None if stamp else IN_NAME.search(path.stem)
+    if not stamp and match is None:
         raise InputError(f"{path.name} has no date; set TIFFTAG_DATETIME, or put YYYY-MM-DD in its name")
-    return datetime.datetime(int(match[1] + match[2]), int(match[3]), int(match[4]))
+    try:
+        found = (
+            datetime.datetime.strptime(stamp, STAMP)
+            if match is None
+            else datetime.datetime(int(match[1] + match[2]), int(match[3]), int(match[4]))
+        )
+    except ValueError as error:
+        told = f"is stamped {stamp[:40]!r}" if match is None else f"is named after {match[0]}"
+        raise InputError(
+            f"{path.name} {told}, which is no date; want YYYY:MM:DD HH:MM:SS in TIFFTAG_DATETIME, or YYYY-MM-DD in its "
+            "name"
+        ) from error
+    return real_time(found, path.name)
+
+
+def real_time(time: datetime.datetime, name: str) -> datetime.datetime:
+    """Return a scene's time (UTC, no zone) if a satellite can have seen it.
+
+    Raises:
+        InputError: if it lies before the first satellite or is to come.
+    """
+    if time < FIRST_SATELLITE:
+        raise InputError(
+            f"{name} is of {time:%Y-%m-%d}, before the first satellite ({FIRST_SATELLITE:%Y-%m-%d}); date it"
+        )
+    if time > datetime.datetime.now(datetime.UTC).replace(tzinfo=None) + AHEAD:
+        raise InputError(f"{name} is of {time:%Y-%m-%d}, which is to come; date it right, or set this machine's clock")
+    return time
 
 
 def _channels(source: Source) -> tuple[tuple[Channel, ...], list[float], list[float]]:
     with open_geotiff(source.path) as dataset:
         names, units = dataset.descriptions, dataset.units
         scales, offsets = [float(scale) for scale in dataset.scales], [float(offset) for offset in dataset.offsets]
-    channels = []
-    for index, (name, unit, scale) in enumerate(zip(names, units, scales, strict=True)):
+    file = source.path.name
+    channels: list[Channel] = []
+    for index, (name, unit, packing) in enumerate(zip(names, units, zip(scales, offsets, strict=True), strict=True)):
         if not name or name not in UNITS:
             raise InputError(
-                f"band {index + 1} of {source.path.name} is called {name!r}, want one of {', '.join(UNITS)}; "
+                f"band {index + 1} of {file} is called {(name or 'nothing')[:40]!r}, want one of {', '.join(UNITS)}; "
                 "set its description (gdal_edit.py -d)"
             )
-        if not unit:
-            raise InputError(f"{name} of {source.path.name} has no unit, want {UNITS[name]!r}; set its unit type")
-        if np.dtype(source.dtype).kind in "ui" and scale == 1.0 and UNITS[name] == "1":
-            raise InputError(
-                f"{name} of {source.path.name} is {source.dtype} without a scale; set it (0.0001 of Sentinel-2)"
-            )
+        if name in [channel.name for channel in channels]:
+            raise InputError(f"{file} has two bands called {name}; name each once, or drop one (gdal_translate -b)")
+        if unit != UNITS[name]:
+            told = f"comes in {unit[:40]!r}" if unit else "has no unit"
+            raise InputError(f"{name} of {file} {told}, want {UNITS[name]!r}; convert it and set its unit type")
+        _check_packing(f"{name} of {file}", source.dtype, packing, unit)
         channels.append(Channel(name=name, unit=unit))
     return tuple(channels), scales, offsets
 
 
+def _check_packing(what: str, dtype: str, packing: tuple[float, float], unit: str) -> None:
+    scale, offset = packing
+    if not (math.isfinite(scale) and math.isfinite(offset) and scale > 0):
+        raise InputError(f"{what} has scale {scale:g} and offset {offset:g}, want numbers, the scale above 0; set them")
+    if np.dtype(dtype).kind in "ui" and scale == 1.0 and unit == "1":
+        raise InputError(f"{what} is {dtype} without a scale; set it (0.0001 of Sentinel-2)")
+
+
 def places(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
     """Latitude and longitude, degrees WGS 84, of pixel centres (pixels, 2)."""
-    from pyproj import CRS, Transformer
-
     a, _, c, _, e, f = grid.transform
     x, y = c + a * (columns + 0.5), f + e * (rows + 0.5)
-    longitude, latitude = Transformer.from_crs(CRS.from_wkt(grid.crs), "EPSG:4326", always_xy=True).transform(x, y)
+    longitude, latitude = to_wgs84(safe_wkt(grid.crs, "the grid")).transform(x, y)
     return np.column_stack([latitude, longitude])
 
 
@@ -197,6 +272,24 @@ def seconds_of(scenes: Scenes) -> NDArray[np.float64]:
     return np.array([(time - first).total_seconds() for time in scenes.times])
 
 
+def in_units(scenes: Scenes, stored: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Stored values (..., date, band) in the channels' units, NaN where missing or infinite.
+
+    Raises:
+        InputError: if a value is beyond what its channel can be.
+    """
+    values: NDArray[np.float64] = stored.astype(np.float64) * scenes.scales + scenes.offsets
+    values[~np.isfinite(values)] = np.nan
+    limits = np.array([PIXEL_LIMITS[channel.unit] for channel in scenes.channels])
+    beyond = (values < limits[:, 0]) | (values > limits[:, 1])
+    if beyond.any():
+        date, band = np.argwhere(beyond)[0][-2:].tolist()
+        what = f"{scenes.channels[band].name} of {scenes.sources[date].path.name}"
+        unit = scenes.channels[band].unit
+        _check_span(what, values[..., date, band][beyond[..., date, band]], PIXEL_LIMITS[unit], "one holds", unit)
+    return values
+
+
 def pixel_samples(
     scenes: Scenes,
     values: NDArray[np.floating[Any]],
@@ -211,7 +304,7 @@ def pixel_samples(
     the first scene's year.
     """
     times = seconds_of(scenes)
-    physical = values.astype(np.float64) * scenes.scales + scenes.offsets
+    physical = in_units(scenes, values)
     where = places(scenes.grid, rows, columns)
     source = Provenance(data=name, item=name, group=name)
     origin = origin_of(scenes.times[0])

@@ -47,7 +47,8 @@ FOREIGN = {  # first bytes of what is no table under a table's name
     b"{\\rtf": "rich text; save the table as CSV UTF-8",
 }
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+CONTROLS = "[\\x00-\\x1f\\x7f]"  # a bare carriage return begins a row of its own, unquoted
+FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -286,7 +287,8 @@ def shown(text: str, most: int = 60) -> str:
 def csv_bytes(frame: pd.DataFrame) -> bytes:
     """A table as CSV that a spreadsheet opens without running any of it; every export goes through here.
 
-    Text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay as they are.
+    Text that a spreadsheet would take for a formula gets an apostrophe before it, tabs and line breaks become blanks;
+    numbers stay as they are.
 
     Source: OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
     """
@@ -298,9 +300,10 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
 
 
 def _defused(cell: Any) -> Any:  # noqa: ANN401 - text is changed, all else handed on
-    if not isinstance(cell, str) or re.match(NUMBER, cell) or not cell.lstrip(" \xa0").startswith(FORMULA):
+    if not isinstance(cell, str) or re.match(NUMBER, cell):
         return cell
-    return f"'{cell}"
+    line = re.sub(CONTROLS, " ", cell)
+    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def _written(value: float | None) -> str:

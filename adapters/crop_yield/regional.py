@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
-from mainstem.adapters.crop_yield.seasons import CONSTANT, PAST, Climatology, lead_of, views, without
+from mainstem.adapters.crop_yield.seasons import CONSTANT, PAST, Climatology, forget, lead_of, views
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, stream_means
 from mainstem.core.stream import Channel, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
@@ -110,7 +110,7 @@ TASK = RegressionTask(
     views=views(),
     view_of=lambda sample: f"lead{lead_of(sample)}",
     scope_of=scope_of,
-    without=without,
+    forget=forget,
     known_failures=(
         "droughts harsher than any of the training years are predicted too high",
         "a region without past yields and outside training is predicted from the mean of all regions",

@@ -105,15 +105,15 @@ def cut_back(sample: Sample, lead: int) -> Sample:
     return replace(sample, streams=streams)
 
 
-def without(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
+def forget(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
     """Return the samples with the yields of the years named taken out of their past, and the trend drawn without them.
 
     A year left out to judge a model must be unknown to it, and later years carry its yield among their past yields.
     """
-    return [_without(sample, groups) for sample in samples]
+    return [_forgetful(sample, groups) for sample in samples]
 
 
-def _without(sample: Sample, groups: frozenset[str]) -> Sample:
+def _forgetful(sample: Sample, groups: frozenset[str]) -> Sample:
     history = sample.streams.get("history")
     if history is None or history.times is None:
         return sample

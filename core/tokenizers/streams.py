@@ -114,6 +114,12 @@ def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
     return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
 
 
+def module_name(stream: str) -> str:
+    """A stream's name as torch takes it for a module: points escaped, names of ModuleDict's own marked."""
+    escaped = stream.replace("%", "%25").replace(".", "%2E")
+    return f"%{escaped}" if not escaped or hasattr(nn.ModuleDict(), escaped) else escaped
+
+
 class StreamsTokenizer(OpenTokenizer):
     """Tokens of each named stream in turn; a missing stream gives none. `samples` is the one input by name."""
 
@@ -122,7 +128,7 @@ class StreamsTokenizer(OpenTokenizer):
     def __init__(self, specs: Mapping[str, StreamSpec], dim: int) -> None:
         super().__init__()
         self.specs = dict(specs)
-        self.streams = nn.ModuleDict({name: tokenizer_for(spec, dim) for name, spec in specs.items()})
+        self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
 
     def read(self, inputs: Inputs) -> Batch:
         """Stack the samples' streams.
@@ -164,6 +170,6 @@ class StreamsTokenizer(OpenTokenizer):
         return concatenate(parts).trimmed()
 
     def _tokenizer(self, name: str) -> Tokenizer:
-        tokenizer = self.streams[name]
+        tokenizer = self.streams[module_name(name)]
         assert isinstance(tokenizer, Tokenizer)
         return tokenizer

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.adapters.crop_yield.seasons import YEAR_S, without
+from mainstem.adapters.crop_yield.seasons import YEAR_S, forget
 from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
 from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits, train_and_score
@@ -49,7 +49,7 @@ def request_(tmp_path_factory) -> DataRequest:
 
 def left_out(source: SampleSet, year: str):
     """Train without a year and predict it, baselines too."""
-    parts = splits(source.unflagged(), LEFT_OUT, frozenset(), TASK.without)
+    parts = splits(source.unflagged(), LEFT_OUT, frozenset(), TASK.forget)
     (part,) = [part for part in parts if {sample.source.group for sample in part[1]} == {year}]
     return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), None)[0]
 
@@ -78,7 +78,7 @@ def test_a_member_is_judged_on_years_that_nothing_in_its_training_knows(request_
 
 def test_past_yields_of_years_left_out_are_gone_and_trends_drawn_again(request_):
     samples = TASK.read(request_).unflagged()
-    hidden = without(samples, frozenset({"2012", "2013"}))
+    hidden = forget(samples, frozenset({"2012", "2013"}))
     for plain, sample in zip(samples, hidden, strict=True):
         years = known_years(sample)
         assert not years & {2012, 2013}
@@ -95,7 +95,7 @@ def known_years(sample) -> set[int]:
 @pytest.mark.mirror
 def test_us_counties_forget_a_year_in_lags_and_trend():
     samples = [s for s in TASK.read(DataRequest(data="us-maize")).training() if s.source.group == "2009"][:200]
-    hidden = without(samples, frozenset({"2007"}))
+    hidden = forget(samples, frozenset({"2007"}))
     for plain, sample in zip(samples, hidden, strict=True):
         assert known_years(sample) == known_years(plain) - {2007}
         if 2007 in known_years(plain):

@@ -31,6 +31,7 @@ SERVER = Path(__file__).with_name("forkserver.py")
 LARGEST_MIB = 2048
 SHOWN_BYTES = 1 << 20
 TRACEBACK = "Traceback (most recent call last)"
+FAULT = "mainstem: internal error"  # an error that is not ours, and reached the top
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}  # Arrow's jemalloc starts a thread on import
 
@@ -63,6 +64,7 @@ class Outcome:
         assert not self.is_hung, f"hung for {self.seconds:.1f} s\n{self.text}"
         assert self.code >= 0, f"ended by signal {-self.code}\n{self.text}"
         assert TRACEBACK not in self.text, self.text
+        assert FAULT not in self.text, self.text
         assert self.peak_mib <= LARGEST_MIB, f"took {self.peak_mib:.0f} MiB\n{self.text}"
         return self
 

@@ -1,0 +1,77 @@
+"""Progress of long work on standard error: a bar on a screen, plain lines in a log, nothing for a machine."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+EVERY_S = 5.0  # between lines of a log; work that takes less says nothing
+Report = Callable[[str, float], None]  # what is being done, share done
+
+
+@contextmanager
+def shown(title: str, quiet: bool) -> Iterator[Report | None]:
+    """Show how far the work is and how long is left; None where the output is for a machine."""
+    if quiet:
+        yield None
+    elif sys.stderr is not None and sys.stderr.isatty():
+        with _bar(title) as report:
+            yield report
+    else:
+        with _lines(title) as report:
+            yield report
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    shape = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    bar = Progress(*shape, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+    row = bar.add_task(title, total=1.0)
+
+    def report(stage: str, share: float) -> None:
+        bar.start()  # not before there is work to show: a mistake stays one line
+        bar.update(row, description=f"{title}: {stage}", completed=share)
+
+    try:
+        yield report
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@contextmanager
+def _lines(title: str) -> Iterator[Report]:
+    """Say every few seconds what is being done, also where it does not report for long."""
+    state, ended, begin = ("at work", 0.0), threading.Event(), time.monotonic()
+
+    def report(stage: str, share: float) -> None:
+        nonlocal state
+        state = (stage, share)
+
+    def tell() -> None:
+        while not ended.wait(EVERY_S):
+            _tell(title, *state, time.monotonic() - begin)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    try:
+        yield report
+    finally:
+        ended.set()
+        teller.join(1.0)
+
+
+def _tell(title: str, stage: str, share: float, passed_s: float) -> None:
+    left = f", about {_duration(passed_s * (1 - share) / share)} left" if 0 < share < 1 else ""
+    try:
+        print(f"{title}: {stage}, {share:.0%} in {_duration(passed_s)}{left}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        return  # the log is closed; the work goes on
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

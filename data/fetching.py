@@ -1,0 +1,180 @@
+"""Files from the network: over https from allowed hosts alone, hop by hop, within a time, whole or not at all."""
+
+import hashlib
+import http.client
+import os
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.errors import InputError
+
+CHUNK_BYTES = 1 << 20
+SOCKET_S = 60  # without a byte
+PATIENCE_S = 15.0  # to connect, shake hands and begin; from then on LEAST_RATE holds
+LEAST_RATE = 2_000  # bytes a second on average, 16 kbit/s: slower than any line still in use
+LONGEST_S = 6 * 3600.0
+LOOK_S = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is fetched: the address, the hosts that may serve it, and what is known of it beforehand.
+
+    Attributes:
+        size: bytes; None where unknown, then the server has to say it.
+        sha256: hex; "" where unknown.
+        largest: bytes, beyond which nothing is taken.
+    """
+
+    address: str
+    hosts: tuple[str, ...]
+    size: int | None = None
+    sha256: str = ""
+    largest: int = 4 << 30
+
+    def __str__(self) -> str:
+        """The address without what may be secret of it."""
+        parts = urllib.parse.urlsplit(self.address)
+        return f"{parts.scheme}://{parts.hostname}{parts.path}"[:200]
+
+
+@dataclass
+class _State:
+    """What the thread that fetches tells the one that waits, and the other way round."""
+
+    written: int = 0
+    is_over: threading.Event = field(default_factory=threading.Event)
+    is_given_up: threading.Event = field(default_factory=threading.Event)
+    error: Exception | None = None
+
+
+def check_address(address: str, hosts: Sequence[str]) -> str:
+    """Return the host of an address that may be asked.
+
+    Raises:
+        InputError: if it is not https, or its host is not allowed.
+    """
+    try:
+        parts = urllib.parse.urlsplit(address)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise InputError(f"{address[:200]!r} is no address ({error}); want https://HOST/...") from error
+    if parts.scheme != "https" or not host:
+        raise InputError(
+            f"{address[:200]!r} is not allowed, being no https address; want a file beside the item, or https://HOST/..."
+        )
+    if host not in [allowed.lower() for allowed in hosts]:
+        raise InputError(f"{address[:200]!r} is on a host that is not allowed; add --allow-host {host[:80]}")
+    if any(ord(letter) <= ord(" ") for letter in address):
+        raise InputError(f"{address[:200]!r} holds blanks or control letters; percent-encode them")
+    return host
+
+
+class AllowedHops(urllib.request.HTTPRedirectHandler):
+    """A host that is allowed may send us to allowed ones alone."""
+
+    max_redirections = 5
+
+    def __init__(self, hosts: Sequence[str]) -> None:
+        self.hosts = hosts
+
+    def redirect_request(self, *arguments: Any) -> urllib.request.Request | None:  # noqa: ANN401 - urllib's signature
+        """Follow to an allowed host by https, else refuse."""
+        check_address(arguments[-1], self.hosts)
+        return super().redirect_request(*arguments)
+
+
+def fetch(wanted: Wanted, path: Path) -> None:
+    """Download a file, whole or not at all, and give it its name only when size and hash are right.
+
+    Raises:
+        InputError: if the address is not allowed, the server cannot be reached, is too slow, stops early, sends more
+            than it may or something else than was wanted, or the disk is full.
+    """
+    check_address(wanted.address, wanted.hosts)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, state = path.with_name(f".{uuid.uuid4().hex}.part"), _State()
+    threading.Thread(target=_run, args=(wanted, part, state), daemon=True).start()
+    try:
+        _wait(wanted, state)
+        if state.error is not None:
+            raise state.error
+        part.replace(path)
+    except (OSError, http.client.HTTPException) as error:
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"cannot fetch {wanted} ({told}); check address, network and space, then run again") from error
+    finally:
+        state.is_given_up.set()
+        part.unlink(missing_ok=True)
+
+
+def _wait(wanted: Wanted, state: _State) -> None:
+    """Wait for the thread; name lookups, handshakes and headers count as well, which no socket's timeout bounds."""
+    began = time.monotonic()
+    while not state.is_over.wait(LOOK_S):
+        spent = time.monotonic() - began
+        if spent > PATIENCE_S and state.written < LEAST_RATE * (spent - PATIENCE_S / 2):
+            raise InputError(
+                f"{wanted} comes at {state.written / spent:,.0f} bytes a second, want {LEAST_RATE:,}; fetch it by "
+                "other means"
+            )
+        if spent > LONGEST_S:
+            raise InputError(f"{wanted} took longer than {LONGEST_S / 3600:g} hours; fetch it by other means")
+
+
+def _run(wanted: Wanted, part: Path, state: _State) -> None:
+    try:
+        _download(wanted, part, state)
+    except Exception as error:
+        state.error = error
+    finally:
+        if state.is_given_up.is_set():
+            part.unlink(missing_ok=True)
+        state.is_over.set()
+
+
+def _download(wanted: Wanted, part: Path, state: _State) -> None:
+    digest = hashlib.sha256()
+    opener = urllib.request.build_opener(AllowedHops(wanted.hosts))
+    with opener.open(wanted.address, timeout=SOCKET_S) as source, part.open("xb") as target:
+        told = _told_size(wanted, source)
+        while not state.is_given_up.is_set() and (chunk := source.read1(CHUNK_BYTES)):
+            target.write(chunk)
+            digest.update(chunk)
+            state.written += len(chunk)
+            if state.written > wanted.largest or (told is not None and state.written > told):
+                raise InputError(f"{wanted} is larger than {(told or wanted.largest):,} bytes; fetch it by other means")
+        target.flush()
+        os.fsync(target.fileno())
+    if told is not None and state.written != told:
+        raise InputError(f"{wanted} stopped after {state.written:,} of {told:,} bytes; run again")
+    if wanted.sha256 and digest.hexdigest() != wanted.sha256.lower():
+        raise InputError(f"{wanted} is not the file that was named (its sha256 differs); it is refused")
+
+
+def _told_size(wanted: Wanted, answer: Any) -> int | None:  # noqa: ANN401 - http.client's answer
+    """Bytes that must come; None where the transfer itself marks its end (chunks) and none are known.
+
+    Raises:
+        InputError: if nobody says it, or two differ.
+    """
+    header = answer.headers.get("Content-Length")
+    if header is not None and not header.strip().isdigit():
+        raise InputError(
+            f"{wanted} is said to have {header[:20]!r} bytes, want a whole number; fetch it by other means"
+        )
+    told = None if header is None else int(header)
+    if told is not None and wanted.size is not None and told != wanted.size:
+        raise InputError(f"{wanted} has {told:,} bytes, want {wanted.size:,}; it is another file")
+    told = wanted.size if told is None else told
+    if told is None and not getattr(answer, "chunked", False):
+        raise InputError(f"the server of {wanted} does not say its size, so that half of it looks whole; it is refused")
+    return told
