@@ -1,8 +1,8 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,74 +10,188 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.finetune import groups_in, read_record
-from mainstem.core.artifact import FEWEST_FIELDS, load_artifact, recalibrated
-from mainstem.core.calibration import IntervalCalibration, ShiftAlarm, cases_needed
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.artifact import Artifact, load_artifact, recalibrated
+from mainstem.core.calibration import IntervalCalibration, cases_needed
 from mainstem.core.errors import CalibrationError
 from mainstem.core.files import write_atomically
-from mainstem.core.means import Judged, calibrations, labels_by
-from mainstem.core.regression import DataRequest, RegressionTask, targets_of
+from mainstem.core.gaps import pattern_of
+from mainstem.core.judging import LEVEL, Evidence, mean_calibration, places_of
+from mainstem.core.manifest import FEWEST_FIELDS
+from mainstem.core.means import Judged, labels_by, mean_view
+from mainstem.core.regression import DataRequest, RegressionTask, Regressor, targets_of
+from mainstem.core.stream import Sample, SampleSet
 
 FEWEST_GROUPS = 2
 LEAST_SLOPE = 0.05  # of local truth on what a model of simulations says; scales must stay positive
 Array = NDArray[np.float64]
 
 
-def calibrate(task: RegressionTask, run: Path, request: DataRequest, level: float = 0.9) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class CalibrationSpec:
+    """How labels are used: added to what calibration knows or in its place, the last `window` groups (0: all)."""
+
+    level: float = 0.9
+    is_appended: bool = False
+    window: int = 0
+
+
+def calibrate(
+    task: RegressionTask, run: Path, request: DataRequest, spec: CalibrationSpec | None = None
+) -> dict[str, Any]:
     """Calibrate a run on labelled samples of groups that it was not trained on, in place and atomically.
 
     Raises:
         CalibrationError: if there are too few cases or groups; says how many are needed.
     """
+    spec = spec or CalibrationSpec()
     artifact, record = load_artifact(run, task.restore), read_record(run)
     source = task.read(request)
-    trained = set(artifact.manifest.training["groups"])
+    trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
     local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]
-    groups = groups_in(local)
-    if len(local) < cases_needed(level) or len(set(groups)) < FEWEST_GROUPS:
-        raise CalibrationError(
-            f"got {len(local)} labelled cases of {len(set(groups))} groups never trained on, want at least "
-            f"{cases_needed(level)} of {FEWEST_GROUPS} for {level:.0%} coverage; add labels"
-        )
-    calibration: dict[str, IntervalCalibration] = {}
-    alarm = dict(artifact.alarm)
-    is_first_reality = artifact.manifest.simulated and not source.simulated
-    num_places = len(set(labels_by(local, task.mean_of))) if task.mean_of else len(set(groups))
-    if is_first_reality and num_places < FEWEST_FIELDS:
-        raise CalibrationError(
-            f"got {num_places} harvested fields, want at least {FEWEST_FIELDS}: the run was trained on simulations "
-            "alone, and has to learn what they are worth on your land; add harvests"
-        )
-    for name, view in task.views.items():
-        seen = [view(sample) for sample in local]
-        mean, scale = artifact.regressor.predict(seen, name)
-        if is_first_reality:
-            mean, scale, adjust = adjusted(mean, scale, targets_of(local), groups)
-            artifact = replace(artifact, regressor=replace(artifact.regressor, adjust=adjust))
-        population = f"{source.name}, {len(local)} local samples"
-        labels = labels_by(local, task.mean_of) if task.mean_of else None
-        cases = Judged(truth=targets_of(local), mean=mean, scale=scale, groups=tuple(groups))
-        calibration |= calibrations(name, cases, labels, population)
-        if len(set(groups)) >= ShiftAlarm.FEWEST:
-            alarm[name] = ShiftAlarm.fit(artifact.regressor.features(seen), groups)
+    groups = tuple(groups_in(local))
+    _check(artifact, local, groups, spec)
+    places = labels_by(local, task.mean_of) if task.mean_of else groups
+    is_first_reality = _is_first_reality(artifact, source, len(set(places)), spec)
+    regressor = artifact.regressor.unadjusted() if is_first_reality else artifact.regressor
+    known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
     first = next(iter(task.views))
-    before = _coverage(artifact.calibration[first], calibration[first], level)
-    training = artifact.manifest.training
-    more = {"training": {**training, "local_fields": num_places}} if is_first_reality else {}
-    renewed = recalibrated(run, artifact, calibration, alarm, more)
+    before = artifact.calibration[first]
+    calibration: dict[str, IntervalCalibration] = {}
+    adjust: dict[str, tuple[float, float]] = dict(regressor.adjust)
+    told: dict[str, Judged] = {}
+    narrowest = 0.0
+    for view in task.views:
+        told[view], found = known.judge(regressor, view, is_adjusted=is_first_reality)
+        adjust |= found
+        one = known.calibration(told[view], view, artifact.calibration[view])
+        kept = artifact.calibration[view].with_groups(one, spec.window) if spec.is_appended else one
+        width = kept.half_width(LEVEL) * float(told[view].scale.mean())
+        narrowest = max(narrowest, width)
+        calibration[view] = replace(kept, widen=kept.widen * max(narrowest / width, 1.0))
+        if task.mean_of:
+            calibration |= _means(artifact, view, told[view], labels_by(local, task.mean_of), known.population, spec)
+    alarm = _alarms(artifact, known, regressor, spec)
+    training = _training(artifact, source.name, local, len(set(places)) if is_first_reality else None)
+    renewed = recalibrated(
+        run, replace(artifact, regressor=replace(regressor, adjust=adjust)), calibration, alarm, {"training": training}
+    )
+    scores = (told[first].truth - told[first].mean) / told[first].scale
+    claim = calibration[first].claim(spec.level)
     entry = {
         "data": source.name,
         "cases": len(local),
         "groups": sorted(set(groups)),
-        "level": level,
-        "coverage_before": before,
-        "half_width_before": artifact.calibration[first].half_width(level),
-        "half_width_after": calibration[first].half_width(level),
+        "level": spec.level,
+        "appended": spec.is_appended,
+        "window": spec.window,
+        "coverage_before": float((np.abs(scores) <= before.half_width(spec.level)).mean()),
+        "residual_p_value": before.residual_p_value(scores),
+        "half_width_before": before.half_width(spec.level),
+        "half_width_after": calibration[first].half_width(spec.level),
+        "claim": claim.state,
+        "reason": claim.reason,
         "adapter_sha256": renewed.adapter_sha256,
     }
     record["calibrations"] = [*record.get("calibrations", []), entry]
     record["adapter_sha256"] = renewed.adapter_sha256
     write_atomically(run / "record.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
     return entry
+
+
+def _check(artifact: Artifact, local: Sequence[Sample], groups: Sequence[str], spec: CalibrationSpec) -> None:
+    needed = cases_needed(spec.level)
+    if len(local) < needed or len(set(groups)) < (1 if spec.is_appended else FEWEST_GROUPS):
+        raise CalibrationError(
+            f"got {len(local)} labelled cases of {len(set(groups))} groups never trained on, want at least "
+            f"{needed} of {FEWEST_GROUPS} for {spec.level:.0%} coverage; add labels"
+        )
+    known = {name for calibration in artifact.calibration.values() for name in calibration.groups or ()}
+    if spec.window and not spec.is_appended:
+        raise CalibrationError("got a window without --append, which alone adds to older groups; add --append")
+    if spec.is_appended and artifact.manifest.training.get("calibrated") and not set(groups) - known:
+        raise CalibrationError(
+            "every group of these data is calibrated on already; give later ones, or leave --append out"
+        )
+
+
+def _is_first_reality(artifact: Artifact, source: SampleSet, num_places: int, spec: CalibrationSpec) -> bool:
+    """True where real labels have to teach a model of simulations what it is worth; older simulated scores go then."""
+    if not artifact.manifest.simulated or source.simulated:
+        return False
+    if spec.is_appended and artifact.manifest.speaks_of(is_simulated=False):
+        return False
+    if num_places < FEWEST_FIELDS:
+        raise CalibrationError(
+            f"got {num_places} harvested fields, want at least {FEWEST_FIELDS}: the run was trained on simulations "
+            "alone, and has to learn what they are worth on your land; add harvests"
+        )
+    if spec.is_appended:
+        raise CalibrationError("the run knows simulations alone, which real harvests replace; leave --append out")
+    return True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Local:
+    """A user's labelled samples, with the group of each."""
+
+    task: RegressionTask
+    samples: Sequence[Sample]
+    groups: tuple[str, ...]
+    population: str
+
+    def judge(
+        self, regressor: Regressor, view: str, *, is_adjusted: bool
+    ) -> tuple[Judged, dict[str, tuple[float, float]]]:
+        """Predict the samples, adjusted to their truth (each group by the others) where that is asked for."""
+        truth = targets_of(self.samples)
+        mean, scale = regressor.predict([self.task.views[view](sample) for sample in self.samples], view)
+        found: dict[str, tuple[float, float]] = {}
+        if is_adjusted:
+            mean, scale, found[view] = adjusted(mean, scale, truth, self.groups)
+        return Judged(truth=truth, mean=mean, scale=scale, groups=self.groups), found
+
+    def calibration(self, told: Judged, view: str, before: IntervalCalibration) -> IntervalCalibration:
+        """Calibrate on what was told of the samples; they are expected to have what training's had."""
+        patterns = tuple(pattern_of(self.task.views[view](sample), before.streams) for sample in self.samples)
+        evidence = Evidence(
+            scores=(told.truth - told.mean) / told.scale, scale=told.scale, groups=told.groups, patterns=patterns
+        )
+        later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
+        return evidence.calibration(before.streams, self.population, later)
+
+
+def _means(
+    artifact: Artifact, view: str, told: Judged, labels: Sequence[str], population: str, spec: CalibrationSpec
+) -> dict[str, IntervalCalibration]:
+    name, before = mean_view(view), artifact.calibration.get(mean_view(view))
+    found = mean_calibration(view, told, labels, population)
+    if not spec.is_appended or before is None:
+        return found
+    return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}
+
+
+def _alarms(artifact: Artifact, known: Local, regressor: Regressor, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
+    """The alarm of each view on the local samples, or on them besides; an old one stays where they are too few."""
+    alarm = dict(artifact.alarm)
+    places = places_of(known.task, known.samples)
+    for view, show in known.task.views.items():
+        features = regressor.features([show(sample) for sample in known.samples])
+        if spec.is_appended and view in alarm:
+            alarm[view] = alarm[view].with_cases(features, known.groups, places)
+        elif len(set(known.groups)) >= ShiftAlarm.FEWEST:
+            alarm[view] = ShiftAlarm.fit(features, known.groups, places, known.task.place_of)
+    return alarm
+
+
+def _training(artifact: Artifact, data: str, local: Sequence[Sample], num_fields: int | None) -> dict[str, Any]:
+    """What the manifest says of training, with the groups calibrated on, by the data that they came from."""
+    training: Mapping[str, Any] = artifact.manifest.training
+    seen = {name: set(groups) for name, groups in training.get("calibrated", {}).items()}
+    for sample in local:
+        seen.setdefault(sample.source.data, set()).add(str(sample.source.group))
+    more = {} if num_fields is None else {"local_fields": num_fields}
+    return {**training, **more, "calibrated": {name: sorted(groups) for name, groups in seen.items()}}
 
 
 def adjusted(
@@ -102,8 +216,3 @@ def _line(mean: Array, truth: Array) -> tuple[float, float]:
     slope = float(((mean - mean.mean()) * (truth - truth.mean())).sum()) / spread if spread > 0 else 0.0
     slope = max(slope, LEAST_SLOPE)
     return slope, float(truth.mean() - slope * mean.mean())
-
-
-def _coverage(before: IntervalCalibration, local: IntervalCalibration, level: float) -> float:
-    """Share of local cases that the old intervals covered."""
-    return float((np.abs(local.scores) <= before.half_width(level)).mean())

@@ -47,7 +47,7 @@ def fit_class_artifact(
     """Fit, calibrate class sets on groups held out, and write adapter and trunk to `folder`."""
     classifier, judged = fit_classifier(task, train, source.classes, spec.config, progress, open_model_of(spec))
     probabilities = softmax(judged.logits / classifier.temperature)
-    calibration = ClassSetCalibration.fit(probabilities, judged.truth.tolist(), source.classes)
+    calibration = ClassSetCalibration.fit(probabilities, judged.truth.tolist(), source.classes, judged.groups)
     training = {
         "data": source.name,
         "num_samples": len(train),
@@ -55,9 +55,8 @@ def fit_class_artifact(
         "config": dataclasses.asdict(spec.config),
         "open_model": spec.trunk,
     }
-    return save_class_artifact(
-        folder, classifier, calibration, {**facts_of(task, source), "training": training}
-    ), judged
+    facts = {**facts_of(task, source), "scope": task.scope_of(train), "training": training}
+    return save_class_artifact(folder, classifier, calibration, task.prepare(train), facts), judged
 
 
 def finetune_classes(
@@ -145,7 +144,10 @@ def _fold_results(
         temperature = fit_temperature(judged.logits[kept], judged.truth[kept])
         probabilities[held] = softmax(judged.logits[held] / temperature)
         calibration = ClassSetCalibration.fit(
-            softmax(judged.logits[kept] / temperature), judged.truth[kept].tolist(), source.classes
+            softmax(judged.logits[kept] / temperature),
+            judged.truth[kept].tolist(),
+            source.classes,
+            [judged.groups[row] for row in kept],
         )
         sets[held] = calibration.sets(probabilities[held], level)
     return Scored(

@@ -154,25 +154,31 @@ def calibrate_run(
     crop: Crop = None,
     country: Country = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add to what calibration knows; else it is replaced.")
+    ] = False,
+    window: Annotated[int, typer.Option(min=0, help="With --append: keep the last so many groups, 0 for all.")] = 0,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
     """Restore a run's claim of coverage with your own labels."""
     from mainstem.adapters import find_task
-    from mainstem.apps.calibrate import calibrate
+    from mainstem.apps.calibrate import CalibrationSpec, calibrate
     from mainstem.apps.finetune import read_record
     from mainstem.core.classification import quantity_task
     from mainstem.core.regression import DataRequest
 
     record = read_record(run)
     task = quantity_task(find_task(record["adapter"], record["task"]), "calibrate")
-    entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), level)
+    spec = CalibrationSpec(level=level, is_appended=append, window=window)
+    entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), spec)
     if as_json:
         print(json.dumps(entry))
         return
     print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} intervals")
     print(f"covered {entry['coverage_before']:.1%} of them; widths change by ", end="")
     print(f"{entry['half_width_after'] / entry['half_width_before'] - 1:+.0%}")
+    print(f"claim: {entry['claim']} {entry['reason']}".rstrip())
 
 
 @app.command("predict")
@@ -229,6 +235,7 @@ def map_adapter(
     ] = None,
     soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
     fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
     shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
     workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
@@ -251,6 +258,7 @@ def map_adapter(
         shard=(int(index), int(count)),
         workers=workers,
         context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
+        facts={} if crop is None else {"crop": crop},
         allowed_hosts=tuple(allow_host or ()),
     )
     with shown("map", as_json) as report:

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.baselines import fit_baselines
+from mainstem.apps.coverage import judge_training_groups, report_coverage
 from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded
 from mainstem.core.artifact import Artifact, load_artifact
-from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import (
     Aggregate,
     Metric,
-    drop_streams,
     mean_over_groups,
     mean_over_seeds,
     median_over_groups,
@@ -31,8 +30,10 @@ from mainstem.core.evaluation import (
     r2,
     rmse,
 )
+from mainstem.core.gaps import drop_streams
+from mainstem.core.judging import places_of
 from mainstem.core.means import Judged, labels_by, mean_view
-from mainstem.core.predict import group_claims
+from mainstem.core.predict import Verdict, judge, patterns_of
 from mainstem.core.regression import (
     Baselines,
     DataRequest,
@@ -64,7 +65,8 @@ class Scored:
     half: dict[str, Array]
     parts: dict[str, Array]
     baselines: dict[str, Array]
-    claims: dict[str, str]
+    claims: tuple[str, ...]
+    patterns: tuple[str, ...]
     means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
     hashes: tuple[str, str]
 
@@ -111,34 +113,32 @@ def splits(
 
 def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
     """Predict test samples as they were known at each view; claims are those of the fullest one."""
-    mean, half, parts = {}, {}, {}
-    for name, view in task.views.items():
-        seen = [view(sample) for sample in test]
-        mean[name], scale, parts[name] = artifact.regressor.predict_parts(seen, name)
-        half[name] = artifact.calibration[name].half_width(level) * scale
     first = next(iter(task.views))
-    claims = group_claims(artifact, test, first, level)
-    means = None
-    if task.mean_of and mean_view(first) in artifact.calibration:
-        calibration = artifact.calibration[first]
-        cases = Judged(
-            truth=targets_of(test),
-            mean=mean[first],
-            scale=half[first] / calibration.half_width(level),
-            groups=tuple(groups_in(test)),
-        ).means(labels_by(test, task.mean_of))
-        means = (cases, artifact.calibration[mean_view(first)].half_width(level) * cases.scale)
+    found = {name: judge(artifact, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
     return Scored(
         truth=targets_of(test),
         years=tuple(groups_in(test)),
-        mean=mean,
-        half=half,
-        parts=parts[first],
+        mean={name: verdict.mean for name, verdict in found.items()},
+        half={name: verdict.half for name, verdict in found.items()},
+        parts=dict(found[first].parts),
         baselines={},
-        claims={group: claim.state for group, claim in claims.items()},
-        means=means,
+        claims=tuple(claim.state for claim in found[first].claims),
+        patterns=tuple(patterns_of(artifact, test, first)),
+        means=_score_means(task, artifact, test, found[first], level),
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
     )
+
+
+def _score_means(
+    task: RegressionTask, artifact: Artifact, test: Sequence[Sample], verdict: Verdict, level: float
+) -> tuple[Judged, Array] | None:
+    """Means of samples that belong together, with half widths; None where the task has none."""
+    calibration = artifact.calibration.get(mean_view(next(iter(task.views))))
+    if not task.mean_of or calibration is None:
+        return None
+    cases = Judged(truth=targets_of(test), mean=verdict.mean, scale=verdict.scale, groups=tuple(groups_in(test)))
+    means = cases.means(labels_by(test, task.mean_of))
+    return means, calibration.half_width(level) * means.scale
 
 
 def train_and_score(
@@ -173,7 +173,8 @@ def join(parts: Sequence[Scored]) -> Scored:
         half={name: joined("half", name) for name in first.half},
         parts={name: joined("parts", name) for name in first.parts},
         baselines={name: joined("baselines", name) for name in first.baselines},
-        claims={group: claim for part in parts for group, claim in part.claims.items()},
+        claims=tuple(claim for part in parts for claim in part.claims),
+        patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=_join_means([part.means for part in parts if part.means is not None]),
         hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
     )
@@ -241,7 +242,8 @@ def evaluate(
     aggregate = pooled if protocol in (HOLDOUT, "run") else median_over_groups
     body = report(task, results, spec.level, aggregate)
     if protocol == HOLDOUT and judged:
-        body["training_years"] = mean_over_seeds([judge_training_years(found, spec.level) for found in judged])
+        places = places_of(task, parts[0][0])
+        body["training_years"] = mean_over_seeds([judge_training_groups(found, places, spec.level) for found in judged])
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         flagged = splits(source.labelled(), protocol, source.test_groups, task.forget)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)
@@ -338,9 +340,9 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
 
 
 def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
-    """Give each group, in every seed's results, the weakest claim that any seed's model makes of it."""
+    """Give each sample, in every seed's results, the weakest claim that any seed's model makes of it."""
     order = ("none", "withdrawn", "stated")
-    claims = {group: min((found.claims[group] for found in results), key=order.index) for group in results[0].claims}
+    claims = tuple(min(each, key=order.index) for each in zip(*(found.claims for found in results), strict=True))
     return [replace(found, claims=claims) for found in results]
 
 
@@ -418,42 +420,9 @@ def _difference(
 
 
 def coverage(found: Scored, view: str, level: float) -> dict[str, Any]:
-    """Share of cases inside their interval, pooled and by year, with each year's claim, and the mean width."""
-    inside = np.abs(found.truth - found.mean[view]) <= found.half[view]
-    years = np.asarray(found.years)
-    return {
-        "level": level,
-        "pooled": float(inside.mean()),
-        "by_group": {
-            str(year): {"coverage": float(inside[years == year].mean()), "claim": found.claims[str(year)]}
-            for year in np.unique(years)
-        },
-        "mean_width": float(2 * found.half[view].mean()),
-    }
-
-
-def judge_training_years(judged: dict[str, OutOfFold], level: float) -> dict[str, Any]:
-    """Say how intervals and alarm behave on training years, each held out of model, calibration and alarm alike."""
-    found = next(iter(judged.values()))
-    calibration = IntervalCalibration(
-        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="training years"
-    )
-    labels = np.asarray(found.groups)
-    by_group = calibration.coverage_by_group(level)
-    counts = {str(year): int((labels == year).sum()) for year in np.unique(labels)}
-    quiet = {
-        year: not ShiftAlarm.fit(found.features[labels != year], labels[labels != year].tolist()).fires(
-            found.features[labels == year]
-        )
-        for year in by_group
-    }
-    return {
-        "nrmse_percent": nrmse_percent(found.truth, found.mean),
-        "coverage_pooled": float(np.average(list(by_group.values()), weights=list(counts.values()))),
-        "coverage_by_group": by_group,
-        "alarm_quiet_share": float(np.mean(list(quiet.values()))),
-        "alarm_quiet": quiet,
-    }
+    """Coverage of a view's intervals; claims are those of the fullest view."""
+    error, patterns = found.truth - found.mean[view], found.patterns
+    return report_coverage(error, found.half[view], level, found.years, found.claims, patterns)
 
 
 def _by_group(found: Scored, view: str, metrics: Metrics) -> dict[str, dict[str, float]]:

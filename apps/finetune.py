@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 
 from mainstem.core.artifact import Artifact, read_manifest, save_artifact
-from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import Task
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.means import Judged, calibrations, labels_by
+from mainstem.core.judging import calibrate_fit
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
@@ -43,13 +42,10 @@ def fit_artifact(
     progress: Progress | None = None,
 ) -> tuple[Artifact, dict[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
-    regressor, judged = task.fit(train, spec.config, spec.order, progress, open_model_of(spec))
+    base = open_model_of(spec)
+    regressor, judged = task.fit(train, spec.config, spec.order, progress, base)
     population = f"{source.name}, {len(train)} samples"
-    labels = labels_by(train, task.mean_of) if task.mean_of else None
-    calibration: dict[str, IntervalCalibration] = {}
-    for view, found in judged.items():
-        cases = Judged(truth=found.truth, mean=found.mean, scale=found.scale, groups=found.groups)
-        calibration |= calibrations(view, cases, labels, population)
+    known = calibrate_fit(task, train, (regressor, judged), spec.config, spec.order, population, base=base)
     facts = {
         "adapter": task.name,
         "task": task.task,
@@ -69,16 +65,7 @@ def fit_artifact(
         "simulated": source.simulated,
         "known_failures": task.known_failures,
     }
-    return save_artifact(folder, regressor, calibration, alarms(judged), facts), judged
-
-
-def alarms(judged: dict[str, OutOfFold]) -> dict[str, ShiftAlarm]:
-    """Return the shift alarm of each view that has groups enough to know how they differ."""
-    return {
-        view: ShiftAlarm.fit(found.features, found.groups)
-        for view, found in judged.items()
-        if len(set(found.groups)) >= ShiftAlarm.FEWEST
-    }
+    return save_artifact(folder, regressor, known.calibration, known.alarm, facts), judged
 
 
 def groups_in(samples: Sequence[Sample]) -> list[str]:

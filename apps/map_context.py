@@ -91,6 +91,22 @@ class Context:
         found[hit] = True
         return found if found.any() else ~found
 
+    def facts(
+        self, names: Sequence[str], rows: NDArray[np.intp], columns: NDArray[np.intp]
+    ) -> list[dict[str, str | float]]:
+        """Return what the fields' columns of these names say of each pixel, as its crop; {} outside of fields."""
+        known = [] if self.fields is None else [name for name in names if name in self.fields.table]
+        if self.fields is None or not known or not len(rows):
+            return [{} for _ in rows]
+        top, left = int(rows.min()), int(columns.min())
+        window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
+        number = numbered(self.fields, self.scenes.grid, *window)[rows - top, columns - left]
+        told = [
+            {name: str(value) for name, value in zip(known, values, strict=True) if isinstance(value, str)}
+            for values in self.fields.table[known].itertuples(index=False)
+        ]
+        return [dict(told[row]) if row >= 0 else {} for row in number.tolist()]
+
     def _water(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         if self.soil is None:
             return np.full(len(rows), np.nan)

@@ -3,8 +3,9 @@
 import datetime
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from mainstem.apps.map import Progress, map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_layers import write_layers
-from mainstem.core.artifact import FEWEST_FIELDS, Artifact, load_artifact
+from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.class_artifact import ClassArtifact, load_class_artifact
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
+from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
-from mainstem.core.predict import group_claims
+from mainstem.core.predict import claims_of, outside_scope, patterns_of
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
@@ -46,6 +48,7 @@ class MapSpec:
     shard: tuple[int, int] = (0, 1)
     workers: int = 2
     context: ContextSpec = field(default_factory=ContextSpec)
+    facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
 
 
@@ -62,9 +65,8 @@ class PixelModel:
         self.spec = spec
         self.view = next(iter(task.views))
         self.calibration = artifact.calibration[self.view]
-        self.half = self.calibration.half_width(spec.level)
         looked = self._look()
-        self.is_relative = not artifact.speaks_of(is_simulated=self.scenes.is_simulated)
+        self.is_relative = not artifact.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         self.reference = float(artifact.regressor.predict(looked, self.view)[0].mean()) if looked else float("nan")
         self.units = VIGOUR if self.is_relative else artifact.manifest.units
         self._claim = self._claim_of(looked)
@@ -92,14 +94,35 @@ class PixelModel:
         self, values: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         raw = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
-        samples = self.task.derive(raw)
+        samples = self._told(self.task.derive(raw), rows, columns)
         mean, scale = self.artifact.regressor.predict(samples, self.view)
-        ends = np.array([mean, mean - self.half * scale, mean + self.half * scale])
+        patterns = patterns_of(self.artifact, samples, self.view)
+        half = self.calibration.half_widths(self.spec.level, patterns) * scale
+        ends = np.array([mean, mean - half, mean + half])
+        ends[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
         if self.is_relative:
             relative: NDArray[np.float64] = 100 * ends / self.reference
             return relative
-        chances = [self.calibration.probabilities_below(mark, mean, scale) for mark in self.spec.below]
-        return np.array([*ends, *chances])
+        chances = [self.calibration.probabilities_below(mark, ends[0], scale) for mark in self.spec.below]
+        return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
+
+    def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
+        """The samples with what is said of their fields: what the manifest's scope asks for."""
+        scope = self.artifact.manifest.scope
+        if not scope:
+            return list(samples)
+        told = self.context.facts(list(scope), rows, columns)
+        return [
+            replace(sample, source=replace(sample.source, facts={**sample.source.facts, **self.spec.facts, **facts}))
+            for sample, facts in zip(samples, told, strict=True)
+        ]
+
+    def _beyond(self, sample: Sample) -> str:
+        """Say why a pixel is not mapped: its field is said to lie outside the adapter's scope; "" where it may be."""
+        manifest = self.artifact.manifest
+        facts = sample.source.facts
+        said = {name: allowed for name, allowed in manifest.scope.items() if name in facts}
+        return outside_scope(said, sample)
 
     def _look(self) -> list[Sample]:
         """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""
@@ -118,8 +141,13 @@ class PixelModel:
         seen = np.isfinite(values).any((0, 1)) & self.context.is_inside(at[0], at[1])
         if not seen.any():
             return []
-        pixels = np.moveaxis(values[:, :, seen], -1, 0)
-        return self.task.derive(pixel_samples(self.scenes, pixels, at[0, seen], at[1, seen], "this map", self.context))
+        pixels, at = np.moveaxis(values[:, :, seen], -1, 0), at[:, seen]
+        raw = pixel_samples(self.scenes, pixels, at[0], at[1], "this map", self.context)
+        looked = self._told(self.task.derive(raw), at[0], at[1])
+        within = [sample for sample in looked if not self._beyond(sample)]
+        if not within:
+            raise InputError(f"nothing here can be mapped: {self._beyond(looked[0])}; map with an adapter of that")
+        return within
 
     def _claim_of(self, looked: Sequence[Sample]) -> Claim:
         if not looked:
@@ -130,7 +158,17 @@ class PixelModel:
                 reason=f"trained on simulations alone: relative vigour, not {self.artifact.manifest.units}; calibrate "
                 f"on {FEWEST_FIELDS} harvested fields of your own (mainstem calibrate)",
             )
-        return group_claims(self.artifact, looked, self.view, self.spec.level)["this map"]
+        unsaid = [name for name in self.artifact.manifest.scope if name not in looked[0].source.facts]
+        if unsaid:
+            allowed = ", ".join(self.artifact.manifest.scope[unsaid[0]])
+            return Claim(
+                state="none",
+                reason=f"nobody says what {unsaid[0]} this is, the adapter knows {allowed} alone; give fields with a "
+                f"column {unsaid[0]}, or --{unsaid[0]}",
+            )
+        claims = claims_of(self.artifact, looked, self.view, self.spec.level)
+        (commonest, _), *_ = Counter(claims).most_common(1)
+        return commonest
 
     def claim(self) -> Claim:
         """What may be claimed of the whole map: its inputs, on a regular grid of pixels, against calibration's."""
@@ -143,7 +181,9 @@ class PixelModel:
     def mean_factor(self) -> float:
         """Half width of a field mean's interval, by the mean half width of its pixels."""
         means = self.artifact.calibration.get(mean_view(self.view))
-        return 1.0 if means is None else means.half_width(self.spec.level) / self.half
+        if means is None:
+            return 1.0
+        return means.half_width(self.spec.level) / self.calibration.half_width(self.spec.level)
 
 
 class CoverModel:

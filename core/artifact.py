@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.calibration import IntervalCalibration, ShiftAlarm
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
 from mainstem.core.heads import Head, ScalarHead
@@ -39,10 +40,9 @@ from mainstem.core.weights import (
     tensors_content,
 )
 
-FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 MANIFEST, CONTENT = "manifest", "sha256"  # of the adapter file's header
-PREPARATION = ".preparation."  # tensors of this name may hold NaN, where a fact is not known
+PREPARATION, ALARM = ".preparation.", "alarm/"  # tensors of these names may hold NaN, where a fact is not known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,15 +58,6 @@ class Artifact:
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""
         return self.manifest.reference(self.adapter_sha256)
-
-    def speaks_of(self, *, is_simulated: bool) -> bool:
-        """True where values may be given in the manifest's units.
-
-        What was learned from simulations alone says nothing of the real world in units, until FEWEST_FIELDS fields or
-        groups of it have calibrated the adapter.
-        """
-        local = int(self.manifest.training.get("local_fields", 0))
-        return is_simulated or not self.manifest.simulated or local >= FEWEST_FIELDS
 
 
 def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
@@ -172,7 +163,7 @@ def save_artifact(
         trunk_is_shared=shared,
         members=tuple(described),
         gates=dict(regressor.gates),
-        adjust=regressor.adjust,
+        adjust=dict(regressor.adjust),
         channels=regressor.layout.state(),
         calibration=known["calibration"],
         alarm=known["alarm"],
@@ -212,7 +203,8 @@ def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
         raise ArtifactError(
             f"{path} is damaged: its content has not the hash that it carries; take it from a copy, or train again"
         )
-    check_finite({name: tensor for name, tensor in tensors.items() if PREPARATION not in name}, str(path))
+    weights = {name: value for name, value in tensors.items() if PREPARATION not in name and not name.startswith(ALARM)}
+    check_finite(weights, str(path))
     _check_owners(manifest, tensors, path)
     return manifest, tensors
 

@@ -1,22 +1,28 @@
-"""Calibration on whole groups never trained on: conformal intervals, class sets, and the alarm that withdraws them."""
+"""Calibration on whole groups never trained on: conformal intervals and class sets that hold for a new group."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, CalibrationError
+from mainstem.core.gaps import WHOLE, lacks_no_more
 from mainstem.core.prediction import Claim, ClassSet, Interval
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]
+Labels = NDArray[np.str_]
+ANY = "*"  # of all patterns together
 
 
 def cases_needed(level: float) -> int:
-    """Smallest number of cases n with ceil((n + 1) * level) <= n, below which an interval would be infinite."""
+    """Smallest number of cases (or groups) n with n / (n + 1) >= level, below which a valid interval is infinite."""
     return math.ceil(round(level / (1 - level), 9))
 
 
@@ -36,103 +42,231 @@ def conformal_quantile(scores: Array, level: float) -> float:
     return float(np.partition(scores, rank - 1)[rank - 1])
 
 
+def group_quantile(scores: Array, groups: Labels, level: float) -> float:
+    """Smallest q that holds `level` of a new group's scores, groups being exchangeable: each group counts once.
+
+    The quantile of the groups' distributions, pooled with weight 1 / (groups + 1) each, the rest at infinity.
+    Source: Dunn, Wasserman & Ramdas 2022, Distribution-Free Prediction Sets for Two-Layer Hierarchical Models,
+    section 3 (pooling CDFs); Lee, Barber & Willett 2023, Distribution-free inference with hierarchical data, HCP.
+
+    Raises:
+        CalibrationError: if there are too few groups; says how many are needed.
+    """
+    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    if len(counts) < cases_needed(level):
+        raise CalibrationError(
+            f"got {len(counts)} cases or groups of them, want at least {cases_needed(level)} for {level:.0%} coverage "
+            "of a new one; add labelled cases"
+        )
+    order = np.argsort(scores, kind="stable")
+    mass = np.cumsum((1 / ((len(counts) + 1) * counts[index]))[order])
+    return float(scores[order][min(int(np.searchsorted(mass, level - 1e-9)), len(scores) - 1)])
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntervalCalibration:
-    """Signed scores (truth - mean) / scale of out-of-fold predictions, with the group that each was held out in.
+    """Signed scores (truth - mean) / scale of cases not trained on, with the group that each was held out in.
 
     Attributes:
         scores: (cases,) signed.
         groups: a label a case, or None where the data name no group: then no coverage is claimed.
         population: for whom the coverage is stated, e.g. "maize counties of us-maize, years 2000-2011".
+        patterns: which streams a case lacks (`gaps.pattern_of`), or None where none lacks any.
+        streams: what a sample of this view is expected to have.
+        scale_of: mean scale of the cases of each pattern; {} where scales are not kept.
+        forward: groups that were predicted from earlier groups alone, as later ones will be.
+        widen: at least 1; keeps a view's intervals from being narrower than those of views that show more.
     """
 
     scores: Array
     groups: tuple[str, ...] | None
     population: str
+    patterns: tuple[str, ...] | None = None
+    streams: tuple[str, ...] = ()
+    scale_of: Mapping[str, float] = field(default_factory=dict)
+    forward: tuple[str, ...] = ()
+    widen: float = 1.0
 
-    def interval(self, mean: float, scale: float, level: float) -> Interval:
-        """Symmetric interval mean -+ quantile of |score| * scale, at the level corrected across groups."""
-        half = self.half_width(level) * scale
+    def interval(self, mean: float, scale: float, level: float, pattern: str = WHOLE) -> Interval:
+        """Symmetric interval mean -+ quantile of |score| * scale."""
+        half = self.half_width(level, pattern) * scale
         return Interval(low=mean - half, high=mean + half)
 
-    def half_width(self, level: float) -> float:
-        """Half the interval's width, in scales."""
-        return conformal_quantile(np.abs(self.scores), self.corrected_level(level))
+    def half_width(self, level: float, pattern: str = WHOLE) -> float:
+        """Half the interval's width, in scales, of samples that lack what the pattern names.
 
-    def corrected_level(self, level: float) -> float:
-        """Smallest level at which intervals set on all other groups cover `level` of the cases left out.
-
-        Cases of one group (a drought year) err together, so that the plain quantile covers too little of the next one.
+        Never less, in the target's unit and on average, than that of samples which lack less. A pattern that too few
+        groups show has the width of the widest pattern within it.
         """
-        if self.groups is None:
-            return level
-        candidates = level + (1 - level) * np.linspace(0, 0.95, 39)
-        feasible = [value for value in candidates if cases_needed(float(value)) <= self._fewest_others()]
-        for candidate in feasible:
-            coverages, counts = self._coverages(float(candidate))
-            if np.average(coverages, weights=counts) >= level:
-                return float(candidate)
-        return float(feasible[-1]) if feasible else level
+        scale = self.scale_of.get(pattern, self.scale_of.get(WHOLE, 1.0))
+        widths = [
+            self._quantile(level, known) * self.scale_of.get(known, scale) / scale
+            for known in self._parts
+            if lacks_no_more(known, pattern) and self._num_groups(known) >= cases_needed(level)
+        ]
+        return self.widen * max(widths, default=self._quantile(level, ANY))
+
+    def half_widths(self, level: float, patterns: Sequence[str]) -> Array:
+        """`half_width` of many samples (samples,) at once."""
+        found = {pattern: self.half_width(level, pattern) for pattern in set(patterns)}
+        return np.array([found[pattern] for pattern in patterns])
+
+    @cached_property
+    def _parts(self) -> dict[str, tuple[Array, Labels]]:
+        """Signed scores and groups of each pattern; without groups each case is one."""
+        labels = np.arange(len(self.scores)).astype(str) if self.groups is None else np.asarray(self.groups)
+        if self.patterns is None:
+            return {WHOLE: (self.scores, labels)}
+        patterns = np.asarray(self.patterns)
+        return {str(name): (self.scores[patterns == name], labels[patterns == name]) for name in np.unique(patterns)}
+
+    @cached_property
+    def _quantiles(self) -> dict[tuple[float, str], float]:
+        return {}
+
+    def _of(self, pattern: str) -> tuple[Array, Labels]:
+        if pattern != ANY:
+            return self._parts.get(pattern, (np.empty(0), np.empty(0, str)))
+        scores, labels = zip(*self._parts.values(), strict=True)
+        return np.concatenate(scores), np.concatenate(labels)
+
+    def _num_groups(self, pattern: str) -> int:
+        return len(np.unique(self._of(pattern)[1]))
+
+    def _quantile(self, level: float, pattern: str) -> float:
+        """Quantile of |score|: valid for a new group where there are groups enough, else the largest that was seen."""
+        if (level, pattern) not in self._quantiles:
+            scores, groups = self._of(pattern)
+            count = self._num_groups(pattern)
+            reached = level if self.groups is None else min(level, count / (count + 1))
+            self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, reached)
+        return self._quantiles[level, pattern]
 
     def coverage_by_group(self, level: float) -> dict[str, float]:
-        """Coverage of each group by an interval calibrated, level included, on the other groups alone."""
-        labels, scores = np.asarray(self.groups or ()), np.abs(self.scores)
+        """Coverage of each group's whole cases by an interval calibrated on the other groups' alone."""
+        scores, labels = self._of(WHOLE)
         coverage = {}
         for group in np.unique(labels):
-            others = labels != group
+            held = labels == group
             rest = IntervalCalibration(
-                scores=self.scores[others], groups=tuple(labels[others].tolist()), population=self.population
+                scores=scores[~held], groups=tuple(labels[~held].tolist()), population=self.population
             )
-            half = conformal_quantile(scores[others], rest.corrected_level(level))
-            coverage[str(group)] = float((scores[~others] <= half).mean())
+            coverage[str(group)] = float((np.abs(scores[held]) <= rest.half_width(level)).mean())
         return coverage
 
     def probabilities_below(self, threshold: float, mean: Array, scale: Array) -> Array:
         """`probability_below` of many predictions (cases,) at once."""
-        ordered = np.sort(self.scores)
-        shares: Array = (np.searchsorted(ordered, (threshold - mean) / scale) + 0.5) / (len(ordered) + 1)
+        scores, groups = self._of(WHOLE) if WHOLE in self._parts else self._of(ANY)
+        _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        order = np.argsort(scores)
+        mass = np.concatenate([[0.0], np.cumsum((1 / counts[index])[order])])
+        below = mass[np.searchsorted(scores[order], (threshold - mean) / scale)]
+        shares: Array = (below + 0.5) / (len(counts) + 1)
         return shares
 
     def probability_below(self, threshold: float, mean: float, scale: float) -> float:
-        """Share of calibrated outcomes under the threshold: the conformal predictive distribution at 1/2.
+        """Share of calibrated outcomes under the threshold, each group counting once.
 
-        Source: Vovk et al. 2017, Nonparametric predictive distributions based on conformal prediction, equation 6.
+        The conformal predictive distribution at 1/2 (Vovk et al. 2017, Nonparametric predictive distributions based on
+        conformal prediction, equation 6), with the groups' distributions pooled as in `group_quantile`.
         """
-        below = float(np.sum(self.scores < (threshold - mean) / scale))
-        return (below + 0.5) / (len(self.scores) + 1)
+        return float(self.probabilities_below(threshold, np.array([mean]), np.array([scale]))[0])
 
-    def claim(self, level: float) -> Claim:
+    def claim(self, level: float, pattern: str = WHOLE, later: str = "") -> Claim:
         """State the coverage, or say why there is none.
 
-        Raises:
-            CalibrationError: if there are too few cases for the level.
+        Args:
+            level: nominal coverage.
+            pattern: what the samples lack.
+            later: name of the group where it is later than all groups of calibration, else "".
         """
-        conformal_quantile(np.abs(self.scores), level)
         if self.groups is None:
             return Claim(state="none", reason="the data name no group, so that no case is known to be independent")
-        count = len(set(self.groups))
-        if count < 2:
-            raise CalibrationError(f"got {count} calibration group, want at least 2; add groups never trained on")
-        return Claim(state="stated", population=f"{self.population}; {count} groups held out whole")
+        count = self._num_groups(pattern)
+        if not count:
+            return Claim(state="none", reason=f"no case of calibration lacked {pattern}")
+        if count < cases_needed(level):
+            without = f" that lack {pattern}" if pattern else ""
+            return Claim(
+                state="none",
+                reason=f"on average, not guaranteed: {count} groups{without}, "
+                f"want {cases_needed(level)} for {level:.0%} of a new one",
+            )
+        if later and not self.forward:
+            return Claim(
+                state="none",
+                reason=f"{later} is later than all groups of calibration, and none of them was predicted from earlier "
+                "ones; calibrate --append with later labels",
+            )
+        return Claim(state="stated", population=self._population(level, pattern))
 
-    def _fewest_others(self) -> int:
-        _, counts = np.unique(np.asarray(self.groups), return_counts=True)
-        return int(len(self.scores) - counts.max())
+    def _population(self, level: float, pattern: str) -> str:
+        names = np.unique(self._of(pattern)[1]).tolist()
+        told = f"{self.population}; {len(names)} groups held out whole"
+        if is_ordered(names):
+            told += f", {min(names, key=float)} to {max(names, key=float)}"
+        if self.forward:
+            told += f", {len(self.forward)} of them predicted from earlier ones alone"
+        coverage = self.coverage_by_group(level).values()
+        return told + f"; {level:.0%} on average over new groups, {min(coverage):.0%} to {max(coverage):.0%} over these"
 
-    def _coverages(self, level: float) -> tuple[list[float], list[int]]:
-        """Coverage of each group left out, and its number of cases."""
-        labels, scores = np.asarray(self.groups), np.abs(self.scores)
-        coverage, counts = [], []
-        for group in np.unique(labels):
-            held = labels == group
-            coverage.append(float((scores[held] <= conformal_quantile(scores[~held], level)).mean()))
-            counts.append(int(held.sum()))
-        return coverage, counts
+    def is_later(self, group: str) -> bool:
+        """True where groups are numbers, as years are, and this one is beyond all of calibration."""
+        names = [*set(self.groups or ()), group]
+        return is_ordered(names) and len(names) > 1 and float(group) > max(float(name) for name in names[:-1])
+
+    def residual_p_value(self, scores: Array) -> float:
+        """How unusual a labelled group's errors are: the rank of its mean score's size among calibration's groups.
+
+        Small where the group (scores (cases,), signed) errs more, and more one-sidedly, than the groups of calibration.
+        """
+        own, labels = self._of(WHOLE)
+        sizes = np.array([abs(own[labels == group].mean()) for group in np.unique(labels)])
+        return float((1 + np.sum(sizes >= abs(scores.mean()))) / (len(sizes) + 1))
+
+    def with_groups(self, later: "IntervalCalibration", num_last: int = 0) -> "IntervalCalibration":
+        """Return these scores with those of `later` besides, of the same model; of all groups the last `num_last`.
+
+        A group of both is the later one's. With `num_last` 0 all stay.
+        """
+        assert self.groups is not None
+        assert later.groups is not None
+        new = set(later.groups)
+        names = sorted({*self.groups, *new}, key=lambda name: (float(name) if is_ordered([name]) else 0.0, name))
+        kept = set(names[-num_last:] if num_last else names)
+        mine = np.array([group in kept - new for group in self.groups], bool)
+        theirs = np.array([group in kept for group in later.groups], bool)
+
+        def joined(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+            return (*np.asarray(first)[mine].tolist(), *np.asarray(second)[theirs].tolist())
+
+        return replace(
+            self,
+            scores=np.concatenate([self.scores[mine], later.scores[theirs]]),
+            groups=joined(self.groups, later.groups),
+            patterns=None
+            if self.patterns is None and later.patterns is None
+            else joined(self.patterns or [WHOLE] * len(self.scores), later.patterns or [WHOLE] * len(later.scores)),
+            forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
+            population=f"{self.population}; {later.population}",
+        )
 
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
-        labels = {} if self.groups is None else label_arrays(self.groups)
-        return {"population": self.population, "has_groups": self.groups is not None}, {"scores": self.scores, **labels}
+        plain = {
+            "population": self.population,
+            "has_groups": self.groups is not None,
+            "streams": list(self.streams),
+            "scale_of": dict(self.scale_of),
+            "forward": list(self.forward),
+            "widen": self.widen,
+        }
+        arrays: dict[str, NDArray[Any]] = {"scores": self.scores}
+        if self.groups is not None:
+            arrays |= label_arrays(self.groups)
+        if self.patterns is not None:
+            arrays |= label_arrays(self.patterns, "pattern")
+        return plain, arrays
 
     @classmethod
     def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "IntervalCalibration":
@@ -143,34 +277,118 @@ class IntervalCalibration:
         """
         scores = array_of(arrays, "scores", num_dims=1)
         groups = labels_of(arrays) if plain.get("has_groups") is True else None
-        if groups is not None and len(groups) != len(scores):
-            raise ArtifactError(f"got {len(groups)} groups of {len(scores)} calibration scores; calibrate it again")
+        patterns = labels_of(arrays, "pattern") if "pattern_codes" in arrays else None
+        for labels in (groups, patterns):
+            if labels is not None and len(labels) != len(scores):
+                raise ArtifactError(f"got {len(labels)} labels of {len(scores)} calibration scores; calibrate it again")
         if np.median(np.abs(scores)) == 0:
             raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
-        return cls(scores=scores, groups=groups, population=str(plain.get("population", "")))
+        try:
+            told = Told.model_validate(dict(plain))
+        except ValidationError as error:
+            raise ArtifactError("the calibration says no sizes that can be read; calibrate it again") from error
+        return cls(
+            scores=scores, groups=groups, patterns=patterns, **told.model_dump(exclude={"has_groups"}),
+        )  # fmt: skip
+
+
+class Told(BaseModel):
+    """What the manifest says of a calibration besides its scores."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    population: str
+    has_groups: bool
+    streams: tuple[str, ...] = ()
+    scale_of: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
+    forward: tuple[str, ...] = ()
+    widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+
+
+def is_ordered(names: Sequence[str]) -> bool:
+    """True where groups are named by numbers, as years are, so that one can be later than another."""
+    return bool(names) and all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassSetCalibration:
-    """Scores 1 - probability of the true class, kept apart by class.
+    """Scores 1 - probability of the true class, kept apart by class, with the group that each was held out in.
 
+    A class is ruled out only where enough groups show it: each group counts once, as in `group_quantile`.
     Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);
     Sadinle, Lei & Wasserman 2019, Least ambiguous set-valued classifiers, section 2.
     """
 
     scores: Mapping[str, Array]
+    groups: Mapping[str, tuple[str, ...]] | None = None
 
     @classmethod
-    def fit(cls, probabilities: Array, truth: Sequence[int], classes: Sequence[str]) -> "ClassSetCalibration":
-        """Take held-out probabilities (cases, classes) and true class indices (cases,)."""
+    def fit(
+        cls,
+        probabilities: Array,
+        truth: Sequence[int],
+        classes: Sequence[str],
+        groups: Sequence[str] | None = None,
+    ) -> "ClassSetCalibration":
+        """Take held-out probabilities (cases, classes), true class indices (cases,) and groups (cases,), if any."""
         labels = np.asarray(truth)
         missed = 1 - probabilities[np.arange(len(labels)), labels]
-        return cls(scores={name: missed[labels == index] for index, name in enumerate(classes)})
+        named = None if groups is None else np.asarray(groups)
+        return cls(
+            scores={name: missed[labels == index] for index, name in enumerate(classes)},
+            groups=None
+            if named is None
+            else {name: tuple(named[labels == index].tolist()) for index, name in enumerate(classes)},
+        )
+
+    def num_known(self, name: str) -> int:
+        """How many groups show a class; cases, where no groups are named."""
+        return len(self.scores[name]) if self.groups is None else len(set(self.groups[name]))
+
+    def _threshold(self, name: str, level: float) -> float:
+        if self.num_known(name) < cases_needed(level):
+            return 0.0
+        if self.groups is None:
+            return 1 - conformal_quantile(self.scores[name], level)
+        return 1 - group_quantile(self.scores[name], np.asarray(self.groups[name]), level)
+
+    def thresholds(self, level: float) -> Array:
+        """Least probability (classes,) with which each class stays in; 0 for one that too few groups show."""
+        return np.array([self._threshold(name, level) for name in self.scores])
+
+    def sets(self, probabilities: Array, level: float) -> NDArray[np.bool_]:
+        """True (cases, classes) where a class cannot be ruled out; one that too few groups show never can."""
+        inside: NDArray[np.bool_] = probabilities >= self.thresholds(level)
+        return inside
+
+    def region(self, probabilities: Array, level: float) -> ClassSet:
+        """The classes (of probabilities (classes,)) that cannot be ruled out, most probable first.
+
+        Raises:
+            CalibrationError: naming the class with too few groups.
+        """
+        for name in self.scores:
+            if self.num_known(name) < cases_needed(level):
+                of = "cases" if self.groups is None else "groups"
+                raise CalibrationError(
+                    f"class {name!r} has {self.num_known(name)} calibration {of}, want {cases_needed(level)} for "
+                    f"{level:.0%}"
+                )
+        inside = self.sets(probabilities, level)
+        kept = sorted(
+            (-share, name) for share, name, stays in zip(probabilities, self.scores, inside, strict=True) if stays
+        )
+        return ClassSet(classes=tuple(name for _, name in kept))
 
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
         counts = np.array([len(values) for values in self.scores.values()], np.int64)
-        return {"classes": list(self.scores)}, {"scores": np.concatenate(list(self.scores.values())), "counts": counts}
+        groups = None if self.groups is None else [name for labels in self.groups.values() for name in labels]
+        return {"classes": list(self.scores), "has_groups": groups is not None}, {
+            "scores": np.concatenate(list(self.scores.values())),
+            "counts": counts,
+            **({} if groups is None else label_arrays(groups)),
+        }
 
     @classmethod
     def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "ClassSetCalibration":
@@ -185,101 +403,16 @@ class ClassSetCalibration:
             raise ArtifactError("the calibration's counts do not fit its classes; train it again")
         if counts.sum() != len(scores) or scores.min() < 0 or scores.max() > 1 or not scores.any():
             raise ArtifactError("the calibration scores are no 1 - probability of each case; train it again")
-        parts = np.split(scores, np.cumsum(counts)[:-1])
-        return cls(scores={str(name): part for name, part in zip(classes, parts, strict=True)})
-
-    def thresholds(self, level: float) -> Array:
-        """Least probability (classes,) with which each class stays in; 0 for one with too few cases to rule it out."""
-        return np.array(
-            [
-                1 - conformal_quantile(scores, level) if len(scores) >= cases_needed(level) else 0.0
-                for scores in self.scores.values()
-            ]
+        ends = np.cumsum(counts)[:-1]
+        groups = labels_of(arrays) if plain.get("has_groups") is True else None
+        if groups is not None and len(groups) != len(scores):
+            raise ArtifactError(f"got {len(groups)} groups of {len(scores)} calibration scores; train it again")
+        return cls(
+            scores={str(name): part for name, part in zip(classes, np.split(scores, ends), strict=True)},
+            groups=None
+            if groups is None
+            else {
+                str(name): tuple(part.tolist())
+                for name, part in zip(classes, np.split(np.asarray(groups, object), ends), strict=True)
+            },
         )
-
-    def sets(self, probabilities: Array, level: float) -> NDArray[np.bool_]:
-        """True (cases, classes) where a class cannot be ruled out; one with too few cases never can."""
-        inside: NDArray[np.bool_] = probabilities >= self.thresholds(level)
-        return inside
-
-    def region(self, probabilities: Array, level: float) -> ClassSet:
-        """The classes (of probabilities (classes,)) that cannot be ruled out, most probable first.
-
-        Raises:
-            CalibrationError: naming the class with too few cases.
-        """
-        kept = []
-        for index, (name, scores) in enumerate(self.scores.items()):
-            if len(scores) < cases_needed(level):
-                raise CalibrationError(
-                    f"class {name!r} has {len(scores)} calibration cases, want {cases_needed(level)} for {level:.0%}"
-                )
-            if 1 - probabilities[index] <= conformal_quantile(scores, level):
-                kept.append((-probabilities[index], name))
-        return ClassSet(classes=tuple(name for _, name in sorted(kept)))
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ShiftAlarm:
-    """Says when a group's inputs no longer look like those of the calibration groups.
-
-    A group is strange by the distance of its mean features from the mean of all other groups, each feature in
-    standard deviations between those groups. The new group is ranked among the calibration groups, each of them
-    measured with itself left out and the new one put in, so that all are treated alike (full conformal prediction:
-    Vovk, Gammerman & Shafer 2005, Algorithmic Learning in a Random World, section 2.2). Features are taken as
-    uncorrelated: groups are far fewer than features, and correlations learned from few hide real shifts.
-    """
-
-    means: Array  # (groups, features)
-
-    FEWEST = 5  # groups
-    SHARE = 0.2  # of ordinary groups that may be called strange
-
-    @classmethod
-    def fit(cls, features: Array, groups: Sequence[str]) -> "ShiftAlarm":
-        """Fit on calibration features (cases, features).
-
-        Raises:
-            CalibrationError: if there are fewer than FEWEST groups.
-        """
-        labels = np.asarray(groups)
-        means = np.stack([features[labels == group].mean(0) for group in np.unique(labels)])
-        if len(means) < cls.FEWEST:
-            raise CalibrationError(
-                f"got {len(means)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
-            )
-        return cls(means=means)
-
-    def p_value(self, features: Array) -> float:
-        """Conformal p-value of a new group's features (cases, features): small where it is unlike the others."""
-        everyone = np.vstack([self.means, features.mean(0)])
-        distances = np.array([self._distance(row, np.delete(everyone, at, 0)) for at, row in enumerate(everyone)])
-        return float(np.mean(distances >= distances[-1] - 1e-12))
-
-    def fires(self, features: Array) -> bool:
-        """True where the group is among the strangest SHARE of all groups, itself counted."""
-        return self.p_value(features) <= max(self.SHARE, 1 / (len(self.means) + 1))
-
-    @staticmethod
-    def _distance(mean: Array, others: Array) -> float:
-        spread = others.std(0, ddof=1)
-        varies = spread > 1e-9 * np.abs(others).max(initial=1e-9)
-        away = (mean - others.mean(0))[varies] / spread[varies]
-        return float(np.sqrt((away**2).sum()))
-
-    def state(self) -> State:
-        """Return what is saved: plain JSON types, and arrays by name."""
-        return {}, {"means": self.means}
-
-    @classmethod
-    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "ShiftAlarm":
-        """Read what `state` gave.
-
-        Raises:
-            ArtifactError: if it is not whole.
-        """
-        del plain
-        means = array_of(arrays, "means", num_dims=2)
-        if len(means) < cls.FEWEST:
-            raise ArtifactError(f"the shift alarm knows {len(means)} groups, want {cls.FEWEST}; fit again")
-        return cls(means=means)

@@ -1,13 +1,16 @@
 """The artefact of a fitted classifier: weights in safetensors, with a manifest that says what they are."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
+from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import (
     ADAPTER_FILE,
     adapter_tensors,
@@ -29,6 +32,8 @@ from mainstem.core.heads import ClassHead
 from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
 from mainstem.core.records import check_record
+from mainstem.core.regression import stream_means
+from mainstem.core.stream import CHANNEL_DIM, Sample
 from mainstem.core.weights import file_sha256, state_sha256
 
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
@@ -43,37 +48,68 @@ class ClassArtifact:
     calibration: ClassSetCalibration
     manifest: AdapterManifest
     adapter_sha256: str
+    alarm: ShiftAlarm | None = None
+
+    def features(self, samples: Sequence[Sample]) -> NDArray[np.float64] | None:
+        """Return what the shift alarm compares of prepared samples (samples, features); None without an alarm."""
+        channels = self.manifest.calibration[WHOLE].get("channels", {})
+        return stream_means(samples, channels) if self.alarm is not None else None
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""
         return self.manifest.reference(self.adapter_sha256)
 
 
+def channels_of(samples: Sequence[Sample]) -> dict[str, int]:
+    """Number of channels of each stream that the shift alarm compares."""
+    return {
+        name: len(stream.channels)
+        for sample in samples
+        for name, stream in sorted(sample.streams.items())
+        if stream.kind in CHANNEL_DIM
+    }
+
+
+def alarm_of(samples: Sequence[Sample]) -> ShiftAlarm | None:
+    """Return the shift alarm of prepared samples' channel means, or None where there are too few groups."""
+    groups = [sample.source.group or "" for sample in samples]
+    if len(set(groups)) < ShiftAlarm.FEWEST:
+        return None
+    return ShiftAlarm.fit(stream_means(samples, channels_of(samples)), groups)
+
+
 def save_class_artifact(
-    folder: Path, classifier: Classifier, calibration: ClassSetCalibration, facts: Mapping[str, Any]
+    folder: Path,
+    classifier: Classifier,
+    calibration: ClassSetCalibration,
+    prepared: Sequence[Sample],
+    facts: Mapping[str, Any],
 ) -> ClassArtifact:
-    """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
+    """Write adapter and trunk to a run folder; the alarm is of `prepared` samples, `facts` fills the manifest."""
     members = classifier.members
     trunk, shared = trunk_tensors([member.trunk for member in members])
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(members):
         tensors |= adapter_tensors(index, member.adapter, member.trunk)
     known, found = view_tensors("calibration", {WHOLE: calibration})
-    known[WHOLE]["temperature"] = classifier.temperature
-    tensors |= found
+    known[WHOLE] |= {"temperature": classifier.temperature, "channels": channels_of(prepared)}
+    alarm = alarm_of(prepared)
+    warned, more = view_tensors("alarm", {} if alarm is None else {WHOLE: alarm})
+    tensors |= found | more
     manifest = AdapterManifest(
         trunk=dataclasses.asdict(members[0].trunk.config),
         trunk_sha256=state_sha256(trunk),
         trunk_is_shared=shared,
         members=tuple(MemberFacts(**member_facts(member.adapter, member.trunk)) for member in members),
         gates={},
-        scope={},
         calibration=known,
-        alarm={},
+        alarm=warned,
         **facts,
     )
     sha256 = write_artifact(folder, manifest, trunk, tensors)
-    return ClassArtifact(classifier=classifier, calibration=calibration, manifest=manifest, adapter_sha256=sha256)
+    return ClassArtifact(
+        classifier=classifier, calibration=calibration, manifest=manifest, adapter_sha256=sha256, alarm=alarm
+    )
 
 
 def load_class_artifact(folder: Path) -> ClassArtifact:
@@ -97,11 +133,13 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
     calibration = ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors))
     if tuple(calibration.scores) != manifest.classes:
         raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
+    warned = manifest.alarm.get(WHOLE)
     return ClassArtifact(
         classifier=Classifier(members=tuple(members), classes=manifest.classes, temperature=_temperature(plain)),
         calibration=calibration,
         manifest=manifest,
         adapter_sha256=adapter_sha256,
+        alarm=None if warned is None else ShiftAlarm.restore(warned, view_arrays("alarm", WHOLE, tensors)),
     )
 
 

@@ -85,6 +85,7 @@ class ClassificationTask:
 
     Attributes:
         baselines: fits and predicts (train, test, seed) class indices.
+        scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         largest_group: samples of one group beyond which training draws that many of them at random.
     """
 
@@ -96,6 +97,7 @@ class ClassificationTask:
     prepare: Callable[[Sequence[Sample]], list[Sample]]
     baselines: Baselines
     known_failures: tuple[str, ...] = ()
+    scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     open_model: str | None = None
     largest_group: int = 1000
     is_mapped: bool = True

@@ -10,8 +10,8 @@ import torch
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.artifact import load_artifact, save_artifact
-from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.heads import ScalarHead
+from mainstem.core.judging import calibrate_fit
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
@@ -83,18 +83,13 @@ def _fit_and_save(task: RegressionTask, samples: Sequence[Sample], folder: Path,
     folder.mkdir(parents=True)
     config = QUICK if base is None else replace(QUICK, training=replace(QUICK.training, trunk="lora"))
     regressor, judged = task.fit(samples, config, base=base)
-    calibration = {
-        view: IntervalCalibration(
-            scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="test"
-        )
-        for view, found in judged.items()
-    }
+    known = calibrate_fit(task, samples, (regressor, judged), config, "later", "test", base=base)
     facts = {
         "adapter": task.name, "task": task.task, "version": task.version, "units": task.units,
         "scope": task.scope_of(samples), "training": {"groups": sorted(set(judged[next(iter(judged))].groups))},
         "licence": "test", "attribution": "test", "simulated": all(sample.source.simulated for sample in samples),
     }  # fmt: skip
-    saved = save_artifact(folder, regressor, calibration, {}, facts)
+    saved = save_artifact(folder, regressor, known.calibration, known.alarm, facts)
     again = load_artifact(folder, task.restore)
     view = next(iter(task.views))
     before, after = (artifact.regressor.predict(samples[:4], view)[0] for artifact in (saved, again))

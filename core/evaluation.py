@@ -1,13 +1,11 @@
 """Metrics, and intervals of paired differences that hold over a handful of groups."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
 Plain = Any  # JSON types
@@ -156,25 +154,14 @@ def student_quantile(share: float, freedom: int) -> float:
 def mean_over_seeds(found: Sequence[Plain]) -> Plain:
     """Join what several seeds say of the same thing: numbers are averaged, mappings key by key, others must agree.
 
-    Where words differ, all are said, joined by " or ".
+    Where words differ, all are said, joined by " or "; what some do not know is averaged over the others.
     """
+    known = [one for one in found if one is not None]
+    if len(known) < len(found):
+        return mean_over_seeds(known) if known else None
     first = found[0]
     if isinstance(first, Mapping):
         return {key: mean_over_seeds([one[key] for one in found]) for key in first}
     if isinstance(first, (int, float)):
         return first if all(one == first for one in found) else float(np.mean(found))
     return first if all(one == first for one in found) else " or ".join(dict.fromkeys(map(str, found)))
-
-
-def drop_streams(samples: Sequence[Sample], seed: int, share: float = 0.3) -> list[Sample]:
-    """Return the samples with each stream missing by chance, never all of a sample's, to see what gaps cost."""
-    rng = np.random.default_rng(seed)
-    kept = []
-    for sample in samples:
-        names = sorted(sample.streams)
-        stays = rng.random(len(names)) >= share
-        if names and not stays.any():
-            stays[rng.integers(len(names))] = True
-        streams = {name: sample.streams[name] for name, stay in zip(names, stays, strict=True) if stay}
-        kept.append(replace(sample, streams=streams))
-    return kept

@@ -9,6 +9,7 @@ from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
 
 SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors, LoRA's alpha is kept, a hash protects the file
+FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 LARGEST_SLOPE = 1e3  # of `adjust`: a model of simulations is not a thousand times off
 
 
@@ -35,6 +36,7 @@ class TrainingFacts(BaseModel):
     num_samples: Count = 0
     groups: list[str] = Field(default_factory=list)
     local_fields: Count = 0
+    calibrated: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class AdapterManifest(BaseModel):
@@ -42,7 +44,8 @@ class AdapterManifest(BaseModel):
 
     `channels` holds those of each stream in training, in order; `classes` names what a classifier may say; `scope` the
     facts a sample must have to be predicted; `calibration` and `alarm` what is known by view, their arrays being
-    tensors `calibration/<view>/<name>`; `training` data, groups, seed and licence.
+    tensors `calibration/<view>/<name>`; `adjust` a slope and an intercept a view; `training` data, groups, seed and
+    licence, and the groups calibrated on since, by data.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,7 +60,7 @@ class AdapterManifest(BaseModel):
     trunk_is_shared: Flag
     members: Annotated[tuple[MemberFacts, ...], Field(min_length=1, max_length=1000)]
     gates: dict[str, Share]
-    adjust: tuple[Annotated[Finite, Field(ge=-LARGEST_SLOPE, le=LARGEST_SLOPE)], Finite] = (1.0, 0.0)
+    adjust: dict[str, tuple[Annotated[Finite, Field(gt=0, le=LARGEST_SLOPE)], Finite]] = Field(default_factory=dict)
     channels: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     scope: dict[str, list[str]]
     calibration: dict[str, dict[str, Any]]
@@ -84,8 +87,6 @@ class AdapterManifest(BaseModel):
     def _fits(self) -> "AdapterManifest":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is named twice")
-        if self.adjust[0] == 0:
-            raise ValueError("a slope of 0 in adjust says nothing of the inputs")
         return self
 
     def reference(self, adapter_sha256: str) -> ModelRef:
@@ -97,6 +98,19 @@ class AdapterManifest(BaseModel):
             adapter_sha256=adapter_sha256,
             trunk_sha256=self.trunk_sha256,
         )
+
+    def speaks_of(self, *, is_simulated: bool) -> bool:
+        """True where values may be given in the manifest's units.
+
+        What was learned from simulations alone says nothing of the real world in units, until FEWEST_FIELDS fields or
+        groups of it have calibrated the adapter.
+        """
+        return is_simulated or not self.simulated or int(self.training["local_fields"]) >= FEWEST_FIELDS
+
+    def has_seen(self, data: str, group: str | None) -> bool:
+        """True where a group of a data set was trained or calibrated on, so that nothing new can be claimed of it."""
+        trained = self.training["groups"] if data == self.training["data"] else ()
+        return group in trained or group in self.training["calibrated"].get(data, ())
 
 
 def parse_manifest(text: str, name: str) -> AdapterManifest:

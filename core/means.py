@@ -58,15 +58,3 @@ class Judged:
         return IntervalCalibration(
             scores=(self.truth - self.mean) / self.scale, groups=self.groups, population=population
         )
-
-
-def calibrations(
-    view: str, judged: Judged, labels: Sequence[str] | None, population: str
-) -> dict[str, IntervalCalibration]:
-    """Calibrate a view and, where labels say what belongs together, its means."""
-    found = {view: judged.calibration(population)}
-    if labels is not None and any(labels):
-        means = judged.means(labels)
-        if len(set(means.groups)) > 1:
-            found[mean_view(view)] = means.calibration(f"{population}, means of {len(means.truth)}")
-    return found

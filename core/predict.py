@@ -1,52 +1,68 @@
-"""From a fitted artefact to predictions: interval, claim, reasons and origin for every sample."""
+"""From a fitted artefact to predictions: interval, claim, reasons and origin for every sample.
+
+`judge` is the one place that says what may be claimed: of single predictions, maps, evaluations and pages alike.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mainstem.core.artifact import FEWEST_FIELDS, Artifact
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.artifact import Artifact
 from mainstem.core.class_artifact import ClassArtifact
-from mainstem.core.errors import CalibrationError
+from mainstem.core.gaps import pattern_of
+from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
 from mainstem.core.stream import Sample
 
+Array = NDArray[np.float64]
 ViewOf = Callable[[Sample], str]
 
 
-def predict(
-    artifact: Artifact,
-    samples: Sequence[Sample],
-    view_of: ViewOf,
-    level: float = 0.9,
-    thresholds: Sequence[float] = (),
-) -> list[Prediction]:
-    """Predict every sample.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What is said of samples of one view (cases,): mean, scale and half width, and the claim for each.
 
-    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations
-    alone. The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of all
-    calibration groups.
-
-    Args:
-        artifact: the fitted adapter.
-        samples: any; a missing stream is missing.
-        view_of: which view a sample's inputs stand for.
-        level: nominal coverage of the intervals, 0-1.
-        thresholds: values whose probability of being undercut is wanted, as `probabilities["below 8"]`.
+    `parts` is what the trunk alone, and the rest without it, would say.
     """
-    found: list[Prediction | None] = [None] * len(samples)
-    inside: dict[str, list[int]] = {}
-    for row, sample in enumerate(samples):
-        reason = outside_scope(artifact.manifest.scope, sample) or _unearned(artifact, sample)
-        if reason:
-            found[row] = _abstained(artifact, sample, level, reason)
-        else:
-            inside.setdefault(view_of(sample), []).append(row)
-    for view, rows in inside.items():
-        for row, prediction in zip(
-            rows, _predict_view(artifact, [samples[row] for row in rows], view, level, thresholds), strict=True
-        ):
-            found[row] = prediction
-    return [prediction for prediction in found if prediction is not None]
+
+    mean: Array
+    scale: Array
+    half: Array
+    parts: Mapping[str, Array]
+    claims: tuple[Claim, ...]
+
+
+def judge(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> Verdict:
+    """Predict samples that show what a view shows, each with its half width and what may be claimed of it.
+
+    The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
+    calibration. It is none for a group trained or calibrated on, for a sample outside the manifest's scope, for a real
+    one by an adapter of simulations alone, and where calibration never saw what the sample lacks.
+    """
+    mean, scale, parts = artifact.regressor.predict_parts(samples, view)
+    calibration = artifact.calibration.get(view)
+    patterns = patterns_of(artifact, samples, view)
+    half = np.full(len(samples), np.nan) if calibration is None else calibration.half_widths(level, patterns) * scale
+    return Verdict(mean=mean, scale=scale, half=half, parts=parts, claims=claims_of(artifact, samples, view, level))
+
+
+def patterns_of(artifact: Artifact, samples: Sequence[Sample], view: str) -> list[str]:
+    """What each sample lacks of the streams that calibration expects of the view."""
+    calibration = artifact.calibration.get(view)
+    return [pattern_of(sample, calibration.streams if calibration else ()) for sample in samples]
+
+
+def refusal(manifest: AdapterManifest, sample: Sample) -> str:
+    """Say why a sample is not predicted in the manifest's units, or return an empty string."""
+    outside = outside_scope(manifest.scope, sample)
+    if outside:
+        return outside
+    if not manifest.speaks_of(is_simulated=sample.source.simulated):
+        return f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
+    return ""
 
 
 def outside_scope(scope: Mapping[str, Sequence[str]], sample: Sample) -> str:
@@ -58,19 +74,98 @@ def outside_scope(scope: Mapping[str, Sequence[str]], sample: Sample) -> str:
     return ""
 
 
-def _unearned(artifact: Artifact, sample: Sample) -> str:
-    """Say that an adapter of simulations has to be calibrated first, or return an empty string."""
-    if artifact.speaks_of(is_simulated=sample.source.simulated):
-        return ""
-    return f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
+def claims_of(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> tuple[Claim, ...]:
+    """Return what may be claimed of each sample's interval."""
+    calibration, alarm = artifact.calibration.get(view), artifact.alarm.get(view)
+    if calibration is None:
+        return (Claim(state="none", reason="never calibrated"),) * len(samples)
+    alarms = _alarmed(alarm, artifact.regressor.features(samples) if alarm else None, samples)
+    stated: dict[tuple[str, str], Claim] = {}
+    found = []
+    for sample, pattern, alarmed in zip(samples, patterns_of(artifact, samples, view), alarms, strict=True):
+        group = sample.source.group or ""
+        later = group if calibration.is_later(group) else ""
+        key = (pattern, later)
+        if key not in stated:
+            stated[key] = calibration.claim(level, pattern, later)
+        found.append(_settled(artifact.manifest, sample, stated[key], alarmed))
+    return tuple(found)
 
 
-def _abstained(artifact: Artifact, sample: Sample, level: float, reason: str) -> Prediction:
+def _settled(manifest: AdapterManifest, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
+    """The claim of one sample: what calibration states, unless something speaks against it."""
+    refused = refusal(manifest, sample)
+    if refused:
+        return Claim(state="none", reason=refused)
+    if manifest.has_seen(sample.source.data, sample.source.group):
+        return Claim(state="none", reason=f"{sample.source.group} was trained or calibrated on: nothing new to claim")
+    if stated.state != "stated" or alarmed is None:
+        return stated
+    return alarmed if alarmed.state == "none" else Claim(
+        state=alarmed.state, population=stated.population, reason=alarmed.reason
+    )  # fmt: skip
+
+
+def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence[Sample]) -> list[Claim | None]:
+    """What the alarm says against the claim of each sample, group by group; None where it is quiet."""
+    found: list[Claim | None] = [None] * len(samples)
+    if alarm is None or features is None:
+        return found
+    labels = np.array([sample.source.group or "" for sample in samples])
+    places = [str(sample.source.facts.get(alarm.place_of, "")) for sample in samples]
+    comparable = np.isfinite(features).any(1)
+    for group in np.unique(labels).tolist():
+        rows = np.flatnonzero((labels == group) & comparable)
+        fired = len(rows) > 0 and alarm.fires(features[rows], [places[row] for row in rows])
+        reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
+        for row in rows.tolist() if fired else []:
+            found[row] = Claim(state="withdrawn", reason=reason)
+    for row in np.flatnonzero(~comparable).tolist():
+        reason = f"nothing of {samples[row].source.item} can be compared with the cases of calibration"
+        found[row] = Claim(state="none", reason=reason)
+    return found
+
+
+def predict(
+    artifact: Artifact,
+    samples: Sequence[Sample],
+    view_of: ViewOf,
+    level: float = 0.9,
+    thresholds: Sequence[float] = (),
+) -> list[Prediction]:
+    """Predict every sample.
+
+    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations alone.
+
+    Args:
+        artifact: the fitted adapter.
+        samples: any; a missing stream is missing.
+        view_of: which view a sample's inputs stand for.
+        level: nominal coverage of the intervals, 0-1.
+        thresholds: values whose probability of being undercut is wanted, as `probabilities["below 8"]`.
+    """
+    found: list[Prediction | None] = [None] * len(samples)
+    inside: dict[str, list[int]] = {}
+    for row, sample in enumerate(samples):
+        reason = refusal(artifact.manifest, sample)
+        if reason:
+            found[row] = _abstained(artifact, sample, level, artifact.manifest.units, reason)
+        else:
+            inside.setdefault(view_of(sample), []).append(row)
+    for view, rows in inside.items():
+        for row, prediction in zip(
+            rows, _predict_view(artifact, [samples[row] for row in rows], view, level, thresholds), strict=True
+        ):
+            found[row] = prediction
+    return [prediction for prediction in found if prediction is not None]
+
+
+def _abstained(artifact: Artifact | ClassArtifact, sample: Sample, level: float, units: str, reason: str) -> Prediction:
     return Prediction(
         value=None,
         region=None,
         level=level,
-        units=artifact.manifest.units,
+        units=units,
         claim=Claim(state="none", reason=reason),
         model=artifact.reference(),
         source=sample.source,
@@ -82,29 +177,26 @@ def _abstained(artifact: Artifact, sample: Sample, level: float, reason: str) ->
 def _predict_view(
     artifact: Artifact, samples: Sequence[Sample], view: str, level: float, thresholds: Sequence[float]
 ) -> list[Prediction]:
-    mean, scale = artifact.regressor.predict(samples, view)
-    calibration = artifact.calibration.get(view)
-    claims = group_claims(artifact, samples, view, level)
-    half = None if calibration is None else calibration.half_width(level)
+    verdict, calibration = judge(artifact, samples, view, level), artifact.calibration.get(view)
+    below = {}
+    if calibration is not None:
+        below = {f"below {mark:g}": calibration.probabilities_below(mark, verdict.mean, verdict.scale)
+                 for mark in thresholds}  # fmt: skip
     model, predictions = artifact.reference(), []
     reasons = _view_reasons(artifact, view)
-    for sample, value, spread in zip(samples, mean.tolist(), scale.tolist(), strict=True):
-        claim = claims[sample.source.group or ""]
-        region = None if half is None else Interval(low=value - half * spread, high=value + half * spread)
-        below = {}
-        if calibration is not None:
-            below = {f"below {mark:g}": calibration.probability_below(mark, value, spread) for mark in thresholds}
+    for row, (sample, claim) in enumerate(zip(samples, verdict.claims, strict=True)):
+        value, half = float(verdict.mean[row]), float(verdict.half[row])
         predictions.append(
             Prediction(
                 value=value,
-                region=region,
+                region=None if calibration is None else Interval(low=value - half, high=value + half),
                 level=level,
                 units=artifact.manifest.units,
                 claim=claim,
                 model=model,
                 source=sample.source,
                 reasons=(*reasons, *((claim.reason,) if claim.reason else ())),
-                probabilities=below,
+                probabilities={name: float(shares[row]) for name, shares in below.items()},
             )
         )
     return predictions
@@ -116,40 +208,48 @@ def _view_reasons(artifact: Artifact, view: str) -> tuple[str, ...]:
     return ("these inputs added nothing out of fold: the value is what the past alone says",)
 
 
-def group_claims(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> dict[str, Claim]:
-    """Return each group's claim: stated, or withdrawn by the shift alarm."""
-    calibration, alarm = artifact.calibration.get(view), artifact.alarm.get(view)
-    groups = np.array([sample.source.group or "" for sample in samples])
-    if calibration is None:
-        return {str(group): Claim(state="none", reason="never calibrated") for group in np.unique(groups)}
-    try:
-        stated = calibration.claim(level)
-    except CalibrationError as error:
-        return {str(group): Claim(state="none", reason=str(error)) for group in np.unique(groups)}
-    if alarm is None or stated.state != "stated":
-        return {str(group): stated for group in np.unique(groups)}
-    features = artifact.regressor.features(samples)
-    claims = {}
-    for group in np.unique(groups):
-        fired = str(group) not in (calibration.groups or ()) and alarm.fires(features[groups == group])
-        reason = f"the inputs of {group} are unlike those of the {len(alarm.means)} groups of calibration"
-        claims[str(group)] = Claim(state="withdrawn", population=stated.population, reason=reason) if fired else stated
-    return claims
+def class_claims(artifact: ClassArtifact, samples: Sequence[Sample], features: Array | None) -> tuple[Claim, ...]:
+    """Return what may be claimed of each sample's class set: groups of the data it was calibrated on, and no others.
+
+    Args:
+        artifact: the fitted classifier.
+        samples: any.
+        features: what the shift alarm compares (samples, features); None where there is no alarm.
+    """
+    data, count = artifact.manifest.training["data"], len(set(artifact.manifest.training["groups"]))
+    stated = Claim(state="stated", population=f"{data}, {count} groups held out whole")
+    elsewhere = Claim(state="none", reason=f"class sets were calibrated on groups of {data} alone")
+    alarms = _alarmed(artifact.alarm, features, samples)
+    return tuple(
+        _settled(artifact.manifest, sample, stated if sample.source.data == data else elsewhere, alarmed)
+        for sample, alarmed in zip(samples, alarms, strict=True)
+    )
 
 
 def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: float = 0.9) -> list[Prediction]:
-    """Predict the class of every sample, with the set of classes that cannot be ruled out."""
+    """Predict the class of every sample, with the set of classes that cannot be ruled out.
+
+    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations alone.
+    """
+    refused = [refusal(artifact.manifest, sample) for sample in samples]
+    taken = [sample for sample, reason in zip(samples, refused, strict=True) if not reason]
+    predicted = iter(_predict_taken(artifact, taken, level) if taken else ())
+    return [
+        _abstained(artifact, sample, level, "class", reason) if reason else next(predicted)
+        for sample, reason in zip(samples, refused, strict=True)
+    ]
+
+
+def _predict_taken(artifact: ClassArtifact, samples: Sequence[Sample], level: float) -> list[Prediction]:
     probabilities = artifact.classifier.probabilities(samples)
     sets = artifact.calibration.sets(probabilities, level)
     classes, model = artifact.manifest.classes, artifact.reference()
     thresholds = artifact.calibration.thresholds(level)
     rare = [name for name, least in zip(classes, thresholds.tolist(), strict=True) if least == 0]
-    reasons = tuple(f"{name} had too few cases to be ruled out" for name in rare)
-    training = artifact.manifest.training
-    stated = Claim(state="stated", population=f"{training['data']}, {len(training['groups'])} groups held out whole")
-    elsewhere = Claim(state="none", reason=f"class sets were calibrated on {training['data']} alone")
+    reasons = tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
+    claims = class_claims(artifact, samples, artifact.features(samples))
     found = []
-    for sample, shares, inside in zip(samples, probabilities, sets, strict=True):
+    for sample, shares, inside, claim in zip(samples, probabilities, sets, claims, strict=True):
         order = np.argsort(-shares)
         found.append(
             Prediction(
@@ -157,10 +257,10 @@ def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: f
                 region=ClassSet(classes=tuple(classes[index] for index in order if inside[index])),
                 level=level,
                 units="class",
-                claim=stated if sample.source.data == training["data"] else elsewhere,
+                claim=claim,
                 model=model,
                 source=sample.source,
-                reasons=reasons,
+                reasons=(*reasons, *((claim.reason,) if claim.reason else ())),
                 probabilities={classes[index]: float(shares[index]) for index in order},
             )
         )

@@ -39,7 +39,7 @@ class Preparation(Protocol):
         """
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return what the shift alarm compares between groups (samples, features), finite."""
+        """Return what the shift alarm compares between groups (samples, features), NaN where a sample lacks it."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return what is saved: plain JSON types, and arrays by name."""
@@ -65,6 +65,7 @@ class RegressionConfig:
     trunk_size: str = "xs"
     training: TrainingConfig = field(default_factory=TrainingConfig)
     num_folds: int = 6
+    num_gap_draws: int = 2  # samples with streams missing by chance, of each held-out one, that intervals are set on
 
 
 Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]
@@ -111,12 +112,13 @@ class Regressor:
     """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone).
 
     `layout` puts the channels of samples in the order of training, by name.
-    `adjust` is a slope and an intercept found on local labels: what a model of simulations says, in the field's terms.
+    `adjust` is a slope and an intercept a view, found on local labels: what a model of simulations says, in the field's
+    terms.
     """
 
     members: tuple[Member, ...]
     gates: Mapping[str, float]
-    adjust: tuple[float, float] = (1.0, 0.0)
+    adjust: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     layout: Layout = field(default_factory=lambda: Layout(channels={}))
 
     def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
@@ -133,7 +135,7 @@ class Regressor:
             "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
             "without_trunk": np.mean([fallback for fallback, _, _ in found], axis=0),
         }
-        slope, intercept = self.adjust
+        slope, intercept = self.adjust.get(view, (1.0, 0.0))
         scale = np.mean([scale for _, _, scale in found], axis=0)
         return slope * mean + intercept, abs(slope) * scale, parts
 
@@ -142,6 +144,10 @@ class Regressor:
         aligned = self.layout(samples)
         averaged: Array = np.mean([member.preparation.features(aligned) for member in self.members], axis=0)
         return averaged
+
+    def unadjusted(self) -> "Regressor":
+        """Return the regressor as it was before local labels adjusted it."""
+        return replace(self, adjust={})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -304,6 +310,8 @@ class RegressionTask:
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
         forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
+        place_of: the fact by which a sample recurs in other groups, as a region does in other years.
+        optional: streams that a sample may lack; None for any but the last.
     """
 
     name: str
@@ -326,6 +334,8 @@ class RegressionTask:
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None
     forget: Forget = knows_no_target
+    place_of: str = ""
+    optional: tuple[str, ...] | None = None
 
     def fit(
         self,
@@ -388,7 +398,7 @@ class MeanOffset:
         return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return each sample's observed mean a stream and channel, zero where missing."""
+        """Return each sample's observed mean a stream and channel, NaN where missing."""
         return stream_means(samples, self.channels)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -403,8 +413,8 @@ def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -
 
 
 def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
-    """Mean over time and place of the named streams' channels (samples, channels in all); zero where missing."""
-    rows = np.zeros((len(samples), max(sum(channels.values()), 1)))
+    """Mean of the named streams' channels over time and place (samples, channels in all); NaN where missing."""
+    rows = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
     for row, sample in zip(rows, samples, strict=True):
         start = 0
         for name, width in channels.items():
@@ -413,7 +423,8 @@ def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Arra
                 dim = CHANNEL_DIM[stream.kind]
                 seen = np.moveaxis(stream.observed(), dim, -1).reshape(-1, width)
                 shown = np.moveaxis(stream.values, dim, -1).reshape(-1, width)
-                total = np.where(seen, shown, 0.0).sum(0)
-                row[start : start + width] = total / np.maximum(seen.sum(0), 1)
+                count = seen.sum(0)
+                total = np.where(seen, shown, 0.0).sum(0) / np.maximum(count, 1)
+                row[start : start + width] = np.where(count > 0, total, np.nan)
             start += width
     return rows

@@ -33,26 +33,30 @@ def texts_of(arrays: Arrays, name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def label_arrays(labels: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """Return labels, one a case, as `group_names` and `group_codes` (cases,)."""
+def label_arrays(labels: Sequence[str], of: str = "group") -> dict[str, NDArray[Any]]:
+    """Return labels, one a case, as `<of>_names` and `<of>_codes` (cases,)."""
     names, codes = np.unique(np.asarray(labels, str), return_inverse=True)
-    return {"group_names": text_array(names.tolist()), "group_codes": codes.astype(np.int64)}
+    return {f"{of}_names": text_array(names.tolist()), f"{of}_codes": codes.astype(np.int64)}
 
 
-def labels_of(arrays: Arrays) -> tuple[str, ...]:
+def labels_of(arrays: Arrays, of: str = "group") -> tuple[str, ...]:
     """Read what `label_arrays` gave.
 
     Raises:
         ArtifactError: if a code names no label.
     """
-    names, codes = texts_of(arrays, "group_names"), array_of(arrays, "group_codes", num_dims=1, kind=np.int64)
+    names, codes = texts_of(arrays, f"{of}_names"), array_of(arrays, f"{of}_codes", num_dims=1, kind=np.int64)
     if codes.min(initial=0) < 0 or codes.max(initial=0) >= max(len(names), 1):
-        raise ArtifactError("the artefact's group_codes name no group; train or calibrate it again")
+        raise ArtifactError(f"the artefact's {of}_codes name no {of}; train or calibrate it again")
     return tuple(np.asarray(names, object)[codes].tolist())
 
 
-def array_of(arrays: Arrays, name: str, *, num_dims: int, kind: type[np.generic] = np.float64) -> NDArray[Any]:
+def array_of(
+    arrays: Arrays, name: str, *, num_dims: int, kind: type[np.generic] = np.float64, has_gaps: bool = False
+) -> NDArray[Any]:
     """Return an array that is there, of its type and number of dimensions, not empty, and finite.
+
+    With `has_gaps` NaN stands for what is unknown, and not all may be.
 
     Raises:
         ArtifactError: if it is not.
@@ -65,6 +69,6 @@ def array_of(arrays: Arrays, name: str, *, num_dims: int, kind: type[np.generic]
             f"the artefact's {name} are {values.dtype} of shape {values.shape}, want {np.dtype(kind)} of {num_dims} "
             "dims and at least one value; train or calibrate it again"
         )
-    if not np.isfinite(values).all():
+    if np.isinf(values).any() or (not np.isfinite(values).any() if has_gaps else np.isnan(values).any()):
         raise ArtifactError(f"the artefact's {name} hold NaN or infinity; train or calibrate it again")
     return values

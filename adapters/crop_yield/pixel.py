@@ -60,8 +60,8 @@ class GrowthPreparation:
         return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return the season sums, standardised, zero where unknown."""
-        return np.nan_to_num((_sums(samples) - self.centre) / self.spread)
+        """Return the season sums, standardised, NaN where unknown."""
+        return (_sums(samples) - self.centre) / self.spread
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return plain JSON types and arrays."""
@@ -134,6 +134,7 @@ TASK = RegressionTask(
     needs=("weather",),
     mean_of="field",
     metric="rmse",
+    optional=(),
     baselines=baselines,
     known_failures=(
         "trained on simulated farms alone: real imagery shows relative vigour until 20 harvested fields calibrate it",

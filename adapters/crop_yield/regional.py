@@ -45,7 +45,7 @@ class RegionalPreparation:
         return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return each sample's departures, averaged over time; zero where missing."""
+        """Return each sample's departures, averaged over time; NaN where missing."""
         departures = self.climatology.departures(samples)
         wanted = {name: values.shape[2] for name, values in self.climatology.normal.items()}
         return stream_means(
@@ -109,6 +109,7 @@ TASK = RegressionTask(
     restore=restore_preparation,
     views=views(),
     view_of=lambda sample: f"lead{lead_of(sample)}",
+    place_of="region",
     scope_of=scope_of,
     forget=forget,
     known_failures=(

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from mainstem.core.evaluation import (
-    drop_streams,
     mean_over_groups,
     mean_over_seeds,
     median_over_groups,
@@ -15,6 +14,7 @@ from mainstem.core.evaluation import (
     r2,
     rmse,
 )
+from mainstem.core.gaps import drop_streams
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 
 TRUTH = np.array([8.0, 10.0, 12.0, 10.0])

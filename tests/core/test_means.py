@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from mainstem.core.means import Judged, calibrations, mean_view
+from mainstem.core.judging import mean_calibration
+from mainstem.core.means import Judged, mean_view
 
 
 def farms(num: int, shared: float, own: float, seed: int = 0, first: int = 0):
@@ -32,7 +33,7 @@ def test_means_are_those_of_their_label_and_unlabelled_ones_are_left_out():
 def test_intervals_of_means_cover_where_the_mean_of_pixel_intervals_would_not_be_right():
     for shared, own in ((1.0, 0.2), (0.2, 1.0)):
         judged, labels = farms(60, shared, own)
-        found = calibrations("whole", judged, labels, "test")
+        found = mean_calibration("whole", judged, labels, "test") | {"whole": judged.calibration("test")}
         fresh, fresh_labels = farms(200, shared, own, seed=1, first=1000)
         means = fresh.means(fresh_labels)
         half = found[mean_view("whole")].half_width(0.9) * means.scale
@@ -42,5 +43,5 @@ def test_intervals_of_means_cover_where_the_mean_of_pixel_intervals_would_not_be
 
 def test_without_labels_or_with_one_group_there_are_no_means():
     judged, labels = farms(1, 1.0, 1.0)
-    assert list(calibrations("whole", judged, None, "test")) == ["whole"]
-    assert list(calibrations("whole", judged, labels, "test")) == ["whole"]
+    assert mean_calibration("whole", judged, [""] * len(labels), "test") == {}
+    assert mean_calibration("whole", judged, labels, "test") == {}

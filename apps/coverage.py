@@ -1,0 +1,102 @@
+"""How intervals keep their promise: coverage by group, by claim and by what samples lack, and on training groups."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.evaluation import nrmse_percent
+from mainstem.core.gaps import WHOLE
+from mainstem.core.regression import OutOfFold
+
+Array = NDArray[np.float64]
+Labels = Sequence[str]
+
+
+def interval_score(error: Array, half: Array, level: float) -> float:
+    """Mean width, plus 2 / (1 - level) of every miss's distance, in the target's unit; less is better.
+
+    Source: Gneiting & Raftery 2007, Strictly proper scoring rules, section 6.2.
+    """
+    missed = np.maximum(np.abs(error) - half, 0.0)
+    return float(np.mean(2 * half + 2 / (1 - level) * missed))
+
+
+def report_coverage(
+    error: Array, half: Array, level: float, groups: Labels, claims: Labels, patterns: Labels
+) -> dict[str, Any]:
+    """Share of cases (cases,) inside their interval: pooled, by group with its commonest claim, where claims stand.
+
+    `by_pattern` goes by what samples lack, where some lack anything; `beyond` says how many misses lie above.
+    """
+    inside = np.abs(error) <= half
+    stated = np.asarray(claims) == "stated"
+    found = {
+        "level": level,
+        "pooled": float(inside.mean()),
+        "by_group": {
+            group: {
+                "coverage": float(inside[rows].mean()),
+                "claim": Counter(np.asarray(claims)[rows].tolist()).most_common(1)[0][0],
+            }
+            for group, rows in _rows(groups).items()
+        },
+        "mean_width": float(2 * half.mean()),
+        "interval_score": interval_score(error, half, level),
+        "misses_above": float((error[~inside] > 0).mean()) if not inside.all() else None,
+        "stated": _where(inside, stated, groups),
+    }
+    if any(pattern != WHOLE for pattern in patterns):
+        found["by_pattern"] = {
+            pattern or "whole": {"n": int(rows.sum()), **_where(inside[rows], stated[rows])}
+            for pattern, rows in _rows(patterns).items()
+        }
+    return found
+
+
+def _rows(labels: Labels) -> Mapping[str, NDArray[np.bool_]]:
+    named = np.asarray(labels)
+    return {str(label): named == label for label in np.unique(named)}
+
+
+def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels | None = None) -> dict[str, Any]:
+    """Coverage of the cases whose claim stands, their share, and the lowest of a group."""
+    found: dict[str, Any] = {
+        "share": float(stated.mean()),
+        "coverage": float(inside[stated].mean()) if stated.any() else None,
+    }
+    if groups is not None and stated.any():
+        own = [inside[rows & stated].mean() for rows in _rows(groups).values() if (rows & stated).any()]
+        found["lowest_group"] = float(min(own))
+    return found
+
+
+def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level: float) -> dict[str, Any]:
+    """Say how intervals and alarm behave on training groups, each held out of model, calibration and alarm alike."""
+    found = next(iter(judged.values()))
+    calibration = IntervalCalibration(
+        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="training groups"
+    )
+    by_group = calibration.coverage_by_group(level)
+    rows = _rows(found.groups)
+    quiet = {group: not _fires_left_out(found, places, rows[group]) for group in by_group}
+    return {
+        "nrmse_percent": nrmse_percent(found.truth, found.mean),
+        "coverage_pooled": float(
+            np.average(list(by_group.values()), weights=[rows[group].sum() for group in by_group])
+        ),
+        "coverage_by_group": by_group,
+        "alarm_quiet_share": float(np.mean(list(quiet.values()))),
+        "alarm_quiet": quiet,
+    }
+
+
+def _fires_left_out(found: OutOfFold, places: Labels, held: NDArray[np.bool_]) -> bool:
+    """True where an alarm that never saw the held rows' group fires on them."""
+    labels, named = np.asarray(found.groups), np.asarray(places)
+    alarm = ShiftAlarm.fit(found.features[~held], labels[~held].tolist(), named[~held].tolist())
+    return alarm.fires(found.features[held], named[held].tolist())

@@ -1,0 +1,195 @@
+"""The shift alarm: says when a group's inputs no longer look like those that the intervals were calibrated on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import ArtifactError, CalibrationError
+from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of, text_array, texts_of
+
+Array = NDArray[np.float64]
+MOST_CASES = 1000  # of a calibration group that are kept
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ShiftAlarm:
+    """Features of calibration cases (cases, features), NaN where unknown, with the group and the place of each.
+
+    A new group is strange by the distance of its mean features from the mean of all other groups, each feature in
+    standard deviations between those groups. It is compared with as many cases of each calibration group: those of the
+    same places where calibration knows them, else as many drawn from it, so that few cases, which scatter widely, are
+    judged by the scatter of few. The group is ranked among the calibration groups, each of them measured with itself
+    left out and the new one put in, so that all are treated alike (full conformal prediction: Vovk, Gammerman & Shafer
+    2005, Algorithmic Learning in a Random World, section 2.2). Features are taken as uncorrelated: groups are far fewer
+    than features, and correlations learned from few hide real shifts. What a sample lacks is left out of the
+    comparison: that it is lacking is for the calibration, which keeps patterns of gaps apart.
+    """
+
+    features: Array
+    groups: tuple[str, ...]
+    places: tuple[str, ...]  # "" where a case names none
+    place_of: str = ""  # the fact of a sample that names its place
+
+    FEWEST = 5  # groups
+    SHARE = 0.2  # of ordinary groups that may be called strange
+
+    @classmethod
+    def fit(
+        cls, features: Array, groups: Sequence[str], places: Sequence[str] | None = None, place_of: str = ""
+    ) -> "ShiftAlarm":
+        """Fit on calibration features (cases, features); of a group MOST_CASES at most are kept, drawn at random.
+
+        Raises:
+            CalibrationError: if there are fewer than FEWEST groups.
+        """
+        labels = np.asarray(groups)
+        distinct = np.unique(labels)
+        if len(distinct) < cls.FEWEST:
+            raise CalibrationError(
+                f"got {len(distinct)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
+            )
+        rng = np.random.default_rng(0)
+        kept = np.sort(np.concatenate([_drawn(np.flatnonzero(labels == group), MOST_CASES, rng) for group in distinct]))
+        named = [""] * len(labels) if places is None else list(places)
+        return cls(
+            features=np.asarray(features, np.float32)[kept].astype(np.float64),  # as they are saved
+            groups=tuple(labels[kept].tolist()),
+            places=tuple(named[row] for row in kept),
+            place_of=place_of,
+        )
+
+    def with_cases(self, features: Array, groups: Sequence[str], places: Sequence[str]) -> "ShiftAlarm":
+        """Return the alarm with other groups' cases besides; a group of both is the new one."""
+        old = np.array([group not in set(groups) for group in self.groups], bool)
+        return ShiftAlarm.fit(
+            np.vstack([self.features[old], features]),
+            [*np.asarray(self.groups)[old].tolist(), *groups],
+            [*np.asarray(self.places)[old].tolist(), *places],
+            self.place_of,
+        )
+
+    @property
+    def num_groups(self) -> int:
+        """How many groups of calibration there are."""
+        return len(self._rows)
+
+    @cached_property
+    def _rows(self) -> Mapping[str, NDArray[np.intp]]:
+        labels = np.asarray(self.groups)
+        return {str(group): np.flatnonzero(labels == group) for group in np.unique(labels)}
+
+    @cached_property
+    def _row_at(self) -> Mapping[tuple[str, str], int]:
+        return {key: row for row, key in enumerate(zip(self.groups, self.places, strict=True)) if key[1]}
+
+    def p_value(self, features: Array, places: Sequence[str] | None = None) -> float | None:
+        """Conformal p-value of a new group's features (cases, features): small where it is unlike the others.
+
+        None where nothing of it can be compared.
+        """
+        known = set(self.places) - {""}
+        at_known = np.array([place in known for place in places or [""] * len(features)], bool)
+        if at_known.any():
+            wanted = [place for place in places or () if place in known]
+            own, others = _mean(features[at_known]), self._means_at(wanted)
+        else:
+            own, others = self._means_of_as_many(features)
+        compared = np.isfinite(own) & (np.isfinite(others).sum(0) >= self.FEWEST)
+        if not compared.any():
+            return None
+        everyone = np.vstack([others, own])[:, compared]
+        distances = _distances(everyone)
+        return float(np.mean(distances >= distances[-1] * (1 - 1e-9)))
+
+    def fires(self, features: Array, places: Sequence[str] | None = None) -> bool:
+        """True where the group is among the strangest SHARE of all groups, itself counted."""
+        p_value = self.p_value(features, places)
+        return p_value is not None and p_value <= max(self.SHARE, 1 / (self.num_groups + 1))
+
+    def _means_at(self, places: Sequence[str]) -> Array:
+        """Mean features of every calibration group at the places that are asked for; NaN rows where it knows none."""
+        nothing = np.full(self.features.shape[1], np.nan)
+        means = []
+        for group in self._rows:
+            rows = [self._row_at[group, place] for place in places if (group, place) in self._row_at]
+            means.append(_mean(self.features[rows]) if rows else nothing)
+        found: Array = np.array(means)
+        known: Array = found[np.isfinite(found).any(1)]
+        return known
+
+    def _means_of_as_many(self, features: Array) -> tuple[Array, Array]:
+        """Mean features of the new group, and of as many cases of each calibration group that has so many.
+
+        A group larger than three in four of them is judged by as many of its cases, drawn at random.
+        """
+        counts = np.array([len(rows) for rows in self._rows.values()])
+        num = min(len(features), int(np.quantile(counts, 0.25)))
+        rng = np.random.default_rng(0)
+        own = _mean(features[_drawn(np.arange(len(features)), num, rng)])
+        others = [_mean(self.features[_drawn(rows, num, rng)]) for rows in self._rows.values() if len(rows) >= num]
+        return own, np.array(others)
+
+    def state(self) -> State:
+        """Return what is saved: plain JSON types, and arrays by name."""
+        return {"place_of": self.place_of}, {
+            "features": self.features.astype(np.float32),
+            "place_names": text_array(self.places),
+            **label_arrays(self.groups),
+        }
+
+    @classmethod
+    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "ShiftAlarm":
+        """Read what `state` gave.
+
+        Raises:
+            ArtifactError: if it is not whole.
+        """
+        features = array_of(arrays, "features", num_dims=2, kind=np.float32, has_gaps=True).astype(np.float64)
+        groups, places = labels_of(arrays), texts_of(arrays, "place_names")
+        if not len(features) == len(groups) == len(places) or len(set(groups)) < cls.FEWEST:
+            raise ArtifactError(
+                f"the shift alarm knows {len(features)} cases of {len(set(groups))} groups and {len(places)} places, "
+                f"want as many of each and {cls.FEWEST} groups; fit again"
+            )
+        return cls(features=features, groups=groups, places=places, place_of=str(plain.get("place_of", "")))
+
+
+def _drawn(rows: NDArray[np.intp], num: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """The rows, or `num` of them drawn at random where there are more."""
+    return rows if len(rows) <= num else np.sort(rng.choice(rows, num, replace=False))
+
+
+def _mean(features: Array) -> Array:
+    """Mean over cases (features,) of what is known; NaN where nothing is."""
+    seen = np.isfinite(features)
+    count = seen.sum(0)
+    mean: Array = np.where(count > 0, np.where(seen, features, 0.0).sum(0) / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def _distances(everyone: Array) -> Array:
+    """Distance of every group (groups, features) from the mean of the others, in their standard deviations.
+
+    The root mean square over the features that a group knows; one that never varied among the others, and does in this
+    group, is infinitely far.
+    """
+    seen = np.isfinite(everyone)
+    values = np.where(seen, everyone, 0.0)
+    count = seen.sum(0) - seen
+    mean = (values.sum(0) - values) / np.maximum(count, 1)
+    centre = values.sum(0) / np.maximum(seen.sum(0), 1)
+    squares = np.where(seen, (everyone - centre) ** 2, 0.0)
+    spread_squared = squares.sum(0) - squares - count * (mean - centre) ** 2
+    spread = np.sqrt(np.maximum(spread_squared, 0.0) / np.maximum(count - 1, 1))
+    size = np.abs(values).max(0, initial=1e-9)
+    away = np.abs(np.where(seen, everyone - mean, 0.0))
+    away = np.where(away <= 1e-7 * size, 0.0, away)
+    ratio = np.divide(away, spread, out=np.where(away > 0, np.inf, 0.0), where=spread > 1e-7 * size)
+    usable = seen & (count >= 2)
+    total: Array = (np.where(usable, ratio, 0.0) ** 2).sum(1)
+    distances: Array = np.sqrt(total / np.maximum(usable.sum(1), 1))
+    return distances

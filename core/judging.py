@@ -1,0 +1,223 @@
+"""What intervals and alarm are calibrated on: errors on groups never seen, later ones and samples with gaps too."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
+from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
+from mainstem.core.means import Judged, labels_by, mean_view
+from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.regression import (
+    Member,
+    Order,
+    OutOfFold,
+    RegressionConfig,
+    RegressionTask,
+    Regressor,
+    fit_member,
+    group_folds,
+    groups_of,
+    targets_of,
+)
+from mainstem.core.stream import Sample
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+ORIGINS = 2  # from which later groups are predicted
+MOST_DRAWN = 20_000  # samples with gaps, of each view
+LEVEL = 0.9  # at which intervals of views that show less are made no narrower
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """Errors of one view's cases (cases,), in scales, with what calibration keeps apart."""
+
+    scores: Array
+    scale: Array
+    groups: tuple[str, ...]
+    patterns: tuple[str, ...]
+
+    @classmethod
+    def join(cls, parts: Sequence["Evidence"]) -> "Evidence":
+        """Put several parts' cases together."""
+        return cls(
+            scores=np.concatenate([part.scores for part in parts]),
+            scale=np.concatenate([part.scale for part in parts]),
+            groups=tuple(group for part in parts for group in part.groups),
+            patterns=tuple(pattern for part in parts for pattern in part.patterns),
+        )
+
+    def calibration(self, streams: Sequence[str], population: str, forward: tuple[str, ...]) -> IntervalCalibration:
+        """Calibrate on these cases; `streams` are expected, `forward` groups were predicted from earlier ones alone."""
+        patterns = np.asarray(self.patterns)
+        return IntervalCalibration(
+            scores=self.scores,
+            groups=self.groups,
+            population=population,
+            patterns=self.patterns,
+            streams=tuple(streams),
+            scale_of={str(name): float(self.scale[patterns == name].mean()) for name in np.unique(patterns)},
+            forward=forward,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judge:
+    """A member with the rows of samples of groups that it never saw."""
+
+    member: Member
+    rows: Rows
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Known:
+    """What a fitted regressor knows of itself, by view: calibration of intervals (and of means), and alarm."""
+
+    calibration: Mapping[str, IntervalCalibration]
+    alarm: Mapping[str, ShiftAlarm]
+
+
+def calibrate_fit(
+    task: RegressionTask,
+    samples: Sequence[Sample],
+    fitted: tuple[Regressor, Mapping[str, OutOfFold]],
+    config: RegressionConfig,
+    order: Order,
+    population: str,
+    *,
+    base: OpenModel | None = None,
+) -> Known:
+    """Calibrate each view on cases held out: as they are, with streams drawn to be missing, and of later groups.
+
+    Where groups are asked for that are later than those of training, the later half is judged by members fitted on
+    earlier groups alone (rolling origin: Tashman 2000, Out-of-sample tests of forecasting accuracy, section 3).
+    """
+    regressor, judged = fitted
+    samples = regressor.layout(samples)
+    later = forward_judges(task, samples, config, order, base)
+    ahead = np.concatenate([judge.rows for judge in later]) if later else np.empty(0, np.intp)
+    folds = zip(regressor.members, group_folds(groups_of(samples), config.num_folds), strict=True)
+    within = [Judge(member=member, rows=np.setdiff1d(held, ahead)) for member, (_, held) in folds]
+    evidence = _gap_evidence(task, samples, regressor, [*later, *within], config)
+    forward = tuple(sorted({str(samples[row].source.group) for row in ahead.tolist()}))
+    calibration: dict[str, IntervalCalibration] = {}
+    alarm: dict[str, ShiftAlarm] = {}
+    narrowest = 0.0
+    for view, found in judged.items():
+        seen = [task.views[view](sample) for sample in samples]
+        streams = expected_streams(seen)
+        cases = _judged_of(found)
+        for judge in later:
+            cases = _replaced(cases, regressor, judge, view, seen)
+        patterns = tuple(pattern_of(sample, streams) for sample in seen)
+        whole = Evidence(
+            scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
+        )
+        one = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward)
+        narrowest = max(narrowest, one.half_width(LEVEL) * float(cases.scale.mean()))
+        one = replace(one, widen=max(narrowest / (one.half_width(LEVEL) * float(cases.scale.mean())), 1.0))
+        calibration[view] = one
+        if task.mean_of:
+            calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population)
+        if len(set(found.groups)) >= ShiftAlarm.FEWEST:
+            alarm[view] = ShiftAlarm.fit(found.features, found.groups, places_of(task, samples), task.place_of)
+    return Known(calibration=calibration, alarm=alarm)
+
+
+def mean_calibration(
+    view: str, cases: Judged, labels: Sequence[str], population: str
+) -> dict[str, IntervalCalibration]:
+    """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few."""
+    if not any(labels):
+        return {}
+    means = cases.means(labels)
+    if len(set(means.groups)) < 2:
+        return {}
+    return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}
+
+
+def places_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The place of every sample, by which it recurs in other groups; "" where the task names none."""
+    return labels_by(samples, task.place_of) if task.place_of else ("",) * len(samples)
+
+
+def forward_judges(
+    task: RegressionTask, samples: Sequence[Sample], config: RegressionConfig, order: Order, base: OpenModel | None
+) -> list[Judge]:
+    """Fit members on all groups before each of ORIGINS parts of the later half, to judge that part.
+
+    None where groups have no order, or are too few to be calibrated on.
+    """
+    groups = groups_of(samples)
+    names = sorted(set(groups), key=float) if is_ordered(groups) else []
+    if order != "later" or len(names) < cases_needed(LEVEL):
+        return []
+    labels = np.array(groups)
+    judges = []
+    parts = np.array_split(np.array(names[len(names) // 2 :]), ORIGINS)
+    for index, part in enumerate(parts):
+        before = np.flatnonzero(np.isin(labels, names[: names.index(str(part[0]))]))
+        seed = config.training.seed * 1000 + 500 + index  # folds are numbered from 0
+        seeded = replace(config, training=replace(config.training, seed=seed))
+        known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
+        member = fit_member(known, lambda found: task.prepare(found, order), seeded, task.views, copy.deepcopy(base))
+        judges.append(Judge(member=member, rows=np.flatnonzero(np.isin(labels, part))))
+    return judges
+
+
+def _judged_of(found: OutOfFold) -> Judged:
+    return Judged(truth=found.truth, mean=found.mean, scale=found.scale, groups=found.groups)
+
+
+def _alone(regressor: Regressor, member: Member) -> Regressor:
+    return replace(regressor, members=(member,))
+
+
+def _replaced(cases: Judged, regressor: Regressor, judge: Judge, view: str, seen: Sequence[Sample]) -> Judged:
+    """The cases with those of the judge's rows predicted by it."""
+    mean, scale = cases.mean.copy(), cases.scale.copy()
+    mean[judge.rows], scale[judge.rows] = _alone(regressor, judge.member).predict(
+        [seen[row] for row in judge.rows], view
+    )
+    return replace(cases, mean=mean, scale=scale)
+
+
+def _gap_evidence(
+    task: RegressionTask,
+    samples: Sequence[Sample],
+    regressor: Regressor,
+    judges: Sequence[Judge],
+    config: RegressionConfig,
+) -> dict[str, list[Evidence]]:
+    """Errors on samples drawn with streams missing, by the view that what is left of them stands for."""
+    found: dict[str, list[Evidence]] = {view: [] for view in task.views}
+    if task.optional is not None and not task.optional:
+        return found
+    expected = {view: expected_streams([show(sample) for sample in samples]) for view, show in task.views.items()}
+    draws = int(np.clip(MOST_DRAWN // max(len(samples), 1), 1, config.num_gap_draws))
+    for number, judge in enumerate(judges):
+        model = _alone(regressor, judge.member)
+        held = [samples[row] for row in judge.rows.tolist()] * draws
+        for index, show in enumerate(task.views.values()):
+            seed = int(np.random.SeedSequence([config.training.seed, number, index]).generate_state(1)[0])
+            lacking = drop_streams([show(sample) for sample in held], seed, optional=task.optional)
+            views = np.array([task.view_of(sample) for sample in lacking])
+            for view in np.unique(views).tolist():
+                here = [sample for sample, own in zip(lacking, views, strict=True) if own == view]
+                found[view].append(_evidence(model, here, view, expected[view]))
+    return found
+
+
+def _evidence(model: Regressor, samples: Sequence[Sample], view: str, streams: Sequence[str]) -> Evidence:
+    mean, scale = model.predict(samples, view)
+    return Evidence(
+        scores=(targets_of(samples) - mean) / scale,
+        scale=scale,
+        groups=tuple(str(sample.source.group) for sample in samples),
+        patterns=tuple(pattern_of(sample, streams) for sample in samples),
+    )

@@ -1,0 +1,114 @@
+"""The shift alarm: false alarms at the stated rate for any number of cases and any part of the places; its power."""
+
+import numpy as np
+import pytest
+
+from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.errors import CalibrationError
+
+YEARS, PLACES, FEATURES = 19, 60, 6
+
+
+def world(rng, num_years: int, year_spread: float = 0.5) -> np.ndarray:
+    """Departures (year, place, feature): what a year does to all places, to a state, and to each place."""
+    year = rng.normal(0, year_spread, (num_years, 1, FEATURES))
+    state = np.repeat(rng.normal(0, 0.7, (num_years, 6, FEATURES)), PLACES // 6, axis=1)
+    return year + state + rng.normal(0, 1, (num_years, PLACES, FEATURES))
+
+
+def labels(num_years: int) -> tuple[list[str], list[str]]:
+    groups = np.repeat([f"{2000 + year}" for year in range(num_years)], PLACES).tolist()
+    return groups, [f"county {place}" for place in range(PLACES)] * num_years
+
+
+def fitted(years: np.ndarray, places: bool = True) -> ShiftAlarm:
+    groups, named = labels(len(years))
+    return ShiftAlarm.fit(years.reshape(-1, FEATURES), groups, named if places else None)
+
+
+def rate(num_cases: int, shift: float = 0.0, *, one_state: bool = False, places: bool = True) -> float:
+    rng = np.random.default_rng([num_cases, one_state, places])
+    fired = []
+    for _ in range(40):
+        years = world(rng, YEARS + 5)
+        alarm = fitted(years[:YEARS], places)
+        for year in years[YEARS:] + shift:
+            rows = np.arange(10)[:num_cases] if one_state else rng.choice(PLACES, min(num_cases, PLACES), replace=False)
+            named = [f"county {row}" for row in rows] if places else None
+            fired.append(alarm.fires(year[rows], named))
+    return float(np.mean(fired))
+
+
+@pytest.mark.parametrize("places", [True, False])
+@pytest.mark.parametrize("num_cases", [1, 3, 10, 60])
+def test_ordinary_groups_of_any_size_raise_it_at_the_stated_rate(num_cases, places):
+    assert abs(rate(num_cases, places=places) - ShiftAlarm.SHARE) < 0.09
+
+
+def test_one_state_alone_is_compared_with_that_state_in_other_years():
+    assert abs(rate(10, one_state=True) - ShiftAlarm.SHARE) < 0.09
+
+
+def test_the_larger_the_shift_and_the_more_the_cases_the_surer_it_fires():
+    assert rate(60, 2.0) > 0.95
+    assert rate(60, 1.0) > rate(60, 0.0) + 0.2
+    assert rate(1, 4.0) > 0.8
+    assert rate(60, 1.0) >= rate(1, 1.0) - 0.05
+
+
+def test_a_thousand_cases_of_groups_of_few_raise_it_at_the_stated_rate():
+    rng = np.random.default_rng(3)
+    fired = []
+    for _ in range(150):
+        sites = rng.normal(0, 1, (31, 1, 4)) + rng.normal(0, 1, (31, 8, 4))
+        alarm = ShiftAlarm.fit(sites[:30].reshape(-1, 4), np.repeat([f"s{row}" for row in range(30)], 8).tolist())
+        many = rng.normal(0, 1, (1, 4)) + rng.normal(0, 1, (1000, 4))
+        fired.append(alarm.fires(many))
+    assert abs(np.mean(fired) - ShiftAlarm.SHARE) < 0.1
+
+
+def test_what_samples_lack_is_left_out_and_nothing_is_no_evidence():
+    years = world(np.random.default_rng(0), YEARS + 1)
+    alarm = fitted(years[:YEARS])
+    lacking = years[YEARS].copy()
+    lacking[:, 3:] = np.nan
+    named = [f"county {place}" for place in range(PLACES)]
+    assert 0 < alarm.p_value(lacking, named) <= 1
+    lacking[:, :3] += 5
+    assert alarm.fires(lacking, named)
+    assert alarm.p_value(np.full((4, FEATURES), np.nan)) is None
+    assert not alarm.fires(np.full((4, FEATURES), np.nan))
+
+
+def test_a_feature_that_never_varied_and_does_now_fires():
+    years = world(np.random.default_rng(0), YEARS + 1)
+    years[..., 2] = 1.0
+    alarm = fitted(years[:YEARS], places=False)
+    assert not alarm.fires(years[:YEARS].mean(0))
+    years[YEARS, :, 2] = 1.1
+    assert alarm.fires(years[YEARS])
+
+
+def test_the_p_value_is_uniform_on_exchangeable_groups():
+    rng = np.random.default_rng(1)
+    values = []
+    for _ in range(600):
+        alarm = ShiftAlarm.fit(rng.normal(size=(9, 4)), [f"{row}" for row in range(9)])
+        values.append(alarm.p_value(rng.normal(size=(1, 4))))
+    for share in (0.1, 0.3, 0.6):
+        assert abs(np.mean(np.array(values) <= share + 1e-9) - share) < 0.06
+
+
+def test_it_comes_back_from_its_state_and_takes_later_groups():
+    years = world(np.random.default_rng(0), YEARS + 2)
+    alarm = fitted(years[:YEARS])
+    named = [f"county {place}" for place in range(PLACES)]
+    assert ShiftAlarm.restore(*alarm.state()).p_value(years[YEARS], named) == alarm.p_value(years[YEARS], named)
+    more = alarm.with_cases(years[YEARS], ["2019"] * PLACES, named)
+    assert more.num_groups == YEARS + 1
+    assert more.with_cases(years[YEARS], ["2019"] * PLACES, named).num_groups == YEARS + 1
+
+
+def test_too_few_groups_are_refused():
+    with pytest.raises(CalibrationError, match="at least 5"):
+        ShiftAlarm.fit(np.zeros((8, 2)), list("aabbccdd"))
