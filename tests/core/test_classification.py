@@ -58,8 +58,8 @@ def fitted(tmp_path_factory):
     shares = softmax(judged.logits / classifier.temperature)
     calibration = ClassSetCalibration.fit(shares, judged.truth.tolist(), CLASSES)
     folder = tmp_path_factory.mktemp("run")
-    facts = {**facts_of(TASK, source), "training": {"data": "test", "groups": ["g0", "g1"]}}
-    return save_class_artifact(folder, classifier, calibration, facts), folder
+    facts = {**facts_of(TASK, source), "scope": {}, "training": {"data": "test", "groups": ["g0", "g1"]}}
+    return save_class_artifact(folder, classifier, calibration, TASK.prepare(source.samples), facts), folder
 
 
 def test_classes_are_learned_and_their_sets_cover(fitted):
@@ -84,7 +84,7 @@ def test_one_seed_gives_one_classifier_and_loading_gives_the_saved_one(fitted):
 
 
 def test_predictions_carry_sets_claim_and_licence(fitted):
-    found = predict_classes(fitted[0], slopes(6).samples, 0.9)
+    found = predict_classes(fitted[0], of_group("new", slopes(6, seed=1)), 0.9)
     other = replace(slopes(1).samples[0], source=Provenance(data="elsewhere", item="1"))
     assert predict_classes(fitted[0], [other])[0].claim.state == "none"
     for prediction in found:
@@ -93,6 +93,32 @@ def test_predictions_carry_sets_claim_and_licence(fitted):
         assert prediction.claim.state == "stated"
         assert prediction.source.licence == "CC0-1.0"
         assert max(prediction.probabilities, key=prediction.probabilities.get) == prediction.value
+
+
+def of_group(name: str, source: SampleSet, shift: float = 0.0) -> list[Sample]:
+    return [
+        replace(
+            sample,
+            source=replace(sample.source, group=name),
+            streams={"x": replace(sample.streams["x"], values=sample.streams["x"].values + shift)},
+        )
+        for sample in source.samples
+    ]
+
+
+def test_nothing_is_claimed_of_groups_trained_on_of_real_ones_by_simulations_or_of_inputs_unlike_training(fitted):
+    artifact, _ = fitted
+    (seen, *_) = predict_classes(artifact, of_group("g0", slopes(6)))
+    assert seen.claim.state == "none"
+    assert "trained or calibrated on" in seen.claim.reason
+    (shifted, *_) = predict_classes(artifact, of_group("new", slopes(6), shift=5.0))
+    assert shifted.claim.state == "withdrawn"
+    simulated = replace(artifact, manifest=artifact.manifest.model_copy(update={"simulated": True}))
+    (refused, *_) = predict_classes(simulated, of_group("new", slopes(6)))
+    assert refused.abstained
+    assert "trained on simulations alone" in refused.reasons[0]
+    scoped = replace(artifact, manifest=artifact.manifest.model_copy(update={"scope": {"crop": ["maize"]}}))
+    assert all(found.abstained for found in predict_classes(scoped, of_group("new", slopes(2))))
 
 
 def test_a_run_of_classes_is_no_run_of_quantities(fitted):
@@ -142,8 +168,8 @@ def test_a_lora_on_a_shared_trunk_is_saved_once_and_loads_equal(tmp_path):
     config = replace(TASK.config, training=replace(TASK.config.training, epochs=1, trunk="lora"), num_folds=2)
     classifier, judged = fit_classifier(TASK, source.samples, CLASSES, config, base=load_open_model("xs"))
     calibration = ClassSetCalibration.fit(softmax(judged.logits), judged.truth.tolist(), CLASSES)
-    facts = {**facts_of(TASK, source), "training": {"data": "test", "groups": ["g0"]}}
-    saved = save_class_artifact(tmp_path, classifier, calibration, facts)
+    facts = {**facts_of(TASK, source), "scope": {}, "training": {"data": "test", "groups": ["g0"]}}
+    saved = save_class_artifact(tmp_path, classifier, calibration, TASK.prepare(source.samples), facts)
     assert saved.manifest.trunk_is_shared
     samples = source.samples[:5]
     loaded = load_class_artifact(tmp_path).classifier.probabilities(samples)
