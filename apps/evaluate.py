@@ -4,7 +4,7 @@ import hashlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from mainstem.core.evaluation import (
     paired_difference,
     pooled,
     r2,
+    r2_within,
     rmse,
 )
 from mainstem.core.gaps import drop_streams
@@ -57,7 +58,10 @@ LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims."""
+    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims.
+
+    `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
+    """
 
     truth: Array
     years: tuple[str, ...]
@@ -69,6 +73,7 @@ class Scored:
     patterns: tuple[str, ...]
     means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
     hashes: tuple[str, str]
+    inside: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +131,7 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
         patterns=tuple(patterns_of(artifact, test, first)),
         means=_score_means(task, artifact, test, found[first], level),
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
+        inside={"group": tuple(groups_in(test)), task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
     )
 
 
@@ -177,6 +183,7 @@ def join(parts: Sequence[Scored]) -> Scored:
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=_join_means([part.means for part in parts if part.means is not None]),
         hashes=(_together([part.hashes[0] for part in parts]), _together([part.hashes[1] for part in parts])),
+        inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
     )
 
 
@@ -200,6 +207,7 @@ def report_means(means: tuple[Judged, Array], of: str, level: float) -> dict[str
         "of": of,
         "n": len(found.truth),
         "rmse": rmse(found.truth, found.mean),
+        "r2_within_group": r2_within(found.truth, found.mean, found.groups),
         "r2": r2(found.truth, found.mean),
         "coverage": {
             "level": level,
@@ -387,18 +395,25 @@ def _metrics(
     aggregate: Aggregate,
     metrics: Metrics,
 ) -> dict[str, float]:
-    """Mean over seeds of each metric."""
-    return {
-        name: float(
-            np.mean(
-                [
-                    aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
-                    for found in results
-                ]
-            )
+    """Mean over seeds of each metric; R2 inside groups and parts of groups stands before R2 of all, where it is told.
+
+    A model that tells farms apart, and nothing within them, has a high R2 of all.
+    """
+
+    def over_seeds(scored: Callable[[Scored], float]) -> float:
+        return float(np.mean([scored(found) for found in results]))
+
+    def grouped(metric: Metric) -> float:
+        return over_seeds(
+            lambda found: aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
         )
-        for name, metric in metrics.items()
-    }
+
+    def within(name: str) -> float:
+        return over_seeds(lambda found: r2_within(found.truth, predicted(found), found.inside[name]))
+
+    inside = {f"r2_within_{name}": within(name) for name in results[0].inside}
+    errors = {name: grouped(metric) for name, metric in metrics.items() if metric is not r2}
+    return errors | inside | {name: grouped(metric) for name, metric in metrics.items() if metric is r2}
 
 
 def _difference(

@@ -15,7 +15,10 @@ def describe(result: Mapping[str, Any]) -> str:
     if "means" in result:
         means = result["means"]
         inside = means["coverage"]["pooled"]
-        lines.append(f"means of {means['of']}s: r2 {means['r2']:.3f}, coverage {inside:.1%} of {means['n']}")
+        lines.append(
+            f"means of {means['of']}s: r2 within groups {means['r2_within_group']:.3f}, of all {means['r2']:.3f}, "
+            f"coverage {inside:.1%} of {means['n']}"
+        )
     coverage = result["coverage"]
     withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
     lines.append(

@@ -29,6 +29,21 @@ def r2(truth: Array, predicted: Array) -> float:
     return 1 - float(np.sum((truth - predicted) ** 2)) / spread if spread else float("nan")
 
 
+def r2_within(truth: Array, predicted: Array, labels: Sequence[str]) -> float:
+    """R2 once each label's mean is taken from truth and from prediction alike: what is told apart inside a label.
+
+    NaN where nothing varies inside any.
+    """
+    _, index = np.unique(np.asarray(labels), return_inverse=True)
+    count = np.bincount(index)
+
+    def inside(values: Array) -> Array:
+        left: Array = values - (np.bincount(index, values) / count)[index]
+        return left
+
+    return r2(inside(truth), inside(predicted))
+
+
 def macro_f1(truth: Array, predicted: Array) -> float:
     """Mean over the classes of the truth of F1 = 2 hits / (cases + times named)."""
     scores = []

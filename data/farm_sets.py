@@ -1,4 +1,9 @@
-"""Pixels of farms with known yields: simulated farms by name, or folders of one's own."""
+"""Pixels of farms with known yields: simulated farms by name, or folders of one's own.
+
+`simulated-farms` are 200 farms to train on and 100 to test on, each with a biology drawn from measured ranges
+(`data.biology`). `simulated-farms:WORLD` are the same, but the farms to test on lie in another world, as
+`simulated-farms:rue-15`; worlds join by "+", and `simulated-farms:all` is what happens at once.
+"""
 
 import datetime
 from collections.abc import Sequence
@@ -8,6 +13,7 @@ import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.biology import WORLDS, worlds_of
 from mainstem.data.farm_folders import MANAGEMENT, SOIL, open_farm_folders
 from mainstem.data.farms import ATTRIBUTION, BANDS, YEAR, Farm, simulate_farm
 from mainstem.data.weather import CHANNELS as WEATHER_CHANNELS
@@ -26,26 +32,36 @@ def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
     Raises:
         InputError: if it is neither.
     """
-    if data == SIMULATED:
-        return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST))
+    name, _, world = data.partition(":")
+    if name == SIMULATED:
+        worlds = worlds_of(world) if world else ()
+        return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST), worlds)
     if data == FEW_SIMULATED:
         return simulated_farms(range(NUM_FEW), ())
     if not Path(data).is_dir():
-        raise InputError(f"got {data!r}, want {SIMULATED}, {FEW_SIMULATED} or a folder of farms (docs/maps.md)")
+        raise InputError(
+            f"got {data!r}, want {SIMULATED}, {SIMULATED}:WORLD ({', '.join(WORLDS)}, all), {FEW_SIMULATED} "
+            "or a folder of farms (docs/maps.md)"
+        )
     return open_farm_folders(Path(data))
 
 
-def simulated_farms(train: Sequence[int], test: Sequence[int]) -> SampleSet:
-    """Pixels of simulated farms, PIXELS_A_FIELD of each field drawn by the farm's number; groups are farms."""
-    samples = [sample for number in [*train, *test] for sample in farm_pixels(simulate_farm(number), number)]
+def simulated_farms(train: Sequence[int], test: Sequence[int], worlds: tuple[str, ...] = ()) -> SampleSet:
+    """Pixels of simulated farms, PIXELS_A_FIELD of each field drawn by the farm's number; groups are farms.
+
+    The farms to test on lie in the `worlds`; those to train on never do.
+    """
+    farms = [*((number, ()) for number in train), *((number, worlds) for number in test)]
+    samples = [sample for number, where in farms for sample in farm_pixels(simulate_farm(number, worlds=where), number)]
     held = frozenset(f"farm-{number:03d}" for number in test)
+    name = f"{SIMULATED}:{'+'.join(worlds)}" if worlds else SIMULATED
     return SampleSet(
-        name=SIMULATED, samples=tuple(samples), flagged={}, attribution=ATTRIBUTION, licence="CC0-1.0", simulated=True,
+        name=name, samples=tuple(samples), flagged={}, attribution=ATTRIBUTION, licence="CC0-1.0", simulated=True,
         test_groups=held,
     )  # fmt: skip
 
 
-def farm_pixels(farm: Farm, seed: int) -> list[Sample]:
+def farm_pixels(farm: Farm, seed: int, pixels_a_field: int = PIXELS_A_FIELD) -> list[Sample]:
     """Samples of a simulated farm: reflectance, weather and sowing of pixels, with their true yield."""
     rng = np.random.default_rng([seed, 41])
     weather = weather_stream(farm)
@@ -53,7 +69,7 @@ def farm_pixels(farm: Farm, seed: int) -> list[Sample]:
     samples = []
     for field in range(len(farm.management)):
         rows, columns = np.nonzero(farm.fields == field)
-        chosen = rng.choice(len(rows), min(PIXELS_A_FIELD, len(rows)), replace=False)
+        chosen = rng.choice(len(rows), min(pixels_a_field, len(rows)), replace=False)
         sowing = Stream(kind="scalar", values=farm.management[field, :1], channels=MANAGEMENT)
         for row, column in zip(rows[chosen].tolist(), columns[chosen].tolist(), strict=True):
             series = farm.reflectance[:, :, row, column].astype(np.float64)

@@ -12,22 +12,20 @@ module's own choice. Everything it makes is labelled simulated.
 import datetime
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.data.biology import FLOWERING, PATCH_SHARE, Biology, biology_of, grain_set
 from mainstem.data.raster import Grid, write_cog
 from mainstem.data.simulate import (
     BASE_TEMPERATURE_C,
     DEPLETION_SHARE,
     DRY_SHARE,
-    EXTINCTION,
     HARVEST_DAY,
-    HARVEST_INDEX,
     LARGEST_LAI,
     NUM_DAYS,
-    RADIATION_USE_G_MJ,
-    ROOT_DEPTH_M,
     Weather,
     draw_weather,
 )  # fmt: skip
@@ -45,7 +43,6 @@ OVERCAST_SHARE, CLOUDY_SHARE = 0.4, 0.25  # of passes: nothing seen, or a part o
 SCALE, OFFSET = 1e-4, -0.1
 YEAR = 2021
 SOIL_BLUR, SOIL_ERROR_CM_M = 12.0, 1.0  # pixels; SoilGrids has 250 m cells, Poggio et al. 2021, SOIL 7, 217
-DEGREE_DAYS = 1500.0  # to maturity of a mid-late maize hybrid, as in `data.simulate`
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,8 +105,13 @@ def cut_fields(rng: np.random.Generator, side: int, smallest: int = 20) -> NDArr
     return fields
 
 
-def simulate_farm(number: int, side: int = SIDE) -> Farm:
-    """Simulate one farm of this number, `side` pixels a side; the same two always give the same farm."""
+def simulate_farm(number: int, side: int = SIDE, worlds: tuple[str, ...] = ()) -> Farm:
+    """Simulate one farm of this number, `side` pixels a side; the same two always give the same farm.
+
+    Each farm has a biology of its own (`data.biology`); `worlds` change that, and leave fields, soil, weather,
+    management and noise as they are.
+    """
+    biology = biology_of(number, worlds)
     rng = np.random.default_rng([number, 40])
     latitude = np.array([rng.uniform(44, 50)])
     drawn, year = draw_weather(rng, latitude), int(rng.integers(20))
@@ -117,15 +119,18 @@ def simulate_farm(number: int, side: int = SIDE) -> Farm:
     fields = cut_fields(rng, side)
     count = int(fields.max()) + 1
     management = np.column_stack([rng.integers(108, 136, count), rng.uniform(0.65, 1.0, count)])
-    water_mm = 10 * ROOT_DEPTH_M * np.clip(14 + 3.0 * smooth_field(rng, side, 14), 6, 22)
+    water_cm_m = np.clip(14 + 3.0 * smooth_field(rng, side, 14), 6, 22)
     nitrogen = np.clip(1 + 0.1 * smooth_field(rng, side, 6), 0.6, 1.2)
     sown = np.where(fields >= 0, management[fields, 0], HARVEST_DAY)
     vigour = np.where(fields >= 0, management[fields, 1], 0.0) * nitrogen
-    leaf, ripe, grown = _grow(weather, sown, vigour, water_mm)
+    leaf, ripe, grain = _grow(weather, Pixels(sown, vigour, water_cm_m), biology)
     hidden = np.exp(rng.normal(0, 0.04, count))[fields] * np.exp(rng.normal(0, 0.03, fields.shape))
-    yields = np.where(fields >= 0, grown * HARVEST_INDEX / DRY_SHARE / 100 * 0.8 * hidden, np.nan)
+    stored = (1 - biology.losses) * hidden * (1 - biology.patch_losses * _patches(number, side))
+    yields = np.where(fields >= 0, grain / DRY_SHARE / 100 * stored, np.nan)
     days = np.arange(FIRST_PASS + number % REVISIT, HARVEST_DAY, REVISIT)
-    seen = _seen(rng, leaf[days], ripe[days], weather.rain_mm[days - 1] > 2.0, smooth_field(rng, side, 10))
+    through = np.exp(-biology.seen_extinction * SEEN_EXTINCTION[:, None, None] * leaf[days][:, None])
+    ground = biology.soil_brightness * (1 + 0.12 * smooth_field(rng, side, 10))
+    seen = _seen(rng, through, ripe[days], weather.rain_mm[days - 1] > 2.0, ground)
     shown = ~np.isnan(seen).all((1, 2, 3))
     easting, northing = 400_000 + 20_000 * (number % 10), 5_000_000 + 20_000 * (number // 10 % 25)
     transform = (PIXEL_M, 0.0, float(easting), 0.0, -PIXEL_M, float(northing))
@@ -137,7 +142,7 @@ def simulate_farm(number: int, side: int = SIDE) -> Farm:
         fields=fields,
         yield_t_ha=yields.astype(np.float32),
         management=management,
-        soil_cm_m=_soil_map(water_mm / 10 / ROOT_DEPTH_M, np.random.default_rng([number, 42])),
+        soil_cm_m=_soil_map(water_cm_m, np.random.default_rng([number, 42])),
         weather=weather,
     )
 
@@ -155,41 +160,71 @@ def _utm() -> str:
     return wkt
 
 
-def _grow(weather: Weather, sown: Array, vigour: Array, water_mm: Array) -> tuple[Array, Array, Array]:
-    """Leaf area and ripeness 0-1 (day, y, x), and above-ground growth g/m2 (y, x), of every pixel's season."""
+class Pixels(NamedTuple):
+    """Of every pixel (y, x): sowing day, share of full vigour, available water of the soil, cm/m."""
+
+    sown: Array
+    vigour: Array
+    water_cm_m: Array
+
+
+def _grow(weather: Weather, pixels: Pixels, biology: Biology) -> tuple[Array, Array, Array]:
+    """Leaf area and ripeness 0-1 (day, y, x), and dry grain g/m2 (y, x) before losses, of every pixel's season."""
+    sown, water_mm = pixels.sown, 10 * biology.root_depth_m * pixels.water_cm_m
     shape = (NUM_DAYS, *sown.shape)
     leaf, ripe = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     heat, depletion, kept = np.zeros(sown.shape), np.zeros(sown.shape), np.ones(sown.shape)
-    grown = np.zeros(sown.shape)
+    grown, days, met, free, watered = (np.zeros(sown.shape) for _ in range(5))
     for day in range(HARVEST_DAY):
         growing = day >= sown
         heat += np.where(growing, max(weather.temperature_c[day] - BASE_TEMPERATURE_C, 0.0), 0.0)
-        stage = heat / DEGREE_DAYS
+        stage = heat / biology.degree_days
         rise, fall = 1 / (1 + np.exp(-(stage - 0.3) / 0.05)), 1 / (1 + np.exp(-(stage - 0.95) / 0.05))
-        area = np.where(growing, LARGEST_LAI * vigour * kept * rise * (1 - 0.7 * fall), 0.0)
-        cover = 1 - np.exp(-EXTINCTION * area)
+        area = np.where(growing, LARGEST_LAI * pixels.vigour * kept * rise * (1 - 0.7 * fall), 0.0)
+        cover = 1 - np.exp(-biology.extinction * area)
         supply = np.clip((water_mm - depletion) / ((1 - DEPLETION_SHARE) * water_mm), 0, 1)  # FAO-56, equation 84
         used = (0.3 + 0.9 * cover) * supply * weather.reference_et_mm[day]
         depletion = np.clip(depletion - weather.rain_mm[day] + used, 0, water_mm)
         kept = np.where(growing, kept * (1 - 0.01 * (1 - supply)), kept)
-        light = RADIATION_USE_G_MJ * cover * 0.5 * weather.radiation_mj_m2[day]
+        light = biology.radiation_use_g_mj * cover * 0.5 * weather.radiation_mj_m2[day]
         grown += np.where(growing & (stage < 1), light * supply, 0.0)
+        flowers = growing & (stage >= FLOWERING[0]) & (stage < FLOWERING[1])
+        for total, value in zip((days, met, free, watered), (1.0, supply, light, light * supply), strict=True):
+            total += np.where(flowers, value, 0.0)
         leaf[day], ripe[day] = area, fall
-    return leaf.astype(np.float64), ripe.astype(np.float64), grown
+    seen = np.maximum(days, 1)  # a crop that never flowers sets what it would
+    if biology.follows_growth:
+        share = grain_set(watered / seen, free / seen)
+    else:
+        share = np.where(days > 0, np.maximum(1 - biology.flowering_response * (1 - met / seen), 0.0), 1.0)
+    return leaf.astype(np.float64), ripe.astype(np.float64), grown * biology.harvest_index * share
 
 
-def _seen(rng: np.random.Generator, leaf: Array, ripe: Array, wet: NDArray[np.bool_], brightness: Array) -> Array:
-    """Reflectance (date, band, y, x), NaN under cloud, of leaf area and ripeness (date, y, x)."""
-    soil = SOIL[None, :, None, None] * (1 + 0.12 * brightness) * np.where(wet, 0.67, 1.0)[:, None, None, None]
+def _patches(number: int, side: int) -> Array:
+    """1 in patches on PATCH_SHARE of a farm (y, x), 0 elsewhere."""
+    field = smooth_field(np.random.default_rng([number, 44]), side, 5)
+    inside: Array = (field > np.quantile(field, 1 - PATCH_SHARE)).astype(np.float64)
+    return inside
+
+
+def _seen(rng: np.random.Generator, through: Array, ripe: Array, wet: NDArray[np.bool_], ground: Array) -> Array:
+    """Reflectance (date, band, y, x), NaN under cloud.
+
+    Args:
+        through: share of the soil's reflectance that the canopy lets through (date, band, y, x).
+        ripe: ripeness 0-1 (date, y, x).
+        wet: whether the soil is, by date.
+        ground: brightness of the soil (y, x), times SOIL.
+    """
+    soil = SOIL[None, :, None, None] * ground * np.where(wet, 0.67, 1.0)[:, None, None, None]
     canopy = GREEN[:, None, None] + (RIPE - GREEN)[:, None, None] * ripe[:, None]
-    through = np.exp(-SEEN_EXTINCTION[:, None, None] * leaf[:, None])
     clean = canopy - (canopy - soil) * through
     noisy = clean * (1 + 0.02 * rng.normal(size=clean.shape)) + 0.003 * rng.normal(size=clean.shape)
-    for index, draw in enumerate(rng.random(len(leaf)).tolist()):
+    for index, draw in enumerate(rng.random(len(ripe)).tolist()):
         if draw < OVERCAST_SHARE:
             noisy[index] = np.nan
         elif draw < OVERCAST_SHARE + CLOUDY_SHARE:
-            noisy[index][:, smooth_field(rng, leaf.shape[1], 12) > rng.normal()] = np.nan
+            noisy[index][:, smooth_field(rng, ripe.shape[1], 12) > rng.normal()] = np.nan
     seen: Array = np.clip(noisy, 0.0001, 1.0)
     return seen
 

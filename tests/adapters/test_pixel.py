@@ -9,7 +9,7 @@ from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, derive
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
 from mainstem.apps.finetune import FitSpec, fit_artifact
 from mainstem.core.contract import QUICK, check_task
-from mainstem.core.evaluation import r2
+from mainstem.core.evaluation import r2_within
 from mainstem.core.means import mean_view
 from mainstem.core.regression import targets_of
 from mainstem.data.farm_sets import farm_pixels, simulated_farms
@@ -48,10 +48,16 @@ def test_bare_soil_grows_nothing_and_what_is_unknown_stays_unknown():
     assert np.isnan(grow(seasons(ndvi=np.nan)).sums).all()
 
 
-def test_growth_of_the_simulator_s_own_pixels_follows_their_yield():
-    samples = [sample for number in range(600, 608) for sample in farm_pixels(simulate_farm(number), number)]
-    sums = grow(Seasons.read(samples)).sums
-    assert np.corrcoef(sums[:, 4], targets_of(samples))[0, 1] > 0.75
+def growth_against_yield(*worlds: str) -> float:
+    """Correlation over the pixels of eight farms."""
+    farms = [(number, simulate_farm(number, worlds=worlds)) for number in range(600, 608)]
+    samples = [sample for number, farm in farms for sample in farm_pixels(farm, number)]
+    return float(np.corrcoef(grow(Seasons.read(samples)).sums[:, 4], targets_of(samples))[0, 1])
+
+
+def test_growth_of_the_simulator_s_own_pixels_follows_their_yield_less_where_biology_differs():
+    assert growth_against_yield("fixed") > 0.75
+    assert 0.2 < growth_against_yield() < growth_against_yield("fixed")
 
 
 def test_it_keeps_the_contract(tmp_path):
@@ -72,4 +78,4 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     artifact, judged = fit_artifact(TASK, source, train, FitSpec(config=replace(QUICK, num_folds=4)), tmp_path)
     assert set(artifact.calibration) == {"whole", mean_view("whole")}
     assert len(artifact.calibration[mean_view("whole")].scores) == len({s.source.facts["field"] for s in train})
-    assert r2(judged["whole"].truth, judged["whole"].mean) > 0.5
+    assert r2_within(judged["whole"].truth, judged["whole"].mean, judged["whole"].groups) > 0.2

@@ -12,6 +12,7 @@ from mainstem.core.evaluation import (
     paired_difference,
     pooled,
     r2,
+    r2_within,
     rmse,
 )
 from mainstem.core.gaps import drop_streams
@@ -25,6 +26,18 @@ def test_metrics_of_a_known_error():
     assert rmse(TRUTH, predicted) == pytest.approx(1.0)
     assert nrmse_percent(TRUTH, predicted) == pytest.approx(10.0)
     assert r2(TRUTH, predicted) == pytest.approx(1 - 4 / 8)
+
+
+def test_r2_within_groups_counts_nothing_of_what_tells_groups_apart():
+    groups = ("a", "a", "b", "b")
+    truth, apart = np.array([1.0, 3.0, 11.0, 13.0]), np.array([2.0, 2.0, 12.0, 12.0])
+    assert r2(truth, apart) > 0.95
+    assert r2_within(truth, apart, groups) == pytest.approx(0.0)
+    assert r2_within(truth, truth + np.array([5.0, 5.0, -3.0, -3.0]), groups) == pytest.approx(
+        1.0
+    )  # a group's own bias
+    assert r2_within(truth, np.array([1.5, 2.5, 11.5, 12.5]), groups) == pytest.approx(0.75)
+    assert np.isnan(r2_within(truth, apart, ("a", "b", "c", "d")))
 
 
 def test_the_median_over_groups_ignores_one_bad_year():
