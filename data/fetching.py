@@ -175,6 +175,8 @@ def _told_size(wanted: Wanted, answer: Any) -> int | None:  # noqa: ANN401 - htt
     if told is not None and wanted.size is not None and told != wanted.size:
         raise InputError(f"{wanted} has {told:,} bytes, want {wanted.size:,}; it is another file")
     told = wanted.size if told is None else told
+    if told is not None and told > wanted.largest:
+        raise InputError(f"{wanted} is larger than {wanted.largest:,} bytes; fetch it by other means")
     if told is None and not getattr(answer, "chunked", False):
         raise InputError(f"the server of {wanted} does not say its size, so that half of it looks whole; it is refused")
     return told
