@@ -248,12 +248,7 @@ def open_table(path: Path, wanted: str = "name a .csv or .parquet table") -> Tab
 
 def check_file(path: Path, wanted: str) -> None:
     """Check that a path is a regular file of a table's kind and size, without opening what is none."""
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"no file {shown(str(path))}; {wanted}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise InputError(f"{shown(str(path))} is no file but a folder, pipe or device; {wanted}")
+    found = check_regular(path, wanted)
     if path.suffix.lower() in WORKBOOKS:
         raise InputError(f"got the workbook {path.name}, want a .csv or .parquet table; save the sheet as CSV UTF-8")
     if path.suffix.lower() not in SUFFIXES:
@@ -270,6 +265,22 @@ def check_file(path: Path, wanted: str) -> None:
             raise InputError(f"{path.name} is no table but {kind}")
     if head.startswith(b"PAR1") != (path.suffix.lower() == ".parquet"):
         raise InputError(f"{path.name} is {'no' if path.suffix.lower() == '.parquet' else 'a'} Parquet file; rename it")
+
+
+def check_regular(path: Path, wanted: str) -> os.stat_result:
+    """Check that a path, or what it links to, is a regular file: a pipe would wait for ever, a device never end."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no file {shown(str(path))}; {wanted}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{shown(str(path))} is no file but a folder, pipe or device; {wanted}")
+    return found
+
+
+def one_line(error: BaseException) -> str:
+    """A library's error on one line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def tell(tables: Iterable[Table]) -> None:
