@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
 from mainstem.data.table import read_samples
 
@@ -48,9 +48,14 @@ def write_adapter(name: str, table: Path, to: Path) -> tuple[Path, Path]:
             raise InputError(f"{path} exists already; choose another name")
     first, _, rest = TEMPLATE.read_text().partition("\n")
     assert first.startswith('"""')
-    title = f'"""{name}: a quantity learned from {table.name}, {len(samples.samples)} samples."""'
+    plain = re.sub(r"[^\w .-]", "_", table.name)[:60]  # a file's name becomes code here: no quote, no backslash
+    title = f'"""{name}: a quantity learned from {plain}, {len(samples.samples)} samples."""'
     source = f"{title}\n{rest}".replace('NAME = "template"', f'NAME = "{name}"')
     where = os.path.relpath(table.resolve(), to.resolve())
     write_atomically(adapter, source.encode())
-    write_atomically(test, TEST.format(table=where, module=adapter.name).encode())
+    try:
+        write_atomically(test, TEST.format(table=where, module=adapter.name).encode())
+    except MainstemError:
+        adapter.unlink()  # two files or none
+        raise
     return adapter, test

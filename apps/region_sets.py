@@ -17,6 +17,7 @@ from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.open_regions import OWN, licensed
+from mainstem.data.outlines import read_centres
 from mainstem.data.regions import load_cybench
 
 Progress = Callable[[str, float], None]
@@ -120,6 +121,9 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
         for file, content in files.items():
             write_atomically(part / crop / country / file, content)
         hold_out_newest(load_cybench(part, crop, country, name))
+        centres = part / crop / country / f"location_{crop}_{country}.csv"
+        if centres.exists():
+            read_centres(centres)
         part.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)

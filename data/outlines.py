@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.regions import Number, read_table
@@ -95,9 +97,12 @@ def simulated_outlines(regions: Sequence[str], seed: int = 0) -> Outlines:
     return Outlines(frame=frame, unmatched=(), attribution="Simulated outlines")
 
 
-def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
-    """Return circles around the centres that CY-Bench's location file gives."""
-    gpd = _geopandas()
+def read_centres(path: Path) -> pd.DataFrame:
+    """Return the latitude and longitude of regions, by name, that CY-Bench's location file gives.
+
+    Raises:
+        InputError: if it cannot be read, a place lies outside the globe, or a region has two.
+    """
     degrees = Number(low=-LARGEST, high=LARGEST, unit="degrees")
     _, table = read_table(path, {"adm_id": "name", "latitude": degrees, "longitude": degrees})
     table = table.dropna().drop_duplicates()
@@ -106,7 +111,13 @@ def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
     if table["adm_id"].duplicated().any():
         region = table.loc[table["adm_id"].duplicated(), "adm_id"].iloc[0]
         raise InputError(f"{path.name}: {region!r} has two centres; give one")
-    table = table.set_index("adm_id")
+    return table.set_index("adm_id")
+
+
+def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
+    """Return circles around the centres that CY-Bench's location file gives."""
+    gpd = _geopandas()
+    table = read_centres(path)
     names = [region for region in sorted(set(regions)) if region in table.index]
     points = gpd.GeoSeries(gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"]), crs=MAP_CRS)
     circles = points.to_crs(points.estimate_utm_crs()).buffer(POINT_RADIUS_M).to_crs(MAP_CRS) if names else points

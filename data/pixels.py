@@ -30,6 +30,11 @@ PIXEL = tuple(Channel(name=name, unit=unit) for name, unit in UNITS.items())
 PLACE = (Channel(name="latitude", unit="deg"), Channel(name="longitude", unit="deg"))
 COVER = (Channel(name="dynamic_world", unit="class"),)
 KELVIN, MM = 273.15, 1e3
+LIMITS = {  # of a channel in its unit, and what values beyond look like; bright snow and glint pass 1
+    **{(name, "1"): (2.0, "reflectance times 10000") for name in REFLECTANCE},
+    ("NDVI", "1"): (1.5, "NDVI times 10000, or a byte"),
+    ("temperature_2m", "degC"): (70.0, "kelvin"),
+}
 
 
 def open_pixels(data: str, mirror: Path | None = None) -> SampleSet:
@@ -56,7 +61,14 @@ def _split(sample: Sample) -> Sample:
     missing = [channel.name for channel in PLACE if channel.name not in columns]
     if missing:
         raise InputError(f"sample {sample.source.item!r} lacks {missing[0]}; add the column {missing[0]} [deg]")
-    place = np.array([stream.values[0, columns[channel.name]] for channel in PLACE])
+    places = stream.values[:, [columns[channel.name] for channel in PLACE]]
+    place = places[0]
+    if not np.isfinite(place).all() or (places != place).any() or (np.abs(place) > (90, 180)).any():
+        raise InputError(
+            f"sample {sample.source.item!r} has no one place: latitude, longitude run from {places.min(0).tolist()} to "
+            f"{places.max(0).tolist()}; give every row the pixel's own, in degrees"
+        )
+    _check_units(sample, stream)
     bands = [index for name, index in columns.items() if name not in ("latitude", "longitude", "dynamic_world")]
     streams = {
         "pixel": replace(
@@ -68,6 +80,18 @@ def _split(sample: Sample) -> Sample:
         cover = stream.values[:, [columns["dynamic_world"]]]
         streams["land_cover"] = Stream(kind="series", values=cover, channels=COVER, times=stream.times)
     return replace(sample, streams=streams)
+
+
+def _check_units(sample: Sample, stream: Stream) -> None:
+    """Refuse bands whose values another unit than the column's own would explain."""
+    for channel, values in zip(stream.channels, stream.values.T, strict=True):
+        largest = float(np.nanmax(values, initial=-np.inf))
+        limit, likely = LIMITS.get((channel.name, channel.unit), (np.inf, ""))
+        if largest > limit:
+            raise InputError(
+                f"sample {sample.source.item!r}: {channel.name} [{channel.unit}] reaches {largest:g}, want at most "
+                f"{limit:g}; this looks like {likely}: convert it"
+            )
 
 
 def load_fuel_moisture(folder: Path, attribution: str) -> SampleSet:

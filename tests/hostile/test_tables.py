@@ -1,5 +1,6 @@
 """Tables as users have them and as nobody should: taken rightly, or refused in one line with file, row and column."""
 
+import ast
 import contextlib
 import io
 import os
@@ -17,13 +18,14 @@ from hypothesis import strategies as st
 
 from mainstem.apps.export import write_predictions
 from mainstem.apps.field_exports import field_bytes
+from mainstem.apps.region_sets import keep_upload
 from mainstem.core.errors import InputError
 from mainstem.core.prediction import Claim, Interval, ModelRef, Prediction
 from mainstem.core.stream import Provenance
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.regions import load_cybench
 from mainstem.data.table import read_samples
-from tests.hostile.harness import run_call
+from tests.hostile.harness import run_call, run_cli
 
 SAMPLES = "mainstem.data.table:read_samples"
 REGIONS = "mainstem.data.regions:load_cybench"
@@ -467,3 +469,65 @@ def test_any_column_may_name_a_stream(tmp_path):
     second.load_state_dict(first.state_dict())
     values = [each.embed(each.read_samples(samples)).values for each in (first, second)]
     assert bool((values[0] == values[1]).all())
+
+
+def pixels(**other: object) -> str:
+    rows = {
+        "sample": ["p"] * 3, "target": 90.0, "group": "s", "licence": "CC0-1.0",
+        "time": ["2020-01-01", "2020-01-31", "2020-03-01"], "latitude [deg]": 40.0, "longitude [deg]": -110.0,
+        "B4 [1]": 0.1, "temperature_2m [degC]": 12.0,
+    }  # fmt: skip
+    return pd.DataFrame({**rows, **other}).to_csv(index=False)
+
+
+PIXELS = {
+    "reflectance times 10000": (pixels(**{"B4 [1]": 1200}), ["B4", "times 10000"]),
+    "kelvin": (pixels(**{"temperature_2m [degC]": 285}), ["temperature_2m", "kelvin"]),
+    "a pixel that moves": (pixels(**{"latitude [deg]": [40.0, 41.0, 40.0]}), ["'p'", "no one place"]),
+    "no place": (pixels(**{"latitude [deg]": None}), ["'p'", "no one place"]),
+    "beyond the pole": (pixels(**{"latitude [deg]": 140.0}), ["'p'", "degrees"]),
+    "seconds for dates": (pixels(time=[0, 1, 2]), ["'p'", "dates"]),
+}
+
+
+@pytest.mark.parametrize("name", PIXELS)
+def test_an_odd_pixel_series_is_refused_in_one_line(tmp_path, name):
+    content, words = PIXELS[name]
+    (tmp_path / "t.csv").write_text(content)
+    run_call("mainstem.data.pixels:open_pixels", str(tmp_path / "t.csv")).refused(*words)
+
+
+def test_commands_say_it_in_one_line_and_leave_nothing(tmp_path):
+    (tmp_path / "t.csv").write_bytes(with_row("c,3,x,CC0,wet"))
+    run_cli("new-adapter", "soil", "--data", "t.csv", cwd=tmp_path).refused("row 4", "'wet'")
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
+    (tmp_path / "v.csv").write_text(pixels(**{"B4 [1]": 1200}))
+    asked = ("evaluate", "crop-yield", "--task", "fuel-moisture", "--data", "v.csv")
+    run_cli(*asked, cwd=tmp_path).refused("B4")
+    root = folder(tmp_path / "set", **{"yield": changed("harvest_year", 3, "2010/11")})
+    place = ("--data", root, "--crop", "wheat", "--country", "NL")
+    run_cli("evaluate", "crop-yield", *place).refused("row 5", "2010/11")
+    run_cli("finetune", "crop-yield", *place, "--out", tmp_path / "run").refused("row 5", "2010/11")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_table_s_name_never_becomes_code(tmp_path):
+    name = 'x"""\nimport os; os.system("touch owned")\n"""\\.csv'
+    (tmp_path / name).write_text(GOOD)
+    run_cli("new-adapter", "soil", "--data", name, cwd=tmp_path).taken()
+    source = (tmp_path / "adapters" / "soil.py").read_text()
+    assert [type(node).__name__ for node in ast.parse(source).body[:2]] == ["Expr", "ImportFrom"]
+
+
+def test_an_upload_that_cannot_be_shown_is_not_kept(tmp_path):
+    yields = YIELDS.to_csv(index=False).encode()
+    centres = b"adm_id,latitude,longitude\nNL11,6.7,530.2\n"
+    files = {"yield_wheat_NL.csv": yields, "location_wheat_NL.csv": centres}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(tmp_path))
+        with pytest.raises(InputError, match="outside the globe"):
+            keep_upload("mine", files)
+        assert not list(tmp_path.rglob("*.csv"))
+        kept = keep_upload("mine", {"yield_wheat_NL.csv": yields})
+    assert kept.folder is not None
+    assert (kept.folder / "wheat" / "NL" / "yield_wheat_NL.csv").read_bytes() == yields
