@@ -1,5 +1,6 @@
 """The agronomist's page: which regions to look at, how sure the forecast is, and how it came about."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,9 @@ LAYERS = {
     "chance below threshold": ("below", "cividis"),
 }
 US_CRS = "EPSG:5070"  # NAD83 / Conus Albers, equal-area; other sets are drawn in their own UTM zone
+
+
+US_COUNTY = re.compile(r"^([A-Z]{2})_(?=[A-Z])")  # IA_STORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -247,7 +251,7 @@ def show_region(key: tuple[str, str, str], table: pd.DataFrame, region: str, con
     board = board_of(*key)
     crop, season, unit = board.crop(), controls.season, controls.unit
     row: Any = next(table[table["region"] == region].itertuples(), None)
-    title = region.replace("_", ", ")
+    title = US_COUNTY.sub(r"\1, ", region)
     st.subheader(plain(title, 120), anchor=False)
     past = past_yields(board, region)
     past = past[past["year"] <= int(season)]
@@ -311,7 +315,7 @@ def past_chart(past: pd.DataFrame, row: Any, season: str, unit: str, crop: str) 
         now = alt.Chart(pd.DataFrame({"year": [int(season)], **numbers})).encode(x=axis)
         drawn += now.mark_rule(strokeWidth=6, opacity=0.35, color="#1f6f43").encode(y="low:Q", y2="high:Q")
         drawn += now.mark_point(size=80, filled=True, color="#1f6f43").encode(y="value:Q")
-        title = "Past harvests; this season's forecast in green"
+        title = "Past harvests; forecast in green"
     chart: alt.LayerChart = drawn.properties(height=170, title=title)
     return chart
 
