@@ -50,34 +50,17 @@ def calibrate(
     trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
     local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]
     groups = tuple(groups_in(local))
-    _check(artifact, local, groups, spec)
+    _check(local, groups, spec)
     places = labels_by(local, task.mean_of) if task.mean_of else groups
     is_first_reality = _is_first_reality(artifact, source, len(set(places)), spec)
-    regressor = artifact.regressor.unadjusted() if is_first_reality else artifact.regressor
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
+    learned, told = known.teach(artifact, spec, is_adjusted=is_first_reality)
+    training = _training(artifact, local, len(set(places)) if is_first_reality else None)
+    renewed = recalibrated(run, learned, learned.calibration, learned.alarm, {"training": training})
     first = next(iter(task.views))
-    before = artifact.calibration[first]
-    calibration: dict[str, IntervalCalibration] = {}
-    adjust: dict[str, tuple[float, float]] = dict(regressor.adjust)
-    told: dict[str, Judged] = {}
-    narrowest = 0.0
-    for view in task.views:
-        told[view], found = known.judge(regressor, view, is_adjusted=is_first_reality)
-        adjust |= found
-        one = known.calibration(told[view], view, artifact.calibration[view])
-        kept = artifact.calibration[view].with_groups(one, spec.window) if spec.is_appended else one
-        width = kept.half_width(LEVEL) * float(told[view].scale.mean())
-        narrowest = max(narrowest, width)
-        calibration[view] = replace(kept, widen=kept.widen * max(narrowest / width, 1.0))
-        if task.mean_of:
-            calibration |= _means(artifact, view, told[view], labels_by(local, task.mean_of), known.population, spec)
-    alarm = _alarms(artifact, known, regressor, spec)
-    training = _training(artifact, source.name, local, len(set(places)) if is_first_reality else None)
-    renewed = recalibrated(
-        run, replace(artifact, regressor=replace(regressor, adjust=adjust)), calibration, alarm, {"training": training}
-    )
+    before, after = artifact.calibration[first], learned.calibration[first]
     scores = (told[first].truth - told[first].mean) / told[first].scale
-    claim = calibration[first].claim(spec.level)
+    claim = after.claim(spec.level)
     entry = {
         "data": source.name,
         "cases": len(local),
@@ -88,7 +71,7 @@ def calibrate(
         "coverage_before": float((np.abs(scores) <= before.half_width(spec.level)).mean()),
         "residual_p_value": before.residual_p_value(scores),
         "half_width_before": before.half_width(spec.level),
-        "half_width_after": calibration[first].half_width(spec.level),
+        "half_width_after": after.half_width(spec.level),
         "claim": claim.state,
         "reason": claim.reason,
         "adapter_sha256": renewed.adapter_sha256,
@@ -99,20 +82,15 @@ def calibrate(
     return entry
 
 
-def _check(artifact: Artifact, local: Sequence[Sample], groups: Sequence[str], spec: CalibrationSpec) -> None:
+def _check(local: Sequence[Sample], groups: Sequence[str], spec: CalibrationSpec) -> None:
     needed = cases_needed(spec.level)
     if len(local) < needed or len(set(groups)) < (1 if spec.is_appended else FEWEST_GROUPS):
         raise CalibrationError(
             f"got {len(local)} labelled cases of {len(set(groups))} groups never trained on, want at least "
             f"{needed} of {FEWEST_GROUPS} for {spec.level:.0%} coverage; add labels"
         )
-    known = {name for calibration in artifact.calibration.values() for name in calibration.groups or ()}
     if spec.window and not spec.is_appended:
         raise CalibrationError("got a window without --append, which alone adds to older groups; add --append")
-    if spec.is_appended and artifact.manifest.training.get("calibrated") and not set(groups) - known:
-        raise CalibrationError(
-            "every group of these data is calibrated on already; give later ones, or leave --append out"
-        )
 
 
 def _is_first_reality(artifact: Artifact, source: SampleSet, num_places: int, spec: CalibrationSpec) -> bool:
@@ -140,6 +118,32 @@ class Local:
     groups: tuple[str, ...]
     population: str
 
+    def teach(
+        self, artifact: Artifact, spec: CalibrationSpec, *, is_adjusted: bool = False
+    ) -> tuple[Artifact, dict[str, Judged]]:
+        """Return the artefact calibrated on the samples, not yet written, and how it judged them by view."""
+        regressor = artifact.regressor.unadjusted() if is_adjusted else artifact.regressor
+        calibration: dict[str, IntervalCalibration] = {}
+        adjust, told = dict(regressor.adjust), {}
+        narrowest = 0.0
+        for view in self.task.views:
+            told[view], found = self.judge(regressor, view, is_adjusted=is_adjusted)
+            adjust |= found
+            one = self.calibration(told[view], view, artifact.calibration[view])
+            kept = artifact.calibration[view].with_groups(one, spec.window) if spec.is_appended else one
+            width = kept.half_width(LEVEL) * float(told[view].scale.mean())
+            narrowest = max(narrowest, width)
+            calibration[view] = replace(kept, widen=kept.widen * max(narrowest / width, 1.0))
+            if self.task.mean_of:
+                calibration |= self.means(artifact, view, told[view], spec)
+        learned = replace(
+            artifact,
+            regressor=replace(regressor, adjust=adjust),
+            calibration=calibration,
+            alarm=self.alarms(artifact, regressor, spec),
+        )
+        return learned, told
+
     def judge(
         self, regressor: Regressor, view: str, *, is_adjusted: bool
     ) -> tuple[Judged, dict[str, tuple[float, float]]]:
@@ -160,31 +164,30 @@ class Local:
         later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
         return evidence.calibration(before.streams, self.population, later)
 
+    def means(
+        self, artifact: Artifact, view: str, told: Judged, spec: CalibrationSpec
+    ) -> dict[str, IntervalCalibration]:
+        """Calibrate the means of what belongs together; the old ones stay where there are too few."""
+        name, before = mean_view(view), artifact.calibration.get(mean_view(view))
+        found = mean_calibration(view, told, labels_by(self.samples, self.task.mean_of), self.population)
+        if not spec.is_appended or before is None:
+            return found
+        return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}
 
-def _means(
-    artifact: Artifact, view: str, told: Judged, labels: Sequence[str], population: str, spec: CalibrationSpec
-) -> dict[str, IntervalCalibration]:
-    name, before = mean_view(view), artifact.calibration.get(mean_view(view))
-    found = mean_calibration(view, told, labels, population)
-    if not spec.is_appended or before is None:
-        return found
-    return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}
+    def alarms(self, artifact: Artifact, regressor: Regressor, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
+        """The alarm of each view on the samples, or on them besides; an old one stays where they are too few."""
+        alarm = dict(artifact.alarm)
+        places = places_of(self.task, self.samples)
+        for view, show in self.task.views.items():
+            features = regressor.features([show(sample) for sample in self.samples])
+            if spec.is_appended and view in alarm:
+                alarm[view] = alarm[view].with_cases(features, self.groups, places)
+            elif len(set(self.groups)) >= ShiftAlarm.FEWEST:
+                alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.place_of)
+        return alarm
 
 
-def _alarms(artifact: Artifact, known: Local, regressor: Regressor, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
-    """The alarm of each view on the local samples, or on them besides; an old one stays where they are too few."""
-    alarm = dict(artifact.alarm)
-    places = places_of(known.task, known.samples)
-    for view, show in known.task.views.items():
-        features = regressor.features([show(sample) for sample in known.samples])
-        if spec.is_appended and view in alarm:
-            alarm[view] = alarm[view].with_cases(features, known.groups, places)
-        elif len(set(known.groups)) >= ShiftAlarm.FEWEST:
-            alarm[view] = ShiftAlarm.fit(features, known.groups, places, known.task.place_of)
-    return alarm
-
-
-def _training(artifact: Artifact, data: str, local: Sequence[Sample], num_fields: int | None) -> dict[str, Any]:
+def _training(artifact: Artifact, local: Sequence[Sample], num_fields: int | None) -> dict[str, Any]:
     """What the manifest says of training, with the groups calibrated on, by the data that they came from."""
     training: Mapping[str, Any] = artifact.manifest.training
     seen = {name: set(groups) for name, groups in training.get("calibrated", {}).items()}

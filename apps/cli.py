@@ -58,7 +58,10 @@ def evaluate_adapter(
     run: Annotated[Path | None, typer.Option(help="Score this run instead of training by the protocol.")] = None,
     trunk: TrunkName = None,
     frozen: Frozen = False,
-    protocol: Annotated[str | None, typer.Option(help="holdout or leave-one-year-out.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="holdout, leave-one-year-out, leave-one-group-out or season-by-season.")
+    ] = None,
+    window: Annotated[int, typer.Option(min=0, help="Season by season: groups to calibrate on, 0 for all.")] = 0,
     crop: Crop = None,
     country: Country = None,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
@@ -96,6 +99,7 @@ def evaluate_adapter(
         protocol=protocol,
         seeds=seeds,
         dropout_seed=dropout_seed,
+        window=window,
         with_flagged=with_flagged,
     )
     with shown("evaluate", as_json) as report:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.baselines import fit_baselines
+from mainstem.apps.calibrate import CalibrationSpec, Local
 from mainstem.apps.coverage import judge_training_groups, report_coverage
 from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded
 from mainstem.core.artifact import Artifact, load_artifact
@@ -52,7 +53,8 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 Metrics = dict[str, Metric]
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"
-PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP)
+SEASONS = "season-by-season"  # the test split in order, the labels of each group calibrating those after it
+PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS)
 LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
 
 
@@ -75,6 +77,20 @@ class Scored:
     hashes: tuple[str, str]
     inside: Mapping[str, tuple[str, ...]]
 
+    def rows(self, chosen: NDArray[np.intp]) -> "Scored":
+        """Return the chosen cases; means of what belongs together stay as they are."""
+        return replace(
+            self,
+            truth=self.truth[chosen],
+            years=tuple(self.years[row] for row in chosen.tolist()),
+            mean={name: values[chosen] for name, values in self.mean.items()},
+            half={name: values[chosen] for name, values in self.half.items()},
+            parts={name: values[chosen] for name, values in self.parts.items()},
+            baselines={name: values[chosen] for name, values in self.baselines.items()},
+            claims=tuple(self.claims[row] for row in chosen.tolist()),
+            patterns=tuple(self.patterns[row] for row in chosen.tolist()),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec:
@@ -85,6 +101,7 @@ class EvaluationSpec:
     seeds: int = 1
     level: float = 0.9
     dropout_seed: int | None = None  # where given, test samples lack streams drawn at random
+    window: int = 0  # groups that season-by-season calibrates on, the last ones; 0 for all
     with_flagged: bool = False  # score once more with the rows that have a known fault, which trains again
 
     def gaps(self, test: Sequence[Sample]) -> list[Sample]:
@@ -107,7 +124,7 @@ def splits(
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
     groups = sorted(set(groups_of(samples)))
     parts = []
-    for held in [test_groups] if protocol == HOLDOUT else [frozenset({group}) for group in groups]:
+    for held in [test_groups] if protocol in (HOLDOUT, SEASONS) else [frozenset({group}) for group in groups]:
         train = [sample for sample in samples if sample.source.group not in held]
         test = [sample for sample in samples if sample.source.group in held]
         if not train or not test:
@@ -135,6 +152,23 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
     )
 
 
+def _score_by(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+    is_by_season = spec.protocol == SEASONS
+    return _score_seasons(task, artifact, test, spec) if is_by_season else score(task, artifact, test, spec.level)
+
+
+def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+    """Score the test groups in order; the labels of each are added to the calibration before the next is predicted."""
+    places = np.argsort([str(sample.source.group) for sample in test], kind="stable")
+    ordered, found = [test[row] for row in places.tolist()], []
+    for group in sorted({str(sample.source.group) for sample in test}):
+        held = [sample for sample in ordered if sample.source.group == group]
+        found.append(score(task, artifact, held, spec.level))
+        known = Local(task=task, samples=held, groups=(group,) * len(held), population=f"{group} since")
+        artifact, _ = known.teach(artifact, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
+    return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
+
+
 def _score_means(
     task: RegressionTask, artifact: Artifact, test: Sequence[Sample], verdict: Verdict, level: float
 ) -> tuple[Judged, Array] | None:
@@ -158,7 +192,7 @@ def train_and_score(
         with tempfile.TemporaryDirectory() as folder:
             artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
         baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
-        scored.append(replace(score(task, artifact, test, spec.level), baselines=baselines))
+        scored.append(replace(_score_by(task, artifact, test, spec), baselines=baselines))
         judged.append(found)
         if progress is not None:
             progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
@@ -235,7 +269,7 @@ def evaluate(
     source = task.read(request)
     protocol = spec.protocol or default_protocol(source)
     if run is not None:
-        protocol = "run"
+        protocol = SEASONS if spec.protocol == SEASONS else "run"
     usable = source.unflagged()
     if run is not None:
         results, judged = [score_run(task, run, usable, spec)], []
@@ -247,7 +281,7 @@ def evaluate(
             for seed in range(spec.seeds)
         ]
         results, judged = [found for found, _ in pairs], [parts[0] for _, parts in pairs]
-    aggregate = pooled if protocol in (HOLDOUT, "run") else median_over_groups
+    aggregate = pooled if protocol in (HOLDOUT, SEASONS, "run") else median_over_groups
     body = report(task, results, spec.level, aggregate)
     if protocol == HOLDOUT and judged:
         places = places_of(task, parts[0][0])
@@ -294,7 +328,7 @@ def default_protocol(source: SampleSet) -> str:
 
 
 def _for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:
-    if protocol == HOLDOUT:
+    if protocol in (HOLDOUT, SEASONS):
         return spec
     fewer = min(spec.fit.config.num_folds, LEFT_OUT_FOLDS)
     return replace(spec, fit=replace(spec.fit, order="any", config=replace(spec.fit.config, num_folds=fewer)))
@@ -314,7 +348,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     tested = frozenset(groups_in(test))
     train = task.forget([sample for sample in samples if str(sample.source.group) in trained], tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
-    return replace(score(task, artifact, test, spec.level), baselines=baselines)
+    return replace(_score_by(task, artifact, test, spec), baselines=baselines)
 
 
 def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:

@@ -24,6 +24,15 @@ def describe(result: Mapping[str, Any]) -> str:
     lines.append(
         f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}"
     )
+    stands = coverage["stated"]
+    if stands["coverage"] is not None:
+        lines.append(
+            f"where the claim stands ({stands['share']:.0%} of cases): {stands['coverage']:.1%}, in no group less than "
+            f"{stands['lowest_group']:.1%}; interval score {coverage['interval_score']:.3g}"
+        )
+    for pattern, found in coverage.get("by_pattern", {}).items():
+        claimed = "no claim" if found["coverage"] is None else f"{found['coverage']:.1%} of those claimed"
+        lines.append(f"  lacking {pattern if pattern != 'whole' else 'nothing'}: {claimed}, {found['n']} cases")
     return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
 
 

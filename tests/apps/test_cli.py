@@ -100,7 +100,8 @@ def test_predictions_name_interval_claim_and_model(farm_run, folder, tmp_path):
     assert (coming["low"] < coming["value"]).all()
     assert (coming["value"] < coming["high"]).all()
     assert coming["below 8"].between(0, 1).all()
-    assert set(table["claim"]) <= {"stated", "withdrawn"}
+    assert set(coming["claim"]) <= {"stated", "withdrawn"}
+    assert set(table.loc[table["year"] < 2020, "claim"]) == {"none"}  # trained on
     assert table["adapter_sha256"].nunique() == 1
 
 

@@ -1,0 +1,189 @@
+"""What may be claimed, by one function for predictions and evaluations; calibration on labels of one's own."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mainstem.apps.calibrate import CalibrationSpec, calibrate
+from mainstem.apps.evaluate import EvaluationSpec, evaluate
+from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.errors import CalibrationError
+from mainstem.core.predict import predict
+from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig, RegressionTask, restore_mean_offset
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.training import TrainingConfig
+
+QUICK = RegressionConfig(
+    trunk_size="xs", training=TrainingConfig(epochs=3, batch_size=64, lr_per_step=3e-3), num_folds=3
+)
+A_YEAR = 24
+
+
+def samples_of(years: Sequence[int], seed: int, error_of_year: float = 0.0, **source: object) -> tuple[Sample, ...]:
+    """Rain and heat of places; the target follows rain, and errs by the year."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for year in years:
+        off = rng.normal(0, error_of_year)
+        for place in range(A_YEAR):
+            rain, heat = rng.normal(0, 1, 2)
+            streams = {
+                name: Stream(kind="scalar", values=np.array([value]), channels=(Channel(name=name, unit="1"),))
+                for name, value in (("rain", rain), ("heat", heat))
+            }
+            origin = Provenance(
+                data=str(source.get("data", "made")), item=f"{place} {year}", group=str(year), licence="CC0-1.0",
+                simulated=bool(source.get("simulated", False)), facts={"crop": str(source.get("crop", "maize"))},
+            )  # fmt: skip
+            target = float(source.get("slope", 1.0)) * (2 * rain + 10) + off + rng.normal(0, 0.5)
+            found.append(Sample(streams=streams, target=target, source=origin))
+    return tuple(found)
+
+
+SETS = {
+    "past": samples_of(range(2000, 2012), 0, 0.3),
+    "later": samples_of(range(2012, 2024), 1, 0.3),
+    "drifting": tuple(replace(s, target=s.target + 3) for s in samples_of(range(2012, 2018), 2, 0.3)),
+    "simulated": samples_of(range(2000, 2012), 3, 0.3, simulated=True),
+    "harvests": samples_of(range(2012, 2036), 4, 0.1, slope=0.5, data="harvests"),
+}
+
+
+def read(request: DataRequest) -> SampleSet:
+    samples = tuple(sample for name in request.data.split("+") for sample in SETS[name])
+    tested = frozenset(str(sample.source.group) for sample in samples if int(sample.source.group or 0) > 2011)
+    return SampleSet(
+        name="made", samples=samples, flagged={}, attribution="made", licence="CC0-1.0",
+        simulated=all(sample.source.simulated for sample in samples),
+        test_groups=tested if "+" in request.data else frozenset(),
+    )  # fmt: skip
+
+
+TASK = RegressionTask(
+    name="made", task="table", version="1", units="t/ha", config=QUICK, read=read,
+    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_mean_offset,
+    scope_of=lambda samples: {"crop": sorted({str(sample.source.facts["crop"]) for sample in samples})},
+    metric="rmse", baselines=lambda train, test, seed: {"average": np.full(len(test), 10.0)},
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "past"
+    finetune(TASK, read(DataRequest(data="past")), FitSpec(config=QUICK), out)
+    return out
+
+
+@pytest.fixture
+def own(run: Path, tmp_path: Path) -> Path:
+    import shutil
+
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def load(folder: Path) -> Artifact:
+    return load_artifact(folder, TASK.restore)
+
+
+def claims(folder: Path, samples: Sequence[Sample]) -> set[str]:
+    return {found.claim.state for found in predict(load(folder), list(samples), TASK.view_of)}
+
+
+def named(samples: Sequence[Sample], **facts: object) -> list[Sample]:
+    return [replace(sample, source=replace(sample.source, **facts)) for sample in samples]
+
+
+def test_later_years_are_claimed_and_hold(run):
+    found = predict(load(run), list(SETS["later"]), TASK.view_of)
+    told = [one for one in found if one.claim.state == "stated"]
+    assert len(told) > len(found) / 2
+    assert "2000 to 2011, 6 of them predicted from earlier ones alone" in told[0].claim.population
+    inside = [sample.target in one.region for sample, one in zip(SETS["later"], found, strict=True)]
+    assert 0.88 <= np.mean(inside) <= 1.0
+
+
+def test_what_was_trained_on_is_not_claimed_and_a_name_alone_earns_nothing(run):
+    assert claims(run, SETS["past"]) == {"none"}
+    shifted = [
+        replace(sample, streams={n: replace(s, values=s.values + 6) for n, s in sample.streams.items()})
+        for sample in named(SETS["later"][:A_YEAR], group="2005", data="elsewhere")
+    ]
+    assert claims(run, shifted) == {"withdrawn"}  # named like a group of calibration, and unlike all of them
+
+
+def test_gaps_that_calibration_saw_are_wider_and_others_unclaimed(run):
+    artifact = load(run)
+    calibration = artifact.calibration["whole"]
+    assert {"", "rain", "heat"} == set(calibration.scale_of)
+    lacking = [replace(s, streams={"heat": s.streams["heat"]}) for s in SETS["later"]]
+    found, whole = (predict(artifact, list(each), TASK.view_of) for each in (lacking, SETS["later"]))
+    widths = [[one.region.high - one.region.low for one in each] for each in (found, whole)]
+    assert np.mean(widths[0]) > 2 * np.mean(widths[1])
+    inside = np.mean([sample.target in one.region for sample, one in zip(lacking, found, strict=True)])
+    assert 0.88 <= inside <= 1.0
+    nothing = [replace(s, streams={"other": s.streams["heat"]}) for s in SETS["later"][:4]]
+    assert claims(run, nothing) == {"none"}
+
+
+def test_scope_and_simulations_are_refused_by_the_same_function_everywhere(run):
+    wheat = named(SETS["later"][:3], facts={"crop": "wheat"})
+    found = predict(load(run), wheat, TASK.view_of)
+    assert all(one.abstained and one.value is None for one in found)
+    assert "crop is wheat" in found[0].reasons[0]
+
+
+def test_evaluate_counts_no_claim_for_what_lies_outside_the_scope(run, monkeypatch):
+    monkeypatch.setitem(SETS, "wheat", tuple(named(SETS["later"], facts={"crop": "wheat"})))
+    found = evaluate(TASK, DataRequest(data="wheat"), EvaluationSpec(fit=FitSpec(config=QUICK)), run=run)
+    assert {group["claim"] for group in found["coverage"]["by_group"].values()} == {"none"}
+    assert found["coverage"]["stated"]["coverage"] is None
+
+
+def test_appended_labels_widen_what_drift_made_too_narrow_and_a_window_forgets(own):
+    before = load(own).calibration["whole"]
+    entry = calibrate(TASK, own, DataRequest(data="drifting"), CalibrationSpec(is_appended=True))
+    after = load(own).calibration["whole"]
+    assert entry["coverage_before"] < 0.6
+    assert entry["residual_p_value"] <= 0.1  # the level moved, and that is noticed
+    assert len(set(after.groups)) == 18
+    assert after.half_width(0.9) > before.half_width(0.9)
+    assert entry["claim"] == "stated"
+    assert claims(own, SETS["drifting"]) == {"none"}  # calibrated on now
+    calibrate(TASK, own, DataRequest(data="drifting"), CalibrationSpec(is_appended=True, window=6))
+    assert set(load(own).calibration["whole"].groups) == {str(year) for year in range(2012, 2018)}
+    assert json.loads((own / "record.json").read_text())["calibrations"][-1]["claim"] == "none"  # 6 groups are too few
+
+
+def test_season_by_season_follows_a_drift_that_standing_intervals_miss():
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK))
+    standing = evaluate(TASK, DataRequest(data="past+drifting"), spec)
+    following = evaluate(TASK, DataRequest(data="past+drifting"), replace(spec, protocol="season-by-season", window=9))
+    assert following["n"] == standing["n"]
+    assert following["metrics"] == standing["metrics"]
+    assert following["coverage"]["pooled"] > standing["coverage"]["pooled"] + 0.2
+    assert following["coverage"]["by_group"]["2012"] == standing["coverage"]["by_group"]["2012"]
+
+
+def test_calibrating_twice_on_harvests_gives_what_once_gave(tmp_path):
+    out = tmp_path / "run"
+    finetune(TASK, read(DataRequest(data="simulated")), FitSpec(config=QUICK), out)
+    request = DataRequest(data="harvests")
+    with pytest.raises(CalibrationError, match="leave --append out"):
+        calibrate(TASK, out, request, CalibrationSpec(is_appended=True))
+    errors = []
+    for _ in range(3):
+        calibrate(TASK, out, request)
+        artifact = load(out)
+        mean, scale = artifact.regressor.predict(SETS["harvests"], "whole")
+        truth = np.array([sample.target for sample in SETS["harvests"]])
+        half = artifact.calibration["whole"].half_width(0.9) * scale
+        errors.append((float(np.sqrt(np.mean((truth - mean) ** 2))), float((np.abs(truth - mean) <= half).mean())))
+    assert errors[0] == errors[1] == errors[2]
+    assert errors[0][0] < 0.8
+    assert errors[0][1] >= 0.88
