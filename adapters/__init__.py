@@ -9,20 +9,27 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
-from mainstem.core.classification import Task
-from mainstem.core.errors import InputError
+from mainstem.core.classification import ClassificationTask, Task
+from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.records import read_record
+from mainstem.core.regression import RegressionTask
+from mainstem.core.schema import printable
 
 TEMPLATE = "template"  # to copy, not to run
 
 
-def find_adapters() -> dict[str, str]:
-    """Return adapter name -> module path; nothing is imported."""
-    inside = {
+def own_adapters() -> dict[str, str]:
+    """Return name -> module path of the adapters in this folder; nothing is imported."""
+    return {
         module.name.replace("_", "-"): f"mainstem.adapters.{module.name}"
         for module in iter_modules(__path__)
         if module.name != TEMPLATE
     }
-    return inside | {point.name: point.value for point in entry_points(group="mainstem.adapters")}
+
+
+def find_adapters() -> dict[str, str]:
+    """Return adapter name -> module path; nothing is imported, and none from outside takes the name of one in here."""
+    return {point.name: point.value for point in entry_points(group="mainstem.adapters")} | own_adapters()
 
 
 def load_adapter_module(name: str) -> ModuleType:
@@ -37,7 +44,7 @@ def load_adapter_module(name: str) -> ModuleType:
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(found))}"
-        raise InputError(f"got adapter {name!r}, which is not installed; {hint}")
+        raise InputError(f"got adapter {printable(name)!r}, which is not installed; {hint}")
     return import_module(found[name])
 
 
@@ -48,13 +55,35 @@ def find_task(adapter: str, task: str | None = None) -> Task:
         InputError: if it has none of this name.
     """
     module = load_adapter_module(adapter)
-    tasks: dict[str, Task] = getattr(module, "TASKS", {module.TASK.task: module.TASK})
+    first = getattr(module, "TASK", None)
+    if not isinstance(first, RegressionTask | ClassificationTask):
+        raise InputError(
+            f"{adapter} has no TASK; mainstem new-adapter NAME --data TABLE writes an adapter that has one"
+        )
+    tasks: dict[str, Task] = getattr(module, "TASKS", {first.task: first})
     if task is None:
-        first: Task = module.TASK
         return first
     if task not in tasks:
-        raise InputError(f"got task {task!r}, {adapter} has {', '.join(tasks)}")
+        raise InputError(f"got task {printable(task)!r}, {adapter} has {', '.join(tasks)}")
     return tasks[task]
+
+
+def task_of_run(run: Path, adapter: str | None = None, task: str | None = None) -> Task:
+    """Return the task of a run: the one its record names, of the adapter that the user names.
+
+    A run folder is data: what its record names is looked up among the project's own adapters alone, never imported
+    from elsewhere, so that opening a run of another's runs none of their code.
+
+    Raises:
+        InputError: if the record names an adapter from outside and the user none, or there is no such task.
+    """
+    record = read_record(run)
+    if adapter is None and record["adapter"] not in own_adapters():
+        raise InputError(
+            f"{run} was trained by the adapter {printable(record['adapter'])!r}, which is none of mainstem's own; "
+            "name it: --adapter NAME, or --adapter FILE.py, whose code then runs"
+        )
+    return find_task(adapter or record["adapter"], task or record["task"])
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -63,5 +92,11 @@ def _load_file(path: Path) -> ModuleType:
         raise InputError(f"no adapter file {path}; mainstem new-adapter NAME --data TABLE writes one")
     module = module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except MainstemError:
+        raise
+    except Exception as error:
+        del sys.modules[spec.name]
+        raise InputError(f"{path} does not run ({type(error).__name__}: {printable(error, 200)}); mend it") from error
     return module

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.finetune import groups_in, read_record
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.artifact import Artifact, load_artifact, recalibrated
+from mainstem.core.artifact import Artifact, load_run, recalibrated
 from mainstem.core.calibration import IntervalCalibration, cases_needed
 from mainstem.core.errors import CalibrationError
 from mainstem.core.files import write_atomically
@@ -45,7 +45,7 @@ def calibrate(
         CalibrationError: if there are too few cases or groups; says how many are needed.
     """
     spec = spec or CalibrationSpec()
-    artifact, record = load_artifact(run, task.restore), read_record(run)
+    artifact, record = load_run(run, task), read_record(run)
     source = task.read(request)
     trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
     local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.evaluation_text import difference_line
-from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, write_run
+from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, seeds_of, write_run
 from mainstem.core.calibration import ClassSetCalibration
-from mainstem.core.class_artifact import ClassArtifact, load_class_artifact, save_class_artifact
+from mainstem.core.class_artifact import ClassArtifact, load_class_run, save_class_artifact
 from mainstem.core.classification import (
     ClassesOutOfFold,
     ClassificationTask,
@@ -98,7 +98,7 @@ def evaluate_classes(
     if run is not None:
         body, protocol = _score_run(task, run, source, samples, level), RUN
     else:
-        results = [_fold_results(task, source, seeded(spec, seed), level, progress) for seed in range(seeds)]
+        results = [_fold_results(task, source, seeded(spec, seed), level, progress) for seed in seeds_of(spec, seeds)]
         body, protocol = _report(source, results, level, groups_in(samples)), GROUPED_FOLDS
     return {
         "adapter": task.name,
@@ -162,7 +162,7 @@ def _fold_results(
 def _score_run(
     task: ClassificationTask, run: Path, source: SampleSet, samples: Sequence[Sample], level: float
 ) -> dict[str, Any]:
-    artifact = load_class_artifact(run)
+    artifact = load_class_run(run, task)
     if artifact.manifest.classes != source.classes:
         raise InputError(
             f"{run} names {', '.join(artifact.manifest.classes)}, the data {', '.join(source.classes)}; give the same"

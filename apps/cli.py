@@ -27,6 +27,8 @@ Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the firs
 TrunkName = Annotated[
     str | None, typer.Option(help="An open model, weights or size (xs, ti, s, b) to adapt by LoRA; see models list.")
 ]
+Seeds = Annotated[int, typer.Option(min=1, max=1000, help="How many to train, each with its own seed.")]
+Seed = Annotated[int, typer.Option(min=0, max=10**9, help="The first seed.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on features computed once.")]
 
 
@@ -64,7 +66,8 @@ def evaluate_adapter(
     window: Annotated[int, typer.Option(min=0, help="Season by season: groups to calibrate on, 0 for all.")] = 0,
     crop: Crop = None,
     country: Country = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many seeds to train.")] = 1,
+    seeds: Seeds = 1,
+    seed: Seed = 0,
     dropout_seed: Annotated[int | None, typer.Option(help="Drop streams of test samples at random.")] = None,
     with_flagged: Annotated[
         bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
@@ -73,15 +76,16 @@ def evaluate_adapter(
     as_json: AsJson = False,
 ) -> None:
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
-    from mainstem.adapters import find_task
+    from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.classes import describe_classes, evaluate_classes
     from mainstem.apps.evaluate import EvaluationSpec, evaluate
     from mainstem.apps.evaluation_text import describe
-    from mainstem.apps.finetune import spec_of
+    from mainstem.apps.finetune import seeded, spec_of
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
 
-    found = find_task(adapter, task)
+    found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
+    fit = seeded(spec_of(found, trunk, frozen), seed)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
     if isinstance(found, ClassificationTask):
         if protocol is not None or dropout_seed is not None or with_flagged:
@@ -89,9 +93,7 @@ def evaluate_adapter(
                 f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
             )
         with shown("evaluate", as_json) as report:
-            classes = evaluate_classes(
-                found, request, spec_of(found, trunk, frozen), seeds=seeds, run=run, progress=report
-            )
+            classes = evaluate_classes(found, request, fit, seeds=seeds, run=run, progress=report)
         print(json.dumps(classes) if as_json else describe_classes(classes))
         return
     spec = EvaluationSpec(
@@ -120,8 +122,8 @@ def finetune_adapter(
     country: Country = None,
     trunk: TrunkName = None,
     frozen: Frozen = False,
-    seeds: Annotated[int, typer.Option(min=1, help="How many runs, each with its own seed.")] = 1,
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Seeds = 1,
+    seed: Seed = 0,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -155,6 +157,10 @@ def finetune_adapter(
 def calibrate_run(
     run: Path,
     data: Annotated[str, typer.Option(help="Labelled data of groups that the run was not trained on.")],
+    adapter: Annotated[
+        str | None,
+        typer.Option(help="The run's adapter, where it is none of mainstem's own: a name, or FILE.py to run."),
+    ] = None,
     crop: Crop = None,
     country: Country = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
@@ -166,14 +172,12 @@ def calibrate_run(
     as_json: AsJson = False,
 ) -> None:
     """Restore a run's claim of coverage with your own labels."""
-    from mainstem.adapters import find_task
+    from mainstem.adapters import task_of_run
     from mainstem.apps.calibrate import CalibrationSpec, calibrate
-    from mainstem.apps.finetune import read_record
     from mainstem.core.classification import quantity_task
     from mainstem.core.regression import DataRequest
 
-    record = read_record(run)
-    task = quantity_task(find_task(record["adapter"], record["task"]), "calibrate")
+    task = quantity_task(task_of_run(run, adapter), "calibrate")
     spec = CalibrationSpec(level=level, is_appended=append, window=window)
     entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), spec)
     if as_json:
@@ -199,25 +203,24 @@ def predict_inputs(
     mirror: Mirror = None,
 ) -> None:
     """Predict with intervals, claims and origin, one row a sample."""
-    from mainstem.adapters import find_task
+    from mainstem.adapters import task_of_run
     from mainstem.apps.export import write_predictions
-    from mainstem.apps.finetune import read_record
-    from mainstem.core.artifact import load_artifact
-    from mainstem.core.class_artifact import load_class_artifact
+    from mainstem.core.artifact import load_run
+    from mainstem.core.class_artifact import load_class_run
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.predict import predict, predict_classes
     from mainstem.core.regression import DataRequest
 
     run = _named(run, adapter)
-    found = find_task(adapter, task or read_record(run)["task"])
+    found = task_of_run(run, adapter, task)
     sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
     if isinstance(found, ClassificationTask):
         if below:
             raise InputError(f"{found.task} names classes, which undercut nothing; leave --below out")
-        predictions = predict_classes(load_class_artifact(run), found.prepare(samples), level)
+        predictions = predict_classes(load_class_run(run, found), found.prepare(samples), level)
     else:
-        predictions = predict(load_artifact(run, found.restore), samples, found.view_of, level, below or ())
+        predictions = predict(load_run(run, found), samples, found.view_of, level, below or ())
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
@@ -246,8 +249,7 @@ def map_adapter(
     as_json: AsJson = False,
 ) -> None:
     """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
-    from mainstem.adapters import find_task
-    from mainstem.apps.finetune import read_record
+    from mainstem.adapters import task_of_run
     from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_pixels import MapSpec, map_scenes
 
@@ -255,7 +257,7 @@ def map_adapter(
     index, _, count = shard.partition("/")
     if not (index.isdigit() and count.isdigit()):
         raise InputError(f"got shard {shard!r}, want INDEX/COUNT, as 0/8")
-    task = find_task(adapter, read_record(run)["task"])
+    task = task_of_run(run, adapter)
     spec = MapSpec(
         level=level,
         below=tuple(below or ()),

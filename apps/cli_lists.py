@@ -1,6 +1,7 @@
 """Commands that list and fetch: data sets, open encoders, run folders; part of `apps.cli`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -100,24 +101,34 @@ def pull_model(
 
 @runs_app.command("list")
 def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path(), as_json: AsJson = False) -> None:
-    """List the run folders below a folder."""
-    from mainstem.apps.finetune import read_record
+    """List the run folders below a folder; one that is damaged is named beside the others."""
+    from mainstem.core.errors import InputError
+    from mainstem.core.records import RECORD_FILE, read_record
+    from mainstem.core.schema import printable
 
-    found = {str(path.parent): read_record(path.parent) for path in sorted(folder.rglob("record.json"))}
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; name the one that holds your runs")
+    found, damaged = {}, []
+    for path in sorted(folder.rglob(RECORD_FILE)):
+        try:
+            found[str(path.parent)] = read_record(path.parent)
+        except InputError as error:
+            damaged.append(str(error))
+    print("".join(f"mainstem: {line}\n" for line in damaged), end="", file=sys.stderr)
     if as_json:
         print(json.dumps(found))
         return
-    for path, record in found.items():
-        figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
-        print(f"{path}: {record['adapter']} on {record['data']}, {figures}")
-    if not found:
+    for run, record in found.items():
+        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["out_of_fold"].items())
+        print(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
+    if not found and not damaged:
         print(f"no run below {folder.resolve()}; mainstem finetune writes one")
 
 
 @runs_app.command("show")
 def show_run(run: Path, as_json: AsJson = False) -> None:
     """Print a run's record, or its card."""
-    from mainstem.apps.finetune import read_record
+    from mainstem.core.records import read_card, read_record
 
     record = read_record(run)
-    print(json.dumps(record) if as_json else (run / "card.md").read_text())
+    print(json.dumps(record) if as_json else read_card(run))

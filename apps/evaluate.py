@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mainstem.apps.baselines import fit_baselines
 from mainstem.apps.calibrate import CalibrationSpec, Local
 from mainstem.apps.coverage import judge_training_groups, report_coverage
-from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded
-from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded, seeds_of
+from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import (
     Aggregate,
@@ -278,7 +278,7 @@ def evaluate(
         parts = splits(usable, protocol, source.test_groups, task.forget)
         pairs = [
             train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
-            for seed in range(spec.seeds)
+            for seed in seeds_of(spec.fit, spec.seeds)
         ]
         results, judged = [found for found, _ in pairs], [parts[0] for _, parts in pairs]
     aggregate = pooled if protocol in (HOLDOUT, SEASONS, "run") else median_over_groups
@@ -340,7 +340,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     Raises:
         InputError: if every group was trained on.
     """
-    artifact = load_artifact(run, task.restore)
+    artifact = load_run(run, task)
     trained = set(artifact.manifest.training["groups"])
     test = spec.gaps([sample for sample in samples if str(sample.source.group) not in trained])
     if not test:

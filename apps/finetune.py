@@ -144,6 +144,7 @@ def write_run(
         "data": manifest.training["data"],
         "simulated": manifest.simulated,
         "spec": dataclasses.asdict(spec),
+        "trained": [member.trained for member in manifest.members],
         "seed": spec.config.training.seed,
         "adapter_sha256": artifact.adapter_sha256,
         "trunk_sha256": manifest.trunk_sha256,
@@ -179,10 +180,16 @@ def _set_aside(folder: Path) -> None:
 
 
 def seeded_runs(spec: FitSpec, out: Path, seeds: int) -> list[tuple[FitSpec, Path]]:
-    """One run in `out`, or, with several seeds, one a seed in out/seed-0, out/seed-1 ..."""
+    """One run in `out`, or, with several seeds, one a seed in out/seed-5, out/seed-6 ..., from the spec's own on."""
     if seeds == 1:
         return [(spec, out)]
-    return [(seeded(spec, seed), out / f"seed-{seed}") for seed in range(seeds)]
+    return [(seeded(spec, seed), out / f"seed-{seed}") for seed in seeds_of(spec, seeds)]
+
+
+def seeds_of(spec: FitSpec, seeds: int) -> range:
+    """Return the seeds to train, from the spec's own on."""
+    first = spec.config.training.seed
+    return range(first, first + seeds)
 
 
 def seeded(spec: FitSpec, seed: int) -> FitSpec:

@@ -17,8 +17,8 @@ from mainstem.apps.map import Progress, map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_layers import write_layers
-from mainstem.core.artifact import Artifact, load_artifact
-from mainstem.core.class_artifact import ClassArtifact, load_class_artifact
+from mainstem.core.artifact import Artifact, load_run
+from mainstem.core.class_artifact import ClassArtifact, load_class_run
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
@@ -252,11 +252,11 @@ def map_scenes(
             raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
         if spec.below:
             raise InputError(f"{task.task} names classes, which undercut nothing; leave --below out")
-        artifact: Artifact | ClassArtifact = (classes := load_class_artifact(run))
+        artifact: Artifact | ClassArtifact = (classes := load_class_run(run, task))
         model = CoverModel(task, classes, scenes, spec)
     else:
         context.check(task.needs)
-        artifact = (quantities := load_artifact(run, task.restore))
+        artifact = (quantities := load_run(run, task))
         model = PixelModel(task, quantities, context, spec)
     claim = model.claim()
     tags = _tags(artifact, scenes, spec, claim, model.units)

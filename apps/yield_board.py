@@ -12,7 +12,7 @@ import pandas as pd
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.export import prediction_table
 from mainstem.apps.finetune import read_record
-from mainstem.core.artifact import Artifact, load_artifact
+from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
 from mainstem.core.stream import Sample, SampleSet
@@ -59,7 +59,7 @@ def load_board(source: SampleSet, run: Path) -> YieldBoard:
     for sample in source.samples:
         by_season.setdefault(str(sample.source.group), []).append(sample)
     return YieldBoard(
-        artifact=load_artifact(run, TASK.restore),
+        artifact=load_run(run, TASK),
         source=source,
         record=read_record(run),
         by_season={season: tuple(samples) for season, samples in by_season.items()},

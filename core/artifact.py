@@ -15,6 +15,7 @@ from torch import Tensor
 from mainstem.core.adapter import Adapter
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.classification import ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
 from mainstem.core.heads import Head, ScalarHead
@@ -27,6 +28,7 @@ from mainstem.core.records import check_record, expect_adapter
 from mainstem.core.regression import Member, Preparation, RegressionTask, Regressor, RestorePreparation
 from mainstem.core.schema import printable
 from mainstem.core.state import State
+from mainstem.core.training import TrainingPlan
 from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import (
     check_finite,
@@ -85,13 +87,17 @@ def _member_tensors(index: int, member: Member) -> tuple[MemberFacts, dict[str, 
     prepared = {
         f"members.{index}.preparation.{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()
     }
-    described = MemberFacts(**member_facts(member.adapter, member.trunk), preparation=plain, std=member.std)
+    described = MemberFacts(**member_facts(member), preparation=plain, std=member.std)
     return described, adapter_tensors(index, member.adapter, member.trunk) | prepared
 
 
-def member_facts(adapter: Adapter, trunk: Trunk) -> dict[str, Any]:
+def member_facts(member: Member | ClassMember) -> dict[str, Any]:
     """Return what the manifest says of any member."""
-    return {"tokenizer": adapter.tokenizer.facts(), "lora_alpha": lora_alpha(trunk, OWN)}
+    return {
+        "tokenizer": member.adapter.tokenizer.facts(),
+        "lora_alpha": lora_alpha(member.trunk, OWN),
+        "trained": None if member.plan is None else dataclasses.asdict(member.plan),
+    }
 
 
 def write_artifact(
@@ -355,7 +361,22 @@ def _load_member(
         adapter=load_adapter(manifest, tensors, index, ScalarHead),
         preparation=_restored(restore, facts.preparation, arrays),
         std=facts.std,
+        plan=plan_of(facts),
     )
+
+
+def plan_of(facts: MemberFacts) -> TrainingPlan | None:
+    """Return what a member's training used.
+
+    Raises:
+        ArtifactError: if the manifest says it in other words than this version.
+    """
+    if facts.trained is None:
+        return None
+    try:
+        return TrainingPlan(**facts.trained)
+    except TypeError as error:
+        raise ArtifactError(f"the manifest says of the training {printable(facts.trained)}; train it again") from error
 
 
 def _restored(restore: RestorePreparation, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preparation:

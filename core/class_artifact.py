@@ -15,9 +15,11 @@ from mainstem.core.artifact import (
     ADAPTER_FILE,
     adapter_tensors,
     below,
+    check_task,
     load_adapter,
     load_trunk,
     member_facts,
+    plan_of,
     read_manifest,
     read_trunks,
     trunk_tensors,
@@ -26,7 +28,7 @@ from mainstem.core.artifact import (
     write_artifact,
 )
 from mainstem.core.calibration import ClassSetCalibration
-from mainstem.core.classification import Classifier, ClassMember
+from mainstem.core.classification import ClassificationTask, Classifier, ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ClassHead
 from mainstem.core.manifest import AdapterManifest, MemberFacts
@@ -100,7 +102,7 @@ def save_class_artifact(
         trunk=dataclasses.asdict(members[0].trunk.config),
         trunk_sha256=state_sha256(trunk),
         trunk_is_shared=shared,
-        members=tuple(MemberFacts(**member_facts(member.adapter, member.trunk)) for member in members),
+        members=tuple(MemberFacts(**member_facts(member)) for member in members),
         gates={},
         calibration=known,
         alarm=warned,
@@ -110,6 +112,16 @@ def save_class_artifact(
     return ClassArtifact(
         classifier=classifier, calibration=calibration, manifest=manifest, adapter_sha256=sha256, alarm=alarm
     )
+
+
+def load_class_run(folder: Path, task: ClassificationTask) -> ClassArtifact:
+    """Read a run folder's classifier, as the task that asks for it.
+
+    Raises:
+        ArtifactError: if it is of another adapter or task, or `load_class_artifact` refuses it.
+    """
+    check_task(folder, task.name, task.task)
+    return load_class_artifact(folder)
 
 
 def load_class_artifact(folder: Path) -> ClassArtifact:
@@ -128,7 +140,8 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
     for index in range(len(manifest.members)):
         own = below(tensors, f"members.{index}.")
         adapter = load_adapter(manifest, own, index, lambda width: ClassHead(width, len(manifest.classes)))
-        members.append(ClassMember(trunk=load_trunk(manifest, trunks, own, index), adapter=adapter))
+        trunk, plan = load_trunk(manifest, trunks, own, index), plan_of(manifest.members[index])
+        members.append(ClassMember(trunk=trunk, adapter=adapter, plan=plan))
     plain = manifest.calibration.get(WHOLE, {})
     calibration = ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors))
     if tuple(calibration.scores) != manifest.classes:

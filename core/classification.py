@@ -27,7 +27,7 @@ from mainstem.core.regression import (
 )
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.tokens import rows_of
-from mainstem.core.training import train
+from mainstem.core.training import TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
@@ -40,6 +40,7 @@ class ClassMember:
 
     trunk: Trunk
     adapter: Adapter
+    plan: TrainingPlan | None = None  # None where it was not trained here
 
     def logits(self, samples: Sequence[Sample]) -> Array:
         """Return log-probabilities (samples, classes), not calibrated."""
@@ -171,7 +172,7 @@ def fit_class_member(
     adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
     weights = torch.from_numpy(balanced_weights(labels, num_classes)).float()
     train(adapter, trunk, prepared, torch.from_numpy(labels), config.training, weights=weights)
-    return ClassMember(trunk=trunk, adapter=adapter)
+    return ClassMember(trunk=trunk, adapter=adapter, plan=TrainingPlan.of(config.training, len(prepared)))
 
 
 def fit_classifier(

@@ -16,7 +16,8 @@ LARGEST_SLOPE = 1e3  # of `adjust`: a model of simulations is not a thousand tim
 class MemberFacts(BaseModel):
     """One member: its tokenizer (of streams: kind, channels with units, normalisation statistics), its preparation.
 
-    `std` is the standard deviation of the member's target, None of classes; `lora_alpha` is None without a LoRA.
+    `std` is the standard deviation of the member's target, None of classes; `lora_alpha` is None without a LoRA;
+    `trained` says the samples, batch size, epochs and steps that were used, whatever the config asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -25,6 +26,7 @@ class MemberFacts(BaseModel):
     preparation: dict[str, Any] = Field(default_factory=dict)
     std: Positive | None = None
     lora_alpha: Positive | None = None
+    trained: dict[str, Count] | None = None
 
 
 class TrainingFacts(BaseModel):

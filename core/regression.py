@@ -19,7 +19,7 @@ from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.stream import CHANNEL_DIM, Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer, rows_of
-from mainstem.core.training import TrainingConfig, train
+from mainstem.core.training import TrainingConfig, TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
@@ -90,6 +90,7 @@ class Member:
     adapter: Adapter
     preparation: Preparation
     std: float
+    plan: TrainingPlan | None = None  # None where it was not trained here
 
     def predict(self, samples: Sequence[Sample]) -> tuple[Array, Array, Array]:
         """Return fallback, the trunk's departure from it, and scale (samples,), in the target's unit."""
@@ -217,7 +218,8 @@ def fit_member(
     head = ScalarHead(trunk.config.project or trunk.config.dim)  # drawn before the tokenizer: seeds keep their meaning
     adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
     train(adapter, trunk, prepared, torch.from_numpy(residual / std).float(), config.training)
-    return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std)
+    plan = TrainingPlan.of(config.training, len(prepared))
+    return Member(trunk=trunk, adapter=adapter, preparation=preparation, std=std, plan=plan)
 
 
 def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:

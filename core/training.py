@@ -38,6 +38,24 @@ class TrainingConfig:
 STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """What a training of so many samples uses in truth; the config gives limits."""
+
+    samples: int
+    batch_size: int
+    epochs: int
+    steps: int
+
+    @classmethod
+    def of(cls, config: TrainingConfig, num_samples: int) -> "TrainingPlan":
+        """Return the plan of a config for a set: enough batches an epoch, and enough epochs."""
+        batch_size = min(config.batch_size, max(num_samples // STEPS_AN_EPOCH, SMALLEST_BATCH))
+        steps_an_epoch = math.ceil(num_samples / batch_size)
+        epochs = max(config.epochs, math.ceil(config.min_steps / steps_an_epoch))
+        return cls(samples=num_samples, batch_size=batch_size, epochs=epochs, steps=epochs * steps_an_epoch)
+
+
 def train(
     adapter: Adapter,
     trunk: Trunk,
@@ -58,10 +76,7 @@ def train(
     parameters = [*trained, *_trunk_parameters(trunk, config)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
     order = torch.Generator().manual_seed(config.seed)
-    batch_size = min(config.batch_size, max(len(samples) // STEPS_AN_EPOCH, SMALLEST_BATCH))
-    steps_an_epoch = math.ceil(len(samples) / batch_size)
-    epochs = max(config.epochs, math.ceil(config.min_steps / steps_an_epoch))
-    steps = epochs * steps_an_epoch
+    plan = TrainingPlan.of(config, len(samples))
     lora = OWN if config.trunk == "lora" else None
     inputs = adapter.read(samples)
     if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
@@ -70,9 +85,11 @@ def train(
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
-    for _ in range(epochs):
-        for rows in torch.split(torch.randperm(len(samples), generator=order), batch_size):
-            optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), steps, config.warmup_share)
+    for _ in range(plan.epochs):
+        for rows in torch.split(torch.randperm(len(samples), generator=order), plan.batch_size):
+            optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
+                len(losses), plan.steps, config.warmup_share
+            )
             distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
             losses_of_rows = -distribution.log_prob(targets[rows])
             loss = losses_of_rows.mean() if weights is None else (losses_of_rows * weights[rows]).mean()
