@@ -97,7 +97,7 @@ def evaluate_adapter(
         print(json.dumps(classes) if as_json else describe_classes(classes))
         return
     spec = EvaluationSpec(
-        fit=spec_of(found, trunk, frozen),
+        fit=fit,
         protocol=protocol,
         seeds=seeds,
         dropout_seed=dropout_seed,

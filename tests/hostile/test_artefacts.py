@@ -147,6 +147,8 @@ MANIFESTS = {
     "no gates": put("gates", {}),
     "adjust NaN": put("adjust", [float("nan"), 0.0]),
     "adjust infinite": put("adjust", [1.0, float("inf")]),
+    "adjust of a view": put("adjust", {"whole": [float("inf"), 0.0]}),
+    "adjust slope 0": put("adjust", {"whole": [0.0, 1.0]}),
     "adjust of three": put("adjust", [1.0, 0.0, 0.0]),
     "dim 10^9": put("trunk.dim", 10**9),
     "dim 0": put("trunk.dim", 0),
@@ -210,7 +212,8 @@ TENSORS = {
     "codes beyond": tensor("/group_codes", lambda codes: codes + 1000),
     "codes fewer": tensor("/group_codes", lambda codes: codes[:3]),
     "names no JSON": tensor("/group_names", lambda names: torch.full_like(names, 255)),
-    "alarm of one group": tensor("/means", lambda means: means[:1]),
+    "alarm of one case": tensor("alarm/whole/group_codes", lambda codes: codes[:1]),
+    "alarm of one group": tensor("alarm/whole/group_codes", torch.zeros_like),
     "weights NaN": tensor("head.linear.weight", lambda weight: weight * float("nan")),
     "weights infinite": tensor("head.linear.bias", lambda bias: bias + float("inf")),
     "weights dropped": tensor("head.linear.bias", lambda bias: None),
@@ -291,7 +294,8 @@ RECORDS = {
     "a list": "[]", "empty": "", "no JSON": "{", "bytes": "\udcff\udcfe", "text": '"run"', "deep": "[" * 100_000,
     "NaN figure": {"out_of_fold": {"rmse": float("nan")}}, "figures a list": {"out_of_fold": [1]},
     "adapter a number": {"adapter": 5}, "adapter absent": {"adapter": None}, "seed negative": {"seed": -1},
-    "hash of text": {"adapter_sha256": "x"}, "calibrations a text": {"calibrations": "none"}, "spec a list": {"spec": []},
+    "hash of text": {"adapter_sha256": "x"}, "calibrations a text": {"calibrations": "none"},
+    "spec a list": {"spec": []},
     "control letters": {"adapter": "\x1b]0;soil\x07"}, "seconds text": {"seconds": "long"},
 }  # fmt: skip
 
