@@ -182,7 +182,7 @@ class Local:
             features = regressor.features([show(sample) for sample in self.samples])
             if spec.is_appended and view in alarm:
                 alarm[view] = alarm[view].with_cases(features, self.groups, places)
-            elif len(set(self.groups)) >= ShiftAlarm.FEWEST:
+            elif ShiftAlarm.suffices(features, self.groups):
                 alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.place_of)
         return alarm
 

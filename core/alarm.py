@@ -62,6 +62,11 @@ class ShiftAlarm:
             place_of=place_of,
         )
 
+    @classmethod
+    def suffices(cls, features: Array, groups: Sequence[str]) -> bool:
+        """True where there are groups enough, and anything to compare: cases of past yields alone have no inputs."""
+        return len(set(groups)) >= cls.FEWEST and bool(np.isfinite(features).any())
+
     def with_cases(self, features: Array, groups: Sequence[str], places: Sequence[str]) -> "ShiftAlarm":
         """Return the alarm with other groups' cases besides; a group of both is the new one."""
         old = np.array([group not in set(groups) for group in self.groups], bool)

@@ -124,7 +124,7 @@ def calibrate_fit(
         calibration[view] = one
         if task.mean_of:
             calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population)
-        if len(set(found.groups)) >= ShiftAlarm.FEWEST:
+        if ShiftAlarm.suffices(found.features, found.groups):
             alarm[view] = ShiftAlarm.fit(found.features, found.groups, places_of(task, samples), task.place_of)
     return Known(calibration=calibration, alarm=alarm)
 

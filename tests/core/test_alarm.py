@@ -112,3 +112,12 @@ def test_it_comes_back_from_its_state_and_takes_later_groups():
 def test_too_few_groups_are_refused():
     with pytest.raises(CalibrationError, match="at least 5"):
         ShiftAlarm.fit(np.zeros((8, 2)), list("aabbccdd"))
+
+
+def test_an_alarm_needs_something_to_compare():
+    groups = [str(year) for year in range(2000, 2020)]
+    features = np.full((20, 3), np.nan)
+    assert not ShiftAlarm.suffices(features, groups)
+    features[3, 1] = 0.5
+    assert ShiftAlarm.suffices(features, groups)
+    assert not ShiftAlarm.suffices(features, ["2000"] * 20)
