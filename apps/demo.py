@@ -20,6 +20,10 @@ from mainstem.data.catalogue import data_home, pull
 DASHBOARDS = str(Path(__file__).resolve().parent.parent / "dashboards")
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 GRACE_S = 5.0
+SEALED = (  # said again here, as a STREAMLIT_ variable of the environment would outweigh config.toml
+    "--server.address=127.0.0.1", "--server.enableXsrfProtection=true", "--server.enableCORS=true",
+    "--browser.gatherUsageStats=false", "--client.showErrorDetails=none",
+)  # fmt: skip
 REAL, SIMULATED = "us-maize", "simulated-maize"
 Progress = Callable[[str, float], None]
 
@@ -64,7 +68,7 @@ def serve_dashboards(port: int) -> None:
         raise MissingExtraError("streamlit", "app")
     print(f"Dashboards on http://127.0.0.1:{port} (stop with Ctrl+C)", flush=True)
     script = [sys.executable, "-m", "streamlit", "run", "home.py"]
-    options = ["--server.port", str(port), "--server.headless", "true"]
+    options = ["--server.port", str(port), "--server.headless", "true", *SEALED]
     server = subprocess.Popen([*script, *options], cwd=DASHBOARDS, preexec_fn=_dying_with(os.getpid()))  # noqa: S603 - our own interpreter and script
     try:
         status = server.wait()

@@ -46,6 +46,8 @@ def place(tmp_path_factory, chromium) -> Iterator[Place]:
     home = tmp_path_factory.mktemp("pages")
     with listener() as ear, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MAINSTEM_HOME", str(home))
+        patch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
+        patch.setenv("STREAMLIT_SERVER_ENABLE_CORS", "false")
         image = f"![x]({ear.url}/a.png)"
         fields = [image, f'<img src="{ear.url}/b.png">', *NAMES.values(), "turn \u202eround", "x" * 5000]
         small_map(home, "farm", fields, ["probability below 8"], ATTRIBUTION=f"![y]({ear.url}/c.png)", CLAIM="none",
