@@ -141,7 +141,7 @@ def _names(header: Sequence[str], name: str) -> list[str]:
     names = [column.strip().strip("\ufeff") for column in header]
     for index, column in enumerate(names):
         if column and column in names[:index]:
-            raise InputError(f"{name} has two columns {column!r}; rename or drop one")
+            raise InputError(f"{name} has two columns {column[:60]!r}; rename or drop one")
         if not column and "" in names[:index] and set(names[index:]) != {""}:
             raise InputError(f"{name}: columns {names.index('') + 1} and {index + 1} have no name; name or drop them")
     return names

@@ -4,11 +4,11 @@ Times are seconds from 1 January of the harvest year. Yields are t/ha; zero yiel
 Source of the layout: CY-Bench (AgML), data card, https://github.com/WUR-AI/AgML-CY-Bench.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,12 @@ def read_table(path: Path, kinds: Mapping[str, Kind]) -> tuple[Table, pd.DataFra
     """
     table = open_table(path, f"none in {path.parent}; want CY-Bench's layout, CROP/COUNTRY/yield_CROP_COUNTRY.csv")
     table.need(*kinds)
-    readers = {"name": table.names, "year": table.years, "day": table.days, "yield": table.raw}
+    readers: dict[str, Callable[[str], Any]] = {
+        "name": table.names,
+        "year": table.years,
+        "day": table.days,
+        "yield": table.raw,
+    }
     columns = {
         column: table.numbers(column, kind.low, kind.high, kind.unit)
         if isinstance(kind, Number)

@@ -84,7 +84,10 @@ def _read(path: Path) -> _Columns:
         hint = "classes are not read yet" if kind == "is no number" else "leave it empty where it is not known"
         got = shown(table.raw("target")[index])
         raise InputError(f"{table.where(index, 'target')}: {got} {kind}, {fault.split(', ')[1].split(';')[0]}; {hint}")
-    facts = {"sample": table.names("sample"), **{name: table.raw(name) for name in ("group", "licence")}}
+    facts = {
+        "sample": table.names("sample"),
+        **{name: table.names(name, is_needed=False) for name in ("group", "licence")},
+    }
     times = _times(table) if "time" in table.columns else None
     return _Columns(
         table=table, facts=facts, targets=targets, channels=channels, values=values, files=files, times=times,
@@ -100,9 +103,11 @@ def _float(text: str) -> float:
 
 
 def _names_files(table: Table, column: str) -> bool:
-    """True where each cell that is given names a .csv or .parquet file."""
-    given = [text for text in table.raw(column) if text.lower() not in MISSING]
-    return bool(given) and all(text.endswith(SUFFIXES) for text in given)
+    """True where each cell that is given names a .csv or .parquet file; the first given one mostly says no."""
+    given = (text for text in map(str, table.columns[column]) if text.strip().lower() not in MISSING)
+    if not next(given, "").strip().endswith(SUFFIXES):
+        return False
+    return all(text.strip().endswith(SUFFIXES) for text in given)
 
 
 def _channels(table: Table, columns: Sequence[str]) -> tuple[tuple[Channel, ...], NDArray[np.float64]]:
@@ -114,22 +119,22 @@ def _channels(table: Table, columns: Sequence[str]) -> tuple[tuple[Channel, ...]
         if not column:
             raise InputError(f"{table.name} has a column without a name; name it, or drop it if it counts rows")
         if channel.name in [known.name for known in channels]:
-            raise InputError(f"{table.name} has two columns for the channel {channel.name!r}; rename or drop one")
+            raise InputError(f"{table.name} has two columns for the channel {shown(channel.name)}; rename or drop one")
         channels.append(channel)
     values = [_values(table, column) for column in columns]
     return tuple(channels), np.column_stack(values) if values else np.empty((len(table), 0))
 
 
 def _values(table: Table, column: str) -> NDArray[np.float64]:
-    texts = table.raw(column) if not table.is_numeric(column) else np.empty(0, object)
-    truths = [TRUTH.get(text, np.nan if text in MISSING else None) for text in map(str.lower, texts)]
-    if truths and None not in truths:
-        return np.array(truths, np.float64)
     values, faults = table.sift(column)
-    for index, fault in faults.items():
-        end = "; or name a .csv or .parquet file in every row, or drop the column" if len(texts) else ""
-        raise InputError(f"{table.where(index, column)}: {fault.replace('want a number', 'want numbers')}{end}")
-    return values
+    if not faults:
+        return values
+    texts = [text.lower() for text in table.raw(column)]
+    if set(texts) <= {*TRUTH, *MISSING}:
+        return np.array([TRUTH.get(text, np.nan) for text in texts])
+    index, fault = next(iter(faults.items()))
+    end = "" if table.is_numeric(column) else "; or name a .csv or .parquet file in every row, or drop the column"
+    raise InputError(f"{table.where(index, column)}: {fault.replace('want a number', 'want numbers')}{end}")
 
 
 def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Stream]) -> Sample:

@@ -91,11 +91,11 @@ class Table:
             return np.array([_written(value) for value in cells.to_pylist()], object)
         return np.asarray(pc.utf8_trim_whitespace(cells).to_pylist(), object)
 
-    def names(self, column: str) -> NDArray[np.object_]:
-        """Names, every one given: without blanks around them, in one Unicode form ("NA" is a name as any other).
+    def names(self, column: str, is_needed: bool = True) -> NDArray[np.object_]:
+        """Names without blanks around them, in one Unicode form ("NA" is a name as any other).
 
         Raises:
-            InputError: where one is empty, or holds a line break or letters that are not seen.
+            InputError: where one is empty but needed, or holds a line break or letters that are not seen.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -106,7 +106,8 @@ class Table:
             if given:
                 self._note(f"blanks around {given} values of {column!r} are left out")
         odd = np.asarray(pc.match_substring_regex(texts, ODD_LETTERS), bool)
-        for index in np.flatnonzero(odd | (np.asarray(texts.to_pylist(), object) == ""))[:1]:
+        empty = np.asarray(pc.equal(texts, ""), bool) & is_needed
+        for index in np.flatnonzero(odd | empty)[:1]:
             got = "no name" if not odd[index] else f"{shown(texts[index].as_py())}, with letters that cannot be seen"
             raise InputError(f"{self.where(index, column)}: got {got}, want a name; mend the row or drop it")
         return np.asarray(pc.utf8_normalize(texts, form="NFC").to_pylist(), object)
@@ -241,6 +242,9 @@ def open_table(path: Path, wanted: str = "name a .csv or .parquet table") -> Tab
         cells = read_csv(path) if path.suffix.lower() == ".csv" else read_parquet(path)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read ({error.strerror}); check who may read it") from error
+    for column in cells.columns:
+        if re.search(ODD_LETTERS, column):
+            raise InputError(f"{path.name} has a column {shown(column)}, with letters that cannot be seen; rename it")
     return Table(
         name=path.name, columns=cells.columns, rows=cells.rows, separator=cells.separator, notes=list(cells.notes)
     )
