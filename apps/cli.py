@@ -1,5 +1,6 @@
 """The command line. Heavy libraries are imported inside commands, so that --help stays quick."""
 
+import itertools
 import json
 import os
 import sys
@@ -208,10 +209,13 @@ def predict_inputs(
     from mainstem.core.artifact import load_run
     from mainstem.core.class_artifact import load_class_run
     from mainstem.core.classification import ClassificationTask
+    from mainstem.core.outputs import check_output
     from mainstem.core.predict import predict, predict_classes
     from mainstem.core.regression import DataRequest
+    from mainstem.data.table import files_named
 
     run = _named(run, adapter)
+    check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)
     sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]

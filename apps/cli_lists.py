@@ -64,9 +64,11 @@ def simulate_a_farm(
     to: Annotated[Path, typer.Option(help="The folder to write.")],
 ) -> None:
     """Write a simulated farm: scenes with clouds, true yield, fields, weather, management; to try map on."""
+    from mainstem.core.files import new_folder
     from mainstem.data.farms import simulate_farm, write_farm
 
-    scenes = write_farm(simulate_farm(number), to)
+    with new_folder(to) as folder:  # an empty one at most: nobody's real farm is lost
+        scenes = write_farm(simulate_farm(number), folder)
     print(f"{len(scenes)} scenes, yield.tif, fields.gpkg, weather.csv and management.csv in {to}; all simulated")
 
 

@@ -24,18 +24,21 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
+from mainstem.core.outputs import check_folder
 from mainstem.core.predict import claims_of, outside_scope, patterns_of
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
 from mainstem.data.inputs import stage
 from mainstem.data.land_cover import windows_of
-from mainstem.data.raster import read_window
+from mainstem.data.raster import read_window, spacing_m
 from mainstem.data.scenes import Scenes, in_units, open_scenes, origin_of, pixel_samples, seconds_of
 
 TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 NOTES = "notes.json"
+WRITTEN = ("map.tif", "valid.tif", "classes.tif", "item.json", NOTES, "fields.gpkg", "fields.geojson", "fields.shp.zip",
+           "fields.csv")  # fmt: skip
 VIGOUR = "percent of this map's mean"
 
 
@@ -194,6 +197,7 @@ class CoverModel:
     def __init__(self, task: ClassificationTask, artifact: ClassArtifact, scenes: Scenes, spec: MapSpec) -> None:
         self.task, self.artifact, self.scenes, self.spec = task, artifact, scenes, spec
         self.times = seconds_of(scenes)
+        self.spacing = spacing_m(scenes.grid, f"a map of {task.task}")
 
     def names(self) -> list[str]:
         """Names of the output's bands."""
@@ -203,7 +207,6 @@ class CoverModel:
         """Predict tiles; NaN where no date shows a pixel."""
         size = tiles.shape[-1]
         found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
-        spacing = float(self.scenes.grid.transform[0])
         for tile, out in zip(tiles, found, strict=True):
             values = np.moveaxis(in_units(self.scenes, np.moveaxis(tile, (0, 1), (2, 3))), (2, 3), (0, 1)).astype(
                 np.float32
@@ -211,7 +214,7 @@ class CoverModel:
             rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
             if not len(rows):
                 continue
-            streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, spacing)
+            streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, self.spacing)
             origin = origin_of(self.scenes.times[0])
             samples = [Sample(streams=each, target=None, source=self.scenes.source, origin=origin) for each in streams]
             out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
@@ -243,6 +246,7 @@ def map_scenes(
     """
     if not task.is_mapped:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
+    _check_apart(out, [*inputs, *spec.context.weather, spec.context.soil, spec.context.fields, run])
     staged = out / ".scenes"
     scenes = open_scenes(stage(inputs, staged, spec.allowed_hosts))
     context = Context.open(spec.context, scenes)
@@ -280,6 +284,19 @@ def map_scenes(
         return {"map": None, "shard": list(spec.shard), "claim": claim.state}
     files = finish(target, notes)
     return {"map": str(target), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
+
+
+def _check_apart(out: Path, given: Sequence[Path | None]) -> None:
+    """Check that nothing that a map reads, and no field file that is not a map's, is written over.
+
+    Raises:
+        InputError: naming the file.
+    """
+    check_folder(out, WRITTEN, [path for path in given if path is not None])
+    if not any((out / name).is_file() for name in ("map.tif", NOTES)):
+        foreign = [name for name in WRITTEN if name.startswith("fields.") and (out / name).exists()]
+        if foreign:
+            raise InputError(f"{out} holds {foreign[0]}, but no map that it is of; name another folder")
 
 
 def finish(target: Path, notes: dict[str, Any]) -> dict[str, Any]:

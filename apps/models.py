@@ -1,6 +1,13 @@
 """`mainstem models` and `mainstem embed`: named open encoders, and embeddings of a file's contents."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+import math
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +19,13 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.files import fetch, listings, models_home, staged_folder
+from mainstem.core.outputs import check_output
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TABLES = (".csv", ".parquet")
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF")
+LARGEST_BYTES, LARGEST_TEXT = 512 << 20, 8 << 20  # a model's copies of them stay below 2 GiB
+LARGEST_IMAGE = 36_000_000  # pixels, 6,000 a side: as float32 in RGB 432 MB, of which a model makes a few
 OUTPUTS = (".npy", ".npz", *TABLES)
 BYTES_A_PARAMETER = 4
 
@@ -49,8 +60,9 @@ def embed_file(model_name: str, path: str, out: Path, family: str | None = None)
     Raises:
         InputError: if a file is of no such kind, or does not hold what the model takes.
     """
-    if out.suffix not in OUTPUTS:
-        raise InputError(f"got {out.name} to write, want {', '.join(OUTPUTS)}")
+    from mainstem.data.table import files_named
+
+    check_output(out, itertools.chain([path, model_name], files_named([path])), OUTPUTS)
     model = load_open_model(model_name, family)
     inputs, items = read_inputs(model, path)
     vectors = model.embed(inputs)
@@ -74,7 +86,7 @@ def read_inputs(model: OpenModel, path: str) -> tuple[Mapping[str, Any], list[st
     if file.suffix.lower() in IMAGES:
         return {"image": _image(file)[None]}, [file.name]
     if file.suffix == ".txt":
-        texts = [line for line in _existing(file).read_text(encoding="utf-8").splitlines() if line.strip()]
+        texts = _texts(file)
         return {"text": texts}, texts
     if model.family == "presto":
         from mainstem.core.openmodels.presto import inputs_of
@@ -87,30 +99,105 @@ def read_inputs(model: OpenModel, path: str) -> tuple[Mapping[str, Any], list[st
     )
 
 
-def _existing(file: Path) -> Path:
-    if not file.is_file():
-        raise InputError(f"no file {file}")
+def _existing(file: Path, largest: int = LARGEST_BYTES) -> Path:
+    try:
+        if not file.is_file():
+            raise InputError(f"no file {str(file)[:200]}")
+        size = file.stat().st_size
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot look at {str(file)[:100]!r} ({error!s:.100}); name a file") from error
+    if size > largest:
+        raise InputError(f"{file.name} has {size / 1e6:,.0f} MB, want at most {largest / 1e6:,.0f}; split it")
     return file
 
 
-def _arrays(file: Path) -> dict[str, Any]:
+def _texts(file: Path) -> list[str]:
+    """Lines of a text file that are not blank."""
     try:
-        with np.load(_existing(file), allow_pickle=False) as archive:
-            return {name: archive[name] if archive[name].ndim else archive[name].item() for name in archive.files}
-    except (ValueError, OSError, KeyError) as error:
-        raise InputError(f"{file.name} is no .npz of plain arrays ({error}); save it with numpy.savez") from error
+        lines = _existing(file, LARGEST_TEXT).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise InputError(f"{file.name} cannot be read as UTF-8 ({error!s:.100}); save it so") from error
+    texts = [line for line in lines if line.strip()]
+    if not texts or any("\0" in text for text in texts):
+        raise InputError(f"{file.name} holds {'NUL' if texts else 'no text'}; want one text a line, in UTF-8")
+    return texts
+
+
+def _arrays(file: Path) -> dict[str, Any]:
+    """Arrays by name: of numbers, truth values or text; sizes are checked before anything is unpacked."""
+    with _readable(file, "an .npz of plain arrays; save it with numpy.savez"):
+        if not zipfile.is_zipfile(_existing(file)):
+            raise ValueError("it is no zip file")
+        with zipfile.ZipFile(file) as packed:
+            names = [entry.filename for entry in packed.infolist()]
+            claimed = sum(entry.file_size for entry in packed.infolist())
+            if claimed > LARGEST_BYTES or len(set(names)) != len(names):
+                raise ValueError(f"it claims {claimed / 1e6:,.0f} MB in {len(names)} members, some perhaps twice")
+            for entry in packed.infolist():
+                _check_header(packed, entry)
+        with np.load(file, allow_pickle=False) as archive:
+            found = {name: archive[name] if archive[name].ndim else archive[name].item() for name in archive.files}
+    if not found or any(isinstance(array, np.ndarray) and not array.size for array in found.values()):
+        raise InputError(f"{file.name} holds no array, or an empty one; save the model's inputs by name (numpy.savez)")
+    return found
+
+
+def _check_header(packed: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
+    """Check that an array is as large as its header claims, before numpy makes room for it."""
+    with packed.open(entry) as member:
+        version = np.lib.format.read_magic(member)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(member)
+        if dtype.kind not in "biufUS":
+            raise ValueError(f"{entry.filename} holds {dtype}, want numbers, truth values or text")
+        if math.prod(shape) * dtype.itemsize > entry.file_size:
+            raise ValueError(f"{entry.filename} claims {shape} of {dtype}, more than its {entry.file_size:,} bytes")
+
+
+@contextmanager
+def _readable(file: Path, wanted: str) -> Iterator[None]:
+    """Say in one line what a decoder finds wrong with a file."""
+    from PIL import Image
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, MemoryError,
+        EOFError, RuntimeError, zlib.error, zipfile.BadZipFile, struct.error, Image.DecompressionBombError,
+    ) as error:  # fmt: skip
+        told = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputError(f"{file.name} cannot be read ({told}); want {wanted}") from error
 
 
 def _image(file: Path) -> NDArray[Any]:
-    """An image's pixels (y, x, 3); grey is repeated, 16 bits are left for the model to refuse."""
-    from PIL import Image, UnidentifiedImageError
+    """An image's pixels (y, x, 3) as they are seen; grey is repeated, 16 bits the model refuses."""
+    from PIL import Image, ImageOps
 
-    try:
-        with Image.open(_existing(file)) as image:
-            pixels = np.asarray(image if image.mode in ("I;16", "I", "F", "L") else image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file.name} cannot be read as an image ({error})") from error
+    with _readable(file, "one whole PNG, JPEG or TIFF image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(_existing(file), formats=FORMATS) as image:
+            if image.width * image.height > LARGEST_IMAGE:
+                raise ValueError(f"it has {image.width} x {image.height} pixels, at most {LARGEST_IMAGE:,} are taken")
+            count = getattr(image, "n_frames", 1)
+            if count > 1 and image.format != "MPO":  # a photograph's preview comes second
+                raise ValueError(f"it holds {count} images")
+            if image.mode == "CMYK":
+                raise ValueError("it is in CMYK, whose colours its profile alone tells: convert it to RGB")
+            upright = ImageOps.exif_transpose(image)
+            if _is_see_through(upright):
+                raise ValueError("parts of it are transparent: flatten it")
+            is_plain = upright.mode in ("L", "F") or upright.mode.startswith("I")
+            pixels = np.asarray(upright if is_plain else upright.convert("RGB"))
     return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+
+
+def _is_see_through(image: Any) -> bool:  # noqa: ANN401 - Pillow's
+    if not image.has_transparency_data:
+        return False
+    lowest: int = image.convert("RGBA").getextrema()[3][0]
+    return lowest < 255
 
 
 def _write(out: Path, vectors: NDArray[np.float32], items: Sequence[str], facts: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 import difflib
 import hashlib
 import os
-import urllib.request
+import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -11,10 +11,11 @@ from typing import IO
 import yaml
 
 from mainstem.core.errors import InputError
-from mainstem.core.files import home, scratch, sync_folder
+from mainstem.core.files import home, scratch, sweep, sync_folder
+from mainstem.data.fetching import Wanted, fetch
 
 LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
-TIMEOUT_S = 60
+HOST = "raw.githubusercontent.com"
 CHUNK_BYTES = 1 << 20
 
 
@@ -102,35 +103,57 @@ def pull(name: str, mirror: Path | None = None) -> Path:
         for file in data_set.files:
             (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
             if not _is_whole(folder / file.name, file):
-                with _open_source(data_set, file, mirror) as source:
-                    _write_checked(source, folder / file.name, file)
+                _bring(data_set, file, folder / file.name, mirror)
     except OSError as error:
         raise InputError(f"cannot pull {name}: {error}; check the mirror, the network and the space on disk") from error
     return folder
 
 
 def verify(name: str) -> list[str]:
-    """Return the names of files that are absent or differ from the catalogue; empty where the set is whole."""
+    """Return the names of files that are absent or differ from the catalogue; empty where the set is whole.
+
+    Raises:
+        InputError: if one cannot be read.
+    """
     data_set = find_data_set(name)
     folder = data_home() / data_set.folder
-    return [file.name for file in data_set.files if not _is_whole(folder / file.name, file)]
+    try:
+        return [file.name for file in data_set.files if not _is_whole(folder / file.name, file)]
+    except OSError as error:
+        raise InputError(f"cannot read {name} in {folder} ({error}); check its rights") from error
 
 
 def prune(name: str) -> int:
-    """Delete a set's files and return how many there were."""
+    """Delete a set's files, links among them and what a killed pull left, and return how many there were.
+
+    Raises:
+        InputError: if one cannot be deleted.
+    """
     data_set = find_data_set(name)
-    present = [path for file in data_set.files if (path := data_home() / data_set.folder / file.name).exists()]
-    for path in present:
-        path.unlink()
+    paths = [data_home() / data_set.folder / file.name for file in data_set.files]
+    present = [path for path in paths if os.path.lexists(path)]
+    try:
+        for path in present:
+            path.unlink()
+        for path in paths:
+            if path.parent.is_dir():
+                sweep(path)
+    except OSError as error:
+        raise InputError(f"cannot delete {name}: {error}; check its rights") from error
     return len(present)
 
 
-def _open_source(data_set: DataSet, file: DataFile, mirror: Path | None) -> IO[bytes]:
-    if mirror is not None:
-        return (mirror / data_set.folder / file.name).open("rb")
-    address = f"https://raw.githubusercontent.com/{data_set.repository}/{data_set.commit}/{file.upstream}"
-    opened: IO[bytes] = urllib.request.urlopen(address, timeout=TIMEOUT_S)
-    return opened
+def _bring(data_set: DataSet, file: DataFile, path: Path, mirror: Path | None) -> None:
+    """Copy a file from a mirror, or fetch it."""
+    if mirror is None:
+        address = f"https://{HOST}/{data_set.repository}/{data_set.commit}/{urllib.parse.quote(file.upstream)}"
+        fetch(Wanted(address=address, hosts=(HOST,), size=file.size, sha256=file.sha256, largest=file.size), path)
+        return
+    source = mirror / data_set.folder / file.name
+    if not source.is_file():  # nor a pipe, which would never end
+        raise InputError(f"{mirror} has no file {data_set.folder}/{file.name}; check the mirror")
+    with source.open("rb") as content:
+        _write_checked(content, path, file)
 
 
 def _is_whole(path: Path, file: DataFile) -> bool:

@@ -70,6 +70,7 @@ def load_rasterio() -> Any:  # noqa: ANN401 - the module itself
     """
     try:
         import rasterio
+        import rasterio.crs
         import rasterio.enums
         import rasterio.errors
         import rasterio.shutil
@@ -263,6 +264,18 @@ def open_layer(path: Path, grid: Grid, unit: str, largest: float) -> Source:
             "convert it"
         )
     return source
+
+
+def spacing_m(grid: Grid, what: str) -> float:
+    """A pixel's width in metres.
+
+    Raises:
+        InputError: if the CRS counts in degrees.
+    """
+    crs = load_rasterio().crs.CRS.from_wkt(grid.crs)
+    if crs.is_geographic:
+        raise InputError(f"got pixels in degrees, {what} needs a metric CRS; reproject the rasters first (gdalwarp)")
+    return float(grid.transform[0] * crs.linear_units_factor[1])
 
 
 def overview_factors(grid: Grid) -> list[int]:

@@ -7,7 +7,7 @@ Times are seconds, or dates and times (ISO 8601) that are turned into seconds si
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,16 @@ def _read(path: Path) -> _Columns:
         table=table, facts=facts, targets=targets, channels=channels, values=values, files=files, times=times,
         folder=path.parent,
     )  # fmt: skip
+
+
+def files_named(inputs: Iterable[str]) -> Iterator[Path]:
+    """Yield the files that the tables among the inputs name in their cells."""
+    for path in map(Path, inputs):
+        if path.suffix in SUFFIXES and path.is_file():
+            table = open_table(path)
+            for column in table.columns:
+                if _names_files(table, column):
+                    yield from (path.parent / text for text in sorted(set(map(str, table.raw(column)))))
 
 
 def _float(text: str) -> float:
