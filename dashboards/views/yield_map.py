@@ -43,6 +43,7 @@ from mainstem.dashboards.shell import (
     show_error,
 )
 from mainstem.data.outlines import Outlines
+from mainstem.data.tabular import csv_bytes
 
 LEVELS = (0.5, 0.8, 0.9)
 MOST_REASONS = 4  # of missing claims that are told apart above the map; the table has them all
@@ -341,7 +342,7 @@ def show_table(
     left, right = st.columns(2)
     # on_click="ignore": a rerun after one download would swallow the click on the next
     left.download_button(
-        "CSV, t/ha", out.to_csv(index=False), "yields.csv", "text/csv", icon=":material/download:", on_click="ignore"
+        "CSV, t/ha", csv_bytes(out), "yields.csv", "text/csv", icon=":material/download:", on_click="ignore"
     )
     if outlines is not None:
         right.download_button(

@@ -401,6 +401,13 @@ def test_a_map_says_what_its_scenes_and_its_model_come_from(home, inputs, words)
     assert ("model of simulated" in heading) == (inputs != "simulated")
 
 
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1+1"])
+def test_no_field_s_name_is_a_formula_in_a_spreadsheet(home, name):
+    folder = small_map(home, "farm", [name])
+    rows = (folder / "fields.csv").read_text().splitlines()
+    assert not rows[1].lstrip('"').startswith(("=", "+", "-", "@", "\t"))
+
+
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\x00b", "a\u202eb", "a\u2066b", "a\x1bb", "a\ud800b", "x" * 5000])
 def test_texts_stay_short_and_on_their_line(text):
     shown = plain(text)
