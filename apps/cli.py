@@ -14,6 +14,7 @@ from mainstem.apps import ending
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
 from mainstem.apps.progress import shown
 from mainstem.core.errors import InputError
+from mainstem.data.gdal import keep_offline
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -36,6 +37,7 @@ Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on
 @app.callback()
 def mainstem() -> None:
     """Calibrated predictions from any data stream, on one open core."""
+    keep_offline()
 
 
 @app.command("embed")
