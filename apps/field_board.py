@@ -26,7 +26,7 @@ from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.farm_sets import FEW_SIMULATED
 from mainstem.data.farms import simulate_farm, write_farm
-from mainstem.data.fields import STARTS, Fields, check_fields, numbered, open_fields, overlay
+from mainstem.data.fields import SUFFIXES, Fields, check_fields, numbered, open_fields, overlay
 from mainstem.data.inputs import stage
 from mainstem.data.raster import Grid, Source, describe, open_geotiff
 from mainstem.data.scenes import Scenes, open_scenes
@@ -220,7 +220,7 @@ def _map(name: str, scenes: Sequence[Path], progress: Progress | None, threshold
 
 
 def _fields_file(folder: Path) -> Path | None:
-    return next((path for path in sorted(folder.iterdir()) if path.suffix.lower() in STARTS), None)
+    return next((path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES), None)
 
 
 def load_field_board(name: str) -> FieldBoard:

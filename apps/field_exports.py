@@ -2,7 +2,7 @@
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.data.fields import Overlay, open_fields, overlay
+from mainstem.data.fields import Overlay, open_fields, overlays
 from mainstem.data.raster import describe, window_reader
 from mainstem.data.tabular import csv_bytes
 
@@ -40,7 +40,7 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     areas = areas_ha(table)
     with window_reader(target) as read:
         rows = [
-            (area, *_mean(overlay(source.grid, polygon), read, mean_factor))
+            (area, *_mean(overlays(source.grid, polygon), read, mean_factor))
             for polygon, area in zip(table.geometry, areas, strict=True)
         ]
     for index, name in enumerate(("area_ha", "seen_share", "mean", "lower", "upper")):
@@ -52,16 +52,19 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     return table
 
 
-def _mean(laid: Overlay, read: Read, mean_factor: float) -> tuple[float, float, float, float]:
+def _mean(windows: Iterable[Overlay], read: Read, mean_factor: float) -> tuple[float, float, float, float]:
     """Share seen, mean, lower and upper of one field; the last three NaN where too little is seen."""
-    mean, lower, upper = read(laid.rows, laid.columns)[:3].astype(np.float64)
-    weight = np.where(np.isfinite(mean), laid.share, 0.0)
-    total, seen = float(laid.share.sum()), float(weight.sum())
+    total = seen = value = half = 0.0
+    for laid in windows:
+        mean, lower, upper = read(laid.rows, laid.columns)[:3].astype(np.float64)
+        weight = np.where(np.isfinite(mean), laid.share, 0.0)
+        total, seen = total + float(laid.share.sum()), seen + float(weight.sum())
+        value += float((np.nan_to_num(mean) * weight).sum())
+        half += float((np.nan_to_num(upper - lower) / 2 * weight).sum())
     share = seen / total if total else 0.0
     if share < LEAST_SEEN:
         return share, np.nan, np.nan, np.nan
-    value = float((np.nan_to_num(mean) * weight).sum() / seen)
-    half = mean_factor * float((np.nan_to_num(upper - lower) / 2 * weight).sum() / seen)
+    value, half = value / seen, mean_factor * half / seen
     return share, value, value - half, value + half
 
 

@@ -1,16 +1,18 @@
 """Farms of one's own: folders of scenes, fields with harvests, weather and soil, read as samples."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
-from mainstem.data.fields import STARTS, Fields, open_fields, overlay, sowing_days
-from mainstem.data.raster import missing_as_nan, open_layer, read_window
+from mainstem.data.fields import SUFFIXES, Fields, open_fields, overlays, sowing_days
+from mainstem.data.raster import Grid, Source, missing_as_nan, open_layer, window_reader
 from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
 from mainstem.data.weather import check_season, open_weather
 
@@ -26,7 +28,7 @@ OWN = "the user's own"
 
 def is_farm(folder: Path) -> bool:
     """True for a folder with scenes and a fields file."""
-    return any(folder.glob("*.tif")) and any((folder / f"fields{suffix}").is_file() for suffix in STARTS)
+    return any(folder.glob("*.tif")) and any((folder / f"fields{suffix}").is_file() for suffix in SUFFIXES)
 
 
 def open_farm_folders(folder: Path) -> SampleSet:
@@ -52,7 +54,7 @@ def open_farm_folders(folder: Path) -> SampleSet:
 
 def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
     scenes = open_scenes(sorted(path for path in folder.glob("*.tif") if path.name not in NO_SCENES))
-    fields = open_fields(next(folder / f"fields{s}" for s in STARTS if (folder / f"fields{s}").is_file()))
+    fields = open_fields(next(folder / f"fields{s}" for s in SUFFIXES if (folder / f"fields{s}").is_file()))
     fields = fields.on(scenes.grid)
     year, grid = scenes.times[0].year, scenes.grid
     middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
@@ -90,25 +92,20 @@ def _samples(
     at: tuple[NDArray[np.intp], NDArray[np.intp]],
     known: dict[str, Stream],
     source: Provenance,
-    layers: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None, float],
+    layers: tuple[Source | None, Source | None, float],
 ) -> Iterator[Sample]:
     """Samples of one field's pixels, or, without a yield map, of their mean."""
     harvest, soil, harvested = layers
     rows, columns = at
-    window = (slice(int(rows.min()), int(rows.max()) + 1), slice(int(columns.min()), int(columns.max()) + 1))
-    values = np.stack([read_window(found, *window).astype(np.float64) for found in scenes.sources])
-    for index, found in enumerate(scenes.sources):
-        if found.nodata is not None:
-            values[index][values[index] == found.nodata] = np.nan
-    pixels = np.moveaxis(values[:, :, rows - window[0].start, columns - window[1].start], -1, 0)
-    water = np.full(len(rows), np.nan) if soil is None else soil[rows, columns]
+    pixels = np.moveaxis(np.stack([_at(found, rows, columns) for found in scenes.sources]), -1, 0)
+    water = np.full(len(rows), np.nan) if soil is None else _at(soil, rows, columns)[0]
     if harvest is None:
         with np.errstate(invalid="ignore"):
             seen = np.isfinite(pixels)
             mean = np.where(seen, pixels, 0.0).sum(0) / np.where(seen.any(0), seen.sum(0), np.nan)
         pixels, water = mean[None], np.array([np.nanmean(water) if np.isfinite(water).any() else np.nan])
         rows, columns = rows[:1], columns[:1]
-    targets = [harvested] if harvest is None else harvest[rows, columns].tolist()
+    targets = [harvested] if harvest is None else _at(harvest, rows, columns)[0].tolist()
     for sample, target, content in zip(
         pixel_samples(scenes, pixels, rows, columns, source.data), targets, water.tolist(), strict=True
     ):
@@ -119,24 +116,53 @@ def _samples(
 
 
 def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, tuple[NDArray[np.intp], NDArray[np.intp]]]]:
-    """Row of the table and pixels of each field, PIXELS_A_FIELD at most, drawn evenly."""
+    """Row of the table and pixels of each field, PIXELS_A_FIELD at most, drawn evenly over its rows and columns."""
     for row, polygon in enumerate(fields.table.geometry):
-        laid = overlay(scenes.grid, polygon)
-        rows, columns = np.nonzero(laid.share >= MOSTLY)
-        if not len(rows):
+        chosen = _evenly(scenes.grid, polygon)
+        if not len(chosen):
             raise InputError(f"field {fields.table['field'].iloc[row]!r} holds no whole pixel; it is too small")
-        chosen = np.unique(np.linspace(0, len(rows) - 1, PIXELS_A_FIELD).astype(int))
-        yield row, (rows[chosen] + laid.rows.start, columns[chosen] + laid.columns.start)
+        yield row, (chosen // scenes.grid.width, chosen % scenes.grid.width)
 
 
-def _layer(path: Path, scenes: Scenes, unit: str, largest: float) -> NDArray[np.float64] | None:
-    """A raster on the scenes' grid (y, x), or None where there is none.
+def _evenly(grid: Grid, polygon: Any) -> NDArray[np.intp]:  # noqa: ANN401 - shapely's
+    """Numbers, by rows over the grid, of pixels of a field: counted first and drawn then, so that memory stays flat."""
+    counts = [len(band) for band in _bands(grid, polygon)]
+    if not sum(counts):
+        return np.zeros(0, np.intp)
+    wanted = np.unique(np.linspace(0, sum(counts) - 1, PIXELS_A_FIELD).astype(np.intp))
+    chosen, first = [], 0
+    for band, count in zip(_bands(grid, polygon), counts, strict=True):
+        chosen.append(band[wanted[(wanted >= first) & (wanted < first + count)] - first])
+        first += count
+    return np.concatenate(chosen)
+
+
+def _bands(grid: Grid, polygon: Any) -> Iterator[NDArray[np.intp]]:  # noqa: ANN401 - shapely's
+    """Numbers of the pixels that lie in a field, rising, for some hundred rows at a time."""
+    for _, windows in itertools.groupby(overlays(grid, polygon), key=lambda laid: laid.rows.start):
+        numbers = []
+        for laid in windows:
+            rows, columns = np.nonzero(laid.share >= MOSTLY)
+            numbers.append((rows + laid.rows.start) * grid.width + columns + laid.columns.start)
+        yield np.sort(np.concatenate(numbers))
+
+
+def _at(source: Source, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Stored values (band, pixel) of single pixels, NaN where missing."""
+    with window_reader(source.path) as read:
+        found = [
+            read(slice(row, row + 1), slice(column, column + 1))[:, 0, 0]
+            for row, column in zip(rows.tolist(), columns.tolist(), strict=True)
+        ]
+    return missing_as_nan(source, np.stack(found, 1))
+
+
+def _layer(path: Path, scenes: Scenes, unit: str, largest: float) -> Source | None:
+    """A raster on the scenes' grid, or None where there is none.
 
     Raises:
         InputError: if its grid, unit or values differ.
     """
     if not path.is_file():
         return None
-    source = open_layer(path, scenes.grid, unit, largest)
-    values = read_window(source, slice(0, scenes.grid.height), slice(0, scenes.grid.width))[0]
-    return missing_as_nan(source, values)
+    return open_layer(path, scenes.grid, unit, largest)

@@ -1,7 +1,6 @@
 """Fields as polygons: read from GeoJSON, GeoPackage, Shapefile or KML, checked, and laid over a grid by area."""
 
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,19 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.errors import InputError
 from mainstem.data.raster import Grid, affine
+from mainstem.data.vectors import READERS, read_vectors
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-STARTS = {  # what a file of each kind begins with: GDAL goes by content, and would follow other formats elsewhere
-    ".geojson": b"{", ".json": b"{", ".gpkg": b"SQLite format 3\0", ".shp": b"\x00\x00\x27\x0a", ".kml": b"<",
-    ".zip": b"PK",
-}  # fmt: skip
+SUFFIXES = tuple(READERS)
 NAME_COLUMNS = ("field", "name", "Name", "id")
 PARTS = 10  # of a pixel's side: a pixel's share in a field is counted in hundredths
-LARGEST_BYTES = 1 << 30
+WINDOW = 512  # pixels a side of what is laid over a field at once
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,56 +57,7 @@ def open_fields(path: Path) -> Fields:
     Raises:
         InputError: if the file is of no known kind, has no CRS, holds no polygon, or one that crosses itself.
     """
-    try:
-        import geopandas as gpd
-        import pyogrio
-    except ImportError as error:
-        raise MissingExtraError("geopandas", "maps") from error
-    if path.suffix.lower() not in STARTS:
-        raise InputError(f"got {path.name}, want fields as {', '.join(STARTS)}")
-    if not path.is_file() or path.stat().st_size > LARGEST_BYTES:
-        raise InputError(f"no file {path}, or one beyond 1 GiB; give the fields' file")
-    _check_start(path)
-    try:
-        table = gpd.read_file(_address(path), engine="pyogrio")
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ValueError) as error:
-        raise InputError(f"{path.name} cannot be read ({error!s:.200}); export the fields again") from error
-    return check_fields(table, path.name)
-
-
-def _check_start(path: Path) -> None:
-    """Refuse a file that is not what its name says, before GDAL sees it.
-
-    Raises:
-        InputError: if it is not.
-    """
-    suffix = path.suffix.lower()
-    with path.open("rb") as file:
-        start = file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n")
-    is_right = start.startswith(STARTS[suffix])
-    if suffix == ".kml":
-        is_right = is_right and b"<kml" in start and b"<!DOCTYPE" not in start and b"<!ENTITY" not in start
-    if not is_right:
-        raise InputError(f"{path.name} is not what its name says; export the fields again as {suffix}")
-
-
-def _address(path: Path) -> str:
-    """What GDAL opens: the file, or the one Shapefile in a .zip.
-
-    Raises:
-        InputError: if a .zip holds none, or several.
-    """
-    if path.suffix.lower() != ".zip":
-        return str(path.resolve())
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = [name for name in archive.namelist() if name.lower().endswith(".shp")]
-            size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path.name} is no whole .zip ({error}); pack it again") from error
-    if len(held) != 1 or size > LARGEST_BYTES:
-        raise InputError(f"{path.name} holds {len(held)} Shapefiles in {size >> 20} MiB, want one below 1 GiB")
-    return f"/vsizip/{path.resolve()}/{held[0]}"
+    return check_fields(read_vectors(path), path.name)
 
 
 def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
@@ -121,13 +70,11 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
         raise InputError(f"{where} has no CRS; set it (a Shapefile needs its .prj), it is not guessed")
     if not len(table):
         raise InputError(f"{where} holds no field; draw or export at least one")
-    names = next((column for column in NAME_COLUMNS if column in table.columns), None)
-    labels = [str(value) for value in table[names]] if names else [str(row + 1) for row in range(len(table))]
-    if len(set(labels)) != len(labels):
-        twice = next(label for label in labels if labels.count(label) > 1)
-        raise InputError(f"{where} names field {twice!r} twice; give each its own name")
+    labels = _labels(table, where)
     kinds = table.geometry.geom_type
     for label, kind, is_valid, geometry in zip(labels, kinds, table.geometry.is_valid, table.geometry, strict=True):
+        if geometry is None or geometry.is_empty:
+            raise InputError(f"field {label!r} of {where} has no border; draw it, or leave the field out")
         if kind not in ("Polygon", "MultiPolygon"):
             raise InputError(f"field {label!r} of {where} is a {kind}, want a polygon; draw its border")
         if not is_valid:
@@ -137,6 +84,32 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
     table = table.copy()
     table["field"] = labels
     return Fields(table=table)
+
+
+def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
+    """A name for each field: of the first of NAME_COLUMNS that holds any, or the number of its row.
+
+    Raises:
+        InputError: if a name is missing beside others, given twice, too long, or no plain text.
+    """
+    column = next((name for name in NAME_COLUMNS if name in table.columns and table[name].notna().any()), None)
+    if column is None:
+        return [str(row + 1) for row in range(len(table))]
+    labels = [
+        "" if is_missing else str(name) for name, is_missing in zip(table[column], table[column].isna(), strict=True)
+    ]
+    for row, label in enumerate(labels, 1):
+        if not label.strip():
+            raise InputError(f"row {row} of {where} has no name in column {column!r}, others have; name every field")
+        if len(label) > LONGEST_NAME or not label.isprintable():
+            raise InputError(
+                f"row {row} of {where} has the name {label[:40]!r}, want up to {LONGEST_NAME} printable letters"
+            )
+    if len(set(labels)) != len(labels):
+        seen: set[str] = set()
+        twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
+        raise InputError(f"{where} names field {twice!r} twice; give each its own name")
+    return labels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,21 +122,70 @@ class Overlay:
 
 
 def overlay(grid: Grid, polygon: Any) -> Overlay:  # noqa: ANN401 - shapely's
-    """Lay a polygon, in the grid's CRS, over the grid; a border pixel's share is counted in PARTS squared."""
-    from rasterio.features import rasterize
+    """Lay a polygon, in the grid's CRS, over the grid; a border pixel's share is counted in PARTS squared.
 
+    All of it at once, for fields of some thousand pixels a side at most; `overlays` for any.
+    """
+    rows, columns = _extent(grid, polygon)
+    share = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+    for laid in overlays(grid, polygon):
+        top, left = laid.rows.start - rows.start, laid.columns.start - columns.start
+        share[top : top + laid.share.shape[0], left : left + laid.share.shape[1]] = laid.share
+    return Overlay(rows=rows, columns=columns, share=share)
+
+
+def overlays(grid: Grid, polygon: Any) -> Iterator[Overlay]:  # noqa: ANN401 - shapely's
+    """Yield a polygon laid over the grid by windows of WINDOW pixels a side, those that it does not touch left out.
+
+    Memory is that of a window, however large the field. Windows lie on multiples of WINDOW, as a map's blocks do.
+    """
+    import shapely
+
+    rows, columns = _extent(grid, polygon)
+    shapely.prepare(polygon)
+    for top in range(rows.start - rows.start % WINDOW, rows.stop, WINDOW):
+        for left in range(columns.start - columns.start % WINDOW, columns.stop, WINDOW):
+            window = (
+                slice(max(top, rows.start), min(top + WINDOW, rows.stop)),
+                slice(max(left, columns.start), min(left + WINDOW, columns.stop)),
+            )
+            share = _share(grid, polygon, *window)
+            if share is not None:
+                yield Overlay(rows=window[0], columns=window[1], share=share)
+
+
+def _extent(grid: Grid, polygon: Any) -> tuple[slice, slice]:  # noqa: ANN401 - shapely's
+    """Rows and columns of the grid that hold a polygon, one pixel at least."""
     a, _, c, _, e, f = grid.transform
     left, bottom, right, top = polygon.bounds
     first, last = max(int((left - c) // a), 0), min(int(-(-(right - c) // a)), grid.width)
     upper, lower = max(int((top - f) // e), 0), min(int(-(-(bottom - f) // e)), grid.height)
-    height, width = max(lower - upper, 1), max(last - first, 1)
+    return slice(upper, max(lower, upper + 1)), slice(first, max(last, first + 1))
+
+
+def _share(grid: Grid, polygon: Any, rows: slice, columns: slice) -> NDArray[np.float64] | None:  # noqa: ANN401
+    """Share of each pixel of a window that lies in a polygon; None where it touches none."""
+    import shapely
+    from rasterio.features import rasterize
+
+    a, _, c, _, e, f = grid.transform
+    height, width = rows.stop - rows.start, columns.stop - columns.start
+    left, top = c + a * columns.start, f + e * rows.start
+    edges = (left, top + e * height, left + a * width, top)
+    if shapely.contains_properly(polygon, shapely.box(*edges)):
+        return np.ones((height, width))
+    near = shapely.clip_by_rect(polygon, edges[0] - a, edges[1] + e, edges[2] + a, edges[3] - e)
+    if near.is_empty:
+        return None
     fine = Grid(
         width=width * PARTS, height=height * PARTS, crs=grid.crs,
-        transform=(a / PARTS, 0.0, c + a * first, 0.0, e / PARTS, f + e * upper),
+        transform=(a / PARTS, 0.0, left, 0.0, e / PARTS, top),
     )  # fmt: skip
-    drawn = rasterize([(polygon, 1)], out_shape=(fine.height, fine.width), transform=affine(fine), dtype="uint8")
-    share = drawn.reshape(height, PARTS, width, PARTS).mean((1, 3), dtype=np.float64)
-    return Overlay(rows=slice(upper, upper + height), columns=slice(first, first + width), share=share)
+    drawn = rasterize([(near, 1)], out_shape=(fine.height, fine.width), transform=affine(fine), dtype="uint8")
+    by_row = drawn.reshape(height, PARTS, width * PARTS).sum(1, dtype=np.uint8)
+    count = by_row.reshape(height, width, PARTS).sum(2, dtype=np.uint8)  # to 100
+    share: NDArray[np.float64] = count / PARTS**2
+    return share
 
 
 def numbered(fields: Fields, grid: Grid, rows: slice, columns: slice) -> NDArray[np.int64]:

@@ -9,11 +9,13 @@ from typing import Any
 
 import pandas as pd
 
-from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.errors import InputError
 from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.gdal import load_geopandas
 from mainstem.data.regions import Number, read_table
 from mainstem.data.simulate import outline
 from mainstem.data.tabular import LARGEST
+from mainstem.data.vectors import read_vectors
 
 MAP_CRS = "EPSG:4326"
 POINT_RADIUS_M = 9000.0  # of the circle that stands for a region known by its centre alone
@@ -48,22 +50,14 @@ def normalised(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", plain)
 
 
-def _geopandas() -> Any:  # noqa: ANN401
-    try:
-        import geopandas
-    except ImportError as error:
-        raise MissingExtraError("geopandas", "maps") from error
-    return geopandas
-
-
 def county_outlines(regions: Sequence[str], mirror: Path | None = None) -> Outlines:
     """Join STATE_COUNTY names to county polygons on state and normalised name.
 
     Cities of the same name as a county (Virginia, Missouri, Maryland) yield to the county.
     """
-    gpd = _geopandas()
+    gpd = load_geopandas()
     folder = pull("us-counties", mirror)
-    frame = gpd.read_file(folder / "gz_2010_us_050_00_20m.shp").to_crs(MAP_CRS)
+    frame = read_vectors(folder / "gz_2010_us_050_00_20m.shp").to_crs(MAP_CRS)
     frame["key"] = [
         f"{FIPS.get(state, state)}_{normalised(name)}"
         for state, name in zip(frame["STATE"], frame["NAME"], strict=True)
@@ -87,7 +81,7 @@ def county_outlines(regions: Sequence[str], mirror: Path | None = None) -> Outli
 
 def simulated_outlines(regions: Sequence[str], seed: int = 0) -> Outlines:
     """Return the simulator's polygons."""
-    gpd = _geopandas()
+    gpd = load_geopandas()
     from shapely.geometry import Polygon
 
     names = sorted(set(regions))
@@ -116,7 +110,7 @@ def read_centres(path: Path) -> pd.DataFrame:
 
 def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
     """Return circles around the centres that CY-Bench's location file gives."""
-    gpd = _geopandas()
+    gpd = load_geopandas()
     table = read_centres(path)
     names = [region for region in sorted(set(regions)) if region in table.index]
     points = gpd.GeoSeries(gpd.points_from_xy(table.loc[names, "longitude"], table.loc[names, "latitude"]), crs=MAP_CRS)
