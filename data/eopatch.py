@@ -6,16 +6,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
+from mainstem.data.crs import parse_crs
+from mainstem.data.limits import check_folder
 from mainstem.data.raster import Grid, affine
+from mainstem.data.vectors import SHAPES, read_vectors
 
 UNLABELLED = ""  # land use of polygons that nobody has named
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 LAYERS = ("NDVI",)  # of `data/` that are read, one channel each, unit 1
+LARGEST_TEXT, LARGEST_ARRAY = 1 << 20, 512 << 20  # bytes; an array is held whole
+NDVI_LIMIT = 1.5  # NDVI lies between -1 and 1; noise over water goes beyond
 NUM_DIMS = 4  # of an array under data/ or mask/: time, y, x, channel
 
 
@@ -43,40 +50,68 @@ def open_eopatch(folder: Path) -> Cube:
     """
     if not is_eopatch(folder):
         raise InputError(f"{folder} is no EOPatch; want data/, timestamps.json and bbox.geojson in it")
+    check_folder(folder)
     arrays = [_array(folder / "data" / f"{name}.npy") for name in LAYERS]
     shape = arrays[0].shape
     valid = _valid(folder, shape[:3])
-    stamps = tuple(datetime.datetime.fromisoformat(text) for text in json.loads(_text(folder / "timestamps.json")))
+    stamps = _stamps(folder)
     if len(stamps) != shape[0]:
         raise InputError(f"{folder.name} has {len(stamps)} time stamps for {shape[0]} images; export it again")
     if any(after <= before for before, after in itertools.pairwise(stamps)):
         raise InputError(f"{folder.name} has time stamps that do not increase; sort its images")
     values = np.concatenate([np.moveaxis(array, -1, 1) for array in arrays], 1).astype(np.float32)
+    values[~np.isfinite(values)] = np.nan
+    values = np.where(valid[:, None], values, np.nan)
+    if (np.abs(values) > NDVI_LIMIT).any():
+        raise InputError(f"{folder.name} holds an NDVI of {np.nanmax(np.abs(values)):g}, want -1 to 1; convert it")
     return Cube(
         name=folder.name,
         grid=_grid(folder, shape[1], shape[2]),
         times=stamps,
         channels=tuple(Channel(name=name, unit="1") for name in LAYERS),
-        values=np.where(valid[:, None], values, np.nan),
+        values=values,
     )
 
 
-def _text(path: Path) -> str:
+def _stamps(folder: Path) -> tuple[datetime.datetime, ...]:
+    """UTC of each image, as eo-learn writes it: ISO 8601, without a zone."""
+    texts = _json(folder / "timestamps.json")
     try:
-        return path.read_text(encoding="utf-8")
+        stamps = tuple(datetime.datetime.fromisoformat(text) for text in texts)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{folder.name}/timestamps.json holds no times ({error!s:.80}); export it again") from error
+    if not stamps or any(not FIRST_YEAR <= stamp.year <= LAST_YEAR for stamp in stamps):
+        raise InputError(f"{folder.name}/timestamps.json wants times of {FIRST_YEAR} to {LAST_YEAR}; export it again")
+    return tuple(stamp.astimezone(datetime.UTC).replace(tzinfo=None) if stamp.tzinfo else stamp for stamp in stamps)
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401 - what the file holds
+    try:
+        if path.stat().st_size > LARGEST_TEXT:
+            raise InputError(f"{path.name} has {path.stat().st_size >> 20} MiB; export the EOPatch again")
+        return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); export the EOPatch again") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path.name} is no JSON ({error!s:.80}); export the EOPatch again") from error
 
 
 def _array(path: Path) -> NDArray[np.float32]:
-    """A (time, y, x, channel) array; pickles are never opened."""
+    """A (time, y, x, channel) array of real numbers; pickles are never opened, sizes checked before memory is taken."""
     try:
-        array: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as an array ({error}); the EOPatch needs it") from error
-    if array.ndim != NUM_DIMS:
+        with np.errstate(over="ignore"):
+            array = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
+        told = " ".join(str(error).split())[:100]
+        raise InputError(f"{path} cannot be read as an array ({told}); the EOPatch needs it") from error
+    if array.ndim != NUM_DIMS or 0 in array.shape:
         raise InputError(f"{path} has shape {array.shape}, want (time, y, x, channel)")
-    return array
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{path} holds {str(array.dtype)[:40]}, want real numbers; export the EOPatch again")
+    if 4 * array.size > LARGEST_ARRAY:
+        raise InputError(f"{path} takes {4 * array.size >> 20} MiB, at most {LARGEST_ARRAY >> 20}; cut the EOPatch")
+    with np.errstate(over="ignore"):
+        return np.asarray(array).astype(np.float32)
 
 
 def _valid(folder: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
@@ -91,15 +126,15 @@ def _valid(folder: Path, shape: tuple[int, ...]) -> NDArray[np.bool_]:
 
 
 def _grid(folder: Path, height: int, width: int) -> Grid:
-    from pyproj import CRS
-    from pyproj.exceptions import CRSError
-
-    box = json.loads(_text(folder / "bbox.geojson"))
+    box = _json(folder / "bbox.geojson")
     try:
         ring = np.array(box["coordinates"][0], np.float64)
-        crs = CRS.from_user_input(box["crs"]["properties"]["name"]).to_wkt()
-    except (KeyError, IndexError, ValueError, CRSError) as error:
+        named = box["crs"]["properties"]["name"]
+    except (KeyError, IndexError, ValueError, TypeError) as error:
         raise InputError(f"{folder.name}/bbox.geojson lacks its ring or its CRS ({error}); export it again") from error
+    crs = parse_crs(named, f"{folder.name}/bbox.geojson").to_wkt()
+    if ring.ndim != 2 or ring.shape[1] != 2 or not np.isfinite(ring).all() or (np.ptp(ring, 0) <= 0).any():
+        raise InputError(f"{folder.name}/bbox.geojson has a ring that is no box; export it again")
     left, bottom = ring.min(0)
     right, top = ring.max(0)
     transform = ((right - left) / width, 0.0, float(left), 0.0, -(top - bottom) / height, float(top))
@@ -120,19 +155,17 @@ def open_land_use(folder: Path, grid: Grid) -> LandUse:
     Raises:
         InputError: if there is none, or it lacks LULC_NAME or a CRS.
     """
-    import geopandas as gpd
-    from pyogrio.errors import DataSourceError
     from rasterio.features import rasterize
 
     path = folder / "vector_timeless" / "LULC.gpkg"
     if not path.is_file():
         raise InputError(f"{folder.name} has no vector_timeless/LULC.gpkg, which holds the labels")
-    try:
-        table = gpd.read_file(path)
-    except DataSourceError as error:
-        raise InputError(f"{path.name} cannot be read as GeoPackage ({error}); export the EOPatch again") from error
-    if "LULC_NAME" not in table or table.crs is None:
-        raise InputError(f"{path.name} lacks LULC_NAME or its CRS; export the EOPatch again")
+    table = read_vectors(path)
+    if "LULC_NAME" not in table:
+        raise InputError(f"{path.name} lacks LULC_NAME; export the EOPatch again")
+    odd = [str(kind) for kind in table.geometry.geom_type if kind not in SHAPES]
+    if odd:
+        raise InputError(f"{path.name} holds a {odd[0]}, want polygons; export the EOPatch again")
     table = table.to_crs(grid.crs)
     names = {row: str(name) for row, name in enumerate(table["LULC_NAME"].fillna(UNLABELLED)) if name != UNLABELLED}
     polygon = np.full((grid.height, grid.width), -1, np.int64)

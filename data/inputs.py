@@ -7,6 +7,7 @@ maps read one kind of file, block by block, whatever came in.
 import datetime
 import hashlib
 import re
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from mainstem.data.raster import ENVIRONMENT, Grid, affine, load_rasterio
 KINDS = ".tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder, there to be read"
 ROWS = 512  # staged at once
 ODD, LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]+"), 100  # what a product's name may bring into a file's
+MOST_STAGED, KEPT_FREE = 256 << 30, 0.9  # bytes of one cube; share of what is free that it may take
 BAND_NAMES = {f"B0{digit}": f"B{digit}" for digit in range(1, 10)}
 COMMON = {  # of STAC's common band names
     "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5", "rededge2": "B6", "rededge3": "B7", "nir": "B8",
@@ -79,11 +81,30 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
             item = open_item(path, folder, allowed_hosts)
             found.append(_write(item, folder, _mark(path, *item.files)))
         elif path.suffix in (".zarr", ".nc"):
-            found += [_write(date, folder, mark) for date in open_cube(path)]
+            found += [_write(date, folder, mark) for date in _that_fit(open_cube(path), folder)]
         elif is_eopatch(path):
             found += [_write(date, folder, mark) for date in dates_of(open_eopatch(path))]
         else:
             raise InputError(f"{path} is no scene; want {KINDS}")
+    return found
+
+
+def _that_fit(dates: Iterator[Staged], folder: Path) -> list[Staged]:
+    """Dates of which the disk can hold all.
+
+    Raises:
+        InputError: if it cannot, before the first is written.
+    """
+    found = list(dates)
+    needed = sum(
+        date.grid.width * date.grid.height * len(date.channels) * np.dtype(date.dtype).itemsize for date in found
+    )
+    free = shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
+    if needed > min(MOST_STAGED, free * KEPT_FREE):
+        raise InputError(
+            f"{found[0].name[:60]} and what follows take {needed / 1e9:.1f} GB staged, of {free / 1e9:.1f} GB that are "
+            f"free and {MOST_STAGED / 1e9:.0f} GB at most; free space, or give fewer dates, bands or pixels"
+        )
     return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.stream import Channel, Stream
+from mainstem.data.stores import check_netcdf
 from mainstem.data.tabular import Table, check_regular, one_line, open_table, shown, tell
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def _read_netcdf(path: Path, place: tuple[float, float]) -> dict[str, Days]:
     except ImportError as error:
         raise MissingExtraError("xarray", "maps") from error
     check_regular(path, "give a .csv, or a NetCDF file of AgERA5 or ERA5-Land")
+    check_netcdf(path)
     try:
         dataset = xarray.open_dataset(path, engine="netcdf4", decode_timedelta=False, cache=False)
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RuntimeError) as error:

@@ -96,7 +96,7 @@ def test_what_is_missing_far_or_in_another_unit_is_named(files, tmp_path):
     with pytest.raises(InputError, match=r"temperature_c runs from 273\.15 to 302\.15, want -60 to 60; check its unit"):
         open_weather([kelvin, *files[1:]], PLACE, 2021)
     (tmp_path / "text.nc").write_text("not NetCDF")
-    with pytest.raises(InputError, match="cannot be read as NetCDF"):
+    with pytest.raises(InputError, match="is no NetCDF file"):
         open_weather([tmp_path / "text.nc"], PLACE, 2021)
     (tmp_path / "table.csv").write_text("day;temp\n")
     with pytest.raises(InputError, match="is no weather table"):
