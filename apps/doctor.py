@@ -15,7 +15,7 @@ from mainstem.data.catalogue import data_home, read_catalogue, verify
 BASE = ("torch", "transformers", "safetensors", "numpy", "pydantic")
 EXTRAS = {
     "earth": ("pandas", "sklearn"),
-    "maps": ("geopandas", "pyogrio", "rasterio", "pystac", "xarray", "zarr", "netCDF4"),
+    "maps": ("geopandas", "pyogrio", "rasterio", "pystac", "xarray", "zarr", "netCDF4", "h5py"),
     "app": ("streamlit",),
 }
 FORBIDDEN = ("torchvision", "timm")  # their CPU builds break transformers on import

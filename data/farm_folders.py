@@ -68,6 +68,7 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
         raise InputError(
             f"{folder.name} has neither {YIELD} nor fields with a column {HARVEST}; add what was harvested"
         )
+    _check_columns(fields, folder.name)
     soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m", MOST_WATER_CM_M), sowing_days(fields, year)
     for row, (rows, columns) in _pixels(fields, scenes):
         known: dict[str, Stream] = {"weather": weather}
@@ -81,6 +82,25 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
                    "field": f"{folder.name}/{name}", "year": float(year)},
         )  # fmt: skip
         yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))
+
+
+def _check_columns(fields: Fields, where: str) -> None:
+    """Refuse a field without its crop, or with a harvest that cannot be."""
+    import pandas as pd
+
+    table = fields.table
+    for name, crop in zip(table["field"], table["crop"], strict=True):
+        if not isinstance(crop, str) or not crop.strip():
+            raise InputError(f"field {name!r} of {where} has no crop; add it, it is not guessed")
+    if HARVEST not in table:
+        return
+    harvested = pd.to_numeric(table[HARVEST], errors="coerce")
+    wrong = (harvested.isna() & table[HARVEST].notna()) | (harvested < 0) | (harvested > MOST_YIELD_T_HA)
+    if wrong.any():
+        name, found = table.loc[wrong, ["field", HARVEST]].iloc[0]
+        raise InputError(
+            f"field {name!r} of {where} has the {HARVEST} {str(found)[:40]!r}, want 0 to {MOST_YIELD_T_HA:g}; mend it"
+        )
 
 
 def _harvested(fields: Fields, row: int) -> float:

@@ -1,5 +1,6 @@
 """Vector files that are not what they say: one line, no other file read, no host asked, little memory."""
 
+import contextlib
 import json
 import math
 import shutil
@@ -17,8 +18,10 @@ from shapely.geometry import Polygon, box
 
 from mainstem.core.errors import InputError
 from mainstem.data.fields import open_fields, overlays
-from mainstem.data.raster import Grid
-from tests.hostile.harness import canary, listener, run_call
+from mainstem.data.gdal import DRIVERS, load_pyogrio
+from mainstem.data.raster import Grid, load_rasterio
+from tests.hostile.harness import canary, listener, run_call, run_cli
+from tests.hostile.test_stores import eopatch
 
 HERE = "tests.hostile.test_vectors"
 METRIC = "EPSG:32633"
@@ -528,6 +531,47 @@ def test_what_is_no_plain_file_is_refused_at_once(tmp_path, kind):
     else:
         path.symlink_to("/dev/zero")
     run_call(f"{HERE}:read", path, limit_s=5).refused("a.geojson")
+
+
+def asks(url: str) -> list[str]:
+    """What a process that has opened one of our doors can still reach through the libraries."""
+    pyogrio, rasterio = load_pyogrio(), load_rasterio()
+    from pyproj import network
+
+    reached = [str(network.is_network_enabled())] if network.is_network_enabled() else []
+    for name, ask in {
+        "raster": lambda: rasterio.open(f"/vsicurl/{url}/a.tif"),
+        "streamed": lambda: rasterio.open(f"/vsicurl_streaming/{url}/a.tif"),
+        "address": lambda: rasterio.open(f"{url}/a.tif"),
+        "vector": lambda: pyogrio.read_info(f"/vsicurl/{url}/a.gpkg"),
+        "crs": lambda: rasterio.crs.CRS.from_user_input(f"{url}/a"),
+    }.items():
+        with contextlib.suppress(rasterio.errors.RasterioError, pyogrio.errors.DataSourceError, ValueError):
+            ask()
+            reached.append(name)
+    return reached
+
+
+def test_the_libraries_of_a_process_reach_no_host_and_open_no_virtual_format(tmp_path):
+    with listener() as port:
+        assert run_call(f"{HERE}:asks", port.url).taken().out == "[]\n"
+        linked = geojson(tmp_path / "a.geojson", crs={"type": "link", "properties": {"href": port.url}})
+        with contextlib.suppress(Exception):  # GDAL's own reader, which ours are not, follows the link no more
+            load_pyogrio().read_dataframe(linked)
+    assert set(load_pyogrio().list_drivers()) <= set(DRIVERS)
+
+
+def test_a_command_refuses_labels_of_a_virtual_format(tmp_path):
+    path, secret = canary(tmp_path, "canary.csv")
+    folder = eopatch(tmp_path / "patch")
+    (folder / "vector_timeless").mkdir()
+    with listener() as port:
+        for source in (str(path), f"/vsicurl/{port.url}/a.csv"):
+            (folder / "vector_timeless" / "LULC.gpkg").write_text(virtual(source))
+            done = run_cli("evaluate", "crop-yield", "--task", "land-cover", "--data", folder).refused(
+                "LULC.gpkg", "not what its name says"
+            )
+            assert secret not in done.text
 
 
 def share_of_a_large_field(side: int) -> float:
