@@ -152,6 +152,12 @@ class PixelModel:
             raise InputError(f"nothing here can be mapped: {self._beyond(looked[0])}; map with an adapter of that")
         return within
 
+    def _lacking(self) -> list[str]:
+        """Channels of the pixel stream in training that no scene has: intervals were never calibrated without them."""
+        known = self.artifact.regressor.layout.channels.get("pixel", ())
+        given = {channel.name for channel in self.scenes.channels}
+        return [channel.name for channel in known if channel.name not in given]
+
     def _claim_of(self, looked: Sequence[Sample]) -> Claim:
         if not looked:
             return Claim(state="none", reason="no pixel that was looked at shows anything")
@@ -161,6 +167,10 @@ class PixelModel:
                 reason=f"trained on simulations alone: relative vigour, not {self.artifact.manifest.units}; calibrate "
                 f"on {FEWEST_FIELDS} harvested fields of your own (mainstem calibrate)",
             )
+        lacking = self._lacking()
+        if lacking:
+            reason = f"the scenes lack {', '.join(lacking)}, which training had; give them, or calibrate without"
+            return Claim(state="none", reason=reason)
         unsaid = [name for name in self.artifact.manifest.scope if name not in looked[0].source.facts]
         if unsaid:
             allowed = ", ".join(self.artifact.manifest.scope[unsaid[0]])

@@ -99,7 +99,8 @@ def test_a_map_equals_the_run_on_each_pixel(run, scenes, tmp_path):
     np.testing.assert_allclose(values[:, rows, columns].T, wanted, atol=2e-3)
     assert (tags["UNITS"], tags["TRAINING"]) == ("percent", "real")
     assert "National Fuel Moisture" in tags["ATTRIBUTION"]
-    assert tags["CLAIM"] == done["claim"]
+    assert tags["CLAIM"] == done["claim"] == "none"
+    assert "scenes lack VV, VH, B2" in done["reason"]  # and nobody calibrated without
 
 
 @pytest.mark.mirror
