@@ -135,7 +135,7 @@ def mean_calibration(
     """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few."""
     if not any(labels):
         return {}
-    means = cases.means(labels)
+    means = cases.means_of_all(labels)
     if len(set(means.groups)) < 2:
         return {}
     return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}

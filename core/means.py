@@ -2,7 +2,7 @@
 of a mean is calibrated on means, never averaged from the samples' own intervals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,34 @@ class Judged:
             scale=averaged(self.scale),
             groups=tuple(self.groups[row] for row in first),
         )
+
+    def means_of_all(self, labels: Sequence[str]) -> "Judged":
+        """Means as `means` gives, with errors as if all samples of each label had been averaged, not the few drawn.
+
+        A mean's error is a part that its samples share and their own errors' mean. Own errors of n samples drawn at
+        random add their variance / n to the variance between a group's labels: errors are drawn towards their group's
+        mean error until that is gone. Source: Searle, Casella & McCulloch 1992, Variance Components, chapter 3 (one-way
+        random model, estimated by analysis of variance).
+        """
+        found = self.means(labels)
+        error = found.truth - found.mean
+        _, group = np.unique(np.asarray(found.groups), return_inverse=True)
+        centre = (np.bincount(group, error) / np.bincount(group))[group]
+        freedom = len(error) - int(group.max(initial=-1)) - 1
+        between = float(((error - centre) ** 2).sum()) / max(freedom, 1)
+        if not between:
+            return found
+        drawn = float(np.mean(self._variance_of_means(labels)))
+        share = float(np.sqrt(np.clip(1 - drawn / between, 0, 1)))
+        return replace(found, mean=found.truth - (centre + share * (error - centre)))
+
+    def _variance_of_means(self, labels: Sequence[str]) -> Array:
+        """Of each label but "", what its samples' own errors add to the variance of its mean; 0 for a single sample."""
+        distinct, index = np.unique(np.asarray(labels), return_inverse=True)
+        count, error = np.bincount(index), self.truth - self.mean
+        inside = np.bincount(index, (error - (np.bincount(index, error) / count)[index]) ** 2)
+        variance: Array = (inside / np.maximum(count - 1, 1) / count)[distinct != ""]
+        return variance
 
     def calibration(self, population: str) -> IntervalCalibration:
         """Calibrate intervals on these errors."""
