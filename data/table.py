@@ -222,6 +222,9 @@ def _times(table: Table) -> NDArray[Any]:
     """
     texts = pd.Series(table.raw("time"), dtype=object)
     numbers = table.numbers("time") if table.is_numeric("time") else np.full(len(texts), np.nan)
+    if table.is_numeric("time") and np.isfinite(numbers).any():
+        for index in np.flatnonzero(~np.isfinite(numbers))[:1]:
+            raise InputError(f"{table.where(index, 'time')}: no time is given; give every step its own")
     is_day = texts.str.fullmatch("(19|20)[0-9]{6}")
     if np.isfinite(numbers).all() and not (is_day.all() and _parsed(texts, "%Y%m%d").notna().all()):
         return numbers

@@ -96,6 +96,9 @@ REFUSED = {  # what is in t.csv, and words of the line that refuses it
         b"sample,time,target,group,licence,r\na,2020-04-01T00:00Z,1,x,CC0,1\na,2020-04-02T00:00,1,x,CC0,1\n", ["zone"],
     ),
     "no time": (b"sample,time,target,group,licence,r\na,,1,x,CC0,1\n", ["row 2", "'time'"]),
+    "no time in one row": (
+        b"sample,time,target,group,licence,r\na,0,1,x,CC0,1\na,,1,x,CC0,1\n", ["row 3", "no time"],
+    ),
     "a column of files called table": (
         b"sample,target,group,licence,table\na,1,x,CC0,one.csv\n", ["'table'", "rename"],
     ),
