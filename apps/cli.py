@@ -284,7 +284,7 @@ def map_adapter(
 @app.command("map-merge")
 def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:
     """Assemble a map whose shards are all made."""
-    from mainstem.apps.map_pixels import merge_map
+    from mainstem.apps.map_files import merge_map
 
     print(merge_map(out))
 

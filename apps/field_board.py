@@ -18,8 +18,9 @@ from mainstem.adapters.crop_yield import pixel
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.map_context import ContextSpec
+from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
-from mainstem.apps.map_pixels import NOTES, MapSpec, map_scenes
+from mainstem.apps.map_pixels import MapSpec, map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.regression import DataRequest
@@ -144,7 +145,7 @@ def ensure_demo(progress: Progress | None = None) -> str:
     """Return the name of a map of a simulated farm; make it where there is none."""
     if DEMO not in known_maps():
         folder = maps_folder() / DEMO / INPUT
-        scenes = write_farm(simulate_farm(DEMO_FARM), folder)
+        scenes = _scenes(folder) if folder.is_dir() else write_farm(simulate_farm(DEMO_FARM), folder)
         _map(DEMO, scenes, progress)
     return DEMO
 

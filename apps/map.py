@@ -5,42 +5,44 @@ added in one fixed order; so workers, kills and shards cannot change a bit of it
 for both sides. Each finished block is a file of its own, written whole; together they are the journal.
 """
 
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mainstem.apps.map_blocks import BlockMaker, Placed, Plan, Predict, Values, make_plan
+from mainstem.apps.map_journal import intact, load_block, opened, parts_folder, read_plan, reserved, save_block
 from mainstem.core.errors import InputError
-from mainstem.core.files import write_atomically
-from mainstem.data.raster import BLOCK, Grid, Source, same_grid, write_cog
+from mainstem.core.files import Content, content
+from mainstem.data.raster import BLOCK, Source, same_grid, write_cog
 
+__all__ = [
+    "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster", "merge", "parts_folder",
+    "unwritten",
+]  # fmt: skip
 Progress = Callable[[str, float], None]
-PLAN_FILE = "plan.json"
 
 
-def parts_folder(output: Path) -> Path:
-    """Where a map's finished blocks lie until it is whole."""
-    return output.with_name(f".{output.name}.parts")
+@dataclass(frozen=True, kw_only=True)
+class MapSize:
+    """How a map is cut and who makes it.
 
+    Attributes:
+        tile: pixels a side of a tile.
+        overlap: pixels shared by neighbours, blended linearly.
+        batch_size: tiles at once.
+        workers: threads that read; the result does not depend on them.
+        shard: (index, of how many): only this share of the blocks is made.
+    """
 
-def _part(folder: Path, index: int) -> Path:
-    return folder / f"block-{index:06d}.npy"
-
-
-def _open_parts(folder: Path, plan: Plan) -> None:
-    """Make the folder of blocks, or go on with one of the same plan; another plan's blocks are deleted."""
-    path = folder / PLAN_FILE
-    if path.is_file() and json.loads(path.read_text()).get("digest") != plan.digest():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not path.is_file():
-        write_atomically(path, json.dumps({"digest": plan.digest(), **asdict(plan)}).encode())
+    tile: int = 256
+    overlap: int = 32
+    batch_size: int = 8
+    workers: int = 2
+    shard: tuple[int, int] = (0, 1)
 
 
 def map_raster(
@@ -83,101 +85,153 @@ def map_raster(
     Raises:
         InputError: if inputs differ in grid, CRS, bands or type, or cannot be read, or output cannot be written.
     """
-    sources = same_grid([Path(path) for path in inputs])
-    plan = make_plan(sources, tile=tile, overlap=overlap, batch_size=batch_size, token=token)
     output = Path(output)
-    folder = parts_folder(output)
+    size = MapSize(tile=tile, overlap=overlap, batch_size=batch_size, workers=workers, shard=shard)
+    check_shard(shard)
+    try:
+        with reserved(output, shard):
+            watched = [content(Path(path)) for path in inputs if Path(path).is_file()]
+            sources = same_grid([Path(path) for path in inputs])
+            make_blocks(predict, sources, output, size, token, watched, progress)
+            if shard[1] > 1:
+                return None
+            assemble(output, output, names=names, tags=tags)
+            shutil.rmtree(parts_folder(output))
+    except OSError as error:
+        raise unwritten(output, error) from error
+    return output
+
+
+def check_shard(shard: tuple[int, int]) -> None:
+    """Check that a shard is one of those there are.
+
+    Raises:
+        InputError: if it is not.
+    """
     if not 0 <= shard[0] < shard[1]:
         raise InputError(f"got shard {shard[0]} of {shard[1]}, want an index from 0 to {shard[1] - 1}")
-    try:
-        _open_parts(folder, plan)
-        _make_blocks(plan, sources, predict, folder, (workers, shard, progress))
-    except OSError as error:
-        raise InputError(f"cannot write {folder} ({error.strerror}); free space, then run again to go on") from error
-    if shard[1] > 1:
-        return None
-    return merge(output, names=names, tags=tags)
+
+
+def unwritten(output: Path, error: OSError) -> InputError:
+    """What to tell of a map that cannot be written."""
+    return InputError(f"cannot write {output} ({error.strerror or error}); free space, then run again to go on")
+
+
+def make_blocks(
+    predict: Predict | Placed,
+    sources: Sequence[Source],
+    output: Path,
+    size: MapSize,
+    token: str,
+    watched: Sequence[Content],
+    progress: Progress | None = None,
+) -> None:
+    """Make the blocks of a map, or of one shard of it, that are not there yet; the output is `reserved` meanwhile.
+
+    Args:
+        watched: files that the map is made of, as they were before anything was read of them.
+
+    Raises:
+        InputError: if a file that is watched changes, or shards of another plan are being made there.
+        OSError: if a block cannot be written.
+    """
+    plan = make_plan(sources, tile=size.tile, overlap=size.overlap, batch_size=size.batch_size, token=token)
+    with opened(output, plan) as folder:
+        _make_blocks(plan, (sources, watched), predict, folder, (size, progress))
 
 
 def _make_blocks(
     plan: Plan,
-    sources: Sequence[Source],
+    read: tuple[Sequence[Source], Sequence[Content]],
     predict: Predict | Placed,
     folder: Path,
-    how: tuple[int, tuple[int, int], Progress | None],
+    how: tuple[MapSize, Progress | None],
 ) -> None:
-    workers, (index, count), progress = how
+    (sources, watched), (size, progress) = read, how
+    index, count = size.shard
     blocks = plan.blocks()
     share = range(index * len(blocks) // count, (index + 1) * len(blocks) // count)
-    wanted = [number for number in share if not _part(folder, number).is_file()]
+    whole = intact(folder, plan, share)
+    wanted = [number for number in share if number not in whole]
     maker = BlockMaker(plan, sources, predict)
     done = len(share) - len(wanted)
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
+    with ThreadPoolExecutor(max(size.workers, 1)) as pool:
         ahead = maker.read(pool, blocks[wanted[0]], None) if wanted else None
         for place, number in enumerate(wanted):
             assert ahead is not None
             found = ahead.result()
             ahead = maker.read(pool, blocks[wanted[place + 1]], found) if place + 1 < len(wanted) else None
-            _save(_part(folder, number), maker.make(blocks[number], found))
+            values = maker.make(blocks[number], found)
+            check_unchanged(watched)
+            save_block(folder, plan, number, values)
             if progress is not None:
                 progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))
 
 
-def _save(path: Path, values: Values) -> None:
-    """Write a block whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            np.save(file, values)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def check_unchanged(watched: Sequence[Content]) -> None:
+    """Check that files are what they were.
+
+    Raises:
+        InputError: naming one that is not.
+    """
+    for file in watched:
+        if not file.is_still_there():
+            raise InputError(f"{file.path} changed while it was mapped; leave it as it is, then run again")
 
 
 def merge(output: Path | str, *, names: Sequence[str] | None = None, tags: Mapping[str, str] | None = None) -> Path:
     """Assemble a map's finished blocks, made by one run or by several shards, and delete them.
 
     Raises:
-        InputError: if blocks are missing, or the output cannot be written; the blocks stay then.
+        InputError: if blocks are missing or damaged, or the output cannot be written; the blocks stay then.
     """
     output = Path(output)
-    folder = parts_folder(output)
-    plan = _read_plan(folder)
-    blocks = plan.blocks()
-    missing = [number for number in range(len(blocks)) if not _part(folder, number).is_file()]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(blocks)} blocks of {output.name} are missing, first {missing[0]}; run their shards"
-        )
-    num_out = np.load(_part(folder, 0), mmap_mode="r", allow_pickle=False).shape[0]
-    names = tuple(names or (f"output {index + 1}" for index in range(num_out)))
-    if len(names) != num_out:
-        raise InputError(f"got {len(names)} band names for {num_out} outputs; give one each")
-    write_cog(_windows(plan, folder), output, plan.grid, names, dict(tags or {}))
-    shutil.rmtree(folder)
+    read_plan(parts_folder(output))  # before anything is made there
+    try:
+        with reserved(output):
+            assemble(output, output, names=names, tags=tags)
+            shutil.rmtree(parts_folder(output))
+    except OSError as error:
+        raise unwritten(output, error) from error
     return output
 
 
-def _read_plan(folder: Path) -> Plan:
-    try:
-        plain = json.loads((folder / PLAN_FILE).read_text())
-    except (OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{folder} holds no map in the making; run map first") from error
-    plain.pop("digest")
-    grid = Grid(**{**plain.pop("grid")})
-    return Plan(
-        grid=Grid(width=grid.width, height=grid.height, transform=tuple(grid.transform), crs=grid.crs),
-        inputs=tuple((path, size, time) for path, size, time in plain.pop("inputs")),
-        block=(plain["block"][0], plain.pop("block")[1]),
-        **plain,
-    )
+def assemble(
+    output: Path, target: Path, *, names: Sequence[str] | None = None, tags: Mapping[str, str] | None = None
+) -> None:
+    """Assemble the finished blocks of the map `output` as `target`; the blocks stay.
+
+    Raises:
+        InputError: if blocks are missing or damaged, or the target cannot be written.
+    """
+    folder = parts_folder(output)
+    plan = read_plan(folder)
+    blocks = plan.blocks()
+    outputs = {
+        number: values.shape[0]
+        for number, span in enumerate(blocks)
+        if (values := load_block(folder, plan, number, span)) is not None
+    }
+    missing = [number for number in range(len(blocks)) if number not in outputs]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(blocks)} blocks of {output.name} are missing or damaged, first {missing[0]}; "
+            "run their shards"
+        )
+    num_out = outputs[0]
+    if len(set(outputs.values())) != 1:
+        raise InputError(f"blocks of {output.name} hold different numbers of values; delete {folder} and map again")
+    names = tuple(names or (f"output {index + 1}" for index in range(num_out)))
+    if len(names) != num_out:
+        raise InputError(f"got {len(names)} band names for {num_out} outputs; give one each")
+    write_cog(_windows(plan, folder), target, plan.grid, names, dict(tags or {}))
 
 
 def _windows(plan: Plan, folder: Path) -> Iterator[tuple[int, int, Values]]:
     """Parts of the whole map with their first row and column, in the order of the blocks."""
     for number, (rows, columns) in enumerate(plan.blocks()):
-        values = np.load(_part(folder, number), mmap_mode="r", allow_pickle=False)
+        values = load_block(folder, plan, number, (rows, columns))
+        if values is None:
+            raise InputError(f"block {number} was damaged meanwhile; run again to make it again")
         for top in range(0, rows.stop - rows.start, BLOCK):
             yield rows.start + top, columns.start, np.array(values[:, top : top + BLOCK])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import content
 from mainstem.data.raster import Grid, Source, read_window
 
 Values = NDArray[np.float32]
@@ -19,6 +20,7 @@ Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN whe
 PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
 MEMORY_BYTES = 192 << 20  # of one block: its input with margins, the input read ahead, sums, weights and result
 INPUTS_HELD, RESULT_BYTES = 2.5, 48  # inputs at once; bytes a pixel of sums and result of three outputs
+VERSION = "2"  # of cutting and blending: raise it when the same inputs and model would give other blocks
 TALL = 3  # a block's height by its width, about: columns are read once, rows at a block's edge twice
 
 
@@ -30,7 +32,7 @@ class Plan:
         tile: pixels a side of what the model sees at once; smaller rasters are extended by their edge.
         overlap: pixels that neighbouring tiles share; their predictions are blended there.
         block: rows and columns of an output block, multiples of `tile - overlap`.
-        inputs: path, size in bytes and time of change of each input.
+        inputs: sha256 of each input's bytes: neither name nor time says that a file is the same.
         token: says which model it is, where the caller knows; else another model would go on where one was killed.
     """
 
@@ -42,7 +44,7 @@ class Plan:
     overlap: int
     block: tuple[int, int]
     batch_size: int
-    inputs: tuple[tuple[str, int, int], ...]
+    inputs: tuple[str, ...]
     token: str
 
     @property
@@ -78,7 +80,6 @@ def make_plan(sources: Sequence[Source], *, tile: int, overlap: int, batch_size:
     area = MEMORY_BYTES / (INPUTS_HELD * layers + RESULT_BYTES)
     width = max(int(math.sqrt(area / TALL)) // step, 1) * step
     height = max(int(area / (width + tile) - tile) // step, 1) * step
-    stats = [(str(source.path.resolve()), source.path.stat()) for source in sources]
     return Plan(
         grid=first.grid,
         num_times=len(sources),
@@ -88,8 +89,8 @@ def make_plan(sources: Sequence[Source], *, tile: int, overlap: int, batch_size:
         overlap=overlap,
         block=(height, width),
         batch_size=batch_size,
-        inputs=tuple((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats),
-        token=token,
+        inputs=tuple(content(source.path).sha256 for source in sources),
+        token=f"{VERSION} {token}",
     )
 
 

@@ -26,6 +26,10 @@ class ContextSpec:
     soil: Path | None = None
     fields: Path | None = None
 
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [*self.weather, *(path for path in (self.soil, self.fields) if path is not None)]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Context:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mainstem.apps.map_pixels import NOTES
+from mainstem.apps.map_files import NOTES
 from mainstem.core.errors import InputError
 
 LARGEST_BYTES = 1 << 22

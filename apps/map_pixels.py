@@ -1,8 +1,5 @@
 """`mainstem map`: a fitted adapter over dated scenes, written with intervals or classes, claim, origin and fields."""
 
-import datetime
-import json
-import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.field_exports import field_table, write_fields
-from mainstem.apps.map import Progress, map_raster, merge, parts_folder
+from mainstem.apps.map import MapSize, Progress, check_shard, make_blocks, unwritten
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context, ContextSpec
-from mainstem.apps.map_layers import write_layers
+from mainstem.apps.map_files import MAP, NOTES, SCENES, WRITTEN, MapFacts, facts_bytes, fields_sha256, publish
+from mainstem.apps.map_journal import parts_folder, reserved
 from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.class_artifact import ClassArtifact, load_class_run
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import Content, Stat, content, file_stat, write_atomically
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.outputs import check_folder
@@ -36,9 +33,6 @@ from mainstem.data.scenes import Scenes, in_units, open_scenes, origin_of, pixel
 
 TILE, COVER_OVERLAP, BATCH = 64, 8, 1
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
-NOTES = "notes.json"
-WRITTEN = ("map.tif", "valid.tif", "classes.tif", "item.json", NOTES, "fields.gpkg", "fields.geojson", "fields.shp.zip",
-           "fields.csv")  # fmt: skip
 VIGOUR = "percent of this map's mean"
 
 
@@ -257,8 +251,28 @@ def map_scenes(
     if not task.is_mapped:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
     _check_apart(out, [*inputs, *spec.context.weather, spec.context.soil, spec.context.fields, run])
-    staged = out / ".scenes"
-    scenes = open_scenes(stage(inputs, staged, spec.allowed_hosts))
+    target = out / MAP
+    check_shard(spec.shard)
+    try:
+        with reserved(target, spec.shard):
+            staged = stage(inputs, out / SCENES, spec.allowed_hosts)
+            together = [path for path in (*staged, *spec.context.files()) if path.is_file()]
+            seen = {path: file_stat(path) for path in together}  # before anything is read of them
+            return _map(task, run, (staged, seen), out, spec, progress)
+    except OSError as error:
+        raise unwritten(target, error) from error
+
+
+def _map(
+    task: Task,
+    run: Path,
+    read: tuple[Sequence[Path], Mapping[Path, Stat]],
+    out: Path,
+    spec: MapSpec,
+    progress: Progress | None,
+) -> dict[str, Any]:
+    staged, seen = read
+    scenes = open_scenes(staged)
     context = Context.open(spec.context, scenes)
     model: PixelModel | CoverModel
     if isinstance(task, ClassificationTask):
@@ -274,26 +288,25 @@ def map_scenes(
         model = PixelModel(task, quantities, context, spec)
     claim = model.claim()
     tags = _tags(artifact, scenes, spec, claim, model.units)
-    out.mkdir(parents=True, exist_ok=True)
-    target = out / "map.tif"
-    made = map_raster(
-        Placed(model), [source.path for source in scenes.sources], target, tile=TILE, overlap=model.overlap,
-        batch_size=BATCH, workers=spec.workers, names=model.names(), tags=tags, shard=spec.shard,
-        token=f"{artifact.adapter_sha256} {spec.level} {spec.below} {spec.context} {model.units}", progress=progress,
-    )  # fmt: skip
-    notes = {
-        "names": model.names(),
-        "tags": tags,
-        "dates": [time.isoformat() for time in scenes.times],
-        "layers": dict(model.layers()),
-        "fields": None if spec.context.fields is None else str(spec.context.fields.resolve()),
-        "mean_factor": model.mean_factor() if isinstance(model, PixelModel) else 1.0,
-    }
-    if made is None:
-        write_atomically(parts_folder(target) / NOTES, json.dumps(notes).encode())
+    fields = spec.context.fields
+    facts = MapFacts(
+        names=model.names(),
+        tags=tags,
+        dates=list(scenes.times),
+        layers=dict(model.layers()),
+        fields=None if fields is None else str(fields.resolve()),
+        fields_sha256=None if fields is None else fields_sha256(fields),
+        mean_factor=model.mean_factor() if isinstance(model, PixelModel) else 1.0,
+    )
+    watched = [content(path, stat) for path, stat in seen.items()]
+    token = _token(artifact, scenes, spec, facts, watched)
+    size = MapSize(tile=TILE, overlap=model.overlap, batch_size=BATCH, workers=spec.workers, shard=spec.shard)
+    make_blocks(Placed(model), scenes.sources, out / MAP, size, token, watched, progress)
+    if spec.shard[1] > 1:
+        write_atomically(parts_folder(out / MAP) / NOTES, facts_bytes(facts))
         return {"map": None, "shard": list(spec.shard), "claim": claim.state}
-    files = finish(target, notes)
-    return {"map": str(target), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
+    files = publish(out, facts)
+    return {"map": str(out / MAP), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
 
 
 def _check_apart(out: Path, given: Sequence[Path | None]) -> None:
@@ -309,33 +322,14 @@ def _check_apart(out: Path, given: Sequence[Path | None]) -> None:
             raise InputError(f"{out} holds {foreign[0]}, but no map that it is of; name another folder")
 
 
-def finish(target: Path, notes: dict[str, Any]) -> dict[str, Any]:
-    """Write what goes beside a whole map: its layers, its fields and the STAC item; drop the staged scenes."""
-    layers = write_layers(target, notes["layers"], notes["tags"])
-    files: dict[str, Any] = {"layers": [str(path) for path in layers]}
-    if notes["fields"] is not None and "classes" not in notes["layers"]:
-        table = field_table(target, Path(notes["fields"]), notes["tags"], notes["mean_factor"])
-        files["fields"] = [str(path) for path in write_fields(table, target.parent)]
-    write_item(target, notes, layers)
-    write_atomically(target.parent / NOTES, json.dumps(notes).encode())
-    shutil.rmtree(target.parent / ".scenes", ignore_errors=True)
-    return files | {"item": str(target.parent / "item.json")}
-
-
-def merge_map(out: Path) -> Path:
-    """Assemble a map whose shards are all made.
-
-    Raises:
-        InputError: if there is none in the making, or blocks are missing.
-    """
-    target = out / "map.tif"
-    path = parts_folder(target) / NOTES
-    if not path.is_file():
-        raise InputError(f"{out} holds no map in shards; run mainstem map --shard first")
-    notes = json.loads(path.read_text())
-    made = merge(target, names=notes["names"], tags=notes["tags"])
-    finish(made, notes)
-    return made
+def _token(
+    artifact: Artifact | ClassArtifact, scenes: Scenes, spec: MapSpec, facts: MapFacts, watched: Sequence[Content]
+) -> str:
+    """All that a block depends on, besides the scenes' pixels: blocks of another token are never gone on with."""
+    scalings = scenes.scales.tolist(), scenes.offsets.tolist()
+    read = [file.sha256 for file in watched], facts.fields_sha256, scenes.times, scenes.channels, scalings
+    asked = spec.level, spec.below, dict(spec.facts), facts.tags["UNITS"]
+    return f"{artifact.adapter_sha256} {artifact.manifest.trunk_sha256} {asked} {read}"
 
 
 def _tags(
@@ -358,37 +352,3 @@ def _tags(
         "DATES": ", ".join(sorted({date.isoformat() for date in scenes.dates})),
         "KNOWN_FAILURES": "; ".join(manifest.known_failures),
     }
-
-
-def write_item(target: Path, notes: dict[str, Any], layers: Sequence[Path] = ()) -> None:
-    """Write a STAC item beside a map."""
-    import pystac
-    import rasterio
-    from rasterio.warp import transform_bounds
-
-    with rasterio.open(target) as found:
-        west, south, east, north = transform_bounds(found.crs, "EPSG:4326", *found.bounds)
-        epsg, shape, transform = found.crs.to_epsg(), list(found.shape), list(found.transform)[:6]
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    dates = [datetime.datetime.fromisoformat(date).replace(tzinfo=datetime.UTC) for date in notes["dates"]]
-    item = pystac.Item(
-        id=target.parent.resolve().name,
-        geometry={"type": "Polygon", "coordinates": [ring]},
-        bbox=[west, south, east, north],
-        datetime=dates[-1],
-        start_datetime=dates[0],
-        end_datetime=dates[-1],
-        properties={f"mainstem:{name.lower()}": value for name, value in notes["tags"].items()}
-        | {"proj:code": f"EPSG:{epsg}" if epsg else None, "proj:shape": shape, "proj:transform": transform},
-        stac_extensions=["https://stac-extensions.github.io/projection/v2.0.0/schema.json"],
-    )
-    asset = pystac.Asset(href=f"./{target.name}", media_type=pystac.MediaType.COG, roles=["data"])
-    asset.extra_fields["bands"] = [{"name": name} for name in notes["names"]]
-    item.add_asset("map", asset)
-    for layer in layers:
-        item.add_asset(
-            layer.stem, pystac.Asset(href=f"./{layer.name}", media_type=pystac.MediaType.COG, roles=["data"])
-        )
-    write_atomically(
-        target.parent / "item.json", (json.dumps(item.to_dict(include_self_link=False), indent=2) + "\n").encode()
-    )

@@ -13,9 +13,10 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 
 from mainstem.core.errors import ArtifactError, InputError
@@ -42,13 +43,51 @@ def home() -> Path:
         raise InputError("this user has no home folder; set MAINSTEM_HOME to a folder to keep files in") from error
 
 
-def content_sha256(path: Path) -> str:
-    """Hash of a file's bytes."""
+Stat = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file as it was when it was hashed: what the system says of it, and the sha256 of its bytes."""
+
+    path: Path
+    stat: Stat
+    sha256: str
+
+    def is_still_there(self) -> bool:
+        """True where the file holds the same bytes; they are read again only where it was touched."""
+        try:
+            return file_stat(self.path) == self.stat or content(self.path).sha256 == self.sha256
+        except OSError:
+            return False
+
+
+def content(path: Path, seen: Stat | None = None) -> Content:
+    """Hash a file's bytes; one that was not touched since this process hashed it is not read again.
+
+    Raises:
+        InputError: if it is not as it was seen before.
+        OSError: if it cannot be read.
+    """
+    stat = file_stat(path)
+    if seen not in (None, stat):
+        raise InputError(f"{path} changed while it was read; leave it as it is, then run again")
+    return Content(path, stat, _sha256(path.absolute(), stat))
+
+
+def file_stat(path: Path) -> Stat:
+    """Device, number, size and times of a file: another of any of them may be another content."""
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@lru_cache(4096)
+def _sha256(path: Path, stat: Stat) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, data: bytes) -> None:
     """Write a file whole or not at all: a full disk leaves what was there before.
 
     Raises:
@@ -57,19 +96,29 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path)
-        descriptor, part = _new_file(path)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-                part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        sync_folder(path.parent)
+        write_whole(path, [data])
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
+
+
+def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+    """Write a file in an existing folder whole or not at all, on the disk when this returns.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    descriptor, part = _new_file(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+            part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -232,6 +281,16 @@ def host() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id")
     since = boot.read_text() if boot.is_file() else ""
     return hashlib.sha256(f"{socket.gethostname()}|{since}".encode()).hexdigest()[:8]
+
+
+def sync_file(path: Path) -> None:
+    """Have a file's bytes on the disk, where a library wrote it.
+
+    Raises:
+        OSError: if the disk does not take them.
+    """
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.errors import InputError
+from mainstem.core.files import new_folder, write_whole
 from mainstem.data.biology import FLOWERING, PATCH_SHARE, Biology, biology_of, grain_set
 from mainstem.data.raster import Grid, write_cog
 from mainstem.data.simulate import (
@@ -232,11 +234,28 @@ def _seen(rng: np.random.Generator, through: Array, ripe: Array, wet: NDArray[np
 def write_farm(farm: Farm, folder: Path) -> list[Path]:
     """Write a farm as real sources come: scenes and yield as COGs, fields as GeoPackage, weather and management as CSV.
 
-    Scenes are uint16 with scale and offset, 0 under cloud, bands named with units. Returns the scenes' paths.
+    Scenes are uint16 with scale and offset, 0 under cloud, bands named with units. Returns the scenes' paths. The
+    folder is new or empty, and gets its name when all is in it.
+
+    Raises:
+        ArtifactError: if the folder holds anything, or cannot be written.
+        InputError: if another process writes it, or the disk is full.
     """
+    import rasterio
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import RasterioError
+
+    with new_folder(folder) as made, rasterio.Env():  # in it GDAL's errors are raised, and not printed too
+        try:
+            scenes = _write_all(farm, made)
+        except (OSError, RuntimeError, RasterioError, CPLE_BaseError) as error:  # pyogrio's are RuntimeErrors
+            raise InputError(f"cannot write {folder} ({error}); free space or name another folder") from error
+    return [folder / path.name for path in scenes]
+
+
+def _write_all(farm: Farm, folder: Path) -> list[Path]:
     import pandas as pd
 
-    folder.mkdir(parents=True, exist_ok=True)
     scenes = [_write_scene(farm, index, folder) for index in range(len(farm.days))]
     tags = {"UNITS": "t/ha", "SIMULATED": "yes", "ATTRIBUTION": ATTRIBUTION}
     write_cog(iter([(0, 0, farm.yield_t_ha[None])]), folder / "yield.tif", farm.grid, ["yield"], tags)
@@ -259,6 +278,7 @@ def _date(day: int) -> str:
 def _write_scene(farm: Farm, index: int, folder: Path) -> Path:
     import rasterio
     import rasterio.shutil
+    from rasterio.io import MemoryFile
 
     values = farm.reflectance[index]
     stored = np.where(np.isnan(values), 0, np.rint((np.nan_to_num(values) - OFFSET) / SCALE)).astype(np.uint16)
@@ -268,14 +288,14 @@ def _write_scene(farm: Farm, index: int, folder: Path) -> Path:
         "dtype": "uint16", "nodata": 0,
         "crs": farm.grid.crs, "transform": rasterio.Affine(*farm.grid.transform), "compress": "deflate",
     }  # fmt: skip
-    part = path.with_name(f".{path.name}.part")
-    with rasterio.open(part, "w", **profile) as target:
-        target.write(stored)
-        target.descriptions, target.units = BANDS, ("1",) * len(BANDS)
-        target.scales, target.offsets = (SCALE,) * len(BANDS), (OFFSET,) * len(BANDS)
-        target.update_tags(SIMULATED="yes", ATTRIBUTION=ATTRIBUTION)
-    rasterio.shutil.copy(part, path, driver="COG", COMPRESS="DEFLATE")
-    part.unlink()
+    with MemoryFile() as plain, MemoryFile() as packed:  # on a full disk GDAL may end well all the same
+        with plain.open(**profile) as target:
+            target.write(stored)
+            target.descriptions, target.units = BANDS, ("1",) * len(BANDS)
+            target.scales, target.offsets = (SCALE,) * len(BANDS), (OFFSET,) * len(BANDS)
+            target.update_tags(SIMULATED="yes", ATTRIBUTION=ATTRIBUTION)
+        rasterio.shutil.copy(plain.name, packed.name, driver="COG", COMPRESS="DEFLATE")
+        write_whole(path, [packed.getbuffer()])
     return path
 
 
@@ -298,3 +318,5 @@ def _write_fields(farm: Farm, path: Path) -> None:
         crs=farm.grid.crs,
     )
     table.to_file(path, driver="GPKG", layer="fields")
+    if gpd.read_file(path)["yield_t_ha"].to_list() != means:
+        raise OSError(f"{path.name} does not come back as it was written")

@@ -5,22 +5,26 @@ maps read one kind of file, block by block, whatever came in.
 """
 
 import datetime
+import errno
 import hashlib
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import content, scratch, sync_file, write_atomically
 from mainstem.core.stream import Channel
 from mainstem.data.eopatch import Cube, is_eopatch, open_eopatch
 from mainstem.data.raster import ENVIRONMENT, Grid, affine, load_rasterio
 
 KINDS = ".tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder, there to be read"
+STAGED_HASH, LARGEST_FILE = ".sha256", 64 << 30
 ROWS = 512  # staged at once
 ODD, LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]+"), 100  # what a product's name may bring into a file's
 MOST_STAGED, KEPT_FREE = 256 << 30, 0.9  # bytes of one cube; share of what is free that it may take
@@ -72,10 +76,11 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
     for given in inputs:
         path = Path(given)
         _check_there(path)
-        mark = _mark(path)
         if path.suffix.lower() in (".tif", ".tiff"):
             found.append(path)
-        elif path.name.endswith(".SAFE"):
+            continue
+        mark = _mark(path)
+        if path.name.endswith(".SAFE"):
             found.append(_write(open_safe(path), folder, mark))
         elif path.suffix == ".json":
             item = open_item(path, folder, allowed_hosts)
@@ -140,11 +145,25 @@ def _check_there(path: Path) -> None:
 
 
 def _mark(*paths: Path) -> str:
-    """A short hash of an input's files, sizes and times of change: another input is staged anew."""
-    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    found = [(file, file.stat() if file.exists() else file.lstat()) for file in files]
-    stats = [(str(file), stat.st_size, stat.st_mtime_ns) for file, stat in found]
-    return hashlib.sha256(repr(stats).encode()).hexdigest()[:8]
+    """A short hash of an input's files, names and contents: another input is staged anew.
+
+    Raises:
+        InputError: if a file is larger than any product's.
+    """
+    together = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            name = file.relative_to(path) if file != path else Path(file.name)
+            if file.is_file() and file.stat().st_size > LARGEST_FILE:
+                raise InputError(f"{file} is larger than {LARGEST_FILE >> 30} GiB, which no product's file is")
+            together.update(f"{name!r} {content(file).sha256 if file.is_file() else ''}\n".encode())
+    return together.hexdigest()[:16]
+
+
+def _is_whole(path: Path) -> bool:
+    """True where a staged file is as it was written."""
+    told = path.with_suffix(STAGED_HASH)
+    return path.is_file() and told.is_file() and told.read_bytes() == content(path).sha256.encode()
 
 
 def _write(staged: Staged, folder: Path, mark: str) -> Path:
@@ -152,10 +171,8 @@ def _write(staged: Staged, folder: Path, mark: str) -> Path:
     rasterio = load_rasterio()
     name = ODD.sub("_", staged.name)[:LONGEST_NAME]
     path = folder / f"{staged.time:%Y-%m-%dT%H%M%S}-{name}-{mark}.tif"
-    if path.is_file():
+    if _is_whole(path):
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
     grid, count = staged.grid, len(staged.channels)
     profile = {
         "driver": "GTiff", "width": grid.width, "height": grid.height, "count": count, "dtype": staged.dtype,
@@ -165,18 +182,34 @@ def _write(staged: Staged, folder: Path, mark: str) -> Path:
     if min(grid.width, grid.height) >= ROWS:
         profile |= {"tiled": True, "blockxsize": ROWS, "blockysize": ROWS}
     try:
-        with rasterio.Env(**ENVIRONMENT), rasterio.open(part, "w", **profile) as target:
-            target.descriptions = tuple(channel.name for channel in staged.channels)
-            target.units = tuple(channel.unit for channel in staged.channels)
-            target.scales, target.offsets = (staged.scale,) * count, (staged.offset,) * count
-            target.update_tags(TIFFTAG_DATETIME=f"{staged.time:%Y:%m:%d %H:%M:%S}", **staged.tags)
-            for top in range(0, grid.height, ROWS):
-                rows = slice(top, min(top + ROWS, grid.height))
-                window = rasterio.windows.Window(0, top, grid.width, rows.stop - rows.start)
-                target.write(staged.read(rows), window=window)
-        part.replace(path)
+        with scratch(path) as made:
+            part = made / path.name
+            with rasterio.Env(**ENVIRONMENT), rasterio.open(part, "w", **profile) as target:
+                _fill(target, staged)
+            sync_file(part)
+            if part.stat().st_size < staged_bytes(staged):  # on a full disk GDAL may end well all the same
+                raise OSError(errno.ENOSPC, "the disk is full")
+            part.replace(path)
+        write_atomically(path.with_suffix(STAGED_HASH), content(path).sha256.encode())
     except (OSError, rasterio.errors.RasterioError) as error:
         raise InputError(f"cannot stage {staged.name} ({error}); free space or fetch it again") from error
-    finally:
-        part.unlink(missing_ok=True)
     return path
+
+
+def staged_bytes(staged: Staged) -> int:
+    """How many bytes the pixels of a date take, unpacked as they are staged."""
+    return staged.grid.width * staged.grid.height * len(staged.channels) * np.dtype(staged.dtype).itemsize
+
+
+def _fill(target: Any, staged: Staged) -> None:  # noqa: ANN401 - rasterio's
+    """Write names, units, time and pixels."""
+    rasterio = load_rasterio()
+    grid, count = staged.grid, len(staged.channels)
+    target.descriptions = tuple(channel.name for channel in staged.channels)
+    target.units = tuple(channel.unit for channel in staged.channels)
+    target.scales, target.offsets = (staged.scale,) * count, (staged.offset,) * count
+    target.update_tags(TIFFTAG_DATETIME=f"{staged.time:%Y:%m:%d %H:%M:%S}", **staged.tags)
+    for top in range(0, grid.height, ROWS):
+        rows = slice(top, min(top + ROWS, grid.height))
+        window = rasterio.windows.Window(0, top, grid.width, rows.stop - rows.start)
+        target.write(staged.read(rows), window=window)

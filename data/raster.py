@@ -2,9 +2,9 @@
 
 import errno
 import functools
-import os
 import sys
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.files import scratch, sync_file, sync_folder
 from mainstem.data.crs import parse_crs
 from mainstem.data.gdal import keep_offline
 from mainstem.data.geotiff_checks import check_blocks, check_missing, check_place, check_sizes
@@ -308,8 +309,6 @@ def write_cog(
         InputError: if the disk is full or the folder cannot be written.
     """
     rasterio = load_rasterio()
-    plain = path.with_name(f".{path.name}.{os.getpid()}.plain.tif")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part.tif")
     profile = {
         "driver": "GTiff", "width": grid.width, "height": grid.height, "count": len(names), "dtype": "float32",
         "nodata": float("nan"), "crs": grid.crs, "transform": affine(grid),
@@ -318,13 +317,12 @@ def write_cog(
     if grid.width >= BLOCK and grid.height >= BLOCK:
         profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK}
     try:
-        with rasterio.Env(**ENVIRONMENT):
+        with scratch(path) as folder, rasterio.Env(**ENVIRONMENT):
+            plain, part = folder / "plain.tif", folder / "part.tif"
             with rasterio.open(plain, "w", **profile) as target:
                 target.descriptions = tuple(names)
                 target.update_tags(**tags)
-                for top, left, values in windows:
-                    window = rasterio.windows.Window(left, top, values.shape[2], values.shape[1])
-                    target.write(values, window=window)
+                sums = [_write_window(target, window) for window in windows]
             factors = overview_factors(grid)
             if factors:  # the COG driver's own take memory that grows with the width, and time
                 with rasterio.open(plain, "r+") as target:
@@ -333,11 +331,47 @@ def write_cog(
                 plain, part, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
                 OVERVIEWS="FORCE_USE_EXISTING" if factors else "NONE", NUM_THREADS="ALL_CPUS", BIGTIFF="IF_SAFER",
             )  # fmt: skip
-        part.replace(path)
+            _check_written(part, sums, len(factors))
+            sync_file(part)
+            part.replace(path)
+        sync_folder(path.parent)
     except (OSError, rasterio.errors.RasterioError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC or "space" in str(error).lower()
-        what = "the disk is full" if full else str(error)
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG) or "space" in str(error).lower()
+        what = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot write {path} ({what}); free space or name another folder, then run again") from error
-    finally:
-        plain.unlink(missing_ok=True)
-        part.unlink(missing_ok=True)
+
+
+Part = tuple[int, int, int, int, int]  # first row and column, height, width, checksum of the values
+
+
+def _write_window(target: Any, window: tuple[int, int, NDArray[np.float32]]) -> Part:  # noqa: ANN401 - rasterio's
+    top, left, values = window
+    rasterio = load_rasterio()
+    target.write(values, window=rasterio.windows.Window(left, top, values.shape[2], values.shape[1]))
+    return top, left, values.shape[1], values.shape[2], _checksum(values)
+
+
+def _checksum(values: NDArray[Any]) -> int:
+    """CRC-32 of float32 values; what is missing counts the same, whatever kind of NaN it is."""
+    plain = np.where(np.isnan(values), np.float32("nan"), values).astype(np.float32)
+    return zlib.crc32(np.ascontiguousarray(plain).data.cast("B"))
+
+
+def _check_written(path: Path, parts: Sequence[Part], num_overviews: int) -> None:
+    """Read a raster back: on a full disk GDAL may end well all the same, with tiles left out.
+
+    Raises:
+        OSError: if it is not what was written, all of it.
+    """
+    rasterio = load_rasterio()
+    with rasterio.open(path, driver="GTiff", sharing=False) as found:
+        for top, left, height, width, checksum in parts:
+            values = found.read(window=rasterio.windows.Window(left, top, width, height))
+            if _checksum(values) != checksum:
+                raise OSError(errno.ENOSPC, "what was written does not come back", str(path))
+        if len(found.overviews(1)) != num_overviews:
+            raise OSError(errno.ENOSPC, "overviews are missing", str(path))
+    for level in range(num_overviews):
+        with rasterio.open(path, driver="GTiff", sharing=False, overview_level=level) as found:
+            for _, window in found.block_windows(1):
+                found.read(window=window)

@@ -28,7 +28,7 @@ from mainstem.apps.field_board import (
     maps_folder,
 )
 from mainstem.apps.field_exports import field_bytes
-from mainstem.apps.map_pixels import NOTES
+from mainstem.apps.map_files import NOTES
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.fieldmap import (
     HATCHED,

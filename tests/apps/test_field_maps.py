@@ -294,7 +294,7 @@ def test_a_farm_without_its_crop_is_refused(farm, tmp_path):
 
 
 def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_path):
-    from mainstem.apps.map_pixels import merge_map
+    from mainstem.apps.map_files import merge_map
 
     scenes = sorted(farm.glob("farm-*.tif"))
     for index in (1, 0):

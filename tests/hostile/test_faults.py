@@ -1,6 +1,8 @@
 """Faults of the world: signals, full disks, closed streams, killed writers, two at once, damaged journals."""
 
 import os
+import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,11 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import rasterio
 
+from mainstem.apps.map import map_raster, merge
 from mainstem.apps.progress import shown
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import locked, new_folder, scratch, sweep, write_atomically
+from mainstem.core.files import content, locked, new_folder, scratch, sweep, write_atomically
+from mainstem.data.farms import simulate_farm, write_farm
 from tests.hostile.harness import run_call, run_cli
 
 HERE = "tests.hostile.test_faults"
@@ -274,3 +280,270 @@ def test_a_log_hears_of_long_work_and_nothing_of_short(capfd, monkeypatch):
     with shown("map", quiet=False) as report:
         report("block 1", 0.5)
     assert capfd.readouterr().err == ""
+
+
+# Maps: a journal of blocks that knows its own damage, one writer, nothing half-written
+
+SIDE, TILE = 160, 32
+
+
+def raster(path: Path, seed: int = 0) -> Path:
+    profile = {"driver": "GTiff", "crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6)}
+    values = np.random.default_rng(seed).integers(0, 10_000, (1, SIDE, SIDE), dtype=np.uint16)
+    with rasterio.open(path, "w", **profile, count=1, height=SIDE, width=SIDE, dtype="uint16") as target:
+        target.write(values)
+    return path
+
+
+def mapped(source: Path, out: Path, **more: object) -> Path | None:
+    return map_raster(lambda tiles: tiles[:, 0], [source], out, tile=TILE, overlap=8, **more)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr("mainstem.apps.map_blocks.MEMORY_BYTES", 1 << 17)
+
+
+@pytest.fixture
+def halfway(tmp_path, small_blocks) -> tuple[Path, Path, list[Path]]:
+    """A raster, its map whose first half of blocks is made, and their files."""
+    source = raster(tmp_path / "in.tif")
+    assert mapped(source, tmp_path / "out.tif", shard=(0, 2)) is None
+    blocks = sorted(tmp_path.glob(".out.tif.parts/block-*"))
+    assert len(blocks) >= 2
+    return source, tmp_path / "out.tif", blocks
+
+
+def swap(blocks: list[Path]) -> None:
+    first, second = blocks[0].read_bytes(), blocks[1].read_bytes()
+    blocks[0].write_bytes(second)
+    blocks[1].write_bytes(first)
+
+
+def change(path: Path, where: float) -> None:
+    plain = bytearray(path.read_bytes())
+    plain[int(where * (len(plain) - 1))] ^= 1
+    path.write_bytes(plain)
+
+
+def as_folder(path: Path) -> None:
+    path.unlink()
+    (path / "below").mkdir(parents=True)
+
+
+def as_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def as_object(path: Path) -> None:
+    np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+
+
+DAMAGE = {
+    "empty": lambda blocks: blocks[0].write_bytes(b""),
+    "cut off": lambda blocks: blocks[0].write_bytes(blocks[0].read_bytes()[:-1]),
+    "half": lambda blocks: os.truncate(blocks[0], blocks[0].stat().st_size // 2),
+    "longer": lambda blocks: blocks[0].write_bytes(blocks[0].read_bytes() + b"0"),
+    "zeros": lambda blocks: blocks[0].write_bytes(bytes(blocks[0].stat().st_size)),
+    "a bit of the header": lambda blocks: change(blocks[0], 0.001),
+    "a bit of the values": lambda blocks: change(blocks[0], 0.5),
+    "a bit of the hash": lambda blocks: change(blocks[0], 1.0),
+    "another shape": lambda blocks: np.save(blocks[0], np.zeros((1, 2, 3), np.float32)),
+    "another type": lambda blocks: np.save(blocks[0], np.zeros((1, 24, 24), np.float64)),
+    "a pickle": lambda blocks: as_object(blocks[0]),
+    "a text": lambda blocks: blocks[0].write_text("(" * 100_000),
+    "two swapped": swap,
+    "a folder": lambda blocks: as_folder(blocks[0]),
+    "a pipe": lambda blocks: as_pipe(blocks[0]),
+    "sparse and huge": lambda blocks: os.truncate(blocks[0], 1 << 42),
+    "gone": lambda blocks: blocks[0].unlink(),
+    "plan gone": lambda blocks: (blocks[0].parent / "plan.json").unlink(),
+    "plan empty": lambda blocks: (blocks[0].parent / "plan.json").write_text(""),
+    "plan a list": lambda blocks: (blocks[0].parent / "plan.json").write_text("[1, 2]"),
+    "plan deep": lambda blocks: (blocks[0].parent / "plan.json").write_text("[" * 100_000),
+    "plan forged": lambda blocks: (blocks[0].parent / "plan.json").write_text('{"digest": 1, "grid": {"width": 1e99}}'),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_journal_is_made_again_and_never_believed(halfway, damage, tmp_path):
+    source, out, blocks = halfway
+    wanted = mapped(source, tmp_path / "wanted.tif").read_bytes()
+    DAMAGE[damage](blocks)
+    if damage.startswith("plan"):
+        with pytest.raises(InputError, match=r"plan\.json|in the making"):
+            merge(out)
+    else:
+        mapped(source, out, shard=(1, 2))
+        with pytest.raises(InputError, match="missing or damaged"):
+            merge(out)
+    assert mapped(source, out).read_bytes() == wanted
+    assert {path.name for path in tmp_path.iterdir()} == {"in.tif", "out.tif", "wanted.tif"}
+
+
+def test_contents_decide_not_names_and_times(halfway, tmp_path):
+    source, out, blocks = halfway
+    stat = source.stat()
+    raster(source, seed=1)
+    os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert source.stat().st_size == stat.st_size
+    wanted = mapped(source, tmp_path / "wanted.tif").read_bytes()
+    assert mapped(source, out).read_bytes() == wanted
+    again = shutil.copy(source, tmp_path / "elsewhere.tif")  # the same content under another name goes on
+    mapped(source, out, shard=(0, 2))
+    before = [(path.name, path.stat().st_mtime_ns) for path in blocks]
+    mapped(again, out, shard=(0, 2))
+    assert [(path.name, path.stat().st_mtime_ns) for path in blocks] == before
+
+
+def test_an_input_that_changes_while_it_is_mapped_is_one_line(tmp_path, small_blocks):
+    source, calls = raster(tmp_path / "in.tif"), []
+
+    def predict(tiles: np.ndarray) -> np.ndarray:
+        calls.append(1)
+        if len(calls) == 3:
+            raster(source, seed=2)
+        return tiles[:, 0]
+
+    with pytest.raises(InputError, match=r"in\.tif changed while it was mapped"):
+        map_raster(predict, [source], tmp_path / "out.tif", tile=TILE, overlap=8)
+    assert not (tmp_path / "out.tif").exists()
+    wanted = mapped(source, tmp_path / "wanted.tif").read_bytes()
+    assert mapped(source, tmp_path / "out.tif").read_bytes() == wanted
+
+
+def test_two_maps_to_one_output_are_never_mixed(halfway, tmp_path):
+    source, out, _ = halfway
+    other, told = raster(tmp_path / "other.tif", seed=5), []
+
+    def meanwhile(tiles: np.ndarray) -> np.ndarray:
+        if not told:
+            for more in ({}, {"shard": (0, 2)}, {"shard": (1, 2)}):
+                with pytest.raises(InputError, match="another process") as refused:
+                    mapped(other, out, **more)
+                told.append(str(refused.value))
+            with pytest.raises(InputError, match="another process"):
+                merge(out)
+        return tiles[:, 0]
+
+    map_raster(meanwhile, [source], out, tile=TILE, overlap=8, shard=(1, 2))
+    assert len(told) == 3
+    merge(out)
+    assert out.read_bytes() == mapped(source, tmp_path / "wanted.tif").read_bytes()
+
+
+MAPPING = """
+import sys, time
+from pathlib import Path
+import numpy as np
+import mainstem.apps.map_blocks
+from mainstem.apps import ending
+from mainstem.apps.map import map_raster
+mainstem.apps.map_blocks.MEMORY_BYTES = 1 << 17
+def predict(tiles):
+    time.sleep(0.004)
+    return tiles[:, 0]
+def work():
+    print("ready", flush=True)
+    map_raster(predict, [Path(sys.argv[1])], Path(sys.argv[2]), tile=32, overlap=8)
+sys.exit(ending.run(work))
+"""
+
+
+def interrupted(tmp_path: Path, number: int, after_s: float) -> int:
+    """Map in a process of its own that gets a signal after so long; its status."""
+    child = started(MAPPING, tmp_path / "in.tif", tmp_path / "out.tif", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert child.stdout.readline() == "ready\n"
+    time.sleep(after_s)
+    child.send_signal(number)
+    _, said = child.communicate(timeout=60)
+    assert "Traceback" not in said, said
+    assert len(said.splitlines()) <= 1, said
+    return child.returncode
+
+
+def whole_or_not_there(tmp_path: Path, wanted: bytes) -> None:
+    left = {path.name for path in tmp_path.iterdir()} - {"in.tif", "wanted.tif", ".out.tif.parts"}
+    if "out.tif" in left:
+        assert (tmp_path / "out.tif").read_bytes() == wanted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_a_map_that_was_stopped_goes_on_to_the_same_bits(tmp_path, small_blocks, number):
+    raster(tmp_path / "in.tif")
+    wanted = mapped(tmp_path / "in.tif", tmp_path / "wanted.tif").read_bytes()
+    status = interrupted(tmp_path, number, 0.15)
+    assert status in (0, 128 + number, -number)
+    whole_or_not_there(tmp_path, wanted)
+    assert mapped(tmp_path / "in.tif", tmp_path / "out.tif").read_bytes() == wanted
+    assert {path.name for path in tmp_path.iterdir()} == {"in.tif", "out.tif", "wanted.tif"}
+
+
+@pytest.mark.slow
+def test_thirty_stops_at_random_leave_nothing_half(tmp_path, small_blocks):
+    raster(tmp_path / "in.tif")
+    wanted = mapped(tmp_path / "in.tif", tmp_path / "wanted.tif").read_bytes()
+    draw = random.Random(0)
+    for turn in range(30):
+        number = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[turn % 3]
+        assert interrupted(tmp_path, number, draw.uniform(0, 0.8)) in (0, 128 + number, -number)
+        whole_or_not_there(tmp_path, wanted)
+        if turn % 5 == 4:
+            assert mapped(tmp_path / "in.tif", tmp_path / "out.tif").read_bytes() == wanted
+            (tmp_path / "out.tif").unlink()
+    mapped(tmp_path / "in.tif", tmp_path / "out.tif")
+    assert {path.name for path in tmp_path.iterdir()} == {"in.tif", "out.tif", "wanted.tif"}
+
+
+def limited(what: str, source: str, out: str, largest: int) -> None:
+    """Map, or simulate a farm, where no file may grow beyond a size: as a full disk, at any point of the work."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+    if what == "map":
+        mapped(Path(source), Path(out))
+    else:
+        write_farm(simulate_farm(1, side=48), Path(out))
+
+
+@pytest.mark.parametrize("kilobytes", [1, 10, 60, 104, 110, 130])
+def test_a_full_disk_leaves_no_map_that_looks_whole(tmp_path, kilobytes):
+    source = raster(tmp_path / "in.tif")
+    wanted = mapped(source, tmp_path / "wanted.tif").read_bytes()
+    outcome = run_call(f"{HERE}:limited", "map", str(source), str(tmp_path / "out.tif"), kilobytes << 10).sound()
+    if outcome.code:
+        outcome.refused("free space")
+        assert not (tmp_path / "out.tif").exists()
+    assert mapped(source, tmp_path / "out.tif").read_bytes() == wanted
+    assert {path.name for path in tmp_path.iterdir()} == {"in.tif", "out.tif", "wanted.tif"}
+
+
+@pytest.mark.parametrize("kilobytes", [4, 30, 60, 90])
+def test_a_full_disk_leaves_no_farm_that_looks_whole(tmp_path, kilobytes):
+    outcome = run_call(f"{HERE}:limited", "farm", "", str(tmp_path / "farm"), kilobytes << 10).sound()
+    if outcome.code:
+        outcome.refused("farm", "free space")
+    assert outcome.code == 0 or list(tmp_path.iterdir()) == []
+
+
+def test_a_farm_is_never_written_over_files(tmp_path):
+    (tmp_path / "farm").mkdir()
+    (tmp_path / "farm" / "fields.gpkg").write_text("mine")
+    run_cli("data", "simulate-farm", "1", "--to", tmp_path / "farm").refused("farm", "exists already")
+    assert (tmp_path / "farm" / "fields.gpkg").read_text() == "mine"
+    assert len(list((tmp_path / "farm").iterdir())) == 1
+
+
+def test_a_hash_follows_the_bytes_and_not_the_clock(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"one")
+    first = content(path)
+    assert first.is_still_there()
+    os.utime(path, (0, 0))
+    assert first.is_still_there()  # touched, and read again: the bytes are the same
+    path.write_bytes(b"two")
+    os.utime(path, (0, 0))
+    assert not first.is_still_there()
+    path.unlink()
+    assert not first.is_still_there()
