@@ -104,13 +104,11 @@ class PixelModel:
         return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
 
     def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
-        """The samples with what is said of their fields: what the manifest's scope asks for."""
-        scope = self.artifact.manifest.scope
-        if not scope:
-            return list(samples)
-        told = self.context.facts(list(scope), rows, columns)
+        """The samples with what is said of them: if they are simulated, and of their fields what scope asks for."""
+        told = self.context.facts(list(self.artifact.manifest.scope), rows, columns)
+        is_simulated = self.scenes.is_simulated
         return [
-            replace(sample, source=replace(sample.source, facts={**sample.source.facts, **self.spec.facts, **facts}))
+            replace(sample, source=replace(sample.source, simulated=is_simulated, facts={**self.spec.facts, **facts}))
             for sample, facts in zip(samples, told, strict=True)
         ]
 

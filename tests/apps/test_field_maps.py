@@ -235,6 +235,47 @@ def test_a_harvester_s_map_gives_pixels(farm):
     assert {"weather", "soil", "management", "pixel", "place"} == set(raw.streams)
 
 
+def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed(run, farm, tmp_path):
+    scenes = open_scenes(sorted(farm.glob("farm-*.tif")))
+    fields = gpd.read_file(farm / "fields.gpkg")
+    fields.loc[fields.index[0], "crop"] = "wheat"
+    fields.to_file(tmp_path / "two.gpkg")
+    artifact, spec = load_artifact(run, TASK.restore), context(farm)
+
+    def model(**files: Path | None) -> PixelModel:
+        return PixelModel(TASK, artifact, Context.open(replace(spec.context, **files), scenes), spec)
+
+    laid = overlay(scenes.grid, fields.geometry.iloc[0])
+    rows, columns = (
+        np.nonzero(laid.share >= 0.99)[dim] + part.start for dim, part in enumerate((laid.rows, laid.columns))
+    )
+    read = np.stack([read_window(source, slice(0, 64), slice(0, 64)) for source in scenes.sources])
+    tile = np.where(read == 0, np.nan, read).astype(np.float32)[None]
+    assert np.isfinite(model()(tile, [(0, 0)])[0, 0, rows, columns]).any()
+    two = model(fields=tmp_path / "two.gpkg")
+    values = two(tile, [(0, 0)])[0]
+    assert np.isnan(values[:, rows, columns]).all()
+    assert np.isfinite(values[0]).any()
+    fields["crop"] = "wheat"
+    fields.to_file(tmp_path / "wheat.gpkg")
+    with pytest.raises(InputError, match="crop is wheat, the adapter was trained on maize alone"):
+        model(fields=tmp_path / "wheat.gpkg")
+    unsaid = model(fields=None)
+    assert unsaid.claim().state == "none"
+    assert "--crop" in unsaid.claim().reason
+    said = PixelModel(
+        TASK, artifact, Context.open(replace(spec.context, fields=None), scenes), replace(spec, facts={"crop": "maize"})
+    )
+    assert "--crop" not in said.claim().reason
+    with pytest.raises(InputError, match="crop is barley"):
+        PixelModel(
+            TASK,
+            artifact,
+            Context.open(replace(spec.context, fields=None), scenes),
+            replace(spec, facts={"crop": "barley"}),
+        )
+
+
 def test_what_a_map_lacks_is_named(run, farm, tmp_path):
     scenes = sorted(farm.glob("farm-*.tif"))
     with pytest.raises(InputError, match="needs the place's daily weather; add --weather"):
