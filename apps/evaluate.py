@@ -355,14 +355,14 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
     """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
     results = with_weakest_claims(results)
     first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
+    baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines}
     return {
         "n": len(first.truth),
         "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
         "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate, metrics) for found in results],
         "parts": {name: _metrics(results, partial(_part, name=name), aggregate, metrics) for name in first.parts},
-        "baselines": {
-            name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines
-        },
+        "baselines": baselines,
+        **best_baseline(baselines, next(iter(metrics))),
         "difference": {
             name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
         },
@@ -386,6 +386,11 @@ def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
     order = ("none", "withdrawn", "stated")
     claims = tuple(min(each, key=order.index) for each in zip(*(found.claims for found in results), strict=True))
     return [replace(found, claims=claims) for found in results]
+
+
+def best_baseline(baselines: dict[str, dict[str, float]], metric: str) -> dict[str, str]:
+    """Name the baseline of the least error, which is the one to quote; nothing where there is none."""
+    return {"best_baseline": min(baselines, key=lambda name: baselines[name][metric])} if baselines else {}
 
 
 def _means(results: Sequence[Scored], task: RegressionTask, level: float) -> dict[str, Any]:
@@ -419,8 +424,11 @@ def metrics_of(task: RegressionTask) -> Metrics:
 
 
 def baselines_of(task: RegressionTask) -> Baselines:
-    """Return the task's own baselines, or those of region sets."""
-    return task.baselines or fit_baselines
+    """Return the task's own baselines, or those of region sets, and the rivals with the trunk's own inputs."""
+    plain, rivals = task.baselines or fit_baselines, task.rivals
+    if rivals is None:
+        return plain
+    return lambda train, test, seed: {**plain(train, test, seed), **rivals(train, test, seed)}
 
 
 def _metrics(

@@ -12,6 +12,10 @@ def describe(result: Mapping[str, Any]) -> str:
         for name, metrics in {result["adapter"]: result["metrics"], **result["baselines"]}.items()
     ]
     lines += [difference_line(name, found, first) for name, found in result["difference"].items()]
+    if "best_baseline" in result:
+        lines.append(f"the best baseline: {result['best_baseline']}")
+    parts = "; ".join(f"{name.replace('_', ' ')} {found[first]:.3f}" for name, found in result["parts"].items())
+    lines.append(f"{first} of its parts: {parts}")
     if "means" in result:
         means = result["means"]
         inside = means["coverage"]["pooled"]

@@ -311,6 +311,7 @@ class RegressionTask:
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
+        rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
         forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
         place_of: the fact by which a sample recurs in other groups, as a region does in other years.
         optional: streams that a sample may lack; None for any but the last.
@@ -338,6 +339,7 @@ class RegressionTask:
     forget: Forget = knows_no_target
     place_of: str = ""
     optional: tuple[str, ...] | None = None
+    rivals: Baselines | None = None
 
     def fit(
         self,

@@ -8,27 +8,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
-from mainstem.adapters.crop_yield.seasons import CONSTANT, PAST, Climatology, forget, lead_of, views
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, stream_means
+from mainstem.adapters.crop_yield.rivals import Rivals
+from mainstem.adapters.crop_yield.seasons import (
+    CONSTANT,
+    DAY_S,
+    LEADS,
+    MONTH_DAYS,
+    PAST,
+    Climatology,
+    cut_back,
+    forget,
+    lead_of,
+    views,
+)
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, stream_means, targets_of
 from mainstem.core.stream import Channel, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 from mainstem.data.open_regions import open_regions
 
 Array = NDArray[np.float64]
 LEVEL = (Channel(name="expected_yield", unit="t/ha"),)
+MONTHS = 12
+VIEW_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegionalPreparation:
-    """Inputs as departures from a region's normal, past yields as departures from its anchor, which is the offset."""
+    """Inputs as departures from a region's normal, past yields as departures from its anchor, which is the offset.
+
+    The trunk learns departures from the anchor; it is weighed against what plain rivals make of the same inputs.
+    """
 
     climatology: Climatology
     anchor: Anchor
+    rivals: Rivals
 
     @classmethod
     def fit(cls, samples: Sequence[Sample], order: Order) -> "RegionalPreparation":
-        """Fit normals and anchor on training samples."""
-        return cls(climatology=Climatology.fit(samples), anchor=fit_anchor(RegionYears.read(samples), order))
+        """Fit normals, anchor and rivals on training samples, whole and as they were known earlier."""
+        climatology, anchor = Climatology.fit(samples), fit_anchor(RegionYears.read(samples), order)
+        leads = np.random.default_rng(VIEW_SEED).integers(1, LEADS, size=len(samples)).tolist()
+        shown = [*samples, *(cut_back(sample, lead) for sample, lead in zip(samples, leads, strict=True))]
+        offset = anchor(RegionYears.read(shown))
+        groups = [str(sample.source.group) for sample in shown]
+        rivals = Rivals.fit(_table(climatology, shown, offset), targets_of(shown) - offset, groups)
+        return cls(climatology=climatology, anchor=anchor, rivals=rivals)
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return departures and anchors."""
@@ -41,8 +65,15 @@ class RegionalPreparation:
         return prepared, offset
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return the offset: the trunk was trained on departures from it."""
-        return offset
+        """Return the anchor and what the rivals add to it, by their weight."""
+        return offset + self.rivals(_table(self.climatology, samples, offset))
+
+    def each_rival(self, samples: Sequence[Sample]) -> dict[str, Array]:
+        """Return what each rival, and their mean, say by themselves (samples,), t/ha."""
+        offset = self.anchor(RegionYears.read(samples))
+        table = _table(self.climatology, samples, offset)
+        found = {f"{name}_on_departures": offset + away for name, away in self.rivals.each(table).items()}
+        return {**found, "mean_of_rivals": offset + self.rivals.mean(table)}
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return each sample's departures, averaged over time; NaN where missing."""
@@ -52,26 +83,75 @@ class RegionalPreparation:
             [replace(sample, streams=streams) for sample, streams in zip(samples, departures, strict=True)], wanted
         )
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain JSON types and arrays."""
         regions = self.climatology.regions
-        plain, arrays = self.anchor.state(regions)
-        named = {f"anchor.{name}": values for name, values in arrays.items()}
-        normals = {f"normal.{name}": values for name, values in self.climatology.normal.items()}
-        return {**plain, "regions": list(regions)}, named | normals
+        plain, anchor = self.anchor.state(regions)
+        rivals, arrays = self.rivals.state()
+        parts: dict[str, Mapping[str, NDArray[Any]]] = {
+            "anchor": anchor,
+            "normal": self.climatology.normal,
+            "count": self.climatology.count,
+            "rivals": arrays,
+        }
+        named = {f"{part}.{name}": values for part, found in parts.items() for name, values in found.items()}
+        return {**plain, "regions": list(regions), "rivals": rivals}, named
 
 
-def restore_preparation(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> RegionalPreparation:
+def restore_preparation(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RegionalPreparation:
     """Read what `RegionalPreparation.state` gave."""
-    parts: dict[str, dict[str, Array]] = {"anchor": {}, "normal": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {"anchor": {}, "normal": {}, "count": {}, "rivals": {}}
     for name, values in arrays.items():
         prefix, rest = name.split(".", 1)
         parts[prefix][rest] = values
     regions = tuple(state["regions"])
+    anchor = Anchor.restore(state["kind"], regions, parts["anchor"])
+    known = zip(anchor.known.region.tolist(), anchor.known.year.tolist(), strict=True)
     return RegionalPreparation(
-        climatology=Climatology(regions=regions, normal=parts["normal"]),
-        anchor=Anchor.restore(state["kind"], regions, parts["anchor"]),
+        climatology=Climatology(
+            regions=regions, normal=parts["normal"], count=parts["count"], seasons=frozenset(known)
+        ),
+        anchor=anchor,
+        rivals=Rivals.restore(state["rivals"], parts["rivals"]),
     )
+
+
+def _table(climatology: Climatology, samples: Sequence[Sample], offset: Array) -> Array:
+    """What the rivals see (samples, columns): departures, by month where dated, past yields less the anchor, the lead.
+
+    A departure that is not known is none.
+    """
+    known = RegionYears.read(samples)
+    trend = [float(s.streams["trend"].values[0]) if "trend" in s.streams else np.nan for s in samples]
+    past = [np.nan_to_num(known.recent - offset), np.nan_to_num(np.array(trend) - offset), offset]
+    columns = [*past, np.array([float(lead_of(sample)) for sample in samples])]
+    departures = climatology.departures(samples)
+    parts = [np.stack(columns, 1)]
+    for name, normal in climatology.normal.items():
+        num_bins = 1 if normal.shape[1] == 1 else MONTHS
+        rows = [_by_month(departed.get(name), num_bins, normal.shape[2]) for departed in departures]
+        parts.append(np.array(rows).reshape(len(samples), -1))
+    return np.hstack(parts)
+
+
+def _by_month(stream: Stream | None, num_bins: int, width: int) -> Array:
+    """A stream's mean by month (months, channels), zero where unknown; a scalar is one month."""
+    if stream is None:
+        return np.zeros((num_bins, width))
+    seen = np.atleast_2d(stream.observed())
+    months = np.zeros(1, int) if stream.times is None else (stream.times // (MONTH_DAYS * DAY_S)).astype(int)
+    months = np.clip(months, 0, num_bins - 1)
+    sums, counts = np.zeros((num_bins, width)), np.zeros((num_bins, width))
+    np.add.at(sums, months, np.where(seen, np.atleast_2d(stream.values), 0.0))
+    np.add.at(counts, months, seen)
+    return sums / np.maximum(counts, 1)
+
+
+def rivals(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
+    """Ridge, boosting and extremely randomised trees on the trunk's own inputs, and their mean."""
+    years = [[float(sample.source.facts["year"]) for sample in part] for part in (train, test)]
+    order: Order = "later" if max(years[0]) < min(years[1]) else "any"
+    return RegionalPreparation.fit(train, order).each_rival(test)
 
 
 def _kept(sample: Sample, level: float) -> dict[str, Stream]:
@@ -96,7 +176,7 @@ def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
 TASK = RegressionTask(
     name="crop-yield",
     task="regional",
-    version="1",
+    version="2",  # 2: rivals beside the trunk, normals without the season itself
     units="t/ha",
     config=RegressionConfig(
         trunk_size="xs",  # chosen, with the rest, by leaving years 2000-2011 of us-maize out: docs/benchmarks.md
@@ -112,6 +192,7 @@ TASK = RegressionTask(
     place_of="region",
     scope_of=scope_of,
     forget=forget,
+    rivals=rivals,
     known_failures=(
         "droughts harsher than any of the training years are predicted too high",
         "a region without past yields and outside training is predicted from the mean of all regions",

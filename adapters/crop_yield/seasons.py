@@ -24,10 +24,16 @@ LEADS = 5  # months, or phases, that a season is cut back by, 0 to LEADS - 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Climatology:
-    """Mean of each region's inputs over training years: by stream (regions, bins, channels), NaN where unknown."""
+    """Mean and number of each region's inputs over training years, by stream (regions, bins, channels), NaN if unknown.
+
+    `seasons` are the regions and years that were averaged: such a season departs from the mean of the others, as a new
+    one does, for a mean that holds a season lies nearer to it.
+    """
 
     regions: tuple[str, ...]
     normal: Mapping[str, Array]
+    count: Mapping[str, Array]
+    seasons: frozenset[tuple[str, float]]
 
     @classmethod
     def fit(cls, samples: Sequence[Sample]) -> "Climatology":
@@ -42,15 +48,12 @@ class Climatology:
                 if name not in sums:
                     shape = (len(regions), 1 if stream.kind == "scalar" else NUM_BINS, len(stream.channels))
                     sums[name], counts[name] = np.zeros(shape), np.zeros(shape)
-                seen = np.atleast_2d(stream.observed())
-                bins = dekads(stream)
-                np.add.at(sums[name][row], bins, np.where(seen, np.atleast_2d(stream.values), 0.0))
-                np.add.at(counts[name][row], bins, seen)
-        normal = {
-            name: np.where(counts[name] > 0, sums[name] / np.maximum(counts[name], 1), np.nan).astype(np.float32)
-            for name in sorted(sums)
-        }
-        return cls(regions=tuple(regions), normal={name: values.astype(np.float64) for name, values in normal.items()})
+                own, seen = _binned(stream, sums[name].shape[1])
+                sums[name][row] += own
+                counts[name][row] += seen
+        normal = {name: _mean(sums[name], counts[name]) for name in sorted(sums)}
+        seasons = frozenset(season_of(sample) for sample in samples)
+        return cls(regions=tuple(regions), normal=normal, count=dict(sorted(counts.items())), seasons=seasons)
 
     def departures(self, samples: Sequence[Sample]) -> list[dict[str, Stream]]:
         """Return each sample's changing streams as departures from its region's normal; unknown regions give none."""
@@ -59,13 +62,40 @@ class Climatology:
         for sample in samples:
             row = place.get(str(sample.source.facts["region"]))
             streams = {} if row is None else _changing(sample)
-            departed.append({name: self._depart(name, row, stream) for name, stream in streams.items()})
+            is_own = season_of(sample) in self.seasons
+            departed.append({name: self._depart(name, row, stream, is_own) for name, stream in streams.items()})
         return departed
 
-    def _depart(self, name: str, row: int | None, stream: Stream) -> Stream:
-        normal = self.normal[name][row][dekads(stream)].reshape(stream.values.shape)
-        values = np.where(stream.observed(), stream.values, np.nan) - normal
-        return Stream(kind=stream.kind, values=values, channels=stream.channels, times=stream.times)
+    def _depart(self, name: str, row: int | None, stream: Stream, is_own: bool) -> Stream:
+        normal, count = self.normal[name][row], self.count[name][row]
+        if is_own:
+            own, seen = _binned(stream, len(normal))
+            others = _mean(np.nan_to_num(normal) * count - own, count - seen)
+            normal = np.where(count > seen, others, normal)  # of a single season: no departure is known
+        values = np.where(stream.observed(), stream.values, np.nan)
+        away = values - normal[dekads(stream)].reshape(stream.values.shape)
+        return Stream(kind=stream.kind, values=away, channels=stream.channels, times=stream.times)
+
+
+def season_of(sample: Sample) -> tuple[str, float]:
+    """Return the region and the harvest year."""
+    return str(sample.source.facts["region"]), float(sample.source.facts["year"])
+
+
+def _binned(stream: Stream, num_bins: int) -> tuple[Array, Array]:
+    """Sums and numbers of a stream's observations by dekad (bins, channels)."""
+    seen = np.atleast_2d(stream.observed())
+    shape = (num_bins, len(stream.channels))
+    sums, counts = np.zeros(shape), np.zeros(shape)
+    bins = dekads(stream)
+    np.add.at(sums, bins, np.where(seen, np.atleast_2d(stream.values), 0.0))
+    np.add.at(counts, bins, seen)
+    return sums, counts
+
+
+def _mean(sums: Array, counts: Array) -> Array:
+    mean: Array = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    return mean
 
 
 def _changing(sample: Sample) -> dict[str, Stream]:

@@ -84,13 +84,24 @@ def make_sample(region: str, year: int, level: float, steps: int = 30) -> Sample
     )
 
 
-def test_departures_are_from_the_regions_own_normal():
+def test_departures_are_from_the_normal_of_a_regions_other_seasons():
     samples = [make_sample("a", 2000, 1.0), make_sample("a", 2001, 3.0), make_sample("b", 2000, 10.0)]
-    departed = Climatology.fit(samples).departures([*samples, make_sample("c", 2000, 1.0)])
-    assert departed[0]["ndvi"].values[:, 0].tolist() == [-1.0] * 30
-    assert departed[1]["ndvi"].values[:, 0].tolist() == [1.0] * 30
-    assert not np.abs(departed[2]["ndvi"].values).any()
-    assert departed[3] == {}
+    new = [make_sample("a", 2005, 5.0), make_sample("c", 2000, 1.0)]
+    departed = Climatology.fit(samples).departures([*samples, *new])
+    assert departed[0]["ndvi"].values[:, 0].tolist() == [-2.0] * 30
+    assert departed[1]["ndvi"].values[:, 0].tolist() == [2.0] * 30
+    assert not np.abs(departed[2]["ndvi"].values).any()  # of a region's only season nothing is known
+    assert departed[3]["ndvi"].values[:, 0].tolist() == [3.0] * 30
+    assert departed[4] == {}
+
+
+def test_a_season_departs_alike_in_training_and_when_it_is_new():
+    samples = [make_sample("a", year, float(year % 7)) for year in range(2000, 2008)]
+    whole, without = Climatology.fit(samples), Climatology.fit(samples[:-1])
+    (known,), (new,) = whole.departures(samples[-1:]), without.departures(samples[-1:])
+    assert known["ndvi"].values == pytest.approx(new["ndvi"].values)
+    (early,) = whole.departures([cut_back(samples[-1], 2)])
+    assert early["ndvi"].values == pytest.approx(new["ndvi"].values[: len(early["ndvi"].values)])
 
 
 @pytest.mark.parametrize("lead", range(LEADS))

@@ -216,7 +216,10 @@ def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
     result = evaluate(TASK, DataRequest(data=str(folder), crop="wheat", country="NL"), spec)
     assert result["n"] == 96
     assert result["protocol"] == "leave-one-year-out"
-    assert set(result["baselines"]) == {"average", "trend", "ridge", "random_forest", "gradient_boosting"}
+    rivals = {f"{name}_on_departures" for name in ("ridge", "boosting", "extra_trees")} | {"mean_of_rivals"}
+    plain = {"average", "trend", "ridge", "random_forest", "gradient_boosting"}
+    assert set(result["baselines"]) == plain | rivals
+    assert result["best_baseline"] in plain | rivals
     assert 0 < result["metrics"]["nrmse_percent"] < 30
     assert set(result["by_lead"]) == {f"lead{lead}" for lead in range(5)}
     assert {found["claim"] for found in result["coverage"]["by_group"].values()} <= {"stated", "withdrawn"}
