@@ -18,6 +18,7 @@ from mainstem.core.classification import (
     ClassesOutOfFold,
     ClassificationTask,
     Classifier,
+    buffered_folds,
     facts_of,
     fit_classifier,
     fit_temperature,
@@ -25,9 +26,9 @@ from mainstem.core.classification import (
     softmax,
 )
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import accuracy, macro_f1, paired_difference, pooled
+from mainstem.core.evaluation import accuracy, macro_f1, mean_over_seeds, paired_difference, pooled
 from mainstem.core.records import new_run
-from mainstem.core.regression import DataRequest, Progress, group_folds
+from mainstem.core.regression import DataRequest, Progress
 from mainstem.core.stream import Sample, SampleSet
 
 Array = NDArray[np.float64]
@@ -105,6 +106,7 @@ def evaluate_classes(
         "task": task.task,
         "data": request.data,
         "protocol": protocol,
+        "protocol_note": f"training leaves out what lies within {task.buffer_m:g} m of what is held out",
         "split": "test",
         "seeds": seeds,
         "simulated": source.simulated,
@@ -131,7 +133,7 @@ def _fold_results(
     samples = source.unflagged()
     with tempfile.TemporaryDirectory() as folder:
         artifact, judged = fit_class_artifact(task, source, samples, spec, Path(folder), progress)
-    folds = list(group_folds(judged.groups, spec.config.num_folds))
+    folds = buffered_folds(samples, spec.config.num_folds, task.buffer_m)
     baselines: dict[str, Array] = {}
     probabilities = np.zeros_like(judged.logits)
     sets = np.zeros(judged.logits.shape, bool)
@@ -188,14 +190,13 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
     first = results[0]
     truth = first.truth.astype(np.float64)
     predicted = [found.probabilities.argmax(1).astype(np.float64) for found in results]
-    inside = first.sets[np.arange(len(first.truth)), first.truth]
     return {
         "n": len(truth),
-        "metrics": {
-            name: float(np.mean([metric(truth, one) for one in predicted])) for name, metric in METRICS.items()
-        },
+        "metrics": {name: float(np.mean([metric(truth, one) for one in predicted])) for name, metric in METRICS.items()}
+        | {"accuracy_over_groups": float(np.mean([over_groups(one == truth, groups) for one in predicted]))},
         "baselines": {
             name: {metric_name: metric(truth, values) for metric_name, metric in METRICS.items()}
+            | {"accuracy_over_groups": over_groups(values == truth, groups)}
             for name, values in first.baselines.items()
         },
         "difference": {
@@ -208,11 +209,29 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
             ).to_dict(lower_is_better=False)
             for name in first.baselines
         },
-        "coverage": {"level": level, "pooled": float(inside.mean()), "mean_set_size": float(first.sets.sum(1).mean())},
-        "by_class": _by_class(source, first, groups),
+        "coverage": mean_over_seeds([_coverage(found, level, groups) for found in results]),
+        "by_class": mean_over_seeds([_by_class(source, found, groups) for found in results]),
         "trunk_sha256": first.hashes[0],
         "adapter_sha256": first.hashes[1],
     }
+
+
+def _coverage(found: Scored, level: float, groups: Sequence[str]) -> dict[str, float]:
+    """Share of cases inside their set, pooled and as a mean over groups, and how large sets are."""
+    inside = found.sets[np.arange(len(found.truth)), found.truth]
+    return {
+        "level": level,
+        "pooled": float(inside.mean()),
+        "mean_over_groups": over_groups(inside, groups),
+        "mean_set_size": float(found.sets.sum(1).mean()),
+        "mean_set_size_over_groups": over_groups(found.sets.sum(1), groups),
+    }
+
+
+def over_groups(values: NDArray[Any], groups: Sequence[str]) -> float:
+    """Mean over groups of each group's mean: a group of many cases counts once."""
+    labels = np.asarray(groups)
+    return float(np.mean([values[labels == group].mean() for group in np.unique(labels)]))
 
 
 def _by_class(source: SampleSet, found: Scored, groups: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -231,9 +250,15 @@ def _by_class(source: SampleSet, found: Scored, groups: Sequence[str]) -> dict[s
                 / max(here.sum() + (values == index).sum(), 1)
                 for baseline, values in found.baselines.items()
             },
-            **({"coverage": float(found.sets[here, index].mean())} if here.any() else {}),
+            **_coverage_of_class(found.sets[here, index], labels[here]),
         }
     return table
+
+
+def _coverage_of_class(inside: NDArray[np.bool_], groups: NDArray[np.str_]) -> dict[str, float]:
+    if not len(inside):
+        return {}
+    return {"coverage": float(inside.mean()), "coverage_over_groups": over_groups(inside, groups.tolist())}
 
 
 def describe_classes(result: Mapping[str, Any]) -> str:
@@ -247,5 +272,8 @@ def describe_classes(result: Mapping[str, Any]) -> str:
         lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
     coverage = result["coverage"]
     size = coverage["mean_set_size"]
-    lines.append(f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}, {size:.2f} classes a set on average")
-    return "\n".join([*lines, result["attribution"]])
+    lines.append(
+        f"coverage at {coverage['level']:.0%}: {coverage['mean_over_groups']:.1%} as a mean over groups, "
+        f"{coverage['pooled']:.1%} of all cases, {size:.2f} classes a set on average"
+    )
+    return "\n".join([*lines, result["protocol_note"], result["attribution"]])

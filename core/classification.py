@@ -87,6 +87,7 @@ class ClassificationTask:
     Attributes:
         baselines: fits and predicts (train, test, seed) class indices.
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
+        buffer_m: samples nearer than this to one that is held out are left out of training; `x_m` and `y_m` are facts.
         largest_group: samples of one group beyond which training draws that many of them at random.
     """
 
@@ -101,6 +102,7 @@ class ClassificationTask:
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     open_model: str | None = None
     largest_group: int = 1000
+    buffer_m: float = 0.0
     is_mapped: bool = True
 
 
@@ -175,6 +177,30 @@ def fit_class_member(
     return ClassMember(trunk=trunk, adapter=adapter, plan=TrainingPlan.of(config.training, len(prepared)))
 
 
+def buffered_folds(
+    samples: Sequence[Sample], num_folds: int, buffer_m: float
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return (train, held-out) rows of whole groups; none of train lies within `buffer_m` of one held out.
+
+    Near pixels are alike, so that a fold without a buffer tells of places that were all but seen.
+    Source: Roberts et al. 2017, Cross-validation strategies for data with temporal, spatial, hierarchical, or
+    phylogenetic structure, Ecography 40, 913.
+
+    Raises:
+        InputError: if the buffer leaves nothing to train on.
+    """
+    folds = list(group_folds(groups_of(samples), num_folds))
+    if not buffer_m:
+        return folds
+    from scipy.spatial import cKDTree
+
+    places = np.array([[float(sample.source.facts[name]) for name in ("x_m", "y_m")] for sample in samples])
+    far = [(kept[cKDTree(places[held]).query(places[kept])[0] >= buffer_m], held) for kept, held in folds]
+    if any(not len(kept) for kept, _ in far):
+        raise InputError(f"a buffer of {buffer_m:g} m leaves no sample to train on; label groups farther apart")
+    return far
+
+
 def fit_classifier(
     task: ClassificationTask,
     samples: Sequence[Sample],
@@ -187,7 +213,7 @@ def fit_classifier(
     groups, truth = groups_of(samples), labels_of(samples)
     logits = np.zeros((len(samples), len(classes)))
     members = []
-    folds = list(group_folds(groups, config.num_folds))
+    folds = buffered_folds(samples, config.num_folds, task.buffer_m)
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
         member = fit_class_member(task, [samples[row] for row in kept], len(classes), seeded, copy.deepcopy(base))

@@ -34,11 +34,16 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
     if not classes:
         raise InputError(f"{folder.name} has no polygon with a LULC_NAME; label some")
     rows, columns = np.nonzero(land_use.polygon >= 0)
-    samples = []
+    samples, to_m = [], cube.grid.transform
     for sample, row, column in zip(windows(cube, rows, columns), rows.tolist(), columns.tolist(), strict=True):
         polygon = int(land_use.polygon[row, column])
         source = Provenance(
-            data=data, item=f"{row} {column}", group=f"polygon {polygon}", licence=licence, attribution=attribution
+            data=data,
+            item=f"{row} {column}",
+            group=f"polygon {polygon}",
+            licence=licence,
+            attribution=attribution,
+            facts={"x_m": to_m[2] + to_m[0] * (column + 0.5), "y_m": to_m[5] + to_m[4] * (row + 0.5)},
         )
         target = float(classes.index(land_use.names[polygon]))
         samples.append(Sample(streams=sample, target=target, source=source, origin=origin_of(cube.times[0])))

@@ -14,6 +14,7 @@ from mainstem.data.land_cover import open_land_cover
 Array = NDArray[np.float64]
 NUM_TREES = 300
 DAY_S = 86_400.0
+BUFFER_M = 50.0  # windows of two pixels share none, and Sentinel-2's blur (some 20 m) has faded
 STEP_DAYS = 16  # of the regular series that a random forest needs, as eo-learn's land-cover example makes it
 
 
@@ -71,6 +72,7 @@ TASK = ClassificationTask(
     read=read,
     prepare=prepare,
     baselines=forests,
+    buffer_m=BUFFER_M,
     known_failures=(
         "learned from one square kilometre of Slovenia: elsewhere the classes and seasons differ",
         "classes of few polygons are hardly ever right: see their support",
