@@ -14,7 +14,7 @@ from mainstem.data.land_cover import open_land_cover
 Array = NDArray[np.float64]
 NUM_TREES = 300
 DAY_S = 86_400.0
-BUFFER_M = 50.0  # windows of two pixels share none, and Sentinel-2's blur (some 20 m) has faded
+BUFFER_M = 30.0  # windows of two pixels, 3 pixels of 10 m wide, then share none
 STEP_DAYS = 16  # of the regular series that a random forest needs, as eo-learn's land-cover example makes it
 
 

@@ -107,6 +107,9 @@ def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_sam
     assert set(found["baselines"]) == {"commonest", "random_forest", "random_forest_balanced"}
     assert found["by_class"]["grassland"] | {"support": 128, "groups": 2} == found["by_class"]["grassland"]
     assert found["coverage"]["pooled"] > 0.8
+    assert "within 30 m" in found["protocol_note"]
+    assert found["difference"]["commonest"]["num_groups"] == 8
+    assert 0 <= found["coverage"]["mean_over_groups"] <= 1
     source = task.read(DataRequest(data=str(patch)))
     finetune_classes(task, source, spec_of(task), tmp_path / "run")
     done = map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())

@@ -16,7 +16,7 @@ from mainstem.core.classification import (
     fit_temperature,
     softmax,
 )
-from mainstem.core.errors import ArtifactError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import accuracy, macro_f1
 from mainstem.core.predict import predict_classes
 from mainstem.core.prediction import ClassSet
@@ -174,3 +174,25 @@ def test_a_lora_on_a_shared_trunk_is_saved_once_and_loads_equal(tmp_path):
     samples = source.samples[:5]
     loaded = load_class_artifact(tmp_path).classifier.probabilities(samples)
     assert np.abs(loaded - classifier.probabilities(samples)).max() < 1e-6
+
+
+def test_nothing_near_what_is_held_out_is_trained_on():
+    from mainstem.core.classification import buffered_folds
+
+    def at(x_m: float, group: str) -> Sample:
+        facts = {"x_m": x_m, "y_m": 0.0}
+        return Sample(streams={}, target=0.0, source=Provenance(data="d", item=str(x_m), group=group, facts=facts))
+
+    samples = [at(10.0 * step, "abcd"[step // 10]) for step in range(40)]  # four neighbours of 100 m on a line
+    for kept, held in buffered_folds(samples, 4, 30.0):
+        nearest = min(abs(samples[a].source.facts["x_m"] - samples[b].source.facts["x_m"]) for a in kept for b in held)
+        assert nearest == 30.0
+    assert sum(len(kept) for kept, _ in buffered_folds(samples, 4, 0.0)) == 4 * 30
+    with pytest.raises(InputError, match="leaves no sample to train on"):
+        buffered_folds(samples, 2, 500.0)
+
+
+def test_a_group_of_many_cases_counts_once():
+    from mainstem.apps.classes import over_groups
+
+    assert over_groups(np.array([True] * 98 + [False, True]), ["large"] * 98 + ["small"] * 2) == 0.75
