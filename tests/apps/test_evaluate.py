@@ -15,14 +15,22 @@ from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
 from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits, train_and_score
 from mainstem.apps.finetune import FitSpec
-from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig
 from mainstem.core.stream import SampleSet
 from mainstem.core.training import TrainingConfig
 
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 LEFT_OUT = "leave-one-year-out"
 YEAR = "2012"
-BARE = replace(TASK, baselines=lambda train, test, seed: region_baselines(train, test))  # none that takes long to fit
+BARE = replace(  # none of what takes long to fit
+    TASK,
+    prepare=lambda samples, order: MeanOffset.fit(samples),
+    baselines=lambda train, test, seed: region_baselines(train, test),
+    rivals=None,
+    views={"lead0": TASK.views["lead0"]},
+    view_of=lambda sample: "lead0",
+    optional=(),
+)
 
 
 def write_yields(root: Path, garbage_year: int | None = None) -> DataRequest:
