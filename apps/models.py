@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
-from mainstem.core.openmodels.files import fetch, listings, models_home, staged_folder
+from mainstem.core.openmodels.files import fetch, is_whole, listings, models_home, staged_folder
 from mainstem.core.outputs import check_output
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -36,7 +36,7 @@ def describe() -> list[dict[str, Any]]:
         {
             **asdict(listing),
             "megabytes": listing.million_parameters * BYTES_A_PARAMETER,
-            "staged": staged_folder(name, models_home()).is_dir(),
+            "staged": is_whole(staged_folder(name, models_home())),
         }
         for name, listing in listings().items()
     ]

@@ -7,6 +7,7 @@ import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError  # noqa: TID251 - the error alone
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +20,12 @@ from mainstem.core.schema import printable
 
 MAX_HEADER_BYTES = 100_000_000  # of safetensors, beyond which its reader refuses (docs "Format", DOS protection)
 MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
+MAX_PICKLE_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 20
+DAMAGED = (  # what zipfile, pickletools and torch raise on archives that are not whole
+    RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, OSError, OverflowError, AssertionError,
+    zipfile.BadZipFile, UnpicklingError, struct.error,
+)  # fmt: skip
 ALLOWED_PICKLE_GLOBALS = {  # what a plain state dict of tensors is made of
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -166,11 +172,20 @@ def load_pt(path: Path) -> dict[str, Tensor]:
     Raises:
         ArtifactError: if the file is no zip archive of tensors, names any other object, or is too large.
     """
-    _check_pt(path)
-    state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one door
+    if not path.is_file():
+        raise ArtifactError(f"no file {path}; name a file of weights")
+    try:
+        _check_pt(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251 - the one door
+    except DAMAGED as error:
+        said = f"{type(error).__name__}: {printable(error)}"
+        raise ArtifactError(f"{path.name} is damaged ({said}); fetch it again") from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ArtifactError(f"{path.name} holds more than a dict of tensors; save model.state_dict() alone")
-    return dict(state)
+    size = path.stat().st_size
+    if any(value.numel() * value.element_size() > size for value in state.values()):
+        raise ArtifactError(f"{path.name} claims a tensor larger than itself; refuse it")
+    return {str(name): value for name, value in state.items()}
 
 
 def _check_pt(path: Path) -> None:
@@ -185,6 +200,8 @@ def _check_pt(path: Path) -> None:
         pickles = [entry for entry in entries if entry.filename.endswith(".pkl")]
         if len(pickles) != 1:
             raise ArtifactError(f"{path.name} holds {len(pickles)} pickles, want the one of torch.save; refuse it")
+        if pickles[0].file_size > MAX_PICKLE_BYTES:
+            raise ArtifactError(f"{path.name} holds a pickle of more than {MAX_PICKLE_BYTES >> 20} MiB; refuse it")
         with archive.open(pickles[0]) as file:
             foreign = sorted(_globals(file.read()) - ALLOWED_PICKLE_GLOBALS)
     if foreign:

@@ -57,12 +57,7 @@ def load_open_model(name_or_path: str | Path, family: str | None = None, *, seed
 
 
 def _as_family(family: str, weights: Weights) -> OpenModel:
-    try:
-        return assemble(weights, FAMILIES[family])
-    except KeyError as error:
-        raise ArtifactError(
-            f"{weights.name} does not hold {family} weights: {error.args[0]} is missing; name its family"
-        ) from error
+    return assemble(weights, FAMILIES[family])
 
 
 __all__ = ["FAMILIES", "OpenModel", "load_open_model", "restore_tokenizer"]

@@ -14,12 +14,14 @@ from torch import Tensor
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import is_lora_key, updates_of
 from mainstem.core.peft_files import load_peft, save_peft
+from mainstem.core.schema import printable
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer
 from mainstem.core.trunk import Latents, Trunk, TrunkConfig
-from mainstem.core.weights import state_sha256
+from mainstem.core.weights import check_room, state_sha256
 
 Shapes = Mapping[str, Sequence[int]]  # of the weights on disk
 BATCH_SIZE = 64
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +163,9 @@ def assemble(weights: Weights, family: Family) -> OpenModel:
     Raises:
         ArtifactError: if a key is missing or left over, or a shape is wrong.
     """
-    plan = family.blueprint(weights)
+    plan = _planned(weights, family)
+    check_room(plan.trunk.num_weights(), sum(value.numel() for value in weights.state.values()), weights.name)
+    _check_numbers(weights, plan)
     trunk = Trunk(plan.trunk)
     parts = {"trunk": trunk, "tokenizer": plan.tokenizer}
     owned = {f"{prefix}.{key}": value for prefix, part in parts.items() for key, value in part.state_dict().items()}
@@ -196,6 +200,41 @@ def assemble(weights: Weights, family: Family) -> OpenModel:
         keys=plan.keys,
         modules=plan.modules,
     )
+
+
+def _planned(weights: Weights, family: Family) -> Blueprint:
+    """What the family makes of config and shapes, whatever they hold.
+
+    Raises:
+        ArtifactError: if they are not those of the family.
+    """
+    try:
+        return family.blueprint(weights)
+    except InputError as error:
+        raise ArtifactError(f"{weights.name}: {error}") from error
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError) as error:
+        what = f"{error.args[0]} is missing" if isinstance(error, KeyError) else printable(error, 120)
+        raise ArtifactError(
+            f"{weights.name} does not hold {family.name} weights: {what}; name its family, or fetch it again"
+        ) from error
+
+
+def _check_numbers(weights: Weights, plan: Blueprint) -> None:
+    """Check that what will be read is real numbers, finite, in a type of weights.
+
+    Raises:
+        ArtifactError: naming the first that is not.
+    """
+    for key in plan.keys:
+        value = weights.state.get(key)
+        if value is None:
+            continue
+        if value.dtype not in NUMBERS:
+            raise ArtifactError(
+                f"{weights.name}: {printable(key)} is of {value.dtype}, want real numbers; fetch it again"
+            )
+        if not value.isfinite().all():
+            raise ArtifactError(f"{weights.name}: {printable(key)} holds NaN or infinity; fetch it again")
 
 
 def _check_keys(name: str, family: str, wanted: set[str], found: set[str]) -> None:

@@ -1,8 +1,8 @@
 """Monthly composites of image series: what encoders that know months, not dates, are given of irregular dates."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,31 @@ def one_size(streams: Sequence[Stream]) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
+def spacing_of(sample: Sample, stream: Stream) -> float:
+    """Metres a pixel of a sample's images.
+
+    Raises:
+        InputError: if they do not say it.
+    """
+    found = (stream.geometry or {}).get("spacing_m")
+    if not isinstance(found, int | float) or not 0 < found < math.inf:
+        raise InputError(f"{sample.source.item} does not say its pixels' size; give geometry spacing_m, metres")
+    return float(found)
+
+
 def latlon_of(sample: Sample) -> tuple[float, float] | None:
-    """Latitude and longitude of a sample's stream `place`, or None."""
-    place: Any = sample.streams.get("place")
-    return None if place is None else (float(place.values[0]), float(place.values[1]))
+    """Latitude and longitude of a sample's stream `place`, by name, or None.
+
+    Raises:
+        ChannelError: if the place does not give both in degrees.
+    """
+    place = sample.streams.get("place")
+    if place is None:
+        return None
+    found = {
+        channel.name: float(place.values[row]) for row, channel in enumerate(place.channels) if channel.unit == "deg"
+    }
+    if not {"latitude", "longitude"} <= set(found):
+        names = ", ".join(channel.name for channel in place.channels)
+        raise ChannelError(f"a place needs latitude and longitude in deg; that of {sample.source.item} has {names}")
+    return found["latitude"], found["longitude"]

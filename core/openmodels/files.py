@@ -1,12 +1,13 @@
 """From a name, a folder or a file to a model's config and tensors; nothing on disk is run."""
 
-import json
 import os
+import re
 import shutil
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import yaml
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import home
+from mainstem.core.files import home, write_atomically
 from mainstem.core.openmodels.base import Weights
+from mainstem.core.schema import printable, read_object
 from mainstem.core.weights import file_sha256, load_pt, load_tensors
 
 PREFERRED = ("model.safetensors", "default_model.pt", "encoder.pt", "pytorch_model.bin")
@@ -31,6 +33,22 @@ REPO_FILES = (
     "*.safetensors",
     INDEX,
 )
+
+
+COMPLETE = ".mainstem-complete"  # written last: a folder without it was left halfway
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+TOWERS = ("vision_config", "text_config", "pretrained_cfg", "encoder")
+WIDE = 1 << 14
+SIZES: dict[str, tuple[float, float, type]] = {  # wider than any published encoder; what is beyond was damaged
+    **dict.fromkeys(("hidden_size", "embed_dim", "embedding_size", "encoder_embed_dim"), (1, WIDE, int)),
+    **dict.fromkeys(("num_hidden_layers", "depth", "encoder_depth"), (1, 256, int)),
+    **dict.fromkeys(("num_attention_heads", "num_heads", "encoder_num_heads"), (1, 256, int)),
+    "intermediate_size": (1, 8 * WIDE, int), "projection_size": (1, 4 * WIDE, int), "num_channels": (1, 1024, int),
+    "num_patches": (1, 1 << 20, int), "image_size": (1, WIDE, int), "img_size": (1, WIDE, int),
+    "num_register_tokens": (0, 1024, int), "max_position_embeddings": (1, 1 << 16, int),
+    "vocab_size": (1, 1 << 21, int), "mlp_ratio": (0.1, 64, float), "rope_theta": (1e-3, 1e9, float),
+    "layer_norm_eps": (1e-12, 1e-2, float),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,19 +98,41 @@ def read_weights(name: str) -> Weights:
     path = Path(name)
     if not path.exists():
         path = locate(name)
+    if not path.is_dir() and not path.is_file():
+        raise ArtifactError(f"{path} is no plain file or folder; name one that holds weights")
     folder = path if path.is_dir() else path.parent
     return Weights(name=name, config=_config(folder), state=_state(path), folder=folder)
 
 
 def locate(name: str) -> Path:
     """The folder of a named model: staged, on the mirror, or fetched now."""
-    listing = listings().get(name)
-    if listing is None and name.count("/") != 1:
-        raise InputError(
-            f"got {name!r}, which is no file, folder, known model or hub repository; see mainstem models list"
-        )
+    _check_name(name)
     staged = staged_folder(name, models_home())
-    return staged if staged.is_dir() else fetch(name, models_home())
+    return staged if is_whole(staged) else fetch(name, models_home())
+
+
+def is_whole(staged: Path) -> bool:
+    """True where a model was staged to its end; what a kill left halfway is fetched again."""
+    return (staged / COMPLETE).is_file()
+
+
+def _check_name(name: str) -> None:
+    """Refuse what is no known model and no hub repository: a path that does not exist is never asked of the hub.
+
+    Raises:
+        InputError: if it is neither.
+    """
+    if name in listings():
+        return
+    path = Path(name)
+    looks_like_path = path.suffix in (*SAFE, *CHECKED, ".json", ".npz") or (
+        len(path.parts) > 1 and path.parent.exists()
+    )
+    if looks_like_path or not HUB_NAME.fullmatch(name) or ".." in name or "--" in name:
+        raise InputError(
+            f"got {printable(name)!r}, which is no file, folder, known model or hub repository (owner/name); "
+            "see mainstem models list"
+        )
 
 
 def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
@@ -102,6 +142,7 @@ def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
         InputError: if the name is unknown.
         ArtifactError: if a file cannot be had, or its hash is not the one on record.
     """
+    _check_name(name)
     listing = listings().get(name)
     if mirror is None and "MAINSTEM_MIRROR" in os.environ:
         mirror = Path(os.environ["MAINSTEM_MIRROR"])
@@ -110,25 +151,31 @@ def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
         source = mirror / listing.mirror if mirror is not None and listing.mirror else None
         for local, remote in listing.files.items():
             _fetch_file(listing, local, remote, source, target)
-        return target
-    return _fetch_repo(name, listing, target)
+    else:
+        _fetch_repo(name, listing, target)
+    write_atomically(target / COMPLETE, b"every file is here\n")
+    return target
 
 
 def _fetch_file(listing: Listing, local: str, remote: str, source: Path | None, target: Path) -> None:
+    wanted = (listing.sha256 or {}).get(local)
+    if wanted and (target / local).is_file() and file_sha256(target / local) == wanted:
+        return
     target.mkdir(parents=True, exist_ok=True)
-    part = target / f".{local}.part"
+    part = target / f".{local}.{os.getpid()}.part"
     try:
         if source is not None and (source / local).is_file():
             shutil.copyfile(source / local, part)
         else:
             with urllib.request.urlopen(f"{listing.url}/{remote}", timeout=60) as answer, part.open("wb") as file:  # noqa: S310 - https addresses of models.yaml alone
                 shutil.copyfileobj(answer, file)
-    except OSError as error:
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+    except (OSError, HTTPException) as error:
         part.unlink(missing_ok=True)
         raise ArtifactError(
             f"cannot fetch {local} of {listing.name} ({error}); stage it by mainstem models pull elsewhere"
         ) from error
-    wanted = (listing.sha256 or {}).get(local)
     if wanted and file_sha256(part) != wanted:
         part.unlink()
         raise ArtifactError(
@@ -162,16 +209,29 @@ def _config(folder: Path) -> dict[str, Any]:
     for name in CONFIGS:
         path = folder / name
         if path.is_file():
-            try:
-                config = json.loads(path.read_text(encoding="utf-8"))
-            except (json.JSONDecodeError, UnicodeDecodeError) as error:
-                raise ArtifactError(f"{path} is no JSON ({error}); fetch it again") from error
-            if not isinstance(config, dict):
-                raise ArtifactError(f"{path} is no JSON object; fetch it again")
+            config = read_object(path)
             if "auto_map" in config:
                 raise ArtifactError(f"{path} asks to run code of its own (auto_map); only known families are read")
+            check_sizes(config, str(path))
             return config
     return {}
+
+
+def check_sizes(config: Mapping[str, Any], name: str) -> None:
+    """Check the sizes of a config, its towers' included, before anything is made of them.
+
+    Raises:
+        ArtifactError: if one is no whole number, or no encoder is that large or small.
+    """
+    for key, value in config.items():
+        if key in TOWERS and isinstance(value, dict):
+            check_sizes(value, name)
+        if key not in SIZES:
+            continue
+        least, most, kind = SIZES[key]
+        is_number = isinstance(value, int if kind is int else (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and least <= value <= most):
+            raise ArtifactError(f"{name} says {key} {printable(value)}, want {least} to {most}; fetch it again")
 
 
 def _state(path: Path) -> dict[str, Tensor]:
@@ -199,12 +259,16 @@ def _tensors(path: Path) -> dict[str, Tensor]:
 
 def _sharded(folder: Path) -> dict[str, Tensor]:
     """Tensors of a sharded checkpoint; the index names each key's file, which must lie beside it."""
-    index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    places = read_object(folder / INDEX).get("weight_map")
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise ArtifactError(f"{folder / INDEX} names no file for each weight; fetch it again")
     state: dict[str, Tensor] = {}
-    for name in sorted(set(index["weight_map"].values())):
-        if Path(name).name != name:
-            raise ArtifactError(f"{folder / INDEX} names {name!r}, a file elsewhere; refused")
+    for name in sorted(set(places.values())):
+        if Path(name).name != name or Path(name).suffix not in SAFE:
+            raise ArtifactError(
+                f"{folder / INDEX} names {printable(name)!r}, a file elsewhere or of another kind; refused"
+            )
         state |= load_tensors(folder / name)[0]
-    if set(state) != set(index["weight_map"]):
+    if set(state) != set(places):
         raise ArtifactError(f"{folder / INDEX} and its shards hold different keys; fetch them again")
     return state

@@ -26,7 +26,7 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
-from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
+from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed, spacing_of
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
@@ -75,7 +75,7 @@ class GalileoTokenizer(OpenTokenizer):
     Inputs, values standardised as the original's: `s_t_x` (n, h, w, t, 13), `sp_x` (n, h, w, 16), `t_x` (n, t, 6),
     `st_x` (n, 18); masks by channel group, 0 where seen: `s_t_m` (n, h, w, t, 7), `sp_m` (n, h, w, 3), `t_m` (n, t, 3),
     `st_m` (n, 4), left out where all is seen; `months` (n, t) 0-11; `patch_size` pixels a side; `input_resolution_m`
-    metres a pixel, 10 unless given. A patch's mask is that of its first pixel.
+    metres a pixel, one or (n,), 10 unless given. A patch's mask is that of its first pixel.
     """
 
     steps: Tensor
@@ -131,7 +131,7 @@ class GalileoTokenizer(OpenTokenizer):
             "months": months,
         }
         batch["patch_size"] = torch.full((num,), patch_size)
-        batch["resolution"] = torch.full((num,), float(inputs.get("input_resolution_m", BASE_RESOLUTION_M)))
+        batch["resolution"] = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
         self._check_seen(values, masks)
         blind = [row for row in range(num) if all(bool(mask[row].all()) for mask in masks.values())]
         if blind:
@@ -157,6 +157,7 @@ class GalileoTokenizer(OpenTokenizer):
         """
         streams = [grid_of(sample, "Galileo") for sample in samples]
         rows, columns = one_size(streams)
+        spacing = np.array([spacing_of(sample, stream) for sample, stream in zip(samples, streams, strict=True)])
         months = [
             monthly(stream, sample.origin, len(self.steps)) for stream, sample in zip(streams, samples, strict=True)
         ]
@@ -171,13 +172,12 @@ class GalileoTokenizer(OpenTokenizer):
             where = latlon_of(sample)
             if where is not None:
                 static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
-        return self.read(self._inputs(values, numbers, static, static_hidden, streams[0].geometry))
+        return self.read(self._inputs(values, numbers, static, static_hidden, spacing))
 
     def _inputs(
-        self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, geometry: object
+        self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, spacing: np.ndarray
     ) -> dict[str, Any]:
-        """The original's inputs from raw values (n, y, x, time, band), NaN where missing."""
-        assert isinstance(geometry, Mapping)
+        """The original's inputs from raw values (n, y, x, time, band), NaN where missing, and metres a pixel (n,)."""
         num, rows, columns, steps, _ = values.shape
         patch_size = next(size for size in range(self.kernel, 0, -1) if rows % size == 0 and columns % size == 0)
         values = _filled(values, patch_size)
@@ -192,7 +192,7 @@ class GalileoTokenizer(OpenTokenizer):
             "sp_m": np.ones((num, rows, columns, MASKS["sp_m"])),
             "t_x": np.zeros((num, steps, VALUES["t_x"])), "t_m": np.ones((num, steps, MASKS["t_m"])),
             "st_x": static, "st_m": static_hidden, "months": months, "patch_size": patch_size,
-            "input_resolution_m": float(geometry["spacing_m"]),
+            "input_resolution_m": spacing,
         }  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
@@ -244,6 +244,16 @@ class GalileoTokenizer(OpenTokenizer):
         eighth = self.dim // 8
         codes = [sincos(eighth, (axis[None] * ratio[:, None, None]).float()) for axis in (x, y)]
         return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
+
+
+def _resolution(metres: object, num: int) -> Tensor:
+    """Metres a pixel (n,) of one number, or of one a sample."""
+    found = as_tensor("input_resolution_m", metres, "one number, or (n,)", (0, 1))
+    if found.ndim:
+        must_be("input_resolution_m", found, (num,))
+    if not (found.isfinite() & (found > 0)).all():
+        raise InputError("input_resolution_m must be metres above 0; give each sample's own")
+    return found.expand(num)
 
 
 def _filled(values: np.ndarray, size: int) -> np.ndarray:

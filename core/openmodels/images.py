@@ -1,6 +1,5 @@
 """Image tokenizer of the vision transformers: patches, class token, registers, added or rotary positions."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels.base import as_tensor, only
+from mainstem.core.schema import printable, read_object
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of RGB 0-1, as the DINO families use them
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP's
 LARGEST_NORMALISED = 64.0  # no normalised pixel is that far from zero: values beyond were never normalised
 NAMES = ("image", "pixel_values")
+MOST_WEIGHTS = 1 << 28  # of patches and positions: a GiB; the largest encoders have 20 MiB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +46,29 @@ class PatchConfig:
     mean: Sequence[float] = IMAGENET[0]
     std: Sequence[float] = IMAGENET[1]
 
+    def __post_init__(self) -> None:
+        weights = self.dim * (self.num_channels * self.patch_size**2 + self.side**2)
+        if self.patch_size < 1 or self.side < 0 or weights > MOST_WEIGHTS:
+            raise InputError(
+                f"patches of {self.patch_size} pixels, {self.side} a side, are no encoder's; mend the config"
+            )
+        if not len(self.mean) == len(self.std) == self.num_channels:
+            raise InputError(f"got {len(self.mean)} means for {self.num_channels} channels; mend the config")
+
 
 def normalisation(folder: Path, default: tuple[Sequence[float], Sequence[float]]) -> tuple[list[float], list[float]]:
     """Mean and std of a folder's `preprocessor_config.json`, or the family's."""
     path = folder / "preprocessor_config.json"
-    plain: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return list(plain.get("image_mean", default[0])), list(plain.get("image_std", default[1]))
+    plain = read_object(path) if path.is_file() else {}
+    mean, std = (plain.get(name, usual) for name, usual in zip(("image_mean", "image_std"), default, strict=True))
+    for name, values, least in (("image_mean", mean, -1e6), ("image_std", std, 1e-6)):
+        if not isinstance(values, list | tuple) or not all(_is_number(value, least) for value in values) or not values:
+            raise ArtifactError(f"{path} says {name} {printable(values)}, want numbers a channel, std above 0; mend it")
+    return list(mean), list(std)
+
+
+def _is_number(value: object, least: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6
 
 
 def read_images(inputs: Inputs, config: PatchConfig) -> list[Tensor] | Tensor:

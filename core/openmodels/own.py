@@ -15,9 +15,9 @@ from mainstem.core.openmodels.base import (
     Shapes,
     Weights,
 )
-from mainstem.core.tokenizers.streams import StreamsTokenizer, read_streams
+from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
 from mainstem.core.trunk import SIZES, Trunk, trunk_config
-from mainstem.core.weights import save_tensors
+from mainstem.core.weights import check_room, save_tensors
 
 MODEL_TYPE = "mainstem"
 
@@ -53,7 +53,10 @@ def matches(config: Mapping[str, Any], shapes: Shapes) -> bool:
 def blueprint(weights: Weights) -> Blueprint:
     """Read the config."""
     config = trunk_config(weights.config["trunk"])
-    tokenizer = StreamsTokenizer(read_streams(weights.config["streams"]), config.dim)
+    specs = read_streams(weights.config["streams"])
+    check_room(num_weights(specs, config.dim), sum(value.numel() for value in weights.state.values()), weights.name)
+    tokenizer = StreamsTokenizer(specs, config.dim)
+    check_room(config.num_weights(), sum(value.numel() for value in weights.state.values()), weights.name)
     parts = {"trunk": Trunk(config), "tokenizer": tokenizer}
     keys = [f"{prefix}.{key}" for prefix, part in parts.items() for key in part.state_dict()]
     return Blueprint(trunk=config, tokenizer=tokenizer, kind="streams", keys={key: key for key in keys})

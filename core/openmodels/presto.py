@@ -41,6 +41,8 @@ B4, B8, NDVI = 4, 8, 16  # of the 17
 NUM_COVERS, MISSING_COVER = 9, 9  # Dynamic World classes 0-8; 9 stands for none
 MAX_MONTHS = 24
 NAMES = ("bands", "latlon", "month", "dynamic_world", "mask")
+MONTHLY_SUMS = ("total_precipitation",)
+SHORTEST_MONTH, LONGEST_MONTH = 28, 31  # days between steps that are months already
 MILLION = 1e6  # no raw value of any band is larger
 UNITS = {  # of a stream's channels -> (factor, offset) to the model's raw values: 1e4 reflectance, K, m of water
     "dB": (1.0, 0.0), "1": (1e4, 0.0), "degC": (1.0, 273.15), "K": (1.0, 0.0), "mm": (1e-3, 0.0), "m": (1.0, 0.0),
@@ -199,34 +201,94 @@ def _in_year(month: Tensor) -> bool:
 def inputs_of(samples: Sequence[Sample]) -> dict[str, np.ndarray[Any, Any]]:
     """Presto's inputs from samples with streams `pixel` (series of bands) and `place` (latitude, longitude).
 
-    Bands may be absent, months ragged (padded, hidden); `land_cover` (series, class) is optional. Channels are known
-    by name and converted from their units; step times say the month, counted from the sample's origin.
+    Bands may be absent, samples of unequal length (padded, hidden); `land_cover` (series, class) is optional. Channels
+    are known by name and converted from their units. Steps are composed by calendar month, which their times say,
+    counted from the sample's origin; a month between two others that no date shows is hidden, not left out.
 
     Raises:
         ChannelError: if a channel is no band of Presto's, or its unit cannot be converted.
         InputError: if a sample lacks its place or its clock.
     """
-    steps = max((len(sample.streams["pixel"].values) for sample in samples if "pixel" in sample.streams), default=1)
-    num = len(samples)
+    found = [_months_of(sample) for sample in samples]
+    num, steps = len(samples), max((len(months) for months, _ in found), default=1)
     bands = np.full((num, steps, len(BANDS)), np.nan)
     month, cover = np.zeros((num, steps), np.int64), np.full((num, steps), MISSING_COVER)
     latlon = np.zeros((num, 2))
-    for row, sample in enumerate(samples):
-        pixel, where = sample.streams.get("pixel"), sample.streams.get("place")
-        if pixel is None or where is None or pixel.times is None or not sample.origin:
-            raise InputError(f"{sample.source.item} lacks its pixel series, its place or its clock; Presto needs all")
+    for row, (sample, (months, place_of_step)) in enumerate(zip(samples, found, strict=True)):
+        where = sample.streams["place"]
         latlon[row] = [_channel(where, "latitude", "deg"), _channel(where, "longitude", "deg")]
-        dates = np.datetime64(sample.origin.removesuffix("Z"), "s") + pixel.times.astype("timedelta64[s]")
-        month[row, : len(dates)] = dates.astype("datetime64[M]").astype(np.int64) % 12
-        seen = np.where(pixel.observed(), pixel.values, np.nan)
-        for column, channel in enumerate(pixel.channels):
-            factor, offset = _conversion(channel.name, channel.unit)
-            bands[row, : len(dates), BANDS.index(channel.name)] = factor * seen[:, column] + offset
+        month[row, : len(months)] = months % 12
+        bands[row, : len(months)] = _bands_by_month(sample, place_of_step, len(months))
         land = sample.streams.get("land_cover")
         if land is not None:
-            classes = np.where(land.observed()[:, 0], land.values[:, 0], MISSING_COVER)
-            cover[row, : len(classes)] = classes.astype(np.int64)
+            cover[row, : len(months)] = _cover_by_month(land, sample, months)
     return {"bands": bands, "latlon": latlon, "month": month, "dynamic_world": cover}
+
+
+def _calendar_months(stream: Stream, origin: str) -> np.ndarray[Any, Any]:
+    """Months since January 1970 (step,) of a stream's steps."""
+    assert stream.times is not None
+    dates = np.datetime64(origin.removesuffix("Z"), "s") + stream.times.astype("timedelta64[s]")
+    numbers: np.ndarray[Any, Any] = dates.astype("datetime64[M]").astype(np.int64)
+    return numbers
+
+
+def _months_of(sample: Sample) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """A sample's calendar months, first to last without a gap, and the index among them of each step.
+
+    Steps a month apart are composites already, and each keeps its own place: two of 30 days may begin in one month.
+
+    Raises:
+        InputError: if it lacks its series, place or clock, or spans more months than Presto reads.
+    """
+    pixel, where = sample.streams.get("pixel"), sample.streams.get("place")
+    if pixel is None or where is None or pixel.times is None or not sample.origin or not len(pixel.times):
+        raise InputError(f"{sample.source.item} lacks its pixel series, its place or its clock; Presto needs all")
+    numbers = _calendar_months(pixel, sample.origin)
+    days = np.diff(pixel.times) / 86400
+    if ((days >= SHORTEST_MONTH) & (days <= LONGEST_MONTH)).all():
+        return numbers, np.arange(len(numbers))
+    span = int(numbers[-1] - numbers[0]) + 1
+    if span > MAX_MONTHS:
+        raise InputError(f"{sample.source.item} spans {span} months, Presto reads 1 to {MAX_MONTHS}; cut the series")
+    return numbers[0] + np.arange(span), numbers - numbers[0]
+
+
+def _bands_by_month(sample: Sample, step_month: np.ndarray[Any, Any], num: int) -> np.ndarray[Any, Any]:
+    """Raw bands (month, 18): the mean of a month's dates that show a band, NaN where none does.
+
+    Raises:
+        ChannelError: if a channel is no band of Presto's, its unit cannot be converted, or a month holds several sums.
+    """
+    pixel = sample.streams["pixel"]
+    seen = pixel.observed()
+    bands = np.full((num, len(BANDS)), np.nan)
+    for column, channel in enumerate(pixel.channels):
+        factor, offset = _conversion(channel.name, channel.unit)
+        here = seen[:, column]
+        count = np.bincount(step_month[here], minlength=num)
+        if channel.name in MONTHLY_SUMS and count.max(initial=0) > 1:
+            raise ChannelError(
+                f"{sample.source.item} gives {channel.name} on several dates of a month, of days or "
+                "of the month; give its sum once a month"
+            )
+        total = np.bincount(step_month[here], factor * pixel.values[here, column] + offset, minlength=num)
+        bands[:, BANDS.index(channel.name)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return bands
+
+
+def _cover_by_month(land: Stream, sample: Sample, months: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The commonest land cover class of each month (month,), MISSING_COVER where none is seen."""
+    numbers = _calendar_months(land, sample.origin)
+    classes = np.where(land.observed()[:, 0], land.values[:, 0], MISSING_COVER).astype(np.int64)
+    if classes.min(initial=0) < 0 or classes.max(initial=0) > MISSING_COVER:
+        raise InputError(f"{sample.source.item} has Dynamic World class {classes.max()}, want 0-8, or 9 where missing")
+    found = np.full(len(months), MISSING_COVER)
+    for index, month in enumerate(months.tolist()):
+        here = classes[(numbers == month) & (classes != MISSING_COVER)]
+        if len(here):
+            found[index] = np.bincount(here).argmax()
+    return found
 
 
 def _channel(stream: Stream, name: str, unit: str) -> float:

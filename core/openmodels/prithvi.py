@@ -146,7 +146,13 @@ class PrithviTokenizer(OpenTokenizer):
         """
         streams = [grid_of(sample, "Prithvi") for sample in samples]
         one_size(streams)
-        given = [index for name, index in SENTINEL.items() if name in {channel.name for channel in streams[0].channels}]
+        shown = [frozenset(channel.name for channel in stream.channels) for stream in streams]
+        if len(set(shown)) != 1:
+            odd = samples[next(row for row, names in enumerate(shown) if names != shown[0])].source.item
+            raise ChannelError(
+                f"{odd} shows other bands than {samples[0].source.item}, which Prithvi cannot mask; part them"
+            )
+        given = [index for name, index in SENTINEL.items() if name in shown[0]]
         found = [monthly(stream, sample.origin, MAX_FRAMES) for stream, sample in zip(streams, samples, strict=True)]
         if len({len(months.values) for months in found}) != 1:
             raise InputError("samples show different numbers of months, which Prithvi cannot mask; give whole series")

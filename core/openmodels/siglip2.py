@@ -36,6 +36,7 @@ from mainstem.core.openmodels.images import (
 )  # fmt: skip
 from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
 from mainstem.core.trunk import Pooling, TrunkConfig
+from mainstem.core.weights import check_room
 
 VISION_TYPES, TEXT_TYPES = ("siglip_vision_model", "siglip2_vision_model"), ("siglip_text_model", "siglip2_text_model")
 BOTH = ("siglip", "siglip2")
@@ -147,6 +148,7 @@ def text_blueprint(weights: Weights) -> Blueprint:
         **block_keys(trunk.depth, "encoder.layers.{}", weight_and_bias(BLOCK)),
     }
     length, vocabulary = int(config.get("max_position_embeddings", 64)), int(config.get("vocab_size", 32000))
+    check_room((length + vocabulary) * dim, sum(value.numel() for value in weights.state.values()), weights.name)
     return Blueprint(
         trunk=trunk,
         tokenizer=WordTokenizer(dim, vocabulary, length, weights.folder),
