@@ -20,6 +20,7 @@ from mainstem.core.schema import printable
 
 MAX_HEADER_BYTES = 100_000_000  # of safetensors, beyond which its reader refuses (docs "Format", DOS protection)
 MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
+SLACK = 1 << 24  # weights that may be allocated beyond a file's, so that a tensor that lacks is named
 MAX_PICKLE_BYTES = 64 << 20
 CHUNK_BYTES = 1 << 20
 DAMAGED = (  # what zipfile, pickletools and torch raise on archives that are not whole
@@ -107,7 +108,7 @@ def check_room(needed: int, held: int, name: str) -> None:
     Raises:
         ArtifactError: if it asks for more.
     """
-    if needed > held:
+    if needed > held + SLACK:
         raise ArtifactError(f"{name} asks for {needed:,} weights, its file holds {held:,}; fetch or train it again")
 
 
