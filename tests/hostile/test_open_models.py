@@ -181,7 +181,7 @@ def test_inputs_of_objects_and_bombs_are_one_line(tmp_path):
     ):
         for _ in range(1100):
             file.write(bytes(1 << 20))
-    refused(lambda: read_inputs(untrained("xs"), str(tmp_path / "bomb.npz")), "MiB")
+    refused(lambda: read_inputs(untrained("xs"), str(tmp_path / "bomb.npz")), "MB")
 
 
 @pytest.mark.parametrize(
