@@ -292,7 +292,7 @@ def test_what_a_map_lacks_is_named(run, farm, tmp_path):
             tmp_path / "b",
             replace(spec, context=replace(spec.context, fields=tmp_path / "far.gpkg")),
         )
-    with pytest.raises(InputError, match="comes in 't/ha', want available water in cm/m"):
+    with pytest.raises(InputError, match="comes in 't/ha', want cm/m"):
         map_scenes(
             TASK, run, scenes, tmp_path / "c", replace(spec, context=replace(spec.context, soil=farm / "yield.tif"))
         )
