@@ -118,7 +118,7 @@ def _table(samples: Sequence[Sample]) -> Array:
 TASK = RegressionTask(
     name="crop-yield",
     task="pixel",
-    version="1",
+    version="2",  # since farms differ by biology
     units="t/ha",
     config=RegressionConfig(
         trunk_size="xs",
@@ -138,6 +138,9 @@ TASK = RegressionTask(
     baselines=baselines,
     known_failures=(
         "trained on simulated farms alone: real imagery shows relative vigour until 20 harvested fields calibrate it",
+        "scenes tell fields and seasons apart, not how efficient a hybrid is or what was lost: intervals carry that "
+        "for farms within the ranges of data/biology.py, and fall short where all yields lie far below them, or losses "
+        "come in patches",
         "a season is taken to lie within one calendar year: maize of the northern hemisphere",
     ),
 )
