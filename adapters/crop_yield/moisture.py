@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,13 @@ from mainstem.core.openmodels import load_open_model, presto
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
+from mainstem.core.trees import Trees
 from mainstem.data.pixels import open_pixels
 
 Array = NDArray[np.float64]
 NUM_TREES, SMALLEST_LEAF = 300, 3
+MEMBER_TREES = 60  # of a member, six of which are averaged
+UNSEEN = -9999.0
 OPEN_MODEL = "presto"
 YEAR_DAYS = 365.25
 
@@ -49,15 +52,18 @@ class Nearness:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SeasonalNormal:
-    """What is normal for a place and season: the mean of training sites, each by its nearness.
+    """What is normal for a place and season: the mean of training sites, each by its nearness; and trees on all inputs.
 
-    The trunk predicts the moisture itself, from the mean of training; the gate weighs it against the normal.
+    The trunk predicts the moisture itself, from the mean of training; the gate weighs it against the mean of the normal
+    and of extremely randomised trees on bands, place and month.
     Source: Nadaraya 1964, On Estimating Regression; nearness is the one of GRID that predicts left-out sites best.
     """
 
     points: Array
     targets: Array
     nearness: Nearness
+    trees: Trees
+    steps: int  # of the series that the trees read, the last ones
 
     PRIOR = 0.05  # weight of the mean of all sites, against 1 of a sample at the very place, height and day
 
@@ -67,7 +73,9 @@ class SeasonalNormal:
         points, targets = points_of(samples), targets_of(samples)
         sites = np.array([sample.source.group for sample in samples])
         other = sites[:, None] != sites[None]
-        candidates = [cls(points=points, targets=targets, nearness=nearness) for nearness in GRID]
+        steps = max(len(sample.streams["pixel"].values) for sample in samples)
+        plain = cls(points=points, targets=targets, nearness=GRID[0], trees=_trees(samples, steps), steps=steps)
+        candidates = [replace(plain, nearness=nearness) for nearness in GRID]
         return min(candidates, key=lambda found: rmse(targets, found._normal(points, other)))
 
     def _normal(self, points: Array, counted: NDArray[np.bool_] | None = None) -> Array:
@@ -83,8 +91,8 @@ class SeasonalNormal:
         return list(samples), np.full(len(samples), self.targets.mean())
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return the normal of each sample's place and season."""
-        return self._normal(points_of(samples))
+        """Return the mean of the normal of each sample's place and season and of what the trees say."""
+        return (self._normal(points_of(samples)) + self.trees(_table(samples, self.steps))) / 2
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return each sample's place and its bands' means over time, NaN where a band is missing."""
@@ -95,14 +103,42 @@ class SeasonalNormal:
         means = np.where(count > 0, np.where(seen, bands, 0.0).sum(1) / np.maximum(count, 1), np.nan)
         return np.hstack([means, inputs["latlon"]])
 
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain JSON types and arrays."""
-        return {"nearness": asdict(self.nearness)}, {"points": self.points, "targets": self.targets}
+        plain, trees = self.trees.state()
+        arrays = {f"trees.{name}": values for name, values in trees.items()}
+        facts = {"nearness": asdict(self.nearness), "trees": plain, "steps": self.steps}
+        return facts, {"points": self.points, "targets": self.targets, **arrays}
 
 
-def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> SeasonalNormal:
+def _trees(samples: Sequence[Sample], steps: int) -> Trees:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    fitted = ExtraTreesRegressor(MEMBER_TREES, min_samples_leaf=SMALLEST_LEAF, max_features=0.4, random_state=0)
+    fitted.fit(_table(samples, steps), targets_of(samples))
+    return Trees.read([tree.tree_ for tree in fitted.estimators_], 0.0, 1 / MEMBER_TREES)
+
+
+def _table(samples: Sequence[Sample], steps: int) -> Array:
+    """Bands, place and month (samples, columns) of the last `steps` months, UNSEEN where there is none."""
+    inputs = presto.inputs_of(samples)
+    bands = inputs["bands"][..., list(presto.KEPT)]
+    angle = inputs["month"] * (2 * np.pi / 12)
+    series = np.concatenate([bands, np.sin(angle)[..., None], np.cos(angle)[..., None]], 2)
+    rows = np.full((len(samples), steps, series.shape[2]), np.nan)
+    for row, values, sample in zip(rows, series, samples, strict=True):
+        last = values[: len(sample.streams["pixel"].values)][-steps:]
+        row[steps - len(last) :] = last
+    flat = np.nan_to_num(rows, nan=UNSEEN).reshape(len(samples), -1)
+    return np.column_stack([flat, inputs["latlon"]])
+
+
+def restore(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SeasonalNormal:
     """Read what `SeasonalNormal.state` gave."""
+    steps, trees = int(state["steps"]), {name[6:]: found for name, found in arrays.items() if name.startswith("trees.")}
     return SeasonalNormal(
+        trees=Trees.restore(state["trees"], trees, steps * (len(presto.KEPT) + 2) + 2),
+        steps=steps,
         points=arrays["points"],
         targets=arrays["targets"],
         nearness=Nearness(**state["nearness"]),
@@ -167,7 +203,7 @@ def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[
 TASK = RegressionTask(
     name="crop-yield",
     task="fuel-moisture",
-    version="1",
+    version="2",  # 2: trees beside the normal
     units="percent",
     config=RegressionConfig(
         training=TrainingConfig(

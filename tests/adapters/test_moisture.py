@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,8 +102,15 @@ def test_the_normal_of_a_place_is_that_of_its_neighbours_in_the_same_season():
     new = [pixel("x", 46.3, 0.0, 4), pixel("x", 46.3, 0.0, 8), pixel("x", 34.3, 0.0, 4), pixel("x", 34.3, 0.0, 8)]
     assert normal.fallback(new, np.zeros(4)) == pytest.approx([160, 90, 120, 60], abs=3)
     assert points_of(new)[0, 2] == 1500.0
+    short = replace(new[0], streams={**new[0].streams, "pixel": last_steps(new[0].streams["pixel"], 1)})
+    assert np.isfinite(normal.fallback([short, new[0]], np.zeros(2))).all()
+    assert normal.fallback([short, new[0]], np.zeros(2))[1] == normal.fallback(new, np.zeros(4))[0]
     again = TASK.restore(*normal.state())
     np.testing.assert_array_equal(again.fallback(new, np.zeros(4)), normal.fallback(new, np.zeros(4)))
+
+
+def last_steps(stream: Stream, count: int) -> Stream:
+    return replace(stream, values=stream.values[-count:], times=stream.times[-count:])
 
 
 def own_table(path: Path, **columns: object) -> Path:
