@@ -114,7 +114,7 @@ class SeasonalNormal:
 def _trees(samples: Sequence[Sample], steps: int) -> Trees:
     from sklearn.ensemble import ExtraTreesRegressor
 
-    fitted = ExtraTreesRegressor(MEMBER_TREES, min_samples_leaf=SMALLEST_LEAF, max_features=0.4, random_state=0)
+    fitted = ExtraTreesRegressor(MEMBER_TREES, min_samples_leaf=SMALLEST_LEAF, random_state=0)
     fitted.fit(_table(samples, steps), targets_of(samples))
     return Trees.read([tree.tree_ for tree in fitted.estimators_], 0.0, 1 / MEMBER_TREES)
 
