@@ -35,7 +35,7 @@ REPO_FILES = (
 )
 
 
-COMPLETE = ".mainstem-complete"  # written last: a folder without it was left halfway
+COMPLETE = ".cache/mainstem/complete"  # written last: a folder without it was left halfway; the hub keeps its own there
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 TOWERS = ("vision_config", "text_config", "pretrained_cfg", "encoder")
 WIDE = 1 << 14

@@ -221,7 +221,7 @@ def inputs_of(samples: Sequence[Sample]) -> dict[str, np.ndarray[Any, Any]]:
         bands[row, : len(months)] = _bands_by_month(sample, place_of_step, len(months))
         land = sample.streams.get("land_cover")
         if land is not None:
-            cover[row, : len(months)] = _cover_by_month(land, sample, months)
+            cover[row, : len(months)] = _cover_by_month(land, sample, months, place_of_step)
     return {"bands": bands, "latlon": latlon, "month": month, "dynamic_world": cover}
 
 
@@ -277,14 +277,24 @@ def _bands_by_month(sample: Sample, step_month: np.ndarray[Any, Any], num: int) 
     return bands
 
 
-def _cover_by_month(land: Stream, sample: Sample, months: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The commonest land cover class of each month (month,), MISSING_COVER where none is seen."""
-    numbers = _calendar_months(land, sample.origin)
+def _cover_by_month(
+    land: Stream, sample: Sample, months: np.ndarray[Any, Any], step_month: np.ndarray[Any, Any]
+) -> np.ndarray[Any, Any]:
+    """The commonest land cover class of each month (month,), MISSING_COVER where none is seen.
+
+    Land cover on the clock of the series keeps the places of its steps; on another it is placed by calendar month.
+    """
+    pixel = sample.streams["pixel"]
+    assert pixel.times is not None
+    if np.array_equal(np.asarray(land.times), pixel.times):
+        numbers, wanted = step_month, np.arange(len(months))
+    else:
+        numbers, wanted = _calendar_months(land, sample.origin), months
     classes = np.where(land.observed()[:, 0], land.values[:, 0], MISSING_COVER).astype(np.int64)
     if classes.min(initial=0) < 0 or classes.max(initial=0) > MISSING_COVER:
         raise InputError(f"{sample.source.item} has Dynamic World class {classes.max()}, want 0-8, or 9 where missing")
     found = np.full(len(months), MISSING_COVER)
-    for index, month in enumerate(months.tolist()):
+    for index, month in enumerate(wanted.tolist()):
         here = classes[(numbers == month) & (classes != MISSING_COVER)]
         if len(here):
             found[index] = np.bincount(here).argmax()
