@@ -32,9 +32,9 @@ def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
     Raises:
         InputError: if it is neither.
     """
-    name, _, world = data.partition(":")
+    name, colon, world = data.partition(":")
     if name == SIMULATED:
-        worlds = worlds_of(world) if world else ()
+        worlds = worlds_of(world) if colon else ()
         return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST), worlds)
     if data == FEW_SIMULATED:
         return simulated_farms(range(NUM_FEW), ())

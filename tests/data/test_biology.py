@@ -7,6 +7,7 @@ import pytest
 
 from mainstem.core.errors import InputError
 from mainstem.data.biology import RANGES, WORLDS, Biology, biology_of, draw_biology, grain_set, worlds_of
+from mainstem.data.farm_sets import open_farms
 from mainstem.data.farms import Farm, simulate_farm
 
 SIDE = 48
@@ -112,3 +113,9 @@ def test_worlds_join_and_all_is_told_by_its_parts():
         with pytest.raises(InputError, match="want one of fixed, rue-15"):
             worlds_of(name)
     assert set(worlds_of("all")) <= set(WORLDS)
+
+
+@pytest.mark.parametrize("data", ["simulated-farms:", "simulated-farms:rue", "few-simulated-farms:all", "farms:all"])
+def test_a_set_of_no_known_world_is_refused_before_anything_is_simulated(data):
+    with pytest.raises(InputError, match=r"want .*rue-15"):
+        open_farms(data)
