@@ -93,6 +93,7 @@ def test_a_saved_regressor_comes_back_equal(tmp_path, part):
     saved = save(tmp_path, samples, trunk, part)
     again = load_artifact(tmp_path, restore_mean_offset)
     assert saved.manifest.trunk_is_shared == (part != "full")
+    assert saved.manifest.members[0].lora_alpha == (16.0 if part == "lora" else None)
     assert again.adapter_sha256 == saved.adapter_sha256
     before, after = (artifact.regressor.predict(samples, "whole")[0] for artifact in (saved, again))
     assert np.abs(before - after).max() < 1e-5

@@ -1,5 +1,7 @@
 """Galileo and Prithvi on samples: months of irregular dates, clouds hidden or filled, saved and loaded equal."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.heads import ClassHead
-from mainstem.core.openmodels import restore_tokenizer
+from mainstem.core.openmodels import presto, restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
 from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
@@ -130,3 +132,66 @@ def test_what_a_family_cannot_read_is_named():
         prithvi().read_samples([series([1], SENTINEL, 16), series([1, 40], SENTINEL, 16)])
     with pytest.raises(InputError, match="takes the place"):
         prithvi(("location",)).read_samples([series([1], SENTINEL, 16)])
+
+
+def coarse(sample: Sample, spacing_m: float) -> Sample:
+    grid = replace(sample.streams["cube"], geometry={"spacing_m": spacing_m})
+    return replace(sample, streams={**sample.streams, "cube": grid})
+
+
+def test_samples_of_two_resolutions_equal_those_run_alone():
+    samples = [coarse(series([10, 40]), 10.0), coarse(series([10, 40], seed=1), 30.0)]
+    tokenizer, trunk = galileo(), trunk_of(64)
+
+    def pooled(chosen):
+        with torch.no_grad():
+            return trunk(tokenizer.embed(tokenizer.read_samples(chosen)), None).pooled
+
+    for order in (samples, samples[::-1]):
+        alone = torch.cat([pooled([sample]) for sample in order])
+        assert (pooled(order) - alone).abs().max() <= 1e-5
+    with pytest.raises(InputError, match="spacing_m"):
+        tokenizer.read_samples([samples[0], coarse(samples[1], float("nan"))])
+
+
+def test_prithvi_refuses_samples_that_show_different_bands():
+    red, both = series([10], SENTINEL[2:3], side=16), series([10], SENTINEL[2:4], side=16, seed=1)
+    for order in ([red, both], [both, red]):
+        with pytest.raises(ChannelError, match="other bands"):
+            prithvi().read_samples(order)
+
+
+def test_a_place_goes_by_name_not_by_position():
+    sample = series([10, 40], place=(48.0, 11.0))
+    turned = replace(sample.streams["place"], values=np.array([11.0, 48.0]), channels=PLACE[::-1])
+    other = replace(sample, streams={**sample.streams, "place": turned})
+    one, two = (galileo().read_samples([each])["st_x"] for each in (sample, other))
+    assert torch.equal(one, two)
+
+
+def dated(days, values, names=("B4", "B8")) -> Sample:
+    bands = Stream(
+        kind="series", values=np.asarray(values, np.float64), times=DAY_S * np.asarray(days, np.float64),
+        channels=tuple(Channel(name=name, unit="m" if "precip" in name else "1") for name in names),
+    )  # fmt: skip
+    place = Stream(kind="scalar", values=np.array([48.0, 11.0]), channels=PLACE)
+    source = Provenance(data="test", item="s")
+    return Sample(streams={"pixel": bands, "place": place}, target=None, source=source, origin="2020-01-01T00:00:00Z")
+
+
+def test_presto_composes_dates_by_calendar_month_and_hides_the_months_between():
+    found = presto.inputs_of([dated([3, 20, 70], [[0.1, 0.3], [0.3, np.nan], [0.2, 0.4]])])
+    assert found["month"].tolist() == [[0, 1, 2]]
+    red, infrared = (found["bands"][0, :, presto.BANDS.index(name)] for name in ("B4", "B8"))
+    assert red == pytest.approx([2000.0, np.nan, 2000.0], nan_ok=True)
+    assert infrared == pytest.approx([3000.0, np.nan, 4000.0], nan_ok=True)
+    with pytest.raises(InputError, match="spans 30 months"):
+        presto.inputs_of([dated([0, 900], [[0.1, 0.3], [0.2, 0.4]])])
+    with pytest.raises(ChannelError, match="several dates"):
+        presto.inputs_of([dated([3, 20], [[0.01], [0.02]], ["total_precipitation"])])
+
+
+def test_presto_keeps_composites_of_thirty_days_one_by_one():
+    found = presto.inputs_of([dated([0, 30, 60], [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]])])
+    assert found["month"].tolist() == [[0, 0, 2]]
+    assert found["bands"][0, :, presto.BANDS.index("B4")] == pytest.approx([1000.0, 2000.0, 3000.0])

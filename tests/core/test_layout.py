@@ -1,0 +1,95 @@
+"""Channels go by name and unit: order, gaps and other units, in training and in prediction."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstem.core.artifact import load_artifact, save_artifact
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.regression import MeanOffset, RegressionConfig, fit_regressor, restore_mean_offset
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.tokenizers.streams import read_specs
+from mainstem.core.training import TrainingConfig
+
+DAY_S = 86_400.0
+BOTH = (Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC"))
+QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=16), num_folds=2)
+FACTS = {
+    "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {}, "training": {},
+    "licence": "CC0-1.0", "attribution": "made", "simulated": False,
+}  # fmt: skip
+
+
+def samples(count: int = 40) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    made = []
+    for row in range(count):
+        days = rng.normal((60.0, 10.0), (9.0, 3.0), (5, 2))
+        streams = {"days": Stream(kind="series", values=days, channels=BOTH, times=DAY_S * np.arange(5.0))}
+        source = Provenance(data="made", item=f"s{row}", group=f"g{row % 4}")
+        made.append(Sample(streams=streams, target=float(days[:, 0].mean()), source=source))
+    return made
+
+
+def with_channels(sample: Sample, columns: list[int], units: tuple[str, ...] = ()) -> Sample:
+    stream = sample.streams["days"]
+    channels = [BOTH[column] for column in columns]
+    named = tuple(replace(channel, unit=unit) for channel, unit in zip(channels, units, strict=True)) if units else ()
+    changed = replace(stream, values=stream.values[:, columns], channels=named or tuple(channels))
+    return replace(sample, streams={"days": changed})
+
+
+@pytest.fixture(scope="module")
+def regressor():
+    return fit_regressor(samples(), MeanOffset.fit, QUICK)[0]
+
+
+def test_channels_in_another_order_give_the_same_prediction(regressor):
+    turned = [with_channels(sample, [1, 0]) for sample in samples()]
+    for one, two in zip(regressor.predict(samples(), "whole"), regressor.predict(turned, "whole"), strict=True):
+        assert np.array_equal(one, two)
+    assert np.array_equal(regressor.features(samples()), regressor.features(turned))
+
+
+def test_training_on_mixed_orders_gives_the_same_model(regressor):
+    mixed = [with_channels(sample, [row % 2, 1 - row % 2]) for row, sample in enumerate(samples())]
+    again = fit_regressor(mixed, MeanOffset.fit, QUICK)[0]
+    assert np.array_equal(again.predict(mixed, "whole")[0], regressor.predict(samples(), "whole")[0])
+
+
+def test_a_lacking_channel_is_missing_and_other_units_or_names_are_refused(regressor):
+    whole = samples(8)
+    masked = []
+    for sample in whole:
+        values = sample.streams["days"].values.copy()
+        values[:, 1] = np.nan
+        masked.append(replace(sample, streams={"days": replace(sample.streams["days"], values=values)}))
+    lacking = [with_channels(sample, [0]) for sample in whole]
+    assert np.array_equal(regressor.predict(lacking, "whole")[0], regressor.predict(masked, "whole")[0])
+    with pytest.raises(ChannelError, match=r"s0, days.*degF"):
+        regressor.predict([with_channels(whole[0], [0, 1], ("mm", "degF"))], "whole")
+    renamed = replace(whole[0].streams["days"], channels=(BOTH[0], Channel(name="Heat", unit="degC")))
+    with pytest.raises(ChannelError, match="heat"):
+        regressor.predict([replace(whole[0], streams={"days": renamed})], "whole")
+
+
+def test_the_order_of_training_is_saved(regressor, tmp_path):
+    save_artifact(tmp_path, regressor, {}, {}, FACTS)
+    again = load_artifact(tmp_path, restore_mean_offset).regressor
+    turned = [with_channels(sample, [1, 0]) for sample in samples()]
+    assert np.array_equal(again.predict(turned, "whole")[0], regressor.predict(samples(), "whole")[0])
+
+
+def test_statistics_are_of_all_samples_by_name():
+    made = samples(10)
+    spec = read_specs([with_channels(made[0], [1, 0]), *made[1:5], *(with_channels(s, [0]) for s in made[5:])])["days"]
+    rain = np.concatenate([sample.streams["days"].values[:, 0] for sample in made])
+    heat = np.concatenate([sample.streams["days"].values[:, 1] for sample in made[:5]])
+    assert spec.statistics["rain"] == pytest.approx((rain.mean(), rain.std()))
+    assert spec.statistics["heat"] == pytest.approx((heat.mean(), heat.std()))
+    with pytest.raises(ChannelError, match="convert"):
+        read_specs([made[0], with_channels(made[1], [0, 1], ("cm", "degC"))])
+    scalar = Stream(kind="scalar", values=np.zeros(2), channels=BOTH)
+    with pytest.raises(InputError, match="scalar"):
+        read_specs([made[0], replace(made[1], streams={"days": scalar})])
