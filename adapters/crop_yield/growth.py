@@ -142,15 +142,22 @@ def _supply(cover: Array, rain: Array, demand: Array, capacity_mm: Array) -> Arr
     return supply
 
 
+SAID = ("soil", "management")  # of the place, by a map or by its farmer; a loam and a usual sowing day without them
+
+
 def derive(samples: Sequence[Sample]) -> list[Sample]:
-    """Return samples with the growth model's states by ten days and its season sums in place of daily streams."""
+    """Return samples with the growth model's states by ten days and its season sums in place of daily streams.
+
+    SAID streams stay, so that calibration knows what the model had to assume where they are missing.
+    """
     found: list[Sample] = []
     for start in range(0, len(samples), CHUNK):
         part = samples[start : start + CHUNK]
         growth = grow(Seasons.read(part))
         for sample, series, sums in zip(part, _series(growth), growth.sums, strict=True):
+            said = {name: sample.streams[name] for name in SAID if name in sample.streams}
             streams = {"growth": series, "sums": Stream(kind="scalar", values=sums, channels=SUMS)}
-            found.append(replace(sample, streams=streams))
+            found.append(replace(sample, streams={**said, **streams}))
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SUMS, derive
+from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
 from mainstem.core.stream import Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
@@ -49,7 +49,13 @@ class GrowthPreparation:
         """Return the samples with standardised sums, and the ridge's yields."""
         scaled = (_sums(samples) - self.centre) / self.spread
         prepared = [
-            replace(sample, streams={**sample.streams, "sums": Stream(kind="scalar", values=row, channels=SUMS)})
+            replace(
+                sample,
+                streams={
+                    **{name: stream for name, stream in sample.streams.items() if name not in SAID},
+                    "sums": Stream(kind="scalar", values=row, channels=SUMS),
+                },
+            )
             for sample, row in zip(samples, scaled, strict=True)
         ]
         known = np.isfinite(scaled).all(1)

@@ -260,6 +260,7 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
     fields.to_file(tmp_path / "wheat.gpkg")
     with pytest.raises(InputError, match="crop is wheat, the adapter was trained on maize alone"):
         model(fields=tmp_path / "wheat.gpkg")
+    assert "no case of calibration lacked soil" in model(soil=None).claim().reason  # a loam is assumed, and not claimed
     unsaid = model(fields=None)
     assert unsaid.claim().state == "none"
     assert "--crop" in unsaid.claim().reason
