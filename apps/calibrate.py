@@ -12,17 +12,18 @@ from numpy.typing import NDArray
 from mainstem.apps.finetune import groups_in, read_record
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import Artifact, load_run, recalibrated
-from mainstem.core.calibration import IntervalCalibration, cases_needed
-from mainstem.core.errors import CalibrationError
-from mainstem.core.files import write_atomically
+from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
+from mainstem.core.errors import ArtifactError, CalibrationError, InputError
+from mainstem.core.files import locked, write_atomically
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, mean_calibration, places_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, targets_of
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 FEWEST_GROUPS = 2
+LOCK, WAIT_S = ".calibrate.lock", 300.0  # how long a second call waits for the first
 LEAST_SLOPE = 0.05  # of local truth on what a model of simulations says; scales must stay positive
 Array = NDArray[np.float64]
 
@@ -41,25 +42,39 @@ def calibrate(
 ) -> dict[str, Any]:
     """Calibrate a run on labelled samples of groups that it was not trained on, in place and atomically.
 
+    A second call waits for the first: each adds to what the other leaves.
+
     Raises:
         CalibrationError: if there are too few cases or groups; says how many are needed.
+        ArtifactError: if the run cannot be written.
     """
-    spec = spec or CalibrationSpec()
+    if not run.is_dir():
+        raise InputError(f"{run} is no run folder; name what finetune --out wrote")
+    try:
+        with locked(run / LOCK, f"a calibration of {run}", wait_s=WAIT_S):
+            return _calibrate(task, run, request, spec or CalibrationSpec())
+    except OSError as error:
+        raise ArtifactError(f"cannot write {run}: {error.strerror}; give it write permission, or copy it") from error
+
+
+def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: CalibrationSpec) -> dict[str, Any]:
     artifact, record = load_run(run, task), read_record(run)
     source = task.read(request)
     trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
     local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]
     groups = tuple(groups_in(local))
-    _check(local, groups, spec)
+    known_groups = {group for calibration in artifact.calibration.values() for group in calibration.groups or ()}
+    _check(local, known_groups, spec)
     places = labels_by(local, task.mean_of) if task.mean_of else groups
     is_first_reality = _is_first_reality(artifact, source, len(set(places)), spec)
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
-    learned, told = known.teach(artifact, spec, is_adjusted=is_first_reality)
+    learned = known.teach(artifact, spec, is_adjusted=is_first_reality)
     training = _training(artifact, local, len(set(places)) if is_first_reality else None)
     renewed = recalibrated(run, learned, learned.calibration, learned.alarm, {"training": training})
     first = next(iter(task.views))
     before, after = artifact.calibration[first], learned.calibration[first]
-    scores = (told[first].truth - told[first].mean) / told[first].scale
+    old, _ = known.judge(artifact.regressor, first, is_adjusted=False)
+    scores = (old.truth - old.mean) / old.scale
     claim = after.claim(spec.level)
     entry = {
         "data": source.name,
@@ -82,7 +97,14 @@ def calibrate(
     return entry
 
 
-def _check(local: Sequence[Sample], groups: Sequence[str], spec: CalibrationSpec) -> None:
+def _check(local: Sequence[Sample], known_groups: set[str], spec: CalibrationSpec) -> None:
+    groups = groups_in(local)
+    nameless = sum(sample.source.group is None for sample in local)
+    if nameless:
+        raise CalibrationError(
+            f"{nameless} of {len(local)} labelled samples name no group, so that nobody knows which belong together; "
+            "fill the column group"
+        )
     needed = cases_needed(spec.level)
     if len(local) < needed or len(set(groups)) < (1 if spec.is_appended else FEWEST_GROUPS):
         raise CalibrationError(
@@ -91,13 +113,21 @@ def _check(local: Sequence[Sample], groups: Sequence[str], spec: CalibrationSpec
         )
     if spec.window and not spec.is_appended:
         raise CalibrationError("got a window without --append, which alone adds to older groups; add --append")
+    if spec.window and not is_ordered([*groups, *known_groups]):
+        raise CalibrationError("got a window of groups that are no numbers, so that none is the last; leave it out")
 
 
 def _is_first_reality(artifact: Artifact, source: SampleSet, num_places: int, spec: CalibrationSpec) -> bool:
     """True where real labels have to teach a model of simulations what it is worth; older simulated scores go then."""
+    speaks = artifact.manifest.speaks_of(is_simulated=False)
+    if source.simulated and speaks:
+        raise CalibrationError(
+            f"{source.name} is simulated, the run speaks of real data: simulated labels would earn it a real claim; "
+            "give harvests"
+        )
     if not artifact.manifest.simulated or source.simulated:
         return False
-    if spec.is_appended and artifact.manifest.speaks_of(is_simulated=False):
+    if spec.is_appended and speaks:
         return False
     if num_places < FEWEST_FIELDS:
         raise CalibrationError(
@@ -118,31 +148,28 @@ class Local:
     groups: tuple[str, ...]
     population: str
 
-    def teach(
-        self, artifact: Artifact, spec: CalibrationSpec, *, is_adjusted: bool = False
-    ) -> tuple[Artifact, dict[str, Judged]]:
-        """Return the artefact calibrated on the samples, not yet written, and how it judged them by view."""
+    def teach(self, artifact: Artifact, spec: CalibrationSpec, *, is_adjusted: bool = False) -> Artifact:
+        """Return the artefact calibrated on the samples, not yet written."""
         regressor = artifact.regressor.unadjusted() if is_adjusted else artifact.regressor
         calibration: dict[str, IntervalCalibration] = {}
-        adjust, told = dict(regressor.adjust), {}
+        adjust = dict(regressor.adjust)
         narrowest = 0.0
         for view in self.task.views:
-            told[view], found = self.judge(regressor, view, is_adjusted=is_adjusted)
+            told, found = self.judge(regressor, view, is_adjusted=is_adjusted)
             adjust |= found
-            one = self.calibration(told[view], view, artifact.calibration[view])
+            one = self.calibration(told, view, artifact.calibration[view])
             kept = artifact.calibration[view].with_groups(one, spec.window) if spec.is_appended else one
-            width = kept.half_width(LEVEL) * float(told[view].scale.mean())
-            narrowest = max(narrowest, width)
-            calibration[view] = replace(kept, widen=kept.widen * max(narrowest / width, 1.0))
+            calibration[view] = kept.no_narrower_than(narrowest, LEVEL, float(told.scale.mean()))
+            narrowest = calibration[view].half_width(LEVEL) * float(told.scale.mean())
             if self.task.mean_of:
-                calibration |= self.means(artifact, view, told[view], spec)
+                calibration |= self.means(artifact, view, told, spec)
         learned = replace(
             artifact,
             regressor=replace(regressor, adjust=adjust),
             calibration=calibration,
             alarm=self.alarms(artifact, regressor, spec),
         )
-        return learned, told
+        return learned
 
     def judge(
         self, regressor: Regressor, view: str, *, is_adjusted: bool
@@ -169,7 +196,9 @@ class Local:
     ) -> dict[str, IntervalCalibration]:
         """Calibrate the means of what belongs together; the old ones stay where there are too few."""
         name, before = mean_view(view), artifact.calibration.get(mean_view(view))
-        found = mean_calibration(view, told, labels_by(self.samples, self.task.mean_of), self.population)
+        fewest = 1 if spec.is_appended else 2
+        labels = labels_by(self.samples, self.task.mean_of)
+        found = mean_calibration(view, told, labels, self.population, fewest)
         if not spec.is_appended or before is None:
             return found
         return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}
@@ -190,11 +219,11 @@ class Local:
 def _training(artifact: Artifact, local: Sequence[Sample], num_fields: int | None) -> dict[str, Any]:
     """What the manifest says of training, with the groups calibrated on, by the data that they came from."""
     training: Mapping[str, Any] = artifact.manifest.training
-    seen = {name: set(groups) for name, groups in training.get("calibrated", {}).items()}
-    for sample in local:
-        seen.setdefault(sample.source.data, set()).add(str(sample.source.group))
+    calibrated = {data: set(groups) for data, groups in training["calibrated"].items()}
+    for data, groups in groups_by_data(local).items():
+        calibrated.setdefault(data, set()).update(groups)
     more = {} if num_fields is None else {"local_fields": num_fields}
-    return {**training, **more, "calibrated": {name: sorted(groups) for name, groups in seen.items()}}
+    return {**training, **more, "calibrated": {data: sorted(groups) for data, groups in calibrated.items()}}
 
 
 def adjusted(

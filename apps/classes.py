@@ -29,7 +29,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, mean_over_seeds, paired_difference, pooled
 from mainstem.core.records import new_run
 from mainstem.core.regression import DataRequest, Progress
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -53,6 +53,7 @@ def fit_class_artifact(
         "data": source.name,
         "num_samples": len(train),
         "groups": sorted(set(groups_in(train))),
+        "seen": groups_by_data(train),
         "config": dataclasses.asdict(spec.config),
         "open_model": spec.trunk,
     }

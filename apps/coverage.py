@@ -69,9 +69,9 @@ def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels 
         "share": float(stated.mean()),
         "coverage": float(inside[stated].mean()) if stated.any() else None,
     }
-    if groups is not None and stated.any():
+    if groups is not None:
         own = [inside[rows & stated].mean() for rows in _rows(groups).values() if (rows & stated).any()]
-        found["lowest_group"] = float(min(own))
+        found["lowest_group"] = float(min(own)) if own else None
     return found
 
 
@@ -83,14 +83,16 @@ def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level
     )
     by_group = calibration.coverage_by_group(level)
     rows = _rows(found.groups)
-    quiet = {group: not _fires_left_out(found, places, rows[group]) for group in by_group}
+    quiet = {
+        group: not _fires_left_out(found, places, rows[group]) for group in by_group if len(rows) > ShiftAlarm.FEWEST
+    }
     return {
         "nrmse_percent": nrmse_percent(found.truth, found.mean),
         "coverage_pooled": float(
             np.average(list(by_group.values()), weights=[rows[group].sum() for group in by_group])
         ),
         "coverage_by_group": by_group,
-        "alarm_quiet_share": float(np.mean(list(quiet.values()))),
+        "alarm_quiet_share": float(np.mean(list(quiet.values()))) if quiet else None,
         "alarm_quiet": quiet,
     }
 
@@ -98,5 +100,7 @@ def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level
 def _fires_left_out(found: OutOfFold, places: Labels, held: NDArray[np.bool_]) -> bool:
     """True where an alarm that never saw the held rows' group fires on them."""
     labels, named = np.asarray(found.groups), np.asarray(places)
+    if not ShiftAlarm.suffices(found.features[~held], labels[~held].tolist()):
+        return False
     alarm = ShiftAlarm.fit(found.features[~held], labels[~held].tolist(), named[~held].tolist())
-    return alarm.fires(found.features[held], named[held].tolist())
+    return bool(alarm.fired(found.features[held], named[held].tolist()).any())

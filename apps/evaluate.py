@@ -18,6 +18,7 @@ from mainstem.apps.calibrate import CalibrationSpec, Local
 from mainstem.apps.coverage import judge_training_groups, report_coverage
 from mainstem.apps.finetune import FitSpec, fit_artifact, groups_in, seeded, seeds_of
 from mainstem.core.artifact import Artifact, load_run
+from mainstem.core.calibration import is_ordered
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import (
     Aggregate,
@@ -89,6 +90,7 @@ class Scored:
             baselines={name: values[chosen] for name, values in self.baselines.items()},
             claims=tuple(self.claims[row] for row in chosen.tolist()),
             patterns=tuple(self.patterns[row] for row in chosen.tolist()),
+            inside={name: tuple(labels[row] for row in chosen.tolist()) for name, labels in self.inside.items()},
         )
 
 
@@ -104,9 +106,17 @@ class EvaluationSpec:
     window: int = 0  # groups that season-by-season calibrates on, the last ones; 0 for all
     with_flagged: bool = False  # score once more with the rows that have a known fault, which trains again
 
-    def gaps(self, test: Sequence[Sample]) -> list[Sample]:
-        """Return the test samples, with random gaps where they were asked for."""
-        return list(test) if self.dropout_seed is None else drop_streams(test, self.dropout_seed)
+    def gaps(self, test: Sequence[Sample], optional: tuple[str, ...] | None = None) -> list[Sample]:
+        """Return the test samples, with random gaps where they were asked for; of `optional` streams alone, if named.
+
+        Raises:
+            InputError: if gaps are asked for where no stream may be missing.
+        """
+        if self.dropout_seed is None:
+            return list(test)
+        if optional == ():
+            raise InputError("samples of this task lack no stream; leave --dropout-seed out")
+        return drop_streams(test, self.dropout_seed, optional=optional)
 
 
 def splits(
@@ -159,13 +169,17 @@ def _score_by(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], 
 
 def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
     """Score the test groups in order; the labels of each are added to the calibration before the next is predicted."""
-    places = np.argsort([str(sample.source.group) for sample in test], kind="stable")
-    ordered, found = [test[row] for row in places.tolist()], []
-    for group in sorted({str(sample.source.group) for sample in test}):
-        held = [sample for sample in ordered if sample.source.group == group]
+    groups = sorted({str(sample.source.group) for sample in test})
+    if not is_ordered(groups):
+        raise InputError(f"{SEASONS} needs groups in order, as years are; these are named {', '.join(groups[:3])}")
+    groups = sorted(groups, key=float)
+    places = np.argsort([groups.index(str(sample.source.group)) for sample in test], kind="stable")
+    found = []
+    for group in groups:
+        held = [sample for sample in test if sample.source.group == group]
         found.append(score(task, artifact, held, spec.level))
         known = Local(task=task, samples=held, groups=(group,) * len(held), population=f"{group} since")
-        artifact, _ = known.teach(artifact, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
+        artifact = known.teach(artifact, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
     return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
 
 
@@ -188,7 +202,7 @@ def train_and_score(
     """Fit and score every part, its baselines too, and join them."""
     scored, judged = [], []
     for index, (train, whole) in enumerate(parts):
-        test = spec.gaps(whole)
+        test = spec.gaps(whole, task.optional)
         with tempfile.TemporaryDirectory() as folder:
             artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
         baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
@@ -266,6 +280,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Return the evaluation as the command line's JSON; all figures are means over the seeds."""
     start = time.perf_counter()
+    if spec.window and spec.protocol != SEASONS:
+        raise InputError(f"a window is of --protocol {SEASONS} alone; leave --window out, or add it")
     source = task.read(request)
     protocol = spec.protocol or default_protocol(source)
     if run is not None:
@@ -340,11 +356,20 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
     Raises:
         InputError: if every group was trained on.
     """
+    if spec.protocol not in (None, SEASONS) or spec.seeds > 1:
+        raise InputError(
+            f"a run is scored as it is, or {SEASONS}; leave --run out to train by another protocol or seed"
+        )
     artifact = load_run(run, task)
-    trained = set(artifact.manifest.training["groups"])
-    test = spec.gaps([sample for sample in samples if str(sample.source.group) not in trained])
+    manifest = artifact.manifest
+    trained = set(manifest.training["groups"])
+    unseen = [sample for sample in samples if str(sample.source.group) not in trained]
+    unseen = [sample for sample in unseen if not manifest.has_seen(sample.source.data, sample.source.group)]
+    test = spec.gaps(unseen, task.optional)
     if not test:
-        raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
+        raise InputError(
+            f"{run} was trained on every group of these data, or calibrated; give data with groups it never saw"
+        )
     tested = frozenset(groups_in(test))
     train = task.forget([sample for sample in samples if str(sample.source.group) in trained], tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}

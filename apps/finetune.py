@@ -18,7 +18,7 @@ from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ def fit_artifact(
             "data": source.name,
             "num_samples": len(train),
             "groups": sorted(set(groups_in(train))),
+            "seen": groups_by_data(train),
             "order": spec.order,
             "config": dataclasses.asdict(spec.config),
             "open_model": spec.trunk,

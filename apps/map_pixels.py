@@ -32,6 +32,7 @@ from mainstem.data.raster import read_window, spacing_m
 from mainstem.data.scenes import Scenes, in_units, open_scenes, origin_of, pixel_samples, seconds_of
 
 TILE, COVER_OVERLAP, BATCH = 64, 8, 1
+MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 VIGOUR = "percent of this map's mean"
 
@@ -100,7 +101,7 @@ class PixelModel:
         if self.is_relative:
             relative: NDArray[np.float64] = 100 * ends / self.reference
             return relative
-        chances = [self.calibration.probabilities_below(mark, ends[0], scale) for mark in self.spec.below]
+        chances = [self.calibration.probabilities_below(mark, ends[0], scale, patterns) for mark in self.spec.below]
         return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
 
     def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
@@ -163,7 +164,8 @@ class PixelModel:
         if lacking:
             reason = f"the scenes lack {', '.join(lacking)}, which training had; give them, or calibrate without"
             return Claim(state="none", reason=reason)
-        unsaid = [name for name in self.artifact.manifest.scope if name not in looked[0].source.facts]
+        scope, facts = self.artifact.manifest.scope, [sample.source.facts for sample in looked]
+        unsaid = [name for name in scope if sum(name in each for each in facts) < MOST * len(facts)]
         if unsaid:
             allowed = ", ".join(self.artifact.manifest.scope[unsaid[0]])
             return Claim(
@@ -172,8 +174,11 @@ class PixelModel:
                 f"column {unsaid[0]}, or --{unsaid[0]}",
             )
         claims = claims_of(self.artifact, looked, self.view, self.spec.level)
-        (commonest, _), *_ = Counter(claims).most_common(1)
-        return commonest
+        against = Counter(claim for claim in claims if claim.state != "stated")
+        if sum(against.values()) <= (1 - MOST) * len(claims):
+            return next(claim for claim in claims if claim.state == "stated")
+        (claim, count), *_ = against.most_common(1)
+        return replace(claim, reason=f"of {count / len(claims):.0%} of the pixels looked at: {claim.reason}")
 
     def claim(self) -> Claim:
         """What may be claimed of the whole map: its inputs, on a regular grid of pixels, against calibration's."""

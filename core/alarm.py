@@ -88,19 +88,33 @@ class ShiftAlarm:
         return {str(group): np.flatnonzero(labels == group) for group in np.unique(labels)}
 
     @cached_property
-    def _row_at(self) -> Mapping[tuple[str, str], int]:
-        return {key: row for row, key in enumerate(zip(self.groups, self.places, strict=True)) if key[1]}
+    def _at(self) -> Mapping[tuple[str, str], Array]:
+        """Mean features of each group's cases at each place that is named."""
+        rows: dict[tuple[str, str], list[int]] = {}
+        for row, key in enumerate(zip(self.groups, self.places, strict=True)):
+            if key[1]:
+                rows.setdefault(key, []).append(row)
+        return {key: _mean(self.features[own]) for key, own in rows.items()}
+
+    @cached_property
+    def _known_places(self) -> frozenset[str]:
+        return frozenset(self.places) - {""}
+
+    def knows(self, place: str) -> bool:
+        """True where calibration has cases of the place."""
+        return place in self._known_places
 
     def p_value(self, features: Array, places: Sequence[str] | None = None) -> float | None:
         """Conformal p-value of a new group's features (cases, features): small where it is unlike the others.
 
-        None where nothing of it can be compared.
+        Cases of places that calibration knows, and others, are to be asked for apart: together they are compared as if
+        no place were known. None where nothing of the group can be compared.
         """
-        known = set(self.places) - {""}
-        at_known = np.array([place in known for place in places or [""] * len(features)], bool)
-        if at_known.any():
-            wanted = [place for place in places or () if place in known]
-            own, others = _mean(features[at_known]), self._means_at(wanted)
+        if places is not None and len(features) and all(self.knows(place) for place in places):
+            distinct = sorted(set(places))
+            named = np.asarray(places)
+            own = _mean(np.array([_mean(features[named == place]) for place in distinct]))
+            others = self._means_at(distinct)
         else:
             own, others = self._means_of_as_many(features)
         compared = np.isfinite(own) & (np.isfinite(others).sum(0) >= self.FEWEST)
@@ -115,13 +129,23 @@ class ShiftAlarm:
         p_value = self.p_value(features, places)
         return p_value is not None and p_value <= max(self.SHARE, 1 / (self.num_groups + 1))
 
+    def fired(self, features: Array, places: Sequence[str]) -> NDArray[np.bool_]:
+        """True (cases,) where a group's cases are strange: those of known places and the others, each part apart."""
+        known = np.array([self.knows(place) for place in places], bool)
+        found = np.zeros(len(features), bool)
+        for part in (known, ~known):
+            if part.any():
+                named = [place for place, is_of in zip(places, part.tolist(), strict=True) if is_of]
+                found[part] = self.fires(features[part], named)
+        return found
+
     def _means_at(self, places: Sequence[str]) -> Array:
         """Mean features of every calibration group at the places that are asked for; NaN rows where it knows none."""
         nothing = np.full(self.features.shape[1], np.nan)
         means = []
         for group in self._rows:
-            rows = [self._row_at[group, place] for place in places if (group, place) in self._row_at]
-            means.append(_mean(self.features[rows]) if rows else nothing)
+            here = [self._at[group, place] for place in places if (group, place) in self._at]
+            means.append(_mean(np.array(here)) if here else nothing)
         found: Array = np.array(means)
         known: Array = found[np.isfinite(found).any(1)]
         return known

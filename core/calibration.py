@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.gaps import WHOLE, lacks_no_more
-from mainstem.core.prediction import Claim, ClassSet, Interval
+from mainstem.core.prediction import Claim, ClassSet
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.str_]
 ANY = "*"  # of all patterns together
+STRETCHED_AT = 0.9  # level at which distributions of patterns are compared
 
 
 def cases_needed(level: float) -> int:
@@ -87,11 +88,6 @@ class IntervalCalibration:
     forward: tuple[str, ...] = ()
     widen: float = 1.0
 
-    def interval(self, mean: float, scale: float, level: float, pattern: str = WHOLE) -> Interval:
-        """Symmetric interval mean -+ quantile of |score| * scale."""
-        half = self.half_width(level, pattern) * scale
-        return Interval(low=mean - half, high=mean + half)
-
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
 
@@ -142,9 +138,14 @@ class IntervalCalibration:
             self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, reached)
         return self._quantiles[level, pattern]
 
-    def coverage_by_group(self, level: float) -> dict[str, float]:
-        """Coverage of each group's whole cases by an interval calibrated on the other groups' alone."""
-        scores, labels = self._of(WHOLE)
+    def no_narrower_than(self, half: float, level: float, scale: float) -> "IntervalCalibration":
+        """Return the calibration, widened so far that at a scale the half width at the level is no less than `half`."""
+        bare = replace(self, widen=1.0)
+        return replace(bare, widen=max(half / (bare.half_width(level) * scale), 1.0))
+
+    def coverage_by_group(self, level: float, pattern: str = WHOLE) -> dict[str, float]:
+        """Coverage of each group's cases of a pattern by an interval calibrated on the other groups' alone."""
+        scores, labels = self._of(pattern)
         coverage = {}
         for group in np.unique(labels):
             held = labels == group
@@ -154,23 +155,25 @@ class IntervalCalibration:
             coverage[str(group)] = float((np.abs(scores[held]) <= rest.half_width(level)).mean())
         return coverage
 
-    def probabilities_below(self, threshold: float, mean: Array, scale: Array) -> Array:
-        """`probability_below` of many predictions (cases,) at once."""
+    def probabilities_below(
+        self, threshold: float, mean: Array, scale: Array, patterns: Sequence[str] | None = None
+    ) -> Array:
+        """Share of calibrated outcomes under the threshold (cases,), each group counting once.
+
+        The conformal predictive distribution at 1/2 (Vovk et al. 2017, Nonparametric predictive distributions based on
+        conformal prediction, equation 6), with the groups' distributions pooled as in `group_quantile`, and stretched
+        as far as the intervals of what a case lacks are wider than those of whole ones.
+        """
         scores, groups = self._of(WHOLE) if WHOLE in self._parts else self._of(ANY)
         _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
         order = np.argsort(scores)
         mass = np.concatenate([[0.0], np.cumsum((1 / counts[index])[order])])
-        below = mass[np.searchsorted(scores[order], (threshold - mean) / scale)]
+        level = min(STRETCHED_AT, len(counts) / (len(counts) + 1))
+        whole = self._quantile(level, WHOLE if WHOLE in self._parts else ANY)
+        stretch = self.half_widths(level, [WHOLE] * len(mean) if patterns is None else patterns) / max(whole, 1e-12)
+        below = mass[np.searchsorted(scores[order], (threshold - mean) / (scale * stretch))]
         shares: Array = (below + 0.5) / (len(counts) + 1)
         return shares
-
-    def probability_below(self, threshold: float, mean: float, scale: float) -> float:
-        """Share of calibrated outcomes under the threshold, each group counting once.
-
-        The conformal predictive distribution at 1/2 (Vovk et al. 2017, Nonparametric predictive distributions based on
-        conformal prediction, equation 6), with the groups' distributions pooled as in `group_quantile`.
-        """
-        return float(self.probabilities_below(threshold, np.array([mean]), np.array([scale]))[0])
 
     def claim(self, level: float, pattern: str = WHOLE, later: str = "") -> Claim:
         """State the coverage, or say why there is none.
@@ -184,7 +187,10 @@ class IntervalCalibration:
             return Claim(state="none", reason="the data name no group, so that no case is known to be independent")
         count = self._num_groups(pattern)
         if not count:
-            return Claim(state="none", reason=f"no case of calibration lacked {pattern}")
+            lacked = (
+                f"no case of calibration lacked {pattern}" if pattern else "every case of calibration lacked something"
+            )
+            return Claim(state="none", reason=lacked)
         if count < cases_needed(level):
             without = f" that lack {pattern}" if pattern else ""
             return Claim(
@@ -192,11 +198,11 @@ class IntervalCalibration:
                 reason=f"on average, not guaranteed: {count} groups{without}, "
                 f"want {cases_needed(level)} for {level:.0%} of a new one",
             )
-        if later and not self.forward:
+        if later and 2 * len(self.forward) < len(set(self.groups)):
             return Claim(
                 state="none",
-                reason=f"{later} is later than all groups of calibration, and none of them was predicted from earlier "
-                "ones; calibrate --append with later labels",
+                reason=f"{later} is later than all groups of calibration, and {len(self.forward)} of these "
+                f"{len(set(self.groups))} were predicted from earlier ones, want half; calibrate --append later labels",
             )
         return Claim(state="stated", population=self._population(level, pattern))
 
@@ -207,7 +213,7 @@ class IntervalCalibration:
             told += f", {min(names, key=float)} to {max(names, key=float)}"
         if self.forward:
             told += f", {len(self.forward)} of them predicted from earlier ones alone"
-        coverage = self.coverage_by_group(level).values()
+        coverage = self.coverage_by_group(level, pattern).values()
         return told + f"; {level:.0%} on average over new groups, {min(coverage):.0%} to {max(coverage):.0%} over these"
 
     def is_later(self, group: str) -> bool:
@@ -248,7 +254,7 @@ class IntervalCalibration:
             if self.patterns is None and later.patterns is None
             else joined(self.patterns or [WHOLE] * len(self.scores), later.patterns or [WHOLE] * len(later.scores)),
             forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
-            population=f"{self.population}; {later.population}",
+            population="; ".join(dict.fromkeys([*([self.population] if mine.any() else []), later.population])),
         )
 
     def state(self) -> State:
@@ -344,6 +350,10 @@ class ClassSetCalibration:
     def num_known(self, name: str) -> int:
         """How many groups show a class; cases, where no groups are named."""
         return len(self.scores[name]) if self.groups is None else len(set(self.groups[name]))
+
+    def num_groups(self) -> int:
+        """How many groups there are, of all classes together; 0 where none is named."""
+        return len({group for labels in (self.groups or {}).values() for group in labels})
 
     def _threshold(self, name: str, level: float) -> float:
         if self.num_known(name) < cases_needed(level):

@@ -119,9 +119,8 @@ def calibrate_fit(
             scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
         )
         one = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward)
-        narrowest = max(narrowest, one.half_width(LEVEL) * float(cases.scale.mean()))
-        one = replace(one, widen=max(narrowest / (one.half_width(LEVEL) * float(cases.scale.mean())), 1.0))
-        calibration[view] = one
+        calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(cases.scale.mean()))
+        narrowest = calibration[view].half_width(LEVEL) * float(cases.scale.mean())
         if task.mean_of:
             calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population)
         if ShiftAlarm.suffices(found.features, found.groups):
@@ -130,13 +129,13 @@ def calibrate_fit(
 
 
 def mean_calibration(
-    view: str, cases: Judged, labels: Sequence[str], population: str
+    view: str, cases: Judged, labels: Sequence[str], population: str, fewest_groups: int = 2
 ) -> dict[str, IntervalCalibration]:
     """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few."""
     if not any(labels):
         return {}
     means = cases.means_of_all(labels)
-    if len(set(means.groups)) < 2:
+    if len(set(means.groups)) < fewest_groups:
         return {}
     return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}
 

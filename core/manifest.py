@@ -38,6 +38,7 @@ class TrainingFacts(BaseModel):
     num_samples: Count = 0
     groups: list[str] = Field(default_factory=list)
     local_fields: Count = 0
+    seen: dict[str, list[str]] = Field(default_factory=dict)
     calibrated: dict[str, list[str]] = Field(default_factory=dict)
 
 
@@ -47,7 +48,7 @@ class AdapterManifest(BaseModel):
     `channels` holds those of each stream in training, in order; `classes` names what a classifier may say; `scope` the
     facts a sample must have to be predicted; `calibration` and `alarm` what is known by view, their arrays being
     tensors `calibration/<view>/<name>`; `adjust` a slope and an intercept a view; `training` data, groups, seed and
-    licence, and the groups calibrated on since, by data.
+    licence, the groups trained on as samples name their data, and those calibrated on since.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,8 +112,7 @@ class AdapterManifest(BaseModel):
 
     def has_seen(self, data: str, group: str | None) -> bool:
         """True where a group of a data set was trained or calibrated on, so that nothing new can be claimed of it."""
-        trained = self.training["groups"] if data == self.training["data"] else ()
-        return group in trained or group in self.training["calibrated"].get(data, ())
+        return any(group in self.training[known].get(data, ()) for known in ("seen", "calibrated"))
 
 
 def parse_manifest(text: str, name: str) -> AdapterManifest:

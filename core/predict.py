@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import Artifact
+from mainstem.core.calibration import cases_needed
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.gaps import pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
@@ -116,9 +117,9 @@ def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence
     comparable = np.isfinite(features).any(1)
     for group in np.unique(labels).tolist():
         rows = np.flatnonzero((labels == group) & comparable)
-        fired = len(rows) > 0 and alarm.fires(features[rows], [places[row] for row in rows])
+        fired = alarm.fired(features[rows], [places[row] for row in rows])
         reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
-        for row in rows.tolist() if fired else []:
+        for row in rows[fired].tolist():
             found[row] = Claim(state="withdrawn", reason=reason)
     for row in np.flatnonzero(~comparable).tolist():
         reason = f"nothing of {samples[row].source.item} can be compared with the cases of calibration"
@@ -178,9 +179,9 @@ def _predict_view(
     artifact: Artifact, samples: Sequence[Sample], view: str, level: float, thresholds: Sequence[float]
 ) -> list[Prediction]:
     verdict, calibration = judge(artifact, samples, view, level), artifact.calibration.get(view)
-    below = {}
+    below, patterns = {}, patterns_of(artifact, samples, view)
     if calibration is not None:
-        below = {f"below {mark:g}": calibration.probabilities_below(mark, verdict.mean, verdict.scale)
+        below = {f"below {mark:g}": calibration.probabilities_below(mark, verdict.mean, verdict.scale, patterns)
                  for mark in thresholds}  # fmt: skip
     model, predictions = artifact.reference(), []
     reasons = _view_reasons(artifact, view)
@@ -208,16 +209,23 @@ def _view_reasons(artifact: Artifact, view: str) -> tuple[str, ...]:
     return ("these inputs added nothing out of fold: the value is what the past alone says",)
 
 
-def class_claims(artifact: ClassArtifact, samples: Sequence[Sample], features: Array | None) -> tuple[Claim, ...]:
+def class_claims(
+    artifact: ClassArtifact, samples: Sequence[Sample], features: Array | None, level: float
+) -> tuple[Claim, ...]:
     """Return what may be claimed of each sample's class set: groups of the data it was calibrated on, and no others.
 
     Args:
         artifact: the fitted classifier.
         samples: any.
         features: what the shift alarm compares (samples, features); None where there is no alarm.
+        level: nominal coverage.
     """
-    data, count = artifact.manifest.training["data"], len(set(artifact.manifest.training["groups"]))
+    data, count = artifact.manifest.training["data"], artifact.calibration.num_groups()
     stated = Claim(state="stated", population=f"{data}, {count} groups held out whole")
+    if count < cases_needed(level):
+        stated = Claim(
+            state="none", reason=f"{count} groups of calibration, want {cases_needed(level)} for {level:.0%}"
+        )
     elsewhere = Claim(state="none", reason=f"class sets were calibrated on groups of {data} alone")
     alarms = _alarmed(artifact.alarm, features, samples)
     return tuple(
@@ -247,7 +255,7 @@ def _predict_taken(artifact: ClassArtifact, samples: Sequence[Sample], level: fl
     thresholds = artifact.calibration.thresholds(level)
     rare = [name for name, least in zip(classes, thresholds.tolist(), strict=True) if least == 0]
     reasons = tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
-    claims = class_claims(artifact, samples, artifact.features(samples))
+    claims = class_claims(artifact, samples, artifact.features(samples), level)
     found = []
     for sample, shares, inside, claim in zip(samples, probabilities, sets, claims, strict=True):
         order = np.argsort(-shares)

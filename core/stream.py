@@ -1,6 +1,6 @@
 """Streams as they were measured: values with their channels, units, clock, geometry and gaps."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -141,3 +141,11 @@ class SampleSet:
     def training(self) -> tuple[Sample, ...]:
         """The samples to train on: without a fault, outside the test split."""
         return tuple(sample for sample in self.unflagged() if sample.source.group not in self.test_groups)
+
+
+def groups_by_data(samples: Iterable[Sample]) -> dict[str, list[str]]:
+    """Groups of samples, sorted, by the data that the samples come from."""
+    found: dict[str, set[str]] = {}
+    for sample in samples:
+        found.setdefault(sample.source.data, set()).add(str(sample.source.group))
+    return {data: sorted(groups) for data, groups in sorted(found.items())}

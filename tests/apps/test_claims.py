@@ -12,7 +12,7 @@ from mainstem.apps.calibrate import CalibrationSpec, calibrate
 from mainstem.apps.evaluate import EvaluationSpec, evaluate
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.core.artifact import Artifact, load_artifact
-from mainstem.core.errors import CalibrationError
+from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.predict import predict
 from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig, RegressionTask, restore_mean_offset
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
@@ -56,7 +56,7 @@ SETS = {
 
 def read(request: DataRequest) -> SampleSet:
     samples = tuple(sample for name in request.data.split("+") for sample in SETS[name])
-    tested = frozenset(str(sample.source.group) for sample in samples if int(sample.source.group or 0) > 2011)
+    tested = frozenset(str(sample.source.group) for sample in samples if str(sample.source.group) > "2011")
     return SampleSet(
         name="made", samples=samples, flagged={}, attribution="made", licence="CC0-1.0",
         simulated=all(sample.source.simulated for sample in samples),
@@ -158,6 +158,71 @@ def test_appended_labels_widen_what_drift_made_too_narrow_and_a_window_forgets(o
     calibrate(TASK, own, DataRequest(data="drifting"), CalibrationSpec(is_appended=True, window=6))
     assert set(load(own).calibration["whole"].groups) == {str(year) for year in range(2012, 2018)}
     assert json.loads((own / "record.json").read_text())["calibrations"][-1]["claim"] == "none"  # 6 groups are too few
+    assert "past" not in load(own).calibration["whole"].population  # nothing of training is left in it
+    with pytest.raises(InputError, match="or calibrated; give data with groups it never saw"):
+        evaluate(TASK, DataRequest(data="drifting"), EvaluationSpec(fit=FitSpec(config=QUICK)), run=own)
+
+
+def test_simulated_labels_earn_a_run_of_real_data_nothing(own, monkeypatch):
+    monkeypatch.setitem(SETS, "games", samples_of(range(2040, 2060), 9, 0.3, simulated=True))
+    before = (own / "adapter.safetensors").read_bytes()
+    with pytest.raises(CalibrationError, match="is simulated, the run speaks of real data"):
+        calibrate(TASK, own, DataRequest(data="games"))
+    assert (own / "adapter.safetensors").read_bytes() == before
+
+
+def test_labels_that_name_no_group_and_windows_without_order_are_refused(own, monkeypatch):
+    monkeypatch.setitem(SETS, "nameless", tuple(named(SETS["later"], group=None)))
+    with pytest.raises(CalibrationError, match="name no group"):
+        calibrate(TASK, own, DataRequest(data="nameless"), CalibrationSpec(is_appended=True))
+    sites = tuple(replace(s, source=replace(s.source, group=f"site {s.source.group}")) for s in SETS["later"])
+    monkeypatch.setitem(SETS, "sites", sites)
+    with pytest.raises(CalibrationError, match="none is the last"):
+        calibrate(TASK, own, DataRequest(data="sites"), CalibrationSpec(is_appended=True, window=3))
+
+
+def test_two_calibrations_at_once_are_both_kept(own):
+    import threading
+
+    def append(name: str) -> None:
+        calibrate(TASK, own, DataRequest(data=name), CalibrationSpec(is_appended=True))
+
+    calls = [threading.Thread(target=append, args=(name,)) for name in ("later", "harvests")]
+    for call in calls:
+        call.start()
+    for call in calls:
+        call.join()
+    assert len(json.loads((own / "record.json").read_text())["calibrations"]) == 2
+    assert set(load(own).manifest.training["calibrated"]) == {"made", "harvests"}
+
+
+def test_groups_trained_on_are_known_by_the_data_that_samples_name(tmp_path):
+    source = read(DataRequest(data="past"))
+    farms = tuple(named(source.samples[:144], data="farm 1")) + tuple(named(source.samples[144:], data="farm 2"))
+    finetune(TASK, replace(source, samples=farms), FitSpec(config=QUICK), tmp_path / "run")
+    assert claims(tmp_path / "run", farms) == {"none"}
+
+
+def test_a_run_is_scored_as_it_is(run):
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK))
+    for asked in (
+        replace(spec, seeds=3),
+        replace(spec, protocol="leave-one-group-out"),
+        replace(spec, protocol="bogus"),
+    ):
+        with pytest.raises(InputError, match="a run is scored as it is"):
+            evaluate(TASK, DataRequest(data="later"), asked, run=run)
+    with pytest.raises(InputError, match="a window is of"):
+        evaluate(TASK, DataRequest(data="later"), replace(spec, window=3), run=run)
+
+
+def test_claims_of_several_seeds_are_the_weakest(run):
+    from mainstem.apps.evaluate import score, with_weakest_claims
+
+    first = score(TASK, load(run), SETS["later"], 0.9)
+    weaker = replace(first, claims=("none", *first.claims[1:]))
+    assert [found.claims[0] for found in with_weakest_claims([first, weaker])] == ["none", "none"]
+    assert with_weakest_claims([first, weaker])[0].claims[1:] == first.claims[1:]
 
 
 def test_season_by_season_follows_a_drift_that_standing_intervals_miss():
@@ -178,7 +243,8 @@ def test_calibrating_twice_on_harvests_gives_what_once_gave(tmp_path):
         calibrate(TASK, out, request, CalibrationSpec(is_appended=True))
     errors = []
     for _ in range(3):
-        calibrate(TASK, out, request)
+        entry = calibrate(TASK, out, request)
+        assert (entry["coverage_before"] < 0.3) == (not errors)  # told by the model as it was before
         artifact = load(out)
         mean, scale = artifact.regressor.predict(SETS["harvests"], "whole")
         truth = np.array([sample.target for sample in SETS["harvests"]])

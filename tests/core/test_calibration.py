@@ -46,8 +46,8 @@ def test_the_interval_is_that_of_mapie(level):
     oracle = SplitConformalRegressor(model, confidence_level=level, prefit=True).conformalize(x[100:], y[100:])
     point, bounds = oracle.predict_interval(np.array([[0.3]]))
     ours = IntervalCalibration(scores=y[100:] - model.predict(x[100:]), groups=None, population="")
-    interval = ours.interval(float(point[0]), 1.0, level)
-    assert [interval.low, interval.high] == pytest.approx(bounds.ravel().tolist())
+    half = ours.half_width(level)
+    assert [point[0] - half, point[0] + half] == pytest.approx(bounds.ravel().tolist())
 
 
 @pytest.mark.parametrize(("level", "count"), [(0.5, 1), (0.8, 4), (0.9, 9), (0.95, 19)])
@@ -102,10 +102,10 @@ def test_a_later_group_is_claimed_only_where_later_groups_were_predicted_from_ea
     assert not plain.is_later("a farm")
     assert plain.claim(0.9, later="2012").state == "none"
     assert "later than all groups" in plain.claim(0.9, later="2012").reason
-    forward = replace(plain, forward=("2010", "2011"))
+    forward = replace(plain, forward=tuple(f"{year}" for year in range(2006, 2012)))
     told = forward.claim(0.9, later="2012").population
     assert "2000 to 2011" in told
-    assert "2 of them predicted from earlier ones alone" in told
+    assert "6 of them predicted from earlier ones alone" in told
     assert "over these" in told
 
 
@@ -171,20 +171,56 @@ def test_coverage_by_group_is_at_the_level_or_above():
 
 
 @settings(max_examples=50, deadline=None)
-@given(mean=st.floats(-50, 50), scale=st.floats(0.01, 20), seed=st.integers(0, 20))
-def test_intervals_are_nested_and_ordered(mean, scale, seed):
-    scores, groups = grouped_scores(5, 30, 0.5, seed)
+@given(num_groups=st.integers(1, 25), seed=st.integers(0, 20))
+def test_intervals_are_nested(num_groups, seed):
+    scores, groups = grouped_scores(num_groups, 30, 0.5, seed)
     calibration = IntervalCalibration(scores=scores, groups=groups, population="")
-    inner, middle, outer = (calibration.interval(mean, scale, level) for level in LEVELS)
-    assert outer.low <= middle.low <= inner.low <= inner.high <= middle.high <= outer.high
+    inner, middle, outer = (calibration.half_width(level) for level in LEVELS)
+    assert 0 < inner <= middle <= outer
 
 
 def test_probabilities_rise_with_the_threshold_and_know_the_normal():
     scores = np.random.default_rng(0).normal(size=5000)
     calibration = IntervalCalibration(scores=scores, groups=None, population="")
-    found = [calibration.probability_below(threshold, 10, 2) for threshold in (6, 8, 10, 12)]
+    one, two = np.array([10.0]), np.array([2.0])
+    found = [float(calibration.probabilities_below(threshold, one, two)[0]) for threshold in (6, 8, 10, 12)]
     assert found == sorted(found)
     assert found == pytest.approx([0.023, 0.159, 0.5, 0.841], abs=0.02)
+
+
+def test_chances_are_wider_where_intervals_are():
+    wide = gappy(150, 100, 0, 3.0)
+    mean, scale = np.full(2, 2.0), np.ones(2)
+    whole, lacking = wide.probabilities_below(0.0, mean, scale, ["", "soil"])
+    fresh, _ = grouped_scores(200, 50, 0.3, 77)
+    assert whole == pytest.approx(np.mean(fresh < -2), abs=0.02)
+    assert lacking == pytest.approx(np.mean(3 * fresh < -2), abs=0.04)
+    assert replace(wide, widen=2.0).probabilities_below(0.0, mean, scale)[0] > whole + 0.05
+
+
+def test_widening_reaches_what_was_asked_for_and_is_forgotten_where_it_is_not_needed():
+    scores, groups = grouped_scores(20, 50, 0.3, 0)
+    calibration = IntervalCalibration(scores=scores, groups=groups, population="")
+    wider = calibration.no_narrower_than(10.0, 0.9, 2.0)
+    assert 2.0 * wider.half_width(0.9) == pytest.approx(10.0)
+    assert wider.no_narrower_than(0.0, 0.9, 2.0).half_width(0.9) == calibration.half_width(0.9)
+
+
+def test_a_later_claim_needs_half_of_the_groups_predicted_from_earlier_ones():
+    scores, groups = grouped_scores(12, 50, 1.0, 0)
+    one = IntervalCalibration(scores=scores, groups=groups, population="", forward=("2011",))
+    assert one.claim(0.9, later="2030").state == "none"
+    half = replace(one, forward=tuple(f"{year}" for year in range(2006, 2012)))
+    assert half.claim(0.9, later="2030").state == "stated"
+
+
+def test_a_calibration_of_cases_that_all_lack_something_can_be_asked_for_whole_ones():
+    scores, groups = grouped_scores(12, 20, 0.3, 0)
+    lacking = IntervalCalibration(scores=scores, groups=groups, population="", patterns=("soil",) * len(scores))
+    assert lacking.claim(0.9).state == "none"
+    assert "every case of calibration lacked something" in lacking.claim(0.9).reason
+    assert lacking.claim(0.9, "soil").state == "stated"
+    assert lacking.half_width(0.9) == lacking.half_width(0.9, "soil")
 
 
 def test_without_groups_no_coverage_is_claimed():
@@ -203,7 +239,7 @@ def test_calibration_comes_back_from_its_state():
     )  # fmt: skip
     plain, arrays = calibration.state()
     again = IntervalCalibration.restore(json.loads(json.dumps(plain)), arrays)
-    assert again.interval(1, 2, 0.9, "soil") == calibration.interval(1, 2, 0.9, "soil")
+    assert again.half_width(0.9, "soil") == calibration.half_width(0.9, "soil")
     assert again.claim(0.6) == calibration.claim(0.6)
 
 
@@ -213,12 +249,11 @@ def test_each_class_is_covered_and_a_rare_one_refused():
     sure = np.clip(rng.normal(np.where(truth == 1, 0.5, 0.15), 0.2), 0.001, 0.999)
     probabilities = np.column_stack([1 - sure, sure])
     calibration = ClassSetCalibration.fit(probabilities[:2000], truth[:2000], ["healthy", "rare"])
-    for index, name in enumerate(["healthy", "rare"]):
+    for index in range(2):
         held = probabilities[2000:][truth[2000:] == index]
-        assert np.mean([name in calibration.region(row, 0.9) for row in held]) >= 0.83
+        assert calibration.sets(held, 0.9)[:, index].mean() >= 0.83
     few = ClassSetCalibration.fit(probabilities[:20], np.r_[np.zeros(19, int), 1], ["healthy", "rare"])
-    with pytest.raises(CalibrationError, match="'rare' has 1 calibration cases, want 9"):
-        few.region(probabilities[0], 0.9)
+    assert few.sets(probabilities, 0.9)[:, 1].all()  # one case rules nothing out
 
 
 def test_class_sets_cover_new_polygons_and_rule_out_only_what_enough_polygons_show():

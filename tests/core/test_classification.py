@@ -56,9 +56,13 @@ def fitted(tmp_path_factory):
     source = slopes(180)
     classifier, judged = fit_classifier(TASK, source.samples, CLASSES, TASK.config)
     shares = softmax(judged.logits / classifier.temperature)
-    calibration = ClassSetCalibration.fit(shares, judged.truth.tolist(), CLASSES)
+    calibration = ClassSetCalibration.fit(shares, judged.truth.tolist(), CLASSES, judged.groups)
     folder = tmp_path_factory.mktemp("run")
-    facts = {**facts_of(TASK, source), "scope": {}, "training": {"data": "test", "groups": ["g0", "g1"]}}
+    facts = {
+        **facts_of(TASK, source),
+        "scope": {},
+        "training": {"data": "test", "groups": ["g0", "g1"], "seen": {"test": ["g0", "g1"]}},
+    }
     return save_class_artifact(folder, classifier, calibration, TASK.prepare(source.samples), facts), folder
 
 
@@ -113,6 +117,9 @@ def test_nothing_is_claimed_of_groups_trained_on_of_real_ones_by_simulations_or_
     assert "trained or calibrated on" in seen.claim.reason
     (shifted, *_) = predict_classes(artifact, of_group("new", slopes(6), shift=5.0))
     assert shifted.claim.state == "withdrawn"
+    few = replace(artifact, calibration=replace(artifact.calibration, groups=dict.fromkeys(CLASSES, ("g0",) * 90)))
+    (unclaimed, *_) = predict_classes(few, of_group("new", slopes(6)))
+    assert "1 groups of calibration, want 9" in unclaimed.claim.reason
     simulated = replace(artifact, manifest=artifact.manifest.model_copy(update={"simulated": True}))
     (refused, *_) = predict_classes(simulated, of_group("new", slopes(6)))
     assert refused.abstained
