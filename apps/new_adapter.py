@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from mainstem.adapters import find_adapters
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
 from mainstem.data.table import read_samples
@@ -40,12 +41,14 @@ def write_adapter(name: str, table: Path, to: Path) -> tuple[Path, Path]:
     module = name.replace("-", "_")
     if not NAME.fullmatch(name) or keyword.iskeyword(module):
         raise InputError(f"got the name {name!r}, want small letters, digits and hyphens, e.g. soil-moisture")
-    samples = read_samples(table)
+    if module == TEMPLATE.stem or name in find_adapters():
+        raise InputError(f"the name {name!r} is taken by an adapter that is installed; choose another name")
     adapter = to / "adapters" / f"{module}.py"
     test = to / "tests" / "adapters" / f"test_{module}.py"
-    for path in (adapter, test):
-        if path.exists():
+    for path in (adapter, adapter.with_suffix(""), test):  # a package of that name would be found as the adapter
+        if os.path.lexists(path):
             raise InputError(f"{path} exists already; choose another name")
+    samples = read_samples(table)
     first, _, rest = TEMPLATE.read_text().partition("\n")
     assert first.startswith('"""')
     plain = re.sub(r"[^\w .-]", "_", table.name)[:60]  # a file's name becomes code here: no quote, no backslash
