@@ -1,7 +1,7 @@
 """Region sets that the dashboards offer: real counties, simulated regions, and what users brought themselves."""
 
+import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import new_folder
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
@@ -100,13 +100,14 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
 
     Raises:
         InputError: if the name or a file's name is odd, the yields are missing, or the tables cannot be read.
+        ArtifactError: if they cannot be written.
     """
     if not SET_NAME.fullmatch(name):
         raise InputError(f"got the name {name!r}, want letters, digits, blanks, - or _, at most 40")
     if name in (REAL, SIMULATED):
         raise InputError(f"the name {name!r} is taken by a set that comes with Mainstem; choose another name")
     target = uploads() / name
-    if target.exists():
+    if os.path.lexists(target):
         raise InputError(f"a set named {name!r} exists already; choose another name")
     matches = {file: FILE_NAME.fullmatch(file) for file in files}
     odd = sorted(file for file, match in matches.items() if match is None)
@@ -116,15 +117,13 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
     if len(places) != 1 or not any(file.startswith("yield_") for file in files):
         raise InputError("want the files of one crop and country, with its yield_CROP_COUNTRY.csv")
     (crop, country) = places.pop()
-    part = target.with_name(f".{name}.part")
-    try:
+    with new_folder(target) as made:  # this upload's alone: what a killed one or another tab writes never gets in
+        place = made / crop / country
+        place.mkdir(parents=True)
         for file, content in files.items():
-            write_atomically(part / crop / country / file, content)
-        hold_out_newest(load_cybench(part, crop, country, name))
-        centres = part / crop / country / f"location_{crop}_{country}.csv"
+            (place / file).write_bytes(content)
+        hold_out_newest(load_cybench(made, crop, country, name))
+        centres = place / f"location_{crop}_{country}.csv"
         if centres.exists():
             read_centres(centres)
-        part.replace(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)
