@@ -1,6 +1,5 @@
 """What the header of a GeoTIFF must say before a pixel is read: sizes that fit, blocks that are there, a real place."""
 
-import functools
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstem.core.errors import InputError
+from mainstem.data.crs import to_wgs84
 
 if TYPE_CHECKING:
     import rasterio
@@ -18,7 +18,6 @@ BOMB_RATIO, BOMB_BYTES = 1100, 1 << 30  # DEFLATE packs at most 1032 to one: bey
 LARGEST_BLOCK = 256 << 20  # bytes unpacked at once by each of a few threads; a Sentinel-2 band in one strip has 241 MB
 SMALLEST_PIXEL_M, LARGEST_PIXEL_M = 1e-4, 1e6  # a leaf's hair to a continent
 METRES_A_DEGREE = 111_320.0  # of the equator
-OTHER_FILES = ("nadgrids", "geoidgrids", "+init", "parameterfile")  # by which a CRS makes PROJ open a file
 
 
 def check_sizes(dataset: "rasterio.DatasetReader", path: Path) -> None:
@@ -136,29 +135,10 @@ def check_place(transform: tuple[float, ...], crs: Any, size: tuple[int, int], p
     if not all(SMALLEST_PIXEL_M <= abs(side) * metres <= LARGEST_PIXEL_M for side in (width, height)):
         raise InputError(f"{path.name} has pixels of {width:g} by {-height:g}, which none has; place it anew")
     middle = (left + width * size[0] / 2, top + height * size[1] / 2)
-    longitude, latitude = to_wgs84(safe_wkt(crs.to_wkt(), path.name)).transform(*middle)
+    longitude, latitude = to_wgs84(crs.to_wkt(), path.name).transform(*middle)
     if not (abs(longitude) <= 360 and abs(latitude) <= 90) or left + width == left or top + height == top:
         raise InputError(f"{path.name} lies at {left:g}, {top:g}, which is nowhere in its CRS; place it anew")
 
 
 def _told(transform: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in transform)
-
-
-def safe_wkt(wkt: str, name: str) -> str:
-    """Return a CRS as it is, unless it names files of its own.
-
-    Raises:
-        InputError: if PROJ would open another file by it.
-    """
-    if any(word in wkt.lower() for word in OTHER_FILES):
-        raise InputError(f"the CRS of {name} names other files (grids or init); give it by its EPSG code")
-    return wkt
-
-
-@functools.lru_cache(maxsize=16)
-def to_wgs84(wkt: str) -> Any:  # noqa: ANN401 - pyproj's Transformer
-    """From a CRS to longitude and latitude, degrees WGS 84."""
-    from pyproj import CRS, Transformer
-
-    return Transformer.from_crs(CRS.from_wkt(wkt), "EPSG:4326", always_xy=True)

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import scratch, sync_file, sync_folder
-from mainstem.data.crs import parse_crs
 from mainstem.data.gdal import keep_offline
 from mainstem.data.geotiff_checks import check_blocks, check_missing, check_place, check_sizes
 
@@ -176,7 +175,6 @@ def describe(path: Path) -> Source:
     with open_geotiff(path) as dataset:
         transform = tuple(dataset.transform)[:6]
         check_place(transform, dataset.crs, (dataset.width, dataset.height), path)
-        parse_crs(dataset.crs.to_wkt(), path.name)
         check_missing(dataset, path)
         check_blocks(dataset, path)
         grid = Grid(width=dataset.width, height=dataset.height, transform=transform, crs=dataset.crs.to_wkt())

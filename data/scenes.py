@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
-from mainstem.data.geotiff_checks import safe_wkt, to_wgs84
+from mainstem.data.crs import to_wgs84
 from mainstem.data.pixels import PLACE, REFLECTANCE, UNITS
 from mainstem.data.raster import LOOK, Grid, Source, missing_as_nan, open_geotiff, same_grid
 
@@ -254,7 +254,7 @@ def places(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDA
     """Latitude and longitude, degrees WGS 84, of pixel centres (pixels, 2)."""
     a, _, c, _, e, f = grid.transform
     x, y = c + a * (columns + 0.5), f + e * (rows + 0.5)
-    longitude, latitude = to_wgs84(safe_wkt(grid.crs, "the grid")).transform(x, y)
+    longitude, latitude = to_wgs84(grid.crs, "the grid").transform(x, y)
     return np.column_stack([latitude, longitude])
 
 

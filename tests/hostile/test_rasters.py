@@ -306,6 +306,8 @@ RIGHT: dict[str, Callable[[Path], Path]] = {
     "float64": lambda path: scene(path, (reflectance() * SCALE + OFFSET).astype(np.float64), **PLAIN),
     "a directory that loops": damaged(loop),
     "geographic": lambda path: scene(path, crs="EPSG:4326", transform=Affine(1e-4, 0, 15, 0, -1e-4, 48)),
+    "web map": lambda path: scene(path, crs="EPSG:3857", transform=Affine(10, 0, 1_669_000, 0, -10, 6_100_000)),
+    "north of the equator": lambda path: scene(path, crs="EPSG:32631"),
     "feet": lambda path: scene(path, crs="EPSG:2263", transform=Affine(30, 0, 1e6, 0, -30, 2e5)),
 }
 
@@ -355,6 +357,50 @@ def test_a_crs_that_names_a_file_opens_none(tmp_path):
         target.crs = rasterio.crs.CRS.from_wkt(evil)
     outcome = run_call(f"{HERE}:read_scenes", [path]).sound()
     assert words not in outcome.text
+
+
+def with_remark(text: str) -> str:
+    return f'{CRS.from_epsg(4326).to_wkt()[:-1]},REMARK["PROJ CRS string: {text}"]]'
+
+
+def rotated(method: str = "ob_tran o_proj=longlat") -> str:
+    """A rotated pole as climate models have it, or another method in its place."""
+    pole = CRS.from_proj4("+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +type=crs").to_wkt()
+    assert 'METHOD["PROJ ob_tran o_proj=longlat"' in pole
+    return pole.replace("ob_tran o_proj=longlat", method)
+
+
+def shifted(method: str) -> str:
+    """WGS 84 bound to itself by a transformation."""
+    wgs84 = CRS.from_epsg(4326).to_wkt()
+    return f'BOUNDCRS[SOURCECRS[{wgs84}],TARGETCRS[{wgs84}],ABRIDGEDTRANSFORMATION["x",{method}]]'
+
+
+OF_FILES = {
+    "a bound pipeline": lambda path: shifted(
+        f'METHOD["PROJ-based operation method: +proj=pipeline +step +proj=hgridshift +grids={path}"]'
+    ),
+    "a bound grid": lambda path: shifted(
+        f'METHOD["NTv2",ID["EPSG",9615]],PARAMETERFILE["Latitude and longitude difference file","{path}"]'
+    ),
+    "a remark's grid": lambda path: with_remark(f"+proj=longlat +ellps=airy +nadgrids={path} +type=crs"),
+    "a remark's second grid": lambda path: with_remark(f"+proj=longlat +ellps=airy +nadgrids=@null,{path} +type=crs"),
+    "a remark's model": lambda path: with_remark(f"+proj=defmodel +model={path} +type=crs"),
+    "a method's triangles": lambda path: rotated(f"tinshift file={path}"),
+    "a method's model": lambda path: rotated(f"defmodel model={path}"),
+    "a method within a method": lambda path: rotated(f"ob_tran o_proj=tinshift file={path}"),
+}
+
+
+@pytest.mark.parametrize("make", OF_FILES.values(), ids=OF_FILES)
+def test_a_definition_that_leads_to_a_file_is_refused(tmp_path, make):
+    secret, words = canary(tmp_path)
+    assert words not in run_call("mainstem.data.crs:to_wgs84", make(secret), "a.tif").refused("a.tif", "EPSG:n").text
+
+
+@pytest.mark.parametrize("wkt", [rotated(), CRS.from_epsg(3857).to_wkt("WKT1_GDAL"), CRS.from_epsg(32631).to_wkt()])
+def test_a_definition_without_files_is_taken(wkt):
+    run_call("mainstem.data.crs:to_wgs84", wkt, "a.tif").taken()
 
 
 def test_scenes_of_two_kinds_are_refused(tmp_path):
