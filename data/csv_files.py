@@ -28,7 +28,7 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Cells:
-    """Columns of text as they stood (pyarrow), by name; `rows` counts as a spreadsheet does, the header being row 1."""
+    """Columns of text as they stood (pyarrow), by name; `rows` counts as a spreadsheet does, blank rows included."""
 
     columns: dict[str, Any]
     rows: NDArray[np.int64]
@@ -114,9 +114,9 @@ def _lines(file: io.TextIOBase, name: str) -> Iterator[str]:
 
 def _header(lines: Iterator[str], name: str) -> tuple[list[str], str, int]:
     """Column names, the separator, and how many lines were read for them; the most columns decide."""
-    first, read = next((line for line in lines if line.strip()), ""), 1
+    read, first = next(((number, line) for number, line in enumerate(lines, 1) if line.strip()), (1, ""))
     if first.lower().startswith("sep=") and len(first.strip()) <= 5:  # what Excel writes to name its separator
-        first, read = next(lines, ""), 2
+        first, read = next(lines, ""), read + 1
     if not first.strip():
         raise InputError(f"{name} is empty, it holds no rows; want a header and a row for each case")
     most = max(SEPARATORS, key=first.count)

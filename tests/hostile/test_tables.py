@@ -43,6 +43,8 @@ REFUSED = {  # what is in t.csv, and words of the line that refuses it
     "blank lines": (b"\n\n\n", ["empty"]),
     "a header alone": (HEAD.encode(), ["holds no rows"]),
     "rows of separators": ((HEAD + ",,,,\n,,,,\n").encode(), ["holds no rows"]),
+    "a short row below blank lines": (b"\n \n\n" + with_row("c,3,x"), ["row 7", "3 values", "5"]),
+    "a short row below blank lines and Excel's": (b"\n\nsep=,\n" + with_row("c,3,x"), ["row 7", "3 values", "5"]),
     "a short row": (with_row("c,3,x"), ["row 4", "3 values", "5"]),
     "a long row": (with_row("c,3,x,CC0,4,5"), ["row 4", "6 values", "5"]),
     "an open quote": (with_row('"c,3,x,CC0,4'), ["row 4", "quotes"]),
