@@ -1,5 +1,6 @@
 """Fields as polygons: read from GeoJSON, GeoPackage, Shapefile or KML, checked, and laid over a grid by area."""
 
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,8 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
 def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
     """A name for each field: of the first of NAME_COLUMNS that holds any, or the number of its row.
 
+    As in tables, blanks around a name do not count, and it has one Unicode form.
+
     Raises:
         InputError: if a name is missing beside others, given twice, too long, or no plain text.
     """
@@ -96,7 +99,8 @@ def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
     if column is None:
         return [str(row + 1) for row in range(len(table))]
     labels = [
-        "" if is_missing else str(name) for name, is_missing in zip(table[column], table[column].isna(), strict=True)
+        "" if is_missing else unicodedata.normalize("NFC", str(name).strip())
+        for name, is_missing in zip(table[column], table[column].isna(), strict=True)
     ]
     for row, label in enumerate(labels, 1):
         if not label.strip():

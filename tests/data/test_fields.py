@@ -61,6 +61,10 @@ def test_crossing_outside_nameless_and_odd_fields_are_refused(tmp_path):
         open_fields(write(tmp_path / "points.gpkg", points))
     with pytest.raises(InputError, match="names field 'x' twice"):
         open_fields(write(tmp_path / "twice.gpkg", table(field=["x", "x"])))
+    with pytest.raises(InputError, match="names field 'x' twice"):
+        open_fields(write(tmp_path / "blank.gpkg", table(field=["x", " x "])))
+    with pytest.raises(InputError, match="names field 'é' twice"):
+        open_fields(write(tmp_path / "form.gpkg", table(field=["\u00e9", "e\u0301"])))
     bare = gpd.GeoDataFrame(table().drop(columns="geometry"), geometry=table().geometry.to_list())
     with pytest.raises(InputError, match="has no CRS"):
         open_fields(write(tmp_path / "bare.shp", bare))
