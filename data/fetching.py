@@ -3,18 +3,19 @@
 import hashlib
 import http.client
 import os
+import re
 import threading
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import scratch
 
 CHUNK_BYTES = 1 << 20
 SOCKET_S = 60  # without a byte
@@ -71,6 +72,8 @@ def check_address(address: str, hosts: Sequence[str]) -> str:
         raise InputError(
             f"{address[:200]!r} is not allowed, being no https address; want a file beside the item, or https://HOST/..."
         )
+    if not address.isascii():
+        raise InputError(f"{address[:200]!a} holds letters beyond ASCII; percent-encode them, and a host by Punycode")
     if host not in [allowed.lower() for allowed in hosts]:
         raise InputError(f"{address[:200]!r} is on a host that is not allowed; add --allow-host {host[:80]}")
     if any(ord(letter) <= ord(" ") for letter in address):
@@ -100,20 +103,27 @@ def fetch(wanted: Wanted, path: Path) -> None:
             than it may or something else than was wanted, or the disk is full.
     """
     check_address(wanted.address, wanted.hosts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part, state = path.with_name(f".{uuid.uuid4().hex}.part"), _State()
-    threading.Thread(target=_run, args=(wanted, part, state), daemon=True).start()
     try:
-        _wait(wanted, state)
-        if state.error is not None:
-            raise state.error
-        part.replace(path)
+        with scratch(path) as made:
+            part = made / "part"
+            with part.open("xb") as target:
+                _receive(wanted, target)
+            part.replace(path)
     except (OSError, http.client.HTTPException) as error:
         told = " ".join(str(error).split())[:200] or type(error).__name__
         raise InputError(f"cannot fetch {wanted} ({told}); check address, network and space, then run again") from error
+
+
+def _receive(wanted: Wanted, target: IO[bytes]) -> None:
+    """Have a thread download into an open file; a thread that is given up finds it closed."""
+    state = _State()
+    threading.Thread(target=_run, args=(wanted, target, state), daemon=True).start()
+    try:
+        _wait(wanted, state)
     finally:
         state.is_given_up.set()
-        part.unlink(missing_ok=True)
+    if state.error is not None:
+        raise state.error
 
 
 def _wait(wanted: Wanted, state: _State) -> None:
@@ -130,21 +140,19 @@ def _wait(wanted: Wanted, state: _State) -> None:
             raise InputError(f"{wanted} took longer than {LONGEST_S / 3600:g} hours; fetch it by other means")
 
 
-def _run(wanted: Wanted, part: Path, state: _State) -> None:
+def _run(wanted: Wanted, target: IO[bytes], state: _State) -> None:
     try:
-        _download(wanted, part, state)
+        _download(wanted, target, state)
     except Exception as error:
         state.error = error
     finally:
-        if state.is_given_up.is_set():
-            part.unlink(missing_ok=True)
         state.is_over.set()
 
 
-def _download(wanted: Wanted, part: Path, state: _State) -> None:
+def _download(wanted: Wanted, target: IO[bytes], state: _State) -> None:
     digest = hashlib.sha256()
     opener = urllib.request.build_opener(AllowedHops(wanted.hosts))
-    with opener.open(wanted.address, timeout=SOCKET_S) as source, part.open("xb") as target:
+    with opener.open(wanted.address, timeout=SOCKET_S) as source:
         told = _told_size(wanted, source)
         while not state.is_given_up.is_set() and (chunk := source.read1(CHUNK_BYTES)):
             target.write(chunk)
@@ -167,7 +175,7 @@ def _told_size(wanted: Wanted, answer: Any) -> int | None:  # noqa: ANN401 - htt
         InputError: if nobody says it, or two differ.
     """
     header = answer.headers.get("Content-Length")
-    if header is not None and not header.strip().isdigit():
+    if header is not None and not re.fullmatch("[0-9]{1,20}", header.strip()):
         raise InputError(
             f"{wanted} is said to have {header[:20]!r} bytes, want a whole number; fetch it by other means"
         )

@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.files import home, write_atomically
+from mainstem.core.files import home, scratch, sync_file, write_atomically
 from mainstem.core.openmodels.base import Weights
 from mainstem.core.schema import printable, read_object
 from mainstem.core.weights import file_sha256, load_pt, load_tensors
@@ -161,27 +161,24 @@ def _fetch_file(listing: Listing, local: str, remote: str, source: Path | None, 
     wanted = (listing.sha256 or {}).get(local)
     if wanted and (target / local).is_file() and file_sha256(target / local) == wanted:
         return
-    target.mkdir(parents=True, exist_ok=True)
-    part = target / f".{local}.{os.getpid()}.part"
     try:
-        if source is not None and (source / local).is_file():
-            shutil.copyfile(source / local, part)
-        else:
-            with urllib.request.urlopen(f"{listing.url}/{remote}", timeout=60) as answer, part.open("wb") as file:  # noqa: S310 - https addresses of models.yaml alone
-                shutil.copyfileobj(answer, file)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        with scratch(target / local) as made:
+            part = made / local
+            if source is not None and (source / local).is_file():
+                shutil.copyfile(source / local, part)
+            else:
+                with urllib.request.urlopen(f"{listing.url}/{remote}", timeout=60) as answer, part.open("wb") as file:  # noqa: S310 - https addresses of models.yaml alone
+                    shutil.copyfileobj(answer, file)
+            sync_file(part)
+            if wanted and file_sha256(part) != wanted:
+                raise ArtifactError(
+                    f"{local} of {listing.name} has another sha256 than the one on record; it was changed: refused"
+                )
+            part.replace(target / local)
     except (OSError, HTTPException) as error:
-        part.unlink(missing_ok=True)
         raise ArtifactError(
             f"cannot fetch {local} of {listing.name} ({error}); stage it by mainstem models pull elsewhere"
         ) from error
-    if wanted and file_sha256(part) != wanted:
-        part.unlink()
-        raise ArtifactError(
-            f"{local} of {listing.name} has another sha256 than the one on record; it was changed: refused"
-        )
-    part.replace(target / local)
 
 
 def _fetch_repo(name: str, listing: Listing | None, target: Path) -> Path:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -66,7 +67,17 @@ def test_named_models_are_staged_from_a_mirror_and_their_hash_is_checked(tmp_pat
     (changed / "encoder.pt").write_bytes((source / "encoder.pt").read_bytes() + b"x")
     with pytest.raises(ArtifactError, match="sha256"):
         fetch("galileo-nano", tmp_path / "other", tmp_path / "mirror")
-    assert not (tmp_path / "other" / "galileo-nano" / "encoder.pt").exists()
+    left = [path.name for path in (tmp_path / "other" / "galileo-nano").iterdir()]
+    assert "encoder.pt" not in left
+    assert not [name for name in left if name.startswith(".")]
+
+
+@pytest.mark.mirror
+def test_a_model_that_several_fetch_at_once_comes_whole_to_each(tmp_path):
+    with ThreadPoolExecutor(6) as pool:
+        folders = set(pool.map(lambda _: fetch("galileo-nano", tmp_path), range(6)))
+    assert load_open_model(folders.pop()).family == "galileo"
+    assert not list(tmp_path.rglob("*.part"))
 
 
 class Hub(http.server.BaseHTTPRequestHandler):

@@ -357,6 +357,7 @@ class Odd(BaseHTTPRequestHandler):
 
     root: Path
     elsewhere = ""
+    is_hasty = False
 
     def do_GET(self) -> None:
         how, name = self.path.split("?")[0].strip("/").split("/")
@@ -370,9 +371,9 @@ class Odd(BaseHTTPRequestHandler):
             self._begin(200, {})
             self.wfile.write(content[:-100])
             return
-        size = {"longer": 10**6, "huge": 1 << 50, "letters": "many"}.get(how, len(content))
+        size = {"longer": 10**6, "huge": 1 << 50, "letters": "many", "raised": "\u00b2"}.get(how, len(content))
         self._begin(200, {"Content-Length": str(size)})
-        if how == "slow":
+        if how == "slow" and not self.is_hasty:
             for index in range(60):
                 self.wfile.write(content[index : index + 1])
                 time.sleep(0.5)
@@ -421,6 +422,7 @@ def from_network(item: dict, address: str, how: str) -> dict:
 
 SERVED = {
     "half": "stopped after", "longer": "stopped after", "huge": "larger than", "letters": "whole number",
+    "raised": "whole number",
     "unsized": "does not say its size",
 }  # fmt: skip
 
@@ -435,6 +437,23 @@ def test_half_a_download_is_refused_and_not_kept(item, tmp_path, server, certifi
     path = written(from_network(item, server[0], how), tmp_path)
     fetched(path, tmp_path / "staged", certificate).refused(words, "localhost")
     assert not [found for found in (tmp_path / "staged").rglob("*") if found.is_file()]
+
+
+@pytest.mark.parametrize("place", ["r\u00e9d.tif", "red.tif?\u00b2", "\U0001f33d.tif"])
+def test_an_address_beyond_ascii_is_refused(item, tmp_path, server, certificate, place):
+    item["assets"]["red"]["href"] = f"{server[0]}/whole/{place}"
+    fetched(written(item, tmp_path), tmp_path / "staged", certificate).refused("percent-encode")
+
+
+def test_what_a_killed_download_left_is_swept_by_the_next(item, tmp_path, server, certificate):
+    slow = written(from_network(item, server[0], "slow"), tmp_path)
+    trusted = {"SSL_CERT_FILE": str(certificate[0])}
+    killed = run_call(f"{HERE}:staged", slow, tmp_path / "staged", ["localhost"], 100.0, env=trusted, limit_s=3)
+    assert killed.is_hung
+    assert list((tmp_path / "staged").rglob("*.part"))
+    server[1].is_hasty = True  # the same addresses, now without delay
+    fetched(slow, tmp_path / "staged", certificate).taken()
+    assert not list((tmp_path / "staged").rglob("*.part"))
 
 
 def test_a_server_of_two_bytes_a_second_is_given_up(item, tmp_path, server, certificate):
