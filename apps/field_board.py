@@ -22,7 +22,7 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.apps.map_pixels import MapSpec, map_scenes
 from mainstem.core.errors import InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.farm_sets import FEW_SIMULATED
@@ -44,6 +44,8 @@ THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another:
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 SCENE_SUFFIXES = (".tif", ".tiff")
+WEATHER_SUFFIXES = (".csv", ".nc")
+OF_FARMS = ("yield.tif", "management.csv")  # that lie beside a farm's scenes, and that a map does not read
 INPUT = "input"
 FIELDS = "fields.gpkg"
 REPLACED = "fields.replaced.gpkg"  # what was there before a user asked to replace it
@@ -163,21 +165,36 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
         raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
     for file in files:
         check_file_name(file)
-    if not any(file.lower().endswith(SCENE_SUFFIXES) and file != "soil.tif" for file in files):
+    kinds = [_kind_of(file) for file in files]
+    if "" in kinds:
+        odd = list(files)[kinds.index("")]
+        raise InputError(
+            f"got a file {odd!r:.60}, want scenes (.tif), weather (.csv, .nc), fields ({', '.join(SUFFIXES)})"
+        )
+    for kind in ("soil", "fields"):
+        if kinds.count(kind) > 1:
+            raise InputError(f"got {kinds.count(kind)} files of {kind}, want one; leave the others out")
+    if "scene" not in kinds:
         raise InputError("got no scene; give GeoTIFFs, one a date, their bands named (B4, B8 ...) with unit and scale")
-    if not any(file.endswith((".csv", ".nc")) for file in files):
+    if "weather" not in kinds:
         raise InputError("got no weather; give a .csv (date, temperature_c, rain_mm, radiation_mj_m2) or AgERA5 .nc")
-    part = folder.with_name(f".{name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    try:
+    with new_folder(folder) as made:
         for file, content in files.items():
-            write_atomically(part / INPUT / file, content)
-        part.rename(folder)
-    except OSError as error:
-        raise InputError(f"cannot keep the files of {name!r}: {error.strerror}; free space or choose a name") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            write_atomically(made / INPUT / file, content)
     return _scenes(folder / INPUT)
+
+
+def _kind_of(name: str) -> str:
+    """What a map's input is, by its name, whatever the case of that; "" where a map is made of no such file."""
+    name = name.lower()
+    if name in OF_FARMS:
+        return "farm"
+    if name == "soil.tif":
+        return "soil"
+    for kind, suffixes in (("scene", SCENE_SUFFIXES), ("weather", WEATHER_SUFFIXES), ("fields", SUFFIXES)):
+        if name.endswith(tuple(suffixes)):
+            return kind
+    return ""
 
 
 def check_file_name(name: str) -> None:
@@ -207,16 +224,18 @@ def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | 
 
 
 def _scenes(folder: Path) -> list[Path]:
-    names = {"yield.tif", "soil.tif"}
-    return sorted(path for path in folder.iterdir() if path.suffix in SCENE_SUFFIXES and path.name not in names)
+    return _of_kind(folder, "scene")
+
+
+def _of_kind(folder: Path, kind: str) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and _kind_of(path.name) == kind)
 
 
 def _map(name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA) -> None:
     folder = maps_folder() / name
     given = folder / INPUT
-    soil, fields = given / "soil.tif", _fields_file(given)
-    weather = sorted([*given.glob("*.nc"), *(path for path in given.glob("*.csv") if path.name != "management.csv")])
-    context = ContextSpec(weather=tuple(weather), soil=soil if soil.is_file() else None, fields=fields)
+    soil, weather = _of_kind(given, "soil"), _of_kind(given, "weather")
+    context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=_fields_file(given))
     map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, MapSpec(context=context, below=(threshold,)), progress)
 
 

@@ -3,6 +3,7 @@
 import ast
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import geopandas as gpd
@@ -304,6 +305,9 @@ SCENE, WEATHER = {"s_20210601.tif": b"II*\0"}, {"weather.csv": b"date\n"}
         ("own", {"nul\0.tif": b"", **WEATHER}),
         ("own", {"/tmp/a.tif": b"", **WEATHER}),
         ("own", {"x" * 300 + ".tif": b"", **WEATHER}),
+        ("own", {**SCENE, **WEATHER, "notes.docx": b"PK"}),
+        ("own", {**SCENE, **WEATHER, "a.gpkg": b"", "b.geojson": b""}),
+        ("own", {**SCENE, **WEATHER, "soil.tif": b"", "SOIL.TIF": b""}),
         ("own", SCENE),
         ("own", WEATHER),
         ("own", {}),
@@ -316,6 +320,51 @@ def test_uploaded_scenes_are_kept_whole_or_not_at_all(shown, name, files):
         keep_inputs(name, files)
     assert written(shown.parent) == before
     assert [path.name for path in shown.parent.iterdir()] == ["farm"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"2024-05-01.TIF": b"II*\0", "a.tiff": b"II*\0", **WEATHER}, {**SCENE, "W.CSV": b"date\n", "SOIL.TIF": b""}],
+)
+def test_the_case_of_a_file_s_name_drops_none(shown, files):
+    kept = keep_inputs("own", files)
+    assert {path.name for path in kept} == {name for name in files if ".tif" in name.lower() and name != "SOIL.TIF"}
+
+
+class Interrupted(dict[str, bytes]):
+    """Files, between whose first and second something else happens."""
+
+    def __init__(self, files: dict[str, bytes], then: Callable[[], object]) -> None:
+        super().__init__(files)
+        self.then = then
+
+    def items(self):
+        for index, item in enumerate(super().items()):
+            if index == 1:
+                self.then()
+            yield item
+
+
+def test_two_uploads_of_one_name_do_not_mix(shown):
+    mine, theirs = {**SCENE, **WEATHER}, dict.fromkeys((*SCENE, *WEATHER), b"theirs")
+
+    def meanwhile() -> None:
+        with pytest.raises(InputError, match="another process"):
+            keep_inputs("own", theirs)
+
+    kept = keep_inputs("own", Interrupted(mine, meanwhile))
+    assert {path.name: path.read_bytes() for path in kept[0].parent.iterdir()} == mine
+
+
+def test_two_uploads_of_one_set_do_not_mix(home):
+    mine = {"yield_wheat_NL.csv": YIELDS, "location_wheat_NL.csv": b"adm_id,latitude,longitude\nNL1,52,5\n"}
+
+    def meanwhile() -> None:
+        with pytest.raises(InputError, match="another process"):
+            keep_upload("own", {"yield_wheat_NL.csv": YIELDS.replace(b"8.0", b"7.0")})
+
+    kept = keep_upload("own", Interrupted(mine, meanwhile))
+    assert {path.name: path.read_bytes() for path in kept.folder.rglob("*.csv")} == mine
 
 
 YIELDS = b"adm_id,harvest_year,yield\nNL1,2019,8.0\nNL1,2020,8.4\n"
