@@ -12,6 +12,7 @@ import typer
 
 from mainstem.apps import ending
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
+from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
 from mainstem.core.errors import InputError
 from mainstem.data.gdal import keep_offline
@@ -37,6 +38,7 @@ Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on
 @app.callback()
 def mainstem() -> None:
     """Calibrated predictions from any data stream, on one open core."""
+    check_arguments(sys.argv[1:])
     keep_offline()
 
 
@@ -52,7 +54,10 @@ def embed(
     from mainstem.apps.models import embed_file
 
     done = embed_file(model, source, out, family)
-    print(json.dumps(done) if as_json else f"{done['num']} vectors of {done['dim']} ({done['family']}) in {out}")
+    if as_json:
+        print(json.dumps(done))
+    else:
+        tell(f"{done['num']} vectors of {done['dim']} ({done['family']}) in {out}")
 
 
 @app.command("evaluate")
@@ -97,7 +102,10 @@ def evaluate_adapter(
             )
         with shown("evaluate", as_json) as report:
             classes = evaluate_classes(found, request, fit, seeds=seeds, run=run, progress=report)
-        print(json.dumps(classes) if as_json else describe_classes(classes))
+        if as_json:
+            print(json.dumps(classes))
+        else:
+            tell(*describe_classes(classes).split("\n"))
         return
     spec = EvaluationSpec(
         fit=fit,
@@ -112,7 +120,7 @@ def evaluate_adapter(
     if as_json:
         print(json.dumps(result))
         return
-    print(describe(result))
+    tell(*describe(result).split("\n"))
 
 
 @app.command("finetune")
@@ -152,8 +160,8 @@ def finetune_adapter(
         return
     for record in records:
         figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
-        print(f"adapter {record['adapter_sha256'][:12]} in {record['seconds']:.0f} s: {figures}")
-    print(f"written: {out}\n{source.attribution}")
+        tell(f"adapter {record['adapter_sha256'][:12]} in {record['seconds']:.0f} s: {figures}")
+    tell(f"written: {out}", source.attribution)
 
 
 @app.command("calibrate")
@@ -189,7 +197,7 @@ def calibrate_run(
     print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} intervals")
     print(f"covered {entry['coverage_before']:.1%} of them; widths change by ", end="")
     print(f"{entry['half_width_after'] / entry['half_width_before'] - 1:+.0%}")
-    print(f"claim: {entry['claim']} {entry['reason']}".rstrip())
+    tell(f"claim: {entry['claim']} {entry['reason']}".rstrip())
 
 
 @app.command("predict")
@@ -230,7 +238,7 @@ def predict_inputs(
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
-    print(f"{len(predictions)} predictions in {out}; claims: {counts}")
+    tell(f"{len(predictions)} predictions in {out}; claims: {counts}")
 
 
 @app.command("map")
@@ -278,7 +286,7 @@ def map_adapter(
     if as_json:
         print(json.dumps(done))
     else:
-        print(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
+        tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
 
 
 @app.command("map-merge")
@@ -286,7 +294,7 @@ def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the s
     """Assemble a map whose shards are all made."""
     from mainstem.apps.map_files import merge_map
 
-    print(merge_map(out))
+    tell(merge_map(out))
 
 
 @app.command("doctor")
@@ -300,7 +308,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark = {"ok": "ok  ", "warn": "note", "fail": "FAIL"}[finding["state"]]
-            print(f"{mark} {finding['what']}: {finding['found']}")
+            tell(f"{mark} {finding['what']}: {finding['found']}")
     raise typer.Exit(1 if any(finding["state"] == "fail" for finding in findings) else 0)
 
 
@@ -314,7 +322,7 @@ def new_adapter(
     from mainstem.apps.new_adapter import write_adapter
 
     for path in write_adapter(name, data, to):
-        print(path)
+        tell(path)
 
 
 @app.command("demo")
@@ -328,7 +336,7 @@ def demo(
 
     with shown("demo", quiet=False) as report:
         ready = prepare(mirror, report)
-    print(f"{ready['data']} ({'simulated' if ready['simulated'] else 'real'}): {ready['run']}")
+    tell(f"{ready['data']} ({'simulated' if ready['simulated'] else 'real'}): {ready['run']}")
     if serve:
         serve_dashboards(port)
 

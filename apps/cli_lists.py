@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mainstem.apps.ending import tell
+
 Mirror = Annotated[Path | None, typer.Option(help="A folder to take data sets from instead of the network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify and prune data sets.")
@@ -37,7 +39,7 @@ def pull_data(name: str, mirror: Mirror = None) -> None:
     """Bring a data set here, each file checked against its sha256."""
     from mainstem.data.catalogue import pull
 
-    print(pull(name, mirror))
+    tell(pull(name, mirror))
 
 
 @data_app.command("verify")
@@ -69,7 +71,7 @@ def simulate_a_farm(
 
     with new_folder(to) as folder:  # an empty one at most: nobody's real farm is lost
         scenes = write_farm(simulate_farm(number), folder)
-    print(f"{len(scenes)} scenes, yield.tif, fields.gpkg, weather.csv and management.csv in {to}; all simulated")
+    tell(f"{len(scenes)} scenes, yield.tif, fields.gpkg, weather.csv and management.csv in {to}; all simulated")
 
 
 @models_app.command("list")
@@ -98,7 +100,7 @@ def pull_model(
     """Bring an open encoder's files here: a name of `models list`, or a hub repository owner/name."""
     from mainstem.apps.models import pull
 
-    print(pull(name, to, mirror))
+    tell(pull(name, to, mirror))
 
 
 @runs_app.command("list")
@@ -116,15 +118,15 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = P
             found[str(path.parent)] = read_record(path.parent)
         except InputError as error:
             damaged.append(str(error))
-    print("".join(f"mainstem: {line}\n" for line in damaged), end="", file=sys.stderr)
+    tell(*(f"mainstem: {line}" for line in damaged), to=sys.stderr)
     if as_json:
         print(json.dumps(found))
         return
     for run, record in found.items():
         figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["out_of_fold"].items())
-        print(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
+        tell(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
     if not found and not damaged:
-        print(f"no run below {folder.resolve()}; mainstem finetune writes one")
+        tell(f"no run below {folder.resolve()}; mainstem finetune writes one")
 
 
 @runs_app.command("show")
@@ -133,4 +135,7 @@ def show_run(run: Path, as_json: AsJson = False) -> None:
     from mainstem.core.records import read_card, read_record
 
     record = read_record(run)
-    print(json.dumps(record) if as_json else read_card(run))
+    if as_json:
+        print(json.dumps(record))
+    else:
+        tell(*read_card(run).split("\n"))

@@ -14,6 +14,7 @@ from mainstem.apps.ending import Stopped
 from mainstem.apps.field_board import ensure_demo
 from mainstem.apps.finetune import fit_where_none, read_record
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.plain import plain
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
@@ -42,7 +43,7 @@ def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dic
         pull(REAL, mirror)
         pull("us-counties", mirror)
     except InputError as error:
-        print(f"{error}\nusing simulated regions instead", file=sys.stderr)
+        print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
         data = SIMULATED
     ready = ensure_run(data, mirror, progress)
     ensure_demo(progress)

@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import TextIO
 
 import typer
 
-from mainstem.core.errors import MainstemError
+from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.plain import is_text, plain
 
 MISTAKE, FAULT = 2, 70  # exit status: a user's mistake; a fault of ours (EX_SOFTWARE, BSD sysexits.h)
 NOBODY_READS = 128 + signal.SIGPIPE
@@ -117,9 +119,25 @@ def _fault(error: BaseException) -> int:
 
 def one_line(text: str) -> str:
     """A text as one line that no screen can take for anything else: no breaks, no control characters, not too long."""
-    plain = "".join(letter if letter.isprintable() else " " for letter in text)
-    words = " ".join(plain.split())
+    words = " ".join(plain(text).split())
     return words if len(words) <= LONGEST else f"{words[: LONGEST // 2]} ... {words[-LONGEST // 2 :]}"
+
+
+def tell(*lines: object, to: TextIO | None = None) -> None:
+    """Print lines, each as one line whatever names and files put into it."""
+    for line in lines:
+        print(plain(line), file=to)
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuse arguments that are no text before any work: what is made of such a file could not be written down.
+
+    Raises:
+        InputError: naming the first.
+    """
+    for argument in arguments:
+        if not is_text(argument):
+            raise InputError(f"got {plain(argument)!r}, which is no UTF-8; rename the file, or name it by a link")
 
 
 def _say(text: str) -> None:

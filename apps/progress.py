@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mainstem.core.plain import plain
+
 EVERY_S = 5.0  # between lines of a log; work that takes less says nothing
 Report = Callable[[str, float], None]  # what is being done, share done
 
@@ -28,13 +30,13 @@ def _bar(title: str) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    shape = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    shape = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     bar = Progress(*shape, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
     row = bar.add_task(title, total=1.0)
 
     def report(stage: str, share: float) -> None:
         bar.start()  # not before there is work to show: a mistake stays one line
-        bar.update(row, description=f"{title}: {stage}", completed=share)
+        bar.update(row, description=plain(f"{title}: {stage}"), completed=share)
 
     try:
         yield report
@@ -68,7 +70,7 @@ def _lines(title: str) -> Iterator[Report]:
 def _tell(title: str, stage: str, share: float, passed_s: float) -> None:
     left = f", about {_duration(passed_s * (1 - share) / share)} left" if 0 < share < 1 else ""
     try:
-        print(f"{title}: {stage}, {share:.0%} in {_duration(passed_s)}{left}", file=sys.stderr, flush=True)
+        print(plain(f"{title}: {stage}, {share:.0%} in {_duration(passed_s)}{left}"), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         return  # the log is closed; the work goes on
 

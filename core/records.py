@@ -19,6 +19,7 @@ from mainstem.core.manifest import AdapterManifest
 from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
 
 RECORD_FILE, METRICS_FILE, CARD_FILE = "record.json", "metrics.jsonl", "card.md"
+LARGEST_CARD = 1 << 20  # bytes; a card of thousands of groups has some ten kB
 
 
 class RunRecord(BaseModel):
@@ -65,12 +66,16 @@ def read_card(run: Path) -> str:
     """Read a run's card.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, or is too large to be one.
     """
     try:
         if not (run / CARD_FILE).is_file():
             raise InputError(f"{run} has no card.md; name what finetune --out wrote, or show it with --json")
-        return (run / CARD_FILE).read_text(encoding="utf-8")
+        with (run / CARD_FILE).open("rb") as file:
+            card = file.read(LARGEST_CARD + 1)
+        if len(card) > LARGEST_CARD:
+            raise InputError(f"{run / CARD_FILE} has more than 1 MiB, which no card has; show the run with --json")
+        return card.decode("utf-8")
     except (OSError, ValueError) as error:
         raise InputError(f"{run / CARD_FILE} cannot be read ({printable(error)}); show the run with --json") from error
 

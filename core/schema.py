@@ -1,13 +1,13 @@
 """Types with ranges for what files say of themselves, and JSON objects read with limits on size and depth."""
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, MainstemError
+from mainstem.core.plain import plain
 
 MAX_JSON_BYTES = 64 << 20  # a record of thousands of groups has some hundred kB
 SHOWN = 60  # letters of a wrong value that a message repeats
@@ -31,7 +31,7 @@ def first_mistake(error: ValidationError) -> str:
 
 def printable(value: object, length: int = SHOWN) -> str:
     """Return a value as a line without control characters, cut to a length."""
-    text = re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(value)[: 2 * length])
+    text = " ".join(plain(str(value)[: 2 * length]).split())
     return text if len(text) <= length else f"{text[: length - 3]}..."
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.plain import is_text, plain
 
 Kind = Literal["series", "grid", "volume", "points", "text", "scalar"]
 NUM_DIMS: Mapping[Kind, int] = {"series": 2, "grid": 4, "volume": 4, "points": 2, "text": 1, "scalar": 1}
@@ -94,6 +95,16 @@ class Provenance:
     attribution: str = ""
     simulated: bool = False
     facts: Mapping[str, str | float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse names that cannot be written down again, before anything is trained on them.
+
+        Raises:
+            InputError: if one, of a file mostly, is no UTF-8.
+        """
+        for name in (self.data, self.item, self.group or "", self.attribution):
+            if not is_text(name):
+                raise InputError(f"got {plain(name)[:200]!r}, which is no UTF-8; rename the file")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

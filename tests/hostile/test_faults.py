@@ -126,7 +126,7 @@ def test_a_user_without_home_is_told_to_name_one():
         (["calibrate", "run", "--data", "x", "--level", "nan"], "level"),
         (["data", "simulate-farm", "-1", "--to", "x"], "-1"),
         (["data", "pull", "a\nb\x1b[31mc"], r"a\nb"),
-        (["data", "pull", "\udcff\udcfe"], "catalogue"),
+        (["data", "pull", "\udcff\udcfe"], "UTF-8"),
         (["data", "pull", "x" * 100_000], "catalogue"),
     ],
     ids=lambda value: str(value)[:20].encode("ascii", "replace").decode(),

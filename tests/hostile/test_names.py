@@ -1,5 +1,6 @@
 """Names that are taken, that lead elsewhere, that are no text, or that would write on a terminal what is not so."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from mainstem.apps.region_sets import keep_upload
 from mainstem.core.errors import MainstemError
 from mainstem.core.files import new_folder
-from tests.hostile.harness import run_cli
+from tests.hostile.harness import run_call, run_cli
 
 TABLE = "sample,target,group,licence,rain [mm]\na,1,x,CC0-1.0,2\nb,2,y,CC0-1.0,3\n"
 YIELDS = b"adm_id,harvest_year,yield\nNL1,2019,8.0\nNL1,2020,8.4\n"
@@ -83,3 +84,78 @@ def test_two_uploads_of_one_name_do_not_mix(uploads):
     with pytest.raises(MainstemError, match="exists already"):
         keep_upload("three", {"yield_wheat_NL.csv": YIELDS})
     assert os.readlink(uploads / "three") == "nowhere"
+
+
+RECORD = {
+    "adapter": "soil", "task": "soil", "data": "t", "simulated": False, "adapter_sha256": "a" * 64,
+    "trunk_sha256": "b" * 64, "out_of_fold": {"rmse": 1.0}, "seconds": 1.0, "seed": 0, "spec": {},
+}  # fmt: skip
+ESCAPES = "\x1b]0;owned\x07 \x1b[2J \x9b2J \u202e \r \x08"
+FORGED = "b\x1b[2Jx\nmainstem: ok"
+
+
+def is_plain(text: str) -> bool:
+    return all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    """A folder that is listed as a run."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "record.json").write_text(json.dumps(RECORD))
+    (tmp_path / "run" / "card.md").write_text("# soil\n")
+    return tmp_path / "run"
+
+
+def test_a_card_of_3_gib_is_refused_before_it_is_read(run):
+    os.truncate(run / "card.md", 3 << 30)
+    outcome = run_cli("runs", "show", run).refused("card.md", "1 MiB")
+    assert outcome.seconds < 5
+    assert outcome.peak_mib < 1024
+
+
+def test_a_card_moves_no_cursor(run):
+    (run / "card.md").write_text(f"# soil{ESCAPES}\n| a | {ESCAPES} |\n")
+    outcome = run_cli("runs", "show", run).taken()
+    assert is_plain(outcome.text)
+    assert [line[:5] for line in outcome.out.splitlines()] == ["# soi", "| a |", ""]
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_a_folder_s_name_forges_no_line(run, is_damaged):
+    run.rename(run.with_name(FORGED))
+    if is_damaged:
+        (run.with_name(FORGED) / "record.json").write_text("{}")
+    outcome = run_cli("runs", "list", run.parent).sound()
+    assert is_plain(outcome.text)
+    assert len(outcome.text.splitlines()) == 1
+    run_cli("runs", "show", run.with_name(f"{FORGED} not")).refused("no run folder")
+
+
+def test_what_is_fetched_or_written_is_named_in_one_line(tmp_path):
+    (tmp_path / FORGED).mkdir()
+    (tmp_path / "t.csv").write_text(TABLE)
+    outcome = run_cli("new-adapter", "soil", "--data", "t.csv", "--to", FORGED, cwd=tmp_path).taken()
+    assert len(outcome.out.splitlines()) == 2
+    outcome = run_cli("doctor", env={"MAINSTEM_HOME": str(tmp_path / FORGED)}).sound()
+    assert is_plain(outcome.text)
+    assert "mainstem: ok" not in outcome.text.splitlines()
+
+
+NO_TEXT = "caf\udce9.csv"  # the byte E9, Latin-1's e with an acute accent
+
+
+def test_a_file_whose_name_is_no_text_is_refused_before_work(run, tmp_path):
+    (tmp_path / NO_TEXT).write_text(TABLE)
+    out = tmp_path / "out.csv"
+    run_cli("predict", "crop-yield", NO_TEXT, "--run", run, "--out", out, cwd=tmp_path).refused("UTF-8", "rename")
+    run_cli("finetune", "template.py", "--data", NO_TEXT, "--out", "new", cwd=tmp_path).refused("UTF-8", "rename")
+    run_cli("runs", "list", f"--json={NO_TEXT}").refused("UTF-8")
+    run_call("mainstem.data.table:read_samples", tmp_path / NO_TEXT).refused("UTF-8", "rename")
+    assert not out.exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_name_in_any_script_is_taken(tmp_path):
+    (tmp_path / "café-地.csv").write_text(TABLE)
+    run_call("mainstem.data.table:read_samples", tmp_path / "café-地.csv").taken()
