@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -220,11 +221,12 @@ def predict_inputs(
     from mainstem.core.class_artifact import load_class_run
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.outputs import check_output
-    from mainstem.core.predict import predict, predict_classes
+    from mainstem.core.predict import check_thresholds, predict, predict_classes
     from mainstem.core.regression import DataRequest
     from mainstem.data.table import files_named
 
     run = _named(run, adapter)
+    check_thresholds(below or ())
     check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)
     sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
@@ -268,14 +270,14 @@ def map_adapter(
     from mainstem.apps.map_pixels import MapSpec, map_scenes
 
     run = _named(run, adapter)
-    index, _, count = shard.partition("/")
-    if not (index.isdigit() and count.isdigit()):
-        raise InputError(f"got shard {shard!r}, want INDEX/COUNT, as 0/8")
+    named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
+    if named is None:
+        raise InputError(f"got shard {shard[:40]!r}, want INDEX/COUNT, as 0/8")
     task = task_of_run(run, adapter)
     spec = MapSpec(
         level=level,
         below=tuple(below or ()),
-        shard=(int(index), int(count)),
+        shard=(int(named[1]), int(named[2])),
         workers=workers,
         context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
         facts={} if crop is None else {"crop": crop},

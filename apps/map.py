@@ -24,6 +24,7 @@ __all__ = [
     "unwritten",
 ]  # fmt: skip
 Progress = Callable[[str, float], None]
+MOST_SHARDS = 100_000  # nobody has as many machines; each has a lock file of its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,8 @@ def check_shard(shard: tuple[int, int]) -> None:
     Raises:
         InputError: if it is not.
     """
+    if shard[1] > MOST_SHARDS:
+        raise InputError(f"got {shard[1]:.6g} shards, want {MOST_SHARDS} at most; make fewer")
     if not 0 <= shard[0] < shard[1]:
         raise InputError(f"got shard {shard[0]} of {shard[1]}, want an index from 0 to {shard[1] - 1}")
 

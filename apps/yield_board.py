@@ -13,7 +13,7 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.export import prediction_table
 from mainstem.apps.finetune import read_record
 from mainstem.core.artifact import Artifact, load_run
-from mainstem.core.predict import predict
+from mainstem.core.predict import below_name, predict
 from mainstem.core.prediction import Interval
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.data.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
@@ -82,7 +82,7 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     offsets = [member.preparation(samples)[1] for member in board.artifact.regressor.members]
     table["expected"] = np.mean(offsets, axis=0)
     if threshold_t_ha is not None:
-        table = table.rename(columns={f"below {threshold_t_ha:g}": "below"})
+        table = table.rename(columns={below_name(threshold_t_ha): "below"})
         table["below"] = table["below"].astype(float) if "below" in table else np.nan
     return table
 

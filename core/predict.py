@@ -3,6 +3,7 @@
 `judge` is the one place that says what may be claimed: of single predictions, maps, evaluations and pages alike.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,13 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import Artifact
 from mainstem.core.calibration import cases_needed
 from mainstem.core.class_artifact import ClassArtifact
+from mainstem.core.errors import InputError
 from mainstem.core.gaps import pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
 from mainstem.core.stream import Sample
 
+MOST_THRESHOLDS = 100  # each is a column, or a band of a map, which holds 1000 at most
 Array = NDArray[np.float64]
 ViewOf = Callable[[Sample], str]
 
@@ -144,7 +147,11 @@ def predict(
         view_of: which view a sample's inputs stand for.
         level: nominal coverage of the intervals, 0-1.
         thresholds: values whose probability of being undercut is wanted, as `probabilities["below 8"]`.
+
+    Raises:
+        InputError: if a threshold is no number, or given twice.
     """
+    check_thresholds(thresholds)
     found: list[Prediction | None] = [None] * len(samples)
     inside: dict[str, list[int]] = {}
     for row, sample in enumerate(samples):
@@ -159,6 +166,26 @@ def predict(
         ):
             found[row] = prediction
     return [prediction for prediction in found if prediction is not None]
+
+
+def check_thresholds(thresholds: Sequence[float]) -> None:
+    """Check thresholds whose probability of being undercut is wanted.
+
+    Raises:
+        InputError: if one is no finite number or given twice, or there are too many.
+    """
+    if len(thresholds) > MOST_THRESHOLDS:
+        raise InputError(f"got {len(thresholds)} thresholds (--below), want {MOST_THRESHOLDS} at most; leave some out")
+    for index, mark in enumerate(thresholds):
+        if not math.isfinite(mark):
+            raise InputError(f"got the threshold {mark} (--below), want a finite number; leave it out")
+        if mark in thresholds[:index]:
+            raise InputError(f"got the threshold {mark:g} (--below) twice; give it once")
+
+
+def below_name(mark: float) -> str:
+    """What the probability of undercutting a threshold is called: "below 8", with as many digits as tell it apart."""
+    return f"below {repr(float(mark)).removesuffix('.0')}"
 
 
 def _abstained(artifact: Artifact | ClassArtifact, sample: Sample, level: float, units: str, reason: str) -> Prediction:
@@ -181,7 +208,7 @@ def _predict_view(
     verdict, calibration = judge(artifact, samples, view, level), artifact.calibration.get(view)
     below, patterns = {}, patterns_of(artifact, samples, view)
     if calibration is not None:
-        below = {f"below {mark:g}": calibration.probabilities_below(mark, verdict.mean, verdict.scale, patterns)
+        below = {below_name(mark): calibration.probabilities_below(mark, verdict.mean, verdict.scale, patterns)
                  for mark in thresholds}  # fmt: skip
     model, predictions = artifact.reference(), []
     reasons = _view_reasons(artifact, view)
