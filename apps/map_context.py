@@ -13,6 +13,7 @@ from mainstem.data.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
 from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
 from mainstem.data.raster import Source, missing_as_nan, open_layer, read_window
 from mainstem.data.scenes import Scenes, places
+from mainstem.data.vectors import files_of
 from mainstem.data.weather import check_season, open_weather
 
 SOIL_UNIT = "cm/m"
@@ -27,8 +28,9 @@ class ContextSpec:
     fields: Path | None = None
 
     def files(self) -> list[Path]:
-        """All of them."""
-        return [*self.weather, *(path for path in (self.soil, self.fields) if path is not None)]
+        """All of them, of a Shapefile those that belong to it too."""
+        soil = [] if self.soil is None else [self.soil]
+        return [*self.weather, *soil, *([] if self.fields is None else files_of(self.fields))]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

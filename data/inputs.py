@@ -94,6 +94,23 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
     return found
 
 
+def files_named(inputs: Sequence[Path | str]) -> list[Path]:
+    """The local files that these inputs name besides themselves: assets of STAC items.
+
+    Raises:
+        InputError: if an input is not there, or no item.
+    """
+    from mainstem.data.stac import local_assets
+
+    found: list[Path] = []
+    for given in inputs:
+        path = Path(given)
+        _check_there(path)
+        if path.suffix == ".json" and path.is_file():
+            found += local_assets(path)
+    return found
+
+
 def _that_fit(dates: Iterator[Staged], folder: Path) -> list[Staged]:
     """Dates of which the disk can hold all.
 

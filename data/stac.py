@@ -6,6 +6,7 @@ import json
 import math
 import urllib.parse
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,20 @@ def open_item(path: Path, folder: Path, allowed_hosts: Sequence[str] = ()) -> St
         tags={"STAC_ID": item.id},
         files=tuple(source.path for source in (*sources.values(), mask)),
     )
+
+
+def local_assets(path: Path) -> list[Path]:
+    """The files of this machine that an item names.
+
+    Raises:
+        InputError: if it is no item.
+    """
+    found = []
+    for asset in _read_item(path).assets.values():
+        with suppress(OSError, ValueError, RuntimeError):  # a name that cannot be is refused when it is read
+            if not urllib.parse.urlsplit(asset.href).scheme:
+                found.append((path.parent / asset.href).resolve())
+    return found
 
 
 def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's

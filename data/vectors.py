@@ -186,13 +186,23 @@ def _read_geopackage(path: Path, where: str) -> "gpd.GeoDataFrame":
 def _read_shapefile(path: Path, where: str) -> "gpd.GeoDataFrame":
     if _start(path, 4) != struct.pack(">i", SHAPE_CODE):
         raise _not_as_named(where, "no Shapefile's first bytes")
+    return _shapefile(_parts(path), where)
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """A Shapefile's files by suffix, as far as they are there."""
     parts = {".shp": path}
     for suffix in COMPANIONS:
         found = [beside for beside in (path.with_suffix(suffix), path.with_suffix(suffix.upper())) if beside.exists()]
         if found:
             check_beside(found[0], path)
             parts[suffix] = found[0]
-    return _shapefile(parts, where)
+    return parts
+
+
+def files_of(path: Path) -> list[Path]:
+    """All that is read of a file of fields: itself, and of a Shapefile what belongs to it and nothing else."""
+    return list(_parts(path).values()) if path.suffix.lower() == ".shp" else [path]
 
 
 def _shapefile(parts: Mapping[str, Path], where: str) -> "gpd.GeoDataFrame":
