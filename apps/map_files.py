@@ -7,25 +7,56 @@ the map that was there before, or one that the same command makes again from its
 import datetime
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mainstem.apps.field_exports import field_table, write_fields
-from mainstem.apps.map import assemble
-from mainstem.apps.map_journal import parts_folder, reserved
+from mainstem.apps.map import assemble, unwritten
+from mainstem.apps.map_journal import parts_folder, read_plan, reserved
 from mainstem.apps.map_layers import write_layers
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
-from mainstem.core.schema import Positive, Sha256, first_mistake, read_object
+from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, printable, read_object
+from mainstem.data.vectors import files_of
 
 MAP, NOTES, ITEM, SCENES = "map.tif", "notes.json", "item.json", ".scenes"
 WHOLE = "whole"  # where the files of a map lie until all of them are made
-BESIDE = ("valid.tif", "classes.tif", *(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv")))
+PUTTING = f".{MAP}.putting"  # there while files are moved into place
+FIELDS = tuple(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv"))
+BESIDE = ("valid.tif", "classes.tif", *FIELDS)
 WRITTEN = (MAP, NOTES, ITEM, *BESIDE)
+TAGS = ("UNITS", "LEVEL", "CLAIM", "CLAIM_REASON", "TRAINING", "ATTRIBUTION")  # that tables of fields repeat
+
+
+def _plain(text: str) -> str:
+    """Check that files can hold a text."""
+    if "\0" in text or any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("a text that no file can hold")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_plain)]
+
+
+class Layers(BaseModel):
+    """What is derived from a map: the mask of what is known, and of classes the least probability to stay in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    valid: Flag = True
+    classes: list[Text] | None = Field(default=None, min_length=1)
+    thresholds: list[Finite] | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if len(self.classes or ()) != len(self.thresholds or ()):
+            raise ValueError("classes and thresholds are not one each")
+        return self
 
 
 class MapFacts(BaseModel):
@@ -33,13 +64,34 @@ class MapFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    names: list[str] = Field(min_length=1, max_length=1000)
-    tags: dict[str, str]
+    names: list[Text] = Field(min_length=1, max_length=1000)
+    tags: dict[Text, Text]
     dates: list[datetime.datetime] = Field(min_length=1)
-    layers: dict[str, Any]
+    layers: Layers
     fields: str | None
     fields_sha256: Sha256 | None = None
     mean_factor: Positive
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.layers.classes is not None and len(self.layers.classes) != len(self.names):
+            raise ValueError("classes and bands are not one each")
+        lacking = [name for name in TAGS if name not in self.tags]
+        if lacking:
+            raise ValueError(f"tags lack {lacking[0]}")
+        return self
+
+
+def facts_of(plain: Mapping[str, Any], where: str) -> MapFacts:
+    """Check what a map is to be finished with.
+
+    Raises:
+        InputError: naming what is wrong with it.
+    """
+    try:
+        return MapFacts.model_validate(plain)
+    except ValidationError as error:
+        raise InputError(f"{where} is damaged: {first_mistake(error)}; make the map again") from error
 
 
 def read_facts(path: Path) -> MapFacts:
@@ -48,45 +100,58 @@ def read_facts(path: Path) -> MapFacts:
     Raises:
         InputError: if they are damaged.
     """
-    try:
-        return MapFacts.model_validate(read_object(path, InputError))
-    except ValidationError as error:
-        raise InputError(f"{path} is damaged: {first_mistake(error)}; make the map again") from error
+    return facts_of(read_object(path, InputError), str(path))
 
 
 def facts_bytes(notes: MapFacts) -> bytes:
     """The notes as they are kept."""
-    plain = {**dict(notes), "dates": [date.isoformat() for date in notes.dates]}
-    return json.dumps(plain).encode()
+    layers, dates = notes.layers.model_dump(exclude_none=True), [date.isoformat() for date in notes.dates]
+    return json.dumps({**dict(notes), "dates": dates, "layers": layers}).encode()
+
+
+def facts_digest(notes: MapFacts) -> str:
+    """Hash of the notes, for the plan; where the fields lie is left out, as shards may see them by another path."""
+    plain = {**json.loads(facts_bytes(notes)), "fields": notes.fields is not None}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def fields_sha256(path: Path) -> str:
-    """Hash of a file of fields, of a Shapefile with the files that belong to it."""
-    together = sorted(path.parent.glob(f"{path.stem}.*")) if path.suffix.lower() == ".shp" else [path]
-    return hashlib.sha256("".join(content(file).sha256 for file in together).encode()).hexdigest()
+    """Hash of a file of fields, of a Shapefile with the files that belong to it.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        together = [f"{file.suffix.lower()} {content(file).sha256}" for file in files_of(path)]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({printable(error, 100)}); put the fields back") from error
+    return hashlib.sha256("\n".join(together).encode()).hexdigest()
 
 
 def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
     """Assemble a map's blocks, make what goes beside it, and put all of it into `out`, which is `reserved` meanwhile.
 
     Raises:
-        InputError: if blocks are missing, the fields changed meanwhile, or something cannot be written.
+        InputError: if blocks are missing, the fields changed meanwhile, something cannot be written, or files that are
+            no map's would be written over.
         OSError: if something cannot be put into place.
     """
+    check_free(out)
     parts = parts_folder(out / MAP)
     whole = parts / WHOLE
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
     assemble(out / MAP, whole / MAP, names=notes.names, tags=notes.tags)
-    layers = write_layers(whole / MAP, notes.layers, notes.tags)
+    layers = write_layers(whole / MAP, notes.layers.model_dump(exclude_none=True), notes.tags)
     fields: list[Path] = []
-    if notes.fields is not None and "classes" not in notes.layers:
+    if notes.fields is not None:
         if fields_sha256(Path(notes.fields)) != notes.fields_sha256:
             raise InputError(f"{notes.fields} changed since the map was begun; leave it as it is, then run again")
         table = field_table(whole / MAP, Path(notes.fields), notes.tags, notes.mean_factor)
         fields = write_fields(table, whole)
     write_item(whole / MAP, out.resolve().name, notes, layers)
     write_atomically(whole / NOTES, facts_bytes(notes))
+    check_free(out)  # again: it took a while
     _put(whole, out)
     shutil.rmtree(parts)
     shutil.rmtree(out / SCENES, ignore_errors=True)
@@ -98,12 +163,39 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
 
 def _put(whole: Path, out: Path) -> None:
     """Move files into place, the notes last: a folder without them holds no map, so nobody reads halves of two."""
-    if (out / NOTES).is_file() or (out / MAP).is_file():
-        for name in (NOTES, ITEM, *BESIDE):
+    before = _files_of_map(out)
+    (out / PUTTING).touch()
+    for name in (NOTES, ITEM, *BESIDE):
+        if name in before:
             (out / name).unlink(missing_ok=True)
     made = sorted(whole.iterdir(), key=lambda path: (path.name == NOTES, path.name))
     for path in made:
         path.replace(out / path.name)
+    (out / PUTTING).unlink()
+
+
+def check_free(out: Path) -> None:
+    """Check that whatever bears the name of a map's file in a folder is of a map there.
+
+    Raises:
+        InputError: naming what is not.
+    """
+    before = _files_of_map(out)
+    foreign = [name for name in WRITTEN if name not in before and os.path.lexists(out / name)]
+    if foreign:
+        raise InputError(f"{out} holds {foreign[0]}, but no map that it is of; name another folder, or move it away")
+
+
+def _files_of_map(out: Path) -> tuple[str, ...]:
+    """Names that the map in a folder has given: those its notes tell of, or all where a kill left some moved."""
+    if (out / PUTTING).is_file():
+        return WRITTEN
+    try:
+        notes = read_facts(out / NOTES)
+    except InputError:
+        return ()
+    fields = FIELDS if notes.fields is not None else ()
+    return (MAP, NOTES, ITEM, "valid.tif", *(() if notes.layers.classes is None else ("classes.tif",)), *fields)
 
 
 def merge_map(out: Path) -> Path:
@@ -115,8 +207,14 @@ def merge_map(out: Path) -> Path:
     path = parts_folder(out / MAP) / NOTES
     if not path.is_file():
         raise InputError(f"{out} holds no map in shards; run mainstem map --shard first")
-    with reserved(out / MAP):
-        publish(out, read_facts(path))
+    try:
+        with reserved(out / MAP):
+            notes = read_facts(path)
+            if not read_plan(path.parent).token.endswith(facts_digest(notes)):
+                raise InputError(f"{path} is not what the blocks were made with; run the shards again")
+            publish(out, notes)
+    except OSError as error:
+        raise unwritten(out / MAP, error) from error
     return out / MAP
 
 

@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 from mainstem.apps.map import MapSize, Progress, check_shard, make_blocks, unwritten
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context, ContextSpec
-from mainstem.apps.map_files import MAP, NOTES, SCENES, WRITTEN, MapFacts, facts_bytes, fields_sha256, publish
+from mainstem.apps.map_files import (
+    MAP,
+    NOTES,
+    SCENES,
+    WRITTEN,
+    MapFacts,
+    check_free,
+    facts_bytes,
+    facts_digest,
+    facts_of,
+    fields_sha256,
+    publish,
+)
 from mainstem.apps.map_journal import parts_folder, reserved
 from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.class_artifact import ClassArtifact, load_class_run
@@ -22,11 +34,11 @@ from mainstem.core.files import Content, Stat, content, file_stat, write_atomica
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.outputs import check_folder
-from mainstem.core.predict import claims_of, outside_scope, patterns_of
+from mainstem.core.predict import below_name, check_thresholds, claims_of, outside_scope, patterns_of
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
-from mainstem.data.inputs import stage
+from mainstem.data.inputs import files_named, stage
 from mainstem.data.land_cover import windows_of
 from mainstem.data.raster import read_window, spacing_m
 from mainstem.data.scenes import Scenes, in_units, open_scenes, origin_of, pixel_samples, seconds_of
@@ -73,7 +85,7 @@ class PixelModel:
         """Names of the output's bands."""
         if self.is_relative:
             return ["mean", "lower", "upper"]
-        return ["mean", "lower", "upper", *(f"probability below {mark:g}" for mark in self.spec.below)]
+        return ["mean", "lower", "upper", *(f"probability {below_name(mark)}" for mark in self.spec.below)]
 
     def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """Predict tiles; NaN where no date shows a pixel."""
@@ -253,9 +265,11 @@ def map_scenes(
     """
     if not task.is_mapped:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
-    _check_apart(out, [*inputs, *spec.context.weather, spec.context.soil, spec.context.fields, run])
-    target = out / MAP
     check_shard(spec.shard)
+    check_thresholds(spec.below)
+    check_folder(out, WRITTEN, [*inputs, *files_named(inputs), *spec.context.files(), run])
+    check_free(out)
+    target = out / MAP
     try:
         with reserved(target, spec.shard):
             staged = stage(inputs, out / SCENES, spec.allowed_hosts)
@@ -292,15 +306,16 @@ def _map(
     claim = model.claim()
     tags = _tags(artifact, scenes, spec, claim, model.units)
     fields = spec.context.fields
-    facts = MapFacts(
-        names=model.names(),
-        tags=tags,
-        dates=list(scenes.times),
-        layers=dict(model.layers()),
-        fields=None if fields is None else str(fields.resolve()),
-        fields_sha256=None if fields is None else fields_sha256(fields),
-        mean_factor=model.mean_factor() if isinstance(model, PixelModel) else 1.0,
-    )
+    told = {
+        "names": model.names(),
+        "tags": tags,
+        "dates": list(scenes.times),
+        "layers": dict(model.layers()),
+        "fields": None if fields is None else str(fields.resolve()),
+        "fields_sha256": None if fields is None else fields_sha256(fields),
+        "mean_factor": model.mean_factor() if isinstance(model, PixelModel) else 1.0,
+    }
+    facts = facts_of(told, f"what {run} or the scenes say of themselves")
     watched = [content(path, stat) for path, stat in seen.items()]
     token = _token(artifact, scenes, spec, facts, watched)
     size = MapSize(tile=TILE, overlap=model.overlap, batch_size=BATCH, workers=spec.workers, shard=spec.shard)
@@ -312,27 +327,14 @@ def _map(
     return {"map": str(out / MAP), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
 
 
-def _check_apart(out: Path, given: Sequence[Path | None]) -> None:
-    """Check that nothing that a map reads, and no field file that is not a map's, is written over.
-
-    Raises:
-        InputError: naming the file.
-    """
-    check_folder(out, WRITTEN, [path for path in given if path is not None])
-    if not any((out / name).is_file() for name in ("map.tif", NOTES)):
-        foreign = [name for name in WRITTEN if name.startswith("fields.") and (out / name).exists()]
-        if foreign:
-            raise InputError(f"{out} holds {foreign[0]}, but no map that it is of; name another folder")
-
-
 def _token(
     artifact: Artifact | ClassArtifact, scenes: Scenes, spec: MapSpec, facts: MapFacts, watched: Sequence[Content]
 ) -> str:
     """All that a block depends on, besides the scenes' pixels: blocks of another token are never gone on with."""
     scalings = scenes.scales.tolist(), scenes.offsets.tolist()
-    read = [file.sha256 for file in watched], facts.fields_sha256, scenes.times, scenes.channels, scalings
-    asked = spec.level, spec.below, dict(spec.facts), facts.tags["UNITS"]
-    return f"{artifact.adapter_sha256} {artifact.manifest.trunk_sha256} {asked} {read}"
+    read = [file.sha256 for file in watched], scenes.times, scenes.channels, scalings
+    asked = spec.level, spec.below, dict(spec.facts)
+    return f"{artifact.adapter_sha256} {artifact.manifest.trunk_sha256} {asked} {read} {facts_digest(facts)}"
 
 
 def _tags(

@@ -23,6 +23,7 @@ from mainstem.apps.field_board import add_field, import_fields, load_field_board
 from mainstem.apps.field_exports import field_bytes
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_context import Context, ContextSpec
+from mainstem.apps.map_files import merge_map
 from mainstem.apps.map_pixels import MapSpec, PixelModel, map_scenes
 from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import CalibrationError, InputError
@@ -336,8 +337,6 @@ def test_a_farm_without_its_crop_is_refused(farm, tmp_path):
 
 
 def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_path):
-    from mainstem.apps.map_files import merge_map
-
     scenes = sorted(farm.glob("farm-*.tif"))
     for index in (1, 0):
         map_scenes(TASK, run, scenes, tmp_path / "out", context(farm, shard=(index, 2)))
@@ -346,3 +345,125 @@ def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_pat
         assert np.array_equal(one.read(), other.read(), equal_nan=True)
     assert (tmp_path / "out" / "fields.csv").read_bytes() == (mapped / "fields.csv").read_bytes()
     assert json.loads((tmp_path / "out" / "notes.json").read_text())["mean_factor"] > 0
+
+
+@pytest.fixture(scope="module")
+def shards(run, tmp_path_factory) -> Path:
+    """A folder `map` whose shards are made but not merged, and the Shapefile that it was made of."""
+    folder = tmp_path_factory.mktemp("shards")
+    farm = folder / "farm"
+    write_farm(simulate_farm(9002, side=24), farm)
+    gpd.read_file(farm / "fields.gpkg").to_file(farm / "fields[1].shp")
+    context = ContextSpec(weather=(farm / "weather.csv",), soil=farm / "soil.tif", fields=farm / "fields[1].shp")
+    for index in range(2):
+        spec = MapSpec(context=context, shard=(index, 2))
+        map_scenes(TASK, run, sorted(farm.glob("farm-*.tif"))[6:9], folder / "map", spec)
+    return folder
+
+
+@pytest.fixture
+def unmerged(shards, tmp_path) -> Path:
+    """A map of one's own to merge."""
+    return Path(shutil.copytree(shards / "map", tmp_path / "map"))
+
+
+MADE = ["fields.csv", "fields.geojson", "fields.gpkg", "fields.shp.zip", "item.json", "map.tif", "notes.json"]
+MADE += ["valid.tif"]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def noted(folder: Path) -> tuple[Path, dict]:
+    path = folder / ".map.tif.parts" / "notes.json"
+    return path, json.loads(path.read_text())
+
+
+FORGED = {
+    "another claim": lambda notes: notes["tags"].update(UNITS="t/ha", CLAIM="stated", CLAIM_REASON="mine"),
+    "another level": lambda notes: notes["tags"].update(LEVEL="0.99"),
+    "no unit": lambda notes: notes["tags"].pop("UNITS"),
+    "another tag": lambda notes: notes["tags"].update(MORE="1"),
+    "other names": lambda notes: notes.update(names=["upper", "lower", "mean"]),
+    "other dates": lambda notes: notes.update(dates=["2001-01-01T00:00:00"]),
+    "narrower": lambda notes: notes.update(mean_factor=1e-9),
+    "without fields": lambda notes: notes.update(fields=None),
+    "without fields and hash": lambda notes: notes.update(fields=None, fields_sha256=None),
+    "fields not hashed": lambda notes: notes.update(fields_sha256=None),
+    "fields of NUL": lambda notes: notes.update(fields="a\0b"),
+    "fields gone": lambda notes: notes.update(fields="/nowhere/fields.gpkg"),
+    "classes a number": lambda notes: notes.update(layers={"classes": 5}),
+    "thresholds a text": lambda notes: notes.update(layers={"classes": ["a"], "thresholds": "x"}),
+    "thresholds ragged": lambda notes: notes.update(layers={"classes": ["a", "b"], "thresholds": [[1], [1, 2]]}),
+    "thresholds missing": lambda notes: notes.update(layers={"classes": ["a", "b", "c"]}),
+    "thresholds NaN": lambda notes: notes.update(layers={"classes": ["a"], "thresholds": [float("nan")]}),
+    "classes that are no text": lambda notes: notes.update(layers={"classes": [1], "thresholds": [0.1]}),
+    "classes of a yield": lambda notes: notes.update(layers={"classes": list("abc"), "thresholds": [0.1] * 3}),
+    "layers a list": lambda notes: notes.update(layers=[]),
+    "layers of more": lambda notes: notes.update(layers={"valid": True, "more": 1}),
+    "half a letter in a tag": lambda notes: notes["tags"].update(CLAIM_REASON="\ud800"),
+    "half a letter for a tag": lambda notes: notes["tags"].update({"\ud800": "1"}),
+    "half a letter in a name": lambda notes: notes.update(names=["mean", "lower", "\udfff"]),
+    "half a letter in a class": lambda notes: notes.update(layers={"classes": ["\ud800"], "thresholds": [0.5]}),
+    "NUL in a tag": lambda notes: notes["tags"].update(UNITS="t\0ha"),
+}
+
+
+@pytest.mark.parametrize("forge", FORGED.values(), ids=FORGED)
+def test_notes_of_shards_that_changed_are_never_believed(unmerged, forge):
+    path, notes = noted(unmerged)
+    forge(notes)
+    path.write_text(json.dumps(notes))
+    with pytest.raises(InputError, match=r"notes\.json|fields"):
+        merge_map(unmerged)
+    assert files(unmerged) == [".map.tif.parts"]
+
+
+@pytest.mark.parametrize("suffix", [".shp", ".dbf", ".prj", ".shx", ".cpg"])
+def test_fields_that_changed_between_shards_and_merge_are_refused(shards, unmerged, suffix):
+    path = shards / "farm" / f"fields[1]{suffix}"
+    before = path.read_bytes()
+    try:
+        path.write_bytes(before + b" ")
+        with pytest.raises(InputError, match="changed since the map was begun"):
+            merge_map(unmerged)
+        path.unlink()
+        with pytest.raises(InputError, match=r"fields\[1\]"):
+            merge_map(unmerged)
+    finally:
+        path.write_bytes(before)
+    assert files(unmerged) == [".map.tif.parts"]
+
+
+@pytest.mark.parametrize("name", ["fields.csv", "notes.json", "item.json", "valid.tif", "classes.tif"])
+def test_a_merge_writes_over_no_file_of_the_user(unmerged, name):
+    (unmerged / name).write_text("mine")
+    with pytest.raises(InputError, match=f"holds {name}, but no map"):
+        merge_map(unmerged)
+    assert (unmerged / name).read_text() == "mine"
+
+
+def test_a_merge_that_is_stopped_while_files_are_moved_goes_on_and_a_map_replaces_its_own_files_alone(
+    shards, unmerged, monkeypatch
+):
+    replace_file, parts = Path.replace, unmerged / ".map.tif.parts"
+
+    def full(path: Path, target: Path) -> Path:
+        if Path(target) == unmerged / "map.tif":
+            raise OSError(28, "No space left on device")
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(InputError, match="cannot write"):
+        merge_map(unmerged)
+    monkeypatch.undo()
+    merge_map(unmerged)
+    assert files(unmerged) == MADE
+    (unmerged / "classes.tif").write_text("mine")
+    shutil.copytree(shards / "map" / ".map.tif.parts", parts)
+    with pytest.raises(InputError, match=r"holds classes\.tif"):
+        merge_map(unmerged)
+    (unmerged / "classes.tif").unlink()
+    merge_map(unmerged)
+    assert files(unmerged) == MADE

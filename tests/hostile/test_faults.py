@@ -535,6 +535,20 @@ def test_a_farm_is_never_written_over_files(tmp_path):
     assert len(list((tmp_path / "farm").iterdir())) == 1
 
 
+def test_what_else_lies_beside_a_shapefile_is_neither_read_nor_waited_for(tmp_path):
+    for suffix in (".shp", ".shx", ".dbf", ".prj"):
+        (tmp_path / f"fields{suffix}").write_text(suffix)
+    before = run_call("mainstem.apps.map_files:fields_sha256", tmp_path / "fields.shp").taken().out
+    (tmp_path / "fields.bak").mkdir()
+    os.mkfifo(tmp_path / "fields.fifo")
+    (tmp_path / "fields.qml").write_text("a style")
+    after = run_call("mainstem.apps.map_files:fields_sha256", tmp_path / "fields.shp", limit_s=10).taken().out
+    assert after == before
+    (tmp_path / "fields.dbf").unlink()
+    os.mkfifo(tmp_path / "fields.dbf")
+    run_call("mainstem.apps.map_files:fields_sha256", tmp_path / "fields.shp", limit_s=10).refused("fields.dbf")
+
+
 def test_a_hash_follows_the_bytes_and_not_the_clock(tmp_path):
     path = tmp_path / "a"
     path.write_bytes(b"one")

@@ -15,6 +15,10 @@ import torch
 import transformers
 from PIL import Image
 
+from mainstem.adapters.crop_yield.pixel import TASK
+from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.core.errors import InputError
+from mainstem.core.predict import below_name
 from mainstem.data.catalogue import data_home, find_data_set
 from tests.hostile.harness import run_call, run_cli
 
@@ -341,6 +345,89 @@ def test_map_writes_over_nothing_that_is_read(tmp_path):
         outcome = run_cli("map", "crop-yield", str(scene), *more, "--run", str(tmp_path), "--out", str(tmp_path))
         outcome.refused()
     assert [(tmp_path / name).read_text() for name in ("map.tif", "fields.gpkg", "item.json")] == ["mine"] * 3
+
+
+OF_MAPS = ("map.tif", "notes.json", "item.json", "valid.tif", "classes.tif", "fields.gpkg", "fields.csv")
+NOTES = {"none": None, "text": "buy seed", "object": "{}", "list": "[]", "other": '{"names": ["mean"], "tags": {}}'}
+
+
+@pytest.mark.parametrize("notes", NOTES)
+@pytest.mark.parametrize("name", OF_MAPS)
+def test_files_of_the_user_are_no_map_and_stay(tmp_path, name, notes):
+    if NOTES[notes] is not None:
+        (tmp_path / "notes.json").write_text(NOTES[notes])
+    (tmp_path / name).write_text("mine")
+    scene = tmp_path / "scene_2021-06-01.tif"
+    scene.write_bytes(b"II*\0")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="but no map that it is of"):
+        map_scenes(TASK, tmp_path / "run", [scene], tmp_path, MapSpec())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("href", ["./map.tif", "map.tif", "../here/map.tif", "link.tif"])
+def test_an_asset_of_an_item_is_never_mapped_over(tmp_path, href):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "map.tif").write_text("mine")
+    (folder / "link.tif").symlink_to("map.tif")
+    item = {
+        "type": "Feature", "stac_version": "1.0.0", "id": "a", "geometry": None, "links": [],
+        "properties": {"datetime": "2021-06-01T00:00:00Z"}, "assets": {"B04": {"href": href}},
+    }  # fmt: skip
+    (folder / "scene.json").write_text(json.dumps(item))
+    with pytest.raises(InputError, match="is what is read"):
+        map_scenes(TASK, tmp_path / "run", [folder / "scene.json"], folder, MapSpec())
+    assert (folder / "map.tif").read_text() == "mine"
+
+
+SHARDS = ("", "1", "/", "0/", "/8", "²/8", "0/²", "\u0660/8", "-1/8", "+0/8", " 0/8", "0/8\n", "0/8/8", "0x0/8",
+          "0/" + "9" * 5000, "9" * 5000 + "/1", "0/99999999999", "0/1e3")  # fmt: skip
+
+
+@pytest.mark.parametrize("shard", SHARDS, ids=lambda shard: repr(shard[:14]))
+def test_a_shard_that_is_none_is_one_line(tmp_path, shard):
+    out = tmp_path / "out"
+    run_cli("map", "crop-yield", "a.tif", "--run", tmp_path, "--out", out, "--shard", shard).refused("INDEX/COUNT")
+
+
+@pytest.mark.parametrize("shard", [(0, 0), (8, 8), (9, 8), (-1, 8), (0, 999_999)])
+def test_a_shard_beyond_those_there_are_is_refused(tmp_path, shard):
+    with pytest.raises(InputError, match="shard"):
+        map_scenes(TASK, tmp_path / "run", [], tmp_path / "out", MapSpec(shard=shard))
+    assert not (tmp_path / "out").exists()
+
+
+BELOW = {
+    "nan": ["nan"], "inf": ["inf"], "-inf": ["-inf"], "1e999": ["1e999"], "twice": ["5", "5.0"], "zeros": ["0", "-0.0"],
+    "many": [str(number) for number in range(2000)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("marks", BELOW.values(), ids=BELOW)
+def test_a_threshold_that_is_none_is_one_line(table, marks):
+    asked = [part for mark in marks for part in ("--below", mark)]
+    out = table.with_name("out.csv")
+    run_cli("predict", "fuel-moisture", table, "--run", table.parent / "run", "--out", out, *asked).refused("--below")
+    with pytest.raises(InputError, match="--below"):
+        map_scenes(TASK, table, [], table.with_name("map"), MapSpec(below=tuple(map(float, marks))))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["predict", "map", "calibrate"])
+def test_a_level_that_is_no_number_is_one_line(table, command):
+    more = {"predict": ["--out", table.with_name("out.csv")], "map": ["--out", table.with_name("map")]}
+    named = ["calibrate", table.parent / "run", "--data", table] if command == "calibrate" else [
+        command, "fuel-moisture", table, "--run", table.parent / "run", *more[command]]  # fmt: skip
+    run_cli(*named, "--level", "nan").refused("level")
+
+
+def test_thresholds_that_differ_have_names_that_differ():
+    marks = [5.0, 5.0000001, 8.5, 1e-7, 123456.7, 1234567.0, -3.0]
+    names = [below_name(mark) for mark in marks]
+    assert len(set(names)) == len(marks)
+    assert [float(name.removeprefix("below ")) for name in names] == marks
+    assert below_name(8.0) == "below 8"
 
 
 def test_checks_of_outputs_are_for_inputs_alone(tmp_path):
