@@ -9,7 +9,7 @@ import typer
 
 from mainstem.apps.ending import tell
 
-Mirror = Annotated[Path | None, typer.Option(help="A folder to take data sets from instead of the network.")]
+Mirror = Annotated[Path | None, typer.Option(help="A folder to take files from instead of the network.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify and prune data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="List and pull open encoders.")

@@ -12,7 +12,7 @@ import yaml
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import home, scratch, sweep, sync_folder
-from mainstem.data.fetching import Wanted, fetch
+from mainstem.core.transport import Wanted, fetch
 
 LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
 HOST = "raw.githubusercontent.com"

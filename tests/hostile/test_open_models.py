@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,14 +13,16 @@ import torch
 from safetensors.torch import load_file
 
 from mainstem.apps.models import read_inputs
+from mainstem.core import transport
 from mainstem.core.errors import MainstemError
-from mainstem.core.openmodels import load_open_model
+from mainstem.core.openmodels import files, load_open_model
 from mainstem.core.openmodels.files import fetch
 from mainstem.core.openmodels.own import save_own, untrained
 from mainstem.core.stream import Channel
 from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
 from mainstem.core.weights import load_pt, save_tensors
-from tests.hostile.harness import listener, run_cli
+from tests.hostile.harness import listener, run_call, run_cli
+from tests.hostile.test_products import certificate, server  # noqa: F401 - fixtures
 
 
 def refused(work: Callable[[], object], *words: str) -> None:
@@ -214,3 +217,92 @@ def test_a_pull_that_was_killed_is_fetched_again(tmp_path, monkeypatch):
 def test_a_pipe_in_the_place_of_weights_does_not_hang(tmp_path):
     os.mkfifo(tmp_path / "model.safetensors")
     run_cli("embed", str(tmp_path / "model.safetensors"), "--input", "a.npz", "--out", "b.npy", limit_s=30).refused()
+
+
+HERE = "tests.hostile.test_open_models"
+
+
+def pulled(root: Path, url: str, patience_s: float) -> str:
+    """Stage a listed model of one small file from an address."""
+    transport.PATIENCE_S = patience_s
+    files.listings()["odd"] = files.Listing(
+        name="odd", family="presto", files={"default.json": "default.json"}, million_parameters=0.01, licence="MIT",
+        expects="", url=url,
+    )  # fmt: skip
+    return str(files.fetch("odd", root))
+
+
+def endless(handler) -> None:
+    """Answer in chunks without end."""
+    handler._begin(200, {"Transfer-Encoding": "chunked"})
+    while True:
+        handler.wfile.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n")
+
+
+SERVED = {
+    "slow": "bytes a second", "half": "stopped after", "huge": "larger than", "unsized": "does not say its size",
+    "endless": "larger than", "redirect": "not allowed", "whole": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("how", "words"), SERVED.items(), ids=SERVED)
+def test_a_model_is_fetched_within_limits(tmp_path, server, certificate, how, words):  # noqa: F811 - fixtures
+    (tmp_path / "item").mkdir()
+    (tmp_path / "item" / "default.json").write_bytes(b"{}" + b" " * 4000)
+    with listener() as port:
+        server[1].elsewhere = port.url
+        if how == "endless":
+            server[1].do_GET = endless
+        env = {"SSL_CERT_FILE": str(certificate[0]), "MAINSTEM_MIRROR": None}
+        outcome = run_call(f"{HERE}:pulled", tmp_path / "to", f"{server[0]}/{how}", 0.5, env=env, limit_s=20)
+    if how == "whole":
+        outcome.taken()
+        assert (tmp_path / "to" / "odd" / "default.json").stat().st_size == 4002
+    else:
+        outcome.refused("default.json", words)
+        assert not [path for path in (tmp_path / "to").rglob("*") if path.is_file()]
+
+
+def pulled_from_hub(root: Path, how: str) -> str:
+    """Stage a hub repository of one file that comes a byte a second, or without end."""
+    import huggingface_hub
+
+    def download(*names: str, local_dir: Path, revision: str) -> None:
+        with (local_dir / "config.json").open("wb") as file:
+            while True:
+                file.seek(1 << 26, 1) if how == "endless" else time.sleep(0.2)
+                file.write(b" ")
+                file.flush()
+                time.sleep(0.05)
+
+    info = type("Info", (), {"sha": "a" * 40, "siblings": [type("File", (), {"rfilename": "config.json"})]})
+    huggingface_hub.HfApi.model_info = lambda self, repo: info
+    huggingface_hub.hf_hub_download = download
+    files.STALL_S, files.LARGEST_REPO = 1.0, 1 << 28
+    return str(files.fetch("test/odd", root))
+
+
+@pytest.mark.parametrize(("how", "words"), [("slow", "bytes a second"), ("endless", "larger than")])
+def test_a_hub_is_left_at_the_same_limits(tmp_path, how, words):
+    env = {"MAINSTEM_MIRROR": None}
+    run_call(f"{HERE}:pulled_from_hub", tmp_path, how, env=env, limit_s=20).refused("test/odd", words)
+
+
+@pytest.mark.parametrize("name", ["presto", "dinov2-small", "test/small"])
+def test_a_mirror_that_lacks_a_model_is_not_made_up_for_by_the_network(tmp_path, name):
+    (tmp_path / "mirror").mkdir()
+    with listener() as port:
+        env = {"HF_ENDPOINT": port.url, "https_proxy": port.url, "HF_HOME": str(tmp_path / "hf")}
+        asked = ("models", "pull", name, "--to", tmp_path / "to")
+        run_cli(*asked, "--mirror", tmp_path / "mirror", env=env, limit_s=20).refused("mirror", "models pull")
+    assert not [path for path in (tmp_path / "to").rglob("*") if path.is_file()]
+
+
+def test_a_mirror_may_be_what_pull_staged(tmp_path):
+    staged = tmp_path / "mirror" / "test--small"
+    (staged / files.COMPLETE).parent.mkdir(parents=True)
+    (staged / files.COMPLETE).touch()
+    (staged / "config.json").write_text("{}")
+    run_cli("models", "pull", "test/small", "--to", tmp_path / "to", "--mirror", tmp_path / "mirror").taken()
+    assert (tmp_path / "to" / "test--small" / "config.json").read_text() == "{}"
+    assert files.is_whole(tmp_path / "to" / "test--small")

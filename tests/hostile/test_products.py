@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from mainstem.data import fetching
+from mainstem.core import transport
 from mainstem.data.inputs import WAVELENGTHS_NM, stage
 from tests.hostile.harness import canary, listener, run_call
 
@@ -31,7 +31,7 @@ NAME = "T33UVP_20220615T101031"
 
 def staged(path: Path, folder: Path, hosts: list[str], patience_s: float = 15.0) -> list[str]:
     """Stage one product and say what came of it."""
-    fetching.PATIENCE_S = patience_s
+    transport.PATIENCE_S = patience_s
     return [str(found) for found in stage([path], folder, hosts)]
 
 
