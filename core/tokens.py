@@ -124,8 +124,7 @@ class StreamBatch:
     """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
 
     Attributes:
-        values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x);
-            text: (batch, steps) int64, -1 there.
+        values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x).
         times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
         spacing: (batch,) float64, metres a pixel of grids; None for other kinds.
     """

@@ -13,7 +13,6 @@ from mainstem.core.lora import add_lora, load_lora, lora_state, remove_lora
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import ScalarTokenizer
 from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokenizers.text import TextTokenizer, encode_text
 from mainstem.core.tokens import TokenBatch, concatenate, place
 from mainstem.core.trunk import SIZES, Trunk, attend, rotary_phases
 
@@ -33,9 +32,9 @@ def trunk() -> Trunk:
 
 
 @pytest.fixture(scope="module")
-def tokenizers() -> tuple[SeriesTokenizer, ScalarTokenizer, TextTokenizer]:
+def tokenizers() -> tuple[SeriesTokenizer, ScalarTokenizer]:
     torch.manual_seed(1)
-    return SeriesTokenizer(64, NDVI, STATISTICS), ScalarTokenizer(64, SOIL, STATISTICS), TextTokenizer(64)
+    return SeriesTokenizer(64, NDVI, STATISTICS), ScalarTokenizer(64, SOIL, STATISTICS)
 
 
 def ndvi_stream(steps: int, cloudy: list[int], seed: int) -> Stream:
@@ -60,7 +59,6 @@ sample = st.tuples(
             Stream(kind="scalar", values=np.array([np.nan, 18.0]), channels=SOIL),
         ]
     ),
-    st.one_of(st.none(), st.builds(encode_text, st.text(max_size=12))),
 )
 
 
@@ -75,7 +73,7 @@ def test_a_ragged_batch_equals_its_samples_one_by_one(trunk, tokenizers, samples
 
 
 def test_what_a_masked_token_holds_changes_nothing(trunk, tokenizers):
-    batch = tokenize(tokenizers, [(ndvi_stream(9, [2, 5], 0), None, None)])
+    batch = tokenize(tokenizers, [(ndvi_stream(9, [2, 5], 0), None)])
     noisy = torch.where(batch.mask.unsqueeze(-1), batch.values, torch.full_like(batch.values, 1e3))
     changed = TokenBatch(
         values=noisy, positions=batch.positions + ~batch.mask.unsqueeze(-1), stream=batch.stream, mask=batch.mask
@@ -86,7 +84,7 @@ def test_what_a_masked_token_holds_changes_nothing(trunk, tokenizers):
 
 def test_a_valid_token_does_change_the_output(trunk, tokenizers):
     with torch.no_grad():
-        one, other = (trunk(tokenize(tokenizers, [(ndvi_stream(9, [], seed), None, None)])).pooled for seed in (0, 1))
+        one, other = (trunk(tokenize(tokenizers, [(ndvi_stream(9, [], seed), None)])).pooled for seed in (0, 1))
     assert (one - other).abs().max() > 1e-2
 
 
@@ -109,7 +107,7 @@ def test_mixed_adapters_equal_separate_runs_and_survive_saving(trunk, tokenizers
     for seed, (name, rank) in enumerate(zip(names, (4, 8), strict=True)):
         for parameter in add_lora(trunk, name, rank, alpha=8.0, seed=seed):
             torch.nn.init.normal_(parameter, std=0.1)
-    batch = tokenize(tokenizers, [(ndvi_stream(7, [1], seed), None, None) for seed in range(4)])
+    batch = tokenize(tokenizers, [(ndvi_stream(7, [1], seed), None) for seed in range(4)])
     chosen = ["maize", "wheat", "wheat", "maize"]
     try:
         with torch.no_grad():
