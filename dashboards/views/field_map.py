@@ -15,18 +15,16 @@ from shapely.geometry import box
 
 from mainstem.apps.field_board import (
     FIELDS,
-    REPLACED,
     THRESHOLD_T_HA,
     FieldBoard,
-    add_field,
     ensure_demo,
-    import_fields,
     keep_inputs,
     known_maps,
     load_field_board,
     make_map,
     maps_folder,
 )
+from mainstem.apps.field_edits import REPLACED, add_field, import_fields
 from mainstem.apps.field_exports import field_bytes
 from mainstem.apps.map_files import NOTES
 from mainstem.core.errors import InputError

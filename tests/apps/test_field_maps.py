@@ -19,7 +19,8 @@ from rio_cogeo.cogeo import cog_validate
 
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
-from mainstem.apps.field_board import add_field, import_fields, load_field_board, maps_folder
+from mainstem.apps.field_board import load_field_board, maps_folder
+from mainstem.apps.field_edits import add_field, import_fields
 from mainstem.apps.field_exports import field_bytes
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_context import Context, ContextSpec

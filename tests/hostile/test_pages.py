@@ -13,7 +13,8 @@ from shapely.geometry import Polygon
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps.field_board import add_field, import_fields, keep_inputs, load_field_board
+from mainstem.apps.field_board import keep_inputs, load_field_board
+from mainstem.apps.field_edits import add_field, import_fields
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.dashboards.shell import origin_of, plain
