@@ -132,8 +132,9 @@ def test_mixed_adapters_equal_separate_runs_and_survive_saving(trunk, tokenizers
 def test_wrong_channels_and_units_are_named(tokenizers):
     series = tokenizers[0]
     times = np.array([0.0, DAY])
+    renamed = (NDVI[0], Channel(name="fapar", unit="%"))
     with pytest.raises(ChannelError, match="fpar"):
-        series([Stream(kind="series", values=np.ones((2, 1)), channels=NDVI[:1], times=times)])
+        series([Stream(kind="series", values=np.ones((2, 2)), channels=renamed, times=times)])
     percent = (NDVI[0], Channel(name="fpar", unit="1"))
     with pytest.raises(ChannelError, match="convert"):
         series([Stream(kind="series", values=np.ones((2, 2)), channels=percent, times=times)])
