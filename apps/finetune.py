@@ -20,6 +20,8 @@ from mainstem.core.records import read_record as read_record
 from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
+WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something
+
 
 @dataclass(frozen=True, kw_only=True)
 class FitSpec:
@@ -57,6 +59,7 @@ def fit_artifact(
             "num_samples": len(train),
             "groups": sorted(set(groups_in(train))),
             "seen": groups_by_data(train),
+            "adds": {view: adds_to_past(found) for view, found in judged.items()},
             "order": spec.order,
             "config": dataclasses.asdict(spec.config),
             "open_model": spec.trunk,
@@ -67,6 +70,12 @@ def fit_artifact(
         "known_failures": task.known_failures,
     }
     return save_artifact(folder, regressor, known.calibration, known.alarm, facts), judged
+
+
+def adds_to_past(found: OutOfFold) -> bool:
+    """True where the inputs cut the error of what the past alone says by WORTHWHILE or more, out of fold."""
+    model, past = (float(np.sqrt(np.mean((found.truth - told) ** 2))) for told in (found.mean, found.past))
+    return model < (1 - WORTHWHILE) * past
 
 
 def groups_in(samples: Sequence[Sample]) -> list[str]:
@@ -102,7 +111,8 @@ def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 
     coverage = calibration.coverage_by_group(level) if len(set(found.groups)) > 2 else {}
     return {
         "out_of_fold_rmse": float(np.sqrt(np.mean((found.truth - found.mean) ** 2))),
-        "offset_rmse": float(np.sqrt(np.mean((found.truth - found.offset) ** 2))),
+        "offset_rmse": float(np.sqrt(np.mean((found.truth - found.past) ** 2))),
+        "without_trunk_rmse": float(np.sqrt(np.mean((found.truth - found.offset) ** 2))),
         "gate": found.gate,
         **({"coverage_at_90": float(np.mean(list(coverage.values())))} if coverage else {}),
     }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.export import prediction_table
-from mainstem.apps.finetune import read_record
+from mainstem.apps.finetune import WORTHWHILE, read_record
 from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.predict import below_name, predict
 from mainstem.core.prediction import Interval
@@ -22,7 +22,6 @@ POUNDS_PER_BUSHEL = {  # USDA standard test weights
     "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0,
 }  # fmt: skip
 POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
-WORTHWHILE = 0.01  # share of RMSE that the trunk has to save before a page says that it adds something
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +173,7 @@ def worth(board: YieldBoard) -> tuple[bool, str]:
     if not (0 < model < np.inf and 0 < past < np.inf):
         return False, "This run does not say what it is worth on years held out of training; train it anew to know."
     saved = 1 - model / past
-    if figures.get("gate") == 0 or saved < WORTHWHILE:
+    if saved < WORTHWHILE:
         return False, (
             f"The model adds nothing here over what each region's past says (error {past:.2f} t/ha out of sample "
             "either way): read the map as expectations from past yields, not as a forecast of this season."

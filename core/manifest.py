@@ -39,6 +39,7 @@ class TrainingFacts(BaseModel):
     groups: list[str] = Field(default_factory=list)
     local_fields: Count = 0
     seen: dict[str, list[str]] = Field(default_factory=dict)
+    adds: dict[str, bool] = Field(default_factory=dict)  # by view: did the inputs beat the past out of fold?
     calibrated: dict[str, list[str]] = Field(default_factory=dict)
 
 

@@ -231,7 +231,7 @@ def _predict_view(
 
 
 def _view_reasons(artifact: Artifact, view: str) -> tuple[str, ...]:
-    if artifact.manifest.gates[view] > 0:
+    if artifact.manifest.training["adds"].get(view, artifact.manifest.gates[view] > 0):
         return ()
     return ("these inputs added nothing out of fold: the value is what the past alone says",)
 

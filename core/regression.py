@@ -153,11 +153,15 @@ class Regressor:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OutOfFold:
-    """Predictions of samples by the member that never saw their group, and the features of the shift alarm."""
+    """Predictions of samples by the member that never saw their group, and the features of the shift alarm.
+
+    `offset` is what is predicted without the trunk, `past` what is without any of the samples' own season.
+    """
 
     truth: Array
     mean: Array
     offset: Array
+    past: Array
     scale: Array
     features: Array
     groups: tuple[str, ...]
@@ -268,7 +272,8 @@ def fit_regressor(
         member = fit_member(known, prepare, seeded, views, copy.deepcopy(base))
         for name, view in views.items():
             unseen = [view(samples[row]) for row in held]
-            judged[name].append((*member.predict(unseen), member.preparation.features(unseen)))
+            past = member.preparation(unseen)[1]
+            judged[name].append((*member.predict(unseen), member.preparation.features(unseen), past))
         members.append(member)
         if progress is not None:
             progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
@@ -278,17 +283,18 @@ def fit_regressor(
     return Regressor(members=tuple(members), gates=gates, layout=layout), out_of_fold
 
 
-Judged = tuple[Array, Array, Array, Array]  # offset, residual, scale, features of one fold
+Judged = tuple[Array, Array, Array, Array, Array]  # offset, residual, scale, features, past of one fold
 
 
 def _join(parts: Sequence[Judged], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]) -> OutOfFold:
     """Put the folds' judgements back in the order of the samples and find the gate."""
-    offset, residual, scale, features = (np.concatenate(columns)[back] for columns in zip(*parts, strict=True))
+    offset, residual, scale, features, past = (np.concatenate(columns)[back] for columns in zip(*parts, strict=True))
     gate = fit_gate(truth - offset, residual, groups)
     return OutOfFold(
         truth=truth,
         mean=offset + gate * residual,
         offset=offset,
+        past=past,
         scale=scale,
         features=features,
         groups=groups,
