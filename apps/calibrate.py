@@ -85,6 +85,7 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
         "window": spec.window,
         "coverage_before": float((np.abs(scores) <= before.half_width(spec.level)).mean()),
         "residual_p_value": before.residual_p_value(scores),
+        "has_moved": before.residual_p_value(scores) <= ShiftAlarm.SHARE,
         "half_width_before": before.half_width(spec.level),
         "half_width_after": after.half_width(spec.level),
         "claim": claim.state,
@@ -189,7 +190,9 @@ class Local:
             scores=(told.truth - told.mean) / told.scale, scale=told.scale, groups=told.groups, patterns=patterns
         )
         later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
-        return evidence.calibration(before.streams, self.population, later)
+        reach = max((float(group) + 1 for group in later), default=before.reach)
+        found = evidence.calibration(before.streams, self.population, later, max(reach, before.reach))
+        return replace(found, least=before.ratios(LEVEL))
 
     def means(
         self, artifact: Artifact, view: str, told: Judged, spec: CalibrationSpec

@@ -46,7 +46,7 @@ def fit_artifact(
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     base = open_model_of(spec)
     regressor, judged = task.fit(train, spec.config, spec.order, progress, base)
-    population = f"{source.name}, {len(train)} samples"
+    population = f"{'simulated: ' if source.simulated else ''}{source.name}, {len(train)} samples"
     known = calibrate_fit(task, train, (regressor, judged), spec.config, spec.order, population, base=base)
     facts = {
         "adapter": task.name,

@@ -1,5 +1,6 @@
 """The shift alarm: says when a group's inputs no longer look like those that the intervals were calibrated on."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -98,10 +99,11 @@ class ShiftAlarm:
 
     @cached_property
     def _known_places(self) -> frozenset[str]:
-        return frozenset(self.places) - {""}
+        counts = Counter(place for _, place in self._at)
+        return frozenset(place for place, count in counts.items() if count >= self.FEWEST)
 
     def knows(self, place: str) -> bool:
-        """True where calibration has cases of the place."""
+        """True where FEWEST groups of calibration or more have cases of the place."""
         return place in self._known_places
 
     def p_value(self, features: Array, places: Sequence[str] | None = None) -> float | None:

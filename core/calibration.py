@@ -76,6 +76,9 @@ class IntervalCalibration:
         streams: what a sample of this view is expected to have.
         scale_of: mean scale of the cases of each pattern; {} where scales are not kept.
         forward: groups that were predicted from earlier groups alone, as later ones will be.
+        reach: the last group that may be claimed where groups are numbers: one step beyond the longest judged ahead.
+        least: by pattern, how many times the width of whole samples its width is at least; known from another
+            calibration of the same model.
         widen: at least 1; keeps a view's intervals from being narrower than those of views that show more.
     """
 
@@ -86,6 +89,8 @@ class IntervalCalibration:
     streams: tuple[str, ...] = ()
     scale_of: Mapping[str, float] = field(default_factory=dict)
     forward: tuple[str, ...] = ()
+    reach: float = 0.0
+    least: Mapping[str, float] = field(default_factory=dict)
     widen: float = 1.0
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
@@ -100,7 +105,20 @@ class IntervalCalibration:
             for known in self._parts
             if lacks_no_more(known, pattern) and self._num_groups(known) >= cases_needed(level)
         ]
-        return self.widen * max(widths, default=self._quantile(level, ANY))
+        found = max(widths, default=self._quantile(level, ANY))
+        if self.least and WHOLE in self._parts:
+            whole = self._quantile(level, WHOLE) * self.scale_of.get(WHOLE, scale) / scale
+            found = max([found, *(whole * times for part, times in self.least.items() if lacks_no_more(part, pattern))])
+        return self.widen * found
+
+    def ratios(self, level: float) -> dict[str, float]:
+        """How many times as wide as whole samples' the intervals of each pattern are, in the target's unit."""
+        whole = self.half_width(level) * self.scale_of.get(WHOLE, 1.0)
+        return {
+            name: self.half_width(level, name) * self.scale_of.get(name, 1.0) / whole
+            for name in {*self._parts, *self.least} - {WHOLE}
+            if whole > 0
+        }
 
     def half_widths(self, level: float, patterns: Sequence[str]) -> Array:
         """`half_width` of many samples (samples,) at once."""
@@ -204,6 +222,12 @@ class IntervalCalibration:
                 reason=f"{later} is later than all groups of calibration, and {len(self.forward)} of these "
                 f"{len(set(self.groups))} were predicted from earlier ones, want half; calibrate --append later labels",
             )
+        if later and float(later) > self.reach:
+            return Claim(
+                state="none",
+                reason=f"{later} is further ahead than was judged: claims reach to {self.reach:g}; calibrate --append "
+                "later labels",
+            )
         return Claim(state="stated", population=self._population(level, pattern))
 
     def _population(self, level: float, pattern: str) -> str:
@@ -212,9 +236,12 @@ class IntervalCalibration:
         if is_ordered(names):
             told += f", {min(names, key=float)} to {max(names, key=float)}"
         if self.forward:
-            told += f", {len(self.forward)} of them predicted from earlier ones alone"
-        coverage = self.coverage_by_group(level, pattern).values()
-        return told + f"; {level:.0%} on average over new groups, {min(coverage):.0%} to {max(coverage):.0%} over these"
+            told += f", {len(self.forward)} of them predicted from earlier ones alone, claims to {self.reach:g}"
+        coverage = list(self.coverage_by_group(level, pattern).values())
+        return told + (
+            f"; at least {level:.0%} on average over new groups; over these {np.mean(coverage):.0%}, "
+            f"from {min(coverage):.0%} to {max(coverage):.0%}"
+        )
 
     def is_later(self, group: str) -> bool:
         """True where groups are numbers, as years are, and this one is beyond all of calibration."""
@@ -254,6 +281,8 @@ class IntervalCalibration:
             if self.patterns is None and later.patterns is None
             else joined(self.patterns or [WHOLE] * len(self.scores), later.patterns or [WHOLE] * len(later.scores)),
             forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
+            reach=max(self.reach, later.reach),
+            least=self.ratios(STRETCHED_AT),
             population="; ".join(dict.fromkeys([*([self.population] if mine.any() else []), later.population])),
         )
 
@@ -265,6 +294,8 @@ class IntervalCalibration:
             "streams": list(self.streams),
             "scale_of": dict(self.scale_of),
             "forward": list(self.forward),
+            "reach": self.reach,
+            "least": dict(self.least),
             "widen": self.widen,
         }
         arrays: dict[str, NDArray[Any]] = {"scores": self.scores}
@@ -308,6 +339,8 @@ class Told(BaseModel):
     streams: tuple[str, ...] = ()
     scale_of: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     forward: tuple[str, ...] = ()
+    reach: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    least: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}
     widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
 
 

@@ -52,8 +52,13 @@ class Evidence:
             patterns=tuple(pattern for part in parts for pattern in part.patterns),
         )
 
-    def calibration(self, streams: Sequence[str], population: str, forward: tuple[str, ...]) -> IntervalCalibration:
-        """Calibrate on these cases; `streams` are expected, `forward` groups were predicted from earlier ones alone."""
+    def calibration(
+        self, streams: Sequence[str], population: str, forward: tuple[str, ...], reach: float = 0.0
+    ) -> IntervalCalibration:
+        """Calibrate on these cases; `streams` are expected, `forward` groups were predicted from earlier ones alone.
+
+        `reach` is the last group that may be claimed.
+        """
         patterns = np.asarray(self.patterns)
         return IntervalCalibration(
             scores=self.scores,
@@ -63,15 +68,17 @@ class Evidence:
             streams=tuple(streams),
             scale_of={str(name): float(self.scale[patterns == name].mean()) for name in np.unique(patterns)},
             forward=forward,
+            reach=reach,
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
-    """A member with the rows of samples of groups that it never saw."""
+    """A member with the rows of samples of groups that it never saw, and how far ahead of its own the last one is."""
 
     member: Member
     rows: Rows
+    ahead: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,6 +112,8 @@ def calibrate_fit(
     within = [Judge(member=member, rows=np.setdiff1d(held, ahead)) for member, (_, held) in folds]
     evidence = _gap_evidence(task, samples, regressor, [*later, *within], config)
     forward = tuple(sorted({str(samples[row].source.group) for row in ahead.tolist()}))
+    last = max((float(group) for group in forward), default=0.0)
+    reach = last + max((judge.ahead for judge in later), default=0.0) + 1 if later else 0.0
     calibration: dict[str, IntervalCalibration] = {}
     alarm: dict[str, ShiftAlarm] = {}
     narrowest = 0.0
@@ -118,7 +127,7 @@ def calibrate_fit(
         whole = Evidence(
             scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
         )
-        one = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward)
+        one = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward, reach)
         calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(cases.scale.mean()))
         narrowest = calibration[view].half_width(LEVEL) * float(cases.scale.mean())
         if task.mean_of:
@@ -165,7 +174,8 @@ def forward_judges(
         seeded = replace(config, training=replace(config.training, seed=seed))
         known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
         member = fit_member(known, lambda found: task.prepare(found, order), seeded, task.views, copy.deepcopy(base))
-        judges.append(Judge(member=member, rows=np.flatnonzero(np.isin(labels, part))))
+        ahead = float(part[-1]) - float(names[names.index(str(part[0])) - 1])
+        judges.append(Judge(member=member, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
     return judges
 
 

@@ -101,6 +101,8 @@ def _settled(manifest: AdapterManifest, sample: Sample, stated: Claim, alarmed: 
     refused = refusal(manifest, sample)
     if refused:
         return Claim(state="none", reason=refused)
+    if sample.source.group is None:
+        return Claim(state="none", reason="the sample names no group, so that nobody knows whether it was trained on")
     if manifest.has_seen(sample.source.data, sample.source.group):
         return Claim(state="none", reason=f"{sample.source.group} was trained or calibrated on: nothing new to claim")
     if stated.state != "stated" or alarmed is None:

@@ -121,3 +121,15 @@ def test_an_alarm_needs_something_to_compare():
     features[3, 1] = 0.5
     assert ShiftAlarm.suffices(features, groups)
     assert not ShiftAlarm.suffices(features, ["2000"] * 20)
+
+
+def test_a_place_that_few_groups_know_is_compared_as_one_never_seen():
+    years = world(np.random.default_rng(0), YEARS + 1)
+    groups, named = labels(YEARS)
+    rare = [
+        place if place != "county 0" or int(group) >= 2016 else "elsewhere"
+        for group, place in zip(groups, named, strict=True)
+    ]
+    alarm = ShiftAlarm.fit(years[:YEARS].reshape(-1, FEATURES), groups, rare)
+    assert not alarm.knows("county 0")  # of three years alone
+    assert alarm.fires(np.full((1, FEATURES), 1e6), ["county 0"])

@@ -102,11 +102,12 @@ def test_a_later_group_is_claimed_only_where_later_groups_were_predicted_from_ea
     assert not plain.is_later("a farm")
     assert plain.claim(0.9, later="2012").state == "none"
     assert "later than all groups" in plain.claim(0.9, later="2012").reason
-    forward = replace(plain, forward=tuple(f"{year}" for year in range(2006, 2012)))
+    forward = replace(plain, forward=tuple(f"{year}" for year in range(2006, 2012)), reach=2015.0)
     told = forward.claim(0.9, later="2012").population
     assert "2000 to 2011" in told
-    assert "6 of them predicted from earlier ones alone" in told
-    assert "over these" in told
+    assert "6 of them predicted from earlier ones alone, claims to 2015" in told
+    assert "at least 90% on average" in told
+    assert "further ahead than was judged" in forward.claim(0.9, later="2016").reason
 
 
 def gappy(num_groups: int, size: int, seed: int, worse: float) -> IntervalCalibration:
@@ -138,6 +139,19 @@ def test_nothing_is_claimed_for_gaps_that_calibration_never_saw():
     assert unseen.state == "none"
     assert "lacked history" in unseen.reason
     assert calibration.half_width(0.9, "history + soil") >= calibration.half_width(0.9, "soil")
+
+
+def test_gaps_stay_as_much_wider_as_they_were_where_new_labels_have_none():
+    old = gappy(20, 100, 0, 3.0)
+    fresh, groups = grouped_scores(12, 50, 0.3, 9)
+    new = IntervalCalibration(scores=fresh, groups=groups, population="", scale_of={"": 1.0}, least=old.ratios(0.9))
+    assert new.half_width(0.9, "soil") == pytest.approx(old.ratios(0.9)["soil"] * new.half_width(0.9))
+    later = IntervalCalibration(
+        scores=fresh, groups=tuple(f"{int(name) + 100}" for name in groups), population="", patterns=("",) * len(fresh)
+    )
+    kept = old.with_groups(later, 12)
+    assert set(kept.patterns) == {""}
+    assert kept.half_width(0.9, "soil") > 2.5 * kept.half_width(0.9)
 
 
 def test_later_labels_are_added_and_a_window_keeps_the_last_groups():
@@ -210,7 +224,7 @@ def test_a_later_claim_needs_half_of_the_groups_predicted_from_earlier_ones():
     scores, groups = grouped_scores(12, 50, 1.0, 0)
     one = IntervalCalibration(scores=scores, groups=groups, population="", forward=("2011",))
     assert one.claim(0.9, later="2030").state == "none"
-    half = replace(one, forward=tuple(f"{year}" for year in range(2006, 2012)))
+    half = replace(one, forward=tuple(f"{year}" for year in range(2006, 2012)), reach=2030.0)
     assert half.claim(0.9, later="2030").state == "stated"
 
 
