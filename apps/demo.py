@@ -45,9 +45,14 @@ def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dic
     except InputError as error:
         print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
         data = SIMULATED
-    ready = ensure_run(data, mirror, progress)
-    ensure_demo(progress)
+    ready = ensure_run(data, mirror, _within("yield model", progress))
+    ensure_demo(_within("field map", progress))
     return ready
+
+
+def _within(part: str, progress: Progress | None) -> Progress | None:
+    """Progress that names the part of the work before each stage."""
+    return None if progress is None else lambda stage, share: progress(f"{part}, {stage}", share)
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:

@@ -138,6 +138,8 @@ def ensure_run(progress: Progress | None = None) -> Path:
 def ensure_demo(progress: Progress | None = None) -> str:
     """Return the name of a map of a simulated farm; make it where there is none."""
     if DEMO not in known_maps():
+        if progress is not None:
+            progress("simulating a farm", 0.0)
         folder = maps_folder() / DEMO / INPUT
         scenes = _scenes(folder) if folder.is_dir() else write_farm(simulate_farm(DEMO_FARM), folder)
         _map(DEMO, scenes, progress)
@@ -200,15 +202,17 @@ def check_file_name(name: str) -> None:
         raise InputError(f"got a file named {name!r:.60}, want a plain name of at most {LONGEST_NAME} bytes; rename it")
 
 
-def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None) -> str:
+def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None, crop: str = "") -> str:
     """Map the inputs that are kept under a name; a map that fails or is stopped leaves the name free again.
+
+    `crop` is that of fields which do not say theirs in a column crop; "" where nobody says it.
 
     Raises:
         InputError: saying what is wrong with them.
     """
     folder = maps_folder() / name
     try:
-        _map(name, _scenes(folder / INPUT), progress, threshold)
+        _map(name, _scenes(folder / INPUT), progress, threshold, crop)
     except BaseException:  # also a page that is closed meanwhile
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -223,12 +227,16 @@ def _of_kind(folder: Path, kind: str) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and _kind_of(path.name) == kind)
 
 
-def _map(name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA) -> None:
+def _map(
+    name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA, crop: str = ""
+) -> None:
     folder = maps_folder() / name
     given = folder / INPUT
     soil, weather = _of_kind(given, "soil"), _of_kind(given, "weather")
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=_fields_file(given))
-    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, MapSpec(context=context, below=(threshold,)), progress)
+    facts = {"crop": crop.strip().lower()} if crop.strip() else {}
+    spec = MapSpec(context=context, below=(threshold,), facts=facts)
+    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, spec, progress)
 
 
 def _fields_file(folder: Path) -> Path | None:

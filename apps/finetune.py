@@ -176,18 +176,23 @@ def fit_where_none(
             return folder
     except ArtifactError:
         pass
+    if progress is not None:
+        progress("reading the data", 0.0)
+    source = read()  # before anything is moved: it may be refused
     if folder.exists():
-        _set_aside(folder)
-    finetune(task, read(), FitSpec(config=task.config), folder, progress)
+        folder.rename(aside_of(folder))
+    if progress is not None:
+        progress("training", 0.0)
+    finetune(task, source, FitSpec(config=task.config), folder, progress)
     return folder
 
 
-def _set_aside(folder: Path) -> None:
-    """Keep a run of another version under another name; nothing is deleted."""
+def aside_of(folder: Path) -> Path:
+    """Return the free name under which a run of another version is kept; nothing is deleted."""
     number = 1
     while folder.with_name(f"{folder.name}.old-{number}").exists():
         number += 1
-    folder.rename(folder.with_name(f"{folder.name}.old-{number}"))
+    return folder.with_name(f"{folder.name}.old-{number}")
 
 
 def seeded_runs(spec: FitSpec, out: Path, seeds: int) -> list[tuple[FitSpec, Path]]:

@@ -183,7 +183,7 @@ class PixelModel:
             return Claim(
                 state="none",
                 reason=f"nobody says what {unsaid[0]} this is, the adapter knows {allowed} alone; give fields with a "
-                f"column {unsaid[0]}, or --{unsaid[0]}",
+                f"column {unsaid[0]}, or say it for all (--{unsaid[0]}, on the page {unsaid[0].capitalize()})",
             )
         claims = claims_of(self.artifact, looked, self.view, self.spec.level)
         against = Counter(claim for claim in claims if claim.state != "stated")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import aside_of, fit_where_none
 from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
@@ -19,10 +19,12 @@ from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.open_regions import OWN, licensed
 from mainstem.data.outlines import read_centres
 from mainstem.data.regions import load_cybench
+from mainstem.data.tabular import hearing
 
 Progress = Callable[[str, float], None]
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+NOTES = "notes.txt"  # beside a user's tables: what was understood of them, and what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,36 @@ class RegionChoice:
             return str(error)
         return ""
 
+    def outdated(self) -> str:
+        """Say that a run of another version is there, and where training keeps it; "" where there is none such."""
+        try:
+            version = read_manifest(self.run())[0].version
+        except ArtifactError:
+            return ""
+        if version == TASK.version:
+            return ""
+        return (
+            f"The model of these regions was made by version {version} of {TASK.name}, this is version {TASK.version}. "
+            f"Training makes a new one and keeps the old as {aside_of(self.run()).name}."
+        )
+
+    def notes(self) -> list[str]:
+        """Say what was understood of a user's tables beyond the plain reading, and what was left out, a line a table.
+
+        Raises:
+            InputError: if the notes cannot be read.
+        """
+        path = None if self.folder is None else self.folder / NOTES
+        if path is None or not path.is_file():
+            return []
+        try:
+            return path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeError) as error:
+            raise InputError(f"{NOTES} of {self.name} cannot be read; bring the files again to see it") from error
+
     def train(self, progress: Progress | None = None) -> None:
-        """Fit and write the run."""
-        finetune(TASK, self.read(), FitSpec(config=TASK.config), self.run(), progress)
+        """Fit and write the run; one of another version, or one that cannot be read, is set aside."""
+        fit_where_none(TASK, self.run(), self.read, progress)
 
 
 def choices() -> list[RegionChoice]:
@@ -122,8 +151,11 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
         place.mkdir(parents=True)
         for file, content in files.items():
             (place / file).write_bytes(content)
-        hold_out_newest(load_cybench(made, crop, country, name))
-        centres = place / f"location_{crop}_{country}.csv"
-        if centres.exists():
-            read_centres(centres)
+        with hearing() as heard:
+            hold_out_newest(load_cybench(made, crop, country, name))
+            centres = place / f"location_{crop}_{country}.csv"
+            if centres.exists():
+                read_centres(centres)
+        if heard:
+            (made / NOTES).write_text("\n".join(heard) + "\n", encoding="utf-8")
     return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)

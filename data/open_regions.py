@@ -1,12 +1,13 @@
 """Region sets by name or by path: the catalogue's, a folder in CY-Bench's layout, or the simulator's."""
 
+import difflib
 import re
 from dataclasses import replace
 from pathlib import Path
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import SampleSet
-from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.catalogue import pull, read_catalogue
 from mainstem.data.regions import load_cybench, load_us_maize
 from mainstem.data.simulate import simulate_regions
 
@@ -35,7 +36,16 @@ def open_regions(
     simulated = SIMULATED.fullmatch(data)
     if simulated:
         return simulate_regions(int(simulated[1] or 0))
-    data_set = find_data_set(data)
+    known = read_catalogue()
+    if data not in known:
+        sets = [*(name for name in known if name.endswith("-maize")), "simulated-maize"]
+        near = difflib.get_close_matches(data, sets, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(
+            f"there is no folder or set {data[:200]!r}; {hint}name a folder with --crop and --country, or one of "
+            f"{', '.join(sets)}"
+        )
+    data_set = known[data]
     if not data.endswith("-maize"):
         raise InputError(f"{data} holds no yields; use us-maize, nl-maize, es-maize, simulated-maize or a folder")
     folder = pull(data, mirror)

@@ -10,7 +10,9 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +27,7 @@ from mainstem.data.csv_files import read_csv
 from mainstem.data.parquet_files import read_parquet
 
 LOG = logging.getLogger("mainstem.tables")
+HEARD: ContextVar[list[str] | None] = ContextVar("HEARD", default=None)  # a session's own, as pages run side by side
 SUFFIXES = (".csv", ".parquet")
 MAX_BYTES = 256 << 20
 LARGEST = 1e30  # beyond it, squares and 32-bit floats overflow
@@ -45,6 +48,16 @@ FOREIGN = {  # first bytes of what is no table under a table's name
     b"\x89HDF": "HDF5 or NetCDF; export the table as CSV",
     b"%PDF": "a PDF; export the table as CSV",
     b"{\\rtf": "rich text; save the table as CSV UTF-8",
+}
+OTHER_NAMES = {  # of columns, as users write them, in small letters with "_" for what is no letter
+    "adm_id": ("region", "region_id", "id", "county", "district", "province", "fips", "name"),
+    "harvest_year": ("year", "season", "harvest"),
+    "year": ("harvest_year", "season"),
+    "yield": ("yield_t_ha", "yields"),
+    "date": ("day", "time", "datetime", "timestamp"),
+    "latitude": ("lat",),
+    "longitude": ("lon", "long", "lng"),
+    "eos": ("end_of_season", "season_end", "harvest_day"),
 }
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
 CONTROLS = "[\\x00-\\x1f\\x7f]"  # a bare carriage return begins a row of its own, unquoted
@@ -68,13 +81,22 @@ class Table:
         """Check that columns are there.
 
         Raises:
-            InputError: naming the first that is not, and the one that comes near.
+            InputError: naming all that are not, each with the one that likely is it.
         """
-        for column in wanted:
-            if column not in self.columns:
-                near = difflib.get_close_matches(column, self.columns, n=1, cutoff=0.5)
-                hint = f"; rename {near[0]!r}?" if near else f"; it has {shown(', '.join(list(self.columns)[:8]))}"
-                raise InputError(f"{self.name} lacks the column {column!r}{hint}")
+        lacking = [column for column in wanted if column not in self.columns]
+        if not lacking:
+            return
+        free = [column for column in self.columns if column not in wanted]
+        hints = []
+        for column in lacking:
+            near = _likely(column, free)
+            if near:
+                free.remove(near)
+                hints.append(f"rename {shown(near)} to {column}")
+        if len(hints) < len(lacking):
+            hints.append(f"it has {shown(', '.join(list(self.columns)[:8]))}")
+        what = f"column{'s' * (len(lacking) > 1)} {', '.join(map(repr, lacking))}"
+        raise InputError(f"{self.name} lacks the {what}; {', '.join(hints)}")
 
     def where(self, index: int, column: str) -> str:
         """The place of a cell in words."""
@@ -291,7 +313,22 @@ def tell(tables: Iterable[Table]) -> None:
     """Say what was understood of tables beyond the plain reading; once all that can be refused has been."""
     for table in tables:
         if table.notes:
-            LOG.warning("%s: %s", table.name, "; ".join(table.notes))
+            note = f"{table.name}: {'; '.join(table.notes)}"
+            LOG.warning("%s", note)
+            heard = HEARD.get()
+            if heard is not None:
+                heard.append(note)
+
+
+@contextmanager
+def hearing() -> Iterator[list[str]]:
+    """Collect what `tell` says meanwhile, a line a table, for who does not see the log."""
+    heard: list[str] = []
+    before = HEARD.set(heard)
+    try:
+        yield heard
+    finally:
+        HEARD.reset(before)
 
 
 def shown(text: str, most: int = 60) -> str:
@@ -325,6 +362,14 @@ def _written(value: float | None) -> str:
     if value is None or np.isnan(value):
         return ""
     return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def _likely(wanted: str, offered: Iterable[str]) -> str:
+    """The column that is likely the wanted one, by another usual name or a like spelling; "" where none is."""
+    by_key = {re.sub("[^a-z0-9]+", "_", column.lower()).strip("_"): column for column in offered}
+    usual = next((by_key[name] for name in (wanted, *OTHER_NAMES.get(wanted, ())) if name in by_key), "")
+    near = difflib.get_close_matches(wanted, by_key, n=1, cutoff=0.6)
+    return usual or (by_key[near[0]] if near else "")
 
 
 def _advice(text: str) -> str:

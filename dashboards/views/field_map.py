@@ -123,17 +123,20 @@ def bring_own() -> None:
     st.markdown(
         "**Scenes**: GeoTIFFs of one grid, one a date, bands named (*B2 ... B12*) with unit and scale. **Weather**: a "
         "CSV (*date, temperature_c, rain_mm, radiation_mj_m2*) or AgERA5/ERA5-Land NetCDF. **Fields**: GeoJSON, "
-        "GeoPackage, zipped Shapefile or KML, a column *sowing* helps. *soil.tif* (cm/m) if you have it. SAFE folders, "
-        "STAC items and Zarr go through `mainstem map`. Nothing leaves this machine."
+        "GeoPackage, zipped Shapefile or KML, columns *sowing* and *crop* help. *soil.tif* (cm/m) if you have it. SAFE "
+        "folders, STAC items and Zarr go through `mainstem map`. Nothing leaves this machine."
     )
     name = st.text_input("Name of the map", placeholder="my farm 2026", max_chars=40)
     threshold = st.number_input("Chance of less than, t/ha", 0.0, 20.0, THRESHOLD_T_HA, 0.5)
+    crop = st.text_input(
+        "Crop", placeholder="maize", max_chars=40, help="Of fields that do not say theirs in a column crop."
+    )
     kinds = ["tif", "tiff", "csv", "nc", "geojson", "json", "gpkg", "zip", "kml"]
     files = st.file_uploader("Files", type=kinds, accept_multiple_files=True)
     if st.button("Map these", disabled=not (name and files), type="primary"):
         with mistakes_as_lines("The upload"):
             keep_inputs(name, contents_of(files))
-            with_progress(lambda report: make_map(name, threshold, report))
+            with_progress(lambda report: make_map(name, threshold, report, crop))
 
 
 def contents_of(files: Any) -> dict[str, bytes]:  # noqa: ANN401 - Streamlit's uploads

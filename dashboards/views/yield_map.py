@@ -151,14 +151,17 @@ def train_first(choice: RegionChoice) -> bool:
     if choice.is_trained():
         return True
     damage = choice.damage()
+    outdated = choice.outdated()
     if damage:
         show_error(f"The model of these regions cannot be read: {damage}")
+    elif outdated:
+        st.warning(f"{plain(outdated)} It takes one to three minutes on two cores.", icon=":material/model_training:")
     else:
         st.info(
             "No model of these regions yet. Training takes one to three minutes on two cores.",
             icon=":material/model_training:",
         )
-    if st.button("Train it anew" if damage else "Train it now", type="primary"):
+    if st.button("Train it anew" if damage or outdated else "Train it now", type="primary"):
         bar = st.progress(0.0, "starting")
 
         def report(stage: str, share: float) -> None:
@@ -414,7 +417,9 @@ def show_page() -> None:
 
 
 def show_set(choice: RegionChoice) -> None:
-    """Show a region set, once it has a model."""
+    """Show what was understood of a region set, and the set itself once it has a model."""
+    for note in choice.notes():
+        st.warning(plain(note), icon=":material/table_view:")
     if not train_first(choice):
         return
     key = (choice.name, str(choice.run()), run_stamp(choice))

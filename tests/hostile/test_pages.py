@@ -4,6 +4,7 @@ import ast
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -13,10 +14,15 @@ from shapely.geometry import Polygon
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
+from mainstem.adapters.crop_yield import TASK
+from mainstem.apps import demo, field_board, region_sets
 from mainstem.apps.field_board import keep_inputs, load_field_board
 from mainstem.apps.field_edits import add_field, import_fields
+from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.regression import RegressionConfig
+from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.shell import origin_of, plain
 from tests.dashboards.made import GRID, TAGS, small_map, squares
 from tests.hostile.harness import canary
@@ -401,6 +407,65 @@ def test_odd_folders_among_the_uploads_are_not_offered(home):
         (folder / "yield_wheat_NL.csv").write_bytes(YIELDS)
     (home / "v1" / "uploads" / "file").write_text("no folder")
     assert [choice.name for choice in choices()] == ["simulated-maize"]
+
+
+def test_what_was_left_out_of_an_upload_is_said_on_the_page(home):
+    rows = [f"NL{region};{2010 + year};8,{region}" for region in range(3) for year in range(9)]
+    rows[4] = "NL0;2014;about 8"
+    kept = keep_upload("own", {"yield_wheat_NL.csv": "\n".join(["adm_id;harvest_year;yield", *rows]).encode()})
+    (note,) = kept.notes()
+    for words in ("26 of 27 yields taken, 1 left out, first NL0 2014, row 6", "semicolons", "decimal commas"):
+        assert words in note
+    shown = lines(page("yield_map", set="own"))
+    assert note in shown
+    assert "No model of these regions yet" in shown
+    plainly = keep_upload("two", {"yield_wheat_NL.csv": YIELDS})
+    assert plainly.notes() == []
+
+
+def test_the_crop_of_the_upload_form_reaches_the_map(home, monkeypatch):
+    asked = []
+    keep_inputs("own", {**SCENE, **WEATHER})
+    monkeypatch.setattr(field_board, "ensure_run", lambda _: home)
+    monkeypatch.setattr(field_board, "map_scenes", lambda *given: asked.append(given[4].facts))
+    field_board.make_map("own", crop=" Maize ")
+    field_board.make_map("own")
+    assert asked == [{"crop": "maize"}, {}]
+    form = page("field_map")
+    assert "Crop" in [box.label for box in form.text_input]
+    assert "*crop*" in "".join(text.value for text in form.markdown)
+
+
+def test_the_demo_says_what_it_is_at(home, monkeypatch, tmp_path):
+    stages: list[str] = []
+
+    def stop(*_: object) -> None:
+        raise InputError("far enough")
+
+    monkeypatch.setattr("mainstem.apps.finetune.finetune", stop)
+    monkeypatch.setattr(field_board, "simulate_farm", stop)
+    with pytest.raises(InputError, match="far enough"):
+        demo.prepare(tmp_path, lambda stage, _: stages.append(stage))
+    assert stages == ["getting the data", "yield model, reading the data", "yield model, training"]
+    with pytest.raises(InputError, match="far enough"):
+        field_board.ensure_demo(lambda stage, _: stages.append(stage))
+    assert stages[-1] == "simulating a farm"
+
+
+def test_a_run_of_an_older_version_is_set_aside_and_said_so(home, monkeypatch):
+    quick = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+    rows = [f"NL{region},{2010 + year},{8 + (region * year) % 5 / 10}" for region in range(3) for year in range(9)]
+    choice = keep_upload("own", {"yield_wheat_NL.csv": "\n".join(["adm_id,harvest_year,yield", *rows]).encode()})
+    finetune(replace(TASK, version="0"), choice.read(), FitSpec(config=quick), choice.run())
+    shown = lines(page("yield_map", set=choice.name))
+    assert "made by version 0 of crop-yield" in shown
+    assert f"{choice.run().name}.old-1" in shown
+    assert "No model of these regions yet" not in shown
+    monkeypatch.setattr(region_sets, "TASK", replace(TASK, config=quick))
+    choice.train()
+    assert choice.is_trained()
+    assert choice.outdated() == ""
+    assert (choice.run().with_name(f"{choice.run().name}.old-1") / "adapter.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

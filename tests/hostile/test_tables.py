@@ -23,6 +23,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.prediction import Claim, Interval, ModelRef, Prediction
 from mainstem.core.stream import Provenance
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+from mainstem.data.open_regions import open_regions
 from mainstem.data.regions import load_cybench
 from mainstem.data.table import read_samples
 from tests.hostile.harness import run_call, run_cli
@@ -538,3 +539,23 @@ def test_an_upload_that_cannot_be_shown_is_not_kept(tmp_path):
         kept = keep_upload("mine", {"yield_wheat_NL.csv": yields})
     assert kept.folder is not None
     assert (kept.folder / "wheat" / "NL" / "yield_wheat_NL.csv").read_bytes() == yields
+
+
+def test_all_missing_columns_are_named_at_once(tmp_path):
+    place = tmp_path / "wheat" / "NL"
+    place.mkdir(parents=True)
+    (place / "yield_wheat_NL.csv").write_text("Region,Year,Yeild\nNL1,2019,8.0\n")
+    with pytest.raises(InputError) as caught:
+        load_cybench(tmp_path, "wheat", "NL")
+    said = str(caught.value)
+    assert "lacks the columns 'adm_id', 'harvest_year', 'yield'" in said
+    for hint in ("rename 'Region' to adm_id", "'Year' to harvest_year", "'Yeild' to yield"):
+        assert hint in said
+
+
+@pytest.mark.parametrize(("name", "words"), [("nosuch", ""), ("us-mais", "did you mean 'us-maize'?")])
+def test_an_unknown_set_is_answered_with_those_there_are(name, words):
+    with pytest.raises(InputError, match=f"no folder or set '{name}'") as caught:
+        open_regions(name)
+    for offered in (words, "us-maize", "nl-maize", "es-maize", "simulated-maize", "folder with --crop and --country"):
+        assert offered in str(caught.value)
