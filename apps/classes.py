@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mainstem.apps.evaluation_text import difference_line
 from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, seeds_of, write_run
-from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.class_artifact import ClassArtifact, load_class_run, save_class_artifact
+from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import (
     ClassesOutOfFold,
     ClassificationTask,

@@ -27,7 +27,7 @@ from mainstem.core.artifact import (
     view_tensors,
     write_artifact,
 )
-from mainstem.core.calibration import ClassSetCalibration
+from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import ClassificationTask, Classifier, ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ClassHead

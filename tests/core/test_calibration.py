@@ -12,12 +12,12 @@ from mapie.regression import SplitConformalRegressor
 from sklearn.linear_model import LinearRegression
 
 from mainstem.core.calibration import (
-    ClassSetCalibration,
     IntervalCalibration,
     cases_needed,
     conformal_quantile,
     group_quantile,
 )
+from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.errors import CalibrationError
 
 LEVELS = [0.5, 0.8, 0.9]

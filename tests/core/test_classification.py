@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mainstem.core.calibration import ClassSetCalibration
 from mainstem.core.class_artifact import load_class_artifact, save_class_artifact
+from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import (
     ClassificationTask,
     balanced_weights,
