@@ -49,7 +49,7 @@ def place(tmp_path_factory, chromium) -> Iterator[Place]:
         patch.setenv("STREAMLIT_SERVER_ADDRESS", "0.0.0.0")
         patch.setenv("STREAMLIT_SERVER_ENABLE_CORS", "false")
         image = f"![x]({ear.url}/a.png)"
-        fields = [image, f'<img src="{ear.url}/b.png">', *NAMES.values(), "turn \u202eround", "x" * 5000]
+        fields = [image, f'<img src="{ear.url}/b.png">', *NAMES.values(), "x" * 200]
         small_map(home, "farm", fields, ["probability below 8"], ATTRIBUTION=f"![y]({ear.url}/c.png)", CLAIM="none",
                   CLAIM_REASON=f"![z]({ear.url}/d.png)")  # fmt: skip
         small_map(home, "other", ["a", "b"], ["probability below 5"])
@@ -84,6 +84,7 @@ def written(head: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
 def page(place) -> Iterator[Page]:
     """A page that may only speak with this machine's pages."""
     page = place.browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(180_000)  # shared machines are slow
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     yield page
@@ -94,7 +95,7 @@ def page(place) -> Iterator[Page]:
 
 def opened(page: Page, place: Place, view: str, **address: str) -> Page:
     page.goto(f"{place.address}/{view}?{urllib.parse.urlencode(address)}")
-    page.locator("canvas[data-stamp]").first.wait_for(timeout=90_000)
+    page.locator("canvas[data-stamp]").first.wait_for(timeout=180_000)
     return page
 
 
