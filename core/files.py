@@ -130,18 +130,14 @@ def scratch(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path)
-    folder = path.with_name(_part_name(path.name))
-    folder.mkdir()
+    folder, descriptor = _new_part(path)
     try:
-        with locked(folder / LOCK, str(path)):
-            made = folder / "made"
-            made.mkdir()
-            try:
-                yield made
-            finally:
-                shutil.rmtree(made, ignore_errors=True)
+        made = folder / "made"
+        made.mkdir()
+        yield made
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
 
 
 @contextmanager
@@ -254,16 +250,31 @@ def _flock(descriptor: int, shared: bool) -> None:
     fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
 
 
+def _new_part(path: Path) -> tuple[Path, int]:
+    """Make a part that is a folder, with its lock held; one that another swept up before it was locked is made anew."""
+    while True:
+        folder = path.with_name(_part_name(path.name))
+        folder.mkdir()
+        with suppress(FileNotFoundError):
+            descriptor = _taken(folder / LOCK, shared=False)
+            if descriptor is not None:
+                return folder, descriptor
+
+
 def _new_file(path: Path) -> tuple[int, Path]:
     """Open a new part of a file, locked."""
     while True:
         part = path.with_name(_part_name(path.name))
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):
+        try:
             _flock(descriptor, shared=False)
-        if os.fstat(descriptor).st_nlink:  # else swept before it was locked
+            is_swept = not os.fstat(descriptor).st_nlink  # before it was locked
+        except OSError as error:
+            is_swept = error.errno not in NO_LOCKS  # one who sweeps holds it
+        if not is_swept:
             return descriptor, part
         os.close(descriptor)
+        part.unlink(missing_ok=True)
 
 
 def _part_name(name: str) -> str:
