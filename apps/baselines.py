@@ -19,6 +19,7 @@ MONTH_S = 365.25 / 12 * 86_400
 LAGS = 5
 MISSING = -9999.0
 
+WORTH_THREADS = 2000  # rows; on fewer, the threads of a forest cost more than they save
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "ridge": {"ridge__alpha": [1.0, 30.0, 1000.0]},
     "random_forest": {"randomforestregressor__min_samples_leaf": [2, 10]},
@@ -87,11 +88,12 @@ def _line(years: Array, yields: Array) -> tuple[float, float, float]:
     return float(yields.mean()), float(years.mean()), float(slope)
 
 
-def _estimators(seed: int) -> dict[str, Any]:
+def _estimators(seed: int, num_rows: int) -> dict[str, Any]:
     # trees see a missing value as one far below all others; boosting cannot bin a column that is missing throughout
     marked = SimpleImputer(strategy="constant", fill_value=MISSING, keep_empty_features=True)
     median = SimpleImputer(strategy="median", keep_empty_features=True)
-    forest = RandomForestRegressor(100, max_features=0.33, n_jobs=-1, random_state=seed)
+    jobs = -1 if num_rows > WORTH_THREADS else 1
+    forest = RandomForestRegressor(100, max_features=0.33, n_jobs=jobs, random_state=seed)
     return {
         "ridge": make_pipeline(median, StandardScaler(), Ridge()),
         "random_forest": make_pipeline(marked, forest),
@@ -107,7 +109,7 @@ def fit_baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int = 0
     yields = np.array([sample.target for sample in train], np.float64)
     groups = [sample.source.group for sample in train]
     folds = GroupKFold(min(len(set(groups)), 6))
-    for name, estimator in _estimators(seed).items():
+    for name, estimator in _estimators(seed, len(train)).items():
         search = GridSearchCV(estimator, dict(GRIDS[name]), scoring="neg_mean_squared_error", cv=folds)
         predictions[name] = search.fit(seen, yields, groups=groups).predict(new)
     return predictions

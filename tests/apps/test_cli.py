@@ -241,8 +241,10 @@ def test_splits_keep_years_whole():
         splits(regions.samples, "random")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.mirror
-def test_faults_are_given_with_and_without(monkeypatch):
+def test_faults_are_given_with_and_without():
     from mainstem.adapters.crop_yield import TASK
 
     spec = EvaluationSpec(fit=FitSpec(config=QUICK), with_flagged=True)

@@ -134,6 +134,20 @@ def test_every_figure_speaks_for_all_seeds(request_, two_seeds):
         assert difference["low"] <= difference["value"] <= difference["high"]
 
 
+def test_faults_are_scored_only_where_asked_for(request_):
+    def read(asked: DataRequest) -> SampleSet:
+        source = BARE.read(asked)
+        wrong = source.samples[0]
+        ruined = [replace(sample, target=100.0) if sample is wrong else sample for sample in source.samples]
+        return replace(source, samples=tuple(ruined), flagged={str(wrong.source.item): "made wrong"})
+
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK), with_flagged=True)
+    result = evaluate(replace(BARE, read=read), request_, spec)
+    assert result["flagged_rows"] == 1
+    usual, ruined = (found["baselines"]["average"]["nrmse_percent"] for found in (result, result["with_flagged_rows"]))
+    assert ruined > 5 * usual
+
+
 def test_it_says_what_can_be_told_apart_and_what_was_known(request_, two_seeds):
     assert "unknown to training" in two_seeds["protocol_note"]
     assert "with_flagged_rows" not in two_seeds
