@@ -87,9 +87,10 @@ def evaluate_adapter(
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
     from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.classes import describe_classes, evaluate_classes
-    from mainstem.apps.evaluate import EvaluationSpec, evaluate
+    from mainstem.apps.evaluate import evaluate
     from mainstem.apps.evaluation_text import describe
     from mainstem.apps.finetune import seeded, spec_of
+    from mainstem.apps.protocols import EvaluationSpec
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
 

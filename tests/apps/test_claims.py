@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mainstem.apps.calibrate import CalibrationSpec, calibrate
-from mainstem.apps.evaluate import EvaluationSpec, evaluate
+from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.predict import predict
@@ -219,7 +220,8 @@ def test_a_run_is_scored_as_it_is(run):
 
 
 def test_claims_of_several_seeds_are_the_weakest(run):
-    from mainstem.apps.evaluate import score, with_weakest_claims
+    from mainstem.apps.figures import with_weakest_claims
+    from mainstem.apps.scoring import score
 
     first = score(TASK, load(run), SETS["later"], 0.9)
     weaker = replace(first, claims=("none", *first.claims[1:]))

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits
+from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import FitSpec
+from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.errors import InputError
 from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.training import TrainingConfig
@@ -234,11 +235,11 @@ def test_splits_keep_years_whole():
     from mainstem.data.simulate import simulate_regions
 
     regions = simulate_regions(0)
-    ((train, test),) = splits(regions.samples, "holdout", regions.test_groups)
+    ((train, test),) = split_samples(regions.samples, "holdout", regions.test_groups)
     assert {sample.source.group for sample in test} == set(regions.test_groups)
     assert not {sample.source.group for sample in train} & set(regions.test_groups)
     with pytest.raises(InputError, match="want one of"):
-        splits(regions.samples, "random")
+        split_samples(regions.samples, "random")
 
 
 @pytest.mark.slow

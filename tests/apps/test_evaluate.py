@@ -13,8 +13,9 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.seasons import YEAR_S, forget
 from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
-from mainstem.apps.evaluate import EvaluationSpec, evaluate, splits, train_and_score
+from mainstem.apps.evaluate import evaluate, train_and_score
 from mainstem.apps.finetune import FitSpec
+from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig
 from mainstem.core.stream import SampleSet
 from mainstem.core.training import TrainingConfig
@@ -57,7 +58,7 @@ def request_(tmp_path_factory) -> DataRequest:
 
 def left_out(source: SampleSet, year: str):
     """Train without a year and predict it, baselines too."""
-    parts = splits(source.unflagged(), LEFT_OUT, frozenset(), TASK.forget)
+    parts = split_samples(source.unflagged(), LEFT_OUT, frozenset(), TASK.forget)
     (part,) = [part for part in parts if {sample.source.group for sample in part[1]} == {year}]
     return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), None)[0]
 

@@ -3,8 +3,9 @@
 import pytest
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.evaluate import EvaluationSpec, evaluate
+from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import FitSpec
+from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.regression import DataRequest
 
 

@@ -1,0 +1,149 @@
+"""Score one part of an evaluation: predict its samples at each view, with half widths, claims and means."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.apps.calibrate import CalibrationSpec, Local
+from mainstem.apps.finetune import groups_in
+from mainstem.apps.protocols import SEASONS, EvaluationSpec
+from mainstem.core.artifact import Artifact
+from mainstem.core.calibration import is_ordered
+from mainstem.core.errors import InputError
+from mainstem.core.means import Judged, labels_by, mean_view
+from mainstem.core.predict import Verdict, judge, patterns_of
+from mainstem.core.regression import RegressionTask, targets_of
+from mainstem.core.stream import Sample
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scored:
+    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims.
+
+    `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
+    """
+
+    truth: Array
+    years: tuple[str, ...]
+    mean: dict[str, Array]
+    half: dict[str, Array]
+    parts: dict[str, Array]
+    baselines: dict[str, Array]
+    claims: tuple[str, ...]
+    patterns: tuple[str, ...]
+    means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
+    hashes: tuple[str, str]
+    inside: Mapping[str, tuple[str, ...]]
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Scored":
+        """Return the chosen cases; means of what belongs together stay as they are."""
+        return replace(
+            self,
+            truth=self.truth[chosen],
+            years=tuple(self.years[row] for row in chosen.tolist()),
+            mean={name: values[chosen] for name, values in self.mean.items()},
+            half={name: values[chosen] for name, values in self.half.items()},
+            parts={name: values[chosen] for name, values in self.parts.items()},
+            baselines={name: values[chosen] for name, values in self.baselines.items()},
+            claims=tuple(self.claims[row] for row in chosen.tolist()),
+            patterns=tuple(self.patterns[row] for row in chosen.tolist()),
+            inside={name: tuple(labels[row] for row in chosen.tolist()) for name, labels in self.inside.items()},
+        )
+
+
+def score_by_protocol(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+    """Score test samples at once or, where the protocol is so, season by season."""
+    is_by_season = spec.protocol == SEASONS
+    return _score_seasons(task, artifact, test, spec) if is_by_season else score(task, artifact, test, spec.level)
+
+
+def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
+    """Predict test samples as they were known at each view; claims are those of the fullest one."""
+    first = next(iter(task.views))
+    found = {name: judge(artifact, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
+    return Scored(
+        truth=targets_of(test),
+        years=tuple(groups_in(test)),
+        mean={name: verdict.mean for name, verdict in found.items()},
+        half={name: verdict.half for name, verdict in found.items()},
+        parts=dict(found[first].parts),
+        baselines={},
+        claims=tuple(claim.state for claim in found[first].claims),
+        patterns=tuple(patterns_of(artifact, test, first)),
+        means=_score_means(task, artifact, test, found[first], level),
+        hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
+        inside={"group": tuple(groups_in(test)), task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
+    )
+
+
+def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+    """Score the test groups in order; the labels of each are added to the calibration before the next is predicted."""
+    groups = sorted({str(sample.source.group) for sample in test})
+    if not is_ordered(groups):
+        raise InputError(f"{SEASONS} needs groups in order, as years are; these are named {', '.join(groups[:3])}")
+    groups = sorted(groups, key=float)
+    places = np.argsort([groups.index(str(sample.source.group)) for sample in test], kind="stable")
+    found = []
+    for group in groups:
+        held = [sample for sample in test if sample.source.group == group]
+        found.append(score(task, artifact, held, spec.level))
+        known = Local(task=task, samples=held, groups=(group,) * len(held), population=f"{group} since")
+        artifact = known.teach(artifact, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
+    return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
+
+
+def _score_means(
+    task: RegressionTask, artifact: Artifact, test: Sequence[Sample], verdict: Verdict, level: float
+) -> tuple[Judged, Array] | None:
+    """Means of samples that belong together, with half widths; None where the task has none."""
+    calibration = artifact.calibration.get(mean_view(next(iter(task.views))))
+    if not task.mean_of or calibration is None:
+        return None
+    cases = Judged(truth=targets_of(test), mean=verdict.mean, scale=verdict.scale, groups=tuple(groups_in(test)))
+    means = cases.means(labels_by(test, task.mean_of))
+    return means, calibration.half_width(level) * means.scale
+
+
+def join(parts: Sequence[Scored]) -> Scored:
+    """Put several parts' cases together."""
+    first = parts[0]
+
+    def joined(key: str, name: str) -> Array:
+        return np.concatenate([getattr(part, key)[name] for part in parts])
+
+    return Scored(
+        truth=np.concatenate([part.truth for part in parts]),
+        years=tuple(year for part in parts for year in part.years),
+        mean={name: joined("mean", name) for name in first.mean},
+        half={name: joined("half", name) for name in first.half},
+        parts={name: joined("parts", name) for name in first.parts},
+        baselines={name: joined("baselines", name) for name in first.baselines},
+        claims=tuple(claim for part in parts for claim in part.claims),
+        patterns=tuple(pattern for part in parts for pattern in part.patterns),
+        means=_join_means([part.means for part in parts if part.means is not None]),
+        hashes=(hash_together([part.hashes[0] for part in parts]), hash_together([part.hashes[1] for part in parts])),
+        inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
+    )
+
+
+def _join_means(parts: Sequence[tuple[Judged, Array]]) -> tuple[Judged, Array] | None:
+    if not parts:
+        return None
+    cases = [found for found, _ in parts]
+    joined = Judged(
+        truth=np.concatenate([found.truth for found in cases]),
+        mean=np.concatenate([found.mean for found in cases]),
+        scale=np.concatenate([found.scale for found in cases]),
+        groups=tuple(group for found in cases for group in found.groups),
+    )
+    return joined, np.concatenate([half for _, half in parts])
+
+
+def hash_together(hashes: Sequence[str]) -> str:
+    """One hash for several fits: of their hashes in order."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
