@@ -1,4 +1,4 @@
-"""The shift alarm: says when a group's inputs no longer look like those that the intervals were calibrated on."""
+"""The shift alarm: says when the inputs of a group, or of one sample, are unlike those of calibration."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.departures import Departures
 from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of, text_array, texts_of
 
@@ -28,6 +29,10 @@ class ShiftAlarm:
     2005, Algorithmic Learning in a Random World, section 2.2). Features are taken as uncorrelated: groups are far fewer
     than features, and correlations learned from few hide real shifts. What a sample lacks is left out of the
     comparison: that it is lacking is for the calibration, which keeps patterns of gaps apart.
+
+    A single sample is strange by its departure from its own place's normal, or, at a place that calibration does not
+    know, from that of all cases (`Departures`); it is ranked among the cases of calibration, each measured by the other
+    groups, and each group counting once: a strange year neither makes its own cases look normal nor outweighs others.
     """
 
     features: Array
@@ -37,6 +42,7 @@ class ShiftAlarm:
 
     FEWEST = 5  # groups
     SHARE = 0.2  # of ordinary groups that may be called strange
+    SAMPLE_SHARE = 0.01  # of ordinary samples
 
     @classmethod
     def fit(
@@ -140,6 +146,30 @@ class ShiftAlarm:
                 named = [place for place, is_of in zip(places, part.tolist(), strict=True) if is_of]
                 found[part] = self.fires(features[part], named)
         return found
+
+    def strange_samples(self, features: Array, places: Sequence[str]) -> NDArray[np.bool_]:
+        """True (cases,) where a case by itself is among the strangest SAMPLE_SHARE, or stranger than all there are."""
+        number_of = {place: number for number, place in enumerate(sorted(self._known_places))}
+        numbers = np.array([number_of.get(place, -1) for place in places], np.intp)
+        found = np.zeros(len(features), bool)
+        for part, reference in ((numbers >= 0, self._by_place), (numbers < 0, self._of_all)):
+            if part.any() and reference is not None:
+                p_values = reference.p_values(features[part], np.maximum(numbers[part], 0))
+                found[part] = p_values <= max(self.SAMPLE_SHARE, 1 / (reference.num_cases + 1)) * (1 + 1e-9)
+        return found
+
+    @cached_property
+    def _by_place(self) -> Departures | None:
+        """What is normal at each place that calibration knows, None where it knows none."""
+        number_of = {place: number for number, place in enumerate(sorted(self._known_places))}
+        numbers = np.array([number_of.get(place, -1) for place in self.places], np.intp)
+        rows = np.flatnonzero(numbers >= 0)
+        groups = [self.groups[row] for row in rows.tolist()]
+        return Departures.fit(self.features[rows], groups, numbers[rows]) if len(rows) else None
+
+    @cached_property
+    def _of_all(self) -> Departures:
+        return Departures.fit(self.features, self.groups, np.zeros(len(self.features), np.intp))
 
     def _means_at(self, places: Sequence[str]) -> Array:
         """Mean features of every calibration group at the places that are asked for; NaN rows where it knows none."""

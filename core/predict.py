@@ -43,7 +43,7 @@ def judge(artifact: Artifact, samples: Sequence[Sample], view: str, level: float
     """Predict samples that show what a view shows, each with its half width and what may be claimed of it.
 
     The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
-    calibration. It is none for a group trained or calibrated on, for a sample outside the manifest's scope, for a real
+    calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a sample outside the manifest's scope, for a real
     one by an adapter of simulations alone, and where calibration never saw what the sample lacks.
     """
     mean, scale, parts = artifact.regressor.predict_parts(samples, view)
@@ -113,7 +113,7 @@ def _settled(manifest: AdapterManifest, sample: Sample, stated: Claim, alarmed: 
 
 
 def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence[Sample]) -> list[Claim | None]:
-    """What the alarm says against the claim of each sample, group by group; None where it is quiet."""
+    """What the alarm says against the claim of each sample, of its group or of itself; None where it is quiet."""
     found: list[Claim | None] = [None] * len(samples)
     if alarm is None or features is None:
         return found
@@ -126,10 +126,18 @@ def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence
         reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
         for row in rows[fired].tolist():
             found[row] = Claim(state="withdrawn", reason=reason)
+    strange = alarm.strange_samples(features, places)
+    for row in np.flatnonzero(strange & np.array([claim is None for claim in found], bool)).tolist():
+        found[row] = Claim(state="withdrawn", reason=_strange(alarm, samples[row].source.item, places[row]))
     for row in np.flatnonzero(~comparable).tolist():
         reason = f"nothing of {samples[row].source.item} can be compared with the cases of calibration"
         found[row] = Claim(state="none", reason=reason)
     return found
+
+
+def _strange(alarm: ShiftAlarm, item: str, place: str) -> str:
+    normal = f"what is normal at {place}" if alarm.knows(place) else "what is normal in calibration"
+    return f"the inputs of {item} depart from {normal} further than {1 - alarm.SAMPLE_SHARE:.0%} of its cases do"
 
 
 def predict(

@@ -120,6 +120,21 @@ def test_what_was_trained_on_is_not_claimed_and_a_name_alone_earns_nothing(run):
     assert claims(run, shifted) == {"withdrawn"}  # named like a group of calibration, and unlike all of them
 
 
+def test_one_strange_sample_of_a_quiet_year_loses_its_claim_alone(run):
+    artifact = load(run)
+    told = predict(artifact, list(SETS["later"]), TASK.view_of)
+    quiet = next(one.source.group for one in told if one.claim.state == "stated")
+    year = [sample for sample in SETS["later"] if sample.source.group == quiet]
+    before = [one.claim for one in told if one.source.group == quiet]
+    row = next(row for row, claim in enumerate(before) if claim.state == "stated")
+    far = {name: replace(stream, values=stream.values * 0 + 4) for name, stream in year[row].streams.items()}
+    year[row] = replace(year[row], streams=far)
+    after = [one.claim for one in predict(artifact, year, TASK.view_of)]
+    assert after[row].state == "withdrawn"
+    assert year[row].source.item in after[row].reason
+    assert [*after[:row], *after[row + 1 :]] == [*before[:row], *before[row + 1 :]]
+
+
 def test_gaps_that_calibration_saw_are_wider_and_others_unclaimed(run):
     artifact = load(run)
     calibration = artifact.calibration["whole"]

@@ -1,5 +1,7 @@
 """The shift alarm: false alarms at the stated rate for any number of cases and any part of the places; its power."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,84 @@ def test_a_place_that_few_groups_know_is_compared_as_one_never_seen():
     alarm = ShiftAlarm.fit(years[:YEARS].reshape(-1, FEATURES), groups, rare)
     assert not alarm.knows("county 0")  # of three years alone
     assert alarm.fires(np.full((1, FEATURES), 1e6), ["county 0"])
+
+
+def sample_rate(shift: float, *, places: bool = True, year_spread: float = 0.0, one_feature: bool = False) -> float:
+    """Share of single samples, of new years, that are called strange where each is moved by `shift` spreads."""
+    rng = np.random.default_rng([int(10 * shift), places, int(10 * year_spread), one_feature])
+    normal = 3 * rng.normal(0, 1, (1, PLACES, FEATURES)) * places
+    found = []
+    for _ in range(12):
+        years = rng.normal(0, year_spread, (YEARS + 4, 1, FEATURES)) + rng.normal(0, 1, (YEARS + 4, PLACES, FEATURES))
+        alarm = fitted(normal + years[:YEARS], places)
+        asked = normal + years[YEARS:]
+        asked[..., : 1 if one_feature else FEATURES] += shift
+        named = labels(4)[1] if places else [""] * (4 * PLACES)
+        found.append(alarm.strange_samples(asked.reshape(-1, FEATURES), named))
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("places", [True, False])
+def test_ordinary_samples_raise_it_at_the_stated_rate(places):
+    assert abs(sample_rate(0.0, places=places) - ShiftAlarm.SAMPLE_SHARE) < 0.006
+
+
+def test_years_with_effects_of_their_own_raise_it_not_much_oftener():
+    assert sample_rate(0.0, year_spread=0.5) < 2.5 * ShiftAlarm.SAMPLE_SHARE
+
+
+@pytest.mark.parametrize("places", [True, False])
+def test_the_further_a_sample_departs_the_surer_it_is_called_strange(places):
+    one, two, four = (sample_rate(shift, places=places) for shift in (1.0, 2.0, 4.0))
+    assert one > 0.1
+    assert two > 0.8
+    assert four > 0.999
+    assert sample_rate(4.0, places=places, one_feature=True) > 0.3
+
+
+def test_what_is_ordinary_elsewhere_is_strange_at_a_place_that_never_saw_it():
+    rng = np.random.default_rng(0)
+    normal = np.where(np.arange(PLACES) < PLACES // 2, 0.0, 8.0)[None, :, None]
+    years = normal + rng.normal(0, 1, (YEARS, PLACES, FEATURES))
+    alarm, swapped = fitted(years), np.full((1, FEATURES), 8.0)
+    assert alarm.strange_samples(swapped, ["county 0"]).all()
+    assert not alarm.strange_samples(swapped, [f"county {PLACES - 1}"]).any()
+    assert not alarm.strange_samples(swapped, ["elsewhere"]).any()  # of all cases it is none
+
+
+def test_a_strange_year_of_calibration_does_not_hide_a_strange_sample():
+    rng = np.random.default_rng(1)
+    years = rng.normal(0, 1, (YEARS, PLACES, FEATURES))
+    years[3] += 2.0
+    asked = np.full((1, FEATURES), 5.0)
+    assert fitted(years).strange_samples(asked, ["county 7"]).all()
+
+
+def test_samples_are_judged_by_what_they_know():
+    rng = np.random.default_rng(2)
+    alarm = fitted(rng.normal(0, 1, (YEARS, PLACES, FEATURES)))
+    asked = rng.normal(0, 1, (2000, FEATURES))
+    asked[:, 2:] = np.nan
+    named = [f"county {row % PLACES}" for row in range(2000)]
+    assert abs(alarm.strange_samples(asked, named).mean() - ShiftAlarm.SAMPLE_SHARE) < 0.01
+    assert not alarm.strange_samples(np.full((3, FEATURES), np.nan), ["county 1"] * 3).any()
+    assert alarm.strange_samples(np.empty((0, FEATURES)), []).shape == (0,)
+
+
+def test_a_hundred_thousand_samples_are_judged_at_once():
+    rng = np.random.default_rng(3)
+    alarm = fitted(rng.normal(0, 1, (YEARS, PLACES, FEATURES)))
+    asked, named = rng.normal(0, 1, (100_000, FEATURES)), [f"county {row % PLACES}" for row in range(100_000)]
+    start = time.process_time()
+    alarm.strange_samples(asked, named)
+    assert time.process_time() - start < 3
+
+
+def test_a_feature_that_never_varied_at_any_place_and_does_in_a_sample_is_strange():
+    rng = np.random.default_rng(4)
+    years = rng.normal(0, 1, (YEARS, PLACES, FEATURES))
+    years[..., 1] = 7.1 * np.arange(PLACES)
+    alarm, same = fitted(years), years[0, 5:6].copy()
+    assert not alarm.strange_samples(same, ["county 5"]).any()
+    same[0, 1] += 0.1
+    assert alarm.strange_samples(same, ["county 5"]).all()
