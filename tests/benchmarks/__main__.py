@@ -219,9 +219,16 @@ def bench_fields() -> dict[str, float]:
     return fields.bench_fields()
 
 
+def bench_alarm() -> dict[str, float]:
+    """How often the shift alarm fires on ordinary and on shifted years of us-maize."""
+    from tests.benchmarks import alarm
+
+    return alarm.bench_alarm()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
-    "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields,
+    "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
 }  # fmt: skip
 
 
@@ -235,7 +242,7 @@ def main() -> None:
         results[name] = {**BENCHMARKS[name](), "machine": machine()}
         OUT.write_text(json.dumps(results, indent=2) + "\n")
         for figure, value in results[name].items():
-            print(f"{name:10} {figure:26} {value if isinstance(value, dict) else f'{value:10.3f}'}")
+            print(f"{name:10} {figure:32} {value if isinstance(value, dict) else f'{value:10.3f}'}")
 
 
 if __name__ == "__main__":
