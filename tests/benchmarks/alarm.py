@@ -1,4 +1,4 @@
-"""How often the shift alarm fires on ordinary years, and on shifted ones: us-maize, each training year left out in turn."""
+"""How often the shift alarm fires on ordinary and on shifted years: us-maize, each training year left out in turn."""
 
 import numpy as np
 from numpy.typing import NDArray
