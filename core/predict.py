@@ -43,8 +43,9 @@ def judge(artifact: Artifact, samples: Sequence[Sample], view: str, level: float
     """Predict samples that show what a view shows, each with its half width and what may be claimed of it.
 
     The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
-    calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a sample outside the manifest's scope, for a real
-    one by an adapter of simulations alone, and where calibration never saw what the sample lacks.
+    calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a
+    sample outside the manifest's scope, for a real one by an adapter of simulations alone, and where calibration never
+    saw what the sample lacks.
     """
     mean, scale, parts = artifact.regressor.predict_parts(samples, view)
     calibration = artifact.calibration.get(view)
