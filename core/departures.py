@@ -13,7 +13,7 @@ TINY = 1e-7  # of a feature's largest value: features are kept in single precisi
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Departures:
-    """The normal of each place (places, features), and how calibration's cases depart from it with their group left out.
+    """The normal of each place (places, features), and how far calibration's cases depart with their group left out.
 
     A normal is the mean over groups of a place's cases, a spread the root mean square over groups of departures from
     it. A calibration case is measured by normal and spread of the other groups, a new sample by those of all, each
