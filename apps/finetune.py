@@ -113,6 +113,7 @@ def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 
         "out_of_fold_rmse": float(np.sqrt(np.mean((found.truth - found.mean) ** 2))),
         "offset_rmse": float(np.sqrt(np.mean((found.truth - found.past) ** 2))),
         "without_trunk_rmse": float(np.sqrt(np.mean((found.truth - found.offset) ** 2))),
+        "share": found.share,
         "gate": found.gate,
         **({"coverage_at_90": float(np.mean(list(coverage.values())))} if coverage else {}),
     }

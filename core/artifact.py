@@ -169,6 +169,7 @@ def save_artifact(
         trunk_is_shared=shared,
         members=tuple(described),
         gates=dict(regressor.gates),
+        shares=dict(regressor.shares),
         adjust=dict(regressor.adjust),
         channels=regressor.layout.state(),
         calibration=known["calibration"],
@@ -187,8 +188,8 @@ def recalibrated(
     more: Mapping[str, Any] | None = None,
 ) -> Artifact:
     """Write the artefact again with another calibration and alarm, and other facts; its weights stay as they are."""
-    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "adjust", "channels",
-            "calibration", "alarm"}  # fmt: skip
+    kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "shares", "adjust",
+            "channels", "calibration", "alarm"}  # fmt: skip
     facts = {name: value for name, value in artifact.manifest if name not in kept}
     return save_artifact(folder, artifact.regressor, calibration, alarm, facts | dict(more or {}))
 
@@ -231,7 +232,7 @@ def load_run(folder: Path, task: RegressionTask) -> Artifact:
         ArtifactError: if it is of another adapter or task, or `load_artifact` refuses it.
     """
     manifest = check_task(folder, task.name, task.task)
-    lacking = sorted(set(task.views) - set(manifest.gates))
+    lacking = sorted(set(task.views) - (set(manifest.gates) & set(manifest.shares)))
     if lacking and not manifest.classes:
         raise ArtifactError(f"{folder} knows nothing of the view {lacking[0]!r} of {task.task}; train it again")
     return load_artifact(folder, task.restore)
@@ -271,7 +272,11 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
     )
     return Artifact(
         regressor=Regressor(
-            members=members, gates=manifest.gates, adjust=manifest.adjust, layout=Layout.restore(manifest.channels)
+            members=members,
+            gates=manifest.gates,
+            shares=manifest.shares,
+            adjust=manifest.adjust,
+            layout=Layout.restore(manifest.channels),
         ),
         calibration={
             view: IntervalCalibration.restore(plain, view_arrays("calibration", view, tensors))

@@ -104,6 +104,7 @@ def save_class_artifact(
         trunk_is_shared=shared,
         members=tuple(MemberFacts(**member_facts(member)) for member in members),
         gates={},
+        shares={},
         calibration=known,
         alarm=warned,
         **facts,

@@ -64,6 +64,7 @@ class AdapterManifest(BaseModel):
     trunk_is_shared: Flag
     members: Annotated[tuple[MemberFacts, ...], Field(min_length=1, max_length=1000)]
     gates: dict[str, Share]
+    shares: dict[str, Share]
     adjust: dict[str, tuple[Annotated[Finite, Field(gt=0, le=LARGEST_SLOPE)], Finite]] = Field(default_factory=dict)
     channels: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     scope: dict[str, list[str]]

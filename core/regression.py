@@ -35,7 +35,7 @@ class Preparation(Protocol):
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.
 
-        The gate weighs the trunk's prediction against it.
+        Its share weighs it against the offset, and the gate the trunk's prediction against that.
         """
 
     def features(self, samples: Sequence[Sample]) -> Array:
@@ -83,6 +83,32 @@ class DataRequest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What a member says of samples (samples,), in the target's unit, before its parts are weighed.
+
+    Attributes:
+        past: the preparation's offset.
+        plain: what the preparation's fallback adds to it.
+        trunk: what the trunk adds to it.
+        scale: of the member's errors.
+    """
+
+    past: Array
+    plain: Array
+    trunk: Array
+    scale: Array
+
+    def rest(self, share: float) -> Array:
+        """Return what is predicted without the trunk, the fallback being trusted by `share`."""
+        return self.past + share * self.plain
+
+    def mean(self, share: float, gate: float) -> Array:
+        """Return the mean: the trunk weighed by `gate` against the rest."""
+        rest = self.rest(share)
+        return rest + gate * (self.past + self.trunk - rest)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Member:
     """One trunk and adapter fitted to residuals of `std` around the preparation's offset."""
 
@@ -92,8 +118,8 @@ class Member:
     std: float
     plan: TrainingPlan | None = None  # None where it was not trained here
 
-    def predict(self, samples: Sequence[Sample]) -> tuple[Array, Array, Array]:
-        """Return fallback, the trunk's departure from it, and scale (samples,), in the target's unit."""
+    def predict(self, samples: Sequence[Sample]) -> Parts:
+        """Return what each part of the member says."""
         prepared, offset = self.preparation(samples)
         means, scales = [], []
         inputs = self.adapter.read(prepared)
@@ -103,15 +129,20 @@ class Member:
                 distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
                 means.append(distribution.mean.double())
                 scales.append(distribution.stddev.double())
-        fallback = self.preparation.fallback(samples, offset)
-        departure = offset + self.std * torch.cat(means).numpy() - fallback
-        return fallback, departure, self.std * torch.cat(scales).numpy()
+        return Parts(
+            past=offset,
+            plain=self.preparation.fallback(samples, offset) - offset,
+            trunk=self.std * torch.cat(means).numpy(),
+            scale=self.std * torch.cat(scales).numpy(),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Regressor:
-    """The mean of its members; `gates` weigh the trunk's residual, by view (0: the offset alone).
+    """The mean of its members.
 
+    `shares` weigh the preparation's fallback against its offset, by view, and `gates` the trunk against what that gives
+    (0: the trunk is not asked).
     `layout` puts the channels of samples in the order of training, by name.
     `adjust` is a slope and an intercept a view, found on local labels: what a model of simulations says, in the field's
     terms.
@@ -119,6 +150,7 @@ class Regressor:
 
     members: tuple[Member, ...]
     gates: Mapping[str, float]
+    shares: Mapping[str, float]
     adjust: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     layout: Layout = field(default_factory=lambda: Layout(channels={}))
 
@@ -131,13 +163,14 @@ class Regressor:
         """Return mean, scale, and what each part alone would say (samples,): the trunk, and the rest without it."""
         aligned = self.layout(samples)
         found = [member.predict(aligned) for member in self.members]
-        mean = np.mean([fallback + self.gates[view] * departure for fallback, departure, _ in found], axis=0)
+        share, gate = self.shares[view], self.gates[view]
+        mean = np.mean([part.mean(share, gate) for part in found], axis=0)
         parts = {
-            "trunk_alone": np.mean([fallback + departure for fallback, departure, _ in found], axis=0),
-            "without_trunk": np.mean([fallback for fallback, _, _ in found], axis=0),
+            "trunk_alone": np.mean([part.past + part.trunk for part in found], axis=0),
+            "without_trunk": np.mean([part.rest(share) for part in found], axis=0),
         }
         slope, intercept = self.adjust.get(view, (1.0, 0.0))
-        scale = np.mean([scale for _, _, scale in found], axis=0)
+        scale = np.mean([part.scale for part in found], axis=0)
         return slope * mean + intercept, abs(slope) * scale, parts
 
     def features(self, samples: Sequence[Sample]) -> Array:
@@ -166,6 +199,7 @@ class OutOfFold:
     features: Array
     groups: tuple[str, ...]
     gate: float
+    share: float
 
 
 def targets_of(samples: Sequence[Sample]) -> Array:
@@ -251,54 +285,60 @@ def fit_regressor(
     *,
     forget: Forget = knows_no_target,
 ) -> tuple[Regressor, dict[str, OutOfFold]]:
-    """Fit a member a fold, judge it on the groups it never saw, and weigh the trunk's share by what it is worth there.
+    """Fit a member a fold, judge it on the groups it never saw, and weigh its parts by what they are worth there.
 
     A member never sees the targets of the groups it is judged on, also not among the inputs of other groups: `forget`
     takes them out.
 
     The mean of the folds' members is the model, as in cross-conformal prediction: its intervals come from the
     members' errors on groups they never saw. Source: Barber et al. 2021, Predictive inference with the
-    jackknife+, section 3 (CV+); here with whole groups as folds. Gates and judgements are kept by view.
+    jackknife+, section 3 (CV+); here with whole groups as folds. Weights and judgements are kept by view.
     """
     groups, truth = groups_of(samples), targets_of(samples)
     layout = Layout.of(samples)
     samples = layout(samples)
     folds = list(group_folds(groups, config.num_folds))
     members: list[Member] = []
-    judged: dict[str, list[Judged]] = {name: [] for name in views}
+    judged: dict[str, list[tuple[Parts, Array]]] = {name: [] for name in views}
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
         known = forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
         member = fit_member(known, prepare, seeded, views, copy.deepcopy(base))
         for name, view in views.items():
             unseen = [view(samples[row]) for row in held]
-            past = member.preparation(unseen)[1]
-            judged[name].append((*member.predict(unseen), member.preparation.features(unseen), past))
+            judged[name].append((member.predict(unseen), member.preparation.features(unseen)))
         members.append(member)
         if progress is not None:
             progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
     back = np.argsort(np.concatenate([held for _, held in folds]))
     out_of_fold = {name: _join(parts, back, truth, groups) for name, parts in judged.items()}
     gates = {name: found.gate for name, found in out_of_fold.items()}
-    return Regressor(members=tuple(members), gates=gates, layout=layout), out_of_fold
+    shares = {name: found.share for name, found in out_of_fold.items()}
+    return Regressor(members=tuple(members), gates=gates, shares=shares, layout=layout), out_of_fold
 
 
-Judged = tuple[Array, Array, Array, Array, Array]  # offset, residual, scale, features, past of one fold
-
-
-def _join(parts: Sequence[Judged], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]) -> OutOfFold:
-    """Put the folds' judgements back in the order of the samples and find the gate."""
-    offset, residual, scale, features, past = (np.concatenate(columns)[back] for columns in zip(*parts, strict=True))
-    gate = fit_gate(truth - offset, residual, groups)
+def _join(
+    folds: Sequence[tuple[Parts, Array]], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]
+) -> OutOfFold:
+    """Put the folds' judgements back in the order of the samples, and weigh the fallback, then the trunk."""
+    joined = {
+        name: np.concatenate([getattr(parts, name) for parts, _ in folds])[back]
+        for name in ("past", "plain", "trunk", "scale")
+    }
+    parts = Parts(**joined)
+    share = fit_gate(truth - parts.past, parts.plain, groups)
+    rest = parts.rest(share)
+    gate = fit_gate(truth - rest, parts.past + parts.trunk - rest, groups)
     return OutOfFold(
         truth=truth,
-        mean=offset + gate * residual,
-        offset=offset,
-        past=past,
-        scale=scale,
-        features=features,
+        mean=parts.mean(share, gate),
+        offset=rest,
+        past=parts.past,
+        scale=parts.scale,
+        features=np.concatenate([features for _, features in folds])[back],
         groups=groups,
         gate=gate,
+        share=share,
     )
 
 

@@ -50,8 +50,7 @@ class RegionalPreparation:
         leads = np.random.default_rng(VIEW_SEED).integers(1, LEADS, size=len(samples)).tolist()
         shown = [*samples, *(cut_back(sample, lead) for sample, lead in zip(samples, leads, strict=True))]
         offset = anchor(RegionYears.read(shown))
-        groups = [str(sample.source.group) for sample in shown]
-        rivals = Rivals.fit(_table(climatology, shown, offset), targets_of(shown) - offset, groups)
+        rivals = Rivals.fit(_table(climatology, shown, offset), targets_of(shown) - offset)
         return cls(climatology=climatology, anchor=anchor, rivals=rivals)
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
@@ -65,8 +64,8 @@ class RegionalPreparation:
         return prepared, offset
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return the anchor and what the rivals add to it, by their weight."""
-        return offset + self.rivals(_table(self.climatology, samples, offset))
+        """Return the anchor and what the mean of the rivals adds to it."""
+        return offset + self.rivals.mean(_table(self.climatology, samples, offset))
 
     def each_rival(self, samples: Sequence[Sample]) -> dict[str, Array]:
         """Return what each rival, and their mean, say by themselves (samples,), t/ha."""

@@ -1,6 +1,6 @@
 """Members, folds, the gate, and what a saved regressor refuses."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -53,6 +53,33 @@ def save(folder, samples, trunk=None, part="full"):
         "training": {}, "licence": "CC0-1.0", "attribution": "made", "simulated": False,
     }  # fmt: skip
     return save_artifact(folder, regressor, {"whole": calibration}, {"whole": alarm}, facts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told(MeanOffset):
+    """A preparation whose fallback knows the rain, or says something else."""
+
+    slope: float = 0.0
+
+    def fallback(self, samples, offset):
+        return offset + self.slope * rain_of(samples)
+
+
+@pytest.mark.parametrize(("slope", "low", "high"), [(2.0, 0.95, 1.0), (4.0, 0.45, 0.55), (-2.0, 0.0, 0.0)])
+def test_a_fallback_is_trusted_as_far_as_it_is_right_on_groups_not_seen(slope, low, high):
+    samples = make_samples()
+    regressor, judged = fit_regressor(
+        samples, lambda part: Told(**vars(MeanOffset.fit(part)), slope=slope), replace(QUICK, num_folds=3)
+    )
+    found = judged["whole"]
+    assert low <= found.share <= high
+    assert found.share == regressor.shares["whole"]
+    np.testing.assert_allclose(found.offset, found.past + found.share * slope * rain_of(samples))
+    assert np.mean((found.truth - found.mean) ** 2) <= np.mean((found.truth - found.past) ** 2)
+
+
+def rain_of(samples):
+    return np.array([sample.streams["season"].values[0] for sample in samples])
 
 
 def test_folds_keep_groups_whole_and_cover_every_case():
