@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.evaluation_text import difference_line
+from mainstem.apps.evaluation_text import comparisons_line, difference_line
 from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, seeds_of, write_run
 from mainstem.core.class_artifact import ClassArtifact, load_class_run, save_class_artifact
 from mainstem.core.class_sets import ClassSetCalibration
@@ -26,7 +26,7 @@ from mainstem.core.classification import (
     softmax,
 )
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import accuracy, macro_f1, mean_over_seeds, paired_difference, pooled
+from mainstem.core.evaluation import accuracy, compare_all, macro_f1, mean_over_seeds, paired_difference, pooled
 from mainstem.core.records import new_run
 from mainstem.core.regression import DataRequest, Progress
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
@@ -191,6 +191,16 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
     first = results[0]
     truth = first.truth.astype(np.float64)
     predicted = [found.probabilities.argmax(1).astype(np.float64) for found in results]
+    differences = {
+        name: paired_difference(
+            pooled(macro_f1),
+            truth,
+            np.stack(predicted),
+            np.stack([found.baselines[name] for found in results]),
+            groups,
+        ).to_dict(lower_is_better=False)
+        for name in first.baselines
+    }
     return {
         "n": len(truth),
         "metrics": {name: float(np.mean([metric(truth, one) for one in predicted])) for name, metric in METRICS.items()}
@@ -200,16 +210,8 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
             | {"accuracy_over_groups": over_groups(values == truth, groups)}
             for name, values in first.baselines.items()
         },
-        "difference": {
-            name: paired_difference(
-                pooled(macro_f1),
-                truth,
-                np.stack(predicted),
-                np.stack([found.baselines[name] for found in results]),
-                groups,
-            ).to_dict(lower_is_better=False)
-            for name in first.baselines
-        },
+        "difference": differences,
+        "comparisons": compare_all(differences, lower_is_better=False),
         "coverage": mean_over_seeds([_coverage(found, level, groups) for found in results]),
         "by_class": mean_over_seeds([_by_class(source, found, groups) for found in results]),
         "trunk_sha256": first.hashes[0],
@@ -269,6 +271,7 @@ def describe_classes(result: Mapping[str, Any]) -> str:
         for name, metrics in {result["task"]: result["metrics"], **result["baselines"]}.items()
     ]
     lines += [difference_line(name, found, "macro_f1") for name, found in result["difference"].items()]
+    lines += comparisons_line(result["comparisons"])
     for name, row in result["by_class"].items():
         lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
     coverage = result["coverage"]

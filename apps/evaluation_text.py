@@ -12,15 +12,17 @@ def describe(result: Mapping[str, Any]) -> str:
         for name, metrics in {result["adapter"]: result["metrics"], **result["baselines"]}.items()
     ]
     lines += [difference_line(name, found, first) for name, found in result["difference"].items()]
+    lines += comparisons_line(result["comparisons"])
     if "best_baseline" in result:
         lines.append(f"the best baseline: {result['best_baseline']}")
     parts = "; ".join(f"{name.replace('_', ' ')} {found[first]:.3f}" for name, found in result["parts"].items())
     lines.append(f"{first} of its parts: {parts}")
     if "means" in result:
         means = result["means"]
-        inside = means["coverage"]["pooled"]
+        inside, pixels = means["coverage"]["pooled"], means[f"pixels_per_{means['of']}"]
         lines.append(
-            f"means of {means['of']}s: r2 within groups {means['r2_within_group']:.3f}, of all {means['r2']:.3f}, "
+            f"means of {means['of']}s, {pixels:.0f} pixels each: r2 within groups {means['r2_within_group']:.3f}, "
+            f"of all {means['r2']:.3f}, "
             f"coverage {inside:.1%} of {means['n']}"
         )
     coverage = result["coverage"]
@@ -46,3 +48,17 @@ def difference_line(baseline: str, found: Mapping[str, Any], metric: str) -> str
     relation = "from" if found["verdict"] == "not distinguishable" else "than"
     figures = f"{metric} {found['value']:+.3g}{ends} over {found['num_groups']} groups"
     return f"{found['verdict']} {relation} {baseline}: {figures}"
+
+
+def comparisons_line(found: Mapping[str, Any]) -> list[str]:
+    """Say how many comparisons were made, and what is told apart once that is reckoned with; nothing of one or none."""
+    if found["count"] < 2:
+        return []
+    told = "; ".join(
+        f"{verdict} than {', '.join(names) or 'none'}"
+        for verdict, names in (("better", found["better_than"]), ("worse", found["worse_than"]))
+    )
+    return [
+        f"{found['count']} comparisons: each interval holds at {found['level']:.0%} by itself, not adjusted for their "
+        f"number; all at once (adjusted by {found['adjustment']}): {told}"
+    ]

@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 
 from mainstem.core.evaluation import (
+    compare_all,
     mean_over_groups,
     mean_over_seeds,
     median_over_groups,
@@ -126,3 +127,42 @@ def test_gaps_are_drawn_by_seed_and_never_empty_a_sample():
     assert [set(s.streams) for s in once] == [set(s.streams) for s in again] != [set(s.streams) for s in other]
     assert all(sample.streams for sample in once)
     assert 0.65 < np.mean([len(sample.streams) / 3 for sample in once]) < 0.75
+
+
+def test_of_many_comparisons_those_are_named_that_hold_together():
+    found = {
+        name: {"value": value, "p_value": p_value}
+        for name, value, p_value in (
+            ("a", -1.0, 0.001), ("b", 1.0, 0.013), ("c", -1.0, 0.024), ("d", -1.0, 0.03), ("e", 0.0, None)
+        )
+    }  # fmt: skip
+    told = compare_all(found)
+    assert (told["count"], told["better_than"], told["worse_than"]) == (5, ["a", "c", "d"], ["b"])
+    found["d"]["p_value"] = 0.06
+    found["c"]["p_value"] = 0.03
+    assert compare_all(found)["better_than"] == ["a"]  # 0.03 is more than half of 0.05, and d hides behind c
+    assert compare_all(found, lower_is_better=False)["worse_than"] == ["a"]
+    assert compare_all({})["count"] == 0
+
+
+def test_without_differences_few_evaluations_name_any():
+    rng, named = np.random.default_rng(0), 0
+    groups = [str(year) for year in range(12) for _ in range(5)]
+    for _ in range(120):
+        truth = rng.normal(size=60)
+        model, *baselines = truth + rng.normal(size=(10, 60))
+        differences = {
+            str(row): paired_difference(pooled(rmse), truth, model, baseline, groups).to_dict()
+            for row, baseline in enumerate(baselines)
+        }
+        told = compare_all(differences)
+        named += bool(told["better_than"] or told["worse_than"])
+    assert named / 120 <= 0.1
+
+
+def test_p_value_and_interval_agree():
+    truth, model, baseline = np.random.default_rng(1).normal(size=(3, 40))
+    groups = [str(row % 8) for row in range(40)]
+    found = paired_difference(pooled(rmse), truth, model, baseline, groups)
+    at_edge = paired_difference(pooled(rmse), truth, model, baseline, groups, level=1 - found.p_value)
+    assert min(abs(at_edge.low), abs(at_edge.high)) < 1e-9
