@@ -7,7 +7,9 @@ import pytest
 
 from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, derive, grow
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
+from mainstem.apps.figures import report_means
 from mainstem.apps.finetune import FitSpec, fit_artifact
+from mainstem.apps.scoring import score
 from mainstem.core.contract import QUICK, check_task
 from mainstem.core.evaluation import r2_within
 from mainstem.core.means import mean_view
@@ -79,3 +81,15 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     assert set(artifact.calibration) == {"whole", mean_view("whole")}
     assert len(artifact.calibration[mean_view("whole")].scores) == len({s.source.facts["field"] for s in train})
     assert r2_within(judged["whole"].truth, judged["whole"].mean, judged["whole"].groups) > 0.2
+    test = derive([sample for sample in source.samples if sample.source.group in source.test_groups])
+    means = score(TASK, artifact, test, 0.9).means
+    told = report_means(means, TASK.mean_of, 0.9)
+    assert told["n"] == len({sample.source.facts["field"] for sample in test})
+    assert told["pixels_per_field"] == 36  # as good as all of a field, which a map averages; training had four
+    truth = {
+        f"farm-{number}/{field}": farm.yield_t_ha[farm.fields == field].mean()
+        for number in (5000, 5001)
+        for farm in [simulate_farm(number)]
+        for field in range(len(farm.management))
+    }
+    np.testing.assert_allclose(np.sort(means.judged.truth), np.sort([*truth.values()]), atol=0.25)
