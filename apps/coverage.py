@@ -17,23 +17,25 @@ Array = NDArray[np.float64]
 Labels = Sequence[str]
 
 
-def interval_score(error: Array, half: Array, level: float) -> float:
+def interval_score(truth: Array, low: Array, high: Array, level: float) -> float:
     """Mean width, plus 2 / (1 - level) of every miss's distance, in the target's unit; less is better.
 
     Source: Gneiting & Raftery 2007, Strictly proper scoring rules, section 6.2.
     """
-    missed = np.maximum(np.abs(error) - half, 0.0)
-    return float(np.mean(2 * half + 2 / (1 - level) * missed))
+    missed = np.maximum(np.maximum(low - truth, truth - high), 0.0)
+    return float(np.mean(high - low + 2 / (1 - level) * missed))
 
 
 def report_coverage(
-    error: Array, half: Array, level: float, groups: Labels, claims: Labels, patterns: Labels
+    truth: Array, ends: tuple[Array, Array], level: float, groups: Labels, claims: Labels, patterns: Labels
 ) -> dict[str, Any]:
-    """Share of cases (cases,) inside their interval: pooled, by group with its commonest claim, where claims stand.
+    """Share of cases (cases,) between the ends of their interval: pooled, by group with its commonest claim, where
+    claims stand.
 
     `by_pattern` goes by what samples lack, where some lack anything; `beyond` says how many misses lie above.
     """
-    inside = np.abs(error) <= half
+    low, high = ends
+    inside = (low <= truth) & (truth <= high)
     stated = np.asarray(claims) == "stated"
     found = {
         "level": level,
@@ -45,9 +47,9 @@ def report_coverage(
             }
             for group, rows in _rows(groups).items()
         },
-        "mean_width": float(2 * half.mean()),
-        "interval_score": interval_score(error, half, level),
-        "misses_above": float((error[~inside] > 0).mean()) if not inside.all() else None,
+        "mean_width": float((high - low).mean()),
+        "interval_score": interval_score(truth, low, high, level),
+        "misses_above": float((truth > high)[~inside].mean()) if not inside.all() else None,
         "stated": _where(inside, stated, groups),
     }
     if any(pattern != WHOLE for pattern in patterns):

@@ -12,6 +12,7 @@ import pandas as pd
 from mainstem.apps.field_board import FIELDS, FieldBoard, check_file_name, fields_on
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.map_notes import read_notes
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.data.fields import Fields, check_fields, open_fields
@@ -120,6 +121,8 @@ def _take(board: FieldBoard, fields: Fields) -> int:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FIELDS
         fields.table[["field", "geometry"]].to_file(path, driver="GPKG")
-        table = field_table(board.folder / "map.tif", path, notes.tags, notes.mean_factor)
+        table = field_table(
+            board.folder / "map.tif", path, notes.tags, notes.mean_factor, Bounds.of(notes.lowest, notes.highest)
+        )
     write_fields(table, board.folder)
     return len(table)

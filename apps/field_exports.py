@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.data.fields import Overlay, open_fields, overlays
@@ -27,8 +28,10 @@ SHORT = {  # names of at most ten letters, which is all that a Shapefile's table
 }  # fmt: skip
 
 
-def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor: float) -> "gpd.GeoDataFrame":
-    """Area-weighted mean of each field, with its interval, in the map's CRS.
+def field_table(
+    target: Path, fields: Path, tags: Mapping[str, str], mean_factor: float, bounds: Bounds
+) -> "gpd.GeoDataFrame":
+    """Area-weighted mean of each field, with its interval within `bounds`, in the map's CRS.
 
     Pixels of a field err together: the half width is the mean of the pixels' half widths times `mean_factor`, which
     was calibrated on means of fields never trained on. A pixel on the border counts by its share in the field. A field
@@ -39,12 +42,11 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     table = known.table[["field", "geometry"]].copy()
     areas = areas_ha(table)
     with window_reader(target) as read:
-        rows = [
-            (area, *_mean(overlays(source.grid, polygon), read, mean_factor))
-            for polygon, area in zip(table.geometry, areas, strict=True)
-        ]
-    for index, name in enumerate(("area_ha", "seen_share", "mean", "lower", "upper")):
-        table[name] = [row[index] for row in rows]
+        told = [_mean(overlays(source.grid, polygon), read) for polygon in table.geometry]
+    share, value, half = (np.array(found) for found in zip(*told, strict=True)) if told else np.empty((3, 0))
+    columns = areas, share, *bounds.interval(value, mean_factor * half)
+    for name, column in zip(("area_ha", "seen_share", "mean", "lower", "upper"), columns, strict=True):
+        table[name] = column
     table["units"], table["level"] = tags["UNITS"], float(tags["LEVEL"])
     table["claim"], table["reason"] = tags["CLAIM"], tags["CLAIM_REASON"]
     table.loc[table["mean"].isna(), ["claim", "reason"]] = ["none", "cannot say: visit"]
@@ -52,20 +54,26 @@ def field_table(target: Path, fields: Path, tags: Mapping[str, str], mean_factor
     return table
 
 
-def _mean(windows: Iterable[Overlay], read: Read, mean_factor: float) -> tuple[float, float, float, float]:
-    """Share seen, mean, lower and upper of one field; the last three NaN where too little is seen."""
-    total = seen = value = half = 0.0
+def _mean(windows: Iterable[Overlay], read: Read) -> tuple[float, float, float]:
+    """Share seen, mean of the pixels and of their half widths in one field; the last two NaN where too little is seen.
+
+    Ends are cut where nothing is possible beyond: the longer side of an interval is half its width, and pixels that are
+    cut down to a bound altogether, which have none, are counted with the width of the others.
+    """
+    total = seen = value = cut = half = counted = 0.0
     for laid in windows:
         mean, lower, upper = read(laid.rows, laid.columns)[:3].astype(np.float64)
         weight = np.where(np.isfinite(mean), laid.share, 0.0)
         total, seen = total + float(laid.share.sum()), seen + float(weight.sum())
         value += float((np.nan_to_num(mean) * weight).sum())
-        half += float((np.nan_to_num(upper - lower) / 2 * weight).sum())
+        cut += float((np.nan_to_num(upper - lower) * weight).sum())
+        whole = np.where((lower < mean) & (mean < upper), weight, 0.0)
+        half += float((np.nan_to_num(np.maximum(upper - mean, mean - lower)) * whole).sum())
+        counted += float(whole.sum())
     share = seen / total if total else 0.0
     if share < LEAST_SEEN:
-        return share, np.nan, np.nan, np.nan
-    value, half = value / seen, mean_factor * half / seen
-    return share, value, value - half, value + half
+        return share, np.nan, np.nan
+    return share, value / seen, half / counted if counted else cut / seen
 
 
 def areas_ha(table: "gpd.GeoDataFrame") -> list[float]:

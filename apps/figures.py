@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.coverage import report_coverage
-from mainstem.apps.scoring import Scored, hash_together
+from mainstem.apps.scoring import Scored, ScoredMeans, hash_together
 from mainstem.core.evaluation import (
     Aggregate,
     Metric,
+    compare_all,
     mean_over_groups,
     mean_over_seeds,
     nrmse_percent,
@@ -23,7 +24,6 @@ from mainstem.core.evaluation import (
     r2_within,
     rmse,
 )
-from mainstem.core.means import Judged
 from mainstem.core.regression import RegressionTask
 from mainstem.data.table import UNSTATED
 
@@ -36,6 +36,9 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
     results = with_weakest_claims(results)
     first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
     baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines}
+    differences = {
+        name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
+    }
     return {
         "n": len(first.truth),
         "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
@@ -43,9 +46,8 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
         "parts": {name: _metrics(results, partial(_part, name=name), aggregate, metrics) for name in first.parts},
         "baselines": baselines,
         **best_baseline(baselines, next(iter(metrics))),
-        "difference": {
-            name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
-        },
+        "difference": differences,
+        "comparisons": compare_all(differences),
         "coverage": mean_over_seeds([coverage(found, view, level) for found in results]),
         **_means(results, task, level),
         "by_group": mean_over_seeds([_by_group(found, view, metrics) for found in results]),
@@ -78,19 +80,20 @@ def _means(results: Sequence[Scored], task: RegressionTask, level: float) -> dic
     return {"means": mean_over_seeds(judged)} if judged else {}
 
 
-def report_means(means: tuple[Judged, Array], of: str, level: float) -> dict[str, Any]:
-    """Error and coverage of the means of samples that belong together."""
-    found, half = means
+def report_means(means: ScoredMeans, of: str, level: float) -> dict[str, Any]:
+    """Error and coverage of the means of samples that belong together, and of how many samples (their median)."""
+    found = means.judged
     return {
         "of": of,
         "n": len(found.truth),
+        f"pixels_per_{of}": float(np.median(means.counts)),
         "rmse": rmse(found.truth, found.mean),
         "r2_within_group": r2_within(found.truth, found.mean, found.groups),
         "r2": r2(found.truth, found.mean),
         "coverage": {
             "level": level,
-            "pooled": float((np.abs(found.truth - found.mean) <= half).mean()),
-            "mean_width": float(2 * half.mean()),
+            "pooled": float(((means.low <= found.truth) & (found.truth <= means.high)).mean()),
+            "mean_width": float((means.high - means.low).mean()),
         },
     }
 
@@ -167,8 +170,8 @@ def _difference(
 
 def coverage(found: Scored, view: str, level: float) -> dict[str, Any]:
     """Coverage of a view's intervals; claims are those of the fullest view."""
-    error, patterns = found.truth - found.mean[view], found.patterns
-    return report_coverage(error, found.half[view], level, found.years, found.claims, patterns)
+    ends = found.low[view], found.high[view]
+    return report_coverage(found.truth, ends, level, found.years, found.claims, found.patterns)
 
 
 def _by_group(found: Scored, view: str, metrics: Metrics) -> dict[str, dict[str, float]]:

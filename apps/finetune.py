@@ -53,6 +53,8 @@ def fit_artifact(
         "task": task.task,
         "version": task.version,
         "units": task.units,
+        "lowest": task.lowest,
+        "highest": task.highest,
         "scope": task.scope_of(train),
         "training": {
             "data": source.name,

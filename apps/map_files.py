@@ -19,6 +19,7 @@ from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.apps.map import assemble, unwritten
 from mainstem.apps.map_journal import parts_folder, read_plan, reserved
 from mainstem.apps.map_layers import write_layers
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
 from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, printable, read_object
@@ -71,6 +72,8 @@ class MapFacts(BaseModel):
     fields: str | None
     fields_sha256: Sha256 | None = None
     mean_factor: Positive
+    lowest: Finite | None = None
+    highest: Finite | None = None
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -147,7 +150,9 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
     if notes.fields is not None:
         if fields_sha256(Path(notes.fields)) != notes.fields_sha256:
             raise InputError(f"{notes.fields} changed since the map was begun; leave it as it is, then run again")
-        table = field_table(whole / MAP, Path(notes.fields), notes.tags, notes.mean_factor)
+        table = field_table(
+            whole / MAP, Path(notes.fields), notes.tags, notes.mean_factor, Bounds.of(notes.lowest, notes.highest)
+        )
         fields = write_fields(table, whole)
     write_item(whole / MAP, out.resolve().name, notes, layers)
     write_atomically(whole / NOTES, facts_bytes(notes))

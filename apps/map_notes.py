@@ -14,13 +14,16 @@ LAYERS = ("mean", "lower", "upper")
 
 
 class MapNotes(BaseModel):
-    """Names of the map's layers, its tags, and how much wider or narrower a field's interval is than its pixels'."""
+    """Names of the map's layers, its tags, how much wider or narrower a field's interval is than its pixels', and the
+    bounds of what is possible, in the map's units."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     names: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=1000, strict=False)]
     tags: dict[str, str]
     mean_factor: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    lowest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
 
 
 def read_notes(folder: Path) -> MapNotes:

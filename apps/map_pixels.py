@@ -27,6 +27,7 @@ from mainstem.apps.map_files import (
 )
 from mainstem.apps.map_journal import parts_folder, reserved
 from mainstem.core.artifact import Artifact, load_run
+from mainstem.core.bounds import Bounds
 from mainstem.core.class_artifact import ClassArtifact, load_class_run
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
@@ -34,7 +35,7 @@ from mainstem.core.files import Content, Stat, content, file_stat, write_atomica
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.outputs import check_folder
-from mainstem.core.predict import below_name, check_thresholds, claims_of, outside_scope, patterns_of
+from mainstem.core.predict import below_name, chances_below, check_thresholds, claims_of, outside_scope, tell
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
@@ -77,7 +78,7 @@ class PixelModel:
         self.calibration = artifact.calibration[self.view]
         looked = self._look()
         self.is_relative = not artifact.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
-        self.reference = float(artifact.regressor.predict(looked, self.view)[0].mean()) if looked else float("nan")
+        self.reference = float(tell(artifact, looked, self.view, spec.level).mean.mean()) if looked else float("nan")
         self.units = VIGOUR if self.is_relative else artifact.manifest.units
         self._claim = self._claim_of(looked)
 
@@ -105,15 +106,13 @@ class PixelModel:
     ) -> NDArray[np.float64]:
         raw = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
         samples = self._told(self.task.derive(raw), rows, columns)
-        mean, scale = self.artifact.regressor.predict(samples, self.view)
-        patterns = patterns_of(self.artifact, samples, self.view)
-        half = self.calibration.half_widths(self.spec.level, patterns) * scale
-        ends = np.array([mean, mean - half, mean + half])
+        told = tell(self.artifact, samples, self.view, self.spec.level)
+        ends = np.array([told.mean, told.low, told.high])
         ends[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
         if self.is_relative:
             relative: NDArray[np.float64] = 100 * ends / self.reference
             return relative
-        chances = [self.calibration.probabilities_below(mark, ends[0], scale, patterns) for mark in self.spec.below]
+        chances = [chances_below(self.artifact, told, self.view, mark) for mark in self.spec.below]
         return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
 
     def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
@@ -206,6 +205,11 @@ class PixelModel:
         if means is None:
             return 1.0
         return means.half_width(self.spec.level) / self.calibration.half_width(self.spec.level)
+
+    def bounds(self) -> Bounds:
+        """What values are possible, in the map's units."""
+        bounds = self.artifact.manifest.bounds
+        return bounds.scaled(100 / self.reference) if self.is_relative and self.reference > 0 else bounds
 
 
 class CoverModel:
@@ -306,6 +310,7 @@ def _map(
     claim = model.claim()
     tags = _tags(artifact, scenes, spec, claim, model.units)
     fields = spec.context.fields
+    bounds = model.bounds() if isinstance(model, PixelModel) else Bounds()
     told = {
         "names": model.names(),
         "tags": tags,
@@ -314,6 +319,7 @@ def _map(
         "fields": None if fields is None else str(fields.resolve()),
         "fields_sha256": None if fields is None else fields_sha256(fields),
         "mean_factor": model.mean_factor() if isinstance(model, PixelModel) else 1.0,
+        **dict(zip(("lowest", "highest"), bounds.told(), strict=True)),
     }
     facts = facts_of(told, f"what {run} or the scenes say of themselves")
     watched = [content(path, stat) for path, stat in seen.items()]

@@ -1,4 +1,4 @@
-"""Score one part of an evaluation: predict its samples at each view, with half widths, claims and means."""
+"""Score one part of an evaluation: predict its samples at each view, with intervals, claims and means."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,8 +13,8 @@ from mainstem.apps.protocols import SEASONS, EvaluationSpec
 from mainstem.core.artifact import Artifact
 from mainstem.core.calibration import is_ordered
 from mainstem.core.errors import InputError
-from mainstem.core.means import Judged, labels_by, mean_view
-from mainstem.core.predict import Verdict, judge, patterns_of
+from mainstem.core.means import Judged, counts_of, labels_by, mean_view
+from mainstem.core.predict import Told, judge
 from mainstem.core.regression import RegressionTask, targets_of
 from mainstem.core.stream import Sample
 
@@ -22,8 +22,30 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class ScoredMeans:
+    """Means of samples that belong together, their intervals (means,), and how many samples each is the mean of."""
+
+    judged: Judged
+    low: Array
+    high: Array
+    counts: NDArray[np.intp]
+
+    @classmethod
+    def join(cls, parts: Sequence["ScoredMeans"]) -> "ScoredMeans | None":
+        """Put several parts' means together; None where there are none."""
+        if not parts:
+            return None
+        return cls(
+            judged=Judged.join([part.judged for part in parts]),
+            low=np.concatenate([part.low for part in parts]),
+            high=np.concatenate([part.high for part in parts]),
+            counts=np.concatenate([part.counts for part in parts]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """One part's truth, predictions and half widths (cases,) by view, with baselines, years and claims.
+    """One part's truth, predictions and interval ends (cases,) by view, with baselines, years and claims.
 
     `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
     """
@@ -31,12 +53,13 @@ class Scored:
     truth: Array
     years: tuple[str, ...]
     mean: dict[str, Array]
-    half: dict[str, Array]
+    low: dict[str, Array]
+    high: dict[str, Array]
     parts: dict[str, Array]
     baselines: dict[str, Array]
     claims: tuple[str, ...]
     patterns: tuple[str, ...]
-    means: tuple[Judged, Array] | None  # of samples that belong together, with half widths
+    means: ScoredMeans | None
     hashes: tuple[str, str]
     inside: Mapping[str, tuple[str, ...]]
 
@@ -47,7 +70,8 @@ class Scored:
             truth=self.truth[chosen],
             years=tuple(self.years[row] for row in chosen.tolist()),
             mean={name: values[chosen] for name, values in self.mean.items()},
-            half={name: values[chosen] for name, values in self.half.items()},
+            low={name: values[chosen] for name, values in self.low.items()},
+            high={name: values[chosen] for name, values in self.high.items()},
             parts={name: values[chosen] for name, values in self.parts.items()},
             baselines={name: values[chosen] for name, values in self.baselines.items()},
             claims=tuple(self.claims[row] for row in chosen.tolist()),
@@ -69,13 +93,14 @@ def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], leve
     return Scored(
         truth=targets_of(test),
         years=tuple(groups_in(test)),
-        mean={name: verdict.mean for name, verdict in found.items()},
-        half={name: verdict.half for name, verdict in found.items()},
-        parts=dict(found[first].parts),
+        mean={name: verdict.told.mean for name, verdict in found.items()},
+        low={name: verdict.told.low for name, verdict in found.items()},
+        high={name: verdict.told.high for name, verdict in found.items()},
+        parts=dict(found[first].told.parts),
         baselines={},
         claims=tuple(claim.state for claim in found[first].claims),
-        patterns=tuple(patterns_of(artifact, test, first)),
-        means=_score_means(task, artifact, test, found[first], level),
+        patterns=found[first].told.patterns,
+        means=_score_means(task, artifact, test, found[first].told, level),
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
         inside={"group": tuple(groups_in(test)), task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
     )
@@ -98,15 +123,17 @@ def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Samp
 
 
 def _score_means(
-    task: RegressionTask, artifact: Artifact, test: Sequence[Sample], verdict: Verdict, level: float
-) -> tuple[Judged, Array] | None:
-    """Means of samples that belong together, with half widths; None where the task has none."""
+    task: RegressionTask, artifact: Artifact, test: Sequence[Sample], told: Told, level: float
+) -> ScoredMeans | None:
+    """Means of samples that belong together, with their intervals; None where the task has none."""
     calibration = artifact.calibration.get(mean_view(next(iter(task.views))))
     if not task.mean_of or calibration is None:
         return None
-    cases = Judged(truth=targets_of(test), mean=verdict.mean, scale=verdict.scale, groups=tuple(groups_in(test)))
-    means = cases.means(labels_by(test, task.mean_of))
-    return means, calibration.half_width(level) * means.scale
+    cases = Judged(truth=targets_of(test), mean=told.mean, scale=told.scale, groups=tuple(groups_in(test)))
+    labels = labels_by(test, task.mean_of)
+    means = cases.means(labels)
+    _, low, high = artifact.manifest.bounds.interval(means.mean, calibration.half_width(level) * means.scale)
+    return ScoredMeans(judged=means, low=low, high=high, counts=counts_of(labels))
 
 
 def join(parts: Sequence[Scored]) -> Scored:
@@ -120,28 +147,16 @@ def join(parts: Sequence[Scored]) -> Scored:
         truth=np.concatenate([part.truth for part in parts]),
         years=tuple(year for part in parts for year in part.years),
         mean={name: joined("mean", name) for name in first.mean},
-        half={name: joined("half", name) for name in first.half},
+        low={name: joined("low", name) for name in first.low},
+        high={name: joined("high", name) for name in first.high},
         parts={name: joined("parts", name) for name in first.parts},
         baselines={name: joined("baselines", name) for name in first.baselines},
         claims=tuple(claim for part in parts for claim in part.claims),
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
-        means=_join_means([part.means for part in parts if part.means is not None]),
+        means=ScoredMeans.join([part.means for part in parts if part.means is not None]),
         hashes=(hash_together([part.hashes[0] for part in parts]), hash_together([part.hashes[1] for part in parts])),
         inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
     )
-
-
-def _join_means(parts: Sequence[tuple[Judged, Array]]) -> tuple[Judged, Array] | None:
-    if not parts:
-        return None
-    cases = [found for found, _ in parts]
-    joined = Judged(
-        truth=np.concatenate([found.truth for found in cases]),
-        mean=np.concatenate([found.mean for found in cases]),
-        scale=np.concatenate([found.scale for found in cases]),
-        groups=tuple(group for found in cases for group in found.groups),
-    )
-    return joined, np.concatenate([half for _, half in parts])
 
 
 def hash_together(hashes: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError
 from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
@@ -48,8 +49,9 @@ class AdapterManifest(BaseModel):
 
     `channels` holds those of each stream in training, in order; `classes` names what a classifier may say; `scope` the
     facts a sample must have to be predicted; `calibration` and `alarm` what is known by view, their arrays being
-    tensors `calibration/<view>/<name>`; `adjust` a slope and an intercept a view; `training` data, groups, seed and
-    licence, the groups trained on as samples name their data, and those calibrated on since.
+    tensors `calibration/<view>/<name>`; `adjust` a slope and an intercept a view; `lowest` and `highest` the values
+    that are possible at all, None where there is no bound; `training` data, groups, seed and licence, the groups
+    trained on as samples name their data, and those calibrated on since.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +61,8 @@ class AdapterManifest(BaseModel):
     task: Name
     version: Name
     units: Name
+    lowest: Finite | None = None
+    highest: Finite | None = None
     trunk: dict[str, Any]
     trunk_sha256: Sha256
     trunk_is_shared: Flag
@@ -92,7 +96,14 @@ class AdapterManifest(BaseModel):
     def _fits(self) -> "AdapterManifest":
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("a class is named twice")
+        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
+            raise ValueError("lowest is not below highest")
         return self
+
+    @property
+    def bounds(self) -> Bounds:
+        """What values are possible."""
+        return Bounds.of(self.lowest, self.highest)
 
     def reference(self, adapter_sha256: str) -> ModelRef:
         """Return what predictions carry of their model."""

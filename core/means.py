@@ -23,6 +23,13 @@ def labels_by(samples: Sequence[Sample], fact: str) -> tuple[str, ...]:
     return tuple(str(sample.source.facts.get(fact, "")) for sample in samples)
 
 
+def counts_of(labels: Sequence[str]) -> NDArray[np.intp]:
+    """How many samples each label has (labels,), in the order of `Judged.means`; "" is none."""
+    distinct, counts = np.unique(np.asarray(labels), return_counts=True)
+    found: NDArray[np.intp] = counts[distinct != ""]
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judged:
     """Truth, prediction and scale of samples (samples,), with the group that each was held out in."""
@@ -31,6 +38,16 @@ class Judged:
     mean: Array
     scale: Array
     groups: tuple[str, ...]
+
+    @classmethod
+    def join(cls, parts: Sequence["Judged"]) -> "Judged":
+        """Put several parts' samples together."""
+        return cls(
+            truth=np.concatenate([part.truth for part in parts]),
+            mean=np.concatenate([part.mean for part in parts]),
+            scale=np.concatenate([part.scale for part in parts]),
+            groups=tuple(group for part in parts for group in part.groups),
+        )
 
     def means(self, labels: Sequence[str]) -> "Judged":
         """The same of the means over samples of one label; those labelled "" are left out.

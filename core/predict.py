@@ -26,32 +26,57 @@ ViewOf = Callable[[Sample], str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Verdict:
-    """What is said of samples of one view (cases,): mean, scale and half width, and the claim for each.
+class Told:
+    """Mean and interval of samples of one view (cases,), within what is possible; NaN ends where never calibrated.
 
-    `parts` is what the trunk alone, and the rest without it, would say.
+    `value` plus and minus `half` is what calibration knows, whether it is possible or not; `parts` is what the trunk
+    alone, and the rest without it, would say; `patterns` what each sample lacks.
     """
 
     mean: Array
-    scale: Array
+    low: Array
+    high: Array
+    value: Array
     half: Array
+    scale: Array
     parts: Mapping[str, Array]
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verdict:
+    """What is told of samples of one view, and what may be claimed of each interval."""
+
+    told: Told
     claims: tuple[Claim, ...]
 
 
 def judge(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> Verdict:
-    """Predict samples that show what a view shows, each with its half width and what may be claimed of it.
+    """Predict samples that show what a view shows, each with its interval and what may be claimed of it.
 
     The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
     calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a
     sample outside the manifest's scope, for a real one by an adapter of simulations alone, and where calibration never
     saw what the sample lacks.
     """
-    mean, scale, parts = artifact.regressor.predict_parts(samples, view)
-    calibration = artifact.calibration.get(view)
-    patterns = patterns_of(artifact, samples, view)
+    return Verdict(told=tell(artifact, samples, view, level), claims=claims_of(artifact, samples, view, level))
+
+
+def tell(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> Told:
+    """Predict samples that show what a view shows, each with its interval; nothing is claimed."""
+    value, scale, parts = artifact.regressor.predict_parts(samples, view)
+    calibration, patterns = artifact.calibration.get(view), patterns_of(artifact, samples, view)
     half = np.full(len(samples), np.nan) if calibration is None else calibration.half_widths(level, patterns) * scale
-    return Verdict(mean=mean, scale=scale, half=half, parts=parts, claims=claims_of(artifact, samples, view, level))
+    mean, low, high = artifact.manifest.bounds.interval(value, half)
+    return Told(
+        mean=mean, low=low, high=high, value=value, half=half, scale=scale, parts=parts, patterns=tuple(patterns)
+    )
+
+
+def chances_below(artifact: Artifact, told: Told, view: str, mark: float) -> Array:
+    """Probability of each sample's lying below a mark (cases,), by the view's calibration."""
+    found = artifact.calibration[view].probabilities_below(mark, told.value, told.scale, told.patterns)
+    return artifact.manifest.bounds.chance_below(mark, found)
 
 
 def patterns_of(artifact: Artifact, samples: Sequence[Sample], view: str) -> list[str]:
@@ -216,19 +241,18 @@ def _abstained(artifact: Artifact | ClassArtifact, sample: Sample, level: float,
 def _predict_view(
     artifact: Artifact, samples: Sequence[Sample], view: str, level: float, thresholds: Sequence[float]
 ) -> list[Prediction]:
-    verdict, calibration = judge(artifact, samples, view, level), artifact.calibration.get(view)
-    below, patterns = {}, patterns_of(artifact, samples, view)
-    if calibration is not None:
-        below = {below_name(mark): calibration.probabilities_below(mark, verdict.mean, verdict.scale, patterns)
-                 for mark in thresholds}  # fmt: skip
+    verdict, is_calibrated = judge(artifact, samples, view, level), view in artifact.calibration
+    told, below = verdict.told, {}
+    if is_calibrated:
+        below = {below_name(mark): chances_below(artifact, told, view, mark) for mark in thresholds}
     model, predictions = artifact.reference(), []
     reasons = _view_reasons(artifact, view)
     for row, (sample, claim) in enumerate(zip(samples, verdict.claims, strict=True)):
-        value, half = float(verdict.mean[row]), float(verdict.half[row])
+        ends = Interval(low=float(told.low[row]), high=float(told.high[row])) if is_calibrated else None
         predictions.append(
             Prediction(
-                value=value,
-                region=None if calibration is None else Interval(low=value - half, high=value + half),
+                value=float(told.mean[row]),
+                region=ends,
                 level=level,
                 units=artifact.manifest.units,
                 claim=claim,

@@ -355,6 +355,7 @@ class RegressionTask:
         derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
         needs: what a map must be given besides scenes, as "weather".
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
+        lowest: the least value that physics allows, in `units`; None where it sets none. `highest` likewise.
         metric: what differences to baselines are told in.
         baselines: fits and predicts (train, test, seed) in the target's unit; None for those of region sets.
         rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
@@ -380,6 +381,8 @@ class RegressionTask:
     is_mapped: bool = False
     needs: tuple[str, ...] = ()
     mean_of: str = ""
+    lowest: float | None = None
+    highest: float | None = None
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     baselines: Baselines | None = None
     forget: Forget = knows_no_target

@@ -205,6 +205,7 @@ TASK = RegressionTask(
     task="fuel-moisture",
     version="2",  # 2: trees beside the normal
     units="percent",
+    lowest=0.0,
     config=RegressionConfig(
         training=TrainingConfig(
             epochs=10, batch_size=128, lr_per_step=2e-3, weight_decay=0.05, trunk="lora", lora_rank=4

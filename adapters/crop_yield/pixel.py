@@ -126,6 +126,7 @@ TASK = RegressionTask(
     task="pixel",
     version="2",  # since farms differ by biology
     units="t/ha",
+    lowest=0.0,
     config=RegressionConfig(
         trunk_size="xs",
         training=TrainingConfig(epochs=10, batch_size=256, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),

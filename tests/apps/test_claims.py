@@ -135,6 +135,41 @@ def test_one_strange_sample_of_a_quiet_year_loses_its_claim_alone(run):
     assert [*after[:row], *after[row + 1 :]] == [*before[:row], *before[row + 1 :]]
 
 
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of harvests near nothing, by the task's lowest value."""
+    folder = tmp_path_factory.mktemp("poor")
+    harvests = {
+        name: tuple(replace(sample, target=max(sample.target - 10, 0.0)) for sample in SETS[name])
+        for name in ("past", "later")
+    }
+    SETS.update({f"poor {name}": samples for name, samples in harvests.items()})
+    tasks = {"free": TASK, "bounded": replace(TASK, lowest=0.0)}
+    for name, task in tasks.items():
+        finetune(task, read(DataRequest(data="poor past")), FitSpec(config=QUICK), folder / name)
+    return {name: folder / name for name in tasks}
+
+
+def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
+    samples = list(SETS["poor later"])
+    free, bounded = (predict(load(poor[name]), samples, TASK.view_of, 0.9, (0.0, -1.0, 2.0)) for name in poor)
+    assert min(one.region.low for one in free) < min(one.value for one in free) < 0
+    assert min(one.region.low for one in bounded) == min(one.value for one in bounded) == 0
+    assert {one.probabilities[name] for one in bounded for name in ("below 0", "below -1")} == {0.0}
+    for before, after, sample in zip(free, bounded, samples, strict=True):
+        assert (sample.target in before.region) == (sample.target in after.region)
+        assert after.region.low <= after.value <= after.region.high
+        assert before.probabilities["below 2"] == after.probabilities["below 2"]
+
+
+def test_evaluation_scores_the_possible_part_of_an_interval(poor):
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK))
+    free, bounded = (evaluate(TASK, DataRequest(data="poor later"), spec, run=poor[name])["coverage"] for name in poor)
+    assert bounded["pooled"] == free["pooled"]
+    assert bounded["mean_width"] < free["mean_width"]
+    assert bounded["interval_score"] < free["interval_score"]
+
+
 def test_gaps_that_calibration_saw_are_wider_and_others_unclaimed(run):
     artifact = load(run)
     calibration = artifact.calibration["whole"]

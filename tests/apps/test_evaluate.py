@@ -69,7 +69,8 @@ def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_
     assert np.abs(found.truth - other.truth).max() > 1
     for name in TASK.views:
         np.testing.assert_array_equal(found.mean[name], other.mean[name])
-        np.testing.assert_array_equal(found.half[name], other.half[name])
+        np.testing.assert_array_equal(found.low[name], other.low[name])
+        np.testing.assert_array_equal(found.high[name], other.high[name])
     for name in found.baselines:
         np.testing.assert_allclose(found.baselines[name], other.baselines[name], rtol=1e-12)  # threads add
 

@@ -16,17 +16,19 @@ import pytest
 import rasterio
 from pystac.validation import RegisteredValidator
 from rio_cogeo.cogeo import cog_validate
+from tests.dashboards.made import GRID, LAYERS, SIDE, TAGS, squares
 
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
 from mainstem.apps.field_board import load_field_board, maps_folder
 from mainstem.apps.field_edits import add_field, import_fields
-from mainstem.apps.field_exports import field_bytes
+from mainstem.apps.field_exports import field_bytes, field_table
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_files import merge_map
 from mainstem.apps.map_pixels import MapSpec, PixelModel, map_scenes
-from mainstem.core.artifact import load_artifact
+from mainstem.core.artifact import load_artifact, recalibrated
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.predict import predict
 from mainstem.core.regression import DataRequest, RegressionConfig
@@ -34,7 +36,7 @@ from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import open_farms, simulated_farms
 from mainstem.data.farms import simulate_farm, write_farm
 from mainstem.data.fields import open_fields, overlay
-from mainstem.data.raster import describe, read_window
+from mainstem.data.raster import describe, read_window, write_cog
 from mainstem.data.scenes import open_scenes
 
 QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=2e-3), num_folds=2)
@@ -99,6 +101,44 @@ def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, 
     validator = RegisteredValidator.get_validator()
     validator.validate_core(item.to_dict(), pystac.STACObjectType.ITEM, item.to_dict()["stac_version"])
     assert set(item.assets) == {"map", "valid"}
+
+
+def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    artifact = load_artifact(tmp_path / "run", TASK.restore)
+    assert (artifact.manifest.lowest, artifact.manifest.highest) == (0.0, None)
+    narrow = {"lowest": 7.0, "highest": 9.0}
+    recalibrated(tmp_path / "run", artifact, artifact.calibration, artifact.alarm, narrow)
+    out = tmp_path / "out"
+    map_scenes(TASK, tmp_path / "run", sorted(farm.glob("farm-*.tif")), out, context(farm, below=(7.0, 8.0, 9.5)))
+    with rasterio.open(out / "map.tif") as dataset:
+        values = dataset.read()
+    known = np.isfinite(values[0])
+    assert (values[:3, known].min(), values[:3, known].max()) == (7.0, 9.0)
+    assert (values[3, known] == 0).all()
+    assert ((values[4, known] > 0) & (values[4, known] < 1)).all()
+    assert (values[5, known] == 1).all()
+    table = pd.read_csv(out / "fields.csv")
+    seen = table.dropna(subset=["mean"])
+    assert len(seen)
+    assert ((seen["lower"] >= 7) & (seen["lower"] <= seen["mean"]) & (seen["upper"] <= 9)).all()
+    drawn = field_table(out / "map.tif", farm / "fields.gpkg", context_tags(out), 1.0, Bounds(lowest=8.0))
+    assert drawn["lower"].min() >= 8
+
+
+def context_tags(out: Path) -> dict[str, str]:
+    return json.loads((out / "notes.json").read_text())["tags"]
+
+
+def test_bounds_cut_no_width_off_the_means_of_fields(tmp_path):
+    """A quarter of the pixels are cut to nought, others keep one side: a field's half width stays the pixels' own."""
+    mean, half = np.random.default_rng(0).uniform(-1, 3, (SIDE, SIDE)), 2.0
+    ends = Bounds(lowest=0.0).interval(mean, np.full_like(mean, half))
+    write_cog(iter([(0, 0, np.stack(ends).astype(np.float32))]), tmp_path / "map.tif", GRID, LAYERS, TAGS)
+    squares(["a", "b", "c"]).to_file(tmp_path / "fields.gpkg", driver="GPKG")
+    table = field_table(tmp_path / "map.tif", tmp_path / "fields.gpkg", TAGS, 0.5, Bounds(lowest=0.0))
+    np.testing.assert_allclose(table["upper"] - table["mean"], 0.5 * half, rtol=1e-5)
+    assert (table["lower"] >= 0).all()
 
 
 def test_field_means_are_by_area_and_survive_every_export(mapped, farm, tmp_path):

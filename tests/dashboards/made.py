@@ -9,6 +9,7 @@ import numpy as np
 from shapely.geometry import box
 
 from mainstem.apps.field_exports import field_table, write_fields
+from mainstem.core.bounds import Bounds
 from mainstem.data.raster import Grid, write_cog
 
 SIDE = 48
@@ -41,6 +42,6 @@ def small_map(home: Path, name: str, fields: Sequence[str] = (), layers: Sequenc
     (folder / "notes.json").write_text(json.dumps(notes))
     if fields:
         squares(fields).to_file(folder / "given.gpkg", driver="GPKG")
-        write_fields(field_table(folder / "map.tif", folder / "given.gpkg", told, 0.8), folder)
+        write_fields(field_table(folder / "map.tif", folder / "given.gpkg", told, 0.8, Bounds()), folder)
         (folder / "given.gpkg").unlink()
     return folder

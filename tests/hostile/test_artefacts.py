@@ -153,6 +153,11 @@ MANIFESTS = {
     "adjust of a view": put("adjust", {"whole": [float("inf"), 0.0]}),
     "adjust slope 0": put("adjust", {"whole": [0.0, 1.0]}),
     "adjust of three": put("adjust", [1.0, 0.0, 0.0]),
+    "lowest NaN": put("lowest", float("nan")),
+    "lowest infinite": put("lowest", float("inf")),
+    "lowest text": put("lowest", "0"),
+    "highest a list": put("highest", [1.0]),
+    "lowest above highest": lambda manifest, tensors: manifest | {"lowest": 2.0, "highest": 1.0},
     "dim 10^9": put("trunk.dim", 10**9),
     "dim 0": put("trunk.dim", 0),
     "dim text": put("trunk.dim", "64"),
@@ -233,6 +238,14 @@ TENSORS = {
 def test_a_manifest_that_is_damaged_is_one_line(run, whole, change):
     rewrite(run, change)
     refuse(run, whole)
+
+
+def test_a_run_of_before_bounds_were_kept_opens_and_has_none(run):
+    rewrite(
+        run,
+        lambda manifest, tensors: {key: value for key, value in manifest.items() if key not in ("lowest", "highest")},
+    )
+    assert load_artifact(run, restore_mean_offset).manifest.bounds.told() == (None, None)
 
 
 @pytest.mark.parametrize("name", [name for name in MANIFESTS if "10^" in name])

@@ -1,0 +1,53 @@
+"""What values a quantity can take at all: a yield below nothing is none."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The least and the largest value that physics allows, in the quantity's unit; infinite where it sets none."""
+
+    lowest: float = -np.inf
+    highest: float = np.inf
+
+    @classmethod
+    def of(cls, lowest: float | None, highest: float | None) -> "Bounds":
+        """Read bounds where None is no bound."""
+        return cls(
+            lowest=-np.inf if lowest is None else lowest,
+            highest=np.inf if highest is None else highest,
+        )
+
+    def interval(self, value: Array, half: Array) -> tuple[Array, Array, Array]:
+        """Return mean, lower and upper end of `value` plus and minus `half`, as far as they are possible.
+
+        What is cut off no truth can lie in, so that coverage of possible truths stays as it is.
+        """
+        return self.clip(value), self.clip(value - half), self.clip(value + half)
+
+    def clip(self, values: Array) -> Array:
+        """Return the nearest possible values."""
+        clipped: Array = np.clip(values, self.lowest, self.highest)
+        return clipped
+
+    def chance_below(self, mark: float, chances: Array) -> Array:
+        """Chances of lying below a mark: 0 where nothing can, 1 where nothing else can, else what was found."""
+        if mark <= self.lowest:
+            return np.zeros_like(chances)
+        return np.ones_like(chances) if mark > self.highest else chances
+
+    def scaled(self, factor: float) -> "Bounds":
+        """Return the bounds of values times a positive factor."""
+        return Bounds(lowest=self.lowest * factor, highest=self.highest * factor)
+
+    def told(self) -> tuple[float | None, float | None]:
+        """The bounds as files keep them: None where there is none."""
+        return (
+            float(self.lowest) if np.isfinite(self.lowest) else None,
+            float(self.highest) if np.isfinite(self.highest) else None,
+        )
