@@ -16,7 +16,7 @@ from mainstem.core.calibration import IntervalCalibration, cases_needed, is_orde
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
 from mainstem.core.files import locked, write_atomically
 from mainstem.core.gaps import pattern_of
-from mainstem.core.judging import LEVEL, Evidence, mean_calibration, places_of
+from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, targets_of
@@ -192,7 +192,7 @@ class Local:
         later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
         reach = max((float(group) + 1 for group in later), default=before.reach)
         found = evidence.calibration(before.streams, self.population, later, max(reach, before.reach))
-        return replace(found, least=before.ratios(LEVEL))
+        return replace(found, least=before.ratios(LEVEL), held=held_of(self.task, self.samples))
 
     def means(
         self, artifact: Artifact, view: str, told: Judged, spec: CalibrationSpec

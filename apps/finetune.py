@@ -14,6 +14,7 @@ from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import Task
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.judging import calibrate_fit
+from mainstem.core.means import labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
@@ -46,7 +47,7 @@ def fit_artifact(
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     base = open_model_of(spec)
     regressor, judged = task.fit(train, spec.config, spec.order, progress, base)
-    population = f"{'simulated: ' if source.simulated else ''}{source.name}, {len(train)} samples"
+    population = population_of(task, source, train)
     known = calibrate_fit(task, train, (regressor, judged), spec.config, spec.order, population, base=base)
     facts = {
         "adapter": task.name,
@@ -72,6 +73,15 @@ def fit_artifact(
         "known_failures": task.known_failures,
     }
     return save_artifact(folder, regressor, known.calibration, known.alarm, facts), judged
+
+
+def population_of(task: RegressionTask, source: SampleSet, train: Sequence[Sample]) -> str:
+    """Say for whom coverage is stated: of simulations, that nothing of it is real."""
+    kind = "simulated " if source.simulated else ""
+    parts = set(labels_by(train, task.mean_of)) - {""} if task.mean_of else ()
+    told = f"{source.name}, {len(train)} samples"
+    told += f" of {len(parts)} {kind}{task.mean_of}s" if parts else ""
+    return f"simulations alone, nothing real: {told}" if source.simulated else told
 
 
 def adds_to_past(found: OutOfFold) -> bool:

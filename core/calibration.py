@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.gaps import WHOLE, lacks_no_more
 from mainstem.core.prediction import Claim
+from mainstem.core.schema import Name
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]
@@ -80,6 +81,7 @@ class IntervalCalibration:
         least: by pattern, how many times the width of whole samples its width is at least; known from another
             calibration of the same model.
         widen: at least 1; keeps a view's intervals from being narrower than those of views that show more.
+        held: what the groups are, in words, e.g. "simulated farms".
     """
 
     scores: Array
@@ -92,6 +94,7 @@ class IntervalCalibration:
     reach: float = 0.0
     least: Mapping[str, float] = field(default_factory=dict)
     widen: float = 1.0
+    held: str = "groups"
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
@@ -232,14 +235,14 @@ class IntervalCalibration:
 
     def _population(self, level: float, pattern: str) -> str:
         names = np.unique(self._of(pattern)[1]).tolist()
-        told = f"{self.population}; {len(names)} groups held out whole"
+        told = f"{self.population}; {len(names)} {self.held} held out whole"
         if is_ordered(names):
             told += f", {min(names, key=float)} to {max(names, key=float)}"
         if self.forward:
             told += f", {len(self.forward)} of them predicted from earlier ones alone, claims to {self.reach:g}"
         coverage = list(self.coverage_by_group(level, pattern).values())
         return told + (
-            f"; at least {level:.0%} on average over new groups; over these {np.mean(coverage):.0%}, "
+            f"; at least {level:.0%} on average over new {self.held}; over these {np.mean(coverage):.0%}, "
             f"from {min(coverage):.0%} to {max(coverage):.0%}"
         )
 
@@ -297,6 +300,7 @@ class IntervalCalibration:
             "reach": self.reach,
             "least": dict(self.least),
             "widen": self.widen,
+            "held": self.held,
         }
         arrays: dict[str, NDArray[Any]] = {"scores": self.scores}
         if self.groups is not None:
@@ -342,6 +346,7 @@ class Told(BaseModel):
     reach: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     least: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}
     widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    held: Name = "groups"
 
 
 def is_ordered(names: Sequence[str]) -> bool:

@@ -127,7 +127,8 @@ def calibrate_fit(
         whole = Evidence(
             scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
         )
-        one = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward, reach)
+        evident = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward, reach)
+        one = replace(evident, held=held_of(task, samples))
         calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(cases.scale.mean()))
         narrowest = calibration[view].half_width(LEVEL) * float(cases.scale.mean())
         if task.mean_of:
@@ -147,6 +148,11 @@ def mean_calibration(
     if len(set(means.groups)) < fewest_groups:
         return {}
     return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}
+
+
+def held_of(task: RegressionTask, samples: Sequence[Sample]) -> str:
+    """What is held out whole: in words that say that it is simulated, where all of it is."""
+    return f"simulated {task.group_name}s" if all(sample.source.simulated for sample in samples) else "groups"
 
 
 def places_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -354,6 +354,7 @@ class RegressionTask:
         is_mapped: samples are pixels, so that scenes can be mapped.
         derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
         needs: what a map must be given besides scenes, as "weather".
+        group_name: what a simulated group is in a word, so that claims can say what was held out.
         mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
         lowest: the least value that physics allows, in `units`; None where it sets none. `highest` likewise.
         metric: what differences to baselines are told in.
@@ -380,6 +381,7 @@ class RegressionTask:
     open_model: str | None = None
     is_mapped: bool = False
     needs: tuple[str, ...] = ()
+    group_name: str = "group"
     mean_of: str = ""
     lowest: float | None = None
     highest: float | None = None

@@ -140,6 +140,7 @@ TASK = RegressionTask(
     is_mapped=True,
     needs=("weather",),
     mean_of="field",
+    group_name="farm",
     metric="rmse",
     optional=(),
     baselines=baselines,

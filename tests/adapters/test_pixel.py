@@ -81,6 +81,14 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     assert set(artifact.calibration) == {"whole", mean_view("whole")}
     assert len(artifact.calibration[mean_view("whole")].scores) == len({s.source.facts["field"] for s in train})
     assert r2_within(judged["whole"].truth, judged["whole"].mean, judged["whole"].groups) > 0.2
+    calibration = artifact.calibration["whole"]
+    held = replace(calibration, scores=np.tile(calibration.scores, 2), patterns=None,
+                   groups=(*calibration.groups, *(f"more {name}" for name in calibration.groups)))  # fmt: skip
+    told = held.claim(0.9).population
+    num_fields = len({sample.source.facts["field"] for sample in train})
+    assert told.startswith("simulations alone, nothing real: simulated-farms, ")
+    assert f"of {num_fields} simulated fields; 16 simulated farms held out whole; at least 90%" in told
+    assert "over new simulated farms" in told
     test = derive([sample for sample in source.samples if sample.source.group in source.test_groups])
     means = score(TASK, artifact, test, 0.9).means
     told = report_means(means, TASK.mean_of, 0.9)
