@@ -68,11 +68,16 @@ def _lines(title: str) -> Iterator[Report]:
 
 
 def _tell(title: str, stage: str, share: float, passed_s: float) -> None:
-    left = f", about {_duration(passed_s * (1 - share) / share)} left" if 0 < share < 1 else ""
     try:
-        print(plain(f"{title}: {stage}, {share:.0%} in {_duration(passed_s)}{left}"), file=sys.stderr, flush=True)
+        print(plain(f"{title}: {stage}, {describe_progress(share, passed_s)}"), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         return  # the log is closed; the work goes on
+
+
+def describe_progress(share: float, passed_s: float) -> str:
+    """Say how much is done, in what time, and how long is left if the rest goes as fast."""
+    left = f", about {_duration(passed_s * (1 - share) / share)} left" if 0 < share < 1 else ""
+    return f"{share:.0%} in {_duration(passed_s)}{left}"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,65 @@
+"""Which map the field page shows: one on this machine, or one made now of a simulated farm or the user's scenes."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from mainstem.apps.field_board import THRESHOLD_T_HA, ensure_demo, keep_inputs, known_maps, make_map
+from mainstem.core.regression import Progress
+from mainstem.dashboards.shell import (
+    follow_address,
+    mistakes_as_lines,
+    note_in_address,
+    plain,
+    put_in_address,
+    show_progress,
+)
+from mainstem.dashboards.uploads import contents_of
+
+
+def choose_map() -> str:
+    """Let the user choose a map, or make one of their own scenes; "" where there is none yet."""
+    with st.popover("Use my data", icon=":material/upload_file:"):
+        bring_scenes()
+    names = known_maps()
+    if not names:
+        st.info("No map yet: make one of a simulated farm, or bring your own scenes.", icon=":material/map:")
+        if st.button("Make it now", type="primary"):
+            make_and_show(ensure_demo)
+        return ""
+    asked = follow_address("map", names, names[0])
+    st.selectbox("Farm and season", names, key="map", on_change=note_in_address, args=("map", "field", "date", "other"))
+    name = str(st.session_state["map"])
+    if asked:
+        st.warning(f"There is no map {plain(asked, 60)} here; shown is {plain(name, 60)}.", icon=":material/warning:")
+    return name
+
+
+def make_and_show(make: Callable[[Progress], str]) -> None:
+    """Make a map under a bar, then show it; `make` returns its name."""
+    with mistakes_as_lines("The map"):
+        put_in_address("map", make(show_progress()))
+        for outdated in ("field", "date", "other"):
+            put_in_address(outdated, None)
+        st.rerun()
+
+
+def bring_scenes() -> None:
+    """Take the user's scenes, weather and fields."""
+    st.markdown(
+        "**Scenes**: GeoTIFFs of one grid, one a date, bands named (*B2 ... B12*) with unit and scale. **Weather**: a "
+        "CSV (*date, temperature_c, rain_mm, radiation_mj_m2*) or AgERA5/ERA5-Land NetCDF. **Fields**: GeoJSON, "
+        "GeoPackage, zipped Shapefile or KML, columns *sowing* and *crop* help. *soil.tif* (cm/m) if you have it. SAFE "
+        "folders, STAC items and Zarr go through `mainstem map`. Nothing leaves this machine."
+    )
+    name = st.text_input("Name of the map", placeholder="my farm 2026", max_chars=40)
+    threshold = st.number_input("Chance of less than, t/ha", 0.0, 20.0, THRESHOLD_T_HA, 0.5)
+    crop = st.text_input(
+        "Crop", placeholder="maize", max_chars=40, help="Of fields that do not say theirs in a column crop."
+    )
+    kinds = ["tif", "tiff", "csv", "nc", "geojson", "json", "gpkg", "zip", "kml"]
+    files = st.file_uploader("Files", type=kinds, accept_multiple_files=True)
+    if st.button("Map these", disabled=not (name and files), type="primary"):
+        with mistakes_as_lines("The upload"):
+            keep_inputs(name, contents_of(files))
+            make_and_show(lambda report: make_map(name, threshold, report, crop))

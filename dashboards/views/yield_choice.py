@@ -1,0 +1,75 @@
+"""Which region set the yield page shows: those on offer, one that the user brings, and the model that each needs."""
+
+import streamlit as st
+
+from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
+from mainstem.dashboards.shell import (
+    follow_address,
+    mistakes_as_lines,
+    note_in_address,
+    plain,
+    put_in_address,
+    show_error,
+    show_progress,
+)
+from mainstem.dashboards.uploads import contents_of
+
+
+def choose_set() -> RegionChoice:
+    """Let the user choose a region set, or bring one."""
+    offered = choices()
+    with st.popover("Use my data", icon=":material/upload_file:"):
+        bring_regions()
+    by_name = {choice.name: choice for choice in offered}
+    names = list(by_name)
+    asked = follow_address("set", names, names[0])
+    st.selectbox(
+        "Regions", names, format_func=lambda name: by_name[name].title, key="set", on_change=note_in_address,
+        args=("set", "season", "region", "unit"),
+    )  # fmt: skip
+    chosen = by_name[str(st.session_state["set"])]
+    if asked:
+        st.warning(
+            f"There is no set {plain(asked, 60)} here; shown is {plain(chosen.title, 120)}.", icon=":material/warning:"
+        )
+    return chosen
+
+
+def bring_regions() -> None:
+    """Take the user's CY-Bench files."""
+    st.markdown(
+        "Your own regions as CSV files in [CY-Bench](https://github.com/WUR-AI/AgML-CY-Bench)'s layout: "
+        "`yield_CROP_COUNTRY.csv` with *adm_id, harvest_year, yield* in t/ha is needed; *ndvi, fpar, soil, "
+        "crop_calendar* and *location* files help. Leave the yield of the season to forecast empty. "
+        "The files stay on this machine."
+    )
+    name = st.text_input("Name of the set", placeholder="my farms 2026", max_chars=40)
+    files = st.file_uploader("CSV files", type="csv", accept_multiple_files=True)
+    if st.button("Keep these files", disabled=not (name and files), type="primary"):
+        with mistakes_as_lines("The upload"):
+            put_in_address("set", keep_upload(name, contents_of(files)).name)
+            for outdated in ("season", "region", "unit"):
+                put_in_address(outdated, None)
+            st.rerun()
+
+
+def offer_training(choice: RegionChoice) -> bool:
+    """Offer to fit the set's model where there is none yet, with progress; True where there is one to show."""
+    if choice.is_trained():
+        return True
+    damage = choice.damage()
+    outdated = choice.outdated()
+    if damage:
+        show_error(f"The model of these regions cannot be read: {damage}")
+    elif outdated:
+        st.warning(plain(outdated), icon=":material/model_training:")
+    else:
+        st.info(
+            "No model of these regions yet. Training says how far it is, and about how long is left.",
+            icon=":material/model_training:",
+        )
+    if st.button("Train it anew" if damage or outdated else "Train it now", type="primary"):
+        with mistakes_as_lines("The training"):
+            choice.train(show_progress())
+            st.rerun()
+    return False
