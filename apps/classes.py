@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.evaluation_text import comparisons_line, difference_line
 from mainstem.apps.finetune import FitSpec, groups_in, open_model_of, seeded, seeds_of, write_run
+from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.class_artifact import ClassArtifact, load_class_run, save_class_artifact
 from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import (
@@ -82,10 +83,8 @@ def finetune_classes(
 def evaluate_classes(
     task: ClassificationTask,
     request: DataRequest,
-    spec: FitSpec,
+    spec: EvaluationSpec,
     *,
-    seeds: int = 1,
-    level: float = 0.9,
     run: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -98,10 +97,13 @@ def evaluate_classes(
     source = task.read(request)
     samples = source.unflagged()
     if run is not None:
-        body, protocol = _score_run(task, run, source, samples, level), RUN
+        body, protocol = _score_run(task, run, source, samples, spec.level), RUN
     else:
-        results = [_fold_results(task, source, seeded(spec, seed), level, progress) for seed in seeds_of(spec, seeds)]
-        body, protocol = _report(source, results, level, groups_in(samples)), GROUPED_FOLDS
+        results = [
+            _fold_results(task, source, seeded(spec.fit, seed), spec.level, progress)
+            for seed in seeds_of(spec.fit, spec.seeds)
+        ]
+        body, protocol = _report(source, results, spec.level, groups_in(samples)), GROUPED_FOLDS
     return {
         "adapter": task.name,
         "task": task.task,
@@ -109,7 +111,7 @@ def evaluate_classes(
         "protocol": protocol,
         "protocol_note": f"training leaves out what lies within {task.buffer_m:g} m of what is held out",
         "split": "test",
-        "seeds": seeds,
+        "seeds": spec.seeds,
         "simulated": source.simulated,
         **body,
         "attribution": source.attribution,
@@ -118,7 +120,7 @@ def evaluate_classes(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Scored:
+class ScoredClasses:
     """Truth, probabilities, sets (cases, classes) and baselines' classes; hashes of trunk and adapter."""
 
     truth: Labels
@@ -130,7 +132,7 @@ class Scored:
 
 def _fold_results(
     task: ClassificationTask, source: SampleSet, spec: FitSpec, level: float, progress: Progress | None
-) -> Scored:
+) -> ScoredClasses:
     samples = source.unflagged()
     with tempfile.TemporaryDirectory() as folder:
         artifact, judged = fit_class_artifact(task, source, samples, spec, Path(folder), progress)
@@ -153,7 +155,7 @@ def _fold_results(
             [judged.groups[row] for row in kept],
         )
         sets[held] = calibration.sets(probabilities[held], level)
-    return Scored(
+    return ScoredClasses(
         truth=judged.truth,
         probabilities=probabilities,
         sets=sets,
@@ -176,7 +178,7 @@ def _score_run(
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     classifier: Classifier = artifact.classifier
     probabilities = classifier.probabilities(task.prepare(test))
-    found = Scored(
+    found = ScoredClasses(
         truth=labels_of(test),
         probabilities=probabilities,
         sets=artifact.calibration.sets(probabilities, level),
@@ -186,7 +188,7 @@ def _score_run(
     return _report(source, [found], level, groups_in(test))
 
 
-def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: Sequence[str]) -> dict[str, Any]:
+def _report(source: SampleSet, results: Sequence[ScoredClasses], level: float, groups: Sequence[str]) -> dict[str, Any]:
     """Metrics (means over seeds), baselines, paired differences, coverage and each class with its support."""
     first = results[0]
     truth = first.truth.astype(np.float64)
@@ -219,7 +221,7 @@ def _report(source: SampleSet, results: Sequence[Scored], level: float, groups: 
     }
 
 
-def _coverage(found: Scored, level: float, groups: Sequence[str]) -> dict[str, float]:
+def _coverage(found: ScoredClasses, level: float, groups: Sequence[str]) -> dict[str, float]:
     """Share of cases inside their set, pooled and as a mean over groups, and how large sets are."""
     inside = found.sets[np.arange(len(found.truth)), found.truth]
     return {
@@ -237,7 +239,7 @@ def over_groups(values: NDArray[Any], groups: Sequence[str]) -> float:
     return float(np.mean([values[labels == group].mean() for group in np.unique(labels)]))
 
 
-def _by_class(source: SampleSet, found: Scored, groups: Sequence[str]) -> dict[str, dict[str, float]]:
+def _by_class(source: SampleSet, found: ScoredClasses, groups: Sequence[str]) -> dict[str, dict[str, float]]:
     labels, predicted = np.asarray(groups), found.probabilities.argmax(1)
     table = {}
     for index, name in enumerate(source.classes):

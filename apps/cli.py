@@ -103,7 +103,7 @@ def evaluate_adapter(
                 f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
             )
         with shown("evaluate", as_json) as report:
-            classes = evaluate_classes(found, request, fit, seeds=seeds, run=run, progress=report)
+            classes = evaluate_classes(found, request, EvaluationSpec(fit=fit, seeds=seeds), run=run, progress=report)
         if as_json:
             print(json.dumps(classes))
         else:
@@ -268,7 +268,8 @@ def map_adapter(
     """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
     from mainstem.adapters import task_of_run
     from mainstem.apps.map_context import ContextSpec
-    from mainstem.apps.map_pixels import MapSpec, map_scenes
+    from mainstem.apps.map_models import MapSpec
+    from mainstem.apps.map_pixels import map_scenes
 
     run = _named(run, adapter)
     named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)

@@ -11,11 +11,11 @@ from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.ending import Stopped
-from mainstem.apps.field_board import ensure_demo
+from mainstem.apps.field_maps import ensure_demo
 from mainstem.apps.finetune import fit_where_none, read_record
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
-from mainstem.core.regression import DataRequest
+from mainstem.core.regression import DataRequest, Progress
 from mainstem.data.catalogue import data_home, pull
 
 DASHBOARDS = str(Path(__file__).resolve().parent.parent / "dashboards")
@@ -26,7 +26,6 @@ SEALED = (  # said again here, as a STREAMLIT_ variable of the environment would
     "--browser.gatherUsageStats=false", "--client.showErrorDetails=none",
 )  # fmt: skip
 REAL, SIMULATED = "us-maize", "simulated-maize"
-Progress = Callable[[str, float], None]
 
 
 def run_folder(data: str) -> Path:

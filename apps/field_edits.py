@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mainstem.apps.field_board import FIELDS, FieldBoard, check_file_name, fields_on
+from mainstem.apps.field_board import FIELDS, FieldBoard, fields_on
 from mainstem.apps.field_exports import field_table, write_fields
+from mainstem.apps.field_maps import check_file_name
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError

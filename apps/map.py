@@ -6,7 +6,7 @@ for both sides. Each finished block is a file of its own, written whole; togethe
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,15 @@ import numpy as np
 
 from mainstem.apps.map_blocks import BlockMaker, Placed, Plan, Predict, Values, make_plan
 from mainstem.apps.map_journal import intact, load_block, opened, parts_folder, read_plan, reserved, save_block
+from mainstem.apps.progress import Progress
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
 from mainstem.data.raster import BLOCK, Source, same_grid, write_cog
 
 __all__ = [
-    "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster", "merge", "parts_folder",
-    "unwritten",
+    "Inputs", "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster", "merge",
+    "parts_folder", "unwritten",
 ]  # fmt: skip
-Progress = Callable[[str, float], None]
 MOST_SHARDS = 100_000  # nobody has as many machines; each has a lock file of its own
 
 
@@ -44,6 +44,14 @@ class MapSize:
     batch_size: int = 8
     workers: int = 2
     shard: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a map is made of: rasters of one grid, and all files behind it, as they were before any was read."""
+
+    sources: Sequence[Source]
+    watched: Sequence[Content]
 
 
 def map_raster(
@@ -93,7 +101,7 @@ def map_raster(
         with reserved(output, shard):
             watched = [content(Path(path)) for path in inputs if Path(path).is_file()]
             sources = same_grid([Path(path) for path in inputs])
-            make_blocks(predict, sources, output, size, token, watched, progress)
+            make_blocks(predict, Inputs(sources=sources, watched=watched), output, size, token, progress)
             if shard[1] > 1:
                 return None
             assemble(output, output, names=names, tags=tags)
@@ -122,41 +130,37 @@ def unwritten(output: Path, error: OSError) -> InputError:
 
 def make_blocks(
     predict: Predict | Placed,
-    sources: Sequence[Source],
+    inputs: Inputs,
     output: Path,
     size: MapSize,
     token: str,
-    watched: Sequence[Content],
     progress: Progress | None = None,
 ) -> None:
     """Make the blocks of a map, or of one shard of it, that are not there yet; the output is `reserved` meanwhile.
-
-    Args:
-        watched: files that the map is made of, as they were before anything was read of them.
 
     Raises:
         InputError: if a file that is watched changes, or shards of another plan are being made there.
         OSError: if a block cannot be written.
     """
-    plan = make_plan(sources, tile=size.tile, overlap=size.overlap, batch_size=size.batch_size, token=token)
+    plan = make_plan(inputs.sources, tile=size.tile, overlap=size.overlap, batch_size=size.batch_size, token=token)
     with opened(output, plan) as folder:
-        _make_blocks(plan, (sources, watched), predict, folder, (size, progress))
+        _make_blocks(plan, inputs, predict, folder, size, progress)
 
 
 def _make_blocks(
     plan: Plan,
-    read: tuple[Sequence[Source], Sequence[Content]],
+    inputs: Inputs,
     predict: Predict | Placed,
     folder: Path,
-    how: tuple[MapSize, Progress | None],
+    size: MapSize,
+    progress: Progress | None,
 ) -> None:
-    (sources, watched), (size, progress) = read, how
     index, count = size.shard
     blocks = plan.blocks()
     share = range(index * len(blocks) // count, (index + 1) * len(blocks) // count)
     whole = intact(folder, plan, share)
     wanted = [number for number in share if number not in whole]
-    maker = BlockMaker(plan, sources, predict)
+    maker = BlockMaker(plan, inputs.sources, predict)
     done = len(share) - len(wanted)
     with ThreadPoolExecutor(max(size.workers, 1)) as pool:
         ahead = maker.read(pool, blocks[wanted[0]], None) if wanted else None
@@ -165,7 +169,7 @@ def _make_blocks(
             found = ahead.result()
             ahead = maker.read(pool, blocks[wanted[place + 1]], found) if place + 1 < len(wanted) else None
             values = maker.make(blocks[number], found)
-            check_unchanged(watched)
+            check_unchanged(inputs.watched)
             save_block(folder, plan, number, values)
             if progress is not None:
                 progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))

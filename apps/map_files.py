@@ -26,7 +26,7 @@ from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, 
 from mainstem.data.vectors import files_of
 
 MAP, NOTES, ITEM, SCENES = "map.tif", "notes.json", "item.json", ".scenes"
-WHOLE = "whole"  # where the files of a map lie until all of them are made
+UNFINISHED = "whole"  # where the files of a map lie until all of them are made
 PUTTING = f".{MAP}.putting"  # there while files are moved into place
 FIELDS = tuple(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv"))
 BESIDE = ("valid.tif", "classes.tif", *FIELDS)
@@ -141,7 +141,7 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
     """
     check_free(out)
     parts = parts_folder(out / MAP)
-    whole = parts / WHOLE
+    whole = parts / UNFINISHED
     shutil.rmtree(whole, ignore_errors=True)
     whole.mkdir()
     assemble(out / MAP, whole / MAP, names=notes.names, tags=notes.tags)

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from mainstem.core.plain import plain
 
 EVERY_S = 5.0  # between lines of a log; work that takes less says nothing
-Report = Callable[[str, float], None]  # what is being done, share done
+Progress = Callable[[str, float], None]  # what is being done, share done
 
 
 @contextmanager
-def shown(title: str, quiet: bool) -> Iterator[Report | None]:
+def shown(title: str, quiet: bool) -> Iterator[Progress | None]:
     """Show how far the work is and how long is left; None where the output is for a machine."""
     if quiet:
         yield None
@@ -26,12 +26,13 @@ def shown(title: str, quiet: bool) -> Iterator[Report | None]:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str) -> Iterator[Progress]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
 
     shape = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    bar = Progress(*shape, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
+    bar = Bar(*shape, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
     row = bar.add_task(title, total=1.0)
 
     def report(stage: str, share: float) -> None:
@@ -46,7 +47,7 @@ def _bar(title: str) -> Iterator[Report]:
 
 
 @contextmanager
-def _lines(title: str) -> Iterator[Report]:
+def _lines(title: str) -> Iterator[Progress]:
     """Say every few seconds what is being done, also where it does not report for long."""
     state, ended, begin = ("at work", 0.0), threading.Event(), time.monotonic()
 

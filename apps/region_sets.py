@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
-from mainstem.core.regression import DataRequest
+from mainstem.core.regression import DataRequest, Progress
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.open_regions import OWN, licensed
@@ -21,7 +21,6 @@ from mainstem.data.outlines import read_centres
 from mainstem.data.regions import load_cybench
 from mainstem.data.tabular import hearing
 
-Progress = Callable[[str, float], None]
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 NOTES = "notes.txt"  # beside a user's tables: what was understood of them, and what was left out

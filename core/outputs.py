@@ -48,7 +48,7 @@ def check_parent(out: Path) -> None:
         raise InputError(f"{near} cannot be written; name another folder, or change its rights")
 
 
-def check_folder(out: Path, names: Iterable[str], inputs: Iterable[Path | str]) -> None:
+def check_output_folder(out: Path, names: Iterable[str], inputs: Iterable[Path | str]) -> None:
     """Check a folder that is to be written to: that it is one, and that none of these files in it is an input.
 
     Raises:

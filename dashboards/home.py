@@ -61,7 +61,7 @@ def region_titles() -> list[str]:
 
 def map_titles() -> list[str]:
     """The maps on this machine, and what the notes of each say of its scenes and its model."""
-    from mainstem.apps.field_board import known_maps, maps_folder
+    from mainstem.apps.field_maps import known_maps, maps_folder
     from mainstem.apps.map_notes import read_notes
 
     titles = []

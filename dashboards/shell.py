@@ -5,13 +5,13 @@ import re
 import string
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 import streamlit as st
 
-from mainstem.apps.progress import describe_progress
+from mainstem.apps.progress import Progress, describe_progress
 from mainstem.core.errors import MainstemError
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def header(title: str, *, origin: str, training: str, adapter: str, not_for: str
     st.markdown(f"## {plain(title, 120)} &nbsp; {badges}")
 
 
-def show_progress() -> Callable[[str, float], None]:
+def show_progress() -> Progress:
     """Draw a bar for long work; return what is called with the stage and the share done, and says the time left."""
     bar, begin = st.progress(0.0, "starting"), time.monotonic()
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mainstem.apps.field_board import THRESHOLD_T_HA, ensure_demo, keep_inputs, known_maps, make_map
-from mainstem.core.regression import Progress
+from mainstem.apps.field_maps import THRESHOLD_T_HA, ensure_demo, keep_inputs, known_maps, make_map
+from mainstem.apps.progress import Progress
 from mainstem.dashboards.shell import (
     follow_address,
     mistakes_as_lines,

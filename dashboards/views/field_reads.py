@@ -4,7 +4,8 @@ import geopandas as gpd
 import streamlit as st
 from shapely.geometry import box
 
-from mainstem.apps.field_board import FIELDS, FieldBoard, load_field_board, maps_folder
+from mainstem.apps.field_board import FIELDS, FieldBoard, load_field_board
+from mainstem.apps.field_maps import maps_folder
 from mainstem.apps.map_files import NOTES
 from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 

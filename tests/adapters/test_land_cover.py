@@ -18,7 +18,9 @@ from mainstem.adapters.crop_yield.land_cover import TASK, regular
 from mainstem.apps.classes import evaluate_classes, finetune_classes
 from mainstem.apps.finetune import spec_of
 from mainstem.apps.map_context import ContextSpec
-from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.apps.map_models import MapSpec
+from mainstem.apps.map_pixels import map_scenes
+from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.classification import labels_of
 from mainstem.core.errors import InputError
 from mainstem.core.regression import DataRequest
@@ -101,7 +103,7 @@ def test_the_forest_s_series_bridges_clouds(patch):
 
 def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_same_command(patch, tmp_path):
     task = quick()
-    found = evaluate_classes(task, DataRequest(data=str(patch)), spec_of(task))
+    found = evaluate_classes(task, DataRequest(data=str(patch)), EvaluationSpec(fit=spec_of(task)))
     assert found["protocol"] == "grouped-folds"
     assert found["metrics"]["macro_f1"] > 0.9
     assert set(found["baselines"]) == {"commonest", "random_forest", "random_forest_balanced"}

@@ -20,13 +20,15 @@ from tests.dashboards.made import GRID, LAYERS, SIDE, TAGS, squares
 
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
-from mainstem.apps.field_board import load_field_board, maps_folder
+from mainstem.apps.field_board import load_field_board
 from mainstem.apps.field_edits import add_field, import_fields
 from mainstem.apps.field_exports import field_bytes, field_table
+from mainstem.apps.field_maps import maps_folder
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_files import merge_map
-from mainstem.apps.map_pixels import MapSpec, PixelModel, map_scenes
+from mainstem.apps.map_models import MapSpec, PixelModel
+from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.artifact import load_artifact, recalibrated
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import CalibrationError, InputError

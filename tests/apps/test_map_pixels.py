@@ -16,7 +16,8 @@ import rasterio
 from mainstem.adapters.crop_yield.moisture import TASK
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_files import merge_map
-from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.apps.map_models import MapSpec
+from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import InputError
 from mainstem.core.predict import predict

@@ -81,7 +81,7 @@ def bench_fields(num_fields: int = NUM_FIELDS) -> dict[str, float]:
     frames: list[float] = []
     with tempfile.TemporaryDirectory() as home:
         os.environ["MAINSTEM_HOME"] = home
-        from mainstem.apps.field_board import maps_folder
+        from mainstem.apps.field_maps import maps_folder
 
         write_large_map(maps_folder() / "large", num_fields)
         with served(Path(home)) as address:

@@ -8,10 +8,11 @@ import geopandas as gpd
 import pytest
 
 from mainstem.adapters.crop_yield.pixel import TASK
-from mainstem.apps.field_board import DEMO, INPUT
+from mainstem.apps.field_maps import DEMO, INPUT
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.map_context import ContextSpec
-from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.apps.map_models import MapSpec
+from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.regression import RegressionConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import simulated_farms

@@ -16,7 +16,8 @@ import transformers
 from PIL import Image
 
 from mainstem.adapters.crop_yield.pixel import TASK
-from mainstem.apps.map_pixels import MapSpec, map_scenes
+from mainstem.apps.map_models import MapSpec
+from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.predict import below_name
 from mainstem.data.catalogue import data_home, find_data_set

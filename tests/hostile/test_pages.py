@@ -15,9 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps import demo, field_board, region_sets
-from mainstem.apps.field_board import keep_inputs, load_field_board
+from mainstem.apps import demo, field_maps, region_sets
+from mainstem.apps.field_board import load_field_board
 from mainstem.apps.field_edits import add_field, import_fields
+from mainstem.apps.field_maps import keep_inputs
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError, MainstemError
@@ -426,10 +427,10 @@ def test_what_was_left_out_of_an_upload_is_said_on_the_page(home):
 def test_the_crop_of_the_upload_form_reaches_the_map(home, monkeypatch):
     asked = []
     keep_inputs("own", {**SCENE, **WEATHER})
-    monkeypatch.setattr(field_board, "ensure_run", lambda _: home)
-    monkeypatch.setattr(field_board, "map_scenes", lambda *given: asked.append(given[4].facts))
-    field_board.make_map("own", crop=" Maize ")
-    field_board.make_map("own")
+    monkeypatch.setattr(field_maps, "ensure_run", lambda _: home)
+    monkeypatch.setattr(field_maps, "map_scenes", lambda *given: asked.append(given[4].facts))
+    field_maps.make_map("own", crop=" Maize ")
+    field_maps.make_map("own")
     assert asked == [{"crop": "maize"}, {}]
     form = page("field_map")
     assert "Crop" in [box.label for box in form.text_input]
@@ -443,12 +444,12 @@ def test_the_demo_says_what_it_is_at(home, monkeypatch, tmp_path):
         raise InputError("far enough")
 
     monkeypatch.setattr("mainstem.apps.finetune.finetune", stop)
-    monkeypatch.setattr(field_board, "simulate_farm", stop)
+    monkeypatch.setattr(field_maps, "simulate_farm", stop)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(tmp_path, lambda stage, _: stages.append(stage))
     assert stages == ["getting the data", "yield model, reading the data", "yield model, training"]
     with pytest.raises(InputError, match="far enough"):
-        field_board.ensure_demo(lambda stage, _: stages.append(stage))
+        field_maps.ensure_demo(lambda stage, _: stages.append(stage))
     assert stages[-1] == "simulating a farm"
 
 

@@ -1,0 +1,161 @@
+"""Maps of fields that are kept on this machine: which there are, what a user brings for one, and how it is made."""
+
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mainstem.adapters.crop_yield import pixel
+from mainstem.apps.finetune import fit_where_none
+from mainstem.apps.map_context import ContextSpec
+from mainstem.apps.map_files import NOTES
+from mainstem.apps.map_models import MapSpec
+from mainstem.apps.map_pixels import map_scenes
+from mainstem.core.errors import InputError
+from mainstem.core.files import new_folder, write_atomically
+from mainstem.core.regression import DataRequest, Progress
+from mainstem.data.catalogue import data_home
+from mainstem.data.farm_sets import FEW_SIMULATED
+from mainstem.data.farms import simulate_farm, write_farm
+from mainstem.data.fields import SUFFIXES
+
+DEMO, DEMO_FARM = "simulated farm", 9001
+THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean
+MAP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
+SCENE_SUFFIXES = (".tif", ".tiff")
+WEATHER_SUFFIXES = (".csv", ".nc")
+OF_FARMS = ("yield.tif", "management.csv")  # that lie beside a farm's scenes, and that a map does not read
+INPUT = "input"
+
+
+def maps_folder() -> Path:
+    """Where the page's maps lie."""
+    return data_home() / "maps"
+
+
+def run_folder() -> Path:
+    """Where the run that makes them lies."""
+    return data_home() / "runs" / f"{pixel.TASK.name}-{pixel.TASK.task}"
+
+
+def known_maps() -> list[str]:
+    """Names of the maps that are whole, newest first, the demonstration last."""
+    found = [path.parent for path in maps_folder().glob("*/map.tif") if (path.parent / NOTES).is_file()]
+    newest = sorted(found, key=lambda folder: (folder.name == DEMO, -(folder / "map.tif").stat().st_mtime))
+    return [folder.name for folder in newest if not folder.name.startswith(".")]
+
+
+def ensure_run(progress: Progress | None = None) -> Path:
+    """Return a run of the pixel task; train it on a few simulated farms where there is none that can be read."""
+    return fit_where_none(pixel.TASK, run_folder(), lambda: pixel.read(DataRequest(data=FEW_SIMULATED)), progress)
+
+
+def ensure_demo(progress: Progress | None = None) -> str:
+    """Return the name of a map of a simulated farm; make it where there is none."""
+    if DEMO not in known_maps():
+        if progress is not None:
+            progress("simulating a farm", 0.0)
+        folder = maps_folder() / DEMO / INPUT
+        scenes = scenes_in(folder) if folder.is_dir() else write_farm(simulate_farm(DEMO_FARM), folder)
+        _map(DEMO, scenes, progress)
+    return DEMO
+
+
+def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
+    """Keep a user's scenes, weather, soil and fields under a name, whole or not at all; return the scenes.
+
+    Raises:
+        InputError: if the name is odd or taken, or scenes or weather are missing.
+    """
+    if not MAP_NAME.fullmatch(name):
+        raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
+    folder = maps_folder() / name
+    if folder.exists():
+        raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
+    for file in files:
+        check_file_name(file)
+    kinds = [_kind_of(file) for file in files]
+    if "" in kinds:
+        odd = list(files)[kinds.index("")]
+        raise InputError(
+            f"got a file {odd!r:.60}, want scenes (.tif), weather (.csv, .nc), fields ({', '.join(SUFFIXES)})"
+        )
+    for kind in ("soil", "fields"):
+        if kinds.count(kind) > 1:
+            raise InputError(f"got {kinds.count(kind)} files of {kind}, want one; leave the others out")
+    if "scene" not in kinds:
+        raise InputError("got no scene; give GeoTIFFs, one a date, their bands named (B4, B8 ...) with unit and scale")
+    if "weather" not in kinds:
+        raise InputError("got no weather; give a .csv (date, temperature_c, rain_mm, radiation_mj_m2) or AgERA5 .nc")
+    with new_folder(folder) as made:
+        for file, content in files.items():
+            write_atomically(made / INPUT / file, content)
+    return scenes_in(folder / INPUT)
+
+
+def _kind_of(name: str) -> str:
+    """What a map's input is, by its name, whatever the case of that; "" where a map is made of no such file."""
+    name = name.lower()
+    if name in OF_FARMS:
+        return "farm"
+    if name == "soil.tif":
+        return "soil"
+    for kind, suffixes in (("scene", SCENE_SUFFIXES), ("weather", WEATHER_SUFFIXES), ("fields", SUFFIXES)):
+        if name.endswith(tuple(suffixes)):
+            return kind
+    return ""
+
+
+def check_file_name(name: str) -> None:
+    """Refuse a file's name that could mean a place elsewhere, or none at all.
+
+    Raises:
+        InputError: if it does.
+    """
+    is_plain = name.isprintable() and not set(name) & set("/\\:") and not name.startswith(".")
+    if not name or not is_plain or len(name.encode(errors="replace")) > LONGEST_NAME:
+        raise InputError(f"got a file named {name!r:.60}, want a plain name of at most {LONGEST_NAME} bytes; rename it")
+
+
+def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None, crop: str = "") -> str:
+    """Map the inputs that are kept under a name; a map that fails or is stopped leaves the name free again.
+
+    `crop` is that of fields which do not say theirs in a column crop; "" where nobody says it.
+
+    Raises:
+        InputError: saying what is wrong with them.
+    """
+    folder = maps_folder() / name
+    try:
+        _map(name, scenes_in(folder / INPUT), progress, threshold, crop)
+    except BaseException:  # also a page that is closed meanwhile
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    return name
+
+
+def scenes_in(folder: Path) -> list[Path]:
+    """The scenes among a map's inputs."""
+    return _of_kind(folder, "scene")
+
+
+def _of_kind(folder: Path, kind: str) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file() and _kind_of(path.name) == kind)
+
+
+def _map(
+    name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA, crop: str = ""
+) -> None:
+    folder = maps_folder() / name
+    given = folder / INPUT
+    soil, weather = _of_kind(given, "soil"), _of_kind(given, "weather")
+    context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
+    facts = {"crop": crop.strip().lower()} if crop.strip() else {}
+    spec = MapSpec(context=context, below=(threshold,), facts=facts)
+    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, spec, progress)
+
+
+def fields_in(folder: Path) -> Path | None:
+    """The file of fields among a map's inputs, if there is one."""
+    return next((path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES), None)
