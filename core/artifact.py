@@ -118,14 +118,14 @@ def content_sha256(manifest: str, tensors: Mapping[str, Tensor]) -> str:
     return hashlib.sha256(f"{manifest}\n{state_sha256(tensors)}".encode()).hexdigest()
 
 
-class Known(Protocol):
+class Kept(Protocol):
     """What is known of a view: its calibration, its alarm."""
 
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
 
 
-def view_tensors(kind: str, views: Mapping[str, Known]) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
+def view_tensors(kind: str, views: Mapping[str, Kept]) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
     """Return what the manifest says of each view, and the tensors `<kind>/<view>/<name>`."""
     plain: dict[str, dict[str, Any]] = {}
     tensors: dict[str, Tensor] = {}
@@ -231,14 +231,14 @@ def load_run(folder: Path, task: RegressionTask) -> Artifact:
     Raises:
         ArtifactError: if it is of another adapter or task, or `load_artifact` refuses it.
     """
-    manifest = check_task(folder, task.name, task.task)
+    manifest = read_manifest_of(folder, task.name, task.task)
     lacking = sorted(set(task.views) - (set(manifest.gates) & set(manifest.shares)))
     if lacking and not manifest.classes:
         raise ArtifactError(f"{folder} knows nothing of the view {lacking[0]!r} of {task.task}; train it again")
     return load_artifact(folder, task.restore)
 
 
-def check_task(folder: Path, adapter: str, task: str) -> AdapterManifest:
+def read_manifest_of(folder: Path, adapter: str, task: str) -> AdapterManifest:
     """Read the manifest of a run of this adapter and task.
 
     Raises:

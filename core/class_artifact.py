@@ -15,12 +15,12 @@ from mainstem.core.artifact import (
     ADAPTER_FILE,
     adapter_tensors,
     below,
-    check_task,
     load_adapter,
     load_trunk,
     member_facts,
     plan_of,
     read_manifest,
+    read_manifest_of,
     read_trunks,
     trunk_tensors,
     view_arrays,
@@ -39,7 +39,7 @@ from mainstem.core.stream import CHANNEL_DIM, Sample
 from mainstem.core.weights import file_sha256, state_sha256
 
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
-WHOLE = "whole"  # the only view of a class
+ONLY_VIEW = "whole"  # the only view of a class
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +54,7 @@ class ClassArtifact:
 
     def features(self, samples: Sequence[Sample]) -> NDArray[np.float64] | None:
         """Return what the shift alarm compares of prepared samples (samples, features); None without an alarm."""
-        channels = self.manifest.calibration[WHOLE].get("channels", {})
+        channels = self.manifest.calibration[ONLY_VIEW].get("channels", {})
         return stream_means(samples, channels) if self.alarm is not None else None
 
     def reference(self) -> ModelRef:
@@ -93,10 +93,10 @@ def save_class_artifact(
     tensors: dict[str, Tensor] = {}
     for index, member in enumerate(members):
         tensors |= adapter_tensors(index, member.adapter, member.trunk)
-    known, found = view_tensors("calibration", {WHOLE: calibration})
-    known[WHOLE] |= {"temperature": classifier.temperature, "channels": channels_of(prepared)}
+    known, found = view_tensors("calibration", {ONLY_VIEW: calibration})
+    known[ONLY_VIEW] |= {"temperature": classifier.temperature, "channels": channels_of(prepared)}
     alarm = alarm_of(prepared)
-    warned, more = view_tensors("alarm", {} if alarm is None else {WHOLE: alarm})
+    warned, more = view_tensors("alarm", {} if alarm is None else {ONLY_VIEW: alarm})
     tensors |= found | more
     manifest = AdapterManifest(
         trunk=dataclasses.asdict(members[0].trunk.config),
@@ -121,7 +121,7 @@ def load_class_run(folder: Path, task: ClassificationTask) -> ClassArtifact:
     Raises:
         ArtifactError: if it is of another adapter or task, or `load_class_artifact` refuses it.
     """
-    check_task(folder, task.name, task.task)
+    read_manifest_of(folder, task.name, task.task)
     return load_class_artifact(folder)
 
 
@@ -143,17 +143,17 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
         adapter = load_adapter(manifest, own, index, lambda width: ClassHead(width, len(manifest.classes)))
         trunk, plan = load_trunk(manifest, trunks, own, index), plan_of(manifest.members[index])
         members.append(ClassMember(trunk=trunk, adapter=adapter, plan=plan))
-    plain = manifest.calibration.get(WHOLE, {})
-    calibration = ClassSetCalibration.restore(plain, view_arrays("calibration", WHOLE, tensors))
+    plain = manifest.calibration.get(ONLY_VIEW, {})
+    calibration = ClassSetCalibration.restore(plain, view_arrays("calibration", ONLY_VIEW, tensors))
     if tuple(calibration.scores) != manifest.classes:
         raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
-    warned = manifest.alarm.get(WHOLE)
+    warned = manifest.alarm.get(ONLY_VIEW)
     return ClassArtifact(
         classifier=Classifier(members=tuple(members), classes=manifest.classes, temperature=_temperature(plain)),
         calibration=calibration,
         manifest=manifest,
         adapter_sha256=adapter_sha256,
-        alarm=None if warned is None else ShiftAlarm.restore(warned, view_arrays("alarm", WHOLE, tensors)),
+        alarm=None if warned is None else ShiftAlarm.restore(warned, view_arrays("alarm", ONLY_VIEW, tensors)),
     )
 
 

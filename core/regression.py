@@ -48,7 +48,7 @@ class Preparation(Protocol):
 FitPreparation = Callable[[Sequence[Sample]], Preparation]
 RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
 View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
-WHOLE: Mapping[str, View] = {"whole": lambda sample: sample}
+ONE_VIEW: Mapping[str, View] = {"whole": lambda sample: sample}
 Progress = Callable[[str, float], None]  # what is being fitted, share done
 Forget = Callable[[Sequence[Sample], frozenset[str]], list[Sample]]  # samples that know no target of these groups
 
@@ -239,7 +239,7 @@ def fit_member(
     samples: Sequence[Sample],
     prepare: FitPreparation,
     config: RegressionConfig,
-    views: Mapping[str, View] = WHOLE,
+    views: Mapping[str, View] = ONE_VIEW,
     base: OpenModel | None = None,
 ) -> Member:
     """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples' targets.
@@ -279,7 +279,7 @@ def fit_regressor(
     samples: Sequence[Sample],
     prepare: FitPreparation,
     config: RegressionConfig,
-    views: Mapping[str, View] = WHOLE,
+    views: Mapping[str, View] = ONE_VIEW,
     progress: Progress | None = None,
     base: OpenModel | None = None,
     *,
@@ -373,7 +373,7 @@ class RegressionTask:
     read: Callable[[DataRequest], SampleSet]
     prepare: Callable[[Sequence[Sample], Order], Preparation]
     restore: RestorePreparation
-    views: Mapping[str, View] = field(default_factory=lambda: WHOLE)
+    views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
     view_of: Callable[[Sample], str] = lambda sample: "whole"
     derive: Callable[[Sequence[Sample]], list[Sample]] = list
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}

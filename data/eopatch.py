@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
 from mainstem.data.crs import parse_crs
-from mainstem.data.limits import check_folder
+from mainstem.data.limits import measure_folder
 from mainstem.data.raster import Grid, affine
 from mainstem.data.vectors import SHAPES, read_vectors
 
 UNLABELLED = ""  # land use of polygons that nobody has named
-FIRST_YEAR, LAST_YEAR = 1970, 2200
+FIRST_STAMP, LAST_STAMP = 1970, 2200
 LAYERS = ("NDVI",)  # of `data/` that are read, one channel each, unit 1
 LARGEST_TEXT, LARGEST_ARRAY = 1 << 20, 512 << 20  # bytes; an array is held whole
 NDVI_LIMIT = 1.5  # NDVI lies between -1 and 1; noise over water goes beyond
@@ -50,7 +50,7 @@ def open_eopatch(folder: Path) -> Cube:
     """
     if not is_eopatch(folder):
         raise InputError(f"{folder} is no EOPatch; want data/, timestamps.json and bbox.geojson in it")
-    check_folder(folder)
+    measure_folder(folder)
     arrays = [_array(folder / "data" / f"{name}.npy") for name in LAYERS]
     shape = arrays[0].shape
     valid = _valid(folder, shape[:3])
@@ -80,8 +80,8 @@ def _stamps(folder: Path) -> tuple[datetime.datetime, ...]:
         stamps = tuple(datetime.datetime.fromisoformat(text) for text in texts)
     except (TypeError, ValueError) as error:
         raise InputError(f"{folder.name}/timestamps.json holds no times ({error!s:.80}); export it again") from error
-    if not stamps or any(not FIRST_YEAR <= stamp.year <= LAST_YEAR for stamp in stamps):
-        raise InputError(f"{folder.name}/timestamps.json wants times of {FIRST_YEAR} to {LAST_YEAR}; export it again")
+    if not stamps or any(not FIRST_STAMP <= stamp.year <= LAST_STAMP for stamp in stamps):
+        raise InputError(f"{folder.name}/timestamps.json wants times of {FIRST_STAMP} to {LAST_STAMP}; export it again")
     return tuple(stamp.astimezone(datetime.UTC).replace(tzinfo=None) if stamp.tzinfo else stamp for stamp in stamps)
 
 

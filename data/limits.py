@@ -60,7 +60,7 @@ def _held_bytes() -> int:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmData:")), 0)
 
 
-def check_folder(folder: Path) -> int:
+def measure_folder(folder: Path) -> int:
     """Bytes in a folder that is one input, all of them its own.
 
     Raises:

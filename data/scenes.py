@@ -258,7 +258,7 @@ def places(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDA
     return np.column_stack([latitude, longitude])
 
 
-Known = Callable[[NDArray[np.intp], NDArray[np.intp]], Sequence[Mapping[str, Stream]]]  # of rows and columns
+KnownOf = Callable[[NDArray[np.intp], NDArray[np.intp]], Sequence[Mapping[str, Stream]]]  # of rows and columns
 
 
 def origin_of(first: datetime.datetime) -> str:
@@ -296,7 +296,7 @@ def pixel_samples(
     rows: NDArray[np.intp],
     columns: NDArray[np.intp],
     name: str,
-    known: Known | None = None,
+    known: KnownOf | None = None,
 ) -> list[Sample]:
     """Samples of pixels: stored values (pixels, date, band), NaN where missing, at rows and columns of the grid.
 

@@ -23,7 +23,7 @@ from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.regions import DAY_S, SERIES_UNITS, SOIL_UNITS, history_stream
 
 Array = NDArray[np.float64]
-FIRST_YEAR, NUM_YEARS, NUM_REGIONS = 2004, 20, 64
+FIRST_SEASON, NUM_YEARS, NUM_REGIONS = 2004, 20, 64
 NUM_DAYS = 365
 NUM_TEST_YEARS = 3
 SOWING_DAY, HARVEST_DAY = 120, 285
@@ -146,7 +146,7 @@ def simulate_regions(seed: int = 0) -> SampleSet:
     truth = simulate_truth(seed)
     rng = np.random.default_rng([seed, 1])
     name = f"simulated-maize-{seed}" if seed else "simulated-maize"
-    years = FIRST_YEAR + np.arange(NUM_YEARS)
+    years = FIRST_SEASON + np.arange(NUM_YEARS)
     samples = []
     for region in range(NUM_REGIONS):
         for index, year in enumerate(years.tolist()):

@@ -11,7 +11,7 @@ from typing import Any
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.data.gdal import keep_offline
-from mainstem.data.limits import check_folder
+from mainstem.data.limits import measure_folder
 
 LARGEST_METADATA, MOST_ARRAYS = 16 << 20, 1000
 LARGEST_CHUNK = 512 << 20  # bytes unpacked: a chunk is read whole
@@ -33,7 +33,7 @@ FILTERS = (1, 2, 3, 4, 5, 6)  # of HDF5 itself: deflate, shuffle, fletcher32, sz
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
+class ArrayClaim:
     """What an array says of itself: its shape, that of a chunk, and bytes an item."""
 
     name: str
@@ -56,8 +56,8 @@ def check_zarr(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise InputError(f"{folder.name} is no folder; unpack the Zarr")
-    stored = check_folder(folder)
-    claims: dict[str, Claim] = {}
+    stored = measure_folder(folder)
+    claims: dict[str, ArrayClaim] = {}
     for path in _metadata(folder):
         name = str(path.parent.relative_to(folder))
         for claim in _of_document(_json(path, folder), path.name, name, folder.name):
@@ -85,7 +85,7 @@ def _json(path: Path, folder: Path) -> Mapping[str, Any]:
     return document
 
 
-def _of_document(document: Mapping[str, Any], kind: str, name: str, where: str) -> Iterator[Claim]:
+def _of_document(document: Mapping[str, Any], kind: str, name: str, where: str) -> Iterator[ArrayClaim]:
     """The arrays that one metadata document describes."""
     if kind == ".zarray":
         yield _array_2(document, name, where)
@@ -112,7 +112,7 @@ def _entries(found: Any, where: str, may_lack: bool = False) -> Iterator[tuple[s
     yield from found.items()
 
 
-def _array_2(entry: Mapping[str, Any], name: str, where: str) -> Claim:
+def _array_2(entry: Mapping[str, Any], name: str, where: str) -> ArrayClaim:
     filters = entry.get("filters") or []
     compressor = entry.get("compressor")
     if not isinstance(filters, list):
@@ -131,7 +131,7 @@ def _array_2(entry: Mapping[str, Any], name: str, where: str) -> Claim:
     return _claim(name, where, entry.get("shape"), entry.get("chunks"), size)
 
 
-def _array_3(entry: Mapping[str, Any], name: str, where: str) -> Claim:
+def _array_3(entry: Mapping[str, Any], name: str, where: str) -> ArrayClaim:
     if entry.get("node_type") != "array" or entry.get("storage_transformers"):
         raise InputError(f"{name} of {where} is no plain array; write the cube again")
     _codecs_3(entry.get("codecs"), name, where, depth=0)
@@ -191,17 +191,17 @@ def _codec(found: Any, key: str, name: str, where: str) -> str:  # noqa: ANN401 
     return plain
 
 
-def _claim(name: str, where: str, shape: Any, chunk: Any, item_bytes: int) -> Claim:  # noqa: ANN401 - JSON
+def _claim(name: str, where: str, shape: Any, chunk: Any, item_bytes: int) -> ArrayClaim:  # noqa: ANN401 - JSON
     for found, least in ((shape, 0), (chunk, 1)):
         is_list = isinstance(found, list) and len(found) <= 16
         if not is_list or any(type(n) is not int or not least <= n < 1 << 48 for n in found):
             raise InputError(
                 f"{name} of {where} has the shape {str(found)[:60]}, want whole numbers; write the cube again"
             )
-    return Claim(name=name, shape=tuple(shape), chunk=tuple(chunk), item_bytes=item_bytes)
+    return ArrayClaim(name=name, shape=tuple(shape), chunk=tuple(chunk), item_bytes=item_bytes)
 
 
-def _check_claims(claims: list[Claim], stored: int, where: str) -> None:
+def _check_claims(claims: list[ArrayClaim], stored: int, where: str) -> None:
     """Refuse sizes that the stored bytes cannot hold, and chunks or coordinates that memory cannot."""
     if len(claims) > MOST_ARRAYS:
         raise InputError(f"{where} holds {len(claims)} arrays, at most {MOST_ARRAYS} are read; drop some")
@@ -244,14 +244,14 @@ def check_netcdf(path: Path) -> None:
     _check_claims(claims, path.stat().st_size, path.name)
 
 
-def _classic(path: Path) -> list[Claim]:
+def _classic(path: Path) -> list[ArrayClaim]:
     """The arrays of a classic file, which holds them unpacked and leads nowhere."""
     import netCDF4
 
     try:
         with netCDF4.Dataset(path) as dataset:
             claims = [
-                Claim(name=name, shape=found.shape, chunk=(), item_bytes=found.dtype.itemsize)
+                ArrayClaim(name=name, shape=found.shape, chunk=(), item_bytes=found.dtype.itemsize)
                 for name, found in dataset.variables.items()
             ]
     except (OSError, RuntimeError, ValueError, AttributeError) as error:
@@ -262,7 +262,7 @@ def _classic(path: Path) -> list[Claim]:
     return claims
 
 
-def _hdf5(path: Path) -> list[Claim]:
+def _hdf5(path: Path) -> list[ArrayClaim]:
     try:
         import h5py
     except ImportError as error:
@@ -274,7 +274,7 @@ def _hdf5(path: Path) -> list[Claim]:
         raise InputError(f"{path.name} cannot be read as NetCDF ({error!s:.100}); write it again") from error
 
 
-def _objects(root: Any, where: str) -> Iterator[Claim]:  # noqa: ANN401 - h5py's
+def _objects(root: Any, where: str) -> Iterator[ArrayClaim]:  # noqa: ANN401 - h5py's
     """Every data set below a group, none of them read, no link but hard ones followed."""
     from h5py import h5g, h5l, h5o
 
@@ -297,7 +297,7 @@ def _objects(root: Any, where: str) -> Iterator[Claim]:  # noqa: ANN401 - h5py's
                 yield _data_set(group, raw, name, where)
 
 
-def _data_set(group: Any, raw: bytes, name: str, where: str) -> Claim:  # noqa: ANN401 - h5py's
+def _data_set(group: Any, raw: bytes, name: str, where: str) -> ArrayClaim:  # noqa: ANN401 - h5py's
     from h5py import h5d, h5t
 
     found = h5d.open(group, raw)
@@ -315,4 +315,4 @@ def _data_set(group: Any, raw: bytes, name: str, where: str) -> Claim:  # noqa: 
         raise InputError(f"{name!r} of {where} holds neither numbers nor text; drop it from the file")
     shape = found.get_space().get_simple_extent_dims() or ()
     chunk = plan.get_chunk() if layout == h5d.CHUNKED else ()
-    return Claim(name=name, shape=tuple(shape), chunk=tuple(chunk), item_bytes=kind.get_size())
+    return ArrayClaim(name=name, shape=tuple(shape), chunk=tuple(chunk), item_bytes=kind.get_size())
