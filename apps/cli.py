@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from mainstem.apps import ending
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
+from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
 from mainstem.core.errors import InputError
@@ -226,7 +226,7 @@ def predict_inputs(
     from mainstem.core.regression import DataRequest
     from mainstem.data.table import files_named
 
-    run = _named(run, adapter)
+    run = named_run(run, adapter)
     check_thresholds(below or ())
     check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)
@@ -244,61 +244,8 @@ def predict_inputs(
     tell(f"{len(predictions)} predictions in {out}; claims: {counts}")
 
 
-@app.command("map")
-def map_adapter(
-    adapter: str,
-    scenes: Annotated[
-        list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
-    ],
-    out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
-    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
-    level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
-    below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
-    weather: Annotated[
-        list[Path] | None, typer.Option(help="Daily weather: .csv, or NetCDF of AgERA5 or ERA5-Land; repeat it.")
-    ] = None,
-    soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
-    fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
-    crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
-    allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
-    shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
-    as_json: AsJson = False,
-) -> None:
-    """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
-    from mainstem.adapters import task_of_run
-    from mainstem.apps.map_context import ContextSpec
-    from mainstem.apps.map_models import MapSpec
-    from mainstem.apps.map_pixels import map_scenes
-
-    run = _named(run, adapter)
-    named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
-    if named is None:
-        raise InputError(f"got shard {shard[:40]!r}, want INDEX/COUNT, as 0/8")
-    task = task_of_run(run, adapter)
-    spec = MapSpec(
-        level=level,
-        below=tuple(below or ()),
-        shard=(int(named[1]), int(named[2])),
-        workers=workers,
-        context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
-        facts={} if crop is None else {"crop": crop},
-        allowed_hosts=tuple(allow_host or ()),
-    )
-    with shown("map", as_json) as report:
-        done = map_scenes(task, run, scenes, out, spec, report)
-    if as_json:
-        print(json.dumps(done))
-    else:
-        tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
-
-
-@app.command("map-merge")
-def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:
-    """Assemble a map whose shards are all made."""
-    from mainstem.apps.map_files import merge_map
-
-    tell(merge_map(out))
+app.command("map")(map_adapter)
+app.command("map-merge")(merge_shards)
 
 
 @app.command("doctor")
@@ -351,20 +298,6 @@ def dashboard(port: Port = 8501) -> None:
     from mainstem.apps.demo import serve_dashboards
 
     serve_dashboards(port)
-
-
-def _named(run: Path | None, adapter: str) -> Path:
-    """The run that was named.
-
-    Raises:
-        InputError: if none was: no adapter ships in the package.
-    """
-    if run is None:
-        raise InputError(
-            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
-            "and add --run RUN"
-        )
-    return run
 
 
 def main() -> None:

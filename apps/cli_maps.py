@@ -1,0 +1,82 @@
+"""Commands that map: an adapter over scenes, and the shards of a map put together; part of `apps.cli`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mainstem.apps.cli_lists import AsJson
+from mainstem.apps.ending import tell
+from mainstem.apps.progress import shown
+from mainstem.core.errors import InputError
+
+
+def map_adapter(
+    adapter: str,
+    scenes: Annotated[
+        list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
+    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
+    level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
+    below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
+    weather: Annotated[
+        list[Path] | None, typer.Option(help="Daily weather: .csv, or NetCDF of AgERA5 or ERA5-Land; repeat it.")
+    ] = None,
+    soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
+    fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
+    allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
+    shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
+    as_json: AsJson = False,
+) -> None:
+    """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
+    from mainstem.adapters import task_of_run
+    from mainstem.apps.map_context import ContextSpec
+    from mainstem.apps.map_models import MapSpec
+    from mainstem.apps.map_pixels import map_scenes
+
+    run = named_run(run, adapter)
+    named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
+    if named is None:
+        raise InputError(f"got shard {shard[:40]!r}, want INDEX/COUNT, as 0/8")
+    task = task_of_run(run, adapter)
+    spec = MapSpec(
+        level=level,
+        below=tuple(below or ()),
+        shard=(int(named[1]), int(named[2])),
+        workers=workers,
+        context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
+        facts={} if crop is None else {"crop": crop},
+        allowed_hosts=tuple(allow_host or ()),
+    )
+    with shown("map", as_json) as report:
+        done = map_scenes(task, run, scenes, out, spec, report)
+    if as_json:
+        print(json.dumps(done))
+    else:
+        tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
+
+
+def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:
+    """Assemble a map whose shards are all made."""
+    from mainstem.apps.map_files import merge_map
+
+    tell(merge_map(out))
+
+
+def named_run(run: Path | None, adapter: str) -> Path:
+    """The run that was named.
+
+    Raises:
+        InputError: if none was: no adapter ships in the package.
+    """
+    if run is None:
+        raise InputError(
+            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
+            "and add --run RUN"
+        )
+    return run
