@@ -1,6 +1,7 @@
 """The field page's canvas: one map or two side by side, the scene's date, and fields drawn by hand."""
 
 import json
+from dataclasses import dataclass, replace
 
 import streamlit as st
 
@@ -9,44 +10,79 @@ from mainstem.apps.field_edits import add_field
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
 from mainstem.dashboards.shell import follow_address, mistakes_as_lines, note_in_address, plain, put_in_address
-from mainstem.dashboards.views.field_layers import colour_fields
+from mainstem.dashboards.views.field_layers import NDVI, colour_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two maps that can lie side by side.
+
+    Attributes:
+        key: of the canvas.
+        date: name in the address of the scene's date, and the place among the dates that it has unless it is given.
+        layer: name in the address of the layer, where that has a date, and what it is unless it is given.
+    """
+
+    key: str
+    date: tuple[str, int]
+    layer: tuple[str, str]
+
+
+LEFT = Side(key="fields", date=("date", -1), layer=("layer", ""))
+RIGHT = Side(key="fields_right", date=("other", 0), layer=("other_layer", NDVI))
 
 
 def show_maps(board: FieldBoard, geometry: Geometry, chosen: str) -> None:
     """Draw one map, or two side by side."""
     follow_address("compare", [True, False], False)
-    left, right = st.columns([1, 2], vertical_alignment="center")
-    left.toggle(
+    st.toggle(
         "Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.",
         on_change=note_in_address, args=("compare",),
     )  # fmt: skip
-    is_double = bool(st.session_state["compare"])
-    sides = st.columns(2) if is_double else [st.container()]
-    with sides[0] if is_double else right:
-        date = choose_date(board, "date", -1)
-    with sides[0]:
-        content = colour_fields(board, date, chosen)
-        drawn = fieldmap(geometry, content, "fields", choose_field)
-    if is_double:
-        with sides[1]:
-            content = colour_fields(board, choose_date(board, "other", 0), chosen, is_left=False)
-            fieldmap(geometry, content, "fields_right", choose_field)
+    if st.session_state["compare"]:
+        left, right = st.columns(2)
+        with right:
+            show_side(RIGHT, board, geometry, chosen)
+    else:
+        left = st.container()
+    with left:
+        drawn = show_side(LEFT, board, geometry, chosen)
     if drawn:
         with mistakes_as_lines("The drawing"):
             take_drawing(board, drawn)
 
 
-def choose_date(board: FieldBoard, name: str, otherwise: int) -> str:
-    """Let the user choose a scene's date; "" where no scene is kept."""
-    dates = list(board.dates)
+def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) -> str:
+    """Draw one map, under it the date where its layer has one; return what was just drawn by hand."""
+    name, otherwise = side.layer
+    shown = str(st.query_params.get(name, otherwise))
+    canvas = st.container()
+    date = choose_date(board, side.date, is_asked=shown == NDVI)
+    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT)
+    with canvas:
+        return fieldmap(geometry, content, side.key, choose_field, lambda title: note_layer(side, title))
+
+
+def note_layer(side: Side, title: str) -> None:
+    """Write into the address that a side shows a layer with a date, or none such."""
+    name, otherwise = side.layer
+    if title == otherwise:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = title
+
+
+def choose_date(board: FieldBoard, asked_as: tuple[str, int], *, is_asked: bool) -> str:
+    """Return a scene's date, and let the user choose it where it is asked; "" where no scene is kept."""
+    dates, (name, place) = list(board.dates), asked_as
     if not dates:
         return ""
-    asked = follow_address(name, dates, dates[otherwise])
+    asked = follow_address(name, dates, dates[place])
     if asked:
         st.caption(f"No scene of {plain(asked, 60)}.")
-    if len(dates) == 1:
-        return dates[0]
-    return str(st.select_slider("NDVI on", dates, key=name, on_change=note_in_address, args=(name,)))
+    if is_asked and len(dates) > 1:
+        st.select_slider("NDVI on", dates, key=name, on_change=note_in_address, args=(name,))
+    return str(st.session_state[name])
 
 
 def choose_field(name: str) -> None:

@@ -14,8 +14,8 @@ SEQUENTIAL, DOUBT = "viridis", "cividis"
 NDVI = "NDVI"
 
 
-def colour_fields(board: FieldBoard, date: str, selected: str, *, is_left: bool = True) -> MapContent:
-    """What the map shows."""
+def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") -> MapContent:
+    """What the map shows, beginning with the layer `shown`, the first unless given."""
     unit = board.tags["UNITS"]
     claims = board.table["claim"].to_numpy()
     return MapContent(
@@ -25,8 +25,8 @@ def colour_fields(board: FieldBoard, date: str, selected: str, *, is_left: bool 
         flags=np.where(claims != "stated", HATCHED, 0).astype(np.uint8),
         labels=[f"{row.field}: {describe_field(row, unit)}" for row in board.table.itertuples()],
         selected=selected,
-        is_drawable=is_left,
-        shown="" if is_left else NDVI,
+        shown=shown,
+        told=(NDVI,),
     )
 
 

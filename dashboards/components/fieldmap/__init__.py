@@ -76,6 +76,7 @@ class MapContent:
     selected: str = ""
     is_drawable: bool = False
     shown: str = ""  # title of the layer to begin with, the first unless given
+    told: tuple[str, ...] = ()  # titles of layers that the page is told of when they are chosen or left
     bounds: tuple[float, float, float, float] | None = None  # left, bottom, right, top of the view; else the regions'
 
 
@@ -124,6 +125,7 @@ def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
         "selected": content.selected,
         "drawable": content.is_drawable,
         "shown": content.shown,
+        "told": list(content.told),
         "map": content.name, "bounds": None if content.bounds is None else list(content.bounds),
         "aria": f"Map of {len(geometry.ids)} regions. Arrows pan, plus and minus zoom, n and p choose the next and "
         "previous region; the table below holds the same values.",
@@ -144,10 +146,17 @@ def _raster(raster: Raster | None) -> dict[str, Any] | None:
     return {"width": width, "height": height, "bounds": list(raster.bounds)}
 
 
-def fieldmap(geometry: Geometry, content: MapContent, key: str, on_selected: Callable[[str], None]) -> str:
+def fieldmap(
+    geometry: Geometry,
+    content: MapContent,
+    key: str,
+    on_selected: Callable[[str], None],
+    on_layer: Callable[[str], None] | None = None,
+) -> str:
     """Draw the map; call `on_selected` with the region that is chosen on it; return what was just drawn by hand.
 
-    What is drawn comes as JSON with the map's name and the corners [[x, y], ...], once; "" if nothing was.
+    `on_layer` is called with the title of a layer in `content.told` that is chosen, with "" where one is left. What is
+    drawn comes as JSON with the map's name and the corners [[x, y], ...], once; "" if nothing was.
     """
     mount = st.components.v2.component(
         "mainstem_fieldmap",
@@ -167,11 +176,16 @@ def fieldmap(geometry: Geometry, content: MapContent, key: str, on_selected: Cal
         if chosen in geometry.ids:
             on_selected(chosen)
 
+    def note_layer() -> None:
+        if on_layer is not None:
+            on_layer(str((st.session_state.get(key) or {}).get("layer") or ""))
+
     result = mount(
         key=key,
         data=payload,
         height="content",
         on_selected_change=choose,
+        on_layer_change=note_layer,
         on_wanted_change=lambda: None,
         on_drawn_change=lambda: None,
     )

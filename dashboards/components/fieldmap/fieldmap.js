@@ -360,11 +360,20 @@ function legend(view) {
       const button = document.createElement("button");
       button.type = "button";
       button.textContent = one.title;
-      button.addEventListener("click", () => { view.shown = one.title; paint(view); });
+      button.addEventListener("click", () => show(view, one.title));
       return button;
     }));
   }
   for (const button of bar.children) button.setAttribute("aria-pressed", String(button.textContent === shown.title));
+}
+
+// The page is told of the layers that it has something more to ask of, as the date of a scene, and of no other.
+function show(view, title) {
+  const known = (name) => (view.header.told.includes(name) ? name : "");
+  const before = known(layer(view).title);
+  view.shown = title;
+  paint(view);
+  if (known(title) !== before) view.tell("layer", known(title));
 }
 
 function tools(view) {
@@ -399,6 +408,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
     parentElement.querySelector(".fieldmap-draw").addEventListener("click", () => startDrawing(view));
   }
   view.trigger = setTriggerValue;
+  view.tell = setStateValue;
   const before = view.header;
   Object.assign(view, read(data instanceof Uint8Array ? data : new Uint8Array(data)));
   if (!before) view.shown = view.header.shown;
