@@ -19,7 +19,7 @@ from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view
-from mainstem.core.regression import DataRequest, RegressionTask, Regressor, targets_of
+from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets, targets_of
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 FEWEST_GROUPS = 2
@@ -62,6 +62,7 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     source = task.read(request)
     trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
     local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]
+    check_targets(task, local)
     groups = tuple(groups_in(local))
     known_groups = {group for calibration in artifact.calibration.values() for group in calibration.groups or ()}
     _check(local, known_groups, spec)

@@ -18,7 +18,14 @@ from mainstem.core.means import labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
-from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask
+from mainstem.core.regression import (
+    Order,
+    OutOfFold,
+    Progress,
+    RegressionConfig,
+    RegressionTask,
+    check_targets,
+)
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something
@@ -45,6 +52,7 @@ def fit_artifact(
     progress: Progress | None = None,
 ) -> tuple[Artifact, dict[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
+    check_targets(task, train)
     base = open_model_of(spec)
     regressor, judged = task.fit(train, spec.config, spec.order, progress, base)
     population = population_of(task, source, train)

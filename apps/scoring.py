@@ -15,7 +15,7 @@ from mainstem.core.calibration import is_ordered
 from mainstem.core.errors import InputError
 from mainstem.core.means import Judged, counts_of, labels_by, mean_view
 from mainstem.core.predict import Told, judge
-from mainstem.core.regression import RegressionTask, targets_of
+from mainstem.core.regression import RegressionTask, check_targets, targets_of
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
@@ -88,6 +88,7 @@ def score_by_protocol(task: RegressionTask, artifact: Artifact, test: Sequence[S
 
 def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
     """Predict test samples as they were known at each view; claims are those of the fullest one."""
+    check_targets(task, test)
     first = next(iter(task.views))
     found = {name: judge(artifact, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
     return Scored(

@@ -51,3 +51,8 @@ class Bounds:
             float(self.lowest) if np.isfinite(self.lowest) else None,
             float(self.highest) if np.isfinite(self.highest) else None,
         )
+
+    def words(self) -> str:
+        """The bounds in words, e.g. "at least 0"."""
+        told = {"at least": self.lowest, "at most": self.highest}
+        return ", ".join(f"{name} {bound:g}" for name, bound in told.items() if np.isfinite(bound)) or "any number"

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from mainstem.core.adapter import Adapter
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.layout import Layout
@@ -107,6 +108,10 @@ class Parts:
         rest = self.rest(share)
         return rest + gate * (self.past + self.trunk - rest)
 
+    def rows(self, chosen: NDArray[np.intp]) -> "Parts":
+        """Return the chosen samples."""
+        return Parts(**{name: values[chosen] for name, values in vars(self).items()})
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Member:
@@ -188,7 +193,8 @@ class Regressor:
 class OutOfFold:
     """Predictions of samples by the member that never saw their group, and the features of the shift alarm.
 
-    `offset` is what is predicted without the trunk, `past` what is without any of the samples' own season.
+    `offset` is what is predicted without the trunk, `past` what is without any of the samples' own season; `parts` is
+    what `share` and `gate` weigh.
     """
 
     truth: Array
@@ -200,6 +206,11 @@ class OutOfFold:
     groups: tuple[str, ...]
     gate: float
     share: float
+    parts: Parts
+
+    def weights_on(self, rows: NDArray[np.intp]) -> tuple[float, float]:
+        """Return share and gate as some of the samples alone would have them."""
+        return weigh(self.parts.rows(rows), self.truth[rows], [self.groups[row] for row in rows.tolist()])
 
 
 def targets_of(samples: Sequence[Sample]) -> Array:
@@ -326,20 +337,26 @@ def _join(
         for name in ("past", "plain", "trunk", "scale")
     }
     parts = Parts(**joined)
-    share = fit_gate(truth - parts.past, parts.plain, groups)
-    rest = parts.rest(share)
-    gate = fit_gate(truth - rest, parts.past + parts.trunk - rest, groups)
+    share, gate = weigh(parts, truth, groups)
     return OutOfFold(
         truth=truth,
         mean=parts.mean(share, gate),
-        offset=rest,
+        offset=parts.rest(share),
         past=parts.past,
         scale=parts.scale,
         features=np.concatenate([features for _, features in folds])[back],
         groups=groups,
         gate=gate,
         share=share,
+        parts=parts,
     )
+
+
+def weigh(parts: Parts, truth: Array, groups: Sequence[str]) -> tuple[float, float]:
+    """Return the fallback's share against the past, and the trunk's gate against both, of out-of-fold parts."""
+    share = fit_gate(truth - parts.past, parts.plain, groups)
+    rest = parts.rest(share)
+    return share, fit_gate(truth - rest, parts.past + parts.trunk - rest, groups)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -410,6 +427,21 @@ class RegressionTask:
             base,
             forget=self.forget,
         )
+
+
+def check_targets(task: RegressionTask, samples: Sequence[Sample]) -> None:
+    """Check that known targets are possible: no interval within what is possible could hold others.
+
+    Raises:
+        InputError: naming the first sample whose target is not.
+    """
+    bounds = Bounds.of(task.lowest, task.highest)
+    for sample in samples:
+        if sample.target is not None and not bounds.lowest <= float(sample.target) <= bounds.highest:
+            raise InputError(
+                f"sample {sample.source.item!r} has a target of {float(sample.target):g} {task.units}, want "
+                f"{bounds.words()}; mend it, or leave the sample out"
+            )
 
 
 def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:

@@ -162,6 +162,23 @@ def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
         assert before.probabilities["below 2"] == after.probabilities["below 2"]
 
 
+def test_labels_that_cannot_be_are_refused_by_name(poor, tmp_path, monkeypatch):
+    bounded = replace(TASK, lowest=0.0, highest=100.0)
+    samples = [replace(SETS["poor past"][5], target=-0.8), *SETS["poor past"][6:]]
+    monkeypatch.setitem(SETS, "wrong", tuple(samples))
+    monkeypatch.setitem(SETS, "later wrong", (replace(SETS["poor later"][0], target=1e3), *SETS["poor later"][1:]))
+    said = r"sample '5 2000' has a target of -0.8 t/ha, want at least 0, at most 100; mend it"
+    with pytest.raises(InputError, match=said):
+        finetune(bounded, read(DataRequest(data="wrong")), FitSpec(config=QUICK), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="has a target of 1000 t/ha"):
+        calibrate(bounded, poor["bounded"], DataRequest(data="later wrong"))
+    with pytest.raises(InputError, match="has a target of 1000 t/ha"):
+        evaluate(
+            bounded, DataRequest(data="later wrong"), EvaluationSpec(fit=FitSpec(config=QUICK)), run=poor["bounded"]
+        )
+
+
 def test_evaluation_scores_the_possible_part_of_an_interval(poor):
     spec = EvaluationSpec(fit=FitSpec(config=QUICK))
     free, bounded = (evaluate(TASK, DataRequest(data="poor later"), spec, run=poor[name])["coverage"] for name in poor)
