@@ -60,7 +60,8 @@ class Departures:
 
         Compared by what a sample knows; 1 where that is nothing.
         """
-        known = features.astype(np.float32).astype(np.float64)  # as calibration's features are kept
+        with np.errstate(over="ignore"):  # beyond single precision is infinitely far
+            known = features.astype(np.float32).astype(np.float64)  # as calibration's features are kept
         away = _away(known, self.normal[places], self.shrink[places], self.size)
         squares = _in_spreads(away, self.spread, self.size) ** 2
         found = np.ones(len(features))

@@ -74,9 +74,9 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
-    """A member with the rows of samples of groups that it never saw, and how far ahead of its own the last one is."""
+    """A model with the rows of samples of groups that it never saw, and how far ahead of its own the last one is."""
 
-    member: Member
+    model: Regressor
     rows: Rows
     ahead: float = 0.0
 
@@ -106,11 +106,11 @@ def calibrate_fit(
     """
     regressor, judged = fitted
     samples = regressor.layout(samples)
-    later = forward_judges(task, samples, config, order, base)
+    later = forward_judges(task, samples, (regressor, judged), config, order, base)
     ahead = np.concatenate([judge.rows for judge in later]) if later else np.empty(0, np.intp)
     folds = zip(regressor.members, group_folds(groups_of(samples), config.num_folds), strict=True)
-    within = [Judge(member=member, rows=np.setdiff1d(held, ahead)) for member, (_, held) in folds]
-    evidence = _gap_evidence(task, samples, regressor, [*later, *within], config)
+    within = [Judge(model=_alone(regressor, member), rows=np.setdiff1d(held, ahead)) for member, (_, held) in folds]
+    evidence = _gap_evidence(task, samples, [*later, *within], config)
     forward = tuple(sorted({str(samples[row].source.group) for row in ahead.tolist()}))
     last = max((float(group) for group in forward), default=0.0)
     reach = last + max((judge.ahead for judge in later), default=0.0) + 1 if later else 0.0
@@ -122,7 +122,7 @@ def calibrate_fit(
         streams = expected_streams(seen)
         cases = _judged_of(found)
         for judge in later:
-            cases = _replaced(cases, regressor, judge, view, seen)
+            cases = _replaced(cases, judge, view, seen)
         patterns = tuple(pattern_of(sample, streams) for sample in seen)
         whole = Evidence(
             scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
@@ -161,12 +161,20 @@ def places_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...
 
 
 def forward_judges(
-    task: RegressionTask, samples: Sequence[Sample], config: RegressionConfig, order: Order, base: OpenModel | None
+    task: RegressionTask,
+    samples: Sequence[Sample],
+    fitted: tuple[Regressor, Mapping[str, OutOfFold]],
+    config: RegressionConfig,
+    order: Order,
+    base: OpenModel | None,
 ) -> list[Judge]:
     """Fit members on all groups before each of ORIGINS parts of the later half, to judge that part.
 
-    None where groups have no order, or are too few to be calibrated on.
+    None where groups have no order, or are too few to be calibrated on. The weights of a member's parts are fitted on
+    the earlier groups' out-of-fold judgements. Those were made by the folds' members, which had seen later groups too:
+    two numbers between 0 and 1 may carry a trace of them. The part to be judged is otherwise unknown to its judge.
     """
+    regressor, judged = fitted
     groups = groups_of(samples)
     names = sorted(set(groups), key=float) if is_ordered(groups) else []
     if order != "later" or len(names) < cases_needed(LEVEL):
@@ -181,7 +189,13 @@ def forward_judges(
         known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
         member = fit_member(known, lambda found: task.prepare(found, order), seeded, task.views, copy.deepcopy(base))
         ahead = float(part[-1]) - float(names[names.index(str(part[0])) - 1])
-        judges.append(Judge(member=member, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
+        weights = {view: found.weights_on(before) for view, found in judged.items()}
+        model = replace(
+            _alone(regressor, member),
+            shares={view: share for view, (share, _) in weights.items()},
+            gates={view: gate for view, (_, gate) in weights.items()},
+        )
+        judges.append(Judge(model=model, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
     return judges
 
 
@@ -193,21 +207,15 @@ def _alone(regressor: Regressor, member: Member) -> Regressor:
     return replace(regressor, members=(member,))
 
 
-def _replaced(cases: Judged, regressor: Regressor, judge: Judge, view: str, seen: Sequence[Sample]) -> Judged:
+def _replaced(cases: Judged, judge: Judge, view: str, seen: Sequence[Sample]) -> Judged:
     """The cases with those of the judge's rows predicted by it."""
     mean, scale = cases.mean.copy(), cases.scale.copy()
-    mean[judge.rows], scale[judge.rows] = _alone(regressor, judge.member).predict(
-        [seen[row] for row in judge.rows], view
-    )
+    mean[judge.rows], scale[judge.rows] = judge.model.predict([seen[row] for row in judge.rows], view)
     return replace(cases, mean=mean, scale=scale)
 
 
 def _gap_evidence(
-    task: RegressionTask,
-    samples: Sequence[Sample],
-    regressor: Regressor,
-    judges: Sequence[Judge],
-    config: RegressionConfig,
+    task: RegressionTask, samples: Sequence[Sample], judges: Sequence[Judge], config: RegressionConfig
 ) -> dict[str, list[Evidence]]:
     """Errors on samples drawn with streams missing, by the view that what is left of them stands for."""
     found: dict[str, list[Evidence]] = {view: [] for view in task.views}
@@ -216,7 +224,6 @@ def _gap_evidence(
     expected = {view: expected_streams([show(sample) for sample in samples]) for view, show in task.views.items()}
     draws = int(np.clip(MOST_DRAWN // max(len(samples), 1), 1, config.num_gap_draws))
     for number, judge in enumerate(judges):
-        model = _alone(regressor, judge.member)
         held = [samples[row] for row in judge.rows.tolist()] * draws
         for index, show in enumerate(task.views.values()):
             seed = int(np.random.SeedSequence([config.training.seed, number, index]).generate_state(1)[0])
@@ -224,7 +231,7 @@ def _gap_evidence(
             views = np.array([task.view_of(sample) for sample in lacking])
             for view in np.unique(views).tolist():
                 here = [sample for sample, own in zip(lacking, views, strict=True) if own == view]
-                found[view].append(_evidence(model, here, view, expected[view]))
+                found[view].append(_evidence(judge.model, here, view, expected[view]))
     return found
 
 

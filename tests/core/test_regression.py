@@ -10,17 +10,20 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import load_artifact, recalibrated, save_artifact
 from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.judging import forward_judges
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.predict import predict
 from mainstem.core.regression import (
     MeanOffset,
     RegressionConfig,
+    RegressionTask,
     fit_gate,
     fit_regressor,
     group_folds,
     groups_of,
     restore_mean_offset,
     stream_means,
+    weigh,
 )
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.training import TrainingConfig
@@ -105,6 +108,30 @@ def test_a_gain_in_one_year_alone_does_not_open_the_gate():
     wanted = np.random.default_rng(1).normal(size=600)
     wanted[groups == "3"] += 4
     assert fit_gate(wanted, np.where(groups == "3", 4.0, 0.0), groups.tolist()) == 0.0
+
+
+def test_later_groups_are_judged_with_weights_of_earlier_ones():
+    """The trunk is worth something in the later half alone: what judges it from the earlier one must not know that."""
+    years = [str(2000 + year) for year in range(12)]
+    samples = [
+        replace(sample, source=replace(sample.source, group=years[index % 12]))
+        for index, sample in enumerate(make_samples(120, 12))
+    ]
+    regressor, judged = fit_regressor(samples, MeanOffset.fit, QUICK)
+    found = judged["whole"]
+    is_later = np.array([int(group) >= 2006 for group in found.groups])
+    departure = found.truth - found.past
+    trunk = np.where(is_later, 2 * departure, -0.5 * departure)
+    parts = replace(found.parts, trunk=trunk, plain=np.zeros(len(samples)))
+    assert weigh(parts, found.truth, found.groups)[1] > 0.1
+    task = RegressionTask(
+        name="made", task="table", version="1", units="t/ha", config=QUICK, read=lambda request: None,
+        prepare=lambda part, order: MeanOffset.fit(part), restore=restore_mean_offset,
+    )  # fmt: skip
+    fitted = (regressor, {"whole": replace(found, parts=parts)})
+    first, second = forward_judges(task, samples, fitted, QUICK, "later", None)
+    assert first.model.gates["whole"] == 0
+    assert second.model.gates["whole"] < weigh(parts, found.truth, found.groups)[1]
 
 
 def test_a_sample_without_group_cannot_be_calibrated():
