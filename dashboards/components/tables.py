@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 SHOWN = "table_chose"  # session key: by table, the row that was last chosen in the table itself
-HEIGHT_PX = 300
+HEIGHT_PX, ROW_PX = 300, 35  # at most; of a row and of the head, as Streamlit draws them
 
 
 def choice_table(shown: pd.DataFrame, column: str, chosen: str, on_chosen: Callable[[str], None], name: str) -> None:
@@ -28,9 +28,10 @@ def choice_table(shown: pd.DataFrame, column: str, chosen: str, on_chosen: Calla
         last[name] = chosen
     key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
     rows = [names.index(chosen)] if chosen in names else []
+    height = min(HEIGHT_PX, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
         shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),
-        selection_mode="single-row", selection_default={"selection": {"rows": rows}}, key=key, height=HEIGHT_PX,
+        selection_mode="single-row", selection_default={"selection": {"rows": rows}}, key=key, height=height,
     )  # fmt: skip
 
 

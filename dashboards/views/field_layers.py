@@ -12,6 +12,7 @@ from mainstem.dashboards.palette import colours, ramp
 VISIT = "cannot say: visit"
 SEQUENTIAL, DOUBT = "viridis", "cividis"
 NDVI = "NDVI"
+MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
 
 def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") -> MapContent:
@@ -20,7 +21,7 @@ def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") 
     claims = board.table["claim"].to_numpy()
     return MapContent(
         name=board.name,
-        bounds=board.bounds,
+        bounds=frame_view(board),
         layers=list_layers(board, date),
         flags=np.where(claims != "stated", HATCHED, 0).astype(np.uint8),
         labels=[f"{row.field}: {describe_field(row, unit)}" for row in board.table.itertuples()],
@@ -28,6 +29,16 @@ def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") 
         shown=shown,
         told=(NDVI,),
     )
+
+
+def frame_view(board: FieldBoard) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of what the map opens on: its fields, or all of it where there are none."""
+    if not len(board.table):
+        return board.bounds
+    left, bottom, right, top = board.table.total_bounds.tolist()
+    margin = MARGIN * max(right - left, top - bottom)
+    west, south, east, north = board.bounds
+    return max(left - margin, west), max(bottom - margin, south), min(right + margin, east), min(top + margin, north)
 
 
 def list_layers(board: FieldBoard, date: str) -> list[Layer]:

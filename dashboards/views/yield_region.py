@@ -41,12 +41,11 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
     st.altair_chart(draw_story(story, row, unit, step), width="stretch")
     st.altair_chart(draw_past(past, row, season, unit), width="stretch")
     if len(series):
-        st.altair_chart(
-            alt.Chart(series).mark_line(point=True).encode(
-                x=alt.X("date:T", title=None), y=alt.Y("value:Q", title=None), row=alt.Row("stream:N", title=None)
-            ).properties(height=70).resolve_scale(y="independent"),
-            width="stretch",
-        )  # fmt: skip
+        for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
+            line = alt.Chart(values).mark_line(point=True).encode(
+                x=alt.X("date:T", title=None), y=alt.Y("value:Q", title=str(stream))
+            )  # fmt: skip
+            st.altair_chart(line.properties(height=90), width="stretch")
     st.caption(f"Data: {plain(data_age(board, region, season))}.")
 
 

@@ -54,6 +54,14 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         for layer in ("yield by pixel", "NDVI", "share of dates in cloud", "yield by field"):
             assert recolour_ms(page, layer) < 5000
         assert canvas.get_attribute("data-rasters") == "5"
+        page.get_by_text("NDVI on").wait_for(
+            state="detached"
+        )  # a date is asked where the layer has one, and only there
+        page.get_by_role("button", name="NDVI", exact=True).click()
+        page.get_by_text("NDVI on").wait_for()
+        assert "layer=NDVI" in page.url
+        recolour_ms(page, "yield by field")
+        page.get_by_text("NDVI on").wait_for(state="detached")
         page.wait_for_selector("text=t/ha, 90%")
         first = page.locator("h3").first.inner_text()
         canvas.focus()

@@ -26,6 +26,12 @@ pytestmark = pytest.mark.browser
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 SHOWN_LETTERS = 100
 ROW_PX = 35  # height of a row, and of the head, of Streamlit's tables
+MIDDLE = """canvas => {  // pixels in the middle of a map: plain colour, and lighter stripes of the hatch
+  const side = 40, pen = canvas.getContext("2d"), counts = [0, 0];
+  const { data } = pen.getImageData(canvas.width / 2 - side / 2, canvas.height / 2 - side / 2, side, side);
+  for (let i = 0; i < data.length; i += 4) counts[Number(Math.min(data[i], data[i + 1], data[i + 2]) > 150)]++;
+  return counts;
+}"""
 ODD_MAP = "<b>$x$ :smile: [a](b) :red[c]"
 
 
@@ -54,6 +60,7 @@ def place(tmp_path_factory, chromium) -> Iterator[Place]:
                   CLAIM_REASON=f"![z]({ear.url}/d.png)")  # fmt: skip
         small_map(home, "other", ["a", "b"], ["probability below 5"])
         small_map(home, ODD_MAP)
+        small_map(home, "doubtful", ["only"], CLAIM="none")
         regions = [image, *NAMES.values(), "plain", "without 2019"]
         keep_upload("mine", region_files(regions))
         mine = choices()[0]
@@ -135,6 +142,16 @@ def test_names_of_fields_are_shown_as_they_are(place, page):
     assert f"Claim none: ![z]({place.ear.url}/d.png)" in body
     assert f"Model trained on: ![y]({place.ear.url}/c.png)" in body
     assert page.locator("[data-testid=stMain] img").count() == 0
+
+
+def test_a_map_opens_on_its_only_field_and_hatches_a_claim_that_is_not_stated(place, page):
+    opened(page, place, "field_map", map="doubtful")
+    canvas = page.locator("canvas[data-stamp]")
+    for layer in ("yield by field", "yield by pixel"):
+        page.get_by_role("button", name=layer).click()
+        page.wait_for_timeout(500)
+        seen = canvas.evaluate(MIDDLE)
+        assert min(seen) >= 0.1 * sum(seen)  # neither the stripes nor what is between them fills the middle
 
 
 def test_names_of_regions_and_maps_are_shown_as_they_are(place, page):

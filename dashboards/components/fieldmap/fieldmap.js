@@ -6,7 +6,7 @@
 const geometries = new Map();
 const views = new WeakMap();
 const HATCHED = 1;
-const MAX_ZOOM = 60;
+const MIN_ZOOM = 0.1, MAX_ZOOM = 60;  // of a map that opens on a part of itself; others open at their smallest
 const SLOW_MS = 12;  // a full drawing slower than this is replaced by its own picture while the map is dragged
 const REST_MS = 120;  // after which the picture gives way to a full drawing
 const SMALL_PX = 5;  // fields smaller than this, on average, are drawn without borders
@@ -124,6 +124,7 @@ function draw(view) {
   const started = performance.now(), shown = layer(view), t = transform(view);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingEnabled = false;  // pixels stay sharp, and the hatch is not smoothed into a tint
   context.setTransform(t.scale, 0, 0, t.scale, t.x, t.y);
   context.lineWidth = 0.5 * devicePixelRatio / t.scale;
   context.strokeStyle = "rgba(120,120,120,0.55)";
@@ -134,7 +135,6 @@ function draw(view) {
   }
   if (shown.image) {
     const [left, bottom, right, top] = shown.raster.bounds;
-    context.imageSmoothingEnabled = false;
     context.drawImage(shown.image, left, -top, right - left, top - bottom);
     context.strokeStyle = "rgba(20,20,20,0.75)";
   } else if (view.zoom < 4) {
@@ -330,7 +330,7 @@ function listen(view) {
   new ResizeObserver(() => { size(view); draw(view); }).observe(canvas);
 }
 
-function zoom(view, factor) { view.zoom = Math.min(Math.max(view.zoom * factor, 1), MAX_ZOOM); schedule(view); }
+function zoom(view, factor) { view.zoom = Math.min(Math.max(view.zoom * factor, view.header.bounds ? MIN_ZOOM : 1), MAX_ZOOM); schedule(view); }
 
 function schedule(view) {
   if (view.pending) return;
