@@ -286,36 +286,41 @@ def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: in
     return [choices[index](sample) for index, sample in zip(drawn.tolist(), samples, strict=True)]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Shown:
+    """What a fit is shown of its samples: by which views, and without which targets where groups are held out."""
+
+    views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
+    forget: Forget = knows_no_target
+
+
 def fit_regressor(
     samples: Sequence[Sample],
     prepare: FitPreparation,
     config: RegressionConfig,
-    views: Mapping[str, View] = ONE_VIEW,
+    shown: Shown | None = None,
     progress: Progress | None = None,
     base: OpenModel | None = None,
-    *,
-    forget: Forget = knows_no_target,
 ) -> tuple[Regressor, dict[str, OutOfFold]]:
     """Fit a member a fold, judge it on the groups it never saw, and weigh its parts by what they are worth there.
 
-    A member never sees the targets of the groups it is judged on, also not among the inputs of other groups: `forget`
-    takes them out.
+    A member never sees the targets of the groups it is judged on, also not among the inputs of other groups.
 
     The mean of the folds' members is the model, as in cross-conformal prediction: its intervals come from the
     members' errors on groups they never saw. Source: Barber et al. 2021, Predictive inference with the
     jackknife+, section 3 (CV+); here with whole groups as folds. Weights and judgements are kept by view.
     """
-    groups, truth = groups_of(samples), targets_of(samples)
+    groups, truth, shown = groups_of(samples), targets_of(samples), shown or Shown()
     layout = Layout.of(samples)
     samples = layout(samples)
     folds = list(group_folds(groups, config.num_folds))
     members: list[Member] = []
-    judged: dict[str, list[tuple[Parts, Array]]] = {name: [] for name in views}
+    judged: dict[str, list[tuple[Parts, Array]]] = {name: [] for name in shown.views}
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
-        known = forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
-        member = fit_member(known, prepare, seeded, views, copy.deepcopy(base))
-        for name, view in views.items():
+        known = shown.forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
+        member = fit_member(known, prepare, seeded, shown.views, copy.deepcopy(base))
+        for name, view in shown.views.items():
             unseen = [view(samples[row]) for row in held]
             judged[name].append((member.predict(unseen), member.preparation.features(unseen)))
         members.append(member)
@@ -422,10 +427,9 @@ class RegressionTask:
             samples,
             lambda part: self.prepare(part, order),
             config,
-            self.views,
+            Shown(views=self.views, forget=self.forget),
             progress,
             base,
-            forget=self.forget,
         )
 
 
