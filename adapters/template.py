@@ -3,14 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mainstem.core.regression import (
-    DataRequest,
-    MeanOffset,
-    Order,
-    RegressionConfig,
-    RegressionTask,
-    restore_mean_offset,
-)
+from mainstem.core.preparation import MeanOffset, restore_mean_offset
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
 from mainstem.data.table import read_samples

@@ -15,11 +15,12 @@ from mainstem.core.artifact import Artifact, load_run, recalibrated
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
 from mainstem.core.files import locked, write_atomically
+from mainstem.core.folds import targets_of
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view
-from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets, targets_of
+from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 FEWEST_GROUPS = 2

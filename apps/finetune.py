@@ -18,14 +18,7 @@ from mainstem.core.means import labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
-from mainstem.core.regression import (
-    Order,
-    OutOfFold,
-    Progress,
-    RegressionConfig,
-    RegressionTask,
-    check_targets,
-)
+from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something

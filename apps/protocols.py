@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 
 from mainstem.apps.finetune import FitSpec
 from mainstem.core.errors import InputError
+from mainstem.core.folds import groups_of
 from mainstem.core.gaps import drop_streams
-from mainstem.core.regression import Forget, RegressionTask, groups_of, knows_no_target
+from mainstem.core.preparation import Forget, knows_no_target
+from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"

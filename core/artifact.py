@@ -24,8 +24,9 @@ from mainstem.core.lora import OWN, is_lora_key, load_lora, lora_alpha, lora_sta
 from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
 from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.prediction import ModelRef
+from mainstem.core.preparation import Preparation, RestorePreparation
 from mainstem.core.records import check_record, expect_adapter
-from mainstem.core.regression import Member, Preparation, RegressionTask, Regressor, RestorePreparation
+from mainstem.core.regression import Member, RegressionTask, Regressor
 from mainstem.core.schema import printable
 from mainstem.core.state import State
 from mainstem.core.training import TrainingPlan

@@ -33,8 +33,8 @@ from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ClassHead
 from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
+from mainstem.core.preparation import stream_means
 from mainstem.core.records import check_record
-from mainstem.core.regression import stream_means
 from mainstem.core.stream import CHANNEL_DIM, Sample
 from mainstem.core.weights import file_sha256, state_sha256
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
+from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.heads import ClassHead
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
@@ -21,8 +22,6 @@ from mainstem.core.regression import (
     Progress,
     RegressionConfig,
     RegressionTask,
-    group_folds,
-    groups_of,
     tokenizer_of,
 )
 from mainstem.core.stream import Sample, SampleSet

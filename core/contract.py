@@ -10,12 +10,13 @@ import torch
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.artifact import load_artifact, save_artifact
+from mainstem.core.folds import targets_of
 from mainstem.core.heads import ScalarHead
 from mainstem.core.judging import calibrate_fit
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
-from mainstem.core.regression import RegressionConfig, RegressionTask, targets_of
+from mainstem.core.regression import RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, train

@@ -9,21 +9,11 @@ from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
+from mainstem.core.folds import group_folds, groups_of, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.openmodels.base import OpenModel
-from mainstem.core.regression import (
-    Member,
-    Order,
-    OutOfFold,
-    RegressionConfig,
-    RegressionTask,
-    Regressor,
-    fit_member,
-    group_folds,
-    groups_of,
-    targets_of,
-)
+from mainstem.core.regression import Member, Order, OutOfFold, RegressionConfig, RegressionTask, Regressor, fit_member
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]

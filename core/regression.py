@@ -1,10 +1,10 @@
 """Regression on the trunk: members fitted on folds of whole groups, judged on the groups that each never saw."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -13,11 +13,21 @@ from numpy.typing import NDArray
 from mainstem.core.adapter import Adapter
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
+from mainstem.core.folds import fit_gate, group_folds, groups_of, targets_of
 from mainstem.core.heads import ScalarHead
 from mainstem.core.layout import Layout
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
-from mainstem.core.stream import CHANNEL_DIM, Sample, SampleSet
+from mainstem.core.preparation import (
+    ONE_VIEW,
+    FitPreparation,
+    Forget,
+    Preparation,
+    RestorePreparation,
+    View,
+    knows_no_target,
+)
+from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer, rows_of
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
@@ -25,38 +35,7 @@ from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
 BATCH = 1024  # of prediction
-
-
-class Preparation(Protocol):
-    """What an adapter makes of samples before the trunk sees them; fitted on training samples alone."""
-
-    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
-        """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
-
-    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.
-
-        Its share weighs it against the offset, and the gate the trunk's prediction against that.
-        """
-
-    def features(self, samples: Sequence[Sample]) -> Array:
-        """Return what the shift alarm compares between groups (samples, features), NaN where a sample lacks it."""
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return what is saved: plain JSON types, and arrays by name."""
-
-
-FitPreparation = Callable[[Sequence[Sample]], Preparation]
-RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
-View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
-ONE_VIEW: Mapping[str, View] = {"whole": lambda sample: sample}
 Progress = Callable[[str, float], None]  # what is being fitted, share done
-Forget = Callable[[Sequence[Sample], frozenset[str]], list[Sample]]  # samples that know no target of these groups
-
-
-def knows_no_target(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
-    """Return samples whose streams hold no other sample's target as they are, whatever groups are left out."""
-    return list(samples)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,39 +190,6 @@ class OutOfFold:
     def weights_on(self, rows: NDArray[np.intp]) -> tuple[float, float]:
         """Return share and gate as some of the samples alone would have them."""
         return weigh(self.parts.rows(rows), self.truth[rows], [self.groups[row] for row in rows.tolist()])
-
-
-def targets_of(samples: Sequence[Sample]) -> Array:
-    """Targets (samples,).
-
-    Raises:
-        InputError: if one is unknown.
-    """
-    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
-    if not len(values) or not np.isfinite(values).all():
-        raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
-    return values
-
-
-def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Group labels of samples.
-
-    Raises:
-        InputError: if a sample names none, or all name one.
-    """
-    groups = [sample.source.group for sample in samples]
-    if None in groups or len(set(groups)) < 2:
-        raise InputError("calibration needs samples of at least two named groups; name the group column")
-    return tuple(str(group) for group in groups)
-
-
-def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield (train, held-out) row indices; each held-out part is whole groups, dealt in turn."""
-    distinct = sorted(set(groups))
-    fold_of = {group: index % min(num_folds, len(distinct)) for index, group in enumerate(distinct)}
-    folds = np.array([fold_of[group] for group in groups])
-    for fold in range(folds.max() + 1):
-        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
 
 def fit_member(
@@ -446,76 +392,3 @@ def check_targets(task: RegressionTask, samples: Sequence[Sample]) -> None:
                 f"sample {sample.source.item!r} has a target of {float(sample.target):g} {task.units}, want "
                 f"{bounds.words()}; mend it, or leave the sample out"
             )
-
-
-def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:
-    """Least-squares weight 0-1 of out-of-fold residuals (samples,), or 0 unless they pay by a standard error.
-
-    Groups count once each: the gain is the fall in a group's mean squared error, and its mean over groups has to
-    exceed its standard error. Source: Breiman et al. 1984, CART, section 3.4.3 (the one-standard-error rule);
-    Breiman 1996, Stacked regressions, section 2.
-    """
-    labels = np.asarray(groups)
-    power = float(np.dot(residual, residual))
-    gate = float(np.clip(np.dot(wanted, residual) / power, 0, 1)) if power > 0 else 0.0
-    gain = np.array(
-        [
-            np.mean(wanted[labels == group] ** 2 - (wanted - gate * residual)[labels == group] ** 2)
-            for group in np.unique(labels)
-        ]
-    )
-    return gate if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else 0.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class MeanOffset:
-    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset."""
-
-    mean: float
-    channels: Mapping[str, int]  # number of channels of each numeric stream, in the order of training
-
-    @classmethod
-    def fit(cls, samples: Sequence[Sample]) -> "MeanOffset":
-        """Take the mean of the training targets."""
-        channels = {name: len(channels) for name, channels in Layout.of(samples).channels.items()}
-        return cls(mean=float(targets_of(samples).mean()), channels=dict(sorted(channels.items())))
-
-    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
-        """Return the samples as they are, and the mean."""
-        return list(samples), np.full(len(samples), self.mean)
-
-    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return the offset."""
-        return offset
-
-    def features(self, samples: Sequence[Sample]) -> Array:
-        """Return each sample's observed mean a stream and channel, NaN where missing."""
-        return stream_means(samples, self.channels)
-
-    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Return plain JSON types; there are no arrays."""
-        return {"mean": self.mean, "channels": dict(self.channels)}, {}
-
-
-def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> MeanOffset:
-    """Read what `MeanOffset.state` gave."""
-    assert not arrays
-    return MeanOffset(mean=float(state["mean"]), channels=dict(state["channels"]))
-
-
-def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
-    """Mean of the named streams' channels over time and place (samples, channels in all); NaN where missing."""
-    rows = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
-    for row, sample in zip(rows, samples, strict=True):
-        start = 0
-        for name, width in channels.items():
-            stream = sample.streams.get(name)
-            if stream is not None:
-                dim = CHANNEL_DIM[stream.kind]
-                seen = np.moveaxis(stream.observed(), dim, -1).reshape(-1, width)
-                shown = np.moveaxis(stream.values, dim, -1).reshape(-1, width)
-                count = seen.sum(0)
-                total = np.where(seen, shown, 0.0).sum(0) / np.maximum(count, 1)
-                row[start : start + width] = np.where(count > 0, total, np.nan)
-            start += width
-    return rows

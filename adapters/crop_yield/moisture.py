@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.evaluation import rmse
+from mainstem.core.folds import targets_of
 from mainstem.core.openmodels import load_open_model, presto
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
 from mainstem.core.trees import Trees

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, targets_of
+from mainstem.core.folds import targets_of
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import open_farms

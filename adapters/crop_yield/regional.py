@@ -21,7 +21,9 @@ from mainstem.adapters.crop_yield.seasons import (
     lead_of,
     views,
 )
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask, stream_means, targets_of
+from mainstem.core.folds import targets_of
+from mainstem.core.preparation import stream_means
+from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Channel, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 from mainstem.data.open_regions import open_regions

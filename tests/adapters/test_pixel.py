@@ -12,8 +12,8 @@ from mainstem.apps.finetune import FitSpec, fit_artifact
 from mainstem.apps.scoring import score
 from mainstem.core.contract import QUICK, check_task
 from mainstem.core.evaluation import r2_within
+from mainstem.core.folds import targets_of
 from mainstem.core.means import mean_view
-from mainstem.core.regression import targets_of
 from mainstem.data.farm_sets import farm_pixels, simulated_farms
 from mainstem.data.farms import simulate_farm
 

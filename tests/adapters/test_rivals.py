@@ -9,7 +9,7 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.regional import RegionalPreparation, restore_preparation
 from mainstem.adapters.crop_yield.rivals import Rivals
 from mainstem.core.evaluation import rmse
-from mainstem.core.regression import targets_of
+from mainstem.core.folds import targets_of
 from mainstem.data.simulate import simulate_regions
 
 

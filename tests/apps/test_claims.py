@@ -15,7 +15,8 @@ from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.predict import predict
-from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig, RegressionTask, restore_mean_offset
+from mainstem.core.preparation import MeanOffset, restore_mean_offset
+from mainstem.core.regression import DataRequest, RegressionConfig, RegressionTask
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 

@@ -16,7 +16,8 @@ from mainstem.apps.cli import app
 from mainstem.apps.evaluate import evaluate, train_and_score
 from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec, split_samples
-from mainstem.core.regression import DataRequest, MeanOffset, RegressionConfig
+from mainstem.core.preparation import MeanOffset
+from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.stream import SampleSet
 from mainstem.core.training import TrainingConfig
 

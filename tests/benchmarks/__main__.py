@@ -55,7 +55,8 @@ def bench_finetune() -> dict[str, float]:
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.baselines import feature_matrix
     from mainstem.apps.finetune import FitSpec, finetune
-    from mainstem.core.regression import DataRequest, targets_of
+    from mainstem.core.folds import targets_of
+    from mainstem.core.regression import DataRequest
 
     source = TASK.read(DataRequest(data="us-maize"))
     with tempfile.TemporaryDirectory() as folder:

@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.judging import places_of
-from mainstem.core.regression import DataRequest, group_folds, groups_of
+from mainstem.core.regression import DataRequest
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]

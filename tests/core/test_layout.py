@@ -7,7 +7,8 @@ import pytest
 
 from mainstem.core.artifact import load_artifact, save_artifact
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.regression import MeanOffset, RegressionConfig, fit_regressor, restore_mean_offset
+from mainstem.core.preparation import MeanOffset, restore_mean_offset
+from mainstem.core.regression import RegressionConfig, fit_regressor
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import read_specs
 from mainstem.core.training import TrainingConfig

@@ -10,21 +10,12 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import load_artifact, recalibrated, save_artifact
 from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.folds import fit_gate, group_folds, groups_of
 from mainstem.core.judging import forward_judges
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.predict import predict
-from mainstem.core.regression import (
-    MeanOffset,
-    RegressionConfig,
-    RegressionTask,
-    fit_gate,
-    fit_regressor,
-    group_folds,
-    groups_of,
-    restore_mean_offset,
-    stream_means,
-    weigh,
-)
+from mainstem.core.preparation import MeanOffset, restore_mean_offset, stream_means
+from mainstem.core.regression import RegressionConfig, RegressionTask, fit_regressor, weigh
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.training import TrainingConfig
 

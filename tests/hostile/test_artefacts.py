@@ -17,7 +17,8 @@ from mainstem.adapters import find_task, task_of_run
 from mainstem.apps.finetune import finetune, spec_of
 from mainstem.core.artifact import content_sha256, load_artifact, load_run
 from mainstem.core.errors import MainstemError
-from mainstem.core.regression import DataRequest, restore_mean_offset
+from mainstem.core.preparation import restore_mean_offset
+from mainstem.core.regression import DataRequest
 from mainstem.core.weights import save_tensors
 from tests.hostile.harness import Outcome, run_call, run_cli
 

@@ -1,0 +1,63 @@
+"""Targets and groups of samples, folds of whole groups, and what a part is worth on groups held out."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Sample
+
+Array = NDArray[np.float64]
+
+
+def targets_of(samples: Sequence[Sample]) -> Array:
+    """Targets (samples,).
+
+    Raises:
+        InputError: if one is unknown.
+    """
+    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
+    return values
+
+
+def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Group labels of samples.
+
+    Raises:
+        InputError: if a sample names none, or all name one.
+    """
+    groups = [sample.source.group for sample in samples]
+    if None in groups or len(set(groups)) < 2:
+        raise InputError("calibration needs samples of at least two named groups; name the group column")
+    return tuple(str(group) for group in groups)
+
+
+def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield (train, held-out) row indices; each held-out part is whole groups, dealt in turn."""
+    distinct = sorted(set(groups))
+    fold_of = {group: index % min(num_folds, len(distinct)) for index, group in enumerate(distinct)}
+    folds = np.array([fold_of[group] for group in groups])
+    for fold in range(folds.max() + 1):
+        yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:
+    """Least-squares weight 0-1 of out-of-fold residuals (samples,), or 0 unless they pay by a standard error.
+
+    Groups count once each: the gain is the fall in a group's mean squared error, and its mean over groups has to
+    exceed its standard error. Source: Breiman et al. 1984, CART, section 3.4.3 (the one-standard-error rule);
+    Breiman 1996, Stacked regressions, section 2.
+    """
+    labels = np.asarray(groups)
+    power = float(np.dot(residual, residual))
+    gate = float(np.clip(np.dot(wanted, residual) / power, 0, 1)) if power > 0 else 0.0
+    gain = np.array(
+        [
+            np.mean(wanted[labels == group] ** 2 - (wanted - gate * residual)[labels == group] ** 2)
+            for group in np.unique(labels)
+        ]
+    )
+    return gate if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)) else 0.0

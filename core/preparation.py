@@ -1,0 +1,99 @@
+"""What an adapter makes of samples before the trunk sees them, and the plain preparation of one that has none."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.folds import targets_of
+from mainstem.core.layout import Layout
+from mainstem.core.stream import CHANNEL_DIM, Sample
+
+Array = NDArray[np.float64]
+
+
+class Preparation(Protocol):
+    """What an adapter makes of samples before the trunk sees them; fitted on training samples alone."""
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.
+
+        Its share weighs it against the offset, and the gate the trunk's prediction against that.
+        """
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return what the shift alarm compares between groups (samples, features), NaN where a sample lacks it."""
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return what is saved: plain JSON types, and arrays by name."""
+
+
+FitPreparation = Callable[[Sequence[Sample]], Preparation]
+RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
+View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
+ONE_VIEW: Mapping[str, View] = {"whole": lambda sample: sample}
+Forget = Callable[[Sequence[Sample], frozenset[str]], list[Sample]]  # samples that know no target of these groups
+
+
+def knows_no_target(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
+    """Return samples whose streams hold no other sample's target as they are, whatever groups are left out."""
+    return list(samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOffset:
+    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset."""
+
+    mean: float
+    channels: Mapping[str, int]  # number of channels of each numeric stream, in the order of training
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample]) -> "MeanOffset":
+        """Take the mean of the training targets."""
+        channels = {name: len(channels) for name, channels in Layout.of(samples).channels.items()}
+        return cls(mean=float(targets_of(samples).mean()), channels=dict(sorted(channels.items())))
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return the samples as they are, and the mean."""
+        return list(samples), np.full(len(samples), self.mean)
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the offset."""
+        return offset
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return each sample's observed mean a stream and channel, NaN where missing."""
+        return stream_means(samples, self.channels)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return plain JSON types; there are no arrays."""
+        return {"mean": self.mean, "channels": dict(self.channels)}, {}
+
+
+def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> MeanOffset:
+    """Read what `MeanOffset.state` gave."""
+    assert not arrays
+    return MeanOffset(mean=float(state["mean"]), channels=dict(state["channels"]))
+
+
+def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
+    """Mean of the named streams' channels over time and place (samples, channels in all); NaN where missing."""
+    rows = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
+    for row, sample in zip(rows, samples, strict=True):
+        start = 0
+        for name, width in channels.items():
+            stream = sample.streams.get(name)
+            if stream is not None:
+                dim = CHANNEL_DIM[stream.kind]
+                seen = np.moveaxis(stream.observed(), dim, -1).reshape(-1, width)
+                shown = np.moveaxis(stream.values, dim, -1).reshape(-1, width)
+                count = seen.sum(0)
+                total = np.where(seen, shown, 0.0).sum(0) / np.maximum(count, 1)
+                row[start : start + width] = np.where(count > 0, total, np.nan)
+            start += width
+    return rows
