@@ -169,6 +169,33 @@ def test_later_labels_are_added_and_a_window_keeps_the_last_groups():
     assert old.with_groups(new, 9).groups[0] == "2004"
 
 
+def test_after_later_labels_claims_reach_as_far_as_was_judged_and_count_what_was_predicted_ahead():
+    scores, groups = grouped_scores(12, 30, 0.5, 0)
+    ahead = tuple(f"{year}" for year in range(2006, 2012))
+    old = IntervalCalibration(scores=scores, groups=groups, population="old", forward=ahead, reach=2013.0)
+    fresh, _ = grouped_scores(2, 30, 0.5, 1)
+    new = IntervalCalibration(
+        scores=fresh, groups=("2012",) * 30 + ("2013",) * 30, population="new", forward=("2013",), reach=2014.0
+    )
+    for both in (old.with_groups(new), replace(old, reach=2014.0).with_groups(replace(new, reach=2013.0))):
+        assert both.forward == (*ahead, "2013")  # 2012 was not predicted from earlier groups, nor those before 2006
+        assert both.claim(0.9, later="2014").state == "stated"
+        assert both.claim(0.9, later="2015").state == "none"
+
+
+def test_groups_that_left_the_window_are_none_predicted_ahead():
+    scores, groups = grouped_scores(12, 30, 0.5, 0)
+    old = IntervalCalibration(
+        scores=scores, groups=groups, population="old", forward=tuple(f"{year}" for year in range(2000, 2006)),
+        reach=2030.0,
+    )  # fmt: skip
+    fresh, _ = grouped_scores(1, 30, 0.5, 1)
+    new = IntervalCalibration(scores=fresh, groups=("2012",) * 30, population="new", forward=("2012",), reach=2030.0)
+    last = old.with_groups(new, 9)  # 2004 to 2012
+    assert last.forward == ("2004", "2005", "2012")
+    assert last.claim(0.9, later="2013").state == "none"  # three of nine, where half are wanted
+
+
 def test_a_group_that_errs_to_one_side_is_noticed_by_its_residuals():
     scores, groups = grouped_scores(19, 100, 0.3, 0)
     calibration = IntervalCalibration(scores=scores, groups=groups, population="")
