@@ -12,7 +12,7 @@ import pandas as pd
 from mainstem.core.errors import InputError
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.gdal import load_geopandas
-from mainstem.data.regions import Number, read_table
+from mainstem.data.regions import Number, named_by, read_table
 from mainstem.data.simulate import outline
 from mainstem.data.tabular import LARGEST
 from mainstem.data.vectors import read_vectors
@@ -95,10 +95,11 @@ def read_centres(path: Path) -> pd.DataFrame:
     """Return the latitude and longitude of regions, by name, that CY-Bench's location file gives.
 
     Raises:
-        InputError: if it cannot be read, a place lies outside the globe, or a region has two.
+        InputError: if it cannot be read, is of another crop or country than its folder, a place lies outside the
+            globe, or a region has two.
     """
     degrees = Number(low=-LARGEST, high=LARGEST, unit="degrees")
-    _, table = read_table(path, {"adm_id": "name", "latitude": degrees, "longitude": degrees})
+    _, table = read_table(path, {"adm_id": "name", "latitude": degrees, "longitude": degrees}, named_by(path))
     table = table.dropna().drop_duplicates()
     if (table["latitude"].abs() > 90).any() or (table["longitude"].abs() > 180).any():
         raise InputError(f"{path.name}: a latitude or longitude lies outside the globe; give degrees, EPSG:4326")

@@ -15,6 +15,7 @@ import pandas as pd
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.data.crops import check_named, crop_name
 from mainstem.data.tabular import LARGEST, Table, open_table, shown, tell
 
 DAY_S = 86_400.0
@@ -49,14 +50,19 @@ class Number:
 Kind = Literal["name", "year", "day", "yield"] | Number
 
 
-def read_table(path: Path, kinds: Mapping[str, Kind]) -> tuple[Table, pd.DataFrame]:
+def read_table(
+    path: Path, kinds: Mapping[str, Kind], named: tuple[str, str] | None = None
+) -> tuple[Table, pd.DataFrame]:
     """Read a table that has to hold these columns, each as what it is; yields keep their faults for `check_yields`.
 
     Raises:
-        InputError: if the file or a column is missing (a near name is suggested), or a cell is not of its kind.
+        InputError: if the file or a column is missing (a near name is suggested), a cell is not of its kind, or a row
+            says another crop or country than the `named` ones.
     """
     table = open_table(path, f"none in {path.parent}; want CY-Bench's layout, CROP/COUNTRY/yield_CROP_COUNTRY.csv")
     table.need(*kinds)
+    if named is not None:
+        check_named(table, *named)
     readers: dict[str, Callable[[str], Any]] = {
         "name": table.names,
         "year": table.years,
@@ -70,6 +76,11 @@ def read_table(path: Path, kinds: Mapping[str, Kind]) -> tuple[Table, pd.DataFra
         for column, kind in kinds.items()
     }
     return table, pd.DataFrame(columns)
+
+
+def named_by(path: Path) -> tuple[str, str]:
+    """Return the crop and country that CY-Bench's layout names a table after: CROP/COUNTRY/yield_CROP_COUNTRY.csv."""
+    return path.parts[-3], path.parts[-2]
 
 
 def check_yields(table: Table, frame: pd.DataFrame) -> dict[str, str]:
@@ -160,12 +171,21 @@ SOIL_LIMITS = {"awc": (0, 60), "bulk_density": (0.05, 2.7), "drainage_class": (0
 
 
 def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribution: str = "") -> SampleSet:
-    """Read CROP/COUNTRY below `folder` in CY-Bench's layout; every file but the yields may be absent."""
+    """Read CROP/COUNTRY below `folder` in CY-Bench's layout; every file but the yields may be absent.
+
+    Raises:
+        InputError: if a table cannot be read, or speaks of another crop or country.
+    """
+    if not (folder / crop / country).is_dir():  # the layout has small letters for crops, capitals for countries
+        crop, country = crop_name(crop), country.strip().upper()
     place = folder / crop / country
     stem = f"{crop}_{country}.csv"
     source_table, table = read_table(
-        place / f"yield_{stem}", {"adm_id": "name", "harvest_year": "year", "yield": "yield"}
+        place / f"yield_{stem}",
+        {"adm_id": "name", "harvest_year": "year", "yield": "yield"},
+        named_by(place / f"yield_{stem}"),
     )
+    crop = crop_name(crop)
     table = table.rename(columns={"harvest_year": "year"})
     faults = check_yields(source_table, table)
     table = table.sort_values(["adm_id", "year"])
@@ -303,7 +323,7 @@ def _read_series(path: Path, kind: str, known: AbstractSet[str], tables: list[Ta
     """Each region's values by date; a repeated date is an error, the order of rows is free."""
     if not path.exists():
         return {}
-    source, table = read_table(path, {"adm_id": "name", "date": "day", kind: SERIES_LIMITS[kind]})
+    source, table = read_table(path, {"adm_id": "name", "date": "day", kind: SERIES_LIMITS[kind]}, named_by(path))
     _check_keys(source, table, ["adm_id", "date"])
     _check_regions(source, table["adm_id"], known)
     unit = _series_unit(source.name, table, kind)
@@ -368,7 +388,7 @@ def _read_soil(path: Path, known: AbstractSet[str], tables: list[Table]) -> dict
     if not path.exists():
         return {}
     limits = {name: Number(low=low, high=high, unit=SOIL_UNITS[name]) for name, (low, high) in SOIL_LIMITS.items()}
-    source, table = read_table(path, {"adm_id": "name", **limits})
+    source, table = read_table(path, {"adm_id": "name", **limits}, named_by(path))
     table = _one_a_region(source, table, known)
     tables.append(source)
     channels = tuple(Channel(name=name, unit=unit) for name, unit in SOIL_UNITS.items())
@@ -381,7 +401,8 @@ def _read_soil(path: Path, known: AbstractSet[str], tables: list[Table]) -> dict
 def _read_ends(path: Path, known: AbstractSet[str], tables: list[Table]) -> dict[str, float]:
     if not path.exists():
         return {}
-    source, table = read_table(path, {"adm_id": "name", "eos": Number(low=1, high=COMMON_LAST_DAY, unit="day of year")})
+    last_day = Number(low=1, high=COMMON_LAST_DAY, unit="day of year")
+    source, table = read_table(path, {"adm_id": "name", "eos": last_day}, named_by(path))
     table = _one_a_region(source, table, known)
     tables.append(source)
     ends = zip(table["adm_id"], table["eos"], strict=True)

@@ -24,6 +24,7 @@ from mainstem.core.prediction import Claim, Interval, ModelRef, Prediction
 from mainstem.core.stream import Provenance
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.open_regions import open_regions
+from mainstem.data.outlines import read_centres
 from mainstem.data.regions import load_cybench
 from mainstem.data.table import read_samples
 from tests.hostile.harness import run_call, run_cli
@@ -334,6 +335,24 @@ ODD_REGIONS = {
     "a season that ends on day 900": ({"crop_calendar": ENDS.assign(eos=900)}, ["row 2", "'eos'", "366"]),
     "a calendar that contradicts itself": ({"crop_calendar": pd.concat([ENDS, ENDS.assign(eos=3)])}, ["twice"]),
     "two yields": ({"yield": "adm_id,harvest_year,yield,yield\nNL11,2010,7,8\n"}, ["two columns", "'yield'"]),
+    "rows of another crop": (
+        {"yield": YIELDS.assign(crop_name=["wheat"] * 18 + ["maize"] * 2)}, ["row 20", "'crop_name'", "'maize'"],
+    ),
+    "a column Crop of another crop": ({"yield": YIELDS.assign(Crop="corn")}, ["row 2", "'Crop'", "'corn'", "wheat"]),
+    "a crop that only ends alike": ({"yield": YIELDS.assign(crop="buckwheat")}, ["row 2", "'buckwheat'"]),
+    "a number for a crop": ({"yield": YIELDS.assign(crop=204)}, ["row 2", "'crop'", "'204'"]),
+    "rows of another country": (
+        {"yield": YIELDS.assign(country_code=["NL"] * 19 + ["DE"])}, ["row 21", "'country_code'", "'DE'", "NL"],
+    ),
+    "a column COUNTRY of another country": ({"yield": YIELDS.assign(COUNTRY="DE")}, ["row 2", "'COUNTRY'", "'DE'"]),
+    "a country by name": ({"yield": YIELDS.assign(country="Germany")}, ["row 2", "'Germany'", "two letters"]),
+    "regions of another country": (
+        {"yield": YIELDS.replace({f"NL1{n}": f"DEA{n}" for n in range(1, 5)})}, ["row 2", "'adm_id'", "'DEA1'", "DE"],
+    ),
+    "one region of another country": ({"yield": YIELDS.replace("NL14", "BE21")}, ["row 17", "'BE21'", "BE", "NL"]),
+    "NDVI of another crop": ({"ndvi": greenness().assign(crop_name="maize")}, ["ndvi_wheat_NL", "row 2", "'maize'"]),
+    "a soil of another country": ({"soil": SOIL.assign(country="FR")}, ["soil_wheat_NL", "row 2", "'FR'"]),
+    "a calendar of another crop": ({"crop_calendar": ENDS.assign(crop_name="maize")}, ["crop_calendar", "'maize'"]),
     "a yield misspelt": ({"yield": YIELDS.rename(columns={"yield": "yeild"})}, ["rename 'yeild'"]),
 }  # fmt: skip
 
@@ -342,6 +361,43 @@ ODD_REGIONS = {
 def test_odd_regions_are_refused_in_one_line(tmp_path, name):
     files, words = ODD_REGIONS[name]
     run_call(REGIONS, folder(tmp_path, **files), "wheat", "NL").refused(*words)
+
+
+RIGHT_REGIONS = {
+    "the crop by a longer name": {"crop_name": "Winter wheat"},
+    "the crop in capitals, the country in small letters": {"CROP": " WHEAT ", "country": "nl"},
+    "no crop said": {"crop": ["wheat", *[None] * 19]},
+    "provinces whose letters are countries' elsewhere": {"adm_id": np.repeat(["FR01", "GE02", "LI03", "DR04"], 5)},
+}
+
+
+@pytest.mark.parametrize("name", RIGHT_REGIONS)
+def test_rows_that_say_the_named_crop_and_country_are_taken(tmp_path, name):
+    found = load_cybench(folder(tmp_path, **{"yield": YIELDS.assign(**RIGHT_REGIONS[name])}), "wheat", "NL")
+    assert len(found.labelled()) == 20
+
+
+@pytest.mark.parametrize(("country", "said"), [("EL", "GR"), ("GR", "EL"), ("UK", "GB")])
+def test_countries_of_two_codes_are_one(tmp_path, country, said):
+    place = tmp_path / "wheat" / country
+    place.mkdir(parents=True)
+    regions = YIELDS["adm_id"].str.replace("NL", said)
+    YIELDS.assign(country_code=said, adm_id=regions).to_csv(place / f"yield_wheat_{country}.csv", index=False)
+    assert len(load_cybench(tmp_path, "wheat", country).labelled()) == 20
+
+
+def test_centres_of_another_crop_or_country_are_refused(tmp_path):
+    centres = pd.DataFrame({"adm_id": ["NL11", "NL12"], "latitude": 52.0, "longitude": [5.0, 6.0]})
+    for column, value in (("crop_name", "maize"), ("country_code", "DE")):
+        path = folder(tmp_path, location=centres.assign(**{column: value})) / "wheat" / "NL" / "location_wheat_NL.csv"
+        with pytest.raises(InputError, match=rf"location_wheat_NL\.csv, row 2, column '{column}': got '{value}'"):
+            read_centres(path)
+
+
+def test_a_crop_is_named_in_any_case(tmp_path):
+    found = open_regions(str(folder(tmp_path)), " Wheat", "nl")
+    assert {sample.source.facts["crop"] for sample in found.samples} == {"wheat"}
+    assert {sample.source.facts["country"] for sample in found.samples} == {"NL"}
 
 
 FAULTY = {

@@ -1,0 +1,93 @@
+"""Crops and countries as they are named: one spelling of each, and rows that say another than the named one refused."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from mainstem.core.errors import InputError
+from mainstem.data.tabular import NUMBER, Table, shown
+
+CROP_COLUMNS, COUNTRY_COLUMNS, REGION = ("crop", "crop_name"), ("country", "country_code"), "adm_id"
+OTHER_WORDS = {"corn": "maize"}
+OTHER_CODES = {"GR": "EL", "GB": "UK"}  # ISO 3166-1 and what the EU writes instead
+# Eurostat, NUTS 2021 and statistical regions of candidate and EFTA countries
+NUTS = frozenset((
+    "AL", "AT", "BE", "BG", "CH", "CY", "CZ", "DE", "DK", "EE", "EL", "ES", "FI", "FR", "HR", "HU", "IE", "IS", "IT",
+    "LI", "LT", "LU", "LV", "ME", "MK", "MT", "NL", "NO", "PL", "PT", "RO", "RS", "SE", "SI", "SK", "TR", "UK",
+))  # fmt: skip
+CODE = re.compile(r"([A-Z]{2})(-[0-9A-Z-]+|[0-9A-Z]*[0-9][0-9A-Z]*)")  # of a region, after its country's two letters
+
+
+def crop_name(text: str) -> str:
+    """Return a crop's name as scopes and folders spell it: small letters, no blanks around it."""
+    return " ".join(text.split()).lower()
+
+
+def country_code(text: str) -> str:
+    """Return a country's two letters in the one form of those that have two."""
+    code = text.strip().upper()
+    return OTHER_CODES.get(code, code)
+
+
+def is_crop_name(text: str) -> bool:
+    """True unless a text is a number, as the code of a crop in some land register: it names none."""
+    return re.fullmatch(NUMBER, text.strip()) is None
+
+
+def check_named(table: Table, crop: str, country: str) -> None:
+    """Check that no row says another crop or country than the one that the table is read as; what is empty says none.
+
+    Raises:
+        InputError: naming row and column of the first that does.
+    """
+    wanted = country_code(country)
+    for column in table.columns:
+        if column.casefold() in CROP_COLUMNS:
+            advice = f"leave other crops' rows out, or name the file and folder after {crop_name(crop)[:40]!r} rightly"
+            _refuse(table, column, lambda said: _is_same_crop(said, crop), crop, advice)
+        if column.casefold() in COUNTRY_COLUMNS:
+            advice = "write its two letters, or leave other countries' rows out"
+            _refuse(table, column, lambda said: country_code(said) == wanted, country, advice)
+    if REGION in table.columns:
+        _check_codes(table, wanted)
+
+
+def _refuse(table: Table, column: str, is_right: Callable[[str], bool], wanted: str, advice: str) -> None:
+    texts = pd.Series(table.raw(column)).fillna("")
+    wrong = [said for said in texts.unique() if said and not is_right(said)]
+    for index in np.flatnonzero(texts.isin(wrong))[:1]:
+        raise InputError(f"{table.where(index, column)}: got {shown(texts[index])}, want {shown(wanted)}; {advice}")
+
+
+def _is_same_crop(said: str, crop: str) -> bool:
+    """True where one name's words hold all of the other's: winter wheat is wheat, buckwheat is not."""
+    first, second = _words(said), _words(crop)
+    return bool(first) and (first <= second or second <= first)
+
+
+def _words(text: str) -> set[str]:
+    words = re.findall(r"\w+", crop_name(text).replace("_", " "))
+    return {OTHER_WORDS.get(word, word) for word in words}
+
+
+def _check_codes(table: Table, country: str) -> None:
+    """Refuse regions whose codes begin with another country's letters.
+
+    Letters alone can be a province's too: they speak where some regions have the named country's, or where all have one
+    other's.
+    """
+    texts = pd.Series(table.raw(REGION)).fillna("")
+    matches = {text: CODE.fullmatch(text) for text in texts.unique()}
+    begin = {text: country_code(match[1]) if match else "" for text, match in matches.items()}
+    found = set(begin.values())
+    if country not in NUTS or not (country in found or len(found) == 1):
+        return
+    foreign = [text for text, code in begin.items() if code in NUTS and code != country]
+    for index in np.flatnonzero(texts.isin(foreign))[:1]:
+        text = texts[index]
+        raise InputError(
+            f"{table.where(index, REGION)}: got {shown(text)}, a region of {begin[text]}, want one of {country}; leave "
+            "other countries' rows out"
+        )
