@@ -1,7 +1,7 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from mainstem.core.artifact import Artifact, load_run, recalibrated
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
 from mainstem.core.files import locked, write_atomically
-from mainstem.core.folds import targets_of
+from mainstem.core.folds import is_number, one_writing, targets_of
 from mainstem.core.gaps import pattern_of
-from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of
+from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of, seasons_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets
@@ -61,12 +61,12 @@ def calibrate(
 def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: CalibrationSpec) -> dict[str, Any]:
     artifact, record = load_run(run, task), read_record(run)
     source = task.read(request)
-    trained = set(artifact.manifest.training["groups"])  # by name alone: a copy of training data may have another one
-    local = [sample for sample in source.unflagged() if str(sample.source.group) not in trained]
+    known_groups = {group for calibration in artifact.calibration.values() for group in calibration.groups or ()}
+    local = _new_to(artifact, source, known_groups if spec.is_appended else set())
     check_targets(task, local)
     groups = tuple(groups_in(local))
-    known_groups = {group for calibration in artifact.calibration.values() for group in calibration.groups or ()}
     _check(local, known_groups, spec)
+    _check_order(set(groups), known_groups, artifact.manifest.training["groups"], spec)
     places = labels_by(local, task.mean_of) if task.mean_of else groups
     is_first_reality = _is_first_reality(artifact, source, len(set(places)), spec)
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
@@ -100,6 +100,20 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     return entry
 
 
+def _new_to(artifact: Artifact, source: SampleSet, calibrated: Collection[str]) -> list[Sample]:
+    """Samples of groups not trained on, by name alone: a copy of training data may have another one.
+
+    Where labels taught the run what it says, those of groups calibrated before would be judged by themselves: they keep
+    the errors that they had when their own labels were left out.
+    """
+    told = set(map(one_writing, artifact.manifest.training["groups"]))
+    told |= set(map(one_writing, calibrated)) if artifact.regressor.adjust else set()
+    found = [sample for sample in source.unflagged() if one_writing(str(sample.source.group)) not in told]
+    if source.unflagged() and not found:
+        raise CalibrationError("every labelled group was trained or calibrated on before; give labels of others")
+    return found
+
+
 def _check(local: Sequence[Sample], known_groups: set[str], spec: CalibrationSpec) -> None:
     groups = groups_in(local)
     nameless = sum(sample.source.group is None for sample in local)
@@ -116,8 +130,26 @@ def _check(local: Sequence[Sample], known_groups: set[str], spec: CalibrationSpe
         )
     if spec.window and not spec.is_appended:
         raise CalibrationError("got a window without --append, which alone adds to older groups; add --append")
-    if spec.window and not is_ordered([*groups, *known_groups]):
+
+
+def _check_order(groups: set[str], known: set[str], trained: Sequence[str], spec: CalibrationSpec) -> None:
+    """Refuse groups that cannot be put in one order with those that have one, and a window that takes none of them."""
+    others = [*(known if spec.is_appended else ()), *(trained if is_ordered(trained) else ())]
+    numbers = sorted(name for name in {*groups, *others} if is_number(name))
+    names = sorted({*groups, *others} - set(numbers))
+    if numbers and names:
+        raise CalibrationError(
+            f"the groups mix numbers, as {numbers[0]}, and names, as {names[0]!r}: nobody knows which is later; "
+            "name all alike"
+        )
+    if spec.window and names:
         raise CalibrationError("got a window of groups that are no numbers, so that none is the last; leave it out")
+    last = sorted({*groups, *others}, key=float)[-spec.window :] if spec.window else []
+    if spec.window and not groups & set(last):
+        raise CalibrationError(
+            f"the last {spec.window} groups of all are {last[0]} to {last[-1]}, and none of these labels is of them; "
+            "give later labels, or a larger window"
+        )
 
 
 def _is_first_reality(artifact: Artifact, source: SampleSet, num_places: int, spec: CalibrationSpec) -> bool:
@@ -194,7 +226,13 @@ class Local:
         later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
         reach = max((float(group) + 1 for group in later), default=before.reach)
         found = evidence.calibration(before.streams, self.population, later, max(reach, before.reach))
-        return replace(found, least=before.ratios(LEVEL), held=held_of(self.task, self.samples))
+        return replace(
+            found,
+            least=before.ratios(LEVEL),
+            held=held_of(self.task, self.samples),
+            season_of=self.task.season_of,
+            seasons=seasons_of(self.task, self.samples),
+        )
 
     def means(
         self, artifact: Artifact, view: str, told: Judged, spec: CalibrationSpec

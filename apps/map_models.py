@@ -99,8 +99,9 @@ class PixelModel:
         """The samples with what is said of them: if they are simulated, and of their fields what scope asks for."""
         told = self.context.facts(list(self.artifact.manifest.scope), rows, columns)
         is_simulated = self.scenes.is_simulated
+        said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
         return [
-            replace(sample, source=replace(sample.source, simulated=is_simulated, facts={**self.spec.facts, **facts}))
+            replace(sample, source=replace(sample.source, simulated=is_simulated, facts={**said, **facts}))
             for sample, facts in zip(samples, told, strict=True)
         ]
 

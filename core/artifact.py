@@ -109,8 +109,9 @@ def write_artifact(
     content = tensors_content(tensors, {MANIFEST: text, CONTENT: content_sha256(text, tensors)})
     sha256 = hashlib.sha256(content).hexdigest()
     save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
-    expect_adapter(folder, sha256)
-    write_atomically(folder / ADAPTER_FILE, content)
+    path = folder / ADAPTER_FILE
+    expect_adapter(folder, sha256, file_sha256(path) if path.is_file() else None)
+    write_atomically(path, content)
     return sha256
 
 

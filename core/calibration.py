@@ -1,7 +1,6 @@
 """Calibration on whole groups never trained on: conformal intervals that hold for a new group."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, CalibrationError
+from mainstem.core.folds import is_number
 from mainstem.core.gaps import WHOLE, lacks_no_more
 from mainstem.core.prediction import Claim
 from mainstem.core.schema import Name
@@ -20,6 +20,7 @@ from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 Array = NDArray[np.float64]
 Labels = NDArray[np.str_]
 ANY = "*"  # of all patterns together
+LEAST_SCORE = 1e-9  # half of all errors below a billionth of the scale are none that were measured
 STRETCHED_AT = 0.9  # level at which distributions of patterns are compared
 
 
@@ -77,11 +78,13 @@ class IntervalCalibration:
         streams: what a sample of this view is expected to have.
         scale_of: mean scale of the cases of each pattern; {} where scales are not kept.
         forward: groups that were predicted from earlier groups alone, as later ones will be.
-        reach: the last group that may be claimed where groups are numbers: one step beyond the longest judged ahead.
+        reach: the last group that may be claimed where groups are numbers: as far ahead as was judged.
         least: by pattern, how many times the width of whole samples its width is at least; known from another
             calibration of the same model.
         widen: at least 1; keeps a view's intervals from being narrower than those of views that show more.
         held: what the groups are, in words, e.g. "simulated farms".
+        season_of: the fact of a sample that names its season, where groups are none, as fields are; else "".
+        seasons: those of the cases.
     """
 
     scores: Array
@@ -95,6 +98,8 @@ class IntervalCalibration:
     least: Mapping[str, float] = field(default_factory=dict)
     widen: float = 1.0
     held: str = "groups"
+    season_of: str = ""
+    seasons: tuple[str, ...] = ()
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
@@ -251,6 +256,24 @@ class IntervalCalibration:
         names = [*set(self.groups or ()), group]
         return is_ordered(names) and len(names) > 1 and float(group) > max(float(name) for name in names[:-1])
 
+    def unjudged(self, group: str, season: str, level: float) -> str:
+        """Say why nothing is known of a group and season that calibration never met the like of, or return "".
+
+        Groups that are numbers have an order: one that is none, or earlier than all, was never judged. Groups that
+        are no seasons share each season's weather: other seasons need as many of these as groups are needed.
+        """
+        names = sorted(set(self.groups or ()))
+        if is_ordered(names) and not is_ordered([group]):
+            return f"{group} is no number like {names[0]}, so that nobody knows whether it is later"
+        if is_ordered(names) and float(group) < min(float(name) for name in names):
+            return f"{group} is earlier than all groups of calibration, and later ones alone were judged"
+        if self.season_of and len(self.seasons) < cases_needed(level) and season not in self.seasons:
+            return (
+                f"{self.season_of} {season or 'unknown'}: judged in {', '.join(self.seasons)} alone, want "
+                f"{cases_needed(level)} seasons for another; calibrate --append labels of it"
+            )
+        return ""
+
     def residual_p_value(self, scores: Array) -> float:
         """How unusual a labelled group's errors are: the rank of its mean score's size among calibration's groups.
 
@@ -286,6 +309,8 @@ class IntervalCalibration:
             forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
             reach=max(self.reach, later.reach),
             least=self.ratios(STRETCHED_AT),
+            season_of=later.season_of,
+            seasons=tuple(sorted({*(self.seasons if mine.any() else ()), *later.seasons})),
             population="; ".join(dict.fromkeys([*([self.population] if mine.any() else []), later.population])),
         )
 
@@ -301,6 +326,8 @@ class IntervalCalibration:
             "least": dict(self.least),
             "widen": self.widen,
             "held": self.held,
+            "season_of": self.season_of,
+            "seasons": list(self.seasons),
         }
         arrays: dict[str, NDArray[Any]] = {"scores": self.scores}
         if self.groups is not None:
@@ -322,7 +349,7 @@ class IntervalCalibration:
         for labels in (groups, patterns):
             if labels is not None and len(labels) != len(scores):
                 raise ArtifactError(f"got {len(labels)} labels of {len(scores)} calibration scores; calibrate it again")
-        if np.median(np.abs(scores)) == 0:
+        if np.median(np.abs(scores)) < LEAST_SCORE:
             raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
         try:
             told = Told.model_validate(dict(plain))
@@ -347,8 +374,10 @@ class Told(BaseModel):
     least: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}
     widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
     held: Name = "groups"
+    season_of: Annotated[str, Field(max_length=100)] = ""
+    seasons: tuple[Name, ...] = ()
 
 
 def is_ordered(names: Sequence[str]) -> bool:
     """True where groups are named by numbers, as years are, so that one can be later than another."""
-    return bool(names) and all(re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", name) for name in names)
+    return bool(names) and all(is_number(name) for name in names)

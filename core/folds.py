@@ -1,5 +1,6 @@
 """Targets and groups of samples, folds of whole groups, and what a part is worth on groups held out."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -33,6 +34,22 @@ def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
     if None in groups or len(set(groups)) < 2:
         raise InputError("calibration needs samples of at least two named groups; name the group column")
     return tuple(str(group) for group in groups)
+
+
+def is_number(group: str) -> bool:
+    """True where a group is named by a number, as a year is."""
+    return re.fullmatch(r"-?[0-9]{1,9}(\.[0-9]{1,9})?", group) is not None
+
+
+def one_writing(group: str) -> str:
+    """A group's name, a number always written alike: 2011.0 and 02011 are 2011."""
+    return repr(float(group)).removesuffix(".0") if is_number(group) else group
+
+
+def season_in(sample: Sample, fact: str) -> str:
+    """A sample's season by the fact that names it, a year as "2021"; "" where it names none."""
+    value = sample.source.facts.get(fact)
+    return "" if value is None else one_writing(str(value))
 
 
 def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
-from mainstem.core.folds import group_folds, groups_of, targets_of
+from mainstem.core.folds import group_folds, groups_of, season_in, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.means import Judged, labels_by, mean_view
 from mainstem.core.openmodels.base import OpenModel
@@ -103,7 +103,7 @@ def calibrate_fit(
     evidence = _gap_evidence(task, samples, [*later, *within], config)
     forward = tuple(sorted({str(samples[row].source.group) for row in ahead.tolist()}))
     last = max((float(group) for group in forward), default=0.0)
-    reach = last + max((judge.ahead for judge in later), default=0.0) + 1 if later else 0.0
+    reach = last + max((judge.ahead for judge in later), default=0.0) if later else 0.0
     calibration: dict[str, IntervalCalibration] = {}
     alarm: dict[str, ShiftAlarm] = {}
     narrowest = 0.0
@@ -118,7 +118,7 @@ def calibrate_fit(
             scores=(cases.truth - cases.mean) / cases.scale, scale=cases.scale, groups=cases.groups, patterns=patterns
         )
         evident = Evidence.join([whole, *evidence[view]]).calibration(streams, population, forward, reach)
-        one = replace(evident, held=held_of(task, samples))
+        one = replace(evident, held=held_of(task, samples), season_of=task.season_of, seasons=seasons_of(task, samples))
         calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(cases.scale.mean()))
         narrowest = calibration[view].half_width(LEVEL) * float(cases.scale.mean())
         if task.mean_of:
@@ -143,6 +143,11 @@ def mean_calibration(
 def held_of(task: RegressionTask, samples: Sequence[Sample]) -> str:
     """What is held out whole: in words that say that it is simulated, where all of it is."""
     return f"simulated {task.group_name}s" if all(sample.source.simulated for sample in samples) else "groups"
+
+
+def seasons_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The seasons of the samples, where the task's groups are none."""
+    return tuple(sorted({season_in(sample, task.season_of) for sample in samples})) if task.season_of else ()
 
 
 def places_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from mainstem.core.artifact import Artifact
 from mainstem.core.calibration import cases_needed
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import InputError
+from mainstem.core.folds import season_in
 from mainstem.core.gaps import pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
@@ -110,14 +111,16 @@ def claims_of(artifact: Artifact, samples: Sequence[Sample], view: str, level: f
     if calibration is None:
         return (Claim(state="none", reason="never calibrated"),) * len(samples)
     alarms = _alarmed(alarm, artifact.regressor.features(samples) if alarm else None, samples)
-    stated: dict[tuple[str, str], Claim] = {}
+    stated: dict[tuple[str, str, str], Claim] = {}
     found = []
     for sample, pattern, alarmed in zip(samples, patterns_of(artifact, samples, view), alarms, strict=True):
         group = sample.source.group or ""
-        later = group if calibration.is_later(group) else ""
-        key = (pattern, later)
+        season = season_in(sample, calibration.season_of)
+        key = (pattern, group, season)
         if key not in stated:
-            stated[key] = calibration.claim(level, pattern, later)
+            unjudged = calibration.unjudged(group, season, level)
+            later = group if not unjudged and calibration.is_later(group) else ""
+            stated[key] = Claim(state="none", reason=unjudged) if unjudged else calibration.claim(level, pattern, later)
         found.append(_settled(artifact.manifest, sample, stated[key], alarmed))
     return tuple(found)
 

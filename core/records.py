@@ -80,10 +80,13 @@ def read_card(run: Path) -> str:
         raise InputError(f"{run / CARD_FILE} cannot be read ({printable(error)}); show the run with --json") from error
 
 
-def expect_adapter(folder: Path, sha256: str) -> None:
-    """Say in the record, where there is one, that an adapter of this hash is about to be written."""
+def expect_adapter(folder: Path, sha256: str, present: str | None) -> None:
+    """Say in the record, where there is one, that an adapter of this hash is about to replace the one that is there."""
     if (folder / RECORD_FILE).exists():
-        _write_json(folder / RECORD_FILE, {**read_record(folder), "next_adapter_sha256": sha256})
+        record = read_record(folder)
+        if present is not None and present == record.get("next_adapter_sha256"):
+            record["adapter_sha256"] = present  # a kill came before the record said so
+        _write_json(folder / RECORD_FILE, {**record, "next_adapter_sha256": sha256})
 
 
 def check_record(folder: Path, adapter_sha256: str, trunk_sha256: str) -> None:

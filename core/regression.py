@@ -330,6 +330,7 @@ class RegressionTask:
         rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
         forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
         place_of: the fact by which a sample recurs in other groups, as a region does in other years.
+        season_of: the fact that names a sample's season, where groups are fields or farms, which share its weather.
         optional: streams that a sample may lack; None for any but the last.
     """
 
@@ -357,6 +358,7 @@ class RegressionTask:
     baselines: Baselines | None = None
     forget: Forget = knows_no_target
     place_of: str = ""
+    season_of: str = ""
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
 

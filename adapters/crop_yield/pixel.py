@@ -124,6 +124,7 @@ def _table(samples: Sequence[Sample]) -> Array:
 
 TASK = RegressionTask(
     name="crop-yield",
+    season_of="year",
     task="pixel",
     version="2",  # since farms differ by biology
     units="t/ha",
