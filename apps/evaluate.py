@@ -23,7 +23,7 @@ from mainstem.apps.protocols import (
 from mainstem.apps.scoring import Scored, join, score_by_protocol
 from mainstem.core.artifact import load_run
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled
+from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
 from mainstem.core.judging import places_of
 from mainstem.core.regression import Baselines, DataRequest, OutOfFold, Progress, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
@@ -60,7 +60,8 @@ def evaluate(
     body = report(task, results, spec.level, aggregate)
     if protocol == HOLDOUT and judged:
         places = places_of(task, parts[0][0])
-        body["training_years"] = mean_over_seeds([judge_training_groups(found, places, spec.level) for found in judged])
+        years = [judge_training_groups(found, places, spec.level) for found in judged]
+        body["training_years"] = with_unknown(mean_over_seeds(years))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         flagged = split_samples(source.labelled(), protocol, source.test_groups, task.forget)
         with_faults, _ = train_and_score(task, source, flagged, spec, None)

@@ -8,21 +8,21 @@ def describe(result: Mapping[str, Any]) -> str:
     """The evaluation of a quantity as lines to read."""
     first = next(iter(result["metrics"]))
     lines = [
-        f"{name:33} " + "  ".join(f"{metric} {value:.3f}" for metric, value in metrics.items())
+        f"{name:33} " + "  ".join(f"{metric} {figure(value)}" for metric, value in metrics.items())
         for name, metrics in {result["adapter"]: result["metrics"], **result["baselines"]}.items()
     ]
     lines += [difference_line(name, found, first) for name, found in result["difference"].items()]
     lines += comparisons_line(result["comparisons"])
     if "best_baseline" in result:
         lines.append(f"the best baseline: {result['best_baseline']}")
-    parts = "; ".join(f"{name.replace('_', ' ')} {found[first]:.3f}" for name, found in result["parts"].items())
+    parts = "; ".join(f"{name.replace('_', ' ')} {figure(found[first])}" for name, found in result["parts"].items())
     lines.append(f"{first} of its parts: {parts}")
     if "means" in result:
         means = result["means"]
         inside, pixels = means["coverage"]["pooled"], means[f"pixels_per_{means['of']}"]
         lines.append(
-            f"means of {means['of']}s, {pixels:.0f} pixels each: r2 within groups {means['r2_within_group']:.3f}, "
-            f"of all {means['r2']:.3f}, "
+            f"means of {means['of']}s, {pixels:.0f} pixels each: r2 within groups {figure(means['r2_within_group'])}, "
+            f"of all {figure(means['r2'])}, "
             f"coverage {inside:.1%} of {means['n']}"
         )
     coverage = result["coverage"]
@@ -42,11 +42,16 @@ def describe(result: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
 
 
+def figure(value: float | None, form: str = ".3f") -> str:
+    """A figure in words: a dash where it is unknown, as an error relative to a mean of nought is."""
+    return "-" if value is None else format(value, form)
+
+
 def difference_line(baseline: str, found: Mapping[str, Any], metric: str) -> str:
     """Say whether the model is better or worse than a baseline, or not distinguishable, and over how many groups."""
     ends = "" if found["low"] is None else f" ({found['low']:+.3g}, {found['high']:+.3g})"
     relation = "from" if found["verdict"] == "not distinguishable" else "than"
-    figures = f"{metric} {found['value']:+.3g}{ends} over {found['num_groups']} groups"
+    figures = f"{metric} {figure(found['value'], '+.3g')}{ends} over {found['num_groups']} groups"
     return f"{found['verdict']} {relation} {baseline}: {figures}"
 
 

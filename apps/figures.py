@@ -23,6 +23,7 @@ from mainstem.core.evaluation import (
     r2,
     r2_within,
     rmse,
+    with_unknown,
 )
 from mainstem.core.regression import RegressionTask
 from mainstem.data.table import UNSTATED
@@ -32,14 +33,14 @@ Metrics = dict[str, Metric]
 
 
 def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:
-    """Return metrics, baselines, paired differences, coverage and figures by group and by view."""
+    """Return metrics, baselines, paired differences, coverage and figures by group and by view; None: unknown."""
     results = with_weakest_claims(results)
     first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
     baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines}
     differences = {
         name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
     }
-    return {
+    body = {
         "n": len(first.truth),
         "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
         "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate, metrics) for found in results],
@@ -61,6 +62,8 @@ def report(task: RegressionTask, results: Sequence[Scored], level: float, aggreg
         "trunk_sha256": hash_together([found.hashes[0] for found in results]),
         "adapter_sha256": hash_together([found.hashes[1] for found in results]),
     }
+    told: dict[str, Any] = with_unknown(body)
+    return told
 
 
 def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
@@ -71,8 +74,9 @@ def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
 
 
 def best_baseline(baselines: dict[str, dict[str, float]], metric: str) -> dict[str, str]:
-    """Name the baseline of the least error, which is the one to quote; nothing where there is none."""
-    return {"best_baseline": min(baselines, key=lambda name: baselines[name][metric])} if baselines else {}
+    """Name the baseline of the least error, which is the one to quote; nothing where none has any that is known."""
+    known = [name for name, found in baselines.items() if np.isfinite(found[metric])]
+    return {"best_baseline": min(known, key=lambda name: baselines[name][metric])} if known else {}
 
 
 def _means(results: Sequence[Scored], task: RegressionTask, level: float) -> dict[str, Any]:

@@ -19,8 +19,12 @@ def rmse(truth: Array, predicted: Array) -> float:
 
 
 def nrmse_percent(truth: Array, predicted: Array) -> float:
-    """100 RMSE / mean of the truth, percent. Source: CY-Bench, metrics `normalized_rmse`."""
-    return 100 * rmse(truth, predicted) / float(truth.mean())
+    """100 RMSE / size of the mean of the truth, percent; NaN where that is nought.
+
+    Source: CY-Bench, metrics `normalized_rmse`.
+    """
+    size = abs(float(truth.mean()))
+    return 100 * rmse(truth, predicted) / size if size else float("nan")
 
 
 def r2(truth: Array, predicted: Array) -> float:
@@ -63,7 +67,7 @@ class Difference:
     """Model minus baseline of one metric, the ends of its interval, and each group's own difference.
 
     The ends, and the p-value of no difference, are None where one group alone is known: nothing says then how groups
-    differ.
+    differ. They are None too where the metric is unknown, which makes the value NaN.
     """
 
     value: float
@@ -149,6 +153,8 @@ def paired_difference(
     if len(rows) < 2:
         return Difference(value=value, low=None, high=None, by_group=by_group)
     without = np.array([difference([*rows[:index], *rows[index + 1 :]]) for index in range(len(rows))])
+    if not np.isfinite([value, *without]).all():
+        return Difference(value=value, low=None, high=None, by_group=by_group)
     error, freedom = jackknife_error(without), len(rows) - 1
     reach = student_quantile((1 + level) / 2, freedom) * error
     return Difference(
@@ -212,6 +218,15 @@ def compare_all(
         "better_than": sorted(better),
         "worse_than": sorted(set(told) - set(better)),
     }
+
+
+def with_unknown(found: Plain) -> Plain:
+    """The same figures with None for what is no number: JSON knows neither NaN nor infinity."""
+    if isinstance(found, Mapping):
+        return {key: with_unknown(value) for key, value in found.items()}
+    if isinstance(found, (list, tuple)):
+        return [with_unknown(value) for value in found]
+    return None if isinstance(found, float) and not np.isfinite(found) else found
 
 
 def mean_over_seeds(found: Sequence[Plain]) -> Plain:

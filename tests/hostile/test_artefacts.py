@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -380,6 +381,28 @@ def test_a_run_loads_into_no_other_adapter_or_task(run, whole, tmp_path):
     run_cli("evaluate", str(tmp_path / "clay.py"), "--data", more, "--run", str(run)).refused("run of soil")
     run_cli("calibrate", str(run), "--data", more, "--adapter", str(tmp_path / "clay.py")).refused("run of soil")
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize("case", ["every target", "a group's targets"])
+def test_figures_relative_to_nothing_are_unknown(run, whole, tmp_path, case):
+    rows = (whole / "more.csv").read_text().splitlines()
+    is_nothing = [case == "every target" or row.startswith("s7-") for row in rows]
+    mended = [re.sub(r",[^,]*", ",0", row, count=1) if nothing else row for row, nothing in zip(rows, is_nothing)]
+    (tmp_path / "t.csv").write_text("\n".join([rows[0], *mended[1:]]) + "\n")
+    asked = ["evaluate", str(whole / "soil.py"), "--data", str(tmp_path / "t.csv"), "--run", str(run)]
+    found = json.loads(run_cli(*asked, "--json").taken().out, parse_constant=pytest.fail)  # no NaN, no Infinity
+    assert found["by_group"]["g7"]["nrmse_percent"] is None
+    assert all(value > 0 for name, value in found["by_group"]["g7"].items() if name.startswith("rmse"))
+    assert all(each["by_group"]["g7"] is None for each in found["difference"].values())
+    said = run_cli(*asked).taken().out
+    assert "nan" not in said
+    if case == "every target":
+        assert found["metrics"]["nrmse_percent"] is None
+        assert "nrmse_percent -" in said
+        assert {each["verdict"] for each in found["difference"].values()} <= {"not distinguishable"}
+    else:
+        assert found["metrics"]["nrmse_percent"] > 0
+        assert found["by_group"]["g8"]["nrmse_percent"] > 0
 
 
 ADAPTERS = {
