@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -77,7 +78,7 @@ def evaluate_adapter(
     country: Country = None,
     seeds: Seeds = 1,
     seed: Seed = 0,
-    dropout_seed: Annotated[int | None, typer.Option(help="Drop streams of test samples at random.")] = None,
+    dropout_seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="Drop streams of test samples at random.")] = None,
     with_flagged: Annotated[
         bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
     ] = False,
@@ -94,6 +95,8 @@ def evaluate_adapter(
     from mainstem.core.classification import ClassificationTask
     from mainstem.core.regression import DataRequest
 
+    if run is not None:
+        _check_untrained({"--with-flagged": with_flagged, "--trunk": trunk, "--frozen": frozen, "--seeds": seeds > 1})
     found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
     fit = seeded(spec_of(found, trunk, frozen), seed)
     request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
@@ -102,6 +105,8 @@ def evaluate_adapter(
             raise InputError(
                 f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
             )
+        if run is not None:
+            _check_untrained({"--seed": seed})  # a run of classes is scored beside no baselines
         with shown("evaluate", as_json) as report:
             classes = evaluate_classes(found, request, EvaluationSpec(fit=fit, seeds=seeds), run=run, progress=report)
         if as_json:
@@ -123,6 +128,13 @@ def evaluate_adapter(
         print(json.dumps(result))
         return
     tell(*describe(result).split("\n"))
+
+
+def _check_untrained(given: Mapping[str, object]) -> None:
+    """Refuse options of training where a run is scored; of a quantity --seed is none: baselines are fitted with it."""
+    idle = [name for name, value in given.items() if value]
+    if idle:
+        raise InputError(f"{', '.join(idle)} would train, and --run scores a run as it is; leave one of both out")
 
 
 @app.command("finetune")

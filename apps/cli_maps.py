@@ -30,7 +30,7 @@ def map_adapter(
     crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
     shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read; they change no bit.")] = 2,
+    workers: Annotated[int, typer.Option(min=1, max=1024, help="Threads that read; they change no bit.")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""

@@ -405,6 +405,42 @@ def test_figures_relative_to_nothing_are_unknown(run, whole, tmp_path, case):
         assert found["by_group"]["g8"]["nrmse_percent"] > 0
 
 
+NUMBERS = {
+    "evaluate": [("--dropout-seed", "-1"), ("--seed", "-1"), ("--seeds", "0"), ("--window", "-1"), ("--window", "x")],
+    "predict": [("--level", "nan"), ("--level", "1.5"), ("--level", "-0.9"), ("--below", "nan"), ("--below", "inf")],
+    "calibrate": [("--level", "nan"), ("--level", "0"), ("--window", "-1"), ("--window", "1e3")],
+    "map": [("--level", "nan"), ("--workers", "0"), ("--workers", "-1"), ("--workers", "1000000")],
+    "finetune": [("--seed", "-1"), ("--seed", "99999999999"), ("--seeds", "0"), ("--seeds", "nan")],
+    "data": [("--to", "farm", "--", "-1")],
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "given"), [pytest.param(name, each, id=f"{name} {' '.join(each)}") for name in NUMBERS for each in NUMBERS[name]]
+)
+def test_numbers_out_of_range_are_one_line(whole, tmp_path, command, given):
+    adapter, more, run = str(whole / "soil.py"), str(whole / "more.csv"), str(whole / "run")
+    asked = {
+        "evaluate": ["evaluate", adapter, "--data", more, "--run", run],
+        "predict": ["predict", adapter, more, "--run", run, "--out", "out.csv"],
+        "calibrate": ["calibrate", str(tmp_path / "none"), "--adapter", adapter, "--data", more],
+        "map": ["map", adapter, more, "--run", run, "--out", "map"],
+        "finetune": ["finetune", adapter, "--data", more, "--out", "run"],
+        "data": ["data", "simulate-farm"],
+    }[command]
+    number = "number" if command == "data" else given[0]
+    run_cli(*asked, *given, cwd=tmp_path).refused(number)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "given", [["--with-flagged"], ["--trunk", "xs"], ["--frozen"], ["--seeds", "2"]], ids=" ".join
+)
+def test_options_of_training_are_not_ignored_where_a_run_is_scored(whole, given):
+    asked = ["evaluate", str(whole / "soil.py"), "--data", str(whole / "more.csv"), "--run", str(whole / "run")]
+    run_cli(*asked, *given).refused(given[0], "--run")
+
+
 ADAPTERS = {
     "no Python": "this is no Python", "no task": "TASK = 5", "empty": "", "raises": "raise RuntimeError('no')",
     "divides": "1 / 0", "imports what is not there": "import nothing_of_this_name",
