@@ -144,19 +144,26 @@ def scratch(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """A scratch folder that takes the name `path` when all went well; who else wants that name meanwhile is refused.
 
+    The folder that this process stands in is filled, and not exchanged, or its shell would stand in a deleted one.
+
     Raises:
         ArtifactError: if `path` exists and is no empty folder, or cannot be written.
         InputError: if another process is making it.
     """
     try:
         _check_free(path)
+        path = path if path.name else path.resolve()  # "." has no name that others could be made of
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{_short(path.name)}.lock"), str(path)), scratch(path) as made:
             _check_free(path)  # again: who held the lock before may have made it
             yield made
-            if path.exists():
-                path.rmdir()
-            made.replace(path)
+            if path.exists() and path.samefile(Path.cwd()):
+                for entry in sorted(made.iterdir(), key=lambda entry: entry.stat().st_mtime_ns):
+                    entry.replace(path / entry.name)
+            else:
+                if path.exists():
+                    path.rmdir()
+                made.replace(path)
             sync_folder(path.parent)
     except OSError as error:
         raise ArtifactError(f"cannot write {path}: {error.strerror or error}; free space or name another") from error

@@ -441,6 +441,25 @@ def test_options_of_training_are_not_ignored_where_a_run_is_scored(whole, given)
     run_cli(*asked, *given).refused(given[0], "--run")
 
 
+@pytest.mark.parametrize("named", [".", "./", "sub/..", "absolute"])
+@pytest.mark.parametrize("command", ["finetune", "simulate-farm"])
+def test_an_empty_folder_that_one_is_in_is_filled_and_stays_the_same_folder(whole, tmp_path, command, named):
+    here = tmp_path / "here"
+    here.mkdir()
+    inode, out = here.stat().st_ino, str(here) if named == "absolute" else named
+    train = ["finetune", str(whole / "soil.py"), "--data", str(whole / "train.csv"), "--out", out]
+    outcome = run_cli(*(train if command == "finetune" else ["data", "simulate-farm", "1", "--to", out]), cwd=here)
+    if named == "sub/..":
+        outcome.refused("sub/..")
+        return
+    outcome.taken()
+    assert here.stat().st_ino == inode  # a shell that stands there would see nothing of another
+    assert (here / ("record.json" if command == "finetune" else "fields.gpkg")).is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+    again = run_cli(*(train if command == "finetune" else ["data", "simulate-farm", "1", "--to", out]), cwd=here)
+    again.refused("exists already")
+
+
 ADAPTERS = {
     "no Python": "this is no Python", "no task": "TASK = 5", "empty": "", "raises": "raise RuntimeError('no')",
     "divides": "1 / 0", "imports what is not there": "import nothing_of_this_name",
