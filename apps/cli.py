@@ -78,7 +78,9 @@ def evaluate_adapter(
     country: Country = None,
     seeds: Seeds = 1,
     seed: Seed = 0,
-    dropout_seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="Drop streams of test samples at random.")] = None,
+    dropout_seed: Annotated[
+        int | None, typer.Option(min=0, max=10**9, help="Drop streams of test samples at random.")
+    ] = None,
     with_flagged: Annotated[
         bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
     ] = False,

@@ -416,7 +416,8 @@ NUMBERS = {
 
 
 @pytest.mark.parametrize(
-    ("command", "given"), [pytest.param(name, each, id=f"{name} {' '.join(each)}") for name in NUMBERS for each in NUMBERS[name]]
+    ("command", "given"),
+    [pytest.param(name, each, id=f"{name} {' '.join(each)}") for name in NUMBERS for each in NUMBERS[name]],
 )
 def test_numbers_out_of_range_are_one_line(whole, tmp_path, command, given):
     adapter, more, run = str(whole / "soil.py"), str(whole / "more.csv"), str(whole / "run")
@@ -433,9 +434,7 @@ def test_numbers_out_of_range_are_one_line(whole, tmp_path, command, given):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(
-    "given", [["--with-flagged"], ["--trunk", "xs"], ["--frozen"], ["--seeds", "2"]], ids=" ".join
-)
+@pytest.mark.parametrize("given", [["--with-flagged"], ["--trunk", "xs"], ["--frozen"], ["--seeds", "2"]], ids=" ".join)
 def test_options_of_training_are_not_ignored_where_a_run_is_scored(whole, given):
     asked = ["evaluate", str(whole / "soil.py"), "--data", str(whole / "more.csv"), "--run", str(whole / "run")]
     run_cli(*asked, *given).refused(given[0], "--run")
