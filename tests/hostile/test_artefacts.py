@@ -387,7 +387,9 @@ def test_a_run_loads_into_no_other_adapter_or_task(run, whole, tmp_path):
 def test_figures_relative_to_nothing_are_unknown(run, whole, tmp_path, case):
     rows = (whole / "more.csv").read_text().splitlines()
     is_nothing = [case == "every target" or row.startswith("s7-") for row in rows]
-    mended = [re.sub(r",[^,]*", ",0", row, count=1) if nothing else row for row, nothing in zip(rows, is_nothing)]
+    mended = [
+        re.sub(r",[^,]*", ",0", row, count=1) if nothing else row for row, nothing in zip(rows, is_nothing, strict=True)
+    ]
     (tmp_path / "t.csv").write_text("\n".join([rows[0], *mended[1:]]) + "\n")
     asked = ["evaluate", str(whole / "soil.py"), "--data", str(tmp_path / "t.csv"), "--run", str(run)]
     found = json.loads(run_cli(*asked, "--json").taken().out, parse_constant=pytest.fail)  # no NaN, no Infinity
