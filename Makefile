@@ -3,6 +3,7 @@ PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 PYTEST_ARGS ?=
+WORKERS ?= 2
 ONLY ?=
 PORT ?= 8501
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
@@ -29,13 +30,13 @@ run: app
 	$(BIN)/mainstem demo --port $(PORT)
 
 test: install
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(PYTEST_ARGS)
 
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(PYTEST_ARGS)
 
 bench: install
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))
