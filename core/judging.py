@@ -11,7 +11,7 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
 from mainstem.core.folds import group_folds, groups_of, season_in, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
-from mainstem.core.means import Judged, labels_by, mean_view
+from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.regression import Member, Order, OutOfFold, RegressionConfig, RegressionTask, Regressor, fit_member
 from mainstem.core.stream import Sample
@@ -122,19 +122,28 @@ def calibrate_fit(
         calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(cases.scale.mean()))
         narrowest = calibration[view].half_width(LEVEL) * float(cases.scale.mean())
         if task.mean_of:
-            calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population)
+            sizes = sizes_by(samples, task.mean_of)
+            calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population, sizes=sizes)
         if ShiftAlarm.suffices(found.features, found.groups):
             alarm[view] = ShiftAlarm.fit(found.features, found.groups, places_of(task, samples), task.place_of)
     return Known(calibration=calibration, alarm=alarm)
 
 
 def mean_calibration(
-    view: str, cases: Judged, labels: Sequence[str], population: str, fewest_groups: int = 2
+    view: str,
+    cases: Judged,
+    labels: Sequence[str],
+    population: str,
+    fewest_groups: int = 2,
+    sizes: Sequence[int] = (),
 ) -> dict[str, IntervalCalibration]:
-    """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few."""
+    """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few.
+
+    `sizes` say of how many samples, read or not, each one's label consists (`Judged.means_of_all`).
+    """
     if not any(labels):
         return {}
-    means = cases.means_of_all(labels)
+    means = cases.means_of_all(labels, sizes)
     if len(set(means.groups)) < fewest_groups:
         return {}
     return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}

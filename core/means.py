@@ -23,6 +23,11 @@ def labels_by(samples: Sequence[Sample], fact: str) -> tuple[str, ...]:
     return tuple(str(sample.source.facts.get(fact, "")) for sample in samples)
 
 
+def sizes_by(samples: Sequence[Sample], fact: str) -> tuple[int, ...]:
+    """How many samples there are in all, read or not, of what a fact names, as pixels of a field; 0 where unknown."""
+    return tuple(int(float(sample.source.facts.get(f"{fact}_pixels", 0))) for sample in samples)
+
+
 def counts_of(labels: Sequence[str]) -> NDArray[np.intp]:
     """How many samples each label has (labels,), in the order of `Judged.means`; "" is none."""
     distinct, counts = np.unique(np.asarray(labels), return_counts=True)
@@ -70,13 +75,17 @@ class Judged:
             groups=tuple(self.groups[row] for row in first),
         )
 
-    def means_of_all(self, labels: Sequence[str]) -> "Judged":
+    def means_of_all(self, labels: Sequence[str], sizes: Sequence[int] = ()) -> "Judged":
         """Means as `means` gives, with errors as if all samples of each label had been averaged, not the few drawn.
 
         A mean's error is a part that its samples share and their own errors' mean. Own errors of n samples drawn at
-        random add their variance / n to the variance between a group's labels: errors are drawn towards their group's
-        mean error until that is gone. Source: Searle, Casella & McCulloch 1992, Variance Components, chapter 3 (one-way
-        random model, estimated by analysis of variance).
+        random add their variance / n to the variance between a group's labels, those of all N would add it / N: errors
+        are drawn towards their group's mean error until the difference is gone. Source: Searle, Casella & McCulloch
+        1992, Variance Components, chapter 3 (one-way random model, estimated by analysis of variance).
+
+        Args:
+            labels: what each sample belongs to.
+            sizes: N of each sample's label; 0, or none at all, where it is not known: then no unread one is supposed.
         """
         found = self.means(labels)
         error = found.truth - found.mean
@@ -84,19 +93,23 @@ class Judged:
         centre = (np.bincount(group, error) / np.bincount(group))[group]
         freedom = len(error) - int(group.max(initial=-1)) - 1
         between = float(((error - centre) ** 2).sum()) / max(freedom, 1)
-        if not between:
+        if not sizes or not between:
             return found
-        drawn = float(np.mean(self._variance_of_means(labels)))
-        share = float(np.sqrt(np.clip(1 - drawn / between, 0, 1)))
+        distinct, first = np.unique(np.asarray(labels), return_index=True)
+        count = counts_of(labels)
+        whole = np.maximum(np.asarray(sizes)[first[distinct != ""]], count)
+        own = self._own_variance(labels)
+        shared = max(between - float(np.mean(own / count)), 0.0)
+        share = np.sqrt((shared + own / whole) / (shared + own / count))
         return replace(found, mean=found.truth - (centre + share * (error - centre)))
 
-    def _variance_of_means(self, labels: Sequence[str]) -> Array:
-        """Of each label but "", what its samples' own errors add to the variance of its mean; 0 for a single sample."""
+    def _own_variance(self, labels: Sequence[str]) -> float:
+        """Variance of samples' errors round the mean error of their label; 0 where each label has a single sample."""
         distinct, index = np.unique(np.asarray(labels), return_inverse=True)
         count, error = np.bincount(index), self.truth - self.mean
-        inside = np.bincount(index, (error - (np.bincount(index, error) / count)[index]) ** 2)
-        variance: Array = (inside / np.maximum(count - 1, 1) / count)[distinct != ""]
-        return variance
+        kept = (distinct != "")[index]
+        squares = (error - (np.bincount(index, error) / count)[index])[kept] ** 2
+        return float(squares.sum()) / max(int((count - 1)[distinct != ""].sum()), 1)
 
     def calibration(self, population: str) -> IntervalCalibration:
         """Calibrate intervals on these errors."""
