@@ -251,11 +251,12 @@ class Local:
         alarm = dict(artifact.alarm)
         places = places_of(self.task, self.samples)
         for view, show in self.task.views.items():
-            features = regressor.features([show(sample) for sample in self.samples])
+            shown = [show(sample) for sample in self.samples]
+            features, own = regressor.features(shown), regressor.own_features(shown)
             if spec.is_appended and view in alarm:
-                alarm[view] = alarm[view].with_cases(features, self.groups, places)
+                alarm[view] = alarm[view].with_cases(features, self.groups, places, own)
             elif ShiftAlarm.suffices(features, self.groups):
-                alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.place_of)
+                alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.place_of, own)
         return alarm
 
 

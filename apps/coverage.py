@@ -78,7 +78,11 @@ def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels 
 
 
 def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level: float) -> dict[str, Any]:
-    """Say how intervals and alarm behave on training groups, each held out of model, calibration and alarm alike."""
+    """Say how intervals and alarm behave on training groups, each held out of model, calibration and alarm alike.
+
+    `alarm_quiet` is the share of each group's cases whose group alarm stays quiet, those of known and those of rarely
+    seen places apart.
+    """
     found = next(iter(judged.values()))
     calibration = IntervalCalibration(
         scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="training groups"
@@ -86,7 +90,7 @@ def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level
     by_group = calibration.coverage_by_group(level)
     rows = _rows(found.groups)
     quiet = {
-        group: not _fires_left_out(found, places, rows[group]) for group in by_group if len(rows) > ShiftAlarm.FEWEST
+        group: 1 - _fires_left_out(found, places, rows[group]) for group in by_group if len(rows) > ShiftAlarm.FEWEST
     }
     return {
         "nrmse_percent": nrmse_percent(found.truth, found.mean),
@@ -99,10 +103,10 @@ def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level
     }
 
 
-def _fires_left_out(found: OutOfFold, places: Labels, held: NDArray[np.bool_]) -> bool:
-    """True where an alarm that never saw the held rows' group fires on them."""
+def _fires_left_out(found: OutOfFold, places: Labels, held: NDArray[np.bool_]) -> float:
+    """Share of the held rows on which an alarm fires that never saw their group."""
     labels, named = np.asarray(found.groups), np.asarray(places)
     if not ShiftAlarm.suffices(found.features[~held], labels[~held].tolist()):
-        return False
+        return 0.0
     alarm = ShiftAlarm.fit(found.features[~held], labels[~held].tolist(), named[~held].tolist())
-    return bool(alarm.fired(found.features[held], named[held].tolist()).any())
+    return float(alarm.fired(found.features[held], named[held].tolist()).mean())

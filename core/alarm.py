@@ -14,6 +14,7 @@ from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of, text_array, texts_of
 
 Array = NDArray[np.float64]
+Normals = tuple[Departures | None, Departures]  # of each known place, and of all cases
 MOST_CASES = 1000  # of a calibration group that are kept
 
 
@@ -30,14 +31,21 @@ class ShiftAlarm:
     than features, and correlations learned from few hide real shifts. What a sample lacks is left out of the
     comparison: that it is lacking is for the calibration, which keeps patterns of gaps apart.
 
+    Cases of places that too few groups know are compared with calibration's cases of such places, where enough groups
+    have any: their features are told from few years, and scatter more widely.
+
     A single sample is strange by its departure from its own place's normal, or, at a place that calibration does not
     know, from that of all cases (`Departures`); it is ranked among the cases of calibration, each measured by the other
     groups, and each group counting once: a strange year neither makes its own cases look normal nor outweighs others.
+
+    `own` are features by which single samples alone are judged, as past yields: they drift, so that each later group
+    would be strange by them. The largest departure counts, which many ordinary features do not dilute.
     """
 
     features: Array
     groups: tuple[str, ...]
     places: tuple[str, ...]  # "" where a case names none
+    own: Array  # (cases, own features), of width 0 where there are none
     place_of: str = ""  # the fact of a sample that names its place
 
     FEWEST = 5  # groups
@@ -46,9 +54,16 @@ class ShiftAlarm:
 
     @classmethod
     def fit(
-        cls, features: Array, groups: Sequence[str], places: Sequence[str] | None = None, place_of: str = ""
+        cls,
+        features: Array,
+        groups: Sequence[str],
+        places: Sequence[str] | None = None,
+        place_of: str = "",
+        own: Array | None = None,
     ) -> "ShiftAlarm":
         """Fit on calibration features (cases, features); of a group MOST_CASES at most are kept, drawn at random.
+
+        `own` features (cases, own features) are those by which single samples alone are judged.
 
         Raises:
             CalibrationError: if there are fewer than FEWEST groups.
@@ -63,9 +78,10 @@ class ShiftAlarm:
         kept = np.sort(np.concatenate([_drawn(np.flatnonzero(labels == group), MOST_CASES, rng) for group in distinct]))
         named = [""] * len(labels) if places is None else list(places)
         return cls(
-            features=np.asarray(features, np.float32)[kept].astype(np.float64),  # as they are saved
+            features=_as_saved(features)[kept],
             groups=tuple(labels[kept].tolist()),
             places=tuple(named[row] for row in kept),
+            own=_as_saved(np.empty((len(labels), 0)) if own is None else own)[kept],
             place_of=place_of,
         )
 
@@ -74,14 +90,21 @@ class ShiftAlarm:
         """True where there are groups enough, and anything to compare: cases of past yields alone have no inputs."""
         return len(set(groups)) >= cls.FEWEST and bool(np.isfinite(features).any())
 
-    def with_cases(self, features: Array, groups: Sequence[str], places: Sequence[str]) -> "ShiftAlarm":
-        """Return the alarm with other groups' cases besides; a group of both is the new one."""
+    def with_cases(
+        self, features: Array, groups: Sequence[str], places: Sequence[str], own: Array | None = None
+    ) -> "ShiftAlarm":
+        """Return the alarm with other groups' cases besides; a group of both is the new one.
+
+        An alarm that has no own features gets none.
+        """
+        unknown = np.full((len(features), self.own.shape[1]), np.nan)
         old = np.array([group not in set(groups) for group in self.groups], bool)
         return ShiftAlarm.fit(
             np.vstack([self.features[old], features]),
             [*np.asarray(self.groups)[old].tolist(), *groups],
             [*np.asarray(self.places)[old].tolist(), *places],
             self.place_of,
+            np.vstack([self.own[old], unknown if own is None else own[:, : unknown.shape[1]]]),
         )
 
     @property
@@ -124,7 +147,7 @@ class ShiftAlarm:
             own = _mean(np.array([_mean(features[named == place]) for place in distinct]))
             others = self._means_at(distinct)
         else:
-            own, others = self._means_of_as_many(features)
+            own, others = self._means_of_as_many(features, self._like(places))
         compared = np.isfinite(own) & (np.isfinite(others).sum(0) >= self.FEWEST)
         if not compared.any():
             return None
@@ -147,29 +170,55 @@ class ShiftAlarm:
                 found[part] = self.fires(features[part], named)
         return found
 
-    def strange_samples(self, features: Array, places: Sequence[str]) -> NDArray[np.bool_]:
-        """True (cases,) where a case by itself is among the strangest SAMPLE_SHARE, or stranger than all there are."""
-        number_of = {place: number for number, place in enumerate(sorted(self._known_places))}
-        numbers = np.array([number_of.get(place, -1) for place in places], np.intp)
+    def strange_samples(self, features: Array, places: Sequence[str], own: Array | None = None) -> NDArray[np.bool_]:
+        """True (cases,) where a case by itself is among the strangest SAMPLE_SHARE, or stranger than all there are.
+
+        With own features half of the share is for their largest departure, half for the mean of the others'.
+        """
+        numbers = self._numbers(places)
+        if not self.own.shape[1] or own is None:
+            return self._beyond(self._of_features, features, numbers, self.SAMPLE_SHARE)
+        if own.shape[1] != self.own.shape[1]:
+            raise ArtifactError(
+                f"the shift alarm knows {self.own.shape[1]} own features of a sample, the adapter {own.shape[1]}; "
+                "train or calibrate it again"
+            )
+        half = self.SAMPLE_SHARE / 2
+        found = self._beyond(self._of_features, features, numbers, half)
+        return found | self._beyond(self._of_own, own, numbers, half, by_largest=True)
+
+    @staticmethod
+    def _beyond(
+        references: Normals, features: Array, numbers: NDArray[np.intp], share: float, *, by_largest: bool = False
+    ) -> NDArray[np.bool_]:
+        """True (cases,) where a case is among the strangest `share` of its reference."""
         found = np.zeros(len(features), bool)
-        for part, reference in ((numbers >= 0, self._by_place), (numbers < 0, self._of_all)):
+        for part, reference in zip((numbers >= 0, numbers < 0), references, strict=True):
             if part.any() and reference is not None:
-                p_values = reference.p_values(features[part], np.maximum(numbers[part], 0))
-                found[part] = p_values <= max(self.SAMPLE_SHARE, 1 / (reference.num_cases + 1)) * (1 + 1e-9)
+                p_values = reference.p_values(features[part], np.maximum(numbers[part], 0), by_largest=by_largest)
+                found[part] = p_values <= max(share, 1 / (reference.num_cases + 1)) * (1 + 1e-9)
         return found
 
-    @cached_property
-    def _by_place(self) -> Departures | None:
-        """What is normal at each place that calibration knows, None where it knows none."""
+    def _numbers(self, places: Sequence[str]) -> NDArray[np.intp]:
+        """Number (cases,) of each place that calibration knows, -1 of others."""
         number_of = {place: number for number, place in enumerate(sorted(self._known_places))}
-        numbers = np.array([number_of.get(place, -1) for place in self.places], np.intp)
-        rows = np.flatnonzero(numbers >= 0)
-        groups = [self.groups[row] for row in rows.tolist()]
-        return Departures.fit(self.features[rows], groups, numbers[rows]) if len(rows) else None
+        return np.array([number_of.get(place, -1) for place in places], np.intp)
 
     @cached_property
-    def _of_all(self) -> Departures:
-        return Departures.fit(self.features, self.groups, np.zeros(len(self.features), np.intp))
+    def _of_features(self) -> Normals:
+        return self._normals(self.features)
+
+    @cached_property
+    def _of_own(self) -> Normals:
+        return self._normals(self.own)
+
+    def _normals(self, features: Array) -> Normals:
+        """What is normal at each place that calibration knows, None where it knows none, and of all cases."""
+        numbers = self._numbers(self.places)
+        rows = np.flatnonzero(numbers >= 0)
+        groups = [self.groups[row] for row in rows.tolist()]
+        by_place = Departures.fit(features[rows], groups, numbers[rows]) if len(rows) else None
+        return by_place, Departures.fit(features, self.groups, np.zeros(len(features), np.intp))
 
     def _means_at(self, places: Sequence[str]) -> Array:
         """Mean features of every calibration group at the places that are asked for; NaN rows where it knows none."""
@@ -182,16 +231,28 @@ class ShiftAlarm:
         known: Array = found[np.isfinite(found).any(1)]
         return known
 
-    def _means_of_as_many(self, features: Array) -> tuple[Array, Array]:
+    @cached_property
+    def _rarely_seen(self) -> Mapping[str, NDArray[np.intp]]:
+        """Rows of each group's cases of named places that too few groups know; of groups that have such."""
+        is_rare = np.array([bool(place) and not self.knows(place) for place in self.places], bool)
+        rare = {group: rows[is_rare[rows]] for group, rows in self._rows.items()}
+        return {group: rows for group, rows in rare.items() if len(rows)}
+
+    def _like(self, places: Sequence[str] | None) -> Mapping[str, NDArray[np.intp]]:
+        """Rows of each group's cases to compare with: of places seen as rarely, where enough groups have any."""
+        is_rare = places is not None and all(place and not self.knows(place) for place in places)
+        return self._rarely_seen if is_rare and len(self._rarely_seen) >= self.FEWEST else self._rows
+
+    def _means_of_as_many(self, features: Array, rows_of: Mapping[str, NDArray[np.intp]]) -> tuple[Array, Array]:
         """Mean features of the new group, and of as many cases of each calibration group that has so many.
 
         A group larger than three in four of them is judged by as many of its cases, drawn at random.
         """
-        counts = np.array([len(rows) for rows in self._rows.values()])
+        counts = np.array([len(rows) for rows in rows_of.values()])
         num = min(len(features), int(np.quantile(counts, 0.25)))
         rng = np.random.default_rng(0)
         own = _mean(features[_drawn(np.arange(len(features)), num, rng)])
-        others = [_mean(self.features[_drawn(rows, num, rng)]) for rows in self._rows.values() if len(rows) >= num]
+        others = [_mean(self.features[_drawn(rows, num, rng)]) for rows in rows_of.values() if len(rows) >= num]
         return own, np.array(others)
 
     def state(self) -> State:
@@ -200,6 +261,7 @@ class ShiftAlarm:
             "features": self.features.astype(np.float32),
             "place_names": text_array(self.places),
             **label_arrays(self.groups),
+            **({"own": self.own.astype(np.float32)} if self.own.shape[1] else {}),
         }
 
     @classmethod
@@ -211,12 +273,19 @@ class ShiftAlarm:
         """
         features = array_of(arrays, "features", num_dims=2, kind=np.float32, has_gaps=True).astype(np.float64)
         groups, places = labels_of(arrays), texts_of(arrays, "place_names")
-        if not len(features) == len(groups) == len(places) or len(set(groups)) < cls.FEWEST:
+        own = np.empty((len(features), 0))
+        if "own" in arrays:
+            own = array_of(arrays, "own", num_dims=2, kind=np.float32, has_gaps=True).astype(np.float64)
+        if not len(features) == len(own) == len(groups) == len(places) or len(set(groups)) < cls.FEWEST:
             raise ArtifactError(
                 f"the shift alarm knows {len(features)} cases of {len(set(groups))} groups and {len(places)} places, "
                 f"want as many of each and {cls.FEWEST} groups; fit again"
             )
-        return cls(features=features, groups=groups, places=places, place_of=str(plain.get("place_of", "")))
+        return cls(features=features, groups=groups, places=places, own=own, place_of=str(plain.get("place_of", "")))
+
+
+def _as_saved(features: Array) -> Array:
+    return np.asarray(features, np.float32).astype(np.float64)
 
 
 def _drawn(rows: NDArray[np.intp], num: int, rng: np.random.Generator) -> NDArray[np.intp]:

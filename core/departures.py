@@ -55,10 +55,11 @@ class Departures:
             weights=1 / np.bincount(group)[group],
         )
 
-    def p_values(self, features: Array, places: Rows) -> Array:
+    def p_values(self, features: Array, places: Rows, *, by_largest: bool = False) -> Array:
         """Conformal p-values of samples (samples,) by themselves: small where one departs unlike calibration's cases.
 
-        Compared by what a sample knows; 1 where that is nothing.
+        Compared by what a sample knows, by the mean of its squared departures or by the largest; 1 where that is
+        nothing.
         """
         with np.errstate(over="ignore"):  # beyond single precision is infinitely far
             known = features.astype(np.float32).astype(np.float64)  # as calibration's features are kept
@@ -69,17 +70,17 @@ class Departures:
         for number, used in enumerate(patterns):
             if used.any():
                 rows = np.flatnonzero(pattern.reshape(-1) == number)
-                found[rows] = self._ranked(squares[np.ix_(rows, used)].mean(1), used)
+                found[rows] = self._ranked(squares[np.ix_(rows, used)], used, by_largest)
         return found
 
-    def _ranked(self, distances: Array, used: NDArray[np.bool_]) -> Array:
+    def _ranked(self, asked: Array, used: NDArray[np.bool_], by_largest: bool) -> Array:
         """Share of calibration's weight that lies as far out, by the features used, the sample itself counted."""
         squares = self.squares[:, used]
         seen = ~np.isnan(squares)
         comparable = seen.any(1)
         if not comparable.any():
-            return np.ones(len(distances))
-        reached = np.where(seen, squares, 0.0).sum(1)[comparable] / seen.sum(1)[comparable]
+            return np.ones(len(asked))
+        distances, reached = _far(asked, by_largest), _far(squares[comparable], by_largest)
         weights = self.weights[comparable]
         order = np.argsort(reached)
         beyond = np.append(np.cumsum(weights[order][::-1])[::-1], 0.0)
@@ -91,6 +92,14 @@ class Departures:
     def num_cases(self) -> int:
         """How many cases of calibration there are."""
         return len(self.squares)
+
+
+def _far(squares: Array, by_largest: bool) -> Array:
+    """The mean, or the largest, of what is known of each case's squares (cases, features)."""
+    seen = ~np.isnan(squares)
+    known = np.where(seen, squares, 0.0)
+    found: Array = known.max(1) if by_largest else known.sum(1) / seen.sum(1)
+    return found
 
 
 def _sums(values: Array, labels: Rows) -> Array:

@@ -125,7 +125,9 @@ def calibrate_fit(
             sizes = sizes_by(samples, task.mean_of)
             calibration |= mean_calibration(view, cases, labels_by(samples, task.mean_of), population, sizes=sizes)
         if ShiftAlarm.suffices(found.features, found.groups):
-            alarm[view] = ShiftAlarm.fit(found.features, found.groups, places_of(task, samples), task.place_of)
+            alarm[view] = ShiftAlarm.fit(
+                found.features, found.groups, places_of(task, samples), task.place_of, found.own_features
+            )
     return Known(calibration=calibration, alarm=alarm)
 
 

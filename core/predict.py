@@ -110,7 +110,9 @@ def claims_of(artifact: Artifact, samples: Sequence[Sample], view: str, level: f
     calibration, alarm = artifact.calibration.get(view), artifact.alarm.get(view)
     if calibration is None:
         return (Claim(state="none", reason="never calibrated"),) * len(samples)
-    alarms = _alarmed(alarm, artifact.regressor.features(samples) if alarm else None, samples)
+    features = artifact.regressor.features(samples) if alarm else None
+    own = artifact.regressor.own_features(samples) if alarm else None
+    alarms = _alarmed(alarm, features, samples, own)
     stated: dict[tuple[str, str, str], Claim] = {}
     found = []
     for sample, pattern, alarmed in zip(samples, patterns_of(artifact, samples, view), alarms, strict=True):
@@ -141,7 +143,9 @@ def _settled(manifest: AdapterManifest, sample: Sample, stated: Claim, alarmed: 
     )  # fmt: skip
 
 
-def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence[Sample]) -> list[Claim | None]:
+def _alarmed(
+    alarm: ShiftAlarm | None, features: Array | None, samples: Sequence[Sample], own: Array | None = None
+) -> list[Claim | None]:
     """What the alarm says against the claim of each sample, of its group or of itself; None where it is quiet."""
     found: list[Claim | None] = [None] * len(samples)
     if alarm is None or features is None:
@@ -155,7 +159,7 @@ def _alarmed(alarm: ShiftAlarm | None, features: Array | None, samples: Sequence
         reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
         for row in rows[fired].tolist():
             found[row] = Claim(state="withdrawn", reason=reason)
-    strange = alarm.strange_samples(features, places)
+    strange = alarm.strange_samples(features, places, own)
     for row in np.flatnonzero(strange & np.array([claim is None for claim in found], bool)).tolist():
         found[row] = Claim(state="withdrawn", reason=_strange(alarm, samples[row].source.item, places[row]))
     for row in np.flatnonzero(~comparable).tolist():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,21 @@ class Preparation(Protocol):
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return what is saved: plain JSON types, and arrays by name."""
+
+
+@runtime_checkable
+class HasOwnFeatures(Protocol):
+    """A preparation that also tells what the alarm looks at in single samples alone, as past yields that drift."""
+
+    def own_features(self, samples: Sequence[Sample]) -> Array:
+        """Return own features (samples, own features), NaN where a sample lacks one."""
+
+
+def own_features(preparation: Preparation, samples: Sequence[Sample]) -> Array:
+    """Return what the shift alarm judges single samples alone by; of width 0 where the preparation tells nothing."""
+    if isinstance(preparation, HasOwnFeatures):
+        return preparation.own_features(samples)
+    return np.empty((len(samples), 0))
 
 
 FitPreparation = Callable[[Sequence[Sample]], Preparation]

@@ -26,6 +26,7 @@ from mainstem.core.preparation import (
     RestorePreparation,
     View,
     knows_no_target,
+    own_features,
 )
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
@@ -163,6 +164,12 @@ class Regressor:
         averaged: Array = np.mean([member.preparation.features(aligned) for member in self.members], axis=0)
         return averaged
 
+    def own_features(self, samples: Sequence[Sample]) -> Array:
+        """Return what the shift alarm judges single samples alone by (samples, own features), averaged over members."""
+        aligned = self.layout(samples)
+        averaged: Array = np.mean([own_features(member.preparation, aligned) for member in self.members], axis=0)
+        return averaged
+
     def unadjusted(self) -> "Regressor":
         """Return the regressor as it was before local labels adjusted it."""
         return replace(self, adjust={})
@@ -182,6 +189,7 @@ class OutOfFold:
     past: Array
     scale: Array
     features: Array
+    own_features: Array
     groups: tuple[str, ...]
     gate: float
     share: float
@@ -261,14 +269,15 @@ def fit_regressor(
     samples = layout(samples)
     folds = list(group_folds(groups, config.num_folds))
     members: list[Member] = []
-    judged: dict[str, list[tuple[Parts, Array]]] = {name: [] for name in shown.views}
+    judged: dict[str, list[tuple[Parts, Array, Array]]] = {name: [] for name in shown.views}
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
         known = shown.forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
         member = fit_member(known, prepare, seeded, shown.views, copy.deepcopy(base))
         for name, view in shown.views.items():
             unseen = [view(samples[row]) for row in held]
-            judged[name].append((member.predict(unseen), member.preparation.features(unseen)))
+            features = member.preparation.features(unseen)
+            judged[name].append((member.predict(unseen), features, own_features(member.preparation, unseen)))
         members.append(member)
         if progress is not None:
             progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
@@ -280,11 +289,11 @@ def fit_regressor(
 
 
 def _join(
-    folds: Sequence[tuple[Parts, Array]], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]
+    folds: Sequence[tuple[Parts, Array, Array]], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]
 ) -> OutOfFold:
     """Put the folds' judgements back in the order of the samples, and weigh the fallback, then the trunk."""
     joined = {
-        name: np.concatenate([getattr(parts, name) for parts, _ in folds])[back]
+        name: np.concatenate([getattr(parts, name) for parts, *_ in folds])[back]
         for name in ("past", "plain", "trunk", "scale")
     }
     parts = Parts(**joined)
@@ -295,7 +304,8 @@ def _join(
         offset=parts.rest(share),
         past=parts.past,
         scale=parts.scale,
-        features=np.concatenate([features for _, features in folds])[back],
+        features=np.concatenate([features for _, features, _ in folds])[back],
+        own_features=np.concatenate([own for *_, own in folds])[back],
         groups=groups,
         gate=gate,
         share=share,

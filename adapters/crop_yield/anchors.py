@@ -110,12 +110,15 @@ class Anchor:
         return count, mean, middle + origin, slope
 
     def _common_slope(self) -> float:
-        _, index = np.unique(self.known.region, return_inverse=True)
-        count = np.bincount(index)
-        year = self.known.year - (np.bincount(index, self.known.year) / count)[index]
-        yields = self.known.yields - (np.bincount(index, self.known.yields) / count)[index]
-        spread = float((year**2).sum())
-        return float((year * yields).sum()) / spread if spread > 0 else 0.0
+        return _slope_in_common(self.known.region, self.known.year, self.known.yields)
+
+    def drifted(self, year: Array) -> Array:
+        """Return how far recent yields have drifted in common by each year (samples,) from training's middle, t/ha."""
+        known = self.known.rows(np.isfinite(self.known.recent))
+        if not len(known.year):
+            return np.zeros(len(year))
+        slope = _slope_in_common(known.region, known.year, known.recent)
+        return slope * (year - float(known.year.mean()))
 
     def state(self, regions: Sequence[str]) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return plain JSON types and arrays; regions are numbered by their place in `regions`."""
@@ -135,6 +138,16 @@ class Anchor:
         region = np.array(regions, dtype=str)[arrays["region"].astype(int)]
         known = RegionYears(region=region, year=arrays["year"], recent=arrays["recent"], yields=arrays["yields"])
         return cls(kind=kind, known=known)
+
+
+def _slope_in_common(region: NDArray[np.str_], year: Array, values: Array) -> float:
+    """The slope (a year) of values about each region's mean, one for all regions."""
+    _, index = np.unique(region, return_inverse=True)
+    count = np.bincount(index)
+    years = year - (np.bincount(index, year) / count)[index]
+    away = values - (np.bincount(index, values) / count)[index]
+    spread = float((years**2).sum())
+    return float((years * away).sum()) / spread if spread > 0 else 0.0
 
 
 def fit_anchor(known: RegionYears, order: Order) -> Anchor:

@@ -44,6 +44,7 @@ class RegionalPreparation:
     climatology: Climatology
     anchor: Anchor
     rivals: Rivals
+    constants: Mapping[str, int]  # number of channels of each stream that does not change from year to year
 
     @classmethod
     def fit(cls, samples: Sequence[Sample], order: Order) -> "RegionalPreparation":
@@ -53,7 +54,13 @@ class RegionalPreparation:
         shown = [*samples, *(cut_back(sample, lead) for sample, lead in zip(samples, leads, strict=True))]
         offset = anchor(RegionYears.read(shown))
         rivals = Rivals.fit(_table(climatology, shown, offset), targets_of(shown) - offset)
-        return cls(climatology=climatology, anchor=anchor, rivals=rivals)
+        constants = {
+            name: stream.values.size
+            for sample in samples
+            for name, stream in sample.streams.items()
+            if name in CONSTANT
+        }
+        return cls(climatology=climatology, anchor=anchor, rivals=rivals, constants=constants)
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return departures and anchors."""
@@ -84,6 +91,18 @@ class RegionalPreparation:
             [replace(sample, streams=streams) for sample, streams in zip(samples, departures, strict=True)], wanted
         )
 
+    def own_features(self, samples: Sequence[Sample]) -> Array:
+        """Return mean and trend of past yields less the drift common to all regions, t/ha, and soil; NaN if missing.
+
+        They carry the prediction, and differ from region to region more than from year to year.
+        """
+        known = RegionYears.read(samples)
+        drifted = self.anchor.drifted(known.year)
+        parts = [np.stack([known.recent - drifted, _trend(samples) - drifted], 1)]
+        if self.constants:
+            parts.append(stream_means(samples, self.constants))
+        return np.hstack(parts)
+
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain JSON types and arrays."""
         regions = self.climatology.regions
@@ -96,7 +115,7 @@ class RegionalPreparation:
             "rivals": arrays,
         }
         named = {f"{part}.{name}": values for part, found in parts.items() for name, values in found.items()}
-        return {**plain, "regions": list(regions), "rivals": rivals}, named
+        return {**plain, "regions": list(regions), "rivals": rivals, "constants": dict(self.constants)}, named
 
 
 def restore_preparation(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> RegionalPreparation:
@@ -114,6 +133,7 @@ def restore_preparation(state: Mapping[str, Any], arrays: Mapping[str, NDArray[A
         ),
         anchor=anchor,
         rivals=Rivals.restore(state["rivals"], parts["rivals"]),
+        constants={name: int(width) for name, width in state.get("constants", {}).items()},
     )
 
 
@@ -123,8 +143,7 @@ def _table(climatology: Climatology, samples: Sequence[Sample], offset: Array) -
     A departure that is not known is none.
     """
     known = RegionYears.read(samples)
-    trend = [float(s.streams["trend"].values[0]) if "trend" in s.streams else np.nan for s in samples]
-    past = [np.nan_to_num(known.recent - offset), np.nan_to_num(np.array(trend) - offset), offset]
+    past = [np.nan_to_num(known.recent - offset), np.nan_to_num(_trend(samples) - offset), offset]
     columns = [*past, np.array([float(lead_of(sample)) for sample in samples])]
     departures = climatology.departures(samples)
     parts = [np.stack(columns, 1)]
@@ -133,6 +152,11 @@ def _table(climatology: Climatology, samples: Sequence[Sample], offset: Array) -
         rows = [_by_month(departed.get(name), num_bins, normal.shape[2]) for departed in departures]
         parts.append(np.array(rows).reshape(len(samples), -1))
     return np.hstack(parts)
+
+
+def _trend(samples: Sequence[Sample]) -> Array:
+    """Where the line through each sample's past yields leads (samples,), t/ha; NaN where unknown."""
+    return np.array([float(s.streams["trend"].values[0]) if "trend" in s.streams else np.nan for s in samples])
 
 
 def _by_month(stream: Stream | None, num_bins: int, width: int) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.errors import CalibrationError
+from mainstem.core.errors import ArtifactError, CalibrationError
 
 YEARS, PLACES, FEATURES = 19, 60, 6
 
@@ -216,3 +216,67 @@ def test_a_feature_that_never_varied_at_any_place_and_does_in_a_sample_is_strang
     assert not alarm.strange_samples(same, ["county 5"]).any()
     same[0, 1] += 0.1
     assert alarm.strange_samples(same, ["county 5"]).all()
+
+
+def own_rate(moved: float = 0.0, width: int = 3) -> float:
+    """Share of single samples of new years that are called strange, one of their own features moved by `moved`."""
+    rng = np.random.default_rng([int(10 * moved), width])
+    normal = 3 * rng.normal(0, 1, (1, PLACES, width))
+    found = []
+    for _ in range(12):
+        years, own = rng.normal(0, 1, (YEARS + 4, PLACES, 30)), normal + rng.normal(0, 1, (YEARS + 4, PLACES, width))
+        groups, named = labels(YEARS)
+        alarm = ShiftAlarm.fit(years[:YEARS].reshape(-1, 30), groups, named, own=own[:YEARS].reshape(-1, width))
+        own[YEARS:, :, 0] += moved
+        asked = years[YEARS:].reshape(-1, 30), labels(4)[1], own[YEARS:].reshape(-1, width)
+        found.append(alarm.strange_samples(*asked))
+    return float(np.mean(found))
+
+
+def test_own_features_are_not_diluted_and_leave_the_rate_of_ordinary_samples():
+    assert abs(own_rate() - ShiftAlarm.SAMPLE_SHARE) < 0.006
+    assert own_rate(5.0) > 0.9  # of one feature beside thirty-two ordinary ones
+
+
+def test_own_features_that_drift_leave_the_alarm_of_a_group_as_it_was():
+    years = world(np.random.default_rng(0), YEARS + 1)
+    groups, named = labels(YEARS)
+    drifting = np.repeat(np.arange(YEARS, dtype=float), PLACES)[:, None]
+    with_own = ShiftAlarm.fit(years[:YEARS].reshape(-1, FEATURES), groups, named, own=drifting)
+    county = named[:PLACES]
+    assert with_own.p_value(years[YEARS], county) == fitted(years[:YEARS]).p_value(years[YEARS], county)
+
+
+def test_own_features_come_back_and_an_alarm_without_any_judges_by_the_others():
+    rng = np.random.default_rng(5)
+    years, own = rng.normal(0, 1, (YEARS, PLACES, FEATURES)), rng.normal(0, 1, (YEARS * PLACES, 1))
+    groups, named = labels(YEARS)
+    alarm = ShiftAlarm.fit(years.reshape(-1, FEATURES), groups, named, own=own)
+    asked, far = np.zeros((1, FEATURES)), np.full((1, 1), 9.0)
+    back = ShiftAlarm.restore(*alarm.state())
+    assert back.strange_samples(asked, ["county 0"], far).all()
+    assert not back.strange_samples(asked, ["county 0"], 0 * far).any()
+    assert back.with_cases(years[0], ["2030"] * PLACES, named[:PLACES]).strange_samples(asked, ["county 0"], far).all()
+    assert not fitted(years).strange_samples(asked, ["county 0"], far).any()
+    with pytest.raises(ArtifactError, match="own features"):
+        back.strange_samples(asked, ["county 0"], np.zeros((1, 2)))
+
+
+def test_places_that_few_groups_know_are_compared_with_such_places():
+    """Their features scatter between groups four times as widely, for their normal is told from few years."""
+    fired = []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        groups, named, rows = [], [], []
+        for year in range(YEARS + 1):
+            places = [f"county {place}" for place in range(40)] + [f"rare {year} {number}" for number in range(5)]
+            groups += [f"{2000 + year}"] * 45
+            named += places
+            rows += [
+                rng.normal(0, 1, (40, FEATURES)),
+                4 * rng.normal(0, 1, (1, FEATURES)) + rng.normal(0, 1, (5, FEATURES)),
+            ]
+        features = np.vstack(rows)
+        alarm = ShiftAlarm.fit(features[:-45], groups[:-45], named[:-45])
+        fired.append(alarm.fired(features[-45:], named[-45:])[-5:].all())
+    assert abs(np.mean(fired) - ShiftAlarm.SHARE) < 0.12
