@@ -126,6 +126,15 @@ def tensor(name: str, make: Callable[[torch.Tensor], torch.Tensor | None]) -> Ca
     return change
 
 
+def own_of_three(manifest: dict, tensors: dict) -> None:
+    tensors["alarm/whole/own"] = torch.zeros((3, 1))
+
+
+def own_of_text(manifest: dict, tensors: dict) -> None:
+    cases = len(tensors["alarm/whole/features"])
+    tensors["alarm/whole/own"] = torch.zeros((cases, 1), dtype=torch.uint8)
+
+
 def extra(manifest: dict, tensors: dict) -> None:
     tensors["members.0.adapter.more"] = torch.zeros(2)
 
@@ -224,6 +233,8 @@ TENSORS = {
     "names no JSON": tensor("/group_names", lambda names: torch.full_like(names, 255)),
     "alarm of one case": tensor("alarm/whole/group_codes", lambda codes: codes[:1]),
     "alarm of one group": tensor("alarm/whole/group_codes", torch.zeros_like),
+    "alarm with own features of three cases": own_of_three,
+    "alarm with own features of bytes": own_of_text,
     "weights NaN": tensor("head.linear.weight", lambda weight: weight * float("nan")),
     "weights infinite": tensor("head.linear.bias", lambda bias: bias + float("inf")),
     "weights dropped": tensor("head.linear.bias", lambda bias: None),
