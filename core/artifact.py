@@ -237,6 +237,13 @@ def load_run(folder: Path, task: RegressionTask) -> Artifact:
     lacking = sorted(set(task.views) - (set(manifest.gates) & set(manifest.shares)))
     if lacking and not manifest.classes:
         raise ArtifactError(f"{folder} knows nothing of the view {lacking[0]!r} of {task.task}; train it again")
+    for name in ("lowest", "highest"):
+        kept, own = getattr(manifest, name), getattr(task, name)
+        if kept not in (None, own):  # runs of before bounds were kept have none
+            wanted = "none" if own is None else f"{own:g}"
+            raise ArtifactError(
+                f"{folder} has {name} {kept:g}, the task {task.task} of {task.name} {wanted}; train it again"
+            )
     return load_artifact(folder, task.restore)
 
 
@@ -272,9 +279,13 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
         _load_member(manifest, below(tensors, f"members.{index}."), trunks, index, restore)
         for index in range(len(manifest.members))
     )
+    alarm = {
+        view: ShiftAlarm.restore(plain, view_arrays("alarm", view, tensors)) for view, plain in manifest.alarm.items()
+    }
     return Artifact(
         regressor=Regressor(
             members=members,
+            num_features=_num_features(alarm),
             gates=manifest.gates,
             shares=manifest.shares,
             adjust=manifest.adjust,
@@ -284,13 +295,20 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
             view: IntervalCalibration.restore(plain, view_arrays("calibration", view, tensors))
             for view, plain in manifest.calibration.items()
         },
-        alarm={
-            view: ShiftAlarm.restore(plain, view_arrays("alarm", view, tensors))
-            for view, plain in manifest.alarm.items()
-        },
+        alarm=alarm,
         manifest=manifest,
         adapter_sha256=adapter_sha256,
     )
+
+
+def _num_features(alarm: Mapping[str, ShiftAlarm]) -> int | None:
+    """How many features the alarms of all views compare; None where there is none."""
+    widths = {known.features.shape[1] for known in alarm.values()}
+    if len(widths) > 1:
+        raise ArtifactError(
+            f"the shift alarms compare {' or '.join(map(str, sorted(widths)))} features, want as many; train it again"
+        )
+    return next(iter(widths), None)
 
 
 def read_trunks(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:

@@ -1,9 +1,13 @@
 """What values a quantity can take at all: a yield below nothing is none."""
 
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.schema import printable
 
 Array = NDArray[np.float64]
 
@@ -22,6 +26,20 @@ class Bounds:
             lowest=-np.inf if lowest is None else lowest,
             highest=np.inf if highest is None else highest,
         )
+
+    @classmethod
+    def checked(cls, lowest: object, highest: object, owner: str) -> "Bounds":
+        """Read bounds that somebody wrote into an adapter; None is no bound.
+
+        Raises:
+            InputError: if one is no finite number, or they leave nothing between them.
+        """
+        bounds = cls.of(_number("lowest", lowest, owner), _number("highest", highest, owner))
+        if bounds.lowest >= bounds.highest:
+            raise InputError(
+                f"{owner} has lowest {bounds.lowest:g} and highest {bounds.highest:g}, want lowest below highest"
+            )
+        return bounds
 
     def interval(self, value: Array, half: Array) -> tuple[Array, Array, Array]:
         """Return mean, lower and upper end of `value` plus and minus `half`, as far as they are possible.
@@ -56,3 +74,14 @@ class Bounds:
         """The bounds in words, e.g. "at least 0"."""
         told = {"at least": self.lowest, "at most": self.highest}
         return ", ".join(f"{name} {bound:g}" for name, bound in told.items() if np.isfinite(bound)) or "any number"
+
+
+def _number(name: str, value: object, owner: str) -> float | None:
+    """A bound as a float."""
+    try:
+        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else np.nan
+    except OverflowError:
+        value = found = np.inf  # which has fewer digits to show
+    if value is not None and not np.isfinite(found):
+        raise InputError(f"{owner} has {name} {printable(value)}, want a finite number, or None for no bound")
+    return None if value is None else found

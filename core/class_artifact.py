@@ -35,6 +35,7 @@ from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
 from mainstem.core.preparation import stream_means
 from mainstem.core.records import check_record
+from mainstem.core.regression import check_features
 from mainstem.core.stream import CHANNEL_DIM, Sample
 from mainstem.core.weights import file_sha256, state_sha256
 
@@ -55,7 +56,11 @@ class ClassArtifact:
     def features(self, samples: Sequence[Sample]) -> NDArray[np.float64] | None:
         """Return what the shift alarm compares of prepared samples (samples, features); None without an alarm."""
         channels = self.manifest.calibration[ONLY_VIEW].get("channels", {})
-        return stream_means(samples, channels) if self.alarm is not None else None
+        if self.alarm is None:
+            return None
+        found = stream_means(samples, channels)
+        check_features(self.alarm.features.shape[1], found)
+        return found
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""

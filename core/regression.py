@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.bounds import Bounds
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.folds import fit_gate, group_folds, groups_of, targets_of
 from mainstem.core.heads import ScalarHead
 from mainstem.core.layout import Layout
@@ -130,7 +130,7 @@ class Regressor:
     (0: the trunk is not asked).
     `layout` puts the channels of samples in the order of training, by name.
     `adjust` is a slope and an intercept a view, found on local labels: what a model of simulations says, in the field's
-    terms.
+    terms. `num_features` is how many the shift alarm of an artefact compares, None where there is no alarm.
     """
 
     members: tuple[Member, ...]
@@ -138,6 +138,7 @@ class Regressor:
     shares: Mapping[str, float]
     adjust: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     layout: Layout = field(default_factory=lambda: Layout(channels={}))
+    num_features: int | None = None
 
     def predict(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array]:
         """Return mean and scale (samples,) before calibration, of samples that show what `view` shows."""
@@ -159,9 +160,14 @@ class Regressor:
         return slope * mean + intercept, abs(slope) * scale, parts
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return the shift alarm's features (samples, features), averaged over members."""
+        """Return the shift alarm's features (samples, features), averaged over members.
+
+        Raises:
+            ArtifactError: if the artefact's alarm compares another number of them.
+        """
         aligned = self.layout(samples)
         averaged: Array = np.mean([member.preparation.features(aligned) for member in self.members], axis=0)
+        check_features(self.num_features, averaged)
         return averaged
 
     def own_features(self, samples: Sequence[Sample]) -> Array:
@@ -173,6 +179,19 @@ class Regressor:
     def unadjusted(self) -> "Regressor":
         """Return the regressor as it was before local labels adjusted it."""
         return replace(self, adjust={})
+
+
+def check_features(known: int | None, found: Array) -> None:
+    """Check that there are as many features (samples, features) as the alarm compares, if there is one.
+
+    Raises:
+        ArtifactError: if not.
+    """
+    if known not in (None, found.shape[1]):
+        raise ArtifactError(
+            f"the shift alarm compares {known} features, the adapter makes {found.shape[1]}; take the run from a copy, "
+            "or train it again"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -371,6 +390,12 @@ class RegressionTask:
     season_of: str = ""
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
+
+    def __post_init__(self) -> None:
+        """Check the bounds before anything is trained, and keep them as files do."""
+        told = Bounds.checked(self.lowest, self.highest, f"the task {self.task} of {self.name}").told()
+        for name, bound in zip(("lowest", "highest"), told, strict=True):
+            object.__setattr__(self, name, bound)  # the task is frozen
 
     def fit(
         self,

@@ -472,6 +472,51 @@ def test_an_empty_folder_that_one_is_in_is_filled_and_stays_the_same_folder(whol
     again.refused("exists already")
 
 
+BOUNDS = {
+    "minus infinity": "lowest=-math.inf", "infinity": "highest=math.inf", "NaN": "lowest=math.nan",
+    "a flag": "lowest=False",
+    "a text": "lowest='0'", "a list": "highest=[1.0]", "beyond floats": "lowest=10**5000",
+    "swapped": "lowest=9.0, highest=1.0",
+    "equal": "lowest=5.0, highest=5", "complex": "lowest=1j",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
+def test_bounds_that_are_none_are_refused_before_any_training(whole, tmp_path, bounds):
+    (tmp_path / "soil.py").write_text("import math\n" + ADAPTER.replace('units="%"', f'units="%", {bounds}'))
+    asked = ["finetune", str(tmp_path / "soil.py"), "--data", str(whole / "train.csv"), "--out", "run"]
+    outcome = run_cli(*asked, cwd=tmp_path).refused("lowest" if "lowest" in bounds else "highest", "soil")
+    assert "sample" not in outcome.err
+
+
+@pytest.mark.parametrize("bounds", ["lowest=np.float32(0.0)", "lowest=np.int64(-3), highest=10**6", "highest=1e308"])
+def test_bounds_of_any_real_number_are_kept(whole, tmp_path, bounds):
+    (tmp_path / "soil.py").write_text("import numpy as np\n" + ADAPTER.replace('units="%"', f'units="%", {bounds}'))
+    task = find_task(str(tmp_path / "soil.py"))
+    assert all(type(bound) is float for bound in (task.lowest, task.highest) if bound is not None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"lowest": 50.0}, {"highest": 1e308}, {"lowest": -1e308, "highest": 1e308}], ids=str
+)
+def test_a_run_of_other_bounds_than_its_task_s_is_refused(run, whole, change):
+    rewrite(run, lambda manifest, tensors: manifest | change)
+    refuse(run, whole, "lowest" if "lowest" in change else "highest", "train it again")
+
+
+@pytest.mark.parametrize("keep", [lambda features: features[:, :1], lambda features: torch.cat([features] * 2, 1)])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "calibrate"])
+def test_an_alarm_of_another_width_is_one_line(run, whole, tmp_path, keep, command):
+    rewrite(run, tensor("alarm/whole/features", lambda features: keep(features).contiguous()))
+    adapter, more = str(whole / "soil.py"), str(whole / "more.csv")
+    asked = {
+        "predict": ["predict", adapter, more, "--run", str(run), "--out", str(tmp_path / "out.csv")],
+        "evaluate": ["evaluate", adapter, "--data", more, "--run", str(run)],
+        "calibrate": ["calibrate", str(run), "--data", more, "--adapter", adapter, "--append"],
+    }[command]
+    run_cli(*asked).refused("alarm", "features")
+
+
 ADAPTERS = {
     "no Python": "this is no Python", "no task": "TASK = 5", "empty": "", "raises": "raise RuntimeError('no')",
     "divides": "1 / 0", "imports what is not there": "import nothing_of_this_name",
