@@ -19,7 +19,7 @@ from mainstem.core.folds import is_number, one_writing, targets_of
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of, seasons_of
 from mainstem.core.manifest import FEWEST_FIELDS
-from mainstem.core.means import Judged, labels_by, mean_view
+from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
@@ -241,7 +241,8 @@ class Local:
         name, before = mean_view(view), artifact.calibration.get(mean_view(view))
         fewest = 1 if spec.is_appended else 2
         labels = labels_by(self.samples, self.task.mean_of)
-        found = mean_calibration(view, told, labels, self.population, fewest)
+        sizes = sizes_by(self.samples, self.task.mean_of)
+        found = mean_calibration(view, told, labels, self.population, fewest, sizes)
         if not spec.is_appended or before is None:
             return found
         return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}

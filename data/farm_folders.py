@@ -24,6 +24,7 @@ MOST_YIELD_T_HA, MOST_WATER_CM_M = 250.0, 100.0  # sugar cane's best; nothing bu
 SOIL = (Channel(name="available_water", unit="cm/m"),)
 MANAGEMENT = (Channel(name="sowing_day", unit="d"),)  # from 1 January of the origin's year, which is 0
 OWN = "the user's own"
+Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows, columns
 
 
 def is_farm(folder: Path) -> bool:
@@ -70,7 +71,7 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
         )
     _check_columns(fields, folder.name)
     soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m", MOST_WATER_CM_M), sowing_days(fields, year)
-    for row, (rows, columns) in _pixels(fields, scenes):
+    for row, num, (rows, columns) in _pixels(fields, scenes):
         known: dict[str, Stream] = {"weather": weather}
         if np.isfinite(sowing[row]):
             known["management"] = Stream(kind="scalar", values=sowing[row : row + 1], channels=MANAGEMENT)
@@ -79,7 +80,8 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
             data=folder.name, item=f"{folder.name}/{name}", group=f"field {name}" if is_alone else folder.name,
             licence=OWN, attribution=OWN, simulated=scenes.is_simulated,
             facts={"crop": str(crop), "farm": folder.name,
-                   "field": f"{folder.name}/{name}", "year": float(year)},
+                   "field": f"{folder.name}/{name}", "year": float(year),
+                   **({} if harvest is None else {"field_pixels": float(num)})},
         )  # fmt: skip
         yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))
 
@@ -109,7 +111,7 @@ def _harvested(fields: Fields, row: int) -> float:
 
 def _samples(
     scenes: Scenes,
-    at: tuple[NDArray[np.intp], NDArray[np.intp]],
+    at: Pixels,
     known: dict[str, Stream],
     source: Provenance,
     layers: tuple[Source | None, Source | None, float],
@@ -135,26 +137,26 @@ def _samples(
         yield replace(sample, streams=streams, source=source, target=float(target) if np.isfinite(target) else None)
 
 
-def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, tuple[NDArray[np.intp], NDArray[np.intp]]]]:
-    """Row of the table and pixels of each field, PIXELS_A_FIELD at most, drawn evenly over its rows and columns."""
+def _pixels(fields: Fields, scenes: Scenes) -> Iterator[tuple[int, int, Pixels]]:
+    """Row of the table, number of pixels, and PIXELS_A_FIELD of them at most, drawn evenly over rows and columns."""
     for row, polygon in enumerate(fields.table.geometry):
-        chosen = _evenly(scenes.grid, polygon)
+        chosen, num = _evenly(scenes.grid, polygon)
         if not len(chosen):
             raise InputError(f"field {fields.table['field'].iloc[row]!r} holds no whole pixel; it is too small")
-        yield row, (chosen // scenes.grid.width, chosen % scenes.grid.width)
+        yield row, num, (chosen // scenes.grid.width, chosen % scenes.grid.width)
 
 
-def _evenly(grid: Grid, polygon: Any) -> NDArray[np.intp]:  # noqa: ANN401 - shapely's
-    """Numbers, by rows over the grid, of pixels of a field: counted first and drawn then, so that memory stays flat."""
+def _evenly(grid: Grid, polygon: Any) -> tuple[NDArray[np.intp], int]:  # noqa: ANN401 - shapely's
+    """Numbers, by rows over the grid, of pixels of a field, and its count: counted first, so that memory stays flat."""
     counts = [len(band) for band in _bands(grid, polygon)]
     if not sum(counts):
-        return np.zeros(0, np.intp)
+        return np.zeros(0, np.intp), 0
     wanted = np.unique(np.linspace(0, sum(counts) - 1, PIXELS_A_FIELD).astype(np.intp))
     chosen, first = [], 0
     for band, count in zip(_bands(grid, polygon), counts, strict=True):
         chosen.append(band[wanted[(wanted >= first) & (wanted < first + count)] - first])
         first += count
-    return np.concatenate(chosen)
+    return np.concatenate(chosen), sum(counts)
 
 
 def _bands(grid: Grid, polygon: Any) -> Iterator[NDArray[np.intp]]:  # noqa: ANN401 - shapely's
