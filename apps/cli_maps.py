@@ -38,6 +38,7 @@ def map_adapter(
     from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_models import MapSpec
     from mainstem.apps.map_pixels import map_scenes
+    from mainstem.data.crops import checked_crop
 
     run = named_run(run, adapter)
     named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
@@ -50,7 +51,7 @@ def map_adapter(
         shard=(int(named[1]), int(named[2])),
         workers=workers,
         context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
-        facts={} if crop is None else {"crop": crop},
+        facts={} if crop is None else {"crop": checked_crop(crop, "got")},
         allowed_hosts=tuple(allow_host or ()),
     )
     with shown("map", as_json) as report:

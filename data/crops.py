@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import pandas as pd
 from mainstem.core.errors import InputError
 from mainstem.data.tabular import NUMBER, Table, shown
 
+LONGEST_NAME = 200
 CROP_COLUMNS, COUNTRY_COLUMNS, REGION = ("crop", "crop_name"), ("country", "country_code"), "adm_id"
 OTHER_WORDS = {"corn": "maize"}
 OTHER_CODES = {"GR": "EL", "GB": "UK"}  # ISO 3166-1 and what the EU writes instead
@@ -31,9 +33,16 @@ def country_code(text: str) -> str:
     return OTHER_CODES.get(code, code)
 
 
-def is_crop_name(text: str) -> bool:
-    """True unless a text is a number, as the code of a crop in some land register: it names none."""
-    return re.fullmatch(NUMBER, text.strip()) is None
+def checked_crop(told: Any, who: str) -> str:  # noqa: ANN401 - what a file holds
+    """Return the crop that a field or a user named, as `crop_name` does; `who` has told it, in words.
+
+    Raises:
+        InputError: if it is no name: empty, a number (as the code of a land register), or with letters not seen.
+    """
+    name = crop_name(told) if isinstance(told, str) else ""
+    if not name or not name.isprintable() or len(name) > LONGEST_NAME or re.fullmatch(NUMBER, name):
+        raise InputError(f"{who} the crop {repr(told)[:40]}, want a name, as 'maize'; write it out")
+    return name
 
 
 def check_named(table: Table, crop: str, country: str) -> None:

@@ -1,5 +1,7 @@
 """Fields as polygons: read from GeoJSON, GeoPackage, Shapefile or KML, checked, and laid over a grid by area."""
 
+import datetime
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.data.crops import checked_crop
 from mainstem.data.raster import Grid, affine
 from mainstem.data.vectors import READERS, read_vectors
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 SUFFIXES = tuple(READERS)
-NAME_COLUMNS = ("field", "name", "Name", "id")
+NAME_COLUMNS = ("field", "name", "id")  # in any case, as all columns that are read
+OWN_COLUMNS = ("field", "crop", "sowing", "yield_t_ha")  # that have this name, small, once they are read
+WHOLE_DATE = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})([T ][0-9]{2}:[0-9]{2}.*)?")
 PARTS = 10  # of a pixel's side: a pixel's share in a field is counted in hundredths
 WINDOW = 512  # pixels a side of what is laid over a field at once
 LONGEST_NAME = 200
@@ -43,7 +48,8 @@ class Fields:
         table = self.table.to_crs(grid.crs)
         a, _, c, _, e, f = grid.transform
         area = box(c, f + e * grid.height, c + a * grid.width, f)
-        outside = table.loc[~table.geometry.within(area.buffer(a / 2)), "field"].tolist()
+        is_beside = ~table.geometry.intersects(area) | table.geometry.touches(area)
+        outside = table.loc[~table.geometry.within(area.buffer(a / 2)) | is_beside, "field"].tolist()
         if outside:
             raise InputError(
                 f"{len(outside)} of {len(table)} fields lie outside the raster, first {outside[0]!r}; give scenes that "
@@ -65,12 +71,14 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
     """Name and check polygons.
 
     Raises:
-        InputError: if there is none, no CRS, or a geometry that is no valid polygon.
+        InputError: if there is none, no CRS, a geometry that is no valid polygon, a crop that is no name, or a column
+            that is read stands twice.
     """
     if table.crs is None:
         raise InputError(f"{where} has no CRS; set it (a Shapefile needs its .prj), it is not guessed")
     if not len(table):
         raise InputError(f"{where} holds no field; draw or export at least one")
+    table = _in_small(table, where)
     labels = _labels(table, where)
     kinds = table.geometry.geom_type
     for label, kind, is_valid, geometry in zip(labels, kinds, table.geometry.is_valid, table.geometry, strict=True):
@@ -84,7 +92,43 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
             raise InputError(f"field {label!r} of {where} crosses itself ({explain_validity(geometry)}); draw it again")
     table = table.copy()
     table["field"] = labels
+    if "crop" in table:
+        told = zip(labels, table["crop"], table["crop"].isna(), strict=True)
+        table["crop"] = [None if is_missing else _crop(label, crop, where) for label, crop, is_missing in told]
     return Fields(table=table)
+
+
+def _in_small(table: "gpd.GeoDataFrame", where: str) -> "gpd.GeoDataFrame":
+    """The table with OWN_COLUMNS under these names, whatever their case was; empty ones beside them are left out."""
+    names: dict[Any, str] = {}
+    empty: list[Any] = []
+    for own in OWN_COLUMNS:
+        alike = _named_alike(table, own)
+        told = _told_once(table, alike, where)
+        empty += [column for column in alike if told and column != told]
+        names |= {told or column: own for column in alike[:1]}
+    return table.drop(columns=empty).rename(columns=names)
+
+
+def _named_alike(table: "gpd.GeoDataFrame", name: str) -> list[Any]:
+    return [column for column in table.columns if str(column).strip().casefold() == name]
+
+
+def _told_once(table: "gpd.GeoDataFrame", columns: Sequence[Any], where: str) -> Any:  # noqa: ANN401 - a column's name
+    """The one of some columns that holds any value, None where none does."""
+    told = [column for column in columns if table[column].notna().any()]
+    if len(told) > 1:
+        raise InputError(
+            f"{where} has the columns {told[0]!r:.60} and {told[1]!r:.60}, which differ by case or blanks alone; leave "
+            "one out"
+        )
+    return told[0] if told else None
+
+
+def _crop(label: str, told: Any, where: str) -> str | None:  # noqa: ANN401 - what the file holds
+    """A field's crop, None where its column holds blanks alone."""
+    is_blank = isinstance(told, str) and not told.strip()
+    return None if is_blank else checked_crop(told, f"field {label!r:.60} of {where} has")
 
 
 def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
@@ -95,7 +139,8 @@ def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
     Raises:
         InputError: if a name is missing beside others, given twice, too long, or no plain text.
     """
-    column = next((name for name in NAME_COLUMNS if name in table.columns and table[name].notna().any()), None)
+    found = (_told_once(table, _named_alike(table, name), where) for name in NAME_COLUMNS)
+    column = next((name for name in found if name is not None), None)
     if column is None:
         return [str(row + 1) for row in range(len(table))]
     labels = [
@@ -216,18 +261,39 @@ def sowing_days(fields: Fields, year: int) -> NDArray[np.float64]:
     """Day of the year (from 0) on which each field was sown, from the column `sowing` (dates); NaN where unknown.
 
     Raises:
-        InputError: if a date cannot be read or is of another year.
+        InputError: if a date cannot be read, is not whole, or is of another year.
     """
-    import pandas as pd
-
+    days = np.full(len(fields), np.nan)
     if "sowing" not in fields.table:
-        return np.full(len(fields), np.nan)
-    try:
-        dates = pd.to_datetime(fields.table["sowing"], format="ISO8601", errors="raise")
-    except (ValueError, TypeError) as error:
-        raise InputError(f"a date in the column sowing cannot be read ({error!s:.100}); want YYYY-MM-DD") from error
-    wrong: Sequence[Any] = [date for date in dates.dropna() if date.year != year]
-    if wrong:
-        raise InputError(f"a field was sown {wrong[0]:%Y-%m-%d}, the scenes are of {year}; give this season's dates")
-    days: NDArray[np.float64] = (dates.dt.day_of_year - 1).to_numpy(np.float64, na_value=np.nan)
+        return days
+    told = fields.table["sowing"]
+    for row, is_missing in enumerate(told.isna()):
+        label, text = fields.table["field"].iloc[row], "" if is_missing else _date_text(told.iloc[row])
+        if not text:
+            continue
+        date = _whole_date(text)
+        if date is None:
+            raise InputError(
+                f"field {label!r:.60} has {text!r:.40} in the column sowing, which cannot be read; want a whole date, "
+                "YYYY-MM-DD"
+            )
+        if date.year != year:
+            raise InputError(f"a field was sown {date}, the scenes are of {year}; give this season's dates")
+        days[row] = date.timetuple().tm_yday - 1
     return days
+
+
+def _date_text(told: Any) -> str:  # noqa: ANN401 - what the file holds
+    """A cell as a date would be written; whole numbers without a point, which a column with gaps gives them."""
+    if isinstance(told, datetime.date):
+        return told.isoformat()
+    is_whole = isinstance(told, float) and told.is_integer()
+    return str(int(told)) if is_whole else str(told).strip()
+
+
+def _whole_date(text: str) -> datetime.date | None:
+    match = WHOLE_DATE.fullmatch(text)
+    try:
+        return datetime.date(int(match[1]), int(match[3]), int(match[4])) if match else None
+    except ValueError:
+        return None

@@ -172,8 +172,8 @@ def _feature(feature: Any, number: int, where: str) -> tuple[Any, dict[str, Any]
         raise InputError(f"feature {number} of {where} has a geometry that is none ({error!s:.80}); draw it") from error
     properties = dict(feature.get("properties") or {})
     properties.pop("geometry", None)
-    if "id" in feature:
-        properties.setdefault("id", feature["id"])
+    if "id" in feature and not any(str(name).strip().casefold() == "id" for name in properties):
+        properties["id"] = feature["id"]
     return found, properties
 
 

@@ -17,7 +17,7 @@ import shapely
 from shapely.geometry import Polygon, box
 
 from mainstem.core.errors import InputError
-from mainstem.data.fields import open_fields, overlays
+from mainstem.data.fields import check_fields, open_fields, overlays, sowing_days
 from mainstem.data.gdal import DRIVERS, load_pyogrio
 from mainstem.data.raster import Grid, load_rasterio
 from tests.hostile.harness import canary, listener, run_call, run_cli
@@ -27,6 +27,7 @@ HERE = "tests.hostile.test_vectors"
 METRIC = "EPSG:32633"
 SQUARES = [box(500_020, 5_000_020, 500_120, 5_000_140), box(500_150, 5_000_050, 500_260, 5_000_200)]
 RING = [[15.0, 45.0], [15.001, 45.0], [15.001, 45.001], [15.0, 45.0]]
+BORDER = {"type": "Polygon", "coordinates": [RING]}
 
 
 def read(path: Path) -> str:
@@ -502,6 +503,67 @@ def test_names_given_twice_or_by_two_columns_are_refused(tmp_path):
     fields(crop=["wheat", "wheat"]).to_file(shape)
     part.write_bytes(part.read_bytes().replace(b"crop\0", b"name\0"))
     run_call(f"{HERE}:read", shape).sound()
+
+
+def sown(path: Path) -> list[float]:
+    """Days of sowing in a fields file, of 2021."""
+    return [float(day) for day in sowing_days(open_fields(path), 2021)]
+
+
+ODD_COLUMNS: dict[str, tuple[dict[str, object], list[str]]] = {
+    "a number for a crop": ({"crop": 204}, ["'a'", "crop 204", "name"]),
+    "a number in text for a crop": ({"crop": "204"}, ["'a'", "'204'", "name"]),
+    "a truth for a crop": ({"crop": True}, ["'a'", "crop True"]),
+    "a list of crops": ({"crop": ["wheat"]}, ["'a'", "crop ['wheat']"]),
+    "a crop of its own": ({"crop": {"name": "wheat"}}, ["'a'", "crop {"]),
+    "a crop that cannot be seen": ({"crop": "wh\u202eeat"}, ["'a'", "crop"]),
+    "two crops by case": ({"crop": "maize", "Crop": "wheat"}, ["'crop'", "'Crop'", "case"]),
+    "two crops by a blank": ({"crop": "maize", "crop ": "wheat"}, ["'crop'", "'crop '", "case"]),
+    "two sowings by case": ({"sowing": "2021-05-01", "SOWING": "2021-06-01"}, ["'sowing'", "'SOWING'", "case"]),
+    "two harvests by case": ({"yield_t_ha": 8.0, "Yield_t_ha": 9.0}, ["'yield_t_ha'", "'Yield_t_ha'", "case"]),
+    "two names by case": ({"Name": "b"}, ["'name'", "'Name'", "case"]),
+    "a year for a sowing": ({"sowing": "2021"}, ["'a'", "'2021'", "whole", "YYYY-MM-DD"]),
+    "a month for a sowing": ({"sowing": "2021-05"}, ["'a'", "'2021-05'", "YYYY-MM-DD"]),
+    "a month's digits for a sowing": ({"sowing": "202105"}, ["'202105'", "YYYY-MM-DD"]),
+    "a number for a sowing": ({"sowing": 2021}, ["'2021'", "YYYY-MM-DD"]),
+    "a day of the year for a sowing": ({"sowing": 121.5}, ["121.5", "YYYY-MM-DD"]),
+    "a truth for a sowing": ({"sowing": True}, ["True", "YYYY-MM-DD"]),
+    "a sowing on 31 June": ({"SOWING": "2021-06-31"}, ["'2021-06-31'", "YYYY-MM-DD"]),
+    "a sowing on a day or month": ({"sowing": "03/04/2021"}, ["'03/04/2021'", "YYYY-MM-DD"]),
+    "a Sowing of another year": ({"Sowing": "2020-05-01"}, ["2020-05-01", "2021"]),
+}
+
+
+@pytest.mark.parametrize("name", ODD_COLUMNS)
+def test_what_a_field_s_columns_say_is_read_or_refused(tmp_path, name):
+    said, words = ODD_COLUMNS[name]
+    feature = {"type": "Feature", "properties": {"name": "a", **said}, "geometry": BORDER}
+    run_call(f"{HERE}:sown", geojson(tmp_path / "a.geojson", features=[feature])).refused(*words)
+
+
+def test_columns_are_read_in_any_case_and_empty_twins_are_nothing(tmp_path):
+    said = {"FIELD": "a", "CROP": " Winter  Wheat", "Sowing": "2021-05-01", "Yield_T_ha": 8.0, "crop": None, "id": 3}
+    features = [
+        {"type": "Feature", "properties": {**said, **more}, "geometry": BORDER}
+        for more in ({}, {"FIELD": "b", "CROP": " ", "Sowing": 20210502}, {"FIELD": "c", "CROP": None, "Sowing": ""})
+    ]
+    path = geojson(tmp_path / "a.geojson", features=features)
+    table = open_fields(path).table
+    assert table["field"].tolist() == ["a", "b", "c"]
+    assert table["crop"].tolist()[0] == "winter wheat"
+    assert table["crop"].isna().tolist() == [False, True, True]
+    assert table["yield_t_ha"].tolist() == [8.0] * 3
+    assert str(sown(path)) == "[120.0, 121.0, nan]"
+
+
+def test_fields_beside_the_raster_are_outside_it_by_however_little():
+    grid = Grid(width=40, height=30, transform=(10.0, 0.0, 500_000.0, 0.0, -10.0, 5_000_300.0), crs=METRIC)
+    edge = gpd.GeoDataFrame({"name": ["in"]}, geometry=[box(500_300, 5_000_000, 500_404, 5_000_100)], crs=METRIC)
+    assert len(check_fields(edge, "edge").on(grid)) == 1  # drawn over the border by less than half a pixel
+    for corners in ((500_401, 5_000_000, 500_404, 5_000_100), (500_400, 5_000_000, 500_403, 5_000_100)):
+        beside = gpd.GeoDataFrame({"name": ["out"]}, geometry=[box(*corners)], crs=METRIC)
+        with pytest.raises(InputError, match="1 of 1 fields lie outside the raster, first 'out'"):
+            check_fields(beside, "beside").on(grid)
 
 
 def test_heights_are_left_out_and_a_million_vertices_read_in_time(tmp_path):
