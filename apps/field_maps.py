@@ -15,6 +15,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.regression import DataRequest, Progress
 from mainstem.data.catalogue import data_home
+from mainstem.data.crops import checked_crop
+from mainstem.data.farm_folders import raster_kind
 from mainstem.data.farm_sets import FEW_SIMULATED
 from mainstem.data.farms import simulate_farm, write_farm
 from mainstem.data.fields import SUFFIXES
@@ -23,9 +25,8 @@ DEMO, DEMO_FARM = "simulated farm", 9001
 THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean
 MAP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
-SCENE_SUFFIXES = (".tif", ".tiff")
 WEATHER_SUFFIXES = (".csv", ".nc")
-OF_FARMS = ("yield.tif", "management.csv")  # that lie beside a farm's scenes, and that a map does not read
+OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
 
 
@@ -96,12 +97,12 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
 
 def _kind_of(name: str) -> str:
     """What a map's input is, by its name, whatever the case of that; "" where a map is made of no such file."""
-    name = name.lower()
-    if name in OF_FARMS:
+    name, raster = name.lower(), raster_kind(name)
+    if name == OF_FARMS or raster == "yield":
         return "farm"
-    if name == "soil.tif":
-        return "soil"
-    for kind, suffixes in (("scene", SCENE_SUFFIXES), ("weather", WEATHER_SUFFIXES), ("fields", SUFFIXES)):
+    if raster:
+        return raster
+    for kind, suffixes in (("weather", WEATHER_SUFFIXES), ("fields", SUFFIXES)):
         if name.endswith(tuple(suffixes)):
             return kind
     return ""
@@ -151,7 +152,7 @@ def _map(
     given = folder / INPUT
     soil, weather = _of_kind(given, "soil"), _of_kind(given, "weather")
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
-    facts = {"crop": crop.strip().lower()} if crop.strip() else {}
+    facts = {"crop": checked_crop(crop, "got")} if crop.strip() else {}
     spec = MapSpec(context=context, below=(threshold,), facts=facts)
     map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, spec, progress)
 

@@ -1,7 +1,7 @@
 """Farms of one's own: folders of scenes, fields with harvests, weather and soil, read as samples."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from mainstem.data.raster import Grid, Source, missing_as_nan, open_layer, windo
 from mainstem.data.scenes import Scenes, open_scenes, pixel_samples, places
 from mainstem.data.weather import check_season, open_weather
 
-YIELD, SOIL_FILE, HARVEST = "yield.tif", "soil.tif", "yield_t_ha"
-NO_SCENES = (YIELD, SOIL_FILE)
+HARVEST = "yield_t_ha"
+RASTERS, LAYERS = (".tif", ".tiff"), ("soil", "yield")  # suffixes, and the names of what is no scene; in any case
 PIXELS_A_FIELD = 16
 MOSTLY = 0.99  # of a pixel in the field: what lies on its border mixes two
 MOST_YIELD_T_HA, MOST_WATER_CM_M = 250.0, 100.0  # sugar cane's best; nothing but water
@@ -29,7 +29,38 @@ Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]  # rows, columns
 
 def is_farm(folder: Path) -> bool:
     """True for a folder with scenes and a fields file."""
-    return any(folder.glob("*.tif")) and any((folder / f"fields{suffix}").is_file() for suffix in SUFFIXES)
+    return folder.is_dir() and bool(_rasters(folder, "scene")) and bool(_fields_files(folder))
+
+
+def raster_kind(name: str) -> str:
+    """Return what a raster is by its name: "soil", "yield" or "scene"; "" where it is no GeoTIFF's name."""
+    path = Path(name.lower())
+    return "" if path.suffix not in RASTERS else path.stem if path.stem in LAYERS else "scene"
+
+
+def _rasters(folder: Path, kind: str) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if raster_kind(path.name) == kind and path.is_file())
+
+
+def _fields_files(folder: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.stem.lower() == "fields" and path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+
+
+def _only(found: Sequence[Path], what: str) -> Path | None:
+    """The one file of a kind, None where there is none.
+
+    Raises:
+        InputError: if there are several: which is meant is not guessed.
+    """
+    if len(found) > 1:
+        raise InputError(
+            f"{found[0].parent.name} holds {found[0].name} and {found[1].name}, want one {what}; leave the other out"
+        )
+    return found[0] if found else None
 
 
 def open_farm_folders(folder: Path) -> SampleSet:
@@ -54,23 +85,25 @@ def open_farm_folders(folder: Path) -> SampleSet:
 
 
 def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
-    scenes = open_scenes(sorted(path for path in folder.glob("*.tif") if path.name not in NO_SCENES))
-    fields = open_fields(next(folder / f"fields{s}" for s in SUFFIXES if (folder / f"fields{s}").is_file()))
-    fields = fields.on(scenes.grid)
+    scenes = open_scenes(_rasters(folder, "scene"))
+    described = _only(_fields_files(folder), "file of fields")
+    assert described is not None  # `is_farm` saw one
+    fields = open_fields(described).on(scenes.grid)
     year, grid = scenes.times[0].year, scenes.grid
     middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
     daily = [path for suffix in ("csv", "nc") for path in sorted(folder.glob(f"weather*.{suffix}"))]
     weather = open_weather(daily, (float(middle[0]), float(middle[1])), year)
     check_season(weather, [time.year for time in scenes.times])
-    harvest = _layer(folder / YIELD, scenes, "t/ha", MOST_YIELD_T_HA)
+    harvest = _layer(_only(_rasters(folder, "yield"), "yield map"), scenes, "t/ha", MOST_YIELD_T_HA)
     if "crop" not in fields.table:
         raise InputError(f"the fields of {folder.name} have no column crop; add it, it is not guessed")
     if harvest is None and HARVEST not in fields.table:
         raise InputError(
-            f"{folder.name} has neither {YIELD} nor fields with a column {HARVEST}; add what was harvested"
+            f"{folder.name} has neither yield.tif nor fields with a column {HARVEST}; add what was harvested"
         )
     _check_columns(fields, folder.name)
-    soil, sowing = _layer(folder / SOIL_FILE, scenes, "cm/m", MOST_WATER_CM_M), sowing_days(fields, year)
+    soil = _layer(_only(_rasters(folder, "soil"), "soil raster"), scenes, "cm/m", MOST_WATER_CM_M)
+    sowing = sowing_days(fields, year)
     for row, num, (rows, columns) in _pixels(fields, scenes):
         known: dict[str, Stream] = {"weather": weather}
         if np.isfinite(sowing[row]):
@@ -92,12 +125,13 @@ def _check_columns(fields: Fields, where: str) -> None:
 
     table = fields.table
     for name, crop in zip(table["field"], table["crop"], strict=True):
-        if not isinstance(crop, str) or not crop.strip():
+        if not isinstance(crop, str):
             raise InputError(f"field {name!r} of {where} has no crop; add it, it is not guessed")
     if HARVEST not in table:
         return
     harvested = pd.to_numeric(table[HARVEST], errors="coerce")
-    wrong = (harvested.isna() & table[HARVEST].notna()) | (harvested < 0) | (harvested > MOST_YIELD_T_HA)
+    is_odd = (harvested.isna() & table[HARVEST].notna()) | table[HARVEST].map(lambda told: isinstance(told, bool))
+    wrong = is_odd | (harvested < 0) | (harvested > MOST_YIELD_T_HA)
     if wrong.any():
         name, found = table.loc[wrong, ["field", HARVEST]].iloc[0]
         raise InputError(
@@ -106,7 +140,8 @@ def _check_columns(fields: Fields, where: str) -> None:
 
 
 def _harvested(fields: Fields, row: int) -> float:
-    return float(fields.table[HARVEST].iloc[row]) if HARVEST in fields.table else float("nan")
+    found = fields.table[HARVEST].iloc[row] if HARVEST in fields.table else None
+    return float("nan") if found is None else float(found)
 
 
 def _samples(
@@ -179,12 +214,10 @@ def _at(source: Source, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> ND
     return missing_as_nan(source, np.stack(found, 1))
 
 
-def _layer(path: Path, scenes: Scenes, unit: str, largest: float) -> Source | None:
+def _layer(path: Path | None, scenes: Scenes, unit: str, largest: float) -> Source | None:
     """A raster on the scenes' grid, or None where there is none.
 
     Raises:
         InputError: if its grid, unit or values differ.
     """
-    if not path.is_file():
-        return None
-    return open_layer(path, scenes.grid, unit, largest)
+    return None if path is None else open_layer(path, scenes.grid, unit, largest)

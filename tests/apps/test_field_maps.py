@@ -272,6 +272,31 @@ def test_fields_without_a_yield_map_are_samples_of_their_mean(farm, tmp_path):
     assert source.simulated
 
 
+def test_layers_of_a_farm_are_told_by_name_whatever_their_suffix_and_case(farm, tmp_path):
+    folder = tmp_path / "farm"
+    shutil.copytree(farm, folder)
+    (folder / "soil.tif").rename(folder / "Soil.TIFF")
+    (folder / "yield.tif").rename(folder / "YIELD.tiff")
+    (folder / "fields.gpkg").rename(folder / "Fields.GPKG")
+    first, second = open_farms(str(farm)).samples, open_farms(str(folder)).samples
+    assert [sample.target for sample in first] == [sample.target for sample in second]
+    assert "soil" in second[0].streams
+    shutil.copy(folder / "Soil.TIFF", folder / "soil.tif")
+    with pytest.raises(InputError, match=r"farm holds Soil\.TIFF and soil\.tif, want one soil raster"):
+        open_farms(str(folder))
+
+
+@pytest.mark.parametrize(("column", "told"), [("Crop", 204), ("YIELD_T_HA", True), ("sowing", "2021-05")])
+def test_a_farm_s_columns_are_read_in_any_case_or_refused(farm, tmp_path, column, told):
+    folder = tmp_path / "farm"
+    shutil.copytree(farm, folder)
+    fields = gpd.read_file(farm / "fields.gpkg")
+    (folder / "fields.gpkg").unlink()
+    fields.drop(columns=column.lower()).assign(**{column: told}).to_crs(4326).to_file(folder / "fields.geojson")
+    with pytest.raises(InputError, match=str(told)):
+        open_farms(str(folder))
+
+
 def test_a_harvester_s_map_gives_pixels(farm):
     source = TASK.read(DataRequest(data=str(farm)))
     assert len(source.labelled()) == 16 * len(gpd.read_file(farm / "fields.gpkg"))
@@ -312,6 +337,10 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
         TASK, artifact, Context.open(replace(spec.context, fields=None), scenes), replace(spec, facts={"crop": "maize"})
     )
     assert "--crop" not in said.claim().reason
+    fields.drop(columns="crop").assign(CROP="Wheat").to_file(tmp_path / "capitals.gpkg")
+    spec = replace(spec, facts={"crop": "maize"})
+    with pytest.raises(InputError, match="crop is wheat"):  # said in a column of another case, whatever --crop says
+        model(fields=tmp_path / "capitals.gpkg")
     with pytest.raises(InputError, match="crop is barley"):
         PixelModel(
             TASK,

@@ -316,6 +316,8 @@ SCENE, WEATHER = {"s_20210601.tif": b"II*\0"}, {"weather.csv": b"date\n"}
         ("own", {**SCENE, **WEATHER, "notes.docx": b"PK"}),
         ("own", {**SCENE, **WEATHER, "a.gpkg": b"", "b.geojson": b""}),
         ("own", {**SCENE, **WEATHER, "soil.tif": b"", "SOIL.TIF": b""}),
+        ("own", {**SCENE, **WEATHER, "soil.tif": b"", "Soil.tiff": b""}),
+        ("own", {**WEATHER, "soil.tiff": b"", "YIELD.TIFF": b""}),
         ("own", SCENE),
         ("own", WEATHER),
         ("own", {}),
