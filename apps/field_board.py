@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mainstem.apps.field_maps import INPUT, fields_in, known_maps, maps_folder, scenes_in
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
+from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.data.fields import Fields, numbered, open_fields, overlay
 from mainstem.data.inputs import stage
@@ -158,7 +159,20 @@ def _bands(source: Source, notes: MapNotes) -> dict[str, Array]:
         raise InputError(f"map.tif cannot be read ({error!s:.120}); make the map again") from error
     if foreign:
         raise InputError(f"{NOTES} is of another map than map.tif ({foreign[0]} differs); make the map again")
-    return dict(zip(notes.names, read, strict=True))
+    bands = dict(zip(notes.names, read, strict=True))
+    _check_bounds(bands["mean"], notes)
+    return bands
+
+
+def _check_bounds(mean: Array, notes: MapNotes) -> None:
+    """Refuse bounds of what is possible that the map's own means lie beyond, by more than float32 rounds."""
+    known = mean[np.isfinite(mean)].astype(np.float64)
+    allowed = Bounds.of(notes.lowest, notes.highest)
+    if not np.allclose(allowed.clip(known), known, rtol=1e-5, atol=1e-5):
+        raise InputError(
+            f"{NOTES} says {allowed.words()}, map.tif holds {known.min():g} to {known.max():g}: they are of two maps; "
+            "make the map again"
+        )
 
 
 def _no_season(grid: Grid) -> tuple[Array, tuple[str, ...]]:

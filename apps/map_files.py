@@ -79,6 +79,8 @@ class MapFacts(BaseModel):
     def _fit(self) -> Self:
         if self.layers.classes is not None and len(self.layers.classes) != len(self.names):
             raise ValueError("classes and bands are not one each")
+        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
+            raise ValueError("lowest is not below highest")
         lacking = [name for name in TAGS if name not in self.tags]
         if lacking:
             raise ValueError(f"tags lack {lacking[0]}")

@@ -1,9 +1,9 @@
 """What a map's notes.json says, as far as pages need it: read by a schema, with ranges, before anything is believed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mainstem.apps.map_files import NOTES
 from mainstem.core.errors import InputError
@@ -21,9 +21,15 @@ class MapNotes(BaseModel):
 
     names: Annotated[tuple[Annotated[str, Field(max_length=200)], ...], Field(max_length=1000, strict=False)]
     tags: dict[str, str]
-    mean_factor: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+    mean_factor: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     lowest: Annotated[float, Field(allow_inf_nan=False)] | None = None
     highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
+            raise ValueError("lowest is not below highest")
+        return self
 
 
 def read_notes(folder: Path) -> MapNotes:

@@ -43,23 +43,31 @@ def choose_controls(board: YieldBoard) -> Controls:
     asked = follow_address("season", seasons, seasons[0])
     st.selectbox("Season", seasons, key="season", on_change=note_in_address, args=("season",))
     season = str(st.session_state["season"])
-    if asked:
-        st.warning(
-            f"There is no season {plain(asked, 40)} here; shown is {plain(season, 40)}.", icon=":material/warning:"
-        )
-    follow_address("level", LEVELS, LEVELS[-1])
+    say_in_vain("season", asked, season)
+    asked = follow_address("level", LEVELS, LEVELS[-1])
     level = st.select_slider(
         "Interval", LEVELS, format_func=lambda value: f"{value:.0%}", key="level", on_change=note_in_address,
         args=("level",),
     )  # fmt: skip
+    say_in_vain("level", asked, f"{level:.0%}")
     units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
-    follow_address("unit", units, units[0])
+    asked = follow_address("unit", units, units[0])
     unit = st.segmented_control("Unit", units, key="unit", on_change=note_in_address, args=("unit",)) or units[0]
+    say_in_vain("unit", asked, unit)
     leads = list(range(5))
-    follow_address("lead", leads, leads[0])
+    asked = follow_address("lead", leads, leads[0])
     lead = st.selectbox("Known at", leads, format_func=name_lead, key="lead", on_change=note_in_address, args=("lead",))
+    say_in_vain("lead", asked, name_lead(lead))
     shown = YieldUnit(name=unit, crop=crop)
     return Controls(season=season, level=level, unit=shown, lead=lead, threshold_t_ha=choose_threshold(board, shown))
+
+
+def say_in_vain(name: str, asked: str, shown: str) -> None:
+    """Warn of what the address asks for in vain, and say what is shown instead."""
+    if asked:
+        st.warning(
+            f"There is no {name} {plain(asked, 40)} here; shown is {plain(shown, 40)}.", icon=":material/warning:"
+        )
 
 
 def choose_threshold(board: YieldBoard, unit: YieldUnit) -> float:

@@ -6,7 +6,9 @@ from pathlib import Path
 import geopandas
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
+from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.doctor import examine
 from mainstem.apps.finetune import FitSpec, finetune
@@ -19,6 +21,7 @@ from mainstem.dashboards.palette import NO_DATA, colours
 from mainstem.data.catalogue import pull
 from tests.dashboards.browser import opened, recolour_ms, served
 
+VIEWS = Path(dashboards.__file__).parent / "views"
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 
 
@@ -89,6 +92,20 @@ def test_colours_are_even_and_gaps_are_grey():
     assert rgba[:, 3].tolist() == [255] * 4
     assert tuple(rgba[3, :3]) == NO_DATA
     assert tuple(rgba[0, :3]) == (0x44, 0x01, 0x54)
+
+
+@pytest.mark.parametrize("address", [{"level": "0.95"}, {"lead": "99"}, {"unit": "kg"}, {"level": "<b>", "lead": "-1"}])
+def test_the_page_says_what_its_address_asks_for_in_vain(board, address):
+    page = AppTest.from_file(str(VIEWS / "yield_map.py"), default_timeout=60)
+    for name, value in address.items():
+        page.query_params[name] = value
+    page.run()
+    assert not page.exception
+    said = "\n".join(warning.value for warning in page.warning).replace("\\", "")
+    for name, value in address.items():
+        (line,) = [line for line in said.splitlines() if line.startswith(f"There is no {name} ")]
+        assert value in line
+        assert "shown is" in line
 
 
 def test_an_upload_is_kept_whole_or_not_at_all(home):

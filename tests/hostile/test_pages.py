@@ -88,6 +88,11 @@ BAD_NOTES = {
     "factor nan": json.dumps({**NOTES, "mean_factor": float("nan")}),
     "factor text": json.dumps({**NOTES, "mean_factor": "0.8"}),
     "factor huge": json.dumps({**NOTES, "mean_factor": 1e300}),
+    "factor 0": json.dumps({**NOTES, "mean_factor": 0.0}),
+    "lowest above highest": json.dumps({**NOTES, "lowest": 50.0, "highest": 5.0}),
+    "lowest as highest": json.dumps({**NOTES, "lowest": 5.0, "highest": 5.0}),
+    "lowest above all there is": json.dumps({**NOTES, "lowest": 1e9}),
+    "highest below all there is": json.dumps({**NOTES, "highest": -1e9}),
     "five mebibytes": json.dumps({**NOTES, "more": "x" * (5 << 20)}),
 }
 
