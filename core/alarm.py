@@ -15,6 +15,7 @@ from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]
 Normals = tuple[Departures | None, Departures]  # of each known place, and of all cases
+FARTHEST = 10.0  # robust spreads; no ordinary case is there
 MOST_CASES = 1000  # of a calibration group that are kept
 
 
@@ -78,10 +79,10 @@ class ShiftAlarm:
         kept = np.sort(np.concatenate([_drawn(np.flatnonzero(labels == group), MOST_CASES, rng) for group in distinct]))
         named = [""] * len(labels) if places is None else list(places)
         return cls(
-            features=_as_saved(features)[kept],
+            features=_as_saved(_within_reason(features))[kept],
             groups=tuple(labels[kept].tolist()),
             places=tuple(named[row] for row in kept),
-            own=_as_saved(np.empty((len(labels), 0)) if own is None else own)[kept],
+            own=_as_saved(np.empty((len(labels), 0)) if own is None else _within_reason(own))[kept],
             place_of=place_of,
         )
 
@@ -286,6 +287,20 @@ class ShiftAlarm:
 
 def _as_saved(features: Array) -> Array:
     return np.asarray(features, np.float32).astype(np.float64)
+
+
+def _within_reason(features: Array) -> Array:
+    """Features (cases, features) cut at FARTHEST robust spreads (1.4826 median absolute deviations) from the median.
+
+    One wild case would else widen the spread until nothing is strange. A feature whose spread is nothing stays.
+    """
+    seen = np.isfinite(features).any(0)
+    found = features.astype(np.float64, copy=True)
+    median = np.nanmedian(found[:, seen], axis=0)
+    reach = FARTHEST * 1.4826 * np.nanmedian(np.abs(found[:, seen] - median), axis=0)
+    reach[reach <= 0] = np.inf
+    found[:, seen] = np.clip(found[:, seen], median - reach, median + reach)
+    return found
 
 
 def _drawn(rows: NDArray[np.intp], num: int, rng: np.random.Generator) -> NDArray[np.intp]:

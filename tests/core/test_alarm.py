@@ -280,3 +280,16 @@ def test_places_that_few_groups_know_are_compared_with_such_places():
         alarm = ShiftAlarm.fit(features[:-45], groups[:-45], named[:-45])
         fired.append(alarm.fired(features[-45:], named[-45:])[-5:].all())
     assert abs(np.mean(fired) - ShiftAlarm.SHARE) < 0.12
+
+
+def test_one_wild_case_of_calibration_deafens_neither_alarm():
+    rng = np.random.default_rng(0)
+    features, groups = rng.normal(size=(240, 2)), [str(2000 + index % 12) for index in range(240)]
+    wild = features.copy()
+    wild[5, 0] = 1e6
+    strange = np.array([[6.0, 0.0], [0.0, 6.0]])
+    for known in (features, wild):
+        alarm = ShiftAlarm.fit(known, groups)
+        assert alarm.strange_samples(strange, ["", ""]).all()
+        assert alarm.fires(rng.normal(3, 1, size=(20, 2)))
+    assert np.isnan(ShiftAlarm.fit(np.where(features > 2, np.nan, features), groups).features).any()
