@@ -109,8 +109,8 @@ def _new_to(artifact: Artifact, source: SampleSet, calibrated: Collection[str]) 
     told = set(map(one_writing, artifact.manifest.training["groups"]))
     told |= set(map(one_writing, calibrated)) if artifact.regressor.adjust else set()
     found = [sample for sample in source.unflagged() if one_writing(str(sample.source.group)) not in told]
-    if source.unflagged() and not found:
-        raise CalibrationError("every labelled group was trained or calibrated on before; give labels of others")
+    if source.unflagged() and not found and artifact.regressor.adjust:
+        raise CalibrationError("every labelled group taught this run before: it cannot judge it; give others")
     return found
 
 

@@ -59,7 +59,7 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         )  # a date is asked where the layer has one, and only there
         page.get_by_role("button", name="NDVI", exact=True).click()
         page.get_by_text("NDVI on").wait_for()
-        assert "layer=NDVI" in page.url
+        page.wait_for_url(lambda address: "layer=NDVI" in address)
         recolour_ms(page, "yield by field")
         page.get_by_text("NDVI on").wait_for(state="detached")
         page.wait_for_selector("text=t/ha, 90%")
