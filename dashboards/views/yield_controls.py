@@ -66,7 +66,8 @@ def say_in_vain(name: str, asked: str, shown: str) -> None:
     """Warn of what the address asks for in vain, and say what is shown instead."""
     if asked:
         st.warning(
-            f"There is no {name} {plain(asked, 40)} here; shown is {plain(shown, 40)}.", icon=":material/warning:"
+            f"There is no {plain(name)} {plain(asked, 40)} here; shown is {plain(shown, 40)}.",
+            icon=":material/warning:",
         )
 
 

@@ -112,7 +112,8 @@ def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
     narrow = {"lowest": 7.0, "highest": 9.0}
     recalibrated(tmp_path / "run", artifact, artifact.calibration, artifact.alarm, narrow)
     out = tmp_path / "out"
-    map_scenes(TASK, tmp_path / "run", sorted(farm.glob("farm-*.tif")), out, context(farm, below=(7.0, 8.0, 9.5)))
+    task = replace(TASK, **narrow)
+    map_scenes(task, tmp_path / "run", sorted(farm.glob("farm-*.tif")), out, context(farm, below=(7.0, 8.0, 9.5)))
     with rasterio.open(out / "map.tif") as dataset:
         values = dataset.read()
     known = np.isfinite(values[0])

@@ -70,7 +70,7 @@ def fitted() -> tuple[Regressor, Mapping[str, OutOfFold]]:
     found = OutOfFold(
         truth=parts.past + ERROR, mean=parts.past, offset=parts.past, past=parts.past, scale=parts.scale,
         features=np.random.default_rng(0).normal(size=(len(SAMPLES), 2)), groups=groups, gate=0.0, share=0.0,
-        parts=parts,
+        parts=parts, own_features=np.zeros((len(SAMPLES), 0)),
     )  # fmt: skip
     regressor = Regressor(
         members=members,
