@@ -268,9 +268,10 @@ class IntervalCalibration:
         if is_ordered(names) and float(group) < min(float(name) for name in names):
             return f"{group} is earlier than all groups of calibration, and later ones alone were judged"
         if self.season_of and len(self.seasons) < cases_needed(level) and season not in self.seasons:
+            judged = ", ".join(self.seasons) or "no known season"
             return (
-                f"{self.season_of} {season or 'unknown'}: judged in {', '.join(self.seasons)} alone, want "
-                f"{cases_needed(level)} seasons for another; calibrate --append labels of it"
+                f"{self.season_of} {season or 'unknown'}: judged in {judged} alone, want {cases_needed(level)} seasons "
+                "for another; calibrate --append labels of it"
             )
         return ""
 

@@ -157,8 +157,8 @@ def held_of(task: RegressionTask, samples: Sequence[Sample]) -> str:
 
 
 def seasons_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:
-    """The seasons of the samples, where the task's groups are none."""
-    return tuple(sorted({season_in(sample, task.season_of) for sample in samples})) if task.season_of else ()
+    """The seasons that the samples name, where the task's groups are none."""
+    return tuple(sorted({season_in(sample, task.season_of) for sample in samples} - {""})) if task.season_of else ()
 
 
 def places_of(task: RegressionTask, samples: Sequence[Sample]) -> tuple[str, ...]:

@@ -202,6 +202,18 @@ def test_fields_of_one_season_say_nothing_of_another(tmp_path, monkeypatch):
     assert "season 2022: judged in 2021 alone, want 9 seasons" in told[0].claim.reason
 
 
+def test_cases_of_no_known_season_speak_for_none_and_a_run_of_them_opens(tmp_path, monkeypatch):
+    nameless = tuple(
+        named([s], group=f"field {s.source.group}")[0] for s in SETS["past"] if str(s.source.group) < "2010"
+    )
+    monkeypatch.setitem(SETS, "nameless fields", nameless)
+    finetune(SEASONAL, read(DataRequest(data="nameless fields")), FitSpec(config=QUICK), tmp_path / "run")
+    new = named([s for s in SETS["past"] if s.source.group == "2011"], group="field 2011")
+    told = predict(load(tmp_path / "run"), new, TASK.view_of)
+    assert {one.claim.state for one in told} == {"none"}
+    assert "season unknown: judged in no known season alone" in told[0].claim.reason
+
+
 def test_one_strange_sample_of_a_quiet_year_loses_its_claim_alone(run):
     artifact = load(run)
     told = predict(artifact, list(SETS["later"]), TASK.view_of)
