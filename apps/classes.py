@@ -28,8 +28,9 @@ from mainstem.core.classification import (
 )
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, compare_all, macro_f1, mean_over_seeds, paired_difference, pooled
+from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run
-from mainstem.core.regression import DataRequest, Progress
+from mainstem.core.regression import DataRequest
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
 Array = NDArray[np.float64]
@@ -44,7 +45,7 @@ def fit_class_artifact(
     train: Sequence[Sample],
     spec: FitSpec,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[ClassArtifact, ClassesOutOfFold]:
     """Fit, calibrate class sets on groups held out, and write adapter and trunk to `folder`."""
     classifier, judged = fit_classifier(task, train, source.classes, spec.config, progress, open_model_of(spec))
@@ -63,7 +64,7 @@ def fit_class_artifact(
 
 
 def finetune_classes(
-    task: ClassificationTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress | None = None
+    task: ClassificationTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress = silent
 ) -> dict[str, Any]:
     """Fit on the training part of `source`, write the run folder `out` and return its record."""
     start = time.perf_counter()
@@ -86,7 +87,7 @@ def evaluate_classes(
     spec: EvaluationSpec,
     *,
     run: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return the evaluation as the command line's JSON: groups in folds, or a run on groups that it never saw.
 
@@ -131,7 +132,7 @@ class ScoredClasses:
 
 
 def _fold_results(
-    task: ClassificationTask, source: SampleSet, spec: FitSpec, level: float, progress: Progress | None
+    task: ClassificationTask, source: SampleSet, spec: FitSpec, level: float, progress: Progress
 ) -> ScoredClasses:
     samples = source.unflagged()
     with tempfile.TemporaryDirectory() as folder:

@@ -292,24 +292,27 @@ def new_adapter(
 
 @app.command("demo")
 def demo(
-    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the dashboards afterwards.")] = True,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the dashboards meanwhile.")] = True,
     mirror: Mirror = None,
     port: Port = 8501,
 ) -> None:
-    """Train a crop-yield adapter on real regions, or simulated ones where no data can be had, and open the pages."""
-    from mainstem.apps.demo import prepare, serve_dashboards
+    """Make a field map and a crop-yield model, of real regions where data can be had, and open the pages meanwhile."""
+    from mainstem.apps.demo import prepare
+    from mainstem.apps.serving import serve_beside
 
+    if serve:
+        where = ["--mirror", str(mirror)] if mirror else []
+        serve_beside(["demo", "--no-serve", *where], port)
+        return
     with shown("demo", quiet=False) as report:
         ready = prepare(mirror, report)
     tell(f"{ready['data']} ({'simulated' if ready['simulated'] else 'real'}): {ready['run']}")
-    if serve:
-        serve_dashboards(port)
 
 
 @app.command("dashboard")
 def dashboard(port: Port = 8501) -> None:
     """Serve the dashboards on this machine."""
-    from mainstem.apps.demo import serve_dashboards
+    from mainstem.apps.serving import serve_dashboards
 
     serve_dashboards(port)
 

@@ -1,31 +1,41 @@
-"""`mainstem demo` and `mainstem dashboard`: something to look at within minutes, and the pages to look at it."""
+"""`mainstem demo`: something to look at within minutes, and how far it is, told to the pages that wait for it."""
 
-import ctypes
-import os
-import signal
-import subprocess
+import json
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.ending import Stopped
 from mainstem.apps.field_maps import ensure_demo
 from mainstem.apps.finetune import fit_where_none, read_record
-from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.apps.progress import describe_progress
+from mainstem.core.errors import InputError
+from mainstem.core.files import locked, write_atomically
 from mainstem.core.plain import plain
-from mainstem.core.regression import DataRequest, Progress
+from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
-DASHBOARDS = str(Path(__file__).resolve().parent.parent / "dashboards")
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-GRACE_S = 5.0
-SEALED = (  # said again here, as a STREAMLIT_ variable of the environment would outweigh config.toml
-    "--server.address=127.0.0.1", "--server.enableXsrfProtection=true", "--server.enableCORS=true",
-    "--browser.gatherUsageStats=false", "--client.showErrorDetails=none",
-)  # fmt: skip
 REAL, SIMULATED = "us-maize", "simulated-maize"
+FIELDS = 0.2  # of the time goes to the field map
+STATE, LOCK = ".demo.json", ".demo.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How far the process that makes the demonstration is."""
+
+    stage: str
+    share: float
+    since: float  # seconds since 1970
+
+    def describe(self) -> str:
+        """Say what is being done, and how long is left."""
+        return f"{self.stage}: {describe_progress(self.share, max(time.time() - self.since, 0.0))}"
 
 
 def run_folder(data: str) -> Path:
@@ -33,78 +43,65 @@ def run_folder(data: str) -> Path:
     return data_home() / "runs" / f"{TASK.name}-{data}"
 
 
-def prepare(mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
-    """Have a run to show: on real counties where they can be pulled, else on simulated regions."""
-    data = REAL
-    if progress is not None:
-        progress("getting the data", 0.0)
-    try:
-        pull(REAL, mirror)
-        pull("us-counties", mirror)
-    except InputError as error:
-        print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
-        data = SIMULATED
-    ready = ensure_run(data, mirror, _within("yield model", progress))
-    ensure_demo(_within("field map", progress))
-    return ready
+def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
+    """Have a field map and a run to show: of real counties where they can be pulled, else of simulated regions.
+
+    Raises:
+        InputError: if another process is at it.
+    """
+    with _telling(progress) as report:
+        report("getting the data", 0.0)
+        data = REAL
+        try:
+            pull(REAL, mirror)
+            pull("us-counties", mirror)
+        except InputError as error:
+            print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
+            data = SIMULATED
+        ensure_demo(part_of(_named("field map", report), 0.0, FIELDS))
+        return ensure_run(data, mirror, part_of(_named("yield model", report), FIELDS, 1.0))
 
 
-def _within(part: str, progress: Progress | None) -> Progress | None:
-    """Progress that names the part of the work before each stage."""
-    return None if progress is None else lambda stage, share: progress(f"{part}, {stage}", share)
-
-
-def ensure_run(data: str, mirror: Path | None = None, progress: Progress | None = None) -> dict[str, Any]:
+def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Return the record of the set's run with its folder; train it first where there is none that can be read."""
     request = DataRequest(data=data, mirror=mirror)
     folder = fit_where_none(TASK, run_folder(data), lambda: TASK.read(request), progress)
     return {**read_record(folder), "run": str(folder)}
 
 
-def serve_dashboards(port: int) -> None:
-    """Serve the pages on 127.0.0.1 until stopped.
-
-    Raises:
-        MissingExtraError: if Streamlit is not installed.
-    """
-    import importlib.util
-
-    if importlib.util.find_spec("streamlit") is None:
-        raise MissingExtraError("streamlit", "app")
-    print(f"Dashboards on http://127.0.0.1:{port} (stop with Ctrl+C)", flush=True)
-    script = [sys.executable, "-m", "streamlit", "run", "home.py"]
-    options = ["--server.port", str(port), "--server.headless", "true", *SEALED]
-    server = subprocess.Popen([*script, *options], cwd=DASHBOARDS, preexec_fn=_dying_with(os.getpid()))  # noqa: S603 - our own interpreter and script
+def find_making() -> Making | None:
+    """How far the demonstration is; None where no living process makes it."""
+    folder = data_home()
     try:
-        status = server.wait()
-    except Stopped:
-        raise
-    except KeyboardInterrupt:
-        return  # Ctrl+C is how one stops looking
-    finally:
-        _end(server)
-    if status not in (0, 130, -signal.SIGINT):
-        raise InputError(f"the dashboards ended with status {status}; is port {port} taken? try --port")
+        told = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        with locked(folder / LOCK, "", shared=True):
+            return None  # who wrote that was killed
+    except InputError:
+        pass
+    except (OSError, ValueError):
+        return None
+    with suppress(TypeError, KeyError, ValueError):
+        return Making(stage=str(told["stage"]), share=float(told["share"]), since=float(told["since"]))
+    return None
 
 
-def _dying_with(parent: int) -> Callable[[], None]:
-    """Have Linux end a new process when its parent ends, even by KILL: else it would keep the port."""
-    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+@contextmanager
+def _telling(progress: Progress) -> Iterator[Progress]:
+    """Progress that is told to the pages too, as long as this process lives."""
+    folder, since = data_home(), time.time()
+    folder.mkdir(parents=True, exist_ok=True)
 
-    def set_up() -> None:
-        if library is not None:
-            library.prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-            if os.getppid() != parent:  # it ended before it could be watched
-                os._exit(1)
+    def report(stage: str, share: float) -> None:
+        progress(stage, share)
+        write_atomically(folder / STATE, json.dumps({"stage": stage, "share": share, "since": since}).encode())
 
-    return set_up
+    with locked(folder / LOCK, "the demonstration"):
+        try:
+            yield report
+        finally:
+            (folder / STATE).unlink(missing_ok=True)
 
 
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    """Ask the pages' server to end, and make it where it does not."""
-    server.terminate()
-    try:
-        server.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
+def _named(part: str, progress: Progress) -> Progress:
+    """Progress that names the part of the work before each stage."""
+    return lambda stage, share: progress(f"{part}, {stage}", share)

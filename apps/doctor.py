@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.demo import DASHBOARDS
+from mainstem.apps.serving import DASHBOARDS
 from mainstem.core.errors import MainstemError
 from mainstem.data.catalogue import data_home, read_catalogue, verify
 

@@ -25,7 +25,8 @@ from mainstem.core.artifact import load_run
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
 from mainstem.core.judging import places_of
-from mainstem.core.regression import Baselines, DataRequest, OutOfFold, Progress, RegressionTask
+from mainstem.core.progress import Progress, silent
+from mainstem.core.regression import Baselines, DataRequest, OutOfFold, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 
 
@@ -35,7 +36,7 @@ def evaluate(
     spec: EvaluationSpec,
     *,
     run: Path | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Return the evaluation as the command line's JSON; all figures are means over the seeds."""
     start = time.perf_counter()
@@ -64,7 +65,7 @@ def evaluate(
         body["training_years"] = with_unknown(mean_over_seeds(years))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         flagged = split_samples(source.labelled(), protocol, source.test_groups, task.forget)
-        with_faults, _ = train_and_score(task, source, flagged, spec, None)
+        with_faults, _ = train_and_score(task, source, flagged, spec, silent)
         body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
     return {
         "adapter": task.name,
@@ -85,7 +86,7 @@ def evaluate(
 
 def train_and_score(
     task: RegressionTask, source: SampleSet, parts: Sequence[tuple[list[Sample], list[Sample]]], spec: EvaluationSpec,
-    progress: Progress | None,
+    progress: Progress,
 ) -> tuple[Scored, list[dict[str, OutOfFold]]]:  # fmt: skip
     """Fit and score every part, its baselines too, and join them."""
     scored, judged = [], []
@@ -96,8 +97,7 @@ def train_and_score(
         baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
         scored.append(replace(score_by_protocol(task, artifact, test, spec), baselines=baselines))
         judged.append(found)
-        if progress is not None:
-            progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
+        progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
     return join(scored), judged
 
 

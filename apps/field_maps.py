@@ -13,7 +13,8 @@ from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
-from mainstem.core.regression import DataRequest, Progress
+from mainstem.core.progress import Progress, silent
+from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.crops import checked_crop
 from mainstem.data.farm_folders import raster_kind
@@ -47,16 +48,15 @@ def known_maps() -> list[str]:
     return [folder.name for folder in newest if not folder.name.startswith(".")]
 
 
-def ensure_run(progress: Progress | None = None) -> Path:
+def ensure_run(progress: Progress = silent) -> Path:
     """Return a run of the pixel task; train it on a few simulated farms where there is none that can be read."""
     return fit_where_none(pixel.TASK, run_folder(), lambda: pixel.read(DataRequest(data=FEW_SIMULATED)), progress)
 
 
-def ensure_demo(progress: Progress | None = None) -> str:
+def ensure_demo(progress: Progress = silent) -> str:
     """Return the name of a map of a simulated farm; make it where there is none."""
     if DEMO not in known_maps():
-        if progress is not None:
-            progress("simulating a farm", 0.0)
+        progress("simulating a farm", 0.0)
         folder = maps_folder() / DEMO / INPUT
         scenes = scenes_in(folder) if folder.is_dir() else write_farm(simulate_farm(DEMO_FARM), folder)
         _map(DEMO, scenes, progress)
@@ -119,7 +119,7 @@ def check_file_name(name: str) -> None:
         raise InputError(f"got a file named {name!r:.60}, want a plain name of at most {LONGEST_NAME} bytes; rename it")
 
 
-def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress | None = None, crop: str = "") -> str:
+def make_map(name: str, threshold: float = THRESHOLD_T_HA, progress: Progress = silent, crop: str = "") -> str:
     """Map the inputs that are kept under a name; a map that fails or is stopped leaves the name free again.
 
     `crop` is that of fields which do not say theirs in a column crop; "" where nobody says it.
@@ -146,7 +146,7 @@ def _of_kind(folder: Path, kind: str) -> list[Path]:
 
 
 def _map(
-    name: str, scenes: Sequence[Path], progress: Progress | None, threshold: float = THRESHOLD_T_HA, crop: str = ""
+    name: str, scenes: Sequence[Path], progress: Progress, threshold: float = THRESHOLD_T_HA, crop: str = ""
 ) -> None:
     folder = maps_folder() / name
     given = folder / INPUT

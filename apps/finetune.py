@@ -16,11 +16,13 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.judging import calibrate_fit
 from mainstem.core.means import labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
-from mainstem.core.regression import Order, OutOfFold, Progress, RegressionConfig, RegressionTask, check_targets
+from mainstem.core.regression import Order, OutOfFold, Recipe, RegressionConfig, RegressionTask, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 
+FITTING = 0.7  # of the time goes to the folds, the rest to calibration
 WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something
 
 
@@ -42,14 +44,14 @@ def fit_artifact(
     train: Sequence[Sample],
     spec: FitSpec,
     folder: Path,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> tuple[Artifact, dict[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     check_targets(task, train)
-    base = open_model_of(spec)
-    regressor, judged = task.fit(train, spec.config, spec.order, progress, base)
+    recipe = Recipe(config=spec.config, order=spec.order, base=open_model_of(spec))
+    regressor, judged = task.fit(train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)
-    known = calibrate_fit(task, train, (regressor, judged), spec.config, spec.order, population, base=base)
+    known = calibrate_fit(task, train, (regressor, judged), recipe, population, part_of(progress, FITTING, 1.0))
     facts = {
         "adapter": task.name,
         "task": task.task,
@@ -133,7 +135,7 @@ def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 
 
 
 def finetune(
-    task: RegressionTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress | None = None
+    task: RegressionTask, source: SampleSet, spec: FitSpec, out: Path, progress: Progress = silent
 ) -> dict[str, Any]:
     """Fit on the training part of `source`, write the run folder `out` and return its record."""
     start = time.perf_counter()
@@ -144,8 +146,7 @@ def finetune(
 
     def report(stage: str, share: float) -> None:
         rows.append({"stage": stage, "share": share, "seconds": round(time.perf_counter() - start, 3)})
-        if progress is not None:
-            progress(stage, share)
+        progress(stage, share)
 
     with new_run(out) as folder:
         artifact, judged = fit_artifact(task, source, train, spec, folder, report)
@@ -182,7 +183,7 @@ def write_run(
 
 
 def fit_where_none(
-    task: RegressionTask, folder: Path, read: Callable[[], SampleSet], progress: Progress | None = None
+    task: RegressionTask, folder: Path, read: Callable[[], SampleSet], progress: Progress = silent
 ) -> Path:
     """Return a run folder of this version of a task; fit one where there is none, setting one of another aside."""
     try:
@@ -190,13 +191,11 @@ def fit_where_none(
             return folder
     except ArtifactError:
         pass
-    if progress is not None:
-        progress("reading the data", 0.0)
+    progress("reading the data", 0.0)
     source = read()  # before anything is moved: it may be refused
     if folder.exists():
         folder.rename(aside_of(folder))
-    if progress is not None:
-        progress("training", 0.0)
+    progress("training", 0.0)
     finetune(task, source, FitSpec(config=task.config), folder, progress)
     return folder
 

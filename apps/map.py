@@ -15,9 +15,9 @@ import numpy as np
 
 from mainstem.apps.map_blocks import BlockMaker, Placed, Plan, Predict, Values, make_plan
 from mainstem.apps.map_journal import intact, load_block, opened, parts_folder, read_plan, reserved, save_block
-from mainstem.apps.progress import Progress
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
+from mainstem.core.progress import Progress, silent
 from mainstem.data.raster import BLOCK, Source, same_grid, write_cog
 
 __all__ = [
@@ -67,7 +67,7 @@ def map_raster(
     tags: Mapping[str, str] | None = None,
     shard: tuple[int, int] = (0, 1),
     token: str = "",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Path | None:
     """Run a model over rasters and write its output as one cloud-optimised GeoTIFF.
 
@@ -134,7 +134,7 @@ def make_blocks(
     output: Path,
     size: MapSize,
     token: str,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Make the blocks of a map, or of one shard of it, that are not there yet; the output is `reserved` meanwhile.
 
@@ -153,7 +153,7 @@ def _make_blocks(
     predict: Predict | Placed,
     folder: Path,
     size: MapSize,
-    progress: Progress | None,
+    progress: Progress,
 ) -> None:
     index, count = size.shard
     blocks = plan.blocks()
@@ -171,8 +171,7 @@ def _make_blocks(
             values = maker.make(blocks[number], found)
             check_unchanged(inputs.watched)
             save_block(folder, plan, number, values)
-            if progress is not None:
-                progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))
+            progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))
 
 
 def check_unchanged(watched: Sequence[Content]) -> None:

@@ -31,7 +31,7 @@ from mainstem.core.files import Content, Stat, content, file_stat, write_atomica
 from mainstem.core.outputs import check_output_folder
 from mainstem.core.predict import check_thresholds
 from mainstem.core.prediction import Claim
-from mainstem.core.regression import Progress
+from mainstem.core.progress import Progress, silent
 from mainstem.data.inputs import files_named, stage
 from mainstem.data.scenes import Scenes, open_scenes
 
@@ -39,7 +39,7 @@ TILE, TILES_AT_ONCE = 64, 1
 
 
 def map_scenes(
-    task: Task, run: Path, inputs: Sequence[Path], out: Path, spec: MapSpec, progress: Progress | None = None
+    task: Task, run: Path, inputs: Sequence[Path], out: Path, spec: MapSpec, progress: Progress = silent
 ) -> dict[str, Any]:
     """Map a run over scenes into `out`/map.tif, with its layers, its fields and a STAC item beside it.
 
@@ -71,7 +71,7 @@ def _map(
     read: tuple[Sequence[Path], Mapping[Path, Stat]],
     out: Path,
     spec: MapSpec,
-    progress: Progress | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     staged, seen = read
     scenes = open_scenes(staged)

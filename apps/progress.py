@@ -3,20 +3,20 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mainstem.core.plain import plain
+from mainstem.core.progress import Progress, silent
 
 EVERY_S = 5.0  # between lines of a log; work that takes less says nothing
-Progress = Callable[[str, float], None]  # what is being done, share done
 
 
 @contextmanager
-def shown(title: str, quiet: bool) -> Iterator[Progress | None]:
-    """Show how far the work is and how long is left; None where the output is for a machine."""
+def shown(title: str, quiet: bool) -> Iterator[Progress]:
+    """Show how far the work is and how long is left; nothing is said where the output is for a machine."""
     if quiet:
-        yield None
+        yield silent
     elif sys.stderr is not None and sys.stderr.isatty():
         with _bar(title) as report:
             yield report

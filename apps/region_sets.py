@@ -13,7 +13,8 @@ from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
-from mainstem.core.regression import DataRequest, Progress
+from mainstem.core.progress import Progress, silent
+from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.open_regions import OWN, licensed
@@ -92,7 +93,7 @@ class RegionChoice:
         except (OSError, UnicodeError) as error:
             raise InputError(f"{NOTES} of {self.name} cannot be read; bring the files again to see it") from error
 
-    def train(self, progress: Progress | None = None) -> None:
+    def train(self, progress: Progress = silent) -> None:
         """Fit and write the run; one of another version, or one that cannot be read, is set aside."""
         fit_where_none(TASK, self.run(), self.read, progress)
 

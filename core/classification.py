@@ -15,11 +15,11 @@ from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.heads import ClassHead
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.progress import Progress, silent
 from mainstem.core.regression import (
     BATCH,
     Baselines,
     DataRequest,
-    Progress,
     RegressionConfig,
     RegressionTask,
     tokenizer_of,
@@ -205,7 +205,7 @@ def fit_classifier(
     samples: Sequence[Sample],
     classes: tuple[str, ...],
     config: RegressionConfig,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     base: OpenModel | None = None,
 ) -> tuple[Classifier, ClassesOutOfFold]:
     """Fit a member a fold of whole groups and judge each on the groups it never saw."""
@@ -218,8 +218,7 @@ def fit_classifier(
         member = fit_class_member(task, [samples[row] for row in kept], len(classes), seeded, copy.deepcopy(base))
         logits[held] = member.logits(task.prepare([samples[row] for row in held]))
         members.append(member)
-        if progress is not None:
-            progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
+        progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
     judged = ClassesOutOfFold(truth=truth, logits=logits, groups=groups)
     temperature = fit_temperature(logits, truth)
     return Classifier(members=tuple(members), classes=classes, temperature=temperature), judged

@@ -16,7 +16,7 @@ from mainstem.core.judging import calibrate_fit
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Interval
-from mainstem.core.regression import RegressionConfig, RegressionTask
+from mainstem.core.regression import Recipe, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, train
@@ -83,8 +83,9 @@ def _check_one_batch_can_be_learned(task: RegressionTask, samples: Sequence[Samp
 def _fit_and_save(task: RegressionTask, samples: Sequence[Sample], folder: Path, base: OpenModel | None) -> str:
     folder.mkdir(parents=True)
     config = QUICK if base is None else replace(QUICK, training=replace(QUICK.training, trunk="lora"))
-    regressor, judged = task.fit(samples, config, base=base)
-    known = calibrate_fit(task, samples, (regressor, judged), config, "later", "test", base=base)
+    recipe = Recipe(config=config, base=base)
+    regressor, judged = task.fit(samples, recipe)
+    known = calibrate_fit(task, samples, (regressor, judged), recipe, "test")
     facts = {
         "adapter": task.name, "task": task.task, "version": task.version, "units": task.units,
         "scope": task.scope_of(samples), "training": {"groups": sorted(set(judged[next(iter(judged))].groups))},

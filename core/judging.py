@@ -12,13 +12,14 @@ from mainstem.core.calibration import IntervalCalibration, cases_needed, is_orde
 from mainstem.core.folds import group_folds, groups_of, season_in, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
-from mainstem.core.openmodels.base import OpenModel
-from mainstem.core.regression import Member, Order, OutOfFold, RegressionConfig, RegressionTask, Regressor, fit_member
+from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.regression import Member, OutOfFold, Recipe, RegressionConfig, RegressionTask, Regressor, fit_member
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 ORIGINS = 2  # from which later groups are predicted
+FORWARD = 0.6  # of the time that calibration takes goes to the fits for them
 MOST_DRAWN = 20_000  # samples with gaps, of each view
 LEVEL = 0.9  # at which intervals of views that show less are made no narrower
 
@@ -83,11 +84,9 @@ def calibrate_fit(
     task: RegressionTask,
     samples: Sequence[Sample],
     fitted: tuple[Regressor, Mapping[str, OutOfFold]],
-    config: RegressionConfig,
-    order: Order,
+    recipe: Recipe,
     population: str,
-    *,
-    base: OpenModel | None = None,
+    progress: Progress = silent,
 ) -> Known:
     """Calibrate each view on cases held out: as they are, with streams drawn to be missing, and of later groups.
 
@@ -96,11 +95,12 @@ def calibrate_fit(
     """
     regressor, judged = fitted
     samples = regressor.layout(samples)
-    later = forward_judges(task, samples, (regressor, judged), config, order, base)
+    later = forward_judges(task, samples, (regressor, judged), recipe, part_of(progress, 0.0, FORWARD))
     ahead = np.concatenate([judge.rows for judge in later]) if later else np.empty(0, np.intp)
-    folds = zip(regressor.members, group_folds(groups_of(samples), config.num_folds), strict=True)
+    folds = zip(regressor.members, group_folds(groups_of(samples), recipe.config.num_folds), strict=True)
     within = [Judge(model=_alone(regressor, member), rows=np.setdiff1d(held, ahead)) for member, (_, held) in folds]
-    evidence = _gap_evidence(task, samples, [*later, *within], config)
+    gaps = part_of(progress, FORWARD, 1.0)
+    evidence = _gap_evidence(task, samples, [*later, *within], recipe.config, gaps)
     forward = tuple(sorted({str(samples[row].source.group) for row in ahead.tolist()}))
     last = max((float(group) for group in forward), default=0.0)
     reach = last + max((judge.ahead for judge in later), default=0.0) if later else 0.0
@@ -170,9 +170,8 @@ def forward_judges(
     task: RegressionTask,
     samples: Sequence[Sample],
     fitted: tuple[Regressor, Mapping[str, OutOfFold]],
-    config: RegressionConfig,
-    order: Order,
-    base: OpenModel | None,
+    recipe: Recipe,
+    progress: Progress = silent,
 ) -> list[Judge]:
     """Fit members on all groups before each of ORIGINS parts of the later half, to judge that part.
 
@@ -183,17 +182,18 @@ def forward_judges(
     regressor, judged = fitted
     groups = groups_of(samples)
     names = sorted(set(groups), key=float) if is_ordered(groups) else []
-    if order != "later" or len(names) < cases_needed(LEVEL):
+    if recipe.order != "later" or len(names) < cases_needed(LEVEL):
         return []
     labels = np.array(groups)
     judges = []
     parts = np.array_split(np.array(names[len(names) // 2 :]), ORIGINS)
     for index, part in enumerate(parts):
         before = np.flatnonzero(np.isin(labels, names[: names.index(str(part[0]))]))
-        seed = config.training.seed * 1000 + 500 + index  # folds are numbered from 0
-        seeded = replace(config, training=replace(config.training, seed=seed))
+        seed = recipe.config.training.seed * 1000 + 500 + index  # folds are numbered from 0
+        seeded = replace(recipe.config, training=replace(recipe.config.training, seed=seed))
         known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
-        member = fit_member(known, lambda found: task.prepare(found, order), seeded, task.views, copy.deepcopy(base))
+        base = copy.deepcopy(recipe.base)
+        member = fit_member(known, lambda found: task.prepare(found, recipe.order), seeded, task.views, base)
         ahead = float(part[-1]) - float(names[names.index(str(part[0])) - 1])
         weights = {view: found.weights_on(before) for view, found in judged.items()}
         model = replace(
@@ -202,6 +202,7 @@ def forward_judges(
             gates={view: gate for view, (_, gate) in weights.items()},
         )
         judges.append(Judge(model=model, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
+        progress(f"later groups, part {index + 1} of {ORIGINS}", (index + 1) / ORIGINS)
     return judges
 
 
@@ -221,7 +222,11 @@ def _replaced(cases: Judged, judge: Judge, view: str, seen: Sequence[Sample]) ->
 
 
 def _gap_evidence(
-    task: RegressionTask, samples: Sequence[Sample], judges: Sequence[Judge], config: RegressionConfig
+    task: RegressionTask,
+    samples: Sequence[Sample],
+    judges: Sequence[Judge],
+    config: RegressionConfig,
+    progress: Progress,
 ) -> dict[str, list[Evidence]]:
     """Errors on samples drawn with streams missing, by the view that what is left of them stands for."""
     found: dict[str, list[Evidence]] = {view: [] for view in task.views}
@@ -238,6 +243,7 @@ def _gap_evidence(
             for view in np.unique(views).tolist():
                 here = [sample for sample, own in zip(lacking, views, strict=True) if own == view]
                 found[view].append(_evidence(judge.model, here, view, expected[view]))
+        progress(f"samples with gaps, part {number + 1} of {len(judges)}", (number + 1) / len(judges))
     return found
 
 

@@ -28,6 +28,7 @@ from mainstem.core.preparation import (
     knows_no_target,
     own_features,
 )
+from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer, rows_of
@@ -36,7 +37,6 @@ from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
 BATCH = 1024  # of prediction
-Progress = Callable[[str, float], None]  # what is being fitted, share done
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +51,15 @@ class RegressionConfig:
 
 Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]
 Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """How a task is fitted: training, the order in which groups will be asked for, an open model to adapt, if any."""
+
+    config: RegressionConfig
+    order: Order = "later"
+    base: OpenModel | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -272,7 +281,7 @@ def fit_regressor(
     prepare: FitPreparation,
     config: RegressionConfig,
     shown: Shown | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     base: OpenModel | None = None,
 ) -> tuple[Regressor, dict[str, OutOfFold]]:
     """Fit a member a fold, judge it on the groups it never saw, and weigh its parts by what they are worth there.
@@ -298,8 +307,7 @@ def fit_regressor(
             features = member.preparation.features(unseen)
             judged[name].append((member.predict(unseen), features, own_features(member.preparation, unseen)))
         members.append(member)
-        if progress is not None:
-            progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
+        progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
     back = np.argsort(np.concatenate([held for _, held in folds]))
     out_of_fold = {name: _join(parts, back, truth, groups) for name, parts in judged.items()}
     gates = {name: found.gate for name, found in out_of_fold.items()}
@@ -398,21 +406,16 @@ class RegressionTask:
             object.__setattr__(self, name, bound)  # the task is frozen
 
     def fit(
-        self,
-        samples: Sequence[Sample],
-        config: RegressionConfig,
-        order: Order = "later",
-        progress: Progress | None = None,
-        base: OpenModel | None = None,
+        self, samples: Sequence[Sample], recipe: Recipe, progress: Progress = silent
     ) -> tuple[Regressor, dict[str, OutOfFold]]:
         """Fit the members and judge each on the groups it never saw."""
         return fit_regressor(
             samples,
-            lambda part: self.prepare(part, order),
-            config,
+            lambda part: self.prepare(part, recipe.order),
+            recipe.config,
             Shown(views=self.views, forget=self.forget),
             progress,
-            base,
+            recipe.base,
         )
 
 

@@ -20,6 +20,7 @@ def show_home() -> None:
     """Show the tiles."""
     st.title("Mainstem")
     st.markdown("Predictions from any data stream, each with its interval, its origin and what may be claimed of it.")
+    made = st.container()
     left, right = st.columns(2)
     with left.container(border=True):
         st.subheader(":material/agriculture: Crop yield", anchor=False)
@@ -46,15 +47,25 @@ def show_home() -> None:
             language="bash",
         )
         st.caption("An adapter for a table of your own takes minutes: docs/new-adapter.md.")
+    with made, mistakes_as_lines("The demonstration"):
+        show_making()
     with regions, mistakes_as_lines("The list of regions"):
         show_held(region_titles())
     with maps, mistakes_as_lines("The list of maps"):
         show_held(map_titles())
 
 
+def show_making() -> None:
+    """Say how far the demonstration is, where it is being made."""
+    from mainstem.apps.demo import find_making  # here and below: torch takes seconds, the tiles are shown before
+    from mainstem.dashboards.waiting import is_being_made
+
+    is_being_made(lambda: find_making() is None)
+
+
 def region_titles() -> list[str]:
     """The region sets on this machine."""
-    from mainstem.apps.region_sets import choices  # here and below: torch takes seconds, the tiles are shown before
+    from mainstem.apps.region_sets import choices
 
     return [choice.title for choice in choices()]
 

@@ -9,6 +9,7 @@ STOPS = {  # nine even stops of matplotlib's tables (van der Walt & Smith 2015; 
     "cividis": ("00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "fee838"),
     "brbg": ("543005", "8c510a", "bf812d", "dfc27d", "f5f5f5", "80cdc1", "35978f", "01665e", "003c30"),
 }
+GREEN = "#1f6f43"  # of the theme: what is forecast, or is the one chosen
 NO_DATA = (226, 226, 226)
 
 

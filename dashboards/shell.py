@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from mainstem.apps.progress import Progress, describe_progress
+from mainstem.apps.progress import describe_progress
 from mainstem.core.errors import MainstemError
+from mainstem.core.progress import Progress
 
 T = TypeVar("T")
 LONGEST_TEXT = 400  # letters of a name, a reason or a message that a page shows; files hold the whole

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mainstem.apps.field_maps import THRESHOLD_T_HA, ensure_demo, keep_inputs, known_maps, make_map
-from mainstem.apps.progress import Progress
+from mainstem.core.progress import Progress
 from mainstem.dashboards.shell import (
     follow_address,
     mistakes_as_lines,
@@ -15,6 +15,7 @@ from mainstem.dashboards.shell import (
     show_progress,
 )
 from mainstem.dashboards.uploads import contents_of
+from mainstem.dashboards.waiting import is_being_made
 
 
 def choose_map() -> str:
@@ -23,9 +24,6 @@ def choose_map() -> str:
         bring_scenes()
     names = known_maps()
     if not names:
-        st.info("No map yet: make one of a simulated farm, or bring your own scenes.", icon=":material/map:")
-        if st.button("Make it now", type="primary"):
-            make_and_show(ensure_demo)
         return ""
     asked = follow_address("map", names, names[0])
     st.selectbox("Farm and season", names, key="map", on_change=note_in_address, args=("map", "field", "date", "other"))
@@ -33,6 +31,15 @@ def choose_map() -> str:
     if asked:
         st.warning(f"There is no map {plain(asked, 60)} here; shown is {plain(name, 60)}.", icon=":material/warning:")
     return name
+
+
+def offer_map() -> None:
+    """Offer to make a map where there is none yet."""
+    if is_being_made(lambda: bool(known_maps())):
+        return
+    st.info("No map yet: make one of a simulated farm, or bring your own scenes.", icon=":material/map:")
+    if st.button("Make it now", type="primary"):
+        make_and_show(ensure_demo)
 
 
 def make_and_show(make: Callable[[Progress], str]) -> None:

@@ -4,6 +4,7 @@ import altair as alt
 import streamlit as st
 
 from mainstem.apps.field_board import FieldBoard
+from mainstem.dashboards.palette import GREEN
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.views.field_layers import describe_field
 
@@ -24,8 +25,8 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     drawn = alt.Chart(everyone).mark_line(color="#8a8a8a", strokeDash=[5, 4]).encode(
         x=axis, y=alt.Y("ndvi:Q", title="NDVI", scale=alt.Scale(domain=[0, 1]))
     )  # fmt: skip
-    drawn += alt.Chart(clear).mark_line(color="#1f6f43").encode(x=axis, y="ndvi:Q")
-    drawn += alt.Chart(clear).mark_circle(color="#1f6f43").encode(
+    drawn += alt.Chart(clear).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
+    drawn += alt.Chart(clear).mark_circle(color=GREEN).encode(
         x=axis, y="ndvi:Q", size=alt.Size("seen:Q", title="share seen", scale=alt.Scale(domain=[0, 1])),
         tooltip=["date", "ndvi", "seen"],
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from mainstem.apps.demo import REAL, SIMULATED
 from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
 from mainstem.dashboards.shell import (
     follow_address,
@@ -13,6 +14,7 @@ from mainstem.dashboards.shell import (
     show_progress,
 )
 from mainstem.dashboards.uploads import contents_of
+from mainstem.dashboards.waiting import is_being_made
 
 
 def choose_set() -> RegionChoice:
@@ -53,10 +55,10 @@ def bring_regions() -> None:
             st.rerun()
 
 
-def offer_training(choice: RegionChoice) -> bool:
-    """Offer to fit the set's model where there is none yet, with progress; True where there is one to show."""
-    if choice.is_trained():
-        return True
+def offer_training(choice: RegionChoice) -> None:
+    """Offer to fit the model of a set that has none, with progress."""
+    if choice.name in (REAL, SIMULATED) and is_being_made(choice.is_trained):
+        return
     damage = choice.damage()
     outdated = choice.outdated()
     if damage:
@@ -72,4 +74,3 @@ def offer_training(choice: RegionChoice) -> bool:
         with mistakes_as_lines("The training"):
             choice.train(show_progress())
             st.rerun()
-    return False

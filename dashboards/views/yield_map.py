@@ -34,7 +34,9 @@ def show_set(choice: RegionChoice) -> None:
     """Show what was understood of a region set, and the set itself once it has a model."""
     for note in choice.notes():
         st.warning(plain(note), icon=":material/table_view:")
-    if not offer_training(choice):
+    if not choice.is_trained():
+        st.header("Crop yield", anchor=False)
+        offer_training(choice)
         return
     key = key_of(choice)
     board = read_board(key)

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.yield_board import data_age, past_yields, season_series
+from mainstem.dashboards.palette import GREEN
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.views.yield_controls import Controls, YieldUnit
 from mainstem.dashboards.views.yield_layers import describe_outcome, describe_region
@@ -42,7 +43,7 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
     st.altair_chart(draw_past(past, row, season, unit), width="stretch")
     if len(series):
         for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
-            line = alt.Chart(values).mark_line(point=True).encode(
+            line = alt.Chart(values).mark_line(point={"color": GREEN}, color=GREEN).encode(
                 x=alt.X("date:T", title=None), y=alt.Y("value:Q", title=str(stream))
             )  # fmt: skip
             st.altair_chart(line.properties(height=90), width="stretch")
@@ -52,10 +53,12 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
 def draw_story(story: pd.DataFrame, row: Any, unit: YieldUnit, step: str) -> alt.LayerChart:  # noqa: ANN401
     """How the forecast and its interval moved through the season."""
     table = story.assign(**{name: unit.convert(story[name]) for name in ("value", "low", "high")})
-    base = alt.Chart(table).encode(x=alt.X("lead:O", sort="descending", title=step))
+    base = alt.Chart(table).encode(x=alt.X("lead:O", sort="descending", title=step, axis=alt.Axis(labelAngle=0)))
     axis = alt.Y("low:Q", title=unit.name, scale=alt.Scale(zero=False))
-    drawn = base.mark_area(opacity=0.25, color="#1f6f43").encode(y=axis, y2="high:Q")
-    drawn += base.mark_line(point=True, color="#1f6f43").encode(y="value:Q", tooltip=["lead", "value", "low", "high"])
+    drawn = base.mark_area(opacity=0.25, color=GREEN).encode(y=axis, y2="high:Q")
+    drawn += base.mark_line(point={"color": GREEN}, color=GREEN).encode(
+        y="value:Q", tooltip=["lead", "value", "low", "high"]
+    )
     expected = alt.Chart(pd.DataFrame({"expected": [unit.convert(row.expected)]}))
     drawn += expected.mark_rule(strokeDash=[5, 4], color="#6b6b6b").encode(y="expected:Q")
     chart: alt.LayerChart = drawn.properties(height=190, title="Forecast by lead; dashed: past alone")
@@ -66,15 +69,15 @@ def draw_past(past: pd.DataFrame, row: Any, season: str, unit: YieldUnit) -> alt
     """The region's harvests, and this season's interval beside them where there is one."""
     known = past.assign(yield_=unit.convert(past["yield"].astype(float)))
     axis = alt.X("year:Q", axis=alt.Axis(format="d", tickMinStep=1), title=None, scale=alt.Scale(zero=False))
-    drawn = alt.Chart(known).mark_line(point=True, color="#555").encode(
+    drawn = alt.Chart(known).mark_line(point={"color": "#555"}, color="#555").encode(
         x=axis, y=alt.Y("yield_:Q", title=unit.name, scale=alt.Scale(zero=False)), tooltip=["year", "yield_"]
     )  # fmt: skip
     title = "Past harvests"
     if row is not None and np.isfinite(row.value):
         numbers = {name: [unit.convert(getattr(row, name))] for name in ("value", "low", "high")}
         now = alt.Chart(pd.DataFrame({"year": [int(season)], **numbers})).encode(x=axis)
-        drawn += now.mark_rule(strokeWidth=6, opacity=0.35, color="#1f6f43").encode(y="low:Q", y2="high:Q")
-        drawn += now.mark_point(size=80, filled=True, color="#1f6f43").encode(y="value:Q")
+        drawn += now.mark_rule(strokeWidth=6, opacity=0.35, color=GREEN).encode(y="low:Q", y2="high:Q")
+        drawn += now.mark_point(size=80, filled=True, color=GREEN).encode(y="value:Q")
         title = "Past harvests; forecast in green"
     chart: alt.LayerChart = drawn.properties(height=170, title=title)
     return chart

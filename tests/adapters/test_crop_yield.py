@@ -10,6 +10,7 @@ from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
 from mainstem.adapters.crop_yield.seasons import DAY_S, LEADS, Climatology, cut_back, lead_of
 from mainstem.core.contract import check_task
 from mainstem.core.evaluation import rmse
+from mainstem.core.regression import Recipe
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.simulate import simulate_regions
 
@@ -123,7 +124,7 @@ def test_phases_are_cut_from_the_last():
 def test_where_truth_is_known_the_season_beats_the_past(regions):
     train, test = regions.training(), [s for s in regions.samples if s.source.group in regions.test_groups]
     config = replace(TASK.config, num_folds=2, training=replace(TASK.config.training, epochs=3, batch_size=64))
-    regressor, judged = TASK.fit(train, config)
+    regressor, judged = TASK.fit(train, Recipe(config=config))
     truth = np.array([sample.target for sample in test])
     early = [cut_back(sample, 4) for sample in test]
     whole, _ = regressor.predict(test, "lead0")

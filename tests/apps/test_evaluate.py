@@ -17,7 +17,7 @@ from mainstem.apps.evaluate import evaluate, train_and_score
 from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.preparation import MeanOffset
-from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.regression import DataRequest, Recipe, RegressionConfig
 from mainstem.core.stream import SampleSet
 from mainstem.core.training import TrainingConfig
 
@@ -79,7 +79,7 @@ def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_
 def test_a_member_is_judged_on_years_that_nothing_in_its_training_knows(request_, tmp_path):
     config = replace(QUICK, num_folds=9)  # a year a fold
     judged = [
-        TASK.fit(TASK.read(found).unflagged(), config, "any")[1]["lead0"]
+        TASK.fit(TASK.read(found).unflagged(), Recipe(config=config, order="any"))[1]["lead0"]
         for found in (request_, write_yields(tmp_path, garbage_year=int(YEAR)))
     ]
     rows = np.array(judged[0].groups) == YEAR

@@ -15,6 +15,7 @@ from mainstem.core.regression import (
     DataRequest,
     OutOfFold,
     Parts,
+    Recipe,
     RegressionConfig,
     RegressionTask,
     Regressor,
@@ -80,7 +81,7 @@ def fitted() -> tuple[Regressor, Mapping[str, OutOfFold]]:
 
 
 def test_samples_with_gaps_are_judged_by_the_member_that_never_saw_their_group():
-    known = calibrate_fit(TASK, SAMPLES, fitted(), CONFIG, "any", "test").calibration["whole"]
+    known = calibrate_fit(TASK, SAMPLES, fitted(), Recipe(config=CONFIG, order="any"), "test").calibration["whole"]
     assert known.patterns is not None
     assert set(known.patterns) == {"", "soil", "sun"}
     np.testing.assert_allclose(known.scores, ERROR)  # 0 where a member was asked for a group that it knows
@@ -88,7 +89,7 @@ def test_samples_with_gaps_are_judged_by_the_member_that_never_saw_their_group()
 
 
 def test_every_group_is_judged_with_gaps_and_none_is_said_to_be_predicted_ahead():
-    known = calibrate_fit(TASK, SAMPLES, fitted(), CONFIG, "any", "test").calibration["whole"]
+    known = calibrate_fit(TASK, SAMPLES, fitted(), Recipe(config=CONFIG, order="any"), "test").calibration["whole"]
     assert known.groups is not None
     lacking = [group for group, pattern in zip(known.groups, known.patterns or (), strict=True) if pattern]
     assert len(set(lacking)) == GROUPS

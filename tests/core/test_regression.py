@@ -15,7 +15,7 @@ from mainstem.core.judging import forward_judges
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, restore_mean_offset, stream_means
-from mainstem.core.regression import RegressionConfig, RegressionTask, fit_regressor, weigh
+from mainstem.core.regression import Recipe, RegressionConfig, RegressionTask, fit_regressor, weigh
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.training import TrainingConfig
 
@@ -120,7 +120,7 @@ def test_later_groups_are_judged_with_weights_of_earlier_ones():
         prepare=lambda part, order: MeanOffset.fit(part), restore=restore_mean_offset,
     )  # fmt: skip
     fitted = (regressor, {"whole": replace(found, parts=parts)})
-    first, second = forward_judges(task, samples, fitted, QUICK, "later", None)
+    first, second = forward_judges(task, samples, fitted, Recipe(config=QUICK))
     assert first.model.gates["whole"] == 0
     assert second.model.gates["whole"] < weigh(parts, found.truth, found.groups)[1]
 

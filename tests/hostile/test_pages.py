@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps import demo, field_maps, region_sets
+from mainstem.apps import field_maps, region_sets
 from mainstem.apps.field_board import load_field_board
 from mainstem.apps.field_edits import add_field, import_fields
 from mainstem.apps.field_maps import keep_inputs
@@ -442,22 +442,6 @@ def test_the_crop_of_the_upload_form_reaches_the_map(home, monkeypatch):
     form = page("field_map")
     assert "Crop" in [box.label for box in form.text_input]
     assert "*crop*" in "".join(text.value for text in form.markdown)
-
-
-def test_the_demo_says_what_it_is_at(home, monkeypatch, tmp_path):
-    stages: list[str] = []
-
-    def stop(*_: object) -> None:
-        raise InputError("far enough")
-
-    monkeypatch.setattr("mainstem.apps.finetune.finetune", stop)
-    monkeypatch.setattr(field_maps, "simulate_farm", stop)
-    with pytest.raises(InputError, match="far enough"):
-        demo.prepare(tmp_path, lambda stage, _: stages.append(stage))
-    assert stages == ["getting the data", "yield model, reading the data", "yield model, training"]
-    with pytest.raises(InputError, match="far enough"):
-        field_maps.ensure_demo(lambda stage, _: stages.append(stage))
-    assert stages[-1] == "simulating a farm"
 
 
 def test_a_run_of_an_older_version_is_set_aside_and_said_so(home, monkeypatch):
