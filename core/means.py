@@ -25,7 +25,7 @@ def labels_by(samples: Sequence[Sample], fact: str) -> tuple[str, ...]:
 
 def sizes_by(samples: Sequence[Sample], fact: str) -> tuple[int, ...]:
     """How many samples there are in all, read or not, of what a fact names, as pixels of a field; 0 where unknown."""
-    return tuple(int(float(sample.source.facts.get(f"{fact}_pixels", 0))) for sample in samples)
+    return tuple(int(float(sample.source.facts.get(f"samples_of_{fact}", 0))) for sample in samples)
 
 
 def counts_of(labels: Sequence[str]) -> NDArray[np.intp]:

@@ -114,7 +114,7 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
             licence=OWN, attribution=OWN, simulated=scenes.is_simulated,
             facts={"crop": str(crop), "farm": folder.name,
                    "field": f"{folder.name}/{name}", "year": float(year),
-                   **({} if harvest is None else {"field_pixels": float(num)})},
+                   **({} if harvest is None else {"samples_of_field": float(num)})},
         )  # fmt: skip
         yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))
 

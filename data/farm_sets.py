@@ -86,7 +86,7 @@ def farm_pixels(farm: Farm, seed: int, pixels_a_field: int = PIXELS_A_FIELD) -> 
                 data=SIMULATED, item=f"{farm.name} {row} {column}", group=farm.name, licence="CC0-1.0",
                 attribution=ATTRIBUTION, simulated=True,
                 facts={"crop": "maize", "farm": farm.name, "field": f"{farm.name}/{field}", "year": float(YEAR),
-                       "field_pixels": float(len(rows))},
+                       "samples_of_field": float(len(rows))},
             )  # fmt: skip
             soil = Stream(kind="scalar", values=farm.soil_cm_m[row, column, None].astype(np.float64), channels=SOIL)
             streams = {"pixel": pixel, "weather": weather, "soil": soil, "management": sowing}

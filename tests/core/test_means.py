@@ -98,7 +98,7 @@ def test_the_size_of_a_field_is_read_from_its_samples():
     def one(**facts: float) -> Sample:
         return Sample(streams={}, target=None, source=Provenance(data="", item="", facts=facts))
 
-    assert sizes_by([one(field_pixels=324.0), one()], "field") == (324, 0)
+    assert sizes_by([one(samples_of_field=324.0), one()], "field") == (324, 0)
 
 
 def test_without_labels_or_with_one_group_there_are_no_means():
