@@ -95,3 +95,12 @@ def test_every_group_is_judged_with_gaps_and_none_is_said_to_be_predicted_ahead(
     assert len(set(lacking)) == GROUPS
     assert len(known.groups) == len(SAMPLES) * (1 + CONFIG.num_gap_draws)
     assert not known.forward
+
+
+def test_calibration_says_how_far_it_is_until_its_end():
+    told: list[float] = []
+    recipe = Recipe(config=CONFIG, order="any")
+    calibrate_fit(TASK, SAMPLES, fitted(), recipe, "test", lambda stage, share: told.append(share))
+    assert len(told) >= FOLDS
+    assert told == sorted(told)
+    assert told[-1] == 1.0
