@@ -26,7 +26,8 @@ class ShiftAlarm:
     A new group is strange by the distance of its mean features from the mean of all other groups, each feature in
     standard deviations between those groups. It is compared with as many cases of each calibration group: those of the
     same places where calibration knows them, else as many drawn from it, so that few cases, which scatter widely, are
-    judged by the scatter of few. The group is ranked among the calibration groups, each of them measured with itself
+    judged by the scatter of few. Cases are drawn by what they are, not by where they stand in a table: their order
+    changes nothing. The group is ranked among the calibration groups, each of them measured with itself
     left out and the new one put in, so that all are treated alike (full conformal prediction: Vovk, Gammerman & Shafer
     2005, Algorithmic Learning in a Random World, section 2.2). Features are taken as uncorrelated: groups are far fewer
     than features, and correlations learned from few hide real shifts. What a sample lacks is left out of the
@@ -64,6 +65,8 @@ class ShiftAlarm:
     ) -> "ShiftAlarm":
         """Fit on calibration features (cases, features); of a group MOST_CASES at most are kept, drawn at random.
 
+        The order of the cases changes nothing.
+
         `own` features (cases, own features) are those by which single samples alone are judged.
 
         Raises:
@@ -75,14 +78,18 @@ class ShiftAlarm:
             raise CalibrationError(
                 f"got {len(distinct)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
             )
-        rng = np.random.default_rng(0)
-        kept = np.sort(np.concatenate([_drawn(np.flatnonzero(labels == group), MOST_CASES, rng) for group in distinct]))
+        known = _as_saved(_within_reason(features))
+        known_own = _as_saved(np.empty((len(labels), 0)) if own is None else _within_reason(own))
         named = [""] * len(labels) if places is None else list(places)
+        rng = np.random.default_rng(0)
+        rows_of = [np.flatnonzero(labels == group) for group in distinct]
+        facts = np.hstack([known, known_own])
+        kept = np.sort(np.concatenate([rows[_drawn_rows(facts[rows], MOST_CASES, rng)] for rows in rows_of]))
         return cls(
-            features=_as_saved(_within_reason(features))[kept],
+            features=known[kept],
             groups=tuple(labels[kept].tolist()),
             places=tuple(named[row] for row in kept),
-            own=_as_saved(np.empty((len(labels), 0)) if own is None else _within_reason(own))[kept],
+            own=known_own[kept],
             place_of=place_of,
         )
 
@@ -252,8 +259,8 @@ class ShiftAlarm:
         counts = np.array([len(rows) for rows in rows_of.values()])
         num = min(len(features), int(np.quantile(counts, 0.25)))
         rng = np.random.default_rng(0)
-        own = _mean(features[_drawn(np.arange(len(features)), num, rng)])
-        others = [_mean(self.features[_drawn(rows, num, rng)]) for rows in rows_of.values() if len(rows) >= num]
+        own = _mean(_drawn(features, num, rng))
+        others = [_mean(_drawn(self.features[rows], num, rng)) for rows in rows_of.values() if len(rows) >= num]
         return own, np.array(others)
 
     def state(self) -> State:
@@ -303,9 +310,14 @@ def _within_reason(features: Array) -> Array:
     return found
 
 
-def _drawn(rows: NDArray[np.intp], num: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """The rows, or `num` of them drawn at random where there are more."""
-    return rows if len(rows) <= num else np.sort(rng.choice(rows, num, replace=False))
+def _drawn(facts: Array, num: int, rng: np.random.Generator) -> Array:
+    """The cases, or `num` of them drawn at random where there are more: the same ones in whatever order they come."""
+    return facts if len(facts) <= num else facts[_drawn_rows(facts, num, rng)]
+
+
+def _drawn_rows(facts: Array, num: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    ordered = np.lexsort(np.where(np.isnan(facts), np.inf, facts).T)  # by what the cases hold
+    return np.sort(ordered[rng.choice(len(facts), min(num, len(facts)), replace=False)])
 
 
 def _mean(features: Array) -> Array:

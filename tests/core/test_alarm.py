@@ -293,3 +293,30 @@ def test_one_wild_case_of_calibration_deafens_neither_alarm():
         assert alarm.strange_samples(strange, ["", ""]).all()
         assert alarm.fires(rng.normal(3, 1, size=(20, 2)))
     assert np.isnan(ShiftAlarm.fit(np.where(features > 2, np.nan, features), groups).features).any()
+
+
+@pytest.mark.parametrize("sides", ["asked", "calibration", "both"])
+def test_the_order_of_cases_changes_no_answer(sides):
+    """A group larger than those of calibration, which differ from each other no more than their few cases scatter."""
+    rng = np.random.default_rng(8)
+    sizes = [20 + 3 * number for number in range(12)]
+    known = np.vstack([rng.normal(0, 1, (size, FEATURES)) for size in sizes])
+    groups = np.repeat([f"{2000 + number}" for number in range(12)], sizes)
+    asked = rng.normal(0.12, 1, (200, FEATURES))
+    asked[::7, 2] = np.nan
+    found = []
+    for seed in range(6):
+        turned = np.random.default_rng(seed)
+        rows = turned.permutation(len(known)) if sides != "asked" else np.arange(len(known))
+        own = asked[turned.permutation(200)] if sides != "calibration" else asked
+        alarm = ShiftAlarm.fit(known[rows], groups[rows].tolist())
+        found.append(alarm.p_value(own))
+    assert len(set(found)) == 1
+
+
+def test_the_order_of_more_cases_than_are_kept_changes_no_answer():
+    rng = np.random.default_rng(9)
+    known, groups = rng.normal(0, 1, (6 * 1200, 2)), np.repeat(list("abcdef"), 1200)
+    asked = rng.normal(0.05, 1, (1500, 2))
+    turned = [np.random.default_rng(seed).permutation(len(known)) for seed in range(4)]
+    assert len({ShiftAlarm.fit(known[rows], groups[rows].tolist()).p_value(asked) for rows in turned}) == 1
