@@ -47,15 +47,14 @@ def channel_places(held: Sequence[Channel], wanted: Sequence[Channel]) -> list[i
     """Index, among the channels wanted, of each one held; None for one that is not wanted.
 
     Raises:
-        ChannelError: if one comes in another unit or twice, or others come in the place of those that lack: then one
-            may have been renamed, and its values would be lost without a word.
+        ChannelError: if one comes in another unit, at another wavelength or twice, or others come in the place of those
+            that lack: then one may have been renamed, and its values would be lost without a word.
     """
     known = {channel.name: index for index, channel in enumerate(wanted)}
     names = [channel.name for channel in held]
     for channel in held:
-        unit = wanted[known[channel.name]].unit if channel.name in known else channel.unit
-        if channel.unit != unit:
-            raise ChannelError(f"channel {channel.name!r} comes in {channel.unit}, want {unit}; convert it")
+        if channel.name in known:
+            check_alike(channel, wanted[known[channel.name]])
         if names.count(channel.name) > 1:
             raise ChannelError(f"channel {channel.name!r} comes twice in one stream; drop one")
     lacking, unknown = [name for name in known if name not in names], [name for name in names if name not in known]
@@ -67,11 +66,26 @@ def channel_places(held: Sequence[Channel], wanted: Sequence[Channel]) -> list[i
     return [known.get(name) for name in names]
 
 
+def check_alike(channel: Channel, wanted: Channel) -> None:
+    """Check that a channel holds what the one of its name did; a wavelength that either leaves open is no other one.
+
+    Raises:
+        ChannelError: if its unit or wavelength is another.
+    """
+    if channel.unit != wanted.unit:
+        raise ChannelError(f"channel {channel.name!r} comes in {channel.unit}, want {wanted.unit}; convert it")
+    if None not in (channel.wavelength_nm, wanted.wavelength_nm) and channel.wavelength_nm != wanted.wavelength_nm:
+        raise ChannelError(
+            f"channel {channel.name!r} comes in {_described(channel)}, want {_described(wanted)}; give that band, or "
+            "rename this one"
+        )
+
+
 def placed(stream: Stream, wanted: Sequence[Channel]) -> Stream:
     """Return the stream with its channels in the order wanted, NaN in those that it lacks.
 
     Raises:
-        ChannelError: if a channel comes in another unit or twice, or under another name.
+        ChannelError: if a channel comes in another unit, at another wavelength, twice, or under another name.
     """
     if stream.channels == tuple(wanted):
         return stream
@@ -113,7 +127,8 @@ class Layout:
         """Return the samples with their channels as in training; those that are so already are the same objects.
 
         Raises:
-            ChannelError: naming the item, if a channel comes in another unit, twice, or under another name.
+            ChannelError: naming the item, if a channel comes in another unit, at another wavelength, twice, or under
+                another name.
         """
         return [self._aligned(sample) for sample in samples]
 
@@ -132,6 +147,10 @@ class Layout:
             except ChannelError as error:
                 raise ChannelError(f"{sample.source.item}, {name}: {error}") from error
         return replace(sample, streams={**sample.streams, **changed}) if changed else sample
+
+    def widths(self) -> dict[str, int]:
+        """Number of channels of each stream, in the order of the names."""
+        return {name: len(channels) for name, channels in sorted(self.channels.items())}
 
     def state(self) -> dict[str, Any]:
         """Return plain JSON types."""

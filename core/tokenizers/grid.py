@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import Statistics
 from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer
@@ -41,6 +42,7 @@ class GridTokenizer(Tokenizer):
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, patch_size: int) -> None:
         super().__init__()
+        self.noise = 0.0  # standard deviations, added to what is seen while training
         self.channels, self.patch_size, self.dim = tuple(channels), patch_size, dim
         pairs = [statistics[channel.name] for channel in channels]
         self.register_buffer("mean", torch.tensor([mean for mean, _ in pairs]))
@@ -68,7 +70,8 @@ class GridTokenizer(Tokenizer):
         """Stack grids, padded with missing pixels to the longest and largest of the batch.
 
         Raises:
-            ChannelError: if a stream brings a band that is not read, or one in another unit.
+            ChannelError: if a stream brings a band that is not read, one in another unit or at another wavelength, or
+                one twice.
             InputError: if a stream does not say its pixels' size, `geometry["spacing_m"]`.
         """
         held = [stream for stream in streams if stream is not None]
@@ -96,13 +99,14 @@ class GridTokenizer(Tokenizer):
     def _places(self, stream: Stream) -> list[int]:
         """Index, among the bands read, of each of the stream's."""
         held = {channel.name: index for index, channel in enumerate(self.channels)}
+        names = [channel.name for channel in stream.channels]
         found = []
         for channel in stream.channels:
             if channel.name not in held:
                 raise ChannelError(f"got band {channel.name!r}, want {', '.join(held)}; rename or drop it")
-            wanted = self.channels[held[channel.name]]
-            if channel.unit != wanted.unit:
-                raise ChannelError(f"band {channel.name!r} comes in {channel.unit}, want {wanted.unit}; convert it")
+            if names.count(channel.name) > 1:
+                raise ChannelError(f"band {channel.name!r} comes twice in one grid; drop one")
+            check_alike(channel, self.channels[held[channel.name]])
             found.append(held[channel.name])
         return found
 
@@ -114,6 +118,8 @@ class GridTokenizer(Tokenizer):
         values = batch.values.view(num * steps, width, *batch.values.shape[3:])
         present = values.isfinite()
         scaled = (values.nan_to_num() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        if self.training and self.noise:
+            scaled = scaled + self.noise * torch.randn_like(scaled)
         rows, columns = values.shape[2] // size, values.shape[3] // size
         cut = F.unfold(torch.where(present, scaled, 0.0), size, stride=size).view(num, steps, width * size**2, -1)
         shown = present.to(scaled.dtype).view(num * steps, width, rows, size, columns, size).mean((3, 5))

@@ -82,6 +82,44 @@ def test_the_order_of_training_is_saved(regressor, tmp_path):
     assert np.array_equal(again.predict(turned, "whole")[0], regressor.predict(samples(), "whole")[0])
 
 
+def test_what_is_marked_as_not_valid_is_missing_in_another_order_too(regressor):
+    whole, masked = samples(8), []
+    for sample in whole:
+        stream = sample.streams["days"]
+        valid = np.ones(stream.values.shape, bool)
+        valid[1:4, 1] = False
+        masked.append(replace(sample, streams={"days": replace(stream, valid=valid)}))
+    turned = [
+        replace(sample, streams={"days": replace(with_channels(sample, [1, 0]).streams["days"], valid=valid[:, ::-1])})
+        for sample in whole
+    ]
+    assert np.array_equal(regressor.predict(turned, "whole")[0], regressor.predict(masked, "whole")[0])
+    assert not np.array_equal(regressor.predict(turned, "whole")[0], regressor.predict(whole, "whole")[0])
+    assert np.array_equal(regressor.features(turned), regressor.features(masked))
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_band_of_another_wavelength_is_refused(order):
+    bands = (Channel(name="red", unit="1", wavelength_nm=665.0), Channel(name="nir", unit="1", wavelength_nm=842.0))
+    made = []
+    for sample in samples(16):
+        values = sample.streams["days"].values
+        stream = Stream(kind="series", values=values, channels=bands, times=DAY_S * np.arange(5.0))
+        made.append(replace(sample, streams={"bands": stream}))
+    fitted = fit_regressor(made, MeanOffset.fit, QUICK)[0]
+    other = (bands[0], replace(bands[1], wavelength_nm=1600.0))
+    stream = made[0].streams["bands"]
+    columns = list(order)
+    changed = replace(stream, values=stream.values[:, columns], channels=tuple(other[column] for column in columns))
+    with pytest.raises(ChannelError, match=r"s0, bands.*'nir'.*1600 nm.*842 nm"):
+        fitted.predict([replace(made[0], streams={"bands": changed})], "whole")
+    unsaid = replace(stream, channels=(bands[0], replace(bands[1], wavelength_nm=None)))
+    before, after = (
+        fitted.predict([replace(made[0], streams={"bands": found})], "whole")[0] for found in (stream, unsaid)
+    )
+    assert np.array_equal(before, after)  # nobody says that it is another
+
+
 def test_statistics_are_of_all_samples_by_name():
     made = samples(10)
     spec = read_specs([with_channels(made[0], [1, 0]), *made[1:5], *(with_channels(s, [0]) for s in made[5:])])["days"]
