@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mainstem.core.adapter import POOLED, Adapter
+from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
+from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import rows_of
 from mainstem.core.trunk import Trunk
@@ -28,7 +30,8 @@ class TrainingConfig:
     weight_decay: float = 0.05
     warmup_share: float = 0.1
     clip_norm: float = 1.0
-    input_noise: float = 0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization)
+    input_noise: float = 0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
+    # but not to features of a frozen trunk, which are computed once
     dropout: float = 0.0
     seed: int = 0
     trunk: Literal["full", "lora", "frozen"] = "full"
@@ -70,6 +73,9 @@ def train(
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
     weight come from `config.seed`.
+
+    Raises:
+        InputError: if noise is asked for, and the tokenizer has no place for it.
     """
     torch.manual_seed(config.seed)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
@@ -81,6 +87,10 @@ def train(
     inputs = adapter.read(samples)
     if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
         inputs = {POOLED: frozen_features(adapter.tokenizer, trunk, inputs)}
+    elif config.input_noise and not _noisy(adapter):
+        raise InputError(
+            f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
+        )
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
@@ -103,10 +113,14 @@ def train(
     return losses
 
 
+def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:
+    """The parts of the tokenizer that add noise to their inputs."""
+    return [module for module in adapter.modules() if isinstance(module, StandardScale | GridTokenizer)]
+
+
 def _set_regularization(adapter: Adapter, trunk: Trunk, config: TrainingConfig) -> None:
-    for module in adapter.modules():
-        if isinstance(module, StandardScale):
-            module.noise = config.input_noise
+    for module in _noisy(adapter):
+        module.noise = config.input_noise
     for module in trunk.modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout

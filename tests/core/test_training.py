@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from mainstem.core.adapter import Adapter
+from mainstem.core.errors import InputError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
@@ -61,6 +62,51 @@ def test_one_seed_gives_one_adapter():
     samples = make_samples(64)
     first, second = (fit(samples, TrainingConfig(epochs=2, batch_size=16))[0].state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_small_set_is_trained_for_as_many_steps_as_were_asked_for():
+    samples = make_samples(32)
+    plain = fit(samples, TrainingConfig(epochs=1, batch_size=16))[2]
+    longer = fit(samples, TrainingConfig(epochs=1, batch_size=16, min_steps=7))[2]
+    assert (len(plain), len(longer)) == (2, 8)  # whole epochs
+    assert len(fit(samples, TrainingConfig(epochs=5, batch_size=16, min_steps=7))[2]) == 10
+
+
+def grids(count: int) -> list[Sample]:
+    rng = np.random.default_rng(0)
+    found = []
+    for index in range(count):
+        values = rng.uniform(0, 1, (2, 1, 3, 3))
+        stream = Stream(kind="grid", values=values, channels=GREEN, times=np.arange(2.0), geometry={"spacing_m": 10.0})
+        source = Provenance(data="made", item=str(index))
+        found.append(Sample(streams={"cube": stream}, target=float(values.mean()), source=source))
+    return found
+
+
+@pytest.mark.parametrize("made", [make_samples, grids])
+def test_input_noise_is_added_to_every_kind_of_stream_and_in_training_alone(made):
+    samples = made(16)
+    plain, noisy = (fit(samples, TrainingConfig(epochs=2, input_noise=noise)) for noise in (0.0, 0.5))
+    assert plain[2] != noisy[2]
+    with torch.no_grad():
+        first, second = (noisy[0](samples, noisy[1]).mean for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_noise_that_a_tokenizer_cannot_add_is_refused():
+    from mainstem.core.openmodels.presto import PrestoTokenizer
+
+    place = (Channel(name="latitude", unit="deg"), Channel(name="longitude", unit="deg"))
+    bands = (Channel(name="B4", unit="1"), Channel(name="B8", unit="1"))
+    streams = {
+        "pixel": Stream(kind="series", values=np.full((2, 2), 0.2), channels=bands, times=30 * 864e2 * np.arange(2.0)),
+        "place": Stream(kind="scalar", values=np.array([44.0, 3.0]), channels=place),
+    }
+    source = Provenance(data="made", item="a")
+    samples = [Sample(streams=streams, target=float(row), source=source, origin="2021-05-01") for row in range(4)]
+    adapter = Adapter(PrestoTokenizer(64), ScalarHead(64))
+    with pytest.raises(InputError, match="input_noise"):
+        train(adapter, Trunk(SIZES["xs"]), samples, torch.zeros(4), TrainingConfig(epochs=1, input_noise=0.1))
 
 
 def test_the_rate_warms_up_and_ends_near_zero():
