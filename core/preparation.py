@@ -1,7 +1,7 @@
 """What an adapter makes of samples before the trunk sees them, and the plain preparation of one that has none."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -41,6 +41,14 @@ class HasOwnFeatures(Protocol):
         """Return own features (samples, own features), NaN where a sample lacks one."""
 
 
+@runtime_checkable
+class HasLayout(Protocol):
+    """A preparation whose features go by channel, in the layout of all training samples, not of its own part alone."""
+
+    def laid_out(self, layout: Layout) -> Preparation:
+        """Return the preparation with features in a layout's order."""
+
+
 def own_features(preparation: Preparation, samples: Sequence[Sample]) -> Array:
     """Return what the shift alarm judges single samples alone by; of width 0 where the preparation tells nothing."""
     if isinstance(preparation, HasOwnFeatures):
@@ -62,7 +70,11 @@ def knows_no_target(samples: Sequence[Sample], groups: frozenset[str]) -> list[S
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOffset:
-    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset."""
+    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset.
+
+    Its features are each channel's mean; members share one layout, so that a stream that one of them never saw keeps
+    its place.
+    """
 
     mean: float
     channels: Mapping[str, int]  # number of channels of each numeric stream, in the order of training
@@ -70,8 +82,11 @@ class MeanOffset:
     @classmethod
     def fit(cls, samples: Sequence[Sample]) -> "MeanOffset":
         """Take the mean of the training targets."""
-        channels = {name: len(channels) for name, channels in Layout.of(samples).channels.items()}
-        return cls(mean=float(targets_of(samples).mean()), channels=dict(sorted(channels.items())))
+        return cls(mean=float(targets_of(samples).mean()), channels=Layout.of(samples).widths())
+
+    def laid_out(self, layout: Layout) -> "MeanOffset":
+        """Return the preparation with features in a layout's order."""
+        return replace(self, channels=layout.widths())
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return the samples as they are, and the mean."""

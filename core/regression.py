@@ -22,6 +22,7 @@ from mainstem.core.preparation import (
     ONE_VIEW,
     FitPreparation,
     Forget,
+    HasLayout,
     Preparation,
     RestorePreparation,
     View,
@@ -155,7 +156,10 @@ class Regressor:
         return mean, scale
 
     def predict_parts(self, samples: Sequence[Sample], view: str) -> tuple[Array, Array, dict[str, Array]]:
-        """Return mean, scale, and what each part alone would say (samples,): the trunk, and the rest without it."""
+        """Return mean, scale, and what each part alone would say (samples,): the trunk, and the rest without it.
+
+        All of them are adjusted.
+        """
         aligned = self.layout(samples)
         found = [member.predict(aligned) for member in self.members]
         share, gate = self.shares[view], self.gates[view]
@@ -166,7 +170,8 @@ class Regressor:
         }
         slope, intercept = self.adjust.get(view, (1.0, 0.0))
         scale = np.mean([part.scale for part in found], axis=0)
-        return slope * mean + intercept, abs(slope) * scale, parts
+        adjusted = {name: slope * values + intercept for name, values in parts.items()}
+        return slope * mean + intercept, abs(slope) * scale, adjusted
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return the shift alarm's features (samples, features), averaged over members.
@@ -234,12 +239,16 @@ def fit_member(
     config: RegressionConfig,
     views: Mapping[str, View] = ONE_VIEW,
     base: OpenModel | None = None,
+    layout: Layout | None = None,
 ) -> Member:
     """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples' targets.
 
-    Where there are several views, each sample is shown as it is and once more through a view drawn at random.
+    Where there are several views, each sample is shown as it is and once more through a view drawn at random. `layout`
+    is that of all members, where these samples are a part of theirs.
     """
     preparation = prepare(samples)
+    if layout is not None and isinstance(preparation, HasLayout):
+        preparation = preparation.laid_out(layout)
     shown = [*samples, *_random_views(samples, views, config.training.seed)]
     prepared, offset = preparation(shown)
     residual = targets_of(shown) - offset
@@ -301,7 +310,7 @@ def fit_regressor(
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
         known = shown.forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
-        member = fit_member(known, prepare, seeded, shown.views, copy.deepcopy(base))
+        member = fit_member(known, prepare, seeded, shown.views, copy.deepcopy(base), layout)
         for name, view in shown.views.items():
             unseen = [view(samples[row]) for row in held]
             features = member.preparation.features(unseen)

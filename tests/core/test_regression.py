@@ -188,6 +188,45 @@ def test_stream_means_skip_what_is_missing():
     assert np.isnan(found[1]).all()
 
 
+def test_an_adjustment_holds_for_mean_scale_and_every_part():
+    """Local labels turn a simulator's units into the field's: half as much, and three more."""
+    samples = make_samples()
+    plain, _ = fit_regressor(samples, MeanOffset.fit, QUICK)
+    turned = replace(plain, adjust={"whole": (0.5, 3.0)})
+    (mean, scale, parts), (new_mean, new_scale, new_parts) = (
+        found.predict_parts(samples, "whole") for found in (plain, turned)
+    )
+    np.testing.assert_allclose(new_mean, 0.5 * mean + 3)
+    np.testing.assert_allclose(new_scale, 0.5 * scale)
+    assert set(parts) == {"trunk_alone", "without_trunk"}
+    for name, values in parts.items():
+        np.testing.assert_allclose(new_parts[name], 0.5 * values + 3)
+
+
+def only_one_group_has_a_series(samples: list[Sample]) -> list[Sample]:
+    ndvi = (Channel(name="ndvi", unit="1"), Channel(name="evi", unit="1"))
+    found = []
+    for index, sample in enumerate(samples):
+        streams = dict(sample.streams)
+        if sample.source.group == "g0":
+            values = np.full((3, 2), 0.1 * (index % 7))
+            streams["image"] = Stream(kind="series", values=values, channels=ndvi, times=864e3 * np.arange(3.0))
+        found.append(replace(sample, streams=streams))
+    return found
+
+
+@pytest.mark.parametrize("num_folds", [2, 6])
+def test_a_stream_of_one_group_alone_is_taken(num_folds):
+    """In one fold training knows the stream, in another the samples that are held out alone do."""
+    samples = only_one_group_has_a_series(make_samples())
+    config = replace(QUICK, num_folds=num_folds)
+    regressor, judged = fit_regressor(samples, MeanOffset.fit, config)
+    assert judged["whole"].features.shape == (60, 3)
+    assert regressor.features(samples).shape == (60, 3)
+    assert np.isfinite(judged["whole"].features).sum(0).tolist() == [10, 10, 60]
+    assert np.isfinite(regressor.predict(samples, "whole")[0]).all()
+
+
 def test_two_million_scores_are_kept_as_they_are_and_read_again(tmp_path):
     artifact = save(tmp_path, make_samples())
     rng = np.random.default_rng(0)
