@@ -31,12 +31,12 @@ from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import ClassificationTask, Classifier, ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.heads import ClassHead
+from mainstem.core.layout import Layout
 from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
-from mainstem.core.preparation import stream_means
 from mainstem.core.records import check_record
 from mainstem.core.regression import check_features
-from mainstem.core.stream import CHANNEL_DIM, Sample
+from mainstem.core.stream import Sample
 from mainstem.core.weights import file_sha256, state_sha256
 
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
@@ -55,10 +55,9 @@ class ClassArtifact:
 
     def features(self, samples: Sequence[Sample]) -> NDArray[np.float64] | None:
         """Return what the shift alarm compares of prepared samples (samples, features); None without an alarm."""
-        channels = self.manifest.calibration[ONLY_VIEW].get("channels", {})
         if self.alarm is None:
             return None
-        found = stream_means(samples, channels)
+        found = self.classifier.features(samples)
         check_features(self.alarm.features.shape[1], found)
         return found
 
@@ -67,22 +66,12 @@ class ClassArtifact:
         return self.manifest.reference(self.adapter_sha256)
 
 
-def channels_of(samples: Sequence[Sample]) -> dict[str, int]:
-    """Number of channels of each stream that the shift alarm compares."""
-    return {
-        name: len(stream.channels)
-        for sample in samples
-        for name, stream in sorted(sample.streams.items())
-        if stream.kind in CHANNEL_DIM
-    }
-
-
-def alarm_of(samples: Sequence[Sample]) -> ShiftAlarm | None:
+def alarm_of(classifier: Classifier, samples: Sequence[Sample]) -> ShiftAlarm | None:
     """Return the shift alarm of prepared samples' channel means, or None where there are too few groups."""
     groups = [sample.source.group or "" for sample in samples]
     if len(set(groups)) < ShiftAlarm.FEWEST:
         return None
-    return ShiftAlarm.fit(stream_means(samples, channels_of(samples)), groups)
+    return ShiftAlarm.fit(classifier.features(samples), groups)
 
 
 def save_class_artifact(
@@ -99,8 +88,8 @@ def save_class_artifact(
     for index, member in enumerate(members):
         tensors |= adapter_tensors(index, member.adapter, member.trunk)
     known, found = view_tensors("calibration", {ONLY_VIEW: calibration})
-    known[ONLY_VIEW] |= {"temperature": classifier.temperature, "channels": channels_of(prepared)}
-    alarm = alarm_of(prepared)
+    known[ONLY_VIEW] |= {"temperature": classifier.temperature}
+    alarm = alarm_of(classifier, prepared)
     warned, more = view_tensors("alarm", {} if alarm is None else {ONLY_VIEW: alarm})
     tensors |= found | more
     manifest = AdapterManifest(
@@ -110,6 +99,7 @@ def save_class_artifact(
         members=tuple(MemberFacts(**member_facts(member)) for member in members),
         gates={},
         shares={},
+        channels=classifier.layout.state(),
         calibration=known,
         alarm=warned,
         **facts,
@@ -154,7 +144,12 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
         raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
     warned = manifest.alarm.get(ONLY_VIEW)
     return ClassArtifact(
-        classifier=Classifier(members=tuple(members), classes=manifest.classes, temperature=_temperature(plain)),
+        classifier=Classifier(
+            members=tuple(members),
+            classes=manifest.classes,
+            temperature=_temperature(plain),
+            layout=Layout.restore(manifest.channels),
+        ),
         calibration=calibration,
         manifest=manifest,
         adapter_sha256=adapter_sha256,

@@ -13,8 +13,10 @@ from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
 from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.heads import ClassHead
+from mainstem.core.layout import Layout
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.preparation import stream_means
 from mainstem.core.progress import Progress, silent
 from mainstem.core.regression import (
     BATCH,
@@ -57,17 +59,26 @@ class ClassMember:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Classifier:
-    """The mean of its members' probabilities, each at one temperature."""
+    """The mean of its members' probabilities, each at one temperature.
+
+    `layout` puts the channels of samples in the order of training, by name.
+    """
 
     members: tuple[ClassMember, ...]
     classes: tuple[str, ...]
     temperature: float
+    layout: Layout
 
     def probabilities(self, samples: Sequence[Sample]) -> Array:
-        """Return calibrated probabilities (samples, classes)."""
-        parts = [softmax(member.logits(samples) / self.temperature) for member in self.members]
+        """Return calibrated probabilities (samples, classes) of prepared samples."""
+        aligned = self.layout(samples)
+        parts = [softmax(member.logits(aligned) / self.temperature) for member in self.members]
         averaged: Array = np.mean(parts, axis=0)
         return averaged
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return the shift alarm's features (samples, features): each channel's mean, NaN where it is missing."""
+        return stream_means(self.layout(samples), self.layout.widths())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,6 +114,15 @@ class ClassificationTask:
     largest_group: int = 1000
     buffer_m: float = 0.0
     is_mapped: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a setting that fitting classes has no use for.
+
+        Raises:
+            InputError: if there is one.
+        """
+        if self.config.num_gap_draws != RegressionConfig.num_gap_draws:
+            raise InputError(f"{self.task} names classes, and num_gap_draws is of quantities alone; leave it out")
 
 
 Task = RegressionTask | ClassificationTask  # what an adapter offers
@@ -162,10 +182,10 @@ def drawn(samples: Sequence[Sample], largest_group: int, seed: int) -> list[Samp
 
 def fit_class_member(
     task: ClassificationTask, samples: Sequence[Sample], num_classes: int, config: RegressionConfig,
-    base: OpenModel | None = None,
+    base: OpenModel | None, layout: Layout,
 ) -> ClassMember:  # fmt: skip
     """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples' classes."""
-    prepared = task.prepare(drawn(samples, task.largest_group, config.training.seed))
+    prepared = layout(task.prepare(drawn(samples, task.largest_group, config.training.seed)))
     labels = labels_of(prepared)
     trunk = base.trunk if base is not None else Trunk(SIZES[config.trunk_size], config.training.seed)
     torch.manual_seed(config.training.seed)
@@ -208,20 +228,26 @@ def fit_classifier(
     progress: Progress = silent,
     base: OpenModel | None = None,
 ) -> tuple[Classifier, ClassesOutOfFold]:
-    """Fit a member a fold of whole groups and judge each on the groups it never saw."""
+    """Fit a member a fold of whole groups and judge each on the groups it never saw.
+
+    Members share the layout of all samples, prepared.
+    """
+    layout = Layout.of(task.prepare(samples))
     groups, truth = groups_of(samples), labels_of(samples)
     logits = np.zeros((len(samples), len(classes)))
     members = []
     folds = buffered_folds(samples, config.num_folds, task.buffer_m)
     for index, (kept, held) in enumerate(folds):
         seeded = replace(config, training=replace(config.training, seed=config.training.seed * 1000 + index))
-        member = fit_class_member(task, [samples[row] for row in kept], len(classes), seeded, copy.deepcopy(base))
-        logits[held] = member.logits(task.prepare([samples[row] for row in held]))
+        member = fit_class_member(
+            task, [samples[row] for row in kept], len(classes), seeded, copy.deepcopy(base), layout
+        )
+        logits[held] = member.logits(layout(task.prepare([samples[row] for row in held])))
         members.append(member)
         progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
     judged = ClassesOutOfFold(truth=truth, logits=logits, groups=groups)
     temperature = fit_temperature(logits, truth)
-    return Classifier(members=tuple(members), classes=classes, temperature=temperature), judged
+    return Classifier(members=tuple(members), classes=classes, temperature=temperature, layout=layout), judged
 
 
 def quantity_task(task: "Task", command: str) -> RegressionTask:

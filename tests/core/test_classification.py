@@ -16,7 +16,7 @@ from mainstem.core.classification import (
     fit_temperature,
     softmax,
 )
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.evaluation import accuracy, macro_f1
 from mainstem.core.predict import predict_classes
 from mainstem.core.prediction import ClassSet
@@ -25,6 +25,7 @@ from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 
 CLASSES = ("falling", "rising")
+RISE, HEAT = Channel(name="rise", unit="1"), Channel(name="heat", unit="degC")
 TASK = ClassificationTask(
     name="test",
     task="slopes",
@@ -43,7 +44,7 @@ def slopes(num: int, seed: int = 0) -> SampleSet:
         label, steps = index % 2, int(rng.integers(4, 9))
         values = (2 * label - 1) * np.linspace(-1, 1, steps) + rng.normal(0, 0.3, steps)
         stream = Stream(
-            kind="series", values=values[:, None], channels=(Channel(name="x", unit="1"),),
+            kind="series", values=np.stack([values, 40.0 + values**2], 1), channels=(RISE, HEAT),
             times=86_400.0 * np.cumsum(rng.integers(1, 30, steps)),
         )  # fmt: skip
         source = Provenance(data="test", item=str(index), group=f"g{index // 6}", licence="CC0-1.0")
@@ -126,6 +127,42 @@ def test_nothing_is_claimed_of_groups_trained_on_of_real_ones_by_simulations_or_
     assert "trained on simulations alone" in refused.reasons[0]
     scoped = replace(artifact, manifest=artifact.manifest.model_copy(update={"scope": {"crop": ["maize"]}}))
     assert all(found.abstained for found in predict_classes(scoped, of_group("new", slopes(2))))
+
+
+def in_channels(sample: Sample, columns: list[int]) -> Sample:
+    stream = sample.streams["x"]
+    channels = tuple(stream.channels[column] for column in columns)
+    return replace(sample, streams={"x": replace(stream, values=stream.values[:, columns], channels=channels)})
+
+
+def test_channels_go_by_name_in_classes_sets_and_claims(fitted):
+    artifact, folder = fitted
+    samples = of_group("new", slopes(6, seed=1))
+    wanted = predict_classes(artifact, samples)
+    assert {found.claim.state for found in wanted} == {"stated"}
+    for known in (artifact, load_class_artifact(folder)):
+        turned = predict_classes(known, [in_channels(sample, [1, 0]) for sample in samples])
+        for one, other in zip(wanted, turned, strict=True):
+            assert (one.value, one.region, one.claim) == (other.value, other.region, other.claim)
+    (seen, *_) = artifact.features([in_channels(samples[0], [1])])
+    assert np.isnan(seen[0])  # what is lacking is lacking: no other channel stands in its place
+    assert seen[1] == pytest.approx(artifact.features(samples[:1])[0, 1])
+    fahrenheit = replace(samples[0].streams["x"], channels=(RISE, replace(HEAT, unit="degF")))
+    with pytest.raises(ChannelError, match=r"0, x: channel 'heat' comes in degF, want degC"):
+        predict_classes(artifact, [replace(samples[0], streams={"x": fahrenheit})])
+
+
+def test_training_on_channels_in_any_order_gives_the_same_classifier():
+    source = slopes(60)
+    config = replace(TASK.config, training=replace(TASK.config.training, epochs=1), num_folds=2)
+    mixed = [in_channels(sample, [row % 2, 1 - row % 2]) for row, sample in enumerate(source.samples)]
+    first, other = (fit_classifier(TASK, samples, CLASSES, config)[0] for samples in (source.samples, mixed))
+    assert np.array_equal(first.probabilities(source.samples[:9]), other.probabilities(mixed[:9]))
+
+
+def test_what_no_classifier_uses_is_refused():
+    with pytest.raises(InputError, match="num_gap_draws"):
+        replace(TASK, config=replace(TASK.config, num_gap_draws=7))
 
 
 def test_a_run_of_classes_is_no_run_of_quantities(fitted):
