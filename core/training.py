@@ -119,8 +119,8 @@ def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:
 
 
 def _set_regularization(adapter: Adapter, trunk: Trunk, config: TrainingConfig) -> None:
-    for module in _noisy(adapter):
-        module.noise = config.input_noise
+    for part in _noisy(adapter):
+        part.noise = config.input_noise
     for module in trunk.modules():
         if isinstance(module, nn.Dropout):
             module.p = config.dropout
