@@ -1,7 +1,7 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,14 @@ from mainstem.core.artifact import Artifact, load_run, recalibrated
 from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
 from mainstem.core.files import locked, write_atomically
-from mainstem.core.folds import is_number, one_writing, targets_of
+from mainstem.core.folds import is_number, targets_of
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of, seasons_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.taught import prints_of
 
 FEWEST_GROUPS = 2
 LOCK, WAIT_S = ".calibrate.lock", 300.0  # how long a second call waits for the first
@@ -62,7 +63,7 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     artifact, record = load_run(run, task), read_record(run)
     source = task.read(request)
     known_groups = {group for calibration in artifact.calibration.values() for group in calibration.groups or ()}
-    local = _new_to(artifact, source, known_groups if spec.is_appended else set())
+    local = _new_to(artifact, source, is_appended=spec.is_appended)
     check_targets(task, local)
     groups = tuple(groups_in(local))
     _check(local, known_groups, spec)
@@ -72,6 +73,8 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
     learned = known.teach(artifact, spec, is_adjusted=is_first_reality)
     training = _training(artifact, local, len(set(places)) if is_first_reality else None)
+    taught = artifact.taught.with_calibrated(training, prints_of(local, task.views.values()))
+    learned = replace(learned, taught=taught)
     renewed = recalibrated(run, learned, learned.calibration, learned.alarm, {"training": training})
     first = next(iter(task.views))
     before, after = artifact.calibration[first], learned.calibration[first]
@@ -100,15 +103,16 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     return entry
 
 
-def _new_to(artifact: Artifact, source: SampleSet, calibrated: Collection[str]) -> list[Sample]:
-    """Samples of groups not trained on, by name alone: a copy of training data may have another one.
+def _new_to(artifact: Artifact, source: SampleSet, *, is_appended: bool) -> list[Sample]:
+    """Samples that the run was not trained on, whatever their data are called.
 
     Where labels taught the run what it says, those of groups calibrated before would be judged by themselves: they keep
     the errors that they had when their own labels were left out.
     """
-    told = set(map(one_writing, artifact.manifest.training["groups"]))
-    told |= set(map(one_writing, calibrated)) if artifact.regressor.adjust else set()
-    found = [sample for sample in source.unflagged() if one_writing(str(sample.source.group)) not in told]
+    taught = artifact.taught
+    found = [sample for sample in source.unflagged() if not taught.was_trained_on(sample)]
+    if artifact.regressor.adjust and is_appended:
+        found = [sample for sample in found if not taught.was_calibrated_on(sample)]
     if source.unflagged() and not found and artifact.regressor.adjust:
         raise CalibrationError("every labelled group taught this run before: it cannot judge it; give others")
     return found

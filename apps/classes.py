@@ -32,6 +32,7 @@ from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.taught import prints_of
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -60,7 +61,9 @@ def fit_class_artifact(
         "open_model": spec.trunk,
     }
     facts = {**facts_of(task, source), "scope": task.scope_of(train), "training": training}
-    return save_class_artifact(folder, classifier, calibration, task.prepare(train), facts), judged
+    prepared = task.prepare(train)
+    prints = np.union1d(prints_of(train), prints_of(prepared))
+    return save_class_artifact(folder, classifier, calibration, prepared, facts, prints), judged
 
 
 def finetune_classes(
@@ -173,8 +176,7 @@ def _score_run(
         raise InputError(
             f"{run} names {', '.join(artifact.manifest.classes)}, the data {', '.join(source.classes)}; give the same"
         )
-    trained = set(artifact.manifest.training["groups"])
-    test = [sample for sample in samples if str(sample.source.group) not in trained]
+    test = [sample for sample in samples if not artifact.taught.was_trained_on(sample)]
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
     classifier: Classifier = artifact.classifier

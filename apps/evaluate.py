@@ -112,17 +112,16 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
             f"a run is scored as it is, or {SEASONS}; leave --run out to train by another protocol or seed"
         )
     artifact = load_run(run, task)
-    manifest = artifact.manifest
-    trained = set(manifest.training["groups"])
-    unseen = [sample for sample in samples if str(sample.source.group) not in trained]
-    unseen = [sample for sample in unseen if not manifest.has_seen(sample.source.data, sample.source.group)]
+    taught = artifact.taught
+    known = [sample for sample in samples if taught.was_trained_on(sample)]
+    unseen = [sample for sample in samples if not (taught.was_trained_on(sample) or taught.was_calibrated_on(sample))]
     test = spec.gaps(unseen, task.optional)
     if not test:
         raise InputError(
             f"{run} was trained on every group of these data, or calibrated; give data with groups it never saw"
         )
     tested = frozenset(groups_in(test))
-    train = task.forget([sample for sample in samples if str(sample.source.group) in trained], tested)
+    train = task.forget(known, tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score_by_protocol(task, artifact, test, spec), baselines=baselines)
 

@@ -21,6 +21,7 @@ from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
 from mainstem.core.regression import Order, OutOfFold, Recipe, RegressionConfig, RegressionTask, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.taught import prints_of
 
 FITTING = 0.7  # of the time goes to the folds, the rest to calibration
 WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something
@@ -75,7 +76,8 @@ def fit_artifact(
         "simulated": source.simulated,
         "known_failures": task.known_failures,
     }
-    return save_artifact(folder, regressor, known.calibration, known.alarm, facts), judged
+    prints = {"trained": prints_of(train, task.views.values())}
+    return save_artifact(folder, regressor, known.calibration, known.alarm, facts, prints), judged
 
 
 def population_of(task: RegressionTask, source: SampleSet, train: Sequence[Sample]) -> str:

@@ -13,6 +13,7 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.export import prediction_table
 from mainstem.apps.finetune import WORTHWHILE, read_record
 from mainstem.core.artifact import Artifact, load_run
+from mainstem.core.folds import one_writing
 from mainstem.core.predict import below_name, predict
 from mainstem.core.prediction import Interval
 from mainstem.core.stream import Sample, SampleSet
@@ -35,8 +36,7 @@ class YieldBoard:
 
     def seasons(self) -> tuple[str, ...]:
         """Seasons that the model was not trained on, newest first; all of them where there is no other."""
-        trained = set(self.artifact.manifest.training["groups"])
-        unseen = [season for season in self.by_season if season not in trained]
+        unseen = [season for season in self.by_season if not self.is_trained_on(season)]
         return tuple(sorted(unseen or self.by_season, reverse=True))
 
     def regions(self) -> frozenset[str]:
@@ -45,7 +45,7 @@ class YieldBoard:
 
     def is_trained_on(self, season: str) -> bool:
         """True where the model has seen the season's harvests."""
-        return season in set(self.artifact.manifest.training["groups"])
+        return one_writing(season) in self.artifact.taught.numbers
 
     def crop(self) -> str:
         """Name of the crop."""

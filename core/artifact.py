@@ -29,6 +29,7 @@ from mainstem.core.records import check_record, expect_adapter
 from mainstem.core.regression import Member, RegressionTask, Regressor
 from mainstem.core.schema import printable
 from mainstem.core.state import State
+from mainstem.core.taught import Prints, Taught
 from mainstem.core.training import TrainingPlan
 from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import (
@@ -45,6 +46,7 @@ from mainstem.core.weights import (
 
 ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
 MANIFEST, CONTENT = "manifest", "sha256"  # of the adapter file's header
+TAUGHT = "taught/"  # tensors of these names are hashes of samples
 PREPARATION, ALARM = ".preparation.", "alarm/"  # tensors of these names may hold NaN, where a fact is not known
 
 
@@ -57,6 +59,7 @@ class Artifact:
     alarm: Mapping[str, ShiftAlarm]
     manifest: AdapterManifest
     adapter_sha256: str
+    taught: Taught
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""
@@ -152,8 +155,9 @@ def save_artifact(
     calibration: Mapping[str, IntervalCalibration],
     alarm: Mapping[str, ShiftAlarm],
     facts: Mapping[str, Any],
+    prints: Mapping[str, Prints] | None = None,
 ) -> Artifact:
-    """Write adapter and trunk to a run folder; `facts` fills the rest of the manifest."""
+    """Write adapter and trunk to a run folder; `facts` fills the manifest, `prints` are of what taught it."""
     trunk, shared = trunk_tensors([member.trunk for member in regressor.members])
     described: list[MemberFacts] = []
     tensors: dict[str, Tensor] = {}
@@ -178,8 +182,36 @@ def save_artifact(
         alarm=known["alarm"],
         **facts,
     )
-    sha256 = write_artifact(folder, manifest, trunk, tensors)
-    return Artifact(regressor=regressor, calibration=calibration, alarm=alarm, manifest=manifest, adapter_sha256=sha256)
+    taught = Taught(training=manifest.training, **(prints or {}))
+    sha256 = write_artifact(folder, manifest, trunk, tensors | taught_tensors(taught))
+    return Artifact(
+        regressor=regressor,
+        calibration=calibration,
+        alarm=alarm,
+        manifest=manifest,
+        adapter_sha256=sha256,
+        taught=taught,
+    )
+
+
+def taught_tensors(taught: Taught) -> dict[str, Tensor]:
+    """Return the tensors that hold what taught an adapter."""
+    return {
+        f"{TAUGHT}{name}": torch.from_numpy(np.array(values)) for name, values in taught.state().items() if len(values)
+    }
+
+
+def read_taught(manifest: AdapterManifest, tensors: Mapping[str, Tensor]) -> Taught:
+    """Read what `taught_tensors` gave.
+
+    Raises:
+        ArtifactError: if it is damaged.
+    """
+    found = {name.removeprefix(TAUGHT): tensor for name, tensor in tensors.items() if name.startswith(TAUGHT)}
+    odd = [name for name, tensor in found.items() if tensor.dtype != torch.int64 or tensor.ndim != 1]
+    if odd or not set(found) <= set(Taught(training={}).state()):
+        raise ArtifactError("the adapter file's hashes of what taught it are damaged; train it again")
+    return Taught(training=manifest.training, **{name: tensor.numpy() for name, tensor in found.items()})
 
 
 def recalibrated(
@@ -193,7 +225,9 @@ def recalibrated(
     kept = {"schema_version", "trunk", "trunk_sha256", "trunk_is_shared", "members", "gates", "shares", "adjust",
             "channels", "calibration", "alarm"}  # fmt: skip
     facts = {name: value for name, value in artifact.manifest if name not in kept}
-    return save_artifact(folder, artifact.regressor, calibration, alarm, facts | dict(more or {}))
+    return save_artifact(
+        folder, artifact.regressor, calibration, alarm, facts | dict(more or {}), artifact.taught.state()
+    )
 
 
 def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
@@ -223,6 +257,8 @@ def _check_owners(manifest: AdapterManifest, tensors: Mapping[str, Tensor], path
     owners = {f"members.{index}" for index in range(len(manifest.members))}
     views = {f"{kind}/{view}" for kind in ("calibration", "alarm") for view in getattr(manifest, kind)}
     for name in tensors:
+        if name.startswith(TAUGHT):
+            continue
         if ".".join(name.split(".")[:2]) not in owners and name.rpartition("/")[0] not in views:
             raise ArtifactError(f"{path} holds {printable(name)}, which nothing reads; train it again")
 
@@ -298,6 +334,7 @@ def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
         alarm=alarm,
         manifest=manifest,
         adapter_sha256=adapter_sha256,
+        taught=read_taught(manifest, tensors),
     )
 
 

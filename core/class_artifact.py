@@ -21,7 +21,9 @@ from mainstem.core.artifact import (
     plan_of,
     read_manifest,
     read_manifest_of,
+    read_taught,
     read_trunks,
+    taught_tensors,
     trunk_tensors,
     view_arrays,
     view_tensors,
@@ -37,6 +39,7 @@ from mainstem.core.prediction import ModelRef
 from mainstem.core.records import check_record
 from mainstem.core.regression import check_features
 from mainstem.core.stream import Sample
+from mainstem.core.taught import Prints, Taught, no_prints
 from mainstem.core.weights import file_sha256, state_sha256
 
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
@@ -51,6 +54,7 @@ class ClassArtifact:
     calibration: ClassSetCalibration
     manifest: AdapterManifest
     adapter_sha256: str
+    taught: Taught
     alarm: ShiftAlarm | None = None
 
     def features(self, samples: Sequence[Sample]) -> NDArray[np.float64] | None:
@@ -80,8 +84,12 @@ def save_class_artifact(
     calibration: ClassSetCalibration,
     prepared: Sequence[Sample],
     facts: Mapping[str, Any],
+    trained: Prints | None = None,
 ) -> ClassArtifact:
-    """Write adapter and trunk to a run folder; the alarm is of `prepared` samples, `facts` fills the manifest."""
+    """Write adapter and trunk to a run folder; the alarm is of `prepared` samples, `facts` fills the manifest.
+
+    `trained` are prints of the samples trained on.
+    """
     members = classifier.members
     trunk, shared = trunk_tensors([member.trunk for member in members])
     tensors: dict[str, Tensor] = {}
@@ -104,9 +112,15 @@ def save_class_artifact(
         alarm=warned,
         **facts,
     )
-    sha256 = write_artifact(folder, manifest, trunk, tensors)
+    taught = Taught(training=manifest.training, trained=no_prints() if trained is None else trained)
+    sha256 = write_artifact(folder, manifest, trunk, tensors | taught_tensors(taught))
     return ClassArtifact(
-        classifier=classifier, calibration=calibration, manifest=manifest, adapter_sha256=sha256, alarm=alarm
+        classifier=classifier,
+        calibration=calibration,
+        manifest=manifest,
+        adapter_sha256=sha256,
+        taught=taught,
+        alarm=alarm,
     )
 
 
@@ -153,6 +167,7 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
         calibration=calibration,
         manifest=manifest,
         adapter_sha256=adapter_sha256,
+        taught=read_taught(manifest, tensors),
         alarm=None if warned is None else ShiftAlarm.restore(warned, view_arrays("alarm", ONLY_VIEW, tensors)),
     )
 

@@ -1,13 +1,11 @@
 """What an adapter file says of itself: typed, with ranges, checked before anything is built from it."""
 
-from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError
-from mainstem.core.folds import one_writing
 from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
 
@@ -124,20 +122,6 @@ class AdapterManifest(BaseModel):
         groups of it have calibrated the adapter.
         """
         return is_simulated or not self.simulated or int(self.training["local_fields"]) >= FEWEST_FIELDS
-
-    def has_seen(self, data: str, group: str | None) -> bool:
-        """True where a group of a data set was trained or calibrated on, so that nothing new can be claimed of it."""
-        return group is not None and (data, one_writing(group)) in self.known_groups
-
-    @cached_property
-    def known_groups(self) -> frozenset[tuple[str, str]]:
-        """Data and group of all that was trained or calibrated on, numbers in one writing."""
-        return frozenset(
-            (data, one_writing(group))
-            for known in ("seen", "calibrated")
-            for data, groups in self.training[known].items()
-            for group in groups
-        )
 
 
 def parse_manifest(text: str, name: str) -> AdapterManifest:

@@ -123,18 +123,18 @@ def claims_of(artifact: Artifact, samples: Sequence[Sample], view: str, level: f
             unjudged = calibration.unjudged(group, season, level)
             later = group if not unjudged and calibration.is_later(group) else ""
             stated[key] = Claim(state="none", reason=unjudged) if unjudged else calibration.claim(level, pattern, later)
-        found.append(_settled(artifact.manifest, sample, stated[key], alarmed))
+        found.append(_settled(artifact, sample, stated[key], alarmed))
     return tuple(found)
 
 
-def _settled(manifest: AdapterManifest, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
+def _settled(artifact: Artifact | ClassArtifact, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
     """The claim of one sample: what calibration states, unless something speaks against it."""
-    refused = refusal(manifest, sample)
+    refused = refusal(artifact.manifest, sample)
     if refused:
         return Claim(state="none", reason=refused)
     if sample.source.group is None:
         return Claim(state="none", reason="the sample names no group, so that nobody knows whether it was trained on")
-    if manifest.has_seen(sample.source.data, sample.source.group):
+    if artifact.taught.has_seen(sample):
         return Claim(state="none", reason=f"{sample.source.group} was trained or calibrated on: nothing new to claim")
     if stated.state != "stated" or alarmed is None:
         return stated
@@ -298,7 +298,7 @@ def class_claims(
     elsewhere = Claim(state="none", reason=f"class sets were calibrated on groups of {data} alone")
     alarms = _alarmed(artifact.alarm, features, samples)
     return tuple(
-        _settled(artifact.manifest, sample, stated if sample.source.data == data else elsewhere, alarmed)
+        _settled(artifact, sample, stated if sample.source.data == data else elsewhere, alarmed)
         for sample, alarmed in zip(samples, alarms, strict=True)
     )
 

@@ -69,7 +69,7 @@ def open_farm_folders(folder: Path) -> SampleSet:
     A farm is `fields.gpkg` (or .geojson, .shp, .kml) with the columns `crop`, `sowing` (dates) and `yield_t_ha`, the
     season's scenes as GeoTIFFs, `weather.csv` or NetCDF, and if there are any `soil.tif` (available water, cm/m) and
     `yield.tif` (a harvester's map, t/ha). With a yield map samples are pixels; without one each field is a sample of
-    its mean reflectance. Groups are farms, or the fields of a single farm.
+    its mean reflectance. Groups are a season's farms, or a season's fields of a single farm.
 
     Raises:
         InputError: if there is no farm, or one lacks what it needs.
@@ -109,11 +109,12 @@ def _farm(folder: Path, is_alone: bool) -> Iterator[Sample]:
         if np.isfinite(sowing[row]):
             known["management"] = Stream(kind="scalar", values=sowing[row : row + 1], channels=MANAGEMENT)
         name, crop = (fields.table[column].iloc[row] for column in ("field", "crop"))
+        group = f"field {name}, {year}" if is_alone else f"{folder.name}, {year}"
         source = Provenance(
-            data=folder.name, item=f"{folder.name}/{name}", group=f"field {name}" if is_alone else folder.name,
+            data=folder.name, item=f"{folder.name}/{name}", group=group,
             licence=OWN, attribution=OWN, simulated=scenes.is_simulated,
             facts={"crop": str(crop), "farm": folder.name,
-                   "field": f"{folder.name}/{name}", "year": float(year),
+                   "field": f"{folder.name}/{name}, {year}", "year": float(year),
                    **({} if harvest is None else {"samples_of_field": float(num)})},
         )  # fmt: skip
         yield from _samples(scenes, (rows, columns), known, source, (harvest, soil, _harvested(fields, row)))

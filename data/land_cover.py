@@ -1,5 +1,6 @@
 """Pixels with their land use: windows of an NDVI cube around each labelled pixel, grouped by polygon."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
     if not is_eopatch(folder):
         raise InputError(f"got {data!r}, want {EOLEARN} or an EOPatch folder (data/, timestamps.json, bbox.geojson)")
     cube = open_eopatch(folder)
+    name = data if data == EOLEARN else f"{folder.resolve().name} {digest_of(cube)}"
     land_use = open_land_use(folder, cube.grid)
     classes = tuple(sorted(set(land_use.names.values())))
     if not classes:
@@ -38,7 +40,7 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
     for sample, row, column in zip(windows(cube, rows, columns), rows.tolist(), columns.tolist(), strict=True):
         polygon = int(land_use.polygon[row, column])
         source = Provenance(
-            data=data,
+            data=name,
             item=f"{row} {column}",
             group=f"polygon {polygon}",
             licence=licence,
@@ -48,8 +50,15 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
         target = float(classes.index(land_use.names[polygon]))
         samples.append(Sample(streams=sample, target=target, source=source, origin=origin_of(cube.times[0])))
     return SampleSet(
-        name=data, samples=tuple(samples), flagged={}, attribution=attribution, licence=licence, classes=classes
+        name=name, samples=tuple(samples), flagged={}, attribution=attribution, licence=licence, classes=classes
     )
+
+
+def digest_of(cube: Cube) -> str:
+    """What tells a cube from others, wherever it lies: twelve digits of a hash of its grid, times and values."""
+    found = hashlib.sha256(repr((cube.grid.crs, cube.grid.transform, cube.times)).encode())
+    found.update(np.ascontiguousarray(cube.values).tobytes())
+    return found.hexdigest()[:12]
 
 
 def windows(cube: Cube, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Iterator[dict[str, Stream]]:

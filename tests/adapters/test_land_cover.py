@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -174,3 +175,17 @@ def test_galileo_maps_in_the_trunk_s_place(patch, tmp_path, home):
     map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
     with rasterio.open(tmp_path / "map" / "map.tif") as dataset:
         assert np.abs(dataset.read().sum(0) - 1).max() < 1e-4
+
+
+def test_a_place_is_known_by_what_it_shows_and_not_by_its_path(patch, tmp_path, monkeypatch):
+    """Class sets are claimed of the place they were calibrated on: no other may pass for it, nor it for another."""
+    copy = tmp_path / "elsewhere" / patch.name
+    shutil.copytree(patch, copy)
+    name = open_land_cover(str(patch)).name
+    monkeypatch.chdir(copy.parent)
+    assert open_land_cover(f"./{copy.name}").name == name
+    assert {one.source.data for one in open_land_cover(copy.name).samples} == {name}
+    values = np.load(copy / "data" / "NDVI.npy")
+    values[0, 0, 0, 0] += 0.1
+    np.save(copy / "data" / "NDVI.npy", values)
+    assert open_land_cover(copy.name).name != name

@@ -13,7 +13,7 @@ from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.artifact import Artifact, load_artifact
-from mainstem.core.errors import CalibrationError, InputError
+from mainstem.core.errors import CalibrationError, InputError, MainstemError
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, restore_mean_offset
 from mainstem.core.records import expect_adapter
@@ -419,3 +419,52 @@ def test_calibrating_twice_on_harvests_gives_what_once_gave(tmp_path):
     assert errors[0] == errors[1] == errors[2]
     assert errors[0][0] < 0.8
     assert errors[0][1] >= 0.88
+
+
+COPY = {"data": "copy.csv", "item": "of another name"}
+
+
+def copied(name: str) -> tuple[Sample, ...]:
+    """The same samples under another name of their data, years written another way."""
+    return tuple(named([one], **COPY, group=f"{one.source.group}.0")[0] for one in SETS[name])
+
+
+def test_a_copy_of_what_was_trained_on_is_known_again(own, monkeypatch):
+    assert claims(own, copied("past")) == {"none"}
+    monkeypatch.setitem(SETS, "copy", copied("past"))
+    for use in (evaluate_run, calibrate_run):
+        with pytest.raises(MainstemError, match=r"trained on|never trained on"):
+            use(own, "copy")
+
+
+def evaluate_run(run: Path, name: str) -> None:
+    evaluate(TASK, DataRequest(data=name), EvaluationSpec(fit=FitSpec(config=QUICK)), run=run)
+
+
+def calibrate_run(run: Path, name: str) -> None:
+    calibrate(TASK, run, DataRequest(data=name), CalibrationSpec())
+
+
+def test_a_copy_of_what_was_calibrated_on_is_known_again(own):
+    calibrate(TASK, own, DataRequest(data="later"), CalibrationSpec(is_appended=True))
+    assert claims(own, copied("later")) == {"none"}
+
+
+def test_a_field_of_another_farm_may_bear_a_name_that_was_trained_on(tmp_path, monkeypatch):
+    """Names mean nothing beyond their own data: what predict claims, evaluate scores and calibrate takes."""
+    farms = {}
+    for farm, name, less in (("farm a", "past", 0), ("farm b", "later", 12)):  # the same names, of other fields
+        numbers = [int(str(one.source.group)) - less for one in SETS[name]]
+        pairs = zip(SETS[name], numbers, strict=True)
+        farms[farm] = tuple(named([one], data=farm, group=f"field {number}")[0] for one, number in pairs)
+    for farm, samples in farms.items():
+        monkeypatch.setitem(SETS, farm, samples)
+    run = tmp_path / "run"
+    finetune(TASK, read(DataRequest(data="farm a")), FitSpec(config=QUICK), run)
+    known = {str(one.source.group) for one in farms["farm a"]}
+    shared = [one for one in farms["farm b"] if str(one.source.group) in known]
+    assert shared
+    artifact = load(run)
+    assert not any(artifact.taught.has_seen(one) for one in shared)
+    evaluate_run(run, "farm b")
+    assert calibrate(TASK, run, DataRequest(data="farm b"), CalibrationSpec())["cases"] == len(farms["farm b"])

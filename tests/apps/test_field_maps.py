@@ -269,7 +269,7 @@ def test_fields_without_a_yield_map_are_samples_of_their_mean(farm, tmp_path):
     source = TASK.read(DataRequest(data=str(folder)))
     truth = gpd.read_file(farm / "fields.gpkg")
     assert [sample.target for sample in source.samples] == pytest.approx(truth["yield_t_ha"].tolist())
-    assert {sample.source.group for sample in source.samples} == {f"field {name}" for name in truth["field"]}
+    assert {sample.source.group for sample in source.samples} == {f"field {name}, 2021" for name in truth["field"]}
     assert source.simulated
 
 

@@ -1,0 +1,117 @@
+"""What a fitted adapter learned from: by name, and by content, so that a copy under another name is known again.
+
+The one answer to "has it seen this?", for predictions, maps, evaluations, calibrations and pages.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.folds import is_number, one_writing
+from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
+
+Prints = NDArray[np.int64]
+TRAINED, CALIBRATED = "seen", "calibrated"  # of what a manifest says of training: groups by data
+
+
+def no_prints() -> Prints:
+    """Prints of nothing."""
+    return np.empty(0, np.int64)
+
+
+def print_of(sample: Sample) -> int:
+    """64 bits of a sample's group and streams, whatever it is called and however its channels are ordered."""
+    found = hashlib.blake2b(one_writing(str(sample.source.group)).encode(), digest_size=8)
+    for name, stream in sorted(sample.streams.items()):
+        found.update(f"\n{name} {stream.kind} ".encode())
+        for part in _content(stream):
+            found.update(part)
+    return int.from_bytes(found.digest(), "little", signed=True)
+
+
+def _content(stream: Stream) -> Iterable[bytes]:
+    if stream.values.dtype.kind not in "fiub":
+        yield repr(stream.values.tolist()).encode()
+        return
+    values = stream.values.astype(np.float32)
+    values[~stream.observed()] = np.nan  # what is not valid says nothing
+    names = [channel.name for channel in stream.channels]
+    axis = CHANNEL_DIM.get(stream.kind)
+    if axis is not None:
+        values = values.take(np.argsort(names, kind="stable"), axis)
+    yield " ".join(sorted(names)).encode()
+    yield np.ascontiguousarray(values).tobytes()
+    yield b"" if stream.times is None else stream.times.astype(np.float64).tobytes()
+
+
+def prints_of(samples: Sequence[Sample], views: Iterable[Callable[[Sample], Sample]] = ()) -> Prints:
+    """Prints (prints,) of samples, and of them as every view shows them, each once."""
+    found = {print_of(sample) for sample in samples} | {print_of(view(sample)) for view in views for sample in samples}
+    return np.array(sorted(found), np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Taught:
+    """Samples that an adapter was trained and calibrated on.
+
+    Attributes:
+        training: what the manifest says of training: groups by data, under TRAINED and CALIBRATED.
+        trained: prints (prints,) of the samples trained on.
+        calibrated: prints (prints,) of those calibrated on since.
+    """
+
+    training: Mapping[str, Any]
+    trained: Prints = field(default_factory=no_prints)
+    calibrated: Prints = field(default_factory=no_prints)
+
+    def state(self) -> dict[str, Prints]:
+        """Return the arrays that are saved."""
+        return {"trained": self.trained, "calibrated": self.calibrated}
+
+    def has_seen(self, sample: Sample) -> bool:
+        """True where a sample, or its group of the same data, was trained or calibrated on: nothing new to claim."""
+        return self._holds(sample, TRAINED) or self._holds(sample, CALIBRATED)
+
+    def was_trained_on(self, sample: Sample) -> bool:
+        """True where a sample, its group of the same data, or, of any data, its number among groups was trained on.
+
+        A number, as a year, means the same everywhere: what it brought to one place it brought to others.
+        """
+        group = one_writing(str(sample.source.group))
+        return (is_number(group) and group in self.numbers) or self._holds(sample, TRAINED)
+
+    def was_calibrated_on(self, sample: Sample) -> bool:
+        """True where a sample, or its group of the same data, was calibrated on."""
+        return self._holds(sample, CALIBRATED)
+
+    def with_calibrated(self, training: Mapping[str, Any], more: Prints) -> "Taught":
+        """Return what is known after a calibration on more samples, of which the manifest says `training`."""
+        return replace(self, training=training, calibrated=np.union1d(self.calibrated, more))
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """The groups trained on that are numbers."""
+        written = map(one_writing, map(str, self.training["groups"]))
+        return frozenset(group for group in written if is_number(group))
+
+    def _holds(self, sample: Sample, kind: str) -> bool:
+        named = (sample.source.data, one_writing(str(sample.source.group)))
+        return named in self._named[kind] or print_of(sample) in self._prints[kind]
+
+    @cached_property
+    def _named(self) -> dict[str, frozenset[tuple[str, str]]]:
+        return {
+            kind: frozenset(
+                (data, one_writing(group)) for data, groups in self.training[kind].items() for group in groups
+            )
+            for kind in (TRAINED, CALIBRATED)
+        }
+
+    @cached_property
+    def _prints(self) -> dict[str, frozenset[int]]:
+        return {TRAINED: frozenset(self.trained.tolist()), CALIBRATED: frozenset(self.calibrated.tolist())}
