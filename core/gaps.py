@@ -5,16 +5,48 @@ from dataclasses import replace
 
 import numpy as np
 
-from mainstem.core.stream import Sample
+from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
 
 SHARE = 0.3  # of streams that are dropped where gaps are drawn
 WHOLE = ""  # the pattern of a sample that lacks nothing
 AND = " + "
+CHANNEL = ": "  # between a stream and one of its channels
 
 
 def pattern_of(sample: Sample, expected: Iterable[str]) -> str:
-    """Name the expected streams that a sample lacks, or that hold no value, as "history + soil"; "" where none."""
-    return AND.join(name for name in sorted(expected) if not _is_seen(sample, name))
+    """Name what a sample lacks of what is expected, as "history + soil" or "weather: rain"; "" where nothing.
+
+    A stream that is lacking, or holds no value, is named whole, and none of its channels.
+    """
+    channels: dict[str, list[str]] = {}  # expected, by stream
+    for name in sorted(expected):
+        stream, _, channel = name.partition(CHANNEL)
+        channels.setdefault(stream, []).extend([channel] if channel else [])
+    lacking: list[str] = []
+    for stream, wanted in channels.items():
+        if not _is_seen(sample, stream):
+            lacking.append(stream)
+        elif wanted:
+            seen = _channels_seen(sample.streams[stream])
+            lacking += [f"{stream}{CHANNEL}{channel}" for channel in wanted if channel not in seen]
+    return AND.join(lacking)
+
+
+def _channels_seen(stream: Stream) -> set[str]:
+    """Names of the channels that hold a value."""
+    axes = tuple(axis for axis in range(stream.values.ndim) if axis != CHANNEL_DIM[stream.kind])
+    seen = stream.observed().any(axes)
+    return {channel.name for channel, has in zip(stream.channels, seen.tolist(), strict=True) if has}
+
+
+def _constant_channels(name: str, samples: Sequence[Sample]) -> list[str]:
+    """Channels of a stream of several that no sample lacks which has the stream, as "stream: channel"."""
+    found = [sample.streams[name] for sample in samples if _is_seen(sample, name)]
+    if any(stream.kind not in CHANNEL_DIM for stream in found):
+        return []
+    shared = set.intersection(*map(_channels_seen, found))
+    named = {channel.name for stream in found for channel in stream.channels}
+    return [f"{name}{CHANNEL}{channel}" for channel in sorted(shared)] if len(named) > 1 else []
 
 
 def _is_seen(sample: Sample, name: str) -> bool:
@@ -25,9 +57,13 @@ def _is_seen(sample: Sample, name: str) -> bool:
 
 
 def expected_streams(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Names of the streams that half of the samples or more hold values of."""
+    """Names of the streams that half of the samples or more hold values of, and of channels that they never lack.
+
+    A channel of a stream of several is named "weather: rain".
+    """
     names = sorted({name for sample in samples for name in sample.streams})
-    return tuple(name for name in names if np.mean([_is_seen(sample, name) for sample in samples]) >= 0.5)
+    kept = [name for name in names if np.mean([_is_seen(sample, name) for sample in samples]) >= 0.5]
+    return tuple(found for name in kept for found in (name, *_constant_channels(name, samples)))
 
 
 def lacks_no_more(pattern: str, other: str) -> bool:

@@ -468,3 +468,34 @@ def test_a_field_of_another_farm_may_bear_a_name_that_was_trained_on(tmp_path, m
     assert not any(artifact.taught.has_seen(one) for one in shared)
     evaluate_run(run, "farm b")
     assert calibrate(TASK, run, DataRequest(data="farm b"), CalibrationSpec())["cases"] == len(farms["farm b"])
+
+
+def test_a_channel_that_training_never_lacked_takes_the_claim_with_it(tmp_path, monkeypatch):
+    def joined(name: str) -> tuple[Sample, ...]:
+        """Rain and heat as channels of one stream, as the columns of a table are."""
+        return tuple(
+            replace(
+                one,
+                streams={
+                    "rows": Stream(
+                        kind="scalar",
+                        values=np.concatenate([one.streams[part].values for part in ("rain", "heat")]),
+                        channels=one.streams["rain"].channels + one.streams["heat"].channels,
+                    )
+                },
+            )
+            for one in SETS[name]
+        )
+
+    monkeypatch.setitem(SETS, "joined", joined("past"))
+    finetune(TASK, read(DataRequest(data="joined")), FitSpec(config=QUICK), tmp_path / "run")
+    whole = [one for one in joined("later") if one.source.group == "2012"]
+    assert "stated" in claims(tmp_path / "run", whole)
+    lacking = [
+        replace(one, streams={"rows": Stream(kind="scalar", values=rows.values[:1], channels=rows.channels[:1])})
+        for one in whole
+        for rows in one.streams.values()
+    ]
+    told = predict(load(tmp_path / "run"), lacking, TASK.view_of)
+    assert {one.claim.state for one in told} == {"none"}
+    assert all("rows: heat" in one.claim.reason for one in told)
