@@ -25,7 +25,13 @@ LEAST_SEEN = 0.5  # share of a field that must show a value, below which nothing
 SHORT = {  # names of at most ten letters, which is all that a Shapefile's table holds
     "area_ha": "area_ha", "seen_share": "seen", "mean": "mean", "lower": "lower", "upper": "upper", "units": "units",
     "level": "level", "claim": "claim", "reason": "reason", "training": "training", "attribution": "attrib",
+    "dates": "dates", "adapter": "adapter", "adapter_sha256": "adapter_sh", "licence": "licence",
 }  # fmt: skip
+TAGS = {  # columns that say the same of every field, and the map's tags that say it
+    "training": "TRAINING", "attribution": "ATTRIBUTION", "licence": "LICENCE", "dates": "DATES", "adapter": "ADAPTER",
+    "adapter_sha256": "ADAPTER_SHA256",
+}  # fmt: skip
+LONGEST_SHORT, LONGEST_TEXT = 10, 250  # letters of a name and of a text that a Shapefile holds
 
 
 def field_table(
@@ -35,10 +41,12 @@ def field_table(
 
     Pixels of a field err together: the half width is the mean of the pixels' half widths times `mean_factor`, which
     was calibrated on means of fields never trained on. A pixel on the border counts by its share in the field. A field
-    of which less than LEAST_SEEN shows a value has none: it says "cannot say: visit".
+    of which less than LEAST_SEEN shows a value has none: it says "cannot say: visit". The user's own columns stay,
+    unless they bear a name of ours.
     """
     source = describe(target)
     known = open_fields(fields).on(source.grid)
+    own = [name for name in known.table if name not in ("field", "geometry", *SHORT, *SHORT.values())]
     table = known.table[["field", "geometry"]].copy()
     areas = areas_ha(table)
     with window_reader(target) as read:
@@ -50,8 +58,9 @@ def field_table(
     table["units"], table["level"] = tags["UNITS"], float(tags["LEVEL"])
     table["claim"], table["reason"] = tags["CLAIM"], tags["CLAIM_REASON"]
     table.loc[table["mean"].isna(), ["claim", "reason"]] = ["none", "cannot say: visit"]
-    table["training"], table["attribution"] = tags["TRAINING"], tags["ATTRIBUTION"]
-    return table
+    for name, tag in TAGS.items():
+        table[name] = tags.get(tag, "")
+    return table.join(known.table[own])
 
 
 def _mean(windows: Iterable[Overlay], read: Read) -> tuple[float, float, float]:
@@ -117,8 +126,9 @@ def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
 
 def _shapefile(table: "gpd.GeoDataFrame", folder: Path) -> bytes:
     short = table.rename(columns=SHORT)
-    for name in ("reason", "attrib", "claim", "units"):
-        short[name] = short[name].str.slice(0, 250)  # a text of a Shapefile holds 254 bytes
+    short = short[[name for name in short if len(name) <= LONGEST_SHORT]]
+    for name in ("reason", "attrib", "claim", "units", "dates", "licence", "adapter"):
+        short[name] = short[name].astype(str).str.slice(0, LONGEST_TEXT)
     short.to_file(folder / "fields.shp", driver="ESRI Shapefile", ENCODING="UTF-8")
     packed = folder / "fields.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

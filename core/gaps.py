@@ -35,7 +35,7 @@ def pattern_of(sample: Sample, expected: Iterable[str]) -> str:
 def _channels_seen(stream: Stream) -> set[str]:
     """Names of the channels that hold a value."""
     axes = tuple(axis for axis in range(stream.values.ndim) if axis != CHANNEL_DIM[stream.kind])
-    seen = stream.observed().any(axes)
+    seen = np.asarray(stream.observed().any(axes))
     return {channel.name for channel, has in zip(stream.channels, seen.tolist(), strict=True) if has}
 
 

@@ -319,6 +319,7 @@ def write_cog(
             plain, part = folder / "plain.tif", folder / "part.tif"
             with rasterio.open(plain, "w", **profile) as target:
                 target.descriptions = tuple(names)
+                target.units = tuple(_unit(name, tags) for name in names)
                 target.update_tags(**tags)
                 sums = [_write_window(target, window) for window in windows]
             factors = overview_factors(grid)
@@ -337,6 +338,11 @@ def write_cog(
         full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG) or "space" in str(error).lower()
         what = "the disk is full" if full else getattr(error, "strerror", None) or str(error)
         raise InputError(f"cannot write {path} ({what}); free space or name another folder, then run again") from error
+
+
+def _unit(name: str, tags: Mapping[str, str]) -> str:
+    """The unit of a band: that of the whole raster, but of a probability none."""
+    return "1" if name.startswith("probability") else tags.get("UNITS", "")
 
 
 Part = tuple[int, int, int, int, int]  # first row and column, height, width, checksum of the values

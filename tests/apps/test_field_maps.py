@@ -89,6 +89,7 @@ def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, 
     with rasterio.open(mapped / "map.tif") as dataset:
         values, tags = dataset.read(), dataset.tags()
         assert dataset.descriptions == ("mean", "lower", "upper", "probability below 8")
+        assert dataset.units == ("t/ha", "t/ha", "t/ha", "1")
     assert (tags["UNITS"], tags["TRAINING"], tags["INPUTS"]) == ("t/ha", "simulated", "simulated")
     known = np.isfinite(values[0])
     assert ((values[1] <= values[0]) & (values[0] <= values[2]))[known].all()
@@ -103,6 +104,35 @@ def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, 
     validator = RegisteredValidator.get_validator()
     validator.validate_core(item.to_dict(), pystac.STACObjectType.ITEM, item.to_dict()["stac_version"])
     assert set(item.assets) == {"map", "valid"}
+
+
+def test_fields_carry_model_dates_and_licence_and_what_the_user_said_of_them(mapped, farm):
+    given = gpd.read_file(farm / "fields.gpkg")
+    tags = context_tags(mapped)
+    read = {
+        "fields.csv": pd.read_csv(mapped / "fields.csv"),
+        **{name: gpd.read_file(mapped / name) for name in ("fields.gpkg", "fields.geojson", "fields.shp.zip")},
+    }
+    for name, table in read.items():
+        short = name.endswith("zip")
+        assert set(table["dates"]) == {tags["DATES"][:250] if short else tags["DATES"]}, name
+        assert set(table["adapter"]) == {tags["ADAPTER"]}, name
+        assert set(table["adapter_sh" if short else "adapter_sha256"]) == {tags["ADAPTER_SHA256"]}, name
+        assert set(table["licence"]) == {tags["LICENCE"]}, name
+        by_field = table.assign(field=table["field"].astype(str)).set_index("field")
+        told = by_field.loc[given["field"].astype(str), "crop"]
+        assert told.tolist() == given["crop"].tolist(), name
+        assert "sowing" in table, name
+
+
+def test_a_users_column_never_takes_the_place_of_ours(mapped, farm, tmp_path):
+    given = gpd.read_file(farm / "fields.gpkg").assign(mean=99.0, claim="stated by me", owner="=cmd", variety_name="x")
+    given.to_file(tmp_path / "fields.gpkg", driver="GPKG")
+    table = field_table(mapped / "map.tif", tmp_path / "fields.gpkg", context_tags(mapped), 1.0, Bounds())
+    assert not (table["mean"] == 99).any()
+    assert set(table["claim"]) <= {"stated", "withdrawn", "none"}
+    assert "'=cmd" in field_bytes(table, "csv").decode()
+    assert field_bytes(table, "shp.zip")
 
 
 def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
