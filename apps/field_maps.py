@@ -11,9 +11,10 @@ from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.errors import InputError
+from mainstem.core.artifact import read_manifest
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder, write_atomically
-from mainstem.core.progress import Progress, silent
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.crops import checked_crop
@@ -29,6 +30,8 @@ LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
+READING = 0.4  # of the time of training goes to simulating farms
+TRAINING = 0.8  # of the time of a map's making goes to training, where there is no model yet
 
 
 def maps_folder() -> Path:
@@ -50,7 +53,8 @@ def known_maps() -> list[str]:
 
 def ensure_run(progress: Progress = silent) -> Path:
     """Return a run of the pixel task; train it on a few simulated farms where there is none that can be read."""
-    return fit_where_none(pixel.TASK, run_folder(), lambda: pixel.read(DataRequest(data=FEW_SIMULATED)), progress)
+    request = DataRequest(data=FEW_SIMULATED)
+    return fit_where_none(pixel.TASK, run_folder(), lambda report: pixel.read(request, report), progress, READING)
 
 
 def ensure_demo(progress: Progress = silent) -> str:
@@ -58,8 +62,10 @@ def ensure_demo(progress: Progress = silent) -> str:
     if DEMO not in known_maps():
         progress("simulating a farm", 0.0)
         folder = maps_folder() / DEMO / INPUT
-        scenes = scenes_in(folder) if folder.is_dir() else write_farm(simulate_farm(DEMO_FARM), folder)
-        _map(DEMO, scenes, progress)
+        if not folder.is_dir():
+            with new_folder(folder) as made:
+                write_farm(simulate_farm(DEMO_FARM), made)
+        _map(DEMO, scenes_in(folder), progress)
     return DEMO
 
 
@@ -154,7 +160,17 @@ def _map(
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
     facts = {"crop": checked_crop(crop, "got")} if crop.strip() else {}
     spec = MapSpec(context=context, below=(threshold,), facts=facts)
-    map_scenes(pixel.TASK, ensure_run(progress), scenes, folder, spec, progress)
+    trained = 0.0 if is_trained() else TRAINING
+    run = ensure_run(part_of(progress, 0.0, trained))
+    map_scenes(pixel.TASK, run, scenes, folder, spec, part_of(progress, trained, 1.0))
+
+
+def is_trained() -> bool:
+    """True where a run of the pixel task can be read."""
+    try:
+        return read_manifest(run_folder())[0].version == pixel.TASK.version
+    except ArtifactError:
+        return False
 
 
 def fields_in(folder: Path) -> Path | None:

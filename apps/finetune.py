@@ -185,20 +185,27 @@ def write_run(
 
 
 def fit_where_none(
-    task: RegressionTask, folder: Path, read: Callable[[], SampleSet], progress: Progress = silent
+    task: RegressionTask,
+    folder: Path,
+    read: Callable[[Progress], SampleSet],
+    progress: Progress = silent,
+    reading: float = 0.0,
 ) -> Path:
-    """Return a run folder of this version of a task; fit one where there is none, setting one of another aside."""
+    """Return a run folder of this version of a task; fit one where there is none, setting one of another aside.
+
+    `reading` is the share of the time that goes to reading the data.
+    """
     try:
         if read_manifest(folder)[0].version == task.version:
             return folder
     except ArtifactError:
         pass
     progress("reading the data", 0.0)
-    source = read()  # before anything is moved: it may be refused
+    source = read(part_of(progress, 0.0, reading))  # before anything is moved: it may be refused
     if folder.exists():
         folder.rename(aside_of(folder))
-    progress("training", 0.0)
-    finetune(task, source, FitSpec(config=task.config), folder, progress)
+    progress("training", reading)
+    finetune(task, source, FitSpec(config=task.config), folder, part_of(progress, reading, 1.0))
     return folder
 
 

@@ -56,11 +56,12 @@ def show_home() -> None:
 
 
 def show_making() -> None:
-    """Say how far the demonstration is, where it is being made."""
-    from mainstem.apps.demo import find_making  # here and below: torch takes seconds, the tiles are shown before
+    """Say how far the demonstration is, and whatever else is being made."""
+    from mainstem.apps.jobs import find_jobs  # here and below: torch takes seconds, the tiles are shown before
     from mainstem.dashboards.waiting import is_being_made
 
-    is_being_made(lambda: find_making() is None)
+    for job in find_jobs():
+        is_being_made(lambda: False, job.name)
 
 
 def region_titles() -> list[str]:

@@ -3,7 +3,6 @@
 import logging
 import re
 import string
-import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +10,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from mainstem.apps.progress import describe_progress
 from mainstem.core.errors import MainstemError
-from mainstem.core.progress import Progress
 
 T = TypeVar("T")
 LONGEST_TEXT = 400  # letters of a name, a reason or a message that a page shows; files hold the whole
@@ -74,17 +71,6 @@ def header(title: str, *, origin: str, training: str, adapter: str, not_for: str
     parts.append(f":red-badge[:material/block: not for {plain(not_for, 60)}]")
     badges = " ".join(parts)
     st.markdown(f"## {plain(title, 120)} &nbsp; {badges}")
-
-
-def show_progress() -> Progress:
-    """Draw a bar for long work; return what is called with the stage and the share done, and says the time left."""
-    bar, begin = st.progress(0.0, "starting"), time.monotonic()
-
-    def report(stage: str, share: float) -> None:
-        share = min(max(share, 0.0), 1.0)
-        bar.progress(share, f"{plain(stage)} ({plain(describe_progress(share, time.monotonic() - begin))})")
-
-    return report
 
 
 def show_error(error: object) -> None:

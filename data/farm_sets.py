@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from mainstem.core.errors import InputError
+from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.biology import WORLDS, worlds_of
 from mainstem.data.farm_folders import MANAGEMENT, SOIL, open_farm_folders
@@ -27,7 +28,7 @@ DAY_S = 86_400.0
 CHANNELS = tuple(Channel(name=name, unit="1") for name in BANDS)
 
 
-def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
+def open_farms(data: str, mirror: Path | None = None, progress: Progress = silent) -> SampleSet:
     """Read pixels of farms with their yields: simulated ones by name, or folders of one's own.
 
     Raises:
@@ -36,9 +37,9 @@ def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
     name, colon, world = data.partition(":")
     if name == SIMULATED:
         worlds = worlds_of(world) if colon else ()
-        return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST), worlds)
+        return simulated_farms(range(NUM_TRAIN), range(FIRST_TEST, FIRST_TEST + NUM_TEST), worlds, progress)
     if data == FEW_SIMULATED:
-        return simulated_farms(range(NUM_FEW), ())
+        return simulated_farms(range(NUM_FEW), (), (), progress)
     if not Path(data).is_dir():
         raise InputError(
             f"got {data!r}, want {SIMULATED}, {SIMULATED}:WORLD ({', '.join(WORLDS)}, all), {FEW_SIMULATED} "
@@ -47,7 +48,9 @@ def open_farms(data: str, mirror: Path | None = None) -> SampleSet:
     return open_farm_folders(Path(data))
 
 
-def simulated_farms(train: Sequence[int], test: Sequence[int], worlds: tuple[str, ...] = ()) -> SampleSet:
+def simulated_farms(
+    train: Sequence[int], test: Sequence[int], worlds: tuple[str, ...] = (), progress: Progress = silent
+) -> SampleSet:
     """Pixels of simulated farms, so many of each field drawn by the farm's number; groups are farms.
 
     The farms to test on lie in the `worlds`, those to train on never do; more of their pixels are drawn, so that means
@@ -55,11 +58,10 @@ def simulated_farms(train: Sequence[int], test: Sequence[int], worlds: tuple[str
     """
     farms = [*((number, (), PIXELS_A_FIELD) for number in train),
              *((number, worlds, TEST_PIXELS_A_FIELD) for number in test)]  # fmt: skip
-    samples = [
-        sample
-        for number, where, pixels in farms
-        for sample in farm_pixels(simulate_farm(number, worlds=where), number, pixels)
-    ]
+    samples: list[Sample] = []
+    for index, (number, where, pixels) in enumerate(farms):
+        progress("simulating farms", index / len(farms))
+        samples += farm_pixels(simulate_farm(number, worlds=where), number, pixels)
     held = frozenset(f"farm-{number:03d}" for number in test)
     name = f"{SIMULATED}:{'+'.join(worlds)}" if worlds else SIMULATED
     return SampleSet(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
 from mainstem.core.folds import targets_of
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
@@ -17,6 +18,7 @@ from mainstem.data.farm_sets import open_farms
 Array = NDArray[np.float64]
 PENALTY = 1e-3  # of the ridge, times the number of samples: the sums are standardised
 NUM_TREES, SMALLEST_LEAF = 200, 5
+SIMULATING = 0.5  # of the time of reading goes to the farms, the rest to the growth model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,9 +88,10 @@ def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPrep
     return GrowthPreparation(mean=float(state["mean"]), **dict(arrays))
 
 
-def read(request: DataRequest) -> SampleSet:
+def read(request: DataRequest, progress: Progress = silent) -> SampleSet:
     """Read the farms that a user asks for, each pixel's season summed by the growth model."""
-    source = open_farms(request.data, request.mirror)
+    source = open_farms(request.data, request.mirror, part_of(progress, 0.0, SIMULATING))
+    progress("growth of pixels", SIMULATING)
     return replace(source, samples=tuple(derive(source.samples)))
 
 

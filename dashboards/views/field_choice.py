@@ -1,21 +1,21 @@
 """Which map the field page shows: one on this machine, or one made now of a simulated farm or the user's scenes."""
 
-from collections.abc import Callable
-
 import streamlit as st
 
-from mainstem.apps.field_maps import THRESHOLD_T_HA, ensure_demo, keep_inputs, known_maps, make_map
-from mainstem.core.progress import Progress
+from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, keep_inputs, known_maps
+from mainstem.apps.jobs import find_job, find_jobs
+from mainstem.apps.page_jobs import MAP, map_job, start_map
 from mainstem.dashboards.shell import (
     follow_address,
     mistakes_as_lines,
     note_in_address,
     plain,
     put_in_address,
-    show_progress,
 )
 from mainstem.dashboards.uploads import contents_of
-from mainstem.dashboards.waiting import is_being_made
+from mainstem.dashboards.waiting import is_being_made, show_failures
+
+AWAITED = "awaited map"  # session key: name of the map that this user has begun
 
 
 def choose_map() -> str:
@@ -33,22 +33,41 @@ def choose_map() -> str:
     return name
 
 
+def show_making(shown: str) -> None:
+    """Show how far each map is that is being made, and why those failed that were not; open what this user awaits."""
+    awaited = str(st.session_state.get(AWAITED, ""))
+    if awaited and find_job(map_job(awaited)) is None:
+        del st.session_state[AWAITED]
+        if awaited != shown and awaited in known_maps():
+            open_map(awaited)
+            st.rerun()
+    for job in find_jobs(MAP):
+        is_being_made(lambda: False, job.name)
+    show_failures(MAP)
+
+
 def offer_map() -> None:
-    """Offer to make a map where there is none yet."""
-    if is_being_made(lambda: bool(known_maps())):
+    """Offer to make a map where there is none yet, and none is being made."""
+    if is_being_made(lambda: bool(known_maps())) or find_jobs(MAP):
         return
     st.info("No map yet: make one of a simulated farm, or bring your own scenes.", icon=":material/map:")
     if st.button("Make it now", type="primary"):
-        make_and_show(ensure_demo)
+        await_map(DEMO)
 
 
-def make_and_show(make: Callable[[Progress], str]) -> None:
-    """Make a map under a bar, then show it; `make` returns its name."""
-    with mistakes_as_lines("The map"):
-        put_in_address("map", make(show_progress()))
-        for outdated in ("field", "date", "other"):
-            put_in_address(outdated, None)
-        st.rerun()
+def await_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> None:
+    """Begin to make a map beside the pages, and open it here once it is ready."""
+    with mistakes_as_lines("The map"), st.spinner("Starting"):
+        start_map(name, threshold, crop)
+        st.session_state[AWAITED] = name
+    st.rerun()
+
+
+def open_map(name: str) -> None:
+    """Have the page show a map."""
+    put_in_address("map", name)
+    for outdated in ("field", "date", "other"):
+        put_in_address(outdated, None)
 
 
 def bring_scenes() -> None:
@@ -69,4 +88,4 @@ def bring_scenes() -> None:
     if st.button("Map these", disabled=not (name and files), type="primary"):
         with mistakes_as_lines("The upload"):
             keep_inputs(name, contents_of(files))
-            make_and_show(lambda report: make_map(name, threshold, report, crop))
+            await_map(name, threshold, crop)

@@ -10,7 +10,7 @@ from mainstem.apps.field_board import FieldBoard
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, show_error
 from mainstem.dashboards.views.field_canvas import choose_field, show_maps
-from mainstem.dashboards.views.field_choice import choose_map, offer_map
+from mainstem.dashboards.views.field_choice import choose_map, offer_map, show_making
 from mainstem.dashboards.views.field_files import show_downloads, show_import
 from mainstem.dashboards.views.field_reads import read_geometry, read_map, stamp_of
 from mainstem.dashboards.views.field_season import show_field
@@ -21,6 +21,8 @@ def show_fields() -> None:
     name: str | None = None
     with st.sidebar, mistakes_as_lines("The list of maps"):
         name = choose_map()
+    with mistakes_as_lines("The maps being made"):
+        show_making(name or "")
     if name == "":
         st.header("Fields", anchor=False)
         offer_map()

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from mainstem.apps.demo import REAL, SIMULATED
+from mainstem.apps.page_jobs import model_job, start_training
 from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
 from mainstem.dashboards.shell import (
     follow_address,
@@ -11,10 +12,9 @@ from mainstem.dashboards.shell import (
     plain,
     put_in_address,
     show_error,
-    show_progress,
 )
 from mainstem.dashboards.uploads import contents_of
-from mainstem.dashboards.waiting import is_being_made
+from mainstem.dashboards.waiting import is_being_made, show_failures
 
 
 def choose_set() -> RegionChoice:
@@ -56,9 +56,13 @@ def bring_regions() -> None:
 
 
 def offer_training(choice: RegionChoice) -> None:
-    """Offer to fit the model of a set that has none, with progress."""
+    """Offer to fit the model of a set that has none; it is done beside the pages, and shown here while it is."""
     if choice.name in (REAL, SIMULATED) and is_being_made(choice.is_trained):
         return
+    job = model_job(choice.name)
+    if is_being_made(choice.is_trained, job):
+        return
+    show_failures(job)
     damage = choice.damage()
     outdated = choice.outdated()
     if damage:
@@ -71,6 +75,6 @@ def offer_training(choice: RegionChoice) -> None:
             icon=":material/model_training:",
         )
     if st.button("Train it anew" if damage or outdated else "Train it now", type="primary"):
-        with mistakes_as_lines("The training"):
-            choice.train(show_progress())
-            st.rerun()
+        with mistakes_as_lines("The training"), st.spinner("Starting"):
+            start_training(choice.name)
+        st.rerun()

@@ -1,6 +1,5 @@
 """The demonstration while it is being made: what is told to the pages, by whom, and until when."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.apps import demo, field_maps, finetune
+from mainstem.apps.jobs import find_job
 from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError
 from mainstem.core.progress import part_of
@@ -19,8 +19,9 @@ from mainstem.core.progress import part_of
 VIEWS = Path(dashboards.__file__).parent / "views"
 TELL = """
 import time
-from mainstem.apps import demo
-with demo._telling(lambda stage, share: None) as report:
+from mainstem.apps.demo import JOB
+from mainstem.apps.jobs import telling
+with telling(JOB, "the demonstration") as report:
     report("yield model, fold 2 of 6", 0.25)
     print("told", flush=True)
     time.sleep(60)
@@ -46,12 +47,12 @@ def test_a_part_lies_between_two_shares_of_the_whole():
 
 
 def test_pages_are_told_by_a_living_process_alone(home):
-    assert demo.find_making() is None
+    assert find_job(demo.JOB) is None
     with subprocess.Popen([sys.executable, "-c", TELL], stdout=subprocess.PIPE, env=dict(os.environ)) as maker:
         try:
             assert maker.stdout is not None
             assert maker.stdout.readline() == b"told\n"
-            making = demo.find_making()
+            making = find_job(demo.JOB)
             assert making is not None
             assert making.describe().startswith("yield model, fold 2 of 6: 25% in ")
             with pytest.raises(InputError, match="another process is making the demonstration"):
@@ -59,21 +60,13 @@ def test_pages_are_told_by_a_living_process_alone(home):
             for name in ("yield_map", "field_map"):
                 page = AppTest.from_file(str(VIEWS / f"{name}.py"), default_timeout=60).run()
                 assert "`mainstem demo` is making" in lines(page)
-                assert not page.main.button  # to train what is being trained
+                assert [button.label for button in page.main.button] == ["Stop"]  # no training of what is being trained
         finally:
             maker.kill()
-    assert demo.find_making() is None  # killed: what it wrote last is no longer true
+    assert find_job(demo.JOB) is None  # killed: what it wrote last is no longer true
     page = AppTest.from_file(str(VIEWS / "field_map.py"), default_timeout=60).run()
     assert "No map yet" in lines(page)
     assert [button.label for button in page.main.button] == ["Make it now"]
-
-
-@pytest.mark.parametrize("told", ["", "[]", "null", '{"stage": 1}', '{"stage": "a", "share": "b", "since": 0}'])
-def test_a_damaged_word_of_it_is_none(home, told):
-    with demo._telling(lambda stage, share: None) as report:
-        report("here", 0.5)
-        (home / "v1" / demo.STATE).write_text(told)
-        assert demo.find_making() is None
 
 
 def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
@@ -91,7 +84,7 @@ def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
         "field map, whole", "yield model, reading the data", "yield model, training",
     ]  # fmt: skip
     assert [share for _, share in told] == pytest.approx([0.0, demo.FIELDS, demo.FIELDS, demo.FIELDS])
-    assert not (home / "v1" / demo.STATE).exists()
+    assert find_job(demo.JOB) is None
 
 
 def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
@@ -100,20 +93,19 @@ def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
     mirror.mkdir()
     command = [sys.executable, "-c", OURSELVES, "demo", "--mirror", str(mirror), "--port", "8967"]
     with subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as parent:
-        state = home / "v1" / demo.STATE
         until = time.monotonic() + 60
-        while not state.exists() and time.monotonic() < until:
+        while find_job(demo.JOB) is None and time.monotonic() < until:
             time.sleep(0.1)
-        assert json.loads(state.read_text())["stage"]
+        assert find_job(demo.JOB).stage
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert len(children) == 2
         parent.terminate()
         parent.wait(30)
     until = time.monotonic() + 20
-    while demo.find_making() is not None and time.monotonic() < until:
+    while find_job(demo.JOB) is not None and time.monotonic() < until:
         time.sleep(0.1)
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
-    assert demo.find_making() is None
+    assert find_job(demo.JOB) is None
 
 
 def _far_enough(*_: object) -> None:

@@ -1,0 +1,208 @@
+"""Work that outlives the page that asked for it: a process a job, told to all pages by files beside a lock.
+
+Only a living process holds the lock, so what a killed one wrote last is never taken for news.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mainstem.apps.ending import run
+from mainstem.apps.progress import describe_progress
+from mainstem.core.errors import InputError
+from mainstem.core.files import host, locked, write_atomically
+from mainstem.core.progress import Progress, silent
+from mainstem.data.catalogue import data_home
+
+STOPPED = "it was stopped before it was done"
+WAIT_S = 2.0  # for a lock that a page holds while it looks
+STOP_S = 15.0  # to clear away what is half-written
+LONGEST_NOTE = 1000
+STARTING = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """How far a living process is with its work."""
+
+    name: str
+    what: str
+    stage: str
+    share: float
+    since: float  # seconds since 1970
+    process: int
+    host: str
+
+    def describe(self) -> str:
+        """Say what is being done, and how long is left."""
+        return f"{self.stage}: {describe_progress(self.share, max(time.time() - self.since, 0.0))}"
+
+    def is_here(self) -> bool:
+        """True where this machine does the work, and can stop it."""
+        return self.host == host() and self.process > 1
+
+
+def jobs_folder() -> Path:
+    """Where jobs say how far they are."""
+    return data_home() / "jobs"
+
+
+def find_job(name: str) -> Job | None:
+    """How far a job is; None where no living process works on it."""
+    try:
+        told = json.loads(_state(name).read_text(encoding="utf-8"))
+        with locked(jobs_folder() / f"{name}.lock", "", shared=True):
+            return None  # who wrote that was killed
+    except InputError:
+        pass
+    except (OSError, ValueError):
+        return None
+    with suppress(TypeError, KeyError, ValueError):
+        return Job(
+            name=name, what=str(told["what"]), stage=str(told["stage"]), share=float(told["share"]),
+            since=float(told["since"]), process=int(told["process"]), host=str(told["host"]),
+        )  # fmt: skip
+    return None
+
+
+def find_jobs(kind: str = "") -> list[Job]:
+    """All jobs at work whose name begins so."""
+    found = [find_job(path.stem) for path in sorted(jobs_folder().glob(f"{kind}*.json"))]
+    return [job for job in found if job is not None]
+
+
+def failure_of(name: str) -> str:
+    """Why a job ended before it was done, as one line; "" where none did, or it is at work again."""
+    with suppress(OSError, UnicodeError):
+        return _note(name).read_text(encoding="utf-8")[:LONGEST_NOTE].strip()
+    return ""
+
+
+def failures(kind: str) -> dict[str, str]:
+    """By job, why those whose name begins so ended before they were done."""
+    found = {path.stem: failure_of(path.stem) for path in sorted(jobs_folder().glob(f"{kind}*.note"))}
+    return {name: said for name, said in found.items() if said}
+
+
+def forget_failure(name: str) -> None:
+    """Say no more that a job failed."""
+    _note(name).unlink(missing_ok=True)
+
+
+@contextmanager
+def telling(name: str, what: str, progress: Progress = silent) -> Iterator[Progress]:
+    """Progress that is told to the pages too, as long as this process lives.
+
+    Raises:
+        InputError: if another process is at it.
+    """
+    since = time.time()
+    jobs_folder().mkdir(parents=True, exist_ok=True)
+    fixed = {"what": what, "since": since, "process": os.getpid(), "host": host()}
+
+    def report(stage: str, share: float) -> None:
+        progress(stage, share)
+        write_atomically(_state(name), json.dumps({**fixed, "stage": stage, "share": share}).encode())
+
+    with locked(jobs_folder() / f"{name}.lock", what, wait_s=WAIT_S):
+        forget_failure(name)
+        try:
+            yield report
+        finally:
+            _state(name).unlink(missing_ok=True)
+
+
+def start(name: str, code: str, arguments: Sequence[str]) -> None:
+    """Begin a job in a process of its own, which ends with this one; a job that is at work already is left alone.
+
+    Args:
+        name: of the job.
+        code: Python that calls `work_on`.
+        arguments: of that code.
+    """
+    with STARTING:
+        if find_job(name) is not None:
+            return
+        forget_failure(name)
+        command = [sys.executable, "-P", "-c", code, *arguments]
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        watcher = threading.Thread(target=_attend, args=(name, process), daemon=True)
+        watcher.start()
+        while watcher.is_alive() and find_job(name) is None:
+            time.sleep(0.05)
+
+
+def stop(name: str) -> None:
+    """End a job, and wait until it has cleared away what was half-written.
+
+    Raises:
+        InputError: if it does not end, or is at work on another machine.
+    """
+    job = find_job(name)
+    if job is None:
+        return
+    if not job.is_here():
+        raise InputError(f"{job.what} is made on {job.host}; stop it there")
+    with suppress(ProcessLookupError):
+        os.kill(job.process, signal.SIGTERM)
+    until = time.monotonic() + STOP_S
+    while find_job(name) is not None:
+        if time.monotonic() > until:
+            raise InputError(f"{job.what} has not ended within {STOP_S:.0f} s; try again")
+        time.sleep(0.05)
+
+
+def work_on(name: str, what: str, work: Callable[[Progress], object]) -> int:
+    """Do a job in this process, which `start` began, and return its exit status; it ends with its parent."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+    def whole() -> None:
+        try:
+            with telling(name, what) as report:
+                report("starting", 0.0)
+                work(report)
+        except KeyboardInterrupt:
+            _say(name, STOPPED)
+            raise
+
+    return run(whole)
+
+
+def _end_with_parent() -> None:
+    """Wait until the other end of standard input is closed, which Linux does however the parent ends."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _attend(name: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for a job's end, holding its standard input open; where it failed note the line that it said."""
+    assert process.stderr is not None
+    lines = process.stderr.read().decode(errors="replace").strip().splitlines()
+    status = process.wait()
+    if status < 0 and not failure_of(name):
+        _say(name, f"it was ended by {signal.Signals(-status).name}; likely not enough memory: close other programs")
+    elif status and not failure_of(name) and find_job(name) is None:
+        _say(name, lines[-1].removeprefix("mainstem: ") if lines else f"it ended with status {status}")
+
+
+def _say(name: str, text: str) -> None:
+    with suppress(OSError):
+        write_atomically(_note(name), text[:LONGEST_NOTE].encode(errors="replace"))
+
+
+def _state(name: str) -> Path:
+    return jobs_folder() / f"{name}.json"
+
+
+def _note(name: str) -> Path:
+    return jobs_folder() / f"{name}.note"

@@ -1,0 +1,61 @@
+"""What is done beside the pages for them: a model of a region set, a map of scenes or of a simulated farm."""
+
+import sys
+
+from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map
+from mainstem.apps.jobs import start, work_on
+from mainstem.apps.region_sets import choices
+from mainstem.core.errors import InputError
+from mainstem.core.progress import Progress
+
+CODE = "from mainstem.apps.page_jobs import main; main()"
+MODEL, MAP = "model ", "map "  # beginnings of jobs' names
+
+
+def start_training(name: str) -> None:
+    """Begin to train the model of a region set."""
+    start(model_job(name), CODE, ["model", name])
+
+
+def start_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> None:
+    """Begin to map the inputs that are kept under a name, or a simulated farm."""
+    start(map_job(name), CODE, ["map", name, repr(threshold), crop])
+
+
+def model_job(name: str) -> str:
+    """Name of the job that trains a set's model."""
+    return f"{MODEL}{name}"
+
+
+def map_job(name: str) -> str:
+    """Name of the job that makes a map."""
+    return f"{MAP}{name}"
+
+
+def main() -> None:
+    """Do what the arguments of this process name."""
+    kind, name, *rest = sys.argv[1:]
+    if kind == "model":
+        status = work_on(model_job(name), f"the model of {name}", lambda report: _train(name, report))
+    else:
+        status = work_on(map_job(name), f"the map {name}", lambda report: _map(name, rest, report))
+    raise SystemExit(status)
+
+
+def _train(name: str, report: Progress) -> None:
+    """Train a set's model.
+
+    Raises:
+        InputError: if the set is gone.
+    """
+    choice = next((choice for choice in choices() if choice.name == name), None)
+    if choice is None:
+        raise InputError(f"there is no set {name} any more; bring its files again")
+    choice.train(report)
+
+
+def _map(name: str, rest: list[str], report: Progress) -> None:
+    if name == DEMO:
+        ensure_demo(report)
+    else:
+        make_map(name, float(rest[0]), report, rest[1])

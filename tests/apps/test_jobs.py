@@ -1,0 +1,151 @@
+"""Work beside the pages: seen by every tab, stopped from any, gone with the server, and its failure said."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from mainstem import dashboards
+from mainstem.apps.field_maps import keep_inputs, maps_folder
+from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
+from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
+from mainstem.apps.region_sets import choices, keep_upload
+from mainstem.core.errors import InputError
+
+VIEWS = Path(dashboards.__file__).parent / "views"
+SLOW = """
+import time
+from mainstem.apps.jobs import work_on
+def work(report):
+    report("fold 2 of 6", 0.25)
+    time.sleep(60)
+raise SystemExit(work_on("model slow", "the model of slow", work))
+"""
+SERVER = f"""
+import time
+from mainstem.apps.jobs import start
+start("model slow", {SLOW!r}, [])
+print("begun", flush=True)
+time.sleep(60)
+"""
+YIELDS = b"adm_id,harvest_year,yield\nNL1,2019,8.0\nNL1,2020,8.4\n"
+
+
+def lines(page: AppTest) -> str:
+    parts = [*page.info, *page.error, *page.warning, *page.main.markdown, *page.caption]
+    return "\n".join(str(part.value) for part in parts).replace(":small[]", "").replace("\\", "")
+
+
+def page(name: str, **address: str) -> AppTest:
+    test = AppTest.from_file(str(VIEWS / f"{name}.py"), default_timeout=60)
+    for key, value in address.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+def until(is_so, seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.05)
+    return bool(is_so())
+
+
+def test_a_job_is_seen_by_all_and_stopped_by_any(home):
+    start("model slow", SLOW, [])
+    assert until(lambda: getattr(find_job("model slow"), "share", 0) == 0.25)
+    job = find_job("model slow")
+    assert job.describe().startswith("fold 2 of 6: 25% in ")
+    start("model slow", "raise SystemExit(1)", [])  # a second tab's click begins nothing
+    assert find_job("model slow").process == job.process
+    assert [found.name for found in find_jobs("model ")] == ["model slow"]
+    stop("model slow")
+    assert find_job("model slow") is None
+    assert until(lambda: not Path(f"/proc/{job.process}").exists())
+    assert failure_of("model slow") == "it was stopped before it was done"
+
+
+def test_a_job_ends_with_the_server_however_that_ends(home):
+    with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, env=dict(os.environ)) as server:
+        assert server.stdout is not None
+        assert server.stdout.readline() == b"begun\n"
+        process = find_job("model slow").process
+        server.kill()
+    assert until(lambda: find_job("model slow") is None)
+    assert until(lambda: not Path(f"/proc/{process}").exists())
+    assert failure_of("model slow") == "it was stopped before it was done"
+
+
+def test_a_killed_job_says_so(home):
+    start("model slow", SLOW, [])
+    os.kill(find_job("model slow").process, signal.SIGKILL)
+    assert until(lambda: failure_of("model slow"))
+    assert "SIGKILL; likely not enough memory" in failure_of("model slow")
+    assert find_job("model slow") is None
+
+
+@pytest.mark.parametrize("said", ["", "[]", "null", '{"stage": 1}', '{"stage": "a", "share": "b", "since": 0}'])
+def test_a_damaged_word_of_a_job_is_none(home, said):
+    start("model slow", SLOW, [])
+    assert until(lambda: getattr(find_job("model slow"), "share", 0) == 0.25)
+    job = find_job("model slow")
+    (home / "v1" / "jobs" / "model slow.json").write_text(said)
+    assert find_job("model slow") is None
+    os.kill(job.process, signal.SIGKILL)
+    assert until(lambda: not Path(f"/proc/{job.process}").exists())
+
+
+def test_training_goes_on_when_the_page_is_left_and_can_be_stopped_there(home):
+    name = choices()[-1].name
+    first = page("yield_map", set=name)
+    next(button for button in first.button if button.label == "Train it now").click()
+    first.run()
+    assert find_job(model_job(name)) is not None  # the page that asked is gone by now
+    second = page("yield_map", set=name)
+    assert not second.exception
+    assert "the model of" in lines(second)
+    assert [button.label for button in second.main.button] == ["Stop"]
+    second.main.button[0].click()
+    second.run()
+    assert find_job(model_job(name)) is None
+    assert "was stopped before it was done" in lines(second)
+    assert not list((home / "v1" / "runs").glob("*"))
+    assert [button.label for button in second.main.button] == ["Seen", "Train it now"]
+
+
+def test_why_a_training_failed_is_said_on_its_page(home):
+    choice = keep_upload("own", {"yield_wheat_NL.csv": YIELDS})
+    next(choice.folder.rglob("yield_*.csv")).write_text("adm_id,harvest_year,yeild\nNL1,2019,8\n")
+    start_training("own")
+    assert until(lambda: failure_of(model_job("own")))
+    test = page("yield_map", set="own")
+    assert "rename 'yeild'" in lines(test)
+    assert "Train it now" in [button.label for button in test.main.button]
+
+
+def test_a_map_that_is_stopped_leaves_its_name_free_and_says_so(home):
+    keep_inputs("mine", {"s_20210601.tif": b"II*\0", "weather.csv": b"date\n"})
+    start_map("mine")
+    test = page("field_map")
+    assert "the map mine" in lines(test)
+    assert "Make it now" not in [button.label for button in test.main.button]
+    stop(map_job("mine"))
+    test = page("field_map")
+    assert "mine was not made: it was stopped" in lines(test)
+    assert not (maps_folder() / "mine").exists()
+    next(button for button in test.main.button if button.label == "Seen").click()
+    test.run()
+    assert "mine was not made" not in lines(test)
+
+
+def test_a_job_on_another_machine_is_not_stopped_here(home, monkeypatch):
+    start("model slow", SLOW, [])
+    monkeypatch.setattr("mainstem.apps.jobs.host", lambda: "elsewhere")
+    assert not find_job("model slow").is_here()
+    with pytest.raises(InputError, match="stop it there"):
+        stop("model slow")
+    os.kill(find_job("model slow").process, signal.SIGTERM)
