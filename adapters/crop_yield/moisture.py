@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.errors import ArtifactError
 from mainstem.core.evaluation import rmse
 from mainstem.core.folds import targets_of
 from mainstem.core.openmodels import load_open_model, presto
@@ -64,7 +65,7 @@ class SeasonalNormal:
     targets: Array
     nearness: Nearness
     trees: Trees
-    steps: int  # of the series that the trees read, the last ones
+    steps: int  # months that the trees read, the last ones
 
     PRIOR = 0.05  # weight of the mean of all sites, against 1 of a sample at the very place, height and day
 
@@ -74,7 +75,7 @@ class SeasonalNormal:
         points, targets = points_of(samples), targets_of(samples)
         sites = np.array([sample.source.group for sample in samples])
         other = sites[:, None] != sites[None]
-        steps = max(len(sample.streams["pixel"].values) for sample in samples)
+        steps = max(presto.num_months(sample) for sample in samples)
         plain = cls(points=points, targets=targets, nearness=GRID[0], trees=_trees(samples, steps), steps=steps)
         candidates = [replace(plain, nearness=nearness) for nearness in GRID]
         return min(candidates, key=lambda found: rmse(targets, found._normal(points, other)))
@@ -121,22 +122,28 @@ def _trees(samples: Sequence[Sample], steps: int) -> Trees:
 
 
 def _table(samples: Sequence[Sample], steps: int) -> Array:
-    """Bands, place and month (samples, columns) of the last `steps` months, UNSEEN where there is none."""
+    """Bands, place and month (samples, columns) of each sample's last `steps` months, UNSEEN where there is none."""
     inputs = presto.inputs_of(samples)
     bands = inputs["bands"][..., list(presto.KEPT)]
     angle = inputs["month"] * (2 * np.pi / 12)
     series = np.concatenate([bands, np.sin(angle)[..., None], np.cos(angle)[..., None]], 2)
     rows = np.full((len(samples), steps, series.shape[2]), np.nan)
     for row, values, sample in zip(rows, series, samples, strict=True):
-        last = values[: len(sample.streams["pixel"].values)][-steps:]
+        last = values[: presto.num_months(sample)][-steps:]
         row[steps - len(last) :] = last
     flat = np.nan_to_num(rows, nan=UNSEEN).reshape(len(samples), -1)
     return np.column_stack([flat, inputs["latlon"]])
 
 
 def restore(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> SeasonalNormal:
-    """Read what `SeasonalNormal.state` gave."""
+    """Read what `SeasonalNormal.state` gave.
+
+    Raises:
+        ArtifactError: if it counts more months than there can be: runs of before counted dates.
+    """
     steps, trees = int(state["steps"]), {name[6:]: found for name, found in arrays.items() if name.startswith("trees.")}
+    if not 1 <= steps <= presto.MAX_MONTHS:
+        raise ArtifactError(f"got trees of {steps} months, want 1 to {presto.MAX_MONTHS}; train it again")
     return SeasonalNormal(
         trees=Trees.restore(state["trees"], trees, steps * (len(presto.KEPT) + 2) + 2),
         steps=steps,

@@ -225,6 +225,15 @@ def inputs_of(samples: Sequence[Sample]) -> dict[str, np.ndarray[Any, Any]]:
     return {"bands": bands, "latlon": latlon, "month": month, "dynamic_world": cover}
 
 
+def num_months(sample: Sample) -> int:
+    """How many of the months of `inputs_of` are a sample's own; the others only fill up beside a longer one.
+
+    Raises:
+        InputError: if it lacks its series, place or clock, or spans more months than Presto reads.
+    """
+    return len(_months_of(sample)[0])
+
+
 def _calendar_months(stream: Stream, origin: str) -> np.ndarray[Any, Any]:
     """Months since January 1970 (step,) of a stream's steps."""
     assert stream.times is not None

@@ -54,7 +54,25 @@ def own_home(tmp_path_factory):
 
 @pytest.mark.mirror
 def test_it_keeps_the_contract_on_presto(real, tmp_path):
-    check_task(TASK, real[:60], tmp_path, load_open_model("presto"))
+    check_task(TASK, ragged(real[:60]), tmp_path, load_open_model("presto"))
+
+
+def ragged(samples: list[Sample]) -> list[Sample]:
+    """Samples of 12 months as they may come: of fewer, or of several dates a month."""
+    found = []
+    for index, sample in enumerate(samples):
+        series = last_steps(sample.streams["pixel"], 12 - index % 7)
+        if index % 3 == 2:
+            names = [channel.name for channel in series.channels]
+            columns = [column for column, name in enumerate(names) if name != "total_precipitation"]  # a month's sum
+            series = replace(
+                series,
+                values=series.values[:, columns],
+                channels=tuple(series.channels[column] for column in columns),
+                times=series.times[-1] - 9 * DAY_S * np.arange(len(series.times))[::-1],
+            )
+        found.append(replace(sample, streams={**sample.streams, "pixel": series}))
+    return found
 
 
 @pytest.mark.mirror
@@ -107,6 +125,43 @@ def test_the_normal_of_a_place_is_that_of_its_neighbours_in_the_same_season():
     assert normal.fallback([short, new[0]], np.zeros(2))[1] == normal.fallback(new, np.zeros(4))[0]
     again = TASK.restore(*normal.state())
     np.testing.assert_array_equal(again.fallback(new, np.zeros(4)), normal.fallback(new, np.zeros(4)))
+
+
+def dated(site: str, count: int, days: int, moisture: float = 90.0) -> Sample:
+    """A series of dates some days apart, several a month."""
+    sample = pixel(site, 40.0, moisture)
+    rng = np.random.default_rng(count)
+    values = np.tile(sample.streams["pixel"].values[:1], (count, 1)) + rng.uniform(0, 0.1, (count, 3))
+    series = replace(sample.streams["pixel"], values=values, times=days * DAY_S * np.arange(float(count)))
+    return replace(sample, streams={**sample.streams, "pixel": series})
+
+
+def test_a_sample_is_predicted_alike_whatever_is_beside_it():
+    samples = [dated(f"s{number % 4}", 20 + number, 5, 60.0 + number) for number in range(24)]
+    normal = SeasonalNormal.fit(samples, "any")
+    assert normal.steps <= 8  # months, not dates: 44 of them five days apart
+    asked = [dated("new", 30, 5), dated("new", 48, 5), dated("new", 3, 30), dated("new", 12, 30), dated("new", 1, 5)]
+    together, alone = normal.fallback(asked, np.zeros(5)), [normal.fallback([one], np.zeros(1))[0] for one in asked]
+    assert together.tolist() == alone
+    np.testing.assert_allclose(normal.features(asked), np.vstack([normal.features([one]) for one in asked]), rtol=1e-12)
+
+
+def test_the_latest_month_is_compared_with_the_latest():
+    """Two samples of the same last months, one of which began earlier, show the trees the same."""
+    long = dated("a", 36, 5)
+    series = long.streams["pixel"]
+    short = replace(
+        long,
+        origin="2018-08-30T00:00:00Z",
+        streams={
+            **long.streams,
+            "pixel": replace(series, values=series.values[18:], times=series.times[18:] - series.times[18]),
+        },
+    )
+    normal = SeasonalNormal.fit(
+        [dated(f"s{number % 4}", 8 + number % 3, 5, 60.0 + number) for number in range(24)], "any"
+    )
+    assert normal.fallback([long], np.zeros(1)) == pytest.approx(normal.fallback([short], np.zeros(1)))
 
 
 def last_steps(stream: Stream, count: int) -> Stream:
