@@ -15,7 +15,7 @@ UNITS = "unstated"
 
 def read(request: DataRequest) -> SampleSet:
     """Read a table of samples; change this where your data need more than `read_samples` does."""
-    return read_samples(Path(request.data))
+    return read_samples(Path(request.without_crop("a table").data))
 
 
 def prepare(samples: Sequence[Sample], order: Order) -> MeanOffset:

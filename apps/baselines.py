@@ -12,7 +12,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mainstem.core.stream import Sample
+from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
+from mainstem.data.regions import HISTORY
 
 Array = NDArray[np.float64]
 MONTH_S = 365.25 / 12 * 86_400
@@ -31,17 +32,22 @@ GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
 
 
 def feature_row(sample: Sample) -> dict[str, float]:
-    """Flatten a sample: scalars as they are, series by month, the last five yields, and the year."""
+    """Flatten a sample: scalars as they are, series by month, what has no clock as means, last yields, and the year.
+
+    A stream of text is left out: no plain model reads any.
+    """
     row = {name: float(sample.source.facts[name]) for name in ("year",) if name in sample.source.facts}
     for name, stream in sample.streams.items():
         if stream.kind == "scalar":
-            row |= {channel.name: float(value) for channel, value in zip(stream.channels, stream.values, strict=True)}
-        elif name == "history":
-            last = stream.values[-LAGS:, 0]
-            row |= {f"yield-{len(last) - index}": float(value) for index, value in enumerate(last)}
-            row["yield_mean"] = float(last.mean())
+            for channel, value in zip(stream.channels, stream.values, strict=True):
+                row[f"{name}_{channel.name}" if channel.name in row else channel.name] = float(value)
+        elif name == "history" and stream.channels == HISTORY:
+            if len(last := stream.values[-LAGS:, 0]):
+                row |= {f"yield-{len(last) - index}": float(value) for index, value in enumerate(last)}
+                row["yield_mean"] = float(last.mean())
+        elif stream.times is None:
+            row |= _means(name, stream)
         else:
-            assert stream.times is not None
             months = (stream.times // MONTH_S).astype(int)
             for index, channel in enumerate(stream.channels):
                 values = np.where(stream.observed(), stream.values, np.nan)[:, index]
@@ -51,6 +57,19 @@ def feature_row(sample: Sample) -> dict[str, float]:
                     if np.isfinite(values[months == month]).any()
                 }
     return row
+
+
+def _means(name: str, stream: Stream) -> dict[str, float]:
+    """Mean of each channel of a stream without a clock; nothing of one that shows nothing, or is text."""
+    if stream.kind not in CHANNEL_DIM:
+        return {}
+    values = np.where(stream.observed(), stream.values, np.nan)
+    parts = np.split(values, len(stream.channels), CHANNEL_DIM[stream.kind])
+    return {
+        f"{name}_{channel.name}": float(np.nanmean(part))
+        for channel, part in zip(stream.channels, parts, strict=True)
+        if np.isfinite(part).any()
+    }
 
 
 def feature_matrix(samples: Sequence[Sample]) -> Array:

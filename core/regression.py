@@ -72,6 +72,17 @@ class DataRequest:
     country: str | None = None
     mirror: Path | None = None
 
+    def without_crop(self, what: str) -> "DataRequest":
+        """Return the request, of data whose reader has no crop or country to choose; `what` they are, as "a table".
+
+        Raises:
+            InputError: if it names one.
+        """
+        given = [f"--{name}" for name in ("crop", "country") if getattr(self, name) is not None]
+        if given:
+            raise InputError(f"{' and '.join(given)} choose nothing of {what}, which is read whole; leave them out")
+        return self
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Parts:

@@ -20,7 +20,7 @@ STEP_DAYS = 16  # of the regular series that a random forest needs, as eo-learn'
 
 def read(request: DataRequest) -> SampleSet:
     """Read the labelled pixels that a user asks for."""
-    return open_land_cover(request.data, request.mirror)
+    return open_land_cover(request.without_crop("labelled pixels").data, request.mirror)
 
 
 def prepare(samples: Sequence[Sample]) -> list[Sample]:

@@ -28,7 +28,7 @@ YEAR_DAYS = 365.25
 
 def read(request: DataRequest) -> SampleSet:
     """Read the pixel series that a user asks for."""
-    return open_pixels(request.data, request.mirror)
+    return open_pixels(request.without_crop("pixel series").data, request.mirror)
 
 
 @dataclass(frozen=True, kw_only=True)

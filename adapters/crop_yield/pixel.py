@@ -90,7 +90,8 @@ def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPrep
 
 def read(request: DataRequest, progress: Progress = silent) -> SampleSet:
     """Read the farms that a user asks for, each pixel's season summed by the growth model."""
-    source = open_farms(request.data, request.mirror, part_of(progress, 0.0, SIMULATING))
+    data = request.without_crop("farms, whose fields say their crop").data
+    source = open_farms(data, request.mirror, part_of(progress, 0.0, SIMULATING))
     progress("growth of pixels", SIMULATING)
     return replace(source, samples=tuple(derive(source.samples)))
 

@@ -21,6 +21,7 @@ from mainstem.adapters.crop_yield.seasons import (
     lead_of,
     views,
 )
+from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
 from mainstem.core.preparation import stream_means
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
@@ -189,8 +190,17 @@ def _kept(sample: Sample, level: float) -> dict[str, Stream]:
 
 
 def read(request: DataRequest) -> SampleSet:
-    """Read the regions that a user asks for."""
-    return open_regions(request.data, request.crop, request.country, request.mirror)
+    """Read the regions that a user asks for.
+
+    Raises:
+        InputError: if they are of another crop or country than the one that was named.
+    """
+    source = open_regions(request.data, request.crop, request.country, request.mirror)
+    for name, told in (("crop", request.crop), ("country", request.country)):
+        held = sorted({str(sample.source.facts[name]) for sample in source.samples})
+        if told is not None and told.casefold() not in map(str.casefold, held):
+            raise InputError(f"{request.data} is of {name} {', '.join(held)}, not {told!r:.60}; leave --{name} out")
+    return source
 
 
 def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:

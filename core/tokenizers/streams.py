@@ -91,8 +91,13 @@ def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
 
     Raises:
         ChannelError: if samples give a channel in different units or wavelengths.
-        InputError: if they give streams of different kinds under one name.
+        InputError: if they give streams of different kinds under one name, or text.
     """
+    if streams[0].kind not in CHANNEL_DIM:
+        raise InputError(
+            f"stream {name!r} is {streams[0].kind}, which no tokenizer reads yet; use series, grid or scalar, or leave "
+            "it out"
+        )
     kind, channels = streams[0].kind, union_of_channels(name, streams)
     rows = torch.cat([_rows(stream, channels) for stream in streams])
     seen = rows.isfinite()
