@@ -79,8 +79,9 @@ def read_table(
 
 
 def named_by(path: Path) -> tuple[str, str]:
-    """Return the crop and country that CY-Bench's layout names a table after: CROP/COUNTRY/yield_CROP_COUNTRY.csv."""
-    return path.parts[-3], path.parts[-2]
+    """Return the crop and country that CY-Bench names a table after, as yield_CROP_COUNTRY.csv."""
+    _, crop, country = path.stem.rsplit("_", 2)
+    return crop, country
 
 
 def check_yields(table: Table, frame: pd.DataFrame) -> dict[str, str]:
@@ -171,15 +172,17 @@ SOIL_LIMITS = {"awc": (0, 60), "bulk_density": (0.05, 2.7), "drainage_class": (0
 
 
 def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribution: str = "") -> SampleSet:
-    """Read CROP/COUNTRY below `folder` in CY-Bench's layout; every file but the yields may be absent.
+    """Read CROP/COUNTRY below `folder` in CY-Bench's layout, or its files side by side in `folder`.
+
+    Every file but the yields may be absent.
 
     Raises:
         InputError: if a table cannot be read, or speaks of another crop or country.
     """
     if not (folder / crop / country).is_dir():  # the layout has small letters for crops, capitals for countries
         crop, country = crop_name(crop), country.strip().upper()
-    place = folder / crop / country
     stem = f"{crop}_{country}.csv"
+    place = folder if (folder / f"yield_{stem}").is_file() else folder / crop / country
     source_table, table = read_table(
         place / f"yield_{stem}",
         {"adm_id": "name", "harvest_year": "year", "yield": "yield"},

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from tests.hostile.harness import run_cli
 
 from mainstem.adapters import find_adapters, load_adapter_module
 from mainstem.apps.new_adapter import write_adapter
@@ -25,7 +27,19 @@ def test_the_tutorial_runs_as_written(tmp_path):
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{block}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     assert (tmp_path / "tests" / "adapters" / "test_soil_moisture.py").is_file()
-    assert "soil-moisture" in (tmp_path / "predictions.csv").read_text()
+    told = pd.read_csv(tmp_path / "predictions.csv")
+    assert set(told["adapter"]) == {"soil-moisture 1"}
+    new = told["item"].str.removeprefix("plot-").astype(int) % 14 >= 12  # the sites that were never measured
+    assert set(told["claim"][~new]) == {"none"}
+    assert (told["claim"][new] == "stated").mean() > 0.8
+
+
+def test_what_was_understood_of_a_table_is_said_at_the_end(tmp_path):
+    text = "sample;target;group;licence;rain [mm]\na;1,5;x;CC0-1.0;2,5\nb;2,5;y;CC0-1.0;3,5\n"
+    (tmp_path / "t.csv").write_text(text)
+    done = run_cli("new-adapter", "soil", "--data", str(tmp_path / "t.csv"), "--to", str(tmp_path / "out")).taken()
+    assert "mainstem: note: t.csv: " in done.err
+    assert "decimal commas" in done.err
 
 
 def test_nothing_is_overwritten(tmp_path):

@@ -1,6 +1,7 @@
 """Regional yields: what is read, what is flagged, and what is refused in one line."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,15 @@ def write_folder(root: Path, yields: pd.DataFrame, ndvi: pd.DataFrame | None = N
 def table(values: list[float], region: str = "NL11", first_year: int = 2010) -> pd.DataFrame:
     years = range(first_year, first_year + len(values))
     return pd.DataFrame({"adm_id": region, "harvest_year": years, "yield": values})
+
+
+def test_files_may_lie_side_by_side_or_in_folders_by_crop_and_country(tmp_path):
+    yields = pd.DataFrame({"adm_id": ["NL1"] * 3, "harvest_year": [2001, 2002, 2003], "yield": [8.0, 9.0, 8.5]})
+    nested = write_folder(tmp_path, yields)
+    flat = tmp_path / "flat"
+    shutil.copytree(nested / "wheat" / "NL", flat)
+    one, other = load_cybench(nested, "wheat", "NL"), load_cybench(flat, "wheat", "NL")
+    assert [sample.target for sample in one.samples] == [sample.target for sample in other.samples] == [8.0, 9.0, 8.5]
 
 
 def test_history_holds_only_earlier_years_on_their_clock(tmp_path):
