@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.stream import Channel
+from mainstem.data.bands import ROWS, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.crs import parse_crs
-from mainstem.data.inputs import ROWS, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.limits import bounded_memory
 from mainstem.data.pixels import UNITS
 from mainstem.data.raster import Grid

@@ -4,62 +4,29 @@ What is no GeoTIFF is staged as one GeoTIFF a date, bands named, with unit, scal
 maps read one kind of file, block by block, whatever came in.
 """
 
-import datetime
 import errno
 import hashlib
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, scratch, sync_file, write_atomically
-from mainstem.core.stream import Channel
+from mainstem.data.bands import ROWS, Staged
+from mainstem.data.cubes import open_cube
 from mainstem.data.eopatch import Cube, is_eopatch, open_eopatch
-from mainstem.data.raster import ENVIRONMENT, Grid, affine, load_rasterio
+from mainstem.data.raster import ENVIRONMENT, affine, load_rasterio
+from mainstem.data.safe import open_safe
+from mainstem.data.stac import local_assets, open_item
 
 KINDS = ".tif, a .SAFE folder, a STAC item (.json), .zarr, .nc or an EOPatch folder, there to be read"
 STAGED_HASH, LARGEST_FILE = ".sha256", 64 << 30
-ROWS = 512  # staged at once
 ODD, LONGEST_NAME = re.compile(r"[^A-Za-z0-9_-]+"), 100  # what a product's name may bring into a file's
 MOST_STAGED, KEPT_FREE = 256 << 30, 0.9  # bytes of one cube; share of what is free that it may take
-BAND_NAMES = {f"B0{digit}": f"B{digit}" for digit in range(1, 10)}
-COMMON = {  # of STAC's common band names
-    "blue": "B2", "green": "B3", "red": "B4", "rededge1": "B5", "rededge2": "B6", "rededge3": "B7", "nir": "B8",
-    "nir08": "B8A", "swir16": "B11", "swir22": "B12",
-}  # fmt: skip
-WAVELENGTHS_NM = {  # centres of Sentinel-2A's bands: ESA, Sentinel-2 User Handbook, table 1
-    "B2": 492.4, "B3": 559.8, "B4": 664.6, "B5": 704.1, "B6": 740.5, "B7": 782.8, "B8": 832.8, "B8A": 864.7,
-    "B11": 1613.7, "B12": 2202.4,
-}  # fmt: skip
-CLEAR = (4, 5, 6, 7)  # of the scene classification: vegetation, bare, water, unclassified (ESA, L2A ATBD, table 4)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staged:
-    """One date to be staged: stored values by rows, with what turns them into the channels' units."""
-
-    name: str
-    time: datetime.datetime
-    grid: Grid
-    channels: tuple[Channel, ...]
-    dtype: str
-    nodata: float
-    scale: float
-    offset: float
-    read: Callable[[slice], NDArray[np.generic]]  # rows -> (band, y, x), nodata where cloudy
-    tags: dict[str, str] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()  # that it was read from, besides the one that was named
-
-
-def canonical(name: str) -> str:
-    """A band's name as the project writes it: B04, red and B4 are one."""
-    return COMMON.get(name, BAND_NAMES.get(name, name))
 
 
 def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[str] = ()) -> list[Path]:
@@ -68,10 +35,6 @@ def stage(inputs: Sequence[Path | str], folder: Path, allowed_hosts: Sequence[st
     Raises:
         InputError: naming the input and what it lacks.
     """
-    from mainstem.data.cubes import open_cube
-    from mainstem.data.safe import open_safe
-    from mainstem.data.stac import open_item
-
     found: list[Path] = []
     for given in inputs:
         path = Path(given)
@@ -100,8 +63,6 @@ def files_named(inputs: Sequence[Path | str]) -> list[Path]:
     Raises:
         InputError: if an input is not there, or no item.
     """
-    from mainstem.data.stac import local_assets
-
     found: list[Path] = []
     for given in inputs:
         path = Path(given)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
+from mainstem.data.bands import CLEAR, WAVELENGTHS_NM, Staged
 from mainstem.data.geotiff_checks import check_place
-from mainstem.data.inputs import CLEAR, WAVELENGTHS_NM, Staged
 from mainstem.data.raster import ENVIRONMENT, Grid, damage_named, load_rasterio
 from mainstem.data.scenes import real_time
 

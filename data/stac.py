@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.stream import Channel
 from mainstem.core.transport import Wanted, check_address, fetch
-from mainstem.data.inputs import CLEAR, WAVELENGTHS_NM, Staged, canonical
+from mainstem.data.bands import CLEAR, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.raster import Source, describe, open_geotiff, read_window
 from mainstem.data.safe import BASELINE_WITH_OFFSET, in_utc
 from mainstem.data.scenes import STAMP, real_time

@@ -16,7 +16,8 @@ import xarray
 from pyproj import CRS
 
 from mainstem.core.errors import InputError
-from mainstem.data.inputs import WAVELENGTHS_NM, stage
+from mainstem.data.bands import WAVELENGTHS_NM
+from mainstem.data.inputs import stage
 from mainstem.data.raster import read_window
 from mainstem.data.safe import BAND_IDS, FINEST
 from mainstem.data.scenes import open_scenes
