@@ -12,11 +12,11 @@ from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.core.artifact import Artifact
 from mainstem.core.bounds import Bounds
 from mainstem.core.class_artifact import ClassArtifact
-from mainstem.core.classification import ClassificationTask
+from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
-from mainstem.core.predict import below_name, chances_below, claims_of, outside_scope, tell
+from mainstem.core.predict import below_name, chances_below, claims_of, outside_scope, refusal, tell
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
@@ -41,6 +41,28 @@ class MapSpec:
     context: ContextSpec = field(default_factory=ContextSpec)
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
+
+
+def check_used(task: Task, artifact: Artifact | ClassArtifact, spec: MapSpec) -> None:
+    """Check that whatever goes with the scenes is used.
+
+    Raises:
+        InputError: naming the first option that nothing would read.
+    """
+    read: set[str] = set()
+    if isinstance(task, RegressionTask):
+        derived = {"weather", "soil"} if task.derive is not list else set()  # of raw streams, which no layout names
+        read = derived | set(artifact.manifest.channels) | set(task.needs)
+    elif spec.context.fields is not None:
+        raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
+    elif spec.below:
+        raise InputError(f"{task.task} names classes, which undercut nothing; leave --below out")
+    for name, given in (("weather", spec.context.weather), ("soil", spec.context.soil)):
+        if given and name not in read:
+            raise InputError(f"--{name} would change nothing: {task.task} reads no {name}; leave it out")
+    unread = [name for name in spec.facts if name not in artifact.manifest.scope]
+    if unread:
+        raise InputError(f"--{unread[0]} would change nothing: this run is of any {unread[0]}; leave it out")
 
 
 class PixelModel:
@@ -194,14 +216,27 @@ class PixelModel:
 
 
 class CoverModel:
-    """Predicts the probability of each class, each pixel with the window around it."""
+    """Predicts the probability of each class, each pixel with the window around it.
+
+    What `predict_classes` would abstain from is not mapped.
+    """
 
     units, overlap = "1", COVER_OVERLAP
 
     def __init__(self, task: ClassificationTask, artifact: ClassArtifact, scenes: Scenes, spec: MapSpec) -> None:
         self.task, self.artifact, self.scenes, self.spec = task, artifact, scenes, spec
+        facts: dict[str, str | float] = {"year": float(scenes.times[0].year), **spec.facts}
+        self.source = replace(scenes.source, simulated=scenes.is_simulated, facts=facts)
+        self._check_scope()
         self.times = seconds_of(scenes)
         self.spacing = spacing_m(scenes.grid, f"a map of {task.task}")
+
+    def _check_scope(self) -> None:
+        unsaid = [name for name in self.artifact.manifest.scope if name not in self.source.facts]
+        reason = refusal(self.artifact.manifest, Sample(streams={}, target=None, source=self.source))
+        if reason:
+            remedy = f"say it (--{unsaid[0]})" if unsaid else "map with a run of what is here"
+            raise InputError(f"nothing here can be mapped: {reason}; {remedy}")
 
     def names(self) -> list[str]:
         """Names of the output's bands."""
@@ -220,7 +255,7 @@ class CoverModel:
                 continue
             streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, self.spacing)
             origin = origin_of(self.scenes.times[0])
-            samples = [Sample(streams=each, target=None, source=self.scenes.source, origin=origin) for each in streams]
+            samples = [Sample(streams=each, target=None, source=self.source, origin=origin) for each in streams]
             out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
         return found
 

@@ -21,7 +21,7 @@ from mainstem.apps.map_files import (
     publish,
 )
 from mainstem.apps.map_journal import parts_folder, reserved
-from mainstem.apps.map_models import CoverModel, MapSpec, PixelModel
+from mainstem.apps.map_models import CoverModel, MapSpec, PixelModel, check_used
 from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.bounds import Bounds
 from mainstem.core.class_artifact import ClassArtifact, load_class_run
@@ -78,15 +78,13 @@ def _map(
     context = Context.open(spec.context, scenes)
     model: PixelModel | CoverModel
     if isinstance(task, ClassificationTask):
-        if context.fields is not None:
-            raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
-        if spec.below:
-            raise InputError(f"{task.task} names classes, which undercut nothing; leave --below out")
         artifact: Artifact | ClassArtifact = (classes := load_class_run(run, task))
+        check_used(task, classes, spec)
         model = CoverModel(task, classes, scenes, spec)
     else:
         context.check(task.needs)
         artifact = (quantities := load_run(run, task))
+        check_used(task, quantities, spec)
         model = PixelModel(task, quantities, context, spec)
     claim = model.claim()
     tags = _tags(artifact, scenes, spec, claim, model.units)

@@ -133,6 +133,57 @@ def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_sam
     assert not (tmp_path / "map" / ".scenes").exists()
 
 
+@pytest.fixture(scope="module")
+def scoped(patch, tmp_path_factory):
+    """A task of maize alone, and its run."""
+    training = replace(TASK.config.training, epochs=1)
+    task = replace(
+        TASK, config=replace(TASK.config, training=training, num_folds=2), scope_of=lambda samples: {"crop": ["maize"]}
+    )
+    run = tmp_path_factory.mktemp("runs") / "scoped"
+    finetune_classes(task, task.read(DataRequest(data=str(patch))), spec_of(task), run)
+    return task, run
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"), [({"crop": "rice"}, "crop is rice, .* maize alone"), ({}, "crop is None.*--crop")]
+)
+def test_a_map_of_classes_keeps_to_the_scope_of_training(patch, scoped, tmp_path, facts, words):
+    task, run = scoped
+    with pytest.raises(InputError, match=words):
+        map_scenes(task, run, [patch], tmp_path / "map", MapSpec(facts=facts))
+    assert not (tmp_path / "map" / "map.tif").exists()
+
+
+def test_a_map_of_classes_within_its_scope_is_made(patch, scoped, tmp_path):
+    task, run = scoped
+    map_scenes(task, run, [patch], tmp_path / "map", MapSpec(facts={"crop": "maize"}))
+    with rasterio.open(tmp_path / "map" / "map.tif") as dataset:
+        assert np.isfinite(dataset.read(1)).mean() > 0.99
+
+
+def test_simulations_alone_map_no_classes_of_the_real_world(patch, tmp_path):
+    training = replace(TASK.config.training, epochs=1)
+    task = replace(TASK, config=replace(TASK.config, training=training, num_folds=2))
+    source = replace(task.read(DataRequest(data=str(patch))), simulated=True)
+    finetune_classes(task, source, spec_of(task), tmp_path / "run")
+    with pytest.raises(InputError, match="simulations alone"):
+        map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
+    for option, spec in {
+        "--weather": MapSpec(context=ContextSpec(weather=(weather_of(tmp_path),))),
+        "--crop": MapSpec(facts={"crop": "maize"}),
+    }.items():
+        with pytest.raises(InputError, match=f"{option} .*leave .* out"):
+            map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", spec)
+
+
+def weather_of(folder: Path) -> Path:
+    path = folder / "weather.csv"
+    rows = [f"2020-{1 + day // 28:02d}-{1 + day % 28:02d},12,3,14" for day in range(12 * 28)]
+    path.write_text("\n".join(["date,temperature_c,rain_mm,radiation_mj_m2", *rows, ""]))
+    return path
+
+
 def test_what_a_patch_lacks_is_named(patch, tmp_path):
     with pytest.raises(InputError, match="want eolearn-ndvi or an EOPatch folder"):
         open_land_cover(str(tmp_path))
