@@ -30,7 +30,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, compare_all, macro_f1, mean_over_seeds, paired_difference, pooled
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run
-from mainstem.core.regression import DataRequest
+from mainstem.core.regression import DataRequest, tokenizer_words
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.taught import prints_of
 
@@ -49,7 +49,10 @@ def fit_class_artifact(
     progress: Progress = silent,
 ) -> tuple[ClassArtifact, ClassesOutOfFold]:
     """Fit, calibrate class sets on groups held out, and write adapter and trunk to `folder`."""
-    classifier, judged = fit_classifier(task, train, source.classes, spec.config, progress, open_model_of(spec))
+    if spec.order != FitSpec.order:
+        raise InputError(f"{task.task} names classes of groups without an order; leave order out")
+    base = open_model_of(spec)
+    classifier, judged = fit_classifier(task, train, source.classes, spec.config, progress, base)
     probabilities = softmax(judged.logits / classifier.temperature)
     calibration = ClassSetCalibration.fit(probabilities, judged.truth.tolist(), source.classes, judged.groups)
     training = {
@@ -59,6 +62,7 @@ def fit_class_artifact(
         "seen": groups_by_data(train),
         "config": dataclasses.asdict(spec.config),
         "open_model": spec.trunk,
+        "tokenizer": tokenizer_words(base, [member.adapter.tokenizer for member in classifier.members]),
     }
     facts = {**facts_of(task, source), "scope": task.scope_of(train), "training": training}
     prepared = task.prepare(train)

@@ -177,6 +177,8 @@ def finetune_adapter(
     for record in records:
         figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
         tell(f"adapter {record['adapter_sha256'][:12]} in {record['seconds']:.0f} s: {figures}")
+        if record["tokenizer"]:
+            tell(f"tokenizer: {record['tokenizer']}")
     tell(f"written: {out}", source.attribution)
 
 

@@ -19,7 +19,15 @@ from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
-from mainstem.core.regression import Order, OutOfFold, Recipe, RegressionConfig, RegressionTask, check_targets
+from mainstem.core.regression import (
+    Order,
+    OutOfFold,
+    Recipe,
+    RegressionConfig,
+    RegressionTask,
+    check_targets,
+    tokenizer_words,
+)
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.taught import prints_of
 
@@ -49,7 +57,8 @@ def fit_artifact(
 ) -> tuple[Artifact, dict[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     check_targets(task, train)
-    recipe = Recipe(config=spec.config, order=spec.order, base=open_model_of(spec))
+    base = open_model_of(spec)
+    recipe = Recipe(config=spec.config, order=spec.order, base=base)
     regressor, judged = task.fit(train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)
     known = calibrate_fit(task, train, (regressor, judged), recipe, population, part_of(progress, FITTING, 1.0))
@@ -70,6 +79,7 @@ def fit_artifact(
             "order": spec.order,
             "config": dataclasses.asdict(spec.config),
             "open_model": spec.trunk,
+            "tokenizer": tokenizer_words(base, [member.adapter.tokenizer for member in regressor.members]),
         },
         "licence": source.licence,
         "attribution": source.attribution,
@@ -173,6 +183,7 @@ def write_run(
         "simulated": manifest.simulated,
         "spec": dataclasses.asdict(spec),
         "trained": [member.trained for member in manifest.members],
+        "tokenizer": manifest.training.get("tokenizer", ""),
         "seed": spec.config.training.seed,
         "adapter_sha256": artifact.adapter_sha256,
         "trunk_sha256": manifest.trunk_sha256,

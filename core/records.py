@@ -172,6 +172,7 @@ def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, st
         f"| licence of the data | {manifest.licence} |",
         f"| attribution | {manifest.attribution} |",
         f"| trunk | {manifest.trunk['dim']} wide, {manifest.trunk['depth']} deep, sha256 {manifest.trunk_sha256} |",
+        *([f"| tokenizer | {training['tokenizer']} |"] if training.get("tokenizer") else []),
         *(f"| {name} | {value} |" for name, value in figures.items()),
         "",
         "## Known failures",

@@ -274,10 +274,25 @@ def fit_member(
 
 
 def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
-    """The open model's own tokenizer, or, for the project's own trunks, a new one for the samples' streams."""
-    if base is None or isinstance(base.tokenizer, StreamsTokenizer):
-        return StreamsTokenizer(read_specs(samples), dim)
-    return base.tokenizer
+    """The open model's own tokenizer, or a new one for the samples' streams where there is none that reads them all.
+
+    The project's own trunks may be adapted to other streams than they were trained on; `tokenizer_words` says so.
+    """
+    own = None if base is None else base.tokenizer
+    if own is not None and not isinstance(own, StreamsTokenizer):
+        return own
+    specs = read_specs(samples)
+    is_kept = own is not None and own.specs and not own.misfit(specs)
+    return own if own is not None and is_kept else StreamsTokenizer(specs, dim)
+
+
+def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:
+    """Say whether members kept the tokenizer of a trunk of the project's own; "" where it has none."""
+    if base is None or not isinstance(base.tokenizer, StreamsTokenizer) or not base.tokenizer.specs:
+        return ""
+    others = [found.specs for found in used if isinstance(found, StreamsTokenizer)]
+    reasons = [reason for specs in others if (reason := base.tokenizer.misfit(specs))]
+    return f"new, for the trunk's own cannot be used: {reasons[0]}" if reasons else "the trunk's own"
 
 
 def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: int) -> list[Sample]:

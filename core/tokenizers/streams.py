@@ -11,8 +11,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.layout import placed, union_of_channels
+from mainstem.core.errors import ArtifactError, ChannelError, InputError
+from mainstem.core.layout import channel_places, placed, union_of_channels
 from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
@@ -158,6 +158,20 @@ class StreamsTokenizer(OpenTokenizer):
             if stacked.spacing is not None:
                 batch[f"{name}.spacing"] = stacked.spacing
         return batch
+
+    def misfit(self, specs: Mapping[str, StreamSpec]) -> str:
+        """Say what of samples' streams it would not read, or would read as something else; "" where all is well."""
+        for name, spec in specs.items():
+            own = self.specs.get(name)
+            if own is None or own.kind != spec.kind:
+                return f"it reads {', '.join(self.specs)}, not {name} ({spec.kind})"
+            try:
+                places = channel_places(spec.channels, own.channels)
+            except ChannelError as error:
+                return f"{name}: {error}"
+            if None in places:
+                return f"it reads no {spec.channels[places.index(None)].name} of {name}"
+        return ""
 
     def facts(self) -> dict[str, Any]:
         """Return the streams that are read."""

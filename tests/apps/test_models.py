@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,16 @@ import torch
 import transformers
 from PIL import Image
 
+from mainstem.adapters import template
+from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.models import embed_file, read_inputs
+from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels.files import fetch, listings
 from mainstem.core.openmodels.own import save_own
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
 from mainstem.core.weights import file_sha256
 
 
@@ -204,3 +210,52 @@ def test_own_trunks_are_saved_and_loaded_like_any_other(tmp_path):
     assert again.sha256() == model.sha256()
     with pytest.raises(InputError, match="no stream"):
         again.embed({"samples": []})
+
+
+def season(number: int, name: str = "rain", stream: str = "season") -> Sample:
+    values = np.array([float(number % 7)])
+    streams = {stream: Stream(kind="scalar", values=values, channels=(Channel(name=name, unit="mm"),))}
+    source = Provenance(data="made", item=f"s{number}", group=f"g{number % 3}", licence="CC0-1.0")
+    return Sample(streams=streams, target=2.0 * (number % 7), source=source)
+
+
+@pytest.fixture
+def own_trunk(tmp_path) -> Path:
+    """A trunk with the tokenizer of one stream, each of whose weights is 0.123."""
+    model = load_open_model("xs", seed=4)
+    channels = (Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC"))
+    spec = StreamSpec(kind="scalar", channels=channels, statistics={"rain": (1.0, 2.0), "heat": (20.0, 5.0)})
+    tokenizer = StreamsTokenizer({"season": spec}, model.trunk.config.dim)
+    for weights in tokenizer.parameters():
+        weights.data.fill_(0.123)
+    save_own(replace(model, tokenizers={"streams": tokenizer}), tmp_path / "own")
+    return tmp_path / "own"
+
+
+@pytest.mark.parametrize("part", ["lora", "frozen"])
+def test_an_own_trunk_s_tokenizer_is_kept_where_it_reads_the_samples(own_trunk, tmp_path, part, home):
+    training = replace(template.TASK.config.training, epochs=1, trunk=part)
+    config = replace(template.TASK.config, training=training, num_folds=2)
+    samples = tuple(season(number) for number in range(24))
+    source = SampleSet(name="made", samples=samples, flagged={}, attribution="")
+    record = finetune(template.TASK, source, FitSpec(config=config, trunk=str(own_trunk)), tmp_path / "run")
+    assert record["tokenizer"] == "the trunk's own"
+    artifact = load_artifact(tmp_path / "run", template.TASK.restore)
+    for member in artifact.regressor.members:
+        for weights in member.adapter.tokenizer.parameters():
+            assert torch.equal(weights, torch.full_like(weights, 0.123))
+
+
+@pytest.mark.parametrize(
+    ("name", "stream", "reason"),
+    [("rain", "table", "it reads season, not table"), ("depth", "season", "depth"), ("depth", "other", "not other")],
+)
+def test_a_tokenizer_that_cannot_be_kept_is_said_to_be_new(own_trunk, tmp_path, name, stream, reason, home):
+    training = replace(template.TASK.config.training, epochs=1, trunk="lora")
+    config = replace(template.TASK.config, training=training, num_folds=2)
+    samples = tuple(season(number, name, stream) for number in range(24))
+    source = SampleSet(name="made", samples=samples, flagged={}, attribution="")
+    record = finetune(template.TASK, source, FitSpec(config=config, trunk=str(own_trunk)), tmp_path / "run")
+    assert record["tokenizer"].startswith("new, for the trunk's own cannot be used: ")
+    assert reason in record["tokenizer"]
+    assert record["tokenizer"] in (tmp_path / "run" / "card.md").read_text()
