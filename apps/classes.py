@@ -146,23 +146,13 @@ def _fold_results(
         artifact, judged = fit_class_artifact(task, source, samples, spec, Path(folder), progress)
     folds = buffered_folds(samples, spec.config.num_folds, task.buffer_m)
     baselines: dict[str, Array] = {}
-    probabilities = np.zeros_like(judged.logits)
-    sets = np.zeros(judged.logits.shape, bool)
+    probabilities, sets = judged_in_folds(judged, folds, source.classes, level)
     for kept, held in folds:
         found = task.baselines(
             [samples[row] for row in kept], [samples[row] for row in held], spec.config.training.seed
         )
         for name, predicted in found.items():
             baselines.setdefault(name, np.zeros(len(samples)))[held] = predicted
-        temperature = fit_temperature(judged.logits[kept], judged.truth[kept])
-        probabilities[held] = softmax(judged.logits[held] / temperature)
-        calibration = ClassSetCalibration.fit(
-            softmax(judged.logits[kept] / temperature),
-            judged.truth[kept].tolist(),
-            source.classes,
-            [judged.groups[row] for row in kept],
-        )
-        sets[held] = calibration.sets(probabilities[held], level)
     return ScoredClasses(
         truth=judged.truth,
         probabilities=probabilities,
@@ -170,6 +160,27 @@ def _fold_results(
         baselines=baselines,
         hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
     )
+
+
+def judged_in_folds(
+    judged: ClassesOutOfFold,
+    folds: Sequence[tuple[NDArray[np.intp], NDArray[np.intp]]],
+    classes: Sequence[str],
+    level: float,
+) -> tuple[Array, NDArray[np.bool_]]:
+    """Probabilities and sets (cases, classes) of each fold, temperature and thresholds from the other folds alone."""
+    probabilities, sets = np.zeros_like(judged.logits), np.zeros(judged.logits.shape, bool)
+    for kept, held in folds:
+        temperature = fit_temperature(judged.logits[kept], judged.truth[kept])
+        probabilities[held] = softmax(judged.logits[held] / temperature)
+        calibration = ClassSetCalibration.fit(
+            softmax(judged.logits[kept] / temperature),
+            judged.truth[kept].tolist(),
+            classes,
+            [judged.groups[row] for row in kept],
+        )
+        sets[held] = calibration.sets(probabilities[held], level)
+    return probabilities, sets
 
 
 def _score_run(

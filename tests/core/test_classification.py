@@ -8,6 +8,7 @@ import pytest
 from mainstem.core.class_artifact import load_class_artifact, save_class_artifact
 from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.classification import (
+    ClassesOutOfFold,
     ClassificationTask,
     balanced_weights,
     drawn,
@@ -234,6 +235,28 @@ def test_nothing_near_what_is_held_out_is_trained_on():
     assert sum(len(kept) for kept, _ in buffered_folds(samples, 4, 0.0)) == 4 * 30
     with pytest.raises(InputError, match="leaves no sample to train on"):
         buffered_folds(samples, 2, 500.0)
+
+
+def test_a_fold_s_own_labels_tell_nothing_of_its_probabilities_and_sets():
+    """Labels of the fold that is held out are turned: what is said of it stays, what is said of the others does not."""
+    from mainstem.apps.classes import judged_in_folds
+
+    rng = np.random.default_rng(6)
+    truth, groups = rng.integers(0, 3, 600), tuple(f"g{row // 10}" for row in range(600))
+    logits = rng.normal(0, 2, (600, 3)) + 2.5 * np.eye(3)[truth]
+    folds = [
+        (np.flatnonzero(np.arange(600) % 4 != fold), np.flatnonzero(np.arange(600) % 4 == fold)) for fold in range(4)
+    ]
+    held = folds[0][1]
+    other = truth.copy()
+    other[held] = (other[held] + 1) % 3
+    found, turned = (
+        judged_in_folds(ClassesOutOfFold(truth=labels, logits=logits, groups=groups), folds, list("abc"), 0.9)
+        for labels in (truth, other)
+    )
+    for said, said_of_turned in zip(found, turned, strict=True):
+        assert np.array_equal(said[held], said_of_turned[held])
+        assert not np.array_equal(said, said_of_turned)
 
 
 def test_a_group_of_many_cases_counts_once():
