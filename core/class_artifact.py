@@ -157,6 +157,8 @@ def load_class_artifact(folder: Path) -> ClassArtifact:
     if tuple(calibration.scores) != manifest.classes:
         raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
     warned = manifest.alarm.get(ONLY_VIEW)
+    if warned is not None and not manifest.channels:
+        raise ArtifactError(f"{folder} has an alarm, and does not say which channels it compares; train it again")
     return ClassArtifact(
         classifier=Classifier(
             members=tuple(members),

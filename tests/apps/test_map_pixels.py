@@ -15,6 +15,7 @@ import rasterio
 
 from mainstem.adapters.crop_yield.moisture import TASK
 from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import merge_map
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
@@ -103,6 +104,19 @@ def test_a_map_equals_the_run_on_each_pixel(run, scenes, tmp_path):
     assert "National Fuel Moisture" in tags["ATTRIBUTION"]
     assert tags["CLAIM"] == done["claim"] == "none"
     assert "scenes lack VV, VH, B2" in done["reason"]  # and nobody calibrated without
+
+
+@pytest.mark.mirror
+def test_what_a_map_would_not_read_is_refused(run, scenes, tmp_path):
+    weather = tmp_path / "weather.csv"
+    days = [datetime.date(2019, 1, 1) + datetime.timedelta(day) for day in range(365)]
+    weather.write_text(
+        "\n".join(["date,temperature_c,rain_mm,radiation_mj_m2", *(f"{day},12,3,14" for day in days), ""])
+    )
+    with pytest.raises(InputError, match="--weather would change nothing: fuel-moisture reads no weather"):
+        map_scenes(TASK, run, scenes, tmp_path / "a", MapSpec(context=ContextSpec(weather=(weather,))))
+    with pytest.raises(InputError, match="--crop would change nothing"):
+        map_scenes(TASK, run, scenes, tmp_path / "b", MapSpec(facts={"crop": "maize"}))
 
 
 @pytest.mark.mirror

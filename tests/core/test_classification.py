@@ -19,6 +19,7 @@ from mainstem.core.classification import (
 )
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.evaluation import accuracy, macro_f1
+from mainstem.core.layout import Layout
 from mainstem.core.predict import predict_classes
 from mainstem.core.prediction import ClassSet
 from mainstem.core.regression import RegressionConfig
@@ -151,6 +152,16 @@ def test_channels_go_by_name_in_classes_sets_and_claims(fitted):
     fahrenheit = replace(samples[0].streams["x"], channels=(RISE, replace(HEAT, unit="degF")))
     with pytest.raises(ChannelError, match=r"0, x: channel 'heat' comes in degF, want degC"):
         predict_classes(artifact, [replace(samples[0], streams={"x": fahrenheit})])
+
+
+def test_a_run_that_does_not_say_its_channels_is_refused(fitted, tmp_path):
+    artifact, _ = fitted
+    nameless = replace(artifact.classifier, layout=Layout(channels={}))
+    facts = {**facts_of(TASK, slopes(2)), "scope": {}, "training": {"data": "test"}}
+    groups = of_group("a", slopes(2)) + [one for name in "bcdef" for one in of_group(name, slopes(2))]
+    save_class_artifact(tmp_path, nameless, artifact.calibration, groups, facts)
+    with pytest.raises(ArtifactError, match="which channels.*train it again"):
+        load_class_artifact(tmp_path)
 
 
 def test_training_on_channels_in_any_order_gives_the_same_classifier():
