@@ -232,6 +232,26 @@ def test_a_lora_on_a_shared_trunk_is_saved_once_and_loads_equal(tmp_path):
     assert np.abs(loaded - classifier.probabilities(samples)).max() < 1e-6
 
 
+def test_an_own_trunk_s_tokenizer_is_kept_and_a_stream_it_does_not_read_draws_a_new_one():
+    from mainstem.core.openmodels import load_open_model
+    from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+
+    source, loaded = slopes(24), load_open_model("xs")
+    for renamed in (False, True):
+        specs = read_specs(source.samples)
+        tokenizer = StreamsTokenizer({"y": specs["x"]} if renamed else specs, loaded.trunk.config.dim)
+        for weights in tokenizer.requires_grad_(False).parameters():
+            weights.fill_(0.123)
+        config = replace(TASK.config, training=replace(TASK.config.training, epochs=1, trunk="lora"), num_folds=2)
+        base = replace(loaded, tokenizers={"streams": tokenizer})
+        classifier, _ = fit_classifier(TASK, source.samples, CLASSES, config, base=base)
+        kept = [
+            all((weights == 0.123).all() for weights in member.adapter.tokenizer.parameters())
+            for member in classifier.members
+        ]
+        assert kept == [not renamed] * 2
+
+
 def test_nothing_near_what_is_held_out_is_trained_on():
     from mainstem.core.classification import buffered_folds
 

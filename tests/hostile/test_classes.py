@@ -99,3 +99,40 @@ def test_a_history_of_something_else_is_no_history_of_yields():
     assert shown.shape == (2, 4)
     assert np.nanmax(shown[0]) == 3.0
     assert np.isnan(shown[1]).all()
+
+
+def test_files_that_one_group_alone_names_are_taken(tmp_path):
+    rows = ["sample,target,group,licence,rain [mm],image"]
+    for row in range(16):
+        name = f"image-{row}.csv" if row % 4 == 1 else ""
+        if name:
+            (tmp_path / name).write_text(f"time,red [1],nir [1]\n0,0.1,0.{1 + row % 5}\n864000,0.2,0.4\n")
+        rows.append(f"s{row},{row % 5},site-{row % 4},CC0-1.0,{row * 1.7 % 3:.2f},{name}")
+    (tmp_path / "t.csv").write_text("\n".join([*rows, ""]))
+    run_cli("finetune", TEMPLATE, "--data", "t.csv", "--out", "run", cwd=tmp_path).taken()
+    arguments = ("predict", TEMPLATE, "t.csv", "--run", "run", "--out", "p.csv")
+    run_cli(*arguments, cwd=tmp_path).taken()
+    assert len((tmp_path / "p.csv").read_text().splitlines()) > 16
+
+
+def test_rows_in_any_order_are_told_the_same(tmp_path):
+    """A later year of more rows than the others': what is claimed of it is the same, however its rows are dealt."""
+    rng = np.random.default_rng(3)
+    head = "sample,target,group,licence,rain [mm],heat [degC]"
+
+    def rows(year: int, count: int, shift: float) -> list[str]:
+        rain, heat = rng.normal(5 + shift, 1, count), rng.normal(20, 2, count)
+        return [
+            f"{year}-{row},{rain[row] / 2:.3f},{year},CC0-1.0,{rain[row]:.4f},{heat[row]:.4f}" for row in range(count)
+        ]
+
+    known = [line for year in range(2000, 2010) for line in rows(year, 8 + year % 3, 0.0)]
+    (tmp_path / "t.csv").write_text("\n".join([head, *known, ""]))
+    run_cli("finetune", TEMPLATE, "--data", "t.csv", "--out", "run", cwd=tmp_path).taken()
+    asked, states = rows(2012, 200, 0.25), set()
+    for seed in range(4):
+        turned = np.random.default_rng(seed).permutation(asked).tolist()
+        (tmp_path / "new.csv").write_text("\n".join([head, *turned, ""]))
+        told = run_cli("predict", TEMPLATE, "new.csv", "--run", "run", "--out", "p.csv", cwd=tmp_path).taken().out
+        states.add(told.partition("claims: ")[2])
+    assert len(states) == 1
