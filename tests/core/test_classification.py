@@ -160,7 +160,7 @@ def test_a_run_that_does_not_say_its_channels_is_refused(fitted, tmp_path):
     facts = {**facts_of(TASK, slopes(2)), "scope": {}, "training": {"data": "test"}}
     groups = of_group("a", slopes(2)) + [one for name in "bcdef" for one in of_group(name, slopes(2))]
     save_class_artifact(tmp_path, nameless, artifact.calibration, groups, facts)
-    with pytest.raises(ArtifactError, match="which channels.*train it again"):
+    with pytest.raises(ArtifactError, match=r"which channels.*train it again"):
         load_class_artifact(tmp_path)
 
 
