@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from mainstem.apps.finetune import groups_in, read_record
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import Artifact, load_run, recalibrated
-from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
+from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
 from mainstem.core.files import locked, write_atomically
 from mainstem.core.folds import is_number, targets_of
 from mainstem.core.gaps import pattern_of
-from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, places_of, seasons_of
+from mainstem.core.judging import LEVEL, Evidence, held_of, mean_calibration, outgrown, places_of, seasons_of
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
+from mainstem.core.order import is_beyond, is_ordered, least_lead
+from mainstem.core.quantiles import cases_needed
 from mainstem.core.regression import DataRequest, RegressionTask, Regressor, check_targets
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.taught import prints_of
@@ -69,18 +71,14 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
     _check(local, known_groups, spec)
     _check_order(set(groups), known_groups, artifact.manifest.training["groups"], spec)
     places = labels_by(local, task.mean_of) if task.mean_of else groups
-    is_first_reality = _is_first_reality(artifact, source, len(set(places)), spec)
+    num_places = len(set(places) - {""})
+    is_first_reality = _is_first_reality(artifact, source, num_places, spec)
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
     learned = known.teach(artifact, spec, is_adjusted=is_first_reality)
-    training = _training(artifact, local, len(set(places)) if is_first_reality else None)
+    training = _training(artifact, local, num_places if is_first_reality else None)
     taught = artifact.taught.with_calibrated(training, prints_of(local, task.views.values()))
     learned = replace(learned, taught=taught)
     renewed = recalibrated(run, learned, learned.calibration, learned.alarm, {"training": training})
-    first = next(iter(task.views))
-    before, after = artifact.calibration[first], learned.calibration[first]
-    old, _ = known.judge(artifact.regressor, first, is_adjusted=False)
-    scores = (old.truth - old.mean) / old.scale
-    claim = after.claim(spec.level)
     entry = {
         "data": source.name,
         "cases": len(local),
@@ -88,13 +86,7 @@ def _calibrate(task: RegressionTask, run: Path, request: DataRequest, spec: Cali
         "level": spec.level,
         "appended": spec.is_appended,
         "window": spec.window,
-        "coverage_before": float((np.abs(scores) <= before.half_width(spec.level)).mean()),
-        "residual_p_value": before.residual_p_value(scores),
-        "has_moved": before.residual_p_value(scores) <= ShiftAlarm.SHARE,
-        "half_width_before": before.half_width(spec.level),
-        "half_width_after": after.half_width(spec.level),
-        "claim": claim.state,
-        "reason": claim.reason,
+        **known.compare(artifact, learned, spec.level),
         "adapter_sha256": renewed.adapter_sha256,
     }
     record["calibrations"] = [*record.get("calibrations", []), entry]
@@ -196,12 +188,13 @@ class Local:
         for view in self.task.views:
             told, found = self.judge(regressor, view, is_adjusted=is_adjusted)
             adjust |= found
-            one = self.calibration(told, view, artifact.calibration[view])
+            one = self.calibration(told, view, artifact, spec, is_adjusted=is_adjusted)
             kept = artifact.calibration[view].with_groups(one, spec.window) if spec.is_appended else one
             calibration[view] = kept.no_narrower_than(narrowest, LEVEL, float(told.scale.mean()))
             narrowest = calibration[view].half_width(LEVEL) * float(told.scale.mean())
             if self.task.mean_of:
-                calibration |= self.means(artifact, view, told, spec)
+                taught = replace(artifact, regressor=replace(regressor, adjust=adjust), calibration=calibration)
+                calibration |= self.means(artifact, taught, view, told, spec)
         learned = replace(
             artifact,
             regressor=replace(regressor, adjust=adjust),
@@ -221,35 +214,88 @@ class Local:
             mean, scale, found[view] = adjusted(mean, scale, truth, self.groups)
         return Judged(truth=truth, mean=mean, scale=scale, groups=self.groups), found
 
-    def calibration(self, told: Judged, view: str, before: IntervalCalibration) -> IntervalCalibration:
+    def patterns(self, view: str, known: IntervalCalibration) -> tuple[str, ...]:
+        """What each sample lacks of what training's had."""
+        return tuple(pattern_of(self.task.views[view](sample), known.streams) for sample in self.samples)
+
+    def calibration(
+        self, told: Judged, view: str, artifact: Artifact, spec: CalibrationSpec, *, is_adjusted: bool
+    ) -> IntervalCalibration:
         """Calibrate on what was told of the samples; they are expected to have what training's had."""
-        patterns = tuple(pattern_of(self.task.views[view](sample), before.streams) for sample in self.samples)
+        before = artifact.calibration[view]
         evidence = Evidence(
-            scores=(told.truth - told.mean) / told.scale, scale=told.scale, groups=told.groups, patterns=patterns
+            scores=(told.truth - told.mean) / told.scale,
+            scale=told.scale,
+            groups=told.groups,
+            patterns=self.patterns(view, before),
         )
-        later = tuple(sorted({group for group in set(self.groups) if before.is_later(group)}))
-        reach = max((float(group) + 1 for group in later), default=before.reach)
-        found = evidence.calibration(before.streams, self.population, later, max(reach, before.reach))
+        taught = {*artifact.manifest.training["groups"], *(before.groups if spec.is_appended else ())}
+        later = () if is_adjusted else self.later_than(taught)  # a line through the others knows later ones too
+        reach = max(map(float, later)) + least_lead({*taught, *self.groups}, 1) if later else 0.0
+        found = evidence.calibration(before.streams, self.population, later, reach).knowing_gaps_of(before, LEVEL)
         return replace(
             found,
-            least=before.ratios(LEVEL),
             held=held_of(self.task, self.samples),
             season_of=self.task.season_of,
             seasons=seasons_of(self.task, self.samples),
         )
 
+    def later_than(self, taught: Collection[str]) -> tuple[str, ...]:
+        """The groups that are later than all of those that taught the model."""
+        return tuple(sorted(group for group in set(self.groups) if is_beyond(group, taught)))
+
     def means(
-        self, artifact: Artifact, view: str, told: Judged, spec: CalibrationSpec
+        self, artifact: Artifact, taught: Artifact, view: str, told: Judged, spec: CalibrationSpec
     ) -> dict[str, IntervalCalibration]:
-        """Calibrate the means of what belongs together; the old ones stay where there are too few."""
+        """Calibrate the means of what belongs together; where there are too few, the old ones are widened.
+
+        Added to, they keep their claim while single samples err no further than before; else they have none.
+        """
         name, before = mean_view(view), artifact.calibration.get(mean_view(view))
-        fewest = 1 if spec.is_appended else 2
+        fewest = 1 if spec.is_appended else FEWEST_GROUPS
         labels = labels_by(self.samples, self.task.mean_of)
         sizes = sizes_by(self.samples, self.task.mean_of)
         found = mean_calibration(view, told, labels, self.population, fewest, sizes)
-        if not spec.is_appended or before is None:
+        if before is None:
             return found
-        return {name: before.with_groups(found[name], spec.window)} if name in found else {name: before}
+        if name in found:
+            return {name: before.with_groups(found[name], spec.window)} if spec.is_appended else found
+        old, new = artifact.calibration[view], taught.calibration[view]
+        kept = outgrown(before, old, new, _stretch(artifact, taught, view))
+        is_founded = spec.is_appended and new.half_width(LEVEL) <= old.half_width(LEVEL)
+        part = self.task.mean_of
+        reason = (
+            f"the labels name no {part}s of {fewest} groups: intervals of a {part}'s mean are those of before, widened "
+            f"as single samples' are; calibrate on labels that name their {part}"
+        )
+        return {name: kept if is_founded else replace(kept, unfounded=kept.unfounded or reason)}
+
+    def compare(self, artifact: Artifact, learned: Artifact, level: float) -> dict[str, Any]:
+        """Say how the intervals of the fullest view did on the samples before they were known, and how they are now.
+
+        Half widths are of these samples on average, in the target's unit.
+        """
+        view = next(iter(self.task.views))
+        before, after = artifact.calibration[view], learned.calibration[view]
+        old, _ = self.judge(artifact.regressor, view, is_adjusted=False)
+        patterns = self.patterns(view, before)
+        half = before.half_widths(level, patterns) * old.scale
+        p_value = before.residual_p_value((old.truth - old.mean) / old.scale, self.groups, patterns)
+        claim = after.claim(level)
+        means = learned.calibration.get(mean_view(view))
+        of_means = None if means is None else means.claim(level)
+        return {
+            "coverage_before": float((np.abs(old.truth - old.mean) <= half).mean()),
+            "residual_p_value": p_value,
+            "has_moved": None if p_value is None else p_value <= ShiftAlarm.SHARE,
+            "half_width_before": float(half.mean()),
+            "half_width_after": float(
+                (after.half_widths(level, patterns) * old.scale).mean() * _stretch(artifact, learned, view)
+            ),
+            "claim": claim.state,
+            "reason": claim.reason,
+            **({} if of_means is None else {"means": {"state": of_means.state, "reason": of_means.reason}}),
+        }
 
     def alarms(self, artifact: Artifact, regressor: Regressor, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
         """The alarm of each view on the samples, or on them besides; an old one stays where they are too few."""
@@ -290,6 +336,12 @@ def adjusted(
         told[held], width[held] = slope * mean[held] + intercept, slope * scale[held]
     slope, intercept = _line(mean, truth)
     return told, width, (slope, intercept)
+
+
+def _stretch(artifact: Artifact, learned: Artifact, view: str) -> float:
+    """How many times as large scales are as before labels taught another line."""
+    before, after = (one.regressor.adjust.get(view, (1.0, 0.0))[0] for one in (artifact, learned))
+    return after / before
 
 
 def _line(mean: Array, truth: Array) -> tuple[float, float]:

@@ -216,6 +216,8 @@ def calibrate_run(
     print(f"covered {entry['coverage_before']:.1%} of them; widths change by ", end="")
     print(f"{entry['half_width_after'] / entry['half_width_before'] - 1:+.0%}")
     tell(f"claim: {entry['claim']} {entry['reason']}".rstrip())
+    if entry.get("means", {}).get("state", "stated") != "stated":
+        tell(f"claim of means: {entry['means']['state']} {entry['means']['reason']}".rstrip())
 
 
 @app.command("predict")

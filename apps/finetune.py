@@ -135,14 +135,14 @@ def figures_of(artifact: Artifact, judged: dict[str, OutOfFold], level: float = 
     """Return out-of-fold figures of the fullest view: error of model and offset, coverage, gate."""
     view = next(iter(judged))
     found, calibration = judged[view], artifact.calibration[view]
-    coverage = calibration.coverage_by_group(level) if len(set(found.groups)) > 2 else {}
+    coverage = calibration.coverage_by_group(level)
     return {
         "out_of_fold_rmse": float(np.sqrt(np.mean((found.truth - found.mean) ** 2))),
         "offset_rmse": float(np.sqrt(np.mean((found.truth - found.past) ** 2))),
         "without_trunk_rmse": float(np.sqrt(np.mean((found.truth - found.offset) ** 2))),
         "share": found.share,
         "gate": found.gate,
-        **({"coverage_at_90": float(np.mean(list(coverage.values())))} if coverage else {}),
+        **({"coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
     }
 
 

@@ -1,19 +1,24 @@
 """Calibration on whole groups never trained on: conformal intervals that hold for a new group."""
 
-import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mainstem.core.errors import ArtifactError, CalibrationError
-from mainstem.core.folds import is_number
+from mainstem.core.errors import ArtifactError
 from mainstem.core.gaps import WHOLE, lacks_no_more
+from mainstem.core.order import is_beyond
+from mainstem.core.order import is_ordered as is_ordered
 from mainstem.core.prediction import Claim
+from mainstem.core.quantiles import cases_needed as cases_needed
+from mainstem.core.quantiles import conformal_quantile as conformal_quantile
+from mainstem.core.quantiles import group_quantile as group_quantile
+from mainstem.core.residuals import by_group, moved_p_value
 from mainstem.core.schema import Name
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
@@ -24,55 +29,13 @@ LEAST_SCORE = 1e-9  # half of all errors below a billionth of the scale are none
 STRETCHED_AT = 0.9  # level at which distributions of patterns are compared
 
 
-def cases_needed(level: float) -> int:
-    """Smallest number of cases (or groups) n with n / (n + 1) >= level, below which a valid interval is infinite."""
-    return math.ceil(round(level / (1 - level), 9))
-
-
-def conformal_quantile(scores: Array, level: float) -> float:
-    """The ceil((n + 1) * level)-th smallest score: split conformal's finite-sample correction.
-
-    Source: Vovk, Gammerman & Shafer 2005; Lei et al. 2018, Distribution-free predictive inference, algorithm 2.
-
-    Raises:
-        CalibrationError: if there are too few cases; says how many are needed.
-    """
-    rank = math.ceil(round((len(scores) + 1) * level, 9))
-    if rank > len(scores):
-        raise CalibrationError(
-            f"got {len(scores)} cases, want at least {cases_needed(level)} for {level:.0%} coverage; add labelled cases"
-        )
-    return float(np.partition(scores, rank - 1)[rank - 1])
-
-
-def group_quantile(scores: Array, groups: Labels, level: float) -> float:
-    """Smallest q that holds `level` of a new group's scores, groups being exchangeable: each group counts once.
-
-    The quantile of the groups' distributions, pooled with weight 1 / (groups + 1) each, the rest at infinity.
-    Source: Dunn, Wasserman & Ramdas 2022, Distribution-Free Prediction Sets for Two-Layer Hierarchical Models,
-    section 3 (pooling CDFs); Lee, Barber & Willett 2023, Distribution-free inference with hierarchical data, HCP.
-
-    Raises:
-        CalibrationError: if there are too few groups; says how many are needed.
-    """
-    _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(counts) < cases_needed(level):
-        raise CalibrationError(
-            f"got {len(counts)} cases or groups of them, want at least {cases_needed(level)} for {level:.0%} coverage "
-            "of a new one; add labelled cases"
-        )
-    order = np.argsort(scores, kind="stable")
-    mass = np.cumsum((1 / ((len(counts) + 1) * counts[index]))[order])
-    return float(scores[order][min(int(np.searchsorted(mass, level - 1e-9)), len(scores) - 1)])
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntervalCalibration:
     """Signed scores (truth - mean) / scale of cases not trained on, with the group that each was held out in.
 
     Attributes:
         scores: (cases,) signed.
-        groups: a label a case, or None where the data name no group: then no coverage is claimed.
+        groups: a label a case.
         population: for whom the coverage is stated, e.g. "maize counties of us-maize, years 2000-2011".
         patterns: which streams a case lacks (`gaps.pattern_of`), or None where none lacks any.
         streams: what a sample of this view is expected to have.
@@ -85,10 +48,11 @@ class IntervalCalibration:
         held: what the groups are, in words, e.g. "simulated farms".
         season_of: the fact of a sample that names its season, where groups are none, as fields are; else "".
         seasons: those of the cases.
+        unfounded: why no coverage is claimed, whatever the groups; else "".
     """
 
     scores: Array
-    groups: tuple[str, ...] | None
+    groups: tuple[str, ...]
     population: str
     patterns: tuple[str, ...] | None = None
     streams: tuple[str, ...] = ()
@@ -100,30 +64,35 @@ class IntervalCalibration:
     held: str = "groups"
     season_of: str = ""
     seasons: tuple[str, ...] = ()
+    unfounded: str = ""
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
 
         Never less, in the target's unit and on average, than that of samples which lack less. A pattern that too few
-        groups show has the width of the widest pattern within it.
+        groups show has the width of the widest pattern within it; where that is so of all, their largest errors count.
+        Where calibration's cases all lack more, it is the least of theirs; where they lack other things, the widest.
         """
-        scale = self.scale_of.get(pattern, self.scale_of.get(WHOLE, 1.0))
-        widths = [
-            self._quantile(level, known) * self.scale_of.get(known, scale) / scale
-            for known in self._parts
-            if lacks_no_more(known, pattern) and self._num_groups(known) >= cases_needed(level)
-        ]
-        found = max(widths, default=self._quantile(level, ANY))
+        scale = self._scale(pattern)
+        within = [known for known in self._parts if lacks_no_more(known, pattern)]
+        if not within:
+            more = [known for known in self._parts if lacks_no_more(pattern, known)]
+            widths = [self.half_width(level, known) * self._scale(known) / scale for known in more or self._parts]
+            return min(widths) if more else max(widths)
+        enough = [known for known in within if self._num_groups(known) >= cases_needed(level)]
+        counted = {*enough, *({WHOLE} & set(within))} if enough else within
+        widths = [self._quantile(level, known) * self._scale(known) / scale for known in counted]
+        found = max(widths)
         if self.least and WHOLE in self._parts:
-            whole = self._quantile(level, WHOLE) * self.scale_of.get(WHOLE, scale) / scale
+            whole = self._quantile(level, WHOLE) * self._scale(WHOLE) / scale
             found = max([found, *(whole * times for part, times in self.least.items() if lacks_no_more(part, pattern))])
         return self.widen * found
 
     def ratios(self, level: float) -> dict[str, float]:
         """How many times as wide as whole samples' the intervals of each pattern are, in the target's unit."""
-        whole = self.half_width(level) * self.scale_of.get(WHOLE, 1.0)
+        whole = self.half_width(level) * self._scale(WHOLE)
         return {
-            name: self.half_width(level, name) * self.scale_of.get(name, 1.0) / whole
+            name: self.half_width(level, name) * self._scale(name) / whole
             for name in {*self._parts, *self.least} - {WHOLE}
             if whole > 0
         }
@@ -133,13 +102,30 @@ class IntervalCalibration:
         found = {pattern: self.half_width(level, pattern) for pattern in set(patterns)}
         return np.array([found[pattern] for pattern in patterns])
 
+    def knowing_gaps_of(self, before: "IntervalCalibration", level: float) -> "IntervalCalibration":
+        """Return the calibration with what another of the model knows of gaps that no case of this one has.
+
+        How many times as wide as of whole samples their intervals are, and how many times as large their scales.
+        """
+        shared = sorted(set(self.scale_of) & set(before.scale_of))  # whole samples' first, where both have any
+        times = self.scale_of[shared[0]] / before.scale_of[shared[0]] if shared else 1.0
+        scales = {name: scale * times for name, scale in before.scale_of.items()}
+        return replace(self, least=before.ratios(level), scale_of={**scales, **self.scale_of})
+
+    def _scale(self, pattern: str) -> float:
+        """Mean scale of a pattern's cases; of one never seen the least of those within it, or else of all."""
+        if pattern in self.scale_of:
+            return self.scale_of[pattern]
+        within = [scale for known, scale in self.scale_of.items() if lacks_no_more(known, pattern)]
+        return min(within or self.scale_of.values(), default=1.0)
+
+    def _pattern_of_cases(self) -> Labels:
+        return np.full(len(self.scores), WHOLE) if self.patterns is None else np.asarray(self.patterns)
+
     @cached_property
     def _parts(self) -> dict[str, tuple[Array, Labels]]:
-        """Signed scores and groups of each pattern; without groups each case is one."""
-        labels = np.arange(len(self.scores)).astype(str) if self.groups is None else np.asarray(self.groups)
-        if self.patterns is None:
-            return {WHOLE: (self.scores, labels)}
-        patterns = np.asarray(self.patterns)
+        """Signed scores and groups of each pattern."""
+        labels, patterns = np.asarray(self.groups), self._pattern_of_cases()
         return {str(name): (self.scores[patterns == name], labels[patterns == name]) for name in np.unique(patterns)}
 
     @cached_property
@@ -160,8 +146,7 @@ class IntervalCalibration:
         if (level, pattern) not in self._quantiles:
             scores, groups = self._of(pattern)
             count = self._num_groups(pattern)
-            reached = level if self.groups is None else min(level, count / (count + 1))
-            self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, reached)
+            self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, min(level, count / (count + 1)))
         return self._quantiles[level, pattern]
 
     def no_narrower_than(self, half: float, level: float, scale: float) -> "IntervalCalibration":
@@ -170,10 +155,14 @@ class IntervalCalibration:
         return replace(bare, widen=max(half / (bare.half_width(level) * scale), 1.0))
 
     def coverage_by_group(self, level: float, pattern: str = WHOLE) -> dict[str, float]:
-        """Coverage of each group's cases of a pattern by an interval calibrated on the other groups' alone."""
+        """Coverage of each group's cases of a pattern by an interval calibrated on the other groups' alone.
+
+        Nothing where there is no other group.
+        """
         scores, labels = self._of(pattern)
+        names = np.unique(labels)
         coverage = {}
-        for group in np.unique(labels):
+        for group in names if len(names) > 1 else ():
             held = labels == group
             rest = IntervalCalibration(
                 scores=scores[~held], groups=tuple(labels[~held].tolist()), population=self.population
@@ -209,8 +198,8 @@ class IntervalCalibration:
             pattern: what the samples lack.
             later: name of the group where it is later than all groups of calibration, else "".
         """
-        if self.groups is None:
-            return Claim(state="none", reason="the data name no group, so that no case is known to be independent")
+        if self.unfounded:
+            return Claim(state="none", reason=self.unfounded)
         count = self._num_groups(pattern)
         if not count:
             lacked = (
@@ -245,16 +234,15 @@ class IntervalCalibration:
             told += f", {min(names, key=float)} to {max(names, key=float)}"
         if self.forward:
             told += f", {len(self.forward)} of them predicted from earlier ones alone, claims to {self.reach:g}"
+        told += f"; at least {level:.0%} on average over new {self.held}"
         coverage = list(self.coverage_by_group(level, pattern).values())
-        return told + (
-            f"; at least {level:.0%} on average over new {self.held}; over these {np.mean(coverage):.0%}, "
-            f"from {min(coverage):.0%} to {max(coverage):.0%}"
-        )
+        if coverage:
+            told += f"; over these {np.mean(coverage):.0%}, from {min(coverage):.0%} to {max(coverage):.0%}"
+        return told
 
     def is_later(self, group: str) -> bool:
         """True where groups are numbers, as years are, and this one is beyond all of calibration."""
-        names = [*set(self.groups or ()), group]
-        return is_ordered(names) and len(names) > 1 and float(group) > max(float(name) for name in names[:-1])
+        return is_beyond(group, set(self.groups))
 
     def unjudged(self, group: str, season: str, level: float) -> str:
         """Say why nothing is known of a group and season that calibration never met the like of, or return "".
@@ -262,7 +250,7 @@ class IntervalCalibration:
         Groups that are numbers have an order: one that is none, or earlier than all, was never judged. Groups that
         are no seasons share each season's weather: other seasons need as many of these as groups are needed.
         """
-        names = sorted(set(self.groups or ()))
+        names = sorted(set(self.groups))
         if is_ordered(names) and not is_ordered([group]):
             return f"{group} is no number like {names[0]}, so that nobody knows whether it is later"
         if is_ordered(names) and float(group) < min(float(name) for name in names):
@@ -275,22 +263,28 @@ class IntervalCalibration:
             )
         return ""
 
-    def residual_p_value(self, scores: Array) -> float:
-        """How unusual a labelled group's errors are: the rank of its mean score's size among calibration's groups.
+    def residual_p_value(
+        self, scores: Array, groups: Sequence[str], patterns: Sequence[str] | None = None
+    ) -> float | None:
+        """How unusual labelled groups' signed scores (cases,) are beside those of calibration's other groups.
 
-        Small where the group (scores (cases,), signed) errs more, and more one-sidedly, than the groups of calibration.
+        Small where they err further, in whatever direction (`moved_p_value`). Cases are compared that lack the same:
+        nothing, or else what most of the labelled ones lack. None where calibration has no such case of other groups.
         """
-        own, labels = self._of(WHOLE)
-        sizes = np.array([abs(own[labels == group].mean()) for group in np.unique(labels)])
-        return float((1 + np.sum(sizes >= abs(scores.mean()))) / (len(sizes) + 1))
+        named = np.full(len(scores), WHOLE) if patterns is None else np.asarray(patterns)
+        names, counts = np.unique(named, return_counts=True)
+        compared = WHOLE if WHOLE in names else str(names[np.argmax(counts)])
+        here = named == compared
+        new = by_group(scores[here], np.asarray(groups)[here])
+        known = by_group(*self._of(compared))
+        others = [own for name, own in known.items() if name not in new]
+        return moved_p_value(list(new.values()), others) if others else None
 
     def with_groups(self, later: "IntervalCalibration", num_last: int = 0) -> "IntervalCalibration":
         """Return these scores with those of `later` besides, of the same model; of all groups the last `num_last`.
 
         A group of both is the later one's. With `num_last` 0 all stay.
         """
-        assert self.groups is not None
-        assert later.groups is not None
         new = set(later.groups)
         names = sorted({*self.groups, *new}, key=lambda name: (float(name) if is_ordered([name]) else 0.0, name))
         kept = set(names[-num_last:] if num_last else names)
@@ -304,22 +298,37 @@ class IntervalCalibration:
             self,
             scores=np.concatenate([self.scores[mine], later.scores[theirs]]),
             groups=joined(self.groups, later.groups),
-            patterns=None
-            if self.patterns is None and later.patterns is None
-            else joined(self.patterns or [WHOLE] * len(self.scores), later.patterns or [WHOLE] * len(later.scores)),
+            patterns=joined(self._pattern_of_cases().tolist(), later._pattern_of_cases().tolist()),
+            scale_of=self._scales_with(later, mine, theirs),
             forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
             reach=max(self.reach, later.reach),
             least=self.ratios(STRETCHED_AT),
+            widen=self.widen if mine.any() else later.widen,
+            unfounded=self.unfounded if mine.any() else later.unfounded,
             season_of=later.season_of,
             seasons=tuple(sorted({*(self.seasons if mine.any() else ()), *later.seasons})),
             population="; ".join(dict.fromkeys([*([self.population] if mine.any() else []), later.population])),
         )
 
+    def _scales_with(
+        self, later: "IntervalCalibration", mine: NDArray[np.bool_], theirs: NDArray[np.bool_]
+    ) -> dict[str, float]:
+        """Mean scale of each pattern over the cases kept of both; of one without such cases, as it was known."""
+        counts = [
+            Counter(calibration._pattern_of_cases()[kept].tolist())
+            for calibration, kept in ((self, mine), (later, theirs))
+        ]
+        found = {**later.scale_of, **self.scale_of}
+        for name in set(self.scale_of) & set(later.scale_of):
+            weights = [count[name] for count in counts]
+            if any(weights):
+                found[name] = float(np.average([self.scale_of[name], later.scale_of[name]], weights=weights))
+        return found
+
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
         plain = {
             "population": self.population,
-            "has_groups": self.groups is not None,
             "streams": list(self.streams),
             "scale_of": dict(self.scale_of),
             "forward": list(self.forward),
@@ -329,10 +338,9 @@ class IntervalCalibration:
             "held": self.held,
             "season_of": self.season_of,
             "seasons": list(self.seasons),
+            "unfounded": self.unfounded,
         }
-        arrays: dict[str, NDArray[Any]] = {"scores": self.scores}
-        if self.groups is not None:
-            arrays |= label_arrays(self.groups)
+        arrays: dict[str, NDArray[Any]] = {"scores": self.scores, **label_arrays(self.groups)}
         if self.patterns is not None:
             arrays |= label_arrays(self.patterns, "pattern")
         return plain, arrays
@@ -345,7 +353,7 @@ class IntervalCalibration:
             ArtifactError: if it is not whole, or would state intervals of no width.
         """
         scores = array_of(arrays, "scores", num_dims=1)
-        groups = labels_of(arrays) if plain.get("has_groups") is True else None
+        groups = labels_of(arrays)
         patterns = labels_of(arrays, "pattern") if "pattern_codes" in arrays else None
         for labels in (groups, patterns):
             if labels is not None and len(labels) != len(scores):
@@ -367,7 +375,7 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     population: str
-    has_groups: bool
+    has_groups: Literal[True] = True  # said by runs of before groups were certain
     streams: tuple[str, ...] = ()
     scale_of: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     forward: tuple[str, ...] = ()
@@ -377,8 +385,4 @@ class Told(BaseModel):
     held: Name = "groups"
     season_of: Annotated[str, Field(max_length=100)] = ""
     seasons: tuple[Name, ...] = ()
-
-
-def is_ordered(names: Sequence[str]) -> bool:
-    """True where groups are named by numbers, as years are, so that one can be later than another."""
-    return bool(names) and all(is_number(name) for name in names)
+    unfounded: Annotated[str, Field(max_length=1000)] = ""

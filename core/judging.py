@@ -8,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.calibration import IntervalCalibration, cases_needed, is_ordered
+from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.folds import group_folds, groups_of, season_in, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
+from mainstem.core.order import is_ordered, least_lead
 from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.quantiles import cases_needed
 from mainstem.core.regression import Member, OutOfFold, Recipe, RegressionConfig, RegressionTask, Regressor, fit_member
 from mainstem.core.stream import Sample
 
@@ -65,7 +67,7 @@ class Evidence:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judge:
-    """A model with the rows of samples of groups that it never saw, and how far ahead of its own the last one is."""
+    """A model with the rows of samples of groups that it never saw, and how far ahead such groups lie at least."""
 
     model: Regressor
     rows: Rows
@@ -151,6 +153,20 @@ def mean_calibration(
     return {mean_view(view): means.calibration(f"{population}, means of {len(means.truth)}")}
 
 
+def outgrown(
+    means: IntervalCalibration, before: IntervalCalibration, after: IntervalCalibration, stretch: float = 1.0
+) -> IntervalCalibration:
+    """Return the calibration of means for single samples whose own went `before` -> `after` without new means.
+
+    Nobody knows what part of larger errors the samples of a mean share: they are taken to share all of it, which adds
+    its square to that of the means' own. A mean errs no further than its samples do. Scales are `stretch` times as
+    large as they were.
+    """
+    own, old, new = means.half_width(LEVEL), before.half_width(LEVEL), stretch * after.half_width(LEVEL)
+    half = min(float(np.sqrt(own**2 + max(new**2 - old**2, 0.0))), new)
+    return replace(means, scores=means.scores * half / (own * stretch))
+
+
 def held_of(task: RegressionTask, samples: Sequence[Sample]) -> str:
     """What is held out whole: in words that say that it is simulated, where all of it is."""
     return f"simulated {task.group_name}s" if all(sample.source.simulated for sample in samples) else "groups"
@@ -194,7 +210,7 @@ def forward_judges(
         known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
         base = copy.deepcopy(recipe.base)
         member = fit_member(known, lambda found: task.prepare(found, recipe.order), seeded, task.views, base)
-        ahead = float(part[-1]) - float(names[names.index(str(part[0])) - 1])
+        ahead = least_lead(names, len(part))
         weights = {view: found.weights_on(before) for view, found in judged.items()}
         model = replace(
             _alone(regressor, member),

@@ -29,6 +29,11 @@ def grouped_scores(num_groups: int, size: int, group_spread: float, seed: int) -
     return scores.ravel(), tuple(np.repeat([f"{2000 + year}" for year in range(num_groups)], size).tolist())
 
 
+def each_its_own(count: int) -> tuple[str, ...]:
+    """As many groups as cases."""
+    return tuple(f"case {row}" for row in range(count))
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("count", [23, 100, 998])
 def test_the_quantile_is_that_of_crepes(level, count):
@@ -45,7 +50,7 @@ def test_the_interval_is_that_of_mapie(level):
     model = LinearRegression().fit(x[:100], y[:100])
     oracle = SplitConformalRegressor(model, confidence_level=level, prefit=True).conformalize(x[100:], y[100:])
     point, bounds = oracle.predict_interval(np.array([[0.3]]))
-    ours = IntervalCalibration(scores=y[100:] - model.predict(x[100:]), groups=None, population="")
+    ours = IntervalCalibration(scores=y[100:] - model.predict(x[100:]), groups=each_its_own(200), population="")
     half = ours.half_width(level)
     assert [point[0] - half, point[0] + half] == pytest.approx(bounds.ravel().tolist())
 
@@ -154,6 +159,104 @@ def test_gaps_stay_as_much_wider_as_they_were_where_new_labels_have_none():
     assert kept.half_width(0.9, "soil") > 2.5 * kept.half_width(0.9)
 
 
+def lacking_rain(num_groups: int, first: int, scale: float, pattern: str = "rain") -> IntervalCalibration:
+    """Cases that all lack something, of a scale of their own, later than those of `grouped_scores`."""
+    scores, _ = grouped_scores(num_groups, 20, 0.3, first)
+    groups = tuple(str(first + row // 20) for row in range(len(scores)))
+    return IntervalCalibration(
+        scores=scores, groups=groups, population="", patterns=(pattern,) * len(scores), scale_of={pattern: scale}
+    )
+
+
+def told(calibration: IntervalCalibration, pattern: str, scale: float) -> float:
+    """Half width at 90 % in the target's unit, of cases of the scale that is theirs."""
+    return calibration.half_width(0.9, pattern) * scale
+
+
+@pytest.mark.parametrize("num_later", [3, 12])
+@pytest.mark.parametrize("scale", [0.25, 4.0])
+@pytest.mark.parametrize("window", [0, 9])
+def test_gaps_that_appended_labels_show_first_are_never_narrower_than_whole_samples(scale, num_later, window):
+    scores, groups = grouped_scores(12, 30, 0.5, 0)
+    whole = IntervalCalibration(scores=scores, groups=groups, population="", scale_of={"": 1.0})
+    both = whole.with_groups(lacking_rain(num_later, 2012, scale), window)
+    assert both.scale_of["rain"] == scale
+    for pattern, own in (("rain", scale), ("rain + soil", min(scale, 1.0))):
+        assert told(both, pattern, own) >= told(both, "", 1.0) > 0
+    if num_later > 9 and not window:
+        assert told(both, "rain", scale) == pytest.approx(
+            max(told(both, "", 1.0), told(lacking_rain(12, 2012, 1), "rain", scale))
+        )
+
+
+def test_scales_of_gaps_are_those_of_all_cases_kept():
+    first, second = lacking_rain(12, 2000, 1.0), lacking_rain(4, 2012, 3.0)
+    assert first.with_groups(second).scale_of == {"rain": pytest.approx((12 * 1 + 4 * 3) / 16)}
+    assert first.with_groups(second, 8).scale_of == {"rain": pytest.approx(2.0)}
+    assert first.with_groups(second, 4).scale_of == {"rain": 3.0}
+    other = first.with_groups(lacking_rain(9, 2012, 3.0, "soil"), 9)
+    assert other.scale_of == {"rain": 1.0, "soil": 3.0}  # no case that lacks rain is left: as it was known
+
+
+def test_gaps_stay_as_much_wider_however_often_labels_without_any_are_appended():
+    calibration = replace(gappy(20, 100, 0, 3.0), scale_of={"": 2.0, "soil": 0.5})
+    before = calibration.ratios(0.9)["soil"]
+    for first in range(2100, 2160, 12):
+        fresh, groups = grouped_scores(12, 50, 0.3, first)
+        later = IntervalCalibration(
+            scores=fresh, groups=tuple(str(first + int(name) - 2000) for name in groups), population="",
+            scale_of={"": 2.0},
+        )  # fmt: skip
+        calibration = calibration.with_groups(later, 12)
+        assert calibration.ratios(0.9)["soil"] == pytest.approx(before)
+
+
+def test_new_labels_without_gaps_leave_their_scales_and_widths_what_they_were_of_whole_ones():
+    old = replace(gappy(20, 100, 0, 1.0), scale_of={"": 1.0, "soil": 0.25})
+    fresh, groups = grouped_scores(12, 50, 0.3, 9)
+    plain = IntervalCalibration(scores=fresh, groups=groups, population="", scale_of={"": 2.0})
+    new = plain.knowing_gaps_of(old, 0.9)
+    assert new.half_width(0.9) == plain.half_width(0.9)
+    assert told(new, "soil", 0.5) == pytest.approx(old.ratios(0.9)["soil"] * told(new, "", 2.0))
+    assert told(new, "soil", 0.5) >= told(new, "", 2.0)
+
+
+def test_below_nine_groups_too_nobody_is_surer_for_knowing_less():
+    scores, groups = grouped_scores(6, 20, 0.3, 0)
+    few = IntervalCalibration(
+        scores=np.concatenate([scores, 0.5 * scores]), groups=groups + groups, population="",
+        patterns=("",) * len(scores) + ("soil",) * len(scores), scale_of={"": 1.0, "soil": 0.1},
+    )  # fmt: skip
+    assert told(few, "", 1.0) == np.abs(scores).max()
+    assert told(few, "soil", 0.1) == pytest.approx(told(few, "", 1.0))
+
+
+def test_one_group_of_a_pattern_is_claimed_without_a_word_on_how_others_did():
+    """Half of the scores of a new group lie within the largest of one other, on average: nothing more is known."""
+    scores, groups = grouped_scores(12, 20, 0.3, 0)
+    patterns = tuple("" if group == "2003" else "soil" for group in groups)
+    calibration = IntervalCalibration(scores=scores, groups=groups, population="maize", patterns=patterns)
+    assert calibration.coverage_by_group(0.9) == {}
+    assert calibration.coverage_by_group(0.9, "never seen") == {}
+    assert set(calibration.coverage_by_group(0.9, "soil")) == set(groups) - {"2003"}
+    claim = calibration.claim(0.5)
+    assert (claim.state, claim.population) == (
+        "stated", "maize; 1 groups held out whole, 2003 to 2003; at least 50% on average over new groups",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", ["", "nobody knows"])
+def test_what_has_no_ground_is_not_claimed_and_comes_back_so_from_its_state(reason):
+    scores, groups = grouped_scores(12, 20, 0.3, 0)
+    calibration = IntervalCalibration(scores=scores, groups=groups, population="maize", unfounded=reason)
+    again = IntervalCalibration.restore(*calibration.state())
+    assert again.claim(0.9).reason == reason
+    assert again.claim(0.9).state == ("none" if reason else "stated")
+    fresh = IntervalCalibration(scores=scores, groups=tuple(f"{int(name) + 100}" for name in groups), population="")
+    assert again.with_groups(fresh).unfounded == reason  # of the old ones some are left
+    assert not again.with_groups(fresh, 12).unfounded
+
+
 def test_later_labels_are_added_and_a_window_keeps_the_last_groups():
     scores, groups = grouped_scores(12, 30, 0.5, 0)
     old = IntervalCalibration(scores=scores, groups=groups, population="old", forward=("2011",))
@@ -200,8 +303,8 @@ def test_a_group_that_errs_to_one_side_is_noticed_by_its_residuals():
     scores, groups = grouped_scores(19, 100, 0.3, 0)
     calibration = IntervalCalibration(scores=scores, groups=groups, population="")
     fresh = np.random.default_rng(5).normal(size=100)
-    assert calibration.residual_p_value(fresh + 3) == 1 / 20
-    assert calibration.residual_p_value(fresh) > 0.2
+    assert calibration.residual_p_value(fresh + 3, ("2030",) * 100) == 1 / 20
+    assert calibration.residual_p_value(fresh, ("2030",) * 100) > 0.2
 
 
 def test_coverage_by_group_is_at_the_level_or_above():
@@ -222,7 +325,7 @@ def test_intervals_are_nested(num_groups, seed):
 
 def test_probabilities_rise_with_the_threshold_and_know_the_normal():
     scores = np.random.default_rng(0).normal(size=5000)
-    calibration = IntervalCalibration(scores=scores, groups=None, population="")
+    calibration = IntervalCalibration(scores=scores, groups=each_its_own(5000), population="")
     one, two = np.array([10.0]), np.array([2.0])
     found = [float(calibration.probabilities_below(threshold, one, two)[0]) for threshold in (6, 8, 10, 12)]
     assert found == sorted(found)
@@ -264,9 +367,7 @@ def test_a_calibration_of_cases_that_all_lack_something_can_be_asked_for_whole_o
     assert lacking.half_width(0.9) == lacking.half_width(0.9, "soil")
 
 
-def test_without_groups_no_coverage_is_claimed():
-    calibration = IntervalCalibration(scores=np.arange(50.0), groups=None, population="fields")
-    assert calibration.claim(0.9).state == "none"
+def test_coverage_is_claimed_for_the_population_and_as_many_groups_as_there_are():
     stated = IntervalCalibration(scores=np.arange(50.0), groups=tuple("abcdefghij" * 5), population="fields").claim(0.9)
     assert stated.state == "stated"
     assert "fields; 10 groups" in stated.population
