@@ -1,7 +1,7 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
