@@ -17,6 +17,7 @@ from mainstem.apps.evaluate import evaluate, train_and_score
 from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.preparation import MeanOffset
+from mainstem.core.progress import silent
 from mainstem.core.regression import DataRequest, Recipe, RegressionConfig
 from mainstem.core.stream import SampleSet
 from mainstem.core.training import TrainingConfig
@@ -61,7 +62,7 @@ def left_out(source: SampleSet, year: str):
     """Train without a year and predict it, baselines too."""
     parts = split_samples(source.unflagged(), LEFT_OUT, frozenset(), TASK.forget)
     (part,) = [part for part in parts if {sample.source.group for sample in part[1]} == {year}]
-    return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), None)[0]
+    return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), silent)[0]
 
 
 def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_path):

@@ -172,7 +172,13 @@ def test_training_on_channels_in_any_order_gives_the_same_classifier():
     assert np.array_equal(first.probabilities(source.samples[:9]), other.probabilities(mixed[:9]))
 
 
-def test_what_no_classifier_uses_is_refused():
+def test_what_no_classifier_uses_is_refused(tmp_path):
+    from mainstem.apps.classes import fit_class_artifact
+    from mainstem.apps.finetune import FitSpec
+
+    source = slopes(12)
+    with pytest.raises(InputError, match=r"slopes names classes .* leave order out"):
+        fit_class_artifact(TASK, source, source.samples, FitSpec(config=TASK.config, order="any"), tmp_path)
     with pytest.raises(InputError, match="num_gap_draws"):
         replace(TASK, config=replace(TASK.config, num_gap_draws=7))
 
