@@ -178,6 +178,9 @@ class PixelModel:
         if lacking:
             reason = f"the scenes lack {', '.join(lacking)}, which training had; give them, or calibrate without"
             return Claim(state="none", reason=reason)
+        means = self.artifact.calibration.get(mean_view(self.view))
+        if means is not None and means.unfounded:  # what is claimed of a map is claimed of its fields too
+            return Claim(state="none", reason=means.unfounded)
         scope, facts = self.artifact.manifest.scope, [sample.source.facts for sample in looked]
         unsaid = [name for name in scope if sum(name in each for each in facts) < MOST * len(facts)]
         if unsaid:

@@ -33,6 +33,7 @@ from mainstem.core.artifact import load_artifact, recalibrated
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.predict import predict
+from mainstem.core.prediction import Claim
 from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.farm_sets import open_farms, simulated_farms
@@ -290,6 +291,15 @@ def test_a_model_of_simulations_gives_real_scenes_vigour_until_twenty_fields_cal
     found = tile_of(after)
     assert abs(np.nanmean(found[0]) - np.nanmean(truth)) < 3.0
     assert (found[1] < found[2])[np.isfinite(found[0])].all()
+
+
+def test_a_map_claims_nothing_where_nothing_is_claimed_of_field_means(run, farm, tmp_path):
+    own = tmp_path / "run"
+    shutil.copytree(run, own)
+    known = load_artifact(own, TASK.restore)
+    means = replace(known.calibration["whole, means"], unfounded="nobody knows")
+    recalibrated(own, known, {**known.calibration, "whole, means": means}, known.alarm)
+    assert model_of(own, farm).claim() == Claim(state="none", reason="nobody knows")
 
 
 def test_fields_without_a_yield_map_are_samples_of_their_mean(farm, tmp_path):
