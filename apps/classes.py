@@ -28,6 +28,7 @@ from mainstem.core.classification import (
 )
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, compare_all, macro_f1, mean_over_seeds, paired_difference, pooled
+from mainstem.core.predict import refusal
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run
 from mainstem.core.regression import DataRequest, tokenizer_words
@@ -194,6 +195,10 @@ def _score_run(
     test = [sample for sample in samples if not artifact.taught.was_trained_on(sample)]
     if not test:
         raise InputError(f"{run} was trained on every group of these data; give data with groups it never saw")
+    reasons = [refusal(artifact.manifest, sample) for sample in test]
+    if all(reasons):
+        raise InputError(f"{run} predicts none of these samples: {reasons[0]}; give data that it was made for")
+    test = [sample for sample, reason in zip(test, reasons, strict=True) if not reason]
     classifier: Classifier = artifact.classifier
     probabilities = classifier.probabilities(task.prepare(test))
     found = ScoredClasses(

@@ -16,7 +16,7 @@ from mainstem.core.calibration import cases_needed
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import InputError
 from mainstem.core.folds import season_in
-from mainstem.core.gaps import pattern_of
+from mainstem.core.gaps import named_parts, pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
 from mainstem.core.stream import Sample
@@ -297,10 +297,14 @@ def class_claims(
         )
     elsewhere = Claim(state="none", reason=f"class sets were calibrated on groups of {data} alone")
     alarms = _alarmed(artifact.alarm, features, samples)
-    return tuple(
-        _settled(artifact, sample, stated if sample.source.data == data else elsewhere, alarmed)
-        for sample, alarmed in zip(samples, alarms, strict=True)
-    )
+    expected = named_parts(artifact.classifier.layout.channels)
+    found = []
+    for sample, alarmed in zip(samples, alarms, strict=True):
+        known, lacking = stated if sample.source.data == data else elsewhere, pattern_of(sample, expected)
+        if lacking:
+            known = Claim(state="none", reason=f"it lacks {lacking}, which training had")
+        found.append(_settled(artifact, sample, known, alarmed))
+    return tuple(found)
 
 
 def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: float = 0.9) -> list[Prediction]:

@@ -300,3 +300,10 @@ def test_a_group_of_many_cases_counts_once():
     from mainstem.apps.classes import over_groups
 
     assert over_groups(np.array([True] * 98 + [False, True]), ["large"] * 98 + ["small"] * 2) == 0.75
+
+
+def test_nothing_is_claimed_of_what_lacks_a_channel_that_training_had(fitted):
+    (whole, *_) = samples = of_group("new", slopes(6, seed=1))
+    (lacking, *_) = predict_classes(fitted[0], [in_channels(sample, [1]) for sample in samples])
+    assert lacking.claim.state == "none"
+    assert f"lacks x: {whole.streams['x'].channels[0].name}" in lacking.claim.reason
