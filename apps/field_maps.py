@@ -30,7 +30,7 @@ LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
-READING = 0.4  # of the time of training goes to simulating farms
+READING = 0.2  # of the time of training goes to simulating farms
 TRAINING = 0.8  # of the time of a map's making goes to training, where there is no model yet
 
 

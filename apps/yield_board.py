@@ -1,5 +1,6 @@
 """What the agronomist's page shows: predictions of a season by region, each region's story, and what may be claimed."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +23,7 @@ from mainstem.data.outlines import Outlines, county_outlines, point_outlines, si
 POUNDS_PER_BUSHEL = {  # USDA standard test weights
     "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0,
 }  # fmt: skip
+DOZENS = 10.0  # of a unit in 1 t/ha, from which one digit says enough
 POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 
 
@@ -47,9 +49,42 @@ class YieldBoard:
         """True where the model has seen the season's harvests."""
         return one_writing(season) in self.artifact.taught.numbers
 
+    def reach(self, season: str, lead: int) -> str:
+        """Newest season that claims reach to, where this one lies beyond it; else ""."""
+        calibration = self.artifact.calibration.get(f"lead{lead}")
+        if calibration is None or not calibration.is_later(season) or float(season) <= calibration.reach:
+            return ""
+        return f"{calibration.reach:g}"
+
     def crop(self) -> str:
         """Name of the crop."""
         return str(self.source.samples[0].source.facts["crop"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """Regions whose claim is missing for one reason, which names none of them."""
+
+    claim: str
+    reason: str
+    regions: tuple[str, ...]
+
+
+def doubts(table: pd.DataFrame) -> list[Doubt]:
+    """Return why claims of a season's table are missing, the most frequent reason first."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in table[table["claim"] != "stated"].itertuples():
+        reason = nameless(str(row.reasons), str(row.item), str(row.region))
+        found.setdefault((str(row.claim), reason), []).append(str(row.region))
+    every = [Doubt(claim=claim, reason=reason, regions=tuple(names)) for (claim, reason), names in found.items()]
+    return sorted(every, key=lambda doubt: -len(doubt.regions))
+
+
+def nameless(reason: str, item: str, region: str) -> str:
+    """Return a reason without the name of the case that it is about."""
+    apart = r"(?<!\w){}(?!\w)"
+    reason = re.sub(apart.format(f"of {re.escape(item)}"), "of the region", reason)
+    return re.sub(apart.format(f"at {re.escape(region)}"), "there", reason)
 
 
 def load_board(source: SampleSet, run: Path) -> YieldBoard:
@@ -141,8 +176,16 @@ def season_series(board: YieldBoard, region: str, season: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["date", "stream", "value"])
 
 
+def has_inputs(board: YieldBoard, region: str, season: str) -> bool:
+    """True where more is known of a region's season than yields of the past."""
+    found = [sample for sample in board.by_season[season] if sample.source.facts["region"] == region]
+    return any(set(sample.streams) - {"history", "trend", "soil"} for sample in found)
+
+
 def data_age(board: YieldBoard, region: str, season: str) -> str:
     """Say in words how old the newest observation behind a prediction is."""
+    if not has_inputs(board, region, season):
+        return "yields alone: nothing of this season is known but what its past says"
     series = season_series(board, region, season)
     if series.empty:
         return "season aggregates by crop phase, without dates: their age cannot be told"
@@ -151,36 +194,46 @@ def data_age(board: YieldBoard, region: str, season: str) -> str:
     return f"last observation {last:%d %b %Y}, {days} days old"
 
 
-def hindsight(table: pd.DataFrame) -> str:
-    """Say how many of a season's known harvests ended inside their interval; "" where none is known."""
+def hindsight(table: pd.DataFrame, factor: float = 1.0, unit: str = "t/ha") -> str:
+    """Say how many of a season's known harvests ended inside their interval; "" where none is known.
+
+    `factor` is how many of the unit make 1 t/ha.
+    """
     known = table[table[["observed", "value", "low", "high"]].notna().all(axis=1)]
     if known.empty:
         return ""
     inside = int(known["observed"].between(known["low"], known["high"]).sum())
-    error = float((known["observed"] - known["value"]).mean())
+    error = factor * float((known["observed"] - known["value"]).mean())
+    digits = 2 if factor < DOZENS else 1
     side = "above" if error > 0 else "below"
     return (
         f"Hindsight: of {len(known)} known harvests of this season {inside} ({inside / len(known):.0%}) ended inside "
-        f"their {known['level'].iloc[0]:.0%} interval; on average they were {abs(error):.2f} t/ha {side} the forecast."
+        f"their {known['level'].iloc[0]:.0%} interval; on average they were {abs(error):.{digits}f} {unit} {side} the "
+        "forecast."
     )
 
 
-def worth(board: YieldBoard) -> tuple[bool, str]:
-    """Say whether the season's inputs add anything over the region's own past, by years never trained on."""
+def worth(board: YieldBoard, factor: float = 1.0, unit: str = "t/ha") -> tuple[bool, str]:
+    """Say whether the season's inputs add anything over the region's own past, by years never trained on.
+
+    `factor` is how many of the unit make 1 t/ha.
+    """
     told = board.record.get("out_of_fold")
     figures: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
     model, past = (_number(figures.get(name)) for name in ("out_of_fold_rmse", "offset_rmse"))
     if not (0 < model < np.inf and 0 < past < np.inf):
         return False, "This run does not say what it is worth on years held out of training; train it anew to know."
     saved = 1 - model / past
+    digits = 2 if factor < DOZENS else 1
     if saved < WORTHWHILE:
         return False, (
-            f"The model adds nothing here over what each region's past says (error {past:.2f} t/ha out of sample "
-            "either way): read the map as expectations from past yields, not as a forecast of this season."
+            f"The model adds nothing here over what each region's past says (error {factor * past:.{digits}f} {unit} "
+            "out of sample either way): read the map as expectations from past yields, not as a forecast of this "
+            "season."
         )
     return True, (
         f"On years held out of training the season's inputs cut the error of past yields alone by {saved:.0%}, "
-        f"from {past:.2f} to {model:.2f} t/ha."
+        f"from {factor * past:.{digits}f} to {factor * model:.{digits}f} {unit}."
     )
 
 

@@ -5,19 +5,21 @@ from pathlib import Path
 import streamlit as st
 
 from mainstem.core.errors import MainstemError
-from mainstem.dashboards.shell import mistakes_as_lines, plain
+from mainstem.dashboards.shell import mistakes_as_lines, plain, recall
 
 VIEWS = Path(__file__).parent / "views"
 MOST_LISTED = 5
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.8rem; padding-bottom: 2rem; }
 .stMainBlockContainer h2 { font-size: 1.6rem; padding-top: 0; }
+[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: #4a544c; opacity: 1; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
 </style>"""
 
 
 def show_home() -> None:
     """Show the tiles."""
+    recall("home", ())
     st.title("Mainstem")
     st.markdown("Predictions from any data stream, each with its interval, its origin and what may be claimed of it.")
     made = st.container()

@@ -1,16 +1,25 @@
-"""Colour-blind-safe, perceptually even colours: viridis and cividis, and a diverging map around zero."""
+"""Colour-blind-safe, perceptually even colours: viridis and plasma, which hold no grey; diverging around zero."""
 
+import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-STOPS = {  # nine even stops of matplotlib's tables (van der Walt & Smith 2015; Nunez et al. 2018; ColorBrewer BrBG)
+STOPS = {  # nine even stops of matplotlib's tables (van der Walt & Smith 2015; ColorBrewer BrBG)
     "viridis": ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725"),
-    "cividis": ("00224e", "123570", "3b496c", "575d6d", "707173", "8a8678", "a59c74", "c3b369", "fee838"),
+    "plasma": ("0d0887", "4b03a1", "7d03a8", "a82296", "cb4679", "e56b5d", "f89441", "fdc328", "f0f921"),
     "brbg": ("543005", "8c510a", "bf812d", "dfc27d", "f5f5f5", "80cdc1", "35978f", "01665e", "003c30"),
 }
 GREEN = "#1f6f43"  # of the theme: what is forecast, or is the one chosen
-NO_DATA = (226, 226, 226)
+FADED = "#4a544c"  # 7.9 to 1 on white
+NO_DATA = (240, 240, 240)  # light: no ramp comes near it
+
+
+def legible(chart: alt.LayerChart | alt.Chart) -> alt.LayerChart | alt.Chart:
+    """Return a chart whose axes and legends stand out from white (WCAG 2.2, 1.4.3: 4.5 to 1)."""
+    chart = chart.configure_axis(labelColor=FADED, titleColor=FADED)
+    found: alt.LayerChart | alt.Chart = chart.configure_legend(labelColor=FADED, titleColor=FADED)
+    return found
 
 
 def ramp(name: str) -> list[str]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.core.errors import MainstemError
 
@@ -102,6 +103,33 @@ def follow_address(name: str, offered: Sequence[T], default: T) -> str:
     by_text = {str(option): option for option in offered}
     st.session_state[name] = default if asked is None else by_text.get(asked, default)
     return "" if asked is None or asked in by_text else asked
+
+
+def recall(page: str, names: Sequence[str]) -> None:
+    """Have the address of a page that is opened anew, and asks for nothing, ask for what it last showed this user.
+
+    The links between the pages carry no address of their own.
+    """
+    left: dict[str, dict[str, str]] = st.session_state.setdefault("left at", {})
+    if st.session_state.get("page") != page and not set(names) & set(st.query_params):
+        for name, value in left.get(page, {}).items():
+            st.query_params[name] = value
+    st.session_state["page"] = page
+
+
+def remember(page: str, names: Sequence[str]) -> None:
+    """Remember what a page shows, for `recall`."""
+    asked = {name: str(st.query_params[name]) for name in names if name in st.query_params}
+    st.session_state.setdefault("left at", {})[page] = asked
+
+
+def say_in_vain(where: DeltaGenerator, name: str, asked: str, shown: str) -> None:
+    """Warn of what the address asks for in vain, and say what is shown instead."""
+    if asked:
+        where.warning(
+            f"There is no {plain(name)} {plain(asked, 60)} here; shown is {plain(shown, 120)}.",
+            icon=":material/warning:",
+        )
 
 
 def note_in_address(name: str, *outdated: str) -> None:

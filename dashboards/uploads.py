@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import streamlit as st
+
 from mainstem.core.errors import InputError
+from mainstem.dashboards.shell import plain
 
 
 def contents_of(files: Any) -> dict[str, bytes]:  # noqa: ANN401 - Streamlit's uploads
@@ -15,3 +18,10 @@ def contents_of(files: Any) -> dict[str, bytes]:  # noqa: ANN401 - Streamlit's u
     if len(contents) != len(files):
         raise InputError("two of the files have the same name; rename one")
     return contents
+
+
+def say_missing(*, name: str, files: bool) -> None:
+    """Say what an upload lacks, under its button's greyness."""
+    missing = [text for text, is_there in (("a name", name), ("files", files)) if not is_there]
+    if missing:
+        st.caption(f"Still to give: {plain(' and '.join(missing))}. Press Enter after the name.")

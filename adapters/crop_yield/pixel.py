@@ -18,7 +18,7 @@ from mainstem.data.farm_sets import open_farms
 Array = NDArray[np.float64]
 PENALTY = 1e-3  # of the ridge, times the number of samples: the sums are standardised
 NUM_TREES, SMALLEST_LEAF = 200, 5
-SIMULATING = 0.5  # of the time of reading goes to the farms, the rest to the growth model
+SIMULATING = 0.95  # of the time of reading goes to the farms, the rest to the growth model
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -155,6 +155,8 @@ TASK = RegressionTask(
         "scenes tell fields and seasons apart, not how efficient a hybrid is or what was lost: intervals carry that "
         "for farms within the ranges of data/biology.py, and fall short where all yields lie far below them, or losses "
         "come in patches",
+        "on 100 simulated farms never trained on, 85 % of fields' means and 86 % of pixels fell inside their 90 % "
+        "intervals (docs/benchmarks.md)",
         "a season is taken to lie within one calendar year: maize of the northern hemisphere",
     ),
 )

@@ -1,6 +1,6 @@
 """A map's table twin: one row can be chosen in it, and shows what was chosen elsewhere."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import pandas as pd
@@ -10,24 +10,25 @@ SHOWN = "table_chose"  # session key: by table, the row that was last chosen in 
 HEIGHT_PX, ROW_PX = 300, 35  # at most; of a row and of the head, as Streamlit draws them
 
 
-def choice_table(shown: pd.DataFrame, column: str, chosen: str, on_chosen: Callable[[str], None], name: str) -> None:
-    """Show a table; call `on_chosen` with the name, in `column`, of the row that is chosen in it.
+def choice_table(
+    shown: pd.DataFrame, names: Sequence[str], chosen: str, on_chosen: Callable[[str], None], name: str
+) -> None:
+    """Show a table; call `on_chosen` with the name of the row that is chosen in it.
 
     Args:
         shown: the rows.
-        column: that names them.
+        names: of the rows.
         chosen: name of the row that the page shows, whoever chose it.
         on_chosen: called before the page is drawn anew.
         name: of what the table shows; a table of other rows starts anew.
     """
-    names = [str(value) for value in shown[column]]
     last: dict[str, str] = st.session_state.setdefault(SHOWN, {})
     if last.get(name) != chosen:  # chosen elsewhere: a new table begins with that row
         st.session_state[f"{SHOWN} times"] = st.session_state.get(f"{SHOWN} times", 0) + 1
         last.clear()
         last[name] = chosen
     key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
-    rows = [names.index(chosen)] if chosen in names else []
+    rows = [list(names).index(chosen)] if chosen in names else []
     height = min(HEIGHT_PX, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
         shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),

@@ -58,7 +58,7 @@ def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) ->
     shown = str(st.query_params.get(name, otherwise))
     canvas = st.container()
     date = choose_date(board, side.date, is_asked=shown == NDVI)
-    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT)
+    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, is_beside=side is RIGHT)
     with canvas:
         return fieldmap(geometry, content, side.key, choose_field, lambda title: note_layer(side, title))
 

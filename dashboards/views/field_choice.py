@@ -1,6 +1,7 @@
 """Which map the field page shows: one on this machine, or one made now of a simulated farm or the user's scenes."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, keep_inputs, known_maps
 from mainstem.apps.jobs import find_job, find_jobs
@@ -9,27 +10,31 @@ from mainstem.dashboards.shell import (
     follow_address,
     mistakes_as_lines,
     note_in_address,
-    plain,
     put_in_address,
+    say_in_vain,
 )
-from mainstem.dashboards.uploads import contents_of
+from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
 
+UPLOADS = "maps brought"  # session key: how many maps this user has brought
 AWAITED = "awaited map"  # session key: name of the map that this user has begun
 
 
-def choose_map() -> str:
-    """Let the user choose a map, or make one of their own scenes; "" where there is none yet."""
-    with st.popover("Use my data", icon=":material/upload_file:"):
-        bring_scenes()
+def choose_map(vain: DeltaGenerator) -> str:
+    """Let the user choose a map, or make one of their own scenes; "" where there is none yet.
+
+    What the address asks for in vain is said in `vain`.
+    """
+    uploads = st.session_state.get(UPLOADS, 0)  # another popover after each success: it would stay open over the map
+    with st.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
+        bring_scenes(uploads)
     names = known_maps()
     if not names:
         return ""
     asked = follow_address("map", names, names[0])
     st.selectbox("Farm and season", names, key="map", on_change=note_in_address, args=("map", "field", "date", "other"))
     name = str(st.session_state["map"])
-    if asked:
-        st.warning(f"There is no map {plain(asked, 60)} here; shown is {plain(name, 60)}.", icon=":material/warning:")
+    say_in_vain(vain, "map", asked, name)
     return name
 
 
@@ -70,7 +75,7 @@ def open_map(name: str) -> None:
         put_in_address(outdated, None)
 
 
-def bring_scenes() -> None:
+def bring_scenes(uploads: int) -> None:
     """Take the user's scenes, weather and fields."""
     st.markdown(
         "**Scenes**: GeoTIFFs of one grid, one a date, bands named (*B2 ... B12*) with unit and scale. **Weather**: a "
@@ -78,14 +83,16 @@ def bring_scenes() -> None:
         "GeoPackage, zipped Shapefile or KML, columns *sowing* and *crop* help. *soil.tif* (cm/m) if you have it. SAFE "
         "folders, STAC items and Zarr go through `mainstem map`. Nothing leaves this machine."
     )
-    name = st.text_input("Name of the map", placeholder="my farm 2026", max_chars=40)
+    name = st.text_input("Name of the map", placeholder="my farm 2026", max_chars=40, key=f"map name {uploads}")
     threshold = st.number_input("Chance of less than, t/ha", 0.0, 20.0, THRESHOLD_T_HA, 0.5)
     crop = st.text_input(
         "Crop", placeholder="maize", max_chars=40, help="Of fields that do not say theirs in a column crop."
     )
     kinds = ["tif", "tiff", "csv", "nc", "geojson", "json", "gpkg", "zip", "kml"]
-    files = st.file_uploader("Files", type=kinds, accept_multiple_files=True)
+    files = st.file_uploader("Files", type=kinds, accept_multiple_files=True, key=f"map files {uploads}")
+    say_missing(name=name, files=bool(files))
     if st.button("Map these", disabled=not (name and files), type="primary"):
         with mistakes_as_lines("The upload"):
             keep_inputs(name, contents_of(files))
+            st.session_state[UPLOADS] = uploads + 1
             await_map(name, threshold, crop)

@@ -10,8 +10,9 @@ from mainstem.dashboards.components.fieldmap import HATCHED, Layer, MapContent, 
 from mainstem.dashboards.palette import colours, ramp
 
 VISIT = "cannot say: visit"
-SEQUENTIAL, DOUBT = "viridis", "cividis"
-NDVI = "NDVI"
+SEQUENTIAL, DOUBT = "viridis", "plasma"
+NDVI, CLOUD = "NDVI", "share of dates in cloud"
+MEASURED = (NDVI, CLOUD)
 MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
 
@@ -58,7 +59,7 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
         low, high = ends
         return Layer(
             rgba=nothing, title=title, low=f"{low:.2g}", high=f"{high:.2g} {text}".strip(), ramp=ramp(palette),
-            raster=scale_raster(values, low, high, board),
+            raster=scale_raster(values, low, high, board), is_claimed=title not in MEASURED,
         )  # fmt: skip
 
     width = bands["upper"] - bands["lower"]
@@ -76,7 +77,7 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
     ]
     if date:
         found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))
-        found.append(pixels("share of dates in cloud", 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))
+        found.append(pixels(CLOUD, 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))
     return found
 
 

@@ -8,19 +8,23 @@ import streamlit as st
 
 from mainstem.apps.field_board import FieldBoard
 from mainstem.dashboards.components.tables import choice_table
-from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, show_error
+from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, recall, remember, show_error
 from mainstem.dashboards.views.field_canvas import choose_field, show_maps
 from mainstem.dashboards.views.field_choice import choose_map, offer_map, show_making
 from mainstem.dashboards.views.field_files import show_downloads, show_import
 from mainstem.dashboards.views.field_reads import read_geometry, read_map, stamp_of
 from mainstem.dashboards.views.field_season import show_field
 
+IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer")
+
 
 def show_fields() -> None:
     """Lay the page out: map and list on the left, the chosen field on the right."""
     name: str | None = None
+    recall("field_map", IN_ADDRESS)
+    vain = st.container()
     with st.sidebar, mistakes_as_lines("The list of maps"):
-        name = choose_map()
+        name = choose_map(vain)
     with mistakes_as_lines("The maps being made"):
         show_making(name or "")
     if name == "":
@@ -29,6 +33,7 @@ def show_fields() -> None:
     elif name:
         with mistakes_as_lines(f"The map {name}"):
             show_map(name)
+    remember("field_map", IN_ADDRESS)
 
 
 def show_map(name: str) -> None:
@@ -91,7 +96,9 @@ def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
     shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
     count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
     st.caption(f"{count}; mean, lower and upper in {plain(unit)}. Those to visit first, then from the lowest mean.")
-    choice_table(shown, "field", chosen, choose_field, f"fields of {board.name} {len(shown)}")
+    choice_table(
+        shown, shown["field"].astype(str).tolist(), chosen, choose_field, f"fields of {board.name} {len(shown)}"
+    )
 
 
 def show_training(tags: Mapping[str, str]) -> None:
@@ -102,6 +109,11 @@ def show_training(tags: Mapping[str, str]) -> None:
             "until `mainstem calibrate` has seen 20 harvested fields of your own."
         )
     st.caption(f"Model trained on: {plain(tags['ATTRIBUTION'], 1000)}")
+    known = str(tags.get("KNOWN_FAILURES", ""))
+    if known:
+        with st.expander("What is known to fail"):
+            for one in known.split("; "):
+                st.markdown(f"- {plain(one, 1000)}")
 
 
 with mistakes_as_lines("The page"):

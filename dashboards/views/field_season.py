@@ -4,7 +4,7 @@ import altair as alt
 import streamlit as st
 
 from mainstem.apps.field_board import FieldBoard
-from mainstem.dashboards.palette import GREEN
+from mainstem.dashboards.palette import GREEN, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.views.field_layers import describe_field
 
@@ -30,7 +30,7 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
         x=axis, y="ndvi:Q", size=alt.Size("seen:Q", title="share seen", scale=alt.Scale(domain=[0, 1])),
         tooltip=["date", "ndvi", "seen"],
     )  # fmt: skip
-    st.altair_chart(drawn.properties(height=220, title="This field; dashed: all fields"), width="stretch")
+    st.altair_chart(legible(drawn.properties(height=220, title="This field; dashed: all fields")), width="stretch")
     last = clear["date"].iloc[-1] if len(clear) else "never"
     cloud = 1 - float(series["seen"].mean())
     st.caption(f"Last seen {plain(last)}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")

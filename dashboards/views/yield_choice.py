@@ -1,6 +1,7 @@
 """Which region set the yield page shows: those on offer, one that the user brings, and the model that each needs."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.demo import REAL, SIMULATED
 from mainstem.apps.page_jobs import model_job, start_training
@@ -11,17 +12,21 @@ from mainstem.dashboards.shell import (
     note_in_address,
     plain,
     put_in_address,
+    say_in_vain,
     show_error,
 )
-from mainstem.dashboards.uploads import contents_of
+from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
 
+UPLOADS = "sets brought"  # session key: how many sets this user has brought
 
-def choose_set() -> RegionChoice:
-    """Let the user choose a region set, or bring one."""
+
+def choose_set(vain: DeltaGenerator) -> RegionChoice:
+    """Let the user choose a region set, or bring one; say in `vain` that there is none of the name asked for."""
     offered = choices()
-    with st.popover("Use my data", icon=":material/upload_file:"):
-        bring_regions()
+    uploads = st.session_state.get(UPLOADS, 0)  # another popover after each success: it would stay open over the map
+    with st.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
+        bring_regions(uploads)
     by_name = {choice.name: choice for choice in offered}
     names = list(by_name)
     asked = follow_address("set", names, names[0])
@@ -30,28 +35,29 @@ def choose_set() -> RegionChoice:
         args=("set", "season", "region", "unit"),
     )  # fmt: skip
     chosen = by_name[str(st.session_state["set"])]
-    if asked:
-        st.warning(
-            f"There is no set {plain(asked, 60)} here; shown is {plain(chosen.title, 120)}.", icon=":material/warning:"
-        )
+    say_in_vain(vain, "set", asked, chosen.title)
     return chosen
 
 
-def bring_regions() -> None:
+def bring_regions(uploads: int) -> None:
     """Take the user's CY-Bench files."""
     st.markdown(
         "Your own regions as CSV files in [CY-Bench](https://github.com/WUR-AI/AgML-CY-Bench)'s layout: "
-        "`yield_CROP_COUNTRY.csv` with *adm_id, harvest_year, yield* in t/ha is needed; *ndvi, fpar, soil, "
-        "crop_calendar* and *location* files help. Leave the yield of the season to forecast empty. "
+        "`yield_CROP_COUNTRY.csv` with *adm_id, harvest_year, yield* in t/ha is needed. Leave the yield of the season "
+        "to forecast empty. Others help, named alike: `ndvi_` (*adm_id, date, ndvi*), `fpar_` (*adm_id, date, fpar* "
+        "in %), `soil_` (*adm_id, awc* in cm/m, *bulk_density* in kg/dm3, *drainage_class*), `crop_calendar_` "
+        "(*adm_id, eos*, last day of the season as day of the year), `location_` (*adm_id, latitude, longitude*). "
         "The files stay on this machine."
     )
-    name = st.text_input("Name of the set", placeholder="my farms 2026", max_chars=40)
-    files = st.file_uploader("CSV files", type="csv", accept_multiple_files=True)
+    name = st.text_input("Name of the set", placeholder="my farms 2026", max_chars=40, key=f"set name {uploads}")
+    files = st.file_uploader("CSV files", type="csv", accept_multiple_files=True, key=f"set files {uploads}")
+    say_missing(name=name, files=bool(files))
     if st.button("Keep these files", disabled=not (name and files), type="primary"):
         with mistakes_as_lines("The upload"):
             put_in_address("set", keep_upload(name, contents_of(files)).name)
             for outdated in ("season", "region", "unit"):
                 put_in_address(outdated, None)
+            st.session_state[UPLOADS] = uploads + 1
             st.rerun()
 
 

@@ -1,5 +1,6 @@
 """The yield page's map: its layers, and each region in words."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from mainstem.dashboards.components.fieldmap import HATCHED, Geometry, Layer, Ma
 from mainstem.dashboards.palette import colours, ramp
 from mainstem.dashboards.views.yield_controls import Controls, YieldUnit
 
+US_COUNTY = re.compile(r"^([A-Z]{2})_(?=[A-Z])")  # IA_STORY
 LAYERS = {
     "yield": ("value", "viridis"),
     "against expectation": ("gap", "brbg"),
-    "interval width": ("width", "cividis"),
-    "chance below threshold": ("below", "cividis"),
+    "interval width": ("width", "plasma"),
+    "chance below threshold": ("below", "plasma"),
 }
 
 
@@ -52,11 +54,17 @@ def colour_layer(values: NDArray[np.float64], title: str, unit: YieldUnit) -> La
     return Layer(rgba=rgba, title=title, low=f"{low:.1f}", high=f"{high:.1f} {unit.name}", ramp=ramp(palette))
 
 
+def title_region(region: str) -> str:
+    """A region's name as people write it: US counties lie in their state."""
+    found = US_COUNTY.match(region)
+    return f"{found[1]}, {region[found.end() :].replace('_', ' ')}" if found else region
+
+
 def label_region(region: str, row: Any, controls: Controls) -> str:  # noqa: ANN401 - a named tuple
     """One region in words."""
     if pd.isna(row.claim):
-        return f"{region}: no data in {controls.season}"
-    return f"{region}: {describe_region(row, controls.unit)}"
+        return f"{title_region(region)}: no data in {controls.season}"
+    return f"{title_region(region)}: {describe_region(row, controls.unit)}"
 
 
 def describe_region(row: Any, unit: YieldUnit) -> str:  # noqa: ANN401 - a named tuple

@@ -11,6 +11,7 @@ from mainstem.apps.yield_board import YieldBoard, load_board, outlines_of, regio
 from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 from mainstem.data.outlines import Outlines
 
+MOST = 0.5  # share of regions
 US_CRS = "EPSG:5070"  # NAD83 / Conus Albers, equal-area; other sets are drawn in their own UTM zone
 
 
@@ -55,6 +56,19 @@ def predict_season(key: BoardKey, season: str, lead: int, level: float, threshol
     table = season_table(read_board(key), season, lead, level, threshold_t_ha)
     table["gap"] = table["value"] - table["expected"]
     return table
+
+
+@st.cache_data(show_spinner="Looking for claims", max_entries=64)
+def newest_claimed(key: BoardKey, lead: int, level: float) -> str:
+    """Return the newest season with a claim in most regions, or ""."""
+    board = read_board(key)
+    for season in board.seasons():
+        if board.reach(season, lead):
+            continue
+        claims = season_table(board, season, lead, level, None)["claim"]
+        if (claims == "stated").mean() > MOST:
+            return season
+    return ""
 
 
 @st.cache_data(show_spinner=False, max_entries=256)

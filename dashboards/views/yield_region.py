@@ -1,6 +1,5 @@
 """The yield page's chosen region: its forecast through the season, its harvests, and how old its data are."""
 
-import re
 from typing import Any
 
 import altair as alt
@@ -8,14 +7,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.apps.yield_board import data_age, past_yields, season_series
-from mainstem.dashboards.palette import GREEN
+from mainstem.apps.yield_board import data_age, has_inputs, past_yields, season_series
+from mainstem.dashboards.palette import GREEN, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.views.yield_controls import Controls, YieldUnit
-from mainstem.dashboards.views.yield_layers import describe_outcome, describe_region
+from mainstem.dashboards.views.yield_layers import describe_outcome, describe_region, title_region
 from mainstem.dashboards.views.yield_reads import BoardKey, predict_story, read_board
-
-US_COUNTY = re.compile(r"^([A-Z]{2})_(?=[A-Z])")  # IA_STORY
 
 
 def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Controls) -> None:
@@ -23,30 +20,34 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
     board = read_board(key)
     season, unit = controls.season, controls.unit
     row: Any = next(table[table["region"] == region].itertuples(), None)
-    title = US_COUNTY.sub(r"\1, ", region)
+    title = title_region(region)
     st.subheader(plain(title, 120), anchor=False)
     past = past_yields(board, region)
     past = past[past["year"] <= int(season)]
     if row is None:
         st.info(f"No data for {plain(title, 120)} in {plain(season, 40)}.", icon=":material/info:")
-        st.altair_chart(draw_past(past, None, season, unit), width="stretch")
+        st.altair_chart(legible(draw_past(past, None, season, unit)), width="stretch")
         return
     st.markdown(f"**{plain(describe_region(row, unit))}**")
-    if row.reasons and np.isfinite(row.value):
+    reach = board.reach(season, controls.lead)
+    if row.claim == "none" and reach:
+        st.caption(f":material/info: intervals were judged up to {plain(reach, 40)}, this season is later")
+    elif row.reasons and np.isfinite(row.value):
         st.caption(f":material/info: {plain(row.reasons)}")
     if np.isfinite(row.observed):
         st.caption(plain(describe_outcome(row, unit)))
-    story = predict_story(key, region, season, controls.level)
     series = season_series(board, region, season)
-    step = "months before the season's end" if len(series) else "crop phases still to come"
-    st.altair_chart(draw_story(story, row, unit, step), width="stretch")
-    st.altair_chart(draw_past(past, row, season, unit), width="stretch")
+    if has_inputs(board, region, season):  # else every lead knows the same
+        step = "months before the season's end" if len(series) else "crop phases still to come"
+        story = predict_story(key, region, season, controls.level)
+        st.altair_chart(legible(draw_story(story, row, unit, step)), width="stretch")
+    st.altair_chart(legible(draw_past(past, row, season, unit)), width="stretch")
     if len(series):
         for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
             line = alt.Chart(values).mark_line(point={"color": GREEN}, color=GREEN).encode(
                 x=alt.X("date:T", title=None), y=alt.Y("value:Q", title=str(stream))
             )  # fmt: skip
-            st.altair_chart(line.properties(height=90), width="stretch")
+            st.altair_chart(legible(line.properties(height=90)), width="stretch")
     st.caption(f"Data: {plain(data_age(board, region, season))}.")
 
 

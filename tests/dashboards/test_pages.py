@@ -6,6 +6,7 @@ from pathlib import Path
 
 import geopandas
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -156,7 +157,11 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         page.wait_for_selector('[data-test-script-state="notRunning"]')
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV, t/ha").click()
-        assert "Simulated by Mainstem" in Path(download.value.path()).read_text()
+        assert download.value.suggested_filename == "yields_simulated-maize_2023_lead0.csv"
+        written = pd.read_csv(download.value.path())
+        assert written["attribution"].str.contains("Simulated by Mainstem").all()
+        assert (written["lead"] == 0).all()
+        assert [column for column in written if re.fullmatch(r"below \d+(\.\d+)?", column)]
         with page.expect_download() as download:
             page.get_by_role("button", name="GeoPackage, t/ha").click()
         download.value.save_as(tmp_path / "yields.gpkg")

@@ -63,6 +63,7 @@ class Layer:
     high: str
     ramp: Sequence[str]
     raster: Raster | None = None
+    is_claimed: bool = True  # False where it shows what was measured: no claim of the model's is made of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +76,7 @@ class MapContent:
     labels: Sequence[str]
     selected: str = ""
     is_drawable: bool = False
+    is_beside: bool = False  # lies beside a map that can be drawn on, at its height
     shown: str = ""  # title of the layer to begin with, the first unless given
     told: tuple[str, ...] = ()  # titles of layers that the page is told of when they are chosen or left
     bounds: tuple[float, float, float, float] | None = None  # left, bottom, right, top of the view; else the regions'
@@ -119,11 +121,12 @@ def pack(geometry: Geometry, content: MapContent, with_geometry: bool) -> bytes:
         "rings": len(geometry.ends) if with_geometry else 0, "ids": geometry.ids, "labels": list(content.labels),
         "layers": [
             {"title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp),
-             "raster": _raster(layer.raster)}
+             "raster": _raster(layer.raster), "claimed": layer.is_claimed}
             for layer in content.layers
         ],
         "selected": content.selected,
         "drawable": content.is_drawable,
+        "beside": content.is_beside,
         "shown": content.shown,
         "told": list(content.told),
         "map": content.name, "bounds": None if content.bounds is None else list(content.bounds),

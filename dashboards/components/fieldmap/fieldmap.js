@@ -102,11 +102,13 @@ function hatch(context) {
   const tile = document.createElement("canvas");
   tile.width = tile.height = 7;
   const pen = tile.getContext("2d");
-  pen.strokeStyle = "rgba(255,255,255,0.75)";
-  pen.lineWidth = 1.6;
-  pen.beginPath();
-  for (const shift of [-7, 0, 7]) { pen.moveTo(shift, 7); pen.lineTo(shift + 7, 0); }
-  pen.stroke();
+  for (const [colour, width] of [["rgba(0,0,0,0.55)", 3], ["rgba(255,255,255,0.9)", 1.4]]) {  // seen on dark and on light
+    pen.strokeStyle = colour;
+    pen.lineWidth = width;
+    pen.beginPath();
+    for (const shift of [-7, 0, 7]) { pen.moveTo(shift, 7); pen.lineTo(shift + 7, 0); }
+    pen.stroke();
+  }
   return context.createPattern(tile, "repeat");
 }
 
@@ -151,7 +153,7 @@ function draw(view) {
   view.pattern ||= hatch(context);
   view.pattern.setTransform(new DOMMatrix().scale(1 / t.scale));
   context.fillStyle = view.pattern;
-  for (let i = 0; i < header.regions; i++) if (flags[i] & HATCHED) context.fill(geometry.paths[i], "evenodd");
+  for (let i = 0; i < header.regions; i++) if (shown.claimed && flags[i] & HATCHED) context.fill(geometry.paths[i], "evenodd");
   for (const [index, width, colour] of [[view.hovered, 2, "#111"], [view.selected, 3, "#d1006f"]]) {
     if (index >= 0 && index < header.regions) {
       context.lineWidth = width * devicePixelRatio / t.scale;
@@ -352,6 +354,8 @@ function legend(view) {
   box.querySelector(".fieldmap-low").textContent = shown.low;
   box.querySelector(".fieldmap-high").textContent = shown.high;
   box.querySelector(".fieldmap-title").textContent = shown.title;
+  const isHatched = shown.claimed && view.flags.some((flag) => flag & HATCHED);
+  box.querySelector(".fieldmap-hatch").parentElement.style.display = isHatched ? "" : "none";
   const bar = view.root.querySelector(".fieldmap-layers");
   const titles = JSON.stringify(view.layers.map((one) => one.title));
   if (view.buttons !== titles) {  // another map has other layers, though it may have as many
@@ -378,7 +382,8 @@ function show(view, title) {
 
 function tools(view) {
   const button = view.root.querySelector(".fieldmap-draw");
-  button.style.display = view.header.drawable ? "" : "none";
+  button.style.display = view.header.drawable || view.header.beside ? "" : "none";
+  button.style.visibility = view.header.drawable ? "" : "hidden";  // both maps of two begin at one height
   button.textContent = view.corners ? "Cancel drawing" : "Draw a field";
   button.setAttribute("aria-pressed", String(Boolean(view.corners)));
   view.root.querySelector(".fieldmap-hint").textContent = view.corners
