@@ -11,7 +11,9 @@ from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.artifact import read_manifest
+from mainstem.core.artifact_file import (
+    read_manifest,
+)
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.progress import Progress, part_of, silent

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mainstem.core.artifact import Artifact, read_manifest, save_artifact
+from mainstem.core.artifact import Artifact, save_artifact
+from mainstem.core.artifact_file import (
+    read_manifest,
+)
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import Task
 from mainstem.core.errors import ArtifactError, InputError

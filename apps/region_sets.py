@@ -10,7 +10,9 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
 from mainstem.apps.finetune import aside_of, fit_where_none
 from mainstem.apps.yield_board import hold_out_newest
-from mainstem.core.artifact import read_manifest
+from mainstem.core.artifact_file import (
+    read_manifest,
+)
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
 from mainstem.core.progress import Progress, silent

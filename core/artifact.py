@@ -1,53 +1,50 @@
 """The artefact of a fitted adapter: weights and arrays in safetensors, with a manifest that says what they are."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mainstem.core.adapter import Adapter
 from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.artifact_file import (
+    ADAPTER_FILE,
+    adapter_tensors,
+    below,
+    load_adapter,
+    load_trunk,
+    member_facts,
+    plan_of,
+    read_manifest,
+    read_manifest_of,
+    read_taught,
+    read_trunks,
+    taught_tensors,
+    trunk_tensors,
+    view_arrays,
+    view_tensors,
+    write_artifact,
+)
 from mainstem.core.calibration import IntervalCalibration
-from mainstem.core.classification import ClassMember
 from mainstem.core.errors import ArtifactError
-from mainstem.core.files import write_atomically
-from mainstem.core.heads import Head, ScalarHead
+from mainstem.core.heads import ScalarHead
 from mainstem.core.layout import Layout
-from mainstem.core.lora import OWN, is_lora_key, load_lora, lora_alpha, lora_state
-from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
-from mainstem.core.openmodels import restore_tokenizer
+from mainstem.core.manifest import AdapterManifest, MemberFacts
 from mainstem.core.prediction import ModelRef
 from mainstem.core.preparation import Preparation, RestorePreparation
-from mainstem.core.records import check_record, expect_adapter
+from mainstem.core.records import check_record
 from mainstem.core.regression import Member, RegressionTask, Regressor
 from mainstem.core.schema import printable
-from mainstem.core.state import State
 from mainstem.core.taught import Prints, Taught
-from mainstem.core.training import TrainingPlan
-from mainstem.core.trunk import Trunk, trunk_config
 from mainstem.core.weights import (
-    check_finite,
-    check_room,
     file_sha256,
-    fill,
-    load_tensors,
-    num_weights,
-    save_tensors,
     state_sha256,
-    tensors_content,
 )
-
-ADAPTER_FILE, TRUNK_FILE = "adapter.safetensors", "trunk.safetensors"
-MANIFEST, CONTENT = "manifest", "sha256"  # of the adapter file's header
-TAUGHT = "taught/"  # tensors of these names are hashes of samples
-PREPARATION, ALARM = ".preparation.", "alarm/"  # tensors of these names may hold NaN, where a fact is not known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,26 +63,6 @@ class Artifact:
         return self.manifest.reference(self.adapter_sha256)
 
 
-def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
-    """Return the trunk weights by member, without LoRA, and whether one copy stands for all because none trained it."""
-    states = [
-        {name: tensor for name, tensor in trunk.state_dict().items() if not is_lora_key(name)} for trunk in trunks
-    ]
-    shared = len(states) > 1 and len({state_sha256(state) for state in states}) == 1
-    kept = states[:1] if shared else states
-    return {
-        f"members.{index}.{name}": tensor for index, state in enumerate(kept) for name, tensor in state.items()
-    }, shared
-
-
-def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Tensor]:
-    """Return what a member's adapter learned, and its LoRA on the trunk."""
-    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in adapter.state_dict().items()}
-    if trunk.has_lora(OWN):
-        tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in lora_state(trunk, OWN).items()}
-    return tensors
-
-
 def _member_tensors(index: int, member: Member) -> tuple[MemberFacts, dict[str, Tensor]]:
     plain, arrays = member.preparation.state()
     prepared = {
@@ -93,60 +70,6 @@ def _member_tensors(index: int, member: Member) -> tuple[MemberFacts, dict[str, 
     }
     described = MemberFacts(**member_facts(member), preparation=plain, std=member.std)
     return described, adapter_tensors(index, member.adapter, member.trunk) | prepared
-
-
-def member_facts(member: Member | ClassMember) -> dict[str, Any]:
-    """Return what the manifest says of any member."""
-    return {
-        "tokenizer": member.adapter.tokenizer.facts(),
-        "lora_alpha": lora_alpha(member.trunk, OWN),
-        "trained": None if member.plan is None else dataclasses.asdict(member.plan),
-    }
-
-
-def write_artifact(
-    folder: Path, manifest: AdapterManifest, trunk: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
-) -> str:
-    """Write trunk and adapter and return the adapter file's sha256, which the record learns of first."""
-    text = manifest.model_dump_json()
-    content = tensors_content(tensors, {MANIFEST: text, CONTENT: content_sha256(text, tensors)})
-    sha256 = hashlib.sha256(content).hexdigest()
-    save_tensors(folder / TRUNK_FILE, trunk, {"format": "pt"})
-    path = folder / ADAPTER_FILE
-    expect_adapter(folder, sha256, file_sha256(path) if path.is_file() else None)
-    write_atomically(path, content)
-    return sha256
-
-
-def content_sha256(manifest: str, tensors: Mapping[str, Tensor]) -> str:
-    """Hash of a manifest's text and all tensors, which the file carries to protect itself."""
-    return hashlib.sha256(f"{manifest}\n{state_sha256(tensors)}".encode()).hexdigest()
-
-
-class Kept(Protocol):
-    """What is known of a view: its calibration, its alarm."""
-
-    def state(self) -> State:
-        """Return what is saved: plain JSON types, and arrays by name."""
-
-
-def view_tensors(kind: str, views: Mapping[str, Kept]) -> tuple[dict[str, dict[str, Any]], dict[str, Tensor]]:
-    """Return what the manifest says of each view, and the tensors `<kind>/<view>/<name>`."""
-    plain: dict[str, dict[str, Any]] = {}
-    tensors: dict[str, Tensor] = {}
-    for view, known in views.items():
-        plain[view], arrays = known.state()
-        tensors |= {f"{kind}/{view}/{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()}
-    return plain, tensors
-
-
-def view_arrays(kind: str, view: str, tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Return a view's arrays, by name, of the tensors that `view_tensors` gave."""
-    return {
-        name.rpartition("/")[2]: tensor.numpy()
-        for name, tensor in tensors.items()
-        if name.rpartition("/")[0] == f"{kind}/{view}"
-    }
 
 
 def save_artifact(
@@ -194,26 +117,6 @@ def save_artifact(
     )
 
 
-def taught_tensors(taught: Taught) -> dict[str, Tensor]:
-    """Return the tensors that hold what taught an adapter."""
-    return {
-        f"{TAUGHT}{name}": torch.from_numpy(np.array(values)) for name, values in taught.state().items() if len(values)
-    }
-
-
-def read_taught(manifest: AdapterManifest, tensors: Mapping[str, Tensor]) -> Taught:
-    """Read what `taught_tensors` gave.
-
-    Raises:
-        ArtifactError: if it is damaged.
-    """
-    found = {name.removeprefix(TAUGHT): tensor for name, tensor in tensors.items() if name.startswith(TAUGHT)}
-    odd = [name for name, tensor in found.items() if tensor.dtype != torch.int64 or tensor.ndim != 1]
-    if odd or not set(found) <= set(Taught(training={}).state()):
-        raise ArtifactError("the adapter file's hashes of what taught it are damaged; train it again")
-    return Taught(training=manifest.training, **{name: tensor.numpy() for name, tensor in found.items()})
-
-
 def recalibrated(
     folder: Path,
     artifact: Artifact,
@@ -228,39 +131,6 @@ def recalibrated(
     return save_artifact(
         folder, artifact.regressor, calibration, alarm, facts | dict(more or {}), artifact.taught.state()
     )
-
-
-def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
-    """Read the adapter's manifest and tensors.
-
-    Raises:
-        ArtifactError: if there is no adapter, its manifest is of another schema or damaged, or its content is not what
-            its own hash says.
-    """
-    path = folder / ADAPTER_FILE
-    tensors, metadata = load_tensors(path)
-    if MANIFEST not in metadata:
-        raise ArtifactError(f"{path} carries no adapter manifest; name a run folder")
-    manifest = parse_manifest(metadata[MANIFEST], str(folder))
-    if metadata.get(CONTENT) != content_sha256(metadata[MANIFEST], tensors):
-        raise ArtifactError(
-            f"{path} is damaged: its content has not the hash that it carries; take it from a copy, or train again"
-        )
-    weights = {name: value for name, value in tensors.items() if PREPARATION not in name and not name.startswith(ALARM)}
-    check_finite(weights, str(path))
-    _check_owners(manifest, tensors, path)
-    return manifest, tensors
-
-
-def _check_owners(manifest: AdapterManifest, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse a tensor of no member and no view."""
-    owners = {f"members.{index}" for index in range(len(manifest.members))}
-    views = {f"{kind}/{view}" for kind in ("calibration", "alarm") for view in getattr(manifest, kind)}
-    for name in tensors:
-        if name.startswith(TAUGHT):
-            continue
-        if ".".join(name.split(".")[:2]) not in owners and name.rpartition("/")[0] not in views:
-            raise ArtifactError(f"{path} holds {printable(name)}, which nothing reads; train it again")
 
 
 def load_run(folder: Path, task: RegressionTask) -> Artifact:
@@ -281,21 +151,6 @@ def load_run(folder: Path, task: RegressionTask) -> Artifact:
                 f"{folder} has {name} {kept:g}, the task {task.task} of {task.name} {wanted}; train it again"
             )
     return load_artifact(folder, task.restore)
-
-
-def read_manifest_of(folder: Path, adapter: str, task: str) -> AdapterManifest:
-    """Read the manifest of a run of this adapter and task.
-
-    Raises:
-        ArtifactError: if it is of another.
-    """
-    manifest, _ = read_manifest(folder)
-    if (manifest.adapter, manifest.task) != (adapter, task):
-        raise ArtifactError(
-            f"{folder} is a run of {manifest.adapter}, task {manifest.task}, not of {adapter}, task {task}; "
-            "name a run of that adapter and task"
-        )
-    return manifest
 
 
 def load_artifact(folder: Path, restore: RestorePreparation) -> Artifact:
@@ -348,65 +203,6 @@ def _num_features(alarm: Mapping[str, ShiftAlarm]) -> int | None:
     return next(iter(widths), None)
 
 
-def read_trunks(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
-    """Read the trunk's weights by member.
-
-    Raises:
-        ArtifactError: if they are not those that the adapter was fitted on.
-    """
-    trunks, _ = load_tensors(folder / TRUNK_FILE)
-    found = state_sha256(trunks)
-    if found != manifest.trunk_sha256:
-        raise ArtifactError(
-            f"{folder / TRUNK_FILE} has hash {found[:12]}, the adapter wants {manifest.trunk_sha256[:12]}; "
-            "put back the trunk it was fitted on"
-        )
-    check_finite(trunks, str(folder / TRUNK_FILE))
-    return trunks
-
-
-def load_trunk(manifest: AdapterManifest, trunks: Mapping[str, Tensor], own: Mapping[str, Tensor], index: int) -> Trunk:
-    """Return a member's trunk with its LoRA, which is among the member's `own` tensors.
-
-    Raises:
-        ArtifactError: if the config, the trunk's weights and the LoRA do not fit each other.
-    """
-    config = trunk_config(manifest.trunk)
-    weights = below(trunks, f"members.{0 if manifest.trunk_is_shared else index}.")
-    check_room(config.num_weights(), num_weights(weights), "the trunk's config")
-    trunk = Trunk(config)
-    fill(trunk, weights, "the trunk")
-    lora, alpha = below(own, "lora."), manifest.members[index].lora_alpha
-    if bool(lora) != (alpha is not None):
-        raise ArtifactError("the manifest and the weights disagree on whether there is a LoRA; train it again")
-    if alpha is not None:
-        load_lora(trunk, OWN, lora, alpha=alpha)
-    return trunk.eval()
-
-
-def load_adapter(
-    manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, head_of: Callable[[int], Head]
-) -> Adapter:
-    """Return a member's adapter, its weights among the member's `own` tensors; `head_of` takes the trunk's width.
-
-    Raises:
-        ArtifactError: if its facts and its weights do not fit each other.
-    """
-    config = trunk_config(manifest.trunk)
-    weights = below(own, "adapter.")
-    width = config.project or config.dim
-    check_room(width * max(len(manifest.classes), 1), num_weights(weights), "the adapter's head")
-    tokenizer = restore_tokenizer(manifest.members[index].tokenizer, config.dim, num_weights(weights))
-    adapter = Adapter(tokenizer, head_of(width))
-    fill(adapter, weights, "the adapter")
-    return adapter.eval()
-
-
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
 def _load_member(
     manifest: AdapterManifest,
     tensors: Mapping[str, Tensor],
@@ -425,20 +221,6 @@ def _load_member(
         std=facts.std,
         plan=plan_of(facts),
     )
-
-
-def plan_of(facts: MemberFacts) -> TrainingPlan | None:
-    """Return what a member's training used.
-
-    Raises:
-        ArtifactError: if the manifest says it in other words than this version.
-    """
-    if facts.trained is None:
-        return None
-    try:
-        return TrainingPlan(**facts.trained)
-    except TypeError as error:
-        raise ArtifactError(f"the manifest says of the training {printable(facts.trained)}; train it again") from error
 
 
 def _restored(restore: RestorePreparation, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preparation:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.artifact import (
+from mainstem.core.artifact_file import (
     ADAPTER_FILE,
     adapter_tensors,
     below,
