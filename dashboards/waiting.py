@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mainstem.apps.demo import JOB as DEMONSTRATION
-from mainstem.apps.jobs import Job, failures, find_job, forget_failure, stop
+from mainstem.apps.jobs import STOPPED, Job, failure_of, failures, find_job, forget_failure, stop
 from mainstem.dashboards.shell import mistakes_as_lines, plain, show_error
 
 EVERY_S = 2.0
@@ -48,9 +48,20 @@ def _offer_stop(job: Job) -> None:
 
 def show_failures(kind: str) -> None:
     """Say of each job whose name begins so why it ended before it was done, until the user has read it."""
-    for name, said in failures(kind).items():
-        title = name.removeprefix(kind)
-        show_error(f"{kind.strip().capitalize()} {title} was not made: {said}")
-        if st.button("Seen", key=f"seen {name}", icon=":material/check:"):
-            forget_failure(name)
-            st.rerun()
+    for name in failures(kind):
+        show_failure(name)
+
+
+def show_failure(name: str) -> None:
+    """Say why a job ended before it was done, until the user has read it; nothing where it did not."""
+    said = failure_of(name)
+    if not said:
+        return
+    line = f"The {name} was not made: {said}"
+    if said == STOPPED:
+        st.info(plain(line), icon=":material/stop_circle:")
+    else:
+        show_error(line)
+    if st.button("Seen", key=f"seen {name}", icon=":material/check:"):
+        forget_failure(name)
+        st.rerun()

@@ -16,7 +16,7 @@ from mainstem.dashboards.shell import (
     show_error,
 )
 from mainstem.dashboards.uploads import contents_of, say_missing
-from mainstem.dashboards.waiting import is_being_made, show_failures
+from mainstem.dashboards.waiting import is_being_made, show_failure
 
 UPLOADS = "sets brought"  # session key: how many sets this user has brought
 
@@ -68,7 +68,7 @@ def offer_training(choice: RegionChoice) -> None:
     job = model_job(choice.name)
     if is_being_made(choice.is_trained, job):
         return
-    show_failures(job)
+    show_failure(job)
     damage = choice.damage()
     outdated = choice.outdated()
     if damage:

@@ -118,11 +118,14 @@ def test_training_goes_on_when_the_page_is_left_and_can_be_stopped_there(home):
 
 
 def test_why_a_training_failed_is_said_on_its_page(home):
+    keep_upload("ow", {"yield_wheat_NL.csv": YIELDS})
     choice = keep_upload("own", {"yield_wheat_NL.csv": YIELDS})
     next(choice.folder.rglob("yield_*.csv")).write_text("adm_id,harvest_year,yeild\nNL1,2019,8\n")
     start_training("own")
     assert until(lambda: failure_of(model_job("own")))
+    assert "was not made" not in lines(page("yield_map", set="ow"))
     test = page("yield_map", set="own")
+    assert "The model own was not made" in lines(test)
     assert "rename 'yeild'" in lines(test)
     assert "Train it now" in [button.label for button in test.main.button]
 
