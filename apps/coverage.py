@@ -11,7 +11,7 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.evaluation import nrmse_percent
 from mainstem.core.gaps import WHOLE
-from mainstem.core.regression import OutOfFold
+from mainstem.core.out_of_fold import OutOfFold
 
 Array = NDArray[np.float64]
 Labels = Sequence[str]

@@ -25,8 +25,9 @@ from mainstem.core.artifact import load_run
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
 from mainstem.core.judging import places_of
+from mainstem.core.out_of_fold import OutOfFold
 from mainstem.core.progress import Progress, silent
-from mainstem.core.regression import Baselines, DataRequest, OutOfFold, RegressionTask
+from mainstem.core.regression import Baselines, DataRequest, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
 
 

@@ -19,18 +19,11 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.judging import calibrate_fit
 from mainstem.core.means import labels_by
 from mainstem.core.openmodels import OpenModel, load_open_model
+from mainstem.core.out_of_fold import OutOfFold
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.records import read_record as read_record
-from mainstem.core.regression import (
-    Order,
-    OutOfFold,
-    Recipe,
-    RegressionConfig,
-    RegressionTask,
-    check_targets,
-    tokenizer_words,
-)
+from mainstem.core.regression import Order, Recipe, RegressionConfig, RegressionTask, check_targets, tokenizer_words
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.taught import prints_of
 

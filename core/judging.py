@@ -13,9 +13,10 @@ from mainstem.core.folds import group_folds, groups_of, season_in, targets_of
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.order import is_ordered, least_lead
+from mainstem.core.out_of_fold import OutOfFold
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.quantiles import cases_needed
-from mainstem.core.regression import Member, OutOfFold, Recipe, RegressionConfig, RegressionTask, Regressor, fit_member
+from mainstem.core.regression import Member, Recipe, RegressionConfig, RegressionTask, Regressor, fit_member
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from mainstem.core.adapter import Adapter
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.folds import fit_gate, group_folds, groups_of, targets_of
+from mainstem.core.folds import group_folds, groups_of, targets_of
 from mainstem.core.heads import ScalarHead
 from mainstem.core.layout import Layout
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.out_of_fold import OutOfFold, Parts, join
 from mainstem.core.preparation import (
     ONE_VIEW,
     FitPreparation,
@@ -82,36 +83,6 @@ class DataRequest:
         if given:
             raise InputError(f"{' and '.join(given)} choose nothing of {what}, which is read whole; leave them out")
         return self
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Parts:
-    """What a member says of samples (samples,), in the target's unit, before its parts are weighed.
-
-    Attributes:
-        past: the preparation's offset.
-        plain: what the preparation's fallback adds to it.
-        trunk: what the trunk adds to it.
-        scale: of the member's errors.
-    """
-
-    past: Array
-    plain: Array
-    trunk: Array
-    scale: Array
-
-    def rest(self, share: float) -> Array:
-        """Return what is predicted without the trunk, the fallback being trusted by `share`."""
-        return self.past + share * self.plain
-
-    def mean(self, share: float, gate: float) -> Array:
-        """Return the mean: the trunk weighed by `gate` against the rest."""
-        rest = self.rest(share)
-        return rest + gate * (self.past + self.trunk - rest)
-
-    def rows(self, chosen: NDArray[np.intp]) -> "Parts":
-        """Return the chosen samples."""
-        return Parts(**{name: values[chosen] for name, values in vars(self).items()})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -219,31 +190,6 @@ def check_features(known: int | None, found: Array) -> None:
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OutOfFold:
-    """Predictions of samples by the member that never saw their group, and the features of the shift alarm.
-
-    `offset` is what is predicted without the trunk, `past` what is without any of the samples' own season; `parts` is
-    what `share` and `gate` weigh.
-    """
-
-    truth: Array
-    mean: Array
-    offset: Array
-    past: Array
-    scale: Array
-    features: Array
-    own_features: Array
-    groups: tuple[str, ...]
-    gate: float
-    share: float
-    parts: Parts
-
-    def weights_on(self, rows: NDArray[np.intp]) -> tuple[float, float]:
-        """Return share and gate as some of the samples alone would have them."""
-        return weigh(self.parts.rows(rows), self.truth[rows], [self.groups[row] for row in rows.tolist()])
-
-
 def fit_member(
     samples: Sequence[Sample],
     prepare: FitPreparation,
@@ -344,42 +290,10 @@ def fit_regressor(
         members.append(member)
         progress(f"fold {index + 1} of {len(folds)}", (index + 1) / len(folds))
     back = np.argsort(np.concatenate([held for _, held in folds]))
-    out_of_fold = {name: _join(parts, back, truth, groups) for name, parts in judged.items()}
+    out_of_fold = {name: join(parts, back, truth, groups) for name, parts in judged.items()}
     gates = {name: found.gate for name, found in out_of_fold.items()}
     shares = {name: found.share for name, found in out_of_fold.items()}
     return Regressor(members=tuple(members), gates=gates, shares=shares, layout=layout), out_of_fold
-
-
-def _join(
-    folds: Sequence[tuple[Parts, Array, Array]], back: NDArray[np.intp], truth: Array, groups: tuple[str, ...]
-) -> OutOfFold:
-    """Put the folds' judgements back in the order of the samples, and weigh the fallback, then the trunk."""
-    joined = {
-        name: np.concatenate([getattr(parts, name) for parts, *_ in folds])[back]
-        for name in ("past", "plain", "trunk", "scale")
-    }
-    parts = Parts(**joined)
-    share, gate = weigh(parts, truth, groups)
-    return OutOfFold(
-        truth=truth,
-        mean=parts.mean(share, gate),
-        offset=parts.rest(share),
-        past=parts.past,
-        scale=parts.scale,
-        features=np.concatenate([features for _, features, _ in folds])[back],
-        own_features=np.concatenate([own for *_, own in folds])[back],
-        groups=groups,
-        gate=gate,
-        share=share,
-        parts=parts,
-    )
-
-
-def weigh(parts: Parts, truth: Array, groups: Sequence[str]) -> tuple[float, float]:
-    """Return the fallback's share against the past, and the trunk's gate against both, of out-of-fold parts."""
-    share = fit_gate(truth - parts.past, parts.plain, groups)
-    rest = parts.rest(share)
-    return share, fit_gate(truth - rest, parts.past + parts.trunk - rest, groups)
 
 
 @dataclass(frozen=True, kw_only=True)

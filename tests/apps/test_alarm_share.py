@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mainstem.apps.coverage import judge_training_groups
-from mainstem.core.regression import OutOfFold, Parts
+from mainstem.core.out_of_fold import OutOfFold, Parts
 
 
 def test_a_group_whose_known_places_alone_are_strange_is_quiet_on_the_rest():

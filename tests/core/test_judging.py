@@ -11,16 +11,9 @@ from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.folds import group_folds, targets_of
 from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.layout import Layout
+from mainstem.core.out_of_fold import OutOfFold, Parts
 from mainstem.core.preparation import ONE_VIEW, MeanOffset, View, restore_mean_offset
-from mainstem.core.regression import (
-    DataRequest,
-    OutOfFold,
-    Parts,
-    Recipe,
-    RegressionConfig,
-    RegressionTask,
-    Regressor,
-)
+from mainstem.core.regression import DataRequest, Recipe, RegressionConfig, RegressionTask, Regressor
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
 

@@ -13,9 +13,10 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.folds import fit_gate, group_folds, groups_of
 from mainstem.core.judging import forward_judges
 from mainstem.core.openmodels import load_open_model
+from mainstem.core.out_of_fold import weigh
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, restore_mean_offset, stream_means
-from mainstem.core.regression import Recipe, RegressionConfig, RegressionTask, fit_regressor, weigh
+from mainstem.core.regression import Recipe, RegressionConfig, RegressionTask, fit_regressor
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.training import TrainingConfig
 
