@@ -1,15 +1,19 @@
 """What a page says of a link to what is not here, what it remembers, and how it sums up missing claims."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import keep_upload
-from tests.dashboards.made import small_map
-from tests.dashboards.test_pages import QUICK, VIEWS, board, simulated_home  # noqa: F401 - fixtures
+from tests.dashboards.made import QUICK, small_map
+
+VIEWS = Path(dashboards.__file__).parent / "views"
 
 
 def drawn(test: AppTest) -> str:
@@ -53,7 +57,7 @@ def own_home(tmp_path_factory):
         ({"level": "7"}, "There is no level 7 here; shown is 90%"),
     ],
 )
-def test_a_link_to_what_is_not_here_is_said_over_the_map(board, address, words):  # noqa: F811
+def test_a_link_to_what_is_not_here_is_said_over_the_map(board, address, words):
     test = page("yield_map", **address)
     assert not test.exception
     assert words in drawn(test)
@@ -64,7 +68,7 @@ def test_a_map_that_is_not_here_is_said_over_the_other(home):
     assert "There is no map nope here; shown is farm" in drawn(page("field_map", map="nope"))
 
 
-def test_threshold_and_layer_are_kept_in_the_address(board):  # noqa: F811
+def test_threshold_and_layer_are_kept_in_the_address(board):
     test = page("yield_map", threshold="6.5", layer="interval width", unit="bu/ac")
     assert not test.warning
     (slider,) = [slider for slider in test.slider if slider.label.startswith("Threshold")]
@@ -128,7 +132,7 @@ def test_a_region_of_any_name_is_taken_out_of_its_reason(region):
     assert found.regions == (region, "B")
 
 
-def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):  # noqa: F811
+def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):
     from mainstem.apps import yield_board
     from mainstem.dashboards.views import yield_reads
 
@@ -156,7 +160,7 @@ def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):  # 
     assert "SIM31" in drawn(test)
 
 
-def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claims(board, monkeypatch):  # noqa: F811
+def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claims(board, monkeypatch):
     from mainstem.apps import yield_board
     from mainstem.dashboards.views import yield_reads
 
@@ -196,7 +200,7 @@ def test_hindsight_speaks_the_chosen_unit():
     assert np.isfinite(table["observed"]).all()
 
 
-def test_the_table_names_its_units_and_shows_claims_first(board):  # noqa: F811
+def test_the_table_names_its_units_and_shows_claims_first(board):
     test = page("yield_map", unit="bu/ac", threshold="6")
     columns = list(test.dataframe[0].value.columns)
     assert columns[:2] == ["region", "claim"]

@@ -15,26 +15,15 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.doctor import examine
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices, keep_upload
-from mainstem.apps.yield_board import bushels_per_acre, load_board, region_story, season_table, worth
+from mainstem.apps.yield_board import bushels_per_acre, region_story, season_table, worth
 from mainstem.core.errors import InputError
-from mainstem.core.regression import DataRequest, RegressionConfig
-from mainstem.core.training import TrainingConfig
+from mainstem.core.regression import DataRequest
 from mainstem.dashboards.palette import NO_DATA, colours
 from mainstem.data.catalogue import pull
 from tests.dashboards.browser import opened, recolour_ms, served
+from tests.dashboards.made import QUICK
 
 VIEWS = Path(dashboards.__file__).parent / "views"
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
-
-
-@pytest.fixture(scope="module")
-def simulated_home(tmp_path_factory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MAINSTEM_HOME", str(home))
-        (choice,) = choices()
-        finetune(TASK, choice.read(), FitSpec(config=QUICK), choice.run())
-    return home
 
 
 @pytest.fixture(scope="module")
@@ -47,13 +36,6 @@ def counties_home(tmp_path_factory) -> Path:
         some = replace(source, samples=source.samples[::5])  # enough to draw every county by
         finetune(TASK, some, FitSpec(config=QUICK), choices()[0].run())
     return home
-
-
-@pytest.fixture
-def board(simulated_home, monkeypatch):
-    monkeypatch.setenv("MAINSTEM_HOME", str(simulated_home))
-    (choice,) = choices()
-    return load_board(choice.read(), choice.run())
 
 
 def test_bushels_are_the_crops_own():
