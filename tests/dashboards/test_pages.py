@@ -134,6 +134,7 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         canvas.press("n")
         page.wait_for_function("old => document.querySelector('h3').textContent !== old", arg=before)
         assert recolour_ms(page, "interval width") > 0
+        page.wait_for_url(lambda url: "layer=interval" in url)
         page.get_by_text("bu/ac").click()
         page.wait_for_function("[...document.querySelectorAll('strong')].some(e => e.textContent.includes('bu/ac'))")
         page.wait_for_selector('[data-test-script-state="notRunning"]')
