@@ -104,7 +104,10 @@ def test_shares_of_pixels_add_up_to_the_area_and_to_the_mean_of_a_slope(left, bo
     slope = 3 * (x + 0.5) - 2 * (y + 0.5)
     middle = shape.centroid
     wanted = 3 * (middle.x - 500_000) / 10 - 2 * (5_000_300 - middle.y) / 10
-    assert abs(float((slope * laid.share).sum() / laid.share.sum()) - wanted) < 0.4
+    aside = (
+        0.125 / 2.5 + 0.05
+    )  # pixels: one that is cut counts as its middle (of 2.5 at least); half a part of a border
+    assert abs(float((slope * laid.share).sum() / laid.share.sum()) - wanted) <= (3 + 2) * aside
 
 
 def test_pixels_are_numbered_by_the_field_of_their_centre_in_any_window(tmp_path):
