@@ -127,7 +127,8 @@ def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
 def _shapefile(table: "gpd.GeoDataFrame", folder: Path) -> bytes:
     short = table.rename(columns=SHORT)
     short = short[[name for name in short if len(name) <= LONGEST_SHORT]]
-    for name in ("reason", "attrib", "claim", "units", "dates", "licence", "adapter"):
+    texts = ("reason", "attrib", "claim", "units", "dates", "licence", "adapter")
+    for name in (text for text in texts if text in short):  # tables of older maps have not all
         short[name] = short[name].astype(str).str.slice(0, LONGEST_TEXT)
     short.to_file(folder / "fields.shp", driver="ESRI Shapefile", ENCODING="UTF-8")
     packed = folder / "fields.zip"

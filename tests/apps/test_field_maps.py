@@ -134,6 +134,8 @@ def test_a_users_column_never_takes_the_place_of_ours(mapped, farm, tmp_path):
     assert set(table["claim"]) <= {"stated", "withdrawn", "none"}
     assert "'=cmd" in field_bytes(table, "csv").decode()
     assert field_bytes(table, "shp.zip")
+    older = table.drop(columns=["dates", "adapter", "adapter_sha256", "licence"])  # as maps of before hold them
+    assert field_bytes(older, "shp.zip")
 
 
 def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
