@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mainstem.adapters.crop_yield import pixel
-from mainstem.apps.finetune import fit_where_none
+from mainstem.apps.finetune import fit_where_none, is_fitted
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.artifact_file import (
-    read_manifest,
-)
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.regression import DataRequest
@@ -162,17 +159,9 @@ def _map(
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
     facts = {"crop": checked_crop(crop, "got")} if crop.strip() else {}
     spec = MapSpec(context=context, below=(threshold,), facts=facts)
-    trained = 0.0 if is_trained() else TRAINING
+    trained = 0.0 if is_fitted(pixel.TASK, run_folder()) else TRAINING
     run = ensure_run(part_of(progress, 0.0, trained))
     map_scenes(pixel.TASK, run, scenes, folder, spec, part_of(progress, trained, 1.0))
-
-
-def is_trained() -> bool:
-    """True where a run of the pixel task can be read."""
-    try:
-        return read_manifest(run_folder())[0].version == pixel.TASK.version
-    except ArtifactError:
-        return False
 
 
 def fields_in(folder: Path) -> Path | None:

@@ -10,9 +10,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.core.artifact import Artifact, save_artifact
-from mainstem.core.artifact_file import (
-    read_manifest,
-)
+from mainstem.core.artifact_file import read_manifest
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import Task
 from mainstem.core.errors import ArtifactError, InputError
@@ -202,11 +200,8 @@ def fit_where_none(
 
     `reading` is the share of the time that goes to reading the data.
     """
-    try:
-        if read_manifest(folder)[0].version == task.version:
-            return folder
-    except ArtifactError:
-        pass
+    if is_fitted(task, folder):
+        return folder
     progress("reading the data", 0.0)
     source = read(part_of(progress, 0.0, reading))  # before anything is moved: it may be refused
     if folder.exists():
@@ -214,6 +209,14 @@ def fit_where_none(
     progress("training", reading)
     finetune(task, source, FitSpec(config=task.config), folder, part_of(progress, reading, 1.0))
     return folder
+
+
+def is_fitted(task: RegressionTask, folder: Path) -> bool:
+    """True where a folder holds a run of this version of a task that can be read."""
+    try:
+        return read_manifest(folder)[0].version == task.version
+    except ArtifactError:
+        return False
 
 
 def aside_of(folder: Path) -> Path:

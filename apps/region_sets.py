@@ -8,11 +8,9 @@ from pathlib import Path
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
-from mainstem.apps.finetune import aside_of, fit_where_none
+from mainstem.apps.finetune import aside_of, fit_where_none, is_fitted
 from mainstem.apps.yield_board import hold_out_newest
-from mainstem.core.artifact_file import (
-    read_manifest,
-)
+from mainstem.core.artifact_file import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
 from mainstem.core.progress import Progress, silent
@@ -53,10 +51,7 @@ class RegionChoice:
 
     def is_trained(self) -> bool:
         """True where a run of this set can be read."""
-        try:
-            return read_manifest(self.run())[0].version == TASK.version
-        except ArtifactError:
-            return False
+        return is_fitted(TASK, self.run())
 
     def damage(self) -> str:
         """Say what is wrong with a run that is there and cannot be read; "" where there is none, or a good one."""

@@ -11,10 +11,10 @@ from mainstem.apps.calibrate import CalibrationSpec, Local
 from mainstem.apps.finetune import groups_in
 from mainstem.apps.protocols import SEASONS, EvaluationSpec
 from mainstem.core.artifact import Artifact
-from mainstem.core.calibration import is_ordered
 from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
 from mainstem.core.means import Judged, counts_of, labels_by, mean_view
+from mainstem.core.order import is_ordered
 from mainstem.core.predict import Told, judge
 from mainstem.core.regression import RegressionTask, check_targets
 from mainstem.core.stream import Sample

@@ -30,8 +30,7 @@ def serve_dashboards(port: int) -> None:
         MissingExtraError: if Streamlit is not installed.
         InputError: if it ends by itself.
     """
-    if importlib.util.find_spec("streamlit") is None:
-        raise MissingExtraError("streamlit", "app")
+    _check_installed()
     print(f"Dashboards on http://127.0.0.1:{port} (stop with Ctrl+C)", flush=True)
     script = [sys.executable, "-m", "streamlit", "run", "home.py"]
     options = ["--server.port", str(port), "--server.headless", "true", *SEALED]
@@ -52,10 +51,14 @@ def serve_beside(arguments: list[str], port: int) -> None:
     Raises:
         MissingExtraError: if Streamlit is not installed.
     """
-    if importlib.util.find_spec("streamlit") is None:
-        raise MissingExtraError("streamlit", "app")
+    _check_installed()  # before anything is begun
     with _running([sys.executable, "-c", OURSELVES, *arguments]):
         serve_dashboards(port)
+
+
+def _check_installed() -> None:
+    if importlib.util.find_spec("streamlit") is None:
+        raise MissingExtraError("streamlit", "app")
 
 
 @contextmanager

@@ -12,12 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.gaps import WHOLE, lacks_no_more
-from mainstem.core.order import is_beyond
-from mainstem.core.order import is_ordered as is_ordered
+from mainstem.core.order import is_beyond, is_ordered
 from mainstem.core.prediction import Claim
-from mainstem.core.quantiles import cases_needed as cases_needed
-from mainstem.core.quantiles import conformal_quantile as conformal_quantile
-from mainstem.core.quantiles import group_quantile as group_quantile
+from mainstem.core.quantiles import cases_needed, group_quantile
 from mainstem.core.residuals import by_group, moved_p_value
 from mainstem.core.schema import Name
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.calibration import cases_needed, conformal_quantile, group_quantile
 from mainstem.core.errors import ArtifactError
+from mainstem.core.quantiles import cases_needed, conformal_quantile, group_quantile
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
 
 Array = NDArray[np.float64]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.artifact import Artifact
-from mainstem.core.calibration import cases_needed
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import InputError
 from mainstem.core.folds import season_in
 from mainstem.core.gaps import named_parts, pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
+from mainstem.core.quantiles import cases_needed
 from mainstem.core.stream import Sample
 
 MOST_THRESHOLDS = 100  # each is a column, or a band of a map, which holds 1000 at most

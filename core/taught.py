@@ -75,7 +75,7 @@ class Taught:
 
     def has_seen(self, sample: Sample) -> bool:
         """True where a sample, or its group of the same data, was trained or calibrated on: nothing new to claim."""
-        return self._holds(sample, TRAINED) or self._holds(sample, CALIBRATED)
+        return self._holds(sample, TRAINED, CALIBRATED)
 
     def was_trained_on(self, sample: Sample) -> bool:
         """True where a sample, its group of the same data, or, of any data, its number among groups was trained on.
@@ -99,9 +99,12 @@ class Taught:
         written = map(one_writing, map(str, self.training["groups"]))
         return frozenset(group for group in written if is_number(group))
 
-    def _holds(self, sample: Sample, kind: str) -> bool:
+    def _holds(self, sample: Sample, *kinds: str) -> bool:
         named = (sample.source.data, one_writing(str(sample.source.group)))
-        return named in self._named[kind] or print_of(sample) in self._prints[kind]
+        if any(named in self._named[kind] for kind in kinds):
+            return True
+        content = print_of(sample)
+        return any(content in self._prints[kind] for kind in kinds)
 
     @cached_property
     def _named(self) -> dict[str, frozenset[tuple[str, str]]]:

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from mapie.regression import SplitConformalRegressor
 from sklearn.linear_model import LinearRegression
 
-from mainstem.core.calibration import (
-    IntervalCalibration,
-    cases_needed,
-    conformal_quantile,
-    group_quantile,
-)
+from mainstem.core.calibration import IntervalCalibration
 from mainstem.core.class_sets import ClassSetCalibration
 from mainstem.core.errors import CalibrationError
+from mainstem.core.quantiles import cases_needed, conformal_quantile, group_quantile
 
 LEVELS = [0.5, 0.8, 0.9]
 

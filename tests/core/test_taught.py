@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.artifact_file import (
-    read_taught,
-)
+from mainstem.core.artifact_file import read_taught
 from mainstem.core.errors import ArtifactError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.taught import Taught, print_of, prints_of

@@ -17,9 +17,7 @@ from safetensors.torch import load_file
 from mainstem.adapters import find_task, task_of_run
 from mainstem.apps.finetune import finetune, spec_of
 from mainstem.core.artifact import load_artifact, load_run
-from mainstem.core.artifact_file import (
-    content_sha256,
-)
+from mainstem.core.artifact_file import content_sha256
 from mainstem.core.errors import MainstemError
 from mainstem.core.preparation import restore_mean_offset
 from mainstem.core.regression import DataRequest
