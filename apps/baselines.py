@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
-from mainstem.data.regions import HISTORY
+from mainstem.data.earth.regions import HISTORY
 
 Array = NDArray[np.float64]
 MONTH_S = 365.25 / 12 * 86_400

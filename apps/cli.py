@@ -17,7 +17,7 @@ from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
 from mainstem.core.errors import InputError
-from mainstem.data.gdal import keep_offline
+from mainstem.data.earth.gdal import keep_offline
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

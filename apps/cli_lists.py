@@ -67,7 +67,7 @@ def simulate_a_farm(
 ) -> None:
     """Write a simulated farm: scenes with clouds, true yield, fields, weather, management; to try map on."""
     from mainstem.core.files import new_folder
-    from mainstem.data.farms import simulate_farm, write_farm
+    from mainstem.data.earth.farms import simulate_farm, write_farm
 
     with new_folder(to) as folder:  # an empty one at most: nobody's real farm is lost
         scenes = write_farm(simulate_farm(number), folder)

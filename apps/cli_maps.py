@@ -38,7 +38,7 @@ def map_adapter(
     from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_models import MapSpec
     from mainstem.apps.map_pixels import map_scenes
-    from mainstem.data.crops import checked_crop
+    from mainstem.data.earth.crops import checked_crop
 
     run = named_run(run, adapter)
     named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.data.fields import Overlay, open_fields, overlays
-from mainstem.data.raster import describe, window_reader
+from mainstem.data.earth.fields import Overlay, open_fields, overlays
+from mainstem.data.earth.raster import describe, window_reader
 from mainstem.data.tabular import csv_bytes
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.regression import DataRequest
 from mainstem.data.catalogue import data_home
-from mainstem.data.crops import checked_crop
-from mainstem.data.farm_folders import raster_kind
-from mainstem.data.farm_sets import FEW_SIMULATED
-from mainstem.data.farms import simulate_farm, write_farm
-from mainstem.data.fields import SUFFIXES
+from mainstem.data.earth.crops import checked_crop
+from mainstem.data.earth.farm_folders import raster_kind
+from mainstem.data.earth.farm_sets import FEW_SIMULATED
+from mainstem.data.earth.farms import simulate_farm, write_farm
+from mainstem.data.earth.fields import SUFFIXES
 
 DEMO, DEMO_FARM = "simulated farm", 9001
 THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean

@@ -18,7 +18,7 @@ from mainstem.apps.map_journal import intact, load_block, opened, parts_folder, 
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
 from mainstem.core.progress import Progress, silent
-from mainstem.data.raster import BLOCK, Source, same_grid, write_cog
+from mainstem.data.earth.raster import BLOCK, Source, same_grid, write_cog
 
 __all__ = [
     "Inputs", "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster", "merge",

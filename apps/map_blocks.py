@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
-from mainstem.data.raster import Grid, Source, read_window
+from mainstem.data.earth.raster import Grid, Source, read_window
 
 Values = NDArray[np.float32]
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)

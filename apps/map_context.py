@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
-from mainstem.data.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
-from mainstem.data.fields import Fields, numbered, open_fields, sowing_days
-from mainstem.data.raster import Source, missing_as_nan, open_layer, read_window
-from mainstem.data.scenes import Scenes, places
-from mainstem.data.vectors import files_of
-from mainstem.data.weather import check_season, open_weather
+from mainstem.data.earth.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
+from mainstem.data.earth.fields import Fields, numbered, open_fields, sowing_days
+from mainstem.data.earth.raster import Source, missing_as_nan, open_layer, read_window
+from mainstem.data.earth.scenes import Scenes, places
+from mainstem.data.earth.vectors import files_of
+from mainstem.data.earth.weather import check_season, open_weather
 
 SOIL_UNIT = "cm/m"
 

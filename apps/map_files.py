@@ -23,7 +23,7 @@ from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
 from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, printable, read_object
-from mainstem.data.vectors import files_of
+from mainstem.data.earth.vectors import files_of
 
 MAP, NOTES, ITEM, SCENES = "map.tif", "notes.json", "item.json", ".scenes"
 UNFINISHED = "whole"  # where the files of a map lie until all of them are made

@@ -20,9 +20,9 @@ from mainstem.core.predict import below_name, chances_below, claims_of, outside_
 from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
-from mainstem.data.land_cover import windows_of
-from mainstem.data.raster import read_window, spacing_m
-from mainstem.data.scenes import Scenes, in_units, origin_of, pixel_samples, seconds_of
+from mainstem.data.earth.land_cover import windows_of
+from mainstem.data.earth.raster import read_window, spacing_m
+from mainstem.data.earth.scenes import Scenes, in_units, origin_of, pixel_samples, seconds_of
 
 COVER_OVERLAP = 8
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map

@@ -32,8 +32,8 @@ from mainstem.core.outputs import check_output_folder
 from mainstem.core.predict import check_thresholds
 from mainstem.core.prediction import Claim
 from mainstem.core.progress import Progress, silent
-from mainstem.data.inputs import files_named, stage
-from mainstem.data.scenes import Scenes, open_scenes
+from mainstem.data.earth.scenes import Scenes, open_scenes
+from mainstem.data.earth.staging import files_named, stage
 
 TILE, TILES_AT_ONCE = 64, 1
 

@@ -90,7 +90,7 @@ def read_inputs(model: OpenModel, path: str) -> tuple[Mapping[str, Any], list[st
         return {"text": texts}, texts
     if model.family == "presto":
         from mainstem.core.openmodels.presto import inputs_of
-        from mainstem.data.pixels import open_pixels
+        from mainstem.data.earth.pixels import open_pixels
 
         samples = open_pixels(path).samples
         return inputs_of(samples), [sample.source.item for sample in samples]

@@ -3,13 +3,12 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
 from mainstem.apps.finetune import aside_of, fit_where_none, is_fitted
-from mainstem.apps.yield_board import hold_out_newest
 from mainstem.core.artifact_file import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
@@ -17,9 +16,9 @@ from mainstem.core.progress import Progress, silent
 from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
-from mainstem.data.open_regions import OWN, licensed
-from mainstem.data.outlines import read_centres
-from mainstem.data.regions import load_cybench
+from mainstem.data.earth.open_regions import OWN, licensed
+from mainstem.data.earth.outlines import read_centres
+from mainstem.data.earth.regions import load_cybench
 from mainstem.data.tabular import hearing
 
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
@@ -114,6 +113,14 @@ def choices() -> list[RegionChoice]:
                 )
             )
     return [*found, RegionChoice(name=SIMULATED, title="64 simulated regions, maize (simulated)")]
+
+
+def hold_out_newest(source: SampleSet) -> SampleSet:
+    """Return the set with its newest season kept for showing, where every season has its yields already."""
+    if source.test_groups or len(source.labelled()) < len(source.samples):
+        return source
+    newest = max(str(sample.source.group) for sample in source.samples)
+    return replace(source, test_groups=frozenset({newest}))
 
 
 def uploads() -> Path:

@@ -7,7 +7,7 @@ import streamlit as st
 from mainstem.core.errors import MainstemError
 from mainstem.dashboards.shell import mistakes_as_lines, plain, recall
 
-VIEWS = Path(__file__).parent / "views"
+PAGES = Path(__file__).parent
 MOST_LISTED = 5
 STYLE = """<style>
 .stMainBlockContainer { padding-top: 3.8rem; padding-bottom: 2rem; }
@@ -97,8 +97,10 @@ def show_held(titles: list[str]) -> None:
 
 
 home_page = st.Page(show_home, title="Mainstem", icon=":material/home:", default=True)
-field_page = st.Page(VIEWS / "field_map.py", title="Fields", icon=":material/grid_on:")
-yield_page = st.Page(VIEWS / "yield_map.py", title="Crop yield", icon=":material/agriculture:")
+field_page = st.Page(PAGES / "field_map" / "page.py", title="Fields", url_path="field_map", icon=":material/grid_on:")
+yield_page = st.Page(
+    PAGES / "yield_map" / "page.py", title="Crop yield", url_path="yield_map", icon=":material/agriculture:"
+)
 st.set_page_config(
     page_title="Mainstem",
     page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside

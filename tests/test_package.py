@@ -31,7 +31,7 @@ def test_the_wheel_is_whole(tmp_path):
         "mainstem/core/trunk.py", "mainstem/core/openmodels/models.yaml",
         "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
         "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
-        "mainstem/dashboards/views/yield_map.py", "mainstem/dashboards/.streamlit/config.toml",
+        "mainstem/dashboards/yield_map/page.py", "mainstem/dashboards/.streamlit/config.toml",
         "mainstem/dashboards/favicon.svg", "mainstem/dashboards/components/fieldmap/fieldmap.js",
     ):  # fmt: skip
         assert wanted in names, wanted

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.stream import Channel, Sample, Stream
-from mainstem.data.simulate import BASE_TEMPERATURE_C, DEPLETION_SHARE, RADIATION_USE_G_MJ, ROOT_DEPTH_M
-from mainstem.data.weather import NAMES as WEATHER
+from mainstem.data.earth.simulate import BASE_TEMPERATURE_C, DEPLETION_SHARE, RADIATION_USE_G_MJ, ROOT_DEPTH_M
+from mainstem.data.earth.weather import NAMES as WEATHER
 
 Array = NDArray[np.float64]
 DAY_S = 86_400.0

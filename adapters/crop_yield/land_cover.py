@@ -9,7 +9,7 @@ from mainstem.core.classification import ClassificationTask, labels_of
 from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
-from mainstem.data.land_cover import open_land_cover
+from mainstem.data.earth.land_cover import open_land_cover
 
 Array = NDArray[np.float64]
 NUM_TREES = 300

@@ -16,7 +16,7 @@ from mainstem.core.regression import DataRequest, Order, RegressionConfig, Regre
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.training import TrainingConfig
 from mainstem.core.trees import Trees
-from mainstem.data.pixels import open_pixels
+from mainstem.data.earth.pixels import open_pixels
 
 Array = NDArray[np.float64]
 NUM_TREES, SMALLEST_LEAF = 300, 3

@@ -13,7 +13,7 @@ from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
-from mainstem.data.farm_sets import open_farms
+from mainstem.data.earth.farm_sets import open_farms
 
 Array = NDArray[np.float64]
 PENALTY = 1e-3  # of the ridge, times the number of samples: the sums are standardised
@@ -153,8 +153,8 @@ TASK = RegressionTask(
     known_failures=(
         "trained on simulated farms alone: real imagery shows relative vigour until 20 harvested fields calibrate it",
         "scenes tell fields and seasons apart, not how efficient a hybrid is or what was lost: intervals carry that "
-        "for farms within the ranges of data/biology.py, and fall short where all yields lie far below them, or losses "
-        "come in patches",
+        "for farms within the ranges of data/earth/biology.py, and fall short where all yields lie far below them, or "
+        "losses come in patches",
         "on 100 simulated farms never trained on, 85 % of fields' means and 86 % of pixels fell inside their 90 % "
         "intervals (docs/benchmarks.md)",
         "a season is taken to lie within one calendar year: maize of the northern hemisphere",

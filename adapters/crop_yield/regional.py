@@ -27,7 +27,7 @@ from mainstem.core.preparation import stream_means
 from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Channel, Sample, SampleSet, Stream
 from mainstem.core.training import TrainingConfig
-from mainstem.data.open_regions import open_regions
+from mainstem.data.earth.open_regions import open_regions
 
 Array = NDArray[np.float64]
 LEVEL = (Channel(name="expected_yield", unit="t/ha"),)

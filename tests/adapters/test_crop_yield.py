@@ -12,7 +12,7 @@ from mainstem.core.contract import check_task
 from mainstem.core.evaluation import rmse
 from mainstem.core.regression import Recipe
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
-from mainstem.data.simulate import simulate_regions
+from mainstem.data.earth.simulate import simulate_regions
 
 NDVI = (Channel(name="ndvi", unit="1"),)
 

@@ -25,9 +25,9 @@ from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.classification import labels_of
 from mainstem.core.errors import InputError
 from mainstem.core.regression import DataRequest
-from mainstem.data.eopatch import open_eopatch
-from mainstem.data.land_cover import open_land_cover
-from mainstem.data.raster import describe
+from mainstem.data.earth.eopatch import open_eopatch
+from mainstem.data.earth.land_cover import open_land_cover
+from mainstem.data.earth.raster import describe
 
 BOX = [[500_000, 5_000_000], [500_000, 5_000_240], [500_240, 5_000_240], [500_240, 5_000_000], [500_000, 5_000_000]]
 SIDE, STEPS = 24, 14

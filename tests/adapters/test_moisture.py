@@ -17,7 +17,7 @@ from mainstem.core.contract import check_task
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import load_open_model, presto
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
-from mainstem.data.pixels import open_pixels
+from mainstem.data.earth.pixels import open_pixels
 
 DAY_S = 86_400.0
 

@@ -14,8 +14,8 @@ from mainstem.core.contract import QUICK, check_task
 from mainstem.core.evaluation import r2_within
 from mainstem.core.folds import targets_of
 from mainstem.core.means import mean_view
-from mainstem.data.farm_sets import farm_pixels, simulated_farms
-from mainstem.data.farms import simulate_farm
+from mainstem.data.earth.farm_sets import farm_pixels, simulated_farms
+from mainstem.data.earth.farms import simulate_farm
 
 DAYS = np.arange(NUM_DAYS)
 

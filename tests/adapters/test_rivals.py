@@ -10,7 +10,7 @@ from mainstem.adapters.crop_yield.regional import RegionalPreparation, restore_p
 from mainstem.adapters.crop_yield.rivals import Rivals
 from mainstem.core.evaluation import rmse
 from mainstem.core.folds import targets_of
-from mainstem.data.simulate import simulate_regions
+from mainstem.data.earth.simulate import simulate_regions
 
 
 @pytest.fixture(scope="module")

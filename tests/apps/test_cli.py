@@ -232,7 +232,7 @@ def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
 
 
 def test_splits_keep_years_whole():
-    from mainstem.data.simulate import simulate_regions
+    from mainstem.data.earth.simulate import simulate_regions
 
     regions = simulate_regions(0)
     ((train, test),) = split_samples(regions.samples, "holdout", regions.test_groups)

@@ -16,7 +16,7 @@ from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError
 from mainstem.core.progress import part_of
 
-VIEWS = Path(dashboards.__file__).parent / "views"
+PAGES = Path(dashboards.__file__).parent
 TELL = """
 import time
 from mainstem.apps.demo import JOB
@@ -58,13 +58,13 @@ def test_pages_are_told_by_a_living_process_alone(home):
             with pytest.raises(InputError, match="another process is making the demonstration"):
                 demo.prepare()
             for name in ("yield_map", "field_map"):
-                page = AppTest.from_file(str(VIEWS / f"{name}.py"), default_timeout=60).run()
+                page = AppTest.from_file(str(PAGES / name / "page.py"), default_timeout=60).run()
                 assert "`mainstem demo` is making" in lines(page)
                 assert [button.label for button in page.main.button] == ["Stop"]  # no training of what is being trained
         finally:
             maker.kill()
     assert find_job(demo.JOB) is None  # killed: what it wrote last is no longer true
-    page = AppTest.from_file(str(VIEWS / "field_map.py"), default_timeout=60).run()
+    page = AppTest.from_file(str(PAGES / "field_map" / "page.py"), default_timeout=60).run()
     assert "No map yet" in lines(page)
     assert [button.label for button in page.main.button] == ["Make it now"]
 

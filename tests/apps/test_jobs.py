@@ -17,7 +17,7 @@ from mainstem.apps.page_jobs import map_job, model_job, start_map, start_trainin
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError
 
-VIEWS = Path(dashboards.__file__).parent / "views"
+PAGES = Path(dashboards.__file__).parent
 SLOW = """
 import time
 from mainstem.apps.jobs import work_on
@@ -42,7 +42,7 @@ def lines(page: AppTest) -> str:
 
 
 def page(name: str, **address: str) -> AppTest:
-    test = AppTest.from_file(str(VIEWS / f"{name}.py"), default_timeout=60)
+    test = AppTest.from_file(str(PAGES / name / "page.py"), default_timeout=60)
     for key, value in address.items():
         test.query_params[key] = value
     return test.run()

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from mainstem.apps.map import map_raster, merge, parts_folder
 from mainstem.apps.map_blocks import BlockMaker, make_plan, starts, touching, weights_of
 from mainstem.core.errors import InputError
-from mainstem.data.raster import describe, same_grid
+from mainstem.data.earth.raster import describe, same_grid
 
 PROFILE = {"driver": "GTiff", "crs": "EPSG:32633", "transform": rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)}
 

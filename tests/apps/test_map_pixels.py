@@ -24,9 +24,9 @@ from mainstem.core.errors import InputError
 from mainstem.core.predict import predict
 from mainstem.core.regression import RegressionConfig
 from mainstem.core.training import TrainingConfig
-from mainstem.data.pixels import UNITS, open_pixels
-from mainstem.data.raster import Grid
-from mainstem.data.scenes import open_scenes, pixel_samples, places
+from mainstem.data.earth.pixels import UNITS, open_pixels
+from mainstem.data.earth.raster import Grid
+from mainstem.data.earth.scenes import open_scenes, pixel_samples, places
 
 BANDS = ("B4", "B8", "B11", "temperature_2m")
 DATES = ("2019-05-01", "2019-05-31", "2019-06-30")

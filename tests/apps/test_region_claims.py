@@ -11,7 +11,7 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.core.artifact import Artifact, load_run
 from mainstem.core.predict import predict
 from mainstem.core.stream import Sample
-from mainstem.data.simulate import simulate_regions
+from mainstem.data.earth.simulate import simulate_regions
 
 QUICK = replace(
     TASK.config,

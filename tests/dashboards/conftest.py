@@ -9,8 +9,8 @@ import pytest
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices
-from mainstem.apps.yield_board import YieldBoard, load_board
 from mainstem.core.files import locked, scratch
+from mainstem.dashboards.yield_map.board import YieldBoard, load_board
 from tests.dashboards.made import QUICK
 
 WAIT_S = 300.0

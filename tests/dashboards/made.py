@@ -12,7 +12,7 @@ from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.core.bounds import Bounds
 from mainstem.core.regression import RegressionConfig
 from mainstem.core.training import TrainingConfig
-from mainstem.data.raster import Grid, write_cog
+from mainstem.data.earth.raster import Grid, write_cog
 
 QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 SIDE = 48

@@ -15,8 +15,8 @@ from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.regression import RegressionConfig
 from mainstem.core.training import TrainingConfig
-from mainstem.data.farm_sets import simulated_farms
-from mainstem.data.farms import simulate_farm, write_farm
+from mainstem.data.earth.farm_sets import simulated_farms
+from mainstem.data.earth.farms import simulate_farm, write_farm
 from tests.dashboards.browser import opened, recolour_ms, served
 
 QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128), num_folds=2)

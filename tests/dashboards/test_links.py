@@ -13,7 +13,7 @@ from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import keep_upload
 from tests.dashboards.made import QUICK, small_map
 
-VIEWS = Path(dashboards.__file__).parent / "views"
+PAGES = Path(dashboards.__file__).parent
 
 
 def drawn(test: AppTest) -> str:
@@ -24,7 +24,7 @@ def drawn(test: AppTest) -> str:
 
 
 def page(name: str, session: dict[str, object] | None = None, **address: str) -> AppTest:
-    test = AppTest.from_file(str(VIEWS / f"{name}.py"), default_timeout=60)
+    test = AppTest.from_file(str(PAGES / name / "page.py"), default_timeout=60)
     for key, value in (session or {}).items():
         test.session_state[key] = value
     for key, value in address.items():
@@ -112,7 +112,7 @@ OWN = "the inputs of {0} 2014 depart from what is normal at {0} further than 99%
 
 
 def test_reasons_that_name_their_region_are_one_reason():
-    from mainstem.apps.yield_board import doubts
+    from mainstem.dashboards.yield_map.board import doubts
 
     rows = [(f"R{n}", "withdrawn", OWN.format(f"R{n}")) for n in range(35)]
     rows += [(f"S{n}", "none", f"nothing of S{n} 2014 can be compared with the cases of calibration") for n in range(2)]
@@ -126,15 +126,15 @@ def test_reasons_that_name_their_region_are_one_reason():
 
 @pytest.mark.parametrize("region", ["a", "1", "the inputs of", "(", ".*", "R\\1", "cases"])
 def test_a_region_of_any_name_is_taken_out_of_its_reason(region):
-    from mainstem.apps.yield_board import doubts
+    from mainstem.dashboards.yield_map.board import doubts
 
     (found,) = doubts(doubtful([(region, "withdrawn", OWN.format(region)), ("B", "withdrawn", OWN.format("B"))]))
     assert found.regions == (region, "B")
 
 
 def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):
-    from mainstem.apps import yield_board
-    from mainstem.dashboards.views import yield_reads
+    from mainstem.dashboards.yield_map import board as yield_board
+    from mainstem.dashboards.yield_map import reads as yield_reads
 
     real = yield_board.season_table
 
@@ -161,8 +161,8 @@ def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):
 
 
 def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claims(board, monkeypatch):
-    from mainstem.apps import yield_board
-    from mainstem.dashboards.views import yield_reads
+    from mainstem.dashboards.yield_map import board as yield_board
+    from mainstem.dashboards.yield_map import reads as yield_reads
 
     real = yield_board.season_table
 
@@ -191,7 +191,7 @@ def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claim
 
 
 def test_hindsight_speaks_the_chosen_unit():
-    from mainstem.apps.yield_board import hindsight
+    from mainstem.dashboards.yield_map.board import hindsight
 
     table = pd.DataFrame({"observed": [9.0, 7.0], "value": [8.0, 7.0], "low": [7.0, 6.0], "high": [9.0, 8.0]})
     table["level"] = 0.9

@@ -15,15 +15,15 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.doctor import examine
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices, keep_upload
-from mainstem.apps.yield_board import bushels_per_acre, region_story, season_table, worth
 from mainstem.core.errors import InputError
 from mainstem.core.regression import DataRequest
 from mainstem.dashboards.palette import NO_DATA, colours
+from mainstem.dashboards.yield_map.board import bushels_per_acre, region_story, season_table, worth
 from mainstem.data.catalogue import pull
 from tests.dashboards.browser import opened, recolour_ms, served
 from tests.dashboards.made import QUICK
 
-VIEWS = Path(dashboards.__file__).parent / "views"
+PAGES = Path(dashboards.__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_colours_are_even_and_gaps_are_grey():
 
 @pytest.mark.parametrize("address", [{"level": "0.95"}, {"lead": "99"}, {"unit": "kg"}, {"level": "<b>", "lead": "-1"}])
 def test_the_page_says_what_its_address_asks_for_in_vain(board, address):
-    page = AppTest.from_file(str(VIEWS / "yield_map.py"), default_timeout=60)
+    page = AppTest.from_file(str(PAGES / "yield_map" / "page.py"), default_timeout=60)
     for name, value in address.items():
         page.query_params[name] = value
     page.run()

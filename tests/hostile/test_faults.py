@@ -19,7 +19,7 @@ from mainstem.apps.map import map_raster, merge
 from mainstem.apps.progress import shown
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import content, locked, new_folder, scratch, sweep, write_atomically
-from mainstem.data.farms import simulate_farm, write_farm
+from mainstem.data.earth.farms import simulate_farm, write_farm
 from tests.hostile.harness import run_call, run_cli
 
 HERE = "tests.hostile.test_faults"

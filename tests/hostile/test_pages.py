@@ -16,19 +16,19 @@ from streamlit.testing.v1 import AppTest
 from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps import field_maps, region_sets
-from mainstem.apps.field_board import load_field_board
-from mainstem.apps.field_edits import add_field, import_fields
 from mainstem.apps.field_maps import keep_inputs
 from mainstem.apps.finetune import FitSpec, finetune
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.regression import RegressionConfig
 from mainstem.core.training import TrainingConfig
+from mainstem.dashboards.field_map.board import load_field_board
+from mainstem.dashboards.field_map.edits import add_field, import_fields
 from mainstem.dashboards.shell import origin_of, plain
 from tests.dashboards.made import GRID, TAGS, small_map, squares
 from tests.hostile.harness import canary
 
-VIEWS = Path(dashboards.__file__).parent / "views"
+PAGES = Path(dashboards.__file__).parent
 NOTES = {"names": ["mean", "lower", "upper"], "tags": TAGS, "mean_factor": 0.8}
 NAMES = {
     "html": "<img src=x onerror=alert(1)><b>bold</b></script>",
@@ -52,7 +52,7 @@ def shown(home) -> Path:
 
 def page(view: str, **address: str) -> AppTest:
     """A page, drawn once without a browser."""
-    test = AppTest.from_file(str(VIEWS / f"{view}.py"), default_timeout=60)
+    test = AppTest.from_file(str(PAGES / view / "page.py"), default_timeout=60)
     for name, value in address.items():
         test.query_params[name] = value
     return test.run()
@@ -482,7 +482,7 @@ def test_a_damaged_run_is_one_line_and_can_be_trained_anew(home, content):
 
 def test_home_lists_damaged_maps_as_such(shown):
     (shown / "notes.json").write_text("[]")
-    test = AppTest.from_file(str(VIEWS.parent / "home.py"), default_timeout=60).run()
+    test = AppTest.from_file(str(PAGES / "home.py"), default_timeout=60).run()
     assert not test.exception
     assert "farm (damaged)" in lines(test)
 
@@ -523,7 +523,7 @@ def test_texts_stay_short_and_on_their_line(text):
 
 
 def test_every_text_on_a_page_is_kept_from_markdown():
-    loose = [found for path in sorted(VIEWS.parent.rglob("*.py")) for found in unsafe_calls(path)]
+    loose = [found for path in sorted(PAGES.rglob("*.py")) for found in unsafe_calls(path)]
     assert loose == []
 
 

@@ -16,8 +16,8 @@ import pytest
 import rasterio
 
 from mainstem.core import transport
-from mainstem.data.bands import WAVELENGTHS_NM
-from mainstem.data.inputs import stage
+from mainstem.data.earth.bands import WAVELENGTHS_NM
+from mainstem.data.earth.staging import stage
 from tests.hostile.harness import canary, listener, run_call
 
 HERE = "tests.hostile.test_products"

@@ -11,8 +11,8 @@ import rasterio
 from affine import Affine
 from pyproj import CRS
 
-from mainstem.data.raster import read_window
-from mainstem.data.scenes import in_units, open_scenes, pixel_samples
+from mainstem.data.earth.raster import read_window
+from mainstem.data.earth.scenes import in_units, open_scenes, pixel_samples
 from tests.hostile.harness import canary, listener, run_call, run_cli
 
 HERE = "tests.hostile.test_rasters"
@@ -395,12 +395,14 @@ OF_FILES = {
 @pytest.mark.parametrize("make", OF_FILES.values(), ids=OF_FILES)
 def test_a_definition_that_leads_to_a_file_is_refused(tmp_path, make):
     secret, words = canary(tmp_path)
-    assert words not in run_call("mainstem.data.crs:to_wgs84", make(secret), "a.tif").refused("a.tif", "EPSG:n").text
+    assert (
+        words not in run_call("mainstem.data.earth.crs:to_wgs84", make(secret), "a.tif").refused("a.tif", "EPSG:n").text
+    )
 
 
 @pytest.mark.parametrize("wkt", [rotated(), CRS.from_epsg(3857).to_wkt("WKT1_GDAL"), CRS.from_epsg(32631).to_wkt()])
 def test_a_definition_without_files_is_taken(wkt):
-    run_call("mainstem.data.crs:to_wgs84", wkt, "a.tif").taken()
+    run_call("mainstem.data.earth.crs:to_wgs84", wkt, "a.tif").taken()
 
 
 def test_scenes_of_two_kinds_are_refused(tmp_path):

@@ -16,9 +16,10 @@ import xarray
 from pyproj import CRS
 
 from mainstem.core.errors import InputError
-from mainstem.data.eopatch import open_eopatch, open_land_use
-from mainstem.data.inputs import stage
-from mainstem.data.weather import open_weather
+from mainstem.data.earth import staging
+from mainstem.data.earth.eopatch import open_eopatch, open_land_use
+from mainstem.data.earth.staging import stage
+from mainstem.data.earth.weather import open_weather
 from tests.hostile.harness import canary, listener, run_call
 
 HERE = "tests.hostile.test_stores"
@@ -194,10 +195,9 @@ def test_two_kilobytes_that_claim_25_gb_stage_nothing(tmp_path):
 
 
 def test_what_the_disk_cannot_hold_is_not_begun(tmp_path, monkeypatch):
-    from mainstem.data import inputs
 
     path = cube(tmp_path / "a.zarr")
-    monkeypatch.setattr(inputs.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 999, 1000))
+    monkeypatch.setattr(staging.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 999, 1000))
     refused(path, tmp_path, "free", "fewer dates")
 
 

@@ -23,14 +23,14 @@ from mainstem.core.errors import InputError
 from mainstem.core.prediction import Claim, Interval, ModelRef, Prediction
 from mainstem.core.stream import Provenance
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.data.open_regions import open_regions
-from mainstem.data.outlines import read_centres
-from mainstem.data.regions import load_cybench
+from mainstem.data.earth.open_regions import open_regions
+from mainstem.data.earth.outlines import read_centres
+from mainstem.data.earth.regions import load_cybench
 from mainstem.data.table import read_samples
 from tests.hostile.harness import run_call, run_cli
 
 SAMPLES = "mainstem.data.table:read_samples"
-REGIONS = "mainstem.data.regions:load_cybench"
+REGIONS = "mainstem.data.earth.regions:load_cybench"
 HEAD = "sample,target,group,licence,rain [mm]\n"
 ROW = "a,1,x,CC0-1.0,2\n"
 GOOD = HEAD + ROW + "b,2,y,CC0-1.0,3\n"
@@ -558,7 +558,7 @@ PIXELS = {
 def test_an_odd_pixel_series_is_refused_in_one_line(tmp_path, name):
     content, words = PIXELS[name]
     (tmp_path / "t.csv").write_text(content)
-    run_call("mainstem.data.pixels:open_pixels", str(tmp_path / "t.csv")).refused(*words)
+    run_call("mainstem.data.earth.pixels:open_pixels", str(tmp_path / "t.csv")).refused(*words)
 
 
 def test_commands_say_it_in_one_line_and_leave_nothing(tmp_path):

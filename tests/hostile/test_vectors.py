@@ -17,9 +17,9 @@ import shapely
 from shapely.geometry import Polygon, box
 
 from mainstem.core.errors import InputError
-from mainstem.data.fields import check_fields, open_fields, overlays, sowing_days
-from mainstem.data.gdal import DRIVERS, load_pyogrio
-from mainstem.data.raster import Grid, load_rasterio
+from mainstem.data.earth.fields import check_fields, open_fields, overlays, sowing_days
+from mainstem.data.earth.gdal import DRIVERS, load_pyogrio
+from mainstem.data.earth.raster import Grid, load_rasterio
 from tests.hostile.harness import canary, listener, run_call, run_cli
 from tests.hostile.test_stores import eopatch
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import xarray
 
-from mainstem.data.weather import open_weather
+from mainstem.data.earth.weather import open_weather
 from tests.hostile.harness import run_call
 
-OPEN = "mainstem.data.weather:open_weather"
+OPEN = "mainstem.data.earth.weather:open_weather"
 PLACE = [48.0, 11.0]
 DAYS = pd.date_range("2021-01-01", periods=365)
 

@@ -1,0 +1,278 @@
+"""What the field page shows of a map: its layers, its fields ranked, and each field's season."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mainstem.apps.field_maps import INPUT, fields_in, known_maps, maps_folder, scenes_in
+from mainstem.apps.map_files import NOTES
+from mainstem.apps.map_notes import MapNotes, read_notes
+from mainstem.core.bounds import Bounds
+from mainstem.core.errors import InputError
+from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay
+from mainstem.data.earth.raster import Grid, Source, describe, open_geotiff
+from mainstem.data.earth.scenes import Scenes, open_scenes
+from mainstem.data.earth.staging import stage
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+Array = NDArray[np.float32]
+Read = TypeVar("Read")
+LOOK = 512  # pixels of a layer's longer side on the page
+FIELDS = "fields.gpkg"
+FIELD_NUMBERS = ("area_ha", "seen_share", "mean", "lower", "upper", "level")
+FIELD_TEXTS = ("claim", "reason")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FieldBoard:
+    """One map with its fields and scenes.
+
+    Attributes:
+        table: a row a field, those of which nothing can be said first, then from the lowest mean.
+        bands: layers of the map by name (y, x), at LOOK pixels or fewer.
+        ndvi: (date, y, x), NaN under cloud; clear_share (y, x) of dates.
+        inside: (y, x), true in a field, or everywhere where there are none.
+        given: (y, x), true in a field that the map was made with, or everywhere: what colour scales go by.
+        mean_factor: half width of a field's interval as a share of its pixels' mean half width.
+        problems: what could not be read beside the map, a line each.
+        grid: of the layers, at the page's size.
+        bounds: left, bottom, right, top in the CRS.
+    """
+
+    name: str
+    folder: Path
+    table: "gpd.GeoDataFrame"
+    bands: Mapping[str, Array]
+    inside: NDArray[np.bool_]
+    given: NDArray[np.bool_]
+    ndvi: Array
+    dates: tuple[str, ...]
+    grid: Grid
+    bounds: tuple[float, float, float, float]
+    crs: str
+    tags: Mapping[str, str]
+    mean_factor: float
+    problems: tuple[str, ...] = ()
+
+    @property
+    def clear_share(self) -> Array:
+        """Share of dates on which each pixel is seen."""
+        share: Array = np.isfinite(self.ndvi).mean(0, dtype=np.float32)
+        return share
+
+    def season(self, field: str) -> pd.DataFrame:
+        """Columns date, ndvi and seen (share of the field that is clear) of one field."""
+        polygon = self.table.geometry[self.table["field"] == field].iloc[0]
+        laid = overlay(self.grid, polygon)
+        part = self.ndvi[:, laid.rows, laid.columns]
+        weight = np.where(np.isfinite(part), laid.share, 0.0)
+        seen, total = weight.sum((1, 2)), max(float(laid.share.sum()), 1e-9)
+        mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
+        return pd.DataFrame({"date": self.dates, "ndvi": mean, "seen": seen / total})
+
+    def everyone(self) -> pd.DataFrame:
+        """Columns date and ndvi of all fields together, without the dates that show none."""
+        part = self.ndvi[:, self.inside]
+        seen = np.isfinite(part).sum(1)
+        mean = np.nan_to_num(part).sum(1) / np.where(seen > 0, seen, np.nan)
+        return pd.DataFrame({"date": self.dates, "ndvi": mean}).dropna()
+
+    def origins(self) -> tuple[bool, ...]:
+        """Whether the scenes came from a simulator, as the map's own tags say; empty where they do not say it."""
+        return {"simulated": (True,), "real": (False,)}.get(self.tags.get("INPUTS", ""), ())
+
+    def scale(self, values: Array, factor: float = 1.0) -> tuple[float, float]:
+        """Ends of a colour scale: 2nd and 98th percentile of what the map came with, whatever is drawn since."""
+        known = values[self.given & np.isfinite(values)]
+        low, high = np.percentile(known, [2, 98]) if len(known) else (0.0, 1.0)
+        return factor * float(low), factor * float(high)
+
+
+def load_field_board(name: str) -> FieldBoard:
+    """Read a map for the page; damaged fields or scenes are left out and named in `problems`.
+
+    Raises:
+        InputError: if there is none of this name, or the map or its notes cannot be read.
+    """
+    if name not in known_maps():
+        raise InputError(f"there is no map named {name!r:.60}; choose one of the list, or make it first")
+    folder = maps_folder() / name
+    notes = read_notes(folder)
+    source = describe(folder / "map.tif")
+    a, _, c, _, e, f = source.grid.transform
+    bounds = (c, f + e * source.grid.height, c + a * source.grid.width, f)
+    problems: list[str] = []
+    ndvi, dates = _told(problems, lambda: _season(folder, source.grid), _no_season(source.grid))
+    table = _told(problems, lambda: fields_on(folder, source.grid.crs), _no_fields(source.grid.crs))
+    return FieldBoard(
+        name=name,
+        folder=folder,
+        table=_ranked(table),
+        bands=_bands(source, notes),
+        inside=_inside(table, source.grid),
+        given=_inside(_told([], lambda: _given_fields(folder, source.grid), table.iloc[:0]), source.grid),
+        ndvi=ndvi,
+        dates=dates,
+        grid=_small(source.grid),
+        bounds=bounds,
+        crs=source.grid.crs,
+        tags=notes.tags,
+        mean_factor=notes.mean_factor,
+        problems=tuple(problems),
+    )
+
+
+def _told(problems: list[str], read: Callable[[], Read], otherwise: Read) -> Read:
+    """Read a part that the map can be shown without; note what is wrong with it."""
+    try:
+        return read()
+    except InputError as error:
+        problems.append(str(error))
+        return otherwise
+
+
+def _bands(source: Source, notes: MapNotes) -> dict[str, Array]:
+    """The map's layers by name, at the page's size.
+
+    Raises:
+        InputError: if the file is damaged or the notes are of another map.
+    """
+    import rasterio
+
+    if source.num_bands != len(notes.names):
+        raise InputError(
+            f"{NOTES} names {len(notes.names)} layers, map.tif holds {source.num_bands}: they are of two maps; make "
+            "the map again"
+        )
+    try:
+        with open_geotiff(source.path) as dataset:
+            foreign = sorted(key for key in notes.tags if dataset.tags().get(key, notes.tags[key]) != notes.tags[key])
+            read = dataset.read(out_shape=(source.num_bands, *_sides(source.grid)))
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"map.tif cannot be read ({error!s:.120}); make the map again") from error
+    if foreign:
+        raise InputError(f"{NOTES} is of another map than map.tif ({foreign[0]} differs); make the map again")
+    bands = dict(zip(notes.names, read, strict=True))
+    _check_bounds(bands["mean"], notes)
+    return bands
+
+
+def _check_bounds(mean: Array, notes: MapNotes) -> None:
+    """Refuse bounds of what is possible that the map's own means lie beyond, by more than float32 rounds."""
+    known = mean[np.isfinite(mean)].astype(np.float64)
+    allowed = Bounds.of(notes.lowest, notes.highest)
+    if not np.allclose(allowed.clip(known), known, rtol=1e-5, atol=1e-5):
+        raise InputError(
+            f"{NOTES} says {allowed.words()}, map.tif holds {known.min():g} to {known.max():g}: they are of two maps; "
+            "make the map again"
+        )
+
+
+def _no_season(grid: Grid) -> tuple[Array, tuple[str, ...]]:
+    return np.zeros((0, *_sides(grid)), np.float32), ()
+
+
+def _sides(grid: Grid) -> tuple[int, int]:
+    shrink = max(max(grid.height, grid.width) / LOOK, 1.0)
+    return max(round(grid.height / shrink), 1), max(round(grid.width / shrink), 1)
+
+
+def _season(folder: Path, grid: Grid) -> tuple[Array, tuple[str, ...]]:
+    """NDVI of each date (date, y, x) at the page's size."""
+    paths = scenes_in(folder / INPUT) if (folder / INPUT).is_dir() else []
+    if not paths:
+        return _no_season(grid)
+    scenes: Scenes = open_scenes(stage(paths, folder / ".scenes"))
+    names = [channel.name for channel in scenes.channels]
+    if not {"B4", "B8"} <= set(names):
+        return _no_season(grid)
+    looks = []
+    for index, source in enumerate(scenes.sources):
+        stored = _look(source, [names.index("B4") + 1, names.index("B8") + 1], grid)
+        values = stored.astype(np.float64)
+        if source.nodata is not None:
+            values[values == source.nodata] = np.nan
+        red, near_infrared = (
+            values[row] * scenes.scales[index, names.index(name)] + scenes.offsets[index, names.index(name)]
+            for row, name in enumerate(("B4", "B8"))
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            looks.append((near_infrared - red) / (near_infrared + red))
+    return np.stack(looks).astype(np.float32), tuple(date.isoformat() for date in scenes.dates)
+
+
+def _look(source: Source, bands: list[int], grid: Grid) -> NDArray[Any]:
+    """Bands of a scene at the page's size.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
+    import rasterio
+
+    try:
+        with open_geotiff(source.path) as dataset:
+            looked: NDArray[Any] = dataset.read(bands, out_shape=(len(bands), *_sides(grid)))
+            return looked
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"scene {source.path.name} cannot be read ({error!s:.120}); NDVI is not shown") from error
+
+
+def fields_on(folder: Path, crs: str) -> "gpd.GeoDataFrame":
+    """Fields with their means, those drawn on the page included; empty where there is none.
+
+    Raises:
+        InputError: if they cannot be read, or are not of this map.
+    """
+    path = folder / FIELDS
+    if not path.is_file():
+        return _no_fields(crs)
+    table = open_fields(path).table
+    missing = [name for name in (*FIELD_NUMBERS, *FIELD_TEXTS) if name not in table]
+    if missing:
+        raise InputError(f"{FIELDS} has no column {missing[0]}; bring the fields again below the map")
+    for name in FIELD_NUMBERS:
+        table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
+    for name in FIELD_TEXTS:
+        table[name] = table[name].fillna("").astype(str)
+    return table.to_crs(crs)
+
+
+def _given_fields(folder: Path, grid: Grid) -> "gpd.GeoDataFrame":
+    """The fields that lie with the map's inputs; empty where there are none."""
+    path = fields_in(folder / INPUT) if (folder / INPUT).is_dir() else None
+    return _no_fields(grid.crs) if path is None else open_fields(path).table.to_crs(grid.crs)
+
+
+def _no_fields(crs: str) -> "gpd.GeoDataFrame":
+    import geopandas as gpd
+
+    names = ("field", *FIELD_NUMBERS, *FIELD_TEXTS)
+    return gpd.GeoDataFrame({name: [] for name in names}, geometry=[], crs=crs)
+
+
+def _ranked(table: "gpd.GeoDataFrame") -> "gpd.GeoDataFrame":
+    order = np.lexsort([table["mean"].fillna(0).to_numpy(np.float64), table["mean"].notna().to_numpy()])
+    return table.iloc[order].reset_index(drop=True)
+
+
+def _small(grid: Grid) -> Grid:
+    """The grid at the page's size."""
+    height, width = _sides(grid)
+    a, _, c, _, e, f = grid.transform
+    transform = (a * grid.width / width, 0.0, c, 0.0, e * grid.height / height, f)
+    return Grid(width=width, height=height, transform=transform, crs=grid.crs)
+
+
+def _inside(table: "gpd.GeoDataFrame", grid: Grid) -> NDArray[np.bool_]:
+    small = _small(grid)
+    if not len(table):
+        return np.ones((small.height, small.width), bool)
+    found: NDArray[np.bool_] = numbered(Fields(table=table), small, slice(0, small.height), slice(0, small.width)) >= 0
+    return found if found.any() else np.ones_like(found)

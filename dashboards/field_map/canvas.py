@@ -1,0 +1,106 @@
+"""The field page's canvas: one map or two side by side, the scene's date, and fields drawn by hand."""
+
+import json
+from dataclasses import dataclass, replace
+
+import streamlit as st
+
+from mainstem.core.errors import InputError
+from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
+from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.edits import add_field
+from mainstem.dashboards.field_map.layers import NDVI, colour_fields
+from mainstem.dashboards.shell import follow_address, mistakes_as_lines, note_in_address, plain, put_in_address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One of the two maps that can lie side by side.
+
+    Attributes:
+        key: of the canvas.
+        date: name in the address of the scene's date, and the place among the dates that it has unless it is given.
+        layer: name in the address of the layer, where that has a date, and what it is unless it is given.
+    """
+
+    key: str
+    date: tuple[str, int]
+    layer: tuple[str, str]
+
+
+LEFT = Side(key="fields", date=("date", -1), layer=("layer", ""))
+RIGHT = Side(key="fields_right", date=("other", 0), layer=("other_layer", NDVI))
+
+
+def show_maps(board: FieldBoard, geometry: Geometry, chosen: str) -> None:
+    """Draw one map, or two side by side."""
+    follow_address("compare", [True, False], False)
+    st.toggle(
+        "Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.",
+        on_change=note_in_address, args=("compare",),
+    )  # fmt: skip
+    if st.session_state["compare"]:
+        left, right = st.columns(2)
+        with right:
+            show_side(RIGHT, board, geometry, chosen)
+    else:
+        left = st.container()
+    with left:
+        drawn = show_side(LEFT, board, geometry, chosen)
+    if drawn:
+        with mistakes_as_lines("The drawing"):
+            take_drawing(board, drawn)
+
+
+def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) -> str:
+    """Draw one map, under it the date where its layer has one; return what was just drawn by hand."""
+    name, otherwise = side.layer
+    shown = str(st.query_params.get(name, otherwise))
+    canvas = st.container()
+    date = choose_date(board, side.date, is_asked=shown == NDVI)
+    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, is_beside=side is RIGHT)
+    with canvas:
+        return fieldmap(geometry, content, side.key, choose_field, lambda title: note_layer(side, title))
+
+
+def note_layer(side: Side, title: str) -> None:
+    """Write into the address that a side shows a layer with a date, or none such."""
+    name, otherwise = side.layer
+    if title == otherwise:
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = title
+
+
+def choose_date(board: FieldBoard, asked_as: tuple[str, int], *, is_asked: bool) -> str:
+    """Return a scene's date, and let the user choose it where it is asked; "" where no scene is kept."""
+    dates, (name, place) = list(board.dates), asked_as
+    if not dates:
+        return ""
+    asked = follow_address(name, dates, dates[place])
+    if asked:
+        st.caption(f"No scene of {plain(asked, 60)}.")
+    if is_asked and len(dates) > 1:
+        st.select_slider("NDVI on", dates, key=name, on_change=note_in_address, args=(name,))
+    return str(st.session_state[name])
+
+
+def choose_field(name: str) -> None:
+    """Choose a field for the whole page, wherever that was done."""
+    put_in_address("field", name)
+
+
+def take_drawing(board: FieldBoard, drawn: str) -> None:
+    """Add what was drawn on the map.
+
+    Raises:
+        InputError: if it is no field.
+    """
+    try:
+        told = json.loads(drawn)
+        name, corners = told["map"], told["corners"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError("the drawing did not arrive whole; draw it again") from error
+    if name == board.name:  # else the map was changed meanwhile
+        choose_field(add_field(board, corners))
+        st.rerun()

@@ -1,0 +1,96 @@
+"""The field page's map: its layers by field and by pixel, and each field in words."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.dashboards.components.fieldmap import HATCHED, Layer, MapContent, Raster
+from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.palette import colours, ramp
+
+VISIT = "cannot say: visit"
+SEQUENTIAL, DOUBT = "viridis", "plasma"
+NDVI, CLOUD = "NDVI", "share of dates in cloud"
+MEASURED = (NDVI, CLOUD)
+MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
+
+
+def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") -> MapContent:
+    """What the map shows, beginning with the layer `shown`, the first unless given."""
+    unit = board.tags["UNITS"]
+    claims = board.table["claim"].to_numpy()
+    return MapContent(
+        name=board.name,
+        bounds=frame_view(board),
+        layers=list_layers(board, date),
+        flags=np.where(claims != "stated", HATCHED, 0).astype(np.uint8),
+        labels=[f"{row.field}: {describe_field(row, unit)}" for row in board.table.itertuples()],
+        selected=selected,
+        shown=shown,
+        told=(NDVI,),
+    )
+
+
+def frame_view(board: FieldBoard) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of what the map opens on: its fields, or all of it where there are none."""
+    if not len(board.table):
+        return board.bounds
+    left, bottom, right, top = board.table.total_bounds.tolist()
+    margin = MARGIN * max(right - left, top - bottom)
+    west, south, east, north = board.bounds
+    return max(left - margin, west), max(bottom - margin, south), min(right + margin, east), min(top + margin, north)
+
+
+def list_layers(board: FieldBoard, date: str) -> list[Layer]:
+    """Every layer that the map can be coloured by: fields first, then pixels; the scales are the map's own."""
+    unit = "%" if "percent" in board.tags["UNITS"] else board.tags["UNITS"]
+    what = "vigour" if unit == "%" else "yield"
+    table, bands = board.table, board.bands
+    nothing = np.zeros((len(table), 4), np.uint8)
+
+    def fields(title: str, values: NDArray[np.float64], ends: tuple[float, float], palette: str) -> Layer:
+        return Layer(
+            rgba=colours(values, *ends, palette), title=title, low=f"{ends[0]:.1f}", high=f"{ends[1]:.1f} {unit}",
+            ramp=ramp(palette),
+        )  # fmt: skip
+
+    def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
+        low, high = ends
+        return Layer(
+            rgba=nothing, title=title, low=f"{low:.2g}", high=f"{high:.2g} {text}".strip(), ramp=ramp(palette),
+            raster=scale_raster(values, low, high, board), is_claimed=title not in MEASURED,
+        )  # fmt: skip
+
+    width = bands["upper"] - bands["lower"]
+    level_ends, width_ends = board.scale(bands["mean"]), board.scale(width)
+    found = []
+    if len(table):
+        means, widths = (table[name].to_numpy(np.float64) for name in ("mean", "upper"))
+        widths = widths - table["lower"].to_numpy(np.float64)
+        found.append(fields(f"{what} by field", means, level_ends, SEQUENTIAL))
+        found.append(fields("interval by field", widths, board.scale(width, board.mean_factor), DOUBT))
+    found.append(pixels(f"{what} by pixel", bands["mean"], level_ends, SEQUENTIAL, unit))
+    found.append(pixels("interval by pixel", width, width_ends, DOUBT, unit))
+    found += [
+        pixels(name, values, (0.0, 1.0), DOUBT, "") for name, values in bands.items() if name.startswith("probability")
+    ]
+    if date:
+        found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))
+        found.append(pixels(CLOUD, 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))
+    return found
+
+
+def scale_raster(values: NDArray[np.float32], low: float, high: float, board: FieldBoard) -> Raster:
+    """Scale values (y, x) to 1-255 between low and high, 0 where missing."""
+    share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    pixels = np.where(np.isfinite(values), 1 + np.rint(np.nan_to_num(share) * 254), 0).astype(np.uint8)
+    return Raster(pixels=pixels, bounds=board.bounds)
+
+
+def describe_field(row: Any, unit: str) -> str:  # noqa: ANN401 - a named tuple
+    """A field's value, interval and claim in words."""
+    if not np.isfinite(row.mean):
+        return f"{VISIT} ({row.seen_share:.0%} of it is known)"
+    text = f"{row.mean:.1f} {unit}, {row.level:.0%} between {row.lower:.1f} and {row.upper:.1f}"
+    return text if row.claim == "stated" else f"{text}; claim {row.claim}"

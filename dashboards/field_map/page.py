@@ -1,0 +1,120 @@
+"""The agronomist's fields: which to visit, how sure the map is, how each grew, and files to take along."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from mainstem.dashboards.components.tables import choice_table
+from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.canvas import choose_field, show_maps
+from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
+from mainstem.dashboards.field_map.files import show_downloads, show_import
+from mainstem.dashboards.field_map.reads import read_geometry, read_map, stamp_of
+from mainstem.dashboards.field_map.season import show_field
+from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, recall, remember, show_error
+
+IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer")
+
+
+def show_fields() -> None:
+    """Lay the page out: map and list on the left, the chosen field on the right."""
+    name: str | None = None
+    recall("field_map", IN_ADDRESS)
+    vain = st.container()
+    with st.sidebar, mistakes_as_lines("The list of maps"):
+        name = choose_map(vain)
+    with mistakes_as_lines("The maps being made"):
+        show_making(name or "")
+    if name == "":
+        st.header("Fields", anchor=False)
+        offer_map()
+    elif name:
+        with mistakes_as_lines(f"The map {name}"):
+            show_map(name)
+    remember("field_map", IN_ADDRESS)
+
+
+def show_map(name: str) -> None:
+    """Show a map, its fields and what can be done with them."""
+    stamp = stamp_of(name)
+    board = read_map(name, stamp)
+    unit = board.tags["UNITS"]
+    what = "Vigour" if "percent" in unit else "Yield"
+    header(
+        f"{what} of fields, {name} {board.tags['DATES'][:4]}", origin=origin_of(board.origins()),
+        training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
+        adapter=board.tags["ADAPTER"], not_for="trading or insurance",
+    )  # fmt: skip
+    chosen, asked = find_chosen(board)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        show_claim(board)
+        with mistakes_as_lines("The drawn map"):
+            show_maps(board, read_geometry(name, stamp), chosen)
+        with mistakes_as_lines("The list of fields"):
+            show_list(board, unit, chosen)
+        show_downloads(board)
+        show_import(board)
+        show_training(board.tags)
+    with right:
+        if asked:
+            st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
+        elif chosen:
+            with mistakes_as_lines("The field"):
+                show_field(board, chosen, unit)
+
+
+def find_chosen(board: FieldBoard) -> tuple[str, str]:
+    """Return the field that the address names, or the first; and what it names in vain."""
+    known = board.table["field"].tolist()
+    asked = str(st.query_params.get("field", ""))
+    if asked:
+        return (asked, "") if asked in known else ("", asked)
+    return (known[0] if known else ""), ""
+
+
+def show_claim(board: FieldBoard) -> None:
+    """Say what may be claimed of the map."""
+    tags = board.tags
+    if tags["CLAIM"] != "stated":
+        st.warning(f"Claim {plain(tags['CLAIM'], 40)}: {plain(tags['CLAIM_REASON'])}", icon=":material/warning:")
+    for problem in board.problems:
+        show_error(problem)
+
+
+def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
+    """The map's table twin, fields to visit first; a row that is chosen in it is chosen for the page."""
+    if not len(board.table):
+        st.info("No fields yet: draw one on the map, or bring a file below.", icon=":material/polyline:")
+        return
+    shown = pd.DataFrame(board.table.drop(columns="geometry"))[
+        ["field", "mean", "lower", "upper", "area_ha", "seen_share", "claim", "reason"]
+    ].round(2)
+    shown["seen_share"] = [f"{share:.0%}" if np.isfinite(share) else "" for share in shown["seen_share"]]
+    shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
+    count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
+    st.caption(f"{count}; mean, lower and upper in {plain(unit)}. Those to visit first, then from the lowest mean.")
+    choice_table(
+        shown, shown["field"].astype(str).tolist(), chosen, choose_field, f"fields of {board.name} {len(shown)}"
+    )
+
+
+def show_training(tags: Mapping[str, str]) -> None:
+    """Say what the model has learnt from."""
+    if tags["TRAINING"] == "simulated":
+        st.caption(
+            "The model was trained on simulated farms alone. On real scenes it shows relative vigour, never t/ha, "
+            "until `mainstem calibrate` has seen 20 harvested fields of your own."
+        )
+    st.caption(f"Model trained on: {plain(tags['ATTRIBUTION'], 1000)}")
+    known = str(tags.get("KNOWN_FAILURES", ""))
+    if known:
+        with st.expander("What is known to fail"):
+            for one in known.split("; "):
+                st.markdown(f"- {plain(one, 1000)}")
+
+
+with mistakes_as_lines("The page"):
+    show_fields()

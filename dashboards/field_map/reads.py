@@ -1,0 +1,36 @@
+"""What the field page reads once for all sessions: a map with its fields, and their outlines."""
+
+import geopandas as gpd
+import streamlit as st
+from shapely.geometry import box
+
+from mainstem.apps.field_maps import maps_folder
+from mainstem.apps.map_files import NOTES
+from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
+from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, load_field_board
+
+
+@st.cache_resource(show_spinner="Reading the map", max_entries=4)
+def read_map(name: str, stamp: str) -> FieldBoard:
+    """Read a map once for all sessions; `stamp` renews it when it or its fields change."""
+    assert stamp
+    return load_field_board(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def read_geometry(name: str, stamp: str) -> Geometry:
+    """Pack a map's fields once for all sessions."""
+    board = read_map(name, stamp)
+    return pack_geometry(board.table.set_index("field"), None if len(board.table) else frame_of(board), board.crs)
+
+
+def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
+    """The map's own border, to look at where there is no field yet."""
+    return gpd.GeoDataFrame(geometry=[box(*board.bounds)], crs=board.crs)
+
+
+def stamp_of(name: str) -> str:
+    """When map and fields last changed."""
+    folder = maps_folder() / name
+    times = [path.stat().st_mtime_ns for path in map(folder.joinpath, ("map.tif", NOTES, FIELDS)) if path.is_file()]
+    return "-".join(map(str, times))

@@ -1,0 +1,36 @@
+"""The field page's chosen field: its value, its interval, and how green it was through the season."""
+
+import altair as alt
+import streamlit as st
+
+from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.layers import describe_field
+from mainstem.dashboards.palette import GREEN, legible
+from mainstem.dashboards.shell import plain
+
+
+def show_field(board: FieldBoard, name: str, unit: str) -> None:
+    """Show a field's value, its interval and its season."""
+    row = next(row for row in board.table.itertuples() if row.field == name)
+    st.subheader(f"Field {plain(name, 120)}", anchor=False)
+    st.markdown(f"**{plain(describe_field(row, unit))}**")
+    st.caption(f"{row.area_ha:.2f} ha. {plain(row.reason)}")
+    series = board.season(name)
+    if not len(series):
+        st.caption("No scenes are kept with this map: there is no curve.")
+        return
+    clear = series[series["seen"] > 0]
+    everyone = board.everyone()
+    axis = alt.X("date:T", title=None)
+    drawn = alt.Chart(everyone).mark_line(color="#8a8a8a", strokeDash=[5, 4]).encode(
+        x=axis, y=alt.Y("ndvi:Q", title="NDVI", scale=alt.Scale(domain=[0, 1]))
+    )  # fmt: skip
+    drawn += alt.Chart(clear).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
+    drawn += alt.Chart(clear).mark_circle(color=GREEN).encode(
+        x=axis, y="ndvi:Q", size=alt.Size("seen:Q", title="share seen", scale=alt.Scale(domain=[0, 1])),
+        tooltip=["date", "ndvi", "seen"],
+    )  # fmt: skip
+    st.altair_chart(legible(drawn.properties(height=220, title="This field; dashed: all fields")), width="stretch")
+    last = clear["date"].iloc[-1] if len(clear) else "never"
+    cloud = 1 - float(series["seen"].mean())
+    st.caption(f"Last seen {plain(last)}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")

@@ -1,0 +1,98 @@
+"""What is asked of the yield page: season, interval, unit, lead and threshold."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mainstem.dashboards.shell import follow_address, note_in_address, plain, put_in_address, say_in_vain
+from mainstem.dashboards.yield_map.board import POUNDS_PER_BUSHEL, YieldBoard, bushels_per_acre
+
+LEVELS = (0.5, 0.8, 0.9)
+HIGHEST_T_HA = 20.0  # of the threshold's slider
+
+
+@dataclass(frozen=True, kw_only=True)
+class YieldUnit:
+    """The unit that yields of a crop are shown in."""
+
+    name: str
+    crop: str
+
+    def convert(self, t_ha: Any) -> Any:  # noqa: ANN401 - number, Series or array
+        """Convert t/ha to this unit."""
+        return t_ha if self.name == "t/ha" else bushels_per_acre(1.0, self.crop) * t_ha
+
+
+@dataclass(frozen=True, kw_only=True)
+class Controls:
+    """What the user chose in the sidebar."""
+
+    season: str
+    level: float
+    unit: YieldUnit
+    lead: int
+    threshold_t_ha: float
+
+
+def choose_controls(board: YieldBoard, vain: DeltaGenerator) -> Controls:
+    """Offer season, interval, unit, lead and threshold; say in `vain` what the address asks for in vain."""
+    crop = board.crop()
+    seasons = list(board.seasons())
+    asked = follow_address("season", seasons, seasons[0])
+    st.selectbox("Season", seasons, key="season", on_change=note_in_address, args=("season",))
+    season = str(st.session_state["season"])
+    say_in_vain(vain, "season", asked, season)
+    asked = follow_address("level", LEVELS, LEVELS[-1])
+    level = st.select_slider(
+        "Interval", LEVELS, format_func=lambda value: f"{value:.0%}", key="level", on_change=note_in_address,
+        args=("level",),
+    )  # fmt: skip
+    say_in_vain(vain, "level", asked, f"{level:.0%}")
+    units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
+    asked = follow_address("unit", units, units[0])
+    unit = st.segmented_control("Unit", units, key="unit", on_change=note_in_address, args=("unit",)) or units[0]
+    say_in_vain(vain, "unit", asked, unit)
+    leads = list(range(5))
+    asked = follow_address("lead", leads, leads[0])
+    lead = st.selectbox("Known at", leads, format_func=name_lead, key="lead", on_change=note_in_address, args=("lead",))
+    say_in_vain(vain, "lead", asked, name_lead(lead))
+    shown = YieldUnit(name=unit, crop=crop)
+    threshold_t_ha = choose_threshold(board, shown, vain)
+    return Controls(season=season, level=level, unit=shown, lead=lead, threshold_t_ha=threshold_t_ha)
+
+
+def choose_threshold(board: YieldBoard, unit: YieldUnit, vain: DeltaGenerator) -> float:
+    """Offer the threshold, t/ha, from the middle of the known yields; the address keeps it in t/ha."""
+    known = [float(sample.target) for sample in board.source.labelled() if sample.target is not None]
+    middle = float(np.clip(np.median(known), 0.0, HIGHEST_T_HA)) if known else HIGHEST_T_HA / 2
+    factor, key = float(unit.convert(1.0)), f"threshold {unit.name}"
+    asked = str(st.query_params.get("threshold", ""))
+    given = _number(asked)
+    is_known = 0 <= given <= HIGHEST_T_HA
+    st.session_state[key] = factor * (given if is_known else middle)
+
+    def note() -> None:
+        put_in_address("threshold", round(float(st.session_state[key]) / factor, 3))
+
+    st.slider(
+        f"Threshold, {plain(unit.name)}", 0.0, HIGHEST_T_HA * factor, step=0.1 * factor, format="%.1f", key=key,
+        on_change=note,
+    )  # fmt: skip
+    say_in_vain(vain, "threshold", "" if is_known else asked, f"{factor * middle:.1f} {unit.name}")
+    return round(given if is_known else middle, 3)
+
+
+def _number(text: str) -> float:
+    """The number that a text says, or NaN."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def name_lead(lead: int) -> str:
+    """Say in words how early a forecast is."""
+    return "whole season" if lead == 0 else f"{lead} month{'s' if lead > 1 else ''} or phases before"

@@ -1,0 +1,162 @@
+"""The agronomist's page: which regions to look at, how sure the forecast is, and how it came about."""
+
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from mainstem.apps.export import geopackage_bytes
+from mainstem.apps.region_sets import RegionChoice
+from mainstem.core.predict import below_name
+from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
+from mainstem.dashboards.components.tables import choice_table
+from mainstem.dashboards.shell import (
+    header,
+    mistakes_as_lines,
+    origin_of,
+    plain,
+    put_in_address,
+    recall,
+    remember,
+    say_in_vain,
+)
+from mainstem.dashboards.yield_map.board import YieldBoard, ranked
+from mainstem.dashboards.yield_map.choice import choose_set, offer_training
+from mainstem.dashboards.yield_map.claims import show_claims, show_standing
+from mainstem.dashboards.yield_map.controls import Controls, choose_controls
+from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions, title_region
+from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
+from mainstem.dashboards.yield_map.region import show_region
+from mainstem.data.earth.outlines import Outlines
+from mainstem.data.tabular import csv_bytes
+
+PAGE = "yield_map"
+IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer")
+
+
+def show_yields() -> None:
+    """Lay the page out: choices in the sidebar, map and table on the left, the chosen region on the right."""
+    recall(PAGE, IN_ADDRESS)
+    choice, vain = None, st.container()
+    with st.sidebar, mistakes_as_lines("The list of regions"):
+        choice = choose_set(vain)
+    if choice is not None:
+        with mistakes_as_lines(f"The set {choice.name}"):
+            show_set(choice, vain)
+    remember(PAGE, IN_ADDRESS)
+
+
+def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
+    """Show what was understood of a region set, and the set itself once it has a model."""
+    for note in choice.notes():
+        st.warning(plain(note), icon=":material/table_view:")
+    if not choice.is_trained():
+        st.header("Crop yield", anchor=False)
+        offer_training(choice)
+        return
+    key = key_of(choice)
+    board = read_board(key)
+    manifest = board.artifact.manifest
+    with st.sidebar:
+        controls = choose_controls(board, vain)
+    header(
+        f"{board.crop().capitalize()} yield {controls.season}",
+        origin=origin_of(sample.source.simulated for sample in board.source.samples),
+        training=origin_of([manifest.simulated]), adapter=f"{manifest.adapter} {manifest.version}",
+        not_for="trading or insurance",
+    )  # fmt: skip
+    table = predict_season(key, controls.season, controls.lead, controls.level, controls.threshold_t_ha)
+    outlines, geometry = None, None
+    with mistakes_as_lines("The outlines"):
+        outlines, geometry = read_outlines(key)
+    attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
+    chosen, asked = find_chosen(board, table)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        with mistakes_as_lines("The claims"):
+            show_claims(key, table, controls)
+        with mistakes_as_lines("The map"):
+            show_map(choice.name, table, geometry, controls, chosen, vain)
+        show_standing(board, table, controls)
+        show_table(choice.name, table, controls, chosen)
+        show_downloads(choice.name, table, outlines, attribution, controls)
+        unmatched = outlines.unmatched if outlines else ()
+        with st.expander(f"Regions without an outline: {len(unmatched)}"):
+            st.text(", ".join(unmatched) or "Every region found its outline.")
+        if attribution:
+            st.caption(f"Data: {plain(attribution, 1000)}")
+    with right:
+        if asked:
+            st.warning(f"There is no region {plain(asked, 120)} in this set.", icon=":material/warning:")
+        else:
+            with mistakes_as_lines("The region"):
+                show_region(key, table, chosen, controls)
+
+
+def find_chosen(board: YieldBoard, table: pd.DataFrame) -> tuple[str, str]:
+    """Return the region that the address names, or the first of the table; and what it names in vain."""
+    asked = str(st.query_params.get("region", ""))
+    if asked:
+        return (asked, "") if asked in board.regions() else ("", asked)
+    return str(ranked(table, ["region"])["region"].iloc[0]), ""
+
+
+def show_map(
+    name: str, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str, vain: DeltaGenerator
+) -> None:
+    """Draw the map; its layer is kept in the address."""
+    first, *others = LAYERS
+    asked = str(st.query_params.get("layer", ""))
+    is_known = asked in LAYERS
+    say_in_vain(vain, "layer", "" if is_known else asked, first)
+    if geometry is None:
+        st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
+        return
+    content = colour_regions(name, table, geometry, controls, chosen)
+    content = replace(content, shown=asked if is_known else first, told=tuple(others))
+    fieldmap(geometry, content, "map", choose_region, lambda title: put_in_address("layer", title))
+
+
+def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str) -> None:
+    """Show the map's table twin; a row that is chosen in it is chosen for the page."""
+    numbers, unit = ["value", "low", "high", "width"], controls.unit
+    shown = ranked(table, ["region", "claim", *numbers, "below", "expected", "observed"]).copy()
+    regions = [str(region) for region in shown["region"]]
+    shown["region"] = [title_region(region) for region in regions]
+    for column in (*numbers, "expected", "observed"):
+        shown[column] = unit.convert(shown[column].astype(float)).round(2)
+    shown["below"] = shown["below"].round(3)
+    titles = {column: f"{column}, {unit.name}" for column in (*numbers, "expected", "observed")}
+    threshold = f"{unit.convert(controls.threshold_t_ha):.1f}"
+    st.caption("Regions without a claim first, then those furthest below expectation.")
+    shown = shown.rename(columns={**titles, "below": f"below {threshold} {unit.name}, chance"})
+    choice_table(shown, regions, chosen, choose_region, f"{name} {controls}")
+
+
+def show_downloads(
+    name: str, table: pd.DataFrame, outlines: Outlines | None, attribution: str, controls: Controls
+) -> None:
+    """Offer the table and the map as files, with the attribution of what they are made of."""
+    out = table.rename(columns={"below": below_name(controls.threshold_t_ha)})
+    out = out.assign(lead=controls.lead, attribution=attribution)
+    file = f"yields_{name}_{controls.season}_lead{controls.lead}".replace(" ", "-")
+    left, right = st.columns(2)
+    # on_click="ignore": a rerun after one download would swallow the click on the next
+    left.download_button(
+        "CSV, t/ha", csv_bytes(out), f"{file}.csv", "text/csv", icon=":material/download:", on_click="ignore"
+    )
+    if outlines is not None:
+        right.download_button(
+            "GeoPackage, t/ha", lambda: geopackage_bytes(out, outlines.frame, "yields"), f"{file}.gpkg",
+            "application/geopackage+sqlite3", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+
+
+def choose_region(region: str) -> None:
+    """Choose a region for the whole page, wherever that was done."""
+    put_in_address("region", region)
+
+
+with mistakes_as_lines("The page"):
+    show_yields()

@@ -1,0 +1,77 @@
+"""What the yield page reads once for all sessions: boards, outlines, seasons and the stories of regions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from mainstem.apps.region_sets import RegionChoice, choices
+from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
+from mainstem.dashboards.yield_map.board import YieldBoard, load_board, outlines_of, region_story, season_table
+from mainstem.data.earth.outlines import Outlines
+
+MOST = 0.5  # share of regions
+US_CRS = "EPSG:5070"  # NAD83 / Conus Albers, equal-area; other sets are drawn in their own UTM zone
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardKey:
+    """A set's name and its run; the stamp renews what was read when the run is calibrated or trained again."""
+
+    name: str
+    run: str
+    stamp: str
+
+    def choice(self) -> RegionChoice:
+        """Return the set of this name."""
+        return next(choice for choice in choices() if choice.name == self.name)
+
+
+def key_of(choice: RegionChoice) -> BoardKey:
+    """Return what a set's board is kept under; the stamp is the run's time and size."""
+    stat = (choice.run() / "adapter.safetensors").stat()
+    return BoardKey(name=choice.name, run=str(choice.run()), stamp=f"{stat.st_mtime_ns}-{stat.st_size}")
+
+
+@st.cache_resource(show_spinner="Reading the model and its regions", max_entries=4)
+def read_board(key: BoardKey) -> YieldBoard:
+    """Read a board once for all sessions."""
+    return load_board(key.choice().read(), Path(key.run))
+
+
+@st.cache_resource(show_spinner="Reading outlines", max_entries=4)
+def read_outlines(key: BoardKey) -> tuple[Outlines | None, Geometry | None]:
+    """Read and pack a set's outlines once for all sessions."""
+    outlines = outlines_of(read_board(key).source, folder=key.choice().folder)
+    if outlines is None:
+        return None, None
+    crs = US_CRS if outlines.background is not None else str(outlines.frame.estimate_utm_crs())
+    return outlines, pack_geometry(outlines.frame, outlines.background, crs)
+
+
+@st.cache_data(show_spinner="Predicting", max_entries=64)
+def predict_season(key: BoardKey, season: str, lead: int, level: float, threshold_t_ha: float) -> pd.DataFrame:
+    """Predict a season once for all sessions."""
+    table = season_table(read_board(key), season, lead, level, threshold_t_ha)
+    table["gap"] = table["value"] - table["expected"]
+    return table
+
+
+@st.cache_data(show_spinner="Looking for claims", max_entries=64)
+def newest_claimed(key: BoardKey, lead: int, level: float) -> str:
+    """Return the newest season with a claim in most regions, or ""."""
+    board = read_board(key)
+    for season in board.seasons():
+        if board.reach(season, lead):
+            continue
+        claims = season_table(board, season, lead, level, None)["claim"]
+        if (claims == "stated").mean() > MOST:
+            return season
+    return ""
+
+
+@st.cache_data(show_spinner=False, max_entries=256)
+def predict_story(key: BoardKey, region: str, season: str, level: float) -> pd.DataFrame:
+    """Predict a region through the season once for all sessions."""
+    return region_story(read_board(key), region, season, level)
