@@ -9,11 +9,10 @@ from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
-from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.records import read_record
-from mainstem.core.regression import RegressionTask
 from mainstem.core.schema import printable
+from mainstem.core.task import Task
 
 TEMPLATE = "template"  # to copy, not to run
 
@@ -49,20 +48,22 @@ def load_adapter_module(name: str) -> ModuleType:
 
 
 def find_task(adapter: str, task: str | None = None) -> Task:
-    """Return an adapter's task, its first unless named.
+    """Return an adapter's task, its first unless named; an adapter's name stands for its first task anywhere.
 
     Raises:
         InputError: if it has none of this name.
     """
     module = load_adapter_module(adapter)
     first = getattr(module, "TASK", None)
-    if not isinstance(first, RegressionTask | ClassificationTask):
+    if not isinstance(first, Task):
         raise InputError(
             f"{adapter} has no TASK; mainstem new-adapter NAME --data TABLE writes an adapter that has one"
         )
     tasks: dict[str, Task] = getattr(module, "TASKS", {first.task: first})
     if task is None:
         return first
+    if task not in tasks and task in own_adapters() and not adapter.endswith(".py"):
+        return find_task(task)
     if task not in tasks:
         raise InputError(f"got task {printable(task)!r}, {adapter} has {', '.join(tasks)}")
     return tasks[task]
@@ -94,8 +95,8 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except MainstemError:
-        raise
+    except MainstemError as error:
+        raise InputError(f"{path}: {error}") from error
     except Exception as error:
         del sys.modules[spec.name]
         raise InputError(f"{path} does not run ({type(error).__name__}: {printable(error, 200)}); mend it") from error

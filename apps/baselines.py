@@ -1,6 +1,7 @@
 """The baselines that every crop-yield evaluation fits in the same call, each tuned by leave-year-out."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
+from mainstem.core.targets import Target
+from mainstem.core.task import Baselines, Task
 from mainstem.data.earth.regions import HISTORY
 
 Array = NDArray[np.float64]
@@ -118,6 +121,22 @@ def _estimators(seed: int, num_rows: int) -> dict[str, Any]:
         "random_forest": make_pipeline(marked, forest),
         "gradient_boosting": make_pipeline(marked, HistGradientBoostingRegressor(max_iter=200, random_state=seed)),
     }
+
+
+def baselines_of(task: Task) -> Baselines:
+    """Return the task's own baselines, or plain ones of any samples, and the rivals with the trunk's own inputs."""
+    target = task.target
+    plain = task.baselines or (fit_baselines if target.is_number else partial(_constant, target))
+    rivals = task.rivals
+    if rivals is None:
+        return plain
+    return lambda train, test, seed: {**plain(train, test, seed), **rivals(train, test, seed)}
+
+
+def _constant(target: Target, train: Sequence[Sample], test: Sequence[Sample], seed: int = 0) -> dict[str, Array]:
+    """What targets are on average."""
+    targets = [np.asarray(sample.target, np.float64) for sample in train]
+    return target.constant(np.stack(targets), len(test))
 
 
 def fit_baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int = 0) -> dict[str, Array]:

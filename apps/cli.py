@@ -16,6 +16,7 @@ from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_a
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
+from mainstem.apps.task_options import RunCommand, TaskCommand, given_options
 from mainstem.core.errors import InputError
 from mainstem.data.earth.gdal import keep_offline
 
@@ -25,8 +26,6 @@ app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 
-Crop = Annotated[str | None, typer.Option(help="Of a folder in CY-Bench's layout, e.g. wheat.")]
-Country = Annotated[str | None, typer.Option(help="Of such a folder, e.g. NL.")]
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
 Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the first unless given.")]
 TrunkName = Annotated[
@@ -62,20 +61,20 @@ def embed(
         tell(f"{done['num']} vectors of {done['dim']} ({done['family']}) in {out}")
 
 
-@app.command("evaluate")
+@app.command("evaluate", cls=TaskCommand)
 def evaluate_adapter(
+    ctx: typer.Context,
     adapter: str,
-    data: Annotated[str, typer.Option(help="A data set's name, or a folder in CY-Bench's layout.")],
+    data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
     task: Task = None,
     run: Annotated[Path | None, typer.Option(help="Score this run instead of training by the protocol.")] = None,
     trunk: TrunkName = None,
     frozen: Frozen = False,
     protocol: Annotated[
-        str | None, typer.Option(help="holdout, leave-one-year-out, leave-one-group-out or season-by-season.")
+        str | None,
+        typer.Option(help="holdout, leave-one-year-out, leave-one-group-out, grouped-folds or season-by-season."),
     ] = None,
     window: Annotated[int, typer.Option(min=0, help="Season by season: groups to calibrate on, 0 for all.")] = 0,
-    crop: Crop = None,
-    country: Country = None,
     seeds: Seeds = 1,
     seed: Seed = 0,
     dropout_seed: Annotated[
@@ -89,33 +88,17 @@ def evaluate_adapter(
 ) -> None:
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
     from mainstem.adapters import find_task, task_of_run
-    from mainstem.apps.classes import describe_classes, evaluate_classes
     from mainstem.apps.evaluate import evaluate
     from mainstem.apps.evaluation_text import describe
-    from mainstem.apps.finetune import seeded, spec_of
     from mainstem.apps.protocols import EvaluationSpec
-    from mainstem.core.classification import ClassificationTask
-    from mainstem.core.regression import DataRequest
+    from mainstem.core.finetuning import spec_of
+    from mainstem.core.task import DataRequest
 
     if run is not None:
         _check_untrained({"--with-flagged": with_flagged, "--trunk": trunk, "--frozen": frozen, "--seeds": seeds > 1})
     found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
-    fit = seeded(spec_of(found, trunk, frozen), seed)
-    request = DataRequest(data=data, crop=crop, country=country, mirror=mirror)
-    if isinstance(found, ClassificationTask):
-        if protocol is not None or dropout_seed is not None or with_flagged:
-            raise InputError(
-                f"{found.task} is scored in folds of whole groups; leave --protocol, --dropout-seed, --with-flagged out"
-            )
-        if run is not None:
-            _check_untrained({"--seed": seed})  # a run of classes is scored beside no baselines
-        with shown("evaluate", as_json) as report:
-            classes = evaluate_classes(found, request, EvaluationSpec(fit=fit, seeds=seeds), run=run, progress=report)
-        if as_json:
-            print(json.dumps(classes))
-        else:
-            tell(*describe_classes(classes).split("\n"))
-        return
+    fit = spec_of(found, trunk, frozen).seeded(seed)
+    request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
     spec = EvaluationSpec(
         fit=fit,
         protocol=protocol,
@@ -133,20 +116,19 @@ def evaluate_adapter(
 
 
 def _check_untrained(given: Mapping[str, object]) -> None:
-    """Refuse options of training where a run is scored; of a quantity --seed is none: baselines are fitted with it."""
+    """Refuse options of training where a run is scored; --seed is none: baselines are fitted with it."""
     idle = [name for name, value in given.items() if value]
     if idle:
         raise InputError(f"{', '.join(idle)} would train, and --run scores a run as it is; leave one of both out")
 
 
-@app.command("finetune")
+@app.command("finetune", cls=TaskCommand)
 def finetune_adapter(
+    ctx: typer.Context,
     adapter: str,
     data: Annotated[str, typer.Option(help="A data set's name, or a path.")],
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     task: Task = None,
-    crop: Crop = None,
-    country: Country = None,
     trunk: TrunkName = None,
     frozen: Frozen = False,
     seeds: Seeds = 1,
@@ -156,21 +138,15 @@ def finetune_adapter(
 ) -> None:
     """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
     from mainstem.adapters import find_task
-    from mainstem.apps.classes import finetune_classes
-    from mainstem.apps.finetune import finetune, seeded, seeded_runs, spec_of
-    from mainstem.core.classification import ClassificationTask
-    from mainstem.core.regression import DataRequest
+    from mainstem.apps.finetune import finetune, seeded_runs
+    from mainstem.core.finetuning import spec_of
+    from mainstem.core.task import DataRequest
 
     found = find_task(adapter, task)
-    spec = seeded(spec_of(found, trunk, frozen), seed)
-    source = found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror))
+    spec = spec_of(found, trunk, frozen).seeded(seed)
+    source = found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror))
     with shown("finetune", as_json) as report:
-        records = [
-            finetune_classes(found, source, each, folder, report)
-            if isinstance(found, ClassificationTask)
-            else finetune(found, source, each, folder, report)
-            for each, folder in seeded_runs(spec, out, seeds)
-        ]
+        records = [finetune(found, source, each, folder, report) for each, folder in seeded_runs(spec, out, seeds)]
     if as_json:
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return
@@ -182,16 +158,15 @@ def finetune_adapter(
     tell(f"written: {out}", source.attribution)
 
 
-@app.command("calibrate")
+@app.command("calibrate", cls=RunCommand)
 def calibrate_run(
+    ctx: typer.Context,
     run: Path,
     data: Annotated[str, typer.Option(help="Labelled data of groups that the run was not trained on.")],
     adapter: Annotated[
         str | None,
         typer.Option(help="The run's adapter, where it is none of mainstem's own: a name, or FILE.py to run."),
     ] = None,
-    crop: Crop = None,
-    country: Country = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     append: Annotated[
         bool, typer.Option("--append", help="Add to what calibration knows; else it is replaced.")
@@ -203,32 +178,30 @@ def calibrate_run(
     """Restore a run's claim of coverage with your own labels."""
     from mainstem.adapters import task_of_run
     from mainstem.apps.calibrate import CalibrationSpec, calibrate
-    from mainstem.core.classification import quantity_task
-    from mainstem.core.regression import DataRequest
+    from mainstem.core.task import DataRequest
 
-    task = quantity_task(task_of_run(run, adapter), "calibrate")
+    task = task_of_run(run, adapter)
     spec = CalibrationSpec(level=level, is_appended=append, window=window)
-    entry = calibrate(task, run, DataRequest(data=data, crop=crop, country=country, mirror=mirror), spec)
+    entry = calibrate(task, run, DataRequest(data=data, options=given_options(ctx), mirror=mirror), spec)
     if as_json:
         print(json.dumps(entry))
         return
-    print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} intervals")
-    print(f"covered {entry['coverage_before']:.1%} of them; widths change by ", end="")
-    print(f"{entry['half_width_after'] / entry['half_width_before'] - 1:+.0%}")
+    print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} regions")
+    change = f"{entry['width_after'] / entry['width_before'] - 1:+.0%}" if entry["width_before"] else "from nothing"
+    print(f"covered {entry['coverage_before']:.1%} of them; widths change by {change}")
     tell(f"claim: {entry['claim']} {entry['reason']}".rstrip())
     if entry.get("means", {}).get("state", "stated") != "stated":
         tell(f"claim of means: {entry['means']['state']} {entry['means']['reason']}".rstrip())
 
 
-@app.command("predict")
+@app.command("predict", cls=TaskCommand)
 def predict_inputs(
+    ctx: typer.Context,
     adapter: str,
     inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
     run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
     task: Task = None,
-    crop: Crop = None,
-    country: Country = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
     mirror: Mirror = None,
@@ -236,26 +209,19 @@ def predict_inputs(
     """Predict with intervals, claims and origin, one row a sample."""
     from mainstem.adapters import task_of_run
     from mainstem.apps.export import write_predictions
-    from mainstem.core.artifact import load_run
-    from mainstem.core.class_artifact import load_class_run
-    from mainstem.core.classification import ClassificationTask
+    from mainstem.core.fitted import load_run
     from mainstem.core.outputs import check_output
-    from mainstem.core.predict import check_thresholds, predict, predict_classes
-    from mainstem.core.regression import DataRequest
+    from mainstem.core.predict import check_thresholds, predict
+    from mainstem.core.task import DataRequest
     from mainstem.data.table import files_named
 
     run = named_run(run, adapter)
     check_thresholds(below or ())
     check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)
-    sources = [found.read(DataRequest(data=data, crop=crop, country=country, mirror=mirror)) for data in inputs]
+    sources = [found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
-    if isinstance(found, ClassificationTask):
-        if below:
-            raise InputError(f"{found.task} names classes, which undercut nothing; leave --below out")
-        predictions = predict_classes(load_class_run(run, found), found.prepare(samples), level)
-    else:
-        predictions = predict(load_run(run, found), samples, found.view_of, level, below or ())
+    predictions = predict(load_run(run, found), samples, found.view_of, level, below or ())
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))

@@ -8,36 +8,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.calibration import IntervalCalibration
-from mainstem.core.evaluation import nrmse_percent
+from mainstem.core.fit import OutOfFold
 from mainstem.core.gaps import WHOLE
-from mainstem.core.out_of_fold import OutOfFold
+from mainstem.core.judging import Evidence
 
 Array = NDArray[np.float64]
 Labels = Sequence[str]
 
 
-def interval_score(truth: Array, low: Array, high: Array, level: float) -> float:
-    """Mean width, plus 2 / (1 - level) of every miss's distance, in the target's unit; less is better.
-
-    Source: Gneiting & Raftery 2007, Strictly proper scoring rules, section 6.2.
-    """
-    missed = np.maximum(np.maximum(low - truth, truth - high), 0.0)
-    return float(np.mean(high - low + 2 / (1 - level) * missed))
-
-
 def report_coverage(
-    truth: Array, ends: tuple[Array, Array], level: float, groups: Labels, claims: Labels, patterns: Labels
+    regions: tuple[NDArray[np.bool_], Array], level: float, groups: Labels, claims: Labels, patterns: Labels
 ) -> dict[str, Any]:
-    """Share of cases (cases,) between the ends of their interval: pooled, by group with its commonest claim, where
-    claims stand.
+    """Share of cases (cases,) that lie in their region: pooled, by group with its commonest claim, where claims stand.
 
-    `by_pattern` goes by what samples lack, where some lack anything; `beyond` says how many misses lie above.
+    `regions` says of each case if it lies in its region, and the region's size. `by_pattern` goes by what samples lack,
+    where some lack anything.
     """
-    low, high = ends
-    inside = (low <= truth) & (truth <= high)
+    inside, size = regions
     stated = np.asarray(claims) == "stated"
-    found = {
+    found: dict[str, Any] = {
         "level": level,
         "pooled": float(inside.mean()),
         "by_group": {
@@ -47,9 +36,7 @@ def report_coverage(
             }
             for group, rows in _rows(groups).items()
         },
-        "mean_width": float((high - low).mean()),
-        "interval_score": interval_score(truth, low, high, level),
-        "misses_above": float((truth > high)[~inside].mean()) if not inside.all() else None,
+        "mean_width": float(size.mean()),
         "stated": _where(inside, stated, groups),
     }
     if any(pattern != WHOLE for pattern in patterns):
@@ -77,23 +64,22 @@ def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels 
     return found
 
 
-def judge_training_groups(judged: Mapping[str, OutOfFold], places: Labels, level: float) -> dict[str, Any]:
-    """Say how intervals and alarm behave on training groups, each held out of model, calibration and alarm alike.
+def judge_training_groups(found: OutOfFold, places: Labels, level: float) -> dict[str, Any]:
+    """Say how regions and alarm behave on training groups, each held out of model, calibration and alarm alike.
 
     `alarm_quiet` is the share of each group's cases whose group alarm stays quiet, those of known and those of rarely
     seen places apart.
     """
-    found = next(iter(judged.values()))
-    calibration = IntervalCalibration(
-        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="training groups"
-    )
-    by_group = calibration.coverage_by_group(level)
+    target = found.target
+    evidence = Evidence.of(target, found.told, found.truth, found.groups, [WHOLE] * len(found.truth))
+    by_group = evidence.calibration((), "training groups", ()).coverage_by_group(level)
     rows = _rows(found.groups)
     quiet = {
         group: 1 - _fires_left_out(found, places, rows[group]) for group in by_group if len(rows) > ShiftAlarm.FEWEST
     }
+    headline, measure = next(iter(target.measures.items()))
     return {
-        "nrmse_percent": nrmse_percent(found.truth, found.mean),
+        headline: measure.metric(found.truth, target.point(found.told)),
         "coverage_pooled": float(
             np.average(list(by_group.values()), weights=[rows[group].sum() for group in by_group])
         ),

@@ -6,12 +6,13 @@ from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.field_maps import ensure_demo
-from mainstem.apps.finetune import fit_where_none, read_record
+from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.jobs import telling
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.regression import DataRequest
+from mainstem.core.records import read_record
+from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"

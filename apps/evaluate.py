@@ -3,16 +3,20 @@
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.baselines import fit_baselines
+import numpy as np
+
+from mainstem.apps.baselines import baselines_of
 from mainstem.apps.coverage import judge_training_groups
 from mainstem.apps.figures import report
-from mainstem.apps.finetune import fit_artifact, groups_in, seeded, seeds_of
+from mainstem.apps.finetune import seeds_of
 from mainstem.apps.protocols import (
+    GROUPED_FOLDS,
     HOLDOUT,
+    RUN,
     SEASONS,
     EvaluationSpec,
     default_protocol,
@@ -20,19 +24,31 @@ from mainstem.apps.protocols import (
     protocol_note,
     split_samples,
 )
-from mainstem.apps.scoring import Scored, join, score_by_protocol
-from mainstem.core.artifact import load_run
+from mainstem.apps.scoring import Scored, join, score_by_protocol, score_in_folds
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
+from mainstem.core.finetuning import fit_and_save
+from mainstem.core.fit import OutOfFold
+from mainstem.core.fitted import load_run
+from mainstem.core.folds import hold_out
 from mainstem.core.judging import places_of
-from mainstem.core.out_of_fold import OutOfFold
 from mainstem.core.progress import Progress, silent
-from mainstem.core.regression import Baselines, DataRequest, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.task import DataRequest, Task
+
+Parts = Sequence[tuple[list[Sample], list[Sample]]]  # training samples, test samples
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Evaluated:
+    """Scores by seed, and what training groups held out of each seed's model said."""
+
+    results: list[Scored]
+    training_groups: list[dict[str, Any]]
 
 
 def evaluate(
-    task: RegressionTask,
+    task: Task,
     request: DataRequest,
     spec: EvaluationSpec,
     *,
@@ -44,30 +60,23 @@ def evaluate(
     if spec.window and spec.protocol != SEASONS:
         raise InputError(f"a window is of --protocol {SEASONS} alone; leave --window out, or add it")
     source = task.read(request)
-    protocol = spec.protocol or default_protocol(source)
+    protocol = spec.protocol or default_protocol(task, source)
     if run is not None:
-        protocol = SEASONS if spec.protocol == SEASONS else "run"
+        protocol = SEASONS if spec.protocol == SEASONS else RUN
     usable = source.unflagged()
     if run is not None:
-        results, judged = [score_run(task, run, usable, spec)], []
+        found = _Evaluated(results=[score_run(task, run, source, spec)], training_groups=[])
     else:
         spec = fit_for_protocol(spec, protocol)
-        parts = split_samples(usable, protocol, source.test_groups, task.forget)
-        pairs = [
-            train_and_score(task, source, parts, replace(spec, fit=seeded(spec.fit, seed)), progress)
-            for seed in seeds_of(spec.fit, spec.seeds)
-        ]
-        results, judged = [found for found, _ in pairs], [parts[0] for _, parts in pairs]
-    aggregate = pooled if protocol in (HOLDOUT, SEASONS, "run") else median_over_groups
-    body = report(task, results, spec.level, aggregate)
-    if protocol == HOLDOUT and judged:
-        places = places_of(task, parts[0][0])
-        years = [judge_training_groups(found, places, spec.level) for found in judged]
-        body["training_years"] = with_unknown(mean_over_seeds(years))
+        found = _train_all(task, source, protocol, spec, progress)
+    aggregate = pooled if protocol in (HOLDOUT, SEASONS, RUN, GROUPED_FOLDS) else median_over_groups
+    body = report(task, found.results, aggregate)
+    if found.training_groups:
+        body["training_years"] = with_unknown(mean_over_seeds(found.training_groups))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
-        flagged = split_samples(source.labelled(), protocol, source.test_groups, task.forget)
-        with_faults, _ = train_and_score(task, source, flagged, spec, silent)
-        body["with_flagged_rows"] = report(task, [with_faults], spec.level, aggregate)
+        parts = split_samples(source.labelled(), protocol, source.is_test, task.forget)
+        with_faults, _ = train_and_score(task, source, parts, spec, silent)
+        body["with_flagged_rows"] = report(task, [with_faults], aggregate)
     return {
         "adapter": task.name,
         "task": task.task,
@@ -85,35 +94,73 @@ def evaluate(
     }
 
 
+def _train_all(task: Task, source: SampleSet, protocol: str, spec: EvaluationSpec, progress: Progress) -> _Evaluated:
+    """Train and score by the protocol, once a seed."""
+    usable, results, training_groups = source.unflagged(), [], []
+    seeded = [replace(spec, fit=spec.fit.seeded(seed)) for seed in seeds_of(spec.fit, spec.seeds)]
+    if protocol == GROUPED_FOLDS:
+        return _Evaluated(results=[train_in_folds(task, source, one, progress) for one in seeded], training_groups=[])
+    parts = split_samples(usable, protocol, source.is_test, task.forget)
+    for one in seeded:
+        scored, judged = train_and_score(task, source, parts, one, progress)
+        results.append(scored)
+        if protocol == HOLDOUT:
+            first = judged[0][task.first_view]
+            places = np.asarray(places_of(task, parts[0][0]))[first.rows].tolist()
+            training_groups.append(judge_training_groups(first, places, spec.level))
+    return _Evaluated(results=results, training_groups=training_groups)
+
+
+def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress: Progress) -> Scored:
+    """Fit once, and score each sample by the member that never saw its group; baselines on the same folds.
+
+    Regions of a fold are calibrated on the other folds' predictions alone.
+    """
+    if spec.dropout_seed is not None or spec.with_flagged:
+        raise InputError(f"{task.task} is scored in folds of whole groups; leave --dropout-seed and --with-flagged out")
+    samples, fit = source.unflagged(), spec.fit
+    with tempfile.TemporaryDirectory() as folder:
+        fitted, judged = fit_and_save(task, source, samples, fit, Path(folder), progress)
+    folds = hold_out(samples, fit.config.num_folds, task.holding.buffer_m)
+    scored = score_in_folds(task, fitted, judged, [held for _, held in folds], spec.level)
+    baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
+    for kept, held in folds:
+        train, test = [samples[row] for row in kept], [samples[row] for row in held]
+        for name, predicted in baselines_of(task)(train, test, fit.config.training.seed).items():
+            baselines.setdefault(name, []).append(predicted)
+    order = np.argsort(np.concatenate([held for _, held in folds]))
+    return replace(scored, baselines={name: np.concatenate(found)[order] for name, found in baselines.items()})
+
+
 def train_and_score(
-    task: RegressionTask, source: SampleSet, parts: Sequence[tuple[list[Sample], list[Sample]]], spec: EvaluationSpec,
-    progress: Progress,
-) -> tuple[Scored, list[dict[str, OutOfFold]]]:  # fmt: skip
+    task: Task, source: SampleSet, parts: Parts, spec: EvaluationSpec, progress: Progress
+) -> tuple[Scored, list[dict[str, OutOfFold]]]:
     """Fit and score every part, its baselines too, and join them."""
     scored, judged = [], []
     for index, (train, whole) in enumerate(parts):
         test = spec.gaps(whole, task.optional)
         with tempfile.TemporaryDirectory() as folder:
-            artifact, found = fit_artifact(task, source, train, spec.fit, Path(folder))
+            fitted, found = fit_and_save(task, source, train, spec.fit, Path(folder))
         baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
-        scored.append(replace(score_by_protocol(task, artifact, test, spec), baselines=baselines))
-        judged.append(found)
+        scored.append(replace(score_by_protocol(task, fitted, test, spec), baselines=baselines))
+        judged.append(dict(found))
         progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
     return join(scored), judged
 
 
-def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) -> Scored:
     """Score a run on the samples of groups that it was not trained on, beside baselines fitted on those it was.
 
     Raises:
-        InputError: if every group was trained on.
+        InputError: if every group was trained on, or the data name other things than the run.
     """
     if spec.protocol not in (None, SEASONS) or spec.seeds > 1:
         raise InputError(
             f"a run is scored as it is, or {SEASONS}; leave --run out to train by another protocol or seed"
         )
-    artifact = load_run(run, task)
-    taught = artifact.taught
+    fitted, samples = load_run(run, task), source.unflagged()
+    fitted.target.check_data(source)
+    taught = fitted.taught
     known = [sample for sample in samples if taught.was_trained_on(sample)]
     unseen = [sample for sample in samples if not (taught.was_trained_on(sample) or taught.was_calibrated_on(sample))]
     test = spec.gaps(unseen, task.optional)
@@ -121,15 +168,7 @@ def score_run(task: RegressionTask, run: Path, samples: Sequence[Sample], spec: 
         raise InputError(
             f"{run} was trained on every group of these data, or calibrated; give data with groups it never saw"
         )
-    tested = frozenset(groups_in(test))
+    tested = frozenset(str(sample.source.group) for sample in test)
     train = task.forget(known, tested)
     baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
-    return replace(score_by_protocol(task, artifact, test, spec), baselines=baselines)
-
-
-def baselines_of(task: RegressionTask) -> Baselines:
-    """Return the task's own baselines, or those of region sets, and the rivals with the trunk's own inputs."""
-    plain, rivals = task.baselines or fit_baselines, task.rivals
-    if rivals is None:
-        return plain
-    return lambda train, test, seed: {**plain(train, test, seed), **rivals(train, test, seed)}
+    return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines)

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def describe(result: Mapping[str, Any]) -> str:
-    """The evaluation of a quantity as lines to read."""
+    """An evaluation as lines to read."""
     first = next(iter(result["metrics"]))
     lines = [
         f"{name:33} " + "  ".join(f"{metric} {figure(value)}" for metric, value in metrics.items())
@@ -15,31 +15,47 @@ def describe(result: Mapping[str, Any]) -> str:
     lines += comparisons_line(result["comparisons"])
     if "best_baseline" in result:
         lines.append(f"the best baseline: {result['best_baseline']}")
-    parts = "; ".join(f"{name.replace('_', ' ')} {figure(found[first])}" for name, found in result["parts"].items())
-    lines.append(f"{first} of its parts: {parts}")
+    if result["parts"]:
+        parts = (f"{name.replace('_', ' ')} {figure(found[first])}" for name, found in result["parts"].items())
+        lines.append(f"{first} of its parts: {'; '.join(parts)}")
     if "means" in result:
-        means = result["means"]
-        inside, pixels = means["coverage"]["pooled"], means[f"pixels_per_{means['of']}"]
-        lines.append(
-            f"means of {means['of']}s, {pixels:.0f} pixels each: r2 within groups {figure(means['r2_within_group'])}, "
-            f"of all {figure(means['r2'])}, "
-            f"coverage {inside:.1%} of {means['n']}"
-        )
-    coverage = result["coverage"]
-    withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
-    lines.append(
-        f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}"
+        lines.append(_means_line(result["means"]))
+    for name, row in result.get("by_class", {}).items():
+        lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
+    lines += _coverage_lines(result["coverage"])
+    return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
+
+
+def _means_line(means: Mapping[str, Any]) -> str:
+    inside, pixels = means["coverage"]["pooled"], means[f"pixels_per_{means['of']}"]
+    return (
+        f"means of {means['of']}s, {pixels:.0f} pixels each: r2 within groups {figure(means['r2_within_group'])}, "
+        f"of all {figure(means['r2'])}, "
+        f"coverage {inside:.1%} of {means['n']}"
     )
+
+
+def _coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
+    withdrawn = [group for group, found in coverage["by_group"].items() if found["claim"] == "withdrawn"]
+    lines = [
+        f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}"
+    ]
+    if "mean_over_groups" in coverage:
+        lines.append(
+            f"as a mean over groups {coverage['mean_over_groups']:.1%}, {coverage['mean_width']:.2f} of them left open "
+            "on average"
+        )
     stands = coverage["stated"]
     if stands["coverage"] is not None:
+        score = f"; interval score {coverage['interval_score']:.3g}" if "interval_score" in coverage else ""
         lines.append(
             f"where the claim stands ({stands['share']:.0%} of cases): {stands['coverage']:.1%}, in no group less than "
-            f"{stands['lowest_group']:.1%}; interval score {coverage['interval_score']:.3g}"
+            f"{stands['lowest_group']:.1%}{score}"
         )
     for pattern, found in coverage.get("by_pattern", {}).items():
         claimed = "no claim" if found["coverage"] is None else f"{found['coverage']:.1%} of those claimed"
         lines.append(f"  lacking {pattern if pattern != 'whole' else 'nothing'}: {claimed}, {found['n']} cases")
-    return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
+    return lines
 
 
 def figure(value: float | None, form: str = ".3f") -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.core.prediction import ClassSet, Interval, Prediction
+from mainstem.core.prediction import Prediction
 from mainstem.data.tabular import csv_bytes
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
@@ -23,9 +23,9 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         "item": source.item,
         **dict(source.facts),
         "value": prediction.value,
-        "low": region.low if isinstance(region, Interval) else None,
-        "high": region.high if isinstance(region, Interval) else None,
-        **({"classes": "; ".join(region.classes)} if isinstance(region, ClassSet) else {}),
+        "low": None,
+        "high": None,
+        **({} if region is None else region.columns()),
         "level": prediction.level,
         "units": prediction.units,
         **dict(prediction.probabilities),

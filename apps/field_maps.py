@@ -14,7 +14,7 @@ from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.regression import DataRequest
+from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home
 from mainstem.data.earth.crops import checked_crop
 from mainstem.data.earth.farm_folders import raster_kind

@@ -1,7 +1,6 @@
 """The figures of an evaluation: metrics beside baselines, differences, coverage, by group and by lead time."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,7 +16,6 @@ from mainstem.core.evaluation import (
     compare_all,
     mean_over_groups,
     mean_over_seeds,
-    nrmse_percent,
     paired_difference,
     pooled,
     r2,
@@ -25,39 +23,44 @@ from mainstem.core.evaluation import (
     rmse,
     with_unknown,
 )
-from mainstem.core.regression import RegressionTask
-from mainstem.data.table import UNSTATED
+from mainstem.core.targets.base import Measure
+from mainstem.core.task import Task
 
 Array = NDArray[np.float64]
-Metrics = dict[str, Metric]
+Measures = Mapping[str, Measure]
 
 
-def report(task: RegressionTask, results: Sequence[Scored], level: float, aggregate: Aggregate) -> dict[str, Any]:
+def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[str, Any]:
     """Return metrics, baselines, paired differences, coverage and figures by group and by view; None: unknown."""
     results = with_weakest_claims(results)
-    first, view, metrics = results[0], next(iter(task.views)), metrics_of(task)
-    baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate, metrics) for name in first.baselines}
-    differences = {
-        name: _difference(results, name, aggregate, view, next(iter(metrics.values()))) for name in first.baselines
-    }
+    first, view = results[0], task.first_view
+    target, measures = first.target, first.target.measures
+    headline = next(iter(measures))
+    at_view = partial(Scored.point, view=view)
+    baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate) for name in first.baselines}
+    differences = {name: _difference(results, name, aggregate, view) for name in first.baselines}
+    parts = [found.target.parts(found.told[view]) for found in results]
     body = {
         "n": len(first.truth),
-        "metrics": _metrics(results, partial(_mean, name=view), aggregate, metrics),
-        "metrics_by_seed": [_metrics([found], partial(_mean, name=view), aggregate, metrics) for found in results],
-        "parts": {name: _metrics(results, partial(_part, name=name), aggregate, metrics) for name in first.parts},
+        "metrics": _metrics(results, at_view, aggregate),
+        "metrics_by_seed": [_metrics([found], at_view, aggregate) for found in results],
+        "parts": {name: _metrics(results, partial(_part, name=name, view=view), aggregate) for name in parts[0]},
         "baselines": baselines,
-        **best_baseline(baselines, next(iter(metrics))),
+        **best_baseline(baselines, headline, lower_is_better=target.lower_is_better),
         "difference": differences,
-        "comparisons": compare_all(differences),
-        "coverage": mean_over_seeds([coverage(found, view, level) for found in results]),
-        **_means(results, task, level),
-        "by_group": mean_over_seeds([_by_group(found, view, metrics) for found in results]),
+        "comparisons": compare_all(differences, lower_is_better=target.lower_is_better),
+        "coverage": mean_over_seeds([coverage(found, view) for found in results]),
+        **_means(results, task),
+        "by_group": mean_over_seeds([_by_group(found, view, measures) for found in results]),
+        **mean_over_seeds(
+            [found.target.breakdown(found.regions(view), found.baselines, found.groups) for found in results]
+        ),
         "by_lead": {
             name: {
-                **_metrics(results, partial(_mean, name=name), aggregate, metrics),
-                "coverage": mean_over_seeds([coverage(found, name, level)["pooled"] for found in results]),
+                **_metrics(results, partial(Scored.point, view=name), aggregate),
+                "coverage": mean_over_seeds([coverage(found, name)["pooled"] for found in results]),
             }
-            for name in task.views
+            for name in first.told
         },
         "trunk_sha256": hash_together([found.hashes[0] for found in results]),
         "adapter_sha256": hash_together([found.hashes[1] for found in results]),
@@ -73,14 +76,17 @@ def with_weakest_claims(results: Sequence[Scored]) -> list[Scored]:
     return [replace(found, claims=claims) for found in results]
 
 
-def best_baseline(baselines: dict[str, dict[str, float]], metric: str) -> dict[str, str]:
-    """Name the baseline of the least error, which is the one to quote; nothing where none has any that is known."""
+def best_baseline(
+    baselines: Mapping[str, Mapping[str, float]], metric: str, *, lower_is_better: bool = True
+) -> dict[str, str]:
+    """Name the best baseline by a metric, which is the one to quote; nothing where none is known."""
     known = [name for name, found in baselines.items() if np.isfinite(found[metric])]
-    return {"best_baseline": min(known, key=lambda name: baselines[name][metric])} if known else {}
+    side = 1 if lower_is_better else -1
+    return {"best_baseline": min(known, key=lambda name: side * baselines[name][metric])} if known else {}
 
 
-def _means(results: Sequence[Scored], task: RegressionTask, level: float) -> dict[str, Any]:
-    judged = [report_means(found.means, task.mean_of, level) for found in results if found.means is not None]
+def _means(results: Sequence[Scored], task: Task) -> dict[str, Any]:
+    judged = [report_means(found.means, task.mean_of, found.level) for found in results if found.means is not None]
     return {"means": mean_over_seeds(judged)} if judged else {}
 
 
@@ -102,91 +108,81 @@ def report_means(means: ScoredMeans, of: str, level: float) -> dict[str, Any]:
     }
 
 
-def _mean(found: Scored, name: str) -> Array:
-    return found.mean[name]
-
-
-def _part(found: Scored, name: str) -> Array:
-    return found.parts[name]
+def _part(found: Scored, name: str, view: str) -> Array:
+    return found.target.parts(found.told[view])[name]
 
 
 def _baseline(found: Scored, name: str) -> Array:
     return found.baselines[name]
 
 
-def _grouped(years: Sequence[str], values: Array) -> list[Array]:
-    labels = np.asarray(years)
-    return [values[labels == year] for year in np.unique(labels)]
+def _grouped(groups: Sequence[str], values: Array) -> list[Array]:
+    labels = np.asarray(groups)
+    return [values[labels == group] for group in np.unique(labels)]
 
 
-def metrics_of(task: RegressionTask) -> Metrics:
-    """Return the metrics by name, the task's own first; the error's name carries the unit, as in rmse_t_ha."""
-    suffix = "" if task.units == UNSTATED else "_" + re.sub(r"[^a-z0-9]+", "_", task.units.lower())
-    relative: Metrics = {"nrmse_percent": nrmse_percent}
-    absolute: Metrics = {f"rmse{suffix}": rmse}
-    return (relative | absolute if task.metric == "nrmse_percent" else absolute | relative) | {"r2": r2}
-
-
-def _metrics(
-    results: Sequence[Scored],
-    predicted: Callable[[Scored], Array],
-    aggregate: Aggregate,
-    metrics: Metrics,
-) -> dict[str, float]:
+def _metrics(results: Sequence[Scored], predicted: Callable[[Scored], Array], aggregate: Aggregate) -> dict[str, float]:
     """Mean over seeds of each metric; R2 inside groups and parts of groups stands before R2 of all, where it is told.
 
-    A model that tells farms apart, and nothing within them, has a high R2 of all.
+    A model that tells groups apart, and nothing within them, has a high R2 of all.
     """
+    over = {"protocol": aggregate, "groups": mean_over_groups, "pooled": pooled}
 
     def over_seeds(scored: Callable[[Scored], float]) -> float:
         return float(np.mean([scored(found) for found in results]))
 
-    def grouped(metric: Metric) -> float:
+    def measured(measure: Measure) -> float:
+        of = over[measure.over](measure.metric)
         return over_seeds(
-            lambda found: aggregate(metric)(_grouped(found.years, found.truth), _grouped(found.years, predicted(found)))
+            lambda found: of(_grouped(found.groups, found.truth), _grouped(found.groups, predicted(found)))
         )
 
     def within(name: str) -> float:
         return over_seeds(lambda found: r2_within(found.truth, predicted(found), found.inside[name]))
 
+    measures = results[0].target.measures
     inside = {f"r2_within_{name}": within(name) for name in results[0].inside}
-    errors = {name: grouped(metric) for name, metric in metrics.items() if metric is not r2}
-    return errors | inside | {name: grouped(metric) for name, metric in metrics.items() if metric is r2}
+    errors = {name: measured(measure) for name, measure in measures.items() if measure.metric is not r2}
+    return errors | inside | {name: measured(one) for name, one in measures.items() if one.metric is r2}
 
 
-def _difference(
-    results: Sequence[Scored], baseline: str, aggregate: Aggregate, view: str, metric: Metric
-) -> dict[str, Any]:
+def _difference(results: Sequence[Scored], baseline: str, aggregate: Aggregate, view: str) -> dict[str, Any]:
     """Model minus baseline: of the pooled metric, or, where the metric is a median over groups, the mean over groups.
 
     Medians over groups are not differenced: a year's own differences are what an interval can be put on.
     """
+    target = results[0].target
+    headline: Metric = next(iter(target.measures.values())).metric
     of = pooled if aggregate is pooled else mean_over_groups
     found = paired_difference(
-        of(metric),
+        of(headline),
         results[0].truth,
-        np.stack([found.mean[view] for found in results]),
+        np.stack([found.point(view) for found in results]),
         np.stack([found.baselines[baseline] for found in results]),
-        results[0].years,
+        results[0].groups,
     )
-    return {**found.to_dict(), "of": "pooled" if of is pooled else "mean over groups"}
+    told = found.to_dict(lower_is_better=target.lower_is_better)
+    return {**told, "of": "pooled" if of is pooled else "mean over groups"}
 
 
-def coverage(found: Scored, view: str, level: float) -> dict[str, Any]:
-    """Coverage of a view's intervals; claims are those of the fullest view."""
-    ends = found.low[view], found.high[view]
-    return report_coverage(found.truth, ends, level, found.years, found.claims, found.patterns)
+def coverage(found: Scored, view: str) -> dict[str, Any]:
+    """Coverage of a view's regions; claims are those of the fullest view."""
+    case = found.regions(view)
+    inside = found.target.covered(case.told, case.truth, case.quantile)
+    size = found.target.size(case.told, case.quantile)
+    told = report_coverage((inside, size), found.level, found.groups, found.claims, found.patterns)
+    return told | found.target.coverage_figures(case, found.groups)
 
 
-def _by_group(found: Scored, view: str, metrics: Metrics) -> dict[str, dict[str, float]]:
-    years = np.asarray(found.years)
-    predictions = {"": found.mean[view], **{f"{name}_": values for name, values in found.baselines.items()}}
+def _by_group(found: Scored, view: str, measures: Measures) -> dict[str, dict[str, float]]:
+    labels, headline = np.asarray(found.groups), next(iter(measures))
+    predictions = {"": found.point(view), **{f"{name}_": values for name, values in found.baselines.items()}}
     return {
-        str(year): {
-            f"{prefix}{name}": metric(found.truth[years == year], values[years == year])
+        str(group): {
+            f"{prefix}{name}": measure.metric(found.truth[labels == group], values[labels == group])
             for prefix, values in predictions.items()
-            for name, metric in metrics.items()
-            if not prefix or name == next(iter(metrics))
+            for name, measure in measures.items()
+            if not prefix or name == headline
         }
-        for year in np.unique(years)
+        for group in np.unique(labels)
     }

@@ -9,25 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
-from mainstem.core.artifact import Artifact
+from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
-from mainstem.core.class_artifact import ClassArtifact
-from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
+from mainstem.core.fitted import Fitted
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
-from mainstem.core.predict import below_name, chances_below, claims_of, outside_scope, refusal, tell
+from mainstem.core.predict import claims_of, outside_scope, tell
 from mainstem.core.prediction import Claim
-from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
-from mainstem.data.earth.land_cover import windows_of
-from mainstem.data.earth.raster import read_window, spacing_m
-from mainstem.data.earth.scenes import Scenes, in_units, origin_of, pixel_samples, seconds_of
+from mainstem.core.targets import below_name
+from mainstem.core.task import Task
 
-COVER_OVERLAP = 8
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 VIGOUR = "percent of this map's mean"
+MAP_UNITS = {"class": "1"}  # a map of classes holds their probabilities
+NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,52 +41,56 @@ class MapSpec:
     allowed_hosts: tuple[str, ...] = ()
 
 
-def check_used(task: Task, artifact: Artifact | ClassArtifact, spec: MapSpec) -> None:
+def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
     """Check that whatever goes with the scenes is used.
 
     Raises:
         InputError: naming the first option that nothing would read.
     """
-    read: set[str] = set()
-    if isinstance(task, RegressionTask):
-        derived = {"weather", "soil"} if task.derive is not list else set()  # of raw streams, which no layout names
-        read = derived | set(artifact.manifest.channels) | set(task.needs)
-    elif spec.context.fields is not None:
-        raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
-    elif spec.below:
-        raise InputError(f"{task.task} names classes, which undercut nothing; leave --below out")
+    fitted.target.refuse_marks(spec.below)
+    derived = {"weather", "soil"} if task.derive is not list else set()  # of raw streams, which no layout names
+    read = derived | set(fitted.manifest.channels) | set(task.needs)
+    if spec.context.fields is not None and not fitted.target.is_number:
+        raise InputError(f"{task.task} tells {fitted.manifest.units}, which has no mean; leave --fields out")
     for name, given in (("weather", spec.context.weather), ("soil", spec.context.soil)):
         if given and name not in read:
             raise InputError(f"--{name} would change nothing: {task.task} reads no {name}; leave it out")
-    unread = [name for name in spec.facts if name not in artifact.manifest.scope]
+    unread = [name for name in spec.facts if name not in fitted.manifest.scope]
     if unread:
         raise InputError(f"--{unread[0]} would change nothing: this run is of any {unread[0]}; leave it out")
 
 
-class PixelModel:
-    """Predicts a quantity: mean, lower and upper end of the interval, and a probability a threshold.
+class MapModel:
+    """Predicts what a task tells of pixels, as bands of a map.
 
     A model that has seen simulations alone says of real scenes only how vigorous a pixel is against the map's mean.
     """
 
-    overlap = 0
-
-    def __init__(self, task: RegressionTask, artifact: Artifact, context: Context, spec: MapSpec) -> None:
-        self.task, self.artifact, self.scenes, self.context = task, artifact, context.scenes, context
-        self.spec = spec
-        self.view = next(iter(task.views))
-        self.calibration = artifact.calibration[self.view]
+    def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec) -> None:
+        self.task, self.fitted, self.scenes, self.context = task, fitted, context.scenes, context
+        self.spec, self.overlap = spec, task.map_overlap
+        self.view = task.first_view
+        self.calibration = fitted.calibration[self.view]
+        self.reader = PixelReader.of(task.window, self.scenes, context)
         looked = self._look()
-        self.is_relative = not artifact.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
-        self.reference = float(tell(artifact, looked, self.view, spec.level).mean.mean()) if looked else float("nan")
-        self.units = VIGOUR if self.is_relative else artifact.manifest.units
+        self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
+        if self.is_relative and not fitted.target.is_number:
+            raise InputError(f"nothing here can be mapped: {NOT_REAL}")
+        told = tell(fitted, looked, self.view, spec.level) if looked else None
+        is_number = told is not None and fitted.target.is_number
+        self.reference = float(fitted.target.point(told.outputs).mean()) if told and is_number else float("nan")
+        self.units = VIGOUR if self.is_relative else MAP_UNITS.get(fitted.manifest.units, fitted.manifest.units)
+        self._names = self._name_bands()
         self._claim = self._claim_of(looked)
+
+    def _name_bands(self) -> list[str]:
+        """Names of the output's bands, as the target names them."""
+        marks = () if self.is_relative else self.spec.below
+        return [*self.fitted.target.layer_names(), *(f"probability {below_name(mark)}" for mark in marks)]
 
     def names(self) -> list[str]:
         """Names of the output's bands."""
-        if self.is_relative:
-            return ["mean", "lower", "upper"]
-        return ["mean", "lower", "upper", *(f"probability {below_name(mark)}" for mark in self.spec.below)]
+        return self._names
 
     def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
         """Predict tiles; NaN where no date shows a pixel."""
@@ -100,26 +102,29 @@ class PixelModel:
             seen[:, self.scenes.grid.width - left :] = False
             rows, columns = np.nonzero(seen)
             if len(rows):
-                out[:, rows, columns] = self._values(tile[:, :, rows, columns], rows + top, columns + left)
+                out[:, rows, columns] = self._values(tile, (rows, columns), (top, left))
         return found
 
     def _values(
-        self, values: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
+        self, tile: NDArray[np.float32], at: tuple[NDArray[np.intp], NDArray[np.intp]], corner: tuple[int, int]
     ) -> NDArray[np.float64]:
-        raw = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
+        rows, columns = at[0] + corner[0], at[1] + corner[1]
+        raw = self.reader.samples(tile, at, (rows, columns), "map")
         samples = self._told(self.task.derive(raw), rows, columns)
-        told = tell(self.artifact, samples, self.view, self.spec.level)
-        ends = np.array([told.mean, told.low, told.high])
-        ends[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
+        told, target = tell(self.fitted, samples, self.view, self.spec.level), self.fitted.target
+        bands = np.array(list(target.layers(told.outputs, told.quantile).values()))
+        bands[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
         if self.is_relative:
-            relative: NDArray[np.float64] = 100 * ends / self.reference
+            relative: NDArray[np.float64] = 100 * bands / self.reference
             return relative
-        chances = [chances_below(self.artifact, told, self.view, mark) for mark in self.spec.below]
-        return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
+        if not self.spec.below:
+            return bands
+        shares = target.probabilities(told.outputs, self.calibration, told.patterns, self.spec.below)
+        return np.array([*bands, *np.where(np.isfinite(bands[0]), list(shares.values()), np.nan)])
 
     def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
         """The samples with what is said of them: if they are simulated, and of their fields what scope asks for."""
-        told = self.context.facts(list(self.artifact.manifest.scope), rows, columns)
+        told = self.context.facts(list(self.fitted.manifest.scope), rows, columns)
         is_simulated = self.scenes.is_simulated
         said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
         return [
@@ -128,8 +133,8 @@ class PixelModel:
         ]
 
     def _beyond(self, sample: Sample) -> str:
-        """Say why a pixel is not mapped: its field is said to lie outside the adapter's scope; "" where it may be."""
-        manifest = self.artifact.manifest
+        """Say why a pixel is not mapped: it is said to lie outside the adapter's scope; "" where it may be."""
+        manifest = self.fitted.manifest
         facts = sample.source.facts
         said = {name: allowed for name, allowed in manifest.scope.items() if name in facts}
         return outside_scope(said, sample)
@@ -139,29 +144,18 @@ class PixelModel:
         grid = self.scenes.grid
         rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
         columns = np.unique(np.linspace(0, grid.width - 1, LOOKED_AT).astype(int))
-        strips = []
-        for row in rows.tolist():
-            dates = [read_window(source, slice(row, row + 1), slice(0, grid.width)) for source in self.scenes.sources]
-            strips.append(np.stack([date[:, 0, columns] for date in dates]).astype(np.float32))
-        values = np.concatenate(strips, -1)
-        for index, source in enumerate(self.scenes.sources):
-            if source.nodata is not None:
-                values[index][values[index] == np.float32(source.nodata)] = np.nan
-        at = np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
-        seen = np.isfinite(values).any((0, 1)) & self.context.is_inside(at[0], at[1])
-        if not seen.any():
+        at, raw = self.reader.look(rows, columns)
+        if not len(raw):
             return []
-        pixels, at = np.moveaxis(values[:, :, seen], -1, 0), at[:, seen]
-        raw = pixel_samples(self.scenes, pixels, at[0], at[1], "this map", self.context)
-        looked = self._told(self.task.derive(raw), at[0], at[1])
+        looked = self._told(self.task.derive(raw), *at)
         within = [sample for sample in looked if not self._beyond(sample)]
         if not within:
             raise InputError(f"nothing here can be mapped: {self._beyond(looked[0])}; map with an adapter of that")
         return within
 
     def _lacking(self) -> list[str]:
-        """Channels of the pixel stream in training that no scene has: intervals were never calibrated without them."""
-        known = self.artifact.regressor.layout.channels.get("pixel", ())
+        """Channels of the pixel stream in training that no scene has: regions were never calibrated without them."""
+        known = self.fitted.ensemble.layout.channels.get(self.reader.stream, ())
         given = {channel.name for channel in self.scenes.channels}
         return [channel.name for channel in known if channel.name not in given]
 
@@ -171,26 +165,26 @@ class PixelModel:
         if self.is_relative:
             return Claim(
                 state="none",
-                reason=f"trained on simulations alone: relative vigour, not {self.artifact.manifest.units}; calibrate "
+                reason=f"trained on simulations alone: relative vigour, not {self.fitted.manifest.units}; calibrate "
                 f"on {FEWEST_FIELDS} harvested fields of your own (mainstem calibrate)",
             )
         lacking = self._lacking()
         if lacking:
             reason = f"the scenes lack {', '.join(lacking)}, which training had; give them, or calibrate without"
             return Claim(state="none", reason=reason)
-        means = self.artifact.calibration.get(mean_view(self.view))
+        means = self.fitted.calibration.get(mean_view(self.view))
         if means is not None and means.unfounded:  # what is claimed of a map is claimed of its fields too
             return Claim(state="none", reason=means.unfounded)
-        scope, facts = self.artifact.manifest.scope, [sample.source.facts for sample in looked]
+        scope, facts = self.fitted.manifest.scope, [sample.source.facts for sample in looked]
         unsaid = [name for name in scope if sum(name in each for each in facts) < MOST * len(facts)]
         if unsaid:
-            allowed = ", ".join(self.artifact.manifest.scope[unsaid[0]])
+            allowed = ", ".join(self.fitted.manifest.scope[unsaid[0]])
             return Claim(
                 state="none",
                 reason=f"nobody says what {unsaid[0]} this is, the adapter knows {allowed} alone; give fields with a "
                 f"column {unsaid[0]}, or say it for all (--{unsaid[0]}, on the page {unsaid[0].capitalize()})",
             )
-        claims = claims_of(self.artifact, looked, self.view, self.spec.level)
+        claims = claims_of(self.fitted, looked, self.view, self.spec.level)
         against = Counter(claim for claim in claims if claim.state != "stated")
         if sum(against.values()) <= (1 - MOST) * len(claims):
             return next(claim for claim in claims if claim.state == "stated")
@@ -202,75 +196,17 @@ class PixelModel:
         return self._claim
 
     def layers(self) -> Mapping[str, Any]:
-        """A mask of the pixels that hold a value."""
-        return {"valid": True}
+        """A mask of the pixels that hold a value, and what the target says of its bands."""
+        return {"valid": True, **self.fitted.target.layer_facts(self.calibration, self.spec.level)}
 
     def mean_factor(self) -> float:
         """Half width of a field mean's interval, by the mean half width of its pixels."""
-        means = self.artifact.calibration.get(mean_view(self.view))
+        means = self.fitted.calibration.get(mean_view(self.view))
         if means is None:
             return 1.0
         return means.half_width(self.spec.level) / self.calibration.half_width(self.spec.level)
 
     def bounds(self) -> Bounds:
         """What values are possible, in the map's units."""
-        bounds = self.artifact.manifest.bounds
+        bounds = self.fitted.target.bounds
         return bounds.scaled(100 / self.reference) if self.is_relative and self.reference > 0 else bounds
-
-
-class CoverModel:
-    """Predicts the probability of each class, each pixel with the window around it.
-
-    What `predict_classes` would abstain from is not mapped.
-    """
-
-    units, overlap = "1", COVER_OVERLAP
-
-    def __init__(self, task: ClassificationTask, artifact: ClassArtifact, scenes: Scenes, spec: MapSpec) -> None:
-        self.task, self.artifact, self.scenes, self.spec = task, artifact, scenes, spec
-        facts: dict[str, str | float] = {"year": float(scenes.times[0].year), **spec.facts}
-        self.source = replace(scenes.source, simulated=scenes.is_simulated, facts=facts)
-        self._check_scope()
-        self.times = seconds_of(scenes)
-        self.spacing = spacing_m(scenes.grid, f"a map of {task.task}")
-
-    def _check_scope(self) -> None:
-        unsaid = [name for name in self.artifact.manifest.scope if name not in self.source.facts]
-        reason = refusal(self.artifact.manifest, Sample(streams={}, target=None, source=self.source))
-        if reason:
-            remedy = f"say it (--{unsaid[0]})" if unsaid else "map with a run of what is here"
-            raise InputError(f"nothing here can be mapped: {reason}; {remedy}")
-
-    def names(self) -> list[str]:
-        """Names of the output's bands."""
-        return [f"probability {name}" for name in self.artifact.manifest.classes]
-
-    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-        """Predict tiles; NaN where no date shows a pixel."""
-        size = tiles.shape[-1]
-        found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
-        for tile, out in zip(tiles, found, strict=True):
-            values = np.moveaxis(in_units(self.scenes, np.moveaxis(tile, (0, 1), (2, 3))), (2, 3), (0, 1)).astype(
-                np.float32
-            )
-            rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
-            if not len(rows):
-                continue
-            streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, self.spacing)
-            origin = origin_of(self.scenes.times[0])
-            samples = [Sample(streams=each, target=None, source=self.source, origin=origin) for each in streams]
-            out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
-        return found
-
-    def claim(self) -> Claim:
-        """None: class sets hold for the place of training, and no alarm looks at others yet."""
-        data = self.artifact.manifest.training["data"]
-        return Claim(state="none", reason=f"class sets were calibrated on {data}; no alarm says if they hold here")
-
-    def layers(self) -> Mapping[str, Any]:
-        """The most probable class, how many cannot be ruled out, and a mask."""
-        return {
-            "valid": True,
-            "classes": list(self.artifact.manifest.classes),
-            "thresholds": self.artifact.calibration.thresholds(self.spec.level).tolist(),
-        }

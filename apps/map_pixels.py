@@ -21,17 +21,15 @@ from mainstem.apps.map_files import (
     publish,
 )
 from mainstem.apps.map_journal import parts_folder, reserved
-from mainstem.apps.map_models import CoverModel, MapSpec, PixelModel, check_used
-from mainstem.core.artifact import Artifact, load_run
-from mainstem.core.bounds import Bounds
-from mainstem.core.class_artifact import ClassArtifact, load_class_run
-from mainstem.core.classification import ClassificationTask, Task
+from mainstem.apps.map_models import MapModel, MapSpec, check_used
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, Stat, content, file_stat, write_atomically
+from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.outputs import check_output_folder
 from mainstem.core.predict import check_thresholds
 from mainstem.core.prediction import Claim
 from mainstem.core.progress import Progress, silent
+from mainstem.core.task import Task
 from mainstem.data.earth.scenes import Scenes, open_scenes
 from mainstem.data.earth.staging import files_named, stage
 
@@ -48,7 +46,7 @@ def map_scenes(
     Raises:
         InputError: if the task is not of pixels, or the scenes or what goes with them cannot be used as they are.
     """
-    if not task.is_mapped:
+    if not task.window:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
     check_shard(spec.shard)
     check_thresholds(spec.below)
@@ -76,20 +74,13 @@ def _map(
     staged, seen = read
     scenes = open_scenes(staged)
     context = Context.open(spec.context, scenes)
-    model: PixelModel | CoverModel
-    if isinstance(task, ClassificationTask):
-        artifact: Artifact | ClassArtifact = (classes := load_class_run(run, task))
-        check_used(task, classes, spec)
-        model = CoverModel(task, classes, scenes, spec)
-    else:
-        context.check(task.needs)
-        artifact = (quantities := load_run(run, task))
-        check_used(task, quantities, spec)
-        model = PixelModel(task, quantities, context, spec)
+    context.check(task.needs)
+    fitted = load_run(run, task)
+    check_used(task, fitted, spec)
+    model = MapModel(task, fitted, context, spec)
     claim = model.claim()
-    tags = _tags(artifact, scenes, spec, claim, model.units)
+    tags = _tags(fitted, scenes, spec, claim, model.units)
     fields = spec.context.fields
-    bounds = model.bounds() if isinstance(model, PixelModel) else Bounds()
     told = {
         "names": model.names(),
         "tags": tags,
@@ -97,12 +88,12 @@ def _map(
         "layers": dict(model.layers()),
         "fields": None if fields is None else str(fields.resolve()),
         "fields_sha256": None if fields is None else fields_sha256(fields),
-        "mean_factor": model.mean_factor() if isinstance(model, PixelModel) else 1.0,
-        **dict(zip(("lowest", "highest"), bounds.told(), strict=True)),
+        "mean_factor": model.mean_factor(),
+        **dict(zip(("lowest", "highest"), model.bounds().told(), strict=True)),
     }
     facts = facts_of(told, f"what {run} or the scenes say of themselves")
     watched = [content(path, stat) for path, stat in seen.items()]
-    token = _token(artifact, scenes, spec, facts, watched)
+    token = _token(fitted, scenes, spec, facts, watched)
     size = MapSize(tile=TILE, overlap=model.overlap, batch_size=TILES_AT_ONCE, workers=spec.workers, shard=spec.shard)
     make_blocks(Placed(model), Inputs(sources=scenes.sources, watched=watched), out / MAP, size, token, progress)
     if spec.shard[1] > 1:
@@ -112,28 +103,24 @@ def _map(
     return {"map": str(out / MAP), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
 
 
-def _token(
-    artifact: Artifact | ClassArtifact, scenes: Scenes, spec: MapSpec, facts: MapFacts, watched: Sequence[Content]
-) -> str:
+def _token(fitted: Fitted, scenes: Scenes, spec: MapSpec, facts: MapFacts, watched: Sequence[Content]) -> str:
     """All that a block depends on, besides the scenes' pixels: blocks of another token are never gone on with."""
     scalings = scenes.scales.tolist(), scenes.offsets.tolist()
     read = [file.sha256 for file in watched], scenes.times, scenes.channels, scalings
     asked = spec.level, spec.below, dict(spec.facts)
-    return f"{artifact.adapter_sha256} {artifact.manifest.trunk_sha256} {asked} {read} {facts_digest(facts)}"
+    return f"{fitted.adapter_sha256} {fitted.manifest.trunk_sha256} {asked} {read} {facts_digest(facts)}"
 
 
-def _tags(
-    artifact: Artifact | ClassArtifact, scenes: Scenes, spec: MapSpec, claim: Claim, units: str
-) -> dict[str, str]:
+def _tags(fitted: Fitted, scenes: Scenes, spec: MapSpec, claim: Claim, units: str) -> dict[str, str]:
     """What travels with the map: units, level, claim, model, dates, attribution."""
-    manifest = artifact.manifest
+    manifest = fitted.manifest
     return {
         "UNITS": units,
         "LEVEL": f"{spec.level:g}",
         "CLAIM": claim.state,
         "CLAIM_REASON": claim.reason or "",
         "ADAPTER": f"{manifest.adapter} {manifest.task} {manifest.version}",
-        "ADAPTER_SHA256": artifact.adapter_sha256,
+        "ADAPTER_SHA256": fitted.adapter_sha256,
         "TRUNK_SHA256": manifest.trunk_sha256,
         "TRAINING": "simulated" if manifest.simulated else "real",
         "INPUTS": "simulated" if scenes.is_simulated else "real",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mainstem.adapters import load_adapter_module
 from mainstem.core.contract import check_task
-from mainstem.core.regression import DataRequest
+from mainstem.core.task import DataRequest
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / {table!r}

@@ -1,19 +1,21 @@
 """Protocols of `mainstem evaluate`: what is held out, what training may know of it, and what is asked of a scoring."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mainstem.apps.finetune import FitSpec
 from mainstem.core.errors import InputError
-from mainstem.core.folds import groups_of
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.folds import groups_of, has_groups
 from mainstem.core.gaps import drop_streams
 from mainstem.core.preparation import Forget, knows_no_target
-from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.task import Task
 
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"
 SEASONS = "season-by-season"  # the test split in order, the labels of each group calibrating those after it
-PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS)
+GROUPED_FOLDS = "grouped-folds"  # each sample by the one member that never saw its group
+RUN = "run"  # a run that is there, on what it never saw
+PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS, GROUPED_FOLDS)
 LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
 
 
@@ -45,44 +47,58 @@ class EvaluationSpec:
 def split_samples(
     samples: Sequence[Sample],
     protocol: str,
-    test_groups: frozenset[str] = frozenset(),
+    is_test: Callable[[Sample], bool] = lambda sample: False,
     forget: Forget = knows_no_target,
 ) -> list[tuple[list[Sample], list[Sample]]]:
     """Train and test samples by protocol; training samples know no target of the groups tested.
+
+    `is_test` tells samples of the official test split.
 
     Raises:
         InputError: if the protocol is unknown or leaves a part empty.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
-    groups = sorted(set(groups_of(samples)))
+    labels = groups_of(samples)
+    groups = sorted(set(labels))
+    official = [is_test(sample) for sample in samples]
+    is_official = protocol in (HOLDOUT, SEASONS)
     parts = []
-    for held in [test_groups] if protocol in (HOLDOUT, SEASONS) else [frozenset({group}) for group in groups]:
-        train = [sample for sample in samples if sample.source.group not in held]
-        test = [sample for sample in samples if sample.source.group in held]
+    for held in [official] if is_official else [[label == group for label in labels] for group in groups]:
+        train = [sample for sample, is_held in zip(samples, held, strict=True) if not is_held]
+        test = [sample for sample, is_held in zip(samples, held, strict=True) if is_held]
         if not train or not test:
-            raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {', '.join(groups)}")
-        parts.append((forget(train, held), test))
+            told = ", ".join(groups[:20])
+            raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {told}")
+        parts.append((forget(train, frozenset(str(sample.source.group) for sample in test)), test))
     return parts
 
 
-def default_protocol(source: SampleSet) -> str:
-    """Return the protocol of a set: its own test split, else each year, or each group, left out in turn."""
-    if source.test_groups:
+def default_protocol(task: Task, source: SampleSet) -> str:
+    """Return the protocol of a set: its own test split, else the task's, else each year, or each group, left out.
+
+    Data that name no groups are scored in folds: leaving each case out in turn would train as many models.
+    """
+    if any(source.is_test(sample) for sample in source.samples):
         return HOLDOUT
+    if task.holding.protocol or not has_groups(source.samples):
+        return task.holding.protocol or GROUPED_FOLDS
     return LEFT_OUT if all("year" in sample.source.facts for sample in source.samples) else LEFT_OUT_GROUP
 
 
 def fit_for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:
     """Give the many fits that leave one group out in turn fewer members each, of groups in any order."""
-    if protocol in (HOLDOUT, SEASONS):
+    if protocol in (HOLDOUT, SEASONS, GROUPED_FOLDS):
         return spec
     fewer = min(spec.fit.config.num_folds, LEFT_OUT_FOLDS)
     return replace(spec, fit=replace(spec.fit, order="any", config=replace(spec.fit.config, num_folds=fewer)))
 
 
-def protocol_note(task: RegressionTask, protocol: str, samples: Sequence[Sample]) -> str:
+def protocol_note(task: Task, protocol: str, samples: Sequence[Sample]) -> str:
     """Say which targets of other groups the inputs hold, or return an empty string where they hold none."""
+    buffer_m = task.holding.buffer_m
+    if buffer_m:
+        return f"training leaves out what lies within {buffer_m:g} m of what is held out"
     groups = frozenset(str(sample.source.group) for sample in samples)
     if all(plain is sample for plain, sample in zip(task.forget(samples, groups), samples, strict=True)):
         return ""

@@ -9,12 +9,12 @@ from pathlib import Path
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
 from mainstem.apps.finetune import aside_of, fit_where_none, is_fitted
-from mainstem.core.artifact_file import read_manifest
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
+from mainstem.core.fitted_file import read_manifest
 from mainstem.core.progress import Progress, silent
-from mainstem.core.regression import DataRequest
 from mainstem.core.stream import SampleSet
+from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.earth.open_regions import OWN, licensed
 from mainstem.data.earth.outlines import read_centres

@@ -1,4 +1,4 @@
-"""Score one part of an evaluation: predict its samples at each view, with intervals, claims and means."""
+"""Score one part of an evaluation: predict its samples at each view, with regions, claims and means."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -7,19 +7,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.calibrate import CalibrationSpec, Local
-from mainstem.apps.finetune import groups_in
+from mainstem.apps.calibrate import CalibrationSpec, Local, written_groups
 from mainstem.apps.protocols import SEASONS, EvaluationSpec
-from mainstem.core.artifact import Artifact
 from mainstem.core.errors import InputError
-from mainstem.core.folds import targets_of
+from mainstem.core.fit import OutOfFold
+from mainstem.core.fitted import Fitted
+from mainstem.core.folds import has_groups
+from mainstem.core.judging import Evidence
 from mainstem.core.means import Judged, counts_of, labels_by, mean_view
+from mainstem.core.member import join_outputs, rows_of_outputs
 from mainstem.core.order import is_ordered
 from mainstem.core.predict import Told, judge
-from mainstem.core.regression import RegressionTask, check_targets
 from mainstem.core.stream import Sample
+from mainstem.core.targets import Outputs, Regions, Target
+from mainstem.core.task import Task
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+PARTS = 20  # of cases without groups: enough for Student's t, and few enough to show
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,69 +51,139 @@ class ScoredMeans:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scored:
-    """One part's truth, predictions and interval ends (cases,) by view, with baselines, years and claims.
+    """One part's truth, with what was told and the quantile of regions (cases, ...) by view, baselines and claims.
 
     `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
     """
 
+    target: Target
+    level: float
     truth: Array
-    years: tuple[str, ...]
-    mean: dict[str, Array]
-    low: dict[str, Array]
-    high: dict[str, Array]
-    parts: dict[str, Array]
-    baselines: dict[str, Array]
+    groups: tuple[str, ...]
+    told: Mapping[str, Outputs]
+    quantile: Mapping[str, Array]
+    baselines: Mapping[str, Array]
     claims: tuple[str, ...]
     patterns: tuple[str, ...]
     means: ScoredMeans | None
     hashes: tuple[str, str]
     inside: Mapping[str, tuple[str, ...]]
 
-    def rows(self, chosen: NDArray[np.intp]) -> "Scored":
+    def point(self, view: str) -> Array:
+        """What metrics judge of a view."""
+        return self.target.point(self.told[view])
+
+    def regions(self, view: str) -> Regions:
+        """The regions of a view with the truth."""
+        return Regions(told=self.told[view], truth=self.truth, quantile=self.quantile[view], level=self.level)
+
+    def rows(self, chosen: Rows) -> "Scored":
         """Return the chosen cases; means of what belongs together stay as they are."""
+
+        def of(labels: Sequence[str]) -> tuple[str, ...]:
+            return tuple(labels[row] for row in chosen.tolist())
+
         return replace(
             self,
             truth=self.truth[chosen],
-            years=tuple(self.years[row] for row in chosen.tolist()),
-            mean={name: values[chosen] for name, values in self.mean.items()},
-            low={name: values[chosen] for name, values in self.low.items()},
-            high={name: values[chosen] for name, values in self.high.items()},
-            parts={name: values[chosen] for name, values in self.parts.items()},
+            groups=of(self.groups),
+            told={view: rows_of_outputs(told, chosen) for view, told in self.told.items()},
+            quantile={view: values[chosen] for view, values in self.quantile.items()},
             baselines={name: values[chosen] for name, values in self.baselines.items()},
-            claims=tuple(self.claims[row] for row in chosen.tolist()),
-            patterns=tuple(self.patterns[row] for row in chosen.tolist()),
-            inside={name: tuple(labels[row] for row in chosen.tolist()) for name, labels in self.inside.items()},
+            claims=of(self.claims),
+            patterns=of(self.patterns),
+            inside={name: of(labels) for name, labels in self.inside.items()},
         )
 
 
-def score_by_protocol(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+def score_by_protocol(task: Task, fitted: Fitted, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
     """Score test samples at once or, where the protocol is so, season by season."""
     is_by_season = spec.protocol == SEASONS
-    return _score_seasons(task, artifact, test, spec) if is_by_season else score(task, artifact, test, spec.level)
+    return _score_seasons(task, fitted, test, spec) if is_by_season else score(task, fitted, test, spec.level)
 
 
-def score(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], level: float) -> Scored:
+def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> Scored:
     """Predict test samples as they were known at each view; claims are those of the fullest one."""
-    check_targets(task, test)
-    first = next(iter(task.views))
-    found = {name: judge(artifact, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
+    truth, groups = fitted.target.truth(test), labels_of(test)
+    found = {name: judge(fitted, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
+    first = found[task.first_view]
     return Scored(
-        truth=targets_of(test),
-        years=tuple(groups_in(test)),
-        mean={name: verdict.told.mean for name, verdict in found.items()},
-        low={name: verdict.told.low for name, verdict in found.items()},
-        high={name: verdict.told.high for name, verdict in found.items()},
-        parts=dict(found[first].told.parts),
+        target=fitted.target,
+        level=level,
+        truth=truth,
+        groups=groups,
+        told={name: verdict.told.outputs for name, verdict in found.items()},
+        quantile={name: verdict.told.quantile for name, verdict in found.items()},
         baselines={},
-        claims=tuple(claim.state for claim in found[first].claims),
-        patterns=found[first].told.patterns,
-        means=_score_means(task, artifact, test, found[first].told, level),
-        hashes=(artifact.manifest.trunk_sha256, artifact.adapter_sha256),
-        inside={"group": tuple(groups_in(test)), task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
+        claims=tuple(claim.state for claim in first.claims),
+        patterns=first.told.patterns,
+        means=_score_means(task, fitted, (test, truth, groups), first.told, level),
+        hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
+        inside={"group": groups, task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
     )
 
 
-def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
+def labels_of(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Group labels of samples; cases that name no group are dealt to PARTS parts, over which differences are told."""
+    if has_groups(samples):
+        return tuple(str(sample.source.group) for sample in samples)
+    return dealt(len(samples))
+
+
+def dealt(num: int) -> tuple[str, ...]:
+    """Parts of cases that name no group."""
+    return tuple(f"part {row % PARTS + 1}" for row in range(num))
+
+
+def score_in_folds(
+    task: Task, fitted: Fitted, judged: Mapping[str, OutOfFold], held: Sequence[Rows], level: float
+) -> Scored:
+    """Score what members said out of fold; blend and regions of a fold come from the other folds alone."""
+    view, target = task.first_view, fitted.target
+    found, calibration = judged[view], fitted.calibration[view]
+    claim = calibration.claim(level)
+    told, quantile = in_folds(found, held, level)
+    num = len(found.truth)
+    return Scored(
+        target=target,
+        level=level,
+        truth=found.truth,
+        groups=found.groups if calibration.has_groups else dealt(num),
+        told={view: told},
+        quantile={view: quantile},
+        baselines={},
+        claims=(claim.state,) * num,
+        patterns=("",) * num,
+        means=None,
+        hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
+        inside={},
+    )
+
+
+def in_folds(found: OutOfFold, held: Sequence[Rows], level: float) -> tuple[Outputs, Array]:
+    """What is told of each fold's cases, and quantiles, as the other folds alone would have them."""
+    target, groups = found.target, np.asarray(found.groups)
+    place = {row: index for index, row in enumerate(found.rows.tolist())}
+    parts, order = [], []
+    for rows in held:
+        own = np.array([place[row] for row in rows.tolist()])
+        others = np.setdiff1d(np.arange(len(groups)), own)
+        if not len(others):
+            raise InputError("a single member is judged on one part, which cannot be scored in folds; use --protocol")
+        is_other = np.isin(np.arange(len(groups)), others)
+        blend = found.blend_on(is_other)
+        told = target.combine([rows_of_outputs(found.raw, others)], blend)
+        evidence = Evidence.of(target, told, found.truth[others], groups[others].tolist(), [""] * len(others))
+        calibration = evidence.calibration((), "other folds", ())
+        outputs = target.combine([rows_of_outputs(found.raw, own)], blend)
+        parts.append((outputs, calibration.quantiles(level, [""] * len(own), target.strata_names())))
+        order.append(own)
+    back = np.argsort(np.concatenate(order))
+    joined = rows_of_outputs(join_outputs([outputs for outputs, _ in parts]), back)
+    return joined, np.concatenate([quantile for _, quantile in parts])[back]
+
+
+def _score_seasons(task: Task, fitted: Fitted, test: Sequence[Sample], spec: EvaluationSpec) -> Scored:
     """Score the test groups in order; the labels of each are added to the calibration before the next is predicted."""
     groups = sorted({str(sample.source.group) for sample in test})
     if not is_ordered(groups):
@@ -118,41 +193,39 @@ def _score_seasons(task: RegressionTask, artifact: Artifact, test: Sequence[Samp
     found = []
     for group in groups:
         held = [sample for sample in test if sample.source.group == group]
-        found.append(score(task, artifact, held, spec.level))
-        known = Local(task=task, samples=held, groups=(group,) * len(held), population=f"{group} since")
-        artifact = known.teach(artifact, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
+        found.append(score(task, fitted, held, spec.level))
+        known = Local(task=task, samples=held, groups=written_groups(fitted, held), population=f"{group} since")
+        fitted = known.teach(fitted, CalibrationSpec(level=spec.level, is_appended=True, window=spec.window))
     return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
 
 
 def _score_means(
-    task: RegressionTask, artifact: Artifact, test: Sequence[Sample], told: Told, level: float
+    task: Task, fitted: Fitted, cases: tuple[Sequence[Sample], Array, tuple[str, ...]], told: Told, level: float
 ) -> ScoredMeans | None:
     """Means of samples that belong together, with their intervals; None where the task has none."""
-    calibration = artifact.calibration.get(mean_view(next(iter(task.views))))
+    calibration = fitted.calibration.get(mean_view(task.first_view))
     if not task.mean_of or calibration is None:
         return None
-    cases = Judged(truth=targets_of(test), mean=told.mean, scale=told.scale, groups=tuple(groups_in(test)))
+    test, truth, groups = cases
     labels = labels_by(test, task.mean_of)
-    means = cases.means(labels)
-    _, low, high = artifact.manifest.bounds.interval(means.mean, calibration.half_width(level) * means.scale)
-    return ScoredMeans(judged=means, low=low, high=high, counts=counts_of(labels))
+    told_of = Judged(truth=truth, mean=fitted.target.point(told.outputs), scale=told.outputs["scale"], groups=groups)
+    means = told_of.means(labels)
+    ends = fitted.target.layers(
+        {"mean": means.mean, "scale": means.scale}, calibration.half_widths(level, [""] * len(means.truth))
+    )
+    return ScoredMeans(judged=means, low=ends["lower"], high=ends["upper"], counts=counts_of(labels))
 
 
 def join(parts: Sequence[Scored]) -> Scored:
     """Put several parts' cases together."""
     first = parts[0]
-
-    def joined(key: str, name: str) -> Array:
-        return np.concatenate([getattr(part, key)[name] for part in parts])
-
-    return Scored(
+    return replace(
+        first,
         truth=np.concatenate([part.truth for part in parts]),
-        years=tuple(year for part in parts for year in part.years),
-        mean={name: joined("mean", name) for name in first.mean},
-        low={name: joined("low", name) for name in first.low},
-        high={name: joined("high", name) for name in first.high},
-        parts={name: joined("parts", name) for name in first.parts},
-        baselines={name: joined("baselines", name) for name in first.baselines},
+        groups=tuple(group for part in parts for group in part.groups),
+        told={view: join_outputs([part.told[view] for part in parts]) for view in first.told},
+        quantile={view: np.concatenate([part.quantile[view] for part in parts]) for view in first.quantile},
+        baselines={name: np.concatenate([part.baselines[name] for part in parts]) for name in first.baselines},
         claims=tuple(claim for part in parts for claim in part.claims),
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=ScoredMeans.join([part.means for part in parts if part.means is not None]),

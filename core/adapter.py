@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from mainstem.core.heads import Head
 from mainstem.core.stream import Sample
+from mainstem.core.targets.base import Head
 from mainstem.core.tokens import Batch, OpenTokenizer
 from mainstem.core.trunk import Latents, Trunk
 

@@ -10,6 +10,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
+CALIBRATE, TEST = "calibrate", "test"  # official parts of data, as a sample's source names them
+HELD_OUT = 5  # of so many groups one is held out, where a single member is judged on data of its own
 
 
 def targets_of(samples: Sequence[Sample]) -> Array:
@@ -24,15 +26,24 @@ def targets_of(samples: Sequence[Sample]) -> Array:
     return values
 
 
+def has_groups(samples: Sequence[Sample]) -> bool:
+    """True where any sample names a group; False where the data know none."""
+    return any(sample.source.group is not None for sample in samples)
+
+
 def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Group labels of samples.
+    """Group labels of samples; where the data name no groups, each sample is one of its own.
 
     Raises:
-        InputError: if a sample names none, or all name one.
+        InputError: if some samples name none, or all name one.
     """
     groups = [sample.source.group for sample in samples]
+    if not has_groups(samples):
+        return tuple(f"case {row}" for row in range(len(samples)))
     if None in groups or len(set(groups)) < 2:
-        raise InputError("calibration needs samples of at least two named groups; name the group column")
+        raise InputError(
+            "calibration needs samples of at least two named groups, or of data that name none; name the group column"
+        )
     return tuple(str(group) for group in groups)
 
 
@@ -59,6 +70,49 @@ def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray
     folds = np.array([fold_of[group] for group in groups])
     for fold in range(folds.max() + 1):
         yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+def hold_out(
+    samples: Sequence[Sample], num_folds: int, buffer_m: float = 0.0
+) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Return (train, held-out) rows, one pair a member; whole groups, or the official parts where the data have them.
+
+    With one fold a single pair: the part that the data mean for calibration, else one group in HELD_OUT. None of train
+    lies within `buffer_m` of one held out: near places are alike, so that a fold without a buffer tells of places that
+    were all but seen. Source: Roberts et al. 2017, Cross-validation strategies for data with temporal, spatial,
+    hierarchical, or phylogenetic structure, Ecography 40, 913.
+
+    Raises:
+        InputError: if the buffer leaves nothing to train on.
+    """
+    is_meant = np.array([sample.source.part == CALIBRATE for sample in samples], bool)
+    if num_folds == 1 and is_meant.any() and not is_meant.all():
+        folds = [(np.flatnonzero(~is_meant), np.flatnonzero(is_meant))]
+    else:
+        folds = list(group_folds(groups_of(samples), num_folds if num_folds > 1 else HELD_OUT))
+        folds = folds if num_folds > 1 else folds[:1]
+    if not buffer_m:
+        return folds
+    from scipy.spatial import cKDTree
+
+    places = np.array([[float(sample.source.facts[name]) for name in ("x_m", "y_m")] for sample in samples])
+    far = [(kept[cKDTree(places[held]).query(places[kept])[0] >= buffer_m], held) for kept, held in folds]
+    if any(not len(kept) for kept, _ in far):
+        raise InputError(f"a buffer of {buffer_m:g} m leaves no sample to train on; label groups farther apart")
+    return far
+
+
+def drawn(samples: Sequence[Sample], largest_group: int | None, seed: int) -> Sequence[Sample]:
+    """The samples, of each group `largest_group` at most, drawn by the seed and in their order."""
+    if largest_group is None:
+        return samples
+    rng = np.random.default_rng([seed, 43])
+    groups = np.array(groups_of(samples))
+    kept: list[int] = []
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        kept += (rows if len(rows) <= largest_group else rng.choice(rows, largest_group, replace=False)).tolist()
+    return [samples[row] for row in sorted(kept)]
 
 
 def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:

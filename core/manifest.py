@@ -4,28 +4,27 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError
+from mainstem.core.groups import Keys
 from mainstem.core.prediction import ModelRef
-from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
+from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, first_mistake, parse_object
 
-SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors, LoRA's alpha is kept, a hash protects the file
+SCHEMA_VERSION = 4  # 4: what is predicted is a target of any kind, groups are hashed
 FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
-LARGEST_SLOPE = 1e3  # of `adjust`: a model of simulations is not a thousand times off
 
 
 class MemberFacts(BaseModel):
     """One member: its tokenizer (of streams: kind, channels with units, normalisation statistics), its preparation.
 
-    `std` is the standard deviation of the member's target, None of classes; `lora_alpha` is None without a LoRA;
-    `trained` says the samples, batch size, epochs and steps that were used, whatever the config asked for.
+    `frame` turns what the head says back into units; `lora_alpha` is None without a LoRA; `trained` says the samples,
+    batch size, epochs and steps that were used, whatever the config asked for.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tokenizer: dict[str, Any]
     preparation: dict[str, Any] = Field(default_factory=dict)
-    std: Positive | None = None
+    frame: dict[str, Positive] = Field(default_factory=dict)
     lora_alpha: Positive | None = None
     trained: dict[str, Count] | None = None
 
@@ -47,11 +46,11 @@ class TrainingFacts(BaseModel):
 class AdapterManifest(BaseModel):
     """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
 
-    `channels` holds those of each stream in training, in order; `classes` names what a classifier may say; `scope` the
-    facts a sample must have to be predicted; `calibration` and `alarm` what is known by view, their arrays being
-    tensors `calibration/<view>/<name>`; `adjust` a slope and an intercept a view; `lowest` and `highest` the values
-    that are possible at all, None where there is no bound; `training` data, groups, seed and licence, the groups
-    trained on as samples name their data, and those calibrated on since.
+    `target` is what the kind of target keeps of itself, as units, bounds or classes; `channels` holds those of each
+    stream in training, in order; `scope` the facts a sample must have to be predicted; `blend` what parts of the
+    prediction are worth, by view; `calibration` and `alarm` what is known by view, their arrays being tensors
+    `calibration/<view>/<name>`; `training` data, groups (as `groups.key_of` writes them, with `salt`), seed and
+    licence, the groups trained on as samples name their data, and those calibrated on since.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,16 +59,14 @@ class AdapterManifest(BaseModel):
     adapter: Name
     task: Name
     version: Name
-    units: Name
-    lowest: Finite | None = None
-    highest: Finite | None = None
+    target: dict[str, Any]
+    salt: Annotated[str, Field(pattern=r"^[0-9a-f]{0,32}$")] = ""
+    is_private: Flag = False
     trunk: dict[str, Any]
     trunk_sha256: Sha256
     trunk_is_shared: Flag
     members: Annotated[tuple[MemberFacts, ...], Field(min_length=1, max_length=1000)]
-    gates: dict[str, Share]
-    shares: dict[str, Share]
-    adjust: dict[str, tuple[Annotated[Finite, Field(gt=0, le=LARGEST_SLOPE)], Finite]] = Field(default_factory=dict)
+    blend: dict[str, dict[str, Finite]]
     channels: dict[str, list[dict[str, Any]]] = Field(default_factory=dict)
     scope: dict[str, list[str]]
     calibration: dict[str, dict[str, Any]]
@@ -79,7 +76,6 @@ class AdapterManifest(BaseModel):
     attribution: str
     simulated: Flag
     known_failures: tuple[str, ...] = ()
-    classes: Annotated[tuple[Name, ...], Field(max_length=10_000)] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -92,18 +88,15 @@ class AdapterManifest(BaseModel):
                 raise ValueError(f"training.{first_mistake(error)}") from error
         return values
 
-    @model_validator(mode="after")
-    def _fits(self) -> "AdapterManifest":
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("a class is named twice")
-        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
-            raise ValueError("lowest is not below highest")
-        return self
+    @property
+    def keys(self) -> Keys:
+        """How names of groups are written here."""
+        return Keys(salt=self.salt, is_private=self.is_private)
 
     @property
-    def bounds(self) -> Bounds:
-        """What values are possible."""
-        return Bounds.of(self.lowest, self.highest)
+    def units(self) -> str:
+        """The unit of values."""
+        return str(self.target.get("units", ""))
 
     def reference(self, adapter_sha256: str) -> ModelRef:
         """Return what predictions carry of their model."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.conformal import Calibration
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
@@ -111,8 +111,6 @@ class Judged:
         squares = (error - (np.bincount(index, error) / count)[index])[kept] ** 2
         return float(squares.sum()) / max(int((count - 1)[distinct != ""].sum()), 1)
 
-    def calibration(self, population: str) -> IntervalCalibration:
+    def calibration(self, population: str) -> Calibration:
         """Calibrate intervals on these errors."""
-        return IntervalCalibration(
-            scores=(self.truth - self.mean) / self.scale, groups=self.groups, population=population
-        )
+        return Calibration(scores=(self.truth - self.mean) / self.scale, groups=self.groups, population=population)

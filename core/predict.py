@@ -1,4 +1,4 @@
-"""From a fitted artefact to predictions: interval, claim, reasons and origin for every sample.
+"""From a fitted adapter to predictions: region, claim, reasons and origin for every sample.
 
 `judge` is the one place that says what may be claimed: of single predictions, maps, evaluations and pages alike.
 """
@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.artifact import Artifact
-from mainstem.core.class_artifact import ClassArtifact
+from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
+from mainstem.core.fitted import Fitted
 from mainstem.core.folds import season_in
-from mainstem.core.gaps import named_parts, pattern_of
+from mainstem.core.gaps import pattern_of
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
-from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
-from mainstem.core.quantiles import cases_needed
+from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Sample
+from mainstem.core.targets import Outputs
 
 MOST_THRESHOLDS = 100  # each is a column, or a band of a map, which holds 1000 at most
 Array = NDArray[np.float64]
@@ -28,61 +28,49 @@ ViewOf = Callable[[Sample], str]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Told:
-    """Mean and interval of samples of one view (cases,), within what is possible; NaN ends where never calibrated.
+    """What is told of samples of one view, the quantile of each one's region, and what each sample lacks.
 
-    `value` plus and minus `half` is what calibration knows, whether it is possible or not; `parts` is what the trunk
-    alone, and the rest without it, would say; `patterns` what each sample lacks.
+    Quantiles are (cases,) or (cases, strata), NaN where a view was never calibrated.
     """
 
-    mean: Array
-    low: Array
-    high: Array
-    value: Array
-    half: Array
-    scale: Array
-    parts: Mapping[str, Array]
+    outputs: Outputs
+    quantile: Array
     patterns: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Verdict:
-    """What is told of samples of one view, and what may be claimed of each interval."""
+    """What is told of samples of one view, and what may be claimed of each region."""
 
     told: Told
     claims: tuple[Claim, ...]
 
 
-def judge(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> Verdict:
-    """Predict samples that show what a view shows, each with its interval and what may be claimed of it.
+def judge(fitted: Fitted, samples: Sequence[Sample], view: str, level: float) -> Verdict:
+    """Predict samples that show what a view shows, each with its region and what may be claimed of it.
 
     The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
     calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a
     sample outside the manifest's scope, for a real one by an adapter of simulations alone, and where calibration never
     saw what the sample lacks.
     """
-    return Verdict(told=tell(artifact, samples, view, level), claims=claims_of(artifact, samples, view, level))
+    return Verdict(told=tell(fitted, samples, view, level), claims=claims_of(fitted, samples, view, level))
 
 
-def tell(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> Told:
-    """Predict samples that show what a view shows, each with its interval; nothing is claimed."""
-    value, scale, parts = artifact.regressor.predict_parts(samples, view)
-    calibration, patterns = artifact.calibration.get(view), patterns_of(artifact, samples, view)
-    half = np.full(len(samples), np.nan) if calibration is None else calibration.half_widths(level, patterns) * scale
-    mean, low, high = artifact.manifest.bounds.interval(value, half)
-    return Told(
-        mean=mean, low=low, high=high, value=value, half=half, scale=scale, parts=parts, patterns=tuple(patterns)
-    )
+def tell(fitted: Fitted, samples: Sequence[Sample], view: str, level: float) -> Told:
+    """Predict samples that show what a view shows, each with its region; nothing is claimed."""
+    outputs, strata = fitted.outputs(samples, view), fitted.target.strata_names()
+    calibration, patterns = fitted.calibration.get(view), patterns_of(fitted, samples, view)
+    if calibration is None:
+        quantile = np.full((len(samples), len(strata)) if strata else len(samples), np.nan)
+    else:
+        quantile = calibration.quantiles(level, patterns, strata)
+    return Told(outputs=outputs, quantile=quantile, patterns=tuple(patterns))
 
 
-def chances_below(artifact: Artifact, told: Told, view: str, mark: float) -> Array:
-    """Probability of each sample's lying below a mark (cases,), by the view's calibration."""
-    found = artifact.calibration[view].probabilities_below(mark, told.value, told.scale, told.patterns)
-    return artifact.manifest.bounds.chance_below(mark, found)
-
-
-def patterns_of(artifact: Artifact, samples: Sequence[Sample], view: str) -> list[str]:
+def patterns_of(fitted: Fitted, samples: Sequence[Sample], view: str) -> list[str]:
     """What each sample lacks of the streams that calibration expects of the view."""
-    calibration = artifact.calibration.get(view)
+    calibration = fitted.calibration.get(view)
     return [pattern_of(sample, calibration.streams if calibration else ()) for sample in samples]
 
 
@@ -105,42 +93,59 @@ def outside_scope(scope: Mapping[str, Sequence[str]], sample: Sample) -> str:
     return ""
 
 
-def claims_of(artifact: Artifact, samples: Sequence[Sample], view: str, level: float) -> tuple[Claim, ...]:
+def claims_of(fitted: Fitted, samples: Sequence[Sample], view: str, level: float) -> tuple[Claim, ...]:
     """Return what may be claimed of each sample's interval."""
-    calibration, alarm = artifact.calibration.get(view), artifact.alarm.get(view)
+    calibration, alarm = fitted.calibration.get(view), fitted.alarm.get(view)
     if calibration is None:
         return (Claim(state="none", reason="never calibrated"),) * len(samples)
-    features = artifact.regressor.features(samples) if alarm else None
-    own = artifact.regressor.own_features(samples) if alarm else None
+    features = fitted.ensemble.features(samples) if alarm else None
+    own = fitted.ensemble.own_features(samples) if alarm else None
     alarms = _alarmed(alarm, features, samples, own)
-    stated: dict[tuple[str, str, str], Claim] = {}
+    stated: dict[tuple[str, str, str, str], Claim] = {}
     found = []
-    for sample, pattern, alarmed in zip(samples, patterns_of(artifact, samples, view), alarms, strict=True):
-        group = sample.source.group or ""
+    for sample, pattern, alarmed in zip(samples, patterns_of(fitted, samples, view), alarms, strict=True):
         season = season_in(sample, calibration.season_of)
-        key = (pattern, group, season)
+        key = (pattern, sample.source.group or "", season, sample.source.data)
         if key not in stated:
-            unjudged = calibration.unjudged(group, season, level)
-            later = group if not unjudged and calibration.is_later(group) else ""
-            stated[key] = Claim(state="none", reason=unjudged) if unjudged else calibration.claim(level, pattern, later)
-        found.append(_settled(artifact, sample, stated[key], alarmed))
+            stated[key] = _stated(fitted, calibration, key, level)
+        found.append(_settled(fitted, sample, stated[key], alarmed))
     return tuple(found)
 
 
-def _settled(artifact: Artifact | ClassArtifact, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
+def _stated(fitted: Fitted, calibration: Calibration, key: tuple[str, str, str, str], level: float) -> Claim:
+    """What calibration states of samples that lack what a pattern names, of a group, a season and a set of data."""
+    pattern, group, season, data = key
+    if calibration.only_of not in ("", data):
+        return Claim(state="none", reason=f"regions were calibrated on groups of {calibration.only_of} alone")
+    if not calibration.has_groups:
+        return calibration.claim(level, pattern)
+    written = fitted.manifest.keys(group)
+    unjudged = calibration.unjudged(written, season, level)
+    if unjudged:
+        return Claim(state="none", reason=unjudged)
+    return calibration.claim(level, pattern, written if calibration.is_later(written) else "")
+
+
+def _settled(fitted: Fitted, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
     """The claim of one sample: what calibration states, unless something speaks against it."""
-    refused = refusal(artifact.manifest, sample)
+    refused = refusal(fitted.manifest, sample)
     if refused:
         return Claim(state="none", reason=refused)
-    if sample.source.group is None:
+    if sample.source.group is None and _knows_groups(fitted):
         return Claim(state="none", reason="the sample names no group, so that nobody knows whether it was trained on")
-    if artifact.taught.has_seen(sample):
-        return Claim(state="none", reason=f"{sample.source.group} was trained or calibrated on: nothing new to claim")
+    if fitted.taught.has_seen(sample):
+        seen = sample.source.group or sample.source.item
+        return Claim(state="none", reason=f"{seen} was trained or calibrated on: nothing new to claim")
     if stated.state != "stated" or alarmed is None:
         return stated
     return alarmed if alarmed.state == "none" else Claim(
         state=alarmed.state, population=stated.population, reason=alarmed.reason
     )  # fmt: skip
+
+
+def _knows_groups(fitted: Fitted) -> bool:
+    """True where any calibration is of named groups."""
+    return any(known.has_groups for known in fitted.calibration.values())
 
 
 def _alarmed(
@@ -153,7 +158,7 @@ def _alarmed(
     labels = np.array([sample.source.group or "" for sample in samples])
     places = [str(sample.source.facts.get(alarm.place_of, "")) for sample in samples]
     comparable = np.isfinite(features).any(1)
-    for group in np.unique(labels).tolist():
+    for group in np.unique(labels[labels != ""]).tolist():
         rows = np.flatnonzero((labels == group) & comparable)
         fired = alarm.fired(features[rows], [places[row] for row in rows])
         reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
@@ -174,7 +179,7 @@ def _strange(alarm: ShiftAlarm, item: str, place: str) -> str:
 
 
 def predict(
-    artifact: Artifact,
+    fitted: Fitted,
     samples: Sequence[Sample],
     view_of: ViewOf,
     level: float = 0.9,
@@ -185,28 +190,28 @@ def predict(
     A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations alone.
 
     Args:
-        artifact: the fitted adapter.
+        fitted: the fitted adapter.
         samples: any; a missing stream is missing.
         view_of: which view a sample's inputs stand for.
-        level: nominal coverage of the intervals, 0-1.
+        level: nominal coverage of the regions, 0-1.
         thresholds: values whose probability of being undercut is wanted, as `probabilities["below 8"]`.
 
     Raises:
-        InputError: if a threshold is no number, or given twice.
+        InputError: if a threshold is no number, or given twice, or values have no order.
     """
     check_thresholds(thresholds)
+    fitted.target.refuse_marks(thresholds)
     found: list[Prediction | None] = [None] * len(samples)
     inside: dict[str, list[int]] = {}
     for row, sample in enumerate(samples):
-        reason = refusal(artifact.manifest, sample)
+        reason = refusal(fitted.manifest, sample)
         if reason:
-            found[row] = _abstained(artifact, sample, level, artifact.manifest.units, reason)
+            found[row] = _abstained(fitted, sample, level, reason)
         else:
             inside.setdefault(view_of(sample), []).append(row)
     for view, rows in inside.items():
-        for row, prediction in zip(
-            rows, _predict_view(artifact, [samples[row] for row in rows], view, level, thresholds), strict=True
-        ):
+        chosen = [samples[row] for row in rows]
+        for row, prediction in zip(rows, _predict_view(fitted, chosen, view, level, thresholds), strict=True):
             found[row] = prediction
     return [prediction for prediction in found if prediction is not None]
 
@@ -226,19 +231,14 @@ def check_thresholds(thresholds: Sequence[float]) -> None:
             raise InputError(f"got the threshold {mark:g} (--below) twice; give it once")
 
 
-def below_name(mark: float) -> str:
-    """What the probability of undercutting a threshold is called: "below 8", with as many digits as tell it apart."""
-    return f"below {repr(float(mark)).removesuffix('.0')}"
-
-
-def _abstained(artifact: Artifact | ClassArtifact, sample: Sample, level: float, units: str, reason: str) -> Prediction:
+def _abstained(fitted: Fitted, sample: Sample, level: float, reason: str) -> Prediction:
     return Prediction(
         value=None,
         region=None,
         level=level,
-        units=units,
+        units=fitted.manifest.units,
         claim=Claim(state="none", reason=reason),
-        model=artifact.reference(),
+        model=fitted.reference(),
         source=sample.source,
         abstained=True,
         reasons=(reason,),
@@ -246,103 +246,33 @@ def _abstained(artifact: Artifact | ClassArtifact, sample: Sample, level: float,
 
 
 def _predict_view(
-    artifact: Artifact, samples: Sequence[Sample], view: str, level: float, thresholds: Sequence[float]
+    fitted: Fitted, samples: Sequence[Sample], view: str, level: float, thresholds: Sequence[float]
 ) -> list[Prediction]:
-    verdict, is_calibrated = judge(artifact, samples, view, level), view in artifact.calibration
-    told, below = verdict.told, {}
-    if is_calibrated:
-        below = {below_name(mark): chances_below(artifact, told, view, mark) for mark in thresholds}
-    model, predictions = artifact.reference(), []
-    reasons = _view_reasons(artifact, view)
-    for row, (sample, claim) in enumerate(zip(samples, verdict.claims, strict=True)):
-        ends = Interval(low=float(told.low[row]), high=float(told.high[row])) if is_calibrated else None
+    verdict, target, calibration = judge(fitted, samples, view, level), fitted.target, fitted.calibration.get(view)
+    told = verdict.told
+    shares = target.probabilities(told.outputs, calibration, told.patterns, thresholds)
+    regions = [None] * len(samples) if calibration is None else target.regions(told.outputs, told.quantile)
+    reasons = (*_view_reasons(fitted, view), *(() if calibration is None else target.reasons(calibration, level)))
+    model, predictions = fitted.reference(), []
+    values = target.values(told.outputs)
+    for row, (sample, claim, value, region) in enumerate(zip(samples, verdict.claims, values, regions, strict=True)):
         predictions.append(
             Prediction(
-                value=float(told.mean[row]),
-                region=ends,
+                value=value,
+                region=region,
                 level=level,
-                units=artifact.manifest.units,
+                units=fitted.manifest.units,
                 claim=claim,
                 model=model,
                 source=sample.source,
                 reasons=(*reasons, *((claim.reason,) if claim.reason else ())),
-                probabilities={name: float(shares[row]) for name, shares in below.items()},
+                probabilities={name: float(share[row]) for name, share in shares.items()},
             )
         )
     return predictions
 
 
-def _view_reasons(artifact: Artifact, view: str) -> tuple[str, ...]:
-    if artifact.manifest.training["adds"].get(view, artifact.manifest.gates[view] > 0):
+def _view_reasons(fitted: Fitted, view: str) -> tuple[str, ...]:
+    if fitted.manifest.training["adds"].get(view, True):
         return ()
     return ("these inputs added nothing out of fold: the value is what the past alone says",)
-
-
-def class_claims(
-    artifact: ClassArtifact, samples: Sequence[Sample], features: Array | None, level: float
-) -> tuple[Claim, ...]:
-    """Return what may be claimed of each sample's class set: groups of the data it was calibrated on, and no others.
-
-    Args:
-        artifact: the fitted classifier.
-        samples: any.
-        features: what the shift alarm compares (samples, features); None where there is no alarm.
-        level: nominal coverage.
-    """
-    data, count = artifact.manifest.training["data"], artifact.calibration.num_groups()
-    stated = Claim(state="stated", population=f"{data}, {count} groups held out whole")
-    if count < cases_needed(level):
-        stated = Claim(
-            state="none", reason=f"{count} groups of calibration, want {cases_needed(level)} for {level:.0%}"
-        )
-    elsewhere = Claim(state="none", reason=f"class sets were calibrated on groups of {data} alone")
-    alarms = _alarmed(artifact.alarm, features, samples)
-    expected = named_parts(artifact.classifier.layout.channels)
-    found = []
-    for sample, alarmed in zip(samples, alarms, strict=True):
-        known, lacking = stated if sample.source.data == data else elsewhere, pattern_of(sample, expected)
-        if lacking:
-            known = Claim(state="none", reason=f"it lacks {lacking}, which training had")
-        found.append(_settled(artifact, sample, known, alarmed))
-    return tuple(found)
-
-
-def predict_classes(artifact: ClassArtifact, samples: Sequence[Sample], level: float = 0.9) -> list[Prediction]:
-    """Predict the class of every sample, with the set of classes that cannot be ruled out.
-
-    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations alone.
-    """
-    refused = [refusal(artifact.manifest, sample) for sample in samples]
-    taken = [sample for sample, reason in zip(samples, refused, strict=True) if not reason]
-    predicted = iter(_predict_taken(artifact, taken, level) if taken else ())
-    return [
-        _abstained(artifact, sample, level, "class", reason) if reason else next(predicted)
-        for sample, reason in zip(samples, refused, strict=True)
-    ]
-
-
-def _predict_taken(artifact: ClassArtifact, samples: Sequence[Sample], level: float) -> list[Prediction]:
-    probabilities = artifact.classifier.probabilities(samples)
-    sets = artifact.calibration.sets(probabilities, level)
-    classes, model = artifact.manifest.classes, artifact.reference()
-    thresholds = artifact.calibration.thresholds(level)
-    rare = [name for name, least in zip(classes, thresholds.tolist(), strict=True) if least == 0]
-    reasons = tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
-    claims = class_claims(artifact, samples, artifact.features(samples), level)
-    found = []
-    for sample, shares, inside, claim in zip(samples, probabilities, sets, claims, strict=True):
-        order = np.argsort(-shares)
-        found.append(
-            Prediction(
-                value=classes[order[0]],
-                region=ClassSet(classes=tuple(classes[index] for index in order if inside[index])),
-                level=level,
-                units="class",
-                claim=claim,
-                model=model,
-                source=sample.source,
-                reasons=(*reasons, *((claim.reason,) if claim.reason else ())),
-                probabilities={classes[index]: float(shares[index]) for index in order},
-            )
-        )
-    return found

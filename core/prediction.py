@@ -5,30 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mainstem.core.stream import Provenance
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """All values from `low` to `high`, in the prediction's units."""
-
-    low: float
-    high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassSet:
-    """The classes that cannot be ruled out at the level, most probable first."""
-
-    classes: tuple[str, ...]
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.classes
-
-
-Region = Interval | ClassSet
+from mainstem.core.targets.base import Region
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +36,10 @@ class Prediction:
     """A value that is never bare.
 
     Attributes:
-        value: the central estimate in `units`, or the most probable class.
-        region: the interval or class set at `level`; None where the adapter abstains.
+        value: what is told: the central estimate in `units`, or the most probable class.
+        region: what cannot be ruled out at `level`; None where the adapter abstains, or never was calibrated.
         level: nominal coverage, 0-1.
-        units: unit of `value` and of an interval's ends; "class" for class sets.
+        units: unit of `value` and of a region's ends.
         claim: what is said of the region's coverage.
         abstained: True where the input lies outside the manifest's scope; then `value` and `region` are None.
         reasons: sentences for the user: why it abstained, why the claim was withdrawn, what is missing.
@@ -82,14 +59,9 @@ class Prediction:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain JSON types."""
-        region: dict[str, Any] | None = None
-        if isinstance(self.region, Interval):
-            region = {"low": self.region.low, "high": self.region.high}
-        elif isinstance(self.region, ClassSet):
-            region = {"classes": list(self.region.classes)}
         return {
             "value": self.value,
-            "region": region,
+            "region": None if self.region is None else self.region.to_dict(),
             "level": self.level,
             "units": self.units,
             "claim": vars(self.claim) | {},

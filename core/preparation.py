@@ -70,7 +70,7 @@ def knows_no_target(samples: Sequence[Sample], groups: frozenset[str]) -> list[S
 
 @dataclass(frozen=True, kw_only=True)
 class MeanOffset:
-    """The preparation of an adapter that has none of its own: streams as they are, the training mean as offset.
+    """The preparation of an adapter that has none of its own: streams as they are, and one offset, mostly the mean.
 
     Its features are each channel's mean; members share one layout, so that a stream that one of them never saw keeps
     its place.
@@ -89,7 +89,7 @@ class MeanOffset:
         return replace(self, channels=layout.widths())
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
-        """Return the samples as they are, and the mean."""
+        """Return the samples as they are, and the offset."""
         return list(samples), np.full(len(samples), self.mean)
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
@@ -105,7 +105,17 @@ class MeanOffset:
         return {"mean": self.mean, "channels": dict(self.channels)}, {}
 
 
-def restore_mean_offset(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> MeanOffset:
+def as_they_are(samples: Sequence[Sample], order: str) -> MeanOffset:
+    """Return the preparation of what has no mean, as classes: streams as they are, and no offset."""
+    return MeanOffset(mean=0.0, channels=Layout.of(samples).widths())
+
+
+def from_the_mean(samples: Sequence[Sample], order: str) -> MeanOffset:
+    """Return the preparation that starts from the mean of the training targets, whichever groups are asked for."""
+    return MeanOffset.fit(samples)
+
+
+def restore_plain(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> MeanOffset:
     """Read what `MeanOffset.state` gave."""
     assert not arrays
     return MeanOffset(mean=float(state["mean"]), channels=dict(state["channels"]))

@@ -5,7 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder, write_atomically
+from mainstem.core.folds import is_number
 from mainstem.core.manifest import AdapterManifest
 from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
 
@@ -155,6 +156,15 @@ def write_record(folder: Path, record: Mapping[str, Any], metrics: list[dict[str
     write_atomically(folder / METRICS_FILE, lines.encode())
 
 
+def _groups_words(groups: Sequence[str]) -> str:
+    """Which groups there were: numbers by name, of names how many, for they may be of persons."""
+    named = [group for group in groups if is_number(group)]
+    hidden = len(groups) - len(named)
+    words = [f"groups {', '.join(named)}"] if named else []
+    words += [f"{hidden} groups, whose names are kept as salted hashes"] if hidden else []
+    return " and ".join(words) or "which name no groups"
+
+
 def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, str]) -> None:
     """Write card.md: what the adapter is for, what it was judged on, and where it fails."""
     training = manifest.training
@@ -162,12 +172,12 @@ def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, st
     lines = [
         f"# {manifest.adapter}, {manifest.task}",
         "",
-        f"Predicts {manifest.units} with calibrated intervals. "
+        f"Predicts {manifest.units} with calibrated regions. "
         + ("**Trained on simulated data: never use it for decisions.**" if manifest.simulated else ""),
         "",
         "| | |",
         "|---|---|",
-        f"| data | {training['data']}, {training['num_samples']} samples, groups {', '.join(training['groups'])} |",
+        f"| data | {training['data']}, {training['num_samples']} samples, {_groups_words(training['groups'])} |",
         f"| scope | {scope or 'any'} |",
         f"| licence of the data | {manifest.licence} |",
         f"| attribution | {manifest.attribution} |",

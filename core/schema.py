@@ -1,6 +1,7 @@
 """Types with ranges for what files say of themselves, and JSON objects read with limits on size and depth."""
 
 import json
+import unicodedata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,11 @@ Count = Annotated[int, Field(strict=True, ge=0, le=1 << 53)]
 Flag = Annotated[bool, Field(strict=True)]
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def is_name(value: object) -> bool:
+    """True for text that may stand as a name on one line."""
+    return isinstance(value, str) and 0 < len(value) <= 200 and not any(unicodedata.category(c) == "Cc" for c in value)
 
 
 def first_mistake(error: ValidationError) -> str:

@@ -1,6 +1,6 @@
 """Streams as they were measured: values with their channels, units, clock, geometry and gaps."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,6 +86,7 @@ class Provenance:
         attribution: the sentence that has to travel with every export.
         simulated: True where the values come from a simulator.
         facts: further facts that pages show (region, year, age of the data in days ...).
+        part: of the data's own official split: "train", "calibrate" or "test"; "" where they have none.
     """
 
     data: str
@@ -95,6 +96,7 @@ class Provenance:
     attribution: str = ""
     simulated: bool = False
     facts: Mapping[str, str | float] = field(default_factory=dict)
+    part: str = ""
 
     def __post_init__(self) -> None:
         """Refuse names that cannot be written down again, before anything is trained on them.
@@ -109,11 +111,11 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sample:
-    """Streams that belong together, the quantity to predict from them, and their origin.
+    """Streams that belong together, what is to be predicted from them, and their origin.
 
     Attributes:
         streams: by name; a missing stream is absent, never zero-filled.
-        target: scalar, class index or array; None where unknown.
+        target: a number, an index of a class, or an array; None where unknown.
         source: where the sample comes from.
         origin: the instant that stream times count from, ISO 8601 UTC; "" where no stream has a clock.
     """
@@ -151,12 +153,18 @@ class SampleSet:
 
     def training(self) -> tuple[Sample, ...]:
         """The samples to train on: without a fault, outside the test split."""
-        return tuple(sample for sample in self.unflagged() if sample.source.group not in self.test_groups)
+        return tuple(sample for sample in self.unflagged() if not self.is_test(sample))
+
+    def is_test(self, sample: Sample) -> bool:
+        """True for a sample of the official test split."""
+        return sample.source.part == "test" or sample.source.group in self.test_groups
 
 
-def groups_by_data(samples: Iterable[Sample]) -> dict[str, list[str]]:
-    """Groups of samples, sorted, by the data that the samples come from."""
+def groups_by_data(samples: Iterable[Sample], written: Callable[[str], str]) -> dict[str, list[str]]:
+    """Groups of samples, as they are to be `written`, sorted, by the data that the samples come from."""
     found: dict[str, set[str]] = {}
     for sample in samples:
-        found.setdefault(sample.source.data, set()).add(str(sample.source.group))
-    return {data: sorted(groups) for data, groups in sorted(found.items())}
+        known = found.setdefault(sample.source.data, set())
+        if sample.source.group is not None:
+            known.add(sample.source.group)
+    return {data: sorted(map(written, groups)) for data, groups in sorted(found.items())}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.folds import is_number, one_writing
+from mainstem.core.groups import Keys
 from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
 
 Prints = NDArray[np.int64]
@@ -61,11 +62,13 @@ class Taught:
 
     Attributes:
         training: what the manifest says of training: groups by data, under TRAINED and CALIBRATED.
+        keys: how group names are written there.
         trained: prints (prints,) of the samples trained on.
         calibrated: prints (prints,) of those calibrated on since.
     """
 
     training: Mapping[str, Any]
+    keys: Keys = field(default_factory=lambda: Keys(salt=""))
     trained: Prints = field(default_factory=no_prints)
     calibrated: Prints = field(default_factory=no_prints)
 
@@ -82,7 +85,7 @@ class Taught:
 
         A number, as a year, means the same everywhere: what it brought to one place it brought to others.
         """
-        group = one_writing(str(sample.source.group))
+        group = self.keys(sample.source.group)
         return (is_number(group) and group in self.numbers) or self._holds(sample, TRAINED)
 
     def was_calibrated_on(self, sample: Sample) -> bool:
@@ -96,12 +99,11 @@ class Taught:
     @cached_property
     def numbers(self) -> frozenset[str]:
         """The groups trained on that are numbers."""
-        written = map(one_writing, map(str, self.training["groups"]))
-        return frozenset(group for group in written if is_number(group))
+        return frozenset(group for group in map(str, self.training["groups"]) if is_number(group))
 
     def _holds(self, sample: Sample, *kinds: str) -> bool:
-        named = (sample.source.data, one_writing(str(sample.source.group)))
-        if any(named in self._named[kind] for kind in kinds):
+        named = (sample.source.data, self.keys(sample.source.group))
+        if named[1] and any(named in self._named[kind] for kind in kinds):
             return True
         content = print_of(sample)
         return any(content in self._prints[kind] for kind in kinds)
@@ -109,9 +111,7 @@ class Taught:
     @cached_property
     def _named(self) -> dict[str, frozenset[tuple[str, str]]]:
         return {
-            kind: frozenset(
-                (data, one_writing(group)) for data, groups in self.training[kind].items() for group in groups
-            )
+            kind: frozenset((data, group) for data, groups in self.training[kind].items() for group in groups)
             for kind in (TRAINED, CALIBRATED)
         }
 

@@ -1,22 +1,26 @@
 """The one-machine training loop: read it top to bottom."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from mainstem.core.adapter import POOLED, Adapter
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
+from mainstem.core.targets.base import Loss
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import rows_of
 from mainstem.core.trunk import Trunk
+
+LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,16 +64,16 @@ class TrainingPlan:
 
 
 def train(
-    adapter: Adapter,
-    trunk: Trunk,
+    parts: tuple[Adapter, Trunk],
     samples: Sequence[Sample],
-    targets: Tensor,
+    aims: Tensor,
+    loss_of: LossOf,
     config: TrainingConfig,
     weights: Tensor | None = None,
 ) -> list[float]:
-    """Fit adapter and trunk to targets (samples,) by negative log-likelihood; return the losses.
+    """Fit adapter and trunk to aims (samples, ...), what a target made of truths; return the losses.
 
-    Targets are standardised quantities, or class indices; `weights` (samples,) say what each sample counts, else 1.
+    `weights` (samples,) say what each sample counts, else 1.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
     weight come from `config.seed`.
@@ -77,6 +81,7 @@ def train(
     Raises:
         InputError: if noise is asked for, and the tokenizer has no place for it.
     """
+    adapter, trunk = parts
     torch.manual_seed(config.seed)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
     parameters = [*trained, *_trunk_parameters(trunk, config)]
@@ -101,8 +106,7 @@ def train(
                 len(losses), plan.steps, config.warmup_share
             )
             distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
-            losses_of_rows = -distribution.log_prob(targets[rows])
-            loss = losses_of_rows.mean() if weights is None else (losses_of_rows * weights[rows]).mean()
+            loss = loss_of(distribution, aims[rows], None if weights is None else weights[rows]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(parameters, config.clip_norm)

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.regression import Order
 from mainstem.core.stream import Sample
+from mainstem.core.task import Order
 
 Array = NDArray[np.float64]
 Kind = Literal["average", "recent", "common-trend", "trend"]

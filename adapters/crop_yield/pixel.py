@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
 from mainstem.core.folds import targets_of
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.farm_sets import open_farms
 
@@ -90,8 +91,7 @@ def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPrep
 
 def read(request: DataRequest, progress: Progress = silent) -> SampleSet:
     """Read the farms that a user asks for, each pixel's season summed by the growth model."""
-    data = request.without_crop("farms, whose fields say their crop").data
-    source = open_farms(data, request.mirror, part_of(progress, 0.0, SIMULATING))
+    source = open_farms(request.data, request.mirror, part_of(progress, 0.0, SIMULATING))
     progress("growth of pixels", SIMULATING)
     return replace(source, samples=tuple(derive(source.samples)))
 
@@ -126,14 +126,13 @@ def _table(samples: Sequence[Sample]) -> Array:
     return table
 
 
-TASK = RegressionTask(
+TASK = Task(
     name="crop-yield",
     season_of="year",
     task="pixel",
     version="2",  # since farms differ by biology
-    units="t/ha",
-    lowest=0.0,
-    config=RegressionConfig(
+    target=Quantity(units="t/ha", lowest=0.0, metric="rmse"),
+    config=FitConfig(
         trunk_size="xs",
         training=TrainingConfig(epochs=10, batch_size=256, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),
         num_folds=4,
@@ -143,11 +142,10 @@ TASK = RegressionTask(
     restore=restore,
     derive=derive,
     scope_of=scope_of,
-    is_mapped=True,
+    window=1,
     needs=("weather",),
     mean_of="field",
     group_name="farm",
-    metric="rmse",
     optional=(),
     baselines=baselines,
     known_failures=(

@@ -24,8 +24,9 @@ from mainstem.adapters.crop_yield.seasons import (
 from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
 from mainstem.core.preparation import stream_means
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Channel, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Option, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.open_regions import open_regions
 
@@ -195,8 +196,9 @@ def read(request: DataRequest) -> SampleSet:
     Raises:
         InputError: if they are of another crop or country than the one that was named.
     """
-    source = open_regions(request.data, request.crop, request.country, request.mirror)
-    for name, told in (("crop", request.crop), ("country", request.country)):
+    crop, country = request.option("crop"), request.option("country")
+    source = open_regions(request.data, crop, country, request.mirror)
+    for name, told in (("crop", crop), ("country", country)):
         held = sorted({str(sample.source.facts[name]) for sample in source.samples})
         if told is not None and told.casefold() not in map(str.casefold, held):
             raise InputError(f"{request.data} is of {name} {', '.join(held)}, not {told!r:.60}; leave --{name} out")
@@ -208,13 +210,17 @@ def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
     return {name: sorted({str(sample.source.facts[name]) for sample in samples}) for name in ("crop", "country")}
 
 
-TASK = RegressionTask(
+OPTIONS = (
+    Option(name="crop", help="Of a folder in CY-Bench's layout, e.g. wheat."),
+    Option(name="country", help="Of such a folder, e.g. NL."),
+)
+TASK = Task(
     name="crop-yield",
     task="regional",
     version="2",  # 2: rivals beside the trunk, normals without the season itself
-    units="t/ha",
-    lowest=0.0,
-    config=RegressionConfig(
+    target=Quantity(units="t/ha", lowest=0.0),
+    options=OPTIONS,
+    config=FitConfig(
         trunk_size="xs",  # chosen, with the rest, by leaving years 2000-2011 of us-maize out: docs/benchmarks.md
         training=TrainingConfig(
             epochs=5, min_steps=240, batch_size=256, lr_per_step=1e-3, input_noise=0.5, dropout=0.1

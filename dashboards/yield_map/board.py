@@ -12,12 +12,13 @@ import pandas as pd
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.export import prediction_table
-from mainstem.apps.finetune import WORTHWHILE, read_record
-from mainstem.core.artifact import Artifact, load_run
+from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.folds import one_writing
-from mainstem.core.predict import below_name, predict
-from mainstem.core.prediction import Interval
+from mainstem.core.predict import predict
+from mainstem.core.records import read_record
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets import Interval, below_name
+from mainstem.core.targets.quantity import WORTHWHILE
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
 POUNDS_PER_BUSHEL = {  # USDA standard test weights
@@ -31,7 +32,7 @@ POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 class YieldBoard:
     """A fitted adapter with the samples of its region set, by season."""
 
-    artifact: Artifact
+    fitted: Fitted
     source: SampleSet
     record: Mapping[str, Any]
     by_season: Mapping[str, tuple[Sample, ...]]
@@ -47,11 +48,11 @@ class YieldBoard:
 
     def is_trained_on(self, season: str) -> bool:
         """True where the model has seen the season's harvests."""
-        return one_writing(season) in self.artifact.taught.numbers
+        return one_writing(season) in self.fitted.taught.numbers
 
     def reach(self, season: str, lead: int) -> str:
         """Newest season that claims reach to, where this one lies beyond it; else ""."""
-        calibration = self.artifact.calibration.get(f"lead{lead}")
+        calibration = self.fitted.calibration.get(f"lead{lead}")
         if calibration is None or not calibration.is_later(season) or float(season) <= calibration.reach:
             return ""
         return f"{calibration.reach:g}"
@@ -93,7 +94,7 @@ def load_board(source: SampleSet, run: Path) -> YieldBoard:
     for sample in source.samples:
         by_season.setdefault(str(sample.source.group), []).append(sample)
     return YieldBoard(
-        artifact=load_run(run, TASK),
+        fitted=load_run(run, TASK),
         source=source,
         record=read_record(run),
         by_season={season: tuple(samples) for season, samples in by_season.items()},
@@ -107,13 +108,13 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     """
     samples = [TASK.views[f"lead{lead}"](sample) for sample in board.by_season[season]]
     thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
-    found = predict(board.artifact, samples, partial(_at_lead, lead=lead), level, thresholds)
+    found = predict(board.fitted, samples, partial(_at_lead, lead=lead), level, thresholds)
     table = prediction_table(found)
     numbers = ["value", "low", "high"]
     table[numbers] = table[numbers].astype(float)  # an abstained row has none
     table["width"] = table["high"] - table["low"]
     table["observed"] = [np.nan if sample.target is None else float(sample.target) for sample in samples]
-    offsets = [member.preparation(samples)[1] for member in board.artifact.regressor.members]
+    offsets = [member.preparation(samples)[1] for member in board.fitted.ensemble.members]
     table["expected"] = np.mean(offsets, axis=0)
     if threshold_t_ha is not None:
         table = table.rename(columns={below_name(threshold_t_ha): "below"})
@@ -131,7 +132,7 @@ def region_story(board: YieldBoard, region: str, season: str, level: float) -> p
     rows = []
     for lead in sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True):
         known = TASK.views[f"lead{lead}"](sample)
-        (found,) = predict(board.artifact, [known], partial(_at_lead, lead=lead), level)
+        (found,) = predict(board.fitted, [known], partial(_at_lead, lead=lead), level)
         region_of_doubt = found.region if isinstance(found.region, Interval) else Interval(low=np.nan, high=np.nan)
         value = np.nan if found.value is None else float(found.value)
         rows.append({"lead": lead, "value": value, "low": region_of_doubt.low, "high": region_of_doubt.high})

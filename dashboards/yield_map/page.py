@@ -8,7 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.export import geopackage_bytes
 from mainstem.apps.region_sets import RegionChoice
-from mainstem.core.predict import below_name
+from mainstem.core.targets import below_name
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.shell import (
@@ -57,7 +57,7 @@ def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
         return
     key = key_of(choice)
     board = read_board(key)
-    manifest = board.artifact.manifest
+    manifest = board.fitted.manifest
     with st.sidebar:
         controls = choose_controls(board, vain)
     header(

@@ -8,10 +8,11 @@ import pytest
 from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
 from mainstem.adapters.crop_yield.seasons import DAY_S, LEADS, Climatology, cut_back, lead_of
-from mainstem.core.contract import check_task
 from mainstem.core.evaluation import rmse
-from mainstem.core.regression import Recipe
+from mainstem.core.fit import fit
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.task import Recipe
+from mainstem.core.testing import check_task
 from mainstem.data.earth.simulate import simulate_regions
 
 NDVI = (Channel(name="ndvi", unit="1"),)
@@ -35,7 +36,7 @@ def known(rows: list[tuple[str, int, float, float]]) -> RegionYears:
 def test_it_keeps_the_contract(regions, tmp_path):
     wanted = {f"SIM{number:02d}" for number in range(6)}
     samples = [s for s in regions.training() if s.source.facts["region"] in wanted and int(s.source.group) >= 2012]
-    check_task(TASK, samples, tmp_path)
+    check_task(TASK, replace(regions, samples=tuple(samples)), tmp_path)
 
 
 def test_a_regions_average_leaves_its_own_year_out():
@@ -124,14 +125,14 @@ def test_phases_are_cut_from_the_last():
 def test_where_truth_is_known_the_season_beats_the_past(regions):
     train, test = regions.training(), [s for s in regions.samples if s.source.group in regions.test_groups]
     config = replace(TASK.config, num_folds=2, training=replace(TASK.config.training, epochs=3, batch_size=64))
-    regressor, judged = TASK.fit(train, Recipe(config=config))
+    made = fit(TASK, regions, train, Recipe(config=config))
     truth = np.array([sample.target for sample in test])
     early = [cut_back(sample, 4) for sample in test]
-    whole, _ = regressor.predict(test, "lead0")
-    before, _ = regressor.predict(early, "lead4")
-    past = np.mean([member.preparation(test)[1] for member in regressor.members], axis=0)
-    found = judged["lead0"]
-    assert rmse(found.truth, found.mean) < 0.8 * rmse(found.truth, found.past)
-    assert rmse(found.truth, found.mean) <= rmse(found.truth, found.offset)  # the trunk is let in where it pays
+    whole, before = (made.ensemble.outputs(*asked)["mean"] for asked in ((test, "lead0"), (early, "lead4")))
+    past = np.mean([member.preparation(test)[1] for member in made.ensemble.members], axis=0)
+    found = made.judged["lead0"]
+    error = rmse(found.truth, found.told["mean"])
+    assert error < 0.8 * rmse(found.truth, found.raw["past"])
+    assert error <= rmse(found.truth, found.told["without_trunk"])  # the trunk is let in where it pays
     assert rmse(truth, whole) < 0.8 * rmse(truth, past)
     assert rmse(truth, whole) < rmse(truth, before)

@@ -15,16 +15,16 @@ import rasterio
 from shapely.geometry import box
 
 from mainstem.adapters import find_task
-from mainstem.adapters.crop_yield.land_cover import TASK, regular
-from mainstem.apps.classes import evaluate_classes, finetune_classes
-from mainstem.apps.finetune import spec_of
+from mainstem.adapters.land_cover import TASK, regular
+from mainstem.apps.evaluate import evaluate
+from mainstem.apps.finetune import finetune
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.apps.protocols import EvaluationSpec
-from mainstem.core.classification import labels_of
 from mainstem.core.errors import InputError
-from mainstem.core.regression import DataRequest
+from mainstem.core.finetuning import spec_of
+from mainstem.core.task import DataRequest
 from mainstem.data.earth.eopatch import open_eopatch
 from mainstem.data.earth.land_cover import open_land_cover
 from mainstem.data.earth.raster import describe
@@ -70,10 +70,12 @@ def patch(tmp_path_factory) -> Path:
 
 
 def main_says(arguments: list[str]) -> bool:
-    """True where the command refuses an option that classes do not have, in one line."""
+    """True where the command refuses a protocol that the data do not have, in one line."""
     command = [sys.executable, "-c", "from mainstem.apps.cli import main; main()", *arguments]
     told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return told.returncode == 2 and "leave --protocol, --dropout-seed" in told.stderr and told.stderr.count("\n") == 1
+    return (
+        told.returncode == 2 and "leaves no sample to train or to test" in told.stderr and told.stderr.count("\n") == 1
+    )
 
 
 def quick():
@@ -98,13 +100,13 @@ def test_labelled_pixels_come_with_their_polygon_and_window(patch):
 def test_the_forest_s_series_bridges_clouds(patch):
     source = open_land_cover(str(patch))
     rows = regular(source.samples)
-    water = labels_of(source.samples) == source.classes.index("water")
+    water = np.array([sample.target for sample in source.samples]) == source.classes.index("water")
     assert np.abs(rows[water] + 0.1).max() < 0.2
 
 
 def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_same_command(patch, tmp_path):
     task = quick()
-    found = evaluate_classes(task, DataRequest(data=str(patch)), EvaluationSpec(fit=spec_of(task)))
+    found = evaluate(task, DataRequest(data=str(patch)), EvaluationSpec(fit=spec_of(task)))
     assert found["protocol"] == "grouped-folds"
     assert found["metrics"]["macro_f1"] > 0.9
     assert set(found["baselines"]) == {"commonest", "random_forest", "random_forest_balanced"}
@@ -114,14 +116,14 @@ def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_sam
     assert found["difference"]["commonest"]["num_groups"] == 8
     assert 0 <= found["coverage"]["mean_over_groups"] <= 1
     source = task.read(DataRequest(data=str(patch)))
-    finetune_classes(task, source, spec_of(task), tmp_path / "run")
+    finetune(task, source, spec_of(task), tmp_path / "run")
     done = map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
     assert main_says(["evaluate", "crop-yield", "--task", "land-cover", "--data", str(patch), "--protocol", "holdout"])
     assert done["claim"] == "none"  # nobody knows whether its sets hold here
     plain = tmp_path / "fields.gpkg"
     gpd.read_file(patch / "vector_timeless" / "LULC.gpkg").to_file(plain)
     with_fields = MapSpec(context=ContextSpec(fields=plain))
-    with pytest.raises(InputError, match="classes, which have no mean; leave --fields out"):
+    with pytest.raises(InputError, match="tells class, which has no mean; leave --fields out"):
         map_scenes(task, tmp_path / "run", [patch], tmp_path / "b", with_fields)
     assert [Path(path).name for path in done["layers"]] == ["valid.tif", "classes.tif"]
     with rasterio.open(tmp_path / "map" / "classes.tif") as dataset:
@@ -141,18 +143,18 @@ def scoped(patch, tmp_path_factory):
         TASK, config=replace(TASK.config, training=training, num_folds=2), scope_of=lambda samples: {"crop": ["maize"]}
     )
     run = tmp_path_factory.mktemp("runs") / "scoped"
-    finetune_classes(task, task.read(DataRequest(data=str(patch))), spec_of(task), run)
+    finetune(task, task.read(DataRequest(data=str(patch))), spec_of(task), run)
     return task, run
 
 
-@pytest.mark.parametrize(
-    ("facts", "words"), [({"crop": "rice"}, "crop is rice, .* maize alone"), ({}, "crop is None.*--crop")]
-)
-def test_a_map_of_classes_keeps_to_the_scope_of_training(patch, scoped, tmp_path, facts, words):
+def test_a_map_of_classes_keeps_to_the_scope_of_training(patch, scoped, tmp_path):
     task, run = scoped
-    with pytest.raises(InputError, match=words):
-        map_scenes(task, run, [patch], tmp_path / "map", MapSpec(facts=facts))
+    with pytest.raises(InputError, match=r"crop is rice, .* maize alone"):
+        map_scenes(task, run, [patch], tmp_path / "map", MapSpec(facts={"crop": "rice"}))
     assert not (tmp_path / "map" / "map.tif").exists()
+    done = map_scenes(task, run, [patch], tmp_path / "unsaid", MapSpec())
+    assert done["claim"] == "none"
+    assert "nobody says what crop this is" in done["reason"]
 
 
 def test_a_map_of_classes_within_its_scope_is_made(patch, scoped, tmp_path):
@@ -166,7 +168,7 @@ def test_simulations_alone_map_no_classes_of_the_real_world(patch, tmp_path):
     training = replace(TASK.config.training, epochs=1)
     task = replace(TASK, config=replace(TASK.config, training=training, num_folds=2))
     source = replace(task.read(DataRequest(data=str(patch))), simulated=True)
-    finetune_classes(task, source, spec_of(task), tmp_path / "run")
+    finetune(task, source, spec_of(task), tmp_path / "run")
     with pytest.raises(InputError, match="simulations alone"):
         map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
     for option, spec in {
@@ -222,7 +224,7 @@ def test_galileo_maps_in_the_trunk_s_place(patch, tmp_path, home):
     training = replace(TASK.config.training, epochs=1)
     task = replace(TASK, config=replace(TASK.config, training=training, num_folds=2))
     spec = spec_of(task, "galileo-nano", frozen=True)
-    finetune_classes(task, task.read(DataRequest(data=str(patch))), spec, tmp_path / "run")
+    finetune(task, task.read(DataRequest(data=str(patch))), spec, tmp_path / "run")
     map_scenes(task, tmp_path / "run", [patch], tmp_path / "map", MapSpec())
     with rasterio.open(tmp_path / "map" / "map.tif") as dataset:
         assert np.abs(dataset.read().sum(0) - 1).max() < 1e-4

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from mainstem.apps.coverage import judge_training_groups
-from mainstem.core.out_of_fold import OutOfFold, Parts
+from mainstem.core.fit import OutOfFold
+from mainstem.core.targets import Quantity
 
 
 def test_a_group_whose_known_places_alone_are_strange_is_quiet_on_the_rest():
@@ -14,18 +15,15 @@ def test_a_group_whose_known_places_alone_are_strange_is_quiet_on_the_rest():
     features, zeros = rng.normal(size=(480, 4)), np.zeros(480)
     features[:30] += 9  # the known places of 2000
     found = OutOfFold(
+        target=Quantity(units="t/ha"),
         truth=rng.normal(5, 1, 480),
-        mean=zeros + 5,
-        offset=zeros,
-        past=zeros,
-        scale=zeros + 1,
+        raw={"past": zeros + 5, "plain": zeros, "trunk": zeros, "scale": zeros + 1},
+        blend={"share": 1.0, "gate": 1.0},
+        rows=np.arange(480),
         features=features,
         own_features=np.empty((480, 0)),
         groups=groups,
-        gate=1.0,
-        share=1.0,
-        parts=Parts(past=zeros, plain=zeros, trunk=zeros, scale=zeros + 1),
     )
-    told = judge_training_groups({"whole": found}, places, 0.9)
+    told = judge_training_groups(found, places, 0.9)
     assert told["alarm_quiet"]["2000"] == pytest.approx(0.25)
     assert told["alarm_quiet_share"] == pytest.approx(np.mean(list(told["alarm_quiet"].values())))

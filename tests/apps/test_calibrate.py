@@ -9,18 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mainstem.apps.calibrate import LEAST_SLOPE, CalibrationSpec, adjusted, calibrate
-from mainstem.apps.finetune import FitSpec, finetune
-from mainstem.core.artifact import load_artifact
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.apps.calibrate import CalibrationSpec, calibrate
+from mainstem.apps.finetune import finetune
+from mainstem.core.conformal import Calibration
 from mainstem.core.errors import CalibrationError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import load_fitted
 from mainstem.core.means import mean_view
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Prediction
-from mainstem.core.preparation import MeanOffset, restore_mean_offset
-from mainstem.core.regression import DataRequest, RegressionConfig, RegressionTask
+from mainstem.core.preparation import MeanOffset, restore_plain
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.targets.quantity import LEAST_SLOPE
+from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig
+
+
+def adjusted(mean, scale, truth, groups):
+    """What is told once a line is learned from truths, its scale, and the line."""
+    nothing = np.zeros(len(mean))
+    raw = {"past": np.asarray(mean, float), "plain": nothing, "trunk": nothing, "scale": np.asarray(scale, float)}
+    told, blend = Quantity(units="t/ha").learn_line([raw], {"share": 0.0, "gate": 0.0}, truth, groups)
+    return told["mean"], told["scale"], (blend["slope"], blend["intercept"])
 
 
 def test_each_group_is_told_by_the_line_through_the_others():
@@ -52,7 +63,7 @@ def test_scales_stay_positive_where_truth_falls_as_the_model_rises():
     assert width == pytest.approx(LEAST_SLOPE)
 
 
-QUICK = RegressionConfig(
+QUICK = FitConfig(
     trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=64, lr_per_step=3e-3), num_folds=3, num_gap_draws=1
 )
 A_YEAR, A_FIELD = 24, 4
@@ -120,9 +131,9 @@ def one_field_each(samples: Sequence[Sample]) -> list[Sample]:
     ]
 
 
-TASK = RegressionTask(
-    name="made", task="table", version="1", units="t/ha", config=QUICK, read=read,
-    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_mean_offset, mean_of="field",
+TASK = Task(
+    name="made", task="table", version="1", target=Quantity(units="t/ha"), config=QUICK, read=read,
+    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_plain, mean_of="field",
 )  # fmt: skip
 EARLY = replace(
     TASK,
@@ -148,7 +159,7 @@ Calibrate = Callable[..., dict[str, Any]]
 def own(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calibrate:
     """Calibrate a copy of a run on labels, and say what was said of it; the copy is `tmp_path / name`."""
 
-    def calibrated(name: str, labels: Sequence[Sample], task: RegressionTask = TASK, **spec: object) -> dict[str, Any]:
+    def calibrated(name: str, labels: Sequence[Sample], task: Task = TASK, **spec: object) -> dict[str, Any]:
         if not (tmp_path / name).exists():
             shutil.copytree(runs[name], tmp_path / name)
         monkeypatch.setitem(SETS, "labels", list(labels))
@@ -157,8 +168,8 @@ def own(runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     return calibrated
 
 
-def predicted(run: Path, samples: Sequence[Sample], task: RegressionTask = TASK) -> list[Prediction]:
-    return predict(load_artifact(run, task.restore), list(samples), task.view_of)
+def predicted(run: Path, samples: Sequence[Sample], task: Task = TASK) -> list[Prediction]:
+    return predict(load_fitted(run, task.target, task.restore), list(samples), task.view_of)
 
 
 def halves(found: Sequence[Prediction]) -> np.ndarray:
@@ -177,7 +188,7 @@ def of_year(year: int) -> list[Sample]:
 
 def claims(run: Path, years: Sequence[int]) -> list[str]:
     """What calibration states of each year, whatever the alarm thinks of its inputs."""
-    artifact = replace(load_artifact(run, TASK.restore), alarm={})
+    artifact = replace(load_fitted(run, TASK.target, TASK.restore), alarm={})
     return [predict(artifact, of_year(year), TASK.view_of)[0].claim.state for year in years]
 
 
@@ -185,7 +196,7 @@ def test_calibrating_again_on_the_same_labels_claims_what_it_did(own, tmp_path):
     told, claimed = [], []
     for _ in range(3):
         own("past", SETS["later"])
-        known = load_artifact(tmp_path / "past", TASK.restore).calibration["whole"]
+        known = load_fitted(tmp_path / "past", TASK.target, TASK.restore).calibration["whole"]
         told.append((known.forward, known.reach, known.half_width(0.9), known.scale_of))
         claimed.append(claims(tmp_path / "past", [2024, 2025, 2028]))
     assert told[0] == told[1] == told[2]
@@ -213,7 +224,7 @@ def test_labels_between_training_groups_are_not_said_to_be_predicted_ahead(own, 
     monkeypatch.setitem(SETS, "even", samples_of(range(2000, 2024, 2), 8))
     finetune(TASK, read(DataRequest(data="even")), FitSpec(config=QUICK), tmp_path / "even")
     own("even", samples_of(range(2001, 2025, 2), 9))
-    assert load_artifact(tmp_path / "even", TASK.restore).calibration["whole"].forward == ("2023",)
+    assert load_fitted(tmp_path / "even", TASK.target, TASK.restore).calibration["whole"].forward == ("2023",)
     assert claims(tmp_path / "even", [2024]) == ["none"]
 
 
@@ -232,17 +243,17 @@ def test_what_is_said_of_labels_with_gaps_is_what_predictions_of_them_did(own, r
     entry = own("past", labels)
     assert entry["coverage_before"] == pytest.approx(inside(before, labels))
     assert entry["coverage_before"] > 0.85
-    assert entry["half_width_before"] == pytest.approx(halves(before).mean())
-    assert entry["half_width_after"] == pytest.approx(halves(predicted(tmp_path / "past", labels)).mean())
+    assert entry["width_before"] == pytest.approx(2 * halves(before).mean())
+    assert entry["width_after"] == pytest.approx(2 * halves(predicted(tmp_path / "past", labels)).mean())
 
 
 def test_widths_are_told_in_the_target_s_unit_where_labels_teach_a_slope(own, tmp_path):
     own("farms", SETS["harvests"])
     before = predicted(tmp_path / "farms", SETS["harvests"])
     entry = own("farms", moved(SETS["harvests"], [3.0, -3.0]))
-    assert entry["half_width_before"] == pytest.approx(halves(before).mean())
+    assert entry["width_before"] == pytest.approx(2 * halves(before).mean())
     after = halves(predicted(tmp_path / "farms", SETS["harvests"])).mean()
-    assert entry["half_width_after"] == pytest.approx(after)
+    assert entry["width_after"] == pytest.approx(2 * after)
     assert after > 1.5 * halves(before).mean()
 
 
@@ -275,13 +286,13 @@ def test_gaps_that_new_labels_do_not_show_stay_no_narrower(own, tmp_path, scale)
     assert lacking.mean() >= (1 - 1e-9) * whole.mean()
 
 
-def of_means(run: Path) -> IntervalCalibration:
-    return load_artifact(run, TASK.restore).calibration[mean_view("whole")]
+def of_means(run: Path) -> Calibration:
+    return load_fitted(run, TASK.target, TASK.restore).calibration[mean_view("whole")]
 
 
 def half_of_means(run: Path, samples: Sequence[Sample]) -> float:
     """Half width at 90 % of the means of samples, in t/ha."""
-    _, scale = load_artifact(run, TASK.restore).regressor.predict(samples, "whole")
+    scale = load_fitted(run, TASK.target, TASK.restore).outputs(samples, "whole")["scale"]
     return float(of_means(run).half_width(0.9) * scale.mean())
 
 

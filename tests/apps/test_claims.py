@@ -10,20 +10,20 @@ import pytest
 
 from mainstem.apps.calibrate import CalibrationSpec, calibrate
 from mainstem.apps.evaluate import evaluate
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.protocols import EvaluationSpec
-from mainstem.core.artifact import Artifact, load_artifact
 from mainstem.core.errors import CalibrationError, InputError, MainstemError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import Fitted, load_fitted
 from mainstem.core.predict import predict
-from mainstem.core.preparation import MeanOffset, restore_mean_offset
+from mainstem.core.preparation import MeanOffset, restore_plain
 from mainstem.core.records import expect_adapter
-from mainstem.core.regression import DataRequest, RegressionConfig, RegressionTask
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig
 
-QUICK = RegressionConfig(
-    trunk_size="xs", training=TrainingConfig(epochs=3, batch_size=64, lr_per_step=3e-3), num_folds=3
-)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=3, batch_size=64, lr_per_step=3e-3), num_folds=3)
 A_YEAR = 24
 
 
@@ -67,11 +67,11 @@ def read(request: DataRequest) -> SampleSet:
     )  # fmt: skip
 
 
-TASK = RegressionTask(
-    name="made", task="table", version="1", units="t/ha", config=QUICK, read=read,
-    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_mean_offset,
+TASK = Task(
+    name="made", task="table", version="1", target=Quantity(units="t/ha", metric="rmse"), config=QUICK, read=read,
+    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_plain,
     scope_of=lambda samples: {"crop": sorted({str(sample.source.facts["crop"]) for sample in samples})},
-    metric="rmse", baselines=lambda train, test, seed: {"average": np.full(len(test), 10.0)},
+    baselines=lambda train, test, seed: {"average": np.full(len(test), 10.0)},
 )  # fmt: skip
 
 
@@ -90,8 +90,8 @@ def own(run: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def load(folder: Path) -> Artifact:
-    return load_artifact(folder, TASK.restore)
+def load(folder: Path) -> Fitted:
+    return load_fitted(folder, TASK.target, TASK.restore)
 
 
 def claims(folder: Path, samples: Sequence[Sample]) -> set[str]:
@@ -238,7 +238,7 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for name in ("past", "later")
     }
     SETS.update({f"poor {name}": samples for name, samples in harvests.items()})
-    tasks = {"free": TASK, "bounded": replace(TASK, lowest=0.0)}
+    tasks = {"free": TASK, "bounded": replace(TASK, target=replace(TASK.target, lowest=0.0))}
     for name, task in tasks.items():
         finetune(task, read(DataRequest(data="poor past")), FitSpec(config=QUICK), folder / name)
     return {name: folder / name for name in tasks}
@@ -257,7 +257,7 @@ def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
 
 
 def test_labels_that_cannot_be_are_refused_by_name(poor, tmp_path, monkeypatch):
-    bounded = replace(TASK, lowest=0.0, highest=100.0)
+    bounded = replace(TASK, target=replace(TASK.target, lowest=0.0, highest=100.0))
     samples = [replace(SETS["poor past"][5], target=-0.8), *SETS["poor past"][6:]]
     monkeypatch.setitem(SETS, "wrong", tuple(samples))
     monkeypatch.setitem(SETS, "later wrong", (replace(SETS["poor later"][0], target=1e3), *SETS["poor later"][1:]))
@@ -275,7 +275,10 @@ def test_labels_that_cannot_be_are_refused_by_name(poor, tmp_path, monkeypatch):
 
 def test_evaluation_scores_the_possible_part_of_an_interval(poor):
     spec = EvaluationSpec(fit=FitSpec(config=QUICK))
-    tasks, request = {"free": TASK, "bounded": replace(TASK, lowest=0.0)}, DataRequest(data="poor later")
+    tasks, request = (
+        {"free": TASK, "bounded": replace(TASK, target=replace(TASK.target, lowest=0.0))},
+        DataRequest(data="poor later"),
+    )
     free, bounded = (evaluate(tasks[name], request, spec, run=poor[name])["coverage"] for name in poor)
     assert bounded["pooled"] == free["pooled"]
     assert bounded["mean_width"] < free["mean_width"]
@@ -412,7 +415,8 @@ def test_calibrating_twice_on_harvests_gives_what_once_gave(tmp_path):
         entry = calibrate(TASK, out, request)
         assert (entry["coverage_before"] < 0.3) == (not errors)  # told by the model as it was before
         artifact = load(out)
-        mean, scale = artifact.regressor.predict(SETS["harvests"], "whole")
+        told = artifact.outputs(SETS["harvests"], "whole")
+        mean, scale = told["mean"], told["scale"]
         truth = np.array([sample.target for sample in SETS["harvests"]])
         half = artifact.calibration["whole"].half_width(0.9) * scale
         errors.append((float(np.sqrt(np.mean((truth - mean) ** 2))), float((np.abs(truth - mean) <= half).mean())))

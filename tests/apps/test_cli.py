@@ -13,13 +13,13 @@ import pandas as pd
 import pytest
 
 from mainstem.apps.evaluate import evaluate
-from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.errors import InputError
-from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -214,7 +214,7 @@ def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
     from mainstem.adapters.crop_yield import TASK
 
     spec = EvaluationSpec(fit=FitSpec(config=QUICK))
-    result = evaluate(TASK, DataRequest(data=str(folder), crop="wheat", country="NL"), spec)
+    result = evaluate(TASK, DataRequest(data=str(folder), options={"crop": "wheat", "country": "NL"}), spec)
     assert result["n"] == 96
     assert result["protocol"] == "leave-one-year-out"
     rivals = {f"{name}_on_departures" for name in ("ridge", "boosting", "extra_trees")} | {"mean_of_rivals"}

@@ -14,15 +14,15 @@ from mainstem.adapters.crop_yield.seasons import YEAR_S, forget
 from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
 from mainstem.apps.evaluate import evaluate, train_and_score
-from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec, split_samples
+from mainstem.core.finetuning import FitSpec
 from mainstem.core.preparation import MeanOffset
 from mainstem.core.progress import silent
-from mainstem.core.regression import DataRequest, Recipe, RegressionConfig
 from mainstem.core.stream import SampleSet
+from mainstem.core.task import DataRequest, FitConfig, Recipe
 from mainstem.core.training import TrainingConfig
 
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 LEFT_OUT = "leave-one-year-out"
 YEAR = "2012"
 BARE = replace(  # none of what takes long to fit
@@ -50,7 +50,7 @@ def write_yields(root: Path, garbage_year: int | None = None) -> DataRequest:
             ndvi += [(f"NL{region}", date, 0.5 + 0.1 * vigour + rng.normal(0, 0.02)) for date in dates]
     pd.DataFrame(yields, columns=["adm_id", "harvest_year", "yield"]).to_csv(place / "yield_wheat_NL.csv", index=False)
     pd.DataFrame(ndvi, columns=["adm_id", "date", "ndvi"]).to_csv(place / "ndvi_wheat_NL.csv", index=False)
-    return DataRequest(data=str(root), crop="wheat", country="NL")
+    return DataRequest(data=str(root), options={"crop": "wheat", "country": "NL"})
 
 
 @pytest.fixture(scope="module")

@@ -13,16 +13,17 @@ import pystac
 import pytest
 import rasterio
 
-from mainstem.adapters.crop_yield.moisture import TASK
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.adapters.fuel_moisture import TASK
+from mainstem.apps.finetune import finetune
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import merge_map
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import InputError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import load_fitted
 from mainstem.core.predict import predict
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.pixels import UNITS, open_pixels
 from mainstem.data.earth.raster import Grid
@@ -30,7 +31,7 @@ from mainstem.data.earth.scenes import open_scenes, pixel_samples, places
 
 BANDS = ("B4", "B8", "B11", "temperature_2m")
 DATES = ("2019-05-01", "2019-05-31", "2019-06-30")
-QUICK = RegressionConfig(training=TrainingConfig(epochs=1, trunk="lora", lora_rank=2), num_folds=2)
+QUICK = FitConfig(training=TrainingConfig(epochs=1, trunk="lora", lora_rank=2), num_folds=2)
 
 
 def write_scene(folder: Path, date: str, values: np.ndarray, names=BANDS, units=None, **more: object) -> Path:
@@ -97,7 +98,7 @@ def test_a_map_equals_the_run_on_each_pixel(run, scenes, tmp_path):
     rows, columns = np.array([0, 3, 20]), np.array([0, 40, 7])
     stored = np.stack([rasterio.open(source.path).read() for source in dated.sources])[:, :, rows, columns]
     samples = pixel_samples(dated, np.moveaxis(stored, -1, 0), rows, columns, "x")
-    alone = predict(load_artifact(run, TASK.restore), samples, TASK.view_of, 0.9, (100.0,))
+    alone = predict(load_fitted(run, TASK.target, TASK.restore), samples, TASK.view_of, 0.9, (100.0,))
     wanted = np.array([(p.value, p.region.low, p.region.high, p.probabilities["below 100"]) for p in alone])
     np.testing.assert_allclose(values[:, rows, columns].T, wanted, atol=2e-3)
     assert (tags["UNITS"], tags["TRAINING"]) == ("percent", "real")

@@ -17,10 +17,11 @@ import transformers
 from PIL import Image
 
 from mainstem.adapters import template
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.models import embed_file, read_inputs
-from mainstem.core.artifact import load_artifact
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import load_fitted
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels.files import fetch, listings
 from mainstem.core.openmodels.own import save_own
@@ -240,8 +241,8 @@ def test_an_own_trunk_s_tokenizer_is_kept_where_it_reads_the_samples(own_trunk, 
     source = SampleSet(name="made", samples=samples, flagged={}, attribution="")
     record = finetune(template.TASK, source, FitSpec(config=config, trunk=str(own_trunk)), tmp_path / "run")
     assert record["tokenizer"] == "the trunk's own"
-    artifact = load_artifact(tmp_path / "run", template.TASK.restore)
-    for member in artifact.regressor.members:
+    artifact = load_fitted(tmp_path / "run", template.TASK.target, template.TASK.restore)
+    for member in artifact.ensemble.members:
         for weights in member.adapter.tokenizer.parameters():
             assert torch.equal(weights, torch.full_like(weights, 0.123))
 

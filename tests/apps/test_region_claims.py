@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.finetune import FitSpec, finetune
-from mainstem.core.artifact import Artifact, load_run
+from mainstem.apps.finetune import finetune
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.predict import predict
 from mainstem.core.stream import Sample
 from mainstem.data.earth.simulate import simulate_regions
@@ -23,7 +24,7 @@ REGIONS = {f"SIM{number:02d}" for number in range(20)}
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, list[Sample]]:
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fitted, list[Sample]]:
     """A quick fit on simulated regions, and the samples of a later year that all keep their claim or lose it alone."""
     whole, out = simulate_regions(3), Path(tmp_path_factory.mktemp("regions")) / "run"
     few = tuple(sample for sample in whole.samples if str(sample.source.facts["region"]) in REGIONS)
@@ -38,7 +39,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Artifact, list[Sam
     raise AssertionError("every later year is withdrawn")
 
 
-def states(artifact: Artifact, samples: Sequence[Sample]) -> list[str]:
+def states(artifact: Fitted, samples: Sequence[Sample]) -> list[str]:
     return [one.claim.state for one in predict(artifact, list(samples), TASK.view_of)]
 
 

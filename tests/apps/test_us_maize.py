@@ -4,9 +4,9 @@ import pytest
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.evaluate import evaluate
-from mainstem.apps.finetune import FitSpec
 from mainstem.apps.protocols import EvaluationSpec
-from mainstem.core.regression import DataRequest
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import DataRequest
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def bench_finetune() -> dict[str, float]:
     from mainstem.apps.baselines import feature_matrix
     from mainstem.apps.finetune import FitSpec, finetune
     from mainstem.core.folds import targets_of
-    from mainstem.core.regression import DataRequest
+    from mainstem.core.task import DataRequest
 
     source = TASK.read(DataRequest(data="us-maize"))
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,7 @@ def bench_map() -> dict[str, float]:
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.demo import REAL, run_folder
     from mainstem.apps.finetune import FitSpec, finetune
-    from mainstem.core.regression import DataRequest, RegressionConfig
+    from mainstem.core.task import DataRequest, FitConfig
     from mainstem.core.training import TrainingConfig
     from mainstem.data.catalogue import pull
     from tests.dashboards.browser import opened, recolour_ms, served
@@ -89,7 +89,7 @@ def bench_map() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as home:
         os.environ["MAINSTEM_HOME"] = home
         pull("us-counties")
-        quick = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+        quick = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
         finetune(TASK, TASK.read(DataRequest(data=REAL)), FitSpec(config=quick), run_folder(REAL))
         figures: dict[str, list[float]] = {"drawn_after_script_ms": [], "opened_to_painted_ms": [], "recolour_ms": []}
         with served(Path(home)) as address:

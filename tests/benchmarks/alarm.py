@@ -13,8 +13,8 @@ from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.judging import places_of
 from mainstem.core.preparation import own_features
-from mainstem.core.regression import DataRequest
 from mainstem.core.stream import Sample
+from mainstem.core.task import DataRequest
 
 Array = NDArray[np.float64]
 SHIFTS = (0.0, 0.5, 1.0, 2.0)  # standard deviations of calibration's cases, added to every feature

@@ -7,18 +7,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.conformal import Calibration
+from mainstem.core.fit import Fit, OutOfFold
 from mainstem.core.folds import group_folds, targets_of
 from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.layout import Layout
-from mainstem.core.out_of_fold import OutOfFold, Parts
-from mainstem.core.preparation import ONE_VIEW, MeanOffset, View, restore_mean_offset
-from mainstem.core.regression import DataRequest, Recipe, RegressionConfig, RegressionTask, Regressor
+from mainstem.core.member import Ensemble
+from mainstem.core.preparation import ONE_VIEW, View, from_the_mean
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Recipe, Task
 from mainstem.core.training import TrainingConfig
 
 FOLDS, GROUPS = 3, 12
-CONFIG = RegressionConfig(num_folds=FOLDS, training=TrainingConfig(epochs=1))
+CONFIG = FitConfig(num_folds=FOLDS, training=TrainingConfig(epochs=1))
 FARMS = tuple(f"farm {number:02d}" for number in range(GROUPS))
 YEARS = tuple(str(year) for year in range(2000, 2000 + GROUPS))
 
@@ -47,10 +49,9 @@ def read(request: DataRequest) -> SampleSet:
     return SampleSet(name=request.data, samples=tuple(samples_of()), flagged={}, attribution="")
 
 
-TASK = RegressionTask(
-    name="test", task="test", version="1", units="1", config=CONFIG, read=read,
-    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_mean_offset,
-)  # fmt: skip
+TASK = Task(
+    name="test", task="test", version="1", target=Quantity(units="1"), config=CONFIG, read=read, prepare=from_the_mean
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +65,13 @@ class Memory:
     without: float = 1.0
     early: float = 1.0
 
-    def predict(self, samples: Sequence[Sample]) -> Parts:
+    def outputs(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
         dark = np.array(["sun" not in one.streams for one in samples])
         told = np.array([str(one.source.group) not in self.groups for one in samples]) * errors(samples)
         nothing = np.zeros(len(samples))
         past = targets_of(samples) - told * np.where(dark, self.without, 1.0)
-        return Parts(past=past, plain=nothing, trunk=nothing, scale=scales(samples) * np.where(dark, self.early, 1.0))
+        scale = scales(samples) * np.where(dark, self.early, 1.0)
+        return {"past": past, "plain": nothing, "trunk": nothing, "scale": scale}
 
 
 def errors(samples: Sequence[Sample]) -> np.ndarray:
@@ -82,38 +84,42 @@ def scales(samples: Sequence[Sample]) -> np.ndarray:
 
 def fitted(
     samples: Sequence[Sample], views: Mapping[str, View] = ONE_VIEW, without: float = 1.0, early: float = 1.0
-) -> tuple[Regressor, Mapping[str, OutOfFold]]:
+) -> Fit:
     """A fit of members that know nothing but their own groups, as it is judged on those held out."""
-    groups = tuple(str(one.source.group) for one in samples)
+    groups, nothing = tuple(str(one.source.group) for one in samples), {"share": 0.0, "gate": 0.0}
 
     def member(known: frozenset[str]) -> Memory:
         return Memory(groups=known, without=without, early=early)
 
     def judged(view: View) -> OutOfFold:
-        parts = member(frozenset()).predict([view(one) for one in samples])
         return OutOfFold(
-            truth=targets_of(samples), mean=parts.past, offset=parts.past, past=parts.past, scale=parts.scale,
-            features=np.random.default_rng(0).normal(size=(len(samples), 2)), groups=groups, gate=0.0, share=0.0,
-            parts=parts, own_features=np.zeros((len(samples), 0)),
+            target=TASK.target, truth=targets_of(samples), blend=nothing,
+            raw=member(frozenset()).outputs([view(one) for one in samples]),
+            features=np.random.default_rng(0).normal(size=(len(samples), 2)), groups=groups,
+            own_features=np.zeros((len(samples), 0)), rows=np.arange(len(samples)),
         )  # fmt: skip
 
-    members: Any = tuple(
-        member(frozenset(groups[row] for row in kept.tolist())) for kept, _ in group_folds(groups, FOLDS)
+    folds = list(group_folds(groups, FOLDS))
+    members: Any = tuple(member(frozenset(groups[row] for row in kept.tolist())) for kept, _ in folds)
+    ensemble = Ensemble(
+        members=members, target=TASK.target, blend=dict.fromkeys(views, nothing), layout=Layout.of(samples)
     )
-    nothing = dict.fromkeys(views, 0.0)
-    regressor = Regressor(members=members, gates=nothing, shares=nothing, layout=Layout.of(samples))
-    return regressor, {name: judged(view) for name, view in views.items()}
+    return Fit(
+        ensemble=ensemble,
+        judged={name: judged(view) for name, view in views.items()},
+        held=tuple(held for _, held in folds),
+    )
 
 
 WITHOUT_GAPS = replace(TASK, optional=())
 
 
-def calibrated(samples: Sequence[Sample], order: Any = "any", task: RegressionTask = TASK) -> IntervalCalibration:
+def calibrated(samples: Sequence[Sample], order: Any = "any", task: Task = TASK) -> Calibration:
     recipe = Recipe(config=CONFIG, order=order)
     return calibrate_fit(task, samples, fitted(samples), recipe, "test").calibration["whole"]
 
 
-def scores_by_group(calibration: IntervalCalibration, of: Callable[[str], bool]) -> dict[str, list[float]]:
+def scores_by_group(calibration: Calibration, of: Callable[[str], bool]) -> dict[str, list[float]]:
     """Sorted scores of each group, of the patterns that are asked for."""
     told = zip(calibration.groups, calibration.patterns or (), calibration.scores.tolist(), strict=True)
     found: dict[str, list[float]] = {}
@@ -163,7 +169,7 @@ def test_a_view_that_shows_less_is_never_narrower(without, early):
     samples = samples_of()
     fit = fitted(samples, views, without, early)
     known = calibrate_fit(task, samples, fit, Recipe(config=CONFIG, order="any"), "test").calibration
-    scale = {name: found.scale.mean() for name, found in fit[1].items()}
+    scale = {name: found.told["scale"].mean() for name, found in fit.judged.items()}
     halves = [known[view].half_width(0.9) * scale[view] for view in views]
     assert halves[1] >= (1 - 1e-9) * halves[0]
     assert halves[2] >= (1 - 1e-9) * halves[1]
@@ -181,7 +187,8 @@ def test_the_later_half_is_judged_by_members_of_earlier_groups_alone(order_of):
         forward_judges(TASK, samples, fitted(samples), recipe), [(2006, 2009), (2009, 2012)], strict=True
     ):
         assert judge.rows.tolist() == np.flatnonzero((first <= year) & (year < end)).tolist()
-        mean, scale = judge.model.predict([samples[row] for row in judge.rows], "whole")
+        said = judge.model.outputs([samples[row] for row in judge.rows], "whole")
+        mean, scale = said["mean"], said["scale"]
         np.testing.assert_allclose(mean, truth[year < first].mean())  # all that is known of earlier groups
         for row, score in zip(judge.rows.tolist(), (truth[judge.rows] - mean) / scale, strict=True):
             told.setdefault(str(year[row]), []).append(round(float(score), 9))

@@ -5,19 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mainstem.core.artifact import load_artifact, save_artifact
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.preparation import MeanOffset, restore_mean_offset
-from mainstem.core.regression import RegressionConfig, fit_regressor
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.fit import fit
+from mainstem.core.fitted import load_fitted, save_fitted
+from mainstem.core.member import Ensemble
+from mainstem.core.preparation import from_the_mean, restore_plain
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig, Recipe, Task
 from mainstem.core.tokenizers.streams import read_specs
 from mainstem.core.training import TrainingConfig
 
 DAY_S = 86_400.0
 BOTH = (Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC"))
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=16), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=16), num_folds=2)
 FACTS = {
-    "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {}, "training": {},
+    "adapter": "made", "task": "table", "version": "1", "scope": {}, "training": {},
     "licence": "CC0-1.0", "attribution": "made", "simulated": False,
 }  # fmt: skip
 
@@ -33,6 +36,21 @@ def samples(count: int = 40) -> list[Sample]:
     return made
 
 
+TASK = Task(
+    name="made", task="table", version="1", target=Quantity(units="t/ha"), config=QUICK, read=lambda request: None,
+    prepare=from_the_mean,
+)  # fmt: skip
+
+
+def fitted_to(made: list[Sample]) -> Ensemble:
+    source = SampleSet(name="made", samples=tuple(made), flagged={}, attribution="")
+    return fit(TASK, source, made, Recipe(config=QUICK)).ensemble
+
+
+def mean_of(ensemble: Ensemble, asked: list[Sample]) -> np.ndarray:
+    return ensemble.outputs(asked, "whole")["mean"]
+
+
 def with_channels(sample: Sample, columns: list[int], units: tuple[str, ...] = ()) -> Sample:
     stream = sample.streams["days"]
     channels = [BOTH[column] for column in columns]
@@ -43,20 +61,20 @@ def with_channels(sample: Sample, columns: list[int], units: tuple[str, ...] = (
 
 @pytest.fixture(scope="module")
 def regressor():
-    return fit_regressor(samples(), MeanOffset.fit, QUICK)[0]
+    return fitted_to(samples())
 
 
 def test_channels_in_another_order_give_the_same_prediction(regressor):
     turned = [with_channels(sample, [1, 0]) for sample in samples()]
-    for one, two in zip(regressor.predict(samples(), "whole"), regressor.predict(turned, "whole"), strict=True):
-        assert np.array_equal(one, two)
+    one, two = (regressor.outputs(asked, "whole") for asked in (samples(), turned))
+    assert all(np.array_equal(one[name], two[name]) for name in ("mean", "scale"))
     assert np.array_equal(regressor.features(samples()), regressor.features(turned))
 
 
 def test_training_on_mixed_orders_gives_the_same_model(regressor):
     mixed = [with_channels(sample, [row % 2, 1 - row % 2]) for row, sample in enumerate(samples())]
-    again = fit_regressor(mixed, MeanOffset.fit, QUICK)[0]
-    assert np.array_equal(again.predict(mixed, "whole")[0], regressor.predict(samples(), "whole")[0])
+    again = fitted_to(mixed)
+    assert np.array_equal(mean_of(again, mixed), mean_of(regressor, samples()))
 
 
 def test_a_lacking_channel_is_missing_and_other_units_or_names_are_refused(regressor):
@@ -67,19 +85,19 @@ def test_a_lacking_channel_is_missing_and_other_units_or_names_are_refused(regre
         values[:, 1] = np.nan
         masked.append(replace(sample, streams={"days": replace(sample.streams["days"], values=values)}))
     lacking = [with_channels(sample, [0]) for sample in whole]
-    assert np.array_equal(regressor.predict(lacking, "whole")[0], regressor.predict(masked, "whole")[0])
+    assert np.array_equal(mean_of(regressor, lacking), mean_of(regressor, masked))
     with pytest.raises(ChannelError, match=r"s0, days.*degF"):
-        regressor.predict([with_channels(whole[0], [0, 1], ("mm", "degF"))], "whole")
+        mean_of(regressor, [with_channels(whole[0], [0, 1], ("mm", "degF"))])
     renamed = replace(whole[0].streams["days"], channels=(BOTH[0], Channel(name="Heat", unit="degC")))
     with pytest.raises(ChannelError, match="heat"):
-        regressor.predict([replace(whole[0], streams={"days": renamed})], "whole")
+        mean_of(regressor, [replace(whole[0], streams={"days": renamed})])
 
 
 def test_the_order_of_training_is_saved(regressor, tmp_path):
-    save_artifact(tmp_path, regressor, {}, {}, FACTS)
-    again = load_artifact(tmp_path, restore_mean_offset).regressor
+    save_fitted(tmp_path, regressor, ({}, {}), FACTS)
+    again = load_fitted(tmp_path, TASK.target, restore_plain).ensemble
     turned = [with_channels(sample, [1, 0]) for sample in samples()]
-    assert np.array_equal(again.predict(turned, "whole")[0], regressor.predict(samples(), "whole")[0])
+    assert np.array_equal(mean_of(again, turned), mean_of(regressor, samples()))
 
 
 def test_what_is_marked_as_not_valid_is_missing_in_another_order_too(regressor):
@@ -93,8 +111,8 @@ def test_what_is_marked_as_not_valid_is_missing_in_another_order_too(regressor):
         replace(sample, streams={"days": replace(with_channels(sample, [1, 0]).streams["days"], valid=valid[:, ::-1])})
         for sample in whole
     ]
-    assert np.array_equal(regressor.predict(turned, "whole")[0], regressor.predict(masked, "whole")[0])
-    assert not np.array_equal(regressor.predict(turned, "whole")[0], regressor.predict(whole, "whole")[0])
+    assert np.array_equal(mean_of(regressor, turned), mean_of(regressor, masked))
+    assert not np.array_equal(mean_of(regressor, turned), mean_of(regressor, whole))
     assert np.array_equal(regressor.features(turned), regressor.features(masked))
 
 
@@ -106,17 +124,15 @@ def test_a_band_of_another_wavelength_is_refused(order):
         values = sample.streams["days"].values
         stream = Stream(kind="series", values=values, channels=bands, times=DAY_S * np.arange(5.0))
         made.append(replace(sample, streams={"bands": stream}))
-    fitted = fit_regressor(made, MeanOffset.fit, QUICK)[0]
+    fitted = fitted_to(made)
     other = (bands[0], replace(bands[1], wavelength_nm=1600.0))
     stream = made[0].streams["bands"]
     columns = list(order)
     changed = replace(stream, values=stream.values[:, columns], channels=tuple(other[column] for column in columns))
     with pytest.raises(ChannelError, match=r"s0, bands.*'nir'.*1600 nm.*842 nm"):
-        fitted.predict([replace(made[0], streams={"bands": changed})], "whole")
+        mean_of(fitted, [replace(made[0], streams={"bands": changed})])
     unsaid = replace(stream, channels=(bands[0], replace(bands[1], wavelength_nm=None)))
-    before, after = (
-        fitted.predict([replace(made[0], streams={"bands": found})], "whole")[0] for found in (stream, unsaid)
-    )
+    before, after = (mean_of(fitted, [replace(made[0], streams={"bands": found})]) for found in (stream, unsaid))
     assert np.array_equal(before, after)  # nobody says that it is another
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.conformal import Calibration
 from mainstem.core.residuals import moved_p_value
 
 STATED = 0.2  # share of ordinary labels that may be called moved
@@ -58,10 +58,10 @@ def test_one_group_has_the_rank_of_its_mean_among_those_known():
     assert found == [1 / 5, 2 / 5, 3 / 5, 5 / 5]
 
 
-def calibration() -> IntervalCalibration:
+def calibration() -> Calibration:
     rng = np.random.default_rng(0)
     whole, lacking = groups_of([30] * 9, rng), groups_of([30] * 9, rng, [4.0] * 9)
-    return IntervalCalibration(
+    return Calibration(
         scores=np.concatenate([*whole, *lacking]),
         groups=tuple(np.repeat([f"{2000 + row}" for row in range(9)] * 2, 30).tolist()),
         population="", patterns=("",) * 270 + ("soil",) * 270,

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.artifact_file import read_taught
 from mainstem.core.errors import ArtifactError
+from mainstem.core.fitted_file import read_taught
+from mainstem.core.groups import Keys
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.taught import Taught, print_of, prints_of
 
 RAIN, HEAT = Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC")
-TRAINING = {"groups": ["2005", "field 3"], "seen": {"own": ["2005", "field 3"]}, "calibrated": {"own": ["2009"]}}
+KEYS = Keys(salt="5a17")
+FIELD = KEYS("field 3")
+TRAINING = {"groups": ["2005", FIELD], "seen": {"own": ["2005", FIELD]}, "calibrated": {"own": ["2009"]}}
 
 
 def sample(group: str = "2005", data: str = "own", value: float = 1.0) -> Sample:
@@ -56,7 +59,7 @@ def test_another_group_or_content_is_another_sample(other):
 
 
 def test_names_and_content_both_count():
-    taught = Taught(training=TRAINING, trained=prints_of([sample(), sample("field 3")]))
+    taught = Taught(training=TRAINING, keys=KEYS, trained=prints_of([sample(), sample("field 3")]))
     assert taught.has_seen(sample("2005.00", value=7.0))  # its group, of the same data
     assert taught.has_seen(sample(data="copy"))
     assert not taught.has_seen(sample(data="other", value=7.0))
@@ -69,7 +72,7 @@ def test_names_and_content_both_count():
 
 def test_views_and_later_labels_are_known_too():
     blind = lambda one: replace(one, streams={"soil": one.streams["soil"]})  # noqa: E731
-    taught = Taught(training=TRAINING, trained=prints_of([sample()], [blind]))
+    taught = Taught(training=TRAINING, keys=KEYS, trained=prints_of([sample()], [blind]))
     assert taught.has_seen(blind(sample(data="copy")))
     new = sample("2010", "copy")
     assert not taught.was_calibrated_on(new)

@@ -6,14 +6,16 @@ import torch
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
-from mainstem.core.heads import ScalarHead
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.targets.quantity import Quantity, ScalarHead
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, schedule, train
 from mainstem.core.trunk import SIZES, Trunk
 
 RAIN = (Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC"))
 GREEN = (Channel(name="ndvi", unit="1"),)
+
+QUANTITY = Quantity(units="1")
 
 
 def make_samples(count: int) -> list[Sample]:
@@ -36,7 +38,7 @@ def fit(samples: list[Sample], config: TrainingConfig) -> tuple[Adapter, Trunk, 
     trunk = Trunk(SIZES["xs"])
     adapter = Adapter(StreamsTokenizer(read_specs(samples), 64), ScalarHead(64))
     targets = torch.tensor([sample.target for sample in samples], dtype=torch.float32)
-    return adapter, trunk, train(adapter, trunk, samples, targets, config)
+    return adapter, trunk, train((adapter, trunk), samples, targets, QUANTITY.loss, config)
 
 
 @pytest.mark.parametrize("part", ["full", "lora"])
@@ -106,7 +108,13 @@ def test_noise_that_a_tokenizer_cannot_add_is_refused():
     samples = [Sample(streams=streams, target=float(row), source=source, origin="2021-05-01") for row in range(4)]
     adapter = Adapter(PrestoTokenizer(64), ScalarHead(64))
     with pytest.raises(InputError, match="input_noise"):
-        train(adapter, Trunk(SIZES["xs"]), samples, torch.zeros(4), TrainingConfig(epochs=1, input_noise=0.1))
+        train(
+            (adapter, Trunk(SIZES["xs"])),
+            samples,
+            torch.zeros(4),
+            QUANTITY.loss,
+            TrainingConfig(epochs=1, input_noise=0.1),
+        )
 
 
 def test_the_rate_warms_up_and_ends_near_zero():

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.region_sets import choices
 from mainstem.core.files import locked, scratch
+from mainstem.core.finetuning import FitSpec
 from mainstem.dashboards.yield_map.board import YieldBoard, load_board
 from tests.dashboards.made import QUICK
 

@@ -10,11 +10,11 @@ from shapely.geometry import box
 
 from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.core.bounds import Bounds
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.raster import Grid, write_cog
 
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 SIDE = 48
 GRID = Grid(width=SIDE, height=SIDE, transform=(10.0, 0.0, 500_000.0, 0.0, -10.0, 4_600_000.0), crs="EPSG:32615")
 LAYERS = ["mean", "lower", "upper"]

@@ -21,17 +21,18 @@ from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
 from mainstem.apps.field_exports import field_bytes, field_table
 from mainstem.apps.field_maps import maps_folder
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_files import merge_map
-from mainstem.apps.map_models import MapSpec, PixelModel
+from mainstem.apps.map_models import MapModel, MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.artifact import load_artifact, recalibrated
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import CalibrationError, InputError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import load_fitted, save_again
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Claim
-from mainstem.core.regression import DataRequest, RegressionConfig
+from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.edits import add_field, import_fields
@@ -42,7 +43,7 @@ from mainstem.data.earth.raster import describe, read_window, write_cog
 from mainstem.data.earth.scenes import open_scenes
 from tests.dashboards.made import GRID, LAYERS, SIDE, TAGS, squares
 
-QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=2e-3), num_folds=2)
+QUICK = FitConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=2e-3), num_folds=2)
 
 
 @pytest.fixture(scope="module")
@@ -140,12 +141,12 @@ def test_a_users_column_never_takes_the_place_of_ours(mapped, farm, tmp_path):
 
 def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
     shutil.copytree(run, tmp_path / "run")
-    artifact = load_artifact(tmp_path / "run", TASK.restore)
-    assert (artifact.manifest.lowest, artifact.manifest.highest) == (0.0, None)
-    narrow = {"lowest": 7.0, "highest": 9.0}
-    recalibrated(tmp_path / "run", artifact, artifact.calibration, artifact.alarm, narrow)
+    artifact = load_fitted(tmp_path / "run", TASK.target, TASK.restore)
+    assert artifact.target.bounds.told() == (0.0, None)
+    narrow = replace(TASK.target, lowest=7.0, highest=9.0)
+    save_again(tmp_path / "run", replace(artifact, ensemble=replace(artifact.ensemble, target=narrow)))
     out = tmp_path / "out"
-    task = replace(TASK, **narrow)
+    task = replace(TASK, target=narrow)
     map_scenes(task, tmp_path / "run", sorted(farm.glob("farm-*.tif")), out, context(farm, below=(7.0, 8.0, 9.5)))
     with rasterio.open(out / "map.tif") as dataset:
         values = dataset.read()
@@ -254,13 +255,13 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     assert len(load_field_board("clouded").table) == 2
 
 
-def model_of(run: Path, farm: Path) -> PixelModel:
+def model_of(run: Path, farm: Path) -> MapModel:
     scenes = open_scenes(sorted(farm.glob("farm-*.tif")))
     spec = context(farm)
-    return PixelModel(TASK, load_artifact(run, TASK.restore), Context.open(spec.context, scenes), spec)
+    return MapModel(TASK, load_fitted(run, TASK.target, TASK.restore), Context.open(spec.context, scenes), spec)
 
 
-def tile_of(model: PixelModel) -> np.ndarray:
+def tile_of(model: MapModel) -> np.ndarray:
     """The model's values of 24 x 24 pixels."""
     read = np.stack([read_window(source, slice(8, 32), slice(8, 32)) for source in model.scenes.sources])
     tile = np.where(read == 0, np.nan, read).astype(np.float32)
@@ -298,9 +299,9 @@ def test_a_model_of_simulations_gives_real_scenes_vigour_until_twenty_fields_cal
 def test_a_map_claims_nothing_where_nothing_is_claimed_of_field_means(run, farm, tmp_path):
     own = tmp_path / "run"
     shutil.copytree(run, own)
-    known = load_artifact(own, TASK.restore)
+    known = load_fitted(own, TASK.target, TASK.restore)
     means = replace(known.calibration["whole, means"], unfounded="nobody knows")
-    recalibrated(own, known, {**known.calibration, "whole, means": means}, known.alarm)
+    save_again(own, replace(known, calibration={**known.calibration, "whole, means": means}))
     assert model_of(own, farm).claim() == Claim(state="none", reason="nobody knows")
 
 
@@ -352,10 +353,10 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
     fields = gpd.read_file(farm / "fields.gpkg")
     fields.loc[fields.index[0], "crop"] = "wheat"
     fields.to_file(tmp_path / "two.gpkg")
-    artifact, spec = load_artifact(run, TASK.restore), context(farm)
+    artifact, spec = load_fitted(run, TASK.target, TASK.restore), context(farm)
 
-    def model(**files: Path | None) -> PixelModel:
-        return PixelModel(TASK, artifact, Context.open(replace(spec.context, **files), scenes), spec)
+    def model(**files: Path | None) -> MapModel:
+        return MapModel(TASK, artifact, Context.open(replace(spec.context, **files), scenes), spec)
 
     laid = overlay(scenes.grid, fields.geometry.iloc[0])
     rows, columns = (
@@ -376,7 +377,7 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
     unsaid = model(fields=None)
     assert unsaid.claim().state == "none"
     assert "--crop" in unsaid.claim().reason
-    said = PixelModel(
+    said = MapModel(
         TASK, artifact, Context.open(replace(spec.context, fields=None), scenes), replace(spec, facts={"crop": "maize"})
     )
     assert "--crop" not in said.claim().reason
@@ -385,7 +386,7 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
     with pytest.raises(InputError, match="crop is wheat"):  # said in a column of another case, whatever --crop says
         model(fields=tmp_path / "capitals.gpkg")
     with pytest.raises(InputError, match="crop is barley"):
-        PixelModel(
+        MapModel(
             TASK,
             artifact,
             Context.open(replace(spec.context, fields=None), scenes),
@@ -434,7 +435,7 @@ def test_weather_with_gaps_a_second_year_and_mixed_scenes_are_refused(run, farm,
 
 
 def test_a_model_of_simulations_predicts_no_yield_of_real_fields_before_it_is_calibrated(run, farm, tmp_path):
-    artifact = load_artifact(run, TASK.restore)
+    artifact = load_fitted(run, TASK.target, TASK.restore)
     real = TASK.read(DataRequest(data=str(as_real(farm, tmp_path / "real"))))
     told = predict(artifact, real.samples[:3], TASK.view_of)
     assert all(prediction.abstained and prediction.value is None for prediction in told)

@@ -9,17 +9,18 @@ import pytest
 
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.field_maps import DEMO, INPUT
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.farm_sets import simulated_farms
 from mainstem.data.earth.farms import simulate_farm, write_farm
 from tests.dashboards.browser import opened, recolour_ms, served
 
-QUICK = RegressionConfig(training=TrainingConfig(epochs=1, batch_size=128), num_folds=2)
+QUICK = FitConfig(training=TrainingConfig(epochs=1, batch_size=128), num_folds=2)
 
 
 @pytest.fixture(scope="module")

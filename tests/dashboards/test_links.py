@@ -9,8 +9,9 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.region_sets import keep_upload
+from mainstem.core.finetuning import FitSpec
 from tests.dashboards.made import QUICK, small_map
 
 PAGES = Path(dashboards.__file__).parent

@@ -13,10 +13,11 @@ from streamlit.testing.v1 import AppTest
 from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.doctor import examine
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError
-from mainstem.core.regression import DataRequest
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import DataRequest
 from mainstem.dashboards.palette import NO_DATA, colours
 from mainstem.dashboards.yield_map.board import bushels_per_acre, region_story, season_table, worth
 from mainstem.data.catalogue import pull

@@ -15,23 +15,26 @@ import torch
 from safetensors.torch import load_file
 
 from mainstem.adapters import find_task, task_of_run
-from mainstem.apps.finetune import finetune, spec_of
-from mainstem.core.artifact import load_artifact, load_run
-from mainstem.core.artifact_file import content_sha256
+from mainstem.apps.finetune import finetune
 from mainstem.core.errors import MainstemError
-from mainstem.core.preparation import restore_mean_offset
-from mainstem.core.regression import DataRequest
+from mainstem.core.finetuning import spec_of
+from mainstem.core.fitted import load_fitted, load_run
+from mainstem.core.fitted_file import content_sha256
+from mainstem.core.preparation import restore_plain
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest
 from mainstem.core.weights import save_tensors
 from tests.hostile.harness import Outcome, run_call, run_cli
 
 ADAPTER = """
 from dataclasses import replace
 from mainstem.adapters.template import TASK as TEMPLATE
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 
-TASK = replace(TEMPLATE, name="soil", units="%",
-               config=RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=64), num_folds=2))
+TASK = replace(TEMPLATE, name="soil", target=Quantity(units="%"),
+               config=FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=64), num_folds=2))
 """
 
 
@@ -151,25 +154,30 @@ MANIFESTS = {
     "older schema": put("schema_version", 2),
     "newer schema": put("schema_version", 99),
     "schema is text": put("schema_version", "3"),
-    "gate NaN": put("gates.whole", float("nan")),
-    "gate 1000": put("gates.whole", 1000.0),
-    "gate negative": put("gates.whole", -0.5),
-    "gate text": put("gates.whole", "0.5"),
-    "gate null": put("gates.whole", None),
-    "no gates": put("gates", {}),
-    "share NaN": put("shares.whole", float("nan")),
-    "share 1000": put("shares.whole", 1000.0),
-    "no shares": put("shares", {}),
-    "adjust NaN": put("adjust", [float("nan"), 0.0]),
-    "adjust infinite": put("adjust", [1.0, float("inf")]),
-    "adjust of a view": put("adjust", {"whole": [float("inf"), 0.0]}),
-    "adjust slope 0": put("adjust", {"whole": [0.0, 1.0]}),
-    "adjust of three": put("adjust", [1.0, 0.0, 0.0]),
-    "lowest NaN": put("lowest", float("nan")),
-    "lowest infinite": put("lowest", float("inf")),
-    "lowest text": put("lowest", "0"),
-    "highest a list": put("highest", [1.0]),
-    "lowest above highest": lambda manifest, tensors: manifest | {"lowest": 2.0, "highest": 1.0},
+    "gate NaN": put("blend.whole.gate", float("nan")),
+    "gate 1000": put("blend.whole.gate", 1000.0),
+    "gate negative": put("blend.whole.gate", -0.5),
+    "gate text": put("blend.whole.gate", "0.5"),
+    "gate null": put("blend.whole.gate", None),
+    "no blend": put("blend", {}),
+    "share NaN": put("blend.whole.share", float("nan")),
+    "share 1000": put("blend.whole.share", 1000.0),
+    "a blend without share": put("blend", {"whole": {"gate": 0.0}}),
+    "a blend of something else": put("blend.whole.temperature", 1.0),
+    "slope NaN": put("blend.whole.slope", float("nan")),
+    "slope 0": put("blend.whole.slope", 0.0),
+    "slope 10^6": put("blend.whole.slope", 1e6),
+    "intercept infinite": put("blend.whole.intercept", float("inf")),
+    "blend a list": put("blend.whole", [1.0, 0.0]),
+    "lowest NaN": put("target.lowest", float("nan")),
+    "lowest of another": put("target.lowest", 2.0),
+    "lowest text": put("target.lowest", "0"),
+    "highest a list": put("target.highest", [1.0]),
+    "target of classes": put("target", {"kind": "classes", "units": "class", "names": ["a"]}),
+    "target a text": put("target", "quantity"),
+    "target empty": put("target", {}),
+    "units of another": put("target.units", "t/ha"),
+    "salt of text": put("salt", "a secret"),
     "dim 10^9": put("trunk.dim", 10**9),
     "dim 0": put("trunk.dim", 0),
     "dim text": put("trunk.dim", "64"),
@@ -195,10 +203,10 @@ MANIFESTS = {
     "trunk unknown field": put("trunk.code", "os.system"),
     "members none": put("members", []),
     "members a dict": put("members", {"0": {}}),
-    "std 0": put("members.0.std", 0.0),
-    "std NaN": put("members.0.std", float("nan")),
-    "std absent": put("members.0.std", None),
-    "std infinite": put("members.0.std", float("inf")),
+    "std 0": put("members.0.frame.std", 0.0),
+    "std NaN": put("members.0.frame.std", float("nan")),
+    "std absent": put("members.0.frame", {}),
+    "std infinite": put("members.0.frame.std", float("inf")),
     "tokenizer unknown": put("members.0.tokenizer.kind", "pickle"),
     "tokenizer a number": put("members.0.tokenizer", 3),
     "streams a list": put("members.0.tokenizer.streams", []),
@@ -215,7 +223,6 @@ MANIFESTS = {
     "local fields negative": put("training.local_fields", -4),
     "local fields text": put("training.local_fields", "many"),
     "scope a text": put("scope", "maize"),
-    "classes twice": put("classes", ["a", "a"]),
     "simulated text": put("simulated", "no"),
     "hash of text": put("trunk_sha256", "abc"),
     "channels of training": put("channels", {"table": [{"name": 5}]}),
@@ -254,14 +261,6 @@ def test_a_manifest_that_is_damaged_is_one_line(run, whole, change):
     refuse(run, whole)
 
 
-def test_a_run_of_before_bounds_were_kept_opens_and_has_none(run):
-    rewrite(
-        run,
-        lambda manifest, tensors: {key: value for key, value in manifest.items() if key not in ("lowest", "highest")},
-    )
-    assert load_artifact(run, restore_mean_offset).manifest.bounds.told() == (None, None)
-
-
 @pytest.mark.parametrize("name", [name for name in MANIFESTS if "10^" in name])
 def test_a_size_that_takes_all_memory_is_refused_before_it_is_taken(run, whole, name):
     rewrite(run, MANIFESTS[name])
@@ -284,7 +283,7 @@ def test_a_flipped_bit_is_seen_with_and_without_a_record(run, whole, file, where
     if not has_record:
         (run / "record.json").unlink()
     with pytest.raises(MainstemError):
-        load_artifact(run, restore_mean_offset)
+        load_fitted(run, Quantity(units="%"), restore_plain)
 
 
 @pytest.mark.parametrize("file", ["adapter.safetensors", "trunk.safetensors"])
@@ -494,14 +493,14 @@ def test_bounds_that_are_none_are_refused_before_any_training(whole, tmp_path, b
 def test_bounds_of_any_real_number_are_kept(whole, tmp_path, bounds):
     (tmp_path / "soil.py").write_text("import numpy as np\n" + ADAPTER.replace('units="%"', f'units="%", {bounds}'))
     task = find_task(str(tmp_path / "soil.py"))
-    assert all(type(bound) is float for bound in (task.lowest, task.highest) if bound is not None)
+    assert all(type(bound) is float for bound in (task.target.lowest, task.target.highest) if bound is not None)
 
 
 @pytest.mark.parametrize(
     "change", [{"lowest": 50.0}, {"highest": 1e308}, {"lowest": -1e308, "highest": 1e308}], ids=str
 )
 def test_a_run_of_other_bounds_than_its_task_s_is_refused(run, whole, change):
-    rewrite(run, lambda manifest, tensors: manifest | change)
+    rewrite(run, lambda manifest, tensors: manifest | {"target": manifest["target"] | change})
     refuse(run, whole, "lowest" if "lowest" in change else "highest", "train it again")
 
 

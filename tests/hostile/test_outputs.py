@@ -19,7 +19,7 @@ from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
-from mainstem.core.predict import below_name
+from mainstem.core.targets import below_name
 from mainstem.data.catalogue import data_home, find_data_set
 from tests.hostile.harness import run_call, run_cli
 

@@ -13,9 +13,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.region_sets import choices, keep_upload
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 from tests.dashboards.browser import FLAGS, is_outside, served
 from tests.dashboards.made import small_map, squares
@@ -23,7 +24,7 @@ from tests.hostile.harness import Listener, listener
 from tests.hostile.test_pages import NAMES
 
 pytestmark = pytest.mark.browser
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 SHOWN_LETTERS = 100
 WAIT_MS = 60_000  # shared machines are slow
 ROW_PX = 35  # height of a row, and of the head, of Streamlit's tables

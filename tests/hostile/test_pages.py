@@ -17,10 +17,11 @@ from mainstem import dashboards
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps import field_maps, region_sets
 from mainstem.apps.field_maps import keep_inputs
-from mainstem.apps.finetune import FitSpec, finetune
+from mainstem.apps.finetune import finetune
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError, MainstemError
-from mainstem.core.regression import RegressionConfig
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.edits import add_field, import_fields
@@ -445,7 +446,7 @@ def test_the_crop_of_the_upload_form_reaches_the_map(home, monkeypatch):
 
 
 def test_a_run_of_an_older_version_is_set_aside_and_said_so(home, monkeypatch):
-    quick = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
+    quick = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
     rows = [f"NL{region},{2010 + year},{8 + (region * year) % 5 / 10}" for region in range(3) for year in range(9)]
     choice = keep_upload("own", {"yield_wheat_NL.csv": "\n".join(["adm_id,harvest_year,yield", *rows]).encode()})
     finetune(replace(TASK, version="0"), choice.read(), FitSpec(config=quick), choice.run())

@@ -20,8 +20,9 @@ from mainstem.apps.export import write_predictions
 from mainstem.apps.field_exports import field_bytes
 from mainstem.apps.region_sets import keep_upload
 from mainstem.core.errors import InputError
-from mainstem.core.prediction import Claim, Interval, ModelRef, Prediction
+from mainstem.core.prediction import Claim, ModelRef, Prediction
 from mainstem.core.stream import Provenance
+from mainstem.core.targets import Interval
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.earth.open_regions import open_regions
 from mainstem.data.earth.outlines import read_centres

@@ -8,12 +8,12 @@ import torch
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.heads import ClassHead
 from mainstem.core.openmodels import presto, restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
 from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.targets.classes import ClassHead
 from mainstem.core.trunk import Trunk, TrunkConfig
 
 DAY_S = 86_400.0

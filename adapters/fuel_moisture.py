@@ -12,8 +12,9 @@ from mainstem.core.errors import ArtifactError
 from mainstem.core.evaluation import rmse
 from mainstem.core.folds import targets_of
 from mainstem.core.openmodels import load_open_model, presto
-from mainstem.core.regression import DataRequest, Order, RegressionConfig, RegressionTask
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.core.trees import Trees
 from mainstem.data.earth.pixels import open_pixels
@@ -28,7 +29,7 @@ YEAR_DAYS = 365.25
 
 def read(request: DataRequest) -> SampleSet:
     """Read the pixel series that a user asks for."""
-    return open_pixels(request.without_crop("pixel series").data, request.mirror)
+    return open_pixels(request.data, request.mirror)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,13 +209,12 @@ def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[
     }
 
 
-TASK = RegressionTask(
-    name="crop-yield",
+TASK = Task(
+    name="fuel-moisture",
     task="fuel-moisture",
     version="2",  # 2: trees beside the normal
-    units="percent",
-    lowest=0.0,
-    config=RegressionConfig(
+    target=Quantity(units="percent", lowest=0.0, metric="rmse"),
+    config=FitConfig(
         training=TrainingConfig(
             epochs=10, batch_size=128, lr_per_step=2e-3, weight_decay=0.05, trunk="lora", lora_rank=4
         ),
@@ -224,8 +224,7 @@ TASK = RegressionTask(
     prepare=SeasonalNormal.fit,
     restore=restore,
     open_model=OPEN_MODEL,
-    is_mapped=True,
-    metric="rmse",
+    window=1,
     optional=("land_cover",),
     baselines=forests,
     known_failures=(

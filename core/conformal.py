@@ -1,10 +1,10 @@
-"""Calibration on whole groups never trained on: conformal intervals that hold for a new group."""
+"""Calibration on cases never trained on, whole groups where the data name any: quantiles that hold for a new group."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,12 @@ STRETCHED_AT = 0.9  # level at which distributions of patterns are compared
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class IntervalCalibration:
-    """Signed scores (truth - mean) / scale of cases not trained on, with the group that each was held out in.
+class Calibration:
+    """Scores of cases not trained on, signed where errors have a side, with the group that each was held out in.
 
     Attributes:
-        scores: (cases,) signed.
-        groups: a label a case.
+        scores: (cases,).
+        groups: a label a case; of data that name no groups, one of its own each.
         population: for whom the coverage is stated, e.g. "maize counties of us-maize, years 2000-2011".
         patterns: which streams a case lacks (`gaps.pattern_of`), or None where none lacks any.
         streams: what a sample of this view is expected to have.
@@ -46,6 +46,9 @@ class IntervalCalibration:
         season_of: the fact of a sample that names its season, where groups are none, as fields are; else "".
         seasons: those of the cases.
         unfounded: why no coverage is claimed, whatever the groups; else "".
+        strata: the stratum of each case's truth, as its class, where each is calibrated by itself; else None.
+        only_of: name of the data whose groups alone may be claimed; "" where others may be too.
+        has_groups: False where the data name none: then cases are exchangeable, and nothing is claimed of a new group.
     """
 
     scores: Array
@@ -62,6 +65,26 @@ class IntervalCalibration:
     season_of: str = ""
     seasons: tuple[str, ...] = ()
     unfounded: str = ""
+    strata: tuple[str, ...] | None = None
+    only_of: str = ""
+    has_groups: bool = True
+
+    def quantiles(self, level: float, patterns: Sequence[str], strata: Sequence[str] = ()) -> Array:
+        """Quantiles of the score of cases that lack what patterns name: (cases,), or (cases, strata) of those named."""
+        if not strata:
+            return self.half_widths(level, patterns)
+        return np.tile(self.stratum_quantiles(strata, level), (len(patterns), 1))
+
+    def stratum_quantiles(self, strata: Sequence[str], level: float) -> Array:
+        """Quantile of each stratum's scores (strata,); infinite for one that too few groups show."""
+        labels, groups = np.asarray(self.strata or ()), np.asarray(self.groups)
+        found = []
+        for name in strata:
+            held = labels == name
+            known = len(np.unique(groups[held]))
+            enough = known >= cases_needed(level)
+            found.append(group_quantile(self.scores[held], groups[held], level) if enough else np.inf)
+        return np.array(found)
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
@@ -99,7 +122,7 @@ class IntervalCalibration:
         found = {pattern: self.half_width(level, pattern) for pattern in set(patterns)}
         return np.array([found[pattern] for pattern in patterns])
 
-    def knowing_gaps_of(self, before: "IntervalCalibration", level: float) -> "IntervalCalibration":
+    def knowing_gaps_of(self, before: "Calibration", level: float) -> "Calibration":
         """Return the calibration with what another of the model knows of gaps that no case of this one has.
 
         How many times as wide as of whole samples their intervals are, and how many times as large their scales.
@@ -146,7 +169,7 @@ class IntervalCalibration:
             self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, min(level, count / (count + 1)))
         return self._quantiles[level, pattern]
 
-    def no_narrower_than(self, half: float, level: float, scale: float) -> "IntervalCalibration":
+    def no_narrower_than(self, half: float, level: float, scale: float) -> "Calibration":
         """Return the calibration, widened so far that at a scale the half width at the level is no less than `half`."""
         bare = replace(self, widen=1.0)
         return replace(bare, widen=max(half / (bare.half_width(level) * scale), 1.0))
@@ -159,13 +182,23 @@ class IntervalCalibration:
         scores, labels = self._of(pattern)
         names = np.unique(labels)
         coverage = {}
+        strata = None if self.strata is None else np.asarray(self.strata)[self._pattern_of_cases() == pattern]
         for group in names if len(names) > 1 else ():
             held = labels == group
-            rest = IntervalCalibration(
-                scores=scores[~held], groups=tuple(labels[~held].tolist()), population=self.population
+            rest = Calibration(
+                scores=scores[~held],
+                groups=tuple(labels[~held].tolist()),
+                population=self.population,
+                strata=None if strata is None else tuple(strata[~held].tolist()),
             )
-            coverage[str(group)] = float((np.abs(scores[held]) <= rest.half_width(level)).mean())
+            most: Array | float = rest.half_width(level) if strata is None else rest.of_strata(strata[held], level)
+            coverage[str(group)] = float((np.abs(scores[held]) <= most).mean())
         return coverage
+
+    def of_strata(self, strata: Labels, level: float) -> Array:
+        """Quantile (cases,) of each case's own stratum."""
+        names, index = np.unique(strata, return_inverse=True)
+        return self.stratum_quantiles(names.tolist(), level)[index]
 
     def probabilities_below(
         self, threshold: float, mean: Array, scale: Array, patterns: Sequence[str] | None = None
@@ -224,7 +257,21 @@ class IntervalCalibration:
             )
         return Claim(state="stated", population=self._population(level, pattern))
 
+    @cached_property
+    def _populations(self) -> dict[tuple[float, str], str]:
+        return {}
+
     def _population(self, level: float, pattern: str) -> str:
+        if (level, pattern) not in self._populations:
+            self._populations[level, pattern] = self._described(level, pattern)
+        return self._populations[level, pattern]
+
+    def _described(self, level: float, pattern: str) -> str:
+        if not self.has_groups:
+            return (
+                f"{self.population}; {len(self._of(pattern)[0])} cases held out; at least {level:.0%} on average over "
+                "cases drawn like these: the data name no groups, so that nothing is claimed of a new one"
+            )
         names = np.unique(self._of(pattern)[1]).tolist()
         told = f"{self.population}; {len(names)} {self.held} held out whole"
         if is_ordered(names):
@@ -236,6 +283,12 @@ class IntervalCalibration:
         if coverage:
             told += f"; over these {np.mean(coverage):.0%}, from {min(coverage):.0%} to {max(coverage):.0%}"
         return told
+
+    def with_keys(self, written: Callable[[str], str]) -> "Calibration":
+        """Return the calibration with its groups named as `written`."""
+        names = {name: written(name) for name in set(self.groups)}
+        groups = tuple(names[name] for name in self.groups)
+        return replace(self, groups=groups, forward=tuple(sorted(names[name] for name in self.forward)))
 
     def is_later(self, group: str) -> bool:
         """True where groups are numbers, as years are, and this one is beyond all of calibration."""
@@ -277,7 +330,7 @@ class IntervalCalibration:
         others = [own for name, own in known.items() if name not in new]
         return moved_p_value(list(new.values()), others) if others else None
 
-    def with_groups(self, later: "IntervalCalibration", num_last: int = 0) -> "IntervalCalibration":
+    def with_groups(self, later: "Calibration", num_last: int = 0) -> "Calibration":
         """Return these scores with those of `later` besides, of the same model; of all groups the last `num_last`.
 
         A group of both is the later one's. With `num_last` 0 all stay.
@@ -304,11 +357,14 @@ class IntervalCalibration:
             unfounded=self.unfounded if mine.any() else later.unfounded,
             season_of=later.season_of,
             seasons=tuple(sorted({*(self.seasons if mine.any() else ()), *later.seasons})),
+            strata=None if None in (self.strata, later.strata) else joined(self.strata or (), later.strata or ()),
+            only_of=self.only_of if self.only_of == later.only_of else "",
+            has_groups=self.has_groups and later.has_groups,
             population="; ".join(dict.fromkeys([*([self.population] if mine.any() else []), later.population])),
         )
 
     def _scales_with(
-        self, later: "IntervalCalibration", mine: NDArray[np.bool_], theirs: NDArray[np.bool_]
+        self, later: "Calibration", mine: NDArray[np.bool_], theirs: NDArray[np.bool_]
     ) -> dict[str, float]:
         """Mean scale of each pattern over the cases kept of both; of one without such cases, as it was known."""
         counts = [
@@ -336,14 +392,18 @@ class IntervalCalibration:
             "season_of": self.season_of,
             "seasons": list(self.seasons),
             "unfounded": self.unfounded,
+            "only_of": self.only_of,
+            "has_groups": self.has_groups,
         }
         arrays: dict[str, NDArray[Any]] = {"scores": self.scores, **label_arrays(self.groups)}
         if self.patterns is not None:
             arrays |= label_arrays(self.patterns, "pattern")
+        if self.strata is not None:
+            arrays |= label_arrays(self.strata, "stratum")
         return plain, arrays
 
     @classmethod
-    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "IntervalCalibration":
+    def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "Calibration":
         """Read what `state` gave.
 
         Raises:
@@ -352,17 +412,20 @@ class IntervalCalibration:
         scores = array_of(arrays, "scores", num_dims=1)
         groups = labels_of(arrays)
         patterns = labels_of(arrays, "pattern") if "pattern_codes" in arrays else None
-        for labels in (groups, patterns):
+        strata = labels_of(arrays, "stratum") if "stratum_codes" in arrays else None
+        for labels in (groups, patterns, strata):
             if labels is not None and len(labels) != len(scores):
                 raise ArtifactError(f"got {len(labels)} labels of {len(scores)} calibration scores; calibrate it again")
-        if np.median(np.abs(scores)) < LEAST_SCORE:
+        if strata is None and np.median(np.abs(scores)) < LEAST_SCORE:
             raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
+        if strata is not None and (scores.min() < 0 or scores.max() > 1 or not scores.any()):
+            raise ArtifactError("the calibration scores are no 1 - probability of each case; train it again")
         try:
             told = Told.model_validate(dict(plain))
         except ValidationError as error:
             raise ArtifactError("the calibration says no sizes that can be read; calibrate it again") from error
         return cls(
-            scores=scores, groups=groups, patterns=patterns, **told.model_dump(exclude={"has_groups"}),
+            scores=scores, groups=groups, patterns=patterns, strata=strata, **told.model_dump(),
         )  # fmt: skip
 
 
@@ -372,7 +435,8 @@ class Told(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     population: str
-    has_groups: Literal[True] = True  # said by runs of before groups were certain
+    has_groups: Annotated[bool, Field(strict=True)] = True
+    only_of: Annotated[str, Field(max_length=1000)] = ""
     streams: tuple[str, ...] = ()
     scale_of: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
     forward: tuple[str, ...] = ()

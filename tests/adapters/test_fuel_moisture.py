@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from mainstem.adapters import find_task
-from mainstem.adapters.crop_yield.moisture import TASK, Nearness, SeasonalNormal, points_of
-from mainstem.core.contract import check_task
+from mainstem.adapters.fuel_moisture import TASK, Nearness, SeasonalNormal, points_of
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import load_open_model, presto
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.testing import check_task
 from mainstem.data.earth.pixels import open_pixels
 
 DAY_S = 86_400.0
@@ -54,7 +54,8 @@ def own_home(tmp_path_factory):
 
 @pytest.mark.mirror
 def test_it_keeps_the_contract_on_presto(real, tmp_path):
-    check_task(TASK, ragged(real[:60]), tmp_path, load_open_model("presto"))
+    source = SampleSet(name="test", samples=tuple(ragged(real[:60])), flagged={}, attribution="")
+    check_task(TASK, source, tmp_path, load_open_model("presto"))
 
 
 def ragged(samples: list[Sample]) -> list[Sample]:

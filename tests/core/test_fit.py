@@ -7,21 +7,22 @@ import pytest
 import torch
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.artifact import load_artifact, recalibrated, save_artifact
-from mainstem.core.calibration import IntervalCalibration
+from mainstem.core.conformal import Calibration
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.fit import fit
+from mainstem.core.fitted import load_fitted, save_again, save_fitted
 from mainstem.core.folds import fit_gate, group_folds, groups_of
-from mainstem.core.judging import forward_judges
+from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.openmodels import load_open_model
-from mainstem.core.out_of_fold import weigh
 from mainstem.core.predict import predict
-from mainstem.core.preparation import MeanOffset, restore_mean_offset, stream_means
-from mainstem.core.regression import Recipe, RegressionConfig, RegressionTask, fit_regressor
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.preparation import MeanOffset, from_the_mean, restore_plain, stream_means
+from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig, Recipe, Task
 from mainstem.core.training import TrainingConfig
 
 RAIN = (Channel(name="rain", unit="mm"),)
-QUICK = RegressionConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=32), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=2, batch_size=32), num_folds=2)
 
 
 def make_samples(count: int = 60, group_count: int = 6, shift: float = 0.0) -> list[Sample]:
@@ -35,19 +36,38 @@ def make_samples(count: int = 60, group_count: int = 6, shift: float = 0.0) -> l
     return samples
 
 
+TASK = Task(
+    name="made", task="table", version="1", target=Quantity(units="t/ha"), config=QUICK, read=lambda request: None,
+    prepare=from_the_mean,
+)  # fmt: skip
+FACTS = {
+    "adapter": "made", "task": "table", "version": "1", "scope": {}, "training": {}, "licence": "CC0-1.0",
+    "attribution": "made", "simulated": False,
+}  # fmt: skip
+
+
+def source_of(samples):
+    return SampleSet(name="made", samples=tuple(samples), flagged={}, attribution="made")
+
+
+def fitted_to(samples, prepare=from_the_mean, config=QUICK, base=None):
+    return fit(replace(TASK, prepare=prepare), source_of(samples), samples, Recipe(config=config, base=base))
+
+
 def save(folder, samples, trunk=None, part="full"):
     config = replace(QUICK, training=replace(QUICK.training, trunk=part))
-    regressor, judged = fit_regressor(samples, MeanOffset.fit, config, base=trunk)
-    found = judged["whole"]
-    calibration = IntervalCalibration(
-        scores=(found.truth - found.mean) / found.scale, groups=found.groups, population="made"
+    made = fitted_to(samples, config=config, base=trunk)
+    found = made.judged["whole"]
+    calibration = Calibration(
+        scores=(found.truth - found.told["mean"]) / found.told["scale"], groups=found.groups, population="made"
     )
     alarm = ShiftAlarm.fit(found.features, found.groups)
-    facts = {
-        "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {"crop": ["maize"]},
-        "training": {}, "licence": "CC0-1.0", "attribution": "made", "simulated": False,
-    }  # fmt: skip
-    return save_artifact(folder, regressor, {"whole": calibration}, {"whole": alarm}, facts)
+    facts = FACTS | {"scope": {"crop": ["maize"]}}
+    return save_fitted(folder, made.ensemble, ({"whole": calibration}, {"whole": alarm}), facts)
+
+
+def load(folder):
+    return load_fitted(folder, TASK.target, restore_plain)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,14 +83,15 @@ class Told(MeanOffset):
 @pytest.mark.parametrize(("slope", "low", "high"), [(2.0, 0.95, 1.0), (4.0, 0.45, 0.55), (-2.0, 0.0, 0.0)])
 def test_a_fallback_is_trusted_as_far_as_it_is_right_on_groups_not_seen(slope, low, high):
     samples = make_samples()
-    regressor, judged = fit_regressor(
-        samples, lambda part: Told(**vars(MeanOffset.fit(part)), slope=slope), replace(QUICK, num_folds=3)
+    made = fitted_to(
+        samples, lambda part, order: Told(**vars(MeanOffset.fit(part)), slope=slope), replace(QUICK, num_folds=3)
     )
-    found = judged["whole"]
-    assert low <= found.share <= high
-    assert found.share == regressor.shares["whole"]
-    np.testing.assert_allclose(found.offset, found.past + found.share * slope * rain_of(samples))
-    assert np.mean((found.truth - found.mean) ** 2) <= np.mean((found.truth - found.past) ** 2)
+    found = made.judged["whole"]
+    share, past = found.blend["share"], found.raw["past"]
+    assert low <= share <= high
+    assert share == made.ensemble.blend["whole"]["share"]
+    np.testing.assert_allclose(found.told["without_trunk"], past + share * slope * rain_of(samples))
+    assert np.mean((found.truth - found.told["mean"]) ** 2) <= np.mean((found.truth - past) ** 2)
 
 
 def rain_of(samples):
@@ -109,27 +130,61 @@ def test_later_groups_are_judged_with_weights_of_earlier_ones():
         replace(sample, source=replace(sample.source, group=years[index % 12]))
         for index, sample in enumerate(make_samples(120, 12))
     ]
-    regressor, judged = fit_regressor(samples, MeanOffset.fit, QUICK)
-    found = judged["whole"]
+    made = fitted_to(samples)
+    found = made.judged["whole"]
     is_later = np.array([int(group) >= 2006 for group in found.groups])
-    departure = found.truth - found.past
+    departure = found.truth - found.raw["past"]
     trunk = np.where(is_later, 2 * departure, -0.5 * departure)
-    parts = replace(found.parts, trunk=trunk, plain=np.zeros(len(samples)))
-    assert weigh(parts, found.truth, found.groups)[1] > 0.1
-    task = RegressionTask(
-        name="made", task="table", version="1", units="t/ha", config=QUICK, read=lambda request: None,
-        prepare=lambda part, order: MeanOffset.fit(part), restore=restore_mean_offset,
-    )  # fmt: skip
-    fitted = (regressor, {"whole": replace(found, parts=parts)})
-    first, second = forward_judges(task, samples, fitted, Recipe(config=QUICK))
-    assert first.model.gates["whole"] == 0
-    assert second.model.gates["whole"] < weigh(parts, found.truth, found.groups)[1]
+    raw = {**found.raw, "trunk": trunk, "plain": np.zeros(len(samples))}
+    of_all = found.target.blend(raw, found.truth, found.groups)
+    assert of_all["gate"] > 0.1
+    first, second = forward_judges(
+        TASK, samples, replace(made, judged={"whole": replace(found, raw=raw)}), Recipe(config=QUICK)
+    )
+    assert first.model.blend["whole"]["gate"] == 0
+    assert second.model.blend["whole"]["gate"] < of_all["gate"]
 
 
-def test_a_sample_without_group_cannot_be_calibrated():
+def without_group(sample):
+    return replace(sample, source=replace(sample.source, group=None))
+
+
+def test_a_sample_without_group_among_others_cannot_be_calibrated():
     samples = make_samples(4)
     with pytest.raises(InputError, match="group column"):
-        groups_of([replace(samples[0], source=replace(samples[0].source, group=None)), *samples[1:]])
+        groups_of([without_group(samples[0]), *samples[1:]])
+
+
+def test_data_that_name_no_groups_are_cases_of_their_own():
+    samples = [without_group(sample) for sample in make_samples(40)]
+    assert len(set(groups_of(samples))) == 40
+    made = fitted_to(samples)
+    known = calibrate_fit(TASK, samples, made, Recipe(config=QUICK), "made")
+    claim = known.calibration["whole"].claim(0.9)
+    assert claim.state == "stated"
+    assert "nothing is claimed of a new one" in claim.population
+    assert not known.calibration["whole"].has_groups
+
+
+def test_one_member_is_judged_on_a_part_of_its_own():
+    samples = make_samples(60)
+    one = replace(QUICK, num_folds=1)
+    made = fitted_to(samples, config=one)
+    assert len(made.ensemble.members) == 1
+    held = {samples[row].source.group for row in made.judged["whole"].rows.tolist()}
+    assert held == {"g0", "g5"}  # one in five
+    assert made.ensemble.members[0].plan.samples == 40
+    known = calibrate_fit(TASK, samples, made, Recipe(config=one), "made")
+    assert set(known.calibration["whole"].groups) == held
+
+
+def test_the_official_part_is_what_one_member_is_judged_on():
+    samples = [
+        replace(sample, source=replace(sample.source, part="calibrate" if index % 3 == 0 else "train"))
+        for index, sample in enumerate(make_samples(60))
+    ]
+    made = fitted_to(samples, config=replace(QUICK, num_folds=1))
+    assert made.judged["whole"].rows.tolist() == list(range(0, 60, 3))
 
 
 @pytest.mark.parametrize("part", ["full", "lora", "frozen"])
@@ -137,11 +192,11 @@ def test_a_saved_regressor_comes_back_equal(tmp_path, part):
     samples = make_samples()
     trunk = None if part == "full" else load_open_model("xs", seed=3)
     saved = save(tmp_path, samples, trunk, part)
-    again = load_artifact(tmp_path, restore_mean_offset)
+    again = load(tmp_path)
     assert saved.manifest.trunk_is_shared == (part != "full")
     assert saved.manifest.members[0].lora_alpha == (16.0 if part == "lora" else None)
     assert again.adapter_sha256 == saved.adapter_sha256
-    before, after = (artifact.regressor.predict(samples, "whole")[0] for artifact in (saved, again))
+    before, after = (fitted.outputs(samples, "whole")["mean"] for fitted in (saved, again))
     assert np.abs(before - after).max() < 1e-5
 
 
@@ -150,7 +205,7 @@ def test_another_trunk_is_refused(tmp_path):
     save(tmp_path / "b", make_samples(), load_open_model("xs", seed=5), "frozen")
     (tmp_path / "a" / "trunk.safetensors").write_bytes((tmp_path / "b" / "trunk.safetensors").read_bytes())
     with pytest.raises(ArtifactError, match="put back the trunk"):
-        load_artifact(tmp_path / "a", restore_mean_offset)
+        load(tmp_path / "a")
 
 
 def test_a_file_without_manifest_is_refused(tmp_path):
@@ -158,7 +213,7 @@ def test_a_file_without_manifest_is_refused(tmp_path):
 
     save_tensors(tmp_path / "adapter.safetensors", {"a": torch.zeros(2)}, {"format": "pt"})
     with pytest.raises(ArtifactError, match="no adapter manifest"):
-        load_artifact(tmp_path, restore_mean_offset)
+        load(tmp_path)
 
 
 def test_outside_its_scope_it_does_not_predict_and_a_shifted_group_loses_its_claim(tmp_path):
@@ -192,16 +247,15 @@ def test_stream_means_skip_what_is_missing():
 def test_an_adjustment_holds_for_mean_scale_and_every_part():
     """Local labels turn a simulator's units into the field's: half as much, and three more."""
     samples = make_samples()
-    plain, _ = fit_regressor(samples, MeanOffset.fit, QUICK)
-    turned = replace(plain, adjust={"whole": (0.5, 3.0)})
-    (mean, scale, parts), (new_mean, new_scale, new_parts) = (
-        found.predict_parts(samples, "whole") for found in (plain, turned)
-    )
-    np.testing.assert_allclose(new_mean, 0.5 * mean + 3)
-    np.testing.assert_allclose(new_scale, 0.5 * scale)
+    plain = fitted_to(samples).ensemble
+    turned = replace(plain, blend={"whole": {**plain.blend["whole"], "slope": 0.5, "intercept": 3.0}})
+    before, after = (found.outputs(samples, "whole") for found in (plain, turned))
+    np.testing.assert_allclose(after["mean"], 0.5 * before["mean"] + 3)
+    np.testing.assert_allclose(after["scale"], 0.5 * before["scale"])
+    parts = plain.target.parts(before)
     assert set(parts) == {"trunk_alone", "without_trunk"}
     for name, values in parts.items():
-        np.testing.assert_allclose(new_parts[name], 0.5 * values + 3)
+        np.testing.assert_allclose(plain.target.parts(after)[name], 0.5 * values + 3)
 
 
 def only_one_group_has_a_series(samples: list[Sample]) -> list[Sample]:
@@ -221,21 +275,21 @@ def test_a_stream_of_one_group_alone_is_taken(num_folds):
     """In one fold training knows the stream, in another the samples that are held out alone do."""
     samples = only_one_group_has_a_series(make_samples())
     config = replace(QUICK, num_folds=num_folds)
-    regressor, judged = fit_regressor(samples, MeanOffset.fit, config)
-    assert judged["whole"].features.shape == (60, 3)
-    assert regressor.features(samples).shape == (60, 3)
-    assert np.isfinite(judged["whole"].features).sum(0).tolist() == [10, 10, 60]
-    assert np.isfinite(regressor.predict(samples, "whole")[0]).all()
+    made = fitted_to(samples, config=config)
+    assert made.judged["whole"].features.shape == (60, 3)
+    assert made.ensemble.features(samples).shape == (60, 3)
+    assert np.isfinite(made.judged["whole"].features).sum(0).tolist() == [10, 10, 60]
+    assert np.isfinite(made.ensemble.outputs(samples, "whole")["mean"]).all()
 
 
 def test_two_million_scores_are_kept_as_they_are_and_read_again(tmp_path):
     artifact = save(tmp_path, make_samples())
     rng = np.random.default_rng(0)
-    many = IntervalCalibration(
+    many = Calibration(
         scores=rng.normal(size=2_000_000), groups=tuple(np.repeat(["a", "b"], 1_000_000).tolist()), population="made"
     )
-    recalibrated(tmp_path, artifact, {"whole": many}, artifact.alarm)
-    again = load_artifact(tmp_path, restore_mean_offset).calibration["whole"]
+    save_again(tmp_path, replace(artifact, calibration={"whole": many}))
+    again = load(tmp_path).calibration["whole"]
     assert np.array_equal(again.scores, many.scores)
     assert again.groups == many.groups
 
@@ -247,17 +301,13 @@ def test_arrays_of_a_preparation_keep_every_digit(tmp_path):
         def state(self):
             return super().state()[0], {"exact": exact}
 
-    regressor, _ = fit_regressor(make_samples(), lambda part: Exact(**vars(MeanOffset.fit(part))), QUICK)
-    facts = {
-        "adapter": "made", "task": "table", "version": "1", "units": "t/ha", "scope": {}, "training": {},
-        "licence": "CC0-1.0", "attribution": "made", "simulated": False,
-    }  # fmt: skip
-    save_artifact(tmp_path, regressor, {}, {}, facts)
+    made = fitted_to(make_samples(), lambda part, order: Exact(**vars(MeanOffset.fit(part))))
+    save_fitted(tmp_path, made.ensemble, ({}, {}), FACTS)
     found = []
 
     def restore(state, arrays):
         found.append(arrays["exact"])
         return MeanOffset(**state)
 
-    load_artifact(tmp_path, restore)
+    load_fitted(tmp_path, TASK.target, restore)
     assert all(np.array_equal(values, exact) for values in found)

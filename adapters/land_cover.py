@@ -5,27 +5,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.classification import ClassificationTask, labels_of
-from mainstem.core.regression import DataRequest, RegressionConfig
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets import Classes
+from mainstem.core.task import DataRequest, FitConfig, Holding, Task
 from mainstem.core.training import TrainingConfig
-from mainstem.data.earth.land_cover import open_land_cover
+from mainstem.data.earth.land_cover import WINDOW, open_land_cover
 
 Array = NDArray[np.float64]
 NUM_TREES = 300
 DAY_S = 86_400.0
 BUFFER_M = 30.0  # windows of two pixels, 3 pixels of 10 m wide, then share none
+LARGEST_POLYGON = 1000  # pixels, beyond which training draws so many
+MAP_OVERLAP = 8  # pixels that tiles of a map share
 STEP_DAYS = 16  # of the regular series that a random forest needs, as eo-learn's land-cover example makes it
 
 
 def read(request: DataRequest) -> SampleSet:
     """Read the labelled pixels that a user asks for."""
-    return open_land_cover(request.without_crop("labelled pixels").data, request.mirror)
-
-
-def prepare(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the samples as they are: the grid tokenizer takes dates, clouds and windows unchanged."""
-    return list(samples)
+    return open_land_cover(request.data, request.mirror)
 
 
 def regular(samples: Sequence[Sample]) -> Array:
@@ -48,7 +45,7 @@ def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[
     """The commonest class, and random forests on the pixel's regular series, weighed by class or not."""
     from sklearn.ensemble import RandomForestClassifier
 
-    labels = labels_of(train)
+    labels = np.array([int(np.asarray(sample.target)) for sample in train])
     series = regular([*train, *test])
     seen, asked = series[: len(train)], series[len(train) :]
     settings = {"n_estimators": NUM_TREES, "n_jobs": -1, "random_state": seed}
@@ -60,19 +57,23 @@ def forests(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[
     return found
 
 
-TASK = ClassificationTask(
-    name="crop-yield",
+TASK = Task(
+    name="land-cover",
     task="land-cover",
     version="1",
-    config=RegressionConfig(
+    target=Classes(),
+    config=FitConfig(
         trunk_size="xs",
         training=TrainingConfig(epochs=8, batch_size=128, lr_per_step=1e-3, input_noise=0.0, dropout=0.1),
         num_folds=5,
     ),
     read=read,
-    prepare=prepare,
     baselines=forests,
-    buffer_m=BUFFER_M,
+    holding=Holding(buffer_m=BUFFER_M, largest_group=LARGEST_POLYGON, protocol="grouped-folds", only_same_data=True),
+    group_name="polygon",
+    optional=(),
+    window=WINDOW,
+    map_overlap=MAP_OVERLAP,
     known_failures=(
         "learned from one square kilometre of Slovenia: elsewhere the classes and seasons differ",
         "classes of few polygons are hardly ever right: see their support",

@@ -1,8 +1,8 @@
-"""The files of an artefact of any kind: tensors by member and view, and the manifest that says what they are."""
+"""The files of an artefact: tensors by member and view, and the manifest that says what they are."""
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,17 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.classification import ClassMember
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
-from mainstem.core.heads import Head
 from mainstem.core.lora import OWN, is_lora_key, load_lora, lora_alpha, lora_state
 from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
+from mainstem.core.member import Member
 from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.records import expect_adapter
-from mainstem.core.regression import Member
 from mainstem.core.schema import printable
 from mainstem.core.state import State
+from mainstem.core.targets import Target
 from mainstem.core.taught import Taught
 from mainstem.core.training import TrainingPlan
 from mainstem.core.trunk import Trunk, trunk_config
@@ -64,13 +63,15 @@ def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Ten
     return tensors
 
 
-def member_facts(member: Member | ClassMember) -> dict[str, Any]:
-    """Return what the manifest says of any member."""
-    return {
-        "tokenizer": member.adapter.tokenizer.facts(),
-        "lora_alpha": lora_alpha(member.trunk, OWN),
-        "trained": None if member.plan is None else dataclasses.asdict(member.plan),
-    }
+def member_facts(member: Member, preparation: dict[str, Any]) -> MemberFacts:
+    """Return what the manifest says of a member, whose preparation keeps `preparation`."""
+    return MemberFacts(
+        tokenizer=member.adapter.tokenizer.facts(),
+        preparation=preparation,
+        frame=dict(member.frame),
+        lora_alpha=lora_alpha(member.trunk, OWN),
+        trained=None if member.plan is None else dataclasses.asdict(member.plan),
+    )
 
 
 def write_artifact(
@@ -135,7 +136,9 @@ def read_taught(manifest: AdapterManifest, tensors: Mapping[str, Tensor]) -> Tau
     odd = [name for name, tensor in found.items() if tensor.dtype != torch.int64 or tensor.ndim != 1]
     if odd or not set(found) <= set(Taught(training={}).state()):
         raise ArtifactError("the adapter file's hashes of what taught it are damaged; train it again")
-    return Taught(training=manifest.training, **{name: tensor.numpy() for name, tensor in found.items()})
+    return Taught(
+        training=manifest.training, keys=manifest.keys, **{name: tensor.numpy() for name, tensor in found.items()}
+    )
 
 
 def read_manifest(folder: Path) -> tuple[AdapterManifest, dict[str, Tensor]]:
@@ -222,10 +225,8 @@ def load_trunk(manifest: AdapterManifest, trunks: Mapping[str, Tensor], own: Map
     return trunk.eval()
 
 
-def load_adapter(
-    manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, head_of: Callable[[int], Head]
-) -> Adapter:
-    """Return a member's adapter, its weights among the member's `own` tensors; `head_of` takes the trunk's width.
+def load_adapter(manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, target: Target) -> Adapter:
+    """Return a member's adapter, its weights among the member's `own` tensors.
 
     Raises:
         ArtifactError: if its facts and its weights do not fit each other.
@@ -233,9 +234,9 @@ def load_adapter(
     config = trunk_config(manifest.trunk)
     weights = below(own, "adapter.")
     width = config.project or config.dim
-    check_room(width * max(len(manifest.classes), 1), num_weights(weights), "the adapter's head")
+    check_room(width * target.num_values, num_weights(weights), "the adapter's head")
     tokenizer = restore_tokenizer(manifest.members[index].tokenizer, config.dim, num_weights(weights))
-    adapter = Adapter(tokenizer, head_of(width))
+    adapter = Adapter(tokenizer, target.head(width))
     fill(adapter, weights, "the adapter")
     return adapter.eval()
 

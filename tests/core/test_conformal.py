@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from mapie.regression import SplitConformalRegressor
 from sklearn.linear_model import LinearRegression
 
-from mainstem.core.calibration import IntervalCalibration
-from mainstem.core.class_sets import ClassSetCalibration
+from mainstem.core.conformal import Calibration
 from mainstem.core.errors import CalibrationError
 from mainstem.core.quantiles import cases_needed, conformal_quantile, group_quantile
+from mainstem.core.targets import Classes
 
 LEVELS = [0.5, 0.8, 0.9]
 
@@ -46,7 +46,7 @@ def test_the_interval_is_that_of_mapie(level):
     model = LinearRegression().fit(x[:100], y[:100])
     oracle = SplitConformalRegressor(model, confidence_level=level, prefit=True).conformalize(x[100:], y[100:])
     point, bounds = oracle.predict_interval(np.array([[0.3]]))
-    ours = IntervalCalibration(scores=y[100:] - model.predict(x[100:]), groups=each_its_own(200), population="")
+    ours = Calibration(scores=y[100:] - model.predict(x[100:]), groups=each_its_own(200), population="")
     half = ours.half_width(level)
     assert [point[0] - half, point[0] + half] == pytest.approx(bounds.ravel().tolist())
 
@@ -77,7 +77,7 @@ def test_a_new_group_is_covered_on_average_where_the_plain_quantile_falls_short(
     ours, plain = [], []
     for seed in range(120):
         scores, groups = grouped_scores(13, 60, spread, seed)
-        calibration = IntervalCalibration(scores=scores[:-60], groups=groups[:-60], population="")
+        calibration = Calibration(scores=scores[:-60], groups=groups[:-60], population="")
         new = np.abs(scores[-60:])
         ours.append(np.mean(new <= calibration.half_width(0.9)))
         plain.append(np.mean(new <= conformal_quantile(np.abs(scores[:-60]), 0.9)))
@@ -87,7 +87,7 @@ def test_a_new_group_is_covered_on_average_where_the_plain_quantile_falls_short(
 
 def test_below_nine_groups_the_largest_error_seen_is_the_width_and_nothing_is_claimed():
     scores, groups = grouped_scores(8, 50, 1.0, 0)
-    few = IntervalCalibration(scores=scores, groups=groups, population="")
+    few = Calibration(scores=scores, groups=groups, population="")
     assert few.claim(0.9).state == "none"
     assert "on average, not guaranteed: 8 groups, want 9" in few.claim(0.9).reason
     assert few.claim(0.8).state == "stated"
@@ -97,7 +97,7 @@ def test_below_nine_groups_the_largest_error_seen_is_the_width_and_nothing_is_cl
 
 def test_a_later_group_is_claimed_only_where_later_groups_were_predicted_from_earlier_ones():
     scores, groups = grouped_scores(12, 50, 1.0, 0)
-    plain = IntervalCalibration(scores=scores, groups=groups, population="counties")
+    plain = Calibration(scores=scores, groups=groups, population="counties")
     assert plain.is_later("2012")
     assert not plain.is_later("2005")
     assert not plain.is_later("a farm")
@@ -111,11 +111,11 @@ def test_a_later_group_is_claimed_only_where_later_groups_were_predicted_from_ea
     assert "further ahead than was judged" in forward.claim(0.9, later="2016").reason
 
 
-def gappy(num_groups: int, size: int, seed: int, worse: float) -> IntervalCalibration:
+def gappy(num_groups: int, size: int, seed: int, worse: float) -> Calibration:
     """Whole cases, and as many that lack soil, whose errors are `worse` times as large while scales say the same."""
     scores, groups = grouped_scores(num_groups, size, 0.3, seed)
     lacking, _ = grouped_scores(num_groups, size, 0.3, seed + 1000)
-    return IntervalCalibration(
+    return Calibration(
         scores=np.concatenate([scores, worse * lacking]), groups=groups + groups, population="",
         patterns=("",) * len(scores) + ("soil",) * len(scores), streams=("history", "soil"),
         scale_of={"": 1.0, "soil": 1.0},
@@ -145,9 +145,9 @@ def test_nothing_is_claimed_for_gaps_that_calibration_never_saw():
 def test_gaps_stay_as_much_wider_as_they_were_where_new_labels_have_none():
     old = gappy(20, 100, 0, 3.0)
     fresh, groups = grouped_scores(12, 50, 0.3, 9)
-    new = IntervalCalibration(scores=fresh, groups=groups, population="", scale_of={"": 1.0}, least=old.ratios(0.9))
+    new = Calibration(scores=fresh, groups=groups, population="", scale_of={"": 1.0}, least=old.ratios(0.9))
     assert new.half_width(0.9, "soil") == pytest.approx(old.ratios(0.9)["soil"] * new.half_width(0.9))
-    later = IntervalCalibration(
+    later = Calibration(
         scores=fresh, groups=tuple(f"{int(name) + 100}" for name in groups), population="", patterns=("",) * len(fresh)
     )
     kept = old.with_groups(later, 12)
@@ -155,16 +155,16 @@ def test_gaps_stay_as_much_wider_as_they_were_where_new_labels_have_none():
     assert kept.half_width(0.9, "soil") > 2.5 * kept.half_width(0.9)
 
 
-def lacking_rain(num_groups: int, first: int, scale: float, pattern: str = "rain") -> IntervalCalibration:
+def lacking_rain(num_groups: int, first: int, scale: float, pattern: str = "rain") -> Calibration:
     """Cases that all lack something, of a scale of their own, later than those of `grouped_scores`."""
     scores, _ = grouped_scores(num_groups, 20, 0.3, first)
     groups = tuple(str(first + row // 20) for row in range(len(scores)))
-    return IntervalCalibration(
+    return Calibration(
         scores=scores, groups=groups, population="", patterns=(pattern,) * len(scores), scale_of={pattern: scale}
     )
 
 
-def told(calibration: IntervalCalibration, pattern: str, scale: float) -> float:
+def told(calibration: Calibration, pattern: str, scale: float) -> float:
     """Half width at 90 % in the target's unit, of cases of the scale that is theirs."""
     return calibration.half_width(0.9, pattern) * scale
 
@@ -174,7 +174,7 @@ def told(calibration: IntervalCalibration, pattern: str, scale: float) -> float:
 @pytest.mark.parametrize("window", [0, 9])
 def test_gaps_that_appended_labels_show_first_are_never_narrower_than_whole_samples(scale, num_later, window):
     scores, groups = grouped_scores(12, 30, 0.5, 0)
-    whole = IntervalCalibration(scores=scores, groups=groups, population="", scale_of={"": 1.0})
+    whole = Calibration(scores=scores, groups=groups, population="", scale_of={"": 1.0})
     both = whole.with_groups(lacking_rain(num_later, 2012, scale), window)
     assert both.scale_of["rain"] == scale
     for pattern, own in (("rain", scale), ("rain + soil", min(scale, 1.0))):
@@ -199,7 +199,7 @@ def test_gaps_stay_as_much_wider_however_often_labels_without_any_are_appended()
     before = calibration.ratios(0.9)["soil"]
     for first in range(2100, 2160, 12):
         fresh, groups = grouped_scores(12, 50, 0.3, first)
-        later = IntervalCalibration(
+        later = Calibration(
             scores=fresh, groups=tuple(str(first + int(name) - 2000) for name in groups), population="",
             scale_of={"": 2.0},
         )  # fmt: skip
@@ -210,7 +210,7 @@ def test_gaps_stay_as_much_wider_however_often_labels_without_any_are_appended()
 def test_new_labels_without_gaps_leave_their_scales_and_widths_what_they_were_of_whole_ones():
     old = replace(gappy(20, 100, 0, 1.0), scale_of={"": 1.0, "soil": 0.25})
     fresh, groups = grouped_scores(12, 50, 0.3, 9)
-    plain = IntervalCalibration(scores=fresh, groups=groups, population="", scale_of={"": 2.0})
+    plain = Calibration(scores=fresh, groups=groups, population="", scale_of={"": 2.0})
     new = plain.knowing_gaps_of(old, 0.9)
     assert new.half_width(0.9) == plain.half_width(0.9)
     assert told(new, "soil", 0.5) == pytest.approx(old.ratios(0.9)["soil"] * told(new, "", 2.0))
@@ -219,7 +219,7 @@ def test_new_labels_without_gaps_leave_their_scales_and_widths_what_they_were_of
 
 def test_below_nine_groups_too_nobody_is_surer_for_knowing_less():
     scores, groups = grouped_scores(6, 20, 0.3, 0)
-    few = IntervalCalibration(
+    few = Calibration(
         scores=np.concatenate([scores, 0.5 * scores]), groups=groups + groups, population="",
         patterns=("",) * len(scores) + ("soil",) * len(scores), scale_of={"": 1.0, "soil": 0.1},
     )  # fmt: skip
@@ -231,7 +231,7 @@ def test_one_group_of_a_pattern_is_claimed_without_a_word_on_how_others_did():
     """Half of the scores of a new group lie within the largest of one other, on average: nothing more is known."""
     scores, groups = grouped_scores(12, 20, 0.3, 0)
     patterns = tuple("" if group == "2003" else "soil" for group in groups)
-    calibration = IntervalCalibration(scores=scores, groups=groups, population="maize", patterns=patterns)
+    calibration = Calibration(scores=scores, groups=groups, population="maize", patterns=patterns)
     assert calibration.coverage_by_group(0.9) == {}
     assert calibration.coverage_by_group(0.9, "never seen") == {}
     assert set(calibration.coverage_by_group(0.9, "soil")) == set(groups) - {"2003"}
@@ -244,19 +244,19 @@ def test_one_group_of_a_pattern_is_claimed_without_a_word_on_how_others_did():
 @pytest.mark.parametrize("reason", ["", "nobody knows"])
 def test_what_has_no_ground_is_not_claimed_and_comes_back_so_from_its_state(reason):
     scores, groups = grouped_scores(12, 20, 0.3, 0)
-    calibration = IntervalCalibration(scores=scores, groups=groups, population="maize", unfounded=reason)
-    again = IntervalCalibration.restore(*calibration.state())
+    calibration = Calibration(scores=scores, groups=groups, population="maize", unfounded=reason)
+    again = Calibration.restore(*calibration.state())
     assert again.claim(0.9).reason == reason
     assert again.claim(0.9).state == ("none" if reason else "stated")
-    fresh = IntervalCalibration(scores=scores, groups=tuple(f"{int(name) + 100}" for name in groups), population="")
+    fresh = Calibration(scores=scores, groups=tuple(f"{int(name) + 100}" for name in groups), population="")
     assert again.with_groups(fresh).unfounded == reason  # of the old ones some are left
     assert not again.with_groups(fresh, 12).unfounded
 
 
 def test_later_labels_are_added_and_a_window_keeps_the_last_groups():
     scores, groups = grouped_scores(12, 30, 0.5, 0)
-    old = IntervalCalibration(scores=scores, groups=groups, population="old", forward=("2011",))
-    new = IntervalCalibration(
+    old = Calibration(scores=scores, groups=groups, population="old", forward=("2011",))
+    new = Calibration(
         scores=np.array([5.0, 6.0, 7.0]), groups=("2011", "2012", "2012"), population="new", forward=("2012",)
     )
     both = old.with_groups(new)
@@ -271,9 +271,9 @@ def test_later_labels_are_added_and_a_window_keeps_the_last_groups():
 def test_after_later_labels_claims_reach_as_far_as_was_judged_and_count_what_was_predicted_ahead():
     scores, groups = grouped_scores(12, 30, 0.5, 0)
     ahead = tuple(f"{year}" for year in range(2006, 2012))
-    old = IntervalCalibration(scores=scores, groups=groups, population="old", forward=ahead, reach=2013.0)
+    old = Calibration(scores=scores, groups=groups, population="old", forward=ahead, reach=2013.0)
     fresh, _ = grouped_scores(2, 30, 0.5, 1)
-    new = IntervalCalibration(
+    new = Calibration(
         scores=fresh, groups=("2012",) * 30 + ("2013",) * 30, population="new", forward=("2013",), reach=2014.0
     )
     for both in (old.with_groups(new), replace(old, reach=2014.0).with_groups(replace(new, reach=2013.0))):
@@ -284,12 +284,12 @@ def test_after_later_labels_claims_reach_as_far_as_was_judged_and_count_what_was
 
 def test_groups_that_left_the_window_are_none_predicted_ahead():
     scores, groups = grouped_scores(12, 30, 0.5, 0)
-    old = IntervalCalibration(
+    old = Calibration(
         scores=scores, groups=groups, population="old", forward=tuple(f"{year}" for year in range(2000, 2006)),
         reach=2030.0,
     )  # fmt: skip
     fresh, _ = grouped_scores(1, 30, 0.5, 1)
-    new = IntervalCalibration(scores=fresh, groups=("2012",) * 30, population="new", forward=("2012",), reach=2030.0)
+    new = Calibration(scores=fresh, groups=("2012",) * 30, population="new", forward=("2012",), reach=2030.0)
     last = old.with_groups(new, 9)  # 2004 to 2012
     assert last.forward == ("2004", "2005", "2012")
     assert last.claim(0.9, later="2013").state == "none"  # three of nine, where half are wanted
@@ -297,7 +297,7 @@ def test_groups_that_left_the_window_are_none_predicted_ahead():
 
 def test_a_group_that_errs_to_one_side_is_noticed_by_its_residuals():
     scores, groups = grouped_scores(19, 100, 0.3, 0)
-    calibration = IntervalCalibration(scores=scores, groups=groups, population="")
+    calibration = Calibration(scores=scores, groups=groups, population="")
     fresh = np.random.default_rng(5).normal(size=100)
     assert calibration.residual_p_value(fresh + 3, ("2030",) * 100) == 1 / 20
     assert calibration.residual_p_value(fresh, ("2030",) * 100) > 0.2
@@ -305,7 +305,7 @@ def test_a_group_that_errs_to_one_side_is_noticed_by_its_residuals():
 
 def test_coverage_by_group_is_at_the_level_or_above():
     scores, groups = grouped_scores(40, 300, 0.5, 3)
-    coverage = IntervalCalibration(scores=scores, groups=groups, population="").coverage_by_group(0.9)
+    coverage = Calibration(scores=scores, groups=groups, population="").coverage_by_group(0.9)
     assert len(coverage) == 40
     assert 0.9 <= np.mean(list(coverage.values())) <= 0.94
 
@@ -314,14 +314,14 @@ def test_coverage_by_group_is_at_the_level_or_above():
 @given(num_groups=st.integers(1, 25), seed=st.integers(0, 20))
 def test_intervals_are_nested(num_groups, seed):
     scores, groups = grouped_scores(num_groups, 30, 0.5, seed)
-    calibration = IntervalCalibration(scores=scores, groups=groups, population="")
+    calibration = Calibration(scores=scores, groups=groups, population="")
     inner, middle, outer = (calibration.half_width(level) for level in LEVELS)
     assert 0 < inner <= middle <= outer
 
 
 def test_probabilities_rise_with_the_threshold_and_know_the_normal():
     scores = np.random.default_rng(0).normal(size=5000)
-    calibration = IntervalCalibration(scores=scores, groups=each_its_own(5000), population="")
+    calibration = Calibration(scores=scores, groups=each_its_own(5000), population="")
     one, two = np.array([10.0]), np.array([2.0])
     found = [float(calibration.probabilities_below(threshold, one, two)[0]) for threshold in (6, 8, 10, 12)]
     assert found == sorted(found)
@@ -340,7 +340,7 @@ def test_chances_are_wider_where_intervals_are():
 
 def test_widening_reaches_what_was_asked_for_and_is_forgotten_where_it_is_not_needed():
     scores, groups = grouped_scores(20, 50, 0.3, 0)
-    calibration = IntervalCalibration(scores=scores, groups=groups, population="")
+    calibration = Calibration(scores=scores, groups=groups, population="")
     wider = calibration.no_narrower_than(10.0, 0.9, 2.0)
     assert 2.0 * wider.half_width(0.9) == pytest.approx(10.0)
     assert wider.no_narrower_than(0.0, 0.9, 2.0).half_width(0.9) == calibration.half_width(0.9)
@@ -348,7 +348,7 @@ def test_widening_reaches_what_was_asked_for_and_is_forgotten_where_it_is_not_ne
 
 def test_a_later_claim_needs_half_of_the_groups_predicted_from_earlier_ones():
     scores, groups = grouped_scores(12, 50, 1.0, 0)
-    one = IntervalCalibration(scores=scores, groups=groups, population="", forward=("2011",))
+    one = Calibration(scores=scores, groups=groups, population="", forward=("2011",))
     assert one.claim(0.9, later="2030").state == "none"
     half = replace(one, forward=tuple(f"{year}" for year in range(2006, 2012)), reach=2030.0)
     assert half.claim(0.9, later="2030").state == "stated"
@@ -356,7 +356,7 @@ def test_a_later_claim_needs_half_of_the_groups_predicted_from_earlier_ones():
 
 def test_a_calibration_of_cases_that_all_lack_something_can_be_asked_for_whole_ones():
     scores, groups = grouped_scores(12, 20, 0.3, 0)
-    lacking = IntervalCalibration(scores=scores, groups=groups, population="", patterns=("soil",) * len(scores))
+    lacking = Calibration(scores=scores, groups=groups, population="", patterns=("soil",) * len(scores))
     assert lacking.claim(0.9).state == "none"
     assert "every case of calibration lacked something" in lacking.claim(0.9).reason
     assert lacking.claim(0.9, "soil").state == "stated"
@@ -364,38 +364,53 @@ def test_a_calibration_of_cases_that_all_lack_something_can_be_asked_for_whole_o
 
 
 def test_coverage_is_claimed_for_the_population_and_as_many_groups_as_there_are():
-    stated = IntervalCalibration(scores=np.arange(50.0), groups=tuple("abcdefghij" * 5), population="fields").claim(0.9)
+    stated = Calibration(scores=np.arange(50.0), groups=tuple("abcdefghij" * 5), population="fields").claim(0.9)
     assert stated.state == "stated"
     assert "fields; 10 groups" in stated.population
 
 
 def test_calibration_comes_back_from_its_state():
     scores, groups = grouped_scores(4, 20, 0.3, 0)
-    calibration = IntervalCalibration(
+    calibration = Calibration(
         scores=scores, groups=groups, population="maize", patterns=("", "soil") * 40, streams=("soil",),
         scale_of={"": 1.0, "soil": 2.0}, forward=("2003",), widen=1.5,
     )  # fmt: skip
     plain, arrays = calibration.state()
-    again = IntervalCalibration.restore(json.loads(json.dumps(plain)), arrays)
+    again = Calibration.restore(json.loads(json.dumps(plain)), arrays)
     assert again.half_width(0.9, "soil") == calibration.half_width(0.9, "soil")
     assert again.claim(0.6) == calibration.claim(0.6)
 
 
+def by_class(probabilities: np.ndarray, truth: np.ndarray, names: tuple[str, ...], groups=None) -> Calibration:
+    target = Classes(names=names)
+    return Calibration(
+        scores=target.scores({"probabilities": probabilities}, np.asarray(truth, float)),
+        strata=target.strata(np.asarray(truth, float)),
+        groups=tuple(groups or map(str, range(len(truth)))),
+        population="",
+    )
+
+
+def sets(calibration: Calibration, probabilities: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    quantile = calibration.quantiles(0.9, [""] * len(probabilities), names)
+    return Classes(names=names).inside({"probabilities": probabilities}, quantile)
+
+
 def test_each_class_is_covered_and_a_rare_one_refused():
-    rng = np.random.default_rng(0)
+    rng, names = np.random.default_rng(0), ("healthy", "rare")
     truth = rng.choice(2, 4000, p=[0.95, 0.05])
     sure = np.clip(rng.normal(np.where(truth == 1, 0.5, 0.15), 0.2), 0.001, 0.999)
     probabilities = np.column_stack([1 - sure, sure])
-    calibration = ClassSetCalibration.fit(probabilities[:2000], truth[:2000], ["healthy", "rare"])
+    calibration = by_class(probabilities[:2000], truth[:2000], names)
     for index in range(2):
         held = probabilities[2000:][truth[2000:] == index]
-        assert calibration.sets(held, 0.9)[:, index].mean() >= 0.83
-    few = ClassSetCalibration.fit(probabilities[:20], np.r_[np.zeros(19, int), 1], ["healthy", "rare"])
-    assert few.sets(probabilities, 0.9)[:, 1].all()  # one case rules nothing out
+        assert sets(calibration, held, names)[:, index].mean() >= 0.83
+    few = by_class(probabilities[:20], np.r_[np.zeros(19, int), 1], names)
+    assert sets(few, probabilities, names)[:, 1].all()  # one case rules nothing out
 
 
 def test_class_sets_cover_new_polygons_and_rule_out_only_what_enough_polygons_show():
-    rng = np.random.default_rng(0)
+    rng, names = np.random.default_rng(0), ("forest", "scrub")
 
     def polygons(num: int) -> tuple[np.ndarray, np.ndarray, list[str]]:
         hard = rng.normal(1.0, 1.0, (num, 1)) + rng.normal(0, 0.5, (num, 40))  # a polygon's pixels err together
@@ -406,10 +421,22 @@ def test_class_sets_cover_new_polygons_and_rule_out_only_what_enough_polygons_sh
     covered = []
     for _ in range(60):
         probabilities, truth, groups = polygons(12)
-        calibration = ClassSetCalibration.fit(probabilities, truth.tolist(), ["forest", "scrub"], groups)
-        assert calibration.thresholds(0.9)[1] == 0  # no polygon shows scrub: it is never ruled out
-        covered.append(float(calibration.sets(polygons(30)[0], 0.9)[:, 0].mean()))
+        calibration = by_class(probabilities, truth, names, groups)
+        assert calibration.stratum_quantiles(names, 0.9)[1] == np.inf  # no polygon shows scrub: it is never ruled out
+        covered.append(float(sets(calibration, polygons(30)[0], names)[:, 0].mean()))
     assert 0.9 <= np.mean(covered) <= 0.97
-    again = ClassSetCalibration.restore(*calibration.state())
-    assert again.thresholds(0.9).tolist() == calibration.thresholds(0.9).tolist()
-    assert again.num_known("forest") == 12
+    again = Calibration.restore(*calibration.state())
+    assert again.strata == calibration.strata
+    assert again.stratum_quantiles(names, 0.9).tolist() == calibration.stratum_quantiles(names, 0.9).tolist()
+
+
+def test_a_claim_of_classes_counts_groups_and_names_their_coverage():
+    rng, names = np.random.default_rng(1), ("a", "b")
+    truth = rng.integers(0, 2, 600)
+    sure = np.clip(rng.normal(0.7, 0.15, 600), 0.01, 0.99)
+    probabilities = np.where(truth[:, None] == [[0, 1]], sure[:, None], 1 - sure[:, None])
+    groups = [f"g{row // 30}" for row in range(600)]
+    claim = by_class(probabilities, truth, names, groups).claim(0.9)
+    assert claim.state == "stated"
+    assert "20 groups held out whole" in claim.population
+    assert by_class(probabilities, truth, names, ["g"] * 600).claim(0.9).state == "none"

@@ -1,0 +1,137 @@
+"""Options that a task declares, as --crop: taken from a command's arguments, and shown in its help."""
+
+import difflib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+from typer.core import TyperCommand
+
+from mainstem.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mainstem.core.task import Task
+
+FOUND = "mainstem.options"  # where a context keeps what was given
+
+
+class TaskCommand(TyperCommand):
+    """A command whose first argument names an adapter, or with `of_run` a run, and whose options its task extends.
+
+    Adapters are imported only where an option is none of the command's own, or help is asked for beside a name.
+    """
+
+    of_run = False
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Take the task's own options out of the arguments, then parse the rest."""
+        asks_help, unknown = bool({"--help", "-h"} & set(args)), self._unknown(args)
+        task = self._task_named(args) if asks_help or unknown else None
+        options = () if task is None else task.options
+        if asks_help and options:
+            self.epilog = "\n\n".join(f"--{option.name} TEXT  {option.help}" for option in options)
+        odd = [name for name in unknown if name[2:] not in [option.name for option in options]]
+        if task is not None and odd and not asks_help:
+            raise InputError(self._said_of(odd, task))
+        rest, found = take([option.name for option in options], args)
+        ctx.meta[FOUND] = found
+        return super().parse_args(ctx, rest)
+
+    def _said_of(self, odd: Sequence[str], task: "Task") -> str:
+        """Say of options that nobody knows which one was meant, or what the task has."""
+        known = [name for parameter in self.params for name in parameter.opts if name.startswith("--")]
+        own = [f"--{option.name}" for option in task.options]
+        near = difflib.get_close_matches(odd[0], [*known, *own], n=1, cutoff=0.8)
+        if near:
+            return f"got {odd[0]}, did you mean {near[0]}?"
+        told = f"it has {', '.join(own)}" if own else "it has no option of its own"
+        verb, them = ("choose", "them") if len(odd) > 1 else ("chooses", "it")
+        return (
+            f"{' and '.join(odd)} {verb} nothing of what {task.name}'s task {task.task} reads; {told}; leave {them} out"
+        )
+
+    def _unknown(self, args: Sequence[str]) -> list[str]:
+        """Options among the arguments that are none of the command's own."""
+        known = {name for parameter in self.params for name in (*parameter.opts, *parameter.secondary_opts)}
+        given = [arg.partition("=")[0] for arg in args[: args.index("--") if "--" in args else None]]
+        return [name for name in given if name.startswith("--") and name not in known]
+
+    def _task_named(self, args: Sequence[str]) -> "Task | None":
+        """The task that the arguments name; None where they name none that there is: the command itself says so."""
+        named = self._positional(args)
+        values = {name: _value_of(name, args) for name in ("--task", "--adapter", "--run")}
+        try:
+            return None if named is None else self._task(named, values)
+        except InputError:
+            return None
+
+    def _task(self, named: str, values: dict[str, str | None]) -> "Task":
+        from pathlib import Path
+
+        from mainstem.adapters import find_task, task_of_run
+
+        if self.of_run:
+            return task_of_run(Path(named), values["--adapter"])
+        if values["--run"] is not None:
+            return task_of_run(Path(values["--run"]), named, values["--task"])
+        return find_task(named, values["--task"])
+
+    def _positional(self, args: Sequence[str]) -> str | None:
+        """The first argument that is no option and no option's value."""
+        flags = {name for one in self.params if getattr(one, "is_flag", False) for name in one.opts}
+        takes = {name for one in self.params for name in one.opts if name.startswith("-")} - flags
+        skips = False
+        for arg in args:
+            if skips:
+                skips = False
+            elif arg.startswith("-"):
+                skips = arg in takes
+            else:
+                return arg
+        return None
+
+
+class RunCommand(TaskCommand):
+    """A command whose first argument is a run."""
+
+    of_run = True
+
+
+def take(names: Sequence[str], args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split arguments into those that are none of the named options', and the options' values.
+
+    Raises:
+        InputError: if an option comes twice, or without a value.
+    """
+    rest: list[str] = []
+    found: dict[str, str] = {}
+    pending = list(args)
+    while pending:
+        arg = pending.pop(0)
+        if arg == "--":
+            return [*rest, arg, *pending], found
+        name, given, value = arg.partition("=")
+        if not name.startswith("--") or name[2:] not in names:
+            rest.append(arg)
+            continue
+        if not given and not pending:
+            raise InputError(f"got {name} without a value; give one")
+        if name[2:] in found:
+            raise InputError(f"got {name} twice; give it once")
+        found[name[2:]] = value if given else pending.pop(0)
+    return rest, found
+
+
+def given_options(ctx: typer.Context) -> dict[str, str]:
+    """What was given of the task's own options."""
+    found: dict[str, str] = ctx.meta.get(FOUND, {})
+    return found
+
+
+def _value_of(name: str, args: Sequence[str]) -> str | None:
+    for place, arg in enumerate(args):
+        if arg == name and place + 1 < len(args):
+            return args[place + 1]
+        if arg.startswith(f"{name}="):
+            return arg.partition("=")[2]
+    return None

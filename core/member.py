@@ -1,0 +1,181 @@
+"""Members: a trunk and an adapter fitted to a part of the samples, and what several of them say together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mainstem.core.adapter import Adapter
+from mainstem.core.errors import ArtifactError
+from mainstem.core.folds import drawn
+from mainstem.core.layout import Layout
+from mainstem.core.lora import OWN
+from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.preparation import HasLayout, Preparation, View, own_features
+from mainstem.core.stream import Sample
+from mainstem.core.targets import Blend, Known, Outputs, Target
+from mainstem.core.task import FitConfig, Order, Task
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+from mainstem.core.tokens import OpenTokenizer, rows_of
+from mainstem.core.training import TrainingPlan, train
+from mainstem.core.trunk import SIZES, Trunk
+
+Array = NDArray[np.float64]
+BATCH = 1024  # of prediction
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Member:
+    """One trunk and adapter fitted to what the target made of truths; `frame` turns what it says back into units."""
+
+    trunk: Trunk
+    adapter: Adapter
+    preparation: Preparation
+    target: Target
+    frame: Mapping[str, float] = field(default_factory=dict)
+    plan: TrainingPlan | None = None  # None where it was not trained here
+
+    def outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """Return what the member says of samples, part by part."""
+        prepared, past = self.preparation(samples)
+        known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
+        inputs = self.adapter.read(prepared)
+        lora = OWN if self.trunk.has_lora(OWN) else None
+        parts = []
+        with torch.no_grad():
+            for rows in torch.split(torch.arange(len(prepared)), BATCH):
+                distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
+                parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
+        return join_outputs(parts)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ensemble:
+    """Members that speak together.
+
+    `blend` says by view what their parts are worth, as out-of-fold predictions taught, and local labels since. `layout`
+    puts the channels of samples in the order of training, by name. `num_features` is how many the shift alarm of an
+    artefact compares, None where there is no alarm.
+    """
+
+    members: tuple[Member, ...]
+    target: Target
+    blend: Mapping[str, Blend]
+    layout: Layout = field(default_factory=lambda: Layout(channels={}))
+    num_features: int | None = None
+
+    def raw(self, samples: Sequence[Sample]) -> list[Outputs]:
+        """Return what each member says of samples, part by part."""
+        aligned = self.layout(samples)
+        return [member.outputs(aligned) for member in self.members]
+
+    def outputs(self, samples: Sequence[Sample], view: str) -> Outputs:
+        """Return what is told, before calibration, of samples that show what `view` shows."""
+        return self.target.combine(self.raw(samples), self.blend[view])
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return the shift alarm's features (samples, features), averaged over members.
+
+        Raises:
+            ArtifactError: if the artefact's alarm compares another number of them.
+        """
+        aligned = self.layout(samples)
+        averaged: Array = np.mean([member.preparation.features(aligned) for member in self.members], axis=0)
+        if self.num_features not in (None, averaged.shape[1]):
+            raise ArtifactError(
+                f"the shift alarm compares {self.num_features} features, the adapter makes {averaged.shape[1]}; take "
+                "the run from a copy, or train it again"
+            )
+        return averaged
+
+    def own_features(self, samples: Sequence[Sample]) -> Array:
+        """Return what the shift alarm judges single samples alone by (samples, own features), averaged over members."""
+        aligned = self.layout(samples)
+        averaged: Array = np.mean([own_features(member.preparation, aligned) for member in self.members], axis=0)
+        return averaged
+
+    def alone(self, member: Member) -> "Ensemble":
+        """Return an ensemble of one member, its parts weighed as here."""
+        return replace(self, members=(member,))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemberFit:
+    """How members of a task are fitted, whatever part of the samples each is given."""
+
+    task: Task
+    target: Target
+    config: FitConfig
+    order: Order
+    layout: Layout | None = None
+
+    def seeded(self, seed: int) -> "MemberFit":
+        """Return the same with another seed of training."""
+        return replace(self, config=replace(self.config, training=replace(self.config.training, seed=seed)))
+
+    def __call__(self, samples: Sequence[Sample], base: OpenModel | None) -> Member:
+        """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples.
+
+        Where there are several views, each sample is shown as it is and once more through a view drawn at random.
+        `layout` is that of all members, where these samples are a part of theirs.
+        """
+        training, target = self.config.training, self.target
+        samples = drawn(samples, self.task.holding.largest_group, training.seed)
+        preparation = self.task.prepare(samples, self.order)
+        if self.layout is not None and isinstance(preparation, HasLayout):
+            preparation = preparation.laid_out(self.layout)
+        shown = [*samples, *_random_views(samples, self.task.views, training.seed)]
+        prepared, past = preparation(shown)
+        truth = target.truth(shown)
+        aims, frame = target.standardise(truth, past)
+        weights = target.weights(truth)
+        trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
+        torch.manual_seed(training.seed)
+        head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
+        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
+        counted = None if weights is None else torch.from_numpy(weights).float()
+        train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
+        plan = TrainingPlan.of(training, len(prepared))
+        return Member(trunk=trunk, adapter=adapter, preparation=preparation, target=target, frame=frame, plan=plan)
+
+
+def join_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Put several parts' cases together."""
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
+    """Return the chosen cases."""
+    return {name: values[chosen] for name, values in outputs.items()}
+
+
+def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
+    """The open model's own tokenizer, or a new one for the samples' streams where there is none that reads them all.
+
+    The project's own trunks may be adapted to other streams than they were trained on; `tokenizer_words` says so.
+    """
+    own = None if base is None else base.tokenizer
+    if own is not None and not isinstance(own, StreamsTokenizer):
+        return own
+    specs = read_specs(samples)
+    is_kept = own is not None and own.specs and not own.misfit(specs)
+    return own if own is not None and is_kept else StreamsTokenizer(specs, dim)
+
+
+def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:
+    """Say whether members kept the tokenizer of a trunk of the project's own; "" where it has none."""
+    if base is None or not isinstance(base.tokenizer, StreamsTokenizer) or not base.tokenizer.specs:
+        return ""
+    others = [found.specs for found in used if isinstance(found, StreamsTokenizer)]
+    reasons = [reason for specs in others if (reason := base.tokenizer.misfit(specs))]
+    return f"new, for the trunk's own cannot be used: {reasons[0]}" if reasons else "the trunk's own"
+
+
+def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: int) -> list[Sample]:
+    if len(views) < 2:
+        return []
+    drawn_views = np.random.default_rng(seed).integers(len(views), size=len(samples))
+    choices = list(views.values())
+    return [choices[index](sample) for index, sample in zip(drawn_views.tolist(), samples, strict=True)]

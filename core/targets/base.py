@@ -1,0 +1,348 @@
+"""What is predicted is a type: a target owns head, loss, outputs, score, region, metrics, and nobody above asks which.
+
+One file a kind. Fitting, calibrating, evaluating, predicting and mapping are written once, in terms of this class.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mainstem.core.bounds import Bounds
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.evaluation import Metric
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.trunk import Latents
+
+if TYPE_CHECKING:
+    from mainstem.core.conformal import Calibration
+
+Array = NDArray[np.float64]
+Outputs = Mapping[str, Array]  # named arrays (cases, ...), in the target's unit
+Blend = Mapping[str, float]  # what is learned from predictions out of fold: how much each part of an output is worth
+
+
+class Region(Protocol):
+    """All values that cannot be ruled out."""
+
+    def __contains__(self, value: Any) -> bool:  # noqa: ANN401 - whatever the kind tells
+        """Say if a value lies in it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a table says of it, by column."""
+
+
+class Head(nn.Module, ABC):
+    """A distribution (batch,) of what pooled latents say."""
+
+    @abstractmethod
+    def of_pooled(self, pooled: Tensor) -> Distribution:
+        """Return the distribution of pooled latents (batch, dim)."""
+
+    def forward(self, latents: Latents) -> Distribution:
+        """Return the distribution of latents."""
+        return self.of_pooled(latents.pooled)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loss:
+    """A sum over cases and what it is to be divided by, so that uneven batches can be joined."""
+
+    total: Tensor
+    count: Tensor | int
+
+    def mean(self) -> Tensor:
+        """The loss of a case."""
+        return self.total / self.count
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Known:
+    """What a member knows of cases (cases,) before the trunk is asked.
+
+    `past` is the preparation's offset, `plain` what its fallback adds; `frame` is what `standardise` gave in training.
+    """
+
+    past: Array
+    plain: Array
+    frame: Mapping[str, float]
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Known":
+        """Return the chosen cases."""
+        return Known(past=self.past[chosen], plain=self.plain[chosen], frame=self.frame)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A metric of points, and over what it is taken: as the protocol says, over each group by itself, or pooled."""
+
+    metric: Metric
+    over: Literal["protocol", "groups", "pooled"] = "protocol"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target(ABC):
+    """One kind of thing that is predicted; a frozen dataclass whose fields a task sets.
+
+    `units` of values. Arrays of truth are float64 (cases,), or (cases, parts) where there are several.
+    """
+
+    units: str
+    kind: ClassVar[str]
+    lower_is_better: ClassVar[bool] = True
+    is_number: ClassVar[bool] = False  # truths are single numbers, which plain regressions can learn
+    needs_labels: ClassVar[str] = "a known target"  # what a set must hold to be learned from
+    frame_names: ClassVar[frozenset[str]] = frozenset()  # of what `standardise` gives
+    blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of each part's worth
+    blend_optional: ClassVar[frozenset[str]] = frozenset()  # of those, what only a user's own labels teach
+
+    def told(self, source: SampleSet) -> "Target":
+        """Return the target with what the data say of it, as the names of its classes."""
+        return self
+
+    def check_data(self, source: SampleSet) -> None:
+        """Check that a set's targets mean what the fitted target's do.
+
+        Raises:
+            InputError: if they name other things.
+        """
+        named = self.told(source)
+        if named != self:
+            raise InputError(
+                f"the run's targets are {self.facts()!s:.200}, the data's {named.facts()!s:.200}; give the same"
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest keeps of the target, in plain JSON types."""
+        return {"kind": self.kind, "units": self.units}
+
+    @abstractmethod
+    def restored(self, facts: Mapping[str, Any]) -> "Target":
+        """Return the target of an artefact whose manifest says these facts.
+
+        Raises:
+            ArtifactError: if they are of another kind, or contradict what the task says.
+        """
+
+    def check_blend(self, blend: Blend, view: str) -> Blend:
+        """Return a blend that a file holds.
+
+        Raises:
+            ArtifactError: if a part lacks, is none of this kind's, or out of its range.
+        """
+        lacking = sorted(set(self.blend_ranges) - self.blend_optional - set(blend))
+        odd = sorted(set(blend) - set(self.blend_ranges))
+        if lacking or odd:
+            raise ArtifactError(
+                f"the blend of the view {view!r} has no or an odd {(lacking or odd)[0]!r}; train it again"
+            )
+        for name, value in blend.items():
+            least, most = self.blend_ranges[name]
+            if not least <= value <= most:
+                raise ArtifactError(f"got {name} {value:g} of {view!r}, want {least:g} to {most:g}; train it again")
+        return dict(blend)
+
+    def constant(self, truth: Array, num: int) -> dict[str, Array]:
+        """Return the plainest prediction of all (num, ...) by its name: what truths are on average."""
+        return {"average": np.repeat(np.nanmean(truth, axis=0)[None], num, axis=0)}
+
+    @property
+    def num_values(self) -> int:
+        """How many numbers the head gives at least."""
+        return 1
+
+    @abstractmethod
+    def head(self, dim: int) -> Head:
+        """Return an untrained head on latents (batch, dim)."""
+
+    @abstractmethod
+    def truth(self, samples: Sequence[Sample]) -> Array:
+        """Return the truth of samples.
+
+        Raises:
+            InputError: if one is unknown, or impossible.
+        """
+
+    def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
+        """Return what the head is to learn of truths, and the frame that turns what it says back."""
+        return truth, {}
+
+    def weights(self, truth: Array) -> Array | None:
+        """What each case counts in training (cases,), mean 1; None where all count alike."""
+        return None
+
+    @abstractmethod
+    def loss(self, distribution: Distribution, aims: Tensor, weights: Tensor | None) -> Loss:
+        """Return the loss of a batch; `aims` is what `standardise` gave."""
+
+    @abstractmethod
+    def outputs(self, distribution: Distribution, known: Known) -> Outputs:
+        """Return what one member says, part by part, before it is known what each part is worth."""
+
+    def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
+        """Learn from outputs out of fold how much their parts are worth."""
+        return {}
+
+    @abstractmethod
+    def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
+        """Return what members say together."""
+
+    def learn_line(
+        self, raw: Sequence[Outputs], blend: Blend, truth: Array, groups: Sequence[str]
+    ) -> tuple[Outputs, Blend]:
+        """Learn from a user's own labels what members' outputs are worth in the user's terms, where that can be.
+
+        Returns:
+            What is told of each case by all groups but its own, and the blend.
+        """
+        return self.combine(raw, blend), blend
+
+    def scale(self, told: Outputs) -> Array:
+        """How much a case may err by (cases,): scores are errors in scales."""
+        return np.ones(len(next(iter(told.values()))))
+
+    @abstractmethod
+    def scores(self, told: Outputs, truth: Array) -> Array:
+        """Return non-conformity (cases,), in scales; signed where errors have a side, then its size counts."""
+
+    def strata(self, truth: Array) -> tuple[str, ...] | None:
+        """The stratum (cases,) that each case's truth lies in, calibrated by itself; None where there is one alone."""
+        return None
+
+    def strata_names(self) -> tuple[str, ...]:
+        """Names of all strata, in the order of quantiles (cases, strata); () where there are none."""
+        return ()
+
+    @abstractmethod
+    def point(self, told: Outputs) -> Array:
+        """Return the one value (cases, ...) that metrics judge."""
+
+    @abstractmethod
+    def values(self, told: Outputs) -> list[float | str]:
+        """Return what is told of each case (cases,)."""
+
+    @abstractmethod
+    def regions(self, told: Outputs, quantile: Array) -> Sequence[Region]:
+        """Return the region of each case at quantiles of the score (cases,), or (cases, strata)."""
+
+    def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
+        """True (cases,) where the truth lies in the region."""
+        inside: NDArray[np.bool_] = np.abs(self.scores(told, truth)) <= self.quantile_of_truth(truth, quantile)
+        return inside
+
+    def quantile_of_truth(self, truth: Array, quantile: Array) -> Array:
+        """The quantile (cases,) that each case's truth is held against."""
+        names, own = self.strata_names(), self.strata(truth)
+        if own is None:
+            return quantile
+        return quantile[np.arange(len(truth)), [names.index(name) for name in own]]
+
+    @abstractmethod
+    def size(self, told: Outputs, quantile: Array) -> Array:
+        """How much each region leaves open (cases,): the width of an interval, how many classes a set holds."""
+
+    @property
+    @abstractmethod
+    def measures(self) -> Mapping[str, Measure]:
+        """Metrics of points by name; the first is the headline, in which differences to baselines are told."""
+
+    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+        """Return what a record says of predictions out of fold."""
+        point = self.point(self.combine([raw], blend))
+        return {f"out_of_fold_{name}": found.metric(truth, point) for name, found in self.measures.items()}
+
+    def adds(self, raw: Outputs, truth: Array, blend: Blend) -> bool:
+        """True where the inputs add something to what is known without them."""
+        return True
+
+    def parts(self, told: Outputs) -> dict[str, Array]:
+        """Return the points that parts of the model would tell by themselves, by name."""
+        return {}
+
+    def probabilities(
+        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
+    ) -> dict[str, Array]:
+        """Return named probabilities (cases,); `marks` are values whose probability of being undercut is wanted.
+
+        Raises:
+            InputError: if there are marks, and values have no order.
+        """
+        self.refuse_marks(marks)
+        return {}
+
+    def refuse_marks(self, marks: Sequence[float]) -> None:
+        """Refuse marks where values have no order.
+
+        Raises:
+            InputError: if there is one.
+        """
+        if marks:
+            raise InputError(f"{self.kind} undercut nothing; leave --below out")
+
+    def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
+        """Return what a user has to know of every region."""
+        return ()
+
+    def coverage_figures(self, case: "Regions", groups: Sequence[str]) -> dict[str, Any]:
+        """Return what an evaluation says of regions beside their coverage and mean size."""
+        return {}
+
+    def breakdown(self, case: "Regions", baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
+        """Return further tables of an evaluation, by name."""
+        return {}
+
+    @property
+    def bounds(self) -> Bounds:
+        """What values are possible, where they are numbers."""
+        return Bounds()
+
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of a map's bands.
+
+        Raises:
+            InputError: if this kind cannot be mapped.
+        """
+        raise InputError(f"{self.kind} cannot be mapped yet; use predict")
+
+    def layers(self, told: Outputs, quantile: Array) -> Mapping[str, Array]:
+        """Return the bands of a map (cases,) by name, in the order of `layer_names`."""
+        return {}
+
+    def layer_facts(self, calibration: "Calibration", level: float) -> Mapping[str, Any]:
+        """Return what a map says of its layers, in plain JSON types."""
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regions:
+    """Cases with what was told of them, the quantiles of their regions at a level, and their truth."""
+
+    told: Outputs
+    truth: Array
+    quantile: Array
+    level: float
+
+
+def known_targets(samples: Sequence[Sample]) -> Array:
+    """Targets (samples,) that are single numbers.
+
+    Raises:
+        InputError: if one is unknown.
+    """
+    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    if not len(values) or not np.isfinite(values).all():
+        raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
+    return values
+
+
+__all__ = [
+    "Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions", "Target", "known_targets",
+]  # fmt: skip

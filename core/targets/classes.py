@@ -1,0 +1,284 @@
+"""One class of several: a categorical head, and the set of classes that cannot be ruled out, each judged by itself."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Categorical, Distribution
+
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.evaluation import accuracy, macro_f1, over_groups
+from mainstem.core.schema import is_name
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions, Target
+
+if TYPE_CHECKING:
+    from mainstem.core.conformal import Calibration
+
+LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
+MOST_CLASSES = 10_000
+TEMPERATURES = np.geomspace(0.25, 8, 61)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSet:
+    """The classes that cannot be ruled out at the level, most probable first."""
+
+    classes: tuple[str, ...]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.classes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"classes": list(self.classes)}
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a table says of it, by column."""
+        return {"classes": "; ".join(self.classes)}
+
+
+class ClassHead(Head):
+    """A categorical distribution (batch,) over classes."""
+
+    def __init__(self, dim: int, num_classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, num_classes)
+
+    def of_pooled(self, pooled: Tensor) -> Distribution:
+        """Return a Categorical over the classes."""
+        logits: Tensor = self.linear(pooled)
+        return Categorical(logits=logits)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes(Target):
+    """One of several classes; truth (cases,) is the index of the class, whose names the data say.
+
+    A class is ruled out only where enough groups show it, by the quantile of 1 - its probability where it was true.
+    Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);
+    Sadinle, Lei & Wasserman 2019, Least ambiguous set-valued classifiers, section 2.
+    """
+
+    units: str = "class"
+    names: tuple[str, ...] = ()
+    kind: ClassVar[str] = "classes"
+    lower_is_better: ClassVar[bool] = False
+    blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (1e-9, LARGEST_TEMPERATURE)}
+    needs_labels: ClassVar[str] = "a known class"
+
+    def told(self, source: SampleSet) -> "Classes":
+        """Return the target with the names that the set says."""
+        return replace(self, names=source.classes)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the names of the classes."""
+        return {**super().facts(), "names": list(self.names)}
+
+    def restored(self, facts: Mapping[str, Any]) -> "Classes":
+        """Return the target with the names that a file says.
+
+        Raises:
+            ArtifactError: if it is of another kind, or its names are no names.
+        """
+        names = facts.get("names")
+        if facts.get("kind") != self.kind:
+            raise ArtifactError(f"it predicts {facts.get('units')!s:.40}, the task names classes; train it again")
+        if not isinstance(names, list) or not names or len(names) > MOST_CLASSES or not all(map(is_name, names)):
+            raise ArtifactError("its classes are no names; train it again")
+        if len(set(names)) < len(names):
+            raise ArtifactError("a class is named twice; train it again")
+        return replace(self, names=tuple(names))
+
+    def constant(self, truth: Array, num: int) -> dict[str, Array]:
+        """Return the commonest class."""
+        return {"commonest": np.full(num, float(np.bincount(truth.astype(np.int64)).argmax()))}
+
+    @property
+    def num_values(self) -> int:
+        """One a name."""
+        return len(self.names)
+
+    def head(self, dim: int) -> Head:
+        """Return a categorical head."""
+        return ClassHead(dim, len(self.names))
+
+    def truth(self, samples: Sequence[Sample]) -> Array:
+        """Return class indices (samples,), all known."""
+        if not samples or any(sample.target is None for sample in samples):
+            raise InputError("got samples without a class, want all labelled; drop the others")
+        return np.array([int(np.asarray(sample.target)) for sample in samples], np.float64)
+
+    def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
+        """Return whole numbers, as the head counts classes."""
+        return truth.astype(np.int64), {}
+
+    def weights(self, truth: Array) -> Array:
+        """The inverse square root of each case's class's share (cases,), mean 1.
+
+        Between counting samples alike (a rare class is never named) and classes alike (its few samples are learned by
+        heart); compare Mahajan et al. 2018, Exploring the Limits of Weakly Supervised Pretraining, section 2.2.
+        """
+        labels = truth.astype(np.int64)
+        counts = np.maximum(np.bincount(labels, minlength=len(self.names)), 1)
+        weights = 1 / np.sqrt(counts[labels])
+        scaled: Array = weights / weights.mean()
+        return scaled
+
+    def loss(self, distribution: Distribution, aims: Tensor, weights: Tensor | None) -> Loss:
+        """Return the weighed negative log-likelihood."""
+        each: Tensor = -distribution.log_prob(aims)
+        return Loss(total=(each if weights is None else each * weights).sum(), count=len(each))
+
+    def outputs(self, distribution: Distribution, known: Known) -> Outputs:
+        """Return log-probabilities (cases, classes), not calibrated."""
+        assert isinstance(distribution, Categorical)
+        return {"logits": distribution.logits.double().cpu().numpy()}
+
+    def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
+        """Return the temperature of least negative log-likelihood."""
+        return {"temperature": fit_temperature(outputs["logits"], truth.astype(np.int64))}
+
+    def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
+        """Return the mean of members' probabilities (cases, classes), each at the temperature."""
+        return {"probabilities": np.mean([softmax(one["logits"] / blend["temperature"]) for one in members], axis=0)}
+
+    def scores(self, told: Outputs, truth: Array) -> Array:
+        """Return 1 - the probability of the true class (cases,)."""
+        found: Array = 1 - told["probabilities"][np.arange(len(truth)), truth.astype(np.int64)]
+        return found
+
+    def strata(self, truth: Array) -> tuple[str, ...]:
+        """Return the name of each case's true class."""
+        return tuple(self.names[index] for index in truth.astype(int).tolist())
+
+    def strata_names(self) -> tuple[str, ...]:
+        """Return the names of the classes."""
+        return self.names
+
+    def point(self, told: Outputs) -> Array:
+        """Return the index of the most probable class (cases,)."""
+        found: Array = told["probabilities"].argmax(1).astype(np.float64)
+        return found
+
+    def values(self, told: Outputs) -> list[float | str]:
+        """Return the name of the most probable class."""
+        return [self.names[index] for index in np.argsort(-told["probabilities"], axis=1)[:, 0].tolist()]
+
+    def inside(self, told: Outputs, quantile: Array) -> NDArray[np.bool_]:
+        """True (cases, classes) where a class cannot be ruled out."""
+        found: NDArray[np.bool_] = told["probabilities"] >= 1 - quantile
+        return found
+
+    def regions(self, told: Outputs, quantile: Array) -> list[ClassSet]:
+        """Return class sets."""
+        order, inside = np.argsort(-told["probabilities"], axis=1), self.inside(told, quantile)
+        return [
+            ClassSet(classes=tuple(self.names[index] for index in row if own[index]))
+            for row, own in zip(order.tolist(), inside, strict=True)
+        ]
+
+    def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
+        """True (cases,) where the true class is in the set."""
+        found: NDArray[np.bool_] = self.inside(told, quantile)[np.arange(len(truth)), truth.astype(np.int64)]
+        return found
+
+    def size(self, told: Outputs, quantile: Array) -> Array:
+        """Return how many classes each set holds (cases,)."""
+        found: Array = self.inside(told, quantile).sum(1).astype(np.float64)
+        return found
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """Macro F1 and accuracy, of all cases and over groups."""
+        return {
+            "macro_f1": Measure(metric=macro_f1, over="pooled"),
+            "accuracy": Measure(metric=accuracy, over="pooled"),
+            "accuracy_over_groups": Measure(metric=accuracy, over="groups"),
+        }
+
+    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+        """Return macro F1, accuracy and the temperature."""
+        predicted = raw["logits"].argmax(1).astype(np.float64)
+        metrics = {"macro_f1": macro_f1, "accuracy": accuracy}
+        return {f"out_of_fold_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
+
+    def probabilities(
+        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
+    ) -> dict[str, Array]:
+        """Return the probability of each class (cases,)."""
+        self.refuse_marks(marks)
+        return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
+
+    def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
+        """Name the classes that too few groups show to be ruled out."""
+        quantiles = calibration.stratum_quantiles(self.names, level)
+        rare = [name for name, most in zip(self.names, quantiles.tolist(), strict=True) if most == np.inf]
+        return tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
+
+    def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
+        """Return coverage and size as means over groups: a group of many cases counts once."""
+        inside, size = self.covered(case.told, case.truth, case.quantile), self.size(case.told, case.quantile)
+        return {
+            "mean_over_groups": over_groups(inside, groups),
+            "mean_width_over_groups": over_groups(size, groups),
+        }
+
+    def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
+        """Return `by_class`: support, F1, that of baselines, and coverage."""
+        labels, predicted, sets = np.asarray(groups), self.point(case.told), self.inside(case.told, case.quantile)
+        table = {}
+        for index, name in enumerate(self.names):
+            here = case.truth == index
+            table[name] = {
+                "support": int(here.sum()),
+                "groups": len(set(labels[here].tolist())),
+                "f1": f1_of(here, predicted == index),
+                **{f"{other}_f1": f1_of(here, values == index) for other, values in baselines.items()},
+                **_coverage_of_class(sets[here, index], labels[here].tolist()),
+            }
+        return {"by_class": table}
+
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of a map's bands."""
+        return tuple(f"probability {name}" for name in self.names)
+
+    def layers(self, told: Outputs, quantile: Array) -> Mapping[str, Array]:
+        """Return the probability of each class (cases,)."""
+        return dict(zip(self.layer_names(), told["probabilities"].T, strict=True))
+
+    def layer_facts(self, calibration: "Calibration", level: float) -> Mapping[str, Any]:
+        """Return the classes, and with which probability at least each stays in a set."""
+        least = 1 - np.minimum(calibration.stratum_quantiles(self.names, level), 1.0)
+        return {"classes": list(self.names), "thresholds": least.tolist()}
+
+
+def softmax(logits: Array) -> Array:
+    """Probabilities over the last dim."""
+    powers = np.exp(logits - logits.max(-1, keepdims=True))
+    shares: Array = powers / powers.sum(-1, keepdims=True)
+    return shares
+
+
+def fit_temperature(logits: Array, labels: NDArray[np.int64]) -> float:
+    """The temperature of least negative log-likelihood, from 0.25 to 8.
+
+    Source: Guo et al. 2017, On Calibration of Modern Neural Networks, section 4.2.
+    """
+    rows = np.arange(len(labels))
+    losses = [-np.log(np.maximum(softmax(logits / t)[rows, labels], 1e-12)).mean() for t in TEMPERATURES]
+    return float(TEMPERATURES[int(np.argmin(losses))])
+
+
+def f1_of(here: NDArray[np.bool_], named: NDArray[np.bool_]) -> float:
+    """F1 = 2 hits / (cases + times named); 0 where there are neither."""
+    return 2 * float((here & named).sum()) / max(float(here.sum() + named.sum()), 1.0)
+
+
+def _coverage_of_class(inside: NDArray[np.bool_], groups: Sequence[str]) -> dict[str, float]:
+    if not len(inside):
+        return {}
+    return {"coverage": float(inside.mean()), "coverage_over_groups": over_groups(inside, groups)}

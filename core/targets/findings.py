@@ -1,0 +1,153 @@
+"""Findings that may stand together: a probability each, and for each what cannot be ruled out, all of them at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution
+
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.evaluation import mean_auroc, mean_f1
+from mainstem.core.schema import is_name
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Target
+
+if TYPE_CHECKING:
+    from mainstem.core.conformal import Calibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindingSet:
+    """What is there at the level, what is not, and what can neither be said nor ruled out."""
+
+    present: tuple[str, ...]
+    absent: tuple[str, ...]
+    open: tuple[str, ...]
+
+    def __contains__(self, found: Sequence[str]) -> bool:
+        return set(self.present) <= set(found) and not set(self.absent) & set(found)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"present": list(self.present), "absent": list(self.absent), "open": list(self.open)}
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a table says of it, by column."""
+        return {name: "; ".join(found) for name, found in vars(self).items()}
+
+
+class FindingsHead(Head):
+    """Independent probabilities (batch, findings)."""
+
+    def __init__(self, dim: int, num_findings: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, num_findings)
+
+    def of_pooled(self, pooled: Tensor) -> Distribution:
+        """Return a Bernoulli a finding."""
+        return Bernoulli(logits=self.linear(pooled))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings(Target):
+    """Several findings, each there (1) or not (0); truth is (cases, findings), NaN where a reader said nothing of it.
+
+    A case's score is its worst 1 - probability of what is true, so that a region holds all its findings at once.
+    """
+
+    units: str = "findings"
+    names: tuple[str, ...] = ()
+    kind: ClassVar[str] = "findings"
+    lower_is_better: ClassVar[bool] = False
+
+    def told(self, source: SampleSet) -> "Findings":
+        """Return the target with the names that the set says."""
+        return replace(self, names=source.classes)
+
+    def facts(self) -> dict[str, Any]:
+        """Return the names of the findings."""
+        return {**super().facts(), "names": list(self.names)}
+
+    def restored(self, facts: Mapping[str, Any]) -> "Findings":
+        """Return the target with the names that a file says."""
+        names = facts.get("names")
+        if facts.get("kind") != self.kind or not isinstance(names, list) or not all(map(is_name, names)) or not names:
+            raise ArtifactError(f"it holds {facts.get('kind')!s:.40}, the task names findings; train it again")
+        return replace(self, names=tuple(names))
+
+    @property
+    def num_values(self) -> int:
+        """One a name."""
+        return len(self.names)
+
+    def head(self, dim: int) -> Head:
+        """Return a probability a finding."""
+        return FindingsHead(dim, len(self.names))
+
+    def truth(self, samples: Sequence[Sample]) -> Array:
+        """Return what is there (samples, findings)."""
+        if not samples or any(sample.target is None for sample in samples):
+            raise InputError("got samples of which no finding is known, want all read; drop the others")
+        found = np.stack([np.asarray(sample.target, np.float64) for sample in samples])
+        if found.shape[1:] != (len(self.names),) or not np.isin(found[np.isfinite(found)], (0, 1)).all():
+            raise InputError(f"got findings of shape {found.shape}, want 0 or 1 for each of {', '.join(self.names)}")
+        return found
+
+    def loss(self, distribution: Distribution, aims: Tensor, weights: Tensor | None) -> Loss:
+        """Return the negative log-likelihood of what is known."""
+        seen = aims.isfinite()
+        each: Tensor = -distribution.log_prob(aims.nan_to_num().float())
+        return Loss(total=(each * seen).sum(), count=seen.sum().clamp(min=1))
+
+    def outputs(self, distribution: Distribution, known: Known) -> Outputs:
+        """Return probabilities (cases, findings)."""
+        return {"probabilities": distribution.mean.double().cpu().numpy()}
+
+    def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
+        """Return the mean of members' probabilities."""
+        return {"probabilities": np.mean([one["probabilities"] for one in members], axis=0)}
+
+    def scores(self, told: Outputs, truth: Array) -> Array:
+        """Return the worst 1 - probability of what is true (cases,), of the findings that are known."""
+        found: Array = np.nan_to_num(np.abs(truth - told["probabilities"])).max(1)
+        return found
+
+    def point(self, told: Outputs) -> Array:
+        """Return the probabilities (cases, findings)."""
+        return told["probabilities"]
+
+    def values(self, told: Outputs) -> list[float | str]:
+        """Name the findings that are more likely than not."""
+        likely = told["probabilities"] >= 0.5
+        return ["; ".join(name for name, is_there in zip(self.names, row, strict=True) if is_there) for row in likely]
+
+    def regions(self, told: Outputs, quantile: Array) -> list[FindingSet]:
+        """Return what is there, what is not, and what stays open."""
+        is_open = np.stack([1 - told["probabilities"], told["probabilities"]]) <= quantile[:, None]
+        ways = {"present": is_open[0] & ~is_open[1], "absent": is_open[1] & ~is_open[0]}
+        ways["open"] = ~(ways["present"] | ways["absent"])
+        return [
+            FindingSet(**{way: tuple(np.array(self.names)[held[row]].tolist()) for way, held in ways.items()})
+            for row in range(len(quantile))
+        ]
+
+    def size(self, told: Outputs, quantile: Array) -> Array:
+        """Return how many findings stay open (cases,)."""
+        return np.array([float(len(region.open)) for region in self.regions(told, quantile)])
+
+    @property
+    def measures(self) -> Mapping[str, Measure]:
+        """Mean area under the curve and mean F1 over findings."""
+        return {name: Measure(metric=found, over="pooled") for name, found in METRICS.items()}
+
+    def probabilities(
+        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
+    ) -> dict[str, Array]:
+        """Return the probability of each finding (cases,)."""
+        self.refuse_marks(marks)
+        return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
+
+
+METRICS = {"mean_auroc": mean_auroc, "mean_f1": mean_f1}

@@ -1,0 +1,157 @@
+"""A task: everything that the commands need of what an adapter offers, whatever kind of thing it predicts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.preparation import (
+    ONE_VIEW,
+    Forget,
+    Preparation,
+    RestorePreparation,
+    View,
+    as_they_are,
+    knows_no_target,
+    restore_plain,
+)
+from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets import Target
+from mainstem.core.training import TrainingConfig
+
+Array = NDArray[np.float64]
+Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]  # train, test, seed -> points
+Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
+WHOLE_VIEW = "whole"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig:
+    """Trunk size, training, and to how many folds whole groups are dealt; each fold gives one member.
+
+    With `num_folds` 1 there is one member: it is trained on the training part alone, and judged on a calibration part,
+    the official one where the data have it, else one group in HELD_OUT.
+    """
+
+    trunk_size: str = "xs"
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    num_folds: int = 6
+    num_gap_draws: int = 2  # samples with streams missing by chance, of each held-out one, that regions are set on
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """How a task is fitted: training, the order in which groups will be asked for, an open model to adapt, if any."""
+
+    config: FitConfig
+    order: Order = "later"
+    base: OpenModel | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """Something that a task lets its user choose: a name as on the command line, what it is, its unit or example."""
+
+    name: str
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRequest:
+    """What a user asks an adapter to read: a data set's name or a path, and values of the task's own options."""
+
+    data: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    mirror: Path | None = None
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option; None where it was not given."""
+        return self.options.get(name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holding:
+    """How samples are held out of training, beyond that groups stay whole.
+
+    Attributes:
+        buffer_m: samples nearer than this to one that is held out are left out of training; `x_m` and `y_m` are facts.
+        largest_group: samples of one group beyond which training draws that many of them at random; None: no limit.
+        protocol: how an evaluation without an official split proceeds; "" leaves it to the data.
+        only_same_data: groups of other data sets than training's are never claimed.
+    """
+
+    buffer_m: float = 0.0
+    largest_group: int | None = None
+    protocol: str = ""
+    only_same_data: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One adapter task.
+
+    Attributes:
+        target: what is predicted.
+        prepare: fits the preparation on training samples, told in which order they will be asked for.
+        options: what a user may choose of the data, shown in --help.
+        view_of: the name of the view that a sample's own inputs stand for.
+        scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
+        open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
+        window: pixels a side that a sample of a scene sees, 1 for a series of one pixel; 0 where none can be mapped.
+        map_overlap: pixels that neighbouring tiles of a map share.
+        derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
+        needs: what a map must be given besides scenes, by name.
+        group_name: what a simulated group is in a word, so that claims can say what was held out.
+        mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
+        baselines: fits and predicts (train, test, seed) points; None for plain ones of any samples.
+        rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
+        forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
+        place_of: the fact by which a sample recurs in other groups, as a region does in other years.
+        season_of: the fact that names a sample's season, where groups are none, but share its conditions.
+        optional: streams that a sample may lack; None for any but the last.
+        is_private: groups are persons: their names are hashed even where they are numbers, which then have no order.
+    """
+
+    name: str
+    task: str
+    version: str
+    target: Target
+    config: FitConfig
+    read: Callable[[DataRequest], SampleSet]
+    prepare: Callable[[Sequence[Sample], Order], Preparation] = as_they_are
+    restore: RestorePreparation = restore_plain
+    options: tuple[Option, ...] = ()
+    holding: Holding = field(default_factory=Holding)
+    views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
+    view_of: Callable[[Sample], str] = lambda sample: WHOLE_VIEW
+    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = list
+    scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
+    known_failures: tuple[str, ...] = ()
+    open_model: str | None = None
+    window: int = 0
+    map_overlap: int = 0
+    needs: tuple[str, ...] = ()
+    group_name: str = "group"
+    mean_of: str = ""
+    baselines: Baselines | None = None
+    forget: Forget = knows_no_target
+    place_of: str = ""
+    season_of: str = ""
+    optional: tuple[str, ...] | None = None
+    rivals: Baselines | None = None
+    is_private: bool = False
+
+    @property
+    def first_view(self) -> str:
+        """The view that shows most."""
+        return next(iter(self.views))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a manifest says of the task."""
+        return {
+            "adapter": self.name, "task": self.task, "version": self.version, "known_failures": self.known_failures,
+        }  # fmt: skip
