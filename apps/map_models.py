@@ -21,7 +21,7 @@ from mainstem.core.prediction import Claim
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
 from mainstem.data.earth.land_cover import windows_of
-from mainstem.data.earth.raster import read_window, spacing_m
+from mainstem.data.earth.raster import missing_as_nan, read_window, spacing_m
 from mainstem.data.earth.scenes import Scenes, in_units, origin_of, pixel_samples, seconds_of
 
 COVER_OVERLAP = 8
@@ -142,11 +142,9 @@ class PixelModel:
         strips = []
         for row in rows.tolist():
             dates = [read_window(source, slice(row, row + 1), slice(0, grid.width)) for source in self.scenes.sources]
-            strips.append(np.stack([date[:, 0, columns] for date in dates]).astype(np.float32))
-        values = np.concatenate(strips, -1)
-        for index, source in enumerate(self.scenes.sources):
-            if source.nodata is not None:
-                values[index][values[index] == np.float32(source.nodata)] = np.nan
+            pairs = zip(self.scenes.sources, dates, strict=True)
+            strips.append(np.stack([missing_as_nan(source, date[:, 0, columns]) for source, date in pairs]))
+        values = np.concatenate(strips, -1).astype(np.float32)
         at = np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
         seen = np.isfinite(values).any((0, 1)) & self.context.is_inside(at[0], at[1])
         if not seen.any():
