@@ -5,25 +5,37 @@ added in one fixed order; so workers, kills and shards cannot change a bit of it
 for both sides. Each finished block is a file of its own, written whole; together they are the journal.
 """
 
+import itertools
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from mainstem.apps.map_blocks import BlockMaker, Placed, Plan, Predict, Values, make_plan
-from mainstem.apps.map_journal import intact, load_block, opened, parts_folder, read_plan, reserved, save_block
+from mainstem.apps.map_blocks import InputReader, Placed, Plan, Predict, as_placed, make_plan
+from mainstem.apps.map_journal import (
+    intact,
+    load_block,
+    num_outputs,
+    opened,
+    parts_folder,
+    read_plan,
+    reserved,
+    save_block,
+)
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
 from mainstem.core.progress import Progress, silent
+from mainstem.core.tiling import BlockMaker, Box, Values
 from mainstem.data.earth.raster import BLOCK, Source, same_grid, write_cog
 
 __all__ = [
-    "Inputs", "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster", "merge",
-    "parts_folder", "unwritten",
+    "Inputs", "MapLabels", "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster",
+    "merge", "parts_folder", "unwritten",
 ]  # fmt: skip
+BROAD = 4 * BLOCK  # columns that are assembled at once
 MOST_SHARDS = 100_000  # nobody has as many machines; each has a lock file of its own
 
 
@@ -54,38 +66,40 @@ class Inputs:
     watched: Sequence[Content]
 
 
+@dataclass(frozen=True, kw_only=True)
+class MapLabels:
+    """What a map is called.
+
+    Attributes:
+        names: of the output's bands.
+        tags: of the output: units, model, attribution.
+        token: name of the model, so that another one does not go on with this one's blocks.
+    """
+
+    names: Sequence[str] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    token: str = ""
+
+
 def map_raster(
     predict: Predict | Placed,
     inputs: Sequence[Path | str],
     output: Path | str,
-    *,
-    tile: int = 256,
-    overlap: int = 32,
-    batch_size: int = 8,
-    workers: int = 2,
-    names: Sequence[str] | None = None,
-    tags: Mapping[str, str] | None = None,
-    shard: tuple[int, int] = (0, 1),
-    token: str = "",
+    size: MapSize | None = None,
+    labels: MapLabels | None = None,
     progress: Progress = silent,
 ) -> Path | None:
     """Run a model over rasters and write its output as one cloud-optimised GeoTIFF.
 
-    A run that was killed goes on where it stopped; inputs, sizes or `token` that changed begin anew.
+    A run that was killed goes on where it stopped; inputs, sizes or a token that changed begin anew.
 
     Args:
         predict: tiles (batch, time, band, y, x) float32, NaN where missing, to (batch, out, y, x); `Placed` where it
-            needs to know where they lie.
+            needs to know where they lie. It keeps no tiles: the next ones take their place.
         inputs: local GeoTIFFs of one grid, one a date, in order.
         output: the COG: float32, NaN where nothing was predicted.
-        tile: pixels a side of a tile.
-        overlap: pixels shared by neighbours, blended linearly.
-        batch_size: tiles at once.
-        workers: threads that read; the result does not depend on them.
-        names: of the output's bands.
-        tags: of the output: units, model, attribution.
-        shard: (index, of how many): only this share of the blocks is made, and nothing assembled; see `merge`.
-        token: name of the model, so that another one does not go on with this one's blocks.
+        size: how it is cut, and which share of it is made.
+        labels: names and tags of the output, and the model's.
         progress: told what is done and the share of it.
 
     Returns:
@@ -94,21 +108,26 @@ def map_raster(
     Raises:
         InputError: if inputs differ in grid, CRS, bands or type, or cannot be read, or output cannot be written.
     """
-    output = Path(output)
-    size = MapSize(tile=tile, overlap=overlap, batch_size=batch_size, workers=workers, shard=shard)
-    check_shard(shard)
+    output, size, labels = Path(output), size or MapSize(), labels or MapLabels()
+    check_shard(size.shard)
     try:
-        with reserved(output, shard):
-            watched = [content(Path(path)) for path in inputs if Path(path).is_file()]
+        with reserved(output, size.shard):
+            watched = contents([Path(path) for path in inputs if Path(path).is_file()])
             sources = same_grid([Path(path) for path in inputs])
-            make_blocks(predict, Inputs(sources=sources, watched=watched), output, size, token, progress)
-            if shard[1] > 1:
+            make_blocks(predict, Inputs(sources=sources, watched=watched), output, size, labels.token, progress)
+            if size.shard[1] > 1:
                 return None
-            assemble(output, output, names=names, tags=tags)
+            assemble(output, output, names=labels.names, tags=labels.tags)
             shutil.rmtree(parts_folder(output))
     except OSError as error:
         raise unwritten(output, error) from error
     return output
+
+
+def contents(paths: Sequence[Path]) -> list[Content]:
+    """Hash several files side by side."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(content, paths))
 
 
 def check_shard(shard: tuple[int, int]) -> None:
@@ -156,22 +175,41 @@ def _make_blocks(
     progress: Progress,
 ) -> None:
     index, count = size.shard
-    blocks = plan.blocks()
+    blocks = plan.tiling.blocks()
     share = range(index * len(blocks) // count, (index + 1) * len(blocks) // count)
     whole = intact(folder, plan, share)
     wanted = [number for number in share if number not in whole]
-    maker = BlockMaker(plan, inputs.sources, predict)
     done = len(share) - len(wanted)
-    with ThreadPoolExecutor(max(size.workers, 1)) as pool:
-        ahead = maker.read(pool, blocks[wanted[0]], None) if wanted else None
-        for place, number in enumerate(wanted):
-            assert ahead is not None
-            found = ahead.result()
-            ahead = maker.read(pool, blocks[wanted[place + 1]], found) if place + 1 < len(wanted) else None
-            values = maker.make(blocks[number], found)
-            check_unchanged(inputs.watched)
-            save_block(folder, plan, number, values)
-            progress(f"block {done + place + 1} of {done + len(wanted)}", (done + place + 1) / (done + len(wanted)))
+
+    def keep(number: int, values: Values) -> None:
+        check_unchanged(inputs.watched)
+        save_block(folder, plan, number, values)
+
+    with ThreadPoolExecutor(max(size.workers, 1)) as pool, ThreadPoolExecutor(1) as keeper:
+        kept: Future[None] | None = None
+        for place, values in enumerate(_blocks(plan, inputs.sources, predict, [blocks[n] for n in wanted], pool)):
+            if kept is not None:
+                kept.result()
+                progress(f"block {done + place} of {len(share)}", (done + place) / len(share))
+            kept = keeper.submit(keep, wanted[place], values)
+        if kept is not None:
+            kept.result()
+            progress(f"block {len(share)} of {len(share)}", 1.0)
+
+
+def _blocks(
+    plan: Plan, sources: Sequence[Source], predict: Predict | Placed, blocks: Sequence[Box], pool: ThreadPoolExecutor
+) -> Iterator[Values]:
+    """Make blocks in order; the input of the next one is read while the model works on this one."""
+    reader = InputReader(plan, sources, pool)
+    maker = BlockMaker(plan.tiling, (plan.num_times, plan.num_bands), as_placed(predict), plan.batch_size)
+    for place, block in enumerate(blocks):
+        now = maker.lacking(block)
+        after = [
+            line for later in blocks[place + 1 : place + 2] for line in maker.lacking(later, plan.tiling.lines(block))
+        ]
+        reader.ahead([*now, *after])
+        yield maker.make(block, reader.cut)
 
 
 def check_unchanged(watched: Sequence[Content]) -> None:
@@ -212,32 +250,53 @@ def assemble(
     """
     folder = parts_folder(output)
     plan = read_plan(folder)
-    blocks = plan.blocks()
-    outputs = {
-        number: values.shape[0]
-        for number, span in enumerate(blocks)
-        if (values := load_block(folder, plan, number, span)) is not None
-    }
-    missing = [number for number in range(len(blocks)) if number not in outputs]
-    if missing:
-        raise InputError(
-            f"{len(missing)} of {len(blocks)} blocks of {output.name} are missing or damaged, first {missing[0]}; "
-            "run their shards"
-        )
+    blocks = plan.tiling.blocks()
+    outputs = {number: count for number, span in enumerate(blocks) if (count := num_outputs(folder, number, span))}
+    if len(outputs) < len(blocks):
+        raise _lacking(output, plan, sorted(set(range(len(blocks))) - set(outputs)))
     num_out = outputs[0]
     if len(set(outputs.values())) != 1:
         raise InputError(f"blocks of {output.name} hold different numbers of values; delete {folder} and map again")
     names = tuple(names or (f"output {index + 1}" for index in range(num_out)))
     if len(names) != num_out:
         raise InputError(f"got {len(names)} band names for {num_out} outputs; give one each")
-    write_cog(_windows(plan, folder), target, plan.grid, names, dict(tags or {}))
+    write_cog(_windows(output, plan), target, plan.grid, names, dict(tags or {}))
 
 
-def _windows(plan: Plan, folder: Path) -> Iterator[tuple[int, int, Values]]:
-    """Parts of the whole map with their first row and column, in the order of the blocks."""
-    for number, (rows, columns) in enumerate(plan.blocks()):
-        values = load_block(folder, plan, number, (rows, columns))
-        if values is None:
-            raise InputError(f"block {number} was damaged meanwhile; run again to make it again")
-        for top in range(0, rows.stop - rows.start, BLOCK):
-            yield rows.start + top, columns.start, np.array(values[:, top : top + BLOCK])
+def _lacking(output: Path, plan: Plan, missing: Sequence[int]) -> InputError:
+    return InputError(
+        f"{len(missing)} of {len(plan.tiling.blocks())} blocks of {output.name} are missing or damaged, first "
+        f"{missing[0]}; run their shards"
+    )
+
+
+def _windows(output: Path, plan: Plan) -> Iterator[tuple[int, int, Values]]:
+    """Parts of the whole map with their first row and column, along the blocks of the file that is written."""
+    folder = parts_folder(output)
+    numbered = enumerate(plan.tiling.blocks())
+    for _, row in itertools.groupby(numbered, key=lambda block: block[1][0].start):
+        spans = dict(row)
+        loaded = {number: load_block(folder, plan, number, span) for number, span in spans.items()}
+        found = [
+            (span, values) for span, values in zip(spans.values(), loaded.values(), strict=True) if values is not None
+        ]
+        if len(found) < len(spans):
+            every = range(len(plan.tiling.blocks()))
+            whole = intact(folder, plan, every)
+            raise _lacking(output, plan, [number for number in every if number not in whole])
+        yield from _joined(found)
+
+
+def _joined(blocks: Sequence[tuple[Box, Values]]) -> Iterator[tuple[int, int, Values]]:
+    """Cut blocks that lie side by side anew, BLOCK rows at a time and BROAD columns."""
+    rows, width = blocks[0][0][0], blocks[-1][0][1].stop
+    tops = [rows.start, *range((rows.start // BLOCK + 1) * BLOCK, rows.stop, BLOCK), rows.stop]
+    for top, bottom in itertools.pairwise(tops):
+        for left in range(0, width, BROAD):
+            right = min(left + BROAD, width)
+            parts = [
+                values[:, top - rows.start : bottom - rows.start, max(left - span.start, 0) : right - span.start]
+                for (_, span), values in blocks
+                if span.start < right and left < span.stop
+            ]
+            yield top, left, np.concatenate(parts, 2)

@@ -101,8 +101,10 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
 
 
-def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
+def write_whole(path: Path, chunks: Iterable[bytes | memoryview], is_durable: bool = True) -> None:
     """Write a file in an existing folder whole or not at all, on the disk when this returns.
+
+    One that is not `is_durable` may be lost or torn when the power fails: its reader finds that out.
 
     Raises:
         OSError: if it cannot be written.
@@ -113,12 +115,14 @@ def write_whole(path: Path, chunks: Iterable[bytes | memoryview]) -> None:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
             part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if is_durable:
+        sync_folder(path.parent)
 
 
 @contextmanager

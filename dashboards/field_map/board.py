@@ -15,7 +15,7 @@ from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay
-from mainstem.data.earth.raster import Grid, Source, describe, open_geotiff
+from mainstem.data.earth.raster import Grid, Source, describe, missing_as_nan, open_geotiff
 from mainstem.data.earth.scenes import Scenes, open_scenes
 from mainstem.data.earth.staging import stage
 
@@ -196,9 +196,7 @@ def _season(folder: Path, grid: Grid) -> tuple[Array, tuple[str, ...]]:
     looks = []
     for index, source in enumerate(scenes.sources):
         stored = _look(source, [names.index("B4") + 1, names.index("B8") + 1], grid)
-        values = stored.astype(np.float64)
-        if source.nodata is not None:
-            values[values == source.nodata] = np.nan
+        values = missing_as_nan(source, stored)
         red, near_infrared = (
             values[row] * scenes.scales[index, names.index(name)] + scenes.offsets[index, names.index(name)]
             for row, name in enumerate(("B4", "B8"))

@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import math
 import sys
 import warnings
 import zlib
@@ -230,11 +231,12 @@ def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
     return values
 
 
-def missing_as_nan(source: Source, values: NDArray[Any]) -> NDArray[np.float64]:
-    """A raster's stored values as float64, NaN where its fill value stands."""
-    found = values.astype(np.float64)
-    if source.nodata is not None:
-        found[values == source.nodata] = np.nan
+def missing_as_nan(source: Source, values: NDArray[Any], into: NDArray[np.float32] | None = None) -> NDArray[Any]:
+    """A raster's stored values, NaN where its fill value stands: as float64, or written into an array that is given."""
+    found: NDArray[Any] = np.empty(values.shape) if into is None else into
+    np.copyto(found, values, casting="same_kind")
+    if source.nodata is not None and not math.isnan(source.nodata):
+        found[values == values.dtype.type(source.nodata)] = np.nan
     return found
 
 
@@ -357,8 +359,9 @@ def _write_window(target: Any, window: tuple[int, int, NDArray[np.float32]]) -> 
 
 def _checksum(values: NDArray[Any]) -> int:
     """CRC-32 of float32 values; what is missing counts the same, whatever kind of NaN it is."""
-    plain = np.where(np.isnan(values), np.float32("nan"), values).astype(np.float32)
-    return zlib.crc32(np.ascontiguousarray(plain).data.cast("B"))
+    missing = np.isnan(values)
+    plain = np.where(missing, np.float32("nan"), values) if missing.any() else values
+    return zlib.crc32(np.ascontiguousarray(plain, np.float32).data.cast("B"))
 
 
 def _check_written(path: Path, parts: Sequence[Part], num_overviews: int) -> None:
@@ -377,5 +380,5 @@ def _check_written(path: Path, parts: Sequence[Part], num_overviews: int) -> Non
             raise OSError(errno.ENOSPC, "overviews are missing", str(path))
     for level in range(num_overviews):
         with rasterio.open(path, driver="GTiff", sharing=False, overview_level=level) as found:
-            for _, window in found.block_windows(1):
-                found.read(window=window)
+            for top in range(0, found.height, BLOCK):
+                found.read(window=rasterio.windows.Window(0, top, found.width, min(BLOCK, found.height - top)))

@@ -1,6 +1,5 @@
 """Streaming maps: exact for an identity, the same bit for bit however they are made, and nothing half-written."""
 
-import itertools
 import os
 import resource
 import signal
@@ -17,8 +16,8 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mainstem.apps.map import map_raster, merge, parts_folder
-from mainstem.apps.map_blocks import BlockMaker, make_plan, starts, touching, weights_of
+from mainstem.apps.map import MapLabels, MapSize, map_raster, merge, parts_folder
+from mainstem.apps.map_blocks import InputReader, make_plan
 from mainstem.core.errors import InputError
 from mainstem.data.earth.raster import describe, same_grid
 
@@ -74,26 +73,8 @@ def test_an_identity_comes_out_exact_whatever_the_sizes(
     values = image(height, width, seed, bands=1)
     source, out = write(tmp_path / "in.tif", values), tmp_path / "out.tif"
     overlap = int(share * tile) if share < 0.8 else min(tile - 1, int(0.5 * tile))
-    map_raster(identity, [source], out, tile=tile, overlap=overlap, batch_size=batch_size, workers=workers)
+    map_raster(identity, [source], out, MapSize(tile=tile, overlap=overlap, batch_size=batch_size, workers=workers))
     np.testing.assert_array_equal(read(out), values.astype(np.float32))
-
-
-@given(length=st.integers(1, 5000), tile=st.integers(1, 600), overlap=st.integers(0, 599))
-def test_tiles_cover_every_pixel_and_stay_inside(length, tile, overlap):
-    step = tile - min(overlap, tile - 1)
-    found = starts(length, tile, step)
-    assert found[0] == 0
-    assert found[-1] + tile >= length
-    assert all(start + tile <= max(length, tile) for start in found)
-    assert all(after - before <= step for before, after in itertools.pairwise(found))
-    assert touching(found, tile, slice(0, length)) == found
-
-
-def test_weights_are_positive_and_fall_over_the_overlap_alone():
-    weights = weights_of(100, 20)
-    assert (weights > 0).all()
-    assert (weights[20:80, 20:80] == 1).all()
-    assert (np.diff(weights[50, :20]) > 0).all()
 
 
 def two_dates(tmp_path: Path, height: int = 700, width: int = 900) -> list[Path]:
@@ -111,12 +92,12 @@ def test_workers_shards_and_blocks_made_before_change_no_bit(tmp_path):
     inputs, model = two_dates(tmp_path), convolution()
     sizes = {"tile": 128, "overlap": 24, "batch_size": 5}
     plan = make_plan(same_grid(inputs), **sizes)
-    assert len(plan.blocks()) > 8
-    whole = map_raster(model, inputs, tmp_path / "whole.tif", workers=1, **sizes)
+    assert len(plan.tiling.blocks()) > 8
+    whole = map_raster(model, inputs, tmp_path / "whole.tif", MapSize(workers=1, **sizes))
     wanted = whole.read_bytes()
-    assert map_raster(model, inputs, tmp_path / "four.tif", workers=4, **sizes).read_bytes() == wanted
+    assert map_raster(model, inputs, tmp_path / "four.tif", MapSize(workers=4, **sizes)).read_bytes() == wanted
     for index in reversed(range(8)):
-        assert map_raster(model, inputs, tmp_path / "sharded.tif", shard=(index, 8), **sizes) is None
+        assert map_raster(model, inputs, tmp_path / "sharded.tif", MapSize(shard=(index, 8), **sizes)) is None
     assert not (tmp_path / "sharded.tif").exists()
     assert merge(tmp_path / "sharded.tif").read_bytes() == wanted
     calls = 0
@@ -129,24 +110,26 @@ def test_workers_shards_and_blocks_made_before_change_no_bit(tmp_path):
         return model(tiles)
 
     with pytest.raises(KeyboardInterrupt):
-        map_raster(stops, inputs, tmp_path / "stopped.tif", **sizes)
+        map_raster(stops, inputs, tmp_path / "stopped.tif", MapSize(**sizes))
     made = len(list(parts_folder(tmp_path / "stopped.tif").glob("block-*.npy")))
-    assert 0 < made < len(plan.blocks())
+    assert 0 < made < len(plan.tiling.blocks())
     seen = []
-    map_raster(model, inputs, tmp_path / "stopped.tif", progress=lambda stage, share: seen.append(stage), **sizes)
+    size = MapSize(**sizes)
+    map_raster(model, inputs, tmp_path / "stopped.tif", size, progress=lambda stage, share: seen.append(stage))
     assert (tmp_path / "stopped.tif").read_bytes() == wanted
-    assert len(seen) == len(plan.blocks()) - made
+    assert len(seen) == len(plan.tiling.blocks()) - made
     assert not parts_folder(tmp_path / "stopped.tif").exists()
 
 
 @pytest.mark.usefixtures("small_blocks")
 def test_batch_sizes_agree_to_rounding_and_another_model_begins_anew(tmp_path):
     inputs, model = two_dates(tmp_path, 300, 400), convolution()
-    one = read(map_raster(model, inputs, tmp_path / "one.tif", tile=96, overlap=16, batch_size=1))
-    many = read(map_raster(model, inputs, tmp_path / "many.tif", tile=96, overlap=16, batch_size=7))
+    one = read(map_raster(model, inputs, tmp_path / "one.tif", MapSize(tile=96, overlap=16, batch_size=1)))
+    many = read(map_raster(model, inputs, tmp_path / "many.tif", MapSize(tile=96, overlap=16, batch_size=7)))
     np.testing.assert_allclose(one, many, atol=1e-5, rtol=0)
-    map_raster(lambda tiles: tiles[:, 0] * 0, inputs, tmp_path / "a.tif", tile=96, shard=(0, 2), token="first")
-    map_raster(identity, inputs, tmp_path / "a.tif", tile=96, token="second")
+    half, first = MapSize(tile=96, shard=(0, 2)), MapLabels(token="first")
+    map_raster(lambda tiles: tiles[:, 0] * 0, inputs, tmp_path / "a.tif", half, first)
+    map_raster(identity, inputs, tmp_path / "a.tif", MapSize(tile=96), MapLabels(token="second"))
     np.testing.assert_array_equal(read(tmp_path / "a.tif"), read(inputs[0]).astype(np.float32))
 
 
@@ -158,7 +141,7 @@ mainstem.apps.map_blocks.MEMORY_BYTES = 1 << 17
 def predict(tiles):
     time.sleep(0.005)
     return tiles.sum((1, 2))[:, None] + np.cos(tiles[:, 0, :1])
-streaming.map_raster(predict, sys.argv[2:], sys.argv[1], tile=64, overlap=16, batch_size=4)
+streaming.map_raster(predict, sys.argv[2:], sys.argv[1], streaming.MapSize(tile=64, overlap=16, batch_size=4))
 """
 
 
@@ -194,7 +177,7 @@ def test_nodata_stays_missing_and_empty_tiles_never_reach_the_model(tmp_path):
         shown.append(np.isnan(tiles).mean(axis=(1, 2, 3, 4)))
         return tiles[:, 0]
 
-    found = read(map_raster(predict, [source], tmp_path / "out.tif", tile=100, overlap=20))
+    found = read(map_raster(predict, [source], tmp_path / "out.tif", MapSize(tile=100, overlap=20)))
     assert np.isnan(found[:, :300]).all()
     below = values[:, 300:].astype(np.float32)
     np.testing.assert_array_equal(found[:, 300:], np.where(below == 0, np.nan, below))
@@ -204,14 +187,14 @@ def test_nodata_stays_missing_and_empty_tiles_never_reach_the_model(tmp_path):
 def test_a_map_without_a_single_pixel_is_all_missing(tmp_path):
     source = write(tmp_path / "in.tif", np.zeros((1, 80, 80), np.uint16), nodata=0)
     assert np.isnan(
-        read(map_raster(lambda t: np.zeros((len(t), 3, 64, 64)), [source], tmp_path / "o.tif", tile=64))
+        read(map_raster(lambda t: np.zeros((len(t), 3, 64, 64)), [source], tmp_path / "o.tif", MapSize(tile=64)))
     ).all()
 
 
 def test_the_cog_carries_grid_names_and_tags_and_is_valid(tmp_path):
     source = write(tmp_path / "in.tif", image(1100, 1300))
     names, tags = ("mean", "lower"), {"UNITS": "t/ha", "ATTRIBUTION": "made for a test"}
-    out = map_raster(identity, [source], tmp_path / "out.tif", names=names, tags=tags)
+    out = map_raster(identity, [source], tmp_path / "out.tif", labels=MapLabels(names=names, tags=tags))
     with rasterio.open(out) as found, rasterio.open(source) as given:
         assert (found.crs, found.transform, found.shape) == (given.crs, given.transform, given.shape)
         assert found.descriptions == names
@@ -296,17 +279,35 @@ def test_a_model_of_the_wrong_shape_and_sizes_that_cannot_be_are_refused(tmp_pat
         map_raster(lambda tiles: tiles[:, 0, :, :-1], [source], tmp_path / "out.tif")
     for wrong in ({"tile": 0}, {"tile": 8, "overlap": 8}, {"batch_size": 0}, {"shard": (2, 2)}):
         with pytest.raises(InputError, match="want"):
-            map_raster(identity, [source], tmp_path / "out.tif", **wrong)
+            map_raster(identity, [source], tmp_path / "out.tif", MapSize(**wrong))
     with pytest.raises(InputError, match="in the making"):
         merge(tmp_path / "never.tif")
 
 
-def test_a_block_depends_on_its_own_tiles_alone(tmp_path):
-    source = write(tmp_path / "in.tif", image(512, 512, bands=1))
-    plan = make_plan(same_grid([source]), tile=64, overlap=16, batch_size=4)
-    maker = BlockMaker(plan, same_grid([source]), identity)
-    rows, columns = maker.window((slice(96, 192), slice(0, 96)))
-    assert (rows, columns) == (slice(48, 208), slice(0, 112))
+def test_neighbours_read_and_predict_what_they_share_once(tmp_path, monkeypatch):
+    source = write(tmp_path / "in.tif", image(512, 1024, bands=1))
+    monkeypatch.setattr("mainstem.apps.map_blocks.MEMORY_BYTES", 1 << 20)
+    read, shown = [], []
+    whole = InputReader._read
+
+    def counted(reader: InputReader, chunk: tuple[int, ...]) -> list:
+        read.append(chunk)
+        return whole(reader, chunk)
+
+    def predict(tiles: np.ndarray) -> np.ndarray:
+        shown.append(len(tiles))
+        return tiles[:, 0]
+
+    monkeypatch.setattr(InputReader, "_read", counted)
+    size = {"tile": 128, "overlap": 32, "batch_size": 4}
+    plan = make_plan(same_grid([source]), **size)
+    map_raster(predict, [source], tmp_path / "out.tif", MapSize(**size))
+    assert len(plan.tiling.blocks()) > 4
+    rows = {block[0].start for block in plan.tiling.blocks()}
+    assert len(read) == len(set(read)) == 2 * len(rows)  # of 512 columns
+    assert sum(shown) == 11 * sum(
+        len({tile[0] for tile in plan.tiling.lines(block)[0]}) for block in plan.tiling.blocks() if block[1].start == 0
+    )
 
 
 @pytest.mark.slow

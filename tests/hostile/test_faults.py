@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from mainstem.apps.map import map_raster, merge
+from mainstem.apps.map import MapSize, map_raster, merge
 from mainstem.apps.progress import shown
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import content, locked, new_folder, scratch, sweep, write_atomically
@@ -296,7 +296,7 @@ def raster(path: Path, seed: int = 0) -> Path:
 
 
 def mapped(source: Path, out: Path, **more: object) -> Path | None:
-    return map_raster(lambda tiles: tiles[:, 0], [source], out, tile=TILE, overlap=8, **more)
+    return map_raster(lambda tiles: tiles[:, 0], [source], out, MapSize(tile=TILE, overlap=8, **more))
 
 
 @pytest.fixture
@@ -407,7 +407,7 @@ def test_an_input_that_changes_while_it_is_mapped_is_one_line(tmp_path, small_bl
         return tiles[:, 0]
 
     with pytest.raises(InputError, match=r"in\.tif changed while it was mapped"):
-        map_raster(predict, [source], tmp_path / "out.tif", tile=TILE, overlap=8)
+        map_raster(predict, [source], tmp_path / "out.tif", MapSize(tile=TILE, overlap=8))
     assert not (tmp_path / "out.tif").exists()
     wanted = mapped(source, tmp_path / "wanted.tif").read_bytes()
     assert mapped(source, tmp_path / "out.tif").read_bytes() == wanted
@@ -427,7 +427,7 @@ def test_two_maps_to_one_output_are_never_mixed(halfway, tmp_path):
                 merge(out)
         return tiles[:, 0]
 
-    map_raster(meanwhile, [source], out, tile=TILE, overlap=8, shard=(1, 2))
+    map_raster(meanwhile, [source], out, MapSize(tile=TILE, overlap=8, shard=(1, 2)))
     assert len(told) == 3
     merge(out)
     assert out.read_bytes() == mapped(source, tmp_path / "wanted.tif").read_bytes()
@@ -439,14 +439,14 @@ from pathlib import Path
 import numpy as np
 import mainstem.apps.map_blocks
 from mainstem.apps import ending
-from mainstem.apps.map import map_raster
+from mainstem.apps.map import MapSize, map_raster
 mainstem.apps.map_blocks.MEMORY_BYTES = 1 << 17
 def predict(tiles):
     time.sleep(0.004)
     return tiles[:, 0]
 def work():
     print("ready", flush=True)
-    map_raster(predict, [Path(sys.argv[1])], Path(sys.argv[2]), tile=32, overlap=8)
+    map_raster(predict, [Path(sys.argv[1])], Path(sys.argv[2]), MapSize(tile=32, overlap=8))
 sys.exit(ending.run(work))
 """
 

@@ -1,0 +1,317 @@
+"""Tiles over any number of axes: how an array is cut into blocks and overlapping tiles, and how these are blended.
+
+A raster (y, x), a volume (z, y, x) and a long series (t,) are cut alike. A block's value depends on nothing but the
+tiles of one fixed grid that touch it, added in one fixed order; so neither the blocks' sizes nor who makes which of
+them can change a bit of it. Tiles at a block's edge are computed for both sides.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+
+Values = NDArray[np.float32]
+Box = tuple[slice, ...]  # a span an axis
+Corner = tuple[int, ...]  # where a tile starts, an axis
+Line = tuple[Corner, ...]
+Cut = Callable[[Corner, Values], bool]  # write the tile (..., *tile) that starts there; False where it shows nothing
+Predict = Callable[[Values, Sequence[Corner]], NDArray[Any]]  # (batch, ..., *tile) -> (batch, out, *tile)
+
+
+def starts(length: int, tile: int, step: int, span: slice | None = None) -> list[int]:
+    """Where tiles, of those that touch a span, begin along one axis.
+
+    They lie `step` apart, the last one moved back to end with the array.
+    """
+    if length <= tile:
+        return [0]
+    span = slice(0, length) if span is None else span
+    last = math.ceil((length - tile) / step)
+    near = range(max((span.start - tile) // step, 0), min((span.stop - 1) // step, last) + 1)
+    every = [min(index * step, length - tile) for index in sorted({*near, last})]
+    return [start for start in every if start < span.stop and start + tile > span.start]
+
+
+def weights_of(tile: Sequence[int], overlap: Sequence[int]) -> NDArray[np.float64]:
+    """Weights (*tile) that fall linearly over the overlaps; divided by their sum they are a partition of unity."""
+    sides = []
+    for length, shared in zip(tile, overlap, strict=True):
+        ramp = (np.arange(length) + 0.5) / max(shared, 1)
+        sides.append(np.minimum(np.minimum(ramp, ramp[::-1]), 1.0))
+    return reduce(np.multiply.outer, sides)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tiling:
+    """How an array is cut; every tuple has an entry an axis.
+
+    Attributes:
+        lengths: of the array.
+        tile: length of what the model sees at once; a shorter array is extended by its edge.
+        overlap: what neighbouring tiles share; their predictions are blended there.
+        block: length of a block, which is finished by itself.
+
+    Raises:
+        InputError: if an overlap is no shorter than its tile, or the axes differ in number.
+    """
+
+    lengths: tuple[int, ...]
+    tile: tuple[int, ...]
+    overlap: tuple[int, ...]
+    block: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.lengths) == len(self.tile) == len(self.overlap) == len(self.block) > 0:
+            raise InputError(f"got {self}, want one entry an axis in each; give as many")
+        if min(self.lengths + self.tile + self.block) < 1:
+            raise InputError(f"got {self}, want lengths of 1 at least")
+        if not all(0 <= shared < tile for shared, tile in zip(self.overlap, self.tile, strict=True)):
+            raise InputError(f"got tiles {self.tile} with overlaps {self.overlap}, want 0 <= overlap < tile")
+
+    def blocks(self) -> list[Box]:
+        """Every block, the last axis fastest."""
+        spans = [
+            [slice(start, min(start + block, length)) for start in range(0, length, block)]
+            for length, block in zip(self.lengths, self.block, strict=True)
+        ]
+        return list(itertools.product(*spans))
+
+    def touching(self, block: Box) -> list[list[int]]:
+        """Where the tiles that touch a block begin along each axis."""
+        axes = zip(self.lengths, self.tile, self.overlap, block, strict=True)
+        return [starts(length, tile, tile - shared, span) for length, tile, shared, span in axes]
+
+    @cached_property
+    def weights(self) -> NDArray[np.float64]:
+        """The weights of a tile."""
+        return weights_of(self.tile, self.overlap)
+
+    def lines(self, block: Box) -> list[Line]:
+        """The tiles that touch a block, by where they begin along the last axis; along a single axis all together."""
+        *others, near = self.touching(block)
+        if not others:
+            return [tuple((start,) for start in near)]
+        return [tuple((*lead, start) for lead in itertools.product(*others)) for start in near]
+
+    def reach(self, line: Line) -> Box:
+        """What the tiles of a line cover of the array."""
+        axes = zip(line[0], line[-1], self.tile, self.lengths, strict=True)
+        return tuple(slice(first, min(last + tile, length)) for first, last, tile, length in axes)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Where one tile lies along one axis of a block: from first to last, and from `begin` to `end` it lies alone."""
+
+    first: int
+    begin: int
+    end: int
+    last: int
+
+
+def _spans(near: Sequence[int], tile: int, block: slice) -> dict[int, _Span]:
+    """The spans of the tiles that touch a block along one axis, by their starts."""
+    found = {}
+    for before, start, after in zip([None, *near], near, [*near[1:], None], strict=False):
+        first, last = max(start, block.start), min(start + tile, block.stop)
+        begin = first if before is None else min(max(before + tile, first), last)
+        end = last if after is None else max(min(after, last), begin)
+        found[start] = _Span(first, begin, end, last)
+    return found
+
+
+def _rims(spans: Sequence[_Span]) -> Iterator[Box]:
+    """What a tile shares with others, as boxes that do not meet: along the first axis whole, then within what is left.
+
+    Together with the core, where it lies alone along every axis, they make up the tile.
+    """
+    whole = [slice(span.first, span.last) for span in spans]
+    inner = [slice(span.begin, span.end) for span in spans]
+    for axis, span in enumerate(spans):
+        for side in (slice(span.first, span.begin), slice(span.end, span.last)):
+            if side.start < side.stop:
+                yield (*inner[:axis], side, *whole[axis + 1 :])
+
+
+def _within(box: Box, origin: Sequence[int]) -> tuple[slice, ...]:
+    """A box counted from an origin, in an array (out, *axes)."""
+    return slice(None), *(slice(side.start - o, side.stop - o) for side, o in zip(box, origin, strict=True))
+
+
+class Blend:
+    """One block in the making: the sum of its tiles' predictions, each by its weight, divided by the weights' sum.
+
+    Where a tile lies alone, what it says is taken as it is: weighing it and dividing by the same weight would change no
+    float32. A cell whose values are not finite in all outputs counts for nothing.
+    """
+
+    def __init__(self, tiling: Tiling, block: Box) -> None:
+        self.origin = [side.start for side in block]
+        self.shape = tuple(side.stop - side.start for side in block)
+        axes = zip(tiling.touching(block), tiling.tile, block, strict=True)
+        self.spans = [_spans(*axis) for axis in axes]
+        self.weights = tiling.weights[None]
+        self.values: Values | None = None
+
+    def add(self, corner: Corner, predicted: NDArray[Any]) -> None:
+        """Add the prediction (out, *tile) of the tile at a corner."""
+        if self.values is None:
+            self._begin(predicted)
+        assert self.values is not None
+        spans = [each[start] for each, start in zip(self.spans, corner, strict=True)]
+        core = tuple(slice(span.begin, span.end) for span in spans)
+        self._take(self.values[_within(core, self.origin)], predicted[_within(core, corner)])
+        for rim in _rims(spans):
+            self._sum(rim, corner, predicted)
+
+    def _begin(self, predicted: NDArray[Any]) -> None:
+        """Make room; what float32 does not hold exactly is summed everywhere."""
+        self.values = np.full((len(predicted), *self.shape), np.nan, np.float32)
+        self.total, self.weight = np.zeros(self.values.shape), np.zeros((1, *self.shape))
+        if not np.can_cast(predicted.dtype, np.float32):
+            for each in self.spans:
+                each.update({at: _Span(span.first, span.last, span.last, span.last) for at, span in each.items()})
+
+    def _take(self, into: Values, part: NDArray[Any]) -> None:
+        np.add(part, np.float32(0), out=into)  # as a sum would, this makes zero of what is minus zero
+        finite = np.isfinite(part).all(0)
+        if not finite.all():
+            into[:, ~finite] = np.nan
+
+    def _sum(self, box: Box, corner: Corner, predicted: NDArray[Any]) -> None:
+        here, there = _within(box, self.origin), _within(box, corner)
+        part, weight = predicted[there], self.weights[there]
+        finite = np.isfinite(part).all(0, keepdims=True)
+        if not finite.all():
+            part, weight = np.where(finite, part, 0.0), np.where(finite, weight, 0.0)
+        self.total[here] += weight * part
+        self.weight[here] += weight
+
+    def result(self) -> Values | None:
+        """The block (out, *block), NaN where nothing was predicted; None where no tile was added."""
+        if self.values is None:
+            return None
+        self.weight[self.weight == 0] = np.nan
+        for axis, each in enumerate(self.spans):
+            for span in each.values():  # what two tiles share lies at the beginning of the later one
+                lead = (slice(None),) * (1 + axis)
+                here = (*lead, slice(span.first - self.origin[axis], span.begin - self.origin[axis]))
+                self.values[here] = self.total[here] / self.weight[here]
+        return self.values
+
+
+class BlockMaker:
+    """Runs a model over tiles, one block after another.
+
+    Tiles meet the model in batches within a line: all that touch a block and begin at one place along the last axis
+    (along a single axis: all of the block's). So what a line holds does not depend on which blocks were made before,
+    and the block after this one takes over the lines that both need. A model keeps none of the tiles that it is given:
+    the next ones take their place.
+    """
+
+    def __init__(self, tiling: Tiling, leading: Sequence[int], predict: Predict, batch_size: int = 8) -> None:
+        """Make blocks of inputs (*leading, *axes), `batch_size` tiles at once."""
+        self.tiling, self.predict = tiling, predict
+        self.tiles: Values = np.zeros((batch_size, *leading, *tiling.tile), np.float32)
+        self.made: dict[Line, dict[Corner, NDArray[Any]]] = {}
+        self.num_out: int | None = None
+
+    def lacking(self, block: Box, after: Sequence[Line] = ()) -> list[Line]:
+        """The lines of a block that have to be made yet, where those of `after` come before."""
+        return [line for line in self.tiling.lines(block) if line not in self.made and line not in after]
+
+    def make(self, block: Box, cut: Cut) -> Values:
+        """Predict and blend one block (out, *block); NaN where nothing was predicted.
+
+        Raises:
+            InputError: if the model gives another shape than it should, or another number of outputs than before.
+        """
+        before = self.made
+        self.made = {}
+        for line in self.tiling.lines(block):
+            self.made[line] = before.pop(line) if line in before else self._make_line(line, cut)
+        predicted = {corner: values for line in self.made.values() for corner, values in line.items()}
+        blend = Blend(self.tiling, block)
+        for corner in sorted(predicted):
+            blend.add(corner, predicted[corner])
+        found = blend.result()
+        return self._nothing(blend.shape) if found is None else found
+
+    def _make_line(self, line: Line, cut: Cut) -> dict[Corner, NDArray[Any]]:
+        """Predictions of the tiles of a line that show anything."""
+        found: dict[Corner, NDArray[Any]] = {}
+        chosen: list[Corner] = []
+        for corner in line:
+            if cut(corner, self.tiles[len(chosen)]):
+                chosen.append(corner)
+            if chosen and (len(chosen) == len(self.tiles) or corner == line[-1]):
+                predicted = self._predicted(self.tiles[: len(chosen)], chosen)
+                found |= dict(zip(chosen, np.array(predicted), strict=True))  # a copy: it may show the tiles themselves
+                chosen = []
+        return found
+
+    def _nothing(self, shape: Sequence[int]) -> Values:
+        """A block that shows nothing; the model is asked once how many values it gives."""
+        if self.num_out is None:
+            self._predicted(np.zeros_like(self.tiles[:1]), [(0,) * len(shape)])
+        assert self.num_out is not None
+        return np.full((self.num_out, *shape), np.nan, np.float32)
+
+    def _predicted(self, tiles: Values, corners: Sequence[Corner]) -> NDArray[Any]:
+        predicted, sides = np.asarray(self.predict(tiles, corners)), self.tiling.tile
+        if predicted.ndim != 2 + len(sides) or len(predicted) != len(tiles) or predicted.shape[2:] != sides:
+            want = ", ".join(map(str, sides))
+            raise InputError(f"the model gave {predicted.shape} for tiles {tiles.shape}, want (batch, out, {want})")
+        if self.num_out not in (None, predicted.shape[1]):
+            raise InputError(f"the model gave {predicted.shape[1]} values a cell, before it gave {self.num_out}")
+        self.num_out = predicted.shape[1]
+        return predicted
+
+
+def extended(tile: Values, lengths: Sequence[int]) -> None:
+    """Fill a tile (..., *tile) beyond the first `lengths` along its last axes by its edge."""
+    for axis, length in enumerate(lengths, tile.ndim - len(lengths)):
+        if length < tile.shape[axis]:
+            lead = (slice(None),) * axis
+            tile[(*lead, slice(length, None))] = tile[(*lead, slice(length - 1, length))]
+
+
+def shows_nothing(tile: Values) -> bool:
+    """True where a tile is NaN everywhere; the first value tells of most that are not."""
+    return bool(np.isnan(tile.flat[0]) and np.isnan(tile).all())
+
+
+def cut_from(values: NDArray[Any], num_axes: int) -> Cut:
+    """Cut tiles out of an array (..., *axes) that lies in memory, NaN where missing."""
+    lengths = values.shape[values.ndim - num_axes :]
+
+    def cut(corner: Corner, tile: Values) -> bool:
+        sides = tile.shape[tile.ndim - num_axes :]
+        there = [slice(start, start + side) for start, side in zip(corner, sides, strict=True)]
+        part = values[(..., *there)]
+        here = tuple(slice(0, length) for length in part.shape[part.ndim - num_axes :])
+        tile[(..., *here)] = part
+        extended(tile, [min(length, side) for length, side in zip(lengths, sides, strict=True)])
+        return not shows_nothing(tile)
+
+    return cut
+
+
+def run_tiled(
+    predict: Predict, values: NDArray[Any], tiling: Tiling, batch_size: int = 8
+) -> Iterator[tuple[Box, Values]]:
+    """Run a model over an array (..., *axes) in memory: each block and what is predicted there (out, *block)."""
+    num_axes = len(tiling.lengths)
+    if values.shape[values.ndim - num_axes :] != tiling.lengths:
+        raise InputError(f"got an array of shape {values.shape}, want its last axes to be {tiling.lengths}")
+    maker = BlockMaker(tiling, values.shape[: values.ndim - num_axes], predict, batch_size)
+    cut = cut_from(values, num_axes)
+    for block in tiling.blocks():
+        yield block, maker.make(block, cut)
