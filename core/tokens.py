@@ -126,7 +126,7 @@ class StreamBatch:
     Attributes:
         values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x).
         times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
-        spacing: (batch,) float64, metres a pixel of grids; None for other kinds.
+        spacing: (batch, 2) float64, metres a pixel of grids along y and x; None for other kinds.
     """
 
     values: Tensor

@@ -72,7 +72,7 @@ class GridTokenizer(Tokenizer):
         Raises:
             ChannelError: if a stream brings a band that is not read, one in another unit or at another wavelength, or
                 one twice.
-            InputError: if a stream does not say its pixels' size, `geometry["spacing_m"]`.
+            InputError: if a stream does not say its pixels' size.
         """
         held = [stream for stream in streams if stream is not None]
         steps = max([1, *(len(stream.values) for stream in held)])
@@ -81,17 +81,16 @@ class GridTokenizer(Tokenizer):
             for axis in (2, 3)
         )
         values = np.full((len(streams), steps, len(self.channels), height, width), np.nan, np.float32)
-        times, spacing = np.zeros((len(streams), steps)), np.ones(len(streams))
+        times, spacing = np.zeros((len(streams), steps)), np.ones((len(streams), 2))
         for row, stream in enumerate(streams):
             if stream is None or not len(stream.values):
                 continue
-            if "spacing_m" not in (stream.geometry or {}):
-                raise InputError("a grid does not say its pixels' size; give geometry spacing_m, metres")
-            assert stream.geometry is not None
+            if stream.geometry is None or stream.geometry.unit is None:
+                raise InputError("a grid does not say its pixels' size; give it a Geometry in m or mm")
             length, _, tall, wide = stream.values.shape
             seen = np.where(stream.observed(), stream.values, np.nan)
             values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
-            times[row, :length], spacing[row] = stream.times, stream.geometry["spacing_m"]
+            times[row, :length], spacing[row] = stream.times, stream.geometry.spacing_m()[1::-1]
         return StreamBatch(
             values=torch.from_numpy(values), times=torch.from_numpy(times), spacing=torch.from_numpy(spacing)
         )
@@ -139,9 +138,9 @@ class GridTokenizer(Tokenizer):
         rows, columns = shape
         device = batch.values.device
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
-        metres = (self.patch_size * batch.spacing.double())[:, None]
+        metres = self.patch_size * batch.spacing.double()
         positions = torch.zeros(*batch.times.shape, rows * columns, 4, dtype=torch.float64, device=device)
         positions[..., 0] = batch.times[..., None]
-        positions[..., 2] = (metres * (y.flatten() + 0.5))[:, None]
-        positions[..., 3] = (metres * (x.flatten() + 0.5))[:, None]
+        positions[..., 2] = (metres[:, :1] * (y.flatten() + 0.5))[:, None]
+        positions[..., 3] = (metres[:, 1:] * (x.flatten() + 0.5))[:, None]
         return positions

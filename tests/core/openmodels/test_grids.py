@@ -13,7 +13,7 @@ from mainstem.core.openmodels import presto, restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
 from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.trunk import Trunk, TrunkConfig
 
 DAY_S = 86_400.0
@@ -27,7 +27,7 @@ def series(days, names=("B4", "B8", "NDVI"), side=3, seed=0, cloudy=(), place=No
         values[where] = np.nan
     stream = Stream(
         kind="grid", values=values, channels=tuple(Channel(name=name, unit="1") for name in names),
-        times=DAY_S * np.asarray(days, np.float64), geometry={"spacing_m": 10.0},
+        times=DAY_S * np.asarray(days, np.float64), geometry=Geometry.of_spacing(10.0),
     )  # fmt: skip
     streams = {"cube": stream}
     if place is not None:
@@ -134,13 +134,13 @@ def test_what_a_family_cannot_read_is_named():
         prithvi(("location",)).read_samples([series([1], SENTINEL, 16)])
 
 
-def coarse(sample: Sample, spacing_m: float) -> Sample:
-    grid = replace(sample.streams["cube"], geometry={"spacing_m": spacing_m})
+def coarse(sample: Sample, geometry: Geometry | None) -> Sample:
+    grid = replace(sample.streams["cube"], geometry=geometry)
     return replace(sample, streams={**sample.streams, "cube": grid})
 
 
 def test_samples_of_two_resolutions_equal_those_run_alone():
-    samples = [coarse(series([10, 40]), 10.0), coarse(series([10, 40], seed=1), 30.0)]
+    samples = [coarse(series([10, 40], seed=seed), Geometry.of_spacing(10.0 + 20 * seed)) for seed in (0, 1)]
     tokenizer, trunk = galileo(), trunk_of(64)
 
     def pooled(chosen):
@@ -150,8 +150,10 @@ def test_samples_of_two_resolutions_equal_those_run_alone():
     for order in (samples, samples[::-1]):
         alone = torch.cat([pooled([sample]) for sample in order])
         assert (pooled(order) - alone).abs().max() <= 1e-5
-    with pytest.raises(InputError, match="spacing_m"):
-        tokenizer.read_samples([samples[0], coarse(samples[1], float("nan"))])
+    with pytest.raises(InputError, match="Geometry in m"):
+        tokenizer.read_samples([samples[0], coarse(samples[1], None)])
+    with pytest.raises(InputError, match="want squares"):
+        tokenizer.read_samples([coarse(samples[1], Geometry.of_spacing((10.0, 20.0, 1.0)))])
 
 
 def test_prithvi_refuses_samples_that_show_different_bands():
