@@ -27,7 +27,6 @@ from mainstem.core.regression import (
     tokenizer_of,
 )
 from mainstem.core.stream import Sample, SampleSet
-from mainstem.core.tokens import rows_of
 from mainstem.core.training import TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -45,12 +44,12 @@ class ClassMember:
 
     def logits(self, samples: Sequence[Sample]) -> Array:
         """Return log-probabilities (samples, classes), not calibrated."""
-        inputs = self.adapter.read(samples)
+        patches = self.adapter.cut(samples)
         lora = OWN if self.trunk.has_lora(OWN) else None
         parts = []
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(samples)), BATCH):
-                distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
+                distribution = self.adapter.distribution(patches.rows(rows), self.trunk, lora)
                 assert isinstance(distribution, torch.distributions.Categorical)
                 parts.append(distribution.logits.double())
         found: Array = torch.cat(parts).numpy()

@@ -33,7 +33,7 @@ from mainstem.core.preparation import (
 from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.tokens import OpenTokenizer, rows_of
+from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -99,11 +99,11 @@ class Member:
         """Return what each part of the member says."""
         prepared, offset = self.preparation(samples)
         means, scales = [], []
-        inputs = self.adapter.read(prepared)
+        patches = self.adapter.cut(prepared)
         lora = OWN if self.trunk.has_lora(OWN) else None
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(prepared)), BATCH):
-                distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
+                distribution = self.adapter.distribution(patches.rows(rows), self.trunk, lora)
                 means.append(distribution.mean.double())
                 scales.append(distribution.stddev.double())
         return Parts(

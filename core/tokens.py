@@ -1,7 +1,7 @@
 """Tokens: what every tokenizer makes of a stream, and how token batches are joined."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,12 +58,62 @@ def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     )
 
 
-Batch = dict[str, Tensor | list[Tensor]]  # what a model reads, checked and stacked: each entry one row a sample
 Inputs = Mapping[str, Any]  # a model's own inputs by name
+Ragged = Tensor | list[Tensor]  # one row a sample; a list of them where their sizes differ
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Patches:
+    """What cutting makes of samples: checked and stacked arrays by name, no weights applied.
+
+    They are cut on the CPU, whatever the device of the weights, so that loader workers can do it.
+    """
+
+    parts: Mapping[str, Ragged]
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(next(iter(self.parts.values())))
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a part (batch, ...) whose samples are of one size."""
+        part = self.parts[name]
+        assert isinstance(part, Tensor), f"samples differ in the size of {name}"
+        return part
+
+    def __contains__(self, name: str) -> bool:
+        """Return True where there is such a part."""
+        return name in self.parts
+
+    def each(self, name: str) -> Sequence[Tensor]:
+        """Return a part's rows, one a sample, whose sizes may differ."""
+        part = self.parts[name]
+        return list(part) if isinstance(part, Tensor) else part
+
+    def rows(self, index: Tensor) -> "Patches":
+        """Return the samples of these row numbers."""
+        return self._each_part(
+            lambda part: part[index] if isinstance(part, Tensor) else [part[row] for row in index.tolist()]
+        )
+
+    def below(self, prefix: str) -> "Patches":
+        """Return the parts whose names begin with a prefix, without it."""
+        return Patches(parts={k.removeprefix(prefix): part for k, part in self.parts.items() if k.startswith(prefix)})
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Patches":
+        """Return them on a device, values of float32 as `dtype`; times and places keep their float64."""
+
+        def moved(part: Tensor) -> Tensor:
+            return part.to(device, dtype if dtype is not None and part.dtype == torch.float32 else part.dtype)
+
+        return self._each_part(lambda part: moved(part) if isinstance(part, Tensor) else [moved(row) for row in part])
+
+    def _each_part(self, change: Callable[[Ragged], Ragged]) -> "Patches":
+        return Patches(parts={name: change(part) for name, part in self.parts.items()})
 
 
 class OpenTokenizer(nn.Module, ABC):
-    """Turns samples, or a model's own inputs, into tokens: checked and stacked once, embedded batch by batch.
+    """Turns samples, or a model's own inputs, into tokens: cut on the CPU, projected where the weights are.
 
     `main_input` is the input that a bare array stands for; "" where there are several.
     """
@@ -71,12 +121,12 @@ class OpenTokenizer(nn.Module, ABC):
     main_input = ""
 
     @abstractmethod
-    def read(self, inputs: Inputs) -> Batch:
-        """Check inputs and return them as rows; unknown names, shapes, bands or units are errors."""
+    def cut_inputs(self, inputs: Inputs) -> Patches:
+        """Check a model's own inputs and stack them; unknown names, shapes, bands or units are errors."""
 
     @abstractmethod
-    def embed(self, batch: Batch) -> TokenBatch:
-        """Return tokens (batch, tokens, dim), class token and registers included."""
+    def project(self, patches: Patches) -> TokenBatch:
+        """Return tokens (batch, tokens, dim), class token and registers included, on the weights' device."""
 
     def named(self, inputs: object) -> Inputs:
         """Return inputs by name; a bare array is the main input.
@@ -90,8 +140,8 @@ class OpenTokenizer(nn.Module, ABC):
             raise InputError(f"got {type(inputs).__name__}, want inputs by name, as {{name: array}}")
         return {self.main_input: inputs}
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
-        """Return the rows of samples' streams.
+    def cut(self, samples: Sequence[Sample]) -> Patches:
+        """Check the samples' streams and stack them; no parameter or buffer is touched.
 
         Raises:
             InputError: if the model takes its own inputs alone.
@@ -107,47 +157,33 @@ class OpenTokenizer(nn.Module, ABC):
         raise InputError("this model reads no samples, so that no adapter can be fitted on it; take presto")
 
     def forward(self, inputs: Inputs) -> TokenBatch:
-        """Read and embed."""
-        return self.embed(self.read(self.named(inputs)))
+        """Cut a model's own inputs, and project them."""
+        return self.project(self.cut_inputs(self.named(inputs)).to(weights_device(self)))
 
 
-def rows_of(batch: Batch, index: Tensor) -> Batch:
-    """Return the samples of these row numbers."""
-    return {
-        name: values[index] if isinstance(values, Tensor) else [values[row] for row in index.tolist()]
-        for name, values in batch.items()
-    }
+class StreamTokenizer(nn.Module, ABC):
+    """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream.
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StreamBatch:
-    """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
-
-    Attributes:
-        values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x).
-        times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
-        spacing: (batch, 2) float64, metres a pixel of grids along y and x; None for other kinds.
+    Its patches are `values`, (batch, steps, channels) or what the kind has in the place of steps, float32, NaN where
+    missing or padded, and beside them where those lie.
     """
 
-    values: Tensor
-    times: Tensor
-    spacing: Tensor | None = None
-
-
-class Tokenizer(nn.Module, ABC):
-    """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream."""
+    @abstractmethod
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
+        """Check the streams' channels, pad and stack them; no parameter or buffer is touched."""
 
     @abstractmethod
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
-        """Check the streams' channels, pad and stack them."""
-
-    @abstractmethod
-    def embed(self, batch: StreamBatch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens (batch, tokens, dim) whose mask is False wherever nothing was observed."""
 
     def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
-        """Collate and embed."""
-        return self.embed(self.collate(streams))
+        """Cut and project."""
+        return self.project(self.cut(streams).to(weights_device(self)))
+
+
+def weights_device(module: nn.Module) -> torch.device:
+    """Return where a module's weights are; the CPU for one that has none."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:

@@ -15,7 +15,7 @@ from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
-from mainstem.core.tokens import rows_of
+from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk
 
 
@@ -84,9 +84,9 @@ def train(
     order = torch.Generator().manual_seed(config.seed)
     plan = TrainingPlan.of(config, len(samples))
     lora = OWN if config.trunk == "lora" else None
-    inputs = adapter.read(samples)
+    patches = adapter.cut(samples)
     if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
-        inputs = {POOLED: frozen_features(adapter.tokenizer, trunk, inputs)}
+        patches = Patches(parts={POOLED: frozen_features(adapter.tokenizer, trunk, patches)})
     elif config.input_noise and not _noisy(adapter):
         raise InputError(
             f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
@@ -100,7 +100,7 @@ def train(
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
                 len(losses), plan.steps, config.warmup_share
             )
-            distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
+            distribution = adapter.distribution(patches.rows(rows), trunk, lora)
             losses_of_rows = -distribution.log_prob(targets[rows])
             loss = losses_of_rows.mean() if weights is None else (losses_of_rows * weights[rows]).mean()
             optimizer.zero_grad()

@@ -28,7 +28,7 @@ from mainstem.core.openmodels.base import (
 )
 from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed, spacing_of
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
@@ -96,7 +96,7 @@ class GalileoTokenizer(OpenTokenizer):
         self.register_buffer("steps", torch.zeros(max_steps, quarter))
         self.register_buffer("months", torch.zeros(12, quarter))
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Check the inputs."""
         only(inputs, NAMES)
         lacking = [name for name in (*VALUES, "months", "patch_size") if name not in inputs]
@@ -125,18 +125,14 @@ class GalileoTokenizer(OpenTokenizer):
         must_be("months", months, (num, steps))
         if months.min() < 0 or months.max() > 11:
             raise InputError(f"got months {int(months.min())} to {int(months.max())}, want 0 (January) to 11")
-        batch: Batch = {
-            **{name: value.nan_to_num(0, 0, 0) for name, value in values.items()},
-            **masks,
-            "months": months,
-        }
-        batch["patch_size"] = torch.full((num,), patch_size)
-        batch["resolution"] = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
+        resolution = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
         self._check_seen(values, masks)
         blind = [row for row in range(num) if all(bool(mask[row].all()) for mask in masks.values())]
         if blind:
             raise InputError(f"sample {blind[0]} is hidden altogether; drop it, or show at least one group")
-        return batch
+        filled = {name: value.nan_to_num(0, 0, 0) for name, value in values.items()}
+        sizes = {"patch_size": torch.full((num,), patch_size), "resolution": resolution}
+        return Patches(parts={**filled, **masks, "months": months, **sizes})
 
     def _check_seen(self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
         for (value, mask), groups in zip(
@@ -147,7 +143,7 @@ class GalileoTokenizer(OpenTokenizer):
                 if broken.any():
                     raise InputError(f"{value} holds NaN or infinity in {name} where {mask} says it is seen; mask it")
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples with one image series each: monthly composites of Sentinel-1, -2 bands or NDVI.
 
         Bands are scaled as in training, (x - mean + 2 std) / 4 std with the statistics of the original's
@@ -172,7 +168,7 @@ class GalileoTokenizer(OpenTokenizer):
             where = latlon_of(sample)
             if where is not None:
                 static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
-        return self.read(self._inputs(values, numbers, static, static_hidden, spacing))
+        return self.cut_inputs(self._inputs(values, numbers, static, static_hidden, spacing))
 
     def _inputs(
         self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, spacing: np.ndarray
@@ -199,9 +195,9 @@ class GalileoTokenizer(OpenTokenizer):
         """Return what it takes to build the tokenizer again."""
         return {"kind": "galileo", "kernel": self.kernel, "max_steps": len(self.steps)}
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens; those of hidden groups are dropped."""
-        rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
+        rows = patches
         size = int(rows["patch_size"][0])
         num, steps = rows["months"].shape
         cut = rows["s_t_m"][:, ::size, ::size]

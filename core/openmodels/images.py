@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels.base import as_tensor, only
 from mainstem.core.schema import printable, read_object
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of RGB 0-1, as the DINO families use them
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP's
@@ -171,14 +171,14 @@ class PatchTokenizer(OpenTokenizer):
         learned = config.side**2 + int(has_class) if config.side else 0
         self.positions = nn.Parameter(torch.zeros(learned, config.dim)) if learned else None
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Return normalised images, a list of them where their sizes differ."""
         only(inputs, NAMES)
-        return {"pixels": read_images(inputs, self.config)}
+        return Patches(parts={"pixels": read_images(inputs, self.config)})
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens; images of unequal sizes are padded to the longest."""
-        pixels = batch["pixels"]
+        pixels = patches.parts["pixels"]
         if isinstance(pixels, Tensor):
             return self._tokens(pixels)
         each = [self._tokens(image.unsqueeze(0)) for image in pixels]

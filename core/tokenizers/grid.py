@@ -12,7 +12,7 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import Statistics
-from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer
+from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch
 
 WAVES = 16  # sines and cosines of a wavelength
 SHORTEST_NM, LONGEST_NM = 50.0, 20_000.0  # periods of the code: from a narrow band's width to the thermal infrared
@@ -26,7 +26,7 @@ def wavelength_code(wavelength_nm: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1).float()
 
 
-class GridTokenizer(Tokenizer):
+class GridTokenizer(StreamTokenizer):
     """Grids (time, channel, y, x) to tokens: a patch's weights come from its bands' wavelengths.
 
     A small network turns a band's wavelength into the weights of its patch, as in Xiong et al. 2024, Neural Plasticity-
@@ -66,7 +66,7 @@ class GridTokenizer(Tokenizer):
             rows.append(next(generated) if index in self.known else next(own))
         return torch.stack(rows)
 
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack grids, padded with missing pixels to the longest and largest of the batch.
 
         Raises:
@@ -91,9 +91,8 @@ class GridTokenizer(Tokenizer):
             seen = np.where(stream.observed(), stream.values, np.nan)
             values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
             times[row, :length], spacing[row] = stream.times, stream.geometry.spacing_m()[1::-1]
-        return StreamBatch(
-            values=torch.from_numpy(values), times=torch.from_numpy(times), spacing=torch.from_numpy(spacing)
-        )
+        arrays = {"values": values, "times": times, "spacing": spacing}
+        return Patches(parts={name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def _places(self, stream: Stream) -> list[int]:
         """Index, among the bands read, of each of the stream's."""
@@ -109,12 +108,11 @@ class GridTokenizer(Tokenizer):
             found.append(held[channel.name])
         return found
 
-    def embed(self, batch: StreamBatch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Embed each date's patches, in order of time, row and column."""
-        assert batch.spacing is not None
-        num, steps, width = batch.values.shape[:3]
+        num, steps, width = patches["values"].shape[:3]
         size = self.patch_size
-        values = batch.values.view(num * steps, width, *batch.values.shape[3:])
+        values = patches["values"].view(num * steps, width, *patches["values"].shape[3:])
         present = values.isfinite()
         scaled = (values.nan_to_num() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
         if self.training and self.noise:
@@ -127,20 +125,19 @@ class GridTokenizer(Tokenizer):
         mask = (shares > 0).any(-1)
         return TokenBatch(
             values=tokens.flatten(1, 2),
-            positions=self._positions(batch, (rows, columns)).flatten(1, 2),
+            positions=self._positions(patches, (rows, columns)).flatten(1, 2),
             stream=torch.zeros(num, steps * rows * columns, dtype=torch.int64, device=mask.device),
             mask=mask.flatten(1, 2),
         )
 
-    def _positions(self, batch: StreamBatch, shape: tuple[int, int]) -> Tensor:
+    def _positions(self, patches: Patches, shape: tuple[int, int]) -> Tensor:
         """Times and patch centres (batch, steps, patches, 4)."""
-        assert batch.spacing is not None
         rows, columns = shape
-        device = batch.values.device
+        times, device = patches["times"], patches["times"].device
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
-        metres = self.patch_size * batch.spacing.double()
-        positions = torch.zeros(*batch.times.shape, rows * columns, 4, dtype=torch.float64, device=device)
-        positions[..., 0] = batch.times[..., None]
+        metres = self.patch_size * patches["spacing"]
+        positions = torch.zeros(*times.shape, rows * columns, 4, dtype=torch.float64, device=device)
+        positions[..., 0] = times[..., None]
         positions[..., 2] = (metres[:, :1] * (y.flatten() + 0.5))[:, None]
         positions[..., 3] = (metres[:, 1:] * (x.flatten() + 0.5))[:, None]
         return positions

@@ -18,7 +18,7 @@ from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, StreamBatch, TokenBatch, Tokenizer, concatenate
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer, TokenBatch, concatenate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever
 LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
 
 
-def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
+def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
     """Return the tokenizer of the stream's kind."""
     if spec.kind == "series":
         return SeriesTokenizer(dim, spec.channels, spec.statistics)
@@ -135,7 +135,7 @@ class StreamsTokenizer(OpenTokenizer):
         self.specs = dict(specs)
         self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Stack the samples' streams.
 
         Raises:
@@ -143,21 +143,19 @@ class StreamsTokenizer(OpenTokenizer):
         """
         if set(inputs) != {"samples"}:
             raise InputError(f"got inputs {', '.join(sorted(inputs)) or 'none'}, want samples; give Sample objects")
-        return self.read_samples(inputs["samples"])
+        return self.cut(inputs["samples"])
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
         if not self.specs or not samples:
             raise InputError(
                 "there is no stream or no sample to read; give samples to a trunk that was trained on some"
             )
-        batch: Batch = {}
+        parts: dict[str, Tensor | list[Tensor]] = {}
         for name in self.specs:
-            stacked = self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
-            batch |= {f"{name}.values": stacked.values, f"{name}.times": stacked.times}
-            if stacked.spacing is not None:
-                batch[f"{name}.spacing"] = stacked.spacing
-        return batch
+            patches = self._tokenizer(name).cut([sample.streams.get(name) for sample in samples])
+            parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
+        return Patches(parts=parts)
 
     def misfit(self, specs: Mapping[str, StreamSpec]) -> str:
         """Say what of samples' streams it would not read, or would read as something else; "" where all is well."""
@@ -177,18 +175,11 @@ class StreamsTokenizer(OpenTokenizer):
         """Return the streams that are read."""
         return {"kind": "streams", "streams": {name: asdict(spec) for name, spec in self.specs.items()}}
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens, valid ones first."""
-        parts = []
-        for name in self.specs:
-            values, times, spacing = (batch.get(f"{name}.{part}") for part in ("values", "times", "spacing"))
-            assert isinstance(values, Tensor)
-            assert isinstance(times, Tensor)
-            assert not isinstance(spacing, list)
-            parts.append(self._tokenizer(name).embed(StreamBatch(values=values, times=times, spacing=spacing)))
-        return concatenate(parts).trimmed()
+        return concatenate([self._tokenizer(name).project(patches.below(f"{name}.")) for name in self.specs]).trimmed()
 
-    def _tokenizer(self, name: str) -> Tokenizer:
+    def _tokenizer(self, name: str) -> StreamTokenizer:
         tokenizer = self.streams[module_name(name)]
-        assert isinstance(tokenizer, Tokenizer)
+        assert isinstance(tokenizer, StreamTokenizer)
         return tokenizer

@@ -69,7 +69,7 @@ def test_a_ragged_batch_equals_its_samples_alone(shapes):
 
     def pooled(chosen):
         with torch.no_grad():
-            return trunk(reader.embed(reader.read_samples(chosen)), None).pooled
+            return trunk(reader.project(reader.cut(chosen)), None).pooled
 
     together = pooled(samples)
     alone = torch.cat([pooled([sample]) for sample in samples])
