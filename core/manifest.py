@@ -9,7 +9,7 @@ from mainstem.core.errors import ArtifactError
 from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, Share, first_mistake, parse_object
 
-SCHEMA_VERSION = 3  # 3: calibration and alarm are tensors, LoRA's alpha is kept, a hash protects the file
+SCHEMA_VERSION = 4  # 4: the code of a stream is its tokenizer's, no longer the trunk's by the streams' order
 FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 LARGEST_SLOPE = 1e3  # of `adjust`: a model of simulations is not a thousand times off
 

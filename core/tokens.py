@@ -165,8 +165,12 @@ class StreamTokenizer(nn.Module, ABC):
     """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream.
 
     Its patches are `values`, (batch, steps, channels) or what the kind has in the place of steps, float32, NaN where
-    missing or padded, and beside them where those lie.
+    missing or padded, and beside them where those lie. `stream_code` (dim,) says in every token which stream it is of.
     """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.stream_code = nn.Parameter(torch.zeros(dim))
 
     @abstractmethod
     def cut(self, streams: Sequence[Stream | None]) -> Patches:

@@ -2,9 +2,9 @@
 
 Fixed: LayerNorm before attention and MLP, fused q, k, v, scale head_dim^-0.5. Of the project's own: exact GELU,
 learned registers that are always valid (so that a sample whose every stream is missing still has something to attend
-to), an added embedding a stream, and rotary positions on continuous coordinates. Open encoders set the switches of
-`TrunkConfig` and bring class tokens, registers and added positions from their tokenizer. Weights are float32 unless
-the caller casts them.
+to), and rotary positions on continuous coordinates. Open encoders set the switches of `TrunkConfig` and bring class
+tokens, registers and added positions from their tokenizer, as the project's own bring a code a stream. Weights are
+float32 unless the caller casts them.
 """
 
 import json
@@ -32,7 +32,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 LARGEST_WIDTH = 1 << 16
 RANGES: dict[str, tuple[float, float]] = {  # wider than any published encoder; what is beyond was damaged
-    "dim": (1, 1 << 14), "depth": (1, 256), "num_heads": (1, 256), "hidden": (1, 1 << 17), "num_streams": (0, 4096),
+    "dim": (1, 1 << 14), "depth": (1, 256), "num_heads": (1, 256), "hidden": (1, 1 << 17),
     "num_registers": (0, 1024), "num_prefix": (0, 1024), "norm_eps": (1e-12, 1e-2), "dropout": (0, 0.99),
     "project": (1, 1 << 16), "space_axes": (1, 3),
 }  # fmt: skip
@@ -69,7 +69,6 @@ class TrunkConfig:
 
     Attributes:
         hidden: width of the MLP after its activation; stored, never a ratio.
-        num_streams: stream embeddings to draw on; 0 adds none.
         num_registers: the trunk's own registers, before the tokens.
         num_prefix: first tokens of a batch (class token, registers) that the mean poolings leave out.
         pooling: cls (normed first token), last (normed last), mean_norm (mean of normed tokens), norm_mean (norm of
@@ -84,7 +83,6 @@ class TrunkConfig:
     depth: int
     num_heads: int
     hidden: int
-    num_streams: int = 64
     num_registers: int = 4
     num_prefix: int = 0
     norm_eps: float = 1e-6
@@ -116,7 +114,7 @@ class TrunkConfig:
         """A lower bound of the trunk's weights, to hold against a file before anything is allocated."""
         mlp = (3 if self.gated else 2) * self.dim * self.hidden
         layer = 4 * self.dim**2 + mlp
-        extra = self.num_streams + self.num_registers + (self.project or 0)
+        extra = self.num_registers + (self.project or 0)
         return (self.depth + (self.pooling == "map")) * layer + extra * self.dim
 
     @property
@@ -319,7 +317,6 @@ class Trunk(nn.Module):
         self.config = config
         num = config.num_registers
         self.registers = nn.Parameter(torch.zeros(num, config.dim)) if num else None
-        self.stream_embedding = nn.Embedding(config.num_streams, config.dim) if config.num_streams else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, config.norm_eps)
         self.pool = AttentionPool(config) if config.pooling == "map" else None
@@ -366,8 +363,6 @@ class Trunk(nn.Module):
     def _prefixed(self, tokens: TokenBatch) -> tuple[Tensor, Tensor, int]:
         """Return the tokens after the trunk's own registers, their mask, and the number of registers."""
         x, mask = tokens.values, tokens.mask
-        if self.stream_embedding is not None:
-            x = x + self.stream_embedding(tokens.stream)
         if self.registers is None:
             return x, mask, 0
         num = len(self.registers)

@@ -76,7 +76,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=num_heads,
         hidden=int(config["intermediate_size"]),
-        num_streams=0,
         num_registers=0,
         num_prefix=1 + num_registers,
         norm_eps=float(config.get("layer_norm_eps", 1e-5)),

@@ -308,7 +308,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=int(encoder.get("num_heads", 8)),
         hidden=shapes["blocks.0.mlp.fc1.weight"][0],
-        num_streams=0,
         num_registers=0,
         norm_eps=1e-5,
         pooling="mean_norm",

@@ -351,7 +351,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=int(weights.config.get("encoder_num_heads", 8)),
         hidden=hidden,
-        num_streams=0,
         num_registers=0,
         norm_eps=1e-5,
         pooling="norm_mean",

@@ -297,7 +297,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=heads,
         hidden=shapes["blocks.0.mlp.fc1.weight"][0],
-        num_streams=0,
         num_registers=0,
         num_prefix=1,
         norm_eps=1e-5,

@@ -80,7 +80,6 @@ def trunk_config(config: Mapping[str, Any], pooling: Pooling, project: int | Non
         depth=int(config.get("num_hidden_layers", 12)),
         num_heads=int(config.get("num_attention_heads", 12)),
         hidden=int(config.get("intermediate_size", 3072)),
-        num_streams=0,
         num_registers=0,
         norm_eps=float(config.get("layer_norm_eps", 1e-6)),
         activation="gelu_tanh",

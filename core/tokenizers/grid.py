@@ -41,7 +41,7 @@ class GridTokenizer(StreamTokenizer):
     std: Tensor
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, patch_size: int) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.noise = 0.0  # standard deviations, added to what is seen while training
         self.channels, self.patch_size, self.dim = tuple(channels), patch_size, dim
         pairs = [statistics[channel.name] for channel in channels]
@@ -124,7 +124,7 @@ class GridTokenizer(StreamTokenizer):
         tokens = cut.transpose(2, 3) @ self.weights().view(width * size**2, self.dim) + self.flags(shares)
         mask = (shares > 0).any(-1)
         return TokenBatch(
-            values=tokens.flatten(1, 2),
+            values=(tokens + self.stream_code).flatten(1, 2),
             positions=self._positions(patches, (rows, columns)).flatten(1, 2),
             stream=torch.zeros(num, steps * rows * columns, dtype=torch.int64, device=mask.device),
             mask=mask.flatten(1, 2),

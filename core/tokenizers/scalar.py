@@ -50,7 +50,7 @@ class ChannelTokenizer(StreamTokenizer):
     """
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.channels = tuple(channels)
         self.scale = StandardScale(channels, statistics)
         self.embedding = nn.Linear(2 * len(self.channels), dim)
@@ -61,7 +61,7 @@ class ChannelTokenizer(StreamTokenizer):
         present = values.isfinite()
         scaled = torch.where(present, self.scale(values.nan_to_num()), 0.0)
         tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
-        return place(tokens, present.any(-1), patches["times"])
+        return place(tokens + self.stream_code, present.any(-1), patches["times"])
 
 
 class ScalarTokenizer(ChannelTokenizer):

@@ -1,5 +1,6 @@
 """Samples of any streams to tokens: one tokenizer a stream, by its kind."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -46,6 +47,7 @@ class StreamSpec:
 SPECS = TypeAdapter(dict[str, StreamSpec])
 MOST_PATCH, MOST_CHANNELS = 64, 4096  # far beyond any sensor; what is larger was damaged
 NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
+CODE_STD = 0.02  # of stream codes, as of the trunk's weights
 LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
 
 
@@ -125,6 +127,12 @@ def module_name(stream: str) -> str:
     return f"%{escaped}" if not escaped or hasattr(nn.ModuleDict(), escaped) else escaped
 
 
+def draw_code(name: str, tokenizer: StreamTokenizer) -> None:
+    """Draw a stream's code by its name alone, so that no other stream and no seed changes where it begins."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+    nn.init.trunc_normal_(tokenizer.stream_code, std=CODE_STD, generator=torch.Generator().manual_seed(seed))
+
+
 class StreamsTokenizer(OpenTokenizer):
     """Tokens of each named stream in turn; a missing stream gives none. `samples` is the one input by name."""
 
@@ -134,6 +142,8 @@ class StreamsTokenizer(OpenTokenizer):
         super().__init__()
         self.specs = dict(specs)
         self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
+        for name in specs:
+            draw_code(name, self._tokenizer(name))
 
     def cut_inputs(self, inputs: Inputs) -> Patches:
         """Stack the samples' streams.

@@ -49,7 +49,7 @@ def tokens(dtype: torch.dtype) -> TokenBatch:
 
 def vit_small() -> Trunk:
     config = TrunkConfig(
-        dim=DIM, depth=DEPTH, num_heads=HEADS, hidden=4 * DIM, num_streams=0, num_registers=0, num_prefix=1,
+        dim=DIM, depth=DEPTH, num_heads=HEADS, hidden=4 * DIM, num_registers=0, num_prefix=1,
         pooling="cls", layer_scale=True,
     )  # fmt: skip
     return Trunk(config)

@@ -12,7 +12,7 @@ from mainstem.core.trunk import Trunk, TrunkConfig
 
 def model(seed: int) -> tuple[PrestoTokenizer, Trunk]:
     torch.manual_seed(seed)
-    config = TrunkConfig(dim=32, depth=1, num_heads=2, hidden=64, num_streams=0, num_registers=0)
+    config = TrunkConfig(dim=32, depth=1, num_heads=2, hidden=64, num_registers=0)
     tokenizer, trunk = PrestoTokenizer(32), Trunk(config, seed)
     for parameter in (*tokenizer.parameters(), *trunk.parameters()):
         parameter.data = 0.2 * torch.randn_like(parameter)

@@ -1,10 +1,13 @@
 """Patches and token batches: cut without weights, dealt and moved as one."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from tests.core.families import MADE, drawn
+from tests.core.families import DIM, MADE, drawn, own_samples
 
 from mainstem.core.openmodels import FAMILIES
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import Patches
 
 
@@ -48,3 +51,26 @@ def test_moving_patches_casts_values_and_leaves_times():
     assert patches.below("ti").parts.keys() == {"mes"}
     with pytest.raises(AssertionError, match="differ in the size of each"):
         moved["each"]
+
+
+def test_a_stream_s_code_is_its_own_whatever_stands_beside_it():
+    whole = StreamsTokenizer(read_specs(own_samples(6)), DIM)
+    few = [replace(one, streams={"weather": one.streams["weather"]}) for one in own_samples(6)[::2]]
+    alone = StreamsTokenizer(read_specs(few), DIM)
+    codes = {name: tokenizer.stream_code for name, tokenizer in whole.streams.items()}
+    assert torch.equal(alone.streams["weather"].stream_code, codes["weather"])
+    assert len({tuple(code.tolist()) for code in codes.values()}) == len(codes)
+
+
+@pytest.mark.parametrize("name", own_samples(1)[0].streams)
+def test_every_token_of_a_stream_carries_its_code_once(name):
+    tokenizer = StreamsTokenizer(read_specs(own_samples(6)), DIM).eval()
+    patches = tokenizer.cut(own_samples(4))
+    with torch.no_grad():
+        before = tokenizer.project(patches)
+        tokenizer.streams[name].stream_code += 1.0
+        moved = (tokenizer.project(patches).values - before.values).mean(-1)
+    is_its = before.mask & (before.stream == list(tokenizer.specs).index(name))
+    assert is_its.any()
+    assert moved[is_its] == pytest.approx(1.0, abs=1e-6)
+    assert not moved[before.mask & ~is_its].any()

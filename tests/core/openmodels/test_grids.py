@@ -47,7 +47,7 @@ def prithvi(codes=()) -> PrithviTokenizer:
 
 
 def trunk_of(dim: int) -> Trunk:
-    return Trunk(TrunkConfig(dim=dim, depth=2, num_heads=4, hidden=dim, num_streams=0, num_registers=0)).eval()
+    return Trunk(TrunkConfig(dim=dim, depth=2, num_heads=4, hidden=dim, num_registers=0)).eval()
 
 
 def test_months_are_means_of_clear_dates_and_empty_ones_are_left_out():
