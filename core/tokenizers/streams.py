@@ -121,6 +121,17 @@ def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
     return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
 
 
+def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
+    """Why a stream's part does not read what another spec describes; "" where it does."""
+    if own is None or own.kind != spec.kind:
+        return "not known" if own is None else f"read as {own.kind}, not {spec.kind}"
+    try:
+        places = channel_places(spec.channels, own.channels)
+    except ChannelError as error:
+        return str(error)
+    return f"without {spec.channels[places.index(None)].name}" if None in places else ""
+
+
 def module_name(stream: str) -> str:
     """A stream's name as torch takes it for a module: points escaped, names of ModuleDict's own marked."""
     escaped = stream.replace("%", "%25").replace(".", "%2E")
@@ -140,7 +151,7 @@ class StreamsTokenizer(OpenTokenizer):
 
     def __init__(self, specs: Mapping[str, StreamSpec], dim: int) -> None:
         super().__init__()
-        self.specs = dict(specs)
+        self.specs, self.dim = dict(specs), dim
         self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
         for name in specs:
             draw_code(name, self._tokenizer(name))
@@ -167,19 +178,22 @@ class StreamsTokenizer(OpenTokenizer):
             parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
         return Patches(parts=parts)
 
-    def misfit(self, specs: Mapping[str, StreamSpec]) -> str:
-        """Say what of samples' streams it would not read, or would read as something else; "" where all is well."""
-        for name, spec in specs.items():
-            own = self.specs.get(name)
-            if own is None or own.kind != spec.kind:
-                return f"it reads {', '.join(self.specs)}, not {name} ({spec.kind})"
-            try:
-                places = channel_places(spec.channels, own.channels)
-            except ChannelError as error:
-                return f"{name}: {error}"
-            if None in places:
-                return f"it reads no {spec.channels[places.index(None)].name} of {name}"
-        return ""
+    def misfits(self, specs: Mapping[str, StreamSpec]) -> dict[str, str]:
+        """Say, by stream, what it would not read of samples' streams, or would read as something else."""
+        return {name: why for name, spec in specs.items() if (why := _misfit(self.specs.get(name), spec))}
+
+    def widened(self, specs: Mapping[str, StreamSpec]) -> "StreamsTokenizer":
+        """Return a tokenizer that reads these streams too, itself where it reads them all.
+
+        Streams that it reads keep weights, code and statistics; new ones, and those that misfit, get new parts.
+        """
+        new = {name: specs[name] for name in self.misfits(specs)}
+        if not new:
+            return self
+        found = StreamsTokenizer(new, self.dim)
+        found.specs = self.specs | new
+        found.streams.update({key: part for key, part in self.streams.items() if key not in found.streams})
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Return the streams that are read."""

@@ -74,3 +74,29 @@ def test_every_token_of_a_stream_carries_its_code_once(name):
     assert is_its.any()
     assert moved[is_its] == pytest.approx(1.0, abs=1e-6)
     assert not moved[before.mask & ~is_its].any()
+
+
+def test_a_wider_tokenizer_keeps_what_it_knows_and_adds_the_rest():
+    few = [replace(one, streams={"weather": one.streams["weather"]}) for one in own_samples(1)]
+    known = StreamsTokenizer(read_specs(few), DIM)
+    for weight in known.parameters():
+        weight.data.fill_(0.123)
+    specs = read_specs(own_samples(6))
+    wide = known.widened(specs)
+    assert list(wide.specs) == ["weather", "cube", "soil"]
+    assert wide.specs["weather"] == known.specs["weather"] != specs["weather"]  # statistics as they were learned with
+    assert wide.streams["weather"] is known.streams["weather"]
+    assert known.misfits(specs) == {"cube": "not known", "soil": "not known"}
+    assert wide.widened(specs) is wide
+    assert wide.project(wide.cut(own_samples(2))).mask.any()
+
+
+def test_a_stream_that_became_another_gets_a_new_part():
+    known = StreamsTokenizer(read_specs(own_samples(6)), DIM)
+    specs = read_specs(own_samples(6))
+    inches = tuple(replace(channel, unit="inch") for channel in specs["soil"].channels)
+    specs["soil"] = replace(specs["soil"], channels=inches)
+    wide = known.widened(specs)
+    assert known.misfits(specs) == {"soil": "channel 'ph' comes in inch, want 1; convert it"}
+    assert wide.streams["soil"] is not known.streams["soil"]
+    assert wide.streams["cube"] is known.streams["cube"]
