@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import home
-from mainstem.core.tokens import OpenTokenizer, Patches
+from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
 from mainstem.core.trunk import Trunk
 from mainstem.core.weights import load_tensors, save_tensors, state_sha256
 
@@ -59,9 +59,10 @@ def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches, fo
 
 
 def _compute(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches) -> Tensor:
+    device = weights_device(trunk)
     with torch.no_grad():
         parts = [
-            trunk.eval()(tokenizer.project(patches.rows(rows))).pooled
+            trunk.eval()(tokenizer.project(patches.rows(rows).to(device))).pooled.float().cpu()
             for rows in torch.split(torch.arange(len(patches)), BATCH_SIZE)
         ]
     return torch.cat(parts)

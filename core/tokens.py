@@ -34,9 +34,11 @@ class TokenBatch:
     def trimmed(self) -> "TokenBatch":
         """Move valid tokens to the front, in order, and cut the padding that no sample needs."""
         longest = max(int(self.mask.sum(1).max()), 1)
-        if longest == self.mask.shape[1]:
-            return self
-        order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :longest]
+        return self if longest == self.mask.shape[1] else self.first(longest)
+
+    def first(self, num: int) -> "TokenBatch":
+        """Move valid tokens to the front, in order, and keep the first `num` of each row."""
+        order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :num]
         wide = order.unsqueeze(-1)
         return TokenBatch(
             values=self.values.gather(1, wide.expand(-1, -1, self.values.shape[-1])),

@@ -52,7 +52,7 @@ STD = (4.8871, 5.7303, 917.7041, 913.2988, 1092.6787, 1047.2206, 1048.0101, 1143
 
 def sincos(dim: int, positions: Tensor) -> Tensor:
     """Sines, then cosines (positions, dim), with the family's own frequencies."""
-    omega = 1.0 / 10000 ** (torch.arange(dim // 2) / dim / 2.0)
+    omega = 1.0 / 10000 ** (torch.arange(dim // 2, device=positions.device) / dim / 2.0)
     angles = positions.reshape(-1, 1) * omega
     return torch.cat([angles.sin(), angles.cos()], 1)
 
@@ -131,8 +131,9 @@ class GalileoTokenizer(OpenTokenizer):
         if blind:
             raise InputError(f"sample {blind[0]} is hidden altogether; drop it, or show at least one group")
         filled = {name: value.nan_to_num(0, 0, 0) for name, value in values.items()}
-        sizes = {"patch_size": torch.full((num,), patch_size), "resolution": resolution}
-        return Patches(parts={**filled, **masks, "months": months, **sizes})
+        for name in ("s_t_m", "sp_m"):  # a patch's mask is that of its first pixel
+            masks[name] = masks[name][:, ::patch_size, ::patch_size]
+        return Patches(parts={**filled, **masks, "months": months, "resolution": resolution})
 
     def _check_seen(self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
         for (value, mask), groups in zip(
@@ -197,21 +198,23 @@ class GalileoTokenizer(OpenTokenizer):
 
     def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens; those of hidden groups are dropped."""
-        rows = patches
-        size = int(rows["patch_size"][0])
-        num, steps = rows["months"].shape
-        cut = rows["s_t_m"][:, ::size, ::size]
+        size = patches["s_t_x"].shape[1] // patches["s_t_m"].shape[1]
+        num, steps = patches["months"].shape
         space_time = torch.stack(
-            [self._patches(self.space_time[n], rows["s_t_x"][..., list(m)], size) for n, m in SPACE_TIME.items()], -2
-        )
-        space = torch.stack(
-            [self._patches(self.space[n], rows["sp_x"][..., None, list(m)], size)[..., 0, :] for n, m in SPACE.items()],
+            [self._patches(self.space_time[n], patches["s_t_x"][..., _slice(m)], size) for n, m in SPACE_TIME.items()],
             -2,
         )
-        time = torch.stack([self.time[n](rows["t_x"][..., list(m)]) for n, m in TIME.items()], -2)
-        static = torch.stack([self.static[n](rows["st_x"][..., list(m)]) for n, m in STATIC.items()], -2)
-        where = self._space_code(space.shape[1], space.shape[2], rows["resolution"] * size / BASE_RESOLUTION_M)
-        when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[rows["months"]]], -1)
+        space = torch.stack(
+            [
+                self._patches(self.space[n], patches["sp_x"][..., None, _slice(m)], size)[..., 0, :]
+                for n, m in SPACE.items()
+            ],
+            -2,
+        )
+        time = torch.stack([self.time[n](patches["t_x"][..., _slice(m)]) for n, m in TIME.items()], -2)
+        static = torch.stack([self.static[n](patches["st_x"][..., _slice(m)]) for n, m in STATIC.items()], -2)
+        where = self._space_code(space.shape[1], space.shape[2], patches["resolution"] * size / BASE_RESOLUTION_M)
+        when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[patches["months"]]], -1)
         space_time = space_time + _joined(
             self.channels["space_time"], when[:, None, None, :, None], where[:, :, :, None, None]
         )
@@ -219,7 +222,7 @@ class GalileoTokenizer(OpenTokenizer):
         time = time + _joined(self.channels["time"], when[:, :, None], torch.zeros_like(where[:, :1, :1]))
         static = static + F.pad(self.channels["static"], (0, 3 * self.dim // 4))
         tokens = torch.cat([part.flatten(1, -2) for part in (space_time, space, time, static)], 1)
-        masks = (cut, rows["sp_m"][:, ::size, ::size], rows["t_m"], rows["st_m"])
+        masks = (patches["s_t_m"], patches["sp_m"], patches["t_m"], patches["st_m"])
         seen = ~torch.cat([mask.flatten(1) for mask in masks], 1)
         return place(tokens, seen).trimmed()
 
@@ -236,10 +239,17 @@ class GalileoTokenizer(OpenTokenizer):
 
     def _space_code(self, rows: int, columns: int, ratio: Tensor) -> Tensor:
         """Sines of a patch's column, then row, times the ratio of its size to 10 m: (n, rows, columns, dim / 4)."""
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        y, x = torch.meshgrid(
+            torch.arange(rows, device=ratio.device), torch.arange(columns, device=ratio.device), indexing="ij"
+        )
         eighth = self.dim // 8
         codes = [sincos(eighth, (axis[None] * ratio[:, None, None]).float()) for axis in (x, y)]
-        return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
+        return torch.cat(codes, 1).view(len(ratio), rows, columns, -1).to(self.steps)
+
+
+def _slice(members: Sequence[int]) -> slice:
+    """Neighbouring channels as a slice, which needs no index on the device."""
+    return slice(members[0], members[-1] + 1)
 
 
 def _resolution(metres: object, num: int) -> Tensor:

@@ -169,8 +169,9 @@ class PrestoTokenizer(OpenTokenizer):
         time = self.steps[:steps].expand(num, -1, -1)
         tokens, masks = [self._place(patches["latlon"])], [torch.ones_like(month[:, :1], dtype=torch.bool)]
         for index, (name, members) in enumerate(GROUPS.items()):
-            token = self.groups[name](values[..., list(members)])
-            seen = ~hidden[..., list(members)].any(-1)
+            its = slice(members[0], members[-1] + 1)
+            token = self.groups[name](values[..., its])
+            seen = ~hidden[..., its].any(-1)
             channel = self.channels.weight[index].expand(num, steps, -1)
             if name == "SRTM":
                 nothing = torch.zeros_like(months[:, :1])

@@ -50,7 +50,7 @@ def sincos(dim: int, positions: Tensor) -> Tensor:
 
     Source: Vaswani et al. 2017, Attention Is All You Need, section 3.5.
     """
-    omega = 1.0 / 10000 ** (torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    omega = 1.0 / 10000 ** (torch.arange(dim // 2, dtype=torch.float64, device=positions.device) / (dim / 2))
     angles = positions.double().reshape(-1, 1) * omega
     return torch.cat([angles.sin(), angles.cos()], 1)
 

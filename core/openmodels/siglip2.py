@@ -169,21 +169,18 @@ class NaFlexTokenizer(OpenTokenizer):
         self.positions = nn.Parameter(torch.zeros(config.side**2, config.dim))
 
     def cut_inputs(self, inputs: Inputs) -> Patches:
-        """Return patches, one (patches, features) a sample, and their grid (rows, columns)."""
+        """Return patches, (rows, columns, features) each."""
         if "spatial_shapes" in inputs:
             return self._read_patches(inputs)
         only(inputs, NAMES)
-        images = list(read_images(inputs, self.config))
-        size = self.config.patch_size
-        grids = [torch.tensor([image.shape[1] // size, image.shape[2] // size]) for image in images]
-        return Patches(parts={"patches": [self._cut(image) for image in images], "grid": torch.stack(grids)})
+        return Patches(parts={"patches": [self._cut(image) for image in read_images(inputs, self.config)]})
 
     def _cut(self, image: Tensor) -> Tensor:
-        """Patches (patches, y * x * channel) of an image (channel, y, x), in reading order."""
+        """Patches (rows, columns, y * x * channel) of an image (channel, y, x)."""
         size = self.config.patch_size
         channels, height, width = image.shape
         cut = image.view(channels, height // size, size, width // size, size).permute(1, 3, 2, 4, 0)
-        return cut.reshape(-1, size * size * channels)
+        return cut.reshape(height // size, width // size, size * size * channels)
 
     def _read_patches(self, inputs: Inputs) -> Patches:
         only(inputs, ("pixel_values", *NAFLEX_NAMES))
@@ -204,18 +201,21 @@ class NaFlexTokenizer(OpenTokenizer):
                 raise InputError(
                     "pixel_attention_mask does not mark the patches that spatial_shapes count; make them agree"
                 )
-        rows = [row[:count] for row, count in zip(patches, counts.tolist(), strict=True)]
-        return Patches(parts={"patches": rows, "grid": shapes})
+        grids = [
+            row[: rows * columns].view(rows, columns, -1)
+            for row, (rows, columns) in zip(patches, shapes.tolist(), strict=True)
+        ]
+        return Patches(parts={"patches": grids})
 
     def project(self, patches: Patches) -> TokenBatch:
         """Return patch tokens with positions resized to each image's grid, padded to the longest."""
         side = self.config.side
         square = self.positions.T.reshape(1, -1, side, side).float()
         values = []
-        for row, grid in zip(patches.each("patches"), patches["grid"].tolist(), strict=True):
-            added = resize(square, grid[0], grid[1], "bilinear", antialias=True)
-            values.append(self.patch(row.to(self.patch.weight)) + added.to(self.positions))
-        return pad_tokens(values, [torch.zeros(len(row), 4, dtype=torch.float64) for row in values])
+        for grid in patches.each("patches"):
+            added = resize(square, grid.shape[0], grid.shape[1], "bilinear", antialias=True)
+            values.append(self.patch(grid.flatten(0, 1).to(self.patch.weight)) + added.to(self.positions))
+        return pad_tokens(values, [row.new_zeros(len(row), 4, dtype=torch.float64) for row in values])
 
 
 class WordTokenizer(OpenTokenizer):
