@@ -148,7 +148,7 @@ class OpenTokenizer(nn.Module, ABC):
         Raises:
             InputError: if the model takes its own inputs alone.
         """
-        raise InputError("this model reads no samples, only its own inputs; take presto, or one of the project's own")
+        raise InputError("this model reads no samples, only its own inputs; take another, or one of the project's own")
 
     def facts(self) -> dict[str, Any]:
         """Return, in plain JSON types, what it takes to build this tokenizer again for an adapter's samples.
@@ -156,7 +156,7 @@ class OpenTokenizer(nn.Module, ABC):
         Raises:
             InputError: if the model reads no samples.
         """
-        raise InputError("this model reads no samples, so that no adapter can be fitted on it; take presto")
+        raise InputError("this model reads no samples, so that no adapter can be fitted on it; take another")
 
     def forward(self, inputs: Inputs) -> TokenBatch:
         """Cut a model's own inputs, and project them."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, normalisation
+from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
 from mainstem.core.trunk import TrunkConfig
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
@@ -72,6 +72,7 @@ def blueprint(weights: Weights) -> Blueprint:
             is_antialiased=has_registers,
             mean=mean,
             std=std,
+            repeats_grey=is_of_grey(mean, std),
         )
     )
     trunk = TrunkConfig(

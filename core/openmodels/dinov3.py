@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, normalisation
+from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
 from mainstem.core.trunk import Activation, RotaryAxis, TrunkConfig
 
 BLOCK = {
@@ -69,6 +69,7 @@ def blueprint(weights: Weights) -> Blueprint:
             is_rotary=True,
             mean=mean,
             std=std,
+            repeats_grey=is_of_grey(mean, std),
         )
     )
     trunk = TrunkConfig(

@@ -5,7 +5,7 @@ fixed-resolution weights carry the config of SigLIP. The text tower pools its la
 padded to the full length, as it was trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,14 @@ from mainstem.core.openmodels.images import (
     NAMES,
     PatchConfig,
     PatchTokenizer,
+    cut_images,
     normalisation,
     pad_tokens,
+    plain_config,
     read_images,
     resize,
 )  # fmt: skip
+from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk import Pooling, TrunkConfig
 from mainstem.core.weights import check_room
@@ -174,6 +177,14 @@ class NaFlexTokenizer(OpenTokenizer):
             return self._read_patches(inputs)
         only(inputs, NAMES)
         return Patches(parts={"patches": [self._cut(image) for image in read_images(inputs, self.config)]})
+
+    def cut(self, samples: Sequence[Sample]) -> Patches:
+        """Return the patches of samples with one `image` stream each."""
+        return Patches(parts={"patches": [self._cut(image) for image in cut_images(samples, self.config)]})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build the tokenizer again."""
+        return {"kind": "naflex", **plain_config(self.config)}
 
     def _cut(self, image: Tensor) -> Tensor:
         """Patches (rows, columns, y * x * channel) of an image (channel, y, x)."""

@@ -98,9 +98,13 @@ def _cubes(num: int, names: tuple[str, ...], ragged: bool) -> list[Sample]:
     return found
 
 
-def _images(num: int) -> dict[str, list[np.ndarray]]:
-    rng = np.random.default_rng(3)
-    return {"image": [rng.uniform(size=(3, 8, 8 + 4 * (row % 2))) for row in range(num)]}
+def picture(values: np.ndarray, *names: str, row: int = 0) -> Sample:
+    return sample({"picture": Stream(kind="image", values=values, channels=channels(*names))}, row)
+
+
+def pictures(num: int) -> list[Sample]:
+    rng, rgb = np.random.default_rng(3), ("red", "green", "blue")
+    return [picture(rng.uniform(size=(3, 8, 8 + 4 * (row % 2))), *rgb, row=row) for row in range(num)]
 
 
 def _words(num: int) -> dict[str, np.ndarray]:
@@ -129,7 +133,7 @@ def _prithvi() -> Drawn:
 
 def _vit(config: PatchConfig, trunk: TrunkConfig) -> Drawn:
     tokenizer = PatchTokenizer(config)
-    return Drawn(tokenizer, Trunk(trunk), lambda num: tokenizer.cut_inputs(_images(num)))
+    return Drawn(tokenizer, Trunk(trunk), lambda num: tokenizer.cut(pictures(num)))
 
 
 def _dinov2() -> Drawn:
@@ -144,7 +148,7 @@ def _dinov3() -> Drawn:
 def _siglip2() -> Drawn:
     tokenizer = NaFlexTokenizer(replace(VIT, has_class_token=False, num_registers=0, has_mask_token=False))
     trunk = Trunk(replace(OPEN, pooling="map", activation="gelu_tanh"))
-    return Drawn(tokenizer, trunk, lambda num: tokenizer.cut_inputs(_images(num)))
+    return Drawn(tokenizer, trunk, lambda num: tokenizer.cut(pictures(num)))
 
 
 def _siglip2_text(tmp: str = ".") -> Drawn:

@@ -1,14 +1,20 @@
 """Patches and token batches: cut without weights, dealt and moved as one."""
 
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
-from tests.core.families import DIM, MADE, drawn, own_samples
+from tests.core.families import DIM, MADE, drawn, own_samples, picture, pictures, sample
 
-from mainstem.core.openmodels import FAMILIES
+from mainstem.core.adapter import Adapter
+from mainstem.core.errors import ChannelError, MainstemError
+from mainstem.core.heads import ScalarHead
+from mainstem.core.openmodels import FAMILIES, restore_tokenizer
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import Patches
+from mainstem.core.training import TrainingConfig, train
 
 
 def test_every_family_is_drawn():
@@ -100,3 +106,62 @@ def test_a_stream_that_became_another_gets_a_new_part():
     assert known.misfits(specs) == {"soil": "channel 'ph' comes in inch, want 1; convert it"}
     assert wide.streams["soil"] is not known.streams["soil"]
     assert wide.streams["cube"] is known.streams["cube"]
+
+
+@pytest.mark.parametrize("family", set(MADE) - {"siglip2_text"})
+def test_an_adapter_s_tokenizer_is_built_again_from_its_facts(family):
+    model = drawn(family)
+    facts = json.loads(json.dumps(model.tokenizer.facts()))
+    again = restore_tokenizer(facts, DIM, sum(weight.numel() for weight in model.tokenizer.state_dict().values()))
+    again.load_state_dict(model.tokenizer.state_dict())
+    patches = model.cut(4)
+    assert torch.equal(again.eval().requires_grad_(False).project(patches).values, model.tokenizer.project(patches).values)
+    if facts["kind"] in ("images", "naflex"):
+        for change in ({"patch_size": 10**6}, {"mean": [0.5]}, {"std": ["wide"] * 3}, {"more": 1}):
+            with pytest.raises(MainstemError):
+                restore_tokenizer(facts | change, DIM, 10_000)
+
+
+@pytest.mark.parametrize("family", ["dinov2", "dinov3", "siglip2"])
+def test_a_vision_encoder_reads_the_pictures_of_samples(family):
+    model = drawn(family)
+    images = [one.streams["picture"].values for one in pictures(4)]
+    wanted, found = model.tokenizer({"image": images}), model.tokenizer.project(model.cut(4))
+    assert torch.equal(found.values, wanted.values)
+    turned = [picture(image[::-1], "blue", "green", "red") for image in images]
+    assert torch.equal(model.tokenizer.project(model.tokenizer.cut(turned)).values, wanted.values)
+    grey = picture(images[0][:1], "grey", row=5)
+    with pytest.raises(ChannelError, match="5: got grey in 1, want red, green, blue in 1; a grey image is no RGB"):
+        model.tokenizer.cut([grey])
+    model.tokenizer.config = replace(model.tokenizer.config, repeats_grey=True)
+    repeated = picture(images[0][[0, 0, 0]], "red", "green", "blue")
+    assert torch.equal(
+        model.tokenizer.project(model.tokenizer.cut([grey])).values,
+        model.tokenizer.project(model.tokenizer.cut([repeated])).values,
+    )
+
+
+def test_what_a_vision_encoder_cannot_read_is_one_line_with_the_item():
+    tokenizer, rgb = drawn("dinov2").tokenizer, ("red", "green", "blue")
+    hidden = np.zeros((3, 8, 8))
+    hidden[0, 0, 0] = np.nan
+    for one, words in (
+        (sample({}, 7), "7: it has 0 images"),
+        (picture(np.zeros((3, 8, 9)), *rgb, row=7), "7: got an image of 8 x 9"),
+        (picture(hidden, *rgb, row=7), "7: image holds NaN"),
+        (picture(np.full((3, 8, 8), 255.0), *rgb, row=7), "7: got a float image from 255 to 255, want 0-1"),
+        (picture(np.zeros((2, 8, 8)), "red", "green", row=7), "7: got red, green in 1"),
+    ):
+        with pytest.raises(MainstemError, match=words):
+            tokenizer.cut([one])
+
+
+@pytest.mark.parametrize("part", ["frozen", "lora"])
+def test_an_adapter_is_fitted_on_a_vision_encoder(part, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
+    model = drawn("dinov2")
+    adapter = Adapter(model.tokenizer, ScalarHead(DIM))
+    targets = torch.tensor([float(one.streams["picture"].values.mean()) for one in pictures(24)])
+    config = TrainingConfig(epochs=30, trunk=part, lr_per_step=3e-3)
+    losses = train(adapter, model.trunk, pictures(24), (targets - targets.mean()) / targets.std(), config)
+    assert losses[-1] < losses[0] - 0.1
