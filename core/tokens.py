@@ -22,6 +22,10 @@ class TokenBatch:
             or the image plane -1..1.
         stream: (batch, tokens) int64, index of the stream a token comes from.
         mask: (batch, tokens) bool, True where a token is valid.
+        cell: (batch, tokens) int64, which patch of its stream a token is, -1 of class tokens and registers; None where
+            the tokenizer does not say.
+        sample: (batch, tokens) int64, which sample a token of a packed row is of, -1 of padding; None where a row is a
+            sample.
         is_dense: no token is masked, and the tokenizer knows it: attention needs no mask.
     """
 
@@ -29,6 +33,8 @@ class TokenBatch:
     positions: Tensor
     stream: Tensor
     mask: Tensor
+    cell: Tensor | None = None
+    sample: Tensor | None = None
     is_dense: bool = False
 
     def trimmed(self) -> "TokenBatch":
@@ -45,19 +51,86 @@ class TokenBatch:
             positions=self.positions.gather(1, wide.expand(-1, -1, 4)),
             stream=self.stream.gather(1, order),
             mask=self.mask.gather(1, order),
+            cell=None if self.cell is None else self.cell.gather(1, order),
         )
 
 
 def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     """Join the token batches of several streams of the same samples; stream indices follow the order given."""
     stream = [torch.full_like(batch.stream, index) for index, batch in enumerate(batches)]
+    cells = [batch.cell for batch in batches if batch.cell is not None]
     return TokenBatch(
         values=torch.cat([batch.values for batch in batches], 1),
         positions=torch.cat([batch.positions for batch in batches], 1),
         stream=torch.cat(stream, 1),
         mask=torch.cat([batch.mask for batch in batches], 1),
+        cell=torch.cat(cells, 1) if len(cells) == len(batches) else None,
         is_dense=all(batch.is_dense for batch in batches),
     )
+
+
+def pack(batch: TokenBatch, length: int) -> TokenBatch:
+    """Put the valid tokens of several samples into each row of at most `length` tokens; `sample` tells them apart.
+
+    A sample without any keeps one masked token, so that the trunk still pools it.
+
+    Raises:
+        InputError: if a sample is longer than a row.
+    """
+    counts: list[int] = batch.mask.sum(1).clamp(min=1).tolist()
+    if max(counts) > length:
+        raise InputError(f"got a sample of {max(counts)} tokens for rows of {length}; give longer rows")
+    rows = _fill_rows(counts, length)
+    width = max(sum(counts[member] for member in row) for row in rows)
+    source, sample = torch.zeros(len(rows), width, dtype=torch.int64), torch.full((len(rows), width), -1)
+    for index, row in enumerate(rows):
+        start = 0
+        for member in row:
+            its = slice(start, start + counts[member])
+            source[index, its] = member * max(counts) + torch.arange(counts[member])
+            sample[index, its] = member
+            start = its.stop
+    front, device = batch.first(max(counts)), batch.mask.device
+    source, sample = source.to(device), sample.to(device)
+    return TokenBatch(
+        values=front.values.flatten(0, 1)[source],
+        positions=front.positions.flatten(0, 1)[source],
+        stream=front.stream.flatten()[source],
+        mask=front.mask.flatten()[source] & (sample >= 0),
+        cell=None if front.cell is None else front.cell.flatten()[source],
+        sample=sample,
+    )
+
+
+def _fill_rows(counts: Sequence[int], length: int) -> list[list[int]]:
+    """Deal samples of these many tokens to rows, the longest first, each to the first row that has room.
+
+    Source: Johnson 1973, Near-optimal bin packing algorithms (first fit decreasing).
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for member in sorted(range(len(counts)), key=lambda member: -counts[member]):
+        place = next((row for row, free in enumerate(room) if free >= counts[member]), len(rows))
+        if place == len(rows):
+            rows.append([])
+            room.append(length)
+        rows[place].append(member)
+        room[place] -= counts[member]
+    return rows
+
+
+def unpacked(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the tokens of each sample of packed rows lie, in order: index (samples, longest) into all rows' tokens.
+
+    The second is True where a sample has so many tokens.
+    """
+    flat = sample.flatten()
+    order = torch.argsort(flat, stable=True)[int((flat < 0).sum()) :]
+    counts = torch.bincount(flat[order])
+    within = torch.arange(len(order), device=flat.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    index = torch.zeros(len(counts), int(counts.max()), dtype=torch.int64, device=flat.device)
+    index[flat[order], within] = order
+    return index, torch.arange(index.shape[1], device=flat.device) < counts[:, None]
 
 
 Inputs = Mapping[str, Any]  # a model's own inputs by name
@@ -193,8 +266,19 @@ def weights_device(module: nn.Module) -> torch.device:
 
 
 def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:
-    """Return the tokens of one stream with their times (batch, tokens), seconds, as first coordinate."""
+    """Return the tokens of one stream, in order of its cells, with their times (batch, tokens), seconds, if any."""
     positions = torch.zeros(*mask.shape, 4, dtype=torch.float64, device=mask.device)
     if times is not None:
         positions[..., 0] = times
-    return TokenBatch(values=values, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask)
+    return TokenBatch(
+        values=values,
+        positions=positions,
+        stream=torch.zeros_like(mask, dtype=torch.int64),
+        mask=mask,
+        cell=cells(mask),
+    )
+
+
+def cells(mask: Tensor, num_prefix: int = 0) -> Tensor:
+    """Number the tokens (batch, tokens) of a stream after its class token and registers, which are -1."""
+    return (torch.arange(mask.shape[1], device=mask.device) - num_prefix).clamp(min=-1).expand(mask.shape)

@@ -14,7 +14,7 @@ from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels.base import as_tensor, only
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of RGB 0-1, as the DINO families use them
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP's
@@ -183,8 +183,8 @@ def centres(rows: int, columns: int) -> Tensor:
     return positions.flatten(0, 1)
 
 
-def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor]) -> TokenBatch:
-    """Stack the tokens of unequal images, each (tokens, dim), zeros where padded."""
+def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor], num_prefix: int = 0) -> TokenBatch:
+    """Stack the tokens of unequal images, each (tokens, dim), zeros where padded; the first are no patches."""
     longest = max(len(tokens) for tokens in values)
     mask = torch.stack([torch.arange(longest, device=tokens.device) < len(tokens) for tokens in values])
     return TokenBatch(
@@ -192,6 +192,7 @@ def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor]) -> TokenBa
         positions=torch.stack([F.pad(place, (0, 0, 0, longest - len(place))) for place in positions]),
         stream=torch.zeros_like(mask, dtype=torch.int64),
         mask=mask,
+        cell=cells(mask, num_prefix),
         is_dense=all(len(tokens) == longest for tokens in values),
     )
 
@@ -209,6 +210,7 @@ class PatchTokenizer(OpenTokenizer):
         self.class_token = nn.Parameter(torch.zeros(config.dim)) if has_class else None
         self.registers = nn.Parameter(torch.zeros(config.num_registers, config.dim)) if config.num_registers else None
         self.mask_token = nn.Parameter(torch.zeros(config.dim)) if config.has_mask_token else None
+        self.num_prefix = int(has_class) + config.num_registers
         learned = config.side**2 + int(has_class) if config.side else 0
         self.positions = nn.Parameter(torch.zeros(learned, config.dim)) if learned else None
 
@@ -231,7 +233,7 @@ class PatchTokenizer(OpenTokenizer):
         if isinstance(pixels, Tensor):
             return self._tokens(pixels)
         each = [self._tokens(image.unsqueeze(0)) for image in pixels]
-        return pad_tokens([tokens.values[0] for tokens in each], [tokens.positions[0] for tokens in each])
+        return pad_tokens([one.values[0] for one in each], [one.positions[0] for one in each], self.num_prefix)
 
     def _tokens(self, pixels: Tensor) -> TokenBatch:
         num = len(pixels)
@@ -255,6 +257,7 @@ class PatchTokenizer(OpenTokenizer):
             positions=positions,
             stream=torch.zeros_like(mask, dtype=torch.int64),
             mask=mask,
+            cell=cells(mask, self.num_prefix),
             is_dense=True,
         )
 

@@ -5,6 +5,7 @@ the config of each on the hub. LayerNorm's epsilon is 1e-5, that of TerraTorch's
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from mainstem.core.openmodels.base import (
 from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
 from mainstem.core.openmodels.images import LARGEST_NORMALISED
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
@@ -201,8 +202,7 @@ class PrithviTokenizer(OpenTokenizer):
             tokens = tokens + self._where(patches["location_coords"]).unsqueeze(1)
         tokens = torch.cat([self.class_token.expand(num, 1, -1), tokens], 1)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        found = place(tokens, mask)
-        return TokenBatch(values=tokens, positions=found.positions, stream=found.stream, mask=mask, is_dense=True)
+        return replace(place(tokens, mask), cell=cells(mask, num_prefix=1), is_dense=True)
 
     def _cells(self, frames: int, rows: int, columns: int) -> Tensor:
         """Codes of cells, bicubic between corners where the grid is not the one of pretraining."""

@@ -12,7 +12,7 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import Statistics
-from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch
+from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, cells
 
 WAVES = 16  # sines and cosines of a wavelength
 SHORTEST_NM, LONGEST_NM = 50.0, 20_000.0  # periods of the code: from a narrow band's width to the thermal infrared
@@ -122,12 +122,13 @@ class GridTokenizer(StreamTokenizer):
         shown = present.to(scaled.dtype).view(num * steps, width, rows, size, columns, size).mean((3, 5))
         shares = shown.view(num, steps, width, -1).transpose(2, 3)
         tokens = cut.transpose(2, 3) @ self.weights().view(width * size**2, self.dim) + self.flags(shares)
-        mask = (shares > 0).any(-1)
+        mask = (shares > 0).any(-1).flatten(1, 2)
         return TokenBatch(
             values=(tokens + self.stream_code).flatten(1, 2),
             positions=self._positions(patches, (rows, columns)).flatten(1, 2),
-            stream=torch.zeros(num, steps * rows * columns, dtype=torch.int64, device=mask.device),
-            mask=mask.flatten(1, 2),
+            stream=torch.zeros_like(mask, dtype=torch.int64),
+            mask=mask,
+            cell=cells(mask),
         )
 
     def _positions(self, patches: Patches, shape: tuple[int, int]) -> Tensor:

@@ -6,14 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.core.families import DIM, MADE, drawn, own_samples, picture, pictures, sample
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.errors import ChannelError, MainstemError
+from mainstem.core.errors import ChannelError, InputError, MainstemError
 from mainstem.core.heads import ScalarHead
 from mainstem.core.openmodels import FAMILIES, restore_tokenizer
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.tokens import Patches
+from mainstem.core.tokens import Patches, pack, place
 from mainstem.core.training import TrainingConfig, train
 
 
@@ -115,7 +117,9 @@ def test_an_adapter_s_tokenizer_is_built_again_from_its_facts(family):
     again = restore_tokenizer(facts, DIM, sum(weight.numel() for weight in model.tokenizer.state_dict().values()))
     again.load_state_dict(model.tokenizer.state_dict())
     patches = model.cut(4)
-    assert torch.equal(again.eval().requires_grad_(False).project(patches).values, model.tokenizer.project(patches).values)
+    assert torch.equal(
+        again.eval().requires_grad_(False).project(patches).values, model.tokenizer.project(patches).values
+    )
     if facts["kind"] in ("images", "naflex"):
         for change in ({"patch_size": 10**6}, {"mean": [0.5]}, {"std": ["wide"] * 3}, {"more": 1}):
             with pytest.raises(MainstemError):
@@ -165,3 +169,64 @@ def test_an_adapter_is_fitted_on_a_vision_encoder(part, tmp_path, monkeypatch):
     config = TrainingConfig(epochs=30, trunk=part, lr_per_step=3e-3)
     losses = train(adapter, model.trunk, pictures(24), (targets - targets.mean()) / targets.std(), config)
     assert losses[-1] < losses[0] - 0.1
+
+
+PACKED = [family for family in MADE if family != "siglip2_text"]
+
+
+@pytest.mark.parametrize("length", [120, 400])
+@pytest.mark.parametrize("family", PACKED)
+def test_packed_rows_equal_their_samples_one_by_one(family, length):
+    model = drawn(family)
+    patches = model.cut(7)
+    packed = pack(model.tokenizer.project(patches), length)
+    assert len(packed.mask) < 7
+    tokens = [model.tokenizer.project(patches.rows(torch.tensor([row]))) for row in range(7)]
+    alone, found = [model.trunk(one) for one in tokens], model.trunk(packed)
+    torch.testing.assert_close(found.pooled, torch.cat([one.pooled for one in alone]), atol=1e-5, rtol=0)
+    for row, one in enumerate(alone):
+        its = (packed.sample == row) & packed.mask
+        torch.testing.assert_close(found.tokens[its], one.tokens[one.mask], atol=1e-5, rtol=0)
+        assert torch.equal(packed.cell[its], tokens[row].cell[one.mask])
+
+
+def test_what_is_masked_or_beside_in_a_packed_row_changes_nothing():
+    model = drawn("mainstem")
+    packed = pack(model.tokenizer.project(model.cut(5)), 200)
+    wanted = model.trunk(packed).pooled
+    others = (packed.sample != 2) | ~packed.mask
+    noisy = replace(
+        packed,
+        values=torch.where(others[..., None], 1e3, packed.values),
+        positions=packed.positions + 1e6 * others[..., None],
+    )
+    torch.testing.assert_close(model.trunk(noisy).pooled[2], wanted[2], atol=1e-5, rtol=0)
+    assert (model.trunk(noisy).pooled[3] - wanted[3]).abs().max() > 1e-2
+
+
+def test_a_sample_that_shows_nothing_is_packed_and_pooled_too():
+    model = drawn("mainstem")
+    samples = [*own_samples(2), sample({}, 9)]
+    tokens = model.tokenizer.project(model.tokenizer.cut(samples))
+    torch.testing.assert_close(model.trunk(pack(tokens, 200)).pooled, model.trunk(tokens).pooled, atol=1e-5, rtol=0)
+
+
+def test_rows_that_are_too_short_or_pooled_by_their_end_are_refused():
+    model = drawn("siglip2_text")
+    tokens = model.tokenizer.project(model.cut(3))
+    with pytest.raises(InputError, match="rows of 2"):
+        pack(tokens, 2)
+    with pytest.raises(InputError, match="rows of one sample"):
+        model.trunk(pack(tokens, 12))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(9, 30))
+def test_packing_keeps_every_token_once_and_wastes_less_than_half(counts, length):
+    mask = torch.arange(9) < torch.tensor(counts)[:, None]
+    packed = pack(place(torch.arange(mask.numel()).view(*mask.shape, 1).float(), mask), length)
+    assert packed.mask.shape[1] <= length
+    kept = packed.values[packed.mask].flatten().long()
+    assert torch.equal(kept.sort().values, mask.flatten().nonzero().flatten())
+    assert torch.equal(packed.sample[packed.mask], kept // 9)
+    assert len(packed.mask) <= max(1, 2 * sum(max(count, 1) for count in counts) / length)
