@@ -92,7 +92,7 @@ class MapModel:
         """Names of the output's bands."""
         return self._names
 
-    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         """Predict tiles; NaN where no date shows a pixel."""
         size = tiles.shape[-1]
         found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
@@ -106,7 +106,7 @@ class MapModel:
         return found
 
     def _values(
-        self, tile: NDArray[np.float32], at: tuple[NDArray[np.intp], NDArray[np.intp]], corner: tuple[int, int]
+        self, tile: NDArray[np.float32], at: tuple[NDArray[np.intp], NDArray[np.intp]], corner: tuple[int, ...]
     ) -> NDArray[np.float64]:
         rows, columns = at[0] + corner[0], at[1] + corner[1]
         raw = self.reader.samples(tile, at, (rows, columns), "map")

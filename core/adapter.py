@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 from torch.distributions import Distribution
 
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Head
-from mainstem.core.tokens import Batch, OpenTokenizer
+from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
 from mainstem.core.trunk import Latents, Trunk
 
-POOLED = "pooled"  # the entry of a batch whose features were computed before: the head alone is left to run
+POOLED = "pooled"  # the part of patches whose features were computed before: the head alone is left to run
 
 
 class Adapter(nn.Module):
@@ -20,17 +20,15 @@ class Adapter(nn.Module):
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
 
-    def read(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
-        return self.tokenizer.read_samples(samples)
+        return self.tokenizer.cut(samples)
 
-    def distribution(self, batch: Batch, trunk: Trunk, lora: str | None = None) -> Distribution:
+    def distribution(self, patches: Patches, trunk: Trunk, lora: str | None = None) -> Distribution:
         """Return the head's distribution (batch,), in standardised units of the target."""
-        if POOLED in batch:
-            pooled = batch[POOLED]
-            assert isinstance(pooled, Tensor)
-            return self.head.of_pooled(pooled)
-        tokens = self.tokenizer.embed(batch)
+        if POOLED in patches:
+            return self.head.of_pooled(patches[POOLED])
+        tokens = self.tokenizer.project(patches)
         latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
         distribution: Distribution = self.head(latents)
         return distribution
@@ -41,4 +39,4 @@ class Adapter(nn.Module):
 
     def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
         """Return the head's distribution (batch,) for samples."""
-        return self.distribution(self.read(samples), trunk, lora)
+        return self.distribution(self.cut(samples).to(weights_device(self)), trunk, lora)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import home
-from mainstem.core.tokens import Batch, OpenTokenizer, rows_of
+from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
 from mainstem.core.trunk import Trunk
 from mainstem.core.weights import load_tensors, save_tensors, state_sha256
 
@@ -31,18 +31,17 @@ def model_key(tokenizer: OpenTokenizer, trunk: Trunk) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def row_keys(batch: Batch) -> list[bytes]:
-    """Hash of each sample's rows: names, types, shapes and bytes."""
-    num = len(next(iter(batch.values())))
-    digests = [hashlib.sha256() for _ in range(num)]
-    for name in sorted(batch):
-        for digest, row in zip(digests, batch[name], strict=True):
+def row_keys(patches: Patches) -> list[bytes]:
+    """Hash of each sample's patches: names, types, shapes and bytes."""
+    digests = [hashlib.sha256() for _ in range(len(patches))]
+    for name in sorted(patches.parts):
+        for digest, row in zip(digests, patches.each(name), strict=True):
             digest.update(f"{name}|{row.dtype}|{tuple(row.shape)}|".encode())
             digest.update(row.contiguous().numpy().tobytes())
     return [digest.digest() for digest in digests]
 
 
-def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, batch: Batch, folder: Path | None = None) -> Tensor:
+def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches, folder: Path | None = None) -> Tensor:
     """Pooled latents (samples, dim) of a frozen tokenizer and trunk; only samples not yet kept are computed.
 
     A file is named after the weights' hash and holds features by the hash of what was read, so that none of another
@@ -50,21 +49,21 @@ def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, batch: Batch, folder
     """
     path = (folder or cache_folder()) / f"{model_key(tokenizer, trunk)}.safetensors"
     kept = _read(path, trunk.config.project or trunk.config.dim)
-    keys = row_keys(batch)
+    keys = row_keys(patches)
     missing = sorted({key: row for row, key in enumerate(keys) if key not in kept}.values())
     if missing:
-        computed = _compute(tokenizer, trunk, rows_of(batch, torch.tensor(missing)))
+        computed = _compute(tokenizer, trunk, patches.rows(torch.tensor(missing)))
         kept |= {keys[row]: feature for row, feature in zip(missing, computed, strict=True)}
         _write(path, kept)
     return torch.stack([kept[key] for key in keys])
 
 
-def _compute(tokenizer: OpenTokenizer, trunk: Trunk, batch: Batch) -> Tensor:
-    num = len(next(iter(batch.values())))
+def _compute(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches) -> Tensor:
+    device = weights_device(trunk)
     with torch.no_grad():
         parts = [
-            trunk.eval()(tokenizer.embed(rows_of(batch, rows))).pooled
-            for rows in torch.split(torch.arange(num), BATCH_SIZE)
+            trunk.eval()(tokenizer.project(patches.rows(rows).to(device))).pooled.float().cpu()
+            for rows in torch.split(torch.arange(len(patches)), BATCH_SIZE)
         ]
     return torch.cat(parts)
 

@@ -9,7 +9,7 @@ from mainstem.core.groups import Keys
 from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, first_mistake, parse_object
 
-SCHEMA_VERSION = 4  # 4: what is predicted is a target of any kind, groups are hashed
+SCHEMA_VERSION = 4  # 4: a target of any kind, groups are hashed, the code of a stream is its tokenizer's
 FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
 
 

@@ -18,7 +18,7 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets import Blend, Known, Outputs, Target
 from mainstem.core.task import FitConfig, Order, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.tokens import OpenTokenizer, rows_of
+from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
@@ -41,12 +41,12 @@ class Member:
         """Return what the member says of samples, part by part."""
         prepared, past = self.preparation(samples)
         known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
-        inputs = self.adapter.read(prepared)
+        patches = self.adapter.cut(prepared)
         lora = OWN if self.trunk.has_lora(OWN) else None
         parts = []
         with torch.no_grad():
             for rows in torch.split(torch.arange(len(prepared)), BATCH):
-                distribution = self.adapter.distribution(rows_of(inputs, rows), self.trunk, lora)
+                distribution = self.adapter.distribution(patches.rows(rows), self.trunk, lora)
                 parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
         return join_outputs(parts)
 
@@ -152,25 +152,23 @@ def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
 
 
 def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
-    """The open model's own tokenizer, or a new one for the samples' streams where there is none that reads them all.
+    """The open model's own tokenizer; those of the project's own trunks with parts for streams that they do not know.
 
-    The project's own trunks may be adapted to other streams than they were trained on; `tokenizer_words` says so.
+    `tokenizer_words` says which streams are new.
     """
-    own = None if base is None else base.tokenizer
-    if own is not None and not isinstance(own, StreamsTokenizer):
-        return own
-    specs = read_specs(samples)
-    is_kept = own is not None and own.specs and not own.misfit(specs)
-    return own if own is not None and is_kept else StreamsTokenizer(specs, dim)
+    own = StreamsTokenizer({}, dim) if base is None else base.tokenizer
+    return own.widened(read_specs(samples)) if isinstance(own, StreamsTokenizer) else own
 
 
 def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:
-    """Say whether members kept the tokenizer of a trunk of the project's own; "" where it has none."""
+    """Say what members kept of the tokenizer of a trunk of the project's own; "" where it has none."""
     if base is None or not isinstance(base.tokenizer, StreamsTokenizer) or not base.tokenizer.specs:
         return ""
-    others = [found.specs for found in used if isinstance(found, StreamsTokenizer)]
-    reasons = [reason for specs in others if (reason := base.tokenizer.misfit(specs))]
-    return f"new, for the trunk's own cannot be used: {reasons[0]}" if reasons else "the trunk's own"
+    own, others = base.tokenizer, [found for found in used if isinstance(found, StreamsTokenizer)]
+    new = {name: why for found in others for name, why in own.misfits(found.specs).items()}
+    kept = ", ".join(name for name in own.specs if name not in new)
+    words = f"the trunk's own for {kept}, new" if kept else "new"
+    return f"{words} for " + "; ".join(f"{name} ({why})" for name, why in new.items()) if new else "the trunk's own"
 
 
 def _random_views(samples: Sequence[Sample], views: Mapping[str, View], seed: int) -> list[Sample]:

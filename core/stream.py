@@ -1,5 +1,6 @@
 """Streams as they were measured: values with their channels, units, clock, geometry and gaps."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,9 +11,12 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.plain import is_text, plain
 
-Kind = Literal["series", "grid", "volume", "points", "text", "scalar"]
-NUM_DIMS: Mapping[Kind, int] = {"series": 2, "grid": 4, "volume": 4, "points": 2, "text": 1, "scalar": 1}
-CHANNEL_DIM: Mapping[Kind, int] = {"series": 1, "grid": 1, "volume": 0, "points": 1, "scalar": 0}
+Kind = Literal["series", "image", "grid", "volume", "points", "text", "scalar"]
+NUM_DIMS: Mapping[Kind, int] = {
+    "series": 2, "image": 3, "grid": 4, "volume": 4, "points": 2, "text": 1, "scalar": 1,
+}  # fmt: skip
+CHANNEL_DIM: Mapping[Kind, int] = {"series": 1, "image": 0, "grid": 1, "volume": 0, "points": 1, "scalar": 0}
+METRES: Mapping[str, float] = {"m": 1.0, "mm": 1e-3}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +29,79 @@ class Channel:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Geometry:
+    """Where the values of an image, grid or volume lie.
+
+    Attributes:
+        affine: (4, 4) float64, from index (x, y, z, 1), pixel centres at whole numbers, to coordinates in the frame.
+        unit: of the coordinates; None where it is not known, as of a photograph.
+        frame: the frame's name: a CRS, "patient LPS", "base_link"; "" for the array's own corner.
+
+    Raises:
+        InputError: if the affine is none, or lets an axis vanish.
+    """
+
+    affine: NDArray[np.float64]
+    unit: Literal["mm", "m"] | None = None
+    frame: str = ""
+
+    def __post_init__(self) -> None:
+        is_affine = self.affine.shape == (4, 4) and np.array_equal(self.affine[3], (0, 0, 0, 1))
+        if not is_affine or not np.isfinite(self.affine).all() or not all(self.spacing()):
+            raise InputError("an affine is 4 x 4, finite, of the last row 0 0 0 1, and no axis is zero; mend it")
+        if self.unit is not None and self.unit not in METRES:
+            raise InputError(f"got a geometry in {self.unit!r:.40}, want mm or m; convert it")
+
+    @classmethod
+    def of_spacing(cls, metres: float | tuple[float, float, float]) -> "Geometry":
+        """Pixels of this size along x, y and z, from the array's own corner.
+
+        Raises:
+            InputError: if a size is not above 0.
+        """
+        sizes = (metres,) * 3 if isinstance(metres, int | float) else metres
+        if not all(0 < size < math.inf for size in sizes):
+            raise InputError(f"got pixels of {metres} metres, want sizes above 0; mend the geometry")
+        affine = np.diag([*sizes, 1.0])
+        affine[:3, 3] = [size / 2 for size in sizes]
+        return cls(affine=affine, unit="m")
+
+    def spacing(self) -> tuple[float, float, float]:
+        """Size of a pixel along x, y and z, in the unit."""
+        x, y, z = (math.hypot(*self.affine[:3, axis].tolist()) for axis in range(3))
+        return x, y, z
+
+    def metres(self) -> float:
+        """Metres of one unit.
+
+        Raises:
+            InputError: if the unit is not known.
+        """
+        if self.unit is None:
+            raise InputError("the geometry has no unit, so that nothing of it is metres; say mm or m")
+        return METRES[self.unit]
+
+    def spacing_m(self) -> tuple[float, float, float]:
+        """Metres of a pixel along x, y and z.
+
+        Raises:
+            InputError: if the unit is not known.
+        """
+        x, y, z = (self.metres() * size for size in self.spacing())
+        return x, y, z
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Stream:
     """One measured signal on its own clock and geometry.
 
     Attributes:
-        kind: series (time, channel); grid (time, channel, y, x); volume (channel, z, y, x); points (point, feature);
-            text (token,); scalar (channel,).
+        kind: series (time, channel); image (channel, y, x); grid (time, channel, y, x); volume (channel, z, y, x);
+            points (point, feature); text (token,); scalar (channel,).
         values: array in the shape that `kind` names; NaN where a value is missing.
         channels: one entry a channel; empty for text.
         times: seconds from the sample's origin, float64, strictly increasing; required for series and grid.
-        geometry: where the values lie: spacing, orientation, transform, CRS; keys by kind.
+        geometry: where the values of images, grids and volumes lie; None where it is not known.
         valid: True where a value may be used, in the shape of `values`; None if NaN alone says so.
 
     Raises:
@@ -45,7 +112,7 @@ class Stream:
     values: NDArray[Any]
     channels: tuple[Channel, ...] = ()
     times: NDArray[np.float64] | None = None
-    geometry: Mapping[str, Any] | None = None
+    geometry: Geometry | None = None
     valid: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 """Tokens: what every tokenizer makes of a stream, and how token batches are joined."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ class TokenBatch:
             or the image plane -1..1.
         stream: (batch, tokens) int64, index of the stream a token comes from.
         mask: (batch, tokens) bool, True where a token is valid.
+        cell: (batch, tokens) int64, which patch of its stream a token is, -1 of class tokens and registers; None where
+            the tokenizer does not say.
+        sample: (batch, tokens) int64, which sample a token of a packed row is of, -1 of padding; None where a row is a
+            sample.
         is_dense: no token is masked, and the tokenizer knows it: attention needs no mask.
     """
 
@@ -29,41 +33,162 @@ class TokenBatch:
     positions: Tensor
     stream: Tensor
     mask: Tensor
+    cell: Tensor | None = None
+    sample: Tensor | None = None
     is_dense: bool = False
 
     def trimmed(self) -> "TokenBatch":
         """Move valid tokens to the front, in order, and cut the padding that no sample needs."""
         longest = max(int(self.mask.sum(1).max()), 1)
-        if longest == self.mask.shape[1]:
-            return self
-        order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :longest]
+        return self if longest == self.mask.shape[1] else self.first(longest)
+
+    def first(self, num: int) -> "TokenBatch":
+        """Move valid tokens to the front, in order, and keep the first `num` of each row."""
+        order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :num]
         wide = order.unsqueeze(-1)
         return TokenBatch(
             values=self.values.gather(1, wide.expand(-1, -1, self.values.shape[-1])),
             positions=self.positions.gather(1, wide.expand(-1, -1, 4)),
             stream=self.stream.gather(1, order),
             mask=self.mask.gather(1, order),
+            cell=None if self.cell is None else self.cell.gather(1, order),
         )
 
 
 def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     """Join the token batches of several streams of the same samples; stream indices follow the order given."""
     stream = [torch.full_like(batch.stream, index) for index, batch in enumerate(batches)]
+    cells = [batch.cell for batch in batches if batch.cell is not None]
     return TokenBatch(
         values=torch.cat([batch.values for batch in batches], 1),
         positions=torch.cat([batch.positions for batch in batches], 1),
         stream=torch.cat(stream, 1),
         mask=torch.cat([batch.mask for batch in batches], 1),
+        cell=torch.cat(cells, 1) if len(cells) == len(batches) else None,
         is_dense=all(batch.is_dense for batch in batches),
     )
 
 
-Batch = dict[str, Tensor | list[Tensor]]  # what a model reads, checked and stacked: each entry one row a sample
+def pack(batch: TokenBatch, length: int) -> TokenBatch:
+    """Put the valid tokens of several samples into each row of at most `length` tokens; `sample` tells them apart.
+
+    A sample without any keeps one masked token, so that the trunk still pools it.
+
+    Raises:
+        InputError: if a sample is longer than a row.
+    """
+    counts: list[int] = batch.mask.sum(1).clamp(min=1).tolist()
+    if max(counts) > length:
+        raise InputError(f"got a sample of {max(counts)} tokens for rows of {length}; give longer rows")
+    rows = _fill_rows(counts, length)
+    width = max(sum(counts[member] for member in row) for row in rows)
+    source, sample = torch.zeros(len(rows), width, dtype=torch.int64), torch.full((len(rows), width), -1)
+    for index, row in enumerate(rows):
+        start = 0
+        for member in row:
+            its = slice(start, start + counts[member])
+            source[index, its] = member * max(counts) + torch.arange(counts[member])
+            sample[index, its] = member
+            start = its.stop
+    front, device = batch.first(max(counts)), batch.mask.device
+    source, sample = source.to(device), sample.to(device)
+    return TokenBatch(
+        values=front.values.flatten(0, 1)[source],
+        positions=front.positions.flatten(0, 1)[source],
+        stream=front.stream.flatten()[source],
+        mask=front.mask.flatten()[source] & (sample >= 0),
+        cell=None if front.cell is None else front.cell.flatten()[source],
+        sample=sample,
+    )
+
+
+def _fill_rows(counts: Sequence[int], length: int) -> list[list[int]]:
+    """Deal samples of these many tokens to rows, the longest first, each to the first row that has room.
+
+    Source: Johnson 1973, Near-optimal bin packing algorithms (first fit decreasing).
+    """
+    rows: list[list[int]] = []
+    room: list[int] = []
+    for member in sorted(range(len(counts)), key=lambda member: -counts[member]):
+        place = next((row for row, free in enumerate(room) if free >= counts[member]), len(rows))
+        if place == len(rows):
+            rows.append([])
+            room.append(length)
+        rows[place].append(member)
+        room[place] -= counts[member]
+    return rows
+
+
+def unpacked(sample: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the tokens of each sample of packed rows lie, in order: index (samples, longest) into all rows' tokens.
+
+    The second is True where a sample has so many tokens.
+    """
+    flat = sample.flatten()
+    order = torch.argsort(flat, stable=True)[int((flat < 0).sum()) :]
+    counts = torch.bincount(flat[order])
+    within = torch.arange(len(order), device=flat.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    index = torch.zeros(len(counts), int(counts.max()), dtype=torch.int64, device=flat.device)
+    index[flat[order], within] = order
+    return index, torch.arange(index.shape[1], device=flat.device) < counts[:, None]
+
+
 Inputs = Mapping[str, Any]  # a model's own inputs by name
+Ragged = Tensor | list[Tensor]  # one row a sample; a list of them where their sizes differ
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Patches:
+    """What cutting makes of samples: checked and stacked arrays by name, no weights applied.
+
+    They are cut on the CPU, whatever the device of the weights, so that loader workers can do it.
+    """
+
+    parts: Mapping[str, Ragged]
+
+    def __len__(self) -> int:
+        """Return how many samples there are."""
+        return len(next(iter(self.parts.values())))
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return a part (batch, ...) whose samples are of one size."""
+        part = self.parts[name]
+        assert isinstance(part, Tensor), f"samples differ in the size of {name}"
+        return part
+
+    def __contains__(self, name: str) -> bool:
+        """Return True where there is such a part."""
+        return name in self.parts
+
+    def each(self, name: str) -> Sequence[Tensor]:
+        """Return a part's rows, one a sample, whose sizes may differ."""
+        part = self.parts[name]
+        return list(part) if isinstance(part, Tensor) else part
+
+    def rows(self, index: Tensor) -> "Patches":
+        """Return the samples of these row numbers."""
+        return self._each_part(
+            lambda part: part[index] if isinstance(part, Tensor) else [part[row] for row in index.tolist()]
+        )
+
+    def below(self, prefix: str) -> "Patches":
+        """Return the parts whose names begin with a prefix, without it."""
+        return Patches(parts={k.removeprefix(prefix): part for k, part in self.parts.items() if k.startswith(prefix)})
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Patches":
+        """Return them on a device, values of float32 as `dtype`; times and places keep their float64."""
+
+        def moved(part: Tensor) -> Tensor:
+            return part.to(device, dtype if dtype is not None and part.dtype == torch.float32 else part.dtype)
+
+        return self._each_part(lambda part: moved(part) if isinstance(part, Tensor) else [moved(row) for row in part])
+
+    def _each_part(self, change: Callable[[Ragged], Ragged]) -> "Patches":
+        return Patches(parts={name: change(part) for name, part in self.parts.items()})
 
 
 class OpenTokenizer(nn.Module, ABC):
-    """Turns samples, or a model's own inputs, into tokens: checked and stacked once, embedded batch by batch.
+    """Turns samples, or a model's own inputs, into tokens: cut on the CPU, projected where the weights are.
 
     `main_input` is the input that a bare array stands for; "" where there are several.
     """
@@ -71,12 +196,12 @@ class OpenTokenizer(nn.Module, ABC):
     main_input = ""
 
     @abstractmethod
-    def read(self, inputs: Inputs) -> Batch:
-        """Check inputs and return them as rows; unknown names, shapes, bands or units are errors."""
+    def cut_inputs(self, inputs: Inputs) -> Patches:
+        """Check a model's own inputs and stack them; unknown names, shapes, bands or units are errors."""
 
     @abstractmethod
-    def embed(self, batch: Batch) -> TokenBatch:
-        """Return tokens (batch, tokens, dim), class token and registers included."""
+    def project(self, patches: Patches) -> TokenBatch:
+        """Return tokens (batch, tokens, dim), class token and registers included, on the weights' device."""
 
     def named(self, inputs: object) -> Inputs:
         """Return inputs by name; a bare array is the main input.
@@ -90,13 +215,13 @@ class OpenTokenizer(nn.Module, ABC):
             raise InputError(f"got {type(inputs).__name__}, want inputs by name, as {{name: array}}")
         return {self.main_input: inputs}
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
-        """Return the rows of samples' streams.
+    def cut(self, samples: Sequence[Sample]) -> Patches:
+        """Check the samples' streams and stack them; no parameter or buffer is touched.
 
         Raises:
             InputError: if the model takes its own inputs alone.
         """
-        raise InputError("this model reads no samples, only its own inputs; take presto, or one of the project's own")
+        raise InputError("this model reads no samples, only its own inputs; take another, or one of the project's own")
 
     def facts(self) -> dict[str, Any]:
         """Return, in plain JSON types, what it takes to build this tokenizer again for an adapter's samples.
@@ -104,55 +229,56 @@ class OpenTokenizer(nn.Module, ABC):
         Raises:
             InputError: if the model reads no samples.
         """
-        raise InputError("this model reads no samples, so that no adapter can be fitted on it; take presto")
+        raise InputError("this model reads no samples, so that no adapter can be fitted on it; take another")
 
     def forward(self, inputs: Inputs) -> TokenBatch:
-        """Read and embed."""
-        return self.embed(self.read(self.named(inputs)))
+        """Cut a model's own inputs, and project them."""
+        return self.project(self.cut_inputs(self.named(inputs)).to(weights_device(self)))
 
 
-def rows_of(batch: Batch, index: Tensor) -> Batch:
-    """Return the samples of these row numbers."""
-    return {
-        name: values[index] if isinstance(values, Tensor) else [values[row] for row in index.tolist()]
-        for name, values in batch.items()
-    }
+class StreamTokenizer(nn.Module, ABC):
+    """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream.
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class StreamBatch:
-    """Streams of one name, padded and stacked once, so that training need not touch them one by one again.
-
-    Attributes:
-        values: (batch, steps, channels) float32, NaN where missing or padded; grids: (batch, steps, channels, y, x).
-        times: (batch, steps) float64, seconds from each sample's origin; 0 where a stream has no clock.
-        spacing: (batch,) float64, metres a pixel of grids; None for other kinds.
+    Its patches are `values`, (batch, steps, channels) or what the kind has in the place of steps, float32, NaN where
+    missing or padded, and beside them where those lie. `stream_code` (dim,) says in every token which stream it is of.
     """
 
-    values: Tensor
-    times: Tensor
-    spacing: Tensor | None = None
-
-
-class Tokenizer(nn.Module, ABC):
-    """Turns the streams of one name, one a sample, into tokens; None marks a sample that lacks the stream."""
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.stream_code = nn.Parameter(torch.zeros(dim))
 
     @abstractmethod
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
-        """Check the streams' channels, pad and stack them."""
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
+        """Check the streams' channels, pad and stack them; no parameter or buffer is touched."""
 
     @abstractmethod
-    def embed(self, batch: StreamBatch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens (batch, tokens, dim) whose mask is False wherever nothing was observed."""
 
     def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
-        """Collate and embed."""
-        return self.embed(self.collate(streams))
+        """Cut and project."""
+        return self.project(self.cut(streams).to(weights_device(self)))
+
+
+def weights_device(module: nn.Module) -> torch.device:
+    """Return where a module's weights are; the CPU for one that has none."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:
-    """Return the tokens of one stream with their times (batch, tokens), seconds, as first coordinate."""
+    """Return the tokens of one stream, in order of its cells, with their times (batch, tokens), seconds, if any."""
     positions = torch.zeros(*mask.shape, 4, dtype=torch.float64, device=mask.device)
     if times is not None:
         positions[..., 0] = times
-    return TokenBatch(values=values, positions=positions, stream=torch.zeros_like(mask, dtype=torch.int64), mask=mask)
+    return TokenBatch(
+        values=values,
+        positions=positions,
+        stream=torch.zeros_like(mask, dtype=torch.int64),
+        mask=mask,
+        cell=cells(mask),
+    )
+
+
+def cells(mask: Tensor, num_prefix: int = 0) -> Tensor:
+    """Number the tokens (batch, tokens) of a stream after its class token and registers, which are -1."""
+    return (torch.arange(mask.shape[1], device=mask.device) - num_prefix).clamp(min=-1).expand(mask.shape)

@@ -17,7 +17,7 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Loss
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
-from mainstem.core.tokens import rows_of
+from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk
 
 LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
@@ -89,9 +89,9 @@ def train(
     order = torch.Generator().manual_seed(config.seed)
     plan = TrainingPlan.of(config, len(samples))
     lora = OWN if config.trunk == "lora" else None
-    inputs = adapter.read(samples)
+    patches = adapter.cut(samples)
     if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
-        inputs = {POOLED: frozen_features(adapter.tokenizer, trunk, inputs)}
+        patches = Patches(parts={POOLED: frozen_features(adapter.tokenizer, trunk, patches)})
     elif config.input_noise and not _noisy(adapter):
         raise InputError(
             f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
@@ -105,7 +105,7 @@ def train(
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
                 len(losses), plan.steps, config.warmup_share
             )
-            distribution = adapter.distribution(rows_of(inputs, rows), trunk, lora)
+            distribution = adapter.distribution(patches.rows(rows), trunk, lora)
             loss = loss_of(distribution, aims[rows], None if weights is None else weights[rows]).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -2,9 +2,9 @@
 
 Fixed: LayerNorm before attention and MLP, fused q, k, v, scale head_dim^-0.5. Of the project's own: exact GELU,
 learned registers that are always valid (so that a sample whose every stream is missing still has something to attend
-to), an added embedding a stream, and rotary positions on continuous coordinates. Open encoders set the switches of
-`TrunkConfig` and bring class tokens, registers and added positions from their tokenizer. Weights are float32 unless
-the caller casts them.
+to), and rotary positions on continuous coordinates. Open encoders set the switches of `TrunkConfig` and bring class
+tokens, registers and added positions from their tokenizer, as the project's own bring a code a stream. Weights are
+float32 unless the caller casts them.
 """
 
 import json
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import AdaptedLinear
 from mainstem.core.schema import first_mistake, printable
-from mainstem.core.tokens import TokenBatch
+from mainstem.core.tokens import TokenBatch, unpacked
 
 Pooling = Literal["cls", "last", "mean_norm", "norm_mean", "map"]
 Activation = Literal["gelu", "gelu_tanh", "silu"]
@@ -32,7 +32,7 @@ ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
 }
 LARGEST_WIDTH = 1 << 16
 RANGES: dict[str, tuple[float, float]] = {  # wider than any published encoder; what is beyond was damaged
-    "dim": (1, 1 << 14), "depth": (1, 256), "num_heads": (1, 256), "hidden": (1, 1 << 17), "num_streams": (0, 4096),
+    "dim": (1, 1 << 14), "depth": (1, 256), "num_heads": (1, 256), "hidden": (1, 1 << 17),
     "num_registers": (0, 1024), "num_prefix": (0, 1024), "norm_eps": (1e-12, 1e-2), "dropout": (0, 0.99),
     "project": (1, 1 << 16), "space_axes": (1, 3),
 }  # fmt: skip
@@ -69,7 +69,6 @@ class TrunkConfig:
 
     Attributes:
         hidden: width of the MLP after its activation; stored, never a ratio.
-        num_streams: stream embeddings to draw on; 0 adds none.
         num_registers: the trunk's own registers, before the tokens.
         num_prefix: first tokens of a batch (class token, registers) that the mean poolings leave out.
         pooling: cls (normed first token), last (normed last), mean_norm (mean of normed tokens), norm_mean (norm of
@@ -84,7 +83,6 @@ class TrunkConfig:
     depth: int
     num_heads: int
     hidden: int
-    num_streams: int = 64
     num_registers: int = 4
     num_prefix: int = 0
     norm_eps: float = 1e-6
@@ -116,7 +114,7 @@ class TrunkConfig:
         """A lower bound of the trunk's weights, to hold against a file before anything is allocated."""
         mlp = (3 if self.gated else 2) * self.dim * self.hidden
         layer = 4 * self.dim**2 + mlp
-        extra = self.num_streams + self.num_registers + (self.project or 0)
+        extra = self.num_registers + (self.project or 0)
         return (self.depth + (self.pooling == "map")) * layer + extra * self.dim
 
     @property
@@ -164,7 +162,7 @@ SIZES = {  # ti, s and b have the widths of DeiT (Touvron et al. 2021, table 1);
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Latents:
-    """What the trunk makes of a TokenBatch: `tokens` (batch, tokens, dim), `pooled` (batch, dim), the rest as given.
+    """What the trunk makes of a TokenBatch: `tokens` (batch, tokens, dim), `pooled` (samples, dim), the rest as given.
 
     `layers` holds the tokens after each block that `return_layers` named, not normed.
     """
@@ -174,6 +172,7 @@ class Latents:
     positions: Tensor
     stream: Tensor
     mask: Tensor
+    sample: Tensor | None = None
     layers: tuple[Tensor, ...] = ()
 
 
@@ -216,6 +215,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -
     return torch.matmul(scores.softmax(-1), value)
 
 
+def within(sample: Tensor, mask: Tensor) -> Tensor:
+    """Which keys (batch, 1, queries, keys) a token of a packed row attends to: its own sample's valid ones.
+
+    Each attends to itself as well, so that what is masked or padded has something to attend to.
+    """
+    itself = torch.eye(sample.shape[1], dtype=torch.bool, device=sample.device)
+    return ((sample[:, :, None] == sample[:, None]) & mask[:, None] | itself).unsqueeze(1)
+
+
+def _owners(sample: Tensor) -> Tensor:
+    """The samples of each packed row (batch, most of a row), -1 where a row has fewer."""
+    held = [sorted(set(row) - {-1}) for row in sample.tolist()]
+    most = max(map(len, held))
+    return torch.tensor([row + [-1] * (most - len(row)) for row in held], device=sample.device)
+
+
 class Attention(nn.Module):
     """Multi-head attention over valid tokens."""
 
@@ -228,7 +243,7 @@ class Attention(nn.Module):
             self.qkv.hold_bias("k")
 
     def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases, groups: Tensor | None) -> Tensor:
-        """Attend from every token to the tokens that key_mask (batch, 1, 1, tokens) marks True; None marks all."""
+        """Attend from every token to those that key_mask (batch, 1, 1 or tokens, tokens) marks True; None marks all."""
         batch, tokens, dim = x.shape
         qkv = self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
         query, key = (qkv[0], qkv[1]) if phases is None else (rotate(qkv[0], *phases), rotate(qkv[1], *phases))
@@ -319,7 +334,6 @@ class Trunk(nn.Module):
         self.config = config
         num = config.num_registers
         self.registers = nn.Parameter(torch.zeros(num, config.dim)) if num else None
-        self.stream_embedding = nn.Embedding(config.num_streams, config.dim) if config.num_streams else None
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.dim, config.norm_eps)
         self.pool = AttentionPool(config) if config.pooling == "map" else None
@@ -341,11 +355,12 @@ class Trunk(nn.Module):
 
         Args:
             tokens: (batch, tokens, dim) with positions and mask.
-            adapters: a LoRA's name a sample, None where it passes the bare trunk; a batch may mix them.
+            adapters: a LoRA's name a row, None where it passes the bare trunk; a batch may mix them.
             return_layers: indices of blocks whose output is wanted as well.
         """
-        x, mask, num = self._prefixed(tokens)
-        key_mask = None if tokens.is_dense else mask[:, None, None]
+        x, mask, sample = self._prefixed(tokens)
+        num = x.shape[1] - tokens.mask.shape[1]
+        key_mask = None if tokens.is_dense else mask[:, None, None] if sample is None else within(sample, mask)
         phases = rotary_phases(F.pad(tokens.positions, (0, 0, num, 0)), self.config)
         groups = self._groups(adapters)
         layers: list[Tensor] = []
@@ -354,24 +369,44 @@ class Trunk(nn.Module):
             if index in return_layers:
                 layers.append(x[:, num:])
         normed = self.norm(x)
+        pooled = self._pool(x, normed, mask, key_mask) if sample is None else self._pool_each(x, normed, mask, sample)
         return Latents(
             tokens=normed[:, num:],
-            pooled=self._pool(x, normed, mask, key_mask),
+            pooled=pooled,
             positions=tokens.positions,
             stream=tokens.stream,
             mask=tokens.mask,
+            sample=tokens.sample,
             layers=tuple(layers),
         )
 
-    def _prefixed(self, tokens: TokenBatch) -> tuple[Tensor, Tensor, int]:
-        """Return the tokens after the trunk's own registers, their mask, and the number of registers."""
-        x, mask = tokens.values, tokens.mask
-        if self.stream_embedding is not None:
-            x = x + self.stream_embedding(tokens.stream)
+    def _prefixed(self, tokens: TokenBatch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the tokens after the trunk's own registers, their mask and, of packed rows, their samples.
+
+        Each sample of a packed row has registers of its own, all of them before the row's tokens.
+        """
+        x, mask, sample = tokens.values, tokens.mask, tokens.sample
         if self.registers is None:
-            return x, mask, 0
-        num = len(self.registers)
-        return torch.cat([self.registers.expand(len(x), -1, -1), x], 1), F.pad(mask, (num, 0), value=True), num
+            return x, mask, sample
+        if sample is None:
+            num = len(self.registers)
+            return torch.cat([self.registers.expand(len(x), -1, -1), x], 1), F.pad(mask, (num, 0), value=True), None
+        owners = _owners(sample)
+        registers = self.registers.repeat(owners.shape[1], 1).expand(len(x), -1, -1)
+        owners = owners.repeat_interleave(len(self.registers), 1)
+        return torch.cat([registers, x], 1), torch.cat([owners >= 0, mask], 1), torch.cat([owners, sample], 1)
+
+    def _pool_each(self, x: Tensor, normed: Tensor, mask: Tensor, sample: Tensor) -> Tensor:
+        """Pool the tokens of packed rows by sample to (samples, dim).
+
+        Raises:
+            InputError: if the last position is pooled, which is a row's, not a sample's.
+        """
+        if self.config.pooling == "last":
+            raise InputError("this model pools the last position of a row, padded or not; give it rows of one sample")
+        index, present = unpacked(sample)
+        apart = present & mask.flatten()[index]
+        return self._pool(x.flatten(0, 1)[index], normed.flatten(0, 1)[index], apart, apart[:, None, None])
 
     def _pool(self, x: Tensor, normed: Tensor, mask: Tensor, key_mask: Tensor | None) -> Tensor:
         """Pool the last block's tokens x, and x normed, to (batch, dim), or (batch, project)."""

@@ -15,7 +15,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import is_lora_key, updates_of
 from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.schema import printable
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, weights_device
 from mainstem.core.trunk import Latents, Trunk, TrunkConfig
 from mainstem.core.weights import check_room, state_sha256
 
@@ -96,12 +96,13 @@ class OpenModel:
             batch_size: samples that pass at once; it changes results by no more than rounding.
             adapters: a LoRA's name a sample, or None.
         """
-        rows = self.tokenizer.read(self.tokenizer.named(inputs))
+        patches = self.tokenizer.cut_inputs(self.tokenizer.named(inputs))
+        device = weights_device(self.trunk)
         parts = []
         with torch.no_grad():
-            for start, batch in batches(rows, batch_size):
+            for start, batch in batches(patches, batch_size):
                 chosen = None if adapters is None else adapters[start : start + batch_size]
-                parts.append(self.trunk(self.tokenizer.embed(batch), chosen).pooled.float())
+                parts.append(self.trunk(self.tokenizer.project(batch.to(device)), chosen).pooled.float())
         embedded: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
         return embedded
 
@@ -150,11 +151,10 @@ class OpenModel:
         return found | dict(self.modules)
 
 
-def batches(rows: Batch, size: int) -> Iterator[tuple[int, Batch]]:
-    """Cut rows into batches; yields each one's first row and its rows."""
-    num = len(next(iter(rows.values())))
-    for start in range(0, num, size):
-        yield start, {name: values[start : start + size] for name, values in rows.items()}
+def batches(patches: Patches, size: int) -> Iterator[tuple[int, Patches]]:
+    """Deal patches into batches; yields each one's first row and its rows."""
+    for rows in torch.split(torch.arange(len(patches)), size):
+        yield int(rows[0]), patches.rows(rows)
 
 
 def assemble(weights: Weights, family: Family) -> OpenModel:

@@ -1,6 +1,5 @@
 """Monthly composites of image series: what encoders that know months, not dates, are given of irregular dates."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.stream import Sample, Stream
 
 Array = NDArray[np.float64]
+SQUARE = 0.01  # of its width, by which a pixel's height may differ
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,12 +88,14 @@ def spacing_of(sample: Sample, stream: Stream) -> float:
     """Metres a pixel of a sample's images.
 
     Raises:
-        InputError: if they do not say it.
+        InputError: if they do not say it, or pixels are no squares.
     """
-    found = (stream.geometry or {}).get("spacing_m")
-    if not isinstance(found, int | float) or not 0 < found < math.inf:
-        raise InputError(f"{sample.source.item} does not say its pixels' size; give geometry spacing_m, metres")
-    return float(found)
+    if stream.geometry is None or stream.geometry.unit is None:
+        raise InputError(f"{sample.source.item} does not say its pixels' size; give it a Geometry in m or mm")
+    x, y, _ = stream.geometry.spacing_m()
+    if abs(x - y) > SQUARE * x:
+        raise InputError(f"{sample.source.item} has pixels of {x:g} x {y:g} m, want squares; resample them")
+    return x
 
 
 def latlon_of(sample: Sample) -> tuple[float, float] | None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, normalisation
+from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
 from mainstem.core.trunk import TrunkConfig
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
@@ -72,6 +72,7 @@ def blueprint(weights: Weights) -> Blueprint:
             is_antialiased=has_registers,
             mean=mean,
             std=std,
+            repeats_grey=is_of_grey(mean, std),
         )
     )
     trunk = TrunkConfig(
@@ -79,7 +80,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=int(config["num_attention_heads"]),
         hidden=hidden,
-        num_streams=0,
         num_registers=0,
         num_prefix=1 + num_registers,
         norm_eps=float(config.get("layer_norm_eps", 1e-6)),

@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, normalisation
+from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
 from mainstem.core.trunk import Activation, RotaryAxis, TrunkConfig
 
 BLOCK = {
@@ -69,6 +69,7 @@ def blueprint(weights: Weights) -> Blueprint:
             is_rotary=True,
             mean=mean,
             std=std,
+            repeats_grey=is_of_grey(mean, std),
         )
     )
     trunk = TrunkConfig(
@@ -76,7 +77,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=num_heads,
         hidden=int(config["intermediate_size"]),
-        num_streams=0,
         num_registers=0,
         num_prefix=1 + num_registers,
         norm_eps=float(config.get("layer_norm_eps", 1e-5)),

@@ -28,7 +28,7 @@ from mainstem.core.openmodels.base import (
 )
 from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed, spacing_of
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
@@ -52,7 +52,7 @@ STD = (4.8871, 5.7303, 917.7041, 913.2988, 1092.6787, 1047.2206, 1048.0101, 1143
 
 def sincos(dim: int, positions: Tensor) -> Tensor:
     """Sines, then cosines (positions, dim), with the family's own frequencies."""
-    omega = 1.0 / 10000 ** (torch.arange(dim // 2) / dim / 2.0)
+    omega = 1.0 / 10000 ** (torch.arange(dim // 2, device=positions.device) / dim / 2.0)
     angles = positions.reshape(-1, 1) * omega
     return torch.cat([angles.sin(), angles.cos()], 1)
 
@@ -96,7 +96,7 @@ class GalileoTokenizer(OpenTokenizer):
         self.register_buffer("steps", torch.zeros(max_steps, quarter))
         self.register_buffer("months", torch.zeros(12, quarter))
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Check the inputs."""
         only(inputs, NAMES)
         lacking = [name for name in (*VALUES, "months", "patch_size") if name not in inputs]
@@ -125,18 +125,15 @@ class GalileoTokenizer(OpenTokenizer):
         must_be("months", months, (num, steps))
         if months.min() < 0 or months.max() > 11:
             raise InputError(f"got months {int(months.min())} to {int(months.max())}, want 0 (January) to 11")
-        batch: Batch = {
-            **{name: value.nan_to_num(0, 0, 0) for name, value in values.items()},
-            **masks,
-            "months": months,
-        }
-        batch["patch_size"] = torch.full((num,), patch_size)
-        batch["resolution"] = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
+        resolution = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
         self._check_seen(values, masks)
         blind = [row for row in range(num) if all(bool(mask[row].all()) for mask in masks.values())]
         if blind:
             raise InputError(f"sample {blind[0]} is hidden altogether; drop it, or show at least one group")
-        return batch
+        filled = {name: value.nan_to_num(0, 0, 0) for name, value in values.items()}
+        for name in ("s_t_m", "sp_m"):  # a patch's mask is that of its first pixel
+            masks[name] = masks[name][:, ::patch_size, ::patch_size]
+        return Patches(parts={**filled, **masks, "months": months, "resolution": resolution})
 
     def _check_seen(self, values: Mapping[str, Tensor], masks: Mapping[str, Tensor]) -> None:
         for (value, mask), groups in zip(
@@ -147,7 +144,7 @@ class GalileoTokenizer(OpenTokenizer):
                 if broken.any():
                     raise InputError(f"{value} holds NaN or infinity in {name} where {mask} says it is seen; mask it")
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples with one image series each: monthly composites of Sentinel-1, -2 bands or NDVI.
 
         Bands are scaled as in training, (x - mean + 2 std) / 4 std with the statistics of the original's
@@ -172,7 +169,7 @@ class GalileoTokenizer(OpenTokenizer):
             where = latlon_of(sample)
             if where is not None:
                 static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
-        return self.read(self._inputs(values, numbers, static, static_hidden, spacing))
+        return self.cut_inputs(self._inputs(values, numbers, static, static_hidden, spacing))
 
     def _inputs(
         self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, spacing: np.ndarray
@@ -199,23 +196,25 @@ class GalileoTokenizer(OpenTokenizer):
         """Return what it takes to build the tokenizer again."""
         return {"kind": "galileo", "kernel": self.kernel, "max_steps": len(self.steps)}
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens; those of hidden groups are dropped."""
-        rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
-        size = int(rows["patch_size"][0])
-        num, steps = rows["months"].shape
-        cut = rows["s_t_m"][:, ::size, ::size]
+        size = patches["s_t_x"].shape[1] // patches["s_t_m"].shape[1]
+        num, steps = patches["months"].shape
         space_time = torch.stack(
-            [self._patches(self.space_time[n], rows["s_t_x"][..., list(m)], size) for n, m in SPACE_TIME.items()], -2
-        )
-        space = torch.stack(
-            [self._patches(self.space[n], rows["sp_x"][..., None, list(m)], size)[..., 0, :] for n, m in SPACE.items()],
+            [self._patches(self.space_time[n], patches["s_t_x"][..., _slice(m)], size) for n, m in SPACE_TIME.items()],
             -2,
         )
-        time = torch.stack([self.time[n](rows["t_x"][..., list(m)]) for n, m in TIME.items()], -2)
-        static = torch.stack([self.static[n](rows["st_x"][..., list(m)]) for n, m in STATIC.items()], -2)
-        where = self._space_code(space.shape[1], space.shape[2], rows["resolution"] * size / BASE_RESOLUTION_M)
-        when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[rows["months"]]], -1)
+        space = torch.stack(
+            [
+                self._patches(self.space[n], patches["sp_x"][..., None, _slice(m)], size)[..., 0, :]
+                for n, m in SPACE.items()
+            ],
+            -2,
+        )
+        time = torch.stack([self.time[n](patches["t_x"][..., _slice(m)]) for n, m in TIME.items()], -2)
+        static = torch.stack([self.static[n](patches["st_x"][..., _slice(m)]) for n, m in STATIC.items()], -2)
+        where = self._space_code(space.shape[1], space.shape[2], patches["resolution"] * size / BASE_RESOLUTION_M)
+        when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[patches["months"]]], -1)
         space_time = space_time + _joined(
             self.channels["space_time"], when[:, None, None, :, None], where[:, :, :, None, None]
         )
@@ -223,7 +222,7 @@ class GalileoTokenizer(OpenTokenizer):
         time = time + _joined(self.channels["time"], when[:, :, None], torch.zeros_like(where[:, :1, :1]))
         static = static + F.pad(self.channels["static"], (0, 3 * self.dim // 4))
         tokens = torch.cat([part.flatten(1, -2) for part in (space_time, space, time, static)], 1)
-        masks = (cut, rows["sp_m"][:, ::size, ::size], rows["t_m"], rows["st_m"])
+        masks = (patches["s_t_m"], patches["sp_m"], patches["t_m"], patches["st_m"])
         seen = ~torch.cat([mask.flatten(1) for mask in masks], 1)
         return place(tokens, seen).trimmed()
 
@@ -240,10 +239,17 @@ class GalileoTokenizer(OpenTokenizer):
 
     def _space_code(self, rows: int, columns: int, ratio: Tensor) -> Tensor:
         """Sines of a patch's column, then row, times the ratio of its size to 10 m: (n, rows, columns, dim / 4)."""
-        y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+        y, x = torch.meshgrid(
+            torch.arange(rows, device=ratio.device), torch.arange(columns, device=ratio.device), indexing="ij"
+        )
         eighth = self.dim // 8
         codes = [sincos(eighth, (axis[None] * ratio[:, None, None]).float()) for axis in (x, y)]
-        return torch.cat(codes, 1).view(len(ratio), rows, columns, -1)
+        return torch.cat(codes, 1).view(len(ratio), rows, columns, -1).to(self.steps)
+
+
+def _slice(members: Sequence[int]) -> slice:
+    """Neighbouring channels as a slice, which needs no index on the device."""
+    return slice(members[0], members[-1] + 1)
 
 
 def _resolution(metres: object, num: int) -> Tensor:
@@ -312,7 +318,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=int(encoder.get("num_heads", 8)),
         hidden=shapes["blocks.0.mlp.fc1.weight"][0],
-        num_streams=0,
         num_registers=0,
         norm_eps=1e-5,
         pooling="mean_norm",

@@ -1,7 +1,7 @@
 """Image tokenizer of the vision transformers: patches, class token, registers, added or rotary positions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,15 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels.base import as_tensor, only
 from mainstem.core.schema import printable, read_object
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch
+from mainstem.core.stream import Sample
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and std of RGB 0-1, as the DINO families use them
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # SigLIP's
 LARGEST_NORMALISED = 64.0  # no normalised pixel is that far from zero: values beyond were never normalised
 NAMES = ("image", "pixel_values")
+RGB, GREY = ("red", "green", "blue"), ("grey",)  # channels of an image stream, pure numbers 0-1
 MOST_WEIGHTS = 1 << 28  # of patches and positions: a GiB; the largest encoders have 20 MiB
 
 
@@ -32,6 +34,7 @@ class PatchConfig:
         is_antialiased: how positions are resized (bicubic).
         is_rotary: patches carry their centres in the image plane, -1..1 along each side, for the trunk to rotate.
         mean, std: of RGB 0-1, for images given as such.
+        repeats_grey: the family was trained on grey images repeated to RGB.
     """
 
     dim: int
@@ -45,6 +48,7 @@ class PatchConfig:
     is_rotary: bool = False
     mean: Sequence[float] = IMAGENET[0]
     std: Sequence[float] = IMAGENET[1]
+    repeats_grey: bool = False
 
     def __post_init__(self) -> None:
         weights = self.dim * (self.num_channels * self.patch_size**2 + self.side**2)
@@ -65,6 +69,11 @@ def normalisation(folder: Path, default: tuple[Sequence[float], Sequence[float]]
         if not isinstance(values, list | tuple) or not all(_is_number(value, least) for value in values) or not values:
             raise ArtifactError(f"{path} says {name} {printable(values)}, want numbers a channel, std above 0; mend it")
     return list(mean), list(std)
+
+
+def is_of_grey(mean: Sequence[float], std: Sequence[float]) -> bool:
+    """True of statistics that weights of a DINO family bring where they were trained on grey images, as RAD-DINO's."""
+    return len(set(mean)) == len(set(std)) == 1
 
 
 def _is_number(value: object, least: float) -> bool:
@@ -120,6 +129,38 @@ def read_one(name: str, values: object, config: PatchConfig, is_batch: bool = Fa
     return tensor
 
 
+def cut_images(samples: Sequence[Sample], config: PatchConfig) -> list[Tensor] | Tensor:
+    """Normalised images of samples' one `image` stream, as `read_images` gives them.
+
+    Raises:
+        ChannelError: if channels are not red, green and blue, or grey where the family was trained on such.
+        InputError: naming the item, if it has no image or several, or one that cannot be read as it is.
+    """
+    images = []
+    for sample in samples:
+        try:
+            images.append(read_one("image", _rgb(sample, config), config))
+        except (InputError, ChannelError) as error:
+            raise type(error)(f"{sample.source.item}: {error}") from error
+    return torch.stack(images) if len({image.shape for image in images}) == 1 else images
+
+
+def _rgb(sample: Sample, config: PatchConfig) -> np.ndarray[Any, Any]:
+    """The pixels (3, y, x) of a sample's image, NaN where they are not valid."""
+    found = [stream for stream in sample.streams.values() if stream.kind == "image"]
+    if len(found) != 1 or config.num_channels != len(RGB):
+        raise InputError(f"it has {len(found)} images, this model reads one in RGB; give one")
+    names = tuple(channel.name for channel in found[0].channels)
+    units = {channel.unit for channel in found[0].channels}
+    wanted = GREY if names == GREY and config.repeats_grey else RGB
+    if sorted(names) != sorted(wanted) or units != {"1"}:
+        also = ", or grey" if config.repeats_grey else "; a grey image is no RGB to it"
+        raise ChannelError(f"got {', '.join(names)} in {', '.join(sorted(units))}, want {', '.join(RGB)} in 1{also}")
+    seen = found[0].observed()
+    values = found[0].values if seen.all() else np.where(seen, found[0].values, np.nan)
+    return values[[names.index(name) for name in (wanted if wanted == RGB else 3 * GREY)]]
+
+
 def _scaled(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if array.dtype == np.uint8:
         return array.astype(np.float32) / 255
@@ -142,8 +183,8 @@ def centres(rows: int, columns: int) -> Tensor:
     return positions.flatten(0, 1)
 
 
-def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor]) -> TokenBatch:
-    """Stack the tokens of unequal images, each (tokens, dim), zeros where padded."""
+def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor], num_prefix: int = 0) -> TokenBatch:
+    """Stack the tokens of unequal images, each (tokens, dim), zeros where padded; the first are no patches."""
     longest = max(len(tokens) for tokens in values)
     mask = torch.stack([torch.arange(longest, device=tokens.device) < len(tokens) for tokens in values])
     return TokenBatch(
@@ -151,6 +192,7 @@ def pad_tokens(values: Sequence[Tensor], positions: Sequence[Tensor]) -> TokenBa
         positions=torch.stack([F.pad(place, (0, 0, 0, longest - len(place))) for place in positions]),
         stream=torch.zeros_like(mask, dtype=torch.int64),
         mask=mask,
+        cell=cells(mask, num_prefix),
         is_dense=all(len(tokens) == longest for tokens in values),
     )
 
@@ -168,21 +210,30 @@ class PatchTokenizer(OpenTokenizer):
         self.class_token = nn.Parameter(torch.zeros(config.dim)) if has_class else None
         self.registers = nn.Parameter(torch.zeros(config.num_registers, config.dim)) if config.num_registers else None
         self.mask_token = nn.Parameter(torch.zeros(config.dim)) if config.has_mask_token else None
+        self.num_prefix = int(has_class) + config.num_registers
         learned = config.side**2 + int(has_class) if config.side else 0
         self.positions = nn.Parameter(torch.zeros(learned, config.dim)) if learned else None
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Return normalised images, a list of them where their sizes differ."""
         only(inputs, NAMES)
-        return {"pixels": read_images(inputs, self.config)}
+        return Patches(parts={"pixels": read_images(inputs, self.config)})
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
+        """Return the normalised images of samples with one `image` stream each."""
+        return Patches(parts={"pixels": cut_images(samples, self.config)})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build the tokenizer again."""
+        return {"kind": "images", **plain_config(self.config)}
+
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens; images of unequal sizes are padded to the longest."""
-        pixels = batch["pixels"]
+        pixels = patches.parts["pixels"]
         if isinstance(pixels, Tensor):
             return self._tokens(pixels)
         each = [self._tokens(image.unsqueeze(0)) for image in pixels]
-        return pad_tokens([tokens.values[0] for tokens in each], [tokens.positions[0] for tokens in each])
+        return pad_tokens([one.values[0] for one in each], [one.positions[0] for one in each], self.num_prefix)
 
     def _tokens(self, pixels: Tensor) -> TokenBatch:
         num = len(pixels)
@@ -206,6 +257,7 @@ class PatchTokenizer(OpenTokenizer):
             positions=positions,
             stream=torch.zeros_like(mask, dtype=torch.int64),
             mask=mask,
+            cell=cells(mask, self.num_prefix),
             is_dense=True,
         )
 
@@ -218,6 +270,11 @@ class PatchTokenizer(OpenTokenizer):
         square = self.positions[first:].T.reshape(1, -1, side, side).float()
         resized = resize(square, rows, columns, "bicubic", self.config.is_antialiased)
         return torch.cat([self.positions[:first], resized.to(self.positions)])
+
+
+def plain_config(config: PatchConfig) -> dict[str, Any]:
+    """A config in plain JSON types, without the width, which is the trunk's."""
+    return {k: list(v) if isinstance(v, list | tuple) else v for k, v in asdict(config).items() if k != "dim"}
 
 
 def resize(square: Tensor, rows: int, columns: int, mode: Literal["bicubic", "bilinear"], antialias: bool) -> Tensor:

@@ -25,7 +25,7 @@ from mainstem.core.openmodels.base import (
     weight_and_bias,
 )
 from mainstem.core.stream import Sample, Stream
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12",
@@ -86,7 +86,7 @@ class PrestoTokenizer(OpenTokenizer):
         self.channels = nn.Embedding(len(GROUPS) + 1, quarter)
         self.register_buffer("steps", torch.zeros(MAX_MONTHS, dim // 2))
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Check, normalise and mask the inputs."""
         only(inputs, NAMES)
         lacking = [name for name in ("bands", "latlon", "month") if name not in inputs]
@@ -101,13 +101,15 @@ class PrestoTokenizer(OpenTokenizer):
             raise InputError("bands hold infinite values or fill values beyond a million; set them to NaN")
         values = normalised(bands)
         hidden = ~values.isfinite() | self._hidden(inputs, num, steps)
-        return {
-            "values": values.nan_to_num(),
-            "hidden": hidden,
-            "latlon": self._latlon(inputs, num),
-            "month": self._months(inputs, num, steps),
-            "cover": self._cover(inputs, num, steps),
-        }
+        return Patches(
+            parts={
+                "values": values.nan_to_num(),
+                "hidden": hidden,
+                "latlon": self._latlon(inputs, num),
+                "month": self._months(inputs, num, steps),
+                "cover": self._cover(inputs, num, steps),
+            }
+        )
 
     def _hidden(self, inputs: Inputs, num: int, steps: int) -> Tensor:
         if "mask" not in inputs:
@@ -151,25 +153,25 @@ class PrestoTokenizer(OpenTokenizer):
             raise InputError(f"got Dynamic World class {int(cover.max())}, want 0-8, or 9 where missing")
         return cover
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples that `inputs_of` can read."""
-        return self.read(inputs_of(samples))
+        return self.cut_inputs(inputs_of(samples))
 
     def facts(self) -> dict[str, Any]:
         """Return the family; the width is the trunk's."""
         return {"kind": "presto"}
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens (batch, tokens, dim): place, groups by month, terrain, land cover by month."""
-        rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
-        values, hidden, month = rows["values"], rows["hidden"], rows["month"]
+        values, hidden, month = patches["values"], patches["hidden"], patches["month"]
         num, steps = month.shape
         months = self.months(month)
         time = self.steps[:steps].expand(num, -1, -1)
-        tokens, masks = [self._place(rows["latlon"])], [torch.ones(num, 1, dtype=torch.bool)]
+        tokens, masks = [self._place(patches["latlon"])], [torch.ones_like(month[:, :1], dtype=torch.bool)]
         for index, (name, members) in enumerate(GROUPS.items()):
-            token = self.groups[name](values[..., list(members)])
-            seen = ~hidden[..., list(members)].any(-1)
+            its = slice(members[0], members[-1] + 1)
+            token = self.groups[name](values[..., its])
+            seen = ~hidden[..., its].any(-1)
             channel = self.channels.weight[index].expand(num, steps, -1)
             if name == "SRTM":
                 nothing = torch.zeros_like(months[:, :1])
@@ -180,11 +182,9 @@ class PrestoTokenizer(OpenTokenizer):
             tokens.append(token)
             masks.append(seen)
         channel = self.channels.weight[len(GROUPS)].expand(num, steps, -1)
-        tokens.append(self.cover(rows["cover"]) + torch.cat([months, channel, time], -1))
-        masks.append(rows["cover"] != MISSING_COVER)
-        mask = torch.cat([part.to(month.device) for part in masks], 1)
-        batch_of_tokens = place(torch.cat(tokens, 1), mask)
-        return batch_of_tokens.trimmed()
+        tokens.append(self.cover(patches["cover"]) + torch.cat([months, channel, time], -1))
+        masks.append(patches["cover"] != MISSING_COVER)
+        return place(torch.cat(tokens, 1), torch.cat(masks, 1)).trimmed()
 
     def _place(self, latlon: Tensor) -> Tensor:
         """The token of a place: its unit vector (x, y, z), projected."""
@@ -352,7 +352,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=int(weights.config.get("encoder_num_heads", 8)),
         hidden=hidden,
-        num_streams=0,
         num_registers=0,
         norm_eps=1e-5,
         pooling="norm_mean",

@@ -5,6 +5,7 @@ the config of each on the hub. LayerNorm's epsilon is 1e-5, that of TerraTorch's
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from mainstem.core.openmodels.base import (
 from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
 from mainstem.core.openmodels.images import LARGEST_NORMALISED
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
@@ -50,7 +51,7 @@ def sincos(dim: int, positions: Tensor) -> Tensor:
 
     Source: Vaswani et al. 2017, Attention Is All You Need, section 3.5.
     """
-    omega = 1.0 / 10000 ** (torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    omega = 1.0 / 10000 ** (torch.arange(dim // 2, dtype=torch.float64, device=positions.device) / (dim / 2))
     angles = positions.double().reshape(-1, 1) * omega
     return torch.cat([angles.sin(), angles.cos()], 1)
 
@@ -86,7 +87,7 @@ class PrithviTokenizer(OpenTokenizer):
         self.time_scale = nn.Parameter(torch.zeros(1)) if "time" in codes else None
         self.location_scale = nn.Parameter(torch.zeros(1)) if "location" in codes else None
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Check and normalise the inputs."""
         only(inputs, NAMES)
         if ("pixel_values" in inputs) == ("reflectance" in inputs):
@@ -119,7 +120,7 @@ class PrithviTokenizer(OpenTokenizer):
             raise InputError(
                 f"got pixel_values up to {float(pixels.abs().max()):.0f}, want normalised ones; use reflectance"
             )
-        batch: Batch = {"pixels": pixels, "index": torch.tensor(index).expand(num, -1)}
+        parts = {"pixels": pixels, "index": torch.tensor(index).expand(num, -1)}
         for coords, scale, shape2 in (
             ("temporal_coords", self.time_scale, (num, frames, 2)),
             ("location_coords", self.location_scale, (num, 2)),
@@ -132,10 +133,10 @@ class PrithviTokenizer(OpenTokenizer):
                 )
             values = torch.as_tensor(np.asarray(inputs[coords], dtype=np.float64))
             must_be(coords, values, shape2)
-            batch[coords] = values
-        return batch
+            parts[coords] = values
+        return Patches(parts=parts)
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples with one image series each, whose channels are Sentinel-2's B2 to B12.
 
         Dates are composed by month; a pixel under cloud is filled from its own nearest months, as the model has no
@@ -170,7 +171,7 @@ class PrithviTokenizer(OpenTokenizer):
                     "this model takes the place; give samples a stream place, or take a variant without TL"
                 )
             inputs["location_coords"] = np.array(places)
-        return self.read(inputs)
+        return self.cut_inputs(inputs)
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to build the tokenizer again."""
@@ -189,21 +190,19 @@ class PrithviTokenizer(OpenTokenizer):
             raise ChannelError(f"got bands {', '.join(bands) or 'none'}, Prithvi reads {', '.join(BANDS)}, each once")
         return [BANDS.index(band) for band in bands]
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return tokens; a subset of bands uses its slices of the projection."""
-        rows = {name: value for name, value in batch.items() if isinstance(value, Tensor)}
-        weight = self.patch.weight[:, rows["index"][0]]
-        grid = F.conv3d(rows["pixels"].to(weight), weight, self.patch.bias, self.patch.stride)
+        weight = self.patch.weight[:, patches["index"][0]]
+        grid = F.conv3d(patches["pixels"].to(weight), weight, self.patch.bias, self.patch.stride)
         num, _, frames, height, width = grid.shape
         tokens = grid.flatten(2).transpose(1, 2) + self._cells(frames, height, width)
-        if "temporal_coords" in rows:
-            tokens = tokens + self._when(rows["temporal_coords"]).repeat_interleave(height * width, 1)
-        if "location_coords" in rows:
-            tokens = tokens + self._where(rows["location_coords"]).unsqueeze(1)
+        if "temporal_coords" in patches:
+            tokens = tokens + self._when(patches["temporal_coords"]).repeat_interleave(height * width, 1)
+        if "location_coords" in patches:
+            tokens = tokens + self._where(patches["location_coords"]).unsqueeze(1)
         tokens = torch.cat([self.class_token.expand(num, 1, -1), tokens], 1)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        found = place(tokens, mask)
-        return TokenBatch(values=tokens, positions=found.positions, stream=found.stream, mask=mask, is_dense=True)
+        return replace(place(tokens, mask), cell=cells(mask, num_prefix=1), is_dense=True)
 
     def _cells(self, frames: int, rows: int, columns: int) -> Tensor:
         """Codes of cells, bicubic between corners where the grid is not the one of pretraining."""
@@ -298,7 +297,6 @@ def blueprint(weights: Weights) -> Blueprint:
         depth=depth,
         num_heads=heads,
         hidden=shapes["blocks.0.mlp.fc1.weight"][0],
-        num_streams=0,
         num_registers=0,
         num_prefix=1,
         norm_eps=1e-5,

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mainstem.core.errors import ArtifactError
-from mainstem.core.openmodels import galileo, presto, prithvi
+from mainstem.core.openmodels import galileo, images, presto, prithvi, siglip2
 from mainstem.core.schema import first_mistake, printable
 from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
 from mainstem.core.tokens import OpenTokenizer
@@ -70,6 +70,38 @@ class PrithviFacts(BaseModel):
         return prithvi.PrithviTokenizer(dim, **plain).requires_grad_(False)
 
 
+Statistics = Annotated[list[Annotated[float, Field(ge=-1e6, le=1e6)]], Field(min_length=1, max_length=64)]
+
+
+class ImagesFacts(BaseModel):
+    """The vision transformers: what `images.PatchConfig` says, without the width; `naflex` is SigLIP 2's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["images", "naflex"]
+    patch_size: Annotated[int, Field(ge=1, le=256)]
+    num_channels: Annotated[int, Field(ge=1, le=64)]
+    side: Annotated[int, Field(ge=0, le=1024)]
+    has_class_token: bool
+    num_registers: Annotated[int, Field(ge=0, le=1024)]
+    has_mask_token: bool
+    is_antialiased: bool
+    is_rotary: bool
+    mean: Statistics
+    std: Statistics
+    repeats_grey: bool
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return (self.num_channels * self.patch_size**2 + self.side**2) * dim
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        config = images.PatchConfig(dim=dim, **self.model_dump(exclude={"kind"}))
+        made = siglip2.NaFlexTokenizer(config) if self.kind == "naflex" else images.PatchTokenizer(config)
+        return made.requires_grad_(False)
+
+
 class StreamsFacts(BaseModel):
     """The project's own tokenizers, by stream; `read_streams` checks each."""
 
@@ -87,8 +119,10 @@ class StreamsFacts(BaseModel):
         return StreamsTokenizer(read_streams(self.streams), dim)
 
 
-TOKENIZERS: dict[str, type[PrestoFacts] | type[GalileoFacts] | type[PrithviFacts] | type[StreamsFacts]] = {
-    "presto": PrestoFacts, "galileo": GalileoFacts, "prithvi": PrithviFacts, "streams": StreamsFacts,
+AnyFacts = PrestoFacts | GalileoFacts | PrithviFacts | ImagesFacts | StreamsFacts
+TOKENIZERS: dict[str, type[AnyFacts]] = {
+    "presto": PrestoFacts, "galileo": GalileoFacts, "prithvi": PrithviFacts, "images": ImagesFacts,
+    "naflex": ImagesFacts, "streams": StreamsFacts,
 }  # fmt: skip
 
 

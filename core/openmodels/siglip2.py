@@ -5,7 +5,7 @@ fixed-resolution weights carry the config of SigLIP. The text tower pools its la
 padded to the full length, as it was trained.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ from mainstem.core.openmodels.images import (
     NAMES,
     PatchConfig,
     PatchTokenizer,
+    cut_images,
     normalisation,
     pad_tokens,
+    plain_config,
     read_images,
     resize,
 )  # fmt: skip
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, TokenBatch, place
+from mainstem.core.stream import Sample
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk import Pooling, TrunkConfig
 from mainstem.core.weights import check_room
 
@@ -80,7 +83,6 @@ def trunk_config(config: Mapping[str, Any], pooling: Pooling, project: int | Non
         depth=int(config.get("num_hidden_layers", 12)),
         num_heads=int(config.get("num_attention_heads", 12)),
         hidden=int(config.get("intermediate_size", 3072)),
-        num_streams=0,
         num_registers=0,
         norm_eps=float(config.get("layer_norm_eps", 1e-6)),
         activation="gelu_tanh",
@@ -169,24 +171,29 @@ class NaFlexTokenizer(OpenTokenizer):
         self.patch = nn.Linear(config.num_channels * config.patch_size**2, config.dim)
         self.positions = nn.Parameter(torch.zeros(config.side**2, config.dim))
 
-    def read(self, inputs: Inputs) -> Batch:
-        """Return patches, one (patches, features) a sample, and their grid (rows, columns)."""
+    def cut_inputs(self, inputs: Inputs) -> Patches:
+        """Return patches, (rows, columns, features) each."""
         if "spatial_shapes" in inputs:
             return self._read_patches(inputs)
         only(inputs, NAMES)
-        images = list(read_images(inputs, self.config))
-        size = self.config.patch_size
-        grids = [torch.tensor([image.shape[1] // size, image.shape[2] // size]) for image in images]
-        return {"patches": [self._cut(image) for image in images], "grid": torch.stack(grids)}
+        return Patches(parts={"patches": [self._cut(image) for image in read_images(inputs, self.config)]})
+
+    def cut(self, samples: Sequence[Sample]) -> Patches:
+        """Return the patches of samples with one `image` stream each."""
+        return Patches(parts={"patches": [self._cut(image) for image in cut_images(samples, self.config)]})
+
+    def facts(self) -> dict[str, Any]:
+        """Return what it takes to build the tokenizer again."""
+        return {"kind": "naflex", **plain_config(self.config)}
 
     def _cut(self, image: Tensor) -> Tensor:
-        """Patches (patches, y * x * channel) of an image (channel, y, x), in reading order."""
+        """Patches (rows, columns, y * x * channel) of an image (channel, y, x)."""
         size = self.config.patch_size
         channels, height, width = image.shape
         cut = image.view(channels, height // size, size, width // size, size).permute(1, 3, 2, 4, 0)
-        return cut.reshape(-1, size * size * channels)
+        return cut.reshape(height // size, width // size, size * size * channels)
 
-    def _read_patches(self, inputs: Inputs) -> Batch:
+    def _read_patches(self, inputs: Inputs) -> Patches:
         only(inputs, ("pixel_values", *NAFLEX_NAMES))
         if "pixel_values" not in inputs:
             raise InputError("got spatial_shapes without pixel_values; give the patches (n, patches, features) too")
@@ -205,17 +212,21 @@ class NaFlexTokenizer(OpenTokenizer):
                 raise InputError(
                     "pixel_attention_mask does not mark the patches that spatial_shapes count; make them agree"
                 )
-        return {"patches": [row[:count] for row, count in zip(patches, counts.tolist(), strict=True)], "grid": shapes}
+        grids = [
+            row[: rows * columns].view(rows, columns, -1)
+            for row, (rows, columns) in zip(patches, shapes.tolist(), strict=True)
+        ]
+        return Patches(parts={"patches": grids})
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return patch tokens with positions resized to each image's grid, padded to the longest."""
         side = self.config.side
         square = self.positions.T.reshape(1, -1, side, side).float()
         values = []
-        for patches, grid in zip(batch["patches"], batch["grid"], strict=True):
-            added = resize(square, int(grid[0]), int(grid[1]), "bilinear", antialias=True)
-            values.append(self.patch(patches.to(self.patch.weight)) + added.to(self.positions))
-        return pad_tokens(values, [torch.zeros(len(row), 4, dtype=torch.float64) for row in values])
+        for grid in patches.each("patches"):
+            added = resize(square, grid.shape[0], grid.shape[1], "bilinear", antialias=True)
+            values.append(self.patch(grid.flatten(0, 1).to(self.patch.weight)) + added.to(self.positions))
+        return pad_tokens(values, [row.new_zeros(len(row), 4, dtype=torch.float64) for row in values])
 
 
 class WordTokenizer(OpenTokenizer):
@@ -229,7 +240,7 @@ class WordTokenizer(OpenTokenizer):
         self.words = nn.Embedding(vocabulary, dim)
         self.positions = nn.Parameter(torch.zeros(length, dim))
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Return ids and a mask of those to attend to.
 
         Raises:
@@ -245,7 +256,7 @@ class WordTokenizer(OpenTokenizer):
             raise InputError(f"got token {int(ids.max())}, the vocabulary ends at {self.words.num_embeddings - 1}")
         mask = torch.as_tensor(inputs.get("attention_mask", torch.ones_like(ids))).bool()
         must_be("attention_mask", mask, tuple(ids.shape))
-        return {"ids": ids, "mask": mask}
+        return Patches(parts={"ids": ids, "mask": mask})
 
     def _ids(self, texts: list[str]) -> Tensor:
         from transformers import AutoTokenizer
@@ -260,12 +271,10 @@ class WordTokenizer(OpenTokenizer):
         ids: Tensor = found["input_ids"]
         return ids
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return word tokens with their learned positions."""
-        ids, mask = batch["ids"], batch["mask"]
-        assert isinstance(ids, Tensor)
-        assert isinstance(mask, Tensor)
-        return place(self.words(ids) + self.positions[: ids.shape[1]], mask)
+        ids = patches["ids"]
+        return place(self.words(ids) + self.positions[: ids.shape[1]], patches["mask"])
 
 
 FAMILY = Family(name="siglip2", matches=matches_vision, blueprint=vision_blueprint)

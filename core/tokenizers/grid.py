@@ -12,7 +12,7 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import Statistics
-from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer
+from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, cells
 
 WAVES = 16  # sines and cosines of a wavelength
 SHORTEST_NM, LONGEST_NM = 50.0, 20_000.0  # periods of the code: from a narrow band's width to the thermal infrared
@@ -26,7 +26,7 @@ def wavelength_code(wavelength_nm: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1).float()
 
 
-class GridTokenizer(Tokenizer):
+class GridTokenizer(StreamTokenizer):
     """Grids (time, channel, y, x) to tokens: a patch's weights come from its bands' wavelengths.
 
     A small network turns a band's wavelength into the weights of its patch, as in Xiong et al. 2024, Neural Plasticity-
@@ -41,7 +41,7 @@ class GridTokenizer(Tokenizer):
     std: Tensor
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, patch_size: int) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.noise = 0.0  # standard deviations, added to what is seen while training
         self.channels, self.patch_size, self.dim = tuple(channels), patch_size, dim
         pairs = [statistics[channel.name] for channel in channels]
@@ -66,13 +66,13 @@ class GridTokenizer(Tokenizer):
             rows.append(next(generated) if index in self.known else next(own))
         return torch.stack(rows)
 
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack grids, padded with missing pixels to the longest and largest of the batch.
 
         Raises:
             ChannelError: if a stream brings a band that is not read, one in another unit or at another wavelength, or
                 one twice.
-            InputError: if a stream does not say its pixels' size, `geometry["spacing_m"]`.
+            InputError: if a stream does not say its pixels' size.
         """
         held = [stream for stream in streams if stream is not None]
         steps = max([1, *(len(stream.values) for stream in held)])
@@ -81,20 +81,18 @@ class GridTokenizer(Tokenizer):
             for axis in (2, 3)
         )
         values = np.full((len(streams), steps, len(self.channels), height, width), np.nan, np.float32)
-        times, spacing = np.zeros((len(streams), steps)), np.ones(len(streams))
+        times, spacing = np.zeros((len(streams), steps)), np.ones((len(streams), 2))
         for row, stream in enumerate(streams):
             if stream is None or not len(stream.values):
                 continue
-            if "spacing_m" not in (stream.geometry or {}):
-                raise InputError("a grid does not say its pixels' size; give geometry spacing_m, metres")
-            assert stream.geometry is not None
+            if stream.geometry is None or stream.geometry.unit is None:
+                raise InputError("a grid does not say its pixels' size; give it a Geometry in m or mm")
             length, _, tall, wide = stream.values.shape
             seen = np.where(stream.observed(), stream.values, np.nan)
             values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
-            times[row, :length], spacing[row] = stream.times, stream.geometry["spacing_m"]
-        return StreamBatch(
-            values=torch.from_numpy(values), times=torch.from_numpy(times), spacing=torch.from_numpy(spacing)
-        )
+            times[row, :length], spacing[row] = stream.times, stream.geometry.spacing_m()[1::-1]
+        arrays = {"values": values, "times": times, "spacing": spacing}
+        return Patches(parts={name: torch.from_numpy(array) for name, array in arrays.items()})
 
     def _places(self, stream: Stream) -> list[int]:
         """Index, among the bands read, of each of the stream's."""
@@ -110,12 +108,11 @@ class GridTokenizer(Tokenizer):
             found.append(held[channel.name])
         return found
 
-    def embed(self, batch: StreamBatch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Embed each date's patches, in order of time, row and column."""
-        assert batch.spacing is not None
-        num, steps, width = batch.values.shape[:3]
+        num, steps, width = patches["values"].shape[:3]
         size = self.patch_size
-        values = batch.values.view(num * steps, width, *batch.values.shape[3:])
+        values = patches["values"].view(num * steps, width, *patches["values"].shape[3:])
         present = values.isfinite()
         scaled = (values.nan_to_num() - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
         if self.training and self.noise:
@@ -125,23 +122,23 @@ class GridTokenizer(Tokenizer):
         shown = present.to(scaled.dtype).view(num * steps, width, rows, size, columns, size).mean((3, 5))
         shares = shown.view(num, steps, width, -1).transpose(2, 3)
         tokens = cut.transpose(2, 3) @ self.weights().view(width * size**2, self.dim) + self.flags(shares)
-        mask = (shares > 0).any(-1)
+        mask = (shares > 0).any(-1).flatten(1, 2)
         return TokenBatch(
-            values=tokens.flatten(1, 2),
-            positions=self._positions(batch, (rows, columns)).flatten(1, 2),
-            stream=torch.zeros(num, steps * rows * columns, dtype=torch.int64, device=mask.device),
-            mask=mask.flatten(1, 2),
+            values=(tokens + self.stream_code).flatten(1, 2),
+            positions=self._positions(patches, (rows, columns)).flatten(1, 2),
+            stream=torch.zeros_like(mask, dtype=torch.int64),
+            mask=mask,
+            cell=cells(mask),
         )
 
-    def _positions(self, batch: StreamBatch, shape: tuple[int, int]) -> Tensor:
+    def _positions(self, patches: Patches, shape: tuple[int, int]) -> Tensor:
         """Times and patch centres (batch, steps, patches, 4)."""
-        assert batch.spacing is not None
         rows, columns = shape
-        device = batch.values.device
+        times, device = patches["times"], patches["times"].device
         y, x = torch.meshgrid(torch.arange(rows, device=device), torch.arange(columns, device=device), indexing="ij")
-        metres = (self.patch_size * batch.spacing.double())[:, None]
-        positions = torch.zeros(*batch.times.shape, rows * columns, 4, dtype=torch.float64, device=device)
-        positions[..., 0] = batch.times[..., None]
-        positions[..., 2] = (metres * (y.flatten() + 0.5))[:, None]
-        positions[..., 3] = (metres * (x.flatten() + 0.5))[:, None]
+        metres = self.patch_size * patches["spacing"]
+        positions = torch.zeros(*times.shape, rows * columns, 4, dtype=torch.float64, device=device)
+        positions[..., 0] = times[..., None]
+        positions[..., 2] = (metres[:, :1] * (y.flatten() + 0.5))[:, None]
+        positions[..., 3] = (metres[:, 1:] * (x.flatten() + 0.5))[:, None]
         return positions

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from mainstem.core.layout import placed
 from mainstem.core.stream import Channel, Stream
-from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
+from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
@@ -43,33 +43,35 @@ class StandardScale(nn.Module):
         return scaled + self.noise * torch.randn_like(scaled) if self.training and self.noise else scaled
 
 
-class ChannelTokenizer(Tokenizer):
+class ChannelTokenizer(StreamTokenizer):
     """One token a step: its standardised values, zero where missing, and flags of presence through a linear layer.
 
     A step with no value at all is no token. Positions are seconds from the sample's origin.
     """
 
     def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
-        super().__init__()
+        super().__init__(dim)
         self.channels = tuple(channels)
         self.scale = StandardScale(channels, statistics)
         self.embedding = nn.Linear(2 * len(self.channels), dim)
 
-    def embed(self, batch: StreamBatch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Embed each step."""
-        present = batch.values.isfinite()
-        scaled = torch.where(present, self.scale(batch.values.nan_to_num()), 0.0)
+        values = patches["values"]
+        present = values.isfinite()
+        scaled = torch.where(present, self.scale(values.nan_to_num()), 0.0)
         tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
-        return place(tokens, present.any(-1), batch.times)
+        return place(tokens + self.stream_code, present.any(-1), patches["times"])
 
 
 class ScalarTokenizer(ChannelTokenizer):
     """Scalars as one step at time 0."""
 
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack scalar streams (channel,) as one step each."""
         values = np.full((len(streams), 1, len(self.channels)), np.nan, np.float32)
         for row, stream in zip(values, streams, strict=True):
             if stream is not None:
                 row[0] = placed_channels(stream, self.channels)
-        return StreamBatch(values=torch.from_numpy(values), times=torch.zeros(len(streams), 1, dtype=torch.float64))
+        times = torch.zeros(len(streams), 1, dtype=torch.float64)
+        return Patches(parts={"values": torch.from_numpy(values), "times": times})

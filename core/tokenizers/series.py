@@ -7,13 +7,13 @@ import torch
 
 from mainstem.core.stream import Stream
 from mainstem.core.tokenizers.scalar import ChannelTokenizer, placed_channels
-from mainstem.core.tokens import StreamBatch
+from mainstem.core.tokens import Patches
 
 
 class SeriesTokenizer(ChannelTokenizer):
     """Series as they were sampled, padded to the longest."""
 
-    def collate(self, streams: Sequence[Stream | None]) -> StreamBatch:
+    def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack series (time, channel), padded to the longest of the batch."""
         longest = max([1, *(len(stream.values) for stream in streams if stream is not None)])
         values = np.full((len(streams), longest, len(self.channels)), np.nan, np.float32)
@@ -23,4 +23,4 @@ class SeriesTokenizer(ChannelTokenizer):
                 steps = len(stream.values)
                 values[index, :steps] = placed_channels(stream, self.channels)
                 times[index, :steps] = stream.times
-        return StreamBatch(values=torch.from_numpy(values), times=torch.from_numpy(times))
+        return Patches(parts={"values": torch.from_numpy(values), "times": torch.from_numpy(times)})

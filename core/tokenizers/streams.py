@@ -1,5 +1,6 @@
 """Samples of any streams to tokens: one tokenizer a stream, by its kind."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokens import Batch, Inputs, OpenTokenizer, StreamBatch, TokenBatch, Tokenizer, concatenate
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer, TokenBatch, concatenate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +47,11 @@ class StreamSpec:
 SPECS = TypeAdapter(dict[str, StreamSpec])
 MOST_PATCH, MOST_CHANNELS = 64, 4096  # far beyond any sensor; what is larger was damaged
 NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
+CODE_STD = 0.02  # of stream codes, as of the trunk's weights
 LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
 
 
-def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
+def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
     """Return the tokenizer of the stream's kind."""
     if spec.kind == "series":
         return SeriesTokenizer(dim, spec.channels, spec.statistics)
@@ -119,10 +121,27 @@ def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
     return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
 
 
+def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
+    """Why a stream's part does not read what another spec describes; "" where it does."""
+    if own is None or own.kind != spec.kind:
+        return "not known" if own is None else f"read as {own.kind}, not {spec.kind}"
+    try:
+        places = channel_places(spec.channels, own.channels)
+    except ChannelError as error:
+        return str(error)
+    return f"without {spec.channels[places.index(None)].name}" if None in places else ""
+
+
 def module_name(stream: str) -> str:
     """A stream's name as torch takes it for a module: points escaped, names of ModuleDict's own marked."""
     escaped = stream.replace("%", "%25").replace(".", "%2E")
     return f"%{escaped}" if not escaped or hasattr(nn.ModuleDict(), escaped) else escaped
+
+
+def draw_code(name: str, tokenizer: StreamTokenizer) -> None:
+    """Draw a stream's code by its name alone, so that no other stream and no seed changes where it begins."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4])
+    nn.init.trunc_normal_(tokenizer.stream_code, std=CODE_STD, generator=torch.Generator().manual_seed(seed))
 
 
 class StreamsTokenizer(OpenTokenizer):
@@ -132,10 +151,12 @@ class StreamsTokenizer(OpenTokenizer):
 
     def __init__(self, specs: Mapping[str, StreamSpec], dim: int) -> None:
         super().__init__()
-        self.specs = dict(specs)
+        self.specs, self.dim = dict(specs), dim
         self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
+        for name in specs:
+            draw_code(name, self._tokenizer(name))
 
-    def read(self, inputs: Inputs) -> Batch:
+    def cut_inputs(self, inputs: Inputs) -> Patches:
         """Stack the samples' streams.
 
         Raises:
@@ -143,52 +164,46 @@ class StreamsTokenizer(OpenTokenizer):
         """
         if set(inputs) != {"samples"}:
             raise InputError(f"got inputs {', '.join(sorted(inputs)) or 'none'}, want samples; give Sample objects")
-        return self.read_samples(inputs["samples"])
+        return self.cut(inputs["samples"])
 
-    def read_samples(self, samples: Sequence[Sample]) -> Batch:
+    def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
         if not self.specs or not samples:
             raise InputError(
                 "there is no stream or no sample to read; give samples to a trunk that was trained on some"
             )
-        batch: Batch = {}
+        parts: dict[str, Tensor | list[Tensor]] = {}
         for name in self.specs:
-            stacked = self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
-            batch |= {f"{name}.values": stacked.values, f"{name}.times": stacked.times}
-            if stacked.spacing is not None:
-                batch[f"{name}.spacing"] = stacked.spacing
-        return batch
+            patches = self._tokenizer(name).cut([sample.streams.get(name) for sample in samples])
+            parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
+        return Patches(parts=parts)
 
-    def misfit(self, specs: Mapping[str, StreamSpec]) -> str:
-        """Say what of samples' streams it would not read, or would read as something else; "" where all is well."""
-        for name, spec in specs.items():
-            own = self.specs.get(name)
-            if own is None or own.kind != spec.kind:
-                return f"it reads {', '.join(self.specs)}, not {name} ({spec.kind})"
-            try:
-                places = channel_places(spec.channels, own.channels)
-            except ChannelError as error:
-                return f"{name}: {error}"
-            if None in places:
-                return f"it reads no {spec.channels[places.index(None)].name} of {name}"
-        return ""
+    def misfits(self, specs: Mapping[str, StreamSpec]) -> dict[str, str]:
+        """Say, by stream, what it would not read of samples' streams, or would read as something else."""
+        return {name: why for name, spec in specs.items() if (why := _misfit(self.specs.get(name), spec))}
+
+    def widened(self, specs: Mapping[str, StreamSpec]) -> "StreamsTokenizer":
+        """Return a tokenizer that reads these streams too, itself where it reads them all.
+
+        Streams that it reads keep weights, code and statistics; new ones, and those that misfit, get new parts.
+        """
+        new = {name: specs[name] for name in self.misfits(specs)}
+        if not new:
+            return self
+        found = StreamsTokenizer(new, self.dim)
+        found.specs = self.specs | new
+        found.streams.update({key: part for key, part in self.streams.items() if key not in found.streams})
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Return the streams that are read."""
         return {"kind": "streams", "streams": {name: asdict(spec) for name, spec in self.specs.items()}}
 
-    def embed(self, batch: Batch) -> TokenBatch:
+    def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens, valid ones first."""
-        parts = []
-        for name in self.specs:
-            values, times, spacing = (batch.get(f"{name}.{part}") for part in ("values", "times", "spacing"))
-            assert isinstance(values, Tensor)
-            assert isinstance(times, Tensor)
-            assert not isinstance(spacing, list)
-            parts.append(self._tokenizer(name).embed(StreamBatch(values=values, times=times, spacing=spacing)))
-        return concatenate(parts).trimmed()
+        return concatenate([self._tokenizer(name).project(patches.below(f"{name}.")) for name in self.specs]).trimmed()
 
-    def _tokenizer(self, name: str) -> Tokenizer:
+    def _tokenizer(self, name: str) -> StreamTokenizer:
         tokenizer = self.streams[module_name(name)]
-        assert isinstance(tokenizer, Tokenizer)
+        assert isinstance(tokenizer, StreamTokenizer)
         return tokenizer

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, SampleSet, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.earth.eopatch import Cube, is_eopatch, open_eopatch, open_land_use
 from mainstem.data.earth.scenes import origin_of
@@ -78,7 +78,7 @@ def windows_of(
     """Yield windows (time, channel, WINDOW, WINDOW) of values around pixels; missing beyond the edge."""
     reach = WINDOW // 2
     padded = np.pad(values, [(0, 0), (0, 0), (reach, reach), (reach, reach)], constant_values=np.nan)
-    geometry = {"spacing_m": spacing_m}
+    geometry = Geometry.of_spacing(spacing_m)
     for row, column in zip(*(part.tolist() for part in at), strict=True):
         window = padded[:, :, row : row + WINDOW, column : column + WINDOW].astype(np.float64)
         shown = np.isfinite(window).any((1, 2, 3))

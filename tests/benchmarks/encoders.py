@@ -49,7 +49,7 @@ def tokens(dtype: torch.dtype) -> TokenBatch:
 
 def vit_small() -> Trunk:
     config = TrunkConfig(
-        dim=DIM, depth=DEPTH, num_heads=HEADS, hidden=4 * DIM, num_streams=0, num_registers=0, num_prefix=1,
+        dim=DIM, depth=DEPTH, num_heads=HEADS, hidden=4 * DIM, num_registers=0, num_prefix=1,
         pooling="cls", layer_scale=True,
     )  # fmt: skip
     return Trunk(config)
@@ -125,9 +125,9 @@ def bench_presto() -> dict[str, float]:
 
     def one_by_one() -> None:
         for row in range(256):
-            sample = model.tokenizer.read({name: values[row : row + 1] for name, values in inputs.items()})
+            sample = model.tokenizer.cut_inputs({name: values[row : row + 1] for name, values in inputs.items()})
             with torch.no_grad():
-                original_shape(state, model.tokenizer.embed(sample).values)
+                original_shape(state, model.tokenizer.project(sample).values)
 
     times = interleaved({"batched": lambda: model.embed(inputs, batch_size=256), "loop": one_by_one}, repeats=4)
     return {

@@ -6,23 +6,23 @@ import torch
 
 from mainstem.core.features import frozen_features, model_key
 from mainstem.core.openmodels.presto import BANDS, PrestoTokenizer
-from mainstem.core.tokens import Batch, rows_of
+from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk, TrunkConfig
 
 
 def model(seed: int) -> tuple[PrestoTokenizer, Trunk]:
     torch.manual_seed(seed)
-    config = TrunkConfig(dim=32, depth=1, num_heads=2, hidden=64, num_streams=0, num_registers=0)
+    config = TrunkConfig(dim=32, depth=1, num_heads=2, hidden=64, num_registers=0)
     tokenizer, trunk = PrestoTokenizer(32), Trunk(config, seed)
     for parameter in (*tokenizer.parameters(), *trunk.parameters()):
         parameter.data = 0.2 * torch.randn_like(parameter)
     return tokenizer.eval(), trunk.eval()
 
 
-def rows(num: int, seed: int = 0) -> Batch:
+def rows(num: int, seed: int = 0) -> Patches:
     rng = np.random.default_rng(seed)
     inputs = {"bands": rng.normal(500, 100, (num, 3, len(BANDS))), "latlon": rng.uniform(-50, 50, (num, 2))}
-    return model(0)[0].read(inputs | {"month": np.full((num, 3), 5)})
+    return model(0)[0].cut_inputs(inputs | {"month": np.full((num, 3), 5)})
 
 
 class Counting(torch.nn.Module):
@@ -41,11 +41,11 @@ def test_each_sample_is_computed_once_and_equals_the_model_s_own(tmp_path):
     tokenizer, trunk = model(1)
     batch, counter = rows(6), Counting(trunk)
     with torch.no_grad():
-        wanted = trunk(tokenizer.embed(batch)).pooled
+        wanted = trunk(tokenizer.project(batch)).pooled
     counter.seen = 0
     torch.testing.assert_close(frozen_features(tokenizer, trunk, batch, tmp_path), wanted, atol=1e-6, rtol=0)
     assert counter.seen == 6
-    some = rows_of(batch, torch.tensor([4, 1, 1]))
+    some = batch.rows(torch.tensor([4, 1, 1]))
     torch.testing.assert_close(frozen_features(tokenizer, trunk, some, tmp_path), wanted[[4, 1, 1]], atol=1e-6, rtol=0)
     assert counter.seen == 6
     frozen_features(tokenizer, trunk, rows(7), tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.trunk import SIZES, Trunk
@@ -24,7 +24,7 @@ DAY_S = 86_400.0
 def grid(days, height=4, width=4, seed=0, channels=BANDS, spacing=10.0) -> Stream:
     values = np.random.default_rng(seed).uniform(0, 1, (len(days), len(channels), height, width))
     times = DAY_S * np.asarray(days, np.float64)
-    return Stream(kind="grid", values=values, channels=channels, times=times, geometry={"spacing_m": spacing})
+    return Stream(kind="grid", values=values, channels=channels, times=times, geometry=Geometry.of_spacing(spacing))
 
 
 def tokenizer(patch_size=2) -> GridTokenizer:
@@ -69,7 +69,7 @@ def test_a_ragged_batch_equals_its_samples_alone(shapes):
 
     def pooled(chosen):
         with torch.no_grad():
-            return trunk(reader.embed(reader.read_samples(chosen)), None).pooled
+            return trunk(reader.project(reader.cut(chosen)), None).pooled
 
     together = pooled(samples)
     alone = torch.cat([pooled([sample]) for sample in samples])
@@ -95,5 +95,5 @@ def test_another_band_unit_or_an_unknown_pixel_size_is_refused():
     with pytest.raises(ChannelError, match="comes in percent, want 1"):
         tokenizer()([grid([1], channels=(Channel(name="B4", unit="percent"),))])
     stream = grid([1])
-    with pytest.raises(InputError, match="spacing_m, metres"):
+    with pytest.raises(InputError, match="give it a Geometry"):
         tokenizer()([Stream(kind="grid", values=stream.values, channels=BANDS, times=stream.times)])

@@ -6,7 +6,7 @@ import torch
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.quantity import Quantity, ScalarHead
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, schedule, train
@@ -79,7 +79,9 @@ def grids(count: int) -> list[Sample]:
     found = []
     for index in range(count):
         values = rng.uniform(0, 1, (2, 1, 3, 3))
-        stream = Stream(kind="grid", values=values, channels=GREEN, times=np.arange(2.0), geometry={"spacing_m": 10.0})
+        stream = Stream(
+            kind="grid", values=values, channels=GREEN, times=np.arange(2.0), geometry=Geometry.of_spacing(10.0)
+        )
         source = Provenance(data="made", item=str(index))
         found.append(Sample(streams={"cube": stream}, target=float(values.mean()), source=source))
     return found

@@ -532,7 +532,7 @@ def test_any_column_may_name_a_stream(tmp_path):
     first, second = StreamsTokenizer(specs, 8), StreamsTokenizer(specs, 8)
     assert len({key for key in first.state_dict() if key.endswith("embedding.weight")}) == len(NAMES)
     second.load_state_dict(first.state_dict())
-    values = [each.embed(each.read_samples(samples)).values for each in (first, second)]
+    values = [each.project(each.cut(samples)).values for each in (first, second)]
     assert bool((values[0] == values[1]).all())
 
 

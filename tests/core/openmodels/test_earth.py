@@ -432,7 +432,7 @@ def test_prithvi_s_version_is_read_off_the_weights_whatever_the_path_says(tmp_pa
     for name, flat, mean, std in (("first", True, 775.229, 1281.526), ("second", False, 1087.0, 2248.0)):
         torch.save(prithvi_state(192, 1, 16, False, flat=flat), folder / f"{name}.pt")
         tokenizer = load_open_model(folder / f"{name}.pt").tokenizer
-        found = tokenizer.read({"reflectance": zeros})["pixels"][0, 0, 0, 0, 0]
+        found = tokenizer.cut_inputs({"reflectance": zeros})["pixels"][0, 0, 0, 0, 0]
         assert float(found) == pytest.approx(-mean / std, rel=1e-4)
     state = prithvi_state(192, 1, 16, False)
     del state["encoder.pos_embed"]

@@ -12,7 +12,7 @@ from mainstem.core.openmodels import presto, restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
 from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.classes import ClassHead
 from mainstem.core.trunk import Trunk, TrunkConfig
 
@@ -27,7 +27,7 @@ def series(days, names=("B4", "B8", "NDVI"), side=3, seed=0, cloudy=(), place=No
         values[where] = np.nan
     stream = Stream(
         kind="grid", values=values, channels=tuple(Channel(name=name, unit="1") for name in names),
-        times=DAY_S * np.asarray(days, np.float64), geometry={"spacing_m": 10.0},
+        times=DAY_S * np.asarray(days, np.float64), geometry=Geometry.of_spacing(10.0),
     )  # fmt: skip
     streams = {"cube": stream}
     if place is not None:
@@ -47,7 +47,7 @@ def prithvi(codes=()) -> PrithviTokenizer:
 
 
 def trunk_of(dim: int) -> Trunk:
-    return Trunk(TrunkConfig(dim=dim, depth=2, num_heads=4, hidden=dim, num_streams=0, num_registers=0)).eval()
+    return Trunk(TrunkConfig(dim=dim, depth=2, num_heads=4, hidden=dim, num_registers=0)).eval()
 
 
 def test_months_are_means_of_clear_dates_and_empty_ones_are_left_out():
@@ -62,7 +62,7 @@ def test_months_are_means_of_clear_dates_and_empty_ones_are_left_out():
 
 def test_galileo_is_given_its_own_scale_and_hides_what_is_missing():
     sample = series([10, 40, 75], cloudy=[(1, 2, 0, 0), (2, 2)], place=(48.0, 11.0))
-    batch = galileo().read_samples([sample])
+    batch = galileo().cut([sample])
     red = sample.streams["cube"].values[0, 0, 1, 2]
     index = BANDS["B4"]
     wanted = (1e4 * red - MEAN[index] + 2 * STD[index]) / (4 * STD[index])
@@ -89,7 +89,7 @@ def test_ragged_samples_equal_those_run_alone():
 
     def pooled(chosen):
         with torch.no_grad():
-            return trunk(tokenizer.embed(tokenizer.read_samples(chosen)), None).pooled
+            return trunk(tokenizer.project(tokenizer.cut(chosen)), None).pooled
 
     together = pooled(samples)
     assert (together - torch.cat([pooled([sample]) for sample in samples])).abs().max() <= 1e-5
@@ -97,14 +97,14 @@ def test_ragged_samples_equal_those_run_alone():
 
 def test_prithvi_fills_clouds_from_the_nearest_month_and_knows_when_and_where():
     sample = series([10, 45, 80], SENTINEL, side=20, cloudy=[(1, 0, 4, 5)], place=(48.0, 11.0))
-    batch = prithvi(("time", "location")).read_samples([sample])
+    batch = prithvi(("time", "location")).cut([sample])
     assert tuple(batch["pixels"].shape) == (1, 6, 3, 32, 32)  # padded to two patches
     mean, std = (values[0] for values in MEAN_STD[2])
     filled = sample.streams["cube"].values[0, 0, 4, 5]
     assert float(batch["pixels"][0, 0, 1, 4, 5]) == pytest.approx((1e4 * filled - mean) / std, rel=1e-4)
     assert batch["temporal_coords"][0].tolist() == [[2020, 15], [2020, 46], [2020, 75]]
     assert batch["location_coords"].tolist() == [[48.0, 11.0]]
-    subset = prithvi().read_samples([series([10], SENTINEL[2:4], side=16)])
+    subset = prithvi().cut([series([10], SENTINEL[2:4], side=16)])
     assert subset["index"].tolist() == [[2, 3]]
 
 
@@ -123,49 +123,51 @@ def test_an_adapter_s_tokenizer_is_built_again_from_its_facts(make):
 
 def test_what_a_family_cannot_read_is_named():
     with pytest.raises(ChannelError, match="got band 'B1', Galileo reads VV, VH"):
-        galileo().read_samples([series([1], ("B1",))])
+        galileo().cut([series([1], ("B1",))])
     with pytest.raises(InputError, match="has 0 dated image series"):
-        galileo().read_samples([Sample(streams={}, target=None, source=Provenance(data="t", item="x"))])
+        galileo().cut([Sample(streams={}, target=None, source=Provenance(data="t", item="x"))])
     with pytest.raises(InputError, match="a pixel that no month shows"):
-        prithvi().read_samples([series([1, 40], SENTINEL, 16, cloudy=[(slice(None), 0, 0, 0)])])
+        prithvi().cut([series([1, 40], SENTINEL, 16, cloudy=[(slice(None), 0, 0, 0)])])
     with pytest.raises(InputError, match="different numbers of months"):
-        prithvi().read_samples([series([1], SENTINEL, 16), series([1, 40], SENTINEL, 16)])
+        prithvi().cut([series([1], SENTINEL, 16), series([1, 40], SENTINEL, 16)])
     with pytest.raises(InputError, match="takes the place"):
-        prithvi(("location",)).read_samples([series([1], SENTINEL, 16)])
+        prithvi(("location",)).cut([series([1], SENTINEL, 16)])
 
 
-def coarse(sample: Sample, spacing_m: float) -> Sample:
-    grid = replace(sample.streams["cube"], geometry={"spacing_m": spacing_m})
+def coarse(sample: Sample, geometry: Geometry | None) -> Sample:
+    grid = replace(sample.streams["cube"], geometry=geometry)
     return replace(sample, streams={**sample.streams, "cube": grid})
 
 
 def test_samples_of_two_resolutions_equal_those_run_alone():
-    samples = [coarse(series([10, 40]), 10.0), coarse(series([10, 40], seed=1), 30.0)]
+    samples = [coarse(series([10, 40], seed=seed), Geometry.of_spacing(10.0 + 20 * seed)) for seed in (0, 1)]
     tokenizer, trunk = galileo(), trunk_of(64)
 
     def pooled(chosen):
         with torch.no_grad():
-            return trunk(tokenizer.embed(tokenizer.read_samples(chosen)), None).pooled
+            return trunk(tokenizer.project(tokenizer.cut(chosen)), None).pooled
 
     for order in (samples, samples[::-1]):
         alone = torch.cat([pooled([sample]) for sample in order])
         assert (pooled(order) - alone).abs().max() <= 1e-5
-    with pytest.raises(InputError, match="spacing_m"):
-        tokenizer.read_samples([samples[0], coarse(samples[1], float("nan"))])
+    with pytest.raises(InputError, match="Geometry in m"):
+        tokenizer.cut([samples[0], coarse(samples[1], None)])
+    with pytest.raises(InputError, match="want squares"):
+        tokenizer.cut([coarse(samples[1], Geometry.of_spacing((10.0, 20.0, 1.0)))])
 
 
 def test_prithvi_refuses_samples_that_show_different_bands():
     red, both = series([10], SENTINEL[2:3], side=16), series([10], SENTINEL[2:4], side=16, seed=1)
     for order in ([red, both], [both, red]):
         with pytest.raises(ChannelError, match="other bands"):
-            prithvi().read_samples(order)
+            prithvi().cut(order)
 
 
 def test_a_place_goes_by_name_not_by_position():
     sample = series([10, 40], place=(48.0, 11.0))
     turned = replace(sample.streams["place"], values=np.array([11.0, 48.0]), channels=PLACE[::-1])
     other = replace(sample, streams={**sample.streams, "place": turned})
-    one, two = (galileo().read_samples([each])["st_x"] for each in (sample, other))
+    one, two = (galileo().cut([each])["st_x"] for each in (sample, other))
     assert torch.equal(one, two)
 
 
