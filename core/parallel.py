@@ -1,4 +1,4 @@
-"""Independent parts of long work, each in a process of its own with one thread, in the order in which they are given."""
+"""Independent parts of long work, each in a process of its own with one thread; results in the order of the parts."""
 
 import multiprocessing
 import os
@@ -80,31 +80,34 @@ def _start(function: Callable[[Item], Result]) -> tuple[Connection, BaseProcess]
 def _deal(items: Sequence[Any], team: dict[Connection, BaseProcess], done: Callable[[int], None]) -> list[Any]:
     """Give each worker an item whenever it is free, and collect the results."""
     found: dict[int, Any] = {}
-    waiting = iter(range(len(items)))
-    held: dict[Connection, int] = {}
-    for connection in team:
-        held[connection] = next(waiting)
-        connection.send(items[held[connection]])
-    while held:
-        for connection in wait(list(held)):
-            assert isinstance(connection, Connection)
-            try:
+    held: dict[Any, int] = {}
+    waiting, free = iter(range(len(items))), list[Any](team)
+    while len(found) < len(items):
+        for connection, index in zip(free, waiting, strict=False):
+            held[connection] = index
+            with _alive(team[connection]):
+                connection.send(items[index])
+        free = wait(list(held))
+        for connection in free:
+            with _alive(team[connection]):
                 is_error, result = connection.recv()
-            except EOFError:
-                team[connection].join(PATIENCE_S)
-                code = team[connection].exitcode
-                raise RuntimeError(
-                    f"a worker ended with status {code}; take fewer workers, or a larger machine"
-                ) from None
             if is_error:
                 raise _error_of(*result)
             found[held.pop(connection)] = result
             done(len(found))
-            index = next(waiting, None)
-            if index is not None:
-                held[connection] = index
-                connection.send(items[index])
     return [found[index] for index in range(len(items))]
+
+
+@contextmanager
+def _alive(process: BaseProcess) -> Iterator[None]:
+    """Say so where a worker is gone that is sent or asked something."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        process.join(PATIENCE_S)
+        raise RuntimeError(
+            f"a worker ended with status {process.exitcode}; take fewer workers, or a larger machine"
+        ) from None
 
 
 def _end(team: Sequence[BaseProcess]) -> None:

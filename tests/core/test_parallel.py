@@ -34,6 +34,8 @@ def fails(item: str) -> None:
         raise MissingExtraError("pydicom", "medical")
     if item == "closure":
         raise type("Odd", (Exception,), {})("of a class that no other process knows")
+    if item == "network":
+        raise ConnectionResetError(104, "reset by peer")
     if item == "file":
         (Path("/nowhere") / "at all").read_bytes()
     if item == "killed":
@@ -101,6 +103,8 @@ def test_errors_come_as_they_were_raised_and_end_the_others(tmp_path):
     with pytest.raises(FileNotFoundError) as missing:
         map_in_processes(fails, ["file"] * 2, 2)
     assert missing.value.filename == "/nowhere/at all"
+    with pytest.raises(ConnectionResetError):
+        map_in_processes(fails, ["network"] * 2, 2)
     with pytest.raises(RuntimeError, match="Odd: of a class that no other process knows"):
         map_in_processes(fails, ["closure"] * 2, 2)
     with pytest.raises(RuntimeError, match="a worker ended with status -9"):
