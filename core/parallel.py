@@ -81,13 +81,14 @@ def _deal(items: Sequence[Any], team: dict[Connection, BaseProcess], done: Calla
     """Give each worker an item whenever it is free, and collect the results."""
     found: dict[int, Any] = {}
     held: dict[Any, int] = {}
-    waiting, free = iter(range(len(items))), list[Any](team)
+    waiting = iter(range(len(items)))
+    free: list[Any] = list(team)
     while len(found) < len(items):
         for connection, index in zip(free, waiting, strict=False):
             held[connection] = index
             with _alive(team[connection]):
                 connection.send(items[index])
-        free = wait(list(held))
+        free = list(wait(list(held)))
         for connection in free:
             with _alive(team[connection]):
                 is_error, result = connection.recv()
@@ -146,7 +147,9 @@ def _parts_of(error: Exception) -> tuple[type[Exception], tuple[Any, ...], str]:
     """An error's class, arguments and traceback; a foreign class may not be sent, what it says may."""
     told = "".join(traceback.format_exception(error))
     if isinstance(error, MainstemError) or type(error).__module__ == "builtins":
-        return type(error), error.__reduce__()[1], told  # type: ignore[index]
+        reduced = error.__reduce__()
+        assert isinstance(reduced, tuple)
+        return type(error), reduced[1], told
     return RuntimeError, (f"{type(error).__name__}: {error}",), told
 
 
