@@ -36,7 +36,7 @@ class RegionYears:
         return cls(
             region=np.array([str(sample.source.facts["region"]) for sample in samples], dtype=str),
             year=np.array([float(sample.source.facts["year"]) for sample in samples]),
-            recent=np.array([_recent_mean(sample) for sample in samples]),
+            recent=_recent_means(samples),
             yields=np.array([np.nan if sample.target is None else float(sample.target) for sample in samples]),
         )
 
@@ -47,10 +47,17 @@ class RegionYears:
         )
 
 
-def _recent_mean(sample: Sample) -> float:
-    history = sample.streams.get("history")
-    seen = np.empty(0) if history is None else history.values[history.observed()]
-    return float(seen[-RECENT:].mean()) if len(seen) else float("nan")
+def _recent_means(samples: Sequence[Sample]) -> Array:
+    """Mean of the last RECENT past yields of each sample (samples,), t/ha; NaN where none is known."""
+    last = np.zeros((len(samples), RECENT))
+    count = np.zeros(len(samples), np.intp)
+    for row, sample in enumerate(samples):
+        history = sample.streams.get("history")
+        if history is not None:
+            seen = history.values[history.observed()][-RECENT:]
+            count[row] = len(seen)
+            last[row, RECENT - len(seen) :] = seen
+    return np.where(count > 0, last.sum(1) / np.maximum(count, 1), np.nan)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -21,6 +21,7 @@ from mainstem.adapters.crop_yield.seasons import (
     lead_of,
     views,
 )
+from mainstem.adapters.crop_yield.steps import Steps
 from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
 from mainstem.core.preparation import stream_means
@@ -67,10 +68,13 @@ class RegionalPreparation:
     def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
         """Return departures and anchors."""
         offset = self.anchor(RegionYears.read(samples))
-        departures = self.climatology.departures(samples)
+        departed: list[dict[str, Stream]] = [{} for _ in samples]
+        for name, steps in self.climatology.departures(samples).items():
+            for row, stream in steps.streams():
+                departed[row][name] = stream
         prepared = [
-            replace(sample, streams={**departed, **_kept(sample, float(level))})
-            for sample, departed, level in zip(samples, departures, offset, strict=True)
+            replace(sample, streams={**streams, **_kept(sample, level)})
+            for sample, streams, level in zip(samples, departed, offset.tolist(), strict=True)
         ]
         return prepared, offset
 
@@ -88,10 +92,12 @@ class RegionalPreparation:
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return each sample's departures, averaged over time; NaN where missing."""
         departures = self.climatology.departures(samples)
-        wanted = {name: values.shape[2] for name, values in self.climatology.normal.items()}
-        return stream_means(
-            [replace(sample, streams=streams) for sample, streams in zip(samples, departures, strict=True)], wanted
-        )
+        parts = []
+        for name, normal in self.climatology.normal.items():
+            parts.append(np.full((len(samples), normal.shape[2]), np.nan))
+            if name in departures:
+                parts[-1][departures[name].rows] = departures[name].means()
+        return np.hstack(parts) if parts else np.full((len(samples), 1), np.nan)
 
     def own_features(self, samples: Sequence[Sample]) -> Array:
         """Return mean and trend of past yields less the drift common to all regions, t/ha, and soil; NaN if missing.
@@ -151,8 +157,9 @@ def _table(climatology: Climatology, samples: Sequence[Sample], offset: Array) -
     parts = [np.stack(columns, 1)]
     for name, normal in climatology.normal.items():
         num_bins = 1 if normal.shape[1] == 1 else MONTHS
-        rows = [_by_month(departed.get(name), num_bins, normal.shape[2]) for departed in departures]
-        parts.append(np.array(rows).reshape(len(samples), -1))
+        parts.append(np.zeros((len(samples), num_bins * normal.shape[2])))
+        if name in departures:
+            parts[-1][departures[name].rows] = _by_month(departures[name], num_bins)
     return np.hstack(parts)
 
 
@@ -161,17 +168,11 @@ def _trend(samples: Sequence[Sample]) -> Array:
     return np.array([float(s.streams["trend"].values[0]) if "trend" in s.streams else np.nan for s in samples])
 
 
-def _by_month(stream: Stream | None, num_bins: int, width: int) -> Array:
-    """A stream's mean by month (months, channels), zero where unknown; a scalar is one month."""
-    if stream is None:
-        return np.zeros((num_bins, width))
-    seen = np.atleast_2d(stream.observed())
-    months = np.zeros(1, int) if stream.times is None else (stream.times // (MONTH_DAYS * DAY_S)).astype(int)
-    months = np.clip(months, 0, num_bins - 1)
-    sums, counts = np.zeros((num_bins, width)), np.zeros((num_bins, width))
-    np.add.at(sums, months, np.where(seen, np.atleast_2d(stream.values), 0.0))
-    np.add.at(counts, months, seen)
-    return sums / np.maximum(counts, 1)
+def _by_month(steps: Steps, num_bins: int) -> Array:
+    """Means by month (samples that have the stream, months x channels), zero where unknown; a scalar is one month."""
+    sums, counts = steps.binned(steps.bins(MONTH_DAYS * DAY_S, num_bins), num_bins)
+    found: Array = (sums / np.maximum(counts, 1)).reshape(len(sums), -1)
+    return found
 
 
 def rivals(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.crop_yield.steps import Rows, Steps
 from mainstem.core.stream import Sample, Stream
 
 Array = NDArray[np.float64]
@@ -38,59 +39,62 @@ class Climatology:
     @classmethod
     def fit(cls, samples: Sequence[Sample]) -> "Climatology":
         """Average the samples of each region, scalars as they are and series by dekad of the year."""
-        regions = sorted({str(sample.source.facts["region"]) for sample in samples})
-        place = {region: row for row, region in enumerate(regions)}
-        sums: dict[str, Array] = {}
-        counts: dict[str, Array] = {}
-        for sample in samples:
-            row = place[str(sample.source.facts["region"])]
-            for name, stream in _changing(sample).items():
-                if name not in sums:
-                    shape = (len(regions), 1 if stream.kind == "scalar" else NUM_BINS, len(stream.channels))
-                    sums[name], counts[name] = np.zeros(shape), np.zeros(shape)
-                own, seen = _binned(stream, sums[name].shape[1])
-                sums[name][row] += own
-                counts[name][row] += seen
-        normal = {name: _mean(sums[name], counts[name]) for name in sorted(sums)}
+        regions = sorted({region_of(sample) for sample in samples})
+        places = _places(regions, samples)
+        normal: dict[str, Array] = {}
+        count: dict[str, Array] = {}
+        for name in changing_in(samples):
+            steps = Steps.of(samples, name, range(len(samples)))
+            assert steps is not None
+            own, seen = steps.binned(_dekads(steps), _num_bins(steps))
+            sums, count[name] = np.zeros((len(regions), *own.shape[1:])), np.zeros((len(regions), *own.shape[1:]))
+            np.add.at(sums, places[steps.rows], own)
+            np.add.at(count[name], places[steps.rows], seen)
+            normal[name] = _mean(sums, count[name])
         seasons = frozenset(season_of(sample) for sample in samples)
-        return cls(regions=tuple(regions), normal=normal, count=dict(sorted(counts.items())), seasons=seasons)
+        return cls(regions=tuple(regions), normal=normal, count=count, seasons=seasons)
 
-    def departures(self, samples: Sequence[Sample]) -> list[dict[str, Stream]]:
-        """Return each sample's changing streams as departures from its region's normal; unknown regions give none."""
-        place = {region: row for row, region in enumerate(self.regions)}
-        departed = []
-        for sample in samples:
-            row = place.get(str(sample.source.facts["region"]))
-            streams = {} if row is None else _changing(sample)
-            is_own = season_of(sample) in self.seasons
-            departed.append({name: self._depart(name, row, stream, is_own) for name, stream in streams.items()})
-        return departed
+    def departures(self, samples: Sequence[Sample]) -> dict[str, Steps]:
+        """Return changing streams, by name, as departures from their region's normal; unknown regions have none."""
+        places = _places(self.regions, samples)
+        known = np.flatnonzero(places >= 0)
+        is_own = np.array([season_of(sample) in self.seasons for sample in samples], bool)
+        found = {}
+        for name in changing_in([samples[row] for row in known.tolist()]):
+            steps = Steps.of(samples, name, known)
+            assert steps is not None
+            found[name] = self._depart(name, steps, places[steps.rows], is_own[steps.rows])
+        return found
 
-    def _depart(self, name: str, row: int | None, stream: Stream, is_own: bool) -> Stream:
-        normal, count = self.normal[name][row], self.count[name][row]
-        if is_own:
-            own, seen = _binned(stream, len(normal))
-            others = _mean(np.nan_to_num(normal) * count - own, count - seen)
-            normal = np.where(count > seen, others, normal)  # of a single season: no departure is known
-        values = np.where(stream.observed(), stream.values, np.nan)
-        away = values - normal[dekads(stream)].reshape(stream.values.shape)
-        return Stream(kind=stream.kind, values=away, channels=stream.channels, times=stream.times)
+    def _depart(self, name: str, steps: Steps, places: Rows, is_own: NDArray[np.bool_]) -> Steps:
+        dekad = _dekads(steps)
+        normal, count = self.normal[name][places], self.count[name][places]
+        own, seen = steps.binned(dekad, normal.shape[1])
+        others = _mean(np.nan_to_num(normal) * count - own, count - seen)
+        # of a single season no departure is known
+        normal = np.where(is_own[:, None, None] & (count > seen), others, normal)
+        return replace(steps, values=steps.values - normal[steps.owner(), dekad])
+
+
+def region_of(sample: Sample) -> str:
+    """Return the region."""
+    return str(sample.source.facts["region"])
+
+
+def _places(regions: Sequence[str], samples: Sequence[Sample]) -> Rows:
+    """The place of each sample's region among those given (samples,), -1 of others."""
+    place = {region: row for row, region in enumerate(regions)}
+    return np.array([place.get(region_of(sample), -1) for sample in samples], np.intp)
+
+
+def changing_in(samples: Sequence[Sample]) -> list[str]:
+    """Names of the streams that change from year to year, sorted."""
+    return sorted({name for sample in samples for name in sample.streams}.difference(CONSTANT, PAST))
 
 
 def season_of(sample: Sample) -> tuple[str, float]:
     """Return the region and the harvest year."""
-    return str(sample.source.facts["region"]), float(sample.source.facts["year"])
-
-
-def _binned(stream: Stream, num_bins: int) -> tuple[Array, Array]:
-    """Sums and numbers of a stream's observations by dekad (bins, channels)."""
-    seen = np.atleast_2d(stream.observed())
-    shape = (num_bins, len(stream.channels))
-    sums, counts = np.zeros(shape), np.zeros(shape)
-    bins = dekads(stream)
-    np.add.at(sums, bins, np.where(seen, np.atleast_2d(stream.values), 0.0))
-    np.add.at(counts, bins, seen)
-    return sums, counts
+    return region_of(sample), float(sample.source.facts["year"])
 
 
 def _mean(sums: Array, counts: Array) -> Array:
@@ -98,15 +102,12 @@ def _mean(sums: Array, counts: Array) -> Array:
     return mean
 
 
-def _changing(sample: Sample) -> dict[str, Stream]:
-    return {name: stream for name, stream in sample.streams.items() if name not in CONSTANT + PAST}
+def _num_bins(steps: Steps) -> int:
+    return 1 if steps.times is None else NUM_BINS
 
 
-def dekads(stream: Stream) -> NDArray[np.intp]:
-    """Return which dekad of the year each step falls in; 0 for scalars."""
-    if stream.times is None:
-        return np.zeros(1, np.intp)
-    return np.clip(stream.times // (BIN_DAYS * DAY_S), 0, NUM_BINS - 1).astype(np.intp)
+def _dekads(steps: Steps) -> Rows:
+    return steps.bins(BIN_DAYS * DAY_S, NUM_BINS)
 
 
 def cut_back(sample: Sample, lead: int) -> Sample:
@@ -122,15 +123,12 @@ def cut_back(sample: Sample, lead: int) -> Sample:
             continue
         if stream.kind == "series" and name not in PAST:
             assert stream.times is not None
-            kept = stream.times < until_s
-            if not kept.any():
+            kept = int(np.searchsorted(stream.times, until_s))
+            if not kept:
                 continue
-            stream = replace(
-                stream,
-                values=stream.values[kept],
-                times=stream.times[kept],
-                valid=None if stream.valid is None else stream.valid[kept],
-            )
+            if kept < len(stream.times):
+                valid = None if stream.valid is None else stream.valid[:kept]
+                stream = replace(stream, values=stream.values[:kept], times=stream.times[:kept], valid=valid)
         streams[name] = stream
     return replace(sample, streams=streams)
 
@@ -175,11 +173,17 @@ def views() -> dict[str, Callable[[Sample], Sample]]:
     return {f"lead{lead}": partial(cut_back, lead=lead) for lead in range(LEADS)}
 
 
+@lru_cache(maxsize=256)
+def _last_phase(names: tuple[str, ...]) -> int | None:
+    """The last crop phase among streams of these names; None where none is of a phase."""
+    return max((int(match[1]) for name in names if (match := PHASE.fullmatch(name))), default=None)
+
+
 def lead_of(sample: Sample) -> int:
     """Return the lead that a sample's own inputs stand for: how far before the season's end they stop."""
-    phases = [int(match[1]) for name in sample.streams if (match := PHASE.fullmatch(name))]
-    if phases:
-        return LEADS - 1 - max(phases)
+    last = _last_phase(tuple(sample.streams))
+    if last is not None:
+        return LEADS - 1 - last
     ends = [
         stream.times[-1] / DAY_S
         for name, stream in sample.streams.items()

@@ -8,8 +8,10 @@ import pytest
 from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
 from mainstem.adapters.crop_yield.seasons import DAY_S, LEADS, Climatology, cut_back, lead_of
+from mainstem.adapters.crop_yield.steps import Steps
 from mainstem.core.evaluation import rmse
 from mainstem.core.fit import fit
+from mainstem.core.preparation import stream_means
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.task import Recipe
 from mainstem.core.testing import check_task
@@ -89,21 +91,50 @@ def make_sample(region: str, year: int, level: float, steps: int = 30) -> Sample
 def test_departures_are_from_the_normal_of_a_regions_other_seasons():
     samples = [make_sample("a", 2000, 1.0), make_sample("a", 2001, 3.0), make_sample("b", 2000, 10.0)]
     new = [make_sample("a", 2005, 5.0), make_sample("c", 2000, 1.0)]
-    departed = Climatology.fit(samples).departures([*samples, *new])
-    assert departed[0]["ndvi"].values[:, 0].tolist() == [-2.0] * 30
-    assert departed[1]["ndvi"].values[:, 0].tolist() == [2.0] * 30
-    assert not np.abs(departed[2]["ndvi"].values).any()  # of a region's only season nothing is known
-    assert departed[3]["ndvi"].values[:, 0].tolist() == [3.0] * 30
-    assert departed[4] == {}
+    departed = dict(Climatology.fit(samples).departures([*samples, *new])["ndvi"].streams())
+    assert departed[0].values[:, 0].tolist() == [-2.0] * 30
+    assert departed[1].values[:, 0].tolist() == [2.0] * 30
+    assert not np.abs(departed[2].values).any()  # of a region's only season nothing is known
+    assert departed[3].values[:, 0].tolist() == [3.0] * 30
+    assert 4 not in departed
 
 
 def test_a_season_departs_alike_in_training_and_when_it_is_new():
     samples = [make_sample("a", year, float(year % 7)) for year in range(2000, 2008)]
     whole, without = Climatology.fit(samples), Climatology.fit(samples[:-1])
-    (known,), (new,) = whole.departures(samples[-1:]), without.departures(samples[-1:])
-    assert known["ndvi"].values == pytest.approx(new["ndvi"].values)
-    (early,) = whole.departures([cut_back(samples[-1], 2)])
-    assert early["ndvi"].values == pytest.approx(new["ndvi"].values[: len(early["ndvi"].values)])
+    known, new = (found.departures(samples[-1:])["ndvi"].values for found in (whole, without))
+    assert known == pytest.approx(new)
+    early = whole.departures([cut_back(samples[-1], 2)])["ndvi"].values
+    assert early == pytest.approx(new[: len(early)])
+
+
+def test_many_samples_steps_come_apart_as_they_were_and_average_as_one_by_one():
+    rng = np.random.default_rng(0)
+    samples = []
+    for number in range(40):
+        steps = int(rng.integers(1, 30))
+        values = np.where(rng.random((steps, 2)) < 0.3, np.nan, rng.normal(size=(steps, 2)))
+        stream = Stream(
+            kind="series", values=values, channels=(*NDVI, Channel(name="rain", unit="mm")),
+            times=np.sort(rng.choice(370, steps, replace=False)) * DAY_S, valid=rng.random((steps, 2)) < 0.9,
+        )  # fmt: skip
+        has = number % 5 > 0
+        samples.append(replace(make_sample("a", 2000, 1.0), streams={"weather": stream} if has else {}))
+    steps = Steps.of(samples, "weather", range(1, 40))
+    assert steps is not None
+    assert steps.rows.tolist() == [row for row in range(1, 40) if row % 5]
+    sums, counts = steps.binned(steps.bins(10 * DAY_S, 37), 37)
+    for place, (row, stream) in enumerate(steps.streams()):
+        whole = samples[row].streams["weather"]
+        np.testing.assert_array_equal(stream.values, np.where(whole.observed(), whole.values, np.nan))
+        np.testing.assert_array_equal(stream.times, whole.times)
+        seen = np.isfinite(stream.values)
+        assert seen.sum(0).tolist() == counts[place].sum(0).tolist()
+        np.testing.assert_allclose(sums[place].sum(0), np.nansum(stream.values, 0), atol=1e-12)
+        here = (whole.times // (10 * DAY_S)).clip(0, 36) == 3
+        assert counts[place, 3].tolist() == seen[here].sum(0).tolist()
+    np.testing.assert_array_equal(steps.means(), stream_means([samples[row] for row in steps.rows], {"weather": 2}))
+    assert Steps.of(samples, "weather", [0, 5]) is None
 
 
 @pytest.mark.parametrize("lead", range(LEADS))
