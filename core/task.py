@@ -65,7 +65,7 @@ class DataRequest:
     """What a user asks an adapter to read: a data set's name or a path, and values of the task's own options."""
 
     data: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
     mirror: Path | None = None
 
     def option(self, name: str) -> str | None:
