@@ -44,24 +44,31 @@ class StandardScale(nn.Module):
 
 
 class ChannelTokenizer(StreamTokenizer):
-    """One token a step: its standardised values, zero where missing, and flags of presence through a linear layer.
+    """One token so many steps: standardised values, zero where missing, and flags of presence through a linear layer.
 
-    A step with no value at all is no token. Positions are seconds from the sample's origin.
+    Steps with no value at all are no token. Positions are seconds from the sample's origin, the mean of those steps of
+    a token that show anything.
     """
 
-    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
+    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, steps_per_token: int = 1) -> None:
         super().__init__(dim)
-        self.channels = tuple(channels)
+        self.channels, self.steps_per_token = tuple(channels), steps_per_token
         self.scale = StandardScale(channels, statistics)
-        self.embedding = nn.Linear(2 * len(self.channels), dim)
+        self.embedding = nn.Linear(2 * len(self.channels) * steps_per_token, dim)
 
     def project(self, patches: Patches) -> TokenBatch:
-        """Embed each step."""
+        """Embed each token's steps, whose number divides by those of a token."""
         values = patches["values"]
         present = values.isfinite()
         scaled = torch.where(present, self.scale(values.nan_to_num()), 0.0)
-        tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
-        return place(tokens + self.stream_code, present.any(-1), patches["times"])
+        num, steps = values.shape[1] // self.steps_per_token, self.steps_per_token
+        parts = [part.reshape(len(values), num, -1) for part in (scaled, present.to(scaled.dtype))]
+        seen, times = present.any(-1), patches["times"]
+        if steps > 1:
+            seen, times = seen.view(-1, num, steps), times.view(-1, num, steps)
+            times = (times * seen).sum(-1) / seen.sum(-1).clamp(min=1)
+            seen = seen.any(-1)
+        return place(self.embedding(torch.cat(parts, -1)) + self.stream_code, seen, times)
 
 
 class ScalarTokenizer(ChannelTokenizer):
