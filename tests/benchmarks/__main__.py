@@ -54,7 +54,8 @@ def bench_finetune() -> dict[str, float]:
 
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.baselines import feature_matrix
-    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.apps.finetune import finetune
+    from mainstem.core.finetuning import FitSpec
     from mainstem.core.folds import targets_of
     from mainstem.core.task import DataRequest
 
@@ -77,7 +78,8 @@ def bench_map() -> dict[str, float]:
     """The county map in Chromium: drawn after the script's end, recoloured; times of the page itself."""
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.demo import REAL, run_folder
-    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.apps.finetune import finetune
+    from mainstem.core.finetuning import FitSpec
     from mainstem.core.task import DataRequest, FitConfig
     from mainstem.core.training import TrainingConfig
     from mainstem.data.catalogue import pull
