@@ -314,9 +314,11 @@ def cut_from(values: NDArray[Any], num_axes: int) -> Cut:
     def cut(corner: Corner, tile: Values) -> bool:
         sides = tile.shape[tile.ndim - num_axes :]
         there = [slice(start, start + side) for start, side in zip(corner, sides, strict=True)]
-        part = values[(..., *there)]
+        whole: tuple[Any, ...] = (..., *there)
+        part = values[whole]
         here = tuple(slice(0, length) for length in part.shape[part.ndim - num_axes :])
-        tile[(..., *here)] = part
+        inside: tuple[Any, ...] = (..., *here)
+        tile[inside] = part
         extended(tile, [min(length, side) for length, side in zip(lengths, sides, strict=True)])
         return not shows_nothing(tile)
 
