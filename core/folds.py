@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import targets_in, told_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Sample
 
@@ -18,7 +19,7 @@ def targets_of(samples: Sequence[Sample]) -> Array:
     Raises:
         InputError: if one is unknown.
     """
-    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    values = targets_in(samples)
     if not len(values) or not np.isfinite(values).all():
         raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
     return values
@@ -30,7 +31,7 @@ def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
     Raises:
         InputError: if a sample names none, or all name one.
     """
-    groups = [sample.source.group for sample in samples]
+    groups = told_in(samples, "group")
     if None in groups or len(set(groups)) < 2:
         raise InputError("calibration needs samples of at least two named groups; name the group column")
     return tuple(str(group) for group in groups)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mainstem.core.cases import Block, parts_of
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
@@ -74,29 +75,24 @@ class GridTokenizer(Tokenizer):
                 one twice.
             InputError: if a stream does not say its pixels' size, `geometry["spacing_m"]`.
         """
-        held = [stream for stream in streams if stream is not None]
-        steps = max([1, *(len(stream.values) for stream in held)])
-        height, width = (
-            math.ceil(max([1, *(stream.values.shape[axis] for stream in held)]) / self.patch_size) * self.patch_size
-            for axis in (2, 3)
-        )
+        held = [(rows, block) for rows, block in parts_of(streams) if block.values.shape[1]]
+        steps, height, width = (max([1, *(block.values.shape[axis] for _, block in held)]) for axis in (1, 3, 4))
+        height, width = (math.ceil(side / self.patch_size) * self.patch_size for side in (height, width))
         values = np.full((len(streams), steps, len(self.channels), height, width), np.nan, np.float32)
         times, spacing = np.zeros((len(streams), steps)), np.ones(len(streams))
-        for row, stream in enumerate(streams):
-            if stream is None or not len(stream.values):
-                continue
-            if "spacing_m" not in (stream.geometry or {}):
+        for rows, block in held:
+            if "spacing_m" not in (block.geometry or {}):
                 raise InputError("a grid does not say its pixels' size; give geometry spacing_m, metres")
-            assert stream.geometry is not None
-            length, _, tall, wide = stream.values.shape
-            seen = np.where(stream.observed(), stream.values, np.nan)
-            values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
-            times[row, :length], spacing[row] = stream.times, stream.geometry["spacing_m"]
+            assert block.geometry is not None
+            _, length, _, tall, wide = block.values.shape
+            seen = np.where(block.observed(), block.values, np.nan)
+            values[rows[:, None], :length, self._places(block), :tall, :wide] = np.moveaxis(seen, 2, 1)
+            times[rows, :length], spacing[rows] = block.times, block.geometry["spacing_m"]
         return StreamBatch(
             values=torch.from_numpy(values), times=torch.from_numpy(times), spacing=torch.from_numpy(spacing)
         )
 
-    def _places(self, stream: Stream) -> list[int]:
+    def _places(self, stream: Stream | Block) -> list[int]:
         """Index, among the bands read, of each of the stream's."""
         held = {channel.name: index for index, channel in enumerate(self.channels)}
         names = [channel.name for channel in stream.channels]

@@ -11,10 +11,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from mainstem.core.cases import Block, blocks_in, names_in, streams_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.layout import channel_places, placed, union_of_channels
 from mainstem.core.schema import first_mistake
-from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
@@ -62,11 +63,7 @@ def tokenizer_for(spec: StreamSpec, dim: int) -> Tokenizer:
 
 def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
     """Read from training samples which streams there are, and each channel's mean and standard deviation."""
-    found: dict[str, list[Stream]] = {}
-    for sample in samples:
-        for name, stream in sample.streams.items():
-            found.setdefault(name, []).append(stream)
-    return {name: _spec(name, streams) for name, streams in sorted(found.items())}
+    return {name: _spec(name, [block for _, block in blocks_in(samples, name)]) for name in names_in(samples)}
 
 
 def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
@@ -86,7 +83,7 @@ def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     return sum(2 * len(spec.channels) * dim for spec in specs.values())
 
 
-def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
+def _spec(name: str, streams: Sequence[Block]) -> StreamSpec:
     """Channels by name, in the order in which they are met, with statistics over all samples.
 
     Raises:
@@ -106,17 +103,17 @@ def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
     spread = torch.where(seen, rows - mean, 0.0).square().sum(0).div(count).sqrt()
     spread = torch.where(seen.any(0), spread, NEVER_SEEN)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
-    sides = [side for stream in streams for side in stream.values.shape[2:]] if kind == "grid" else []
+    sides = [side for stream in streams for side in stream.values.shape[3:]] if kind == "grid" else []
     return StreamSpec(
         kind=kind, channels=channels, statistics=statistics, patch_size=min([LARGEST_PATCH, *sides]) if sides else 1
     )
 
 
-def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
-    """A stream's values (rows, channels), NaN in channels that it lacks."""
+def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:
+    """Streams' values (rows, channels), NaN in channels that they lack."""
     found = placed(stream, channels)
     shown = found.values if found.valid is None else np.where(found.observed(), found.values, np.nan)
-    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
+    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind] + 1, -1).reshape(-1, len(channels))
 
 
 def module_name(stream: str) -> str:
@@ -153,7 +150,7 @@ class StreamsTokenizer(OpenTokenizer):
             )
         batch: Batch = {}
         for name in self.specs:
-            stacked = self._tokenizer(name).collate([sample.streams.get(name) for sample in samples])
+            stacked = self._tokenizer(name).collate(streams_in(samples, name))
             batch |= {f"{name}.values": stacked.values, f"{name}.times": stacked.times}
             if stacked.spacing is not None:
                 batch[f"{name}.spacing"] = stacked.spacing
