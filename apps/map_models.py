@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.core.artifact import Artifact
 from mainstem.core.bounds import Bounds
+from mainstem.core.cases import Cases, distinct
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
@@ -18,6 +19,7 @@ from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.predict import below_name, chances_below, claims_of, outside_scope, refusal, tell
 from mainstem.core.prediction import Claim
+from mainstem.core.preparation import unchanged
 from mainstem.core.regression import RegressionTask
 from mainstem.core.stream import Sample
 from mainstem.data.earth.land_cover import windows_of
@@ -51,7 +53,9 @@ def check_used(task: Task, artifact: Artifact | ClassArtifact, spec: MapSpec) ->
     """
     read: set[str] = set()
     if isinstance(task, RegressionTask):
-        derived = {"weather", "soil"} if task.derive is not list else set()  # of raw streams, which no layout names
+        derived = (
+            {"weather", "soil"} if task.derive is not unchanged else set()
+        )  # of raw streams, which no layout names
         read = derived | set(artifact.manifest.channels) | set(task.needs)
     elif spec.context.fields is not None:
         raise InputError(f"{task.task} names classes, which have no mean; leave --fields out")
@@ -107,34 +111,39 @@ class PixelModel:
         self, values: NDArray[np.float32], rows: NDArray[np.intp], columns: NDArray[np.intp]
     ) -> NDArray[np.float64]:
         raw = pixel_samples(self.scenes, np.moveaxis(values, -1, 0), rows, columns, "map", self.context)
-        samples = self._told(self.task.derive(raw), rows, columns)
+        samples = self._told(raw, rows, columns)
         told = tell(self.artifact, samples, self.view, self.spec.level)
         ends = np.array([told.mean, told.low, told.high])
-        ends[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
+        ends[:, [bool(reason) for reason in self._beyond(samples)]] = np.nan
         if self.is_relative:
             relative: NDArray[np.float64] = 100 * ends / self.reference
             return relative
         chances = [chances_below(self.artifact, told, self.view, mark) for mark in self.spec.below]
         return np.array([*ends, *np.where(np.isfinite(ends[0]), chances, np.nan)]) if chances else ends
 
-    def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
-        """The samples with what is said of them: if they are simulated, and of their fields what scope asks for."""
-        told = self.context.facts(list(self.artifact.manifest.scope), rows, columns)
-        is_simulated = self.scenes.is_simulated
+    def _told(self, raw: Cases, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Cases:
+        """The samples derived, with what is said: if they are simulated, and of their fields what scope asks for."""
         said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
-        return [
-            replace(sample, source=replace(sample.source, simulated=is_simulated, facts={**said, **facts}))
-            for sample, facts in zip(samples, told, strict=True)
+        source = replace(raw.source, simulated=self.scenes.is_simulated, facts=said)
+        told = replace(raw, source=source, facts=self.context.facts(list(self.artifact.manifest.scope), rows, columns))
+        derived = self.task.derive(told)
+        return derived if isinstance(derived, Cases) else Cases.of(derived)
+
+    def _beyond(self, samples: Cases) -> list[str]:
+        """Say why pixels are not mapped: their field is said to lie outside the adapter's scope; "" where they may be.
+
+        Nothing is said against a pixel of which nobody says what it is.
+        """
+        scope = self.artifact.manifest.scope
+        first, like = distinct(samples, (), list(scope))
+        said = [[name for name in scope if name in samples[row].source.facts] for row in first]
+        reasons = [
+            outside_scope({name: scope[name] for name in names}, samples[row])
+            for names, row in zip(said, first, strict=True)
         ]
+        return [reasons[place] for place in like.tolist()]
 
-    def _beyond(self, sample: Sample) -> str:
-        """Say why a pixel is not mapped: its field is said to lie outside the adapter's scope; "" where it may be."""
-        manifest = self.artifact.manifest
-        facts = sample.source.facts
-        said = {name: allowed for name, allowed in manifest.scope.items() if name in facts}
-        return outside_scope(said, sample)
-
-    def _look(self) -> list[Sample]:
+    def _look(self) -> Sequence[Sample]:
         """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""
         grid = self.scenes.grid
         rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
@@ -153,11 +162,11 @@ class PixelModel:
             return []
         pixels, at = np.moveaxis(values[:, :, seen], -1, 0), at[:, seen]
         raw = pixel_samples(self.scenes, pixels, at[0], at[1], "this map", self.context)
-        looked = self._told(self.task.derive(raw), at[0], at[1])
-        within = [sample for sample in looked if not self._beyond(sample)]
-        if not within:
-            raise InputError(f"nothing here can be mapped: {self._beyond(looked[0])}; map with an adapter of that")
-        return within
+        looked = self._told(raw, at[0], at[1])
+        beyond = self._beyond(looked)
+        if all(beyond):
+            raise InputError(f"nothing here can be mapped: {beyond[0]}; map with an adapter of that")
+        return looked.rows(np.flatnonzero([not reason for reason in beyond]))
 
     def _lacking(self) -> list[str]:
         """Channels of the pixel stream in training that no scene has: intervals were never calibrated without them."""

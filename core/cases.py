@@ -5,7 +5,7 @@
 reads lists of Samples by the same lines.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, overload
 
@@ -68,6 +68,11 @@ class Block(Sequence[Stream | None]):
         finite: NDArray[np.bool_] = np.isfinite(self.values)
         return finite if self.valid is None else finite & self.valid
 
+    @property
+    def is_shared(self) -> bool:
+        """True where one row stands for all cases."""
+        return len(self.values) > 1 and self.values.strides[0] == 0
+
     def rows(self, index: Index) -> "Block":
         """Return the chosen cases; rows that all share are shared still."""
         has_own = self.times is not None and self.times.ndim > 1
@@ -110,7 +115,7 @@ class Block(Sequence[Stream | None]):
 
 
 def _taken(values: NDArray[Any], index: Index) -> NDArray[Any]:
-    if len(values) and values.strides[0] == 0:
+    if len(values) > 1 and values.strides[0] == 0:
         return np.broadcast_to(values[0], (len(index), *values.shape[1:]))
     return values[index]
 
@@ -217,7 +222,7 @@ class Cases(Sequence[Sample]):
         """The fact of each case; None where it has none."""
         shared = _repeated(self.source.facts.get(name), self.num)
         own = self.facts.get(name)
-        return shared if own is None else np.where(np.equal(own, None), shared, own)
+        return shared if own is None else np.where(np.array([value is None for value in own], bool), shared, own)
 
     def truth(self) -> NDArray[Any]:
         """Targets (cases, ...), NaN where unknown."""
@@ -315,10 +320,24 @@ def distinct(samples: Sequence[Sample], told: Sequence[str], facts: Sequence[str
     """Rows of samples that differ in what is told of them, and for every sample the place among these of its like."""
     columns = [told_in(samples, name) for name in told] + [facts_in(samples, name) for name in facts]
     places: dict[tuple[Any, ...], int] = {}
-    first, like = [], np.zeros(len(samples), np.intp)
+    first: list[int] = []
+    like = np.zeros(len(samples), np.intp)
     for row, key in enumerate(zip(*columns, strict=True) if columns else [()] * len(samples)):
         place = places.setdefault(key, len(places))
         if place == len(first):
             first.append(row)
         like[row] = place
     return first, like
+
+
+def with_streams(samples: Sequence[Sample], kept: Container[str], new: Mapping[str, Block]) -> Sequence[Sample]:
+    """Return the samples with new streams, and of their own the kept ones alone."""
+    if isinstance(samples, Cases):
+        own = {name: block for name, block in samples.streams.items() if name in kept}
+        return replace(samples, streams={**own, **new})
+    found = []
+    for row, sample in enumerate(samples):
+        made = {name: stream for name, block in new.items() if (stream := block[row]) is not None}
+        streams = {name: stream for name, stream in sample.streams.items() if name in kept} | made
+        found.append(replace(sample, streams=streams))
+    return found

@@ -38,7 +38,7 @@ def patterns_in(samples: Sequence[Sample], expected: Iterable[str]) -> list[str]
     wanted = list(expected)
     if not isinstance(samples, Cases) or not len(samples):
         return [pattern_of(sample, wanted) for sample in samples]
-    bits = [np.zeros(len(samples), bool)]
+    bits = [np.zeros((1, len(samples)), bool)]
     for name in sorted({part.partition(CHANNEL)[0] for part in wanted}):
         for rows, block in blocks_in(samples, name):
             seen = block.observed() if block.kind != "text" else np.ones(block.values.shape, bool)

@@ -141,7 +141,7 @@ class Layout:
     def _aligned(self, sample: Samples, item: str) -> Samples:
         changed: dict[str, Any] = {}
         for name, wanted in self.channels.items():
-            stream: Stream | Block | None = sample.streams.get(name)
+            stream: Any = sample.streams.get(name)  # a stream, or a block of them
             if stream is None or stream.channels == wanted:
                 continue
             if stream.kind not in CHANNEL_DIM:

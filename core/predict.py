@@ -15,7 +15,7 @@ from mainstem.core.artifact import Artifact
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.errors import InputError
 from mainstem.core.folds import season_in
-from mainstem.core.gaps import named_parts, pattern_of
+from mainstem.core.gaps import named_parts, pattern_of, patterns_in
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, ClassSet, Interval, Prediction
 from mainstem.core.quantiles import cases_needed
@@ -83,7 +83,7 @@ def chances_below(artifact: Artifact, told: Told, view: str, mark: float) -> Arr
 def patterns_of(artifact: Artifact, samples: Sequence[Sample], view: str) -> list[str]:
     """What each sample lacks of the streams that calibration expects of the view."""
     calibration = artifact.calibration.get(view)
-    return [pattern_of(sample, calibration.streams if calibration else ()) for sample in samples]
+    return patterns_in(samples, calibration.streams if calibration else ())
 
 
 def refusal(manifest: AdapterManifest, sample: Sample) -> str:

@@ -57,6 +57,11 @@ def own_features(preparation: Preparation, samples: Sequence[Sample]) -> Array:
     return np.empty((len(samples), 0))
 
 
+def unchanged(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return samples as they are."""
+    return samples
+
+
 FitPreparation = Callable[[Sequence[Sample]], Preparation]
 RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
 View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less

@@ -29,6 +29,7 @@ from mainstem.core.preparation import (
     View,
     knows_no_target,
     own_features,
+    unchanged,
 )
 from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Sample, SampleSet
@@ -330,7 +331,7 @@ class RegressionTask:
     restore: RestorePreparation
     views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
     view_of: Callable[[Sample], str] = lambda sample: "whole"
-    derive: Callable[[Sequence[Sample]], list[Sample]] = list
+    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None

@@ -7,15 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mainstem.core.cases import Block, parts_of
-from mainstem.core.layout import placed
+from mainstem.core.cases import parts_of
+from mainstem.core.layout import Streams, placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokens import StreamBatch, TokenBatch, Tokenizer, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
 
-def placed_channels(stream: Stream | Block, wanted: Sequence[Channel]) -> NDArray[np.float64]:
+def placed_channels(stream: Streams, wanted: Sequence[Channel]) -> NDArray[np.float64]:
     """Values (..., channels) of series or scalar streams in the order wanted; NaN where missing, or lacking.
 
     Raises:
