@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.heads import Head
+from mainstem.core.inference import pooled_of
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Batch, OpenTokenizer
-from mainstem.core.trunk import Latents, Trunk
+from mainstem.core.trunk import Trunk
 
 POOLED = "pooled"  # the entry of a batch whose features were computed before: the head alone is left to run
 
@@ -19,6 +21,7 @@ class Adapter(nn.Module):
     def __init__(self, tokenizer: OpenTokenizer, head: Head) -> None:
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
+        self.precision = torch.float32  # of the trunk's products, where nothing is learned
 
     def read(self, samples: Sequence[Sample]) -> Batch:
         """Check and stack the samples' streams; a missing stream stays missing."""
@@ -31,9 +34,7 @@ class Adapter(nn.Module):
             assert isinstance(pooled, Tensor)
             return self.head.of_pooled(pooled)
         tokens = self.tokenizer.embed(batch)
-        latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
-        distribution: Distribution = self.head(latents)
-        return distribution
+        return self.head.of_pooled(pooled_of(trunk, tokens, lora, self.precision))
 
     def has_frozen_tokenizer(self) -> bool:
         """True where the tokenizer came with the trunk and is not trained."""

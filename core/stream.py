@@ -171,7 +171,8 @@ class SampleSet:
     def _is_labelled(self) -> NDArray[np.bool_]:
         if isinstance(self.samples, Columns):
             truth = self.samples.truth()
-            return ~np.isnan(truth).reshape(len(truth), -1).any(1)
+            known: NDArray[np.bool_] = ~np.isnan(truth).reshape(len(truth), -1).any(1)
+            return known
         return np.array([sample.target is not None for sample in self.samples], bool)
 
     def _told_in(self, field: str, names: Container[str]) -> NDArray[np.bool_]:
