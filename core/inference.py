@@ -94,7 +94,7 @@ class FoldedTrunk:
             x = x[config.num_prefix :]
         hidden = self._hidden(x, last)
         if config.pooling == "norm_mean":
-            x, hidden = (part[config.num_prefix :].mean(0, keepdim=True) for part in (x, hidden))
+            x, hidden = (_averaged(part[config.num_prefix :]) for part in (x, hidden))
         pooled: Tensor = self.trunk.norm((x + last.down(hidden)).float()).mean(0)
         return pooled if self.trunk.project is None else self.trunk.project(pooled)
 
@@ -121,6 +121,12 @@ class FoldedTrunk:
         return x + block.out(mixed.permute(2, 0, 1, 3).reshape(tokens, num, dim))
 
 
+def _averaged(x: Tensor) -> Tensor:
+    """The mean over tokens (1, samples, dim), as a product: a sum in bfloat16 would take ten times as long."""
+    total = torch.mm(x.new_ones(1, len(x)), x.flatten(1))
+    return total.view(1, *x.shape[1:]) / len(x)
+
+
 def _folded(block: Block, config: TrunkConfig, phases: tuple[Tensor, Tensor] | None, lora: str | None) -> Folded:
     attention, mlp = block.attention, block.mlp
     num, head_dim = config.num_heads, config.dim // config.num_heads
@@ -144,7 +150,8 @@ def _folded(block: Block, config: TrunkConfig, phases: tuple[Tensor, Tensor] | N
 
 def _weights(layer: AdaptedLinear, lora: str | None) -> tuple[Tensor, Tensor]:
     """A layer's weight (out, in) and bias, a LoRA's update in them."""
-    weight, bias = layer.weight, layer.bias
+    weight: Tensor = layer.weight
+    bias: Tensor = layer.bias
     if layer.free_bias is not None:
         bias = bias * layer.free_bias
     for update in layer.updates(lora) if lora is not None else ():
@@ -174,7 +181,8 @@ def pooled_of(trunk: Trunk, tokens: TokenBatch, lora: str | None = None, dtype: 
     """
     is_pooled_late = trunk.config.pooling == "map" or not len(trunk.blocks)
     if torch.is_grad_enabled() or trunk.training or is_pooled_late or len(tokens.mask) < FEWEST:
-        return trunk(tokens, None if lora is None else [lora] * len(tokens.mask)).pooled
+        pooled: Tensor = trunk(tokens, None if lora is None else [lora] * len(tokens.mask)).pooled
+        return pooled
     found = None
     for rows, folded in _kinds(trunk, tokens):
         if folded:
@@ -191,7 +199,7 @@ def _pooled_alike(trunk: Trunk, tokens: TokenBatch, rows: Tensor, how: tuple[str
     first, count = rows[0], int(tokens.mask[rows[0]].sum())
     folded = FoldedTrunk.of(trunk, tokens.positions[first, :count], *how)
     width = max(trunk.config.hidden * (1 + trunk.config.gated), 3 * trunk.config.dim) * how[1].itemsize
-    parts = rows.split(max(AT_ONCE // (width * count), 1))
+    parts = torch.split(rows, max(AT_ONCE // (width * count), 1))
     return torch.cat([folded.pooled(tokens.values[part, :count], tokens.stream[first, :count]) for part in parts])
 
 
