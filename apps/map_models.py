@@ -265,9 +265,9 @@ class CoverModel:
             rows, columns = np.nonzero(np.isfinite(tile).any((0, 1)))
             if not len(rows):
                 continue
-            streams = windows_of(values, self.times, (rows, columns), self.scenes.channels, self.spacing)
+            cube = windows_of(values, self.times, (rows, columns), self.scenes.channels, self.spacing)
             origin = origin_of(self.scenes.times[0])
-            samples = [Sample(streams=each, target=None, source=self.source, origin=origin) for each in streams]
+            samples = Cases(num=len(rows), streams={"cube": cube}, source=self.source, origin=origin)
             out[:, rows, columns] = self.artifact.classifier.probabilities(self.task.prepare(samples)).T
         return found
 

@@ -106,7 +106,7 @@ class ClassificationTask:
     version: str
     config: RegressionConfig
     read: Callable[[DataRequest], SampleSet]
-    prepare: Callable[[Sequence[Sample]], list[Sample]]
+    prepare: Callable[[Sequence[Sample]], Sequence[Sample]]
     baselines: Baselines
     known_failures: tuple[str, ...] = ()
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}

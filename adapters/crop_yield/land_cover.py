@@ -23,9 +23,9 @@ def read(request: DataRequest) -> SampleSet:
     return open_land_cover(request.without_crop("labelled pixels").data, request.mirror)
 
 
-def prepare(samples: Sequence[Sample]) -> list[Sample]:
+def prepare(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Return the samples as they are: the grid tokenizer takes dates, clouds and windows unchanged."""
-    return list(samples)
+    return samples
 
 
 def regular(samples: Sequence[Sample]) -> Array:
