@@ -22,6 +22,7 @@ from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown, tell
 
 REQUIRED = ("sample", "target", "group", "licence")
+COLUMN_OF = {"item": "sample", "group": "group", "licence": "licence"}  # of what is told of a sample
 UNSTATED = "unstated"  # the unit of a column that names none; a model trained on it takes no other
 NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
 ROWS = "table"  # the stream that a table's own channels make
@@ -154,15 +155,12 @@ def _values(table: Table, column: str) -> NDArray[np.float64]:
 
 def _cases(columns: _Columns, order: NDArray[np.intp]) -> Cases:
     """The rows in an order, each a sample of its own."""
-    name, stated = columns.table.name, sorted(set(columns.facts["licence"]))
-    words = {licence: f"{name}, licence {licence or UNSTATED}" for licence in stated}
-    told = {"item": columns.facts["sample"][order]}
-    for field, facts, empty in (
-        ("group", columns.facts["group"], None),
-        ("licence", columns.facts["licence"], UNSTATED),
-    ):
-        told[field] = np.where(facts == "", empty, facts)[order]
-    told["attribution"] = np.array([words[licence] for licence in columns.facts["licence"][order]], object)
+    name = columns.table.name
+    told = {field: columns.facts[column][order] for field, column in COLUMN_OF.items()}
+    told["group"] = np.array([group or None for group in told["group"]], object)
+    told["licence"] = np.array([licence or UNSTATED for licence in told["licence"]], object)
+    words = {licence: f"{name}, licence {licence}" for licence in set(told["licence"])}
+    told["attribution"] = np.array([words[licence] for licence in told["licence"]], object)
     return Cases(
         num=len(order),
         streams={ROWS: Block(kind="scalar", values=columns.values[order], channels=columns.channels)},

@@ -79,7 +79,7 @@ def composed(windows: Block, origin: str, longest: int) -> tuple[Array, NDArray[
     count = np.add.reduceat(seen, starts, 1, dtype=np.int64)
     total = np.add.reduceat(np.where(seen, windows.values, 0.0), starts, 1)
     values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    shown = count.any((2, 3, 4))
+    shown = np.asarray(count.any((2, 3, 4)))
     newest = shown & (shown[:, ::-1].cumsum(1)[:, ::-1] <= longest)
     order = np.argsort(~newest, axis=1, kind="stable")[:, : max(int(newest.sum(1).max()), 1)]
     kept = np.take_along_axis(newest, order, 1)
