@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
@@ -15,6 +16,7 @@ from mainstem.core.cases import Cases, distinct
 from mainstem.core.class_artifact import ClassArtifact
 from mainstem.core.classification import ClassificationTask, Task
 from mainstem.core.errors import InputError
+from mainstem.core.inference import multiplies_bfloat16
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.predict import below_name, chances_below, claims_of, outside_scope, refusal, tell
@@ -29,6 +31,7 @@ from mainstem.data.earth.scenes import Scenes, in_units, origin_of, pixel_sample
 COVER_OVERLAP = 8
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
+MOVED = 0.01  # of an interval's half: what rounding may move its ends and middle by
 VIGOUR = "percent of this map's mean"
 
 
@@ -83,6 +86,7 @@ class PixelModel:
         self.view = next(iter(task.views))
         self.calibration = artifact.calibration[self.view]
         looked = self._look()
+        self._settle_precision(looked)
         self.is_relative = not artifact.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         self.reference = float(tell(artifact, looked, self.view, spec.level).mean.mean()) if looked else float("nan")
         self.units = VIGOUR if self.is_relative else artifact.manifest.units
@@ -142,6 +146,22 @@ class PixelModel:
             for names, row in zip(said, first, strict=True)
         ]
         return [reasons[place] for place in like.tolist()]
+
+    def _settle_precision(self, looked: Sequence[Sample]) -> None:
+        """Multiply in bfloat16 where the processor can, and no interval looked at moves by MOVED of its half."""
+        if not len(looked) or not multiplies_bfloat16():
+            return
+        adapters = [member.adapter for member in self.artifact.regressor.members]
+        told = []
+        for precision in (torch.float32, torch.bfloat16):
+            for adapter in adapters:
+                adapter.precision = precision
+            told.append(tell(self.artifact, looked, self.view, self.spec.level))
+        whole, half = told
+        moved = np.abs([half.mean - whole.mean, half.low - whole.low, half.high - whole.high])
+        if not (moved <= MOVED * whole.half).all():
+            for adapter in adapters:
+                adapter.precision = torch.float32
 
     def _look(self) -> Sequence[Sample]:
         """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""

@@ -1,4 +1,4 @@
-"""Many cases at once, before (the tree of commit BEFORE, where there is history) and now: a map's pixels, a table's rows.
+"""Many cases at once, before (the tree of commit BEFORE, where there is history) and now: pixels of a map, table rows.
 
 Each tree trains its own run and maps the same scenes by the command line, in processes of their own on one thread, in
 turn. Seconds are of processor time, divided by CORES: what a machine of two cores takes that nothing else uses.
@@ -139,7 +139,7 @@ def mapped(folder: Path, what: str, tree: Path, given: tuple[Mapping[int, list[s
     used = {}
     for side, paths in scenes.items():
         with tempfile.TemporaryDirectory(dir=folder) as out:
-            asked = ["--task", "pixel", "--run", str(folder / what), "--weather", str(weather), "--crop", "maize"]
+            asked = ["--run", str(folder / what), "--weather", str(weather), "--crop", "maize"]
             used[side] = spent(tree, [CLI, "map", "crop-yield", *paths, *asked, "--out", f"{out}/map"])
     more = used[LARGE][0] - used[SMALL][0]
     return more / (LARGE**2 - SMALL**2) * 1e6 / CORES, used[LARGE][1]
