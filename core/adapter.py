@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 from torch.distributions import Distribution
 
+from mainstem.core.inference import pooled_of
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Head
 from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
-from mainstem.core.trunk import Latents, Trunk
+from mainstem.core.trunk import Trunk
 
 POOLED = "pooled"  # the part of patches whose features were computed before: the head alone is left to run
 
@@ -19,6 +21,7 @@ class Adapter(nn.Module):
     def __init__(self, tokenizer: OpenTokenizer, head: Head) -> None:
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
+        self.precision = torch.float32  # of the trunk's products, where nothing is learned
 
     def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
@@ -29,9 +32,7 @@ class Adapter(nn.Module):
         if POOLED in patches:
             return self.head.of_pooled(patches[POOLED])
         tokens = self.tokenizer.project(patches)
-        latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
-        distribution: Distribution = self.head(latents)
-        return distribution
+        return self.head.of_pooled(pooled_of(trunk, tokens, lora, self.precision))
 
     def has_frozen_tokenizer(self) -> bool:
         """True where the tokenizer came with the trunk and is not trained."""

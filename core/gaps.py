@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from mainstem.core.cases import Cases, blocks_in
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 
 SHARE = 0.3  # of streams that are dropped where gaps are drawn
@@ -38,6 +39,24 @@ def _by_stream(expected: tuple[str, ...]) -> list[tuple[str, list[str]]]:
         stream, _, channel = name.partition(CHANNEL)
         found.setdefault(stream, []).extend([channel] if channel else [])
     return list(found.items())
+
+
+def patterns_in(samples: Sequence[Sample], expected: Iterable[str]) -> list[str]:
+    """Name what each sample lacks, as `pattern_of`; of many cases at once, each set of gaps is named once."""
+    wanted = list(expected)
+    if not isinstance(samples, Cases) or not len(samples):
+        return [pattern_of(sample, wanted) for sample in samples]
+    bits = [np.zeros((1, len(samples)), bool)]
+    for name in sorted({part.partition(CHANNEL)[0] for part in wanted}):
+        for rows, block in blocks_in(samples, name):
+            seen = block.observed() if block.kind != "text" else np.ones(block.values.shape, bool)
+            axis = CHANNEL_DIM.get(block.kind, 0) + 1
+            by_channel = np.moveaxis(seen, axis, 1).reshape(len(rows), seen.shape[axis], -1).any(-1)
+            bits.append(found := np.zeros((by_channel.shape[1], len(samples)), bool))
+            found[:, rows] = by_channel.T
+    _, first, like = np.unique(np.vstack(bits), axis=1, return_index=True, return_inverse=True)
+    named = [pattern_of(samples[row], wanted) for row in first.tolist()]
+    return [named[place] for place in like.ravel().tolist()]
 
 
 def _channels_seen(stream: Stream) -> set[str]:

@@ -18,6 +18,7 @@ from mainstem.core.preparation import (
     as_they_are,
     knows_no_target,
     restore_plain,
+    unchanged,
 )
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.targets import Target
@@ -128,7 +129,7 @@ class Task:
     holding: Holding = field(default_factory=Holding)
     views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
     view_of: Callable[[Sample], str] = lambda sample: WHOLE_VIEW
-    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = list
+    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None

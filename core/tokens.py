@@ -201,6 +201,11 @@ def weights_device(module: nn.Module) -> torch.device:
     return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
+def is_shown(seen: Tensor) -> bool:
+    """True where any token of a group is seen."""
+    return bool(seen.any())
+
+
 def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:
     """Return the tokens of one stream, in order of its cells, with their times (batch, tokens), seconds, if any."""
     positions = torch.zeros(*mask.shape, 4, dtype=torch.float64, device=mask.device)

@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mainstem.core.layout import placed
+from mainstem.core.cases import parts_of
+from mainstem.core.layout import Streams, placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
 
-def placed_channels(stream: Stream, wanted: Sequence[Channel]) -> NDArray[np.float64]:
-    """Values (..., channels) of a series or scalar stream in the order wanted; NaN where missing, or lacking.
+def placed_channels(stream: Streams, wanted: Sequence[Channel]) -> NDArray[np.float64]:
+    """Values (..., channels) of series or scalar streams in the order wanted; NaN where missing, or lacking.
 
     Raises:
         ChannelError: if a channel comes in another unit, or under another name.
@@ -77,8 +78,7 @@ class ScalarTokenizer(ChannelTokenizer):
     def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack scalar streams (channel,) as one step each."""
         values = np.full((len(streams), 1, len(self.channels)), np.nan, np.float32)
-        for row, stream in zip(values, streams, strict=True):
-            if stream is not None:
-                row[0] = placed_channels(stream, self.channels)
+        for rows, block in parts_of(streams):
+            values[rows, 0] = placed_channels(block, self.channels)
         times = torch.zeros(len(streams), 1, dtype=torch.float64)
         return Patches(parts={"values": torch.from_numpy(values), "times": times})

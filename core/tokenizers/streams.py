@@ -12,10 +12,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from mainstem.core.cases import Block, blocks_in, names_in, streams_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.layout import channel_places, placed, union_of_channels
 from mainstem.core.schema import first_mistake
-from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
@@ -83,11 +84,7 @@ def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
 
 def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
     """Read from training samples which streams there are, and each channel's mean and standard deviation."""
-    found: dict[str, list[Stream]] = {}
-    for sample in samples:
-        for name, stream in sample.streams.items():
-            found.setdefault(name, []).append(stream)
-    return {name: _spec(name, streams) for name, streams in sorted(found.items())}
+    return {name: _spec(name, [block for _, block in blocks_in(samples, name)]) for name in names_in(samples)}
 
 
 def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
@@ -107,7 +104,7 @@ def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     return sum(spec.num_weights(dim) for spec in specs.values())
 
 
-def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
+def _spec(name: str, streams: Sequence[Block]) -> StreamSpec:
     """Channels by name, in the order in which they are met, with statistics over all samples.
 
     Raises:
@@ -128,7 +125,7 @@ def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
     spread = torch.where(seen, rows - mean, 0.0).square().sum(0).div(count).sqrt()
     spread = torch.where(seen.any(0), spread, NEVER_SEEN)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
-    longest = max(len(stream.values) for stream in streams) if kind == "series" else 0
+    longest = max(block.values.shape[1] for block in streams) if kind == "series" else 0
     return StreamSpec(
         kind=kind,
         channels=channels,
@@ -140,7 +137,7 @@ def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
     )
 
 
-def _patch_side(kind: str, streams: Sequence[Stream], axes: Sequence[int]) -> int:
+def _patch_side(kind: str, streams: Sequence[Block], axes: Sequence[int]) -> int:
     """Pixels of a patch along axes: the kind's, or the smallest side that streams have there."""
     if kind not in LARGEST_PATCH:
         return 1
@@ -148,7 +145,7 @@ def _patch_side(kind: str, streams: Sequence[Stream], axes: Sequence[int]) -> in
     return max(min([LARGEST_PATCH[kind], *sides]), 1)
 
 
-def _is_metric(name: str, streams: Sequence[Stream]) -> bool:
+def _is_metric(name: str, streams: Sequence[Block]) -> bool:
     if streams[0].kind not in ("image", "volume"):
         return False
     known = {stream.geometry is not None and stream.geometry.unit is not None for stream in streams}
@@ -160,11 +157,11 @@ def _is_metric(name: str, streams: Sequence[Stream]) -> bool:
     return known == {True}
 
 
-def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
-    """A stream's values (rows, channels), NaN in channels that it lacks."""
+def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:
+    """Streams' values (rows, channels), NaN in channels that they lack."""
     found = placed(stream, channels)
     shown = found.values if found.valid is None else np.where(found.observed(), found.values, np.nan)
-    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
+    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind] + 1, -1).reshape(-1, len(channels))
 
 
 def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
@@ -222,7 +219,7 @@ class StreamsTokenizer(OpenTokenizer):
             )
         parts: dict[str, Tensor | list[Tensor]] = {}
         for name in self.specs:
-            patches = self._tokenizer(name).cut([sample.streams.get(name) for sample in samples])
+            patches = self._tokenizer(name).cut(streams_in(samples, name))
             parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
         return Patches(parts=parts)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, derive, grow
+from mainstem.adapters.crop_yield.growth import NUM_DAYS, Seasons, derive, grow
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
 from mainstem.apps.figures import report_means
 from mainstem.apps.scoring import score
@@ -40,7 +40,7 @@ def test_drought_costs_more_on_a_thin_soil():
     dry = grow(seasons(rain=1.0))
     thin, middle, deep = dry.sums[0, 2::2]
     assert thin < middle < deep < grow(seasons()).sums[0, 2]
-    supply = dry.daily[0, :, DAILY.index("supply")]
+    supply = dry.daily["supply"][:, 0]
     assert supply[0] == 1.0
     assert np.all(np.diff(supply[:150]) <= 1e-12)  # a full bucket, drunk empty
 

@@ -236,10 +236,24 @@ def bench_evaluate() -> dict[str, float]:
     return evaluating.bench_evaluate()
 
 
+def bench_pixels() -> dict[str, float]:
+    """The yield map of pixels, before and now."""
+    from tests.benchmarks import pixels
+
+    return pixels.bench_pixels()
+
+
+def bench_rows() -> dict[str, float]:
+    """A table of a million rows, before and now."""
+    from tests.benchmarks import pixels
+
+    return pixels.bench_rows()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
-    "evaluate": bench_evaluate,
+    "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
 }  # fmt: skip
 
 
