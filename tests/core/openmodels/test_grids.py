@@ -208,7 +208,7 @@ def test_windows_of_one_clock_read_as_their_samples_do():
     values[rng.random(values.shape) < 0.5] = np.nan
     values[rng.random(values.shape[:2]) < 0.5] = np.nan
     values[3, 5:] = np.nan  # a window of one month, beside others of fourteen
-    channels, geometry = (Channel(name="NDVI", unit="1"),), {"spacing_m": 10.0}
+    channels, geometry = (Channel(name="NDVI", unit="1"),), Geometry.of_spacing(10.0)
     source, origin = Provenance(data="d", item="i"), "2020-01-01T00:00:00Z"
     together = Cases(num=12, source=source, origin=origin, streams={
         "cube": Block(kind="grid", values=values, channels=channels, times=times, geometry=geometry)
