@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
+from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.manifest import FEWEST_FIELDS
@@ -39,6 +40,7 @@ class MapSpec:
     context: ContextSpec = field(default_factory=ContextSpec)
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
+    compute: Compute = field(default_factory=Compute)
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:

@@ -1,10 +1,12 @@
 """Adapters: the tokenizer and the head of one task on the shared trunk."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import nn
 from torch.distributions import Distribution
 
+from mainstem.core.devices import Precision, in_precision
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Head
 from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
@@ -24,13 +26,21 @@ class Adapter(nn.Module):
         """Check and stack the samples' streams; a missing stream stays missing."""
         return self.tokenizer.cut(samples)
 
-    def distribution(self, patches: Patches, trunk: Trunk, lora: str | None = None) -> Distribution:
-        """Return the head's distribution (batch,), in standardised units of the target."""
+    def distribution(
+        self, patches: Patches, trunk: Trunk, lora: str | None = None, precision: Precision = "float32"
+    ) -> Distribution:
+        """Return the head's distribution (batch,), in standardised units of the target, on the weights' device.
+
+        Whatever the precision of tokens and trunk, the head and its distribution are float32.
+        """
+        device = weights_device(self)
+        patches = patches.to(device)
         if POOLED in patches:
             return self.head.of_pooled(patches[POOLED])
-        tokens = self.tokenizer.project(patches)
-        latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
-        distribution: Distribution = self.head(latents)
+        with in_precision(device, precision):
+            tokens = self.tokenizer.project(patches)
+            latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
+        distribution: Distribution = self.head(_in_float32(latents))
         return distribution
 
     def has_frozen_tokenizer(self) -> bool:
@@ -39,4 +49,8 @@ class Adapter(nn.Module):
 
     def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
         """Return the head's distribution (batch,) for samples."""
-        return self.distribution(self.cut(samples).to(weights_device(self)), trunk, lora)
+        return self.distribution(self.cut(samples), trunk, lora)
+
+
+def _in_float32(latents: Latents) -> Latents:
+    return replace(latents, tokens=latents.tokens.float(), pooled=latents.pooled.float())

@@ -24,10 +24,11 @@ def cache_folder() -> Path:
 
 
 def model_key(tokenizer: OpenTokenizer, trunk: Trunk) -> str:
-    """Hash of all weights, the trunk's switches and the way of making features."""
+    """Hash of all weights, the trunk's switches and the way of making features, the kind of device included."""
     parts = {f"tokenizer.{name}": value for name, value in tokenizer.state_dict().items()}
     parts |= {f"trunk.{name}": value for name, value in trunk.state_dict().items()}
-    text = f"{VERSION}|{type(tokenizer).__name__}|{trunk.config!r}|{state_sha256(parts)}"
+    made = f"{VERSION}|{weights_device(trunk).type}|{type(tokenizer).__name__}"
+    text = f"{made}|{trunk.config!r}|{state_sha256(parts)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.adapter import POOLED, Adapter
+from mainstem.core.devices import AUTO, Compute, Precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
@@ -40,6 +41,13 @@ class TrainingConfig:
     seed: int = 0
     trunk: Literal["full", "lora", "frozen"] = "full"
     lora_rank: int = 8
+    device: str = AUTO  # any that `resolve_device` knows
+    precision: Precision = "float32"
+
+    @property
+    def compute(self) -> Compute:
+        """Where it is trained, and in which precision."""
+        return Compute(device=self.device, precision=self.precision)
 
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
@@ -73,7 +81,7 @@ def train(
 ) -> list[float]:
     """Fit adapter and trunk to aims (samples, ...), what a target made of truths; return the losses.
 
-    `weights` (samples,) say what each sample counts, else 1.
+    `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
     weight come from `config.seed`.
@@ -82,6 +90,8 @@ def train(
         InputError: if noise is asked for, and the tokenizer has no place for it.
     """
     adapter, trunk = parts
+    device = config.compute.place()
+    move(parts, device)
     torch.manual_seed(config.seed)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
     parameters = [*trained, *_trunk_parameters(trunk, config)]
@@ -105,16 +115,24 @@ def train(
             optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
                 len(losses), plan.steps, config.warmup_share
             )
-            distribution = adapter.distribution(patches.rows(rows), trunk, lora)
-            loss = loss_of(distribution, aims[rows], None if weights is None else weights[rows]).mean()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-            optimizer.step()
+            distribution = adapter.distribution(patches.rows(rows), trunk, lora, config.precision)
+            counted = None if weights is None else weights[rows].to(device)
+            loss = loss_of(distribution, aims[rows].to(device), counted).mean()
+            take_step(optimizer, parameters, loss, config.clip_norm)
             losses.append(float(loss.detach()))
     adapter.eval()
     trunk.eval()
     return losses
+
+
+def take_step(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, clip_norm: float
+) -> None:
+    """Change the parameters by the gradients of a loss, cut to a norm."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimizer.step()
 
 
 def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:
