@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -21,6 +22,11 @@ from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk
 
+MOST = 10**7  # of anything counted here
+Count = Annotated[int, Field(ge=1, le=MOST)]  # ranges hold for what a user sets (core.settings)
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
 
 
@@ -28,19 +34,23 @@ LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, 
 class TrainingConfig:
     """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""
 
-    epochs: int = 20
-    min_steps: int = 0  # of small sets: more epochs than `epochs`, where those give fewer steps
-    batch_size: int = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
-    lr_per_step: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_share: float = 0.1
-    clip_norm: float = 1.0
-    input_noise: float = 0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
+    epochs: Count = 20
+    min_steps: Annotated[int, Field(ge=0, le=MOST)] = (
+        0  # of small sets: more epochs than `epochs`, where those give fewer steps
+    )
+    batch_size: Count = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
+    lr_per_step: Positive = 1e-3
+    weight_decay: NotNegative = 0.05
+    warmup_share: Share = 0.1
+    clip_norm: Positive = 1.0
+    input_noise: NotNegative = (
+        0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
+    )
     # but not to features of a frozen trunk, which are computed once
-    dropout: float = 0.0
-    seed: int = 0
+    dropout: Share = 0.0
+    seed: Annotated[int, Field(ge=0, le=10**9)] = 0
     trunk: Literal["full", "lora", "frozen"] = "full"
-    lora_rank: int = 8
+    lora_rank: Count = 8
     device: str = AUTO  # any that `resolve_device` knows
     precision: Precision = "float32"
 
