@@ -12,6 +12,7 @@ from mainstem.core.devices import Compute, Precision, move
 from mainstem.core.errors import ArtifactError
 from mainstem.core.folds import drawn
 from mainstem.core.layout import Layout
+from mainstem.core.loader import cut_batches, in_turn
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import HasLayout, Preparation, View, own_features
@@ -51,12 +52,11 @@ class Member:
         """Return what the member says of samples, part by part."""
         prepared, past = self.preparation(samples)
         known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
-        patches = self.adapter.cut(prepared)
         lora = OWN if self.trunk.has_lora(OWN) else None
         parts = []
         with torch.no_grad():
-            for rows in torch.split(torch.arange(len(prepared)), BATCH):
-                distribution = self.adapter.distribution(patches.rows(rows), self.trunk, lora, self.precision)
+            for rows, patches in cut_batches(self.adapter.tokenizer, prepared, in_turn(prepared, BATCH)):
+                distribution = self.adapter.distribution(patches, self.trunk, lora, self.precision)
                 parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
         return join_outputs(parts)
 

@@ -1,9 +1,9 @@
 """Streams as they were measured: values with their channels, units, clock, geometry and gaps."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,7 +202,7 @@ class SampleSet:
     """
 
     name: str
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
     flagged: Mapping[str, str]
     attribution: str
     licence: str = "unknown"
@@ -210,21 +210,39 @@ class SampleSet:
     test_groups: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
 
-    def labelled(self) -> tuple[Sample, ...]:
+    def labelled(self) -> Sequence[Sample]:
         """The samples whose target is known, faults included."""
-        return tuple(sample for sample in self.samples if sample.target is not None)
+        return kept(self.samples, lambda sample: sample.target is not None)
 
-    def unflagged(self) -> tuple[Sample, ...]:
+    def unflagged(self) -> Sequence[Sample]:
         """The samples whose target is known and has no known fault."""
-        return tuple(sample for sample in self.labelled() if sample.source.item not in self.flagged)
+        return kept(self.labelled(), lambda sample: sample.source.item not in self.flagged)
 
-    def training(self) -> tuple[Sample, ...]:
+    def training(self) -> Sequence[Sample]:
         """The samples to train on: without a fault, outside the test split."""
-        return tuple(sample for sample in self.unflagged() if not self.is_test(sample))
+        return kept(self.unflagged(), lambda sample: not self.is_test(sample))
 
     def is_test(self, sample: Sample) -> bool:
         """True for a sample of the official test split."""
         return sample.source.part == "test" or sample.source.group in self.test_groups
+
+
+@runtime_checkable
+class Selectable(Protocol):
+    """Samples of which some can be chosen without any being held."""
+
+    def chosen(self, places: Sequence[int]) -> Sequence[Sample]:
+        """Return the samples at places, in their order."""
+
+
+def chosen(samples: Sequence[Sample], places: Sequence[int]) -> Sequence[Sample]:
+    """Return the samples at places, in their order."""
+    return samples.chosen(places) if isinstance(samples, Selectable) else tuple(samples[place] for place in places)
+
+
+def kept(samples: Sequence[Sample], is_kept: Callable[[Sample], bool]) -> Sequence[Sample]:
+    """Return the samples of which something is true."""
+    return chosen(samples, [place for place, sample in enumerate(samples) if is_kept(sample)])
 
 
 def groups_by_data(samples: Iterable[Sample], written: Callable[[str], str]) -> dict[str, list[str]]:

@@ -1,8 +1,9 @@
 """The one-machine training loop: read it top to bottom."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Annotated, Literal
 
 import torch
@@ -14,6 +15,7 @@ from mainstem.core.adapter import POOLED, Adapter
 from mainstem.core.devices import AUTO, Compute, Precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
+from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Loss
@@ -53,6 +55,7 @@ class TrainingConfig:
     lora_rank: Count = 8
     device: str = AUTO  # any that `resolve_device` knows
     precision: Precision = "float32"
+    num_workers: Annotated[int, Field(ge=0, le=256)] = 0  # that read and cut a set which is not held in memory
 
     @property
     def compute(self) -> Compute:
@@ -94,7 +97,7 @@ def train(
     `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
-    weight come from `config.seed`.
+    weight come from `config.seed`. Samples that are not held in memory are read a batch at a time, by workers.
 
     Raises:
         InputError: if noise is asked for, and the tokenizer has no place for it.
@@ -106,33 +109,39 @@ def train(
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
     parameters = [*trained, *_trunk_parameters(trunk, config)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
-    order = torch.Generator().manual_seed(config.seed)
     plan = TrainingPlan.of(config, len(samples))
     lora = OWN if config.trunk == "lora" else None
-    patches = adapter.cut(samples)
-    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
-        patches = Patches(parts={POOLED: frozen_features(adapter.tokenizer, trunk, patches)})
-    elif config.input_noise and not _noisy(adapter):
-        raise InputError(
-            f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
-        )
+    batches = _batches(parts, samples, config, islice(order(config.seed, len(samples), plan.batch_size), plan.steps))
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
-    for _ in range(plan.epochs):
-        for rows in torch.split(torch.randperm(len(samples), generator=order), plan.batch_size):
-            optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
-                len(losses), plan.steps, config.warmup_share
-            )
-            distribution = adapter.distribution(patches.rows(rows), trunk, lora, config.precision)
-            counted = None if weights is None else weights[rows].to(device)
-            loss = loss_of(distribution, aims[rows].to(device), counted).mean()
-            take_step(optimizer, parameters, loss, config.clip_norm)
-            losses.append(float(loss.detach()))
+    for rows, patches in batches:
+        optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
+        distribution = adapter.distribution(patches, trunk, lora, config.precision)
+        counted = None if weights is None else weights[rows].to(device)
+        loss = loss_of(distribution, aims[rows].to(device), counted).mean()
+        take_step(optimizer, parameters, loss, config.clip_norm)
+        losses.append(float(loss.detach()))
     adapter.eval()
     trunk.eval()
     return losses
+
+
+def _batches(
+    parts: tuple[Adapter, Trunk], samples: Sequence[Sample], config: TrainingConfig, rows: Iterable[Tensor]
+) -> Iterator[Batch]:
+    """Batches of rows, of features where no weight before the head is trained."""
+    adapter, trunk = parts
+    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
+        every = cut_batches(adapter.tokenizer, samples, in_turn(samples), config.num_workers)
+        features = frozen_features(adapter.tokenizer, trunk, (patches for _, patches in every))
+        return rows_of(Patches(parts={POOLED: features}), rows)
+    if config.input_noise and not _noisy(adapter):
+        raise InputError(
+            f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
+        )
+    return cut_batches(adapter.tokenizer, samples, rows, config.num_workers)
 
 
 def take_step(

@@ -120,7 +120,7 @@ def test_a_member_predicts_where_its_weights_are_and_tells_it_on_the_cpu(fake, k
     member, samples = own_member(kind), own_samples(5)
     wanted = member.outputs(samples)
     patches = faked(fake, member.adapter.cut(samples))
-    monkeypatch.setattr(member.adapter, "cut", lambda given: patches)
+    monkeypatch.setattr(member.adapter.tokenizer, "cut", lambda given: patches)
     monkeypatch.setattr(FakeTensor, "numpy", told, raising=False)
     for part in (member.adapter, member.trunk):
         move(fake, part, torch.float32)
