@@ -26,6 +26,7 @@ from mainstem.apps.shared_options import (
 )
 from mainstem.apps.task_options import RunCommand, given_options
 from mainstem.core.errors import InputError
+from mainstem.core.parallel import num_cores
 from mainstem.data.earth.gdal import keep_offline
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
@@ -91,6 +92,10 @@ def evaluate_adapter(
     with_flagged: Annotated[
         bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Processes that train parts; all cores unless given."),
+    ] = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -114,9 +119,10 @@ def evaluate_adapter(
         dropout_seed=dropout_seed,
         window=window,
         with_flagged=with_flagged,
+        workers=workers or num_cores(),
     )
     with shown("evaluate", as_json) as report:
-        result = evaluate(found, request, spec, run=run, progress=report)
+        result = evaluate(found, request, spec, run=run, progress=report, adapter=adapter)
     if as_json:
         print(json.dumps(result))
         return

@@ -4,11 +4,13 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mainstem.adapters import find_task
 from mainstem.apps.baselines import baselines_of
 from mainstem.apps.coverage import judge_training_groups
 from mainstem.apps.figures import report
@@ -32,6 +34,7 @@ from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import load_run
 from mainstem.core.folds import hold_out
 from mainstem.core.judging import places_of
+from mainstem.core.parallel import map_in_processes
 from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.task import DataRequest, Task
@@ -54,8 +57,12 @@ def evaluate(
     *,
     run: Path | None = None,
     progress: Progress = silent,
+    adapter: str | None = None,
 ) -> dict[str, Any]:
-    """Return the evaluation as the command line's JSON; all figures are means over the seeds."""
+    """Return the evaluation as the command line's JSON; all figures are means over the seeds.
+
+    With `adapter`, the name by which the task is found again, parts and seeds are trained in `spec.workers` processes.
+    """
     start = time.perf_counter()
     if spec.window and spec.protocol != SEASONS:
         raise InputError(f"a window is of --protocol {SEASONS} alone; leave --window out, or add it")
@@ -68,15 +75,17 @@ def evaluate(
         found = _Evaluated(results=[score_run(task, run, source, spec)], training_groups=[])
     else:
         spec = fit_for_protocol(spec, protocol)
-        found = _train_all(task, source, protocol, spec, progress)
+        work = Work(adapter=adapter, task=task.task, request=request, spec=spec, protocol=protocol)
+        found = _train_all(work, (task, source), progress)
     aggregate = pooled if protocol in (HOLDOUT, SEASONS, RUN, GROUPED_FOLDS) else median_over_groups
     body = report(task, found.results, aggregate)
     if found.training_groups:
         body["training_years"] = with_unknown(mean_over_seeds(found.training_groups))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         parts = split_samples(source.labelled(), protocol, source.is_test, task.forget)
-        with_faults, _ = train_and_score(task, source, parts, spec, silent)
-        body["with_flagged_rows"] = report(task, [with_faults], aggregate)
+        seed = seeds_of(spec.fit, 1)[0]
+        with_faults = [_score_part((task, source), parts, spec, (seed, index))[0] for index in range(len(parts))]
+        body["with_flagged_rows"] = report(task, [join(with_faults)], aggregate)
     return {
         "adapter": task.name,
         "task": task.task,
@@ -94,21 +103,68 @@ def evaluate(
     }
 
 
-def _train_all(task: Task, source: SampleSet, protocol: str, spec: EvaluationSpec, progress: Progress) -> _Evaluated:
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a process needs to train and score one part: a task by its name, the data, and how."""
+
+    adapter: str | None
+    task: str
+    request: DataRequest
+    spec: EvaluationSpec
+    protocol: str
+
+
+def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) -> _Evaluated:
     """Train and score by the protocol, once a seed."""
-    usable, results, training_groups = source.unflagged(), [], []
-    seeded = [replace(spec, fit=spec.fit.seeded(seed)) for seed in seeds_of(spec.fit, spec.seeds)]
-    if protocol == GROUPED_FOLDS:
+    (task, source), spec = known, work.spec
+    seeds = seeds_of(spec.fit, spec.seeds)
+    if work.protocol == GROUPED_FOLDS:
+        seeded = [replace(spec, fit=spec.fit.seeded(seed)) for seed in seeds]
         return _Evaluated(results=[train_in_folds(task, source, one, progress) for one in seeded], training_groups=[])
-    parts = split_samples(usable, protocol, source.is_test, task.forget)
-    for one in seeded:
-        scored, judged = train_and_score(task, source, parts, one, progress)
-        results.append(scored)
-        if protocol == HOLDOUT:
-            first = judged[0][task.first_view]
-            places = np.asarray(places_of(task, parts[0][0]))[first.rows].tolist()
-            training_groups.append(judge_training_groups(first, places, spec.level))
+    parts = split_samples(source.unflagged(), work.protocol, source.is_test, task.forget)
+    items = [(seed, index) for seed in seeds for index in range(len(parts))]
+    if work.adapter is None or spec.workers < 2:
+        scored = []
+        for done, item in enumerate(items):
+            scored.append(_score_part(known, parts, spec, item))
+            progress(f"part {done + 1} of {len(items)}", (done + 1) / len(items))
+    else:
+        scored = map_in_processes(partial(_score_named, work), items, spec.workers, progress)
+    results = [join([one for (own, _), (one, _) in zip(items, scored, strict=True) if own == seed]) for seed in seeds]
+    if work.protocol != HOLDOUT:
+        return _Evaluated(results=results, training_groups=[])
+    places = np.asarray(places_of(task, parts[0][0]))
+    training_groups = [judge_training_groups(found, places[found.rows].tolist(), spec.level) for _, found in scored]
     return _Evaluated(results=results, training_groups=training_groups)
+
+
+def _score_named(work: Work, item: tuple[int, int]) -> tuple[Scored, OutOfFold]:
+    """Train and score a part in a process of its own."""
+    known, parts = _read_named(work)
+    return _score_part(known, parts, work.spec, item)
+
+
+@lru_cache(maxsize=1)
+def _read_named(work: Work) -> tuple[tuple[Task, SampleSet], Parts]:
+    """Find the task and read its data, once a process."""
+    assert work.adapter is not None
+    task = find_task(work.adapter, work.task)
+    source = task.read(work.request)
+    return (task, source), split_samples(source.unflagged(), work.protocol, source.is_test, task.forget)
+
+
+def _score_part(
+    known: tuple[Task, SampleSet], parts: Parts, spec: EvaluationSpec, item: tuple[int, int]
+) -> tuple[Scored, OutOfFold]:
+    """Fit and score one part with one seed, its baselines too."""
+    (task, source), (seed, index) = known, item
+    train, whole = parts[index]
+    spec = replace(spec, fit=spec.fit.seeded(seed))
+    test = spec.gaps(whole, task.optional)
+    with tempfile.TemporaryDirectory() as folder:
+        fitted, judged = fit_and_save(task, source, train, spec.fit, Path(folder))
+    baselines = baselines_of(task)(train, test, seed)
+    return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines), judged[task.first_view]
 
 
 def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress: Progress) -> Scored:
@@ -130,22 +186,6 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
             baselines.setdefault(name, []).append(predicted)
     order = np.argsort(np.concatenate([held for _, held in folds]))
     return replace(scored, baselines={name: np.concatenate(found)[order] for name, found in baselines.items()})
-
-
-def train_and_score(
-    task: Task, source: SampleSet, parts: Parts, spec: EvaluationSpec, progress: Progress
-) -> tuple[Scored, list[dict[str, OutOfFold]]]:
-    """Fit and score every part, its baselines too, and join them."""
-    scored, judged = [], []
-    for index, (train, whole) in enumerate(parts):
-        test = spec.gaps(whole, task.optional)
-        with tempfile.TemporaryDirectory() as folder:
-            fitted, found = fit_and_save(task, source, train, spec.fit, Path(folder))
-        baselines = baselines_of(task)(train, test, spec.fit.config.training.seed)
-        scored.append(replace(score_by_protocol(task, fitted, test, spec), baselines=baselines))
-        judged.append(dict(found))
-        progress(f"part {index + 1} of {len(parts)}", (index + 1) / len(parts))
-    return join(scored), judged
 
 
 def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) -> Scored:

@@ -28,7 +28,7 @@ from mainstem.apps.map_journal import (
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
 from mainstem.core.progress import Progress, silent
-from mainstem.core.tiling import BlockMaker, Box, Values
+from mainstem.core.tiling import BlockMaker, Box, Room, Values
 from mainstem.data.earth.raster import BLOCK, Source, same_grid, write_cog
 
 __all__ = [
@@ -200,16 +200,20 @@ def _make_blocks(
 def _blocks(
     plan: Plan, sources: Sequence[Source], predict: Predict | Placed, blocks: Sequence[Box], pool: ThreadPoolExecutor
 ) -> Iterator[Values]:
-    """Make blocks in order; the input of the next one is read while the model works on this one."""
+    """Make blocks in order, each of which lasts until the one after the next is asked for.
+
+    The input of the next one is read while the model works on this one.
+    """
     reader = InputReader(plan, sources, pool)
     maker = BlockMaker(plan.tiling, (plan.num_times, plan.num_bands), as_placed(predict), plan.batch_size)
+    rooms = Room(), Room()
     for place, block in enumerate(blocks):
         now = maker.lacking(block)
         after = [
             line for later in blocks[place + 1 : place + 2] for line in maker.lacking(later, plan.tiling.lines(block))
         ]
         reader.ahead([*now, *after])
-        yield maker.make(block, reader.cut)
+        yield maker.make(block, reader.cut, rooms[place % 2])
 
 
 def check_unchanged(watched: Sequence[Content]) -> None:

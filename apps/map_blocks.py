@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
-from mainstem.core.tiling import Corner, Line, Tiling, Values, extended, shows_nothing
+from mainstem.core.tiling import Corner, Line, Room, Tiling, Values, extended, shows_nothing
 from mainstem.core.tiling import Predict as PredictPlaced
 from mainstem.data.earth.raster import Grid, Source, missing_as_nan, read_window
 
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
 MEMORY_BYTES = 320 << 20  # of one block: its input with margins, the input read ahead, sums, predictions and results
 CHUNK, CHUNKS_HELD = 512, 3  # columns read at once, and how many such parts are held
-RESULT_BYTES = 64  # a pixel: sums, predictions and results of three outputs
+RESULT_BYTES = 48  # a pixel: predictions and results of three outputs
 VERSION = "3"  # of cutting and blending: raise it when the same inputs and model would give other blocks
 TALL = 3  # a block's height by its width, about, or more: columns are read once, rows at a block's edge twice
 
@@ -127,10 +127,15 @@ class InputReader:
         self.tiling, self.sources, self.pool = plan.tiling, sources, pool
         self.wide = chunk_width(sources[0])
         self.chunks: dict[Chunk, list[Future[NDArray[Any]]]] = {}
+        self.taken: dict[Chunk, list[Room]] = {}
+        self.rooms: list[Room] = []
 
     def ahead(self, lines: Sequence[Line]) -> None:
         """Begin to read what these lines of tiles need, in their order; forget the rest."""
         wanted = dict.fromkeys(chunk for line in lines for chunk in self._chunks(line))
+        for chunk in self.chunks.keys() - wanted:
+            self.rooms += self.taken.pop(chunk)
+            wait(self.chunks.pop(chunk))
         self.chunks = {chunk: self.chunks.get(chunk) or self._read(chunk) for chunk in wanted}
 
     def _chunks(self, line: Line) -> list[Chunk]:
@@ -141,7 +146,13 @@ class InputReader:
 
     def _read(self, chunk: Chunk) -> list[Future[NDArray[Any]]]:
         rows, columns = slice(*chunk[:2]), slice(*chunk[2:])
-        return [self.pool.submit(read_window, source, rows, columns) for source in self.sources]
+        self.taken[chunk] = [self.rooms.pop() if self.rooms else Room() for _ in self.sources]
+
+        def read(source: Source, room: Room) -> NDArray[Any]:
+            shape = source.num_bands, rows.stop - rows.start, columns.stop - columns.start
+            return read_window(source, rows, columns, room.array(shape, source.dtype))
+
+        return [self.pool.submit(read, *pair) for pair in zip(self.sources, self.taken[chunk], strict=True)]
 
     def cut(self, corner: Corner, tile: Values) -> bool:
         """Write the tile (time, band, tile, tile) at a row and column, NaN where missing; False where all of it is."""

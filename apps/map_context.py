@@ -1,12 +1,13 @@
 """What a map knows of a pixel besides its scenes: weather of the place, soil, and when its field was sown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import Block
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.data.earth.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
@@ -69,19 +70,14 @@ class Context:
         if "weather" in needs and self.weather is not None:
             check_season(self.weather, [time.year for time in self.scenes.times])
 
-    def __call__(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Mapping[str, Stream]]:
+    def __call__(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> dict[str, Block]:
         """Return the streams of the pixels at these rows and columns."""
-        shared = {} if self.weather is None else {"weather": self.weather}
-        water = self._water(rows, columns)
-        days = self._days(rows, columns)
-        found: list[Mapping[str, Stream]] = []
-        for soil, day in zip(water, days, strict=True):
-            streams = dict(shared)
-            if np.isfinite(soil):
-                streams["soil"] = Stream(kind="scalar", values=np.array([soil]), channels=SOIL)
-            if np.isfinite(day):
-                streams["management"] = Stream(kind="scalar", values=np.array([day]), channels=MANAGEMENT)
-            found.append(streams)
+        found = {} if self.weather is None else {"weather": Block.shared(self.weather, len(rows))}
+        scalars = {"soil": (self._water(rows, columns), SOIL), "management": (self._days(rows, columns), MANAGEMENT)}
+        for name, (values, channels) in scalars.items():
+            known = np.isfinite(values)
+            if known.any():
+                found[name] = Block(kind="scalar", values=values[:, None], channels=channels, has=known)
         return found
 
     def is_inside(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -99,19 +95,24 @@ class Context:
 
     def facts(
         self, names: Sequence[str], rows: NDArray[np.intp], columns: NDArray[np.intp]
-    ) -> list[dict[str, str | float]]:
-        """Return what the fields' columns of these names say of each pixel, as its crop; {} outside of fields."""
+    ) -> dict[str, NDArray[np.object_]]:
+        """Return what the fields' columns of these names say of the pixels, as their crop; None outside of fields."""
         known = [] if self.fields is None else [name for name in names if name in self.fields.table]
         if self.fields is None or not known or not len(rows):
-            return [{} for _ in rows]
+            return {}
+        number = self._number(self.fields, rows, columns)
+        found = {}
+        for name in known:
+            told = [value if isinstance(value, str) else None for value in self.fields.table[name]]
+            found[name] = np.array([*told, None], object)[number]  # -1, of no field, is the last
+        return found
+
+    def _number(self, fields: Fields, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.int_]:
+        """The row of the table of the field that each pixel lies in; -1 outside of fields."""
         top, left = int(rows.min()), int(columns.min())
         window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
-        number = numbered(self.fields, self.scenes.grid, *window)[rows - top, columns - left]
-        told = [
-            {name: str(value) for name, value in zip(known, values, strict=True) if isinstance(value, str)}
-            for values in self.fields.table[known].itertuples(index=False)
-        ]
-        return [dict(told[row]) if row >= 0 else {} for row in number.tolist()]
+        number: NDArray[np.int_] = numbered(fields, self.scenes.grid, *window)[rows - top, columns - left]
+        return number
 
     def _water(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         if self.soil is None:
@@ -125,7 +126,5 @@ class Context:
     def _days(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
         if self.fields is None or not np.isfinite(self.sowing).any():
             return np.full(len(rows), np.nan)
-        top, left = int(rows.min()), int(columns.min())
-        window = (slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1))
-        number = numbered(self.fields, self.scenes.grid, *window)[rows - top, columns - left]
+        number = self._number(self.fields, rows, columns)
         return np.where(number >= 0, self.sowing[number], np.nan)

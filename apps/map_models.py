@@ -6,18 +6,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
+from mainstem.core.cases import Cases, distinct
 from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
+from mainstem.core.inference import multiplies_bfloat16
 from mainstem.core.manifest import FEWEST_FIELDS
 from mainstem.core.means import mean_view
 from mainstem.core.predict import claims_of, outside_scope, tell
 from mainstem.core.prediction import Claim
+from mainstem.core.preparation import unchanged
 from mainstem.core.stream import Sample
 from mainstem.core.targets import below_name
 from mainstem.core.task import Task
@@ -25,6 +29,7 @@ from mainstem.core.task import Task
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 VIGOUR = "percent of this map's mean"
+MOVED = 0.01  # of half a region's size (of a probability: of one): what rounding may move a band by
 MAP_UNITS = {"class": "1"}  # a map of classes holds their probabilities
 NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
 
@@ -50,7 +55,7 @@ def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
         InputError: naming the first option that nothing would read.
     """
     fitted.target.refuse_marks(spec.below)
-    derived = {"weather", "soil"} if task.derive is not list else set()  # of raw streams, which no layout names
+    derived = {"weather", "soil"} if task.derive is not unchanged else set()  # of raw streams, which no layout names
     read = derived | set(fitted.manifest.channels) | set(task.needs)
     if spec.context.fields is not None and not fitted.target.is_number:
         raise InputError(f"{task.task} tells {fitted.manifest.units}, which has no mean; leave --fields out")
@@ -75,10 +80,11 @@ class MapModel:
         self.calibration = fitted.calibration[self.view]
         self.reader = PixelReader.of(task.window, self.scenes, context)
         looked = self._look()
+        self._settle_precision(looked)
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         if self.is_relative and not fitted.target.is_number:
             raise InputError(f"nothing here can be mapped: {NOT_REAL}")
-        told = tell(fitted, looked, self.view, spec.level) if looked else None
+        told = tell(fitted, looked, self.view, spec.level) if len(looked) else None
         is_number = told is not None and fitted.target.is_number
         self.reference = float(fitted.target.point(told.outputs).mean()) if told and is_number else float("nan")
         self.units = VIGOUR if self.is_relative else MAP_UNITS.get(fitted.manifest.units, fitted.manifest.units)
@@ -112,10 +118,10 @@ class MapModel:
     ) -> NDArray[np.float64]:
         rows, columns = at[0] + corner[0], at[1] + corner[1]
         raw = self.reader.samples(tile, at, (rows, columns), "map")
-        samples = self._told(self.task.derive(raw), rows, columns)
+        samples = self._told(raw, rows, columns)
         told, target = tell(self.fitted, samples, self.view, self.spec.level), self.fitted.target
         bands = np.array(list(target.layers(told.outputs, told.quantile).values()))
-        bands[:, [bool(self._beyond(sample)) for sample in samples]] = np.nan
+        bands[:, [bool(reason) for reason in self._beyond(samples)]] = np.nan
         if self.is_relative:
             relative: NDArray[np.float64] = 100 * bands / self.reference
             return relative
@@ -124,36 +130,58 @@ class MapModel:
         shares = target.probabilities(told.outputs, self.calibration, told.patterns, self.spec.below)
         return np.array([*bands, *np.where(np.isfinite(bands[0]), list(shares.values()), np.nan)])
 
-    def _told(self, samples: Sequence[Sample], rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[Sample]:
-        """The samples with what is said of them: if they are simulated, and of their fields what scope asks for."""
-        told = self.context.facts(list(self.fitted.manifest.scope), rows, columns)
-        is_simulated = self.scenes.is_simulated
+    def _told(self, raw: Cases, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Cases:
+        """The samples derived, with what is said: if they are simulated, and of their fields what scope asks for."""
         said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
-        return [
-            replace(sample, source=replace(sample.source, simulated=is_simulated, facts={**said, **facts}))
-            for sample, facts in zip(samples, told, strict=True)
+        source = replace(raw.source, simulated=self.scenes.is_simulated, facts=said)
+        told = replace(raw, source=source, facts=self.context.facts(list(self.fitted.manifest.scope), rows, columns))
+        derived = self.task.derive(told)
+        return derived if isinstance(derived, Cases) else Cases.of(derived)
+
+    def _beyond(self, samples: Cases) -> list[str]:
+        """Say why pixels are not mapped: they are said to lie outside the adapter's scope; "" where they may be.
+
+        Nothing is said against a pixel of which nobody says what it is.
+        """
+        scope = self.fitted.manifest.scope
+        first, like = distinct(samples, (), list(scope))
+        said = [[name for name in scope if name in samples[row].source.facts] for row in first]
+        reasons = [
+            outside_scope({name: scope[name] for name in names}, samples[row])
+            for names, row in zip(said, first, strict=True)
         ]
+        return [reasons[place] for place in like.tolist()]
 
-    def _beyond(self, sample: Sample) -> str:
-        """Say why a pixel is not mapped: it is said to lie outside the adapter's scope; "" where it may be."""
-        manifest = self.fitted.manifest
-        facts = sample.source.facts
-        said = {name: allowed for name, allowed in manifest.scope.items() if name in facts}
-        return outside_scope(said, sample)
+    def _settle_precision(self, looked: Sequence[Sample]) -> None:
+        """Multiply in bfloat16 where the processor can, and no band looked at moves by MOVED of its region's size."""
+        if not len(looked) or not multiplies_bfloat16():
+            return
+        adapters, target = [member.adapter for member in self.fitted.ensemble.members], self.fitted.target
+        bands = []
+        for precision in (torch.float32, torch.bfloat16):
+            for adapter in adapters:
+                adapter.precision = precision
+            told = tell(self.fitted, looked, self.view, self.spec.level)
+            bands.append(np.array(list(target.layers(told.outputs, told.quantile).values())))
+        most = MOVED * (target.size(told.outputs, told.quantile) / 2 if target.is_number else 1.0)
+        if not (np.abs(bands[1] - bands[0]) <= most).all():
+            for adapter in adapters:
+                adapter.precision = torch.float32
 
-    def _look(self) -> list[Sample]:
+    def _look(self) -> Sequence[Sample]:
         """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""
         grid = self.scenes.grid
         rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
         columns = np.unique(np.linspace(0, grid.width - 1, LOOKED_AT).astype(int))
-        at, raw = self.reader.look(rows, columns)
-        if not len(raw):
-            return []
-        looked = self._told(self.task.derive(raw), *at)
-        within = [sample for sample in looked if not self._beyond(sample)]
-        if not within:
-            raise InputError(f"nothing here can be mapped: {self._beyond(looked[0])}; map with an adapter of that")
-        return within
+        parts = [self._told(raw, *at) for at, raw in self.reader.look(rows, columns)]
+        beyond = [self._beyond(part) for part in parts]
+        if parts and all(reason for reasons in beyond for reason in reasons):
+            raise InputError(f"nothing here can be mapped: {beyond[0][0]}; map with an adapter of that")
+        within = [
+            part.rows(np.flatnonzero([not reason for reason in reasons]))
+            for part, reasons in zip(parts, beyond, strict=True)
+        ]
+        return Cases.of([sample for part in within for sample in part]) if within else []
 
     def _lacking(self) -> list[str]:
         """Channels of the pixel stream in training that no scene has: regions were never calibrated without them."""
@@ -162,7 +190,7 @@ class MapModel:
         return [channel.name for channel in known if channel.name not in given]
 
     def _claim_of(self, looked: Sequence[Sample]) -> Claim:
-        if not looked:
+        if not len(looked):
             return Claim(state="none", reason="no pixel that was looked at shows anything")
         if self.is_relative:
             return Claim(

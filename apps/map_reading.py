@@ -1,7 +1,6 @@
 """Pixels of scenes as samples: a series of one pixel, or the window around it, as the task reads them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context
-from mainstem.core.stream import Provenance, Sample
+from mainstem.core.cases import Cases
+from mainstem.core.stream import Provenance
 from mainstem.data.earth.land_cover import windows_of
 from mainstem.data.earth.raster import missing_as_nan, read_window, spacing_m
 from mainstem.data.earth.scenes import Scenes, in_units, origin_of, pixel_samples, seconds_of
@@ -38,21 +38,22 @@ class PixelReader(ABC):
         return kind(scenes=scenes, context=context, reach=window // 2)
 
     @abstractmethod
-    def samples(self, tile: Tile, at: At, place: At, name: str) -> Sequence[Sample]:
+    def samples(self, tile: Tile, at: At, place: At, name: str) -> Cases:
         """Return a sample a pixel: `at` says where it lies in the tile, `place` where in the scenes."""
 
-    def look(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[At, Sequence[Sample]]:
-        """Return the pixels where rows and columns cross that show anything, of those in fields if any are."""
-        where = np.stack(np.meshgrid(rows, columns, indexing="ij")).reshape(2, -1)
+    def look(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> list[tuple[At, Cases]]:
+        """Return, a row at a time, the pixels where rows and columns cross that show anything, in fields if any are."""
         strips = [self._strip(row) for row in rows.tolist()]
-        seen = np.concatenate([np.isfinite(strip[:, :, top, columns]).any((0, 1)) for strip, top in strips])
-        seen &= self.context.is_inside(where[0], where[1])
-        samples: list[Sample] = []
-        for row, (strip, top) in zip(rows.tolist(), strips, strict=True):
-            own = where[1][seen & (where[0] == row)]
-            if len(own):
-                samples += self.samples(strip, (np.full(len(own), top), own), (np.full(len(own), row), own), "this map")
-        return (where[0][seen], where[1][seen]), samples
+        shown = [columns[np.isfinite(strip[:, :, top, columns]).any((0, 1))] for strip, top in strips]
+        places = [(np.full(len(own), row), own) for row, own in zip(rows.tolist(), shown, strict=True)]
+        every = np.concatenate([place[0] for place in places]), np.concatenate(shown)
+        inside = np.split(self.context.is_inside(*every), np.cumsum([len(own) for own in shown])[:-1])
+        parts = []
+        for (own_rows, own), kept, (strip, top) in zip(places, inside, strips, strict=True):
+            if kept.any():
+                place = own_rows[kept], own[kept]
+                parts.append((place, self.samples(strip, (np.full(len(place[0]), top), place[1]), place, "this map")))
+        return parts
 
     def _strip(self, row: int) -> tuple[Tile, int]:
         """The rows around one, and which of them it is."""
@@ -68,7 +69,7 @@ class SeriesReader(PixelReader):
 
     stream = "pixel"
 
-    def samples(self, tile: Tile, at: At, place: At, name: str) -> Sequence[Sample]:
+    def samples(self, tile: Tile, at: At, place: At, name: str) -> Cases:
         """Return series of pixels with the streams of their context."""
         values = np.moveaxis(tile[:, :, at[0], at[1]], -1, 0)
         return pixel_samples(self.scenes, values, *place, name, self.context)
@@ -79,13 +80,11 @@ class WindowReader(PixelReader):
 
     stream = "cube"
 
-    def samples(self, tile: Tile, at: At, place: At, name: str) -> Sequence[Sample]:
+    def samples(self, tile: Tile, at: At, place: At, name: str) -> Cases:
         """Return windows around pixels."""
         scenes = self.scenes
         physical = in_units(scenes, np.moveaxis(tile, (0, 1), (2, 3)))
         values = np.moveaxis(physical, (2, 3), (0, 1)).astype(np.float32)
-        spacing = spacing_m(scenes.grid, "a map of windows")
-        streams = windows_of(values, seconds_of(scenes), at, scenes.channels, spacing)
-        origin = origin_of(scenes.times[0])
+        cube = windows_of(values, seconds_of(scenes), at, scenes.channels, spacing_m(scenes.grid, "a map of windows"))
         source = Provenance(data=name, item=name, group=name)
-        return [Sample(streams=each, target=None, source=source, origin=origin) for each in streams]
+        return Cases(num=len(at[0]), streams={"cube": cube}, source=source, origin=origin_of(scenes.times[0]))

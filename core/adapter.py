@@ -1,16 +1,17 @@
 """Adapters: the tokenizer and the head of one task on the shared trunk."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+import torch
 from torch import nn
 from torch.distributions import Distribution
 
 from mainstem.core.devices import Precision, in_precision
+from mainstem.core.inference import pooled_of
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Head
 from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
-from mainstem.core.trunk import Latents, Trunk
+from mainstem.core.trunk import Trunk
 
 POOLED = "pooled"  # the part of patches whose features were computed before: the head alone is left to run
 
@@ -21,6 +22,7 @@ class Adapter(nn.Module):
     def __init__(self, tokenizer: OpenTokenizer, head: Head) -> None:
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
+        self.precision = torch.float32  # of the trunk's products, where nothing is learned
 
     def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
@@ -37,11 +39,11 @@ class Adapter(nn.Module):
         patches = patches.to(device)
         if POOLED in patches:
             return self.head.of_pooled(patches[POOLED])
+        dtype = torch.bfloat16 if precision == "bfloat16" else self.precision
         with in_precision(device, precision):
             tokens = self.tokenizer.project(patches)
-            latents: Latents = trunk(tokens, None if lora is None else [lora] * len(tokens.mask))
-        distribution: Distribution = self.head(_in_float32(latents))
-        return distribution
+            pooled = pooled_of(trunk, tokens, lora, dtype)
+        return self.head.of_pooled(pooled.float())
 
     def has_frozen_tokenizer(self) -> bool:
         """True where the tokenizer came with the trunk and is not trained."""
@@ -50,7 +52,3 @@ class Adapter(nn.Module):
     def forward(self, samples: Sequence[Sample], trunk: Trunk, lora: str | None = None) -> Distribution:
         """Return the head's distribution (batch,) for samples."""
         return self.distribution(self.cut(samples), trunk, lora)
-
-
-def _in_float32(latents: Latents) -> Latents:
-    return replace(latents, tokens=latents.tokens.float(), pooled=latents.pooled.float())

@@ -133,13 +133,13 @@ def population_of(task: Task, source: SampleSet, train: Sequence[Sample]) -> str
     return f"simulations alone, nothing real: {told}" if source.simulated else told
 
 
-def labelled(task: Task, source: SampleSet) -> tuple[Sample, ...]:
+def labelled(task: Task, source: SampleSet) -> Sequence[Sample]:
     """The samples to train on.
 
     Raises:
         InputError: if there is none.
     """
     train = source.training()
-    if not train:
+    if not len(train):
         raise InputError(f"{source.name} holds no sample with {task.target.needs_labels}; add labels")
     return train

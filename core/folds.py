@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import targets_in, told_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Sample
 
@@ -20,7 +21,7 @@ def targets_of(samples: Sequence[Sample]) -> Array:
     Raises:
         InputError: if one is unknown.
     """
-    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    values = targets_in(samples)
     if not len(values) or not np.isfinite(values).all():
         raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
     return values
@@ -28,7 +29,7 @@ def targets_of(samples: Sequence[Sample]) -> Array:
 
 def has_groups(samples: Sequence[Sample]) -> bool:
     """True where any sample names a group; False where the data know none."""
-    return any(sample.source.group is not None for sample in samples)
+    return any(group is not None for group in told_in(samples, "group"))
 
 
 def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -37,8 +38,8 @@ def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
     Raises:
         InputError: if some samples name none, or all name one.
     """
-    groups = [sample.source.group for sample in samples]
-    if not has_groups(samples):
+    groups = told_in(samples, "group")
+    if all(group is None for group in groups):
         return tuple(f"case {row}" for row in range(len(samples)))
     if None in groups or len(set(groups)) < 2:
         raise InputError(
@@ -85,7 +86,7 @@ def hold_out(
     Raises:
         InputError: if the buffer leaves nothing to train on.
     """
-    is_meant = np.array([sample.source.part == CALIBRATE for sample in samples], bool)
+    is_meant = np.array([part == CALIBRATE for part in told_in(samples, "part")], bool)
     if num_folds == 1 and is_meant.any() and not is_meant.all():
         folds = [(np.flatnonzero(~is_meant), np.flatnonzero(is_meant))]
     else:

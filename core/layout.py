@@ -3,18 +3,22 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from mainstem.core.cases import Block, Cases, blocks_in, names_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.schema import first_mistake
-from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Sample, Stream
+
+Streams = TypeVar("Streams", Stream, Block)  # one, or those of many cases
+Samples = TypeVar("Samples", Sample, Cases)
 
 
-def union_of_channels(name: str, streams: Sequence[Stream]) -> tuple[Channel, ...]:
+def union_of_channels(name: str, streams: Sequence[Stream | Block]) -> tuple[Channel, ...]:
     """Return the channels of streams of one name, in the order in which they are met.
 
     Raises:
@@ -81,8 +85,8 @@ def check_alike(channel: Channel, wanted: Channel) -> None:
         )
 
 
-def placed(stream: Stream, wanted: Sequence[Channel]) -> Stream:
-    """Return the stream with its channels in the order wanted, NaN in those that it lacks.
+def placed(stream: Streams, wanted: Sequence[Channel]) -> Streams:
+    """Return the stream, or block of them, with its channels in the order wanted, NaN in those that it lacks.
 
     Raises:
         ChannelError: if a channel comes in another unit, at another wavelength, twice, or under another name.
@@ -90,7 +94,7 @@ def placed(stream: Stream, wanted: Sequence[Channel]) -> Stream:
     if stream.channels == tuple(wanted):
         return stream
     places = channel_places(stream.channels, wanted)
-    dim = CHANNEL_DIM[stream.kind]
+    dim = CHANNEL_DIM[stream.kind] + stream.values.ndim - NUM_DIMS[stream.kind]
     shape = list(stream.values.shape)
     shape[dim] = len(wanted)
     values = np.moveaxis(np.full(shape, np.nan), dim, 0)
@@ -116,36 +120,36 @@ class Layout:
             ChannelError: if samples give a channel in different units.
             InputError: if they give streams of different kinds under one name.
         """
-        found: dict[str, list[Stream]] = {}
-        for sample in samples:
-            for name, stream in sample.streams.items():
-                if stream.kind in CHANNEL_DIM:
-                    found.setdefault(name, []).append(stream)
-        return cls(channels={name: union_of_channels(name, streams) for name, streams in sorted(found.items())})
+        found = {
+            name: held
+            for name in names_in(samples)
+            if (held := [block for _, block in blocks_in(samples, name) if block.kind in CHANNEL_DIM])
+        }
+        return cls(channels={name: union_of_channels(name, blocks) for name, blocks in found.items()})
 
-    def __call__(self, samples: Sequence[Sample]) -> list[Sample]:
+    def __call__(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples with their channels as in training; those that are so already are the same objects.
 
         Raises:
             ChannelError: naming the item, if a channel comes in another unit, at another wavelength, twice, or under
                 another name.
         """
-        return [self._aligned(sample) for sample in samples]
+        if isinstance(samples, Cases):
+            return self._aligned(samples, samples[0].source.item) if len(samples) else samples
+        return [self._aligned(sample, sample.source.item) for sample in samples]
 
-    def _aligned(self, sample: Sample) -> Sample:
-        changed = {}
+    def _aligned(self, sample: Samples, item: str) -> Samples:
+        changed: dict[str, Any] = {}
         for name, wanted in self.channels.items():
-            stream = sample.streams.get(name)
+            stream: Any = sample.streams.get(name)  # a stream, or a block of them
             if stream is None or stream.channels == wanted:
                 continue
             if stream.kind not in CHANNEL_DIM:
-                raise InputError(
-                    f"{sample.source.item}: stream {name!r} is {stream.kind}, which it was not in training"
-                )
+                raise InputError(f"{item}: stream {name!r} is {stream.kind}, which it was not in training")
             try:
                 changed[name] = placed(stream, wanted)
             except ChannelError as error:
-                raise ChannelError(f"{sample.source.item}, {name}: {error}") from error
+                raise ChannelError(f"{item}, {name}: {error}") from error
         return replace(sample, streams={**sample.streams, **changed}) if changed else sample
 
     def widths(self) -> dict[str, int]:

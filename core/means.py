@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import facts_in
 from mainstem.core.conformal import Calibration
 from mainstem.core.stream import Sample
 
@@ -20,12 +21,12 @@ def mean_view(view: str) -> str:
 
 def labels_by(samples: Sequence[Sample], fact: str) -> tuple[str, ...]:
     """The value of a fact of every sample, "" where it has none."""
-    return tuple(str(sample.source.facts.get(fact, "")) for sample in samples)
+    return tuple("" if value is None else str(value) for value in facts_in(samples, fact))
 
 
 def sizes_by(samples: Sequence[Sample], fact: str) -> tuple[int, ...]:
     """How many samples there are in all, read or not, of what a fact names, as pixels of a field; 0 where unknown."""
-    return tuple(int(float(sample.source.facts.get(f"samples_of_{fact}", 0))) for sample in samples)
+    return tuple(int(float(size or 0)) for size in facts_in(samples, f"samples_of_{fact}"))
 
 
 def counts_of(labels: Sequence[str]) -> NDArray[np.intp]:

@@ -20,6 +20,11 @@ THREADS = "OMP_NUM_THREADS"  # of torch, OpenBLAS and scikit-learn alike, read w
 PATIENCE_S = 5.0  # that a worker has to end once it is told to
 
 
+def num_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def map_in_processes(
     function: Callable[[Item], Result],
     items: Sequence[Item],

@@ -15,7 +15,7 @@ from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.folds import season_in
-from mainstem.core.gaps import pattern_of
+from mainstem.core.gaps import patterns_in
 from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Sample
@@ -71,7 +71,7 @@ def tell(fitted: Fitted, samples: Sequence[Sample], view: str, level: float) -> 
 def patterns_of(fitted: Fitted, samples: Sequence[Sample], view: str) -> list[str]:
     """What each sample lacks of the streams that calibration expects of the view."""
     calibration = fitted.calibration.get(view)
-    return [pattern_of(sample, calibration.streams if calibration else ()) for sample in samples]
+    return patterns_in(samples, calibration.streams if calibration else ())
 
 
 def refusal(manifest: AdapterManifest, sample: Sample) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import blocks_in
 from mainstem.core.folds import targets_of
 from mainstem.core.layout import Layout
 from mainstem.core.stream import CHANNEL_DIM, Sample
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 class Preparation(Protocol):
     """What an adapter makes of samples before the trunk sees them; fitted on training samples alone."""
 
-    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+    def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
         """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
@@ -56,6 +57,11 @@ def own_features(preparation: Preparation, samples: Sequence[Sample]) -> Array:
     return np.empty((len(samples), 0))
 
 
+def unchanged(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return samples as they are."""
+    return samples
+
+
 FitPreparation = Callable[[Sequence[Sample]], Preparation]
 RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
 View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
@@ -88,9 +94,9 @@ class MeanOffset:
         """Return the preparation with features in a layout's order."""
         return replace(self, channels=layout.widths())
 
-    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+    def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
         """Return the samples as they are, and the offset."""
-        return list(samples), np.full(len(samples), self.mean)
+        return samples, np.full(len(samples), self.mean)
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return the offset."""
@@ -123,17 +129,15 @@ def restore_plain(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Mean
 
 def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Array:
     """Mean of the named streams' channels over time and place (samples, channels in all); NaN where missing."""
-    rows = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
-    for row, sample in zip(rows, samples, strict=True):
-        start = 0
-        for name, width in channels.items():
-            stream = sample.streams.get(name)
-            if stream is not None:
-                dim = CHANNEL_DIM[stream.kind]
-                seen = np.moveaxis(stream.observed(), dim, -1).reshape(-1, width)
-                shown = np.moveaxis(stream.values, dim, -1).reshape(-1, width)
-                count = seen.sum(0)
-                total = np.where(seen, shown, 0.0).sum(0) / np.maximum(count, 1)
-                row[start : start + width] = np.where(count > 0, total, np.nan)
-            start += width
-    return rows
+    found = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
+    start = 0
+    for name, width in channels.items():
+        for rows, block in blocks_in(samples, name):
+            dim = CHANNEL_DIM[block.kind] + 1
+            seen = np.moveaxis(block.observed(), dim, -1).reshape(len(rows), -1, width)
+            shown = np.moveaxis(block.values, dim, -1).reshape(len(rows), -1, width)
+            count = seen.sum(1)
+            mean = np.where(seen, shown, 0.0).sum(1, dtype=np.float64) / np.maximum(count, 1)
+            found[rows, start : start + width] = np.where(count > 0, mean, np.nan)
+        start += width
+    return found

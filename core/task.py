@@ -19,6 +19,7 @@ from mainstem.core.preparation import (
     as_they_are,
     knows_no_target,
     restore_plain,
+    unchanged,
 )
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.targets import Target
@@ -68,7 +69,7 @@ class DataRequest:
     """What a user asks an adapter to read: a data set's name or a path, and values of the task's own options."""
 
     data: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
     mirror: Path | None = None
 
     def option(self, name: str) -> str | None:
@@ -131,7 +132,7 @@ class Task:
     holding: Holding = field(default_factory=Holding)
     views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
     view_of: Callable[[Sample], str] = lambda sample: WHOLE_VIEW
-    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = list
+    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None

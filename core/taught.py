@@ -25,13 +25,18 @@ def no_prints() -> Prints:
     return np.empty(0, np.int64)
 
 
-def print_of(sample: Sample) -> int:
-    """64 bits of a sample's group and streams, whatever it is called and however its channels are ordered."""
+def print_of(sample: Sample, known: dict[int, bytes] | None = None) -> int:
+    """64 bits of a sample's group and streams, whatever it is called and however its channels are ordered.
+
+    `known` is the content of streams met before, by `id`, of those that are kept alive meanwhile.
+    """
+    known = {} if known is None else known
     found = hashlib.blake2b(one_writing(str(sample.source.group)).encode(), digest_size=8)
     for name, stream in sorted(sample.streams.items()):
         found.update(f"\n{name} {stream.kind} ".encode())
-        for part in _content(stream):
-            found.update(part)
+        if id(stream) not in known:
+            known[id(stream)] = b"".join(_content(stream))
+        found.update(known[id(stream)])
     return int.from_bytes(found.digest(), "little", signed=True)
 
 
@@ -43,8 +48,9 @@ def _content(stream: Stream) -> Iterable[bytes]:
     values[~stream.observed()] = np.nan  # what is not valid says nothing
     names = [channel.name for channel in stream.channels]
     axis = CHANNEL_DIM.get(stream.kind)
-    if axis is not None:
-        values = values.take(np.argsort(names, kind="stable"), axis)
+    order = sorted(range(len(names)), key=names.__getitem__)
+    if axis is not None and order != list(range(len(names))):
+        values = values.take(order, axis)
     yield " ".join(sorted(names)).encode()
     yield np.ascontiguousarray(values).tobytes()
     yield b"" if stream.times is None else stream.times.astype(np.float64).tobytes()
@@ -52,7 +58,11 @@ def _content(stream: Stream) -> Iterable[bytes]:
 
 def prints_of(samples: Sequence[Sample], views: Iterable[Callable[[Sample], Sample]] = ()) -> Prints:
     """Prints (prints,) of samples, and of them as every view shows them, each once."""
-    found = {print_of(sample) for sample in samples} | {print_of(view(sample)) for view in views for sample in samples}
+    found: set[int] = set()
+    views = list(views)
+    for sample in samples:
+        shown, known = [sample, *(view(sample) for view in views)], dict[int, bytes]()
+        found |= {print_of(one, known) for one in shown}
     return np.array(sorted(found), np.int64)
 
 

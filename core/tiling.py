@@ -7,13 +7,13 @@ them can change a bit of it. Tiles at a block's edge are computed for both sides
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mainstem.core.errors import InputError
 
@@ -88,11 +88,6 @@ class Tiling:
         axes = zip(self.lengths, self.tile, self.overlap, block, strict=True)
         return [starts(length, tile, tile - shared, span) for length, tile, shared, span in axes]
 
-    @cached_property
-    def weights(self) -> NDArray[np.float64]:
-        """The weights of a tile."""
-        return weights_of(self.tile, self.overlap)
-
     def lines(self, block: Box) -> list[Line]:
         """The tiles that touch a block, by where they begin along the last axis; along a single axis all together."""
         *others, near = self.touching(block)
@@ -145,66 +140,94 @@ def _within(box: Box, origin: Sequence[int]) -> tuple[slice, ...]:
     return slice(None), *(slice(side.start - o, side.stop - o) for side, o in zip(box, origin, strict=True))
 
 
-class Blend:
-    """One block in the making: the sum of its tiles' predictions, each by its weight, divided by the weights' sum.
+class Room:
+    """Memory that one array after another takes: to ask for it anew takes longer than to compute what lies in it."""
+
+    def __init__(self) -> None:
+        self.kept = np.empty(0, np.uint8)
+
+    def array(self, shape: Sequence[int], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of any contents; the one that was given before is gone."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        if self.kept.size < size:
+            self.kept = np.empty(size, np.uint8)
+        return self.kept[:size].view(dtype).reshape(shape)
+
+
+class Blender:
+    """Blends the predictions of overlapping tiles: their sum, each by its weight, divided by the weights' sum.
 
     Where a tile lies alone, what it says is taken as it is: weighing it and dividing by the same weight would change no
     float32. A cell whose values are not finite in all outputs counts for nothing.
     """
 
-    def __init__(self, tiling: Tiling, block: Box) -> None:
-        self.origin = [side.start for side in block]
-        self.shape = tuple(side.stop - side.start for side in block)
-        axes = zip(tiling.touching(block), tiling.tile, block, strict=True)
-        self.spans = [_spans(*axis) for axis in axes]
-        self.weights = tiling.weights[None]
-        self.values: Values | None = None
+    def __init__(self, tiling: Tiling) -> None:
+        self.tiling, self.weights = tiling, weights_of(tiling.tile, tiling.overlap)[None]
+        self.sums, self.sums_of_weights = Room(), Room()
 
-    def add(self, corner: Corner, predicted: NDArray[Any]) -> None:
-        """Add the prediction (out, *tile) of the tile at a corner."""
-        if self.values is None:
-            self._begin(predicted)
-        assert self.values is not None
-        spans = [each[start] for each, start in zip(self.spans, corner, strict=True)]
-        core = tuple(slice(span.begin, span.end) for span in spans)
-        self._take(self.values[_within(core, self.origin)], predicted[_within(core, corner)])
-        for rim in _rims(spans):
-            self._sum(rim, corner, predicted)
+    def blend(self, block: Box, predicted: Mapping[Corner, NDArray[Any]], room: Room) -> Values:
+        """One block (out, *block) of its tiles' predictions (out, *tile); NaN where nothing was predicted.
 
-    def _begin(self, predicted: NDArray[Any]) -> None:
-        """Make room; what float32 does not hold exactly is summed everywhere."""
-        self.values = np.full((len(predicted), *self.shape), np.nan, np.float32)
-        self.total, self.weight = np.zeros(self.values.shape), np.zeros((1, *self.shape))
-        if not np.can_cast(predicted.dtype, np.float32):
-            for each in self.spans:
-                each.update({at: _Span(span.first, span.last, span.last, span.last) for at, span in each.items()})
+        It is blended a step of the first axis at a time, so that the sums are small.
+        """
+        num_out, first = len(next(iter(predicted.values()))), block[0]
+        values: Values = room.array((num_out, *(side.stop - side.start for side in block)), np.float32)
+        step = self.tiling.tile[0] - self.tiling.overlap[0]
+        for start in range(first.start, first.stop, step):
+            part = slice(start, min(start + step, first.stop))
+            self._blend((part, *block[1:]), predicted, values[:, start - first.start : part.stop - first.start])
+        return values
 
-    def _take(self, into: Values, part: NDArray[Any]) -> None:
-        np.add(part, np.float32(0), out=into)  # as a sum would, this makes zero of what is minus zero
-        finite = np.isfinite(part).all(0)
-        if not finite.all():
-            into[:, ~finite] = np.nan
+    def _blend(self, box: Box, predicted: Mapping[Corner, NDArray[Any]], values: Values) -> None:
+        near, origin = self.tiling.touching(box), [side.start for side in box]
+        spans = [_spans(*axis) for axis in zip(near, self.tiling.tile, box, strict=True)]
+        corners = [corner for corner in itertools.product(*near) if corner in predicted]
+        if len(corners) < math.prod(map(len, near)):
+            values.fill(np.nan)
+        if not all(np.can_cast(predicted[corner].dtype, np.float32) for corner in corners):  # then it is summed
+            spans = [{at: _Span(s.first, s.last, s.last, s.last) for at, s in each.items()} for each in spans]
+        total = self.sums.array(values.shape, np.float64)
+        weight = self.sums_of_weights.array((1, *values.shape[1:]), np.float64)
+        shared = list(_shared(spans, origin))
+        for here in shared:
+            total[here], weight[here] = 0.0, 0.0
+        for corner in corners:
+            tile = [each[start] for each, start in zip(spans, corner, strict=True)]
+            core = tuple(slice(span.begin, span.end) for span in tile)
+            _take(predicted[corner][_within(core, corner)], values[_within(core, origin)])
+            for rim in _rims(tile):
+                here, there = _within(rim, origin), _within(rim, corner)
+                _sum(predicted[corner][there], self.weights[there], total[here], weight[here])
+        for here in shared:
+            values[here] = total[here] / np.where(weight[here] == 0, np.nan, weight[here])
 
-    def _sum(self, box: Box, corner: Corner, predicted: NDArray[Any]) -> None:
-        here, there = _within(box, self.origin), _within(box, corner)
-        part, weight = predicted[there], self.weights[there]
-        finite = np.isfinite(part).all(0, keepdims=True)
-        if not finite.all():
-            part, weight = np.where(finite, part, 0.0), np.where(finite, weight, 0.0)
-        self.total[here] += weight * part
-        self.weight[here] += weight
 
-    def result(self) -> Values | None:
-        """The block (out, *block), NaN where nothing was predicted; None where no tile was added."""
-        if self.values is None:
-            return None
-        self.weight[self.weight == 0] = np.nan
-        for axis, each in enumerate(self.spans):
-            for span in each.values():  # what two tiles share lies at the beginning of the later one
-                lead = (slice(None),) * (1 + axis)
-                here = (*lead, slice(span.first - self.origin[axis], span.begin - self.origin[axis]))
-                self.values[here] = self.total[here] / self.weight[here]
-        return self.values
+def _shared(spans: Sequence[Mapping[int, _Span]], origin: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Slabs of a block that several tiles share: along an axis, where a tile begins and the one before goes on."""
+    for axis, (each, first) in enumerate(zip(spans, origin, strict=True)):
+        for span in each.values():
+            if span.first < span.begin:
+                yield (*(slice(None),) * (1 + axis), slice(span.first - first, span.begin - first))
+
+
+def _take(part: NDArray[Any], into: Values) -> None:
+    """Write what one tile says; as a sum would, this makes zero of what is minus zero."""
+    np.add(part, np.float32(0), out=into)
+    finite = np.isfinite(part)
+    if not finite.all():
+        into[:, ~finite.all(0)] = np.nan
+
+
+def _sum(
+    part: NDArray[Any], weights: NDArray[np.float64], total: NDArray[np.float64], weight: NDArray[np.float64]
+) -> None:
+    """Add what one tile says, and its weight, where it is finite."""
+    finite = np.isfinite(part)
+    if not finite.all():
+        is_whole = finite.all(0, keepdims=True)
+        part, weights = np.where(is_whole, part, 0.0), np.where(is_whole, weights, 0.0)
+    total += weights * part
+    weight += weights
 
 
 class BlockMaker:
@@ -218,7 +241,7 @@ class BlockMaker:
 
     def __init__(self, tiling: Tiling, leading: Sequence[int], predict: Predict, batch_size: int = 8) -> None:
         """Make blocks of inputs (*leading, *axes), `batch_size` tiles at once."""
-        self.tiling, self.predict = tiling, predict
+        self.tiling, self.predict, self.blender = tiling, predict, Blender(tiling)
         self.tiles: Values = np.zeros((batch_size, *leading, *tiling.tile), np.float32)
         self.made: dict[Line, dict[Corner, NDArray[Any]]] = {}
         self.num_out: int | None = None
@@ -227,8 +250,8 @@ class BlockMaker:
         """The lines of a block that have to be made yet, where those of `after` come before."""
         return [line for line in self.tiling.lines(block) if line not in self.made and line not in after]
 
-    def make(self, block: Box, cut: Cut) -> Values:
-        """Predict and blend one block (out, *block); NaN where nothing was predicted.
+    def make(self, block: Box, cut: Cut, room: Room | None = None) -> Values:
+        """Predict and blend one block (out, *block), which lies in `room` if given; NaN where nothing was predicted.
 
         Raises:
             InputError: if the model gives another shape than it should, or another number of outputs than before.
@@ -238,11 +261,7 @@ class BlockMaker:
         for line in self.tiling.lines(block):
             self.made[line] = before.pop(line) if line in before else self._make_line(line, cut)
         predicted = {corner: values for line in self.made.values() for corner, values in line.items()}
-        blend = Blend(self.tiling, block)
-        for corner in sorted(predicted):
-            blend.add(corner, predicted[corner])
-        found = blend.result()
-        return self._nothing(blend.shape) if found is None else found
+        return self.blender.blend(block, predicted, room or Room()) if predicted else self._nothing(block)
 
     def _make_line(self, line: Line, cut: Cut) -> dict[Corner, NDArray[Any]]:
         """Predictions of the tiles of a line that show anything."""
@@ -257,12 +276,12 @@ class BlockMaker:
                 chosen = []
         return found
 
-    def _nothing(self, shape: Sequence[int]) -> Values:
+    def _nothing(self, block: Box) -> Values:
         """A block that shows nothing; the model is asked once how many values it gives."""
         if self.num_out is None:
-            self._predicted(np.zeros_like(self.tiles[:1]), [(0,) * len(shape)])
+            self._predicted(np.zeros_like(self.tiles[:1]), [(0,) * len(block)])
         assert self.num_out is not None
-        return np.full((self.num_out, *shape), np.nan, np.float32)
+        return np.full((self.num_out, *(side.stop - side.start for side in block)), np.nan, np.float32)
 
     def _predicted(self, tiles: Values, corners: Sequence[Corner]) -> NDArray[Any]:
         predicted, sides = np.asarray(self.predict(tiles, corners)), self.tiling.tile
@@ -295,9 +314,11 @@ def cut_from(values: NDArray[Any], num_axes: int) -> Cut:
     def cut(corner: Corner, tile: Values) -> bool:
         sides = tile.shape[tile.ndim - num_axes :]
         there = [slice(start, start + side) for start, side in zip(corner, sides, strict=True)]
-        part = values[(..., *there)]
+        whole: tuple[Any, ...] = (..., *there)
+        part = values[whole]
         here = tuple(slice(0, length) for length in part.shape[part.ndim - num_axes :])
-        tile[(..., *here)] = part
+        inside: tuple[Any, ...] = (..., *here)
+        tile[inside] = part
         extended(tile, [min(length, side) for length, side in zip(lengths, sides, strict=True)])
         return not shows_nothing(tile)
 

@@ -69,70 +69,6 @@ def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     )
 
 
-def pack(batch: TokenBatch, length: int) -> TokenBatch:
-    """Put the valid tokens of several samples into each row of at most `length` tokens; `sample` tells them apart.
-
-    A sample without any keeps one masked token, so that the trunk still pools it.
-
-    Raises:
-        InputError: if a sample is longer than a row.
-    """
-    counts: list[int] = batch.mask.sum(1).clamp(min=1).tolist()
-    if max(counts) > length:
-        raise InputError(f"got a sample of {max(counts)} tokens for rows of {length}; give longer rows")
-    rows = _fill_rows(counts, length)
-    width = max(sum(counts[member] for member in row) for row in rows)
-    source, sample = torch.zeros(len(rows), width, dtype=torch.int64), torch.full((len(rows), width), -1)
-    for index, row in enumerate(rows):
-        start = 0
-        for member in row:
-            its = slice(start, start + counts[member])
-            source[index, its] = member * max(counts) + torch.arange(counts[member])
-            sample[index, its] = member
-            start = its.stop
-    front, device = batch.first(max(counts)), batch.mask.device
-    source, sample = source.to(device), sample.to(device)
-    return TokenBatch(
-        values=front.values.flatten(0, 1)[source],
-        positions=front.positions.flatten(0, 1)[source],
-        stream=front.stream.flatten()[source],
-        mask=front.mask.flatten()[source] & (sample >= 0),
-        cell=None if front.cell is None else front.cell.flatten()[source],
-        sample=sample,
-    )
-
-
-def _fill_rows(counts: Sequence[int], length: int) -> list[list[int]]:
-    """Deal samples of these many tokens to rows, the longest first, each to the first row that has room.
-
-    Source: Johnson 1973, Near-optimal bin packing algorithms (first fit decreasing).
-    """
-    rows: list[list[int]] = []
-    room: list[int] = []
-    for member in sorted(range(len(counts)), key=lambda member: -counts[member]):
-        place = next((row for row, free in enumerate(room) if free >= counts[member]), len(rows))
-        if place == len(rows):
-            rows.append([])
-            room.append(length)
-        rows[place].append(member)
-        room[place] -= counts[member]
-    return rows
-
-
-def unpacked(sample: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the tokens of each sample of packed rows lie, in order: index (samples, longest) into all rows' tokens.
-
-    The second is True where a sample has so many tokens.
-    """
-    flat = sample.flatten()
-    order = torch.argsort(flat, stable=True)[int((flat < 0).sum()) :]
-    counts = torch.bincount(flat[order])
-    within = torch.arange(len(order), device=flat.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
-    index = torch.zeros(len(counts), int(counts.max()), dtype=torch.int64, device=flat.device)
-    index[flat[order], within] = order
-    return index, torch.arange(index.shape[1], device=flat.device) < counts[:, None]
-
-
 Inputs = Mapping[str, Any]  # a model's own inputs by name
 Ragged = Tensor | list[Tensor]  # one row a sample; a list of them where their sizes differ
 
@@ -263,6 +199,11 @@ class StreamTokenizer(nn.Module, ABC):
 def weights_device(module: nn.Module) -> torch.device:
     """Return where a module's weights are; the CPU for one that has none."""
     return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
+
+
+def is_shown(seen: Tensor) -> bool:
+    """True where any token of a group is seen."""
+    return bool(seen.any())
 
 
 def place(values: Tensor, mask: Tensor, times: Tensor | None = None) -> TokenBatch:

@@ -20,8 +20,9 @@ from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import AdaptedLinear
+from mainstem.core.packing import owners_of, unpacked, within
 from mainstem.core.schema import first_mistake, printable
-from mainstem.core.tokens import TokenBatch, unpacked
+from mainstem.core.tokens import TokenBatch
 
 Pooling = Literal["cls", "last", "mean_norm", "norm_mean", "map"]
 Activation = Literal["gelu", "gelu_tanh", "silu"]
@@ -215,22 +216,6 @@ def attend(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -
     return torch.matmul(scores.softmax(-1), value)
 
 
-def within(sample: Tensor, mask: Tensor) -> Tensor:
-    """Which keys (batch, 1, queries, keys) a token of a packed row attends to: its own sample's valid ones.
-
-    Each attends to itself as well, so that what is masked or padded has something to attend to.
-    """
-    itself = torch.eye(sample.shape[1], dtype=torch.bool, device=sample.device)
-    return ((sample[:, :, None] == sample[:, None]) & mask[:, None] | itself).unsqueeze(1)
-
-
-def _owners(sample: Tensor) -> Tensor:
-    """The samples of each packed row (batch, most of a row), -1 where a row has fewer."""
-    held = [sorted(set(row) - {-1}) for row in sample.tolist()]
-    most = max(map(len, held))
-    return torch.tensor([row + [-1] * (most - len(row)) for row in held], device=sample.device)
-
-
 class Attention(nn.Module):
     """Multi-head attention over valid tokens."""
 
@@ -391,7 +376,7 @@ class Trunk(nn.Module):
         if sample is None:
             num = len(self.registers)
             return torch.cat([self.registers.expand(len(x), -1, -1), x], 1), F.pad(mask, (num, 0), value=True), None
-        owners = _owners(sample)
+        owners = owners_of(sample)
         registers = self.registers.repeat(owners.shape[1], 1).expand(len(x), -1, -1)
         owners = owners.repeat_interleave(len(self.registers), 1)
         return torch.cat([registers, x], 1), torch.cat([owners >= 0, mask], 1), torch.cat([owners, sample], 1)

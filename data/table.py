@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown, tell
 
 REQUIRED = ("sample", "target", "group", "licence")
+COLUMN_OF = {"item": "sample", "group": "group", "licence": "licence"}  # of what is told of a sample
 UNSTATED = "unstated"  # the unit of a column that names none; a model trained on it takes no other
 NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
 ROWS = "table"  # the stream that a table's own channels make
@@ -53,12 +55,16 @@ def read_samples(path: Path) -> SampleSet:
     names = columns.facts["sample"]
     order = np.argsort(names, kind="stable")
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
-    opened: dict[Path, Stream] = {}
-    samples = [_sample(columns, np.sort(rows), opened) for rows in np.split(order, starts[1:])]
     licences = sorted(set(columns.facts["licence"]) - {""})
+    samples: Sequence[Sample]
+    if len(starts) == len(order) and columns.times is None and not columns.files:
+        samples = _cases(columns, order)
+    else:
+        opened: dict[Path, Stream] = {}
+        samples = tuple(_sample(columns, np.sort(rows), opened) for rows in np.split(order, starts[1:]))
     tell([columns.table])
     return SampleSet(
-        name=path.stem, samples=tuple(samples), flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
+        name=path.stem, samples=samples, flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
         licence=", ".join(licences) or UNSTATED,
     )  # fmt: skip
 
@@ -145,6 +151,23 @@ def _values(table: Table, column: str) -> NDArray[np.float64]:
     index, fault = next(iter(faults.items()))
     end = "" if table.is_numeric(column) else "; or name a .csv or .parquet file in every row, or drop the column"
     raise InputError(f"{table.where(index, column)}: {fault.replace('want a number', 'want numbers')}{end}")
+
+
+def _cases(columns: _Columns, order: NDArray[np.intp]) -> Cases:
+    """The rows in an order, each a sample of its own."""
+    name = columns.table.name
+    told = {field: columns.facts[column][order] for field, column in COLUMN_OF.items()}
+    told["group"] = np.array([group or None for group in told["group"]], object)
+    told["licence"] = np.array([licence or UNSTATED for licence in told["licence"]], object)
+    words = {licence: f"{name}, licence {licence}" for licence in set(told["licence"])}
+    told["attribution"] = np.array([words[licence] for licence in told["licence"]], object)
+    return Cases(
+        num=len(order),
+        streams={ROWS: Block(kind="scalar", values=columns.values[order], channels=columns.channels)},
+        source=Provenance(data=Path(name).stem, item=""),
+        told=told,
+        targets=columns.targets[order],
+    )
 
 
 def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Stream]) -> Sample:

@@ -7,13 +7,14 @@ Environment 35, 161. Water supply is FAO-56's, equation 84 (Allen et al. 1998), 
 A soil map is wrong, or there is none: each balance is run for three capacities, and what they are worth is learned.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.stream import Channel, Sample, Stream
+from mainstem.core.cases import Block, blocks_in, with_streams
+from mainstem.core.stream import Channel, Sample
 from mainstem.data.earth.simulate import BASE_TEMPERATURE_C, DEPLETION_SHARE, RADIATION_USE_G_MJ, ROOT_DEPTH_M
 from mainstem.data.earth.weather import NAMES as WEATHER
 
@@ -31,16 +32,17 @@ CHANNELS = tuple(
     Channel(name=name, unit=unit)
     for name, unit in zip(DAILY, ("1", "1", "g/m2", "1", "mm", "degC", "MJ/m2"), strict=True)
 )
+STEPS_S = DAY_S * (FIRST_DAY + STEP_DAYS * np.arange(NUM_STEPS, dtype=np.float64))
 FEATURES = 2 + 2 * len(CAPACITIES)
 SUMS = tuple(Channel(name=f"sum {index}", unit="1") for index in range(FEATURES))
-CHUNK = 4096  # pixels at once: daily states of all of them would not fit
+CHUNK = 512  # pixels at once: daily states of more would not stay in the cache
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Seasons:
     """What is known of pixels' seasons: NDVI (n, day), weather (n, day, 4), sowing day (n,), water capacity mm (n,).
 
-    NaN where unknown; an unknown capacity is that of loam.
+    NaN where unknown; an unknown capacity is that of loam. Weather that all pixels share is (1, day, 4).
     """
 
     ndvi: Array
@@ -54,55 +56,82 @@ class Seasons:
         num = len(samples)
         ndvi, weather = np.full((num, NUM_DAYS), np.nan), np.full((num, NUM_DAYS, len(WEATHER)), np.nan)
         sowing, capacity = np.full(num, np.nan), np.full(num, LOAM_MM)
-        for row, sample in enumerate(samples):
-            pixel, daily, soil, farming = (
-                sample.streams.get(name) for name in ("pixel", "weather", "soil", "management")
-            )
-            if pixel is not None:
-                ndvi[row] = _daily_ndvi(pixel)
-            if daily is not None:
-                weather[row] = _daily(daily)
-            if soil is not None and np.isfinite(soil.values[0]):
-                capacity[row] = 10 * ROOT_DEPTH_M * soil.values[0]
-            if farming is not None:
-                sowing[row] = farming.values[0]
+        for rows, pixel in blocks_in(samples, "pixel"):
+            ndvi[rows] = _daily_ndvi(pixel)
+        for rows, daily in blocks_in(samples, "weather"):
+            if daily.is_shared and len(rows) == num:
+                weather = _daily(daily[:1])
+            else:
+                weather[rows] = _daily(daily)
+        for rows, soil in blocks_in(samples, "soil"):
+            known = np.isfinite(soil.values[:, 0])
+            capacity[rows[known]] = 10 * ROOT_DEPTH_M * soil.values[known, 0]
+        for rows, farming in blocks_in(samples, "management"):
+            sowing[rows] = farming.values[:, 0]
         return cls(ndvi=ndvi, weather=weather, sowing=sowing, capacity_mm=capacity)
 
 
-def _days(stream: Stream) -> NDArray[np.int64]:
-    assert stream.times is not None
-    return np.floor(stream.times / DAY_S).astype(np.int64)
+def _days(times: Array | None) -> NDArray[np.int64]:
+    assert times is not None
+    return np.floor(times / DAY_S).astype(np.int64)
 
 
-def _daily_ndvi(pixel: Stream) -> Array:
-    """NDVI of each day, linear between clear dates and level before and after; NaN where no date is clear."""
-    names = [channel.name for channel in pixel.channels]
+def _daily_ndvi(pixels: Block) -> Array:
+    """NDVI of each day (n, day), linear between clear dates and level before and after; NaN where no date is clear."""
+    names = [channel.name for channel in pixels.channels]
     if "B8" not in names or "B4" not in names:
-        return np.full(NUM_DAYS, np.nan)
-    values = np.where(pixel.observed(), pixel.values, np.nan)
-    near_infrared, red = values[:, names.index("B8")], values[:, names.index("B4")]
-    ndvi = (near_infrared - red) / np.where(near_infrared + red > 0, near_infrared + red, np.nan)
-    seen = np.isfinite(ndvi)
-    if not seen.any():
-        return np.full(NUM_DAYS, np.nan)
-    return np.interp(np.arange(NUM_DAYS), _days(pixel)[seen], ndvi[seen])
+        return np.full((len(pixels), NUM_DAYS), np.nan)
+    bands = [pixels.values[..., names.index(name)] for name in ("B8", "B4")]
+    if pixels.valid is not None:
+        valid = [pixels.valid[..., names.index(name)] for name in ("B8", "B4")]
+        bands = [np.where(seen, band, np.nan) for seen, band in zip(valid, bands, strict=True)]
+    near_infrared, red = bands
+    total = near_infrared + red
+    ndvi = (near_infrared - red) / np.where(total > 0, total, np.nan)
+    days = _days(pixels.times)
+    if days.ndim > 1:
+        return np.concatenate([_interpolated(row[None], own) for row, own in zip(ndvi, days, strict=True)])
+    return _interpolated(ndvi, days)
 
 
-def _daily(weather: Stream) -> Array:
-    """Daily weather (day, 4) in the order of WEATHER; a day that is not given is NaN."""
-    found = np.full((NUM_DAYS, len(WEATHER)), np.nan)
+def _interpolated(seen: Array, days: NDArray[np.int64]) -> Array:
+    """Values (n, date), NaN where not seen, on every day of the year (n, NUM_DAYS).
+
+    What is missing is put on the line between its neighbours first, so that all rows have the same dates.
+    """
+    num, dates = seen.shape
+    is_seen = np.isfinite(seen)
+    index = np.arange(dates)
+    before = np.maximum.accumulate(np.where(is_seen, index, -1), 1)
+    after = np.minimum.accumulate(np.where(is_seen, index, dates)[:, ::-1], 1)[:, ::-1]
+    first, last = np.where(before >= 0, before, after), np.where(after < dates, after, before)
+    first, last = np.clip(first, 0, dates - 1), np.clip(last, 0, dates - 1)
+    low, high = np.take_along_axis(seen, first, 1), np.take_along_axis(seen, last, 1)
+    gap = (days[last] - days[first]).astype(np.float64)
+    share = np.where(gap > 0, (days - days[first]) / np.where(gap > 0, gap, 1.0), 0.0)
+    filled = np.where(is_seen, seen, low + share * (high - low))
+    weights = np.array([np.interp(np.arange(NUM_DAYS), days, row) for row in np.eye(dates)])
+    return filled @ weights if dates else np.full((num, NUM_DAYS), np.nan)
+
+
+def _daily(weather: Block) -> Array:
+    """Daily weather (n, day, 4) in the order of WEATHER; a day that is not given is NaN."""
+    found = np.full((len(weather), NUM_DAYS, len(WEATHER)), np.nan)
     columns = [[channel.name for channel in weather.channels].index(name) for name in WEATHER]
-    days = _days(weather)
-    inside = (days >= 0) & (days < NUM_DAYS)
-    found[days[inside]] = weather.values[inside][:, columns]
+    days = np.broadcast_to(_days(weather.times), weather.values.shape[:2])
+    rows, steps = np.nonzero((days >= 0) & (days < NUM_DAYS))
+    found[rows, days[rows, steps]] = weather.values[rows, steps][:, columns]
     return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Growth:
-    """Daily states (n, day, len(DAILY)) for the middle capacity, and season sums (n, FEATURES); NaN where unknown."""
+    """States by name of DAILY for the middle capacity (day, n), or (day, 1) where all share them; sums (n, FEATURES).
 
-    daily: Array
+    NaN where unknown.
+    """
+
+    daily: Mapping[str, Array]
     sums: Array
 
 
@@ -111,60 +140,69 @@ def grow(seasons: Seasons) -> Growth:
 
     All growth is above-ground dry matter, g/m2.
     """
-    temperature, rain, radiation, demand = np.moveaxis(seasons.weather, -1, 0)
-    cover = 1 - (1 - np.clip((seasons.ndvi - NDVI_SOIL) / (NDVI_FULL - NDVI_SOIL), 0, 1)) ** EXPONENT
-    days = np.arange(NUM_DAYS)
+    temperature, rain, radiation, demand = np.ascontiguousarray(seasons.weather.transpose(2, 1, 0))
+    full = np.clip((np.ascontiguousarray(seasons.ndvi.T) - NDVI_SOIL) / (NDVI_FULL - NDVI_SOIL), 0, 1)
+    cover = 1 - (1 - full) ** EXPONENT
     is_green: NDArray[np.bool_] = np.greater(cover, EMERGED)
-    emerged = np.where(is_green.any(1), np.argmax(is_green, 1), NUM_DAYS)
+    emerged = np.where(is_green.any(0), np.argmax(is_green, 0), NUM_DAYS)
     start = np.where(np.isfinite(seasons.sowing), seasons.sowing, emerged)
-    growing = days >= start[:, None]
-    heat = np.where(growing, np.maximum(temperature - BASE_TEMPERATURE_C, 0), 0.0).cumsum(1)
+    growing = np.arange(NUM_DAYS)[:, None] >= start
+    heat = np.where(growing, np.maximum(temperature - BASE_TEMPERATURE_C, 0), 0.0).cumsum(0)
     stage = heat / DEGREE_DAYS
-    absorbed = np.where(growing & (stage < 1), RADIATION_USE_G_MJ * cover * 0.5 * radiation, 0.0)
-    supplies = [_supply(cover, rain, demand, share * seasons.capacity_mm) for share in CAPACITIES]
-    sums = [absorbed.sum(1), np.minimum(stage[:, -1], 1.5)]
-    for supply in supplies:
-        sums += [(absorbed * supply).sum(1), np.where(growing & (stage < 1), (1 - supply) * cover, 0.0).sum(1)]
+    growing &= stage < 1
+    absorbed = np.where(growing, RADIATION_USE_G_MJ * cover * 0.5 * radiation, 0.0)
+    supplies = _supply(cover, rain, demand, np.outer(CAPACITIES, seasons.capacity_mm))
+    stage = np.minimum(stage, 1.5)
+    watered = np.einsum("dn,dcn->cn", absorbed, supplies)
+    stress = np.einsum("dn,dcn->cn", np.where(growing, cover, 0.0), 1 - supplies)
+    sums = [absorbed.sum(0), stage[-1], *np.stack([watered, stress], 1).reshape(-1, len(seasons.ndvi))]
     known = np.logical_and(np.isfinite(seasons.ndvi).all(1), np.isfinite(seasons.weather).all((1, 2)))
-    middle = supplies[len(supplies) // 2]
-    daily = np.stack([cover, np.minimum(stage, 1.5), absorbed * middle, middle, rain, temperature, radiation], -1)
-    return Growth(daily=daily, sums=np.where(known[:, None], np.stack(sums, 1), np.nan))
+    middle = supplies[:, len(CAPACITIES) // 2]
+    states = (cover, stage, absorbed * middle, middle, rain, temperature, radiation)
+    return Growth(daily=dict(zip(DAILY, states, strict=True)), sums=np.where(known[:, None], np.stack(sums, 1), np.nan))
 
 
 def _supply(cover: Array, rain: Array, demand: Array, capacity_mm: Array) -> Array:
-    """Share of the water demand that the soil meets, 0-1 (n, day): a bucket that begins full on 1 January."""
-    supply = np.ones_like(cover)
-    depletion = np.zeros(len(cover))
-    for day in range(NUM_DAYS):
-        supply[:, day] = np.clip((capacity_mm - depletion) / ((1 - DEPLETION_SHARE) * capacity_mm), 0, 1)
-        used = (0.3 + 0.9 * cover[:, day]) * supply[:, day] * demand[:, day]
-        depletion = np.clip(depletion - rain[:, day] + used, 0, capacity_mm)
+    """Share of the water demand that the soil meets, 0-1 (day, capacity, n): buckets that begin full on 1 January."""
+    supply = np.empty((NUM_DAYS, *capacity_mm.shape))
+    used = (0.3 + 0.9 * cover) * demand
+    depletion, drunk = np.zeros_like(capacity_mm), np.empty_like(capacity_mm)
+    per_mm = 1 / ((1 - DEPLETION_SHARE) * capacity_mm)
+    for day, met in enumerate(supply):
+        np.subtract(capacity_mm, depletion, out=met)
+        met *= per_mm
+        np.minimum(met, 1, out=met)
+        np.multiply(met, used[day], out=drunk)
+        depletion -= rain[day]
+        depletion += drunk
+        np.maximum(depletion, 0, out=depletion)
+        np.minimum(depletion, capacity_mm, out=depletion)
     return supply
 
 
 SAID = ("soil", "management")  # of the place, by a map or by its farmer; a loam and a usual sowing day without them
 
 
-def derive(samples: Sequence[Sample]) -> list[Sample]:
+def derive(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Return samples with the growth model's states by ten days and its season sums in place of daily streams.
 
     SAID streams stay, so that calibration knows what the model had to assume where they are missing.
     """
-    found: list[Sample] = []
-    for start in range(0, len(samples), CHUNK):
-        part = samples[start : start + CHUNK]
-        growth = grow(Seasons.read(part))
-        for sample, series, sums in zip(part, _series(growth), growth.sums, strict=True):
-            said = {name: sample.streams[name] for name in SAID if name in sample.streams}
-            streams = {"growth": series, "sums": Stream(kind="scalar", values=sums, channels=SUMS)}
-            found.append(replace(sample, streams={**said, **streams}))
-    return found
+    parts = [samples[start : start + CHUNK] for start in range(0, len(samples), CHUNK)]
+    grown = [_grown(grow(Seasons.read(part))) for part in parts] or [_grown(grow(Seasons.read(samples)))]
+    series, sums = (np.concatenate(found) for found in zip(*grown, strict=True))
+    streams: dict[str, Block] = {
+        "growth": Block(kind="series", values=series, channels=CHANNELS, times=STEPS_S),
+        "sums": Block(kind="scalar", values=sums, channels=SUMS),
+    }
+    return with_streams(samples, SAID, streams)
 
 
-def _series(growth: Growth) -> list[Stream]:
-    """The daily states by step of ten days (mean; growth and rain as sums), for the trunk."""
-    stop = FIRST_DAY + STEP_DAYS * NUM_STEPS
-    steps = growth.daily[:, FIRST_DAY:stop].reshape(len(growth.daily), NUM_STEPS, STEP_DAYS, len(DAILY)).mean(2)
-    steps[..., [DAILY.index("growth"), DAILY.index("rain")]] *= STEP_DAYS
-    times = DAY_S * (FIRST_DAY + STEP_DAYS * np.arange(NUM_STEPS, dtype=np.float64))
-    return [Stream(kind="series", values=values, channels=CHANNELS, times=times) for values in steps]
+def _grown(growth: Growth) -> tuple[Array, Array]:
+    """The daily states by step of ten days (n, step, state): means, growth and rain as sums; and the season sums."""
+    num, stop = len(growth.sums), FIRST_DAY + STEP_DAYS * NUM_STEPS
+    steps = np.empty((num, NUM_STEPS, len(DAILY)))
+    for index, (name, daily) in enumerate(growth.daily.items()):
+        means = daily[FIRST_DAY:stop].reshape(NUM_STEPS, STEP_DAYS, -1).mean(1)
+        steps[..., index] = (STEP_DAYS * means if name in ("growth", "rain") else means).T
+    return steps, growth.sums

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
+from mainstem.core.cases import Block, blocks_in, names_in, with_streams
 from mainstem.core.folds import targets_of
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.stream import Sample, SampleSet, Stream
+from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Order, Task
 from mainstem.core.training import TrainingConfig
@@ -49,21 +50,13 @@ class GrowthPreparation:
         weights = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ (targets - targets.mean()))
         return cls(centre=centre, spread=spread, weights=weights, mean=float(targets.mean()))
 
-    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+    def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
         """Return the samples with standardised sums, and the ridge's yields."""
-        scaled = (_sums(samples) - self.centre) / self.spread
-        prepared = [
-            replace(
-                sample,
-                streams={
-                    **{name: stream for name, stream in sample.streams.items() if name not in SAID},
-                    "sums": Stream(kind="scalar", values=row, channels=SUMS),
-                },
-            )
-            for sample, row in zip(samples, scaled, strict=True)
-        ]
+        scaled = self.features(samples)
         known = np.isfinite(scaled).all(1)
-        return prepared, self.mean + np.where(known, np.nan_to_num(scaled) @ self.weights, 0.0)
+        sums = Block(kind="scalar", values=scaled, channels=SUMS)
+        yields = self.mean + np.where(known, np.nan_to_num(scaled) @ self.weights, 0.0)
+        return with_streams(samples, set(names_in(samples)) - {*SAID, "sums"}, {"sums": sums}), yields
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return the offset: the trunk learns what is left of it."""
@@ -80,8 +73,10 @@ class GrowthPreparation:
 
 def _sums(samples: Sequence[Sample]) -> Array:
     """Season sums (samples, FEATURES), NaN where unknown."""
-    unknown = np.full(FEATURES, np.nan)
-    return np.array([sample.streams["sums"].values if "sums" in sample.streams else unknown for sample in samples])
+    found = np.full((len(samples), FEATURES), np.nan)
+    for rows, block in blocks_in(samples, "sums"):
+        found[rows] = block.values
+    return found
 
 
 def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> GrowthPreparation:
@@ -93,7 +88,7 @@ def read(request: DataRequest, progress: Progress = silent) -> SampleSet:
     """Read the farms that a user asks for, each pixel's season summed by the growth model."""
     source = open_farms(request.data, request.mirror, part_of(progress, 0.0, SIMULATING))
     progress("growth of pixels", SIMULATING)
-    return replace(source, samples=tuple(derive(source.samples)))
+    return replace(source, samples=derive(source.samples))
 
 
 def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
@@ -120,9 +115,10 @@ def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dic
 
 def _table(samples: Sequence[Sample]) -> Array:
     """Season sums and the ten-day states in one row a sample, -1 where unknown."""
-    nothing = np.full((NUM_STEPS, len(DAILY)), np.nan)
-    series = [sample.streams["growth"].values if "growth" in sample.streams else nothing for sample in samples]
-    table: Array = np.nan_to_num(np.hstack([_sums(samples), np.stack(series).reshape(len(series), -1)]), nan=-1.0)
+    series = np.full((len(samples), NUM_STEPS, len(DAILY)), np.nan)
+    for rows, block in blocks_in(samples, "growth"):
+        series[rows] = block.values
+    table: Array = np.nan_to_num(np.hstack([_sums(samples), series.reshape(len(series), -1)]), nan=-1.0)
     return table
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.stream import Sample, Stream
+from mainstem.core.stream import Channel, Sample, Stream
 
 Array = NDArray[np.float64]
 SQUARE = 0.01  # of its width, by which a pixel's height may differ
@@ -37,6 +38,18 @@ def grid_of(sample: Sample, family: str) -> Stream:
     return grids[0]
 
 
+def windows_in(samples: Cases, family: str) -> Block:
+    """The one grid stream of cases that all have it, on one clock.
+
+    Raises:
+        InputError: if there is none such, or several.
+    """
+    grids = [block for block in samples.streams.values() if block.kind == "grid" and block.has is None]
+    if len(grids) != 1 or not isinstance(samples.origin, str) or not samples.origin or grids[0].times is None:
+        raise InputError(f"got {len(grids)} dated image series of all cases, {family} reads one; give one")
+    return grids[0]
+
+
 def monthly(stream: Stream, origin: str, longest: int) -> Months:
     """The newest `longest` calendar months that show anything."""
     assert stream.times is not None
@@ -54,20 +67,43 @@ def monthly(stream: Stream, origin: str, longest: int) -> Months:
     return Months(values=np.stack(means) if means else np.zeros(shape), months=np.array(kept, "datetime64[M]"))
 
 
-def placed(months: Months, stream: Stream, bands: Mapping[str, int], units: Mapping[str, str], family: str) -> Array:
-    """The months' values (month, len(bands), y, x) in the order of an encoder's bands; those that lack are NaN.
+def composed(windows: Block, origin: str, longest: int) -> tuple[Array, NDArray[np.int64]]:
+    """The same of windows that share their dates: values (n, month, channel, y, x), months of the year (n, month).
+
+    Each window's months come first, in order; where it has fewer than others, NaN and January follow.
+    """
+    assert windows.times is not None
+    dates = np.datetime64(origin.removesuffix("Z"), "s") + windows.times.astype("timedelta64[s]")
+    months, starts = np.unique(dates.astype("datetime64[M]"), return_index=True)
+    seen = windows.observed()
+    count = np.add.reduceat(seen, starts, 1, dtype=np.int64)
+    total = np.add.reduceat(np.where(seen, windows.values, 0.0), starts, 1)
+    values = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    shown = np.asarray(count.any((2, 3, 4)))
+    newest = shown & (shown[:, ::-1].cumsum(1)[:, ::-1] <= longest)
+    order = np.argsort(~newest, axis=1, kind="stable")[:, : max(int(newest.sum(1).max()), 1)]
+    kept = np.take_along_axis(newest, order, 1)
+    values = np.take_along_axis(values, order[:, :, None, None, None], 1)
+    values[~kept] = np.nan
+    return values, np.where(kept, (months.astype(np.int64) % 12)[order], 0)
+
+
+def placed(
+    values: Array, channels: Sequence[Channel], bands: Mapping[str, int], units: Mapping[str, str], family: str
+) -> Array:
+    """Values (..., channel, y, x) in the order of an encoder's bands; those that lack are NaN.
 
     Raises:
         ChannelError: if a channel is no band of the encoder's, or comes in another unit.
     """
-    found = np.full((len(months.values), max(bands.values()) + 1, *months.values.shape[2:]), np.nan)
-    for index, channel in enumerate(stream.channels):
+    found = np.full((*values.shape[:-3], max(bands.values()) + 1, *values.shape[-2:]), np.nan)
+    for index, channel in enumerate(channels):
         if channel.name not in bands:
             raise ChannelError(f"got band {channel.name!r}, {family} reads {', '.join(bands)}; rename or drop it")
         wanted = units.get(channel.name, "1")
         if channel.unit != wanted:
             raise ChannelError(f"got {channel.name} in {channel.unit!r}, {family} wants {wanted!r}; convert it first")
-        found[:, bands[channel.name]] = months.values[:, index]
+        found[..., bands[channel.name], :, :] = values[..., index, :, :]
     return found
 
 

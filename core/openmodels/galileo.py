@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mainstem.core.cases import Cases
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import (
     Blueprint,
@@ -26,9 +27,18 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
-from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed, spacing_of
+from mainstem.core.openmodels.composites import (
+    composed,
+    grid_of,
+    latlon_of,
+    monthly,
+    one_size,
+    placed,
+    spacing_of,
+    windows_in,
+)
 from mainstem.core.stream import Sample
-from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk import TrunkConfig
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
@@ -36,6 +46,8 @@ SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_N
 SPACE = {"SRTM": tuple(range(2)), "DW": tuple(range(2, 11)), "WC": tuple(range(11, 16))}
 TIME = {"ERA5": (0, 1), "TC": (2, 3, 4), "VIIRS": (5,)}
 STATIC = {"LS": (0,), "location": (1, 2, 3), "DW_static": tuple(range(4, 13)), "WC_static": tuple(range(13, 18))}
+GROUPS = {"space_time": SPACE_TIME, "space": SPACE, "time": TIME, "static": STATIC}
+GROUP_VALUES = {"space_time": "s_t_x", "space": "sp_x", "time": "t_x", "static": "st_x"}
 VALUES = {"s_t_x": 13, "sp_x": 16, "t_x": 6, "st_x": 18}
 MASKS = {"s_t_m": 7, "sp_m": 3, "t_m": 3, "st_m": 4}
 NAMES = (*VALUES, *MASKS, "months", "patch_size", "input_resolution_m")
@@ -91,8 +103,7 @@ class GalileoTokenizer(OpenTokenizer):
         self.time = nn.ModuleDict({name: nn.Linear(len(m), dim) for name, m in TIME.items()})
         self.static = nn.ModuleDict({name: nn.Linear(len(m), dim) for name, m in STATIC.items()})
         quarter = dim // 4
-        sizes = {"space_time": SPACE_TIME, "space": SPACE, "time": TIME, "static": STATIC}
-        self.channels = nn.ParameterDict({name: torch.zeros(len(groups), quarter) for name, groups in sizes.items()})
+        self.channels = nn.ParameterDict({name: torch.zeros(len(groups), quarter) for name, groups in GROUPS.items()})
         self.register_buffer("steps", torch.zeros(max_steps, quarter))
         self.register_buffer("months", torch.zeros(12, quarter))
 
@@ -127,9 +138,9 @@ class GalileoTokenizer(OpenTokenizer):
             raise InputError(f"got months {int(months.min())} to {int(months.max())}, want 0 (January) to 11")
         resolution = _resolution(inputs.get("input_resolution_m", BASE_RESOLUTION_M), num)
         self._check_seen(values, masks)
-        blind = [row for row in range(num) if all(bool(mask[row].all()) for mask in masks.values())]
-        if blind:
-            raise InputError(f"sample {blind[0]} is hidden altogether; drop it, or show at least one group")
+        blind = torch.stack([mask.flatten(1).all(1) for mask in masks.values()]).all(0).nonzero()
+        if len(blind):
+            raise InputError(f"sample {int(blind[0])} is hidden altogether; drop it, or show at least one group")
         filled = {name: value.nan_to_num(0, 0, 0) for name, value in values.items()}
         for name in ("s_t_m", "sp_m"):  # a patch's mask is that of its first pixel
             masks[name] = masks[name][:, ::patch_size, ::patch_size]
@@ -152,6 +163,8 @@ class GalileoTokenizer(OpenTokenizer):
         mean of what its patch shows; a patch, month or group that lacks a band is hidden, and so is all that is no band
         but the place, where it is known.
         """
+        if isinstance(samples, Cases) and "place" not in samples.streams and len(samples):
+            return self.cut_inputs(self._windows(samples))
         streams = [grid_of(sample, "Galileo") for sample in samples]
         rows, columns = one_size(streams)
         spacing = np.array([spacing_of(sample, stream) for sample, stream in zip(samples, streams, strict=True)])
@@ -163,13 +176,22 @@ class GalileoTokenizer(OpenTokenizer):
         static = np.zeros((num, VALUES["st_x"]))
         static_hidden = np.ones((num, MASKS["st_m"]))
         for row, (sample, stream, found) in enumerate(zip(samples, streams, months, strict=True)):
-            part = placed(found, stream, BANDS, UNITS, "Galileo")
+            part = placed(found.values, stream.channels, BANDS, UNITS, "Galileo")
             values[row, :, :, : len(part)] = part.transpose(2, 3, 0, 1)
             numbers[row, : len(part)] = found.numbers()
             where = latlon_of(sample)
             if where is not None:
                 static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
         return self.cut_inputs(self._inputs(values, numbers, static, static_hidden, spacing))
+
+    def _windows(self, samples: Cases) -> dict[str, Any]:
+        """The original's inputs from windows that share their dates, of which no place is known."""
+        found, num = windows_in(samples, "Galileo"), len(samples)
+        values, months = composed(found, str(samples.origin), len(self.steps))
+        values = placed(values, found.channels, BANDS, UNITS, "Galileo").transpose(0, 3, 4, 1, 2)
+        static, hidden = np.zeros((num, VALUES["st_x"])), np.ones((num, MASKS["st_m"]))
+        spacing = spacing_of(samples[0], grid_of(samples[0], "Galileo"))
+        return self._inputs(values, months, static, hidden, np.full(num, spacing))
 
     def _inputs(
         self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, spacing: np.ndarray
@@ -200,31 +222,39 @@ class GalileoTokenizer(OpenTokenizer):
         """Return the tokens; those of hidden groups are dropped."""
         size = patches["s_t_x"].shape[1] // patches["s_t_m"].shape[1]
         num, steps = patches["months"].shape
-        space_time = torch.stack(
-            [self._patches(self.space_time[n], patches["s_t_x"][..., _slice(m)], size) for n, m in SPACE_TIME.items()],
-            -2,
-        )
-        space = torch.stack(
-            [
-                self._patches(self.space[n], patches["sp_x"][..., None, _slice(m)], size)[..., 0, :]
-                for n, m in SPACE.items()
-            ],
-            -2,
-        )
-        time = torch.stack([self.time[n](patches["t_x"][..., _slice(m)]) for n, m in TIME.items()], -2)
-        static = torch.stack([self.static[n](patches["st_x"][..., _slice(m)]) for n, m in STATIC.items()], -2)
-        where = self._space_code(space.shape[1], space.shape[2], patches["resolution"] * size / BASE_RESOLUTION_M)
+        masks = {"space_time": patches["s_t_m"], "space": patches["sp_m"],
+                 "time": patches["t_m"], "static": patches["st_m"]}  # fmt: skip
+        cut = (masks["space"].shape[1], masks["space"].shape[2])
+        where = self._space_code(*cut, patches["resolution"] * size / BASE_RESOLUTION_M)
         when = torch.cat([self.steps[:steps].expand(num, -1, -1), self.months[patches["months"]]], -1)
-        space_time = space_time + _joined(
-            self.channels["space_time"], when[:, None, None, :, None], where[:, :, :, None, None]
-        )
-        space = space + _joined(self.channels["space"], torch.zeros_like(when[:, :1, None, None]), where[:, :, :, None])
-        time = time + _joined(self.channels["time"], when[:, :, None], torch.zeros_like(where[:, :1, :1]))
-        static = static + F.pad(self.channels["static"], (0, 3 * self.dim // 4))
-        tokens = torch.cat([part.flatten(1, -2) for part in (space_time, space, time, static)], 1)
-        masks = (patches["s_t_m"], patches["sp_m"], patches["t_m"], patches["st_m"])
-        seen = ~torch.cat([mask.flatten(1) for mask in masks], 1)
-        return place(tokens, seen).trimmed()
+        codes = {  # of time and of place, spread over each other's axes
+            "space_time": (when[:, None, None, :, None], where[:, :, :, None, None]),
+            "space": (torch.zeros_like(when[:, :1, None, None]), where[:, :, :, None]),
+            "time": (when[:, :, None], torch.zeros_like(where[:, :1, :1])),
+            "static": (torch.zeros_like(when[:, 0, None]), torch.zeros_like(where[:, :1, 0])),
+        }
+        parts, seen = [], []
+        for name, mask in masks.items():
+            shown = [index for index in range(mask.shape[-1]) if is_shown(~mask[..., index])]
+            if shown:
+                values = torch.stack([self._embedded(name, index, patches, size) for index in shown], -2)
+                channels = torch.stack([self.channels[name][index] for index in shown])
+                parts.append((values + _joined(channels, *codes[name])).flatten(1, -2))
+                seen.append(~mask[..., shown].flatten(1))
+        return place(torch.cat(parts, 1), torch.cat(seen, 1)).trimmed()
+
+    def _embedded(self, kind: str, index: int, patches: Patches, size: int) -> Tensor:
+        """The tokens of one group of one kind (n, ..., dim)."""
+        modules = {"space_time": self.space_time, "space": self.space, "time": self.time, "static": self.static}[kind]
+        assert isinstance(modules, nn.ModuleDict)
+        name, members = list(GROUPS[kind].items())[index]
+        values = patches[GROUP_VALUES[kind]]
+        if kind == "space_time":
+            return self._patches(modules[name], values[..., _slice(members)], size)
+        if kind == "space":
+            return self._patches(modules[name], values[..., None, _slice(members)], size)[..., 0, :]
+        embedded: Tensor = modules[name](values[..., _slice(members)])
+        return embedded
 
     def _patches(self, projection: nn.Module, pixels: Tensor, size: int) -> Tensor:
         """Project patches of pixels (n, y, x, time, channel) to (n, rows, columns, time, dim)."""
@@ -233,9 +263,10 @@ class GalileoTokenizer(OpenTokenizer):
         if size != self.kernel:
             resized = torch.einsum("pk,dck->dcp", kernel_resize(self.kernel, size).to(weight), weight.flatten(2))
             weight = resized.view(*weight.shape[:2], size, size)
-        num, _, _, steps, _ = pixels.shape
-        mapped = F.conv2d(pixels.permute(0, 3, 4, 1, 2).flatten(0, 1), weight, projection.bias, stride=size)
-        return mapped.view(num, steps, *mapped.shape[1:]).permute(0, 3, 4, 1, 2)
+        num, height, width, steps, _ = pixels.shape
+        cut = pixels.view(num, height // size, size, width // size, size, steps, -1)
+        laid = cut.permute(0, 1, 3, 5, 6, 2, 4).flatten(4)  # (n, row, column, time, channel * pixels)
+        return F.linear(laid, weight.flatten(1), projection.bias)
 
     def _space_code(self, rows: int, columns: int, ratio: Tensor) -> Tensor:
         """Sines of a patch's column, then row, times the ratio of its size to 10 m: (n, rows, columns, dim / 4)."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels.base import (
     Blueprint,
@@ -24,8 +25,8 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
-from mainstem.core.stream import Sample, Stream
-from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
+from mainstem.core.stream import Channel, Sample, Stream
+from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk import TrunkConfig
 
 BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12",
@@ -170,8 +171,10 @@ class PrestoTokenizer(OpenTokenizer):
         tokens, masks = [self._place(patches["latlon"])], [torch.ones_like(month[:, :1], dtype=torch.bool)]
         for index, (name, members) in enumerate(GROUPS.items()):
             its = slice(members[0], members[-1] + 1)
-            token = self.groups[name](values[..., its])
             seen = ~hidden[..., its].any(-1)
+            if not is_shown(seen):
+                continue
+            token = self.groups[name](values[..., its])
             channel = self.channels.weight[index].expand(num, steps, -1)
             if name == "SRTM":
                 nothing = torch.zeros_like(months[:, :1])
@@ -209,6 +212,8 @@ def inputs_of(samples: Sequence[Sample]) -> dict[str, np.ndarray[Any, Any]]:
         ChannelError: if a channel is no band of Presto's, or its unit cannot be converted.
         InputError: if a sample lacks its place or its clock.
     """
+    if isinstance(samples, Cases) and _is_plain(samples):
+        return _inputs_of_cases(samples)
     found = [_months_of(sample) for sample in samples]
     num, steps = len(samples), max((len(months) for months, _ in found), default=1)
     bands = np.full((num, steps, len(BANDS)), np.nan)
@@ -223,6 +228,37 @@ def inputs_of(samples: Sequence[Sample]) -> dict[str, np.ndarray[Any, Any]]:
         if land is not None:
             cover[row, : len(months)] = _cover_by_month(land, sample, months, place_of_step)
     return {"bands": bands, "latlon": latlon, "month": month, "dynamic_world": cover}
+
+
+def _is_plain(samples: Cases) -> bool:
+    """True where cases share their dates, all have a series and a place, and none a land cover."""
+    pixel, where = samples.streams.get("pixel"), samples.streams.get("place")
+    if pixel is None or where is None or "land_cover" in samples.streams or not len(samples):
+        return False
+    is_one_clock = pixel.times is not None and pixel.times.ndim == 1 and isinstance(samples.origin, str)
+    return is_one_clock and pixel.has is None and where.has is None
+
+
+def _inputs_of_cases(samples: Cases) -> dict[str, np.ndarray[Any, Any]]:
+    """The same of many cases on one clock, month by month for all of them."""
+    first, pixel, num = samples[0], samples.streams["pixel"], len(samples)
+    months, place_of_step = _months_of(first)
+    given, starts = np.unique(place_of_step, return_index=True)
+    seen, bands = pixel.observed(), np.full((num, len(months), len(BANDS)), np.nan)
+    for column, channel in enumerate(pixel.channels):
+        factor, offset = _conversion(channel.name, channel.unit)
+        here = seen[..., column]
+        count = np.add.reduceat(here, starts, 1, dtype=np.int64)
+        _check_sums(first, channel, int(count.max(initial=0)))
+        total = np.add.reduceat(np.where(here, factor * pixel.values[..., column] + offset, 0.0), starts, 1)
+        bands[:, given, BANDS.index(channel.name)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    where = samples.streams["place"]
+    latlon = np.column_stack([where.values[:, _column(where, name, "deg")] for name in ("latitude", "longitude")])
+    shape = (num, len(months))
+    return {
+        "bands": bands, "latlon": latlon, "month": np.broadcast_to(months % 12, shape),
+        "dynamic_world": np.full(shape, MISSING_COVER),
+    }  # fmt: skip
 
 
 def num_months(sample: Sample) -> int:
@@ -276,14 +312,18 @@ def _bands_by_month(sample: Sample, step_month: np.ndarray[Any, Any], num: int) 
         factor, offset = _conversion(channel.name, channel.unit)
         here = seen[:, column]
         count = np.bincount(step_month[here], minlength=num)
-        if channel.name in MONTHLY_SUMS and count.max(initial=0) > 1:
-            raise ChannelError(
-                f"{sample.source.item} gives {channel.name} on several dates of a month, of days or "
-                "of the month; give its sum once a month"
-            )
+        _check_sums(sample, channel, int(count.max(initial=0)))
         total = np.bincount(step_month[here], factor * pixel.values[here, column] + offset, minlength=num)
         bands[:, BANDS.index(channel.name)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return bands
+
+
+def _check_sums(sample: Sample, channel: Channel, most: int) -> None:
+    if channel.name in MONTHLY_SUMS and most > 1:
+        raise ChannelError(
+            f"{sample.source.item} gives {channel.name} on several dates of a month, of days or of the month; give its "
+            "sum once a month"
+        )
 
 
 def _cover_by_month(
@@ -311,9 +351,13 @@ def _cover_by_month(
 
 
 def _channel(stream: Stream, name: str, unit: str) -> float:
+    return float(stream.values[_column(stream, name, unit)])
+
+
+def _column(stream: Stream | Block, name: str, unit: str) -> int:
     for index, channel in enumerate(stream.channels):
         if channel.name == name and channel.unit == unit:
-            return float(stream.values[index])
+            return index
     raise ChannelError(f"a place needs {name} in {unit}; it has {', '.join(c.name for c in stream.channels)}")
 
 

@@ -159,7 +159,9 @@ class PrithviTokenizer(OpenTokenizer):
             raise InputError("samples show different numbers of months, which Prithvi cannot mask; give whole series")
         parts = []
         for sample, stream, months in zip(samples, streams, found, strict=True):
-            values = _filled(placed(months, stream, SENTINEL, {}, "Prithvi")[:, given], sample.source.item)
+            values = _filled(
+                placed(months.values, stream.channels, SENTINEL, {}, "Prithvi")[:, given], sample.source.item
+            )
             parts.append(_padded(values, self.patch_size).swapaxes(0, 1))
         inputs: dict[str, Any] = {"reflectance": np.stack(parts), "bands": [BANDS[index] for index in given]}
         if self.time_scale is not None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.bounds import Bounds
+from mainstem.core.cases import targets_in
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import Metric
 from mainstem.core.stream import Sample, SampleSet
@@ -337,7 +338,7 @@ def known_targets(samples: Sequence[Sample]) -> Array:
     Raises:
         InputError: if one is unknown.
     """
-    values = np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+    values = targets_in(samples)
     if not len(values) or not np.isfinite(values).all():
         raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
     return values

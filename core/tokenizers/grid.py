@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mainstem.core.cases import Block, parts_of
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import check_alike
 from mainstem.core.stream import Channel, Stream
@@ -74,27 +75,22 @@ class GridTokenizer(StreamTokenizer):
                 one twice.
             InputError: if a stream does not say its pixels' size.
         """
-        held = [stream for stream in streams if stream is not None]
-        steps = max([1, *(len(stream.values) for stream in held)])
-        height, width = (
-            math.ceil(max([1, *(stream.values.shape[axis] for stream in held)]) / self.patch_size) * self.patch_size
-            for axis in (2, 3)
-        )
+        held = [(rows, block) for rows, block in parts_of(streams) if block.values.shape[1]]
+        steps, height, width = (max([1, *(block.values.shape[axis] for _, block in held)]) for axis in (1, 3, 4))
+        height, width = (math.ceil(side / self.patch_size) * self.patch_size for side in (height, width))
         values = np.full((len(streams), steps, len(self.channels), height, width), np.nan, np.float32)
         times, spacing = np.zeros((len(streams), steps)), np.ones((len(streams), 2))
-        for row, stream in enumerate(streams):
-            if stream is None or not len(stream.values):
-                continue
-            if stream.geometry is None or stream.geometry.unit is None:
+        for rows, block in held:
+            if block.geometry is None or block.geometry.unit is None:
                 raise InputError("a grid does not say its pixels' size; give it a Geometry in m or mm")
-            length, _, tall, wide = stream.values.shape
-            seen = np.where(stream.observed(), stream.values, np.nan)
-            values[row, :length, self._places(stream), :tall, :wide] = np.moveaxis(seen, 1, 0)
-            times[row, :length], spacing[row] = stream.times, stream.geometry.spacing_m()[1::-1]
+            _, length, _, tall, wide = block.values.shape
+            seen = np.where(block.observed(), block.values, np.nan)
+            values[rows[:, None], :length, self._places(block), :tall, :wide] = np.moveaxis(seen, 2, 1)
+            times[rows, :length], spacing[rows] = block.times, block.geometry.spacing_m()[1::-1]
         arrays = {"values": values, "times": times, "spacing": spacing}
         return Patches(parts={name: torch.from_numpy(array) for name, array in arrays.items()})
 
-    def _places(self, stream: Stream) -> list[int]:
+    def _places(self, stream: Stream | Block) -> list[int]:
         """Index, among the bands read, of each of the stream's."""
         held = {channel.name: index for index, channel in enumerate(self.channels)}
         names = [channel.name for channel in stream.channels]

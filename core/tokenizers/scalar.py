@@ -7,15 +7,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mainstem.core.layout import placed
+from mainstem.core.cases import parts_of
+from mainstem.core.layout import Streams, placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, place
 
 Statistics = Mapping[str, tuple[float, float]]  # channel name -> mean, standard deviation in the channel's unit
 
 
-def placed_channels(stream: Stream, wanted: Sequence[Channel]) -> NDArray[np.float64]:
-    """Values (..., channels) of a series or scalar stream in the order wanted; NaN where missing, or lacking.
+def placed_channels(stream: Streams, wanted: Sequence[Channel]) -> NDArray[np.float64]:
+    """Values (..., channels) of series or scalar streams in the order wanted; NaN where missing, or lacking.
 
     Raises:
         ChannelError: if a channel comes in another unit, or under another name.
@@ -44,24 +45,31 @@ class StandardScale(nn.Module):
 
 
 class ChannelTokenizer(StreamTokenizer):
-    """One token a step: its standardised values, zero where missing, and flags of presence through a linear layer.
+    """One token so many steps: standardised values, zero where missing, and flags of presence through a linear layer.
 
-    A step with no value at all is no token. Positions are seconds from the sample's origin.
+    Steps with no value at all are no token. Positions are seconds from the sample's origin, the mean of those steps of
+    a token that show anything.
     """
 
-    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics) -> None:
+    def __init__(self, dim: int, channels: Sequence[Channel], statistics: Statistics, steps_per_token: int = 1) -> None:
         super().__init__(dim)
-        self.channels = tuple(channels)
+        self.channels, self.steps_per_token = tuple(channels), steps_per_token
         self.scale = StandardScale(channels, statistics)
-        self.embedding = nn.Linear(2 * len(self.channels), dim)
+        self.embedding = nn.Linear(2 * len(self.channels) * steps_per_token, dim)
 
     def project(self, patches: Patches) -> TokenBatch:
-        """Embed each step."""
+        """Embed each token's steps, whose number divides by those of a token."""
         values = patches["values"]
         present = values.isfinite()
         scaled = torch.where(present, self.scale(values.nan_to_num()), 0.0)
-        tokens = self.embedding(torch.cat([scaled, present.to(scaled.dtype)], -1))
-        return place(tokens + self.stream_code, present.any(-1), patches["times"])
+        num, steps = values.shape[1] // self.steps_per_token, self.steps_per_token
+        parts = [part.reshape(len(values), num, -1) for part in (scaled, present.to(scaled.dtype))]
+        seen, times = present.any(-1), patches["times"]
+        if steps > 1:
+            seen, times = seen.view(-1, num, steps), times.view(-1, num, steps)
+            times = (times * seen).sum(-1) / seen.sum(-1).clamp(min=1)
+            seen = seen.any(-1)
+        return place(self.embedding(torch.cat(parts, -1)) + self.stream_code, seen, times)
 
 
 class ScalarTokenizer(ChannelTokenizer):
@@ -70,8 +78,7 @@ class ScalarTokenizer(ChannelTokenizer):
     def cut(self, streams: Sequence[Stream | None]) -> Patches:
         """Stack scalar streams (channel,) as one step each."""
         values = np.full((len(streams), 1, len(self.channels)), np.nan, np.float32)
-        for row, stream in zip(values, streams, strict=True):
-            if stream is not None:
-                row[0] = placed_channels(stream, self.channels)
+        for rows, block in parts_of(streams):
+            values[rows, 0] = placed_channels(block, self.channels)
         times = torch.zeros(len(streams), 1, dtype=torch.float64)
         return Patches(parts={"values": torch.from_numpy(values), "times": times})

@@ -12,13 +12,15 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
+from mainstem.core.cases import Block, blocks_in, names_in, streams_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.layout import channel_places, placed, union_of_channels
 from mainstem.core.schema import first_mistake
-from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
 from mainstem.core.tokenizers.series import SeriesTokenizer
+from mainstem.core.tokenizers.space import SpaceTokenizer
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer, TokenBatch, concatenate
 
 
@@ -26,13 +28,19 @@ from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer
 class StreamSpec:
     """One stream that an adapter reads: its kind, channels and the statistics its values are standardised with.
 
-    `patch_size` is of grids, pixels a side.
+    Attributes:
+        patch_size, patch_depth: of grids, images and volumes: pixels a side of a patch, and slices.
+        is_metric: images and volumes say the size of their pixels, so that tokens lie in metres.
+        steps_per_token: of series.
     """
 
     kind: str
     channels: tuple[Channel, ...]
     statistics: Statistics
     patch_size: int = 1
+    patch_depth: int = 1
+    is_metric: bool = False
+    steps_per_token: int = 1
 
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
@@ -40,35 +48,43 @@ class StreamSpec:
             raise InputError(f"got channels {', '.join(names)[:200] or 'none'}; want each once, each with statistics")
         if not all(math.isfinite(mean) and 0 <= std < math.inf for mean, std in self.statistics.values()):
             raise InputError("the statistics of a channel hold NaN, infinity or a spread below 0; drop those values")
-        if not 1 <= self.patch_size <= MOST_PATCH or len(names) > MOST_CHANNELS:
-            raise InputError(f"got {len(names)} channels in patches of {self.patch_size} pixels; want fewer")
+        sizes = (self.patch_size, self.patch_depth)
+        if not all(1 <= size <= MOST_PATCH for size in sizes) or len(names) > MOST_CHANNELS:
+            raise InputError(f"got {len(names)} channels in patches of {max(sizes)} pixels; want fewer")
+        if not 1 <= self.steps_per_token <= MOST_STEPS:
+            raise InputError(f"got {self.steps_per_token} steps a token, want 1 to {MOST_STEPS}; mend the config")
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound of its tokenizer's weights."""
+        pixels = self.patch_depth * self.patch_size**2 if self.kind in ("image", "volume") else 1
+        return len(self.channels) * dim * max(pixels, 2 * self.steps_per_token)
 
 
 SPECS = TypeAdapter(dict[str, StreamSpec])
-MOST_PATCH, MOST_CHANNELS = 64, 4096  # far beyond any sensor; what is larger was damaged
+MOST_PATCH, MOST_CHANNELS, MOST_STEPS = 64, 4096, 1 << 16  # far beyond any sensor; what is larger was damaged
 NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
 CODE_STD = 0.02  # of stream codes, as of the trunk's weights
-LARGEST_PATCH = 4  # pixels a side of a grid's patches; smaller windows are one patch
+LARGEST_PATCH = {"grid": 4, "image": 16, "volume": 8}  # pixels a side of patches; smaller windows are one patch
+LONG_SERIES, MOST_TOKENS = 512, 256  # steps beyond which a token holds several, and tokens that the longest then gives
 
 
 def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
     """Return the tokenizer of the stream's kind."""
     if spec.kind == "series":
-        return SeriesTokenizer(dim, spec.channels, spec.statistics)
+        return SeriesTokenizer(dim, spec.channels, spec.statistics, spec.steps_per_token)
     if spec.kind == "scalar":
         return ScalarTokenizer(dim, spec.channels, spec.statistics)
     if spec.kind == "grid":
         return GridTokenizer(dim, spec.channels, spec.statistics, spec.patch_size)
-    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use series, grid or scalar")
+    if spec.kind in ("image", "volume"):
+        patch = (spec.patch_depth, spec.patch_size, spec.patch_size)
+        return SpaceTokenizer(dim, spec.channels, spec.statistics, patch, spec.is_metric)
+    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use scalar, series, image, grid or volume")
 
 
 def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
     """Read from training samples which streams there are, and each channel's mean and standard deviation."""
-    found: dict[str, list[Stream]] = {}
-    for sample in samples:
-        for name, stream in sample.streams.items():
-            found.setdefault(name, []).append(stream)
-    return {name: _spec(name, streams) for name, streams in sorted(found.items())}
+    return {name: _spec(name, [block for _, block in blocks_in(samples, name)]) for name in names_in(samples)}
 
 
 def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
@@ -85,20 +101,21 @@ def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whateve
 
 def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     """A lower bound of the weights of tokenizers, to hold against a file before anything is allocated."""
-    return sum(2 * len(spec.channels) * dim for spec in specs.values())
+    return sum(spec.num_weights(dim) for spec in specs.values())
 
 
-def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
+def _spec(name: str, streams: Sequence[Block]) -> StreamSpec:
     """Channels by name, in the order in which they are met, with statistics over all samples.
 
     Raises:
         ChannelError: if samples give a channel in different units or wavelengths.
-        InputError: if they give streams of different kinds under one name, or text.
+        InputError: if they give streams of different kinds under one name, or text, or some images say the size of
+            their pixels and others do not.
     """
     if streams[0].kind not in CHANNEL_DIM:
         raise InputError(
-            f"stream {name!r} is {streams[0].kind}, which no tokenizer reads yet; use series, grid or scalar, or leave "
-            "it out"
+            f"stream {name!r} is {streams[0].kind}, which no tokenizer reads yet; use scalar, series, image, grid or "
+            "volume, or leave it out"
         )
     kind, channels = streams[0].kind, union_of_channels(name, streams)
     rows = torch.cat([_rows(stream, channels) for stream in streams])
@@ -108,23 +125,51 @@ def _spec(name: str, streams: Sequence[Stream]) -> StreamSpec:
     spread = torch.where(seen, rows - mean, 0.0).square().sum(0).div(count).sqrt()
     spread = torch.where(seen.any(0), spread, NEVER_SEEN)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
-    sides = [side for stream in streams for side in stream.values.shape[2:]] if kind == "grid" else []
+    longest = max(block.values.shape[1] for block in streams) if kind == "series" else 0
     return StreamSpec(
-        kind=kind, channels=channels, statistics=statistics, patch_size=min([LARGEST_PATCH, *sides]) if sides else 1
+        kind=kind,
+        channels=channels,
+        statistics=statistics,
+        patch_size=_patch_side(kind, streams, (-2, -1)),
+        patch_depth=_patch_side(kind, streams, (-3,)) if kind == "volume" else 1,
+        is_metric=_is_metric(name, streams),
+        steps_per_token=math.ceil(longest / MOST_TOKENS) if longest > LONG_SERIES else 1,
     )
 
 
-def _rows(stream: Stream, channels: Sequence[Channel]) -> Tensor:
-    """A stream's values (rows, channels), NaN in channels that it lacks."""
+def _patch_side(kind: str, streams: Sequence[Block], axes: Sequence[int]) -> int:
+    """Pixels of a patch along axes: the kind's, or the smallest side that streams have there."""
+    if kind not in LARGEST_PATCH:
+        return 1
+    sides: list[int] = [stream.values.shape[axis] for stream in streams for axis in axes]
+    return max(min([LARGEST_PATCH[kind], *sides]), 1)
+
+
+def _is_metric(name: str, streams: Sequence[Block]) -> bool:
+    if streams[0].kind not in ("image", "volume"):
+        return False
+    known = {stream.geometry is not None and stream.geometry.unit is not None for stream in streams}
+    if len(known) > 1:
+        raise InputError(
+            f"some samples say the size of the pixels of {name!r} and some do not; give all of them a Geometry in m or "
+            "mm, or none"
+        )
+    return known == {True}
+
+
+def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:
+    """Streams' values (rows, channels), NaN in channels that they lack."""
     found = placed(stream, channels)
     shown = found.values if found.valid is None else np.where(found.observed(), found.values, np.nan)
-    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind], -1).reshape(-1, len(channels))
+    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind] + 1, -1).reshape(-1, len(channels))
 
 
 def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
     """Why a stream's part does not read what another spec describes; "" where it does."""
     if own is None or own.kind != spec.kind:
         return "not known" if own is None else f"read as {own.kind}, not {spec.kind}"
+    if own.is_metric and not spec.is_metric:
+        return "read in metres, which these do not say"
     try:
         places = channel_places(spec.channels, own.channels)
     except ChannelError as error:
@@ -174,7 +219,7 @@ class StreamsTokenizer(OpenTokenizer):
             )
         parts: dict[str, Tensor | list[Tensor]] = {}
         for name in self.specs:
-            patches = self._tokenizer(name).cut([sample.streams.get(name) for sample in samples])
+            patches = self._tokenizer(name).cut(streams_in(samples, name))
             parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
         return Patches(parts=parts)
 

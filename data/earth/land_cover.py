@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import Block
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, SampleSet, Stream
 from mainstem.data.catalogue import find_data_set, pull
@@ -65,7 +66,14 @@ def windows(cube: Cube, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> It
     """Yield the streams of pixels: `cube`, the window around each, on the dates that show any of it."""
     first = cube.times[0].replace(month=1, day=1, hour=0, minute=0, second=0, microsecond=0)
     times = np.array([(time - first).total_seconds() for time in cube.times])
-    yield from windows_of(cube.values, times, (rows, columns), cube.channels, float(cube.grid.transform[0]))
+    found = windows_of(cube.values, times, (rows, columns), cube.channels, float(cube.grid.transform[0]))
+    for window in found.values:
+        shown = np.isfinite(window).any((1, 2, 3))
+        yield {
+            "cube": Stream(
+                kind="grid", values=window[shown], channels=found.channels, times=times[shown], geometry=found.geometry
+            )
+        }
 
 
 def windows_of(
@@ -74,14 +82,10 @@ def windows_of(
     at: tuple[NDArray[np.intp], NDArray[np.intp]],
     channels: tuple[Channel, ...],
     spacing_m: float,
-) -> Iterator[dict[str, Stream]]:
-    """Yield windows (time, channel, WINDOW, WINDOW) of values around pixels; missing beyond the edge."""
+) -> Block:
+    """Windows (time, channel, WINDOW, WINDOW) of values around pixels, on all dates; missing beyond the edge."""
     reach = WINDOW // 2
     padded = np.pad(values, [(0, 0), (0, 0), (reach, reach), (reach, reach)], constant_values=np.nan)
-    geometry = Geometry.of_spacing(spacing_m)
-    for row, column in zip(*(part.tolist() for part in at), strict=True):
-        window = padded[:, :, row : row + WINDOW, column : column + WINDOW].astype(np.float64)
-        shown = np.isfinite(window).any((1, 2, 3))
-        yield {
-            "cube": Stream(kind="grid", values=window[shown], channels=channels, times=times[shown], geometry=geometry)
-        }
+    every = np.lib.stride_tricks.sliding_window_view(padded, (WINDOW, WINDOW), (2, 3))
+    found = np.moveaxis(every[:, :, at[0], at[1]], 2, 0).astype(np.float64)
+    return Block(kind="grid", values=found, channels=channels, times=times, geometry=Geometry.of_spacing(spacing_m))

@@ -223,11 +223,11 @@ def window_reader(path: Path) -> Iterator[Callable[[slice, slice], NDArray[Any]]
         yield lambda rows, columns: dataset.read(window=rasterio.windows.Window.from_slices(rows, columns))
 
 
-def read_window(source: Source, rows: slice, columns: slice) -> NDArray[Any]:
-    """All bands (band, y, x) of a window, in the file's own type."""
+def read_window(source: Source, rows: slice, columns: slice, into: NDArray[Any] | None = None) -> NDArray[Any]:
+    """All bands (band, y, x) of a window, in the file's own type; written into an array that is given."""
     rasterio = load_rasterio()
     with open_geotiff(source.path) as dataset:
-        values: NDArray[Any] = dataset.read(window=rasterio.windows.Window.from_slices(rows, columns))
+        values: NDArray[Any] = dataset.read(window=rasterio.windows.Window.from_slices(rows, columns), out=into)
     return values
 
 
@@ -329,7 +329,7 @@ def write_cog(
                 with rasterio.open(plain, "r+") as target:
                     target.build_overviews(factors, rasterio.enums.Resampling["mode" if is_category else "average"])
             rasterio.shutil.copy(
-                plain, part, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
+                plain, part, driver="COG", COMPRESS="ZSTD", LEVEL="1", PREDICTOR="YES", BLOCKSIZE=str(BLOCK),
                 OVERVIEWS="FORCE_USE_EXISTING" if factors else "NONE", NUM_THREADS="ALL_CPUS", BIGTIFF="IF_SAFER",
             )  # fmt: skip
             _check_written(part, sums, len(factors))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import Channel, Provenance
 from mainstem.data.earth.crs import to_wgs84
 from mainstem.data.earth.pixels import PLACE, REFLECTANCE, UNITS
 from mainstem.data.earth.raster import LOOK, Grid, Source, missing_as_nan, open_geotiff, same_grid
@@ -258,7 +259,7 @@ def places(grid: Grid, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDA
     return np.column_stack([latitude, longitude])
 
 
-KnownOf = Callable[[NDArray[np.intp], NDArray[np.intp]], Sequence[Mapping[str, Stream]]]  # of rows and columns
+KnownOf = Callable[[NDArray[np.intp], NDArray[np.intp]], Mapping[str, Block]]  # of rows and columns
 
 
 def origin_of(first: datetime.datetime) -> str:
@@ -297,28 +298,18 @@ def pixel_samples(
     columns: NDArray[np.intp],
     name: str,
     known: KnownOf | None = None,
-) -> list[Sample]:
+) -> Cases:
     """Samples of pixels: stored values (pixels, date, band), NaN where missing, at rows and columns of the grid.
 
     Each has the streams `pixel` and `place`, and what is `known` of it besides, and counts its times from 1 January of
     the first scene's year.
     """
-    times = seconds_of(scenes)
-    physical = in_units(scenes, values)
-    where = places(scenes.grid, rows, columns)
-    source = Provenance(data=name, item=name, group=name)
-    origin = origin_of(scenes.times[0])
-    more: Sequence[Mapping[str, Stream]] = known(rows, columns) if known is not None else [{}] * len(values)
-    return [
-        Sample(
-            streams={
-                "pixel": Stream(kind="series", values=series, channels=scenes.channels, times=times),
-                "place": Stream(kind="scalar", values=place, channels=PLACE),
-                **streams,
-            },
-            target=None,
-            source=source,
-            origin=origin,
-        )
-        for series, place, streams in zip(physical, where, more, strict=True)
-    ]
+    pixel = Block(kind="series", values=in_units(scenes, values), channels=scenes.channels, times=seconds_of(scenes))
+    place = Block(kind="scalar", values=places(scenes.grid, rows, columns), channels=PLACE)
+    more = known(rows, columns) if known is not None else {}
+    return Cases(
+        num=len(values),
+        streams={"pixel": pixel, "place": place, **more},
+        source=Provenance(data=name, item=name, group=name),
+        origin=origin_of(scenes.times[0]),
+    )

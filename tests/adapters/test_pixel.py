@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mainstem.adapters.crop_yield.growth import DAILY, NUM_DAYS, Seasons, derive, grow
+from mainstem.adapters.crop_yield.growth import NUM_DAYS, Seasons, derive, grow
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
 from mainstem.apps.figures import report_means
 from mainstem.apps.scoring import score
+from mainstem.core.cases import Cases
 from mainstem.core.evaluation import r2_within
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.folds import targets_of
@@ -40,7 +41,7 @@ def test_drought_costs_more_on_a_thin_soil():
     dry = grow(seasons(rain=1.0))
     thin, middle, deep = dry.sums[0, 2::2]
     assert thin < middle < deep < grow(seasons()).sums[0, 2]
-    supply = dry.daily[0, :, DAILY.index("supply")]
+    supply = dry.daily["supply"][:, 0]
     assert supply[0] == 1.0
     assert np.all(np.diff(supply[:150]) <= 1e-12)  # a full bucket, drunk empty
 
@@ -48,6 +49,33 @@ def test_drought_costs_more_on_a_thin_soil():
 def test_bare_soil_grows_nothing_and_what_is_unknown_stays_unknown():
     assert grow(seasons(ndvi=0.1)).sums[0, 0] == 0
     assert np.isnan(grow(seasons(ndvi=np.nan)).sums).all()
+
+
+def test_pixels_together_grow_as_each_alone_and_as_interpolation_says():
+    samples = farm_pixels(simulate_farm(600), 600)
+    rng = np.random.default_rng(0)
+    dates = np.unique(np.concatenate([sample.streams["pixel"].times for sample in samples]))
+    shown = []
+    for row, sample in enumerate(samples):
+        pixel = sample.streams["pixel"]
+        values = np.full((len(dates), pixel.values.shape[1]), np.nan)
+        values[np.searchsorted(dates, pixel.times)] = pixel.values
+        values[rng.random(len(dates)) < (1.0 if row == 3 else 0.4)] = np.nan
+        kept = {name: stream for name, stream in sample.streams.items() if name != "soil" or row % 2}
+        shown.append(replace(sample, streams={**kept, "pixel": replace(pixel, values=values, times=dates)}))
+    together, alone = derive(Cases.of(shown)), derive(shown)
+    assert isinstance(together, Cases)
+    for found, wanted in zip(together, alone, strict=True):
+        assert set(found.streams) == set(wanted.streams)
+        for name, stream in wanted.streams.items():
+            np.testing.assert_allclose(found.streams[name].values, stream.values, rtol=1e-9)
+    pixel = shown[0].streams["pixel"]
+    red, near_infrared = (pixel.values[:, [c.name for c in pixel.channels].index(name)] for name in ("B4", "B8"))
+    ndvi = (near_infrared - red) / (near_infrared + red)
+    seen = np.isfinite(ndvi)
+    wanted = np.interp(DAYS, pixel.times[seen] // 86_400, ndvi[seen])
+    np.testing.assert_allclose(Seasons.read(shown[:1]).ndvi[0], wanted, rtol=1e-12)
+    assert np.isnan(alone[3].streams["sums"].values).all()
 
 
 def growth_against_yield(*worlds: str) -> float:

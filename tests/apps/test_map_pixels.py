@@ -100,7 +100,9 @@ def test_a_map_equals_the_run_on_each_pixel(run, scenes, tmp_path):
     samples = pixel_samples(dated, np.moveaxis(stored, -1, 0), rows, columns, "x")
     alone = predict(load_fitted(run, TASK.target, TASK.restore), samples, TASK.view_of, 0.9, (100.0,))
     wanted = np.array([(p.value, p.region.low, p.region.high, p.probabilities["below 100"]) for p in alone])
-    np.testing.assert_allclose(values[:, rows, columns].T, wanted, atol=2e-3)
+    moved = np.abs(values[:, rows, columns].T - wanted)
+    assert (moved[:, :3] <= 0.01 * (wanted[:, 2:3] - wanted[:, :1])).all()  # what bfloat16 may move, where it is used
+    assert (moved[:, 3] <= 5e-3).all()
     assert (tags["UNITS"], tags["TRAINING"]) == ("percent", "real")
     assert "National Fuel Moisture" in tags["ATTRIBUTION"]
     assert tags["CLAIM"] == done["claim"] == "none"

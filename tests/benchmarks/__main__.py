@@ -54,7 +54,8 @@ def bench_finetune() -> dict[str, float]:
 
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.baselines import feature_matrix
-    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.apps.finetune import finetune
+    from mainstem.core.finetuning import FitSpec
     from mainstem.core.folds import targets_of
     from mainstem.core.task import DataRequest
 
@@ -77,7 +78,8 @@ def bench_map() -> dict[str, float]:
     """The county map in Chromium: drawn after the script's end, recoloured; times of the page itself."""
     from mainstem.adapters.crop_yield import TASK
     from mainstem.apps.demo import REAL, run_folder
-    from mainstem.apps.finetune import FitSpec, finetune
+    from mainstem.apps.finetune import finetune
+    from mainstem.core.finetuning import FitSpec
     from mainstem.core.task import DataRequest, FitConfig
     from mainstem.core.training import TrainingConfig
     from mainstem.data.catalogue import pull
@@ -227,9 +229,31 @@ def bench_alarm() -> dict[str, float]:
     return alarm.bench_alarm()
 
 
+def bench_evaluate() -> dict[str, float]:
+    """Left-out years of es-maize by this code and, in turn, by the checkout that MAINSTEM_BEFORE names."""
+    from tests.benchmarks import evaluating
+
+    return evaluating.bench_evaluate()
+
+
+def bench_pixels() -> dict[str, float]:
+    """The yield map of pixels, before and now."""
+    from tests.benchmarks import pixels
+
+    return pixels.bench_pixels()
+
+
+def bench_rows() -> dict[str, float]:
+    """A table of a million rows, before and now."""
+    from tests.benchmarks import pixels
+
+    return pixels.bench_rows()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
+    "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
 }  # fmt: skip
 
 

@@ -1,4 +1,8 @@
-"""Streaming maps beside a bare read and write of the same files, and beside a blend of whole arrays in memory."""
+"""Streaming maps beside a bare read and write of the same files, and beside a blend of whole arrays in memory.
+
+The code before is measured in the same run, in turns with today's: that of BEFORE in a worktree of this clone's
+history, or that of a folder named by MAINSTEM_BENCH_BEFORE.
+"""
 
 import json
 import os
@@ -7,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +20,9 @@ import rasterio
 import rasterio.shutil
 import rasterio.windows
 
-BANDS, OUTPUTS = 6, 3
+BANDS, OUTPUTS, ROUNDS = 6, 3, 2
+ROOT = Path(__file__).parents[2]
+BEFORE = "525a909"  # the last commit whose tiles were cut in apps/ alone
 MODELS = {
     "identity": "lambda t: t[:, 0, :3]",
     "convolution": "small_convolution()",
@@ -61,17 +69,40 @@ def make_inputs(folder: Path, side: int, dates: int) -> list[Path]:
     return paths
 
 
-def run(model: str, paths: list[Path], out: Path) -> dict[str, float]:
+@contextmanager
+def code_before() -> Iterator[Path | None]:
+    """A folder with the code to compare with, or None, which is said."""
+    named = os.environ.get("MAINSTEM_BENCH_BEFORE")
+    if named:
+        yield Path(named)
+        return
+    git = ["git", "-C", str(ROOT), "worktree"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "before"
+        made = subprocess.run([*git, "add", "--detach", str(folder), BEFORE], capture_output=True, text=True)
+        if made.returncode:
+            print(f"tiles: no commit {BEFORE} here, so no figures of the code before; name a folder of it by "
+                  f"MAINSTEM_BENCH_BEFORE ({made.stderr.strip()[:200]})", file=sys.stderr)  # fmt: skip
+            yield None
+            return
+        try:
+            yield folder
+        finally:
+            subprocess.run([*git, "remove", "--force", str(folder)], check=True, capture_output=True)
+
+
+def run(model: str, paths: list[Path], out: Path, code: Path = ROOT) -> dict[str, float]:
     """Map in a process of its own: seconds and peak resident memory in MiB."""
     program = PROGRAM.replace("{channels}", str(BANDS * len(paths))).replace("{model}", MODELS[model])
     done = subprocess.run(
-        [sys.executable, "-c", program, str(out), *map(str, paths)], check=True, capture_output=True, text=True
-    )
+        [sys.executable, "-c", program, str(out), *map(str, paths)], check=True, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(code / ".src")},
+    )  # fmt: skip
     found: dict[str, float] = json.loads(done.stdout)
     return found
 
 
-def bare(paths: list[Path], out: Path) -> float:
+def bare(paths: list[Path], out: Path, compress: str = "DEFLATE") -> float:
     """Read every block of every date once and write three bands as a COG: seconds."""
     start = time.perf_counter()
     with rasterio.Env(GDAL_CACHEMAX=512 << 20, GDAL_NUM_THREADS="ALL_CPUS"):
@@ -85,7 +116,7 @@ def bare(paths: list[Path], out: Path) -> float:
                 strips = [source.read(window=window) for source in sources]
                 target.write(strips[0][:OUTPUTS].astype(np.float32), window=window)
         rasterio.shutil.copy(
-            plain, out, driver="COG", COMPRESS="DEFLATE", LEVEL="1", PREDICTOR="YES", NUM_THREADS="ALL_CPUS",
+            plain, out, driver="COG", COMPRESS=compress, LEVEL="1", PREDICTOR="YES", NUM_THREADS="ALL_CPUS",
             RESAMPLING="AVERAGE", BIGTIFF="IF_SAFER",
         )  # fmt: skip
         plain.unlink()
@@ -130,22 +161,48 @@ def in_memory(paths: list[Path], out: Path, crop: int = 224, step: int = 192) ->
 def bench_tiles() -> dict[str, float]:
     """A Sentinel-2 tile of six bands and four dates to three outputs: memory, and throughput beside its peers."""
     side = int(os.environ.get("MAINSTEM_BENCH_SIDE", "10980"))
-    figures: dict[str, float] = {"side": side, "dates": 4}
+    with code_before() as before:
+        return {"side": side, "dates": 4} | _tile(side, before) | _small(before)
+
+
+def _tile(side: int, before: Path | None) -> dict[str, float]:
+    """Four dates: today's code, that before and a bare read and write, in turns; of each the best of all rounds."""
+    times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths, out = make_inputs(folder, side, 4), folder / "out.tif"
-        plain = bare(paths, out)
-        for model in ("identity", "convolution"):
-            found = run(model, paths, out)
-            figures |= {f"{model}_s": found["seconds"], f"{model}_peak_mib": found["peak_mib"]}
-        plain = min(plain, bare(paths, out))
-        figures |= {"bare_s": plain, "throughput_to_bare": plain / figures["identity_s"]}
-        figures["mpix_a_second"] = side * side / 1e6 / figures["identity_s"]
+        for _ in range(ROUNDS):
+            times.setdefault("bare", []).append(bare(paths, out))
+            found = run("identity", paths, out)
+            times.setdefault("identity", []).append(found["seconds"])
+            if before is not None:
+                times.setdefault("before", []).append(run("identity", paths, out, before)["seconds"])
+            times.setdefault("bare_zstd", []).append(bare(paths, out, "ZSTD"))
+        convolution = run("convolution", paths, out)
+    best = {name: min(each) for name, each in times.items()}
+    figures = {f"{name}_s": seconds for name, seconds in best.items()}
+    figures |= {"identity_peak_mib": found["peak_mib"], "mpix_a_second": side * side / 1e6 / best["identity"]}
+    figures |= {"convolution_s": convolution["seconds"], "convolution_peak_mib": convolution["peak_mib"]}
+    figures |= {f"throughput_to_{name}": best[name] / best["identity"] for name in ("bare", "bare_zstd")}
+    if before is not None:
+        figures |= {"before_throughput_to_bare": best["bare"] / best["before"]}
+    return figures
+
+
+def _small(before: Path | None) -> dict[str, float]:
+    """One date, all bands: today's code, that before and a blend in memory, in turns."""
+    times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         paths, out = make_inputs(folder, 4096, 1), folder / "out.tif"
-        ours = run("all bands", paths, out)["seconds"]
-        peer = in_memory(paths, out)
-        figures |= {"small_s": ours, "in_memory_s": peer, "throughput_to_in_memory": peer / ours}
-        figures["in_memory_peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return figures
+        for _ in range(ROUNDS):
+            times.setdefault("in_memory", []).append(in_memory(paths, out))
+            times.setdefault("small", []).append(run("all bands", paths, out)["seconds"])
+            if before is not None:
+                times.setdefault("small_before", []).append(run("all bands", paths, out, before)["seconds"])
+    best = {name: min(each) for name, each in times.items()}
+    figures = {f"{name}_s": seconds for name, seconds in best.items()}
+    figures |= {"throughput_to_in_memory": best["in_memory"] / best["small"]}
+    if before is not None:
+        figures |= {"before_throughput_to_in_memory": best["in_memory"] / best["small_before"]}
+    return figures | {"in_memory_peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}

@@ -45,7 +45,7 @@ def place(row: int) -> Stream:
 
 
 def own_streams(row: int, rng: np.random.Generator) -> dict[str, Stream]:
-    """One stream of every kind that has a tokenizer; every second sample lacks the first."""
+    """Streams of every kind that has a tokenizer; every second sample lacks the first."""
     steps, times = 2 + row % 3, DAY_S * np.arange(2 + row % 3)
     values = rng.normal(size=(steps, 2))
     values[0, 0] = np.nan
@@ -57,6 +57,11 @@ def own_streams(row: int, rng: np.random.Generator) -> dict[str, Stream]:
             kind="grid", values=rng.normal(size=(steps, 2, 4, 4)), times=times, geometry=ten,
             channels=(Channel(name="B4", unit="1", wavelength_nm=664.6), Channel(name="NDVI", unit="1")),
         ),
+        "scan": Stream(
+            kind="volume", values=rng.normal(size=(1, 2 + row % 2, 4, 4)), channels=channels("density"),
+            geometry=Geometry(affine=np.diag([0.5, 0.5, 3.0, 1.0]), unit="mm", frame="patient LPS"),
+        ),
+        "photo": Stream(kind="image", values=rng.uniform(size=(3, 4, 6)), channels=channels("red", "green", "blue")),
     }  # fmt: skip
     return dict(list(found.items())[row % 2 :])
 

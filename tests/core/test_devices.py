@@ -17,6 +17,7 @@ from mainstem.core.adapter import Adapter
 from mainstem.core.devices import Compute, resolve_device
 from mainstem.core.errors import InputError
 from mainstem.core.member import Member
+from mainstem.core.openmodels import galileo, presto
 from mainstem.core.openmodels.galileo import kernel_resize
 from mainstem.core.preparation import MeanOffset
 from mainstem.core.targets import Classes, Findings, Quantity, Target
@@ -36,6 +37,8 @@ AIMS: dict[str, tuple[Target, torch.Tensor]] = {  # a target, and what its head 
 def fake(monkeypatch) -> Iterator[FakeTensorMode]:
     """A mode in which tensors know device and type and hold nothing: what asks for their values is left out."""
     monkeypatch.setattr(TokenBatch, "trimmed", lambda self: self.first(self.mask.shape[1]))
+    for family in (galileo, presto):
+        monkeypatch.setattr(family, "is_shown", lambda seen: True)
     Distribution.set_default_validate_args(False)
     kernel_resize.cache_clear()
     yield FakeTensorMode()

@@ -13,9 +13,10 @@ from tests.core.families import DIM, MADE, drawn, own_samples, picture, pictures
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ChannelError, InputError, MainstemError
 from mainstem.core.openmodels import FAMILIES, restore_tokenizer
+from mainstem.core.packing import pack
 from mainstem.core.targets.quantity import Quantity, ScalarHead
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.tokens import Patches, pack, place
+from mainstem.core.tokens import Patches, place
 from mainstem.core.training import TrainingConfig, train
 
 
@@ -91,10 +92,10 @@ def test_a_wider_tokenizer_keeps_what_it_knows_and_adds_the_rest():
         weight.data.fill_(0.123)
     specs = read_specs(own_samples(6))
     wide = known.widened(specs)
-    assert list(wide.specs) == ["weather", "cube", "soil"]
+    assert list(wide.specs) == ["weather", "cube", "photo", "scan", "soil"]
     assert wide.specs["weather"] == known.specs["weather"] != specs["weather"]  # statistics as they were learned with
     assert wide.streams["weather"] is known.streams["weather"]
-    assert known.misfits(specs) == {"cube": "not known", "soil": "not known"}
+    assert known.misfits(specs) == dict.fromkeys(("cube", "photo", "scan", "soil"), "not known")
     assert wide.widened(specs) is wide
     assert wide.project(wide.cut(own_samples(2))).mask.any()
 
@@ -108,6 +109,8 @@ def test_a_stream_that_became_another_gets_a_new_part():
     assert known.misfits(specs) == {"soil": "channel 'ph' comes in inch, want 1; convert it"}
     assert wide.streams["soil"] is not known.streams["soil"]
     assert wide.streams["cube"] is known.streams["cube"]
+    unsized = {"scan": replace(specs["scan"], is_metric=False)}
+    assert known.misfits(unsized) == {"scan": "read in metres, which these do not say"}
 
 
 @pytest.mark.parametrize("family", sorted(set(MADE) - {"siglip2_text"}))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels import presto as presto_family
@@ -126,6 +127,25 @@ def test_streams_become_presto_s_inputs_in_its_units():
         presto_family.inputs_of([pixel_sample({"B13": "1"})])
     with pytest.raises(ChannelError, match="total_precipitation in 'inch'"):
         presto_family.inputs_of([pixel_sample({"total_precipitation": "inch"})])
+
+
+def test_pixels_of_one_clock_become_the_inputs_that_each_alone_does():
+    rng = np.random.default_rng(0)
+    names = {"B4": "1", "B8": "1", "VV": "dB", "temperature_2m": "degC"}
+    for days in ((0, 30, 60, 91), (3, 9, 40, 44, 100, 170)):  # months already, and dates that leave a month out
+        values = rng.uniform(0, 0.5, (9, len(days), len(names)))
+        values[rng.random(values.shape) < 0.4] = np.nan
+        places = np.column_stack([rng.uniform(-60, 60, 9), rng.uniform(-170, 170, 9)])
+        cases = Cases(num=9, source=Provenance(data="d", item="i"), origin="2020-02-01T00:00:00Z", streams={
+            "pixel": Block(kind="series", values=values, times=86_400.0 * np.array(days),
+                           channels=tuple(Channel(name=name, unit=unit) for name, unit in names.items())),
+            "place": Block(kind="scalar", values=places, channels=(
+                Channel(name="latitude", unit="deg"), Channel(name="longitude", unit="deg"))),
+        })  # fmt: skip
+        found, wanted = presto_family.inputs_of(cases), presto_family.inputs_of(list(cases))
+        assert set(found) == set(wanted)
+        for name, values in wanted.items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-12)
 
 
 @pytest.fixture(scope="module")

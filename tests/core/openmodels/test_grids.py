@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mainstem.core.adapter import Adapter
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import presto, restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
@@ -197,3 +198,33 @@ def test_presto_keeps_composites_of_thirty_days_one_by_one():
     found = presto.inputs_of([dated([0, 30, 60], [[0.1, 0.3], [0.2, 0.4], [0.3, 0.5]])])
     assert found["month"].tolist() == [[0, 0, 2]]
     assert found["bands"][0, :, presto.BANDS.index("B4")] == pytest.approx([1000.0, 2000.0, 3000.0])
+
+
+def test_windows_of_one_clock_read_as_their_samples_do():
+    """A map's windows together, dates that show nothing included, or one by one on the dates that each shows."""
+    rng = np.random.default_rng(0)
+    times = 86_400.0 * np.arange(0, 400, 9)
+    values = rng.uniform(-0.1, 0.9, (12, len(times), 1, 3, 3))
+    values[rng.random(values.shape) < 0.5] = np.nan
+    values[rng.random(values.shape[:2]) < 0.5] = np.nan
+    values[3, 5:] = np.nan  # a window of one month, beside others of fourteen
+    channels, geometry = (Channel(name="NDVI", unit="1"),), {"spacing_m": 10.0}
+    source, origin = Provenance(data="d", item="i"), "2020-01-01T00:00:00Z"
+    together = Cases(num=12, source=source, origin=origin, streams={
+        "cube": Block(kind="grid", values=values, channels=channels, times=times, geometry=geometry)
+    })  # fmt: skip
+    alone = []
+    for window in values:
+        shown = np.isfinite(window).any((1, 2, 3))
+        stream = Stream(kind="grid", values=window[shown], channels=channels, times=times[shown], geometry=geometry)
+        alone.append(Sample(streams={"cube": stream}, target=None, source=source, origin=origin))
+    for longest in (24, 5):
+        torch.manual_seed(0)
+        tokenizer = GalileoTokenizer(64, 8, longest).eval()
+        with torch.no_grad():
+            for parameter in tokenizer.parameters():
+                torch.nn.init.normal_(parameter, std=0.1)
+            found, wanted = (tokenizer.embed(tokenizer.read_samples(each)) for each in (together, alone))
+        assert torch.equal(found.mask, wanted.mask)
+        assert len(set(found.mask.sum(1).tolist())) > 2 or longest == 5
+        torch.testing.assert_close(found.values[found.mask], wanted.values[wanted.mask], atol=1e-6, rtol=1e-6)

@@ -294,3 +294,14 @@ def test_our_adapter_on_split_layers_loads_in_peft_on_the_original_of_its_keys(t
     wrapped = peft.PeftModel.from_pretrained(theirs, tmp_path / "lora").eval()
     with torch.no_grad():
         np.testing.assert_allclose(ours, wrapped(image).pooler_output.numpy(), atol=CLOSE, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "repeats"), [([0.53] * 3, [0.26] * 3, True), ([0.485, 0.456, 0.406], [0.23] * 3, False)]
+)
+def test_weights_trained_on_grey_say_so_by_their_statistics(tmp_path, mean, std, repeats):
+    saved(dinov2(), tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_mean": mean, "image_std": std}))
+    assert load_open_model(tmp_path).tokenizer.config.repeats_grey is repeats
+    (tmp_path / "preprocessor_config.json").unlink()
+    assert not load_open_model(tmp_path).tokenizer.config.repeats_grey

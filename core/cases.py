@@ -1,0 +1,343 @@
+"""Many cases at once, as arrays: a tile's pixels, a table's rows; never an object each.
+
+`Cases` stands for a sequence of Samples wherever the product asks something of all of them: their streams as `Block`s
+(`blocks_in`), targets, groups and facts as columns. A single Stream is a block of one case, so that what reads blocks
+reads lists of Samples by the same lines.
+"""
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Geometry, Kind, Provenance, Sample, Stream
+
+Index = NDArray[np.intp]
+Column = NDArray[Any]  # (cases,)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Block(Sequence[Stream | None]):
+    """The stream of one name of many cases of one shape.
+
+    Attributes:
+        kind, channels, geometry: as of a Stream; all cases share them.
+        values: (cases, ...) in the shape that `kind` names; a view that repeats one row where cases share it.
+        times: (steps,) shared, or (cases, steps); None where the kind has no clock.
+        valid: True where a value may be used, in the shape of `values`; None if NaN alone says so.
+        has: (cases,) True where a case has the stream; None if all do.
+
+    Raises:
+        InputError: if the shape, the number of channels or a clock does not fit the kind.
+    """
+
+    kind: Kind
+    values: NDArray[Any]
+    channels: tuple[Channel, ...] = ()
+    times: NDArray[np.float64] | None = None
+    geometry: Geometry | None = None
+    valid: NDArray[np.bool_] | None = None
+    has: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        wanted = NUM_DIMS[self.kind] + 1
+        if self.values.ndim != wanted:
+            raise InputError(f"got {self.kind} streams of shape {self.values.shape}, want {wanted} dims, cases first")
+        if self.kind in CHANNEL_DIM and self.values.shape[CHANNEL_DIM[self.kind] + 1] != len(self.channels):
+            raise InputError(f"got {self.values.shape} values for {len(self.channels)} channels of {self.kind} streams")
+        if self.kind in ("series", "grid"):
+            self._check_times()
+
+    def _check_times(self) -> None:
+        num, steps = self.values.shape[:2]
+        if self.times is None or self.times.shape not in ((steps,), (num, steps)):
+            raise InputError(f"{self.kind} streams of {steps} steps need as many times; give seconds")
+        if not np.isfinite(self.times).all() or (np.diff(self.times, axis=-1) <= 0).any():
+            raise InputError(
+                f"times of {self.kind} streams must be finite and strictly increasing; sort them, drop repeats"
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def observed(self) -> NDArray[np.bool_]:
+        """True where a value is finite and marked valid, in the shape of `values`."""
+        finite: NDArray[np.bool_] = np.isfinite(self.values)
+        return finite if self.valid is None else finite & self.valid
+
+    @property
+    def is_shared(self) -> bool:
+        """True where one row stands for all cases."""
+        return len(self.values) > 1 and self.values.strides[0] == 0
+
+    def rows(self, index: Index) -> "Block":
+        """Return the chosen cases; rows that all share are shared still."""
+        has_own = self.times is not None and self.times.ndim > 1
+        return replace(
+            self,
+            values=_taken(self.values, index),
+            times=self.times[index] if has_own and self.times is not None else self.times,
+            valid=None if self.valid is None else _taken(self.valid, index),
+            has=None if self.has is None else self.has[index],
+        )
+
+    @overload
+    def __getitem__(self, index: int) -> Stream | None: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Block": ...
+
+    def __getitem__(self, index: int | slice) -> "Stream | Block | None":
+        """The stream of one case, None where it lacks it; or a run of cases."""
+        if isinstance(index, slice):
+            return self.rows(np.arange(len(self))[index])
+        row = range(len(self))[index]
+        if self.has is not None and not self.has[row]:
+            return None
+        times = self.times[row] if self.times is not None and self.times.ndim > 1 else self.times
+        valid = None if self.valid is None else self.valid[row]
+        return Stream(
+            kind=self.kind, values=self.values[row], channels=self.channels, times=times, geometry=self.geometry,
+            valid=valid,
+        )  # fmt: skip
+
+    @classmethod
+    def shared(cls, stream: Stream, num: int) -> Self:
+        """Return the stream as one that `num` cases share, not copied."""
+        valid = None if stream.valid is None else np.broadcast_to(stream.valid, (num, *stream.valid.shape))
+        return cls(
+            kind=stream.kind, values=np.broadcast_to(stream.values, (num, *stream.values.shape)),
+            channels=stream.channels, times=stream.times, geometry=stream.geometry, valid=valid,
+        )  # fmt: skip
+
+
+def _taken(values: NDArray[Any], index: Index) -> NDArray[Any]:
+    if len(values) > 1 and values.strides[0] == 0:
+        return np.broadcast_to(values[0], (len(index), *values.shape[1:]))
+    return values[index]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cases(Sequence[Sample]):
+    """Samples whose streams have one shape a name, held as arrays.
+
+    Attributes:
+        num: how many.
+        streams: blocks by name.
+        source: where all come from, as far as they share it.
+        told: columns that overrule it, by name of its field, as "item" and "group".
+        facts: columns of facts by name, beside those of `source`; None where a case has none.
+        targets: (cases, ...), NaN where one is unknown; None where all are.
+        origin: of all, or (cases,).
+
+    Raises:
+        InputError: if a block or column is of another number of cases.
+    """
+
+    num: int
+    streams: Mapping[str, Block]
+    source: Provenance
+    told: Mapping[str, Column] = field(default_factory=dict)
+    facts: Mapping[str, Column] = field(default_factory=dict)
+    targets: NDArray[Any] | None = None
+    origin: str | Column = ""
+
+    def __post_init__(self) -> None:
+        held: dict[str, Any] = {**self.streams, **self.told, **self.facts}
+        for name, column in held.items():
+            if len(column) != self.num:
+                raise InputError(f"got {len(column)} of {name} for {self.num} cases, want one each")
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> "Cases":
+        """Hold samples as arrays.
+
+        Raises:
+            InputError: if streams of one name differ in shape, channels, geometry or kind.
+        """
+        names = sorted({name for sample in samples for name in sample.streams})
+        sources = [vars(sample.source) for sample in samples]
+        facts = sorted({name for sample in samples for name in sample.source.facts})
+        known = [sample.target for sample in samples]
+        nothing = next((np.full(np.shape(target), np.nan) for target in known if target is not None), None)
+        told = {name: [source[name] for source in sources] for name in sources[0] if name != "facts"}
+        return cls(
+            num=len(samples),
+            streams={name: _joined(name, [sample.streams.get(name) for sample in samples]) for name in names},
+            source=replace(samples[0].source, facts={}),
+            told={name: _column(values) for name, values in told.items()},
+            facts={name: _column([sample.source.facts.get(name) for sample in samples]) for name in facts},
+            targets=None if nothing is None else np.array([nothing if each is None else each for each in known]),
+            origin=_column([sample.origin for sample in samples]),
+        )
+
+    def __len__(self) -> int:
+        return self.num
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Cases": ...
+
+    def __getitem__(self, index: int | slice) -> "Sample | Cases":
+        """One case as a Sample, or a run of them."""
+        if isinstance(index, slice):
+            return self.rows(np.arange(self.num)[index])
+        row = range(self.num)[index]
+        streams = {name: stream for name, block in self.streams.items() if (stream := block[row]) is not None}
+        target = None if self.targets is None or np.isnan(self.targets[row]).all() else self.targets[row]
+        return Sample(
+            streams=streams,
+            target=float(target) if target is not None and not target.ndim else target,
+            source=self._source(row),
+            origin=self.origin if isinstance(self.origin, str) else str(self.origin[row]),
+        )
+
+    def _source(self, row: int) -> Provenance:
+        facts = {name: value for name, column in self.facts.items() if (value := column[row]) is not None}
+        told = {name: column[row] for name, column in self.told.items()}
+        return replace(self.source, **told, facts={**self.source.facts, **facts})
+
+    def rows(self, index: Index) -> "Cases":
+        """Return the chosen cases."""
+        return replace(
+            self,
+            num=len(index),
+            streams={name: block.rows(index) for name, block in self.streams.items()},
+            told={name: column[index] for name, column in self.told.items()},
+            facts={name: column[index] for name, column in self.facts.items()},
+            targets=None if self.targets is None else self.targets[index],
+            origin=self.origin if isinstance(self.origin, str) else self.origin[index],
+        )
+
+    def column(self, name: str) -> Column:
+        """What is told of each case under a name of Provenance's fields."""
+        return self.told[name] if name in self.told else _repeated(getattr(self.source, name), self.num)
+
+    def fact(self, name: str) -> Column:
+        """The fact of each case; None where it has none."""
+        shared = _repeated(self.source.facts.get(name), self.num)
+        own = self.facts.get(name)
+        return shared if own is None else np.where(np.array([value is None for value in own], bool), shared, own)
+
+    def truth(self) -> NDArray[Any]:
+        """Targets (cases, ...), NaN where unknown."""
+        return np.full(self.num, np.nan) if self.targets is None else self.targets
+
+
+def _column(values: Sequence[Any]) -> Column:
+    column = np.empty(len(values), object)
+    column[:] = values
+    return column
+
+
+def _repeated(value: object, num: int) -> Column:
+    return np.broadcast_to(_column([value])[0:1], (num,))
+
+
+def _joined(name: str, streams: Sequence[Stream | None]) -> Block:
+    """Streams of one shape as a block; NaN, and the clock of the first, where one is missing."""
+    held = [stream for stream in streams if stream is not None]
+    first = held[0]
+    for stream in held:
+        same = (stream.kind, stream.values.shape, stream.channels, repr(stream.geometry))
+        if same != (first.kind, first.values.shape, first.channels, repr(first.geometry)):
+            raise InputError(f"streams {name!r} differ in shape, channels or geometry; keep them as a list of samples")
+    empty = np.full(first.values.shape, np.nan) if first.values.dtype.kind == "f" else np.zeros_like(first.values)
+    clocks = None if first.times is None else np.stack([(stream or first).times for stream in streams])  # type: ignore[misc]
+    has_own = clocks is not None and (clocks != clocks[0]).any()
+    return Block(
+        kind=first.kind,
+        values=np.stack([empty if stream is None else stream.values for stream in streams]),
+        channels=first.channels,
+        times=clocks if clocks is None or has_own else clocks[0],
+        geometry=first.geometry,
+        valid=None if all(stream.valid is None for stream in held) else np.stack(
+            [np.isfinite(empty) if stream is None else stream.observed() for stream in streams]
+        ),
+        has=None if len(held) == len(streams) else np.array([stream is not None for stream in streams]),
+    )  # fmt: skip
+
+
+def streams_in(samples: Sequence[Sample], name: str) -> Sequence[Stream | None]:
+    """The stream of a name of every sample, None where it lacks it."""
+    if isinstance(samples, Cases):
+        return samples.streams.get(name, [None] * len(samples))
+    return [sample.streams.get(name) for sample in samples]
+
+
+def parts_of(streams: Sequence[Stream | None]) -> Iterator[tuple[Index, Block]]:
+    """Yield the streams there are, and their rows: a block as it is, other streams one by one."""
+    if isinstance(streams, Block):
+        rows = np.arange(len(streams)) if streams.has is None else np.flatnonzero(streams.has)
+        yield rows, streams if streams.has is None else replace(streams.rows(rows), has=None)
+        return
+    for row, stream in enumerate(streams):
+        if stream is not None:
+            yield np.array([row]), Block.shared(stream, 1)
+
+
+def blocks_in(samples: Sequence[Sample], name: str) -> Iterator[tuple[Index, Block]]:
+    """Yield the streams of a name, and the rows of the samples that have them."""
+    yield from parts_of(streams_in(samples, name))
+
+
+def names_in(samples: Sequence[Sample]) -> list[str]:
+    """Names of the streams that a sample has, sorted."""
+    if isinstance(samples, Cases):
+        return sorted(name for name, block in samples.streams.items() if block.has is None or block.has.any())
+    return sorted({name for sample in samples for name in sample.streams})
+
+
+def targets_in(samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """Targets (cases,), NaN where unknown."""
+    if isinstance(samples, Cases):
+        return np.asarray(samples.truth(), np.float64)
+    return np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
+
+
+def told_in(samples: Sequence[Sample], name: str) -> list[Any]:
+    """What is told of every sample under the name of a field of Provenance, as "group" or "item"."""
+    if isinstance(samples, Cases):
+        found: list[Any] = samples.column(name).tolist()
+        return found
+    return [getattr(sample.source, name) for sample in samples]
+
+
+def facts_in(samples: Sequence[Sample], name: str) -> list[str | float | None]:
+    """The fact of every sample, None where it has none."""
+    if isinstance(samples, Cases):
+        found: list[str | float | None] = samples.fact(name).tolist()
+        return found
+    return [sample.source.facts.get(name) for sample in samples]
+
+
+def distinct(samples: Sequence[Sample], told: Sequence[str], facts: Sequence[str] = ()) -> tuple[list[int], Index]:
+    """Rows of samples that differ in what is told of them, and for every sample the place among these of its like."""
+    columns = [told_in(samples, name) for name in told] + [facts_in(samples, name) for name in facts]
+    places: dict[tuple[Any, ...], int] = {}
+    first: list[int] = []
+    like = np.zeros(len(samples), np.intp)
+    for row, key in enumerate(zip(*columns, strict=True) if columns else [()] * len(samples)):
+        place = places.setdefault(key, len(places))
+        if place == len(first):
+            first.append(row)
+        like[row] = place
+    return first, like
+
+
+def with_streams(samples: Sequence[Sample], kept: Container[str], new: Mapping[str, Block]) -> Sequence[Sample]:
+    """Return the samples with new streams, and of their own the kept ones alone."""
+    if isinstance(samples, Cases):
+        own = {name: block for name, block in samples.streams.items() if name in kept}
+        return replace(samples, streams={**own, **new})
+    found = []
+    for row, sample in enumerate(samples):
+        made = {name: stream for name, block in new.items() if (stream := block[row]) is not None}
+        streams = {name: stream for name, stream in sample.streams.items() if name in kept} | made
+        found.append(replace(sample, streams=streams))
+    return found

@@ -1,0 +1,92 @@
+"""Trunks at inference are the trunk itself, faster: for every pooling, switch, gap and LoRA."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from mainstem.core import inference
+from mainstem.core.inference import pooled_of
+from mainstem.core.lora import OWN, add_lora
+from mainstem.core.tokens import TokenBatch, concatenate, place
+from mainstem.core.trunk import SIZES, Trunk, TrunkConfig
+
+XS = SIZES["xs"]
+NUM = 150
+CONFIGS = {
+    "own": XS,
+    "no register": replace(XS, num_registers=0),
+    "cls": replace(XS, pooling="cls", num_registers=0),
+    "last": replace(XS, pooling="last", project=12),
+    "mean_norm": replace(XS, pooling="mean_norm", num_prefix=2),
+    "norm_mean": replace(XS, pooling="norm_mean", num_prefix=3, norm_eps=1e-5),
+    "map": replace(XS, pooling="map"),
+    "gated": replace(XS, gated=True, activation="silu", layer_scale=True, key_bias=False),
+    "no places": replace(XS, time=None, space=None, activation="gelu_tanh"),
+    "one block": replace(XS, depth=1),
+}
+
+
+def trunk_of(config: TrunkConfig) -> Trunk:
+    """A trunk whose every weight matters, norms and biases too."""
+    torch.manual_seed(0)
+    trunk = Trunk(config).eval()
+    for name, parameter in trunk.named_parameters():
+        torch.nn.init.normal_(parameter, 1.0 if "norm" in name and name.endswith("weight") else 0.0, 0.2)
+    return trunk
+
+
+def tokens_of(seed: int = 0, gaps: float = 0.0) -> TokenBatch:
+    """Ten days of NUM pixels and a token without a clock; some days missing where there are gaps."""
+    torch.manual_seed(seed)
+    series = place(
+        torch.randn(NUM, 10, 64) + 3, torch.rand(NUM, 10) >= gaps, 86_400.0 * torch.arange(10.0).expand(NUM, 10)
+    )
+    return concatenate([series, place(torch.randn(NUM, 1, 64), torch.ones(NUM, 1, dtype=torch.bool))]).trimmed()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_pooled_tokens_are_those_of_the_trunk(name):
+    trunk, tokens = trunk_of(CONFIGS[name]), tokens_of()
+    with torch.no_grad():
+        torch.testing.assert_close(pooled_of(trunk, tokens), trunk(tokens).pooled, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["own", "no places", "mean_norm"])
+def test_gaps_change_nothing(name, monkeypatch):
+    trunk, whole, ragged = trunk_of(CONFIGS[name]), tokens_of(), tokens_of(1, gaps=0.15)
+    few = torch.arange(NUM) < 70  # of these the last three days are missing, of the others any
+    some = ragged.mask.clone()
+    some[few] = torch.arange(some.shape[1]) < some.shape[1] - 3
+    mixed = replace(
+        ragged,
+        mask=some,
+        positions=torch.where(few[:, None, None], whole.positions[:, : some.shape[1]], ragged.positions),
+    )
+    ran = []
+    alike = inference._pooled_alike
+    monkeypatch.setattr(inference, "_pooled_alike", lambda *asked: ran.append(len(asked[2])) or alike(*asked))
+    with torch.no_grad():
+        torch.testing.assert_close(pooled_of(trunk, mixed), trunk(mixed).pooled, atol=1e-5, rtol=1e-5)
+    assert max(ran) >= 70
+
+
+def test_a_lora_is_folded_in():
+    trunk, tokens = trunk_of(XS), tokens_of()
+    for parameter in add_lora(trunk, OWN, 4, 8.0, 0):
+        torch.nn.init.normal_(parameter, std=0.1)
+    with torch.no_grad():
+        found = pooled_of(trunk, tokens, OWN)
+        torch.testing.assert_close(found, trunk(tokens, [OWN] * NUM).pooled, atol=2e-5, rtol=1e-5)
+        assert (found - pooled_of(trunk, tokens)).abs().max() > 0.1
+
+
+def test_lower_precision_stays_near_and_training_is_left_alone():
+    trunk, tokens = trunk_of(XS), tokens_of()
+    with torch.no_grad():
+        whole, half = pooled_of(trunk, tokens), pooled_of(trunk, tokens, None, torch.bfloat16)
+    assert half.dtype == torch.float32
+    assert 0 < (half - whole).abs().mean() < 0.02 * whole.std()
+    assert pooled_of(trunk, replace(tokens, values=tokens.values.requires_grad_())).requires_grad
+    dropping = Trunk(replace(XS, dropout=0.5)).train()
+    assert not torch.equal(pooled_of(dropping, tokens), pooled_of(dropping, tokens))
