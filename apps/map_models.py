@@ -13,6 +13,7 @@ from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
 from mainstem.core.cases import Cases, distinct
+from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.inference import multiplies_bfloat16
@@ -44,6 +45,7 @@ class MapSpec:
     context: ContextSpec = field(default_factory=ContextSpec)
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
+    compute: Compute = field(default_factory=Compute)
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
