@@ -10,6 +10,7 @@ from pathlib import Path
 from mainstem.adapters import find_adapters
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
+from mainstem.core.plain import is_text
 from mainstem.core.targets import Target
 from mainstem.data.table import read_samples, target_of
 
@@ -25,12 +26,12 @@ from mainstem.core.task import DataRequest
 from mainstem.core.testing import check_task
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLE = ROOT / {table!r}
+TABLE = ROOT / {table}
 NUM_SAMPLES = 64  # spread over the table, so that several groups take part
 
 
 def test_it_keeps_the_contract(tmp_path):
-    task = load_adapter_module(str(ROOT / "adapters" / {module!r})).TASK
+    task = load_adapter_module(str(ROOT / "adapters" / {module})).TASK
     source = task.read(DataRequest(data=str(TABLE)))
     samples = source.training()
     check_task(task, replace(source, samples=samples[:: max(len(samples) // NUM_SAMPLES, 1)]), tmp_path)
@@ -63,7 +64,7 @@ def write_adapter(name: str, table: Path, to: Path) -> tuple[Path, Path]:
     where = os.path.relpath(table.resolve(), to.resolve())
     write_atomically(adapter, source.encode())
     try:
-        write_atomically(test, TEST.format(table=where, module=adapter.name).encode())
+        write_atomically(test, TEST.format(table=_written(where), module=_written(adapter.name)).encode())
     except MainstemError:
         adapter.unlink()  # two files or none
         raise
@@ -93,4 +94,4 @@ def code_of(target: Target) -> str:
 def _written(value: object) -> str:
     if isinstance(value, tuple):
         return "(\n" + "".join(f"        {_written(part)},\n" for part in value) + "    )"
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False) if is_text(str(value)) else repr(value)
