@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
+from mainstem.core.cases import targets_in
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
@@ -112,9 +113,10 @@ class Classes(Named):
 
     def truth(self, samples: Sequence[Sample]) -> Array:
         """Return class indices (samples,), all known."""
-        if not samples or any(sample.target is None for sample in samples):
+        found = targets_in(samples)
+        if not len(found) or np.isnan(found).any():
             raise InputError("got samples without a class, want all labelled; drop the others")
-        return np.array([int(np.asarray(sample.target)) for sample in samples], np.float64)
+        return found
 
     def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
         """Return whole numbers, as the head counts classes."""
