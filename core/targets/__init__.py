@@ -20,6 +20,6 @@ def recognise(labels: Labels) -> Target:
 
 
 __all__ = [
-    "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Labels", "Loss", "Measure",
-    "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
+    "KINDS", "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Labels", "Loss",
+    "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
 ]  # fmt: skip

@@ -92,7 +92,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Target(ABC):
-    """One kind of thing that is predicted; a frozen dataclass whose fields a task sets.
+    """One kind of thing that is predicted; a frozen dataclass whose attributes a task sets.
 
     `units` of values. Arrays of truth are float64 (cases,), or (cases, parts) where there are several.
     """

@@ -78,7 +78,7 @@ class Quantity(Target):
     A member says four things: `past` (the preparation's offset), `plain` and `trunk` (what its fallback and the trunk
     add to it) and the `scale` of its errors. The blend's share weighs the fallback against the past, its gate the
     trunk against both; a slope and an intercept, where local labels taught them, put a simulator's values in the
-    field's terms.
+    user's terms.
 
     Attributes:
         lowest: the least value that physics allows; None where it sets none. `highest` likewise.
