@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.devices import Precision, in_precision
@@ -27,22 +27,23 @@ class Adapter(nn.Module):
         """Check and stack the samples' streams; a missing stream stays missing."""
         return self.tokenizer.cut(samples)
 
-    def distribution(
+    def pooled(
         self, patches: Patches, trunk: Trunk, lora: str | None = None, precision: Precision = "float32"
-    ) -> Distribution:
-        """Return the head's distribution (batch,), in standardised units of the target, on the weights' device.
-
-        Whatever the precision of tokens and trunk, the head and its distribution are float32.
-        """
+    ) -> Tensor:
+        """Return what the head reads (batch, dim), on the weights' device, float32 whatever the precision."""
         device = weights_device(self)
         patches = patches.to(device)
         if POOLED in patches:
-            return self.head.of_pooled(patches[POOLED])
+            return patches[POOLED]
         dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         with in_precision(device, precision):
-            tokens = self.tokenizer.project(patches)
-            pooled = pooled_of(trunk, tokens, lora, dtype)
-        return self.head.of_pooled(pooled.float())
+            return pooled_of(trunk, self.tokenizer.project(patches), lora, dtype).float()
+
+    def distribution(
+        self, patches: Patches, trunk: Trunk, lora: str | None = None, precision: Precision = "float32"
+    ) -> Distribution:
+        """Return the head's distribution (batch,), in standardised units of the target."""
+        return self.head.of_pooled(self.pooled(patches, trunk, lora, precision))
 
     def has_frozen_tokenizer(self) -> bool:
         """True where the tokenizer came with the trunk and is not trained."""

@@ -1,7 +1,7 @@
 """A fitted adapter: weights and arrays in safetensors, with a manifest that says what they are."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from mainstem.core.fitted_file import (
     adapter_tensors,
     below,
     load_adapter,
-    load_trunk,
+    load_own_lora,
+    load_trunks,
     member_facts,
     plan_of,
     read_manifest,
@@ -44,6 +45,8 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs, Target
 from mainstem.core.task import Task
 from mainstem.core.taught import Prints, Taught
+from mainstem.core.tokens import OpenTokenizer
+from mainstem.core.trunk import Trunk
 from mainstem.core.weights import file_sha256, state_sha256
 
 
@@ -81,7 +84,7 @@ def _member_tensors(index: int, member: Member) -> tuple[MemberFacts, dict[str, 
     prepared = {
         f"members.{index}.preparation.{name}": torch.from_numpy(np.array(values)) for name, values in arrays.items()
     }
-    return member_facts(member, plain), adapter_tensors(index, member.adapter, member.trunk) | prepared
+    return member_facts(member, plain), adapter_tensors(index, member) | prepared
 
 
 def save_fitted(
@@ -165,10 +168,10 @@ def load_fitted(folder: Path, target: Target, restore: RestorePreparation) -> Fi
         raise ArtifactError(f"{folder} is of another target: {error}") from error
     adapter_sha256 = file_sha256(folder / ADAPTER_FILE)
     check_record(folder, adapter_sha256, manifest.trunk_sha256)
-    trunks = read_trunks(folder, manifest)
-    members = tuple(
-        _load_member(manifest, below(tensors, f"members.{index}."), trunks, index, (target, restore))
-        for index in range(len(manifest.members))
+    trunks = load_trunks(manifest, read_trunks(folder, manifest))
+    members = share_tokenizers(
+        _load_member(manifest, below(tensors, f"members.{index}."), trunk, index, (target, restore))
+        for index, trunk in enumerate(trunks)
     )
     alarm = {
         view: ShiftAlarm.restore(plain, view_arrays("alarm", view, tensors)) for view, plain in manifest.alarm.items()
@@ -217,7 +220,7 @@ def _num_features(alarm: Mapping[str, ShiftAlarm]) -> int | None:
 def _load_member(
     manifest: AdapterManifest,
     tensors: Mapping[str, Tensor],
-    trunks: Mapping[str, Tensor],
+    trunk: Trunk,
     index: int,
     kind: tuple[Target, RestorePreparation],
 ) -> Member:
@@ -229,13 +232,25 @@ def _load_member(
         )
     arrays = {name: tensor.numpy() for name, tensor in below(tensors, "preparation.").items()}
     return Member(
-        trunk=load_trunk(manifest, trunks, tensors, index),
+        trunk=trunk,
         adapter=load_adapter(manifest, tensors, index, target),
         preparation=_restored(restore, facts.preparation, arrays),
         target=target,
         frame=facts.frame,
         plan=plan_of(facts),
+        lora=load_own_lora(trunk, manifest, tensors, index),
     )
+
+
+def share_tokenizers(members: Iterable[Member]) -> tuple[Member, ...]:
+    """Let members whose tokenizers are the same, as those of a frozen model are, hold one."""
+    known: dict[str, OpenTokenizer] = {}
+    found = []
+    for member in members:
+        own = member.adapter.tokenizer
+        member.adapter.tokenizer = known.setdefault(f"{own.facts()}{state_sha256(own.state_dict())}", own)
+        found.append(member)
+    return tuple(found)
 
 
 def _restored(restore: RestorePreparation, plain: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preparation:

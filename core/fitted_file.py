@@ -55,11 +55,12 @@ def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
     }, shared
 
 
-def adapter_tensors(index: int, adapter: Adapter, trunk: Trunk) -> dict[str, Tensor]:
+def adapter_tensors(index: int, member: Member) -> dict[str, Tensor]:
     """Return what a member's adapter learned, and its LoRA on the trunk."""
-    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in adapter.state_dict().items()}
-    if trunk.has_lora(OWN):
-        tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in lora_state(trunk, OWN).items()}
+    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
+    if member.trunk.has_lora(member.lora):
+        learned = lora_state(member.trunk, member.lora)
+        tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in learned.items()}
     return tensors
 
 
@@ -69,7 +70,7 @@ def member_facts(member: Member, preparation: dict[str, Any]) -> MemberFacts:
         tokenizer=member.adapter.tokenizer.facts(),
         preparation=preparation,
         frame=dict(member.frame),
-        lora_alpha=lora_alpha(member.trunk, OWN),
+        lora_alpha=lora_alpha(member.trunk, member.lora),
         trained=None if member.plan is None else dataclasses.asdict(member.plan),
     )
 
@@ -206,23 +207,36 @@ def read_trunks(folder: Path, manifest: AdapterManifest) -> dict[str, Tensor]:
     return trunks
 
 
-def load_trunk(manifest: AdapterManifest, trunks: Mapping[str, Tensor], own: Mapping[str, Tensor], index: int) -> Trunk:
-    """Return a member's trunk with its LoRA, which is among the member's `own` tensors.
+def load_trunks(manifest: AdapterManifest, trunks: Mapping[str, Tensor]) -> list[Trunk]:
+    """Return each member's trunk, without LoRA: the same one for all where none trained it.
 
     Raises:
-        ArtifactError: if the config, the trunk's weights and the LoRA do not fit each other.
+        ArtifactError: if the config and the weights do not fit each other.
     """
     config = trunk_config(manifest.trunk)
-    weights = below(trunks, f"members.{0 if manifest.trunk_is_shared else index}.")
-    check_room(config.num_weights(), num_weights(weights), "the trunk's config")
-    trunk = Trunk(config)
-    fill(trunk, weights, "the trunk")
+    found = []
+    for index in range(1 if manifest.trunk_is_shared else len(manifest.members)):
+        weights = below(trunks, f"members.{index}.")
+        check_room(config.num_weights(), num_weights(weights), "the trunk's config")
+        trunk = Trunk(config)
+        fill(trunk, weights, "the trunk")
+        found.append(trunk.eval())
+    return found * len(manifest.members) if manifest.trunk_is_shared else found
+
+
+def load_own_lora(trunk: Trunk, manifest: AdapterManifest, own: Mapping[str, Tensor], index: int) -> str:
+    """Put a member's LoRA, which is among its `own` tensors, on its trunk, and return its name there.
+
+    Raises:
+        ArtifactError: if it does not fit the trunk, or is lacking.
+    """
+    name = f"{OWN}-{index}" if manifest.trunk_is_shared else OWN
     lora, alpha = below(own, "lora."), manifest.members[index].lora_alpha
     if bool(lora) != (alpha is not None):
         raise ArtifactError("the manifest and the weights disagree on whether there is a LoRA; train it again")
     if alpha is not None:
-        load_lora(trunk, OWN, lora, alpha=alpha)
-    return trunk.eval()
+        load_lora(trunk, name, lora, alpha=alpha)
+    return name
 
 
 def load_adapter(manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, target: Target) -> Adapter:

@@ -1,11 +1,13 @@
 """Members: a trunk and an adapter fitted to a part of the samples, and what several of them say together."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.devices import Compute, Precision, move
@@ -25,6 +27,9 @@ from mainstem.core.training import TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+Batch = tuple[Rows, Tensor]  # rows of samples, and what heads read of them (batch, dim)
+Kept = dict[tuple[int, int, str, int], tuple[Sequence[Sample], list[Batch]]]  # by encoder and samples
 BATCH = 1024  # of prediction
 
 
@@ -32,7 +37,8 @@ BATCH = 1024  # of prediction
 class Member:
     """One trunk and adapter fitted to what the target made of truths; `frame` turns what it says back into units.
 
-    It computes where its weights are, in `precision`.
+    Members may hold the same trunk, each with a LoRA of its own, which `lora` names; and the same tokenizer. It
+    computes where its weights are, in `precision`.
     """
 
     trunk: Trunk
@@ -42,24 +48,46 @@ class Member:
     frame: Mapping[str, float] = field(default_factory=dict)
     plan: TrainingPlan | None = None  # None where it was not trained here
     precision: Precision = "float32"
+    lora: str = OWN
+
+    @property
+    def encoder(self) -> tuple[int, int, str]:
+        """What turns samples into what the head reads: the same for members that share all of it."""
+        return id(self.trunk), id(self.adapter.tokenizer), self.lora if self.trunk.has_lora(self.lora) else ""
 
     def on(self, compute: Compute) -> "Member":
         """Return the member for a device, to which its weights are moved in place, and a precision."""
         move((self.trunk, self.adapter), compute.place())
         return replace(self, precision=compute.precision)
 
-    def outputs(self, samples: Sequence[Sample]) -> Outputs:
-        """Return what the member says of samples, part by part."""
+    def outputs(self, samples: Sequence[Sample], kept: Kept | None = None) -> Outputs:
+        """Return what the member says of samples, part by part.
+
+        `kept` holds what members that share trunk and tokenizer have read already, and takes what this one reads.
+        """
         prepared, past = self.preparation(samples)
         known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
-        lora = OWN if self.trunk.has_lora(OWN) else None
         parts, order = [], []
-        with torch.no_grad():
-            for rows, patches in cut_batches(self.adapter.tokenizer, prepared, by_length(prepared, BATCH)):
-                distribution = self.adapter.distribution(patches, self.trunk, lora, self.precision)
-                parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
-                order.append(rows.numpy())
+        for rows, pooled in self._read(prepared) if kept is None else self._read_once(prepared, kept):
+            with torch.no_grad():
+                distribution = self.adapter.head.of_pooled(pooled)
+            parts.append(self.target.outputs(distribution, known.rows(rows)))
+            order.append(rows)
         return rows_of_outputs(join_outputs(parts), np.argsort(np.concatenate(order)))
+
+    def _read_once(self, prepared: Sequence[Sample], kept: Kept) -> list[Batch]:
+        """Return what was read of these very samples already, else read it; they are held, so that they stay these."""
+        key = (*self.encoder, id(prepared))
+        if key not in kept:
+            kept[key] = prepared, list(self._read(prepared))
+        return kept[key][1]
+
+    def _read(self, prepared: Sequence[Sample]) -> Iterator[Batch]:
+        """Yield what the head reads (batch, dim), and the rows of its samples."""
+        lora = self.lora if self.trunk.has_lora(self.lora) else None
+        for rows, patches in cut_batches(self.adapter.tokenizer, prepared, by_length(prepared, BATCH)):
+            with torch.no_grad():
+                yield rows.numpy(), self.adapter.pooled(patches, self.trunk, lora, self.precision)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +108,9 @@ class Ensemble:
     def raw(self, samples: Sequence[Sample]) -> list[Outputs]:
         """Return what each member says of samples, part by part."""
         aligned = self.layout(samples)
-        return [member.outputs(aligned) for member in self.members]
+        kept: Kept = {}
+        shared = Counter(member.encoder for member in self.members)
+        return [member.outputs(aligned, kept if shared[member.encoder] > 1 else None) for member in self.members]
 
     def outputs(self, samples: Sequence[Sample], view: str) -> Outputs:
         """Return what is told, before calibration, of samples that show what `view` shows."""

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mainstem.core.adapter import Adapter
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import ArtifactError, InputError
@@ -13,12 +14,14 @@ from mainstem.core.fit import fit
 from mainstem.core.fitted import load_fitted, save_again, save_fitted
 from mainstem.core.folds import fit_gate, group_folds, groups_of
 from mainstem.core.judging import calibrate_fit, forward_judges
+from mainstem.core.member import Ensemble
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, from_the_mean, restore_plain, stream_means
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.training import TrainingConfig
 
 RAIN = (Channel(name="rain", unit="mm"),)
@@ -198,6 +201,29 @@ def test_a_saved_regressor_comes_back_equal(tmp_path, part):
     assert again.adapter_sha256 == saved.adapter_sha256
     before, after = (fitted.outputs(samples, "whole")["mean"] for fitted in (saved, again))
     assert np.abs(before - after).max() < 1e-5
+    assert len({id(member.trunk) for member in again.ensemble.members}) == (2 if part == "full" else 1)
+    save_again(tmp_path / "again", again)
+    twice = load(tmp_path / "again")
+    assert twice.manifest.members == again.manifest.members
+    np.testing.assert_array_equal(twice.outputs(samples, "whole")["mean"], after)
+
+
+def test_members_of_one_encoder_read_their_samples_once(monkeypatch):
+    samples = make_samples()
+    first, second = fitted_to(samples).ensemble.members
+    same = replace(second, trunk=first.trunk, adapter=Adapter(first.adapter.tokenizer, second.adapter.head))
+    mixed = Ensemble(members=(first, same), target=first.target, blend={})
+    alone = [member.outputs(samples) for member in mixed.members]
+    read = []
+    project = StreamsTokenizer.project
+    monkeypatch.setattr(
+        StreamsTokenizer, "project", lambda own, patches: read.append(len(patches)) or project(own, patches)
+    )
+    for found, wanted in zip(mixed.raw(samples), alone, strict=True):
+        for name, values in wanted.items():
+            np.testing.assert_array_equal(found[name], values)
+    assert sum(read) == len(samples)
+    assert np.abs(alone[0]["trunk"] - alone[1]["trunk"]).max() > 0
 
 
 def test_another_trunk_is_refused(tmp_path):
