@@ -46,6 +46,7 @@ class MapSpec:
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
+    may_halve: bool = True  # products in bfloat16 where that moves no band by MOVED
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
@@ -154,7 +155,7 @@ class MapModel:
 
     def _settle_precision(self, looked: Sequence[Sample]) -> None:
         """Multiply in bfloat16 where the processor can, and no band looked at moves by MOVED of its region's size."""
-        if not len(looked) or not multiplies_bfloat16():
+        if not len(looked) or not self.spec.may_halve or not multiplies_bfloat16():
             return
         adapters, target = [member.adapter for member in self.fitted.ensemble.members], self.fitted.target
         bands = []

@@ -69,7 +69,7 @@ def _read_batches(
     weightless = copy.deepcopy(tokenizer).to("meta")  # cutting touches no weights, so that workers are sent none
     loader: DataLoader[tuple[int, Sample]] = DataLoader(
         _Read(samples),
-        batch_sampler=(chosen.tolist() for chosen in rows),  # type: ignore[arg-type]
+        batch_sampler=(chosen.tolist() for chosen in rows),
         collate_fn=_Cut(weightless),
         num_workers=num_workers,
         multiprocessing_context="spawn" if num_workers else None,

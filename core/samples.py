@@ -53,6 +53,16 @@ class Index:
         """Return how many samples there are."""
         return len(self.items)
 
+    def column(self, name: str) -> NDArray[Any]:
+        """What is told of each sample under the name of a field of Provenance."""
+        own = {"item": self.items, "group": self.groups, "part": self.parts}
+        if name not in own:
+            return np.full(len(self), getattr(self, name))
+        column = own[name]
+        if column is None:
+            return np.full(len(self), None if name == "group" else "")
+        return np.where(column == "", None, column.astype(object)) if name == "group" else column
+
     def source(self, row: int) -> Provenance:
         """Return where a sample comes from."""
         values = {name: values[row].item() for name, values in self.facts.items()}
@@ -101,19 +111,19 @@ class LazyStreams(Mapping[str, Stream]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LazySamples(Sequence[Sample]):
-    """Samples of an index, in the order of `rows`, whose streams `load` reads when they are looked at.
+    """Samples that an index knows, whose streams `load` reads when they are looked at; `places` are rows of the index.
 
     Targets, groups and facts come from the index: none of `core`'s functions on them reads a stream. Workers read with
-    `load`, which therefore has to be a function of a module, or an object that pickle can send.
+    `load`, which therefore has to be a function of a module, or an object that can be sent to a process.
     """
 
-    index: Index
+    known: Index
     load: Load
-    rows: Rows | None = None  # None for all
+    places: Rows | None = None  # None for all
 
     def __len__(self) -> int:
         """Return how many samples there are."""
-        return len(self.index) if self.rows is None else len(self.rows)
+        return len(self.known) if self.places is None else len(self.places)
 
     @overload
     def __getitem__(self, place: int) -> Sample: ...
@@ -124,23 +134,34 @@ class LazySamples(Sequence[Sample]):
     def __getitem__(self, place: int | slice) -> "Sample | LazySamples":
         """Return a sample, its streams not read, or the samples of a slice."""
         if isinstance(place, slice):
-            return self.chosen(range(len(self))[place])
-        row = range(len(self.index))[place] if self.rows is None else int(self.rows[place])
-        index = self.index
+            return self.rows(np.arange(len(self))[place])
+        row = range(len(self.known))[place] if self.places is None else int(self.places[place])
+        known = self.known
         return Sample(
             streams=LazyStreams(self.load, row),
-            target=index.target(row),
-            source=index.source(row),
-            origin="" if index.origins is None else str(index.origins[row]),
+            target=known.target(row),
+            source=known.source(row),
+            origin="" if known.origins is None else str(known.origins[row]),
         )
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[place] for place in range(len(self)))
 
-    def chosen(self, places: Sequence[int]) -> "LazySamples":
-        """Return the samples at places, in their order."""
-        wanted = np.asarray(places, np.intp)
-        return replace(self, rows=wanted if self.rows is None else self.rows[wanted])
+    def rows(self, index: Rows) -> "LazySamples":
+        """Return the chosen samples."""
+        return replace(self, places=index if self.places is None else self.places[index])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """What is told of each sample under the name of a field of Provenance."""
+        return self._of_these(self.known.column(name))
+
+    def truth(self) -> NDArray[Any]:
+        """Targets (samples, ...), NaN where unknown."""
+        targets = self.known.targets
+        return np.full(len(self), np.nan) if targets is None else self._of_these(np.asarray(targets, np.float64))
+
+    def _of_these(self, column: NDArray[Any]) -> NDArray[Any]:
+        return column if self.places is None else column[self.places]
 
 
 def is_lazy(samples: Sequence[Sample]) -> bool:

@@ -32,7 +32,7 @@ def images(num: int, side: int, load=None) -> LazySamples:
     """A set of so many images in ten groups, one in eight of them for testing and one in seven without a target."""
     rows = np.arange(num)
     return LazySamples(
-        index=Index(
+        known=Index(
             data="drawn",
             items=np.array([f"image {row}" for row in rows]),
             groups=np.array([f"site {row % 10}" for row in rows]),

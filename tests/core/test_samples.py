@@ -29,7 +29,7 @@ def test_groups_targets_facts_and_parts_are_known_without_reading():
     lazy, every = images(40, 8, unread), held(images(40, 8))
     known = [sample.target is not None for sample in lazy]
     assert known == [row % 7 != 6 for row in range(40)]
-    some = lazy.chosen(np.flatnonzero(known))
+    some = lazy.rows(np.flatnonzero(known))
     same = [sample for sample in every if sample.target is not None]
     assert len(some) == len(same) == 35
     assert groups_of(some) == groups_of(same)
@@ -38,6 +38,9 @@ def test_groups_targets_facts_and_parts_are_known_without_reading():
     assert [season_in(one, "year") for one in some] == [season_in(one, "year") for one in same]
     assert groups_by_data(some, str) == groups_by_data(same, str)
     assert [one.source for one in some] == [one.source for one in same]
+    for name in ("item", "group", "part", "data", "licence", "simulated"):
+        assert some.column(name).tolist() == [getattr(one.source, name) for one in same]
+    assert (some.truth() == targets_of(same)).all()
     for ours, theirs in zip(hold_out(some, 3), hold_out(same, 3), strict=True):
         assert all((own == other).all() for own, other in zip(ours, theirs, strict=True))
 
@@ -67,7 +70,7 @@ def test_streams_are_read_when_they_are_looked_at_and_not_kept():
 
 def test_rows_of_rows_are_rows_of_the_whole():
     lazy = images(20, 8)
-    some = lazy[4:16:2].chosen([5, 0, 1])
+    some = lazy[4:16:2].rows(np.array([5, 0, 1]))
     assert [one.source.item for one in some] == ["image 14", "image 4", "image 6"]
     assert some[-1].source.item == "image 6"
     assert (some[0].streams["image"].values == DrawnImages(8)(14)["image"].values).all()
@@ -81,14 +84,14 @@ def test_facts_and_groups_that_a_sample_lacks_are_not_there():
         data="d", items=np.array(["a", "b"]), groups=np.array(["", "g"]), targets=np.array([[1, np.nan], [np.nan] * 2]),
         facts={"x_m": np.array([np.nan, 2.5]), "crop": np.array(["maize", ""])},
     )  # fmt: skip
-    first, second = LazySamples(index=index, load=unread)
+    first, second = LazySamples(known=index, load=unread)
     assert (first.source.group, second.source.group) == (None, "g")
     assert first.source.facts == {"crop": "maize"}
     assert second.source.facts == {"x_m": 2.5}
     assert np.array_equal(first.target, [1, np.nan], equal_nan=True)
     assert second.target is None
-    assert has_groups(LazySamples(index=index, load=unread))
-    assert not has_groups(LazySamples(index=replace(index, groups=None), load=unread))
+    assert has_groups(LazySamples(known=index, load=unread))
+    assert not has_groups(LazySamples(known=replace(index, groups=None), load=unread))
 
 
 def test_an_index_of_unequal_arrays_is_refused():
