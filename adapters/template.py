@@ -10,12 +10,12 @@ from mainstem.core.training import TrainingConfig
 from mainstem.data.table import read_samples
 
 NAME = "template"
-TARGET = Quantity(units="unstated")
+TARGET = Quantity(units="unstated")  # what new-adapter reads from the table stands here
 
 
 def read(request: DataRequest) -> SampleSet:
     """Read a table of samples; change this where your data need more than `read_samples` does."""
-    return read_samples(Path(request.data))
+    return read_samples(Path(request.data), TARGET)
 
 
 TASK = Task(

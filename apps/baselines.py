@@ -140,12 +140,12 @@ def _constant(target: Target, train: Sequence[Sample], test: Sequence[Sample], s
 
 
 def fit_baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int = 0) -> dict[str, Array]:
-    """Fit every baseline on `train`, tuned over GRIDS by leaving its years out, and predict `test` in t/ha."""
+    """Fit every baseline on `train`, tuned over GRIDS by leaving its groups out, and predict `test` in t/ha."""
     predictions = region_baselines(train, test)
     features = feature_matrix([*train, *test])
     seen, new = features[: len(train)], features[len(train) :]
     yields = np.array([sample.target for sample in train], np.float64)
-    groups = [sample.source.group for sample in train]
+    groups = [sample.source.group or f"case {row}" for row, sample in enumerate(train)]
     folds = GroupKFold(min(len(set(groups)), 6))
     for name, estimator in _estimators(seed, len(train)).items():
         search = GridSearchCV(estimator, dict(GRIDS[name]), scoring="neg_mean_squared_error", cv=folds)

@@ -17,7 +17,7 @@ from mainstem.core.fitted import Fitted, load_run, save_again
 from mainstem.core.folds import has_groups, is_number
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, described, mean_calibration, outgrown, places_of
-from mainstem.core.manifest import FEWEST_FIELDS
+from mainstem.core.manifest import FEWEST_PLACES
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.member import Ensemble
 from mainstem.core.order import is_beyond, is_ordered, least_lead
@@ -172,9 +172,9 @@ def _is_first_reality(fitted: Fitted, source: SampleSet, num_places: int, spec: 
         return False
     if spec.is_appended and speaks:
         return False
-    if num_places < FEWEST_FIELDS:
+    if num_places < FEWEST_PLACES:
         raise CalibrationError(
-            f"got {num_places} harvested fields, want at least {FEWEST_FIELDS}: the run was trained on simulations "
+            f"got {num_places} harvested fields, want at least {FEWEST_PLACES}: the run was trained on simulations "
             "alone, and has to learn what they are worth on your land; add harvests"
         )
     if spec.is_appended:
@@ -313,7 +313,7 @@ def _training(fitted: Fitted, local: Sequence[Sample], num_fields: int | None) -
     calibrated = {data: set(groups) for data, groups in training["calibrated"].items()}
     for data, groups in groups_by_data(local, fitted.manifest.keys).items():
         calibrated.setdefault(data, set()).update(groups)
-    more = {} if num_fields is None else {"local_fields": num_fields}
+    more = {} if num_fields is None else {"local_places": num_fields}
     return {**training, **more, "calibrated": {data: sorted(groups) for data, groups in calibrated.items()}}
 
 

@@ -19,7 +19,7 @@ SUFFIXES = (".csv", ".jsonl", ".gpkg")
 def prediction_row(prediction: Prediction) -> dict[str, Any]:
     """Flatten one prediction."""
     source, region = prediction.source, prediction.region
-    return {
+    told = {
         "item": source.item,
         **dict(source.facts),
         "value": prediction.value,
@@ -28,7 +28,8 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         **({} if region is None else region.columns()),
         "level": prediction.level,
         "units": prediction.units,
-        **dict(prediction.probabilities),
+    }
+    origin = {
         "claim": prediction.claim.state,
         "claim_for": prediction.claim.population,
         "abstained": prediction.abstained,
@@ -40,6 +41,9 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         "adapter": f"{prediction.model.adapter} {prediction.model.version}",
         "adapter_sha256": prediction.model.adapter_sha256,
     }
+    is_taken = not prediction.probabilities.keys().isdisjoint(told | origin)  # as by classes low, middle and high
+    mark = "probability " if is_taken else ""
+    return {**told, **{f"{mark}{name}": share for name, share in prediction.probabilities.items()}, **origin}
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:

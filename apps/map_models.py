@@ -17,7 +17,7 @@ from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.inference import multiplies_bfloat16
-from mainstem.core.manifest import FEWEST_FIELDS
+from mainstem.core.manifest import FEWEST_PLACES
 from mainstem.core.means import mean_view
 from mainstem.core.predict import claims_of, outside_scope, tell
 from mainstem.core.prediction import Claim
@@ -31,7 +31,7 @@ LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm loo
 VIGOUR = "percent of this map's mean"
 MOVED = 0.01  # of half a region's size (of a probability: of one): what rounding may move a band by
 MAP_UNITS = {"class": "1"}  # a map of classes holds their probabilities
-NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
+NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_PLACES} real cases of your own"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,7 +197,7 @@ class MapModel:
             return Claim(
                 state="none",
                 reason=f"trained on simulations alone: relative vigour, not {self.fitted.manifest.units}; calibrate "
-                f"on {FEWEST_FIELDS} harvested fields of your own (mainstem calibrate)",
+                f"on {FEWEST_PLACES} harvested fields of your own (mainstem calibrate)",
             )
         lacking = self._lacking()
         if lacking:

@@ -40,7 +40,7 @@ class ShiftAlarm:
     know, from that of all cases (`Departures`); it is ranked among the cases of calibration, each measured by the other
     groups, and each group counting once: a strange year neither makes its own cases look normal nor outweighs others.
 
-    `own` are features by which single samples alone are judged, as past yields: they drift, so that each later group
+    `own` are features by which single samples alone are judged, as past values: they drift, so that each later group
     would be strange by them. The largest departure counts, which many ordinary features do not dilute.
     """
 
@@ -95,7 +95,7 @@ class ShiftAlarm:
 
     @classmethod
     def suffices(cls, features: Array, groups: Sequence[str]) -> bool:
-        """True where there are groups enough, and anything to compare: cases of past yields alone have no inputs."""
+        """True where there are groups enough, and anything to compare: cases of the past alone have no inputs."""
         return len(set(groups)) >= cls.FEWEST and bool(np.isfinite(features).any())
 
     def with_cases(

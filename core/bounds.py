@@ -1,4 +1,4 @@
-"""What values a quantity can take at all: a yield below nothing is none."""
+"""What values a quantity can take at all: a mass below nothing is none."""
 
 from dataclasses import dataclass
 from numbers import Real

@@ -128,7 +128,7 @@ class Cases(Sequence[Sample]):
         num: how many.
         streams: blocks by name.
         source: where all come from, as far as they share it.
-        told: columns that overrule it, by name of its field, as "item" and "group".
+        told: columns that overrule it, by name of its attribute, as "item" and "group".
         facts: columns of facts by name, beside those of `source`; None where a case has none.
         targets: (cases, ...), NaN where one is unknown; None where all are.
         origin: of all, or (cases,).
@@ -215,7 +215,7 @@ class Cases(Sequence[Sample]):
         )
 
     def column(self, name: str) -> Column:
-        """What is told of each case under a name of Provenance's fields."""
+        """What is told of each case under a name of Provenance's attributes."""
         return self.told[name] if name in self.told else _repeated(getattr(self.source, name), self.num)
 
     def fact(self, name: str) -> Column:
@@ -271,7 +271,7 @@ def streams_in(samples: Sequence[Sample], name: str) -> Sequence[Stream | None]:
 
 
 def parts_of(streams: Sequence[Stream | None]) -> Iterator[tuple[Index, Block]]:
-    """Yield the streams there are, and their rows: a block as it is, other streams one by one."""
+    """Give in turn the streams there are, and their rows: a block as it is, other streams one by one."""
     if isinstance(streams, Block):
         rows = np.arange(len(streams)) if streams.has is None else np.flatnonzero(streams.has)
         yield rows, streams if streams.has is None else replace(streams.rows(rows), has=None)
@@ -282,7 +282,7 @@ def parts_of(streams: Sequence[Stream | None]) -> Iterator[tuple[Index, Block]]:
 
 
 def blocks_in(samples: Sequence[Sample], name: str) -> Iterator[tuple[Index, Block]]:
-    """Yield the streams of a name, and the rows of the samples that have them."""
+    """Give in turn the streams of a name, and the rows of the samples that have them."""
     yield from parts_of(streams_in(samples, name))
 
 
@@ -301,7 +301,7 @@ def targets_in(samples: Sequence[Sample]) -> NDArray[np.float64]:
 
 
 def told_in(samples: Sequence[Sample], name: str) -> list[Any]:
-    """What is told of every sample under the name of a field of Provenance, as "group" or "item"."""
+    """What is told of every sample under the name of an attribute of Provenance, as "group" or "item"."""
     if isinstance(samples, Cases):
         found: list[Any] = samples.column(name).tolist()
         return found

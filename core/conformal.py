@@ -33,7 +33,7 @@ class Calibration:
     Attributes:
         scores: (cases,).
         groups: a label a case; of data that name no groups, one of its own each.
-        population: for whom the coverage is stated, e.g. "maize counties of us-maize, years 2000-2011".
+        population: for whom the coverage is stated, e.g. "sites of survey-a, years 2000-2011".
         patterns: which streams a case lacks (`gaps.pattern_of`), or None where none lacks any.
         streams: what a sample of this view is expected to have.
         scale_of: mean scale of the cases of each pattern; {} where scales are not kept.
@@ -42,8 +42,8 @@ class Calibration:
         least: by pattern, how many times the width of whole samples its width is at least; known from another
             calibration of the same model.
         widen: at least 1; keeps a view's intervals from being narrower than those of views that show more.
-        held: what the groups are, in words, e.g. "simulated farms".
-        season_of: the fact of a sample that names its season, where groups are none, as fields are; else "".
+        held: what the groups are, in words, e.g. "simulated sites".
+        season_of: the fact of a sample that names its season, where groups are none, as places are; else "".
         seasons: those of the cases.
         unfounded: why no coverage is claimed, whatever the groups; else "".
         strata: the stratum of each case's truth, as its class, where each is calibrated by itself; else None.
@@ -298,7 +298,7 @@ class Calibration:
         """Say why nothing is known of a group and season that calibration never met the like of, or return "".
 
         Groups that are numbers have an order: one that is none, or earlier than all, was never judged. Groups that
-        are no seasons share each season's weather: other seasons need as many of these as groups are needed.
+        are no seasons share each season's conditions: other seasons need as many of these as groups are needed.
         """
         names = sorted(set(self.groups))
         if is_ordered(names) and not is_ordered([group]):

@@ -65,7 +65,7 @@ def season_in(sample: Sample, fact: str) -> str:
 
 
 def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield (train, held-out) row indices; each held-out part is whole groups, dealt in turn."""
+    """Give (train, held-out) row indices in turn; each held-out part is whole groups, dealt in turn."""
     distinct = sorted(set(groups))
     fold_of = {group: index % min(num_folds, len(distinct)) for index, group in enumerate(distinct)}
     folds = np.array([fold_of[group] for group in groups])

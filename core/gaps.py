@@ -16,7 +16,7 @@ CHANNEL = ": "  # between a stream and one of its channels
 
 
 def pattern_of(sample: Sample, expected: Iterable[str]) -> str:
-    """Name what a sample lacks of what is expected, as "history + soil" or "weather: rain"; "" where nothing.
+    """Name what a sample lacks of what is expected, as "history + place" or "series: rain"; "" where nothing.
 
     A stream that is lacking, or holds no value, is named whole, and none of its channels.
     """
@@ -93,7 +93,7 @@ def _is_seen(stream: Stream | None) -> bool:
 def expected_streams(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Names of the streams that half of the samples or more hold values of, and of channels that they never lack.
 
-    A channel of a stream of several is named "weather: rain".
+    A channel of a stream of several is named "series: rain".
     """
     expected: list[str] = []
     for name in sorted({name for sample in samples for name in sample.streams}):

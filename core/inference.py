@@ -208,7 +208,7 @@ def _pooled_alike(trunk: Trunk, tokens: TokenBatch, rows: Tensor, how: tuple[str
 
 
 def _kinds(trunk: Trunk, tokens: TokenBatch) -> Iterator[tuple[Tensor, bool]]:
-    """Yield rows of samples alike enough to run together, and the rest, each with True where they can be folded."""
+    """Give rows of samples alike enough to run together, and the rest, each with True where they can be folded."""
     mask = tokens.mask
     every = torch.arange(len(mask), device=mask.device)
     told = [mask, *(tokens.positions.unbind(-1) if trunk.config.rotary_pairs else [])]

@@ -10,7 +10,7 @@ from mainstem.core.prediction import ModelRef
 from mainstem.core.schema import Count, Finite, Flag, Name, Positive, Sha256, first_mistake, parse_object
 
 SCHEMA_VERSION = 4  # 4: a target of any kind, groups are hashed, the code of a stream is its tokenizer's
-FEWEST_FIELDS = 20  # real ones, before an adapter of simulations may speak in its units
+FEWEST_PLACES = 20  # real ones, before an adapter of simulations may speak in its units
 
 
 class MemberFacts(BaseModel):
@@ -37,14 +37,14 @@ class TrainingFacts(BaseModel):
     data: str = ""
     num_samples: Count = 0
     groups: list[str] = Field(default_factory=list)
-    local_fields: Count = 0
+    local_places: Count = 0
     seen: dict[str, list[str]] = Field(default_factory=dict)
     adds: dict[str, bool] = Field(default_factory=dict)  # by view: did the inputs beat the past out of fold?
     calibrated: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class AdapterManifest(BaseModel):
-    """What an adapter file says of itself; unknown fields are refused, so that no newer promise is dropped.
+    """What an adapter file says of itself; unknown entries are refused, so that no newer promise is dropped.
 
     `target` is what the kind of target keeps of itself, as units, bounds or classes; `channels` holds those of each
     stream in training, in order; `scope` the facts a sample must have to be predicted; `blend` what parts of the
@@ -111,17 +111,17 @@ class AdapterManifest(BaseModel):
     def speaks_of(self, *, is_simulated: bool) -> bool:
         """True where values may be given in the manifest's units.
 
-        What was learned from simulations alone says nothing of the real world in units, until FEWEST_FIELDS fields or
+        What was learned from simulations alone says nothing of the real world in units, until FEWEST_PLACES places or
         groups of it have calibrated the adapter.
         """
-        return is_simulated or not self.simulated or int(self.training["local_fields"]) >= FEWEST_FIELDS
+        return is_simulated or not self.simulated or int(self.training["local_places"]) >= FEWEST_PLACES
 
 
 def parse_manifest(text: str, name: str) -> AdapterManifest:
     """Read a manifest's JSON; `name` is the run's, for messages.
 
     Raises:
-        ArtifactError: if it is of another schema, or a field is absent, unknown or out of range.
+        ArtifactError: if it is of another schema, or an entry is absent, unknown or out of range.
     """
     plain = parse_object(text, f"the manifest of {name}")
     if plain.get("schema_version") != SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""Means of samples that belong together, as the pixels of a field: their errors are correlated, so that the interval
+"""Means of samples that belong together, as the pixels of one place: their errors are correlated, so that the interval
 of a mean is calibrated on means, never averaged from the samples' own intervals."""
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ def labels_by(samples: Sequence[Sample], fact: str) -> tuple[str, ...]:
 
 
 def sizes_by(samples: Sequence[Sample], fact: str) -> tuple[int, ...]:
-    """How many samples there are in all, read or not, of what a fact names, as pixels of a field; 0 where unknown."""
+    """How many samples there are in all, read or not, of what a fact names, as pixels of a place; 0 where unknown."""
     return tuple(int(float(size or 0)) for size in facts_in(samples, f"samples_of_{fact}"))
 
 

@@ -16,7 +16,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.folds import season_in
 from mainstem.core.gaps import patterns_in
-from mainstem.core.manifest import FEWEST_FIELDS, AdapterManifest
+from mainstem.core.manifest import FEWEST_PLACES, AdapterManifest
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs
@@ -80,7 +80,7 @@ def refusal(manifest: AdapterManifest, sample: Sample) -> str:
     if outside:
         return outside
     if not manifest.speaks_of(is_simulated=sample.source.simulated):
-        return f"trained on simulations alone; first calibrate on {FEWEST_FIELDS} real cases of your own"
+        return f"trained on simulations alone; first calibrate on {FEWEST_PLACES} real cases of your own"
     return ""
 
 

@@ -36,7 +36,7 @@ class Preparation(Protocol):
 
 @runtime_checkable
 class HasOwnFeatures(Protocol):
-    """A preparation that also tells what the alarm looks at in single samples alone, as past yields that drift."""
+    """A preparation that also tells what the alarm looks at in single samples alone, as past values that drift."""
 
     def own_features(self, samples: Sequence[Sample]) -> Array:
         """Return own features (samples, own features), NaN where a sample lacks one."""

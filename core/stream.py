@@ -35,7 +35,7 @@ class Geometry:
     Attributes:
         affine: (4, 4) float64, from index (x, y, z, 1), pixel centres at whole numbers, to coordinates in the frame.
         unit: of the coordinates; None where it is not known, as of a photograph.
-        frame: the frame's name: a CRS, "patient LPS", "base_link"; "" for the array's own corner.
+        frame: the frame's name: a CRS, "LPS", "base_link"; "" for the array's own corner.
 
     Raises:
         InputError: if the affine is none, or lets an axis vanish.
@@ -148,7 +148,7 @@ class Provenance:
     Attributes:
         data: name of the data set or path of the user's table.
         item: the sample's own name in it, e.g. "IA_STORY 2012".
-        group: what calibration must hold out whole (year, patient, site, trial); None where the data name none.
+        group: what calibration must hold out whole (year, person, site, trial); None where the data name none.
         licence: SPDX identifier or the licence's name.
         attribution: the sentence that has to travel with every export.
         simulated: True where the values come from a simulator.
@@ -201,7 +201,7 @@ class Columns(Protocol):
         """Return the chosen samples."""
 
     def column(self, name: str) -> NDArray[Any]:
-        """What is told of each sample under the name of a field of Provenance."""
+        """What is told of each sample under the name of an attribute of Provenance."""
 
     def truth(self) -> NDArray[Any]:
         """Targets (samples, ...), NaN where unknown."""

@@ -110,10 +110,10 @@ class Task:
         derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
         needs: what a map must be given besides scenes, by name.
         group_name: what a simulated group is in a word, so that claims can say what was held out.
-        mean_of: the fact by which samples belong together, as pixels to a field, so that their means are wanted too.
+        mean_of: the fact by which samples belong together, as pixels to a place, so that their means are wanted too.
         baselines: fits and predicts (train, test, seed) points; None for plain ones of any samples.
         rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
-        forget: takes the targets of groups out of other samples' streams, as a year's yield out of later years' past.
+        forget: takes the targets of groups out of other samples' streams, as a year's value out of later years' past.
         place_of: the fact by which a sample recurs in other groups, as a region does in other years.
         season_of: the fact that names a sample's season, where groups are none, but share its conditions.
         optional: streams that a sample may lack; None for any but the last.

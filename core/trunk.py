@@ -128,7 +128,7 @@ def trunk_config(plain: Mapping[str, Any]) -> TrunkConfig:
     """Read what `dataclasses.asdict` made of a TrunkConfig.
 
     Raises:
-        ArtifactError: if a field is absent, unknown, or of another type.
+        ArtifactError: if an entry is absent, unknown, or of another type.
         InputError: if one is out of its range.
     """
     known = {field.name for field in fields(TrunkConfig)}

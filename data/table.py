@@ -1,8 +1,9 @@
-"""Samples from a table of one's own: CSV or Parquet with sample, target, group and licence; all else is free.
+"""Samples from a table of one's own: CSV or Parquet with sample, target and licence; all else is free.
 
+`data.labels` reads what `target` holds; `group` names what is held out whole, and may be left out.
 A numeric column is a channel; its unit stands in brackets, "rain [mm]". Where a column `time` is given, the rows of one
 sample are the steps of a series; else one row is one sample and its channels are scalars. A text column of file names
-ending in .csv or .parquet names, a sample each, a further series with its own `time` and channels.
+names, a sample each, an image, or, ending in .csv or .parquet, a further series with its own `time` and channels.
 Times are seconds, or dates and times (ISO 8601) that are turned into seconds since the sample's first.
 """
 
@@ -19,9 +20,14 @@ from numpy.typing import NDArray
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.targets import Target, recognise
+from mainstem.data.images import IMAGES, read_image
+from mainstem.data.labels import TableLabels
 from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown, tell
 
-REQUIRED = ("sample", "target", "group", "licence")
+REQUIRED = ("sample", "licence")
+KNOWN = (*REQUIRED, "group", "time")  # and the targets: all other columns are streams
+FILES = (SUFFIXES, IMAGES)  # what a column of file names may name, one kind each
 COLUMN_OF = {"item": "sample", "group": "group", "licence": "licence"}  # of what is told of a sample
 UNSTATED = "unstated"  # the unit of a column that names none; a model trained on it takes no other
 NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
@@ -37,7 +43,8 @@ class _Columns:
 
     table: Table
     facts: Mapping[str, NDArray[np.object_]]
-    targets: NDArray[np.float64]
+    targets: NDArray[np.float64]  # (rows,) or (rows, parts)
+    classes: tuple[str, ...]
     channels: tuple[Channel, ...]
     values: NDArray[np.float64]
     files: Mapping[str, NDArray[np.object_]]
@@ -45,13 +52,24 @@ class _Columns:
     folder: Path
 
 
-def read_samples(path: Path) -> SampleSet:
-    """Read a table's samples.
+def target_of(path: Path) -> Target:
+    """Return what a table's targets are: numbers, words or findings.
+
+    Raises:
+        InputError: if they are nothing of the sort, or the table cannot be read.
+    """
+    table = open_table(path)
+    _check_columns(table)
+    return recognise(TableLabels.of(table, table.names("sample")))
+
+
+def read_samples(path: Path, target: Target | None = None) -> SampleSet:
+    """Read a table's samples, their targets as `target` reads them, or, without it, as what they look like.
 
     Raises:
         InputError: naming the row, column or sample that cannot be used as it is.
     """
-    columns = _read(path)
+    columns = _read(path, target)
     names = columns.facts["sample"]
     order = np.argsort(names, kind="stable")
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
@@ -65,39 +83,38 @@ def read_samples(path: Path) -> SampleSet:
     tell([columns.table])
     return SampleSet(
         name=path.stem, samples=samples, flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
-        licence=", ".join(licences) or UNSTATED,
+        licence=", ".join(licences) or UNSTATED, classes=columns.classes,
     )  # fmt: skip
 
 
-def _read(path: Path) -> _Columns:
-    table = open_table(path)
+def _check_columns(table: Table) -> None:
     missing = [name for name in REQUIRED if name not in table.columns]
     if missing:
         raise InputError(
-            f"{path.name} lacks the column {missing[0]!r}; want {', '.join(REQUIRED)}, "
+            f"{table.name} lacks the column {missing[0]!r}; want sample, target and licence, "
             f"it has {shown(', '.join(list(table.columns)[:8]))}"
         )
-    free = [column for column in table.columns if column not in (*REQUIRED, "time")]
+
+
+def _read(path: Path, target: Target | None) -> _Columns:
+    table = open_table(path)
+    _check_columns(table)
+    facts = {"sample": table.names("sample"), "licence": table.names("licence", is_needed=False)}
+    has_groups = "group" in table.columns
+    facts["group"] = table.names("group", is_needed=False) if has_groups else np.full(len(table), "", object)
+    labels = TableLabels.of(table, facts["sample"])
+    free = [column for column in table.columns if column not in (*KNOWN, *labels.columns)]
     files = {column: table.raw(column) for column in free if _names_files(table, column)}
     channels, values = _channels(table, [column for column in free if column not in files])
     if not channels and not files:
-        raise InputError(f"{path.name} holds no stream: add numeric columns, or a column of .csv files")
+        raise InputError(f"{path.name} holds no stream: add numeric columns, or a column of .csv or image files")
     if ROWS in files:
         raise InputError(f"{path.name}: a column of files cannot be called {ROWS!r}, as the rows are; rename it")
-    targets, faults = table.sift("target")
-    for index, fault in faults.items():
-        kind = "is out of range" if np.isfinite(_float(table.raw("target")[index])) else "is no number"
-        hint = "classes are not read yet" if kind == "is no number" else "leave it empty where it is not known"
-        got = shown(table.raw("target")[index])
-        raise InputError(f"{table.where(index, 'target')}: {got} {kind}, {fault.split(', ')[1].split(';')[0]}; {hint}")
-    facts = {
-        "sample": table.names("sample"),
-        **{name: table.names(name, is_needed=False) for name in ("group", "licence")},
-    }
+    target = recognise(labels) if target is None else target
     times = _times(table) if "time" in table.columns else None
     return _Columns(
-        table=table, facts=facts, targets=targets, channels=channels, values=values, files=files, times=times,
-        folder=path.parent,
+        table=table, facts=facts, targets=target.read(labels), classes=target.told_names, channels=channels,
+        values=values, files=files, times=times, folder=path.parent,
     )  # fmt: skip
 
 
@@ -111,19 +128,12 @@ def files_named(inputs: Iterable[str]) -> Iterator[Path]:
                     yield from (path.parent / text for text in sorted(set(map(str, table.raw(column)))))
 
 
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
-
-
 def _names_files(table: Table, column: str) -> bool:
-    """True where each cell that is given names a .csv or .parquet file; the first given one mostly says no."""
-    given = (text for text in map(str, table.columns[column]) if text.strip().lower() not in MISSING)
-    if not next(given, "").strip().endswith(SUFFIXES):
-        return False
-    return all(text.strip().endswith(SUFFIXES) for text in given)
+    """True where all cells that are given name files of one kind; the first given one mostly says no."""
+    given = (text.strip().lower() for text in map(str, table.columns[column]) if text.strip().lower() not in MISSING)
+    first = next(given, "")
+    kind = next((suffixes for suffixes in FILES if first.endswith(suffixes)), None)
+    return kind is not None and all(text.endswith(kind) for text in given)
 
 
 def _channels(table: Table, columns: Sequence[str]) -> tuple[tuple[Channel, ...], NDArray[np.float64]]:
@@ -149,7 +159,9 @@ def _values(table: Table, column: str) -> NDArray[np.float64]:
     if set(texts) <= {*TRUTH, *MISSING}:
         return np.array([TRUTH.get(text, np.nan) for text in texts])
     index, fault = next(iter(faults.items()))
-    end = "" if table.is_numeric(column) else "; or name a .csv or .parquet file in every row, or drop the column"
+    end = (
+        "" if table.is_numeric(column) else "; or name a .csv, .parquet or image file in every row, or drop the column"
+    )
     raise InputError(f"{table.where(index, column)}: {fault.replace('want a number', 'want numbers')}{end}")
 
 
@@ -185,41 +197,46 @@ def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Strea
             streams[ROWS] = Stream(kind="scalar", values=columns.values[first], channels=columns.channels)
     for column, files in columns.files.items():
         if str(files[first]).lower() not in MISSING:
-            streams[column] = _series_file(columns.folder / str(files[first]), columns.folder, opened)
-    target, group = float(columns.targets[first]), str(columns.facts["group"][first])
+            streams[column] = _file(columns.folder / str(files[first]), columns.folder, opened)
+    target, group = columns.targets[first], str(columns.facts["group"][first])
     data, licence = Path(columns.table.name).stem, str(columns.facts["licence"][first])
     source = Provenance(
         data=data, item=name, group=group or None, licence=licence or UNSTATED,
         attribution=f"{columns.table.name}, licence {licence or UNSTATED}",
     )  # fmt: skip
-    return Sample(streams=streams, target=None if np.isnan(target) else target, source=source, origin=origin)
+    known = None if np.isnan(target).all() else target if target.ndim else float(target)
+    return Sample(streams=streams, target=known, source=source, origin=origin)
 
 
 def _check_facts(columns: _Columns, rows: NDArray[np.int64], name: str) -> None:
     """Refuse a sample whose rows contradict each other in what is said once a sample."""
     facts = {**{column: columns.facts[column] for column in ("group", "licence")}, **columns.files}
     told = {column: len(set(values[rows])) for column, values in facts.items()}
-    told["target"] = len(set(np.nan_to_num(columns.targets[rows], nan=np.inf).tolist()))
-    for column in (*REQUIRED[1:], *columns.files):
+    told["target"] = len(np.unique(np.nan_to_num(columns.targets[rows], nan=np.inf), axis=0))
+    for column in ("target", "group", "licence", *columns.files):
         if told[column] != 1:
             raise InputError(
                 f"{columns.table.name}: sample {shown(name)} has several values of {column!r}; give one a sample"
             )
 
 
-def _series_file(path: Path, root: Path, opened: dict[Path, Stream]) -> Stream:
-    """The series of a further file, read once however many samples name it."""
+def _file(path: Path, root: Path, opened: dict[Path, Stream]) -> Stream:
+    """The stream of a further file, read once however many samples name it."""
     if root.resolve() not in path.resolve().parents:
-        raise InputError(f"got a series file {shown(str(path))}, want one below the table's own folder; copy it there")
+        raise InputError(f"got a file {shown(str(path))}, want one below the table's own folder; copy it there")
     if path not in opened:
-        table = open_table(path)
-        if "time" not in table.columns:
-            raise InputError(f"{path.name} lacks the column 'time'")
-        channels, values = _channels(table, [name for name in table.columns if name not in (*REQUIRED, "time")])
-        if not channels:
-            raise InputError(f"{path.name} holds no channel; add numeric columns beside 'time'")
-        opened[path] = _series(_times(table), values, channels, path.name)[0]
+        opened[path] = read_image(path) if path.suffix.lower() in IMAGES else _series_file(path)
     return opened[path]
+
+
+def _series_file(path: Path) -> Stream:
+    table = open_table(path)
+    if "time" not in table.columns:
+        raise InputError(f"{path.name} lacks the column 'time'")
+    channels, values = _channels(table, [name for name in table.columns if name not in (*KNOWN, "target")])
+    if not channels:
+        raise InputError(f"{path.name} holds no channel; add numeric columns beside 'time'")
+    return _series(_times(table), values, channels, path.name)[0]
 
 
 def _series(

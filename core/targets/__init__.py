@@ -3,9 +3,23 @@
 from mainstem.core.targets.base import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, Target
 from mainstem.core.targets.classes import Classes, ClassSet
 from mainstem.core.targets.findings import Findings, FindingSet
+from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.quantity import Interval, Quantity, below_name
 
+KINDS: tuple[type[Target], ...] = (Findings, Quantity, Classes)  # in the order in which labels are held against them
+
+
+def recognise(labels: Labels) -> Target:
+    """Return the target that labels are of.
+
+    Raises:
+        InputError: if they are of none.
+    """
+    found = (kind.recognised(labels) for kind in KINDS)
+    return next(target for target in found if target is not None)
+
+
 __all__ = [
-    "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Loss", "Measure",
-    "Outputs", "Quantity", "Region", "Regions", "Target", "below_name",
+    "KINDS", "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Labels", "Loss",
+    "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
 ]  # fmt: skip

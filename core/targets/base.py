@@ -18,6 +18,7 @@ from mainstem.core.cases import targets_in
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import Metric
 from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.targets.labels import Labels
 from mainstem.core.trunk import Latents
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Target(ABC):
-    """One kind of thing that is predicted; a frozen dataclass whose fields a task sets.
+    """One kind of thing that is predicted; a frozen dataclass whose attributes a task sets.
 
     `units` of values. Arrays of truth are float64 (cases,), or (cases, parts) where there are several.
     """
@@ -105,8 +106,43 @@ class Target(ABC):
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of each part's worth
     blend_optional: ClassVar[frozenset[str]] = frozenset()  # of those, what only a user's own labels teach
 
+    @classmethod
+    def recognised(cls, labels: Labels) -> "Target | None":
+        """Return the target that labels are of; None where they are of another kind, or no table tells any.
+
+        Raises:
+            InputError: if they look like this kind's, and are none.
+        """
+        return None
+
+    def read(self, labels: Labels) -> Array:
+        """Return the truth (cases, ...) of labels, NaN where it is unknown.
+
+        Raises:
+            InputError: naming the first that is none of this target's.
+        """
+        raise InputError(f"{self.kind} are in no table; read them otherwise")
+
+    def refuse_names(self, labels: Labels) -> None:
+        """Refuse labels in several columns.
+
+        Raises:
+            InputError: if they are.
+        """
+        if labels.names:
+            raise InputError(f"the table has a target {labels.names[0]!r:.60}, the task one alone; rename it target")
+
     def told(self, source: SampleSet) -> "Target":
-        """Return the target with what the data say of it, as the names of its classes."""
+        """Return the target with what the data say of it, as the names of its classes.
+
+        Raises:
+            InputError: if they name targets, and this kind's are numbers.
+        """
+        if source.classes:
+            raise InputError(
+                f"{source.name} names {', '.join(source.classes)!s:.60} as targets, the task predicts {self.units}; "
+                "give numbers"
+            )
         return self
 
     def check_data(self, source: SampleSet) -> None:
@@ -120,6 +156,11 @@ class Target(ABC):
             raise InputError(
                 f"the run's targets are {self.facts()!s:.200}, the data's {named.facts()!s:.200}; give the same"
             )
+
+    @property
+    def told_names(self) -> tuple[str, ...]:
+        """What a set calls the values of targets; () where they are numbers."""
+        return ()
 
     def facts(self) -> dict[str, Any]:
         """Return what a manifest keeps of the target, in plain JSON types."""

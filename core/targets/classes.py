@@ -1,7 +1,7 @@
 """One class of several: a categorical head, and the set of classes that cannot be ruled out, each judged by itself."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,17 +9,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.cases import targets_in
+from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, over_groups
-from mainstem.core.schema import is_name
-from mainstem.core.stream import Sample, SampleSet
-from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions, Target
+from mainstem.core.stream import Sample
+from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
+from mainstem.core.targets.labels import Labels
+from mainstem.core.targets.named import Named
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
 
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
-MOST_CLASSES = 10_000
+FEWEST_CASES = 2  # of a class on average: where nearly every case has a word of its own, words are no classes
 TEMPERATURES = np.geomspace(0.25, 8, 61)
 
 
@@ -55,7 +57,7 @@ class ClassHead(Head):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classes(Target):
+class Classes(Named):
     """One of several classes; truth (cases,) is the index of the class, whose names the data say.
 
     A class is ruled out only where enough groups show it, by the quantile of 1 - its probability where it was true.
@@ -64,43 +66,46 @@ class Classes(Target):
     """
 
     units: str = "class"
-    names: tuple[str, ...] = ()
     kind: ClassVar[str] = "classes"
     lower_is_better: ClassVar[bool] = False
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (1e-9, LARGEST_TEMPERATURE)}
     needs_labels: ClassVar[str] = "a known class"
 
-    def told(self, source: SampleSet) -> "Classes":
-        """Return the target with the names that the set says."""
-        return replace(self, names=source.classes)
+    @classmethod
+    def recognised(cls, labels: Labels) -> "Classes | None":
+        """Take one column of a few words, their names sorted."""
+        if labels.names:
+            return None
+        if labels.holds_numbers:
+            labels.numbers()  # refuses the first word among them
+        words = labels.words()[:, 0]
+        names = sorted(set(words) - {""})
+        if len(names) < 2 or len(names) * FEWEST_CASES > labels.num_known:
+            raise InputError(
+                f"{labels.data} has {len(names)} different words as targets of {labels.num_known} samples, want "
+                "numbers, or a few classes that recur; mend the column 'target'"
+            )
+        return cls(names=tuple(names))
 
-    def facts(self) -> dict[str, Any]:
-        """Return the names of the classes."""
-        return {**super().facts(), "names": list(self.names)}
-
-    def restored(self, facts: Mapping[str, Any]) -> "Classes":
-        """Return the target with the names that a file says.
+    def read(self, labels: Labels) -> Array:
+        """Return the index of each case's class.
 
         Raises:
-            ArtifactError: if it is of another kind, or its names are no names.
+            InputError: naming the first cell that names none of the classes.
         """
-        names = facts.get("names")
-        if facts.get("kind") != self.kind:
-            raise ArtifactError(f"it predicts {facts.get('units')!s:.40}, the task names classes; train it again")
-        if not isinstance(names, list) or not names or len(names) > MOST_CLASSES or not all(map(is_name, names)):
-            raise ArtifactError("its classes are no names; train it again")
-        if len(set(names)) < len(names):
-            raise ArtifactError("a class is named twice; train it again")
-        return replace(self, names=tuple(names))
+        self.refuse_names(labels)
+        words, places = labels.words()[:, 0], {name: float(place) for place, name in enumerate(self.names)}
+        found = np.array([np.nan if word == "" else places.get(word, -1.0) for word in words])
+        for case in np.flatnonzero(found < 0)[:1].tolist():
+            raise InputError(
+                f"{labels.where(case)}: got {words[case]!r:.60}, want one of {', '.join(self.names)!s:.200}; mend it, "
+                "or leave it empty"
+            )
+        return found
 
     def constant(self, truth: Array, num: int) -> dict[str, Array]:
         """Return the commonest class."""
         return {"commonest": np.full(num, float(np.bincount(truth.astype(np.int64)).argmax()))}
-
-    @property
-    def num_values(self) -> int:
-        """One a name."""
-        return len(self.names)
 
     def head(self, dim: int) -> Head:
         """Return a categorical head."""
@@ -108,9 +113,10 @@ class Classes(Target):
 
     def truth(self, samples: Sequence[Sample]) -> Array:
         """Return class indices (samples,), all known."""
-        if not samples or any(sample.target is None for sample in samples):
+        found = targets_in(samples)
+        if not len(found) or np.isnan(found).any():
             raise InputError("got samples without a class, want all labelled; drop the others")
-        return np.array([int(np.asarray(sample.target)) for sample in samples], np.float64)
+        return found
 
     def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
         """Return whole numbers, as the head counts classes."""

@@ -1,18 +1,19 @@
 """Findings that may stand together: a probability each, and for each what cannot be ruled out, all of them at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 
-from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_auroc, mean_f1
-from mainstem.core.schema import is_name
-from mainstem.core.stream import Sample, SampleSet
-from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Target
+from mainstem.core.stream import Sample
+from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs
+from mainstem.core.targets.labels import YES_OR_NO, Labels
+from mainstem.core.targets.named import Named
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -51,36 +52,33 @@ class FindingsHead(Head):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings(Target):
+class Findings(Named):
     """Several findings, each there (1) or not (0); truth is (cases, findings), NaN where a reader said nothing of it.
 
     A case's score is its worst 1 - probability of what is true, so that a region holds all its findings at once.
     """
 
     units: str = "findings"
-    names: tuple[str, ...] = ()
     kind: ClassVar[str] = "findings"
     lower_is_better: ClassVar[bool] = False
 
-    def told(self, source: SampleSet) -> "Findings":
-        """Return the target with the names that the set says."""
-        return replace(self, names=source.classes)
+    @classmethod
+    def recognised(cls, labels: Labels) -> "Findings | None":
+        """Take columns that name a finding each."""
+        return cls(names=labels.names) if labels.names else None
 
-    def facts(self) -> dict[str, Any]:
-        """Return the names of the findings."""
-        return {**super().facts(), "names": list(self.names)}
-
-    def restored(self, facts: Mapping[str, Any]) -> "Findings":
-        """Return the target with the names that a file says."""
-        names = facts.get("names")
-        if facts.get("kind") != self.kind or not isinstance(names, list) or not all(map(is_name, names)) or not names:
-            raise ArtifactError(f"it holds {facts.get('kind')!s:.40}, the task names findings; train it again")
-        return replace(self, names=tuple(names))
-
-    @property
-    def num_values(self) -> int:
-        """One a name."""
-        return len(self.names)
+    def read(self, labels: Labels) -> Array:
+        """Return what is there (cases, findings); a finding without a column is unknown."""
+        words = labels.words()
+        found = np.full((len(words), len(self.names)), np.nan)
+        for column, name in enumerate(labels.names or ("",)):
+            for case, word in enumerate(words[:, column]):
+                if word and (name not in self.names or word.lower() not in YES_OR_NO):
+                    wanted = f"a finding of {', '.join(self.names)!s:.200}, yes or no"
+                    raise InputError(f"{labels.where(case, column)}: got {word!r:.60}, want {wanted}; mend it")
+                if word:
+                    found[case, self.names.index(name)] = YES_OR_NO[word.lower()]
+        return found
 
     def head(self, dim: int) -> Head:
         """Return a probability a finding."""
@@ -140,7 +138,8 @@ class Findings(Target):
     @property
     def measures(self) -> Mapping[str, Measure]:
         """Mean area under the curve and mean F1 over findings."""
-        return {name: Measure(metric=found, over="pooled") for name, found in METRICS.items()}
+        ways = {"mean_auroc": mean_auroc, "mean_f1": mean_f1}
+        return {name: Measure(metric=found, over="pooled") for name, found in ways.items()}
 
     def probabilities(
         self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
@@ -148,6 +147,3 @@ class Findings(Target):
         """Return the probability of each finding (cases,)."""
         self.refuse_marks(marks)
         return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
-
-
-METRICS = {"mean_auroc": mean_auroc, "mean_f1": mean_f1}

@@ -27,6 +27,7 @@ from mainstem.core.targets.base import (
     Target,
     known_targets,
 )
+from mainstem.core.targets.labels import Labels
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -77,7 +78,7 @@ class Quantity(Target):
     A member says four things: `past` (the preparation's offset), `plain` and `trunk` (what its fallback and the trunk
     add to it) and the `scale` of its errors. The blend's share weighs the fallback against the past, its gate the
     trunk against both; a slope and an intercept, where local labels taught them, put a simulator's values in the
-    field's terms.
+    user's terms.
 
     Attributes:
         lowest: the least value that physics allows; None where it sets none. `highest` likewise.
@@ -106,6 +107,22 @@ class Quantity(Target):
     def bounds(self) -> Bounds:
         """What values are possible."""
         return Bounds.of(self.lowest, self.highest)
+
+    @classmethod
+    def recognised(cls, labels: Labels) -> "Quantity | None":
+        """Take one column of numbers, in the unit that it names."""
+        return cls(units=labels.unit or UNSTATED) if labels.is_numeric and not labels.names else None
+
+    def read(self, labels: Labels) -> Array:
+        """Return the numbers.
+
+        Raises:
+            InputError: if they are in another unit than the target's, or a cell is none.
+        """
+        self.refuse_names(labels)
+        if labels.unit not in ("", self.units) and self.units != UNSTATED:
+            raise InputError(f"the table's target is in {labels.unit}, the task predicts {self.units}; convert it")
+        return labels.numbers()
 
     def facts(self) -> dict[str, Any]:
         """Return units and bounds."""

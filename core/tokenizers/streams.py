@@ -91,7 +91,7 @@ def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whateve
     """Read what `dataclasses.asdict` made of StreamSpecs by name.
 
     Raises:
-        ArtifactError: if a field is absent, of another type or out of its range.
+        ArtifactError: if an entry is absent, of another type or out of its range.
     """
     try:
         return SPECS.validate_json(json.dumps(plain), strict=True)

@@ -14,7 +14,6 @@ from mainstem.core.fit import fit
 from mainstem.core.preparation import stream_means
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.task import Recipe
-from mainstem.core.testing import check_task
 from mainstem.data.earth.simulate import simulate_regions
 
 NDVI = (Channel(name="ndvi", unit="1"),)
@@ -33,12 +32,6 @@ def known(rows: list[tuple[str, int, float, float]]) -> RegionYears:
         recent=np.array(recent, float),
         yields=np.array(yields, float),
     )
-
-
-def test_it_keeps_the_contract(regions, tmp_path):
-    wanted = {f"SIM{number:02d}" for number in range(6)}
-    samples = [s for s in regions.training() if s.source.facts["region"] in wanted and int(s.source.group) >= 2012]
-    check_task(TASK, replace(regions, samples=tuple(samples)), tmp_path)
 
 
 def test_a_regions_average_leaves_its_own_year_out():

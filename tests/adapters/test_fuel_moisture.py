@@ -15,8 +15,7 @@ from mainstem.adapters import find_task
 from mainstem.adapters.fuel_moisture import TASK, Nearness, SeasonalNormal, points_of
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import load_open_model, presto
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
-from mainstem.core.testing import check_task
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.earth.pixels import open_pixels
 
 DAY_S = 86_400.0
@@ -50,12 +49,6 @@ def own_home(tmp_path_factory):
     os.environ["MAINSTEM_HOME"] = str(tmp_path_factory.mktemp("home"))
     yield
     os.environ.pop("MAINSTEM_HOME") if before is None else os.environ.update(MAINSTEM_HOME=before)
-
-
-@pytest.mark.mirror
-def test_it_keeps_the_contract_on_presto(real, tmp_path):
-    source = SampleSet(name="test", samples=tuple(ragged(real[:60])), flagged={}, attribution="")
-    check_task(TASK, source, tmp_path, load_open_model("presto"))
 
 
 def ragged(samples: list[Sample]) -> list[Sample]:

@@ -14,7 +14,7 @@ from mainstem.core.evaluation import r2_within
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.folds import targets_of
 from mainstem.core.means import mean_view
-from mainstem.core.testing import QUICK, check_task
+from mainstem.core.testing import QUICK
 from mainstem.data.earth.farm_sets import farm_pixels, simulated_farms
 from mainstem.data.earth.farms import simulate_farm
 
@@ -88,11 +88,6 @@ def growth_against_yield(*worlds: str) -> float:
 def test_growth_of_the_simulator_s_own_pixels_follows_their_yield_less_where_biology_differs():
     assert growth_against_yield("fixed") > 0.75
     assert 0.2 < growth_against_yield() < growth_against_yield("fixed")
-
-
-def test_it_keeps_the_contract(tmp_path):
-    source = simulated_farms(range(700, 703), ())
-    check_task(TASK, replace(source, samples=tuple(derive(source.samples[::4]))), tmp_path)
 
 
 def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_means_have_their_own_intervals(tmp_path):

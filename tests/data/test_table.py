@@ -1,10 +1,13 @@
 """Tables of one's own: what becomes a stream, and what is refused in one line."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mainstem.core.errors import InputError
-from mainstem.data.table import read_samples
+from mainstem.core.stream import Channel
+from mainstem.core.targets import Classes, Findings, Quantity
+from mainstem.data.table import read_samples, target_of
 
 GOOD = {
     "sample": ["a", "b"],
@@ -44,6 +47,77 @@ def test_a_column_of_files_gives_a_series_each(tmp_path):
     assert sample.streams["log"].times.tolist() == [0.0, 0.5]
 
 
+def test_the_header_s_unit_is_the_target_s(tmp_path):
+    path = write(tmp_path, {**{name: GOOD[name] for name in GOOD if name != "target"}, "target [t/ha]": [1.5, None]})
+    assert target_of(path) == Quantity(units="t/ha")
+    assert [sample.target for sample in read_samples(path).samples] == [1.5, None]
+    assert read_samples(path).samples[0].streams["table"].channels == (Channel(name="rain", unit="mm"),)
+    assert read_samples(path, Quantity(units="t/ha")).samples[0].target == 1.5
+    with pytest.raises(InputError, match="is in t/ha, the task predicts kg; convert it"):
+        read_samples(path, Quantity(units="kg"))
+
+
+def six(**changes):
+    columns = {"sample": list("abcdef"), "licence": ["CC0-1.0"] * 6, "rain [mm]": [1.0] * 6, **changes}
+    return {name: values for name, values in columns.items() if values is not None}
+
+
+def test_words_are_classes_by_name(tmp_path):
+    path = write(tmp_path, six(target=["wet", "dry", "wet", "none", "dry", "none"]))
+    target = target_of(path)
+    assert target == Classes(names=("dry", "none", "wet"))  # none is a word as any other
+    source = read_samples(path)
+    assert source.classes == target.names
+    assert [sample.target for sample in source.samples] == [2.0, 0.0, 2.0, 1.0, 0.0, 1.0]
+    few = write(tmp_path, six(target=["wet", None, "wet", None, None, "wet"]), "few.csv")
+    known = read_samples(few, target)  # a table of fewer classes, as one to calibrate on
+    assert known.classes == target.names
+    assert [sample.target for sample in known.samples[:2]] == [2.0, None]
+    with pytest.raises(InputError, match="row 2, column 'target': got 'wet', want one of dry, moist"):
+        read_samples(few, Classes(names=("dry", "moist")))
+    with pytest.raises(InputError, match="'wet' is no number"):
+        read_samples(few, Quantity(units="1"))
+
+
+def test_classes_of_a_series_are_one_a_sample(tmp_path):
+    columns = {"sample": list("aabbccdd"), "licence": ["CC0-1.0"] * 8, "load": [1.0] * 8, "time": [0.0, 1.0] * 4}
+    path = write(tmp_path, columns | {"target": list("xxyyxxyy")})
+    assert [sample.target for sample in read_samples(path).samples] == [0.0, 1.0, 0.0, 1.0]
+    with pytest.raises(InputError, match="several values of 'target'"):
+        read_samples(write(tmp_path, columns | {"target": list("xxyyxyyy")}))
+    with pytest.raises(InputError, match="4 different words as targets of 4 samples"):
+        read_samples(write(tmp_path, columns | {"target": list("aabbccdd")}))
+
+
+def test_columns_that_name_findings_stand_together(tmp_path):
+    there = {"target: rust": ["yes", "no", "1", "0", None, None], "target: mildew": [1.0, 0.0, None, 1.0, None, 0.0]}
+    path = write(tmp_path, six(**there))
+    assert target_of(path) == Findings(names=("rust", "mildew"))
+    targets = [sample.target for sample in read_samples(path).samples]
+    np.testing.assert_array_equal(targets[:4], [[1, 1], [0, 0], [1, np.nan], [0, 1]])
+    assert targets[4] is None
+    known = Findings(names=("mildew", "rust", "rot"))  # the task's order; what no column names is unknown
+    np.testing.assert_array_equal(read_samples(path, known).samples[3].target, [1, 0, np.nan])
+    with pytest.raises(InputError, match="want a finding of rot, yes or no"):
+        read_samples(path, Findings(names=("rot",)))
+    with pytest.raises(InputError, match="has a target 'rust', the task one alone"):
+        read_samples(path, Quantity(units="1"))
+    unknown = write(tmp_path, six(target=[None] * 6), "new.csv")
+    assert [sample.target for sample in read_samples(unknown, known).samples] == [None] * 6
+
+
+def test_groups_may_be_left_out(tmp_path):
+    for groups in (None, [None] * 6):
+        samples = read_samples(write(tmp_path, six(target=[1.0] * 6, group=groups))).samples
+        assert {sample.source.group for sample in samples} == {None}
+
+
+def test_data_that_name_targets_teach_no_quantity(tmp_path):
+    source = read_samples(write(tmp_path, six(target=["wet", "dry"] * 3)))
+    with pytest.raises(InputError, match="names dry, wet as targets, the task predicts mm"):
+        Quantity(units="mm").told(source)
+
+
 def test_parquet_reads_as_csv_does(tmp_path):
     pd.DataFrame(GOOD).to_parquet(tmp_path / "t.parquet")
     assert len(read_samples(tmp_path / "t.parquet").samples) == 2
@@ -52,11 +126,18 @@ def test_parquet_reads_as_csv_does(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"group": None}, "lacks the column 'group'"),
+        ({"licence": None}, "lacks the column 'licence'"),
+        ({"target": None}, "lacks the column 'target'"),
+        ({"target [kg]": [1.0, 2.0]}, "want one target, or several, each as 'target: NAME'"),
+        ({"target: a": [1, 0]}, "want one target, or several, each as 'target: NAME'"),
+        ({"target": None, "target: a": ["maybe", "no"]}, "got 'maybe', want a finding of a, yes or no"),
         ({"rain [mm]": ["wet", "dry"]}, "want numbers"),
         ({"sample": ["a", "a"], "target": [1.0, 1.0], "group": ["x", "x"]}, "stands 2 times"),
         ({"sample": ["a", "a"]}, "several values of 'target'"),
-        ({"target": ["good", "bad"]}, "is no number"),
+        ({"target": ["good", "bad"]}, "has 2 different words as targets of 2 samples"),
+        ({"target": ["good", "good"]}, "has 1 different words"),
+        ({"target": ["good", 3.0]}, "'good' is no number"),
+        ({"target": ["1e31", "2"]}, "out of range"),
         ({"rain [mm]": None}, "holds no stream"),
         ({"sample": ["a", "a"], "target": [1.0, 1.0], "group": ["x", "x"], "time": [1.0, 1.0]}, "stands twice"),
         ({"log": ["../secret.csv", "../secret.csv"]}, "below the table's own folder"),

@@ -88,7 +88,7 @@ REFUSED = {  # what is in t.csv, and words of the line that refuses it
     "a column without a name": (b",sample,target,group,licence,rain\n0,a,1,x,CC0,2\n", ["column without a name"]),
     "an escape in a column's name": (GOOD.replace("rain", "ra\x1b[2Jin").encode(), ["column", "cannot be seen"]),
     "a line break in a licence": (with_row('c,3,x,"CC0\nCC1",4'), ["row 4", "'licence'"]),
-    "no such column": (GOOD.replace("group", "site").encode(), ["lacks the column 'group'"]),
+    "no such column": (GOOD.replace("licence", "site").encode(), ["lacks the column 'licence'"]),
     "two decimal marks": (b"sample;target;group;licence;rain\na;1,5;x;CC0;2\nb;1.5;y;CC0;3\n", ["row 3", "decimal"]),
     "decimal commas beside thousands": (
         b"sample;target;group;licence;rain\na;1,5;x;CC0;2.345\nb;2,5;y;CC0;3.456\n", ["row 2", "'rain'", "thousands"],

@@ -1,0 +1,97 @@
+"""The contract that every task keeps, whatever it predicts: those of all adapters, and of tables of one's own."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from tests.adapters.test_fuel_moisture import ragged
+from tests.adapters.test_land_cover import write_eopatch
+
+from mainstem.adapters import find_adapters, find_task, load_adapter_module
+from mainstem.adapters.crop_yield.growth import derive
+from mainstem.apps.new_adapter import write_adapter
+from mainstem.core.openmodels import load_open_model
+from mainstem.core.stream import SampleSet
+from mainstem.core.task import DataRequest
+from mainstem.core.testing import check_task
+from mainstem.data.earth.farm_sets import simulated_farms
+from mainstem.data.earth.land_cover import open_land_cover
+from mainstem.data.earth.pixels import open_pixels
+from mainstem.data.earth.simulate import simulate_regions
+
+NUM = 60
+
+
+def regions(folder: Path) -> SampleSet:
+    source, wanted = simulate_regions(3), {f"SIM{number:02d}" for number in range(6)}
+    samples = [s for s in source.training() if s.source.facts["region"] in wanted and int(s.source.group) >= 2012]
+    return replace(source, samples=tuple(samples))
+
+
+def farms(folder: Path) -> SampleSet:
+    source = simulated_farms(range(700, 703), ())
+    return replace(source, samples=tuple(derive(source.samples[::4])))
+
+
+def patches(folder: Path) -> SampleSet:
+    source = open_land_cover(str(write_eopatch(folder / "patch")))
+    return replace(source, samples=tuple(source.training()[:: len(source.samples) // NUM]))
+
+
+def moisture(folder: Path) -> SampleSet:
+    if "MAINSTEM_MIRROR" not in os.environ:
+        pytest.skip("MAINSTEM_MIRROR is not set")
+    samples = ragged(list(open_pixels("fuel-moisture").training())[:NUM])
+    return SampleSet(name="test", samples=tuple(samples), flagged={}, attribution="")
+
+
+OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
+    ("crop-yield", "regional"): regions,
+    ("crop-yield", "pixel"): farms,
+    ("land-cover", "land-cover"): patches,
+    ("fuel-moisture", "fuel-moisture"): moisture,
+}
+
+
+def test_no_task_is_left_out():
+    modules = {name: load_adapter_module(name) for name in find_adapters()}
+    tasks = {name: getattr(module, "TASKS", {module.TASK.task: module.TASK}) for name, module in modules.items()}
+    found = {(name, task) for name, own in tasks.items() for task in own}
+    assert found == set(OF_ADAPTERS)
+
+
+@pytest.mark.parametrize(("adapter", "task"), OF_ADAPTERS, ids=lambda name: name)
+def test_every_adapter_s_tasks_keep_the_contract(adapter, task, tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    source, found = OF_ADAPTERS[adapter, task](tmp_path), find_task(adapter, task)
+    base = None if found.open_model is None else load_open_model(found.open_model)
+    check_task(found, source, tmp_path, base)
+
+
+@pytest.mark.parametrize("kind", ["numbers", "words", "findings", "photographs"])
+def test_tables_of_one_s_own_keep_it(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    rain, heat = rng.uniform(0, 1, (2, NUM))
+    columns = {
+        "numbers": {"target [t/ha]": rain - heat},
+        "words": {"target": np.where(rain > 0.5, "wet", "dry")},
+        "findings": {"target: wet": np.where(rain > 0.5, "yes", "no"), "target: hot": np.where(heat > 0.5, "1", "")},
+        "photographs": {
+            "target": np.where(rain > 0.5, "bright", "dark"),
+            "photo": [f"{row}.png" for row in range(NUM)],
+        },
+    }[kind]
+    frame = pd.DataFrame({"sample": range(NUM), "group": [f"g{row % 5}" for row in range(NUM)], "licence": "CC0-1.0"})
+    frame = frame.assign(**columns) if kind == "photographs" else frame.assign(rain=rain, heat=heat, **columns)
+    for row in range(NUM if kind == "photographs" else 0):
+        sides = (6 + row % 3, 8)
+        Image.fromarray(np.full((*sides, 3), 255 * rain[row], np.uint8)).save(tmp_path / f"{row}.png")
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    adapter, _ = write_adapter("own", tmp_path / "t.csv", tmp_path)
+    task = load_adapter_module(str(adapter)).TASK
+    check_task(task, task.read(DataRequest(data=str(tmp_path / "t.csv"))), tmp_path)
