@@ -56,12 +56,9 @@ class Index:
     def column(self, name: str) -> NDArray[Any]:
         """What is told of each sample under the name of a field of Provenance."""
         own = {"item": self.items, "group": self.groups, "part": self.parts}
-        if name not in own:
-            return np.full(len(self), getattr(self, name))
-        column = own[name]
-        if column is None:
-            return np.full(len(self), None if name == "group" else "")
-        return np.where(column == "", None, column.astype(object)) if name == "group" else column
+        column = np.full(len(self), "") if name in own else np.full(len(self), getattr(self, name))
+        found = column if own.get(name) is None else own[name].astype(object)
+        return np.array([told or None for told in found.tolist()], object) if name == "group" else found
 
     def source(self, row: int) -> Provenance:
         """Return where a sample comes from."""

@@ -1,5 +1,6 @@
 """Samples that are not in memory: what an index knows is told without reading, and rows are rows of the whole."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,21 @@ import pytest
 from tests.core.lazy_images import DrawnImages, images
 
 from mainstem.core.errors import InputError
+from mainstem.core.fit import fit
 from mainstem.core.folds import groups_of, has_groups, hold_out, season_in, targets_of
+from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
+from mainstem.core.preparation import from_the_mean
 from mainstem.core.samples import Index, LazySamples, is_lazy, read_now
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.training import TrainingConfig
+
+TASK = Task(
+    name="drawn", task="images", version="1", target=Quantity(units="1"), config=FitConfig(), prepare=from_the_mean,
+    read=lambda request: None,
+)  # fmt: skip
 
 
 def unread(row):
@@ -99,3 +111,31 @@ def test_an_index_of_unequal_arrays_is_refused():
         Index(data="d", items=np.array(["a", "b"]), groups=np.array(["x", "y", "z"]))
     with pytest.raises(InputError, match="1 year for 2 samples"):
         Index(data="d", items=np.array(["a", "b"]), facts={"year": np.array([2000])})
+
+
+class Counted:
+    """Reads images, and knows how many samples' streams were held at once."""
+
+    def __init__(self, side: int) -> None:
+        self.load, self.alive, self.most = DrawnImages(side), weakref.WeakSet(), 0
+
+    def __call__(self, row: int):
+        found = self.load(row)
+        self.alive |= set(found.values())
+        self.most = max(self.most, len(self.alive))
+        return found
+
+
+def test_a_fit_reads_what_it_needs_and_holds_no_more_than_a_batch():
+    counted = Counted(8)
+    lazy, every = as_source(images(420, 8, counted)), as_source(held(images(420, 8)))
+    task = replace(TASK, config=FitConfig(training=TrainingConfig(epochs=1, device="cpu"), num_folds=2))
+    ours, theirs = (fit(task, source, source.training(), Recipe(config=task.config)) for source in (lazy, every))
+    assert counted.most <= 2 * READ_AT_ONCE
+    assert ours.judged["whole"].groups == theirs.judged["whole"].groups
+    assert (ours.judged["whole"].truth == theirs.judged["whole"].truth).all()
+    for name, told in theirs.judged["whole"].raw.items():
+        np.testing.assert_allclose(ours.judged["whole"].raw[name], told, atol=1e-4)
+    specs = [made.ensemble.members[0].adapter.tokenizer.specs["image"] for made in (ours, theirs)]
+    for channel, moments in specs[1].statistics.items():
+        np.testing.assert_allclose(specs[0].statistics[channel], moments, rtol=1e-12)
