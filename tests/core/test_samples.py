@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from tests.core.lazy_images import DrawnImages, images
 
-from mainstem.core.errors import InputError
 from mainstem.core.fit import fit
-from mainstem.core.folds import groups_of, has_groups, hold_out, season_in, targets_of
+from mainstem.core.folds import groups_of, hold_out, season_in, targets_of
 from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
 from mainstem.core.preparation import from_the_mean
-from mainstem.core.samples import Index, LazySamples, is_lazy, read_now
+from mainstem.core.samples import LazySamples, is_lazy, read_now
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
@@ -89,28 +88,6 @@ def test_rows_of_rows_are_rows_of_the_whole():
     for places in (3, -4):
         with pytest.raises(IndexError):
             some[places]
-
-
-def test_facts_and_groups_that_a_sample_lacks_are_not_there():
-    index = Index(
-        data="d", items=np.array(["a", "b"]), groups=np.array(["", "g"]), targets=np.array([[1, np.nan], [np.nan] * 2]),
-        facts={"x_m": np.array([np.nan, 2.5]), "crop": np.array(["maize", ""])},
-    )  # fmt: skip
-    first, second = LazySamples(known=index, load=unread)
-    assert (first.source.group, second.source.group) == (None, "g")
-    assert first.source.facts == {"crop": "maize"}
-    assert second.source.facts == {"x_m": 2.5}
-    assert np.array_equal(first.target, [1, np.nan], equal_nan=True)
-    assert second.target is None
-    assert has_groups(LazySamples(known=index, load=unread))
-    assert not has_groups(LazySamples(known=replace(index, groups=None), load=unread))
-
-
-def test_an_index_of_unequal_arrays_is_refused():
-    with pytest.raises(InputError, match="3 groups for 2 samples"):
-        Index(data="d", items=np.array(["a", "b"]), groups=np.array(["x", "y", "z"]))
-    with pytest.raises(InputError, match="1 year for 2 samples"):
-        Index(data="d", items=np.array(["a", "b"]), facts={"year": np.array([2000])})
 
 
 class Counted:
