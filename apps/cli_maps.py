@@ -10,7 +10,7 @@ import typer
 from mainstem.apps.cli_lists import AsJson
 from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
-from mainstem.apps.shared_options import given_compute, may_halve
+from mainstem.apps.shared_options import given_compute
 from mainstem.core.errors import InputError
 
 
@@ -56,7 +56,6 @@ def map_adapter(
         facts={} if crop is None else {"crop": checked_crop(crop, "got")},
         allowed_hosts=tuple(allow_host or ()),
         compute=given_compute(ctx),
-        may_halve=may_halve(ctx),
     )
     with shown("map", as_json) as report:
         done = map_scenes(task, run, scenes, out, spec, report)

@@ -26,10 +26,7 @@ def _compute_options(
     device: Annotated[
         str, typer.Option(callback=_keep, help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")
     ] = "auto",
-    precision: Annotated[
-        str,
-        typer.Option(callback=_keep, help="Of products: auto (32; bf16 where no value of a map feels it), 32, bf16."),
-    ] = "auto",
+    precision: Annotated[str, typer.Option(callback=_keep, help="Of matrix products: 32 or bf16.")] = "32",
 ) -> None:
     """What `ComputeCommand` and others show."""
 
@@ -91,17 +88,12 @@ def given_compute(ctx: typer.Context) -> "Compute":
     from mainstem.core.devices import Compute, Precision, resolve_device
 
     precisions: dict[str, Precision] = {
-        "auto": "float32", "32": "float32", "float32": "float32", "bf16": "bfloat16", "bfloat16": "bfloat16",
+        "32": "float32", "float32": "float32", "bf16": "bfloat16", "bfloat16": "bfloat16",
     }  # fmt: skip
     given = ctx.meta[GIVEN]
     if given["precision"] not in precisions:
-        raise InputError(f"got --precision {given['precision']!r:.40}, want auto, 32 or bf16")
+        raise InputError(f"got --precision {given['precision']!r:.40}, want 32 or bf16")
     return Compute(device=str(resolve_device(given["device"])), precision=precisions[given["precision"]])
-
-
-def may_halve(ctx: typer.Context) -> bool:
-    """True where nobody asked for a precision, so that a map may choose its own."""
-    return bool(ctx.meta[GIVEN]["precision"] == "auto")
 
 
 def settings_given(ctx: typer.Context) -> dict[str, object]:

@@ -22,7 +22,6 @@ class Adapter(nn.Module):
     def __init__(self, tokenizer: OpenTokenizer, head: Head) -> None:
         super().__init__()
         self.tokenizer, self.head = tokenizer, head
-        self.precision = torch.float32  # of the trunk's products, where nothing is learned
 
     def cut(self, samples: Sequence[Sample]) -> Patches:
         """Check and stack the samples' streams; a missing stream stays missing."""
@@ -39,7 +38,7 @@ class Adapter(nn.Module):
         patches = patches.to(device)
         if POOLED in patches:
             return self.head.of_pooled(patches[POOLED])
-        dtype = torch.bfloat16 if precision == "bfloat16" else self.precision
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
         with in_precision(device, precision):
             tokens = self.tokenizer.project(patches)
             pooled = pooled_of(trunk, tokens, lora, dtype)

@@ -6,16 +6,19 @@ import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from mainstem.core.cases import steps_in
 from mainstem.core.errors import MainstemError
 from mainstem.core.samples import is_lazy, read_now
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import OpenTokenizer, Patches
 
 Batch = tuple[Tensor, Patches]  # the rows of samples (batch,), and what cutting makes of them
+MOST_STEPS = 12_800  # of a batch of prediction in memory, so that a core's cache holds its widest layer
 READ_AT_ONCE = 64  # of samples that are not held in memory, where no plan of training says how many
 
 
@@ -55,10 +58,25 @@ def rows_of(patches: Patches, rows: Iterable[Tensor]) -> Iterator[Batch]:
     return ((chosen, patches.rows(chosen)) for chosen in rows)
 
 
-def in_turn(samples: Sequence[Sample], most: int | None = None) -> Sequence[Tensor]:
-    """Return the rows of batches of all samples as they come, of `most` or all at once where they are in memory."""
-    size = READ_AT_ONCE if is_lazy(samples) else most or len(samples)
-    return torch.split(torch.arange(len(samples)), size)
+def in_turn(samples: Sequence[Sample]) -> Sequence[Tensor]:
+    """Return the rows of batches of all samples as they come, all at once where they are in memory."""
+    return torch.split(torch.arange(len(samples)), READ_AT_ONCE if is_lazy(samples) else len(samples))
+
+
+def by_length(samples: Sequence[Sample], most: int) -> Sequence[Tensor]:
+    """Return the rows of batches for prediction: of `most`, or fewer where they are long, and each of one length.
+
+    A batch is padded to its longest sample, so that one of thirty steps would cost as much as its neighbour of a year.
+    """
+    if is_lazy(samples):
+        return in_turn(samples)
+    steps = np.maximum(steps_in(samples), 1)
+    left, batches = torch.from_numpy(np.argsort(-steps, kind="stable")), []
+    while len(left):
+        longest = int(steps[left[0]])
+        batches.append(left[: min(most, max(MOST_STEPS // longest, 1))])
+        left = left[len(batches[-1]) :]
+    return batches
 
 
 def _read_batches(

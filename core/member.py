@@ -12,7 +12,7 @@ from mainstem.core.devices import Compute, Precision, move
 from mainstem.core.errors import ArtifactError
 from mainstem.core.folds import drawn
 from mainstem.core.layout import Layout
-from mainstem.core.loader import cut_batches, in_turn
+from mainstem.core.loader import by_length, cut_batches
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import HasLayout, Preparation, View, own_features
@@ -53,12 +53,13 @@ class Member:
         prepared, past = self.preparation(samples)
         known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
         lora = OWN if self.trunk.has_lora(OWN) else None
-        parts = []
+        parts, order = [], []
         with torch.no_grad():
-            for rows, patches in cut_batches(self.adapter.tokenizer, prepared, in_turn(prepared, BATCH)):
+            for rows, patches in cut_batches(self.adapter.tokenizer, prepared, by_length(prepared, BATCH)):
                 distribution = self.adapter.distribution(patches, self.trunk, lora, self.precision)
                 parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
-        return join_outputs(parts)
+                order.append(rows.numpy())
+        return rows_of_outputs(join_outputs(parts), np.argsort(np.concatenate(order)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +149,7 @@ class MemberFit:
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
         head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
+        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head)
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
         plan = TrainingPlan.of(training, len(prepared))
@@ -173,13 +174,15 @@ def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
     return {name: values[chosen] for name, values in outputs.items()}
 
 
-def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
+def tokenizer_of(
+    base: OpenModel | None, samples: Sequence[Sample], dim: int, steps_per_token: int = 0
+) -> OpenTokenizer:
     """The open model's own tokenizer; those of the project's own trunks with parts for streams that they do not know.
 
     `tokenizer_words` says which streams are new.
     """
     own = StreamsTokenizer({}, dim) if base is None else base.tokenizer
-    return own.widened(read_specs(samples)) if isinstance(own, StreamsTokenizer) else own
+    return own.widened(read_specs(samples, steps_per_token)) if isinstance(own, StreamsTokenizer) else own
 
 
 def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:

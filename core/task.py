@@ -42,9 +42,9 @@ class FitConfig:
     trunk_size: Literal["xs", "ti", "s", "b"] = "xs"
     training: TrainingConfig = field(default_factory=TrainingConfig)
     num_folds: Annotated[int, Field(ge=1, le=1000)] = 6
-    num_gap_draws: Annotated[int, Field(ge=0, le=1000)] = (
-        2  # samples with streams missing by chance, of each held-out one, that regions are set on
-    )
+    steps_per_token: Annotated[int, Field(ge=0, le=1 << 16)] = 0  # of new series; 0: as their length asks for
+    # samples with streams missing by chance, of each held-out one, that regions are set on
+    num_gap_draws: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

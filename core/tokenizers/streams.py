@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -83,9 +83,18 @@ def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
     raise InputError(f"no tokenizer for a {spec.kind} stream yet; use scalar, series, image, grid or volume")
 
 
-def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
-    """Read from training samples which streams there are, and each channel's mean and standard deviation."""
-    return {name: _spec(name, samples) for name in names_in(samples)}
+def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str, StreamSpec]:
+    """Read from training samples which streams there are, and each channel's mean and standard deviation.
+
+    A token of a series holds `steps_per_token` steps; with 0 one, or several where a series is long.
+    """
+    specs = {name: _spec(name, samples) for name in names_in(samples)}
+    if not steps_per_token:
+        return specs
+    return {
+        name: replace(spec, steps_per_token=steps_per_token) if spec.kind == "series" else spec
+        for name, spec in specs.items()
+    }
 
 
 def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
@@ -138,9 +147,13 @@ def _spec(name: str, samples: Sequence[Sample]) -> StreamSpec:
 def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of channels; samples that are not in memory are read twice, and summed one by one."""
 
+    def rows_in_turn() -> Iterable[Tensor]:
+        return (_rows(block, channels) for _, block in blocks_in(samples, name))
+
+    held = [] if is_lazy(samples) else [torch.cat(list(rows_in_turn()))]
+
     def parts() -> Iterable[Tensor]:
-        rows = (_rows(block, channels) for _, block in blocks_in(samples, name))
-        return rows if is_lazy(samples) else [torch.cat(list(rows))]
+        return held or rows_in_turn()
 
     zero = torch.zeros(len(channels), dtype=torch.float64)
     count = sum((rows.isfinite().sum(0) for rows in parts()), zero)

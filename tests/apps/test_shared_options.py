@@ -69,7 +69,7 @@ def test_a_run_predicts_in_either_precision_nearly_alike(folder, record):
         (["--spec", "none.yaml"], "no file none.yaml"),
         (["--device", "gpu"], "want auto, cpu, cuda"),
         (["--set", "training.device=gpu"], "want auto, cpu, cuda"),
-        (["--precision", "16"], "want auto, 32 or bf16"),
+        (["--precision", "16"], "want 32 or bf16"),
         (["--run", "run", "--set", "num_folds=2"], "--set would train"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -9,9 +9,10 @@ from tests.core.lazy_images import DrawnImages, images
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ChannelError
-from mainstem.core.loader import cut_batches, in_turn, order, permutations
+from mainstem.core.loader import by_length, cut_batches, in_turn, order, permutations
 from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
 from mainstem.core.samples import read_now
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import Trunk, TrunkConfig
@@ -91,3 +92,21 @@ def test_reading_draws_no_random_number_of_training():
     state = torch.get_rng_state()
     list(cut_batches(own, lazy, in_turn(lazy)))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_batches_of_prediction_hold_every_row_once_in_samples_of_like_length():
+    rng = np.random.default_rng(0)
+    source = Provenance(data="d", item="i")
+    steps = rng.integers(1, 400, 300)
+    samples = [
+        Sample(streams={"days": Stream(kind="series", values=np.ones((num, 1)), channels=(Channel(name="t", unit="1"),),
+                                       times=np.arange(float(num)))}, target=None, source=source)
+        for num in steps
+    ]  # fmt: skip
+    batches = by_length(samples, 100)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(300))
+    padded = [len(rows) * steps[rows].max() for rows in batches]
+    assert max(padded) <= 12_800
+    assert max(len(rows) for rows in batches) == 100
+    assert sum(padded) < 1.3 * steps.sum()
+    assert [rows.tolist() for rows in by_length(samples[:1] * 5, 3)] == [[0, 1, 2], [3, 4]]
