@@ -52,8 +52,9 @@ def mainstem() -> None:
     keep_offline()
 
 
-@app.command("embed")
+@app.command("embed", cls=ComputeCommand)
 def embed(
+    ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="A name of models list, a hub repository, a file or a folder.")],
     source: Annotated[str, typer.Option("--input", help=".npz of inputs by name, an image, .txt, or pixel series.")],
     out: Annotated[Path, typer.Option(help="A .npy, .npz, .csv or .parquet file.")],
@@ -63,7 +64,7 @@ def embed(
     """Write one vector a sample, made by an open encoder."""
     from mainstem.apps.models import embed_file
 
-    done = embed_file(model, source, out, family)
+    done = embed_file(model, source, out, family, given_compute(ctx))
     if as_json:
         print(json.dumps(done))
     else:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.devices import Compute, in_precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
@@ -47,7 +48,9 @@ def pull(name: str, to: Path | None, mirror: Path | None = None) -> Path:
     return fetch(name, to or models_home(), mirror)
 
 
-def embed_file(model_name: str, path: str, out: Path, family: str | None = None) -> dict[str, Any]:
+def embed_file(
+    model_name: str, path: str, out: Path, family: str | None = None, compute: Compute | None = None
+) -> dict[str, Any]:
     """Embed what a file holds and write one vector a sample.
 
     Args:
@@ -63,9 +66,11 @@ def embed_file(model_name: str, path: str, out: Path, family: str | None = None)
     from mainstem.data.table import files_named
 
     check_output(out, itertools.chain([path, model_name], files_named([path])), OUTPUTS)
-    model = load_open_model(model_name, family)
+    model, compute = load_open_model(model_name, family), compute or Compute(device="cpu")
+    move((*model.tokenizers.values(), model.trunk), compute.place())
     inputs, items = read_inputs(model, path)
-    vectors = model.embed(inputs)
+    with in_precision(compute.place(), compute.precision):
+        vectors = model.embed(inputs)
     items = items or [str(row) for row in range(len(vectors))]
     sha256 = model.sha256()
     _write(out, vectors, items, {"model": model_name, "family": model.family, "weights_sha256": sha256})

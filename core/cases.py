@@ -5,7 +5,7 @@
 reads lists of Samples by the same lines.
 """
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, overload
 
@@ -270,7 +270,7 @@ def streams_in(samples: Sequence[Sample], name: str) -> Sequence[Stream | None]:
     return [sample.streams.get(name) for sample in samples]
 
 
-def parts_of(streams: Sequence[Stream | None]) -> Iterator[tuple[Index, Block]]:
+def parts_of(streams: Iterable[Stream | None]) -> Iterator[tuple[Index, Block]]:
     """Give in turn the streams there are, and their rows: a block as it is, other streams one by one."""
     if isinstance(streams, Block):
         rows = np.arange(len(streams)) if streams.has is None else np.flatnonzero(streams.has)
@@ -282,8 +282,9 @@ def parts_of(streams: Sequence[Stream | None]) -> Iterator[tuple[Index, Block]]:
 
 
 def blocks_in(samples: Sequence[Sample], name: str) -> Iterator[tuple[Index, Block]]:
-    """Give in turn the streams of a name, and the rows of the samples that have them."""
-    yield from parts_of(streams_in(samples, name))
+    """Give in turn the streams of a name, and the rows of the samples that have them; no two samples are held."""
+    is_held = isinstance(samples, Cases)
+    yield from parts_of(streams_in(samples, name) if is_held else (sample.streams.get(name) for sample in samples))
 
 
 def names_in(samples: Sequence[Sample]) -> list[str]:

@@ -120,12 +120,13 @@ class Layout:
             ChannelError: if samples give a channel in different units.
             InputError: if they give streams of different kinds under one name.
         """
-        found = {
-            name: held
-            for name in names_in(samples)
-            if (held := [block for _, block in blocks_in(samples, name) if block.kind in CHANNEL_DIM])
-        }
-        return cls(channels={name: union_of_channels(name, blocks) for name, blocks in found.items()})
+        channels = {}
+        for name in names_in(samples):
+            every = (block for _, block in blocks_in(samples, name) if block.kind in CHANNEL_DIM)
+            unlike = {(block.kind, block.channels): block for block in every}  # so that no more are held
+            if unlike:
+                channels[name] = union_of_channels(name, list(unlike.values()))
+        return cls(channels=channels)
 
     def __call__(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples with their channels as in training; those that are so already are the same objects.

@@ -58,10 +58,9 @@ def rows_of(patches: Patches, rows: Iterable[Tensor]) -> Iterator[Batch]:
     return ((chosen, patches.rows(chosen)) for chosen in rows)
 
 
-def in_turn(samples: Sequence[Sample], most: int | None = None) -> Sequence[Tensor]:
-    """Return the rows of batches of all samples as they come, of `most` or all at once where they are in memory."""
-    size = READ_AT_ONCE if is_lazy(samples) else most or len(samples)
-    return torch.split(torch.arange(len(samples)), size)
+def in_turn(samples: Sequence[Sample]) -> Sequence[Tensor]:
+    """Return the rows of batches of all samples as they come, all at once where they are in memory."""
+    return torch.split(torch.arange(len(samples)), READ_AT_ONCE if is_lazy(samples) else len(samples))
 
 
 def by_length(samples: Sequence[Sample], most: int) -> Sequence[Tensor]:
@@ -88,7 +87,7 @@ def _read_batches(
     weightless = copy.deepcopy(tokenizer).to("meta")  # cutting touches no weights, so that workers are sent none
     loader: DataLoader[tuple[int, Sample]] = DataLoader(
         _Read(samples),
-        batch_sampler=(chosen.tolist() for chosen in rows),  # type: ignore[arg-type]
+        batch_sampler=(chosen.tolist() for chosen in rows),
         collate_fn=_Cut(weightless),
         num_workers=num_workers,
         multiprocessing_context="spawn" if num_workers else None,

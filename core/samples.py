@@ -1,77 +1,17 @@
 """Samples that need not fit in memory: an index in arrays, and streams that are read when they are asked for."""
 
 from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, overload
+from dataclasses import dataclass, replace
+from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.errors import InputError
-from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.core.cases import Cases
+from mainstem.core.stream import Sample, Stream
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
 Rows = NDArray[np.intp]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Index:
-    """What is known of all samples without their streams; each array is (samples,).
-
-    Attributes:
-        items: the samples' own names.
-        groups: "" where a sample names none; None where none does.
-        targets: (samples,) or (samples, parts), NaN where unknown; None where none is known.
-        facts: by name; a fact that is "" or NaN is not there.
-        parts: of the official split, as a sample's source names them.
-        origins: the instant that times count from.
-    """
-
-    data: str
-    items: NDArray[np.str_]
-    groups: NDArray[np.str_] | None = None
-    targets: NDArray[Any] | None = None
-    facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-    parts: NDArray[np.str_] | None = None
-    origins: NDArray[np.str_] | None = None
-    licence: str = "unknown"
-    attribution: str = ""
-    simulated: bool = False
-
-    def __post_init__(self) -> None:
-        """Check that all arrays are of the same samples.
-
-        Raises:
-            InputError: if one is of more or fewer.
-        """
-        arrays = {"groups": self.groups, "targets": self.targets, "parts": self.parts, "origins": self.origins}
-        for name, values in {**arrays, **self.facts}.items():
-            if values is not None and len(values) != len(self.items):
-                raise InputError(f"the index has {len(values)} {name} for {len(self.items)} samples; give one a sample")
-
-    def __len__(self) -> int:
-        """Return how many samples there are."""
-        return len(self.items)
-
-    def source(self, row: int) -> Provenance:
-        """Return where a sample comes from."""
-        values = {name: values[row].item() for name, values in self.facts.items()}
-        return Provenance(
-            data=self.data,
-            item=str(self.items[row]),
-            group=None if self.groups is None else str(self.groups[row]) or None,
-            licence=self.licence,
-            attribution=self.attribution,
-            simulated=self.simulated,
-            facts={name: value for name, value in values.items() if value != "" and value == value},
-            part="" if self.parts is None else str(self.parts[row]),
-        )
-
-    def target(self, row: int) -> float | NDArray[Any] | None:
-        """Return a sample's target; None where nothing of it is known."""
-        if self.targets is None or np.isnan(self.targets[row]).all():
-            return None
-        return float(self.targets[row]) if self.targets.ndim == 1 else self.targets[row]
 
 
 class LazyStreams(Mapping[str, Stream]):
@@ -101,46 +41,56 @@ class LazyStreams(Mapping[str, Stream]):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LazySamples(Sequence[Sample]):
-    """Samples of an index, in the order of `rows`, whose streams `load` reads when they are looked at.
+    """Samples of which all is known but the streams, which `load` reads when they are looked at.
 
-    Targets, groups and facts come from the index: none of `core`'s functions on them reads a stream. Workers read with
-    `load`, which therefore has to be a function of a module, or an object that pickle can send.
+    None of `core`'s functions on targets, groups and facts reads a stream. Workers read with `load`, which therefore
+    has to be a function of a module, or an object that can be sent to a process.
+
+    Attributes:
+        known: the samples without their streams.
+        load: reads the streams of a place.
+        places: of each sample, what `load` knows it by.
     """
 
-    index: Index
+    known: Cases
     load: Load
-    rows: Rows | None = None  # None for all
+    places: Rows
+
+    @classmethod
+    def of(cls, known: Cases, load: Load) -> Self:
+        """Return the samples of a whole index, whose places are its rows."""
+        return cls(known=known, load=load, places=np.arange(len(known)))
 
     def __len__(self) -> int:
         """Return how many samples there are."""
-        return len(self.index) if self.rows is None else len(self.rows)
+        return len(self.known)
 
     @overload
-    def __getitem__(self, place: int) -> Sample: ...
+    def __getitem__(self, index: int) -> Sample: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "LazySamples": ...
+    def __getitem__(self, index: slice) -> "LazySamples": ...
 
-    def __getitem__(self, place: int | slice) -> "Sample | LazySamples":
+    def __getitem__(self, index: int | slice) -> "Sample | LazySamples":
         """Return a sample, its streams not read, or the samples of a slice."""
-        if isinstance(place, slice):
-            return self.chosen(range(len(self))[place])
-        row = range(len(self.index))[place] if self.rows is None else int(self.rows[place])
-        index = self.index
-        return Sample(
-            streams=LazyStreams(self.load, row),
-            target=index.target(row),
-            source=index.source(row),
-            origin="" if index.origins is None else str(index.origins[row]),
-        )
+        if isinstance(index, slice):
+            return self.rows(np.arange(len(self))[index])
+        return replace(self.known[index], streams=LazyStreams(self.load, int(self.places[index])))
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[place] for place in range(len(self)))
+        return (self[row] for row in range(len(self)))
 
-    def chosen(self, places: Sequence[int]) -> "LazySamples":
-        """Return the samples at places, in their order."""
-        wanted = np.asarray(places, np.intp)
-        return replace(self, rows=wanted if self.rows is None else self.rows[wanted])
+    def rows(self, index: Rows) -> "LazySamples":
+        """Return the chosen samples."""
+        return replace(self, known=self.known.rows(index), places=self.places[index])
+
+    def column(self, name: str) -> NDArray[Any]:
+        """What is told of each sample under the name of a field of Provenance."""
+        return self.known.column(name)
+
+    def truth(self) -> NDArray[Any]:
+        """Targets (samples, ...), NaN where unknown."""
+        return self.known.truth()
 
 
 def is_lazy(samples: Sequence[Sample]) -> bool:

@@ -116,11 +116,11 @@ def _check_events(text: str, name: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=yaml.BaseLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        line = event.start_mark.line + 1
+        where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise InputError(f"{name}, line {line}: got an anchor, an alias or a tag; write the value out")
+            raise InputError(f"{where}: got an anchor, an alias or a tag; write the value out")
         if depth > DEEPEST:
-            raise InputError(f"{name}, line {line}: got more than {DEEPEST} levels, which no settings have; mend it")
+            raise InputError(f"{where}: got more than {DEEPEST} levels, which no settings have; mend it")
 
 
 def _plain(node: yaml.Node | None, name: str) -> Any:  # noqa: ANN401 - whatever a file holds

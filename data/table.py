@@ -9,7 +9,7 @@ Times are seconds, or dates and times (ISO 8601) that are turned into seconds si
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import InputError
+from mainstem.core.samples import LazySamples
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.targets import Target, recognise
 from mainstem.data.images import IMAGES, read_image
@@ -34,6 +35,7 @@ NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
 ROWS = "table"  # the stream that a table's own channels make
 INSTANT = r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 ZONED = r".*[0-9](Z|[+-][0-9]{2}:?[0-9]{2})"
+MOST_HELD = 2_000  # samples whose files are read at once: of more, files are read as they are needed
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
@@ -75,8 +77,12 @@ def read_samples(path: Path, target: Target | None = None) -> SampleSet:
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
     licences = sorted(set(columns.facts["licence"]) - {""})
     samples: Sequence[Sample]
-    if len(starts) == len(order) and columns.times is None and not columns.files:
+    is_row_each = len(starts) == len(order) and columns.times is None
+    if is_row_each and not columns.files:
         samples = _cases(columns, order)
+    elif is_row_each and len(order) > MOST_HELD:
+        known = replace(_cases(columns, order), streams={})
+        samples = LazySamples(known=known, load=_Files.of(columns), places=order)
     else:
         opened: dict[Path, Stream] = {}
         samples = tuple(_sample(columns, np.sort(rows), opened) for rows in np.split(order, starts[1:]))
@@ -195,9 +201,7 @@ def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Strea
             raise InputError(f"{where} stands {len(rows)} times; add a column 'time', or drop repeats")
         else:
             streams[ROWS] = Stream(kind="scalar", values=columns.values[first], channels=columns.channels)
-    for column, files in columns.files.items():
-        if str(files[first]).lower() not in MISSING:
-            streams[column] = _file(columns.folder / str(files[first]), columns.folder, opened)
+    streams |= _read_files(columns, first, opened)
     target, group = columns.targets[first], str(columns.facts["group"][first])
     data, licence = Path(columns.table.name).stem, str(columns.facts["licence"][first])
     source = Provenance(
@@ -206,6 +210,30 @@ def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Strea
     )  # fmt: skip
     known = None if np.isnan(target).all() else target if target.ndim else float(target)
     return Sample(streams=streams, target=known, source=source, origin=origin)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Files:
+    """Reads the channels of a row, and the files that it names."""
+
+    channels: tuple[Channel, ...]
+    values: NDArray[np.float64]
+    files: Mapping[str, NDArray[np.object_]]
+    folder: Path
+
+    @classmethod
+    def of(cls, columns: _Columns) -> "_Files":
+        """Take of a table's columns what its streams are."""
+        return cls(channels=columns.channels, values=columns.values, files=columns.files, folder=columns.folder)
+
+    def __call__(self, row: int) -> dict[str, Stream]:
+        """Return the streams of a row.
+
+        Raises:
+            InputError: if a file cannot be used as it is.
+        """
+        own = Stream(kind="scalar", values=self.values[row], channels=self.channels)
+        return ({ROWS: own} if self.channels else {}) | _read_files(self, row, {})
 
 
 def _check_facts(columns: _Columns, rows: NDArray[np.int64], name: str) -> None:
@@ -218,6 +246,16 @@ def _check_facts(columns: _Columns, rows: NDArray[np.int64], name: str) -> None:
             raise InputError(
                 f"{columns.table.name}: sample {shown(name)} has several values of {column!r}; give one a sample"
             )
+
+
+def _read_files(columns: "_Columns | _Files", row: int, opened: dict[Path, Stream]) -> dict[str, Stream]:
+    """The streams of the files that a row names."""
+    named = {column: str(files[row]) for column, files in columns.files.items()}
+    return {
+        column: _file(columns.folder / name, columns.folder, opened)
+        for column, name in named.items()
+        if name.lower() not in MISSING
+    }
 
 
 def _file(path: Path, root: Path, opened: dict[Path, Stream]) -> Stream:

@@ -250,10 +250,18 @@ def bench_rows() -> dict[str, float]:
     return pixels.bench_rows()
 
 
+def bench_images() -> dict[str, float]:
+    """A hundred thousand images of 224 pixels, read as training goes."""
+    from tests.benchmarks import images
+
+    return images.bench_images()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
+    "images": bench_images,
 }  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mainstem.core.samples import Index, LazySamples
-from mainstem.core.stream import Channel, Stream
+from mainstem.core.cases import Cases
+from mainstem.core.samples import LazySamples
+from mainstem.core.stream import Channel, Provenance, Stream
 
 RGB = tuple(Channel(name=name, unit="1") for name in ("red", "green", "blue"))
 
@@ -31,15 +32,16 @@ class DrawnImages:
 def images(num: int, side: int, load=None) -> LazySamples:
     """A set of so many images in ten groups, one in eight of them for testing and one in seven without a target."""
     rows = np.arange(num)
-    return LazySamples(
-        index=Index(
-            data="drawn",
-            items=np.array([f"image {row}" for row in rows]),
-            groups=np.array([f"site {row % 10}" for row in rows]),
-            targets=np.where(rows % 7 == 6, np.nan, np.sin(rows)),
-            facts={"year": 2000 + rows % 3, "sensor": np.where(rows % 2, "a", "")},
-            parts=np.where(rows % 8 == 7, "test", "train"),
-            licence="CC0-1.0",
-        ),
-        load=load or DrawnImages(side),
+    told = {
+        "item": [f"image {row}" for row in rows], "group": [f"site {row % 10}" for row in rows],
+        "part": np.where(rows % 8 == 7, "test", "train"),
+    }  # fmt: skip
+    known = Cases(
+        num=num,
+        streams={},
+        source=Provenance(data="drawn", item="", licence="CC0-1.0"),
+        told={name: np.array(values, object) for name, values in told.items()},
+        facts={"year": 2000 + rows % 3, "sensor": np.array(["a" if row % 2 else None for row in rows], object)},
+        targets=np.where(rows % 7 == 6, np.nan, np.sin(rows)),
     )
+    return LazySamples.of(known, load or DrawnImages(side))

@@ -1,16 +1,27 @@
 """Samples that are not in memory: what an index knows is told without reading, and rows are rows of the whole."""
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from tests.core.lazy_images import DrawnImages, images
 
-from mainstem.core.errors import InputError
-from mainstem.core.folds import groups_of, has_groups, hold_out, season_in, targets_of
+from mainstem.core.fit import fit
+from mainstem.core.folds import groups_of, hold_out, season_in, targets_of
+from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
-from mainstem.core.samples import Index, LazySamples, is_lazy, read_now
+from mainstem.core.preparation import from_the_mean
+from mainstem.core.samples import LazySamples, is_lazy, read_now
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.training import TrainingConfig
+
+TASK = Task(
+    name="drawn", task="images", version="1", target=Quantity(units="1"), config=FitConfig(), prepare=from_the_mean,
+    read=lambda request: None,
+)  # fmt: skip
 
 
 def unread(row):
@@ -29,7 +40,7 @@ def test_groups_targets_facts_and_parts_are_known_without_reading():
     lazy, every = images(40, 8, unread), held(images(40, 8))
     known = [sample.target is not None for sample in lazy]
     assert known == [row % 7 != 6 for row in range(40)]
-    some = lazy.chosen(np.flatnonzero(known))
+    some = lazy.rows(np.flatnonzero(known))
     same = [sample for sample in every if sample.target is not None]
     assert len(some) == len(same) == 35
     assert groups_of(some) == groups_of(same)
@@ -38,6 +49,9 @@ def test_groups_targets_facts_and_parts_are_known_without_reading():
     assert [season_in(one, "year") for one in some] == [season_in(one, "year") for one in same]
     assert groups_by_data(some, str) == groups_by_data(same, str)
     assert [one.source for one in some] == [one.source for one in same]
+    for name in ("item", "group", "part", "data", "licence", "simulated"):
+        assert some.column(name).tolist() == [getattr(one.source, name) for one in same]
+    assert (some.truth() == targets_of(same)).all()
     for ours, theirs in zip(hold_out(some, 3), hold_out(same, 3), strict=True):
         assert all((own == other).all() for own, other in zip(ours, theirs, strict=True))
 
@@ -67,7 +81,7 @@ def test_streams_are_read_when_they_are_looked_at_and_not_kept():
 
 def test_rows_of_rows_are_rows_of_the_whole():
     lazy = images(20, 8)
-    some = lazy[4:16:2].chosen([5, 0, 1])
+    some = lazy[4:16:2].rows(np.array([5, 0, 1]))
     assert [one.source.item for one in some] == ["image 14", "image 4", "image 6"]
     assert some[-1].source.item == "image 6"
     assert (some[0].streams["image"].values == DrawnImages(8)(14)["image"].values).all()
@@ -76,23 +90,29 @@ def test_rows_of_rows_are_rows_of_the_whole():
             some[places]
 
 
-def test_facts_and_groups_that_a_sample_lacks_are_not_there():
-    index = Index(
-        data="d", items=np.array(["a", "b"]), groups=np.array(["", "g"]), targets=np.array([[1, np.nan], [np.nan] * 2]),
-        facts={"x_m": np.array([np.nan, 2.5]), "crop": np.array(["maize", ""])},
-    )  # fmt: skip
-    first, second = LazySamples(index=index, load=unread)
-    assert (first.source.group, second.source.group) == (None, "g")
-    assert first.source.facts == {"crop": "maize"}
-    assert second.source.facts == {"x_m": 2.5}
-    assert np.array_equal(first.target, [1, np.nan], equal_nan=True)
-    assert second.target is None
-    assert has_groups(LazySamples(index=index, load=unread))
-    assert not has_groups(LazySamples(index=replace(index, groups=None), load=unread))
+class Counted:
+    """Reads images, and knows how many samples' streams were held at once."""
+
+    def __init__(self, side: int) -> None:
+        self.load, self.alive, self.most = DrawnImages(side), weakref.WeakSet(), 0
+
+    def __call__(self, row: int):
+        found = self.load(row)
+        self.alive |= set(found.values())
+        self.most = max(self.most, len(self.alive))
+        return found
 
 
-def test_an_index_of_unequal_arrays_is_refused():
-    with pytest.raises(InputError, match="3 groups for 2 samples"):
-        Index(data="d", items=np.array(["a", "b"]), groups=np.array(["x", "y", "z"]))
-    with pytest.raises(InputError, match="1 year for 2 samples"):
-        Index(data="d", items=np.array(["a", "b"]), facts={"year": np.array([2000])})
+def test_a_fit_reads_what_it_needs_and_holds_no_more_than_a_batch():
+    counted = Counted(8)
+    lazy, every = as_source(images(420, 8, counted)), as_source(held(images(420, 8)))
+    task = replace(TASK, config=FitConfig(training=TrainingConfig(epochs=1, device="cpu"), num_folds=2))
+    ours, theirs = (fit(task, source, source.training(), Recipe(config=task.config)) for source in (lazy, every))
+    assert counted.most <= 2 * READ_AT_ONCE
+    assert ours.judged["whole"].groups == theirs.judged["whole"].groups
+    assert (ours.judged["whole"].truth == theirs.judged["whole"].truth).all()
+    for name, told in theirs.judged["whole"].raw.items():
+        np.testing.assert_allclose(ours.judged["whole"].raw[name], told, atol=1e-4)
+    specs = [made.ensemble.members[0].adapter.tokenizer.specs["image"] for made in (ours, theirs)]
+    for channel, moments in specs[1].statistics.items():
+        np.testing.assert_allclose(specs[0].statistics[channel], moments, rtol=1e-12)

@@ -5,8 +5,10 @@ import pandas as pd
 import pytest
 
 from mainstem.core.errors import InputError
+from mainstem.core.samples import LazySamples
 from mainstem.core.stream import Channel
 from mainstem.core.targets import Classes, Findings, Quantity
+from mainstem.data import table
 from mainstem.data.table import read_samples, target_of
 
 GOOD = {
@@ -157,3 +159,33 @@ def test_an_empty_table_and_another_kind_of_file_are_refused(tmp_path):
     (tmp_path / "t.xlsx").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"want a \.csv or \.parquet"):
         read_samples(tmp_path / "t.xlsx")
+
+
+def test_files_of_many_samples_are_read_when_they_are_needed_and_are_the_same(tmp_path, monkeypatch):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        Image.fromarray(rng.integers(0, 255, (6, 4, 3), np.uint8)).save(tmp_path / f"{number}.png")
+    path = write(tmp_path, {
+        "sample": ["d", "b", "c", "a"], "target [t]": [1.0, None, 3.0, 4.0], "group": ["x", "y", "", "x"],
+        "licence": ["CC0-1.0", "", "CC-BY-4.0", "CC0-1.0"], "rain [mm]": [1.0, 2.0, 3.0, 4.0],
+        "leaf": ["0.png", "1.png", None, "3.png"],
+    })  # fmt: skip
+    held = read_samples(path)
+    monkeypatch.setattr(table, "MOST_HELD", 3)
+    lazy = read_samples(path)
+    assert isinstance(lazy.samples, LazySamples)
+    assert not isinstance(held.samples, LazySamples)
+    for part in ("labelled", "training"):
+        ours, theirs = getattr(lazy, part)(), getattr(held, part)()
+        assert [(one.source, one.target) for one in ours] == [(one.source, one.target) for one in theirs]
+        for own, other in zip(ours, theirs, strict=True):
+            assert list(own.streams) == list(other.streams)
+            for name, stream in other.streams.items():
+                assert np.array_equal(own.streams[name].values, stream.values)
+                assert own.streams[name].channels == stream.channels
+    (tmp_path / "3.png").write_bytes(b"none")
+    first = read_samples(path).samples[0]
+    with pytest.raises(InputError, match=r"3\.png cannot be read"):
+        first.streams["leaf"]
