@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fitted import load_fitted
 from mainstem.core.openmodels import FAMILIES, load_open_model
 from mainstem.core.openmodels.base import Blueprint, Family, Weights, block_keys, weight_and_bias
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.targets import Classes
@@ -24,6 +26,26 @@ RGB = tuple(Channel(name=name, unit="1") for name in ("red", "green", "blue"))
 LAYERS = {"n1": "norm1", "qkv": "attention.qkv", "o": "attention.out", "n2": "norm2", "f1": "mlp.up", "f2": "mlp.down"}
 
 
+class ToyTokenizer(PatchTokenizer):
+    """Patches of 4 pixels, which an artefact need not say."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(PatchConfig(dim=dim, patch_size=4))
+
+    def facts(self) -> dict[str, Any]:
+        return {"kind": "toy"}
+
+
+class ToyFacts(TokenizerFacts):
+    kind: Literal["toy"]
+
+    def num_weights(self, dim: int) -> int:
+        return 48 * dim
+
+    def tokenizer(self, dim: int) -> ToyTokenizer:
+        return ToyTokenizer(dim).requires_grad_(False)
+
+
 def blueprint(weights: Weights) -> Blueprint:
     dim, depth = int(weights.config["width"]), int(weights.config["blocks"])
     keys = weight_and_bias({"stem": "tokenizer.patch", "last": "trunk.norm"}) | {"first": "tokenizer.class_token"}
@@ -31,13 +53,16 @@ def blueprint(weights: Weights) -> Blueprint:
         trunk=TrunkConfig(
             dim=dim, depth=depth, num_heads=2, hidden=2 * dim, num_registers=0, num_prefix=1, pooling="cls"
         ),
-        tokenizer=PatchTokenizer(PatchConfig(dim=dim, patch_size=4)),
+        tokenizer=ToyTokenizer(dim),
         kind="image",
         keys=keys | block_keys(depth, "b{}", weight_and_bias(LAYERS)),
     )
 
 
-TOY = Family(name="toy", matches=lambda config, shapes: config.get("model_type") == "toy", blueprint=blueprint)
+TOY = Family(
+    name="toy", matches=lambda config, shapes: config.get("model_type") == "toy", blueprint=blueprint,
+    tokenizers={"toy": ToyFacts},
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -94,6 +119,7 @@ def test_it_is_fine_tuned_saved_and_loaded_with_an_adapter(weights, tmp_path):
     saved, judged = fit_and_save(task, source, source.samples, spec, tmp_path)
     assert (saved.target.point(judged["whole"].told) == judged["whole"].truth).mean() > 0.9
     assert saved.manifest.trunk_is_shared
+    assert {member.adapter.tokenizer.facts()["kind"] for member in saved.ensemble.members} == {"toy"}
     again = load_fitted(tmp_path, task.target, task.restore)
     few = source.samples[:4]
     for name, values in again.outputs(few, "whole").items():
