@@ -16,7 +16,15 @@ from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_a
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
-from mainstem.apps.task_options import RunCommand, TaskCommand, given_options
+from mainstem.apps.shared_options import (
+    ComputeCommand,
+    FitCommand,
+    PredictCommand,
+    given_compute,
+    given_fit,
+    settings_given,
+)
+from mainstem.apps.task_options import RunCommand, given_options
 from mainstem.core.errors import InputError
 from mainstem.core.parallel import num_cores
 from mainstem.data.earth.gdal import keep_offline
@@ -62,7 +70,7 @@ def embed(
         tell(f"{done['num']} vectors of {done['dim']} ({done['family']}) in {out}")
 
 
-@app.command("evaluate", cls=TaskCommand)
+@app.command("evaluate", cls=FitCommand)
 def evaluate_adapter(
     ctx: typer.Context,
     adapter: str,
@@ -96,13 +104,13 @@ def evaluate_adapter(
     from mainstem.apps.evaluate import evaluate
     from mainstem.apps.evaluation_text import describe
     from mainstem.apps.protocols import EvaluationSpec
-    from mainstem.core.finetuning import spec_of
     from mainstem.core.task import DataRequest
 
     if run is not None:
-        _check_untrained({"--with-flagged": with_flagged, "--trunk": trunk, "--frozen": frozen, "--seeds": seeds > 1})
+        given = {"--with-flagged": with_flagged, "--trunk": trunk, "--frozen": frozen, "--seeds": seeds > 1}
+        _check_untrained({**given, **settings_given(ctx)})
     found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
-    fit = spec_of(found, trunk, frozen).seeded(seed)
+    fit = given_fit(ctx, found, trunk, frozen, seed)
     request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
     spec = EvaluationSpec(
         fit=fit,
@@ -128,7 +136,7 @@ def _check_untrained(given: Mapping[str, object]) -> None:
         raise InputError(f"{', '.join(idle)} would train, and --run scores a run as it is; leave one of both out")
 
 
-@app.command("finetune", cls=TaskCommand)
+@app.command("finetune", cls=FitCommand)
 def finetune_adapter(
     ctx: typer.Context,
     adapter: str,
@@ -145,11 +153,10 @@ def finetune_adapter(
     """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
     from mainstem.adapters import find_task
     from mainstem.apps.finetune import finetune, seeded_runs
-    from mainstem.core.finetuning import spec_of
     from mainstem.core.task import DataRequest
 
     found = find_task(adapter, task)
-    spec = spec_of(found, trunk, frozen).seeded(seed)
+    spec = given_fit(ctx, found, trunk, frozen, seed)
     source = found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror))
     with shown("finetune", as_json) as report:
         records = [finetune(found, source, each, folder, report) for each, folder in seeded_runs(spec, out, seeds)]
@@ -200,7 +207,7 @@ def calibrate_run(
         tell(f"claim of means: {entry['means']['state']} {entry['means']['reason']}".rstrip())
 
 
-@app.command("predict", cls=TaskCommand)
+@app.command("predict", cls=PredictCommand)
 def predict_inputs(
     ctx: typer.Context,
     adapter: str,
@@ -227,14 +234,14 @@ def predict_inputs(
     found = task_of_run(run, adapter, task)
     sources = [found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
-    predictions = predict(load_run(run, found), samples, found.view_of, level, below or ())
+    predictions = predict(load_run(run, found).on(given_compute(ctx)), samples, found.view_of, level, below or ())
     write_predictions(predictions, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
     tell(f"{len(predictions)} predictions in {out}; claims: {counts}")
 
 
-app.command("map")(map_adapter)
+app.command("map", cls=ComputeCommand)(map_adapter)
 app.command("map-merge")(merge_shards)
 
 

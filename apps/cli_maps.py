@@ -10,10 +10,12 @@ import typer
 from mainstem.apps.cli_lists import AsJson
 from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
+from mainstem.apps.shared_options import given_compute
 from mainstem.core.errors import InputError
 
 
 def map_adapter(
+    ctx: typer.Context,
     adapter: str,
     scenes: Annotated[
         list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
@@ -53,6 +55,7 @@ def map_adapter(
         context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
         facts={} if crop is None else {"crop": checked_crop(crop, "got")},
         allowed_hosts=tuple(allow_host or ()),
+        compute=given_compute(ctx),
     )
     with shown("map", as_json) as report:
         done = map_scenes(task, run, scenes, out, spec, report)

@@ -198,7 +198,7 @@ def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) ->
         raise InputError(
             f"a run is scored as it is, or {SEASONS}; leave --run out to train by another protocol or seed"
         )
-    fitted, samples = load_run(run, task), source.unflagged()
+    fitted, samples = load_run(run, task).on(spec.fit.config.training.compute), source.unflagged()
     fitted.target.check_data(source)
     taught = fitted.taught
     known = [sample for sample in samples if taught.was_trained_on(sample)]

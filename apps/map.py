@@ -17,7 +17,8 @@ import numpy as np
 from mainstem.apps.map_blocks import InputReader, Placed, Plan, Predict, as_placed, make_plan
 from mainstem.apps.map_journal import (
     intact,
-    load_block,
+    is_intact,
+    map_block,
     num_outputs,
     opened,
     parts_folder,
@@ -280,27 +281,26 @@ def _windows(output: Path, plan: Plan) -> Iterator[tuple[int, int, Values]]:
     numbered = enumerate(plan.tiling.blocks())
     for _, row in itertools.groupby(numbered, key=lambda block: block[1][0].start):
         spans = dict(row)
-        loaded = {number: load_block(folder, plan, number, span) for number, span in spans.items()}
-        found = [
-            (span, values) for span, values in zip(spans.values(), loaded.values(), strict=True) if values is not None
-        ]
-        if len(found) < len(spans):
+        if not all(is_intact(folder, plan, number, span) for number, span in spans.items()):
             every = range(len(plan.tiling.blocks()))
             whole = intact(folder, plan, every)
             raise _lacking(output, plan, [number for number in every if number not in whole])
-        yield from _joined(found)
+        yield from _joined(folder, spans)
 
 
-def _joined(blocks: Sequence[tuple[Box, Values]]) -> Iterator[tuple[int, int, Values]]:
+def _joined(folder: Path, spans: Mapping[int, Box]) -> Iterator[tuple[int, int, Values]]:
     """Cut blocks that lie side by side anew, BLOCK rows at a time and BROAD columns."""
-    rows, width = blocks[0][0][0], blocks[-1][0][1].stop
+    every = list(spans.values())
+    rows, width = every[0][0], every[-1][1].stop
     tops = [rows.start, *range((rows.start // BLOCK + 1) * BLOCK, rows.stop, BLOCK), rows.stop]
     for top, bottom in itertools.pairwise(tops):
         for left in range(0, width, BROAD):
             right = min(left + BROAD, width)
             parts = [
-                values[:, top - rows.start : bottom - rows.start, max(left - span.start, 0) : right - span.start]
-                for (_, span), values in blocks
-                if span.start < right and left < span.stop
+                map_block(folder, number, span)[
+                    :, top - rows.start : bottom - rows.start, max(left - span[1].start, 0) : right - span[1].start
+                ]
+                for number, span in spans.items()
+                if span[1].start < right and left < span[1].stop
             ]
             yield top, left, np.concatenate(parts, 2)

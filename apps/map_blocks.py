@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
 from mainstem.core.tiling import Corner, Line, Room, Tiling, Values, extended, shows_nothing
-from mainstem.core.tiling import Predict as PredictPlaced
+from mainstem.core.tiling import Predict as PredictTiles
 from mainstem.data.earth.raster import Grid, Source, missing_as_nan, read_window
 
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)
+PredictPlaced = Callable[[Values, Sequence[tuple[int, int]]], NDArray[Any]]  # also told each tile's row and column
 MEMORY_BYTES = 320 << 20  # of one block: its input with margins, the input read ahead, sums, predictions and results
 CHUNK, CHUNKS_HELD = 512, 3  # columns read at once, and how many such parts are held
 RESULT_BYTES = 48  # a pixel: predictions and results of three outputs
@@ -109,9 +110,12 @@ class Placed:
     predict: PredictPlaced
 
 
-def as_placed(predict: Predict | Placed) -> PredictPlaced:
+def as_placed(predict: Predict | Placed) -> PredictTiles:
     """A model as one that is told where tiles lie."""
-    return predict.predict if isinstance(predict, Placed) else lambda tiles, corners: predict(tiles)
+    if isinstance(predict, Placed):
+        placed = predict.predict
+        return lambda tiles, corners: placed(tiles, [(top, left) for top, left in corners])
+    return lambda tiles, corners: predict(tiles)
 
 
 Chunk = tuple[int, int, int, int]  # first and last row and column of a part of the raster that is read at once

@@ -9,6 +9,7 @@ failure took is found out by its hash.
 A map is made by one process, or by shards of one plan; who comes with something else is told so.
 """
 
+import errno
 import hashlib
 import io
 import json
@@ -150,21 +151,33 @@ def save_block(folder: Path, plan: Plan, number: int, values: Values) -> None:
     write_whole(path, [header.getvalue(), values.data.cast("B"), digest], is_durable=False)
 
 
-def load_block(folder: Path, plan: Plan, number: int, span: Box) -> Values | None:
-    """Map a block (out, y, x) into memory; None where it is missing, cut off, changed or another plan's."""
+def is_intact(folder: Path, plan: Plan, number: int, span: Box) -> bool:
+    """False where a block is missing, cut off, changed or another plan's."""
     path = block_path(folder, number)
     found = _header(path, span)
     if found is None:
-        return None
-    shape, header = found
+        return False
     try:
-        values = np.memmap(path, "<f4", "r", len(header), shape)
+        values = map_block(folder, number, span)
         with path.open("rb") as file:
             file.seek(-HASH_BYTES, io.SEEK_END)
             digest = file.read()
     except (OSError, ValueError):
-        return None
-    return values if digest == _digest(plan, number, header, zlib.crc32(values.data.cast("B"))) else None
+        return False
+    return digest == _digest(plan, number, found[1], zlib.crc32(values.data.cast("B")))
+
+
+def map_block(folder: Path, number: int, span: Box) -> Values:
+    """Map a block (out, y, x), which `is_intact`, into memory; keep it briefly: what is read of it counts as ours.
+
+    Raises:
+        OSError: if it is there no more.
+    """
+    path = block_path(folder, number)
+    found = _header(path, span)
+    if found is None:
+        raise OSError(errno.ENOENT, "a finished block is gone", str(path))
+    return np.memmap(path, "<f4", "r", len(found[1]), found[0])
 
 
 def num_outputs(folder: Path, number: int, span: Box) -> int:
@@ -201,4 +214,4 @@ def _digest(plan: Plan, number: int, header: bytes, crc: int) -> bytes:
 def intact(folder: Path, plan: Plan, numbers: Sequence[int]) -> set[int]:
     """Which of these blocks are whole."""
     blocks = plan.tiling.blocks()
-    return {number for number in numbers if load_block(folder, plan, number, blocks[number]) is not None}
+    return {number for number in numbers if is_intact(folder, plan, number, blocks[number])}

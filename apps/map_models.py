@@ -6,16 +6,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
 from mainstem.core.cases import Cases, distinct
+from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
-from mainstem.core.inference import multiplies_bfloat16
 from mainstem.core.manifest import FEWEST_PLACES
 from mainstem.core.means import mean_view
 from mainstem.core.predict import claims_of, outside_scope, tell
@@ -28,7 +27,6 @@ from mainstem.core.task import Task
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map
 VIGOUR = "percent of this map's mean"
-MOVED = 0.01  # of half a region's size (of a probability: of one): what rounding may move a band by
 MAP_UNITS = {"class": "1"}  # a map of classes holds their probabilities
 NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_PLACES} real cases of your own"
 
@@ -44,6 +42,7 @@ class MapSpec:
     context: ContextSpec = field(default_factory=ContextSpec)
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
+    compute: Compute = field(default_factory=Compute)
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
@@ -78,7 +77,6 @@ class MapModel:
         self.calibration = fitted.calibration[self.view]
         self.reader = PixelReader.of(task.window, self.scenes, context)
         looked = self._look()
-        self._settle_precision(looked)
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         if self.is_relative and not fitted.target.is_number:
             raise InputError(f"nothing here can be mapped: {NOT_REAL}")
@@ -149,22 +147,6 @@ class MapModel:
             for names, row in zip(said, first, strict=True)
         ]
         return [reasons[place] for place in like.tolist()]
-
-    def _settle_precision(self, looked: Sequence[Sample]) -> None:
-        """Multiply in bfloat16 where the processor can, and no band looked at moves by MOVED of its region's size."""
-        if not len(looked) or not multiplies_bfloat16():
-            return
-        adapters, target = [member.adapter for member in self.fitted.ensemble.members], self.fitted.target
-        bands = []
-        for precision in (torch.float32, torch.bfloat16):
-            for adapter in adapters:
-                adapter.precision = precision
-            told = tell(self.fitted, looked, self.view, self.spec.level)
-            bands.append(np.array(list(target.layers(told.outputs, told.quantile).values())))
-        most = MOVED * (target.size(told.outputs, told.quantile) / 2 if target.is_number else 1.0)
-        if not (np.abs(bands[1] - bands[0]) <= most).all():
-            for adapter in adapters:
-                adapter.precision = torch.float32
 
     def _look(self) -> Sequence[Sample]:
         """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""

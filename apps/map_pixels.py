@@ -75,7 +75,7 @@ def _map(
     scenes = open_scenes(staged)
     context = Context.open(spec.context, scenes)
     context.check(task.needs)
-    fitted = load_run(run, task)
+    fitted = load_run(run, task).on(spec.compute)
     check_used(task, fitted, spec)
     model = MapModel(task, fitted, context, spec)
     claim = model.claim()
@@ -107,7 +107,7 @@ def _token(fitted: Fitted, scenes: Scenes, spec: MapSpec, facts: MapFacts, watch
     """All that a block depends on, besides the scenes' pixels: blocks of another token are never gone on with."""
     scalings = scenes.scales.tolist(), scenes.offsets.tolist()
     read = [file.sha256 for file in watched], scenes.times, scenes.channels, scalings
-    asked = spec.level, spec.below, dict(spec.facts)
+    asked = spec.level, spec.below, dict(spec.facts), spec.compute.precision
     return f"{fitted.adapter_sha256} {fitted.manifest.trunk_sha256} {asked} {read} {facts_digest(facts)}"
 
 

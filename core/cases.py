@@ -293,6 +293,19 @@ def names_in(samples: Sequence[Sample]) -> list[str]:
     return sorted({name for sample in samples for name in sample.streams})
 
 
+def steps_in(samples: Sequence[Sample]) -> Index:
+    """How many steps of its series and grids every sample shows (cases,)."""
+    found = np.zeros(len(samples), np.intp)
+    for name in names_in(samples):
+        streams = streams_in(samples, name)
+        for rows, held in [(slice(None), streams)] if isinstance(streams, Block) else enumerate(streams):
+            if held is not None and held.times is not None:
+                seen = held.observed()
+                first = seen.ndim - NUM_DIMS[held.kind]
+                found[rows] += seen.any(tuple(range(first + 1, seen.ndim))).sum(first)
+    return found
+
+
 def targets_in(samples: Sequence[Sample]) -> NDArray[np.float64]:
     """Targets (cases,), NaN where unknown."""
     if isinstance(samples, Cases):

@@ -1,6 +1,7 @@
 """Features of a frozen trunk, computed once a sample and kept by content; heads train on them."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,11 @@ def cache_folder() -> Path:
 
 
 def model_key(tokenizer: OpenTokenizer, trunk: Trunk) -> str:
-    """Hash of all weights, the trunk's switches and the way of making features."""
+    """Hash of all weights, the trunk's switches and the way of making features, the kind of device included."""
     parts = {f"tokenizer.{name}": value for name, value in tokenizer.state_dict().items()}
     parts |= {f"trunk.{name}": value for name, value in trunk.state_dict().items()}
-    text = f"{VERSION}|{type(tokenizer).__name__}|{trunk.config!r}|{state_sha256(parts)}"
+    made = f"{VERSION}|{weights_device(trunk).type}|{type(tokenizer).__name__}"
+    text = f"{made}|{trunk.config!r}|{state_sha256(parts)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -41,7 +43,9 @@ def row_keys(patches: Patches) -> list[bytes]:
     return [digest.digest() for digest in digests]
 
 
-def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches, folder: Path | None = None) -> Tensor:
+def frozen_features(
+    tokenizer: OpenTokenizer, trunk: Trunk, batches: Iterable[Patches], folder: Path | None = None
+) -> Tensor:
     """Pooled latents (samples, dim) of a frozen tokenizer and trunk; only samples not yet kept are computed.
 
     A file is named after the weights' hash and holds features by the hash of what was read, so that none of another
@@ -49,13 +53,18 @@ def frozen_features(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches, fo
     """
     path = (folder or cache_folder()) / f"{model_key(tokenizer, trunk)}.safetensors"
     kept = _read(path, trunk.config.project or trunk.config.dim)
-    keys = row_keys(patches)
-    missing = sorted({key: row for row, key in enumerate(keys) if key not in kept}.values())
-    if missing:
-        computed = _compute(tokenizer, trunk, patches.rows(torch.tensor(missing)))
-        kept |= {keys[row]: feature for row, feature in zip(missing, computed, strict=True)}
+    every: list[bytes] = []
+    known = len(kept)
+    for patches in batches:
+        keys = row_keys(patches)
+        missing = sorted({key: row for row, key in enumerate(keys) if key not in kept}.values())
+        if missing:
+            computed = _compute(tokenizer, trunk, patches.rows(torch.tensor(missing)))
+            kept |= {keys[row]: feature for row, feature in zip(missing, computed, strict=True)}
+        every += keys
+    if len(kept) > known:
         _write(path, kept)
-    return torch.stack([kept[key] for key in keys])
+    return torch.stack([kept[key] for key in every])
 
 
 def _compute(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches) -> Tensor:

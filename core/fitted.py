@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
+from mainstem.core.devices import Compute
 from mainstem.core.errors import ArtifactError
 from mainstem.core.fitted_file import (
     ADAPTER_FILE,
@@ -65,6 +66,10 @@ class Fitted:
     def outputs(self, samples: Sequence[Sample], view: str) -> Outputs:
         """Return what is told, before calibration, of samples that show what `view` shows."""
         return self.ensemble.outputs(samples, view)
+
+    def on(self, compute: Compute) -> "Fitted":
+        """Return the adapter for a device, to which its weights are moved in place, and a precision."""
+        return dataclasses.replace(self, ensemble=self.ensemble.on(compute))
 
     def reference(self) -> ModelRef:
         """Return what predictions carry of their model."""

@@ -21,12 +21,6 @@ AT_ONCE = 2 << 20  # bytes of the widest layer: more would not stay in a core's 
 FEWEST = 64  # samples of a kind that folding pays for
 
 
-def multiplies_bfloat16() -> bool:
-    """True where this machine's processor multiplies bfloat16 itself, so that halves are faster."""
-    able = torch.cpu.get_capabilities()
-    return any(able.get(name) for name in ("avx512_bf16", "amx_bf16"))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Product:
     """x @ weight + bias, for all tokens (in, out), or one a token (tokens, in, out) with bias (tokens, 1, out)."""

@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from mainstem.core.adapter import Adapter
+from mainstem.core.devices import Compute, Precision, move
 from mainstem.core.errors import ArtifactError
 from mainstem.core.folds import drawn
 from mainstem.core.layout import Layout
+from mainstem.core.loader import by_length, cut_batches
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import HasLayout, Preparation, View, own_features
@@ -28,7 +30,10 @@ BATCH = 1024  # of prediction
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Member:
-    """One trunk and adapter fitted to what the target made of truths; `frame` turns what it says back into units."""
+    """One trunk and adapter fitted to what the target made of truths; `frame` turns what it says back into units.
+
+    It computes where its weights are, in `precision`.
+    """
 
     trunk: Trunk
     adapter: Adapter
@@ -36,19 +41,25 @@ class Member:
     target: Target
     frame: Mapping[str, float] = field(default_factory=dict)
     plan: TrainingPlan | None = None  # None where it was not trained here
+    precision: Precision = "float32"
+
+    def on(self, compute: Compute) -> "Member":
+        """Return the member for a device, to which its weights are moved in place, and a precision."""
+        move((self.trunk, self.adapter), compute.place())
+        return replace(self, precision=compute.precision)
 
     def outputs(self, samples: Sequence[Sample]) -> Outputs:
         """Return what the member says of samples, part by part."""
         prepared, past = self.preparation(samples)
         known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
-        patches = self.adapter.cut(prepared)
         lora = OWN if self.trunk.has_lora(OWN) else None
-        parts = []
+        parts, order = [], []
         with torch.no_grad():
-            for rows in torch.split(torch.arange(len(prepared)), BATCH):
-                distribution = self.adapter.distribution(patches.rows(rows), self.trunk, lora)
+            for rows, patches in cut_batches(self.adapter.tokenizer, prepared, by_length(prepared, BATCH)):
+                distribution = self.adapter.distribution(patches, self.trunk, lora, self.precision)
                 parts.append(self.target.outputs(distribution, known.rows(rows.numpy())))
-        return join_outputs(parts)
+                order.append(rows.numpy())
+        return rows_of_outputs(join_outputs(parts), np.argsort(np.concatenate(order)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,6 +107,10 @@ class Ensemble:
         averaged: Array = np.mean([own_features(member.preparation, aligned) for member in self.members], axis=0)
         return averaged
 
+    def on(self, compute: Compute) -> "Ensemble":
+        """Return the ensemble with its members on a device, in a precision."""
+        return replace(self, members=tuple(member.on(compute) for member in self.members))
+
     def alone(self, member: Member) -> "Ensemble":
         """Return an ensemble of one member, its parts weighed as here."""
         return replace(self, members=(member,))
@@ -134,11 +149,19 @@ class MemberFit:
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
         head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim), head)
+        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head)
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
         plan = TrainingPlan.of(training, len(prepared))
-        return Member(trunk=trunk, adapter=adapter, preparation=preparation, target=target, frame=frame, plan=plan)
+        return Member(
+            trunk=trunk,
+            adapter=adapter,
+            preparation=preparation,
+            target=target,
+            frame=frame,
+            plan=plan,
+            precision=training.precision,
+        )
 
 
 def join_outputs(parts: Sequence[Outputs]) -> Outputs:
@@ -151,13 +174,15 @@ def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
     return {name: values[chosen] for name, values in outputs.items()}
 
 
-def tokenizer_of(base: OpenModel | None, samples: Sequence[Sample], dim: int) -> OpenTokenizer:
+def tokenizer_of(
+    base: OpenModel | None, samples: Sequence[Sample], dim: int, steps_per_token: int = 0
+) -> OpenTokenizer:
     """The open model's own tokenizer; those of the project's own trunks with parts for streams that they do not know.
 
     `tokenizer_words` says which streams are new.
     """
     own = StreamsTokenizer({}, dim) if base is None else base.tokenizer
-    return own.widened(read_specs(samples)) if isinstance(own, StreamsTokenizer) else own
+    return own.widened(read_specs(samples, steps_per_token)) if isinstance(own, StreamsTokenizer) else own
 
 
 def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:

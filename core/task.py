@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import (
@@ -38,10 +39,12 @@ class FitConfig:
     the official one where the data have it, else one group in HELD_OUT.
     """
 
-    trunk_size: str = "xs"
+    trunk_size: Literal["xs", "ti", "s", "b"] = "xs"
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    num_folds: int = 6
-    num_gap_draws: int = 2  # samples with streams missing by chance, of each held-out one, that regions are set on
+    num_folds: Annotated[int, Field(ge=1, le=1000)] = 6
+    steps_per_token: Annotated[int, Field(ge=0, le=1 << 16)] = 0  # of new series; 0: as their length asks for
+    # samples with streams missing by chance, of each held-out one, that regions are set on
+    num_gap_draws: Annotated[int, Field(ge=0, le=1000)] = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

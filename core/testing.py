@@ -95,7 +95,7 @@ def _fit_and_save(task: Task, source: SampleSet, folder: Path, base: OpenModel |
     folder.mkdir(parents=True)
     config = QUICK if base is None else replace(QUICK, training=replace(QUICK.training, trunk="lora"))
     saved, _ = fit_and_save(task, source, source.training(), FitSpec(config=config), folder, base=base)
-    again = load_fitted(folder, task.target, task.restore)
+    again = load_fitted(folder, task.target, task.restore).on(config.training.compute)
     samples = source.training()[:4]
     before, after = (fitted.outputs(samples, task.first_view) for fitted in (saved, again))
     assert _are_close(before, after), "a loaded adapter predicts as the saved one"

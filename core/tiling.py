@@ -309,16 +309,13 @@ def shows_nothing(tile: Values) -> bool:
 
 def cut_from(values: NDArray[Any], num_axes: int) -> Cut:
     """Cut tiles out of an array (..., *axes) that lies in memory, NaN where missing."""
-    lengths = values.shape[values.ndim - num_axes :]
+    lead: tuple[slice, ...] = (slice(None),) * (values.ndim - num_axes)
+    lengths = values.shape[len(lead) :]
 
     def cut(corner: Corner, tile: Values) -> bool:
-        sides = tile.shape[tile.ndim - num_axes :]
-        there = [slice(start, start + side) for start, side in zip(corner, sides, strict=True)]
-        whole: tuple[Any, ...] = (..., *there)
-        part = values[whole]
-        here = tuple(slice(0, length) for length in part.shape[part.ndim - num_axes :])
-        inside: tuple[Any, ...] = (..., *here)
-        tile[inside] = part
+        sides = tile.shape[len(lead) :]
+        part = values[(*lead, *(slice(start, start + side) for start, side in zip(corner, sides, strict=True)))]
+        tile[tuple(slice(0, length) for length in part.shape)] = part
         extended(tile, [min(length, side) for length, side in zip(lengths, sides, strict=True)])
         return not shows_nothing(tile)
 

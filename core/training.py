@@ -1,17 +1,21 @@
 """The one-machine training loop: read it top to bottom."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.adapter import POOLED, Adapter
+from mainstem.core.devices import AUTO, Compute, Precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
+from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
 from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Loss
@@ -20,6 +24,11 @@ from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk
 
+MOST = 10**7  # of anything counted here
+Count = Annotated[int, Field(ge=1, le=MOST)]  # ranges hold for what a user sets (core.settings)
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
 
 
@@ -27,19 +36,31 @@ LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, 
 class TrainingConfig:
     """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""
 
-    epochs: int = 20
-    min_steps: int = 0  # of small sets: more epochs than `epochs`, where those give fewer steps
-    batch_size: int = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
-    lr_per_step: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_share: float = 0.1
-    clip_norm: float = 1.0
-    input_noise: float = 0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
+    epochs: Count = 20
+    min_steps: Annotated[int, Field(ge=0, le=MOST)] = (
+        0  # of small sets: more epochs than `epochs`, where those give fewer steps
+    )
+    batch_size: Count = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
+    lr_per_step: Positive = 1e-3
+    weight_decay: NotNegative = 0.05
+    warmup_share: Share = 0.1
+    clip_norm: Positive = 1.0
+    input_noise: NotNegative = (
+        0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
+    )
     # but not to features of a frozen trunk, which are computed once
-    dropout: float = 0.0
-    seed: int = 0
+    dropout: Share = 0.0
+    seed: Annotated[int, Field(ge=0, le=10**9)] = 0
     trunk: Literal["full", "lora", "frozen"] = "full"
-    lora_rank: int = 8
+    lora_rank: Count = 8
+    device: str = AUTO  # any that `resolve_device` knows
+    precision: Precision = "float32"
+    num_workers: Annotated[int, Field(ge=0, le=256)] = 0  # that read and cut a set which is not held in memory
+
+    @property
+    def compute(self) -> Compute:
+        """Where it is trained, and in which precision."""
+        return Compute(device=self.device, precision=self.precision)
 
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
@@ -73,48 +94,64 @@ def train(
 ) -> list[float]:
     """Fit adapter and trunk to aims (samples, ...), what a target made of truths; return the losses.
 
-    `weights` (samples,) say what each sample counts, else 1.
+    `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
-    weight come from `config.seed`.
+    weight come from `config.seed`. Samples that are not held in memory are read a batch at a time, by workers.
 
     Raises:
         InputError: if noise is asked for, and the tokenizer has no place for it.
     """
     adapter, trunk = parts
+    device = config.compute.place()
+    move(parts, device)
     torch.manual_seed(config.seed)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
     parameters = [*trained, *_trunk_parameters(trunk, config)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
-    order = torch.Generator().manual_seed(config.seed)
     plan = TrainingPlan.of(config, len(samples))
     lora = OWN if config.trunk == "lora" else None
-    patches = adapter.cut(samples)
-    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
-        patches = Patches(parts={POOLED: frozen_features(adapter.tokenizer, trunk, patches)})
-    elif config.input_noise and not _noisy(adapter):
-        raise InputError(
-            f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
-        )
+    batches = _batches(parts, samples, config, islice(order(config.seed, len(samples), plan.batch_size), plan.steps))
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
-    for _ in range(plan.epochs):
-        for rows in torch.split(torch.randperm(len(samples), generator=order), plan.batch_size):
-            optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(
-                len(losses), plan.steps, config.warmup_share
-            )
-            distribution = adapter.distribution(patches.rows(rows), trunk, lora)
-            loss = loss_of(distribution, aims[rows], None if weights is None else weights[rows]).mean()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(parameters, config.clip_norm)
-            optimizer.step()
-            losses.append(float(loss.detach()))
+    for rows, patches in batches:
+        optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
+        distribution = adapter.distribution(patches, trunk, lora, config.precision)
+        counted = None if weights is None else weights[rows].to(device)
+        loss = loss_of(distribution, aims[rows].to(device), counted).mean()
+        take_step(optimizer, parameters, loss, config.clip_norm)
+        losses.append(float(loss.detach()))
     adapter.eval()
     trunk.eval()
     return losses
+
+
+def _batches(
+    parts: tuple[Adapter, Trunk], samples: Sequence[Sample], config: TrainingConfig, rows: Iterable[Tensor]
+) -> Iterator[Batch]:
+    """Batches of rows, of features where no weight before the head is trained."""
+    adapter, trunk = parts
+    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
+        every = cut_batches(adapter.tokenizer, samples, in_turn(samples), config.num_workers)
+        features = frozen_features(adapter.tokenizer, trunk, (patches for _, patches in every))
+        return rows_of(Patches(parts={POOLED: features}), rows)
+    if config.input_noise and not _noisy(adapter):
+        raise InputError(
+            f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
+        )
+    return cut_batches(adapter.tokenizer, samples, rows, config.num_workers)
+
+
+def take_step(
+    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, clip_norm: float
+) -> None:
+    """Change the parameters by the gradients of a loss, cut to a norm."""
+    optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    nn.utils.clip_grad_norm_(parameters, clip_norm)
+    optimizer.step()
 
 
 def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:

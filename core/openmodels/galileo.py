@@ -242,7 +242,7 @@ class GalileoTokenizer(OpenTokenizer):
                 values = torch.stack([self._embedded(name, index, patches, size) for index in shown], -2)
                 channels = torch.stack([self.channels[name][index] for index in shown])
                 parts.append((values + _joined(channels, *codes[name])).flatten(1, -2))
-                seen.append(~mask[..., shown].flatten(1))
+                seen.append(~torch.stack([mask[..., index] for index in shown], -1).flatten(1))
         return place(torch.cat(parts, 1), torch.cat(seen, 1)).trimmed()
 
     def _embedded(self, kind: str, index: int, patches: Patches, size: int) -> Tensor:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,9 +82,18 @@ def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
     raise InputError(f"no tokenizer for a {spec.kind} stream yet; use scalar, series, image, grid or volume")
 
 
-def read_specs(samples: Sequence[Sample]) -> dict[str, StreamSpec]:
-    """Read from training samples which streams there are, and each channel's mean and standard deviation."""
-    return {name: _spec(name, [block for _, block in blocks_in(samples, name)]) for name in names_in(samples)}
+def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str, StreamSpec]:
+    """Read from training samples which streams there are, and each channel's mean and standard deviation.
+
+    A token of a series holds `steps_per_token` steps; with 0 one, or several where a series is long.
+    """
+    specs = {name: _spec(name, [block for _, block in blocks_in(samples, name)]) for name in names_in(samples)}
+    if not steps_per_token:
+        return specs
+    return {
+        name: replace(spec, steps_per_token=steps_per_token) if spec.kind == "series" else spec
+        for name, spec in specs.items()
+    }
 
 
 def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds

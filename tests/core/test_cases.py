@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.cases import Block, Cases, distinct, facts_in, targets_in, told_in
+from mainstem.core.cases import Block, Cases, distinct, facts_in, steps_in, targets_in, told_in
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.folds import groups_of, targets_of
 from mainstem.core.gaps import named_parts, patterns_in
@@ -87,6 +87,13 @@ def test_what_is_told_of_them_is_the_same(both):
     for name in ("year", "field", "nothing"):
         assert facts_in(cases, name) == facts_in(samples, name)
     assert groups_of(cases) == groups_of(samples)
+    steps = [
+        sum(stream.observed().any(tuple(range(1, stream.values.ndim))).sum()
+            for stream in sample.streams.values() if stream.times is not None)
+        for sample in samples
+    ]  # fmt: skip
+    assert steps_in(cases).tolist() == steps_in(samples).tolist() == steps
+    assert len(set(steps)) > 3
     assert labels_by(cases, "field") == labels_by(samples, "field")
     assert sizes_by(cases, "field") == sizes_by(samples, "field")
     first, like = distinct(cases, ["group"], ["year", "field"])

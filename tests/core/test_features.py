@@ -43,23 +43,25 @@ def test_each_sample_is_computed_once_and_equals_the_model_s_own(tmp_path):
     with torch.no_grad():
         wanted = trunk(tokenizer.project(batch)).pooled
     counter.seen = 0
-    torch.testing.assert_close(frozen_features(tokenizer, trunk, batch, tmp_path), wanted, atol=1e-6, rtol=0)
+    torch.testing.assert_close(frozen_features(tokenizer, trunk, [batch], tmp_path), wanted, atol=1e-6, rtol=0)
     assert counter.seen == 6
     some = batch.rows(torch.tensor([4, 1, 1]))
-    torch.testing.assert_close(frozen_features(tokenizer, trunk, some, tmp_path), wanted[[4, 1, 1]], atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        frozen_features(tokenizer, trunk, [some], tmp_path), wanted[[4, 1, 1]], atol=1e-6, rtol=0
+    )
     assert counter.seen == 6
-    frozen_features(tokenizer, trunk, rows(7), tmp_path)
+    frozen_features(tokenizer, trunk, [rows(7)], tmp_path)
     assert counter.seen == 6 + 7  # other values, though of the same shape: none is taken from the cache
 
 
 def test_another_model_s_features_are_never_taken(tmp_path):
     batch = rows(4)
     ours, theirs = model(1), model(2)
-    first = frozen_features(*ours, batch, tmp_path)
+    first = frozen_features(*ours, [batch], tmp_path)
     (only,) = tmp_path.iterdir()
     only.rename(tmp_path / f"{model_key(*theirs)}.safetensors")  # a foreign file under the right name
     counter = Counting(theirs[1])
-    second = frozen_features(*theirs, batch, tmp_path)
+    second = frozen_features(*theirs, [batch], tmp_path)
     assert counter.seen == 4
     assert (first - second).abs().max() > 1e-2
     with torch.no_grad():
@@ -71,7 +73,7 @@ def test_another_model_s_features_are_never_taken(tmp_path):
 def test_a_damaged_file_is_computed_anew(tmp_path, damage):
     tokenizer, trunk = model(1)
     batch = rows(3)
-    wanted = frozen_features(tokenizer, trunk, batch, tmp_path)
+    wanted = frozen_features(tokenizer, trunk, [batch], tmp_path)
     (path,) = tmp_path.iterdir()
     path.write_bytes(damage(path.read_bytes()))
-    torch.testing.assert_close(frozen_features(tokenizer, trunk, batch, tmp_path), wanted, atol=1e-6, rtol=0)
+    torch.testing.assert_close(frozen_features(tokenizer, trunk, [batch], tmp_path), wanted, atol=1e-6, rtol=0)

@@ -208,7 +208,7 @@ def test_windows_of_one_clock_read_as_their_samples_do():
     values[rng.random(values.shape) < 0.5] = np.nan
     values[rng.random(values.shape[:2]) < 0.5] = np.nan
     values[3, 5:] = np.nan  # a window of one month, beside others of fourteen
-    channels, geometry = (Channel(name="NDVI", unit="1"),), {"spacing_m": 10.0}
+    channels, geometry = (Channel(name="NDVI", unit="1"),), Geometry.of_spacing(10.0)
     source, origin = Provenance(data="d", item="i"), "2020-01-01T00:00:00Z"
     together = Cases(num=12, source=source, origin=origin, streams={
         "cube": Block(kind="grid", values=values, channels=channels, times=times, geometry=geometry)
@@ -224,7 +224,7 @@ def test_windows_of_one_clock_read_as_their_samples_do():
         with torch.no_grad():
             for parameter in tokenizer.parameters():
                 torch.nn.init.normal_(parameter, std=0.1)
-            found, wanted = (tokenizer.embed(tokenizer.read_samples(each)) for each in (together, alone))
+            found, wanted = (tokenizer.project(tokenizer.cut(each)) for each in (together, alone))
         assert torch.equal(found.mask, wanted.mask)
         assert len(set(found.mask.sum(1).tolist())) > 2 or longest == 5
         torch.testing.assert_close(found.values[found.mask], wanted.values[wanted.mask], atol=1e-6, rtol=1e-6)
