@@ -1,6 +1,6 @@
 """Settings of a fit by dotted name, as a YAML file or --set gives them: `training.epochs` is `config.training.epochs`.
 
-Whatever is given is text until its field's own type reads it, in a file as on the command line.
+Whatever is given is text until its setting's own type reads it, in a file as on the command line.
 """
 
 import dataclasses

@@ -79,8 +79,7 @@ def _plain(image: "Image", name: str) -> "Image":
         return image
     if image.mode not in ("LA", "RGBA"):
         raise InputError(f"{name} is {image.mode}, want grey of 8 or 16 bits, or RGB; convert it")
-    low, _ = image.getchannel("A").getextrema()
-    if low < 255:
+    if np.asarray(image.getchannel("A")).min() < 255:
         raise InputError(f"{name} has transparent pixels, which show nothing; lay it on a colour, or cut it")
     return image.convert(image.mode[:-1])
 

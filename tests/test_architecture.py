@@ -101,10 +101,10 @@ def named_in(tree: ast.AST) -> Iterator[str]:
     """Every identifier and string literal, docstrings too."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
+            yield node.value.removeprefix("Yield ")  # as docstrings of generators begin
         for attribute in ("id", "attr", "arg", "name"):
             found = getattr(node, attribute, None)
-            if isinstance(found, str) and found not in OF_PYTHON:
+            if isinstance(found, str) and found.strip("_") not in OF_PYTHON:
                 yield found
 
 

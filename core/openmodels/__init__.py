@@ -3,25 +3,12 @@
 from pathlib import Path
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.openmodels import dinov2, dinov3, galileo, own, presto, prithvi, siglip2
-from mainstem.core.openmodels.base import Family, OpenModel, Weights, assemble
+from mainstem.core.openmodels import own
+from mainstem.core.openmodels.base import OpenModel, Weights, assemble
+from mainstem.core.openmodels.families import FAMILIES
 from mainstem.core.openmodels.files import listings, read_weights
 from mainstem.core.openmodels.restore import restore_tokenizer
 from mainstem.core.trunk import SIZES
-
-FAMILIES: dict[str, Family] = {
-    family.name: family
-    for family in (
-        presto.FAMILY,
-        galileo.FAMILY,
-        prithvi.FAMILY,
-        dinov2.FAMILY,
-        dinov3.FAMILY,
-        siglip2.FAMILY,
-        siglip2.TEXT_FAMILY,
-        own.FAMILY,
-    )
-}
 
 
 def load_open_model(name_or_path: str | Path, family: str | None = None, *, seed: int = 0) -> OpenModel:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import is_lora_key, updates_of
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.schema import printable
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, weights_device
@@ -62,11 +63,15 @@ class Blueprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A family of encoders: how to know its weights, and what to make of them."""
+    """A family of encoders: how to know its weights, what to make of them, and what artefacts keep of its tokenizers.
+
+    `tokenizers` go by the kind that their facts say; a family may use another's.
+    """
 
     name: str
     matches: Callable[[Mapping[str, Any], Shapes], bool]
     blueprint: Callable[[Weights], Blueprint]
+    tokenizers: Mapping[str, type[TokenizerFacts]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

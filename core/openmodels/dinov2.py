@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
+from mainstem.core.openmodels.images import (
+    IMAGENET,
+    ImagesFacts,
+    PatchConfig,
+    PatchTokenizer,
+    is_of_grey,
+    normalisation,
+)
 from mainstem.core.trunk import TrunkConfig
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
@@ -92,4 +99,4 @@ def blueprint(weights: Weights) -> Blueprint:
     return Blueprint(trunk=trunk, tokenizer=tokenizer, kind="image", keys=keys, modules=modules)
 
 
-FAMILY = Family(name="dinov2", matches=matches, blueprint=blueprint)
+FAMILY = Family(name="dinov2", matches=matches, blueprint=blueprint, tokenizers={"images": ImagesFacts})

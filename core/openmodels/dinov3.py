@@ -9,7 +9,14 @@ from typing import Any
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import IMAGENET, PatchConfig, PatchTokenizer, is_of_grey, normalisation
+from mainstem.core.openmodels.images import (
+    IMAGENET,
+    ImagesFacts,
+    PatchConfig,
+    PatchTokenizer,
+    is_of_grey,
+    normalisation,
+)
 from mainstem.core.trunk import Activation, RotaryAxis, TrunkConfig
 
 BLOCK = {
@@ -101,4 +108,4 @@ def blueprint(weights: Weights) -> Blueprint:
     )
 
 
-FAMILY = Family(name="dinov3", matches=matches, blueprint=blueprint)
+FAMILY = Family(name="dinov3", matches=matches, blueprint=blueprint, tokenizers={"images": ImagesFacts})

@@ -7,10 +7,11 @@ sine frequencies are 10000^-(j / dim / 2), which the weights were trained with, 
 import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,6 +38,7 @@ from mainstem.core.openmodels.composites import (
     spacing_of,
     windows_in,
 )
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk import TrunkConfig
@@ -361,4 +363,20 @@ def blueprint(weights: Weights) -> Blueprint:
     )
 
 
-FAMILY = Family(name="galileo", matches=matches, blueprint=blueprint)
+class GalileoFacts(TokenizerFacts):
+    """Galileo: pixels a side of its kernels, and months."""
+
+    kind: Literal["galileo"]
+    kernel: Annotated[int, Field(ge=1, le=64)]
+    max_steps: Annotated[int, Field(ge=1, le=1000)]
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return dim * self.kernel**2
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        return GalileoTokenizer(dim, self.kernel, self.max_steps).requires_grad_(False)
+
+
+FAMILY = Family(name="galileo", matches=matches, blueprint=blueprint, tokenizers={"galileo": GalileoFacts})

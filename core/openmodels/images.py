@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels.base import as_tensor, only
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells
@@ -281,3 +283,36 @@ def resize(square: Tensor, rows: int, columns: int, mode: Literal["bicubic", "bi
     """Positions (1, dim, side, side) resized to (rows * columns, dim)."""
     resized = F.interpolate(square, (rows, columns), mode=mode, align_corners=False, antialias=antialias)
     return resized.flatten(2)[0].T
+
+
+Statistics = Annotated[list[Annotated[float, Field(ge=-1e6, le=1e6)]], Field(min_length=1, max_length=64)]
+
+
+class ImagesFacts(TokenizerFacts):
+    """The vision transformers: what `PatchConfig` says, without the width; `naflex` is SigLIP 2's."""
+
+    kind: Literal["images", "naflex"]
+    patch_size: Annotated[int, Field(ge=1, le=256)]
+    num_channels: Annotated[int, Field(ge=1, le=64)]
+    side: Annotated[int, Field(ge=0, le=1024)]
+    has_class_token: bool
+    num_registers: Annotated[int, Field(ge=0, le=1024)]
+    has_mask_token: bool
+    is_antialiased: bool
+    is_rotary: bool
+    mean: Statistics
+    std: Statistics
+    repeats_grey: bool
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return (self.num_channels * self.patch_size**2 + self.side**2) * dim
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        config = PatchConfig(dim=dim, **self.model_dump(exclude={"kind"}))
+        return self.made(config).requires_grad_(False)
+
+    def made(self, config: PatchConfig) -> OpenTokenizer:
+        """Build it of a config."""
+        return PatchTokenizer(config)

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key
@@ -15,7 +15,9 @@ from mainstem.core.openmodels.base import (
     Shapes,
     Weights,
 )
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
+from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.trunk import SIZES, Trunk, trunk_config
 from mainstem.core.weights import check_room, save_tensors
 
@@ -62,4 +64,19 @@ def blueprint(weights: Weights) -> Blueprint:
     return Blueprint(trunk=config, tokenizer=tokenizer, kind="streams", keys={key: key for key in keys})
 
 
-FAMILY = Family(name=MODEL_TYPE, matches=matches, blueprint=blueprint)
+class StreamsFacts(TokenizerFacts):
+    """The project's own tokenizers, by stream; `read_streams` checks each."""
+
+    kind: Literal["streams"]
+    streams: dict[str, dict[str, Any]]
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return num_weights(read_streams(self.streams), dim)
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        return StreamsTokenizer(read_streams(self.streams), dim)
+
+
+FAMILY = Family(name=MODEL_TYPE, matches=matches, blueprint=blueprint, tokenizers={"streams": StreamsFacts})

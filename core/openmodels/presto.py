@@ -6,7 +6,7 @@ Source: Tseng et al. 2023, Lightweight, Pre-trained Transformers for Remote Sens
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk import TrunkConfig
@@ -403,4 +404,18 @@ def blueprint(weights: Weights) -> Blueprint:
     return Blueprint(trunk=trunk, tokenizer=PrestoTokenizer(dim), kind="series", keys=keys, set_aside=(r"decoder\.",))
 
 
-FAMILY = Family(name="presto", matches=matches, blueprint=blueprint)
+class PrestoFacts(TokenizerFacts):
+    """Presto: the width is the trunk's."""
+
+    kind: Literal["presto"]
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return NUM_COVERS * dim
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        return PrestoTokenizer(dim).requires_grad_(False)
+
+
+FAMILY = Family(name="presto", matches=matches, blueprint=blueprint, tokenizers={"presto": PrestoFacts})

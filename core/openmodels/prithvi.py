@@ -6,11 +6,12 @@ the config of each on the hub. LayerNorm's epsilon is 1e-5, that of TerraTorch's
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -27,6 +28,7 @@ from mainstem.core.openmodels.base import (
     weight_and_bias,
 )
 from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
+from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.images import LARGEST_NORMALISED
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells, place
@@ -339,4 +341,24 @@ def _version(weights: Weights, side: int) -> int | None:
     return None if rest else FRAMES.get(frames)
 
 
-FAMILY = Family(name="prithvi", matches=matches, blueprint=blueprint)
+class PrithviFacts(TokenizerFacts):
+    """Prithvi-EO: pixels a side of a patch, patches a side, version, bands and codes."""
+
+    kind: Literal["prithvi"]
+    patch_size: Annotated[int, Field(ge=1, le=256)]
+    side: Annotated[int, Field(ge=1, le=128)]
+    version: Literal[1, 2] | None
+    bands: Annotated[list[Annotated[str, Field(max_length=40)]], Field(min_length=1, max_length=64)]
+    codes: list[Literal["time", "location"]]
+
+    def num_weights(self, dim: int) -> int:
+        """A lower bound."""
+        return len(BANDS) * self.patch_size**2 * dim
+
+    def tokenizer(self, dim: int) -> OpenTokenizer:
+        """Build it."""
+        plain = self.model_dump(exclude={"kind"})
+        return PrithviTokenizer(dim, **plain).requires_grad_(False)
+
+
+FAMILY = Family(name="prithvi", matches=matches, blueprint=blueprint, tokenizers={"prithvi": PrithviFacts})

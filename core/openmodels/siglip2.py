@@ -27,6 +27,7 @@ from mainstem.core.openmodels.base import (
 from mainstem.core.openmodels.images import (
     HALF,
     NAMES,
+    ImagesFacts,
     PatchConfig,
     PatchTokenizer,
     cut_images,
@@ -277,5 +278,13 @@ class WordTokenizer(OpenTokenizer):
         return place(self.words(ids) + self.positions[: ids.shape[1]], patches["mask"])
 
 
-FAMILY = Family(name="siglip2", matches=matches_vision, blueprint=vision_blueprint)
+class NaFlexFacts(ImagesFacts):
+    """The same, of images of unequal sizes."""
+
+    def made(self, config: PatchConfig) -> OpenTokenizer:
+        """Build it of a config."""
+        return NaFlexTokenizer(config)
+
+
+FAMILY = Family(name="siglip2", matches=matches_vision, blueprint=vision_blueprint, tokenizers={"naflex": NaFlexFacts})
 TEXT_FAMILY = Family(name="siglip2_text", matches=matches_text, blueprint=text_blueprint)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from mainstem.adapters import find_adapters, load_adapter_module
 from mainstem.apps.new_adapter import write_adapter
 from mainstem.core.errors import InputError
 
-TUTORIAL = Path(__file__).resolve().parents[2] / "docs" / "new-adapter.md"
+ROOT = Path(__file__).resolve().parents[2]
+TUTORIAL = ROOT / "docs" / "new-adapter.md"
 
 
 def test_the_tutorial_runs_as_written(tmp_path):
@@ -49,6 +51,32 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(InputError, match="exists already"):
         write_adapter("soil", tmp_path / "t.csv", tmp_path)
     assert adapter.read_text() == "mine"
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what was added and edited")
+def test_a_new_adapter_is_two_files_and_no_other_is_touched(tmp_path):
+    copy = tmp_path / "copy"
+
+    def git(*arguments: str, cwd: Path = copy) -> str:
+        return subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=True).stdout
+
+    for name in git("ls-files", cwd=ROOT).splitlines():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    git("init", "-q")
+    git("add", "-A")
+    rows = [f"s{row},{'wet' if row % 2 else 'dry'},site-{row % 5},CC0-1.0,{row % 2 + row / 100}" for row in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["sample,target,group,licence,rain [mm]", *rows, ""]))
+    run_cli("new-adapter", "wet-soil", "--data", tmp_path / "t.csv", "--to", copy).taken()
+    added = {"adapters/wet_soil.py", "tests/adapters/test_wet_soil.py"}
+    assert set(git("ls-files", "--others").splitlines()) == added
+    assert not git("diff")  # nothing that was there is another
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/adapters/test_wet_soil.py"]
+    find = "from mainstem.adapters import find_task; assert find_task('wet-soil').target.names == ('dry', 'wet')"
+    environment = {**os.environ, "PYTHONPATH": str(copy / ".src"), "PYTHONDONTWRITEBYTECODE": "1"}
+    for told in (command, [sys.executable, "-c", find]):
+        done = subprocess.run(told, cwd=copy, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-1500:]
 
 
 def test_adapters_are_found_by_name_and_the_template_is_not_one():
