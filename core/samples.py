@@ -85,7 +85,7 @@ class LazySamples(Sequence[Sample]):
         return replace(self, known=self.known.rows(index), places=self.places[index])
 
     def column(self, name: str) -> NDArray[Any]:
-        """What is told of each sample under the name of a field of Provenance."""
+        """What is told of each sample under the name of an attribute of Provenance."""
         return self.known.column(name)
 
     def truth(self) -> NDArray[Any]:
