@@ -103,10 +103,10 @@ def test_batches_of_prediction_hold_every_row_once_in_samples_of_like_length():
                                        times=np.arange(float(num)))}, target=None, source=source)
         for num in steps
     ]  # fmt: skip
-    batches = by_length(samples, 100)
+    batches = by_length(samples, 50)
     assert sorted(np.concatenate(batches).tolist()) == list(range(300))
     padded = [len(rows) * steps[rows].max() for rows in batches]
     assert max(padded) <= 12_800
-    assert max(len(rows) for rows in batches) == 100
+    assert max(len(rows) for rows in batches) == 50
     assert sum(padded) < 1.3 * steps.sum()
     assert [rows.tolist() for rows in by_length(samples[:1] * 5, 3)] == [[0, 1, 2], [3, 4]]
