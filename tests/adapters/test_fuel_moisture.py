@@ -194,7 +194,7 @@ def test_a_table_of_one_s_own_becomes_pixel_series(tmp_path):
 def test_tasks_are_found_by_name():
     assert find_task("crop-yield").task == "regional"
     assert find_task("crop-yield", "fuel-moisture") is TASK
-    with pytest.raises(InputError, match="fuel-moisture"):
+    with pytest.raises(InputError, match="crop-yield has regional, pixel"):
         find_task("crop-yield", "pests")
 
 
