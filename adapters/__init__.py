@@ -15,6 +15,7 @@ from mainstem.core.schema import printable
 from mainstem.core.task import Task
 
 TEMPLATE = "template"  # to copy, not to run
+SHIPPED = Path(__file__).parent / "shipped"  # runs that come with the package: ADAPTER/TASK
 
 
 def own_adapters() -> dict[str, str]:
@@ -67,6 +68,12 @@ def find_task(adapter: str, task: str | None = None) -> Task:
     if task not in tasks:
         raise InputError(f"got task {printable(task)!r}, {adapter} has {', '.join(tasks)}")
     return tasks[task]
+
+
+def shipped_runs(adapter: str) -> dict[str, Path]:
+    """Return by task the runs of an adapter that come with the package."""
+    held = (SHIPPED / adapter).iterdir() if adapter in own_adapters() and (SHIPPED / adapter).is_dir() else ()
+    return {folder.name: folder for folder in sorted(held)}
 
 
 def task_of_run(run: Path, adapter: str | None = None, task: str | None = None) -> Task:

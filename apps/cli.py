@@ -214,14 +214,14 @@ def predict_inputs(
     adapter: str,
     inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
     out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
-    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run folder; else one that comes with the package.")] = None,
     task: Task = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
     mirror: Mirror = None,
 ) -> None:
     """Predict with intervals, claims and origin, one row a sample."""
-    from mainstem.adapters import task_of_run
+    from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.export import write_predictions
     from mainstem.core.fitted import load_run
     from mainstem.core.outputs import check_output
@@ -229,7 +229,7 @@ def predict_inputs(
     from mainstem.core.task import DataRequest
     from mainstem.data.table import files_named
 
-    run = named_run(run, adapter)
+    run = named_run(run, adapter, find_task(adapter, task).task)
     check_thresholds(below or ())
     check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)

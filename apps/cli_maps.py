@@ -21,7 +21,7 @@ def map_adapter(
         list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
     ],
     out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
-    run: Annotated[Path | None, typer.Option(help="The run folder to predict with.")] = None,
+    run: Annotated[Path | None, typer.Option(help="The run folder; else one that comes with the package.")] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
     weather: Annotated[
@@ -72,15 +72,22 @@ def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the s
     tell(merge_map(out))
 
 
-def named_run(run: Path | None, adapter: str) -> Path:
-    """The run that was named.
+def named_run(run: Path | None, adapter: str, task: str | None = None) -> Path:
+    """The run that was named, else the one of the task that comes with the package; of any task where none is named.
 
     Raises:
-        InputError: if none was: no adapter ships in the package.
+        InputError: if none was named, and none comes with the package.
     """
-    if run is None:
+    from mainstem.adapters import shipped_runs
+
+    if run is not None:
+        return run
+    shipped = shipped_runs(adapter)
+    names = [task] if task else list(shipped)
+    if len(names) != 1 or names[0] not in shipped:
+        what = f"{adapter}, task {task}," if task else adapter
         raise InputError(
-            f"no {adapter} adapter ships in the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
+            f"no run of {what} comes with the package; train one (mainstem finetune {adapter} --data ... --out RUN) "
             "and add --run RUN"
         )
-    return run
+    return shipped[names[0]]

@@ -16,7 +16,7 @@ from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"
-FIELDS = 0.2  # of the time goes to the field map
+FIELDS = 0.1  # of the time goes to the field map
 JOB = "demonstration"
 
 
@@ -32,7 +32,8 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         InputError: if another process is at it.
     """
     with telling(JOB, "the demonstration", progress) as report:
-        report("getting the data", 0.0)
+        ensure_demo(part_of(_named("field map", report), 0.0, FIELDS))
+        report("getting the data", FIELDS)
         data = REAL
         try:
             pull(REAL, mirror)
@@ -40,14 +41,13 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except InputError as error:
             print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
             data = SIMULATED
-        ensure_demo(part_of(_named("field map", report), 0.0, FIELDS))
         return ensure_run(data, mirror, part_of(_named("yield model", report), FIELDS, 1.0))
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Return the record of the set's run with its folder; train it first where there is none that can be read."""
     request = DataRequest(data=data, mirror=mirror)
-    folder = fit_where_none(TASK, run_folder(data), lambda _: TASK.read(request), progress)
+    folder = fit_where_none(TASK, run_folder(data), lambda: TASK.read(request), progress)
     return {**read_record(folder), "run": str(folder)}
 
 

@@ -5,20 +5,19 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield import pixel
-from mainstem.apps.finetune import fit_where_none, is_fitted
+from mainstem.apps.finetune import is_fitted
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
-from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.task import DataRequest
+from mainstem.core.progress import Progress, silent
 from mainstem.data.catalogue import data_home
 from mainstem.data.earth.crops import checked_crop
 from mainstem.data.earth.farm_folders import raster_kind
-from mainstem.data.earth.farm_sets import FEW_SIMULATED
 from mainstem.data.earth.farms import simulate_farm, write_farm
 from mainstem.data.earth.fields import SUFFIXES
 
@@ -29,8 +28,6 @@ LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
-READING = 0.2  # of the time of training goes to simulating farms
-TRAINING = 0.8  # of the time of a map's making goes to training, where there is no model yet
 
 
 def maps_folder() -> Path:
@@ -39,8 +36,9 @@ def maps_folder() -> Path:
 
 
 def run_folder() -> Path:
-    """Where the run that makes them lies."""
-    return data_home() / "runs" / f"{pixel.TASK.name}-{pixel.TASK.task}"
+    """The run that makes them: the user's own where there is one, else that which comes with the package."""
+    own = data_home() / "runs" / f"{pixel.TASK.name}-{pixel.TASK.task}"
+    return own if is_fitted(pixel.TASK, own) else shipped_runs(pixel.TASK.name)[pixel.TASK.task]
 
 
 def known_maps() -> list[str]:
@@ -48,12 +46,6 @@ def known_maps() -> list[str]:
     found = [path.parent for path in maps_folder().glob("*/map.tif") if (path.parent / NOTES).is_file()]
     newest = sorted(found, key=lambda folder: (folder.name == DEMO, -(folder / "map.tif").stat().st_mtime))
     return [folder.name for folder in newest if not folder.name.startswith(".")]
-
-
-def ensure_run(progress: Progress = silent) -> Path:
-    """Return a run of the pixel task; train it on a few simulated farms where there is none that can be read."""
-    request = DataRequest(data=FEW_SIMULATED)
-    return fit_where_none(pixel.TASK, run_folder(), lambda report: pixel.read(request, report), progress, READING)
 
 
 def ensure_demo(progress: Progress = silent) -> str:
@@ -159,9 +151,7 @@ def _map(
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
     facts = {"crop": checked_crop(crop, "got")} if crop.strip() else {}
     spec = MapSpec(context=context, below=(threshold,), facts=facts)
-    trained = 0.0 if is_fitted(pixel.TASK, run_folder()) else TRAINING
-    run = ensure_run(part_of(progress, 0.0, trained))
-    map_scenes(pixel.TASK, run, scenes, folder, spec, part_of(progress, trained, 1.0))
+    map_scenes(pixel.TASK, run_folder(), scenes, folder, spec, progress)
 
 
 def fields_in(folder: Path) -> Path | None:

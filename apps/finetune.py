@@ -13,7 +13,7 @@ from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
-from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.stream import SampleSet
 from mainstem.core.task import Task
@@ -78,22 +78,18 @@ def write_run(
 def fit_where_none(
     task: Task,
     folder: Path,
-    read: Callable[[Progress], SampleSet],
+    read: Callable[[], SampleSet],
     progress: Progress = silent,
-    reading: float = 0.0,
 ) -> Path:
-    """Return a run folder of this version of a task; fit one where there is none, setting one of another aside.
-
-    `reading` is the share of the time that goes to reading the data.
-    """
+    """Return a run folder of this version of a task; fit one where there is none, setting one of another aside."""
     if is_fitted(task, folder):
         return folder
     progress("reading the data", 0.0)
-    source = read(part_of(progress, 0.0, reading))  # before anything is moved: it may be refused
+    source = read()  # before anything is moved: it may be refused
     if folder.exists():
         folder.rename(aside_of(folder))
-    progress("training", reading)
-    finetune(task, source, FitSpec(config=task.config), folder, part_of(progress, reading, 1.0))
+    progress("training", 0.0)
+    finetune(task, source, FitSpec(config=task.config), folder, progress)
     return folder
 
 

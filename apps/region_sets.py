@@ -91,7 +91,7 @@ class RegionChoice:
 
     def train(self, progress: Progress = silent) -> None:
         """Fit and write the run; one of another version, or one that cannot be read, is set aside."""
-        fit_where_none(TASK, self.run(), lambda _: self.read(), progress)
+        fit_where_none(TASK, self.run(), self.read, progress)
 
 
 def choices() -> list[RegionChoice]:

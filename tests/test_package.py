@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SHIPPED_FILES = ("adapter.safetensors", "trunk.safetensors", "record.json", "metrics.jsonl", "card.md")
 
 
 def test_the_wheel_is_whole(tmp_path):
@@ -30,6 +31,7 @@ def test_the_wheel_is_whole(tmp_path):
     for wanted in (
         "mainstem/core/trunk.py", "mainstem/core/openmodels/models.yaml",
         "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
+        *(f"mainstem/adapters/shipped/crop-yield/pixel/{file}" for file in SHIPPED_FILES),
         "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
         "mainstem/dashboards/yield_map/page.py", "mainstem/dashboards/.streamlit/config.toml",
         "mainstem/dashboards/favicon.svg", "mainstem/dashboards/components/fieldmap/fieldmap.js",

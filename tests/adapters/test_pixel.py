@@ -1,22 +1,29 @@
 """Yield of pixels: the growth model's known answers, the shared contract, and what is missing."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 
+from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield.growth import NUM_DAYS, Seasons, derive, grow
 from mainstem.adapters.crop_yield.pixel import TASK, GrowthPreparation
 from mainstem.apps.figures import report_means
+from mainstem.apps.finetune import is_fitted
 from mainstem.apps.scoring import score
 from mainstem.core.cases import Cases
 from mainstem.core.evaluation import r2_within
 from mainstem.core.finetuning import FitSpec, fit_and_save
+from mainstem.core.fitted import load_run
 from mainstem.core.folds import targets_of
 from mainstem.core.means import mean_view
 from mainstem.core.testing import QUICK
 from mainstem.data.earth.farm_sets import farm_pixels, simulated_farms
-from mainstem.data.earth.farms import simulate_farm
+from mainstem.data.earth.farms import simulate_farm, write_farm
 
 DAYS = np.arange(NUM_DAYS)
 
@@ -125,3 +132,26 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     }
     away = np.sort(means.judged.truth) - np.sort([*truth.values()])
     assert np.sqrt(np.mean(away**2)) < 0.3  # t/ha; four pixels lie some 0.6 away
+
+
+def test_the_run_of_the_package_is_of_this_version_and_maps_without_being_named(tmp_path):
+    """One that a newer version cannot read has to be trained again: `mainstem finetune crop-yield --task pixel`."""
+    (shipped,) = shipped_runs("crop-yield").values()
+    assert is_fitted(TASK, shipped)
+    manifest = load_run(shipped, TASK).manifest
+    assert manifest.simulated
+    assert manifest.licence == "CC0-1.0"
+    assert str(Path.home()) not in (shipped / "record.json").read_text()
+    write_farm(simulate_farm(9002), tmp_path)
+    scenes = [str(path) for path in sorted(tmp_path.glob("*_S2_*.tif"))]
+    program = [sys.executable, "-c", "from mainstem.apps.cli import main; main()"]
+    asked = ["map", "crop-yield", *scenes, "--weather", str(tmp_path / "weather.csv"), "--out", str(tmp_path / "map")]
+    done = subprocess.run([*program, *asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with rasterio.open(tmp_path / "map" / "map.tif") as found:
+        assert found.tags()["UNITS"] == "t/ha"
+        assert np.isfinite(found.read(1)).mean() > 0.9
+    asked = ["predict", "crop-yield", "us-maize", "--out", str(tmp_path / "p.csv")]
+    done = subprocess.run([*program, *asked], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "no run of crop-yield, task regional, comes with the package; train one" in done.stderr

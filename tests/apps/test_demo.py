@@ -74,16 +74,16 @@ def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
     monkeypatch.setattr(field_maps, "simulate_farm", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
-    assert [stage for stage, _ in told] == ["getting the data", "field map, simulating a farm"]
+    assert [stage for stage, _ in told] == ["field map, simulating a farm"]
     told.clear()
     monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
     monkeypatch.setattr(finetune, "finetune", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
-    assert [stage for stage, _ in told][1:] == [
-        "field map, whole", "yield model, reading the data", "yield model, training",
+    assert [stage for stage, _ in told] == [
+        "field map, whole", "getting the data", "yield model, reading the data", "yield model, training",
     ]  # fmt: skip
-    assert [share for _, share in told] == pytest.approx([0.0, demo.FIELDS, demo.FIELDS, demo.FIELDS])
+    assert [share for _, share in told] == pytest.approx(4 * [demo.FIELDS])
     assert find_job(demo.JOB) is None
 
 

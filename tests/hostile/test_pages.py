@@ -435,7 +435,6 @@ def test_what_was_left_out_of_an_upload_is_said_on_the_page(home):
 def test_the_crop_of_the_upload_form_reaches_the_map(home, monkeypatch):
     asked = []
     keep_inputs("own", {**SCENE, **WEATHER})
-    monkeypatch.setattr(field_maps, "ensure_run", lambda _: home)
     monkeypatch.setattr(field_maps, "map_scenes", lambda *given: asked.append(given[4].facts))
     field_maps.make_map("own", crop=" Maize ")
     field_maps.make_map("own")
