@@ -41,7 +41,7 @@ TrunkName = Annotated[
     str | None, typer.Option(help="An open model, weights or size (xs, ti, s, b) to adapt by LoRA; see models list.")
 ]
 Seeds = Annotated[int, typer.Option(min=1, max=1000, help="How many to train, each with its own seed.")]
-Seed = Annotated[int, typer.Option(min=0, max=10**9, help="The first seed.")]
+Seed = Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; else the task's, 0.")]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on features computed once.")]
 
 
@@ -86,7 +86,7 @@ def evaluate_adapter(
     ] = None,
     window: Annotated[int, typer.Option(min=0, help="Season by season: groups to calibrate on, 0 for all.")] = 0,
     seeds: Seeds = 1,
-    seed: Seed = 0,
+    seed: Seed = None,
     dropout_seed: Annotated[
         int | None, typer.Option(min=0, max=10**9, help="Drop streams of test samples at random.")
     ] = None,
@@ -147,7 +147,7 @@ def finetune_adapter(
     trunk: TrunkName = None,
     frozen: Frozen = False,
     seeds: Seeds = 1,
-    seed: Seed = 0,
+    seed: Seed = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:

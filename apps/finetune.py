@@ -22,8 +22,9 @@ from mainstem.core.task import Task
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:
     """Return out-of-fold figures of a view: what the target says of its predictions, and their coverage."""
     coverage = fitted.calibration[view].coverage_by_group(level)
+    told = fitted.target.figures(judged.raw, judged.truth, judged.blend)
     return {
-        **fitted.target.figures(judged.raw, judged.truth, judged.blend),
+        **{name: value for name, value in told.items() if np.isfinite(value)},  # none where all truths are alike
         **({"coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
     }
 

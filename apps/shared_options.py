@@ -26,7 +26,9 @@ def _compute_options(
     device: Annotated[
         str, typer.Option(callback=_keep, help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")
     ] = "auto",
-    precision: Annotated[str, typer.Option(callback=_keep, help="Of matrix products: 32 or bf16.")] = "32",
+    precision: Annotated[
+        str | None, typer.Option(callback=_keep, help="Of matrix products: 32 or bf16; else 32, or what the task says.")
+    ] = None,
 ) -> None:
     """What `ComputeCommand` and others show."""
 
@@ -91,9 +93,10 @@ def given_compute(ctx: typer.Context) -> "Compute":
         "32": "float32", "float32": "float32", "bf16": "bfloat16", "bfloat16": "bfloat16",
     }  # fmt: skip
     given = ctx.meta[GIVEN]
-    if given["precision"] not in precisions:
-        raise InputError(f"got --precision {given['precision']!r:.40}, want 32 or bf16")
-    return Compute(device=str(resolve_device(given["device"])), precision=precisions[given["precision"]])
+    precision = given["precision"] or "32"
+    if precision not in precisions:
+        raise InputError(f"got --precision {precision!r:.40}, want 32 or bf16")
+    return Compute(device=str(resolve_device(given["device"])), precision=precisions[precision])
 
 
 def settings_given(ctx: typer.Context) -> dict[str, object]:
@@ -101,12 +104,13 @@ def settings_given(ctx: typer.Context) -> dict[str, object]:
     return {"--spec": ctx.meta[GIVEN]["spec"], "--set": ctx.meta[GIVEN]["settings"]}
 
 
-def given_fit(ctx: typer.Context, task: "Task", trunk: str | None, frozen: bool, seed: int) -> "FitSpec":
+def given_fit(ctx: typer.Context, task: "Task", trunk: str | None, frozen: bool, seed: int | None) -> "FitSpec":
     """Return how to fit: as the task says, changed by the options, a file of settings and --set, in this order.
 
     Raises:
         InputError: if a setting or a device is unknown.
     """
+    from dataclasses import replace
     from pathlib import Path
 
     from mainstem.core.devices import resolve_device
@@ -115,8 +119,12 @@ def given_fit(ctx: typer.Context, task: "Task", trunk: str | None, frozen: bool,
 
     given, compute = ctx.meta[GIVEN], given_compute(ctx)
     values = read_settings(Path(given["spec"]) if given["spec"] else None, given["settings"] or ())
-    spec = spec_of(task, values.pop(TRUNK, trunk), frozen).seeded(seed)
-    options = {DEVICE: compute.device, "training.precision": compute.precision}
+    own = TRUNK in values and values[TRUNK] is None
+    spec = spec_of(replace(task, open_model=None) if own else task, values.pop(TRUNK, trunk), frozen)
+    spec = spec if seed is None else spec.seeded(seed)
+    options: dict[str, Any] = {DEVICE: compute.device}
+    if given["precision"]:
+        options["training.precision"] = compute.precision
     if DEVICE in values:
         values[DEVICE] = str(resolve_device(values[DEVICE]))
     return with_settings(spec, {**options, **values})

@@ -33,6 +33,8 @@ class TaskCommand(TyperCommand):
         odd = [name for name in unknown if name[2:] not in [option.name for option in options]]
         if task is not None and odd and not asks_help:
             raise InputError(self._said_of(odd, task))
+        if task is None and unknown and not asks_help and (named := self._positional(args)) is not None:
+            self._task(named, self._choices(args))  # says what is wrong with it
         rest, found = take([option.name for option in options], args)
         ctx.meta[FOUND] = found
         return super().parse_args(ctx, rest)
@@ -59,11 +61,13 @@ class TaskCommand(TyperCommand):
     def _task_named(self, args: Sequence[str]) -> "Task | None":
         """The task that the arguments name; None where they name none that there is: the command itself says so."""
         named = self._positional(args)
-        values = {name: _value_of(name, args) for name in ("--task", "--adapter", "--run")}
         try:
-            return None if named is None else self._task(named, values)
+            return None if named is None else self._task(named, self._choices(args))
         except InputError:
             return None
+
+    def _choices(self, args: Sequence[str]) -> dict[str, str | None]:
+        return {name: _value_of(name, args) for name in ("--task", "--adapter", "--run")}
 
     def _task(self, named: str, values: dict[str, str | None]) -> "Task":
         from pathlib import Path
@@ -80,12 +84,12 @@ class TaskCommand(TyperCommand):
         """The first argument that is no option and no option's value."""
         flags = {name for one in self.params if getattr(one, "is_flag", False) for name in one.opts}
         takes = {name for one in self.params for name in one.opts if name.startswith("-")} - flags
-        skips = False
+        skips, unknown = False, self._unknown(args)
         for arg in args:
             if skips:
                 skips = False
             elif arg.startswith("-"):
-                skips = arg in takes
+                skips = arg in takes or arg in unknown  # a task's options all take a value
             else:
                 return arg
         return None
@@ -114,7 +118,7 @@ def take(names: Sequence[str], args: Sequence[str]) -> tuple[list[str], dict[str
         if not name.startswith("--") or name[2:] not in names:
             rest.append(arg)
             continue
-        if not given and not pending:
+        if not given and (not pending or pending[0].startswith("--")):
             raise InputError(f"got {name} without a value; give one")
         if name[2:] in found:
             raise InputError(f"got {name} twice; give it once")

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mainstem.core.devices import Precision, in_precision
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import home
 from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
@@ -24,11 +25,11 @@ def cache_folder() -> Path:
     return home() / "features"
 
 
-def model_key(tokenizer: OpenTokenizer, trunk: Trunk) -> str:
-    """Hash of all weights, the trunk's switches and the way of making features, the kind of device included."""
+def model_key(tokenizer: OpenTokenizer, trunk: Trunk, precision: Precision = "float32") -> str:
+    """Hash of all weights, the trunk's switches and the way of making features: kind of device, precision."""
     parts = {f"tokenizer.{name}": value for name, value in tokenizer.state_dict().items()}
     parts |= {f"trunk.{name}": value for name, value in trunk.state_dict().items()}
-    made = f"{VERSION}|{weights_device(trunk).type}|{type(tokenizer).__name__}"
+    made = f"{VERSION}|{weights_device(trunk).type}|{precision}|{type(tokenizer).__name__}"
     text = f"{made}|{trunk.config!r}|{state_sha256(parts)}"
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -44,14 +45,18 @@ def row_keys(patches: Patches) -> list[bytes]:
 
 
 def frozen_features(
-    tokenizer: OpenTokenizer, trunk: Trunk, batches: Iterable[Patches], folder: Path | None = None
+    tokenizer: OpenTokenizer,
+    trunk: Trunk,
+    batches: Iterable[Patches],
+    folder: Path | None = None,
+    precision: Precision = "float32",
 ) -> Tensor:
     """Pooled latents (samples, dim) of a frozen tokenizer and trunk; only samples not yet kept are computed.
 
     A file is named after the weights' hash and holds features by the hash of what was read, so that none of another
     model, or of changed data, is ever taken; a damaged file is computed anew.
     """
-    path = (folder or cache_folder()) / f"{model_key(tokenizer, trunk)}.safetensors"
+    path = (folder or cache_folder()) / f"{model_key(tokenizer, trunk, precision)}.safetensors"
     kept = _read(path, trunk.config.project or trunk.config.dim)
     every: list[bytes] = []
     known = len(kept)
@@ -59,7 +64,7 @@ def frozen_features(
         keys = row_keys(patches)
         missing = sorted({key: row for row, key in enumerate(keys) if key not in kept}.values())
         if missing:
-            computed = _compute(tokenizer, trunk, patches.rows(torch.tensor(missing)))
+            computed = _compute((tokenizer, trunk), patches.rows(torch.tensor(missing)), precision)
             kept |= {keys[row]: feature for row, feature in zip(missing, computed, strict=True)}
         every += keys
     if len(kept) > known:
@@ -67,14 +72,15 @@ def frozen_features(
     return torch.stack([kept[key] for key in every])
 
 
-def _compute(tokenizer: OpenTokenizer, trunk: Trunk, patches: Patches) -> Tensor:
+def _compute(parts: tuple[OpenTokenizer, Trunk], patches: Patches, precision: Precision) -> Tensor:
+    tokenizer, trunk = parts
     device = weights_device(trunk)
-    with torch.no_grad():
-        parts = [
+    with torch.no_grad(), in_precision(device, precision):
+        found = [
             trunk.eval()(tokenizer.project(patches.rows(rows).to(device))).pooled.float().cpu()
             for rows in torch.split(torch.arange(len(patches)), BATCH_SIZE)
         ]
-    return torch.cat(parts)
+    return torch.cat(found)
 
 
 def _read(path: Path, dim: int) -> dict[bytes, Tensor]:

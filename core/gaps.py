@@ -1,12 +1,14 @@
 """Streams that a sample lacks: which, by name, and samples drawn with some of them missing."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from mainstem.core.cases import Cases, blocks_in
+from mainstem.core.samples import LazyStreams
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
 
 SHARE = 0.3  # of streams that are dropped where gaps are drawn
@@ -75,15 +77,6 @@ def named_parts(channels: Mapping[str, Sequence[Channel]]) -> tuple[str, ...]:
     )
 
 
-def _constant_channels(name: str, found: Sequence[Stream]) -> list[str]:
-    """Channels of a stream of several that no sample lacks which has the stream, as "stream: channel"."""
-    if any(stream.kind not in CHANNEL_DIM for stream in found):
-        return []
-    shared = set.intersection(*map(_channels_seen, found))
-    named = {channel.name for channels in {stream.channels for stream in found} for channel in channels}
-    return [f"{name}{CHANNEL}{channel}" for channel in sorted(shared)] if len(named) > 1 else []
-
-
 def _is_seen(stream: Stream | None) -> bool:
     if stream is None or not stream.values.size:
         return False
@@ -93,13 +86,24 @@ def _is_seen(stream: Stream | None) -> bool:
 def expected_streams(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Names of the streams that half of the samples or more hold values of, and of channels that they never lack.
 
-    A channel of a stream of several is named "series: rain".
+    A channel of a stream of several is named "series: rain". Each sample is read once, and none is held.
     """
+    count: Counter[str] = Counter()
+    never_lacked: dict[str, set[str]] = {}
+    named: dict[str, set[str]] = {}
+    for sample in samples:
+        for name, stream in sample.streams.items():
+            if not _is_seen(stream):
+                continue
+            count[name] += 1
+            seen = _channels_seen(stream) if stream.kind in CHANNEL_DIM else set()
+            never_lacked[name] = never_lacked.get(name, seen) & seen
+            named.setdefault(name, set()).update(channel.name for channel in stream.channels)
     expected: list[str] = []
-    for name in sorted({name for sample in samples for name in sample.streams}):
-        found = [stream for sample in samples if _is_seen(stream := sample.streams.get(name)) and stream is not None]
-        if len(found) >= 0.5 * len(samples):
-            expected += [name, *_constant_channels(name, found)]
+    for name in sorted(count):
+        if count[name] >= 0.5 * len(samples):
+            channels = sorted(never_lacked[name]) if len(named[name]) > 1 else []
+            expected += [name, *(f"{name}{CHANNEL}{channel}" for channel in channels)]
     return tuple(expected)
 
 
@@ -108,22 +112,44 @@ def lacks_no_more(pattern: str, other: str) -> bool:
     return set(filter(None, pattern.split(AND))) <= set(filter(None, other.split(AND)))
 
 
+@dataclass(frozen=True)
+class _Dropped:
+    """A stream missing by chance with probability `share`, never all of a sample's; only `optional` ones, if named."""
+
+    seed: tuple[int, ...]
+    share: float
+    optional: tuple[str, ...] | None
+
+    def __call__(self, streams: Mapping[str, Stream]) -> dict[str, Stream]:
+        return self.drawn(streams, np.random.default_rng(self.seed))
+
+    def drawn(self, streams: Mapping[str, Stream], rng: np.random.Generator) -> dict[str, Stream]:
+        names = sorted(streams)
+        stays = rng.random(len(names)) >= self.share
+        if self.optional is not None:
+            stays |= np.array([name not in self.optional for name in names], bool)
+        if names and not stays.any():
+            stays[rng.integers(len(names))] = True
+        return {name: streams[name] for name, stay in zip(names, stays, strict=True) if stay}
+
+
 def drop_streams(
     samples: Sequence[Sample], seed: int, share: float = SHARE, optional: Sequence[str] | None = None
 ) -> list[Sample]:
     """Return the samples with each stream missing by chance, never all of a sample's, to see what gaps cost.
 
-    Only `optional` streams go missing, where they are named.
+    Only `optional` streams go missing, where they are named. Streams that are not in memory are drawn when they are
+    read, by seed and place.
     """
     rng = np.random.default_rng(seed)
-    kept = []
-    for sample in samples:
-        names = sorted(sample.streams)
-        stays = rng.random(len(names)) >= share
-        if optional is not None:
-            stays |= np.array([name not in optional for name in names], bool)
-        if names and not stays.any():
-            stays[rng.integers(len(names))] = True
-        streams = {name: sample.streams[name] for name, stay in zip(names, stays, strict=True) if stay}
-        kept.append(replace(sample, streams=streams))
-    return kept
+    only = None if optional is None else tuple(optional)
+    every = _Dropped((seed,), share, only)
+    return [
+        replace(
+            sample,
+            streams=sample.streams.changed(_Dropped((seed, row), share, only))
+            if isinstance(sample.streams, LazyStreams)
+            else every.drawn(sample.streams, rng),
+        )
+        for row, sample in enumerate(samples)
+    ]

@@ -7,7 +7,7 @@ product of the last block comes after the mean. The result is the trunk's up to 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -177,8 +177,8 @@ def pooled_of(trunk: Trunk, tokens: TokenBatch, lora: str | None = None, dtype: 
     Where nothing is learned, samples whose valid tokens come first and stand at the same places run together, folded;
     few of a kind, and all else, pass the trunk itself.
     """
-    is_pooled_late = trunk.config.pooling == "map" or not len(trunk.blocks)
-    if torch.is_grad_enabled() or trunk.training or is_pooled_late or len(tokens.mask) < FEWEST:
+    is_own = trunk.config.pooling in ("map", "last") or not len(trunk.blocks) or tokens.sample is not None
+    if torch.is_grad_enabled() or trunk.training or is_own or len(tokens.mask) < FEWEST:
         pooled: Tensor = trunk(tokens, None if lora is None else [lora] * len(tokens.mask)).pooled
         return pooled
     found = None
@@ -186,7 +186,7 @@ def pooled_of(trunk: Trunk, tokens: TokenBatch, lora: str | None = None, dtype: 
         if folded:
             made = _pooled_alike(trunk, tokens, rows, (lora, dtype))
         else:
-            made = trunk(_rows(tokens, rows), None if lora is None else [lora] * len(rows)).pooled
+            made = trunk(tokens.rows(rows), None if lora is None else [lora] * len(rows)).pooled
         found = made.new_empty(len(tokens.mask), made.shape[-1]) if found is None else found
         found[rows] = made
     assert found is not None
@@ -217,10 +217,3 @@ def _kinds(trunk: Trunk, tokens: TokenBatch) -> Iterator[tuple[Tensor, bool]]:
         yield every[can & (kinds == kind)], True
     if not bool(can.all()):
         yield every[~can], False
-
-
-def _rows(tokens: TokenBatch, rows: Tensor) -> TokenBatch:
-    return replace(
-        tokens, values=tokens.values[rows], positions=tokens.positions[rows], stream=tokens.stream[rows],
-        mask=tokens.mask[rows],
-    )  # fmt: skip

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mainstem.core.cases import Block, Cases, blocks_in, names_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
+from mainstem.core.samples import LazyStreams
 from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Sample, Stream
 
@@ -137,12 +138,22 @@ class Layout:
         """
         if isinstance(samples, Cases):
             return self._aligned(samples, samples[0].source.item) if len(samples) else samples
-        return [self._aligned(sample, sample.source.item) for sample in samples]
+        return [
+            replace(sample, streams=sample.streams.changed(_Aligned(self, sample.source.item)))
+            if isinstance(sample.streams, LazyStreams)
+            else self._aligned(sample, sample.source.item)
+            for sample in samples
+        ]
 
     def _aligned(self, sample: Samples, item: str) -> Samples:
+        changed = self.moved(sample.streams, item)
+        return replace(sample, streams={**sample.streams, **changed}) if changed else sample
+
+    def moved(self, streams: Mapping[str, Any], item: str) -> dict[str, Any]:
+        """Return those streams, or blocks of them, of an item whose channels are not as in training, as there."""
         changed: dict[str, Any] = {}
         for name, wanted in self.channels.items():
-            stream: Any = sample.streams.get(name)  # a stream, or a block of them
+            stream = streams.get(name)
             if stream is None or stream.channels == wanted:
                 continue
             if stream.kind not in CHANNEL_DIM:
@@ -151,7 +162,7 @@ class Layout:
                 changed[name] = placed(stream, wanted)
             except ChannelError as error:
                 raise ChannelError(f"{item}, {name}: {error}") from error
-        return replace(sample, streams={**sample.streams, **changed}) if changed else sample
+        return changed
 
     def widths(self) -> dict[str, int]:
         """Number of channels of each stream, in the order of the names."""
@@ -175,3 +186,14 @@ class Layout:
 
 
 CHANNELS = TypeAdapter(dict[str, tuple[Channel, ...]])
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """Streams of an item that are read later, with their channels as in training."""
+
+    layout: Layout
+    item: str
+
+    def __call__(self, streams: Mapping[str, Stream]) -> Mapping[str, Stream]:
+        return {**streams, **self.layout.moved(streams, self.item)}

@@ -182,6 +182,11 @@ def add_lora(
     for site in chosen:
         layer = layers[site.path]
         rows = layer.rows(site.block)
+        if not 1 <= rank <= min(layer.in_features, rows.stop - rows.start):
+            remove_lora(trunk, name)
+            raise InputError(
+                f"got a LoRA of rank {rank} for {site}, which is {layer.in_features} wide; lower lora_rank"
+            )
         a = torch.empty(rank, layer.in_features)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
         b = torch.zeros(rows.stop - rows.start, rank)

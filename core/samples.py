@@ -11,7 +11,19 @@ from mainstem.core.cases import Cases
 from mainstem.core.stream import Sample, Stream
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
+Change = Callable[[Mapping[str, Stream]], Mapping[str, Stream]]
 Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Changed:
+    """Reads streams, and changes what was read."""
+
+    load: Load
+    change: Change
+
+    def __call__(self, row: int) -> Mapping[str, Stream]:
+        return self.change(self.load(row))
 
 
 class LazyStreams(Mapping[str, Stream]):
@@ -23,6 +35,10 @@ class LazyStreams(Mapping[str, Stream]):
     def read(self) -> Mapping[str, Stream]:
         """Return the streams."""
         return self.load(self.row)
+
+    def changed(self, change: Change) -> "LazyStreams":
+        """Return them with a change that is made whenever they are read; it has to go to other processes too."""
+        return LazyStreams(_Changed(self.load, change), self.row)
 
     def __getitem__(self, name: str) -> Stream:
         return self.read()[name]

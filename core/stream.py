@@ -16,6 +16,7 @@ NUM_DIMS: Mapping[Kind, int] = {
     "series": 2, "image": 3, "grid": 4, "volume": 4, "points": 2, "text": 1, "scalar": 1,
 }  # fmt: skip
 CHANNEL_DIM: Mapping[Kind, int] = {"series": 1, "image": 0, "grid": 1, "volume": 0, "points": 1, "scalar": 0}
+FLATTEST = 1e-9  # volume that three axes of length 1 span at least
 METRES: Mapping[str, float] = {"m": 1.0, "mm": 1e-3}
 
 
@@ -47,10 +48,16 @@ class Geometry:
 
     def __post_init__(self) -> None:
         is_affine = self.affine.shape == (4, 4) and np.array_equal(self.affine[3], (0, 0, 0, 1))
-        if not is_affine or not np.isfinite(self.affine).all() or not all(self.spacing()):
-            raise InputError("an affine is 4 x 4, finite, of the last row 0 0 0 1, and no axis is zero; mend it")
+        if not is_affine or not np.isfinite(self.affine).all() or not self._spans():
+            raise InputError(
+                "an affine is 4 x 4, finite, of the last row 0 0 0 1, and its axes span the space; mend it"
+            )
         if self.unit is not None and self.unit not in METRES:
             raise InputError(f"got a geometry in {self.unit!r:.40}, want mm or m; convert it")
+
+    def _spans(self) -> bool:
+        sizes = self.spacing()
+        return all(sizes) and abs(float(np.linalg.det(self.affine[:3, :3] / sizes))) > FLATTEST
 
     @classmethod
     def of_spacing(cls, metres: float | tuple[float, float, float]) -> "Geometry":
@@ -60,7 +67,7 @@ class Geometry:
             InputError: if a size is not above 0.
         """
         sizes = (metres,) * 3 if isinstance(metres, int | float) else metres
-        if not all(0 < size < math.inf for size in sizes):
+        if len(sizes) != 3 or not all(0 < size < math.inf for size in sizes):
             raise InputError(f"got pixels of {metres} metres, want sizes above 0; mend the geometry")
         affine = np.diag([*sizes, 1.0])
         affine[:3, 3] = [size / 2 for size in sizes]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import (
     ONE_VIEW,
@@ -148,6 +149,15 @@ class Task:
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
     is_private: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what would else fail after a fit.
+
+        Raises:
+            InputError: if means are asked of what has none.
+        """
+        if self.mean_of and not self.target.is_number:
+            raise InputError(f"{self.task} predicts {self.target.units}, which has no mean; leave mean_of out")
 
     @property
     def first_view(self) -> str:

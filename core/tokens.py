@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -52,11 +52,25 @@ class TokenBatch:
             stream=self.stream.gather(1, order),
             mask=self.mask.gather(1, order),
             cell=None if self.cell is None else self.cell.gather(1, order),
+            sample=None if self.sample is None else self.sample.gather(1, order),
+        )
+
+    def rows(self, index: Tensor) -> "TokenBatch":
+        """Return the rows of these numbers."""
+        return replace(
+            self,
+            values=self.values[index],
+            positions=self.positions[index],
+            stream=self.stream[index],
+            mask=self.mask[index],
+            cell=None if self.cell is None else self.cell[index],
+            sample=None if self.sample is None else self.sample[index],
         )
 
 
 def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
     """Join the token batches of several streams of the same samples; stream indices follow the order given."""
+    assert all(batch.sample is None for batch in batches), "samples are packed after their streams are joined"
     stream = [torch.full_like(batch.stream, index) for index, batch in enumerate(batches)]
     cells = [batch.cell for batch in batches if batch.cell is not None]
     return TokenBatch(

@@ -26,8 +26,8 @@ from mainstem.core.trunk import Trunk
 
 MOST = 10**7  # of anything counted here
 Count = Annotated[int, Field(ge=1, le=MOST)]  # ranges hold for what a user sets (core.settings)
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
 
@@ -100,7 +100,7 @@ def train(
     weight come from `config.seed`. Samples that are not held in memory are read a batch at a time, by workers.
 
     Raises:
-        InputError: if noise is asked for, and the tokenizer has no place for it.
+        InputError: if noise is asked for, and the tokenizer has no place for it, or training diverges.
     """
     adapter, trunk = parts
     device = config.compute.place()
@@ -118,7 +118,10 @@ def train(
     losses: list[float] = []
     for rows, patches in batches:
         optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
-        distribution = adapter.distribution(patches, trunk, lora, config.precision)
+        try:
+            distribution = adapter.distribution(patches, trunk, lora, config.precision)
+        except ValueError as error:  # of a distribution whose parameters are no numbers any more
+            raise InputError(f"training diverged at step {len(losses)}; lower training.lr_per_step") from error
         counted = None if weights is None else weights[rows].to(device)
         loss = loss_of(distribution, aims[rows].to(device), counted).mean()
         take_step(optimizer, parameters, loss, config.clip_norm)
@@ -135,7 +138,7 @@ def _batches(
     adapter, trunk = parts
     if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
         every = cut_batches(adapter.tokenizer, samples, in_turn(samples), config.num_workers)
-        features = frozen_features(adapter.tokenizer, trunk, (patches for _, patches in every))
+        features = frozen_features(adapter.tokenizer, trunk, (one for _, one in every), precision=config.precision)
         return rows_of(Patches(parts={POOLED: features}), rows)
     if config.input_noise and not _noisy(adapter):
         raise InputError(

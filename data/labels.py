@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.data.tabular import MISSING, Table, shown
 
-TARGET = re.compile(r"target(\s*\[(?P<unit>[^\]]+)\]|\s*:\s*(?P<name>.+))?")
+TARGET = re.compile(r"target(\s*\[(?P<unit>[^\]]+)\]|\s*:\s*(?P<name>.+))?", re.IGNORECASE)
 NO_WORD = set(MISSING) - {"none"}  # none is a class as any other, where classes are words
 
 
@@ -75,8 +75,18 @@ class TableLabels:
         return values
 
     def words(self) -> NDArray[np.object_]:
-        """Return texts (rows, columns), "" where a cell is empty, or says that nothing is known."""
+        """Return texts (rows, columns), "" where a cell is empty, or says that nothing is known.
+
+        Raises:
+            InputError: if it could be either.
+        """
         found = np.column_stack([self.table.names(column, is_needed=False) for column in self.columns])
+        if not self.names and not self.holds_numbers:
+            for row in np.flatnonzero([text.lower() == "na" for text in found[:, 0]])[:1].tolist():
+                raise InputError(
+                    f"{self.where(row)}: {shown(str(found[row, 0]))} may be a class, or say that none is known; rename "
+                    "the class, or leave the cell empty"
+                )
         for column in found.T:
             column[np.isin([text.lower() for text in column], list(NO_WORD))] = ""
         return found

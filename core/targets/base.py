@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.bounds import Bounds
-from mainstem.core.cases import targets_in
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import Metric
 from mainstem.core.stream import Sample, SampleSet
@@ -373,18 +372,6 @@ class Regions:
     level: float
 
 
-def known_targets(samples: Sequence[Sample]) -> Array:
-    """Targets (samples,) that are single numbers.
-
-    Raises:
-        InputError: if one is unknown.
-    """
-    values = targets_in(samples)
-    if not len(values) or not np.isfinite(values).all():
-        raise InputError(f"got {np.isnan(values).sum()} of {len(values)} samples without a target, want all; drop them")
-    return values
-
-
 __all__ = [
-    "Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions", "Target", "known_targets",
+    "Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions", "Target",
 ]  # fmt: skip

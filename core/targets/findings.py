@@ -108,9 +108,9 @@ class Findings(Named):
         return {"probabilities": np.mean([one["probabilities"] for one in members], axis=0)}
 
     def scores(self, told: Outputs, truth: Array) -> Array:
-        """Return the worst 1 - probability of what is true (cases,), of the findings that are known."""
-        found: Array = np.nan_to_num(np.abs(truth - told["probabilities"])).max(1)
-        return found
+        """Return the worst 1 - probability of what is true (cases,); of what nobody read, the less likely is taken."""
+        unread = np.abs(told["probabilities"] - 0.5) + 0.5
+        return np.asarray(np.where(np.isnan(truth), unread, np.abs(truth - told["probabilities"])).max(1))
 
     def point(self, told: Outputs) -> Array:
         """Return the probabilities (cases, findings)."""

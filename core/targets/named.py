@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from mainstem.core.errors import ArtifactError
-from mainstem.core.schema import is_name
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.schema import is_name, printable
 from mainstem.core.stream import SampleSet
 from mainstem.core.targets.base import Target
 
 MOST_NAMES = 10_000
+SEPARATOR = ";"  # of names that stand in one cell of a table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,19 @@ class Named(Target):
     names: tuple[str, ...] = ()
 
     def told(self, source: SampleSet) -> Self:
-        """Return the target with the names that the set says."""
+        """Return the target with the names that the set says.
+
+        Raises:
+            InputError: if it says none.
+        """
+        if not source.classes:
+            raise InputError(f"{source.name} names no {self.kind}; give samples that have some")
+        for name in source.classes:
+            if not is_name(name) or SEPARATOR in name:
+                raise InputError(
+                    f"got {printable(name)!r} among the {self.kind}, want names of one line, at most 200 letters and "
+                    f"without {SEPARATOR!r}, which stands between them; rename it"
+                )
         return replace(self, names=source.classes)
 
     @property

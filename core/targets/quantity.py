@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import interval_score, nrmse_percent, r2, rmse
-from mainstem.core.folds import fit_gate
+from mainstem.core.folds import fit_gate, targets_of
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import (
     Array,
@@ -25,7 +25,6 @@ from mainstem.core.targets.base import (
     Outputs,
     Regions,
     Target,
-    known_targets,
 )
 from mainstem.core.targets.labels import Labels
 
@@ -148,7 +147,7 @@ class Quantity(Target):
 
     def truth(self, samples: Sequence[Sample]) -> Array:
         """Return the quantities (samples,), all known and possible."""
-        values, bounds = known_targets(samples), self.bounds
+        values, bounds = targets_of(samples), self.bounds
         for row in np.flatnonzero(~((bounds.lowest <= values) & (values <= bounds.highest)))[:1].tolist():
             raise InputError(
                 f"sample {samples[row].source.item!r} has a target of {values[row]:g} {self.units}, want "

@@ -8,6 +8,7 @@ import torch
 from mainstem.core import inference
 from mainstem.core.inference import pooled_of
 from mainstem.core.lora import OWN, add_lora
+from mainstem.core.packing import pack
 from mainstem.core.tokens import TokenBatch, concatenate, place
 from mainstem.core.trunk import SIZES, Trunk, TrunkConfig
 
@@ -90,3 +91,24 @@ def test_lower_precision_stays_near_and_training_is_left_alone():
     assert pooled_of(trunk, replace(tokens, values=tokens.values.requires_grad_())).requires_grad
     dropping = Trunk(replace(XS, dropout=0.5)).train()
     assert not torch.equal(pooled_of(dropping, tokens), pooled_of(dropping, tokens))
+
+
+def test_packed_rows_and_rows_padded_to_one_length_are_the_trunk_s():
+    trunk, tokens = trunk_of(XS), tokens_of(1, gaps=0.3)
+    packed = pack(tokens, 12)
+    assert len(packed.mask) > inference.FEWEST
+    with torch.no_grad():
+        torch.testing.assert_close(pooled_of(trunk, packed), trunk(packed).pooled, atol=1e-5, rtol=1e-5)
+        short = replace(tokens, mask=tokens.mask & (torch.arange(tokens.mask.shape[1]) < 4))
+        for pooling in (XS, CONFIGS["last"]):
+            other = trunk_of(pooling)
+            torch.testing.assert_close(pooled_of(other, short), other(short).pooled, atol=1e-5, rtol=1e-5)
+
+
+def test_a_part_of_packed_rows_keeps_what_tells_their_samples_apart():
+    packed = pack(tokens_of(1, gaps=0.3), 30)
+    chosen = torch.tensor([3, 0])
+    part = packed.rows(chosen)
+    assert torch.equal(part.sample, packed.sample[chosen])
+    ahead = packed.first(packed.mask.shape[1])
+    assert torch.equal(ahead.sample[ahead.mask], packed.sample[packed.mask])

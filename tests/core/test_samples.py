@@ -5,12 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.core.lazy_images import DrawnImages, images
+from tests.core.lazy_images import RGB, DrawnImages, images
 
+from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fit import fit
 from mainstem.core.folds import groups_of, hold_out, season_in, targets_of
+from mainstem.core.gaps import drop_streams
+from mainstem.core.layout import Layout
 from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
+from mainstem.core.predict import predict
 from mainstem.core.preparation import from_the_mean
 from mainstem.core.samples import LazySamples, is_lazy, read_now
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
@@ -116,3 +120,37 @@ def test_a_fit_reads_what_it_needs_and_holds_no_more_than_a_batch():
     specs = [made.ensemble.members[0].adapter.tokenizer.specs["image"] for made in (ours, theirs)]
     for channel, moments in specs[1].statistics.items():
         np.testing.assert_allclose(specs[0].statistics[channel], moments, rtol=1e-12)
+
+
+def test_a_run_of_a_lazy_set_is_fitted_calibrated_and_saved_without_holding_it(tmp_path):
+    counted = Counted(8)
+    config = FitConfig(training=TrainingConfig(epochs=1, device="cpu"), num_folds=2)
+    source = as_source(images(420, 8, counted))
+    fitted, _ = fit_and_save(TASK, source, source.training(), FitSpec(config=config), tmp_path)
+    assert counted.most <= 2 * READ_AT_ONCE
+    asked = source.training()[:100]
+    counted.most = 0
+    assert len(predict(fitted, asked, TASK.view_of, 0.9)) == 100
+    assert counted.most <= 2 * READ_AT_ONCE
+
+
+def test_channels_in_another_order_and_streams_missing_by_chance_stay_unread():
+    lazy = images(30, 8)
+    layout = Layout(channels={"image": RGB[::-1]})
+    turned = layout(lazy)
+    assert is_lazy(turned)
+    np.testing.assert_array_equal(turned[4].streams["image"].values, DrawnImages(8)(4)["image"].values[::-1])
+    two = [replace(one, streams=one.streams.changed(Twice())) for one in lazy]
+    gone = drop_streams(two, 1, share=0.5)
+    assert is_lazy(gone)
+    names = [tuple(one.streams) for one in gone]
+    assert names == [tuple(one.streams) for one in gone]  # every time they are read
+    assert set(names) == {("again", "image"), ("again",), ("image",)}
+    assert drop_streams(two, 1, 0.5, optional=("again",))[0].streams["image"] is not None
+
+
+class Twice:
+    """Gives each image twice."""
+
+    def __call__(self, streams):
+        return {"again": streams["image"], **streams}

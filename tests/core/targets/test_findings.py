@@ -82,7 +82,7 @@ def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
         present = {name for name, value in zip(NAMES, row, strict=True) if value == 1}
         is_held.append(not set(one.region.present) & absent and not set(one.region.absent) & present)
     assert np.mean([one.claim.state == "stated" for one in told]) > 0.6  # the alarm fires on one group in five
-    assert 0.84 <= np.mean(is_held) <= 0.99
+    assert np.mean(is_held) >= 0.88  # what nobody read counts as wrong, so that more than 90 % are held
     again = calibrate(TASK, run, DataRequest(data="2"), CalibrationSpec(level=0.9))
     assert again["claim"] == "stated"
     assert 0.8 <= again["coverage_before"] <= 1
@@ -92,7 +92,7 @@ def test_an_evaluation_has_what_every_evaluation_has():
     told = evaluate(TASK, DataRequest(data="3"), EvaluationSpec(fit=SPEC, protocol=GROUPED_FOLDS))
     assert list(told["metrics"]) == ["mean_auroc", "mean_f1"]
     assert told["metrics"]["mean_auroc"] > 0.95
-    assert 0.85 <= told["coverage"]["pooled"] <= 0.95
+    assert 0.85 <= told["coverage"]["pooled"] <= 0.97
     assert told["difference"]["average"]["verdict"] == "better"
     assert told["best_baseline"] == "average"
     assert set(told["by_group"]) == {f"s3-{row}" for row in range(GROUPS)}
@@ -113,10 +113,10 @@ def test_a_region_says_what_is_there_what_is_not_and_what_stays_open():
     assert narrow.tolist() == [2]  # below 1/2 neither can be held: what is not held stays open, never asserted
 
 
-def test_the_worst_known_finding_is_the_score_and_what_is_not_known_counts_nothing():
+def test_the_worst_finding_is_the_score_and_what_nobody_read_counts_as_the_less_likely():
     told = {"probabilities": np.array([[0.9, 0.3], [0.9, 0.3]])}
     scores = TWO.scores(told, np.array([[1.0, 1.0], [1.0, np.nan]]))
-    np.testing.assert_allclose(scores, [0.7, 0.1])
+    np.testing.assert_allclose(scores, [0.7, 0.7])
     logits = torch.zeros(1, 2, requires_grad=True)
     loss = TWO.loss(Bernoulli(logits=logits), torch.tensor([[1.0, torch.nan]]), None)
     loss.total.backward()
@@ -143,3 +143,16 @@ def test_what_are_no_findings_is_refused(run):
         load_run(run, replace(TASK, target=Classes()))
     with pytest.raises(InputError, match="leave --below out"):
         predict(load_run(run, TASK), made(1, 2).samples, TASK.view_of, thresholds=(1.0,))
+
+
+def test_a_claim_holds_for_cases_that_are_read_whole_where_training_was_read_in_part():
+    """A region holds all findings at once: one that is hardly ever read must not be said because nobody contradicts."""
+    rng = np.random.default_rng(0)
+    shares = rng.uniform(0.2, 0.8, (4000, 2))
+    truth = (rng.random((4000, 2)) < shares).astype(float)
+    read = np.where([[False, True]], rng.random((4000, 2)) < 0.1, True)
+    told = {"probabilities": shares}
+    quantile = np.quantile(TWO.scores(told, np.where(read, truth, np.nan)), 0.9)
+    regions = TWO.regions(told, np.full(4000, quantile))
+    names = [[name for name, value in zip(NAMES, row, strict=True) if value] for row in truth]
+    assert np.mean([found in one for found, one in zip(names, regions, strict=True)]) >= 0.9
