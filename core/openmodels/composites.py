@@ -38,16 +38,21 @@ def grid_of(sample: Sample, family: str) -> Stream:
     return grids[0]
 
 
-def windows_in(samples: Cases, family: str) -> Block:
-    """The one grid stream of cases that all have it, on one clock.
+def share_clock(samples: Cases) -> bool:
+    """True where all cases have one dated image series on one clock, so that they can be read at once."""
+    grids = _grids(samples)
+    is_one = len(grids) == 1 and grids[0].times is not None and grids[0].times.ndim == 1
+    return is_one and isinstance(samples.origin, str) and bool(samples.origin) and len(samples) > 0
 
-    Raises:
-        InputError: if there is none such, or several.
-    """
-    grids = [block for block in samples.streams.values() if block.kind == "grid" and block.has is None]
-    if len(grids) != 1 or not isinstance(samples.origin, str) or not samples.origin or grids[0].times is None:
-        raise InputError(f"got {len(grids)} dated image series of all cases, {family} reads one; give one")
-    return grids[0]
+
+def windows_in(samples: Cases) -> Block:
+    """The one dated image series of cases that share its clock."""
+    (block,) = _grids(samples)
+    return block
+
+
+def _grids(samples: Cases) -> list[Block]:
+    return [block for block in samples.streams.values() if block.kind == "grid" and block.has is None]
 
 
 def monthly(stream: Stream, origin: str, longest: int) -> Months:

@@ -35,6 +35,7 @@ from mainstem.core.openmodels.composites import (
     monthly,
     one_size,
     placed,
+    share_clock,
     spacing_of,
     windows_in,
 )
@@ -165,7 +166,7 @@ class GalileoTokenizer(OpenTokenizer):
         mean of what its patch shows; a patch, month or group that lacks a band is hidden, and so is all that is no band
         but the place, where it is known.
         """
-        if isinstance(samples, Cases) and "place" not in samples.streams and len(samples):
+        if isinstance(samples, Cases) and share_clock(samples) and "place" not in samples.streams:
             return self.cut_inputs(self._windows(samples))
         streams = [grid_of(sample, "Galileo") for sample in samples]
         rows, columns = one_size(streams)
@@ -188,7 +189,7 @@ class GalileoTokenizer(OpenTokenizer):
 
     def _windows(self, samples: Cases) -> dict[str, Any]:
         """The original's inputs from windows that share their dates, of which no place is known."""
-        found, num = windows_in(samples, "Galileo"), len(samples)
+        found, num = windows_in(samples), len(samples)
         values, months = composed(found, str(samples.origin), len(self.steps))
         values = placed(values, found.channels, BANDS, UNITS, "Galileo").transpose(0, 3, 4, 1, 2)
         static, hidden = np.zeros((num, VALUES["st_x"])), np.ones((num, MASKS["st_m"]))

@@ -154,7 +154,7 @@ def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
     [
         (("data", "pull", "us-mais"), "did you mean 'us-maize'"),
         (("evaluate", "crop-yeild", "--data", "us-maize"), "did you mean 'crop-yield'"),
-        (("predict", "crop-yield", "x", "--out", "o.csv"), "no crop-yield adapter ships"),
+        (("predict", "crop-yield", "x", "--out", "o.csv"), "no run of crop-yield, task regional"),
         (("calibrate", "nowhere", "--data", "x"), "is no run folder"),
         (("runs", "show", "nowhere"), "is no run folder"),
         (("finetune", "crop-yield", "--data", "us-counties", "--out", "o"), "holds no yields"),
@@ -235,7 +235,7 @@ def test_splits_keep_years_whole():
     from mainstem.data.earth.simulate import simulate_regions
 
     regions = simulate_regions(0)
-    ((train, test),) = split_samples(regions.samples, "holdout", regions.test_groups)
+    ((train, test),) = split_samples(regions.samples, "holdout", regions.is_test)
     assert {sample.source.group for sample in test} == set(regions.test_groups)
     assert not {sample.source.group for sample in train} & set(regions.test_groups)
     with pytest.raises(InputError, match="want one of"):

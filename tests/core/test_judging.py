@@ -65,7 +65,11 @@ class Memory:
     without: float = 1.0
     early: float = 1.0
 
-    def outputs(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    @property
+    def encoder(self) -> tuple[int, int, str]:
+        return id(self), id(self), ""
+
+    def outputs(self, samples: Sequence[Sample], kept: None = None) -> dict[str, np.ndarray]:
         dark = np.array(["sun" not in one.streams for one in samples])
         told = np.array([str(one.source.group) not in self.groups for one in samples]) * errors(samples)
         nothing = np.zeros(len(samples))

@@ -293,7 +293,8 @@ def test_a_model_of_simulations_gives_real_scenes_vigour_until_twenty_fields_cal
         truth = dataset.read(1)[8:32, 8:32]
     found = tile_of(after)
     assert abs(np.nanmean(found[0]) - np.nanmean(truth)) < 3.0
-    assert (found[1] < found[2])[np.isfinite(found[0])].all()
+    assert (found[1] <= found[2])[np.isfinite(found[0])].all()  # equal where both are as low as yields can be
+    assert (found[1] < found[2])[found[0] > 0.1].all()
 
 
 def test_a_map_claims_nothing_where_nothing_is_claimed_of_field_means(run, farm, tmp_path):
