@@ -84,7 +84,7 @@ def evaluate(
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         parts = split_samples(source.labelled(), protocol, source.is_test, task.forget)
         seed = seeds_of(spec.fit, 1)[0]
-        with_faults = [_score_part((task, source), parts, spec, (seed, index))[0] for index in range(len(parts))]
+        with_faults = [score_part((task, source), parts, spec, (seed, index))[0] for index in range(len(parts))]
         body["with_flagged_rows"] = report(task, [join(with_faults)], aggregate)
     return {
         "adapter": task.name,
@@ -126,7 +126,7 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
     if work.adapter is None or spec.workers < 2:
         scored = []
         for done, item in enumerate(items):
-            scored.append(_score_part(known, parts, spec, item))
+            scored.append(score_part(known, parts, spec, item))
             progress(f"part {done + 1} of {len(items)}", (done + 1) / len(items))
     else:
         scored = map_in_processes(partial(_score_named, work), items, spec.workers, progress)
@@ -141,7 +141,7 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
 def _score_named(work: Work, item: tuple[int, int]) -> tuple[Scored, OutOfFold]:
     """Train and score a part in a process of its own."""
     known, parts = _read_named(work)
-    return _score_part(known, parts, work.spec, item)
+    return score_part(known, parts, work.spec, item)
 
 
 @lru_cache(maxsize=1)
@@ -153,7 +153,7 @@ def _read_named(work: Work) -> tuple[tuple[Task, SampleSet], Parts]:
     return (task, source), split_samples(source.unflagged(), work.protocol, source.is_test, task.forget)
 
 
-def _score_part(
+def score_part(
     known: tuple[Task, SampleSet], parts: Parts, spec: EvaluationSpec, item: tuple[int, int]
 ) -> tuple[Scored, OutOfFold]:
     """Fit and score one part with one seed, its baselines too."""

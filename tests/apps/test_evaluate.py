@@ -13,11 +13,11 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.seasons import YEAR_S, forget
 from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
-from mainstem.apps.evaluate import evaluate, train_and_score
+from mainstem.apps.evaluate import evaluate, score_part
 from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.fit import fit
 from mainstem.core.preparation import MeanOffset
-from mainstem.core.progress import silent
 from mainstem.core.stream import SampleSet
 from mainstem.core.task import DataRequest, FitConfig, Recipe
 from mainstem.core.training import TrainingConfig
@@ -60,9 +60,10 @@ def request_(tmp_path_factory) -> DataRequest:
 
 def left_out(source: SampleSet, year: str):
     """Train without a year and predict it, baselines too."""
-    parts = split_samples(source.unflagged(), LEFT_OUT, frozenset(), TASK.forget)
+    parts = split_samples(source.unflagged(), LEFT_OUT, forget=TASK.forget)
     (part,) = [part for part in parts if {sample.source.group for sample in part[1]} == {year}]
-    return train_and_score(TASK, source, [part], EvaluationSpec(fit=FitSpec(config=QUICK, order="any")), silent)[0]
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK, order="any"))
+    return score_part((TASK, source), [part], spec, (0, 0))[0]
 
 
 def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_path):
@@ -70,9 +71,9 @@ def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_
     found, other = left_out(true, YEAR), left_out(garbage, YEAR)
     assert np.abs(found.truth - other.truth).max() > 1
     for name in TASK.views:
-        np.testing.assert_array_equal(found.mean[name], other.mean[name])
-        np.testing.assert_array_equal(found.low[name], other.low[name])
-        np.testing.assert_array_equal(found.high[name], other.high[name])
+        for part in ("mean", "scale"):
+            np.testing.assert_array_equal(found.told[name][part], other.told[name][part])
+        np.testing.assert_array_equal(found.quantile[name], other.quantile[name])
     for name in found.baselines:
         np.testing.assert_allclose(found.baselines[name], other.baselines[name], rtol=1e-12)  # threads add
 
@@ -80,12 +81,12 @@ def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_
 def test_a_member_is_judged_on_years_that_nothing_in_its_training_knows(request_, tmp_path):
     config = replace(QUICK, num_folds=9)  # a year a fold
     judged = [
-        TASK.fit(TASK.read(found).unflagged(), Recipe(config=config, order="any"))[1]["lead0"]
-        for found in (request_, write_yields(tmp_path, garbage_year=int(YEAR)))
+        fit(TASK, source, source.unflagged(), Recipe(config=config, order="any")).judged["lead0"]
+        for source in map(TASK.read, (request_, write_yields(tmp_path, garbage_year=int(YEAR))))
     ]
     rows = np.array(judged[0].groups) == YEAR
-    np.testing.assert_array_equal(judged[0].offset[rows], judged[1].offset[rows])
-    np.testing.assert_array_equal(judged[0].scale[rows], judged[1].scale[rows])
+    for part in ("past", "plain", "trunk", "scale"):
+        np.testing.assert_array_equal(judged[0].raw[part][rows], judged[1].raw[part][rows])
 
 
 def test_past_yields_of_years_left_out_are_gone_and_trends_drawn_again(request_):
