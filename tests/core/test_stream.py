@@ -33,13 +33,18 @@ def test_an_unknown_unit_gives_no_metres():
         Geometry(affine=np.eye(4), unit="cm")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("affine", [np.eye(3), np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1.0, 0, 1, 1])])
+FLAT = np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])  # two axes are one
+
+
+@pytest.mark.parametrize(
+    "affine", [np.eye(3), np.zeros((4, 4)), np.full((4, 4), np.nan), np.diag([1.0, 0, 1, 1]), FLAT]
+)
 def test_what_is_no_affine_is_refused(affine):
     with pytest.raises(InputError, match="4 x 4"):
         Geometry(affine=affine)
 
 
-@pytest.mark.parametrize("metres", [0.0, -1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("metres", [0.0, -1.0, float("nan"), float("inf"), (1.0, 2.0)])
 def test_pixels_without_a_size_are_refused(metres):
     with pytest.raises(InputError, match="above 0"):
         Geometry.of_spacing(metres)

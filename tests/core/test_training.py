@@ -119,6 +119,14 @@ def test_noise_that_a_tokenizer_cannot_add_is_refused():
         )
 
 
+def test_training_that_diverges_and_a_lora_wider_than_its_layer_are_one_line():
+    for changes, told in (({"lr_per_step": 1e5}, "training diverged at step"), (
+        {"trunk": "lora", "lora_rank": 1000}, "got a LoRA of rank 1000"
+    )):  # fmt: skip
+        with pytest.raises(InputError, match=told):
+            fit(make_samples(60), TrainingConfig(epochs=4, **changes))
+
+
 def test_the_rate_warms_up_and_ends_near_zero():
     rates = [schedule(step, 100, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)

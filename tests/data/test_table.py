@@ -81,6 +81,20 @@ def test_words_are_classes_by_name(tmp_path):
         read_samples(few, Quantity(units="1"))
 
 
+def test_a_class_that_could_be_a_gap_is_refused_and_targets_in_capitals_are_targets(tmp_path):
+    path = write(tmp_path, six(target=["DE", "NA", "DE", "NA", "DE", "FR"]))
+    path.write_text(path.read_text().replace(",,", ",NA,"))
+    with pytest.raises(InputError, match=r"row 3.*'NA' may be a class, or say that none is known"):
+        target_of(path)
+    both = write(tmp_path, six(**{"target: rust": [1, 0] * 3, "Target: mildew": [0, 1] * 3}), "both.csv")
+    assert target_of(both) == Findings(names=("rust", "mildew"))
+    assert {*read_samples(both).samples[0].streams["table"].channels} == {Channel(name="rain", unit="mm")}
+    for name in ("a; b", "x" * 300):
+        known = read_samples(write(tmp_path, six(target=[name, "dry"] * 3), "odd.csv"))
+        with pytest.raises(InputError, match="rename it"):
+            Classes().told(known)
+
+
 def test_classes_of_a_series_are_one_a_sample(tmp_path):
     columns = {"sample": list("aabbccdd"), "licence": ["CC0-1.0"] * 8, "load": [1.0] * 8, "time": [0.0, 1.0] * 4}
     path = write(tmp_path, columns | {"target": list("xxyyxxyy")})
