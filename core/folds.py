@@ -76,9 +76,10 @@ def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray
 def hold_out(
     samples: Sequence[Sample], num_folds: int, buffer_m: float = 0.0
 ) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return (train, held-out) rows, one pair a member; whole groups, or the official parts where the data have them.
+    """Return (train, held-out) rows, one pair a member, of whole groups.
 
-    With one fold a single pair: the part that the data mean for calibration, else one group in HELD_OUT. None of train
+    With one fold a single pair: the part that the data mean for calibration, else one group in HELD_OUT; with several
+    that part is dealt as all others are, since each fold calibrates. None of train
     lies within `buffer_m` of one held out: near places are alike, so that a fold without a buffer tells of places that
     were all but seen. Source: Roberts et al. 2017, Cross-validation strategies for data with temporal, spatial,
     hierarchical, or phylogenetic structure, Ecography 40, 913.

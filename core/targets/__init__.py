@@ -1,4 +1,4 @@
-"""Kinds of targets, one file each: a folder, because a new kind is a file beside the others and no line elsewhere."""
+"""Kinds of targets, one file each: a folder, because a new kind is a file beside the others, and a line here."""
 
 from mainstem.core.targets.base import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, Target
 from mainstem.core.targets.classes import Classes, ClassSet
