@@ -24,7 +24,7 @@ def _keep(ctx: typer.Context, parameter: typer.CallbackParam, value: Any) -> Any
 
 def _compute_options(
     device: Annotated[
-        str, typer.Option(callback=_keep, help="auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.")
+        str, typer.Option(callback=_keep, help="auto (a GPU where there is one), cpu, cuda or cuda:1.")
     ] = "auto",
     precision: Annotated[
         str | None, typer.Option(callback=_keep, help="Of matrix products: 32 or bf16; else 32, or what the task says.")

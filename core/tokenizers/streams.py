@@ -145,7 +145,7 @@ def _spec(name: str, samples: Sequence[Sample]) -> StreamSpec:
 
 
 def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of channels; samples that are not in memory are read more than once, and summed one by one."""
+    """Mean and standard deviation of channels; samples that are not in memory are read and summed one by one."""
 
     def rows_in_turn() -> Iterable[Tensor]:
         return (_rows(block, channels) for _, block in blocks_in(samples, name))
