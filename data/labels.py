@@ -24,22 +24,22 @@ class TableLabels:
     samples: NDArray[np.object_]
 
     @classmethod
-    def of(cls, table: Table, samples: NDArray[np.object_]) -> "TableLabels":
+    def of(cls, table: Table, samples: NDArray[np.object_], is_needed: bool = True) -> "TableLabels":
         """Find the columns of targets.
 
         Raises:
-            InputError: if there is none, or several that are not named.
+            InputError: if there is none and they are needed, or several that are not named.
         """
         found = {column: match for column in table.columns if (match := TARGET.fullmatch(column))}
         names = tuple(match["name"] for match in found.values() if match["name"])
-        if not found:
+        if not found and is_needed:
             table.need("target")
         if len(set(names)) < len(found) and len(found) > 1:
             raise InputError(
                 f"{table.name} has the columns {shown(', '.join(found))}; want one target, or several, each as "
                 "'target: NAME' with a name of its own"
             )
-        unit = next(iter(found.values()))["unit"] or ""
+        unit = "".join(match["unit"] or "" for match in found.values())
         return cls(table=table, columns=tuple(found), names=names, unit=unit, samples=samples)
 
     @property

@@ -68,6 +68,8 @@ def target_of(path: Path) -> Target:
 def read_samples(path: Path, target: Target | None = None) -> SampleSet:
     """Read a table's samples, their targets as `target` reads them, or, without it, as what they look like.
 
+    A table to predict, whose `target` is known, may lack the column.
+
     Raises:
         InputError: naming the row, column or sample that cannot be used as it is.
     """
@@ -108,7 +110,7 @@ def _read(path: Path, target: Target | None) -> _Columns:
     facts = {"sample": table.names("sample"), "licence": table.names("licence", is_needed=False)}
     has_groups = "group" in table.columns
     facts["group"] = table.names("group", is_needed=False) if has_groups else np.full(len(table), "", object)
-    labels = TableLabels.of(table, facts["sample"])
+    labels = TableLabels.of(table, facts["sample"], is_needed=target is None)
     free = [column for column in table.columns if column not in (*KNOWN, *labels.columns)]
     files = {column: table.raw(column) for column in free if _names_files(table, column)}
     channels, values = _channels(table, [column for column in free if column not in files])
@@ -118,8 +120,10 @@ def _read(path: Path, target: Target | None) -> _Columns:
         raise InputError(f"{path.name}: a column of files cannot be called {ROWS!r}, as the rows are; rename it")
     target = recognise(labels) if target is None else target
     times = _times(table) if "time" in table.columns else None
+    nothing = np.full(len(facts["sample"]), np.nan)
+    targets = target.read(labels) if labels.columns else nothing  # samples to predict need none
     return _Columns(
-        table=table, facts=facts, targets=target.read(labels), classes=target.told_names, channels=channels,
+        table=table, facts=facts, targets=targets, classes=target.told_names, channels=channels,
         values=values, files=files, times=times, folder=path.parent,
     )  # fmt: skip
 

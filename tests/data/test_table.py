@@ -122,6 +122,17 @@ def test_columns_that_name_findings_stand_together(tmp_path):
     assert [sample.target for sample in read_samples(unknown, known).samples] == [None] * 6
 
 
+@pytest.mark.parametrize(
+    "target", [Quantity(units="1"), Classes(names=("dry", "wet")), Findings(names=("rust", "rot"))]
+)
+def test_samples_to_predict_need_no_target(tmp_path, target):
+    source = read_samples(write(tmp_path, six()), target)
+    assert [sample.target for sample in source.samples] == [None] * 6
+    assert source.classes == target.told_names
+    with pytest.raises(InputError, match="lacks the column 'target'"):
+        read_samples(write(tmp_path, six()))
+
+
 def test_groups_may_be_left_out(tmp_path):
     for groups in (None, [None] * 6):
         samples = read_samples(write(tmp_path, six(target=[1.0] * 6, group=groups))).samples
