@@ -33,7 +33,7 @@ class Compute:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Return the device of a name: auto, cpu, cuda, cuda:1, mps.
+    """Return the device of a name: auto, cpu, cuda, cuda:1.
 
     Raises:
         InputError: if the name is none, or this machine has no such device.
@@ -42,7 +42,7 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, colon, index = name.partition(":")
     if kind not in KINDS or (colon and (kind != "cuda" or not index.isdecimal() or len(index) > 3)):
-        raise InputError(f"got the device {printable(name)!r}, want auto, cpu, cuda, cuda:1 or mps")
+        raise InputError(f"got the device {printable(name)!r}, want auto, cpu, cuda or cuda:1")
     if kind == "mps":
         raise InputError("mps computes no float64, in which times and places are kept; use cpu, or a CUDA device")
     count = torch.cuda.device_count() if kind == "cuda" else 0

@@ -1,8 +1,9 @@
 """Tiles over any number of axes: how an array is cut into blocks and overlapping tiles, and how these are blended.
 
 A raster (y, x), a volume (z, y, x) and a long series (t,) are cut alike. A block's value depends on nothing but the
-tiles of one fixed grid that touch it, added in one fixed order; so neither the blocks' sizes nor who makes which of
-them can change a bit of it. Tiles at a block's edge are computed for both sides.
+tiles of one fixed grid that touch it, added in one fixed order and run in the same batches; so who makes which block,
+and in what order, changes no bit of it. Blocks of another size batch tiles otherwise, which a model's products may
+round otherwise. Tiles at a block's edge are computed for both sides.
 """
 
 import itertools

@@ -149,8 +149,8 @@ TASK = Task(
         "scenes tell fields and seasons apart, not how efficient a hybrid is or what was lost: intervals carry that "
         "for farms within the ranges of data/earth/biology.py, and fall short where all yields lie far below them, or "
         "losses come in patches",
-        "on 100 simulated farms never trained on, 85 % of fields' means and 86 % of pixels fell inside their 90 % "
-        "intervals (docs/benchmarks.md)",
+        "on 100 simulated farms never trained on, fewer than 90 % of fields' means and pixels fell inside their 90 % "
+        "intervals, some 85 % (docs/benchmarks.md)",
         "a season is taken to lie within one calendar year: maize of the northern hemisphere",
     ),
 )
