@@ -16,6 +16,7 @@ from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
 from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError
+from mainstem.data.earth.farms import simulate_farm, write_farm
 
 PAGES = Path(dashboards.__file__).parent
 SLOW = """
@@ -130,8 +131,11 @@ def test_why_a_training_failed_is_said_on_its_page(home):
     assert "Train it now" in [button.label for button in test.main.button]
 
 
-def test_a_map_that_is_stopped_leaves_its_name_free_and_says_so(home):
-    keep_inputs("mine", {"s_20210601.tif": b"II*\0", "weather.csv": b"date\n"})
+def test_a_map_that_is_stopped_leaves_its_name_free_and_says_so(home, tmp_path):
+    write_farm(simulate_farm(9003), tmp_path / "farm")
+    keep_inputs("mine", {path.name: path.read_bytes() for path in (tmp_path / "farm").glob("*_S2_*.tif")} | {
+        "weather.csv": (tmp_path / "farm" / "weather.csv").read_bytes()
+    })  # fmt: skip
     start_map("mine")
     test = page("field_map")
     assert "the map mine" in lines(test)
