@@ -150,7 +150,7 @@ TASK = Task(
         "for farms within the ranges of data/earth/biology.py, and fall short where all yields lie far below them, or "
         "losses come in patches",
         "on 100 simulated farms never trained on, fewer than 90 % of fields' means and pixels fell inside their 90 % "
-        "intervals, some 85 % (docs/benchmarks.md)",
+        "intervals, some 82 to 86 % (docs/benchmarks.md)",
         "a season is taken to lie within one calendar year: maize of the northern hemisphere",
     ),
 )
