@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
@@ -129,6 +130,7 @@ def _work(connection: Connection, function: Callable[[Item], Result]) -> None:
     """What a worker does: answer each item until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches every process of the terminal; ours decides
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    warnings.filterwarnings("ignore", "Loky-backed parallel loops", UserWarning)  # one thread each is what is wanted
     while True:
         try:
             item = connection.recv()
