@@ -66,7 +66,8 @@ def test_evaluate_tells_every_kind_by_the_same_keys(made):
     assert set(told["coverage"]) >= {"level", "pooled", "by_group", "mean_width"}
     assert set(told["coverage"]["by_group"]) == set(told["by_group"]) == {f"site-2-{row}" for row in range(GROUPS)}
     assert all(found["claim"] in ("stated", "withdrawn") for found in told["coverage"]["by_group"].values())
-    assert 0.8 <= told["coverage"]["pooled"] <= 0.99
+    most = 1.0 if kind == "findings" else 0.99  # what nobody read counts as wrong
+    assert 0.8 <= told["coverage"]["pooled"] <= most
     for name, found in told["difference"].items():
         assert set(told["baselines"][name]) == set(told["metrics"])
         assert found["low"] <= found["value"] <= found["high"]
