@@ -62,7 +62,6 @@ def unchanged(samples: Sequence[Sample]) -> Sequence[Sample]:
     return samples
 
 
-FitPreparation = Callable[[Sequence[Sample]], Preparation]
 RestorePreparation = Callable[[Mapping[str, Any], Mapping[str, Array]], Preparation]
 View = Callable[[Sample], Sample]  # a sample as it was known earlier, or with less
 ONE_VIEW: Mapping[str, View] = {"whole": lambda sample: sample}

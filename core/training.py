@@ -120,7 +120,9 @@ def train(
         optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
         try:
             distribution = adapter.distribution(patches, trunk, lora, config.precision)
-        except ValueError as error:  # of a distribution whose parameters are no numbers any more
+        except ValueError as error:
+            if "invalid values" not in str(error):  # what torch's distributions say of NaN among their parameters
+                raise
             raise InputError(f"training diverged at step {len(losses)}; lower training.lr_per_step") from error
         counted = None if weights is None else weights[rows].to(device)
         loss = loss_of(distribution, aims[rows].to(device), counted).mean()
