@@ -172,7 +172,7 @@ def work_on(name: str, what: str, work: Callable[[Progress], object]) -> int:
                 report("starting", 0.0)
                 work(report)
         except KeyboardInterrupt:
-            _say(name, STOPPED)
+            _say(_note(name), STOPPED)
             raise
 
     return run(whole)
@@ -187,17 +187,18 @@ def _end_with_parent() -> None:
 def _attend(name: str, process: "subprocess.Popen[bytes]") -> None:
     """Wait for a job's end, holding its standard input open; where it failed note the line that it said."""
     assert process.stderr is not None
+    note = _note(name)  # where jobs lie is asked once: the note belongs beside the job that was begun
     lines = process.stderr.read().decode(errors="replace").strip().splitlines()
     status = process.wait()
-    if status < 0 and not failure_of(name):
-        _say(name, f"it was ended by {signal.Signals(-status).name}; likely not enough memory: close other programs")
-    elif status and not failure_of(name) and find_job(name) is None:
-        _say(name, lines[-1].removeprefix("mainstem: ") if lines else f"it ended with status {status}")
+    if status < 0 and not note.is_file():
+        _say(note, f"it was ended by {signal.Signals(-status).name}; likely not enough memory: close other programs")
+    elif status and not note.is_file() and find_job(name) is None:
+        _say(note, lines[-1].removeprefix("mainstem: ") if lines else f"it ended with status {status}")
 
 
-def _say(name: str, text: str) -> None:
+def _say(note: Path, text: str) -> None:
     with suppress(OSError):
-        write_atomically(_note(name), text[:LONGEST_NOTE].encode(errors="replace"))
+        write_atomically(note, text[:LONGEST_NOTE].encode(errors="replace"))
 
 
 def _state(name: str) -> Path:
