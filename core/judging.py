@@ -127,7 +127,7 @@ def calibrate_fit(
     about = _About.of(task, samples, later, population)
     calibration: dict[str, Calibration] = {}
     alarm: dict[str, ShiftAlarm] = {}
-    narrowest = 0.0
+    narrowest, everywhere = 0.0, places_of(task, samples)
     for view, found in fitted.judged.items():
         seen = [task.views[view](sample) for sample in samples]
         streams = expected_streams(seen)
@@ -147,7 +147,7 @@ def calibrate_fit(
             sizes = sizes_by(own, task.mean_of)
             calibration |= mean_calibration(view, cases, labels_by(own, task.mean_of), population, sizes=sizes)
         if ShiftAlarm.suffices(found.features, found.groups):
-            places = [places_of(task, samples)[row] for row in found.rows.tolist()]
+            places = [everywhere[row] for row in found.rows.tolist()]
             alarm[view] = ShiftAlarm.fit(found.features, found.groups, places, task.place_of, found.own_features)
     return Certified(calibration=calibration, alarm=alarm)
 
