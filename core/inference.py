@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from mainstem.core.lora import AdaptedLinear
 from mainstem.core.tokens import TokenBatch
-from mainstem.core.trunk import ACTIVATIONS, Block, Trunk, TrunkConfig, rotary_phases, rotate
+from mainstem.core.trunk import ACTIVATIONS, Block, Phases, Trunk, TrunkConfig, rotary_phases, rotate
 
 AT_ONCE = 2 << 20  # bytes of the widest layer: more would not stay in a core's cache
 FEWEST = 64  # samples of a kind that folding pays for
@@ -125,17 +125,16 @@ def _averaged(x: Tensor) -> Tensor:
     return total.view(1, *x.shape[1:]) / len(x)
 
 
-def _folded(block: Block, config: TrunkConfig, phases: tuple[Tensor, Tensor] | None, lora: str | None) -> Folded:
+def _folded(block: Block, config: TrunkConfig, phases: Phases | None, lora: str | None) -> Folded:
     attention, mlp = block.attention, block.mlp
     num, head_dim = config.num_heads, config.dim // config.num_heads
     weight, bias = _after_norm(*_weights(attention.qkv, lora), block.norm1)
     weight, bias = (torch.cat([part[: config.dim] * head_dim**-0.5, part[config.dim :]]) for part in (weight, bias))
     heads = Product(weight=weight.T, bias=bias)
     if phases is not None:
-        tokens = phases[0].shape[2]
-        stacked = torch.cat([weight.T, bias[None]]).view(-1, 3 * num, 1, head_dim).expand(-1, -1, tokens, -1)
-        turned = torch.cat([rotate(stacked[:, : 2 * num], *phases), stacked[:, 2 * num :]], 1)
-        each = turned.permute(2, 0, 1, 3).flatten(2)  # one a token
+        stacked = torch.cat([weight.T, bias[None]]).view(1, 1, -1, 3 * num, head_dim)
+        stacked = stacked.expand(-1, phases.kept.shape[1], -1, -1, -1)
+        each = torch.cat([rotate(stacked[..., : 2 * num, :], phases), stacked[..., 2 * num :, :]], 3)[0].flatten(2)
         heads = Product(weight=each[:, :-1], bias=each[:, -1:])
     up, up_bias = _after_norm(*_weights(mlp.up, lora), block.norm2)
     return Folded(

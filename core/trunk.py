@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -177,11 +177,16 @@ class Latents:
     layers: tuple[Tensor, ...] = ()
 
 
-Phases = tuple[Tensor, Tensor] | None
+class Phases(NamedTuple):
+    """Factors (batch, tokens, 1, 1, head_dim) of a head's features: as they are, and each pair's halves swapped."""
+
+    kept: Tensor
+    swapped: Tensor
+    pairs: int
 
 
-def rotary_phases(positions: Tensor, config: TrunkConfig) -> Phases:
-    """Cosine and sine (batch, 1, tokens, pairs) of positions (batch, tokens, 4); phases in float64, then cast."""
+def rotary_phases(positions: Tensor, config: TrunkConfig) -> Phases | None:
+    """Cosine and signed sine of positions (batch, tokens, 4); phases in float64, then cast. What has none stays."""
     axes = []
     if config.time is not None:
         axes.append(positions[..., :1] * config.time.frequencies().to(positions.device))
@@ -190,16 +195,21 @@ def rotary_phases(positions: Tensor, config: TrunkConfig) -> Phases:
         axes += [positions[..., axis : axis + 1] * space for axis in range(4 - config.space_axes, 4)]
     if not axes:
         return None
-    phases = torch.cat(axes, -1).remainder(2 * math.pi).unsqueeze(1)
-    return phases.cos().float(), phases.sin().float()
+    phases = torch.cat(axes, -1).remainder(2 * math.pi)
+    cos, sin, pairs = phases.cos().float(), phases.sin().float(), phases.shape[-1]
+    rest = 0, config.dim // config.num_heads - 2 * pairs
+    kept, swapped = F.pad(torch.cat([cos, cos], -1), rest, value=1.0), F.pad(torch.cat([-sin, sin], -1), rest)
+    return Phases(kept[:, :, None, None], swapped[:, :, None, None], pairs)
 
 
-def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn the first 2 * pairs features of heads (batch, heads, tokens, head_dim), half-split; the rest stay."""
-    pairs = cos.shape[-1]
-    cos, sin = cos.to(heads.dtype), sin.to(heads.dtype)
-    first, second, rest = heads[..., :pairs], heads[..., pairs : 2 * pairs], heads[..., 2 * pairs :]
-    return torch.cat([first * cos - second * sin, second * cos + first * sin, rest], -1)
+def rotate(heads: Tensor, phases: Phases) -> Tensor:
+    """Turn the pairs of heads (batch, tokens, any, any, head_dim), whose halves come first; the rest stays.
+
+    Over the whole width: products of a head's first few features alone take twice as long, with their gradients.
+    """
+    kept, swapped, pairs = phases.kept.to(heads.dtype), phases.swapped.to(heads.dtype), phases.pairs
+    first, second, rest = heads.split([pairs, pairs, heads.shape[-1] - 2 * pairs], -1)
+    return heads * kept + torch.cat([second, first, rest], -1) * swapped
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, key_mask: Tensor | None) -> Tensor:
@@ -227,12 +237,14 @@ class Attention(nn.Module):
         if not config.key_bias:
             self.qkv.hold_bias("k")
 
-    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases, groups: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, groups: Tensor | None) -> Tensor:
         """Attend from every token to those that key_mask (batch, 1, 1 or tokens, tokens) marks True; None marks all."""
         batch, tokens, dim = x.shape
-        qkv = self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = (qkv[0], qkv[1]) if phases is None else (rotate(qkv[0], *phases), rotate(qkv[1], *phases))
-        mixed = attend(query, key, qkv[2], key_mask)
+        turned, value = self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1).split([2, 1], 2)
+        if phases is not None:
+            turned = rotate(turned, phases)
+        query, key = turned.transpose(1, 3).unbind(2)  # (batch, heads, tokens, head_dim) each
+        mixed = attend(query, key, value.squeeze(2).transpose(1, 2), key_mask)
         attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim), groups)
         return attended
 
@@ -272,7 +284,7 @@ class Block(nn.Module):
         self.scale1 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
         self.scale2 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
 
-    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases, groups: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, groups: Tensor | None) -> Tensor:
         """Return tokens of the same shape."""
         x = x + self._scaled(self.attention(self.norm1(x), key_mask, phases, groups), self.scale1)
         return x + self._scaled(self.mlp(self.norm2(x), groups), self.scale2)

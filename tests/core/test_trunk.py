@@ -96,8 +96,10 @@ def test_attention_sees_only_differences_of_time_and_keeps_milliseconds_at_an_ep
     def difference(offset_s: float) -> torch.Tensor:
         moved = positions.clone()
         moved[..., 0] += offset_s
-        cos, sin = rotary_phases(moved, config)
-        return cos[0, 0, 1] * cos[0, 0, 0] + sin[0, 0, 1] * sin[0, 0, 0]
+        phases = rotary_phases(moved, config)
+        turned = slice(phases.pairs, 2 * phases.pairs)
+        cos, sin = phases.kept[0, :, 0, 0, turned], phases.swapped[0, :, 0, 0, turned]
+        return cos[1] * cos[0] + sin[1] * sin[0]
 
     torch.testing.assert_close(difference(0.0), difference(1.7e9), atol=1e-4, rtol=0)
 
