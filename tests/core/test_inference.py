@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mainstem.core import inference
-from mainstem.core.inference import pooled_of
+from mainstem.core.inference import mix, pooled_of
 from mainstem.core.lora import OWN, add_lora
 from mainstem.core.packing import pack
 from mainstem.core.tokens import TokenBatch, concatenate, place
@@ -112,3 +112,12 @@ def test_a_part_of_packed_rows_keeps_what_tells_their_samples_apart():
     assert torch.equal(part.sample, packed.sample[chosen])
     ahead = packed.first(packed.mask.shape[1])
     assert torch.equal(ahead.sample[ahead.mask], packed.sample[packed.mask])
+
+
+@pytest.mark.parametrize("size", [0.1, 10.0, 70.0, 1e3, 1e30])
+def test_attention_of_few_tokens_is_a_softmax_s_however_large_the_scores(size):
+    generator = torch.Generator().manual_seed(0)
+    scores = size * torch.randn(40, 7, 7, generator=generator).clamp(-1, 1)
+    value = torch.randn(40, 7, 5, generator=generator)
+    expected = torch.bmm(torch.softmax(scores, -1), value)
+    torch.testing.assert_close(mix(scores.clone(), value), expected, atol=2e-6, rtol=2e-6)
