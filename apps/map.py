@@ -28,6 +28,7 @@ from mainstem.apps.map_journal import (
 )
 from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
+from mainstem.core.parallel import one_thread_each
 from mainstem.core.progress import Progress, silent
 from mainstem.core.tiling import BlockMaker, Box, Room, Values
 from mainstem.data.earth.raster import BLOCK, Source, same_grid, write_cog
@@ -49,6 +50,8 @@ class MapSize:
         overlap: pixels shared by neighbours, blended linearly.
         batch_size: tiles at once.
         workers: threads that read; the result does not depend on them.
+        predictors: threads that predict tiles side by side, of a model that allows it, each with one of torch's own;
+            with 0 the model is asked in turn.
         shard: (index, of how many): only this share of the blocks is made.
     """
 
@@ -56,6 +59,7 @@ class MapSize:
     overlap: int = 32
     batch_size: int = 8
     workers: int = 2
+    predictors: int = 0
     shard: tuple[int, int] = (0, 1)
 
 
@@ -186,9 +190,16 @@ def _make_blocks(
         check_unchanged(inputs.watched)
         save_block(folder, plan, number, values)
 
-    with ThreadPoolExecutor(max(size.workers, 1)) as pool, ThreadPoolExecutor(1) as keeper:
+    with (
+        ThreadPoolExecutor(max(size.workers, 1)) as pool,
+        ThreadPoolExecutor(1) as keeper,
+        one_thread_each(size.predictors) as predictors,
+    ):
         kept: Future[None] | None = None
-        for place, values in enumerate(_blocks(plan, inputs.sources, predict, [blocks[n] for n in wanted], pool)):
+        reader = InputReader(plan, inputs.sources, pool)
+        leading = plan.num_times, plan.num_bands
+        maker = BlockMaker(plan.tiling, leading, as_placed(predict), plan.batch_size, predictors)
+        for place, values in enumerate(_blocks(reader, maker, [blocks[number] for number in wanted])):
             if kept is not None:
                 kept.result()
                 progress(f"block {done + place} of {len(share)}", (done + place) / len(share))
@@ -198,20 +209,16 @@ def _make_blocks(
             progress(f"block {len(share)} of {len(share)}", 1.0)
 
 
-def _blocks(
-    plan: Plan, sources: Sequence[Source], predict: Predict | Placed, blocks: Sequence[Box], pool: ThreadPoolExecutor
-) -> Iterator[Values]:
+def _blocks(reader: InputReader, maker: BlockMaker, blocks: Sequence[Box]) -> Iterator[Values]:
     """Make blocks in order, each of which lasts until the one after the next is asked for.
 
     The input of the next one is read while the model works on this one.
     """
-    reader = InputReader(plan, sources, pool)
-    maker = BlockMaker(plan.tiling, (plan.num_times, plan.num_bands), as_placed(predict), plan.batch_size)
     rooms = Room(), Room()
     for place, block in enumerate(blocks):
         now = maker.lacking(block)
         after = [
-            line for later in blocks[place + 1 : place + 2] for line in maker.lacking(later, plan.tiling.lines(block))
+            line for later in blocks[place + 1 : place + 2] for line in maker.lacking(later, maker.tiling.lines(block))
         ]
         reader.ahead([*now, *after])
         yield maker.make(block, reader.cut, rooms[place % 2])

@@ -26,6 +26,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import Content, Stat, content, file_stat, write_atomically
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.outputs import check_output_folder
+from mainstem.core.parallel import num_cores
 from mainstem.core.predict import check_thresholds
 from mainstem.core.prediction import Claim
 from mainstem.core.progress import Progress, silent
@@ -94,7 +95,15 @@ def _map(
     facts = facts_of(told, f"what {run} or the scenes say of themselves")
     watched = [content(path, stat) for path, stat in seen.items()]
     token = _token(fitted, scenes, spec, facts, watched)
-    size = MapSize(tile=TILE, overlap=model.overlap, batch_size=TILES_AT_ONCE, workers=spec.workers, shard=spec.shard)
+    is_cpu = spec.compute.place().type == "cpu"
+    size = MapSize(
+        tile=TILE,
+        overlap=model.overlap,
+        batch_size=TILES_AT_ONCE,
+        workers=spec.workers,
+        predictors=num_cores() if is_cpu else 0,
+        shard=spec.shard,
+    )
     make_blocks(Placed(model), Inputs(sources=scenes.sources, watched=watched), out / MAP, size, token, progress)
     if spec.shard[1] > 1:
         write_atomically(parts_folder(out / MAP) / NOTES, facts_bytes(facts))

@@ -7,6 +7,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -24,6 +25,25 @@ PATIENCE_S = 5.0  # that a worker has to end once it is told to
 def num_cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def one_thread_each(count: int) -> Iterator[tuple[Executor, int] | None]:
+    """Give an executor of `count` threads, in each of which torch runs on that thread alone; None for no thread.
+
+    Tiles a thread each keep all cores at work where one tile's products are too small to be shared out.
+    """
+    if not count:
+        yield None
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(count, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield pool, count
+        finally:
+            torch.set_num_threads(before)
 
 
 def map_in_processes(

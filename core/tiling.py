@@ -8,7 +8,9 @@ round otherwise. Tiles at a block's edge are computed for both sides.
 
 import itertools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -23,6 +25,7 @@ Box = tuple[slice, ...]  # a span an axis
 Corner = tuple[int, ...]  # where a tile starts, an axis
 Line = tuple[Corner, ...]
 Cut = Callable[[Corner, Values], bool]  # write the tile (..., *tile) that starts there; False where it shows nothing
+Submit = Callable[..., "Future[NDArray[Any]]"]
 Predict = Callable[[Values, Sequence[Corner]], NDArray[Any]]  # (batch, ..., *tile) -> (batch, out, *tile)
 
 
@@ -237,13 +240,25 @@ class BlockMaker:
     Tiles meet the model in batches within a line: all that touch a block and begin at one place along the last axis
     (along a single axis: all of the block's). So what a line holds does not depend on which blocks were made before,
     and the block after this one takes over the lines that both need. A model keeps none of the tiles that it is given:
-    the next ones take their place.
+    others take their place.
     """
 
-    def __init__(self, tiling: Tiling, leading: Sequence[int], predict: Predict, batch_size: int = 8) -> None:
-        """Make blocks of inputs (*leading, *axes), `batch_size` tiles at once."""
+    def __init__(
+        self,
+        tiling: Tiling,
+        leading: Sequence[int],
+        predict: Predict,
+        batch_size: int = 8,
+        predictors: tuple[Executor, int] | None = None,
+    ) -> None:
+        """Make blocks of inputs (*leading, *axes), `batch_size` tiles at once.
+
+        Batches of a line run side by side on `predictors`, an executor and how many it runs, else one after another.
+        """
         self.tiling, self.predict, self.blender = tiling, predict, Blender(tiling)
-        self.tiles: Values = np.zeros((batch_size, *leading, *tiling.tile), np.float32)
+        self.submit: Submit = predictors[0].submit if predictors else run_now
+        shape = batch_size, *leading, *tiling.tile
+        self.rooms = [np.zeros(shape, np.float32) for _ in range(1 + (predictors[1] if predictors else 0))]
         self.made: dict[Line, dict[Corner, NDArray[Any]]] = {}
         self.num_out: int | None = None
 
@@ -267,32 +282,47 @@ class BlockMaker:
     def _make_line(self, line: Line, cut: Cut) -> dict[Corner, NDArray[Any]]:
         """Predictions of the tiles of a line that show anything."""
         found: dict[Corner, NDArray[Any]] = {}
+        running: deque[tuple[list[Corner], Future[NDArray[Any]]]] = deque()
         chosen: list[Corner] = []
+        rooms = itertools.cycle(self.rooms)
+        tiles = next(rooms)
         for corner in line:
-            if cut(corner, self.tiles[len(chosen)]):
+            if cut(corner, tiles[len(chosen)]):
                 chosen.append(corner)
-            if chosen and (len(chosen) == len(self.tiles) or corner == line[-1]):
-                predicted = self._predicted(self.tiles[: len(chosen)], chosen)
-                found |= dict(zip(chosen, np.array(predicted), strict=True))  # a copy: it may show the tiles themselves
-                chosen = []
+            if chosen and (len(chosen) == len(tiles) or corner == line[-1]):
+                running.append((chosen, self.submit(self.predict, tiles[: len(chosen)], chosen)))
+                if len(running) == len(self.rooms):  # the room that comes next is the first one's
+                    found |= self._taken(*running.popleft())
+                chosen, tiles = [], next(rooms)
+        for batch in running:
+            found |= self._taken(*batch)
         return found
+
+    def _taken(self, corners: Sequence[Corner], future: "Future[NDArray[Any]]") -> dict[Corner, NDArray[Any]]:
+        """Wait for a batch's predictions and check their shape."""
+        predicted, sides = np.array(future.result()), self.tiling.tile  # a copy: it may show the tiles themselves
+        if predicted.ndim != 2 + len(sides) or len(predicted) != len(corners) or predicted.shape[2:] != sides:
+            want = ", ".join(map(str, sides))
+            raise InputError(f"the model gave {predicted.shape} for {len(corners)} tiles, want (batch, out, {want})")
+        if self.num_out not in (None, predicted.shape[1]):
+            raise InputError(f"the model gave {predicted.shape[1]} values a cell, before it gave {self.num_out}")
+        self.num_out = predicted.shape[1]
+        return dict(zip(corners, predicted, strict=True))
 
     def _nothing(self, block: Box) -> Values:
         """A block that shows nothing; the model is asked once how many values it gives."""
         if self.num_out is None:
-            self._predicted(np.zeros_like(self.tiles[:1]), [(0,) * len(block)])
+            corners = [(0,) * len(block)]
+            self._taken(corners, run_now(self.predict, np.zeros_like(self.rooms[0][:1]), corners))
         assert self.num_out is not None
         return np.full((self.num_out, *(side.stop - side.start for side in block)), np.nan, np.float32)
 
-    def _predicted(self, tiles: Values, corners: Sequence[Corner]) -> NDArray[Any]:
-        predicted, sides = np.asarray(self.predict(tiles, corners)), self.tiling.tile
-        if predicted.ndim != 2 + len(sides) or len(predicted) != len(tiles) or predicted.shape[2:] != sides:
-            want = ", ".join(map(str, sides))
-            raise InputError(f"the model gave {predicted.shape} for tiles {tiles.shape}, want (batch, out, {want})")
-        if self.num_out not in (None, predicted.shape[1]):
-            raise InputError(f"the model gave {predicted.shape[1]} values a cell, before it gave {self.num_out}")
-        self.num_out = predicted.shape[1]
-        return predicted
+
+def run_now(function: Callable[..., NDArray[Any]], *given: Any) -> "Future[NDArray[Any]]":  # noqa: ANN401 - any function's
+    """Run a function here, as an executor that has no thread would."""
+    done: Future[NDArray[Any]] = Future()
+    done.set_result(function(*given))
+    return done
 
 
 def extended(tile: Values, lengths: Sequence[int]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.core.errors import InputError, MissingExtraError
-from mainstem.core.parallel import THREADS, map_in_processes
+from mainstem.core.parallel import THREADS, map_in_processes, one_thread_each
 
 
 def slow_first(item: int) -> tuple[int, int]:
@@ -80,6 +80,22 @@ def test_results_come_in_order_from_several_processes_as_they_would_from_one(mon
     assert THREADS not in os.environ
     multiply = partial(product, size=100)
     assert list(map(multiply, range(3))) == map_in_processes(multiply, range(3), 2)
+
+
+def test_threads_side_by_side_have_one_of_torch_each_and_this_one_keeps_its_own():
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with one_thread_each(2) as (pool, count):
+            assert count == 2
+            assert list(pool.map(lambda _: torch.get_num_threads(), range(4))) == [1] * 4
+        assert torch.get_num_threads() == 3
+        with one_thread_each(0) as none:
+            assert none is None
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_one_worker_one_item_and_workers_themselves_work_where_they_are():

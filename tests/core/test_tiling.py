@@ -1,6 +1,7 @@
 """Tiles over one, two and three axes: exact for an identity, a partition of unity, the same however blocks are cut."""
 
 import itertools
+import threading
 from collections.abc import Callable
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstem.core.errors import InputError
+from mainstem.core.parallel import one_thread_each
 from mainstem.core.tiling import BlockMaker, Tiling, cut_from, run_tiled, starts, weights_of
 
 MOST = {1: 5000, 2: 90, 3: 24}  # longest axis
@@ -111,6 +113,34 @@ def test_neither_blocks_nor_their_order_change_a_bit(tiling, seed, data):
     maker = BlockMaker(tiling, (1,), placed_sum, 3)
     for block in data.draw(st.permutations(tiling.blocks()[:40])):
         np.testing.assert_array_equal(maker.make(block, cut_from(values, len(block))), wanted[(slice(None), *block)])
+
+
+def test_batches_side_by_side_change_no_bit_and_errors_come_out():
+    tiling = Tiling(lengths=(23, 31), tile=(6, 6), overlap=(2, 2), block=(8, 12))
+    values = np.random.default_rng(0).normal(size=(1, 23, 31)).astype(np.float32)
+    meet = threading.Barrier(2, timeout=20)
+    names, calls = set(), itertools.count()
+
+    def predict(tiles, corners):
+        names.add(threading.current_thread().name)
+        if next(calls) < 2:  # the first two are at work at once, or this breaks
+            meet.wait()
+        return placed_sum(tiles, corners)
+
+    def refuse(tiles, corners):
+        raise ValueError("this tile cannot be")
+
+    alone = BlockMaker(tiling, (1,), placed_sum, 1)
+    with one_thread_each(2) as predictors:
+        shared = BlockMaker(tiling, (1,), predict, 1, predictors)
+        for block in tiling.blocks():
+            np.testing.assert_array_equal(
+                shared.make(block, cut_from(values, 2)), alone.make(block, cut_from(values, 2))
+            )
+        with pytest.raises(ValueError, match="cannot be"):
+            BlockMaker(tiling, (1,), refuse, 1, predictors).make(tiling.blocks()[0], cut_from(values, 2))
+    assert len(names) == 2
+    assert threading.current_thread().name not in names
 
 
 def test_what_is_missing_in_one_output_is_missing_in_all_and_an_empty_tile_is_never_shown():
