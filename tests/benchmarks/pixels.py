@@ -18,7 +18,7 @@ import numpy as np
 import rasterio
 
 BEFORE, CORES = "525a909", 2
-SMALL, LARGE, REPEATS = 64, 160, 3  # pixels a side: what is paid once a map falls out of their difference
+SMALL, LARGE, REPEATS = 64, 192, 3  # pixels a side, whole tiles: what is paid once a map falls out of their difference
 NUM_ROWS = 1_000_000
 CLI = "from mainstem.apps.cli import main; main()"
 READ = """
@@ -27,7 +27,7 @@ from pathlib import Path
 from mainstem.data.table import read_samples
 assert len(read_samples(Path(sys.argv[1])).training()) == int(sys.argv[2])
 """
-TOKENS, MEMBERS = 25, 4  # twenty steps, sums and four registers, of the adapter that ships
+TOKENS, MEMBERS = 12, 4  # seven months, sums and four registers, of the adapter that ships
 SHAPES = ((64, 192), (64, 64), (64, 256), (256, 64))  # of trunk xs, a block each
 
 
