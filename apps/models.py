@@ -21,6 +21,7 @@ from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.files import fetch, is_whole, listings, models_home, staged_folder
 from mainstem.core.outputs import check_output
+from mainstem.core.plain import one_line
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TABLES = (".csv", ".parquet")
@@ -172,8 +173,7 @@ def _readable(file: Path, wanted: str) -> Iterator[None]:
         OSError, ValueError, LookupError, TypeError, AttributeError, SyntaxError, ArithmeticError, MemoryError,
         EOFError, RuntimeError, zlib.error, zipfile.BadZipFile, struct.error, Image.DecompressionBombError,
     ) as error:  # fmt: skip
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"{file.name} cannot be read ({told}); want {wanted}") from error
+        raise InputError(f"{file.name} cannot be read ({one_line(error)}); want {wanted}") from error
 
 
 def _image(file: Path) -> NDArray[Any]:

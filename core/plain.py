@@ -11,6 +11,11 @@ def plain(text: object) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in encodable)
 
 
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What a library's error says, on one line."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
 def is_text(name: str) -> bool:
     """True where a name can be written as UTF-8; the name of a file on disk may be any bytes."""
     try:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import scratch
+from mainstem.core.plain import one_line
 
 CHUNK_BYTES = 1 << 20
 SOCKET_S = 60  # without a byte
@@ -110,8 +111,9 @@ def fetch(wanted: Wanted, path: Path) -> None:
                 _receive(wanted, target)
             part.replace(path)
     except (OSError, http.client.HTTPException) as error:
-        told = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"cannot fetch {wanted} ({told}); check address, network and space, then run again") from error
+        raise InputError(
+            f"cannot fetch {wanted} ({one_line(error)}); check address, network and space, then run again"
+        ) from error
 
 
 def _receive(wanted: Wanted, target: IO[bytes]) -> None:

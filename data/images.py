@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel, Stream
-from mainstem.data.tabular import check_regular, one_line
+from mainstem.data.tabular import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -304,11 +304,6 @@ def check_regular(path: Path, wanted: str) -> os.stat_result:
     return found
 
 
-def one_line(error: BaseException) -> str:
-    """A library's error on one line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
-
-
 def tell(tables: Iterable[Table]) -> None:
     """Say what was understood of tables beyond the plain reading; once all that can be refused has been."""
     for table in tables:

@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import InputError
+from mainstem.core.plain import one_line
 from mainstem.data.earth.gdal import keep_offline
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def parse_crs(text: object, where: str) -> "pyproj.CRS":
             _check_proj(text, where)
             crs = CRS.from_string(text)
     except CRSError as error:
-        raise InputError(f"{where} names a CRS that is not one ({_line(error)}); set EPSG:n or WKT") from error
+        raise InputError(f"{where} names a CRS that is not one ({one_line(error, 160)}); set EPSG:n or WKT") from error
     if not (crs.is_projected or crs.is_geographic):
         raise InputError(f"{where} has a CRS of {crs.type_name!r}, want one of places on the ground; set EPSG:n")
     return crs
@@ -110,7 +111,3 @@ def _check_proj(text: str, where: str) -> None:
 def _shown(text: object) -> str:
     shown = repr(text)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]

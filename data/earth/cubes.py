@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel
 from mainstem.data.earth.bands import ROWS, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.earth.crs import parse_crs
@@ -118,14 +119,12 @@ def _reader(
                 for number, name in enumerate(names):
                     values[number] = chosen[name].transpose("y", "x").values
         except DAMAGED as error:
-            raise InputError(f"{path.name} cannot be read to its end ({_line(error)}); fetch it again") from error
+            raise InputError(
+                f"{path.name} cannot be read to its end ({one_line(error, 160)}); fetch it again"
+            ) from error
         return values
 
     return read
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
 
 
 def _open(path: Path) -> "xarray.Dataset":
@@ -143,7 +142,7 @@ def _open(path: Path) -> "xarray.Dataset":
             warnings.simplefilter("ignore")  # of metadata that are not consolidated, and times that CF knows anyway
             dataset = xarray.open_dataset(path, engine=engine, chunks=None)
     except DAMAGED as error:
-        raise InputError(f"{path.name} cannot be read as {engine} ({_line(error)}); write it again") from error
+        raise InputError(f"{path.name} cannot be read as {engine} ({one_line(error, 160)}); write it again") from error
     if any(name not in dataset.coords or dataset[name].ndim != 1 for name in ("time", "y", "x")):
         held = ", ".join(map(str, dataset.coords))
         raise InputError(f"{path.name} lacks one of the coordinates time, y, x; it has {held[:200]}")

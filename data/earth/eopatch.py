@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel
 from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.raster import Grid, affine
@@ -102,8 +103,7 @@ def _array(path: Path) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             array = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError, TypeError, OverflowError, SyntaxError) as error:
-        told = " ".join(str(error).split())[:100]
-        raise InputError(f"{path} cannot be read as an array ({told}); the EOPatch needs it") from error
+        raise InputError(f"{path} cannot be read as an array ({one_line(error, 100)}); the EOPatch needs it") from error
     if array.ndim != NUM_DIMS or 0 in array.shape:
         raise InputError(f"{path} has shape {array.shape}, want (time, y, x, channel)")
     if array.dtype.kind not in "biuf":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import scratch, sync_file, sync_folder
+from mainstem.core.plain import one_line
 from mainstem.data.earth.gdal import keep_offline
 from mainstem.data.earth.geotiff_checks import check_blocks, check_missing, check_place, check_sizes
 
@@ -144,9 +145,8 @@ def damage_named(name: str) -> Iterator[None]:
     try:
         yield
     except (rasterio.errors.RasterioError, CPLE_BaseError, UnicodeError, OverflowError, MemoryError) as error:
-        told = " ".join(str(error).split())[:200]
         raise InputError(
-            f"{name} is damaged or cut short and cannot be read ({told}); fetch or write it again"
+            f"{name} is damaged or cut short and cannot be read ({one_line(error)}); fetch or write it again"
         ) from error
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel
 from mainstem.core.transport import Wanted, check_address, fetch
 from mainstem.data.earth.bands import CLEAR, WAVELENGTHS_NM, Staged, canonical
@@ -117,10 +118,11 @@ def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
             )
         plain = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
         item = pystac.Item.from_dict(plain)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path.name} is no STAC item ({_short(error)}); give an item's .json") from error
-    except (pystac.STACError, pystac.STACTypeError) as error:
-        raise InputError(f"{path.name} is no STAC item ({_short(error)}); give an item's .json") from error
+    except (
+        OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pystac.STACError,
+        pystac.STACTypeError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{path.name} is no STAC item ({one_line(error)}); give an item's .json") from error
     if not (isinstance(item.id, str) and 0 < len(item.id) <= LONGEST_ID and item.id.isprintable()):
         raise InputError(
             f"{path.name} has the id {str(item.id)[:40]!r}, want 1 to {LONGEST_ID} printable letters; name it anew"
@@ -129,10 +131,6 @@ def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
         if not isinstance(asset.href, str) or not isinstance(asset.extra_fields, Mapping):
             raise InputError(f"asset {key[:40]!r} of {path.name} has no href that is a text; give an item's .json")
     return item
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -293,7 +291,9 @@ def _check_href(href: str, place: _Place) -> Path | None:
         path = (place.beside / href).resolve()
         is_file = path.is_file()
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"asset {href[:100]!r} is no file name or address ({_short(error)}); mend the item") from error
+        raise InputError(
+            f"asset {href[:100]!r} is no file name or address ({one_line(error)}); mend the item"
+        ) from error
     if not path.is_relative_to(place.beside.resolve()):
         raise InputError(f"asset {href[:100]!r} lies outside the item's folder; move it beside the item")
     if not is_file:

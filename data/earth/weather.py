@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel, Stream
 from mainstem.data.earth.stores import check_netcdf
-from mainstem.data.tabular import Table, check_regular, one_line, open_table, shown, tell
+from mainstem.data.tabular import Table, check_regular, open_table, shown, tell
 
 if TYPE_CHECKING:
     import xarray
