@@ -31,7 +31,8 @@ from mainstem.core.files import Content, content
 from mainstem.core.parallel import one_thread_each
 from mainstem.core.progress import Progress, silent
 from mainstem.core.tiling import BlockMaker, Box, Room, Values
-from mainstem.data.earth.raster import BLOCK, Source, same_grid, write_cog
+from mainstem.data.earth.cog import BLOCK, write_cog
+from mainstem.data.earth.raster import Source, same_grid
 
 __all__ = [
     "Inputs", "MapLabels", "MapSize", "assemble", "check_shard", "check_unchanged", "make_blocks", "map_raster",

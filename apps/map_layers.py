@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.data.earth.raster import BLOCK, Source, describe, read_window, write_cog
+from mainstem.data.earth.cog import BLOCK, write_cog
+from mainstem.data.earth.raster import Source, describe, read_window
 
 Derive = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # (band, y, x) -> (out, y, x)
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_whole
 from mainstem.data.earth.biology import FLOWERING, PATCH_SHARE, Biology, biology_of, grain_set
-from mainstem.data.earth.raster import Grid, write_cog
+from mainstem.data.earth.cog import write_cog
+from mainstem.data.earth.raster import Grid
 from mainstem.data.earth.simulate import (
     BASE_TEMPERATURE_C,
     DEPLETION_SHARE,

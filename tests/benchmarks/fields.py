@@ -29,7 +29,8 @@ def write_large_map(folder: Path, num_fields: int = NUM_FIELDS) -> None:
     from shapely.geometry import Polygon
 
     from mainstem.apps.field_exports import write_fields
-    from mainstem.data.earth.raster import Grid, write_cog
+    from mainstem.data.earth.cog import write_cog
+    from mainstem.data.earth.raster import Grid
 
     rng = np.random.default_rng(0)
     grid = Grid(

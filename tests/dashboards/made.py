@@ -12,7 +12,8 @@ from mainstem.apps.field_exports import field_table, write_fields
 from mainstem.core.bounds import Bounds
 from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
-from mainstem.data.earth.raster import Grid, write_cog
+from mainstem.data.earth.cog import write_cog
+from mainstem.data.earth.raster import Grid
 
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
 SIDE = 48

@@ -36,10 +36,11 @@ from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.edits import add_field, import_fields
+from mainstem.data.earth.cog import write_cog
 from mainstem.data.earth.farm_sets import open_farms, simulated_farms
 from mainstem.data.earth.farms import simulate_farm, write_farm
 from mainstem.data.earth.fields import open_fields, overlay
-from mainstem.data.earth.raster import describe, read_window, write_cog
+from mainstem.data.earth.raster import describe, read_window
 from mainstem.data.earth.scenes import open_scenes
 from tests.dashboards.made import GRID, LAYERS, SIDE, TAGS, squares
 
