@@ -15,8 +15,9 @@ from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel
 from mainstem.data.earth.crs import parse_crs
+from mainstem.data.earth.geojson import SHAPES
 from mainstem.data.earth.raster import Grid, affine
-from mainstem.data.earth.vectors import SHAPES, read_vectors
+from mainstem.data.earth.vectors import read_vectors
 from mainstem.data.limits import measure_folder
 
 UNLABELLED = ""  # land use of polygons that nobody has named

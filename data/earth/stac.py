@@ -2,7 +2,6 @@
 
 import datetime
 import hashlib
-import json
 import math
 import urllib.parse
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from mainstem.data.earth.bands import CLEAR, WAVELENGTHS_NM, Staged, canonical
 from mainstem.data.earth.raster import Source, describe, open_geotiff, read_window
 from mainstem.data.earth.safe import BASELINE_WITH_OFFSET, in_utc
 from mainstem.data.earth.scenes import STAMP, real_time
+from mainstem.data.json_text import read_json
 
 LARGEST_ITEM, LARGEST_ASSET = 16 << 20, 4 << 30
 LONGEST_ID = 255
@@ -116,8 +116,7 @@ def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
             raise InputError(
                 f"{path.name} is larger than {LARGEST_ITEM >> 20} MiB, which no item is; give an item's .json"
             )
-        plain = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once, parse_constant=_no_constant)
-        item = pystac.Item.from_dict(plain)
+        item = pystac.Item.from_dict(read_json(path.read_text(encoding="utf-8")))
     except (
         OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError, pystac.STACError,
         pystac.STACTypeError,
@@ -131,19 +130,6 @@ def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
         if not isinstance(asset.href, str) or not isinstance(asset.extra_fields, Mapping):
             raise InputError(f"asset {key[:40]!r} of {path.name} has no href that is a text; give an item's .json")
     return item
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose names stand once each."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)[:40]!r} stands twice")
-    return found
-
-
-def _no_constant(text: str) -> float:
-    raise ValueError(f"{text} is no number of JSON")
 
 
 def _bands(item: Any) -> dict[str, Any]:  # noqa: ANN401 - pystac's

@@ -1,6 +1,5 @@
 """Vector files opened by what they hold, not by their name: GeoJSON, GeoPackage, Shapefile, KML, and nothing else."""
 
-import json
 import re
 import struct
 import tempfile
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import InputError
-from mainstem.data.earth.crs import CRS84, EPSG, parse_crs
+from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.gdal import load_geopandas, load_pyogrio
+from mainstem.data.earth.geojson import not_as_named, read_geojson
 from mainstem.data.earth.geopackage import check_geopackage
 from mainstem.data.limits import bounded_memory, check_beside
 
@@ -31,7 +31,6 @@ SHAPE_CODE, POLYGONS = 9994, (5, 15, 25)  # ESRI Shapefile Technical Description
 COMPANIONS = (".shx", ".dbf", ".prj", ".cpg")
 NEEDED = (".shp", ".shx", ".dbf")
 CODE_PAGE = re.compile(r"[\w .:-]{0,40}", re.ASCII)
-SHAPES = ("Polygon", "MultiPolygon")
 
 
 def read_vectors(path: Path) -> "gpd.GeoDataFrame":
@@ -97,86 +96,6 @@ def _start(path: Path, size: int = 4096) -> bytes:
         return file.read(size)
 
 
-def _not_as_named(where: str, found: str) -> InputError:
-    return InputError(f"{where} is not what its name says ({found}); export the fields again as {Path(where).suffix}")
-
-
-def _read_geojson(path: Path, where: str) -> "gpd.GeoDataFrame":
-    """Read GeoJSON by Python's json: of GDAL's readers some follow links that a document names."""
-    document = _json(path, where)
-    kind = document.get("type") if isinstance(document, Mapping) else type(document).__name__
-    if kind in SHAPES:
-        features: Any = [{"type": "Feature", "properties": {}, "geometry": document}]
-    elif kind == "Feature":
-        features = [document]
-    elif kind == "FeatureCollection":
-        features = document.get("features")
-    else:
-        raise _not_as_named(where, f"an object of type {str(kind)[:40]!r}, want a FeatureCollection")
-    crs = _geojson_crs(document, where)
-    if not isinstance(features, list) or not features:
-        raise InputError(f"{where} holds no field; draw or export at least one")
-    rows = [_feature(feature, number, where) for number, feature in enumerate(features, 1)]
-    geopandas = load_geopandas()
-    table: gpd.GeoDataFrame = geopandas.GeoDataFrame(
-        [properties for _, properties in rows], geometry=[shape for shape, _ in rows], crs=crs
-    )
-    return table
-
-
-def _json(path: Path, where: str) -> Any:  # noqa: ANN401 - what the file holds
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{where} names {twice[:40]!r} twice in one object; which is meant is not guessed")
-        return found
-
-    def no_number(text: str) -> None:
-        raise InputError(f"{where} holds {text}, which is no number; export the fields again")
-
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
-    except (ValueError, RecursionError) as error:
-        raise _not_as_named(where, f"no JSON: {' '.join(str(error).split())[:100]}") from error
-
-
-def _geojson_crs(document: Mapping[str, Any], where: str) -> Any:  # noqa: ANN401 - pyproj's
-    """WGS 84 (RFC 7946, section 4), or the CRS that an older document names; a link to one is never followed."""
-    if "crs" not in document:
-        return parse_crs("OGC:CRS84", where)
-    named = document["crs"]
-    properties = named.get("properties") if isinstance(named, Mapping) and named.get("type") == "name" else None
-    name = properties.get("name") if isinstance(properties, Mapping) else None
-    if not isinstance(name, str) or not (EPSG.fullmatch(name) or CRS84.fullmatch(name)):
-        raise InputError(
-            f"{where} has a member crs that is no name of EPSG's or OGC's; links are not followed, set one"
-        )
-    return parse_crs(name, where)
-
-
-def _feature(feature: Any, number: int, where: str) -> tuple[Any, dict[str, Any]]:  # noqa: ANN401 - what a file holds
-    import shapely
-    from shapely.geometry import shape
-
-    if not isinstance(feature, Mapping) or not isinstance(feature.get("properties") or {}, Mapping):
-        raise InputError(f"feature {number} of {where} is none; want type, properties and geometry")
-    geometry = feature.get("geometry")
-    if not isinstance(geometry, Mapping) or not isinstance(geometry.get("type"), str):
-        raise InputError(f"feature {number} of {where} has no geometry; draw its border or leave it out")
-    try:
-        found = shape(geometry)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, shapely.errors.ShapelyError) as error:
-        raise InputError(f"feature {number} of {where} has a geometry that is none ({error!s:.80}); draw it") from error
-    properties = dict(feature.get("properties") or {})
-    properties.pop("geometry", None)
-    if "id" in feature and not any(str(name).strip().casefold() == "id" for name in properties):
-        properties["id"] = feature["id"]
-    return found, properties
-
-
 def _read_geopackage(path: Path, where: str) -> "gpd.GeoDataFrame":
     layer = check_geopackage(path, where)
     with _alone({".gpkg": path}) as folder:
@@ -185,7 +104,7 @@ def _read_geopackage(path: Path, where: str) -> "gpd.GeoDataFrame":
 
 def _read_shapefile(path: Path, where: str) -> "gpd.GeoDataFrame":
     if _start(path, 4) != struct.pack(">i", SHAPE_CODE):
-        raise _not_as_named(where, "no Shapefile's first bytes")
+        raise not_as_named(where, "no Shapefile's first bytes")
     return _shapefile(_parts(path), where)
 
 
@@ -241,7 +160,7 @@ def _check_sizes(parts: Mapping[str, Path], where: str) -> None:
 def _read_zip(path: Path, where: str) -> "gpd.GeoDataFrame":
     """Read the one Shapefile in a .zip, unpacked here under names of our own."""
     if _start(path, 4) != b"PK\3\4":
-        raise _not_as_named(where, "no zip's first bytes")
+        raise not_as_named(where, "no zip's first bytes")
     try:
         with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
             parts = {}
@@ -316,13 +235,13 @@ def _check_kml(path: Path, where: str) -> int:
     parser, open_elements, places = xml.parsers.expat.ParserCreate(), [""], [0]
 
     def refuse_type(*_: object) -> None:
-        raise _not_as_named(where, "it declares a document type")
+        raise not_as_named(where, "it declares a document type")
 
     def begin(name: str, _: object) -> None:
         local = name.rpartition(":")[2]
         open_elements.append(local)
         if len(open_elements) == 2 and local != "kml":
-            raise _not_as_named(where, f"its root is {local[:40]!r}, want kml")
+            raise not_as_named(where, f"its root is {local[:40]!r}, want kml")
         if local == "NetworkLink" or len(open_elements) > DEEPEST:
             raise InputError(f"{where} links to another document, which is not followed; export the fields themselves")
         places[0] += local == "Placemark"
@@ -333,7 +252,7 @@ def _check_kml(path: Path, where: str) -> int:
         with path.open("rb") as file:
             parser.ParseFile(file)
     except (xml.parsers.expat.ExpatError, ValueError, LookupError) as error:
-        raise _not_as_named(where, f"no KML: {error!s:.80}") from error
+        raise not_as_named(where, f"no KML: {error!s:.80}") from error
     return places[0]
 
 
@@ -372,6 +291,6 @@ def _gdal(path: Path, where: str, layer: str | int | None = None) -> "gpd.GeoDat
 
 
 READERS: Mapping[str, Callable[[Path, str], "gpd.GeoDataFrame"]] = {
-    ".geojson": _read_geojson, ".json": _read_geojson, ".gpkg": _read_geopackage, ".shp": _read_shapefile,
+    ".geojson": read_geojson, ".json": read_geojson, ".gpkg": _read_geopackage, ".shp": _read_shapefile,
     ".kml": _read_kml, ".zip": _read_zip,
 }  # fmt: skip
