@@ -8,8 +8,9 @@ from pathlib import Path
 from mainstem.core.errors import InputError
 from mainstem.core.stream import SampleSet
 from mainstem.data.catalogue import pull, read_catalogue
-from mainstem.data.earth.regions import load_cybench, load_us_maize
+from mainstem.data.earth.regions import load_cybench
 from mainstem.data.earth.simulate import simulate_regions
+from mainstem.data.earth.us_maize import load_us_maize
 
 OWN = "the user's own data"
 SIMULATED = re.compile(r"simulated-maize(?:-(\d+))?")

@@ -12,7 +12,7 @@ import pandas as pd
 from mainstem.core.errors import InputError
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.earth.gdal import load_geopandas
-from mainstem.data.earth.regions import Number, named_by, read_table
+from mainstem.data.earth.region_tables import Number, named_by, read_table
 from mainstem.data.earth.simulate import outline
 from mainstem.data.earth.vectors import read_vectors
 from mainstem.data.tabular import LARGEST

@@ -10,7 +10,8 @@ import pytest
 
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import median_over_groups, nrmse_percent
-from mainstem.data.earth.regions import DAY_S, YEAR_S, lag_years, load_cybench, load_us_maize, us_season_channels
+from mainstem.data.earth.regions import DAY_S, YEAR_S, load_cybench
+from mainstem.data.earth.us_maize import lag_years, load_us_maize, us_season_channels
 
 SAMPLE = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "earth" / "cybench_sample"
 
