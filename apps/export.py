@@ -11,7 +11,7 @@ import pandas as pd
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.prediction import Prediction
-from mainstem.data.tabular import csv_bytes
+from mainstem.data.spreadsheets import csv_bytes
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
 

@@ -14,7 +14,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.data.earth.fields import Overlay, open_fields, overlays
 from mainstem.data.earth.raster import describe, window_reader
-from mainstem.data.tabular import csv_bytes
+from mainstem.data.spreadsheets import csv_bytes
 
 if TYPE_CHECKING:
     import geopandas as gpd

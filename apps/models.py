@@ -217,7 +217,7 @@ def _write(out: Path, vectors: NDArray[np.float32], items: Sequence[str], facts:
     else:
         import pandas as pd
 
-        from mainstem.data.tabular import csv_bytes
+        from mainstem.data.spreadsheets import csv_bytes
 
         table = pd.DataFrame(vectors, columns=[f"e{index}" for index in range(vectors.shape[1])])
         table.insert(0, "item", list(items))

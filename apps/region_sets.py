@@ -19,7 +19,7 @@ from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.earth.open_regions import OWN, licensed
 from mainstem.data.earth.outlines import read_centres
 from mainstem.data.earth.regions import load_cybench
-from mainstem.data.tabular import hearing
+from mainstem.data.hearing import hearing
 
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")

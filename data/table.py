@@ -22,9 +22,10 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import LazySamples
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.targets import Target, recognise
+from mainstem.data.hearing import tell
 from mainstem.data.images import IMAGES, read_image
 from mainstem.data.labels import TableLabels
-from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown, tell
+from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown
 
 REQUIRED = ("sample", "licence")
 KNOWN = (*REQUIRED, "group", "time")  # and the targets: all other columns are streams

@@ -2,17 +2,14 @@
 
 A column is asked for as names, numbers, years or days; a cell that is none is refused with its row and column, or is
 handed back as a fault where the rest can stand without it. Nothing is converted on a guess: what was understood of a
-file (encoding, separator, decimal commas, blanks) is in `notes`, which `tell` reports.
+file (encoding, separator, decimal commas, blanks) is in `notes`, which `hearing.tell` reports.
 """
 
 import difflib
-import logging
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +23,6 @@ from mainstem.core.errors import InputError
 from mainstem.data.csv_files import read_csv
 from mainstem.data.parquet_files import read_parquet
 
-LOG = logging.getLogger("mainstem.tables")
-HEARD: ContextVar[list[str] | None] = ContextVar("HEARD", default=None)  # a session's own, as pages run side by side
 SUFFIXES = (".csv", ".parquet")
 MAX_BYTES = 256 << 20
 LARGEST = 1e30  # beyond it, squares and 32-bit floats overflow
@@ -60,8 +55,6 @@ OTHER_NAMES = {  # of columns, as users write them, in small letters with "_" fo
     "eos": ("end_of_season", "season_end", "harvest_day"),
 }
 WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
-CONTROLS = "[\\x00-\\x1f\\x7f]"  # a bare carriage return begins a row of its own, unquoted
-FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -304,53 +297,9 @@ def check_regular(path: Path, wanted: str) -> os.stat_result:
     return found
 
 
-def tell(tables: Iterable[Table]) -> None:
-    """Say what was understood of tables beyond the plain reading; once all that can be refused has been."""
-    for table in tables:
-        if table.notes:
-            note = f"{table.name}: {'; '.join(table.notes)}"
-            LOG.warning("%s", note)
-            heard = HEARD.get()
-            if heard is not None:
-                heard.append(note)
-
-
-@contextmanager
-def hearing() -> Iterator[list[str]]:
-    """Collect what `tell` says meanwhile, a line a table, for who does not see the log."""
-    heard: list[str] = []
-    before = HEARD.set(heard)
-    try:
-        yield heard
-    finally:
-        HEARD.reset(before)
-
-
 def shown(text: str, most: int = 60) -> str:
     """A user's text on one line, within quotes, shortened."""
     return repr(text if len(text) <= most else f"{text[:most]}...")
-
-
-def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """A table as CSV that a spreadsheet opens without running any of it; every export goes through here.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe before it, tabs and line breaks become blanks;
-    numbers stay as they are.
-
-    Source: OWASP, CSV Injection, https://owasp.org/www-community/attacks/CSV_Injection.
-    """
-    columns = [frame.iloc[:, index] for index in range(frame.shape[1])]
-    safe = [cells if pd.api.types.is_numeric_dtype(cells) else cells.astype(object).map(_defused) for cells in columns]
-    header = [_defused(str(column)) for column in frame.columns]
-    text: str = pd.concat(safe, axis=1).to_csv(index=False, header=header) if safe else "\n"
-    return text.encode()
-
-
-def _defused(cell: Any) -> Any:  # noqa: ANN401 - text is changed, all else handed on
-    if not isinstance(cell, str) or re.match(NUMBER, cell):
-        return cell
-    line = re.sub(CONTROLS, " ", cell)
-    return f"'{line}" if line.lstrip().startswith(FORMULA) else line
 
 
 def _written(value: float | None) -> str:

@@ -29,7 +29,7 @@ from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions, title_r
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
 from mainstem.data.earth.outlines import Outlines
-from mainstem.data.tabular import csv_bytes
+from mainstem.data.spreadsheets import csv_bytes
 
 PAGE = "yield_map"
 IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer")

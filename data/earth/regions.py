@@ -16,7 +16,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.data.earth.crops import crop_name
 from mainstem.data.earth.region_tables import Number, check_keys, check_regions, check_yields, named_by, read_table
-from mainstem.data.tabular import LARGEST, Table, shown, tell
+from mainstem.data.hearing import tell
+from mainstem.data.tabular import LARGEST, Table, shown
 
 DAY_S = 86_400.0
 YEAR_S = 365.25 * DAY_S

@@ -13,7 +13,8 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel, Stream
 from mainstem.data.earth.stores import check_netcdf
-from mainstem.data.tabular import Table, check_regular, open_table, shown, tell
+from mainstem.data.hearing import tell
+from mainstem.data.tabular import Table, check_regular, open_table, shown
 
 if TYPE_CHECKING:
     import xarray
