@@ -2,39 +2,33 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.gaps import WHOLE, lacks_no_more
+from mainstem.core.held_out import ANY, HeldOut
 from mainstem.core.order import is_beyond, is_ordered
 from mainstem.core.prediction import Claim
-from mainstem.core.quantiles import cases_needed, group_quantile
-from mainstem.core.residuals import by_group, moved_p_value
-from mainstem.core.schema import Name
-from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of
+from mainstem.core.quantiles import cases_needed
+from mainstem.core.schema import Flag, Name
+from mainstem.core.state import Arrays, State
 
 Array = NDArray[np.float64]
-Labels = NDArray[np.str_]
-ANY = "*"  # of all patterns together
-LEAST_SCORE = 1e-9  # half of all errors below a billionth of the scale are none that were measured
 STRETCHED_AT = 0.9  # level at which distributions of patterns are compared
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Calibration:
-    """Scores of cases not trained on, signed where errors have a side, with the group that each was held out in.
+class Calibration(HeldOut):
+    """What is stated of new cases by the scores of cases held out.
 
     Attributes:
-        scores: (cases,).
-        groups: a label a case; of data that name no groups, one of its own each.
         population: for whom the coverage is stated, e.g. "sites of survey-a, years 2000-2011".
-        patterns: which streams a case lacks (`gaps.pattern_of`), or None where none lacks any.
         streams: what a sample of this view is expected to have.
         scale_of: mean scale of the cases of each pattern; {} where scales are not kept.
         forward: groups that were predicted from earlier groups alone, as later ones will be.
@@ -46,45 +40,29 @@ class Calibration:
         season_of: the fact of a sample that names its season, where groups are none, as places are; else "".
         seasons: those of the cases.
         unfounded: why no coverage is claimed, whatever the groups; else "".
-        strata: the stratum of each case's truth, as its class, where each is calibrated by itself; else None.
         only_of: name of the data whose groups alone may be claimed; "" where others may be too.
         has_groups: False where the data name none: then cases are exchangeable, and nothing is claimed of a new group.
     """
 
-    scores: Array
-    groups: tuple[str, ...]
     population: str
-    patterns: tuple[str, ...] | None = None
     streams: tuple[str, ...] = ()
-    scale_of: Mapping[str, float] = field(default_factory=dict)
+    scale_of: Mapping[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = field(default_factory=dict)
     forward: tuple[str, ...] = ()
-    reach: float = 0.0
-    least: Mapping[str, float] = field(default_factory=dict)
-    widen: float = 1.0
-    held: str = "groups"
-    season_of: str = ""
-    seasons: tuple[str, ...] = ()
-    unfounded: str = ""
-    strata: tuple[str, ...] | None = None
-    only_of: str = ""
-    has_groups: bool = True
+    reach: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    least: Mapping[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = field(default_factory=dict)
+    widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    held: Name = "groups"
+    season_of: Annotated[str, Field(max_length=100)] = ""
+    seasons: tuple[Name, ...] = ()
+    unfounded: Annotated[str, Field(max_length=1000)] = ""
+    only_of: Annotated[str, Field(max_length=1000)] = ""
+    has_groups: Flag = True
 
     def quantiles(self, level: float, patterns: Sequence[str], strata: Sequence[str] = ()) -> Array:
         """Quantiles of the score of cases that lack what patterns name: (cases,), or (cases, strata) of those named."""
         if not strata:
             return self.half_widths(level, patterns)
         return np.tile(self.stratum_quantiles(strata, level), (len(patterns), 1))
-
-    def stratum_quantiles(self, strata: Sequence[str], level: float) -> Array:
-        """Quantile of each stratum's scores (strata,); infinite for one that too few groups show."""
-        labels, groups = np.asarray(self.strata or ()), np.asarray(self.groups)
-        found = []
-        for name in strata:
-            held = labels == name
-            known = len(np.unique(groups[held]))
-            enough = known >= cases_needed(level)
-            found.append(group_quantile(self.scores[held], groups[held], level) if enough else np.inf)
-        return np.array(found)
 
     def half_width(self, level: float, pattern: str = WHOLE) -> float:
         """Half the interval's width, in scales, of samples that lack what the pattern names.
@@ -94,17 +72,17 @@ class Calibration:
         Where calibration's cases all lack more, it is the least of theirs; where they lack other things, the widest.
         """
         scale = self._scale(pattern)
-        within = [known for known in self._parts if lacks_no_more(known, pattern)]
+        within = [known for known in self.parts if lacks_no_more(known, pattern)]
         if not within:
-            more = [known for known in self._parts if lacks_no_more(pattern, known)]
-            widths = [self.half_width(level, known) * self._scale(known) / scale for known in more or self._parts]
+            more = [known for known in self.parts if lacks_no_more(pattern, known)]
+            widths = [self.half_width(level, known) * self._scale(known) / scale for known in more or self.parts]
             return min(widths) if more else max(widths)
-        enough = [known for known in within if self._num_groups(known) >= cases_needed(level)]
+        enough = [known for known in within if self.num_groups(known) >= cases_needed(level)]
         counted = {*enough, *({WHOLE} & set(within))} if enough else within
-        widths = [self._quantile(level, known) * self._scale(known) / scale for known in counted]
+        widths = [self.quantile(level, known) * self._scale(known) / scale for known in counted]
         found = max(widths)
-        if self.least and WHOLE in self._parts:
-            whole = self._quantile(level, WHOLE) * self._scale(WHOLE) / scale
+        if self.least and WHOLE in self.parts:
+            whole = self.quantile(level, WHOLE) * self._scale(WHOLE) / scale
             found = max([found, *(whole * times for part, times in self.least.items() if lacks_no_more(part, pattern))])
         return self.widen * found
 
@@ -113,7 +91,7 @@ class Calibration:
         whole = self.half_width(level) * self._scale(WHOLE)
         return {
             name: self.half_width(level, name) * self._scale(name) / whole
-            for name in {*self._parts, *self.least} - {WHOLE}
+            for name in {*self.parts, *self.least} - {WHOLE}
             if whole > 0
         }
 
@@ -139,66 +117,10 @@ class Calibration:
         within = [scale for known, scale in self.scale_of.items() if lacks_no_more(known, pattern)]
         return min(within or self.scale_of.values(), default=1.0)
 
-    def _pattern_of_cases(self) -> Labels:
-        return np.full(len(self.scores), WHOLE) if self.patterns is None else np.asarray(self.patterns)
-
-    @cached_property
-    def _parts(self) -> dict[str, tuple[Array, Labels]]:
-        """Signed scores and groups of each pattern."""
-        labels, patterns = np.asarray(self.groups), self._pattern_of_cases()
-        return {str(name): (self.scores[patterns == name], labels[patterns == name]) for name in np.unique(patterns)}
-
-    @cached_property
-    def _quantiles(self) -> dict[tuple[float, str], float]:
-        return {}
-
-    def _of(self, pattern: str) -> tuple[Array, Labels]:
-        if pattern != ANY:
-            return self._parts.get(pattern, (np.empty(0), np.empty(0, str)))
-        scores, labels = zip(*self._parts.values(), strict=True)
-        return np.concatenate(scores), np.concatenate(labels)
-
-    def _num_groups(self, pattern: str) -> int:
-        return len(np.unique(self._of(pattern)[1]))
-
-    def _quantile(self, level: float, pattern: str) -> float:
-        """Quantile of |score|: valid for a new group where there are groups enough, else the largest that was seen."""
-        if (level, pattern) not in self._quantiles:
-            scores, groups = self._of(pattern)
-            count = self._num_groups(pattern)
-            self._quantiles[level, pattern] = group_quantile(np.abs(scores), groups, min(level, count / (count + 1)))
-        return self._quantiles[level, pattern]
-
     def no_narrower_than(self, half: float, level: float, scale: float) -> "Calibration":
         """Return the calibration, widened so far that at a scale the half width at the level is no less than `half`."""
         bare = replace(self, widen=1.0)
         return replace(bare, widen=max(half / (bare.half_width(level) * scale), 1.0))
-
-    def coverage_by_group(self, level: float, pattern: str = WHOLE) -> dict[str, float]:
-        """Coverage of each group's cases of a pattern by an interval calibrated on the other groups' alone.
-
-        Nothing where there is no other group.
-        """
-        scores, labels = self._of(pattern)
-        names = np.unique(labels)
-        coverage = {}
-        strata = None if self.strata is None else np.asarray(self.strata)[self._pattern_of_cases() == pattern]
-        for group in names if len(names) > 1 else ():
-            held = labels == group
-            rest = Calibration(
-                scores=scores[~held],
-                groups=tuple(labels[~held].tolist()),
-                population=self.population,
-                strata=None if strata is None else tuple(strata[~held].tolist()),
-            )
-            most: Array | float = rest.half_width(level) if strata is None else rest.of_strata(strata[held], level)
-            coverage[str(group)] = float((np.abs(scores[held]) <= most).mean())
-        return coverage
-
-    def of_strata(self, strata: Labels, level: float) -> Array:
-        """Quantile (cases,) of each case's own stratum."""
-        names, index = np.unique(strata, return_inverse=True)
-        return self.stratum_quantiles(names.tolist(), level)[index]
 
     def probabilities_below(
         self, threshold: float, mean: Array, scale: Array, patterns: Sequence[str] | None = None
@@ -209,12 +131,12 @@ class Calibration:
         conformal prediction, equation 6), with the groups' distributions pooled as in `group_quantile`, and stretched
         as far as the intervals of what a case lacks are wider than those of whole ones.
         """
-        scores, groups = self._of(WHOLE) if WHOLE in self._parts else self._of(ANY)
+        scores, groups = self.of(WHOLE) if WHOLE in self.parts else self.of(ANY)
         _, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
         order = np.argsort(scores)
         mass = np.concatenate([[0.0], np.cumsum((1 / counts[index])[order])])
         level = min(STRETCHED_AT, len(counts) / (len(counts) + 1))
-        whole = self._quantile(level, WHOLE if WHOLE in self._parts else ANY)
+        whole = self.quantile(level, WHOLE if WHOLE in self.parts else ANY)
         stretch = self.half_widths(level, [WHOLE] * len(mean) if patterns is None else patterns) / max(whole, 1e-12)
         below = mass[np.searchsorted(scores[order], (threshold - mean) / (scale * stretch))]
         shares: Array = (below + 0.5) / (len(counts) + 1)
@@ -230,7 +152,7 @@ class Calibration:
         """
         if self.unfounded:
             return Claim(state="none", reason=self.unfounded)
-        count = self._num_groups(pattern)
+        count = self.num_groups(pattern)
         if not count:
             lacked = (
                 f"no case of calibration lacked {pattern}" if pattern else "every case of calibration lacked something"
@@ -269,10 +191,10 @@ class Calibration:
     def _described(self, level: float, pattern: str) -> str:
         if not self.has_groups:
             return (
-                f"{self.population}; {len(self._of(pattern)[0])} cases held out; at least {level:.0%} on average over "
+                f"{self.population}; {len(self.of(pattern)[0])} cases held out; at least {level:.0%} on average over "
                 "cases drawn like these: the data name no groups, so that nothing is claimed of a new one"
             )
-        names = np.unique(self._of(pattern)[1]).tolist()
+        names = np.unique(self.of(pattern)[1]).tolist()
         told = f"{self.population}; {len(names)} {self.held} held out whole"
         if is_ordered(names):
             told += f", {min(names, key=float)} to {max(names, key=float)}"
@@ -313,23 +235,6 @@ class Calibration:
             )
         return ""
 
-    def residual_p_value(
-        self, scores: Array, groups: Sequence[str], patterns: Sequence[str] | None = None
-    ) -> float | None:
-        """How unusual labelled groups' signed scores (cases,) are beside those of calibration's other groups.
-
-        Small where they err further, in whatever direction (`moved_p_value`). Cases are compared that lack the same:
-        nothing, or else what most of the labelled ones lack. None where calibration has no such case of other groups.
-        """
-        named = np.full(len(scores), WHOLE) if patterns is None else np.asarray(patterns)
-        names, counts = np.unique(named, return_counts=True)
-        compared = WHOLE if WHOLE in names else str(names[np.argmax(counts)])
-        here = named == compared
-        new = by_group(scores[here], np.asarray(groups)[here])
-        known = by_group(*self._of(compared))
-        others = [own for name, own in known.items() if name not in new]
-        return moved_p_value(list(new.values()), others) if others else None
-
     def with_groups(self, later: "Calibration", num_last: int = 0) -> "Calibration":
         """Return these scores with those of `later` besides, of the same model; of all groups the last `num_last`.
 
@@ -348,7 +253,7 @@ class Calibration:
             self,
             scores=np.concatenate([self.scores[mine], later.scores[theirs]]),
             groups=joined(self.groups, later.groups),
-            patterns=joined(self._pattern_of_cases().tolist(), later._pattern_of_cases().tolist()),
+            patterns=joined(self.pattern_of_cases().tolist(), later.pattern_of_cases().tolist()),
             scale_of=self._scales_with(later, mine, theirs),
             forward=tuple(sorted((set(self.forward) | set(later.forward)) & kept)),
             reach=max(self.reach, later.reach),
@@ -368,7 +273,7 @@ class Calibration:
     ) -> dict[str, float]:
         """Mean scale of each pattern over the cases kept of both; of one without such cases, as it was known."""
         counts = [
-            Counter(calibration._pattern_of_cases()[kept].tolist())
+            Counter(calibration.pattern_of_cases()[kept].tolist())
             for calibration, kept in ((self, mine), (later, theirs))
         ]
         found = {**later.scale_of, **self.scale_of}
@@ -380,27 +285,9 @@ class Calibration:
 
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
-        plain = {
-            "population": self.population,
-            "streams": list(self.streams),
-            "scale_of": dict(self.scale_of),
-            "forward": list(self.forward),
-            "reach": self.reach,
-            "least": dict(self.least),
-            "widen": self.widen,
-            "held": self.held,
-            "season_of": self.season_of,
-            "seasons": list(self.seasons),
-            "unfounded": self.unfounded,
-            "only_of": self.only_of,
-            "has_groups": self.has_groups,
-        }
-        arrays: dict[str, NDArray[Any]] = {"scores": self.scores, **label_arrays(self.groups)}
-        if self.patterns is not None:
-            arrays |= label_arrays(self.patterns, "pattern")
-        if self.strata is not None:
-            arrays |= label_arrays(self.strata, "stratum")
-        return plain, arrays
+        own = {name: getattr(self, name) for name in OWN}
+        plain_of = {tuple: list, dict: dict}
+        return {name: plain_of.get(type(told), type(told))(told) for name, told in own.items()}, self.arrays()
 
     @classmethod
     def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "Calibration":
@@ -409,41 +296,14 @@ class Calibration:
         Raises:
             ArtifactError: if it is not whole, or would state intervals of no width.
         """
-        scores = array_of(arrays, "scores", num_dims=1)
-        groups = labels_of(arrays)
-        patterns = labels_of(arrays, "pattern") if "pattern_codes" in arrays else None
-        strata = labels_of(arrays, "stratum") if "stratum_codes" in arrays else None
-        for labels in (groups, patterns, strata):
-            if labels is not None and len(labels) != len(scores):
-                raise ArtifactError(f"got {len(labels)} labels of {len(scores)} calibration scores; calibrate it again")
-        if strata is None and np.median(np.abs(scores)) < LEAST_SCORE:
-            raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
-        if strata is not None and (scores.min() < 0 or scores.max() > 1 or not scores.any()):
-            raise ArtifactError("the calibration scores are no 1 - probability of each case; train it again")
+        held = HeldOut.of_arrays(arrays)
         try:
-            told = Told.model_validate(dict(plain))
+            told = TOLD.model_validate(dict(plain)).model_dump()
         except ValidationError as error:
             raise ArtifactError("the calibration says no sizes that can be read; calibrate it again") from error
-        return cls(
-            scores=scores, groups=groups, patterns=patterns, strata=strata, **told.model_dump(),
-        )  # fmt: skip
+        return cls(scores=held.scores, groups=held.groups, patterns=held.patterns, strata=held.strata, **told)
 
 
-class Told(BaseModel):
-    """What the manifest says of a calibration besides its scores."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    population: str
-    has_groups: Annotated[bool, Field(strict=True)] = True
-    only_of: Annotated[str, Field(max_length=1000)] = ""
-    streams: tuple[str, ...] = ()
-    scale_of: dict[str, Annotated[float, Field(gt=0, allow_inf_nan=False)]] = {}
-    forward: tuple[str, ...] = ()
-    reach: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    least: dict[str, Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]] = {}
-    widen: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
-    held: Name = "groups"
-    season_of: Annotated[str, Field(max_length=100)] = ""
-    seasons: tuple[Name, ...] = ()
-    unfounded: Annotated[str, Field(max_length=1000)] = ""
+# of its own fields, what the manifest says of a calibration besides its scores
+OWN = {field.name: (field.type, field) for field in fields(Calibration) if field not in fields(HeldOut)}
+TOLD: type[BaseModel] = create_model("Told", __config__=ConfigDict(extra="forbid"), **OWN)  # type: ignore[call-overload]

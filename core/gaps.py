@@ -9,7 +9,7 @@ import numpy as np
 
 from mainstem.core.cases import Cases, blocks_in
 from mainstem.core.samples import LazyStreams
-from mainstem.core.stream import CHANNEL_DIM, Channel, Sample, Stream
+from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
 
 SHARE = 0.3  # of streams that are dropped where gaps are drawn
 WHOLE = ""  # the pattern of a sample that lacks nothing
@@ -66,15 +66,6 @@ def _channels_seen(stream: Stream) -> set[str]:
     axes = tuple(axis for axis in range(stream.values.ndim) if axis != CHANNEL_DIM[stream.kind])
     seen = np.asarray(stream.observed().any(axes))
     return {channel.name for channel, has in zip(stream.channels, seen.tolist(), strict=True) if has}
-
-
-def named_parts(channels: Mapping[str, Sequence[Channel]]) -> tuple[str, ...]:
-    """Names of streams and, where they have several, of their channels, as `pattern_of` expects them."""
-    return tuple(
-        found
-        for name, held in channels.items()
-        for found in (name, *(f"{name}{CHANNEL}{channel.name}" for channel in held if len(held) > 1))
-    )
 
 
 def _is_seen(stream: Stream | None) -> bool:

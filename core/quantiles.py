@@ -16,22 +16,6 @@ def cases_needed(level: float) -> int:
     return math.ceil(round(level / (1 - level), 9))
 
 
-def conformal_quantile(scores: Array, level: float) -> float:
-    """The ceil((n + 1) * level)-th smallest score: split conformal's finite-sample correction.
-
-    Source: Vovk, Gammerman & Shafer 2005; Lei et al. 2018, Distribution-free predictive inference, algorithm 2.
-
-    Raises:
-        CalibrationError: if there are too few cases; says how many are needed.
-    """
-    rank = math.ceil(round((len(scores) + 1) * level, 9))
-    if rank > len(scores):
-        raise CalibrationError(
-            f"got {len(scores)} cases, want at least {cases_needed(level)} for {level:.0%} coverage; add labelled cases"
-        )
-    return float(np.partition(scores, rank - 1)[rank - 1])
-
-
 def group_quantile(scores: Array, groups: Labels, level: float) -> float:
     """Smallest q that holds `level` of a new group's scores, groups being exchangeable: each group counts once.
 

@@ -1,6 +1,7 @@
 """Calibration against oracles (crepes, MAPIE) and against data with a known answer."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.linear_model import LinearRegression
 
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import CalibrationError
-from mainstem.core.quantiles import cases_needed, conformal_quantile, group_quantile
+from mainstem.core.quantiles import cases_needed, group_quantile
 from mainstem.core.targets import Classes
 
 LEVELS = [0.5, 0.8, 0.9]
@@ -30,12 +31,17 @@ def each_its_own(count: int) -> tuple[str, ...]:
     return tuple(f"case {row}" for row in range(count))
 
 
+def conformal_quantile(scores: np.ndarray, level: float) -> float:
+    """The ceil((n + 1) * level)-th smallest score: split conformal (Lei et al. 2018, algorithm 2)."""
+    return float(np.sort(scores)[math.ceil(round((len(scores) + 1) * level, 9)) - 1])
+
+
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("count", [23, 100, 998])
 def test_the_quantile_is_that_of_crepes(level, count):
     residuals = np.random.default_rng(count).normal(size=count)
     oracle = ConformalRegressor().fit(residuals=residuals).predict_int(np.zeros(1), confidence=level)[0, 1]
-    assert conformal_quantile(np.abs(residuals), level) == pytest.approx(oracle)
+    assert group_quantile(np.abs(residuals), np.array(each_its_own(count)), level) == pytest.approx(oracle)
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -54,9 +60,9 @@ def test_the_interval_is_that_of_mapie(level):
 @pytest.mark.parametrize(("level", "count"), [(0.5, 1), (0.8, 4), (0.9, 9), (0.95, 19)])
 def test_too_few_cases_are_refused_with_the_number_needed(level, count):
     assert cases_needed(level) == count
-    conformal_quantile(np.arange(count, dtype=float), level)
+    group_quantile(np.arange(count, dtype=float), np.array(each_its_own(count)), level)
     with pytest.raises(CalibrationError, match=f"at least {count}"):
-        conformal_quantile(np.arange(count - 1, dtype=float), level)
+        group_quantile(np.arange(count - 1, dtype=float), np.array(each_its_own(count - 1)), level)
 
 
 def test_the_quantile_of_one_case_a_group_is_the_plain_conformal_one():
