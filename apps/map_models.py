@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
-from mainstem.core.cases import Cases, distinct
+from mainstem.core.cases import Cases
 from mainstem.core.devices import Compute
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
@@ -23,6 +23,7 @@ from mainstem.core.preparation import unchanged
 from mainstem.core.stream import Sample
 from mainstem.core.targets import below_name
 from mainstem.core.task import Task
+from mainstem.core.told import distinct
 
 MOST = 0.95  # of the pixels looked at, for what is claimed of a map
 LOOKED_AT = 12  # pixels a side of the regular grid on which the shift alarm looks at a map

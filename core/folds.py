@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import targets_in, told_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Sample
+from mainstem.core.told import targets_in, told_in
 
 Array = NDArray[np.float64]
 CALIBRATE, TEST = "calibrate", "test"  # official parts of data, as a sample's source names them

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import facts_in
 from mainstem.core.conformal import Calibration
 from mainstem.core.stream import Sample
+from mainstem.core.told import facts_in
 
 Array = NDArray[np.float64]
 

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
-from mainstem.core.cases import targets_in
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
+from mainstem.core.told import targets_in
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration

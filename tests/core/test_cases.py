@@ -6,16 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.cases import Block, Cases, distinct, facts_in, steps_in, targets_in, told_in
+from mainstem.core.cases import Block, Cases, steps_in
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.folds import groups_of, targets_of
-from mainstem.core.gaps import named_parts, patterns_in
+from mainstem.core.gaps import CHANNEL, patterns_in
 from mainstem.core.layout import Layout
 from mainstem.core.means import labels_by, sizes_by
 from mainstem.core.preparation import stream_means
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, SampleSet, Stream
 from mainstem.core.taught import prints_of
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+from mainstem.core.told import distinct, facts_in, targets_in, told_in
 
 RAIN, WARMTH = Channel(name="rain", unit="mm"), Channel(name="warmth", unit="degC")
 BANDS = (Channel(name="red", unit="1", wavelength_nm=665.0), Channel(name="ndvi", unit="1"))
@@ -105,7 +106,8 @@ def test_gaps_layout_and_means_are_the_same(both):
     cases, samples = both
     layout = Layout.of(samples)
     assert Layout.of(cases) == layout
-    expected = named_parts(layout.channels)
+    parts = [(name, channel.name) for name, held in layout.channels.items() for channel in held if len(held) > 1]
+    expected = [*layout.channels, *(f"{name}{CHANNEL}{channel}" for name, channel in parts)]
     assert len(set(patterns_in(samples, expected))) > 4
     assert patterns_in(cases, expected) == patterns_in(samples, expected)
     assert patterns_in(cases, ()) == [""] * len(samples)
