@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.departures import Departures
+from mainstem.core.distances import as_saved, distances_of, drawn, drawn_rows, mean_of, within_reason
 from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of, text_array, texts_of
 
 Array = NDArray[np.float64]
 Normals = tuple[Departures | None, Departures]  # of each known place, and of all cases
-FARTHEST = 10.0  # robust spreads; no ordinary case is there
 MOST_CASES = 1000  # of a calibration group that are kept
 
 
@@ -78,13 +78,13 @@ class ShiftAlarm:
             raise CalibrationError(
                 f"got {len(distinct)} groups, want at least {cls.FEWEST} to know how groups differ; add groups"
             )
-        known = _as_saved(_within_reason(features))
-        known_own = _as_saved(np.empty((len(labels), 0)) if own is None else _within_reason(own))
+        known = as_saved(within_reason(features))
+        known_own = as_saved(np.empty((len(labels), 0)) if own is None else within_reason(own))
         named = [""] * len(labels) if places is None else list(places)
         rng = np.random.default_rng(0)
         rows_of = [np.flatnonzero(labels == group) for group in distinct]
         facts = np.hstack([known, known_own])
-        kept = np.sort(np.concatenate([rows[_drawn_rows(facts[rows], MOST_CASES, rng)] for rows in rows_of]))
+        kept = np.sort(np.concatenate([rows[drawn_rows(facts[rows], MOST_CASES, rng)] for rows in rows_of]))
         return cls(
             features=known[kept],
             groups=tuple(labels[kept].tolist()),
@@ -132,7 +132,7 @@ class ShiftAlarm:
         for row, key in enumerate(zip(self.groups, self.places, strict=True)):
             if key[1]:
                 rows.setdefault(key, []).append(row)
-        return {key: _mean(self.features[own]) for key, own in rows.items()}
+        return {key: mean_of(self.features[own]) for key, own in rows.items()}
 
     @cached_property
     def _known_places(self) -> frozenset[str]:
@@ -152,7 +152,7 @@ class ShiftAlarm:
         if places is not None and len(features) and all(self.knows(place) for place in places):
             distinct = sorted(set(places))
             named = np.asarray(places)
-            own = _mean(np.array([_mean(features[named == place]) for place in distinct]))
+            own = mean_of(np.array([mean_of(features[named == place]) for place in distinct]))
             others = self._means_at(distinct)
         else:
             own, others = self._means_of_as_many(features, self._like(places))
@@ -160,7 +160,7 @@ class ShiftAlarm:
         if not compared.any():
             return None
         everyone = np.vstack([others, own])[:, compared]
-        distances = _distances(everyone)
+        distances = distances_of(everyone)
         return float(np.mean(distances >= distances[-1] * (1 - 1e-9)))
 
     def fires(self, features: Array, places: Sequence[str] | None = None) -> bool:
@@ -234,7 +234,7 @@ class ShiftAlarm:
         means = []
         for group in self._rows:
             here = [self._at[group, place] for place in places if (group, place) in self._at]
-            means.append(_mean(np.array(here)) if here else nothing)
+            means.append(mean_of(np.array(here)) if here else nothing)
         found: Array = np.array(means)
         known: Array = found[np.isfinite(found).any(1)]
         return known
@@ -259,8 +259,8 @@ class ShiftAlarm:
         counts = np.array([len(rows) for rows in rows_of.values()])
         num = min(len(features), int(np.quantile(counts, 0.25)))
         rng = np.random.default_rng(0)
-        own = _mean(_drawn(features, num, rng))
-        others = [_mean(_drawn(self.features[rows], num, rng)) for rows in rows_of.values() if len(rows) >= num]
+        own = mean_of(drawn(features, num, rng))
+        others = [mean_of(drawn(self.features[rows], num, rng)) for rows in rows_of.values() if len(rows) >= num]
         return own, np.array(others)
 
     def state(self) -> State:
@@ -290,63 +290,3 @@ class ShiftAlarm:
                 f"want as many of each and {cls.FEWEST} groups; fit again"
             )
         return cls(features=features, groups=groups, places=places, own=own, place_of=str(plain.get("place_of", "")))
-
-
-def _as_saved(features: Array) -> Array:
-    return np.asarray(features, np.float32).astype(np.float64)
-
-
-def _within_reason(features: Array) -> Array:
-    """Features (cases, features) cut at FARTHEST robust spreads (1.4826 median absolute deviations) from the median.
-
-    One wild case would else widen the spread until nothing is strange. A feature whose spread is nothing stays.
-    """
-    seen = np.isfinite(features).any(0)
-    found = features.astype(np.float64, copy=True)
-    median = np.nanmedian(found[:, seen], axis=0)
-    reach = FARTHEST * 1.4826 * np.nanmedian(np.abs(found[:, seen] - median), axis=0)
-    reach[reach <= 0] = np.inf
-    found[:, seen] = np.clip(found[:, seen], median - reach, median + reach)
-    return found
-
-
-def _drawn(facts: Array, num: int, rng: np.random.Generator) -> Array:
-    """The cases, or `num` of them drawn at random where there are more: the same ones in whatever order they come."""
-    return facts if len(facts) <= num else facts[_drawn_rows(facts, num, rng)]
-
-
-def _drawn_rows(facts: Array, num: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    ordered = np.lexsort(np.where(np.isnan(facts), np.inf, facts).T)  # by what the cases hold
-    return np.sort(ordered[rng.choice(len(facts), min(num, len(facts)), replace=False)])
-
-
-def _mean(features: Array) -> Array:
-    """Mean over cases (features,) of what is known; NaN where nothing is."""
-    seen = np.isfinite(features)
-    count = seen.sum(0)
-    mean: Array = np.where(count > 0, np.where(seen, features, 0.0).sum(0) / np.maximum(count, 1), np.nan)
-    return mean
-
-
-def _distances(everyone: Array) -> Array:
-    """Distance of every group (groups, features) from the mean of the others, in their standard deviations.
-
-    The root mean square over the features that a group knows; one that never varied among the others, and does in this
-    group, is infinitely far.
-    """
-    seen = np.isfinite(everyone)
-    values = np.where(seen, everyone, 0.0)
-    count = seen.sum(0) - seen
-    mean = (values.sum(0) - values) / np.maximum(count, 1)
-    centre = values.sum(0) / np.maximum(seen.sum(0), 1)
-    squares = np.where(seen, (everyone - centre) ** 2, 0.0)
-    spread_squared = squares.sum(0) - squares - count * (mean - centre) ** 2
-    spread = np.sqrt(np.maximum(spread_squared, 0.0) / np.maximum(count - 1, 1))
-    size = np.abs(values).max(0, initial=1e-9)
-    away = np.abs(np.where(seen, everyone - mean, 0.0))
-    away = np.where(away <= 1e-7 * size, 0.0, away)
-    ratio = np.divide(away, spread, out=np.where(away > 0, np.inf, 0.0), where=spread > 1e-7 * size)
-    usable = seen & (count >= 2)
-    total: Array = (np.where(usable, ratio, 0.0) ** 2).sum(1)
-    distances: Array = np.sqrt(total / np.maximum(usable.sum(1), 1))
-    return distances
