@@ -19,7 +19,7 @@ from mainstem.core.devices import Compute, in_precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.openmodels import OpenModel, load_open_model
-from mainstem.core.openmodels.files import fetch, is_whole, listings, models_home, staged_folder
+from mainstem.core.openmodels.fetching import fetch, is_whole, listings, models_home, staged_folder
 from mainstem.core.outputs import check_output
 from mainstem.core.plain import one_line
 

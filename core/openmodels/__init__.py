@@ -6,7 +6,8 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.openmodels import own
 from mainstem.core.openmodels.base import OpenModel, Weights, assemble
 from mainstem.core.openmodels.families import FAMILIES
-from mainstem.core.openmodels.files import listings, read_weights
+from mainstem.core.openmodels.fetching import listings
+from mainstem.core.openmodels.files import read_weights
 from mainstem.core.openmodels.restore import restore_tokenizer
 from mainstem.core.trunk import SIZES
 

@@ -23,7 +23,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.fitted import load_fitted
 from mainstem.core.openmodels import load_open_model
-from mainstem.core.openmodels.files import fetch, listings
+from mainstem.core.openmodels.fetching import fetch, listings
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer

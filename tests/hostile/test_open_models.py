@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from mainstem.apps.models import read_inputs
 from mainstem.core import transport
 from mainstem.core.errors import MainstemError
-from mainstem.core.openmodels import files, load_open_model
-from mainstem.core.openmodels.files import fetch
+from mainstem.core.openmodels import fetching, load_open_model
+from mainstem.core.openmodels.fetching import fetch
 from mainstem.core.openmodels.own import save_own, untrained
 from mainstem.core.stream import Channel
 from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
@@ -201,16 +201,16 @@ def test_a_path_that_does_not_exist_is_not_asked_of_the_hub(tmp_path, name):
 
 
 def test_a_pull_that_was_killed_is_fetched_again(tmp_path, monkeypatch):
-    from mainstem.core.openmodels import files
+    from mainstem.core.openmodels import fetching
 
     asked = []
-    monkeypatch.setattr(files, "_fetch_repo", lambda name, listing, target: asked.append(target))
+    monkeypatch.setattr(fetching, "_fetch_repo", lambda name, listing, target: asked.append(target))
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
     half = tmp_path / "models" / "owner--model"
     half.mkdir(parents=True)
     (half / "config.json").write_text("{}")
-    assert files.locate("owner/model") == half
-    assert files.locate("owner/model") == half
+    assert fetching.locate("owner/model") == half
+    assert fetching.locate("owner/model") == half
     assert asked == [half]
     assert fetch("owner/model", tmp_path / "models") == half
 
@@ -226,11 +226,11 @@ HERE = "tests.hostile.test_open_models"
 def pulled(root: Path, url: str, patience_s: float) -> str:
     """Stage a listed model of one small file from an address."""
     transport.PATIENCE_S = patience_s
-    files.listings()["odd"] = files.Listing(
+    fetching.listings()["odd"] = fetching.Listing(
         name="odd", family="presto", files={"default.json": "default.json"}, million_parameters=0.01, licence="MIT",
         expects="", url=url,
     )  # fmt: skip
-    return str(files.fetch("odd", root))
+    return str(fetching.fetch("odd", root))
 
 
 def endless(handler) -> None:
@@ -279,8 +279,8 @@ def pulled_from_hub(root: Path, how: str) -> str:
     info = type("Info", (), {"sha": "a" * 40, "siblings": [type("File", (), {"rfilename": "config.json"})]})
     huggingface_hub.HfApi.model_info = lambda self, repo: info
     huggingface_hub.hf_hub_download = download
-    files.STALL_S, files.LARGEST_REPO = 1.0, 1 << 28
-    return str(files.fetch("test/odd", root))
+    fetching.STALL_S, fetching.LARGEST_REPO = 1.0, 1 << 28
+    return str(fetching.fetch("test/odd", root))
 
 
 @pytest.mark.parametrize(("how", "words"), [("slow", "bytes a second"), ("endless", "larger than")])
@@ -301,9 +301,9 @@ def test_a_mirror_that_lacks_a_model_is_not_made_up_for_by_the_network(tmp_path,
 
 def test_a_mirror_may_be_what_pull_staged(tmp_path):
     staged = tmp_path / "mirror" / "test--small"
-    (staged / files.COMPLETE).parent.mkdir(parents=True)
-    (staged / files.COMPLETE).touch()
+    (staged / fetching.COMPLETE).parent.mkdir(parents=True)
+    (staged / fetching.COMPLETE).touch()
     (staged / "config.json").write_text("{}")
     run_cli("models", "pull", "test/small", "--to", tmp_path / "to", "--mirror", tmp_path / "mirror").taken()
     assert (tmp_path / "to" / "test--small" / "config.json").read_text() == "{}"
-    assert files.is_whole(tmp_path / "to" / "test--small")
+    assert fetching.is_whole(tmp_path / "to" / "test--small")
