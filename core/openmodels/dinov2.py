@@ -5,17 +5,11 @@ Source: Oquab et al. 2023, DINOv2; Darcet et al. 2023, Vision Transformers Need 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import (
-    IMAGENET,
-    ImagesFacts,
-    PatchConfig,
-    PatchTokenizer,
-    is_of_grey,
-    normalisation,
-)
+from mainstem.core.openmodels.images import ImagesFacts, PatchTokenizer, dino_patches
 from mainstem.core.trunk import TrunkConfig
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
@@ -67,21 +61,10 @@ def blueprint(weights: Weights) -> Blueprint:
     scales = {f"layer_scale{n}.lambda1": f"scale{n}" for n in (1, 2)}
     layers = weight_and_bias({**BLOCK, **(GATED_MLP if gated else MLP)})
     keys |= block_keys(depth, "encoder.layer.{}", layers | scales)
-    mean, std = normalisation(weights.folder, IMAGENET)
-    tokenizer = PatchTokenizer(
-        PatchConfig(
-            dim=dim,
-            patch_size=int(config["patch_size"]),
-            num_channels=int(config.get("num_channels", 3)),
-            side=int(config["image_size"]) // int(config["patch_size"]),
-            num_registers=num_registers,
-            has_mask_token=has_mask_token,
-            is_antialiased=has_registers,
-            mean=mean,
-            std=std,
-            repeats_grey=is_of_grey(mean, std),
-        )
-    )
+    patches = replace(
+        dino_patches(weights), side=int(config["image_size"]) // int(config["patch_size"]), num_registers=num_registers,
+        has_mask_token=has_mask_token, is_antialiased=has_registers,
+    )  # fmt: skip
     trunk = TrunkConfig(
         dim=dim,
         depth=depth,
@@ -96,7 +79,7 @@ def blueprint(weights: Weights) -> Blueprint:
         layer_scale=True,
     )
     modules = block_modules(depth, "encoder.layer.{}", MODULES | (GATED_MODULES if gated else {}))
-    return Blueprint(trunk=trunk, tokenizer=tokenizer, kind="image", keys=keys, modules=modules)
+    return Blueprint(trunk=trunk, tokenizer=PatchTokenizer(patches), kind="image", keys=keys, modules=modules)
 
 
 FAMILY = Family(name="dinov2", matches=matches, blueprint=blueprint, tokenizers={"images": ImagesFacts})

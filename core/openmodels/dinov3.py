@@ -5,18 +5,12 @@ coordinates of patch centres in -1..1 along each side: periods from 1 to theta^(
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
-from mainstem.core.openmodels.images import (
-    IMAGENET,
-    ImagesFacts,
-    PatchConfig,
-    PatchTokenizer,
-    is_of_grey,
-    normalisation,
-)
+from mainstem.core.openmodels.images import ImagesFacts, PatchTokenizer, dino_patches
 from mainstem.core.trunk import Activation, RotaryAxis, TrunkConfig
 
 BLOCK = {
@@ -54,7 +48,7 @@ def blueprint(weights: Weights) -> Blueprint:
     if lacking:
         raise ArtifactError(f"{weights.name} has {lacking[0]} off, which no released DINOv3 has; it is not read")
     dim, depth, num_heads = (int(config[name]) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads"))
-    patch_size, head_dim = int(config["patch_size"]), dim // num_heads
+    head_dim = dim // num_heads
     num_registers, theta = int(config.get("num_register_tokens", 0)), float(config.get("rope_theta", 100.0))
     gated = bool(config.get("use_gated_mlp", False))
     up = {"mlp.gate_proj": "mlp.up#gate", "mlp.up_proj": "mlp.up#value"} if gated else {"mlp.up_proj": "mlp.up"}
@@ -65,20 +59,7 @@ def blueprint(weights: Weights) -> Blueprint:
     keys = dict(EMBEDDINGS) | weight_and_bias({"norm": "trunk.norm"}) | block_keys(depth, "layer.{}", layers)
     if num_registers:
         keys["embeddings.register_tokens"] = "tokenizer.registers"
-    mean, std = normalisation(weights.folder, IMAGENET)
-    tokenizer = PatchTokenizer(
-        PatchConfig(
-            dim=dim,
-            patch_size=patch_size,
-            num_channels=int(config.get("num_channels", 3)),
-            num_registers=num_registers,
-            has_mask_token=True,
-            is_rotary=True,
-            mean=mean,
-            std=std,
-            repeats_grey=is_of_grey(mean, std),
-        )
-    )
+    patches = replace(dino_patches(weights), num_registers=num_registers, has_mask_token=True, is_rotary=True)
     trunk = TrunkConfig(
         dim=dim,
         depth=depth,
@@ -99,7 +80,7 @@ def blueprint(weights: Weights) -> Blueprint:
     linear = {theirs: ours.replace("#", ".") for theirs, ours in (BLOCK | up).items() if "norm" not in theirs}
     return Blueprint(
         trunk=trunk,
-        tokenizer=tokenizer,
+        tokenizer=PatchTokenizer(patches),
         kind="image",
         keys=keys,
         zeros=zeros,

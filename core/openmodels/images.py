@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
-from mainstem.core.openmodels.base import as_tensor, only
+from mainstem.core.openmodels.base import Weights, as_tensor, only
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import Sample
@@ -73,9 +73,13 @@ def normalisation(folder: Path, default: tuple[Sequence[float], Sequence[float]]
     return list(mean), list(std)
 
 
-def is_of_grey(mean: Sequence[float], std: Sequence[float]) -> bool:
-    """True of statistics that weights of a DINO family bring where they were trained on grey images, as RAD-DINO's."""
-    return len(set(mean)) == len(set(std)) == 1
+def dino_patches(weights: Weights) -> PatchConfig:
+    """What the hub's config of a DINO family says; one mean and std for all colours: grey images, as RAD-DINO's."""
+    config, (mean, std) = weights.config, normalisation(weights.folder, IMAGENET)
+    return PatchConfig(
+        dim=int(config["hidden_size"]), patch_size=int(config["patch_size"]), mean=mean, std=std,
+        num_channels=int(config.get("num_channels", 3)), repeats_grey=len(set(mean)) == len(set(std)) == 1,
+    )  # fmt: skip
 
 
 def _is_number(value: object, least: float) -> bool:

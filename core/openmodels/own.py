@@ -8,13 +8,7 @@ from typing import Any, Literal
 
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key
-from mainstem.core.openmodels.base import (
-    Blueprint,
-    Family,
-    OpenModel,
-    Shapes,
-    Weights,
-)
+from mainstem.core.openmodels.base import Blueprint, Family, OpenModel, Shapes, Weights
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
 from mainstem.core.tokens import OpenTokenizer
