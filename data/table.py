@@ -79,16 +79,15 @@ def read_samples(path: Path, target: Target | None = None) -> SampleSet:
     order = np.argsort(names, kind="stable")
     starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
     licences = sorted(set(columns.facts["licence"]) - {""})
-    samples: Sequence[Sample]
+    known = _cases(columns, order[starts])  # by the first row of each
+    samples: Sequence[Sample] = known
     is_row_each = len(starts) == len(order) and columns.times is None
-    if is_row_each and not columns.files:
-        samples = _cases(columns, order)
-    elif is_row_each and len(order) > MOST_HELD:
-        known = replace(_cases(columns, order), streams={})
-        samples = LazySamples(known=known, load=_Files.of(columns), places=order)
-    else:
+    if is_row_each and columns.files and len(order) > MOST_HELD:
+        samples = LazySamples(known=replace(known, streams={}), load=_Files.of(columns), places=order)
+    elif columns.files or not is_row_each:
         opened: dict[Path, Stream] = {}
-        samples = tuple(_sample(columns, np.sort(rows), opened) for rows in np.split(order, starts[1:]))
+        parts = zip(known, np.split(order, starts[1:]), strict=True)
+        samples = tuple(_sample(columns, told, rows, opened) for told, rows in parts)
     tell([columns.table])
     return SampleSet(
         name=path.stem, samples=samples, flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
@@ -177,7 +176,7 @@ def _values(table: Table, column: str) -> NDArray[np.float64]:
 
 
 def _cases(columns: _Columns, order: NDArray[np.intp]) -> Cases:
-    """The rows in an order, each a sample of its own."""
+    """What these rows say of a sample each."""
     name = columns.table.name
     told = {field: columns.facts[column][order] for field, column in COLUMN_OF.items()}
     told["group"] = np.array([group or None for group in told["group"]], object)
@@ -193,9 +192,9 @@ def _cases(columns: _Columns, order: NDArray[np.intp]) -> Cases:
     )
 
 
-def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Stream]) -> Sample:
-    """The sample of these rows, which are in the order of the file."""
-    first, name = int(rows[0]), str(columns.facts["sample"][rows[0]])
+def _sample(columns: _Columns, told: Sample, rows: NDArray[np.int64], opened: dict[Path, Stream]) -> Sample:
+    """The sample of these rows, which are in the order of the file, by what is `told` of it in the first."""
+    name = told.source.item
     _check_facts(columns, rows, name)
     streams, origin = {}, ""
     where = f"{columns.table.name}: sample {shown(name)}"
@@ -205,16 +204,9 @@ def _sample(columns: _Columns, rows: NDArray[np.int64], opened: dict[Path, Strea
         elif len(rows) > 1:
             raise InputError(f"{where} stands {len(rows)} times; add a column 'time', or drop repeats")
         else:
-            streams[ROWS] = Stream(kind="scalar", values=columns.values[first], channels=columns.channels)
-    streams |= _read_files(columns, first, opened)
-    target, group = columns.targets[first], str(columns.facts["group"][first])
-    data, licence = Path(columns.table.name).stem, str(columns.facts["licence"][first])
-    source = Provenance(
-        data=data, item=name, group=group or None, licence=licence or UNSTATED,
-        attribution=f"{columns.table.name}, licence {licence or UNSTATED}",
-    )  # fmt: skip
-    known = None if np.isnan(target).all() else target if target.ndim else float(target)
-    return Sample(streams=streams, target=known, source=source, origin=origin)
+            streams[ROWS] = told.streams[ROWS]
+    streams |= _read_files(columns, int(rows[0]), opened)
+    return replace(told, streams=streams, origin=origin)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
