@@ -4,7 +4,7 @@ import logging
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -103,6 +103,28 @@ def follow_address(name: str, offered: Sequence[T], default: T) -> str:
     by_text = {str(option): option for option in offered}
     st.session_state[name] = default if asked is None else by_text.get(asked, default)
     return "" if asked is None or asked in by_text else asked
+
+
+def choose(
+    widget: Callable[..., object],
+    name: str,
+    offered: Sequence[T],
+    vain: DeltaGenerator,
+    *outdated: str,
+    default: T | None = None,
+    told: Callable[[T], str] = str,
+) -> T:
+    """Have one of Streamlit's widgets, given with its label, choose among what is offered, and the address follow it.
+
+    `default` is chosen unless the address names another, the first unless given; `outdated` are names in the address
+    that another choice makes meaningless; `told` says an option in words.
+    """
+    usual = offered[0] if default is None else default
+    asked = follow_address(name, offered, usual)
+    widget(options=offered, format_func=told, key=name, on_change=note_in_address, args=(name, *outdated))
+    chosen: T = usual if st.session_state[name] is None else st.session_state[name]
+    say_in_vain(vain, name, asked, told(chosen))
+    return chosen
 
 
 def recall(page: str, names: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """A map's table twin: one row can be chosen in it, and shows what was chosen elsewhere."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 import pandas as pd
@@ -8,6 +8,14 @@ import streamlit as st
 
 SHOWN = "table_chose"  # session key: by table, the row that was last chosen in the table itself
 HEIGHT_PX, ROW_PX = 300, 35  # at most; of a row and of the head, as Streamlit draws them
+
+
+def named_in_address(name: str, known: Container[str], first: str) -> tuple[str, str]:
+    """Return what the address names, `first` where it names none; and what it names in vain."""
+    asked = str(st.query_params.get(name, ""))
+    if not asked:
+        return first, ""
+    return (asked, "") if asked in known else ("", asked)
 
 
 def choice_table(

@@ -1,18 +1,14 @@
 """Which map the field page shows: one on this machine, or one made now of a simulated farm or the user's scenes."""
 
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, keep_inputs, known_maps
 from mainstem.apps.jobs import find_job, find_jobs
 from mainstem.apps.page_jobs import MAP, map_job, start_map
-from mainstem.dashboards.shell import (
-    follow_address,
-    mistakes_as_lines,
-    note_in_address,
-    put_in_address,
-    say_in_vain,
-)
+from mainstem.dashboards.shell import choose, mistakes_as_lines, put_in_address
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
 
@@ -31,11 +27,7 @@ def choose_map(vain: DeltaGenerator) -> str:
     names = known_maps()
     if not names:
         return ""
-    asked = follow_address("map", names, names[0])
-    st.selectbox("Farm and season", names, key="map", on_change=note_in_address, args=("map", "field", "date", "other"))
-    name = str(st.session_state["map"])
-    say_in_vain(vain, "map", asked, name)
-    return name
+    return choose(partial(st.selectbox, "Farm and season"), "map", names, vain, "field", "date", "other")
 
 
 def show_making(shown: str) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.dashboards.components.tables import choice_table
+from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.canvas import choose_field, show_maps
 from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
@@ -47,7 +47,8 @@ def show_map(name: str) -> None:
         training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
         adapter=board.tags["ADAPTER"], not_for="trading or insurance",
     )  # fmt: skip
-    chosen, asked = find_chosen(board)
+    known = board.table["field"].tolist()
+    chosen, asked = named_in_address("field", known, known[0] if known else "")
     left, right = st.columns([3, 2], gap="large")
     with left:
         show_claim(board)
@@ -64,15 +65,6 @@ def show_map(name: str) -> None:
         elif chosen:
             with mistakes_as_lines("The field"):
                 show_field(board, chosen, unit)
-
-
-def find_chosen(board: FieldBoard) -> tuple[str, str]:
-    """Return the field that the address names, or the first; and what it names in vain."""
-    known = board.table["field"].tolist()
-    asked = str(st.query_params.get("field", ""))
-    if asked:
-        return (asked, "") if asked in known else ("", asked)
-    return (known[0] if known else ""), ""
 
 
 def show_claim(board: FieldBoard) -> None:

@@ -1,20 +1,14 @@
 """Which region set the yield page shows: those on offer, one that the user brings, and the model that each needs."""
 
+from functools import partial
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.demo import REAL, SIMULATED
 from mainstem.apps.page_jobs import model_job, start_training
 from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
-from mainstem.dashboards.shell import (
-    follow_address,
-    mistakes_as_lines,
-    note_in_address,
-    plain,
-    put_in_address,
-    say_in_vain,
-    show_error,
-)
+from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address, show_error
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failure
 
@@ -28,15 +22,11 @@ def choose_set(vain: DeltaGenerator) -> RegionChoice:
     with st.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_regions(uploads)
     by_name = {choice.name: choice for choice in offered}
-    names = list(by_name)
-    asked = follow_address("set", names, names[0])
-    st.selectbox(
-        "Regions", names, format_func=lambda name: by_name[name].title, key="set", on_change=note_in_address,
-        args=("set", "season", "region", "unit"),
+    chosen = choose(
+        partial(st.selectbox, "Regions"), "set", list(by_name), vain, "season", "region", "unit",
+        told=lambda name: by_name[name].title,
     )  # fmt: skip
-    chosen = by_name[str(st.session_state["set"])]
-    say_in_vain(vain, "set", asked, chosen.title)
-    return chosen
+    return by_name[chosen]
 
 
 def bring_regions(uploads: int) -> None:

@@ -1,13 +1,14 @@
 """What is asked of the yield page: season, interval, unit, lead and threshold."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.dashboards.shell import follow_address, note_in_address, plain, put_in_address, say_in_vain
+from mainstem.dashboards.shell import choose, plain, put_in_address, say_in_vain
 from mainstem.dashboards.yield_map.board import POUNDS_PER_BUSHEL, YieldBoard, bushels_per_acre
 
 LEVELS = (0.5, 0.8, 0.9)
@@ -40,25 +41,12 @@ class Controls:
 def choose_controls(board: YieldBoard, vain: DeltaGenerator) -> Controls:
     """Offer season, interval, unit, lead and threshold; say in `vain` what the address asks for in vain."""
     crop = board.crop()
-    seasons = list(board.seasons())
-    asked = follow_address("season", seasons, seasons[0])
-    st.selectbox("Season", seasons, key="season", on_change=note_in_address, args=("season",))
-    season = str(st.session_state["season"])
-    say_in_vain(vain, "season", asked, season)
-    asked = follow_address("level", LEVELS, LEVELS[-1])
-    level = st.select_slider(
-        "Interval", LEVELS, format_func=lambda value: f"{value:.0%}", key="level", on_change=note_in_address,
-        args=("level",),
-    )  # fmt: skip
-    say_in_vain(vain, "level", asked, f"{level:.0%}")
+    season = choose(partial(st.selectbox, "Season"), "season", list(board.seasons()), vain)
+    interval = partial(st.select_slider, "Interval")
+    level = choose(interval, "level", LEVELS, vain, default=LEVELS[-1], told=lambda value: f"{value:.0%}")
     units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
-    asked = follow_address("unit", units, units[0])
-    unit = st.segmented_control("Unit", units, key="unit", on_change=note_in_address, args=("unit",)) or units[0]
-    say_in_vain(vain, "unit", asked, unit)
-    leads = list(range(5))
-    asked = follow_address("lead", leads, leads[0])
-    lead = st.selectbox("Known at", leads, format_func=name_lead, key="lead", on_change=note_in_address, args=("lead",))
-    say_in_vain(vain, "lead", asked, name_lead(lead))
+    unit = choose(partial(st.segmented_control, "Unit"), "unit", units, vain)
+    lead = choose(partial(st.selectbox, "Known at"), "lead", list(range(5)), vain, told=name_lead)
     shown = YieldUnit(name=unit, crop=crop)
     threshold_t_ha = choose_threshold(board, shown, vain)
     return Controls(season=season, level=level, unit=shown, lead=lead, threshold_t_ha=threshold_t_ha)

@@ -10,7 +10,7 @@ from mainstem.apps.export import geopackage_bytes
 from mainstem.apps.region_sets import RegionChoice
 from mainstem.core.targets import below_name
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
-from mainstem.dashboards.components.tables import choice_table
+from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.shell import (
     header,
     mistakes_as_lines,
@@ -21,7 +21,7 @@ from mainstem.dashboards.shell import (
     remember,
     say_in_vain,
 )
-from mainstem.dashboards.yield_map.board import YieldBoard, ranked
+from mainstem.dashboards.yield_map.board import ranked
 from mainstem.dashboards.yield_map.choice import choose_set, offer_training
 from mainstem.dashboards.yield_map.claims import show_claims, show_standing
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
@@ -71,7 +71,8 @@ def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
     with mistakes_as_lines("The outlines"):
         outlines, geometry = read_outlines(key)
     attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
-    chosen, asked = find_chosen(board, table)
+    first = str(next(iter(ranked(table, ["region"])["region"]), ""))
+    chosen, asked = named_in_address("region", board.regions(), first)
     left, right = st.columns([3, 2], gap="large")
     with left:
         with mistakes_as_lines("The claims"):
@@ -92,14 +93,6 @@ def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
         else:
             with mistakes_as_lines("The region"):
                 show_region(key, table, chosen, controls)
-
-
-def find_chosen(board: YieldBoard, table: pd.DataFrame) -> tuple[str, str]:
-    """Return the region that the address names, or the first of the table; and what it names in vain."""
-    asked = str(st.query_params.get("region", ""))
-    if asked:
-        return (asked, "") if asked in board.regions() else ("", asked)
-    return str(ranked(table, ["region"])["region"].iloc[0]), ""
 
 
 def show_map(
