@@ -1,7 +1,7 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -231,14 +231,11 @@ class Local:
         """Calibrate on what was told of the samples; they are expected to have what training's had."""
         before = fitted.calibration[view]
         taught = {*fitted.manifest.training["groups"], *(before.groups if spec.is_appended else ())}
-        later = () if is_adjusted else self.later_than(taught)  # a line through the others knows later ones too
+        new = () if is_adjusted else self.groups  # a line through the others knows later ones too
+        later = tuple(sorted({group for group in new if is_beyond(group, taught)}))
         reach = max(map(float, later)) + least_lead({*taught, *self.groups}, 1) if later else 0.0
         found = evidence.calibration(before.streams, self.population, later, reach).knowing_gaps_of(before, LEVEL)
         return replace(described(found, self.task, self.samples), only_of=before.only_of)
-
-    def later_than(self, taught: Collection[str]) -> tuple[str, ...]:
-        """The groups that are later than all of those that taught the model."""
-        return tuple(sorted(group for group in set(self.groups) if is_beyond(group, taught)))
 
     def means(
         self, fitted: Fitted, taught: Fitted, view: str, cases: Judged, spec: CalibrationSpec

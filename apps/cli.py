@@ -94,8 +94,7 @@ def evaluate_adapter(
         bool, typer.Option("--with-flagged", help="Train and score once more on rows with faults.")
     ] = False,
     workers: Annotated[
-        int | None,
-        typer.Option(min=1, max=256, help="Processes that train parts; all cores unless given."),
+        int | None, typer.Option(min=1, max=256, help="Processes that train parts; all cores unless given.")
     ] = None,
     mirror: Mirror = None,
     as_json: AsJson = False,

@@ -46,11 +46,7 @@ def finetune(task: Task, source: SampleSet, spec: FitSpec, out: Path, progress: 
 
 
 def write_run(
-    folder: Path,
-    spec: FitSpec,
-    fitted: Fitted,
-    figures: dict[str, float],
-    done: tuple[list[dict[str, Any]], float],
+    folder: Path, spec: FitSpec, fitted: Fitted, figures: dict[str, float], done: tuple[list[dict[str, Any]], float]
 ) -> dict[str, Any]:
     """Write record, metrics and card of a fitted adapter to its run folder, and return the record.
 
@@ -76,12 +72,7 @@ def write_run(
     return record
 
 
-def fit_where_none(
-    task: Task,
-    folder: Path,
-    read: Callable[[], SampleSet],
-    progress: Progress = silent,
-) -> Path:
+def fit_where_none(task: Task, folder: Path, read: Callable[[], SampleSet], progress: Progress = silent) -> Path:
     """Return a run folder of this version of a task; fit one where there is none, setting one of another aside."""
     if is_fitted(task, folder):
         return folder

@@ -22,10 +22,7 @@ class Bounds:
     @classmethod
     def of(cls, lowest: float | None, highest: float | None) -> "Bounds":
         """Read bounds where None is no bound."""
-        return cls(
-            lowest=-np.inf if lowest is None else lowest,
-            highest=np.inf if highest is None else highest,
-        )
+        return cls(lowest=-np.inf if lowest is None else lowest, highest=np.inf if highest is None else highest)
 
     @classmethod
     def checked(cls, lowest: object, highest: object, owner: str) -> "Bounds":

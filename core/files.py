@@ -26,6 +26,7 @@ FOREIGN_S = 86_400.0  # of what another machine left: no file takes a day to wri
 NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # of a file system that knows none
 LOCK = "lock"
 LONGEST_NAME = 200  # bytes
+Stat = tuple[int, ...]
 
 
 def home() -> Path:
@@ -34,16 +35,12 @@ def home() -> Path:
     Raises:
         InputError: if neither is known.
     """
-    named = os.environ.get("MAINSTEM_HOME")
-    if named:
+    if named := os.environ.get("MAINSTEM_HOME"):
         return Path(named)
     try:
         return Path.home() / ".mainstem"
     except RuntimeError as error:
         raise InputError("this user has no home folder; set MAINSTEM_HOME to a folder to keep files in") from error
-
-
-Stat = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -197,10 +194,9 @@ def _sweep_one(part: Path) -> None:
     except OSError:
         return  # its writer has just made it, or has just finished
     try:
-        _flock(descriptor, shared=False)
-        shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
-    except OSError:
-        return
+        with suppress(OSError):
+            _flock(descriptor, shared=False)
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
 
@@ -267,8 +263,7 @@ def _new_part(path: Path) -> tuple[Path, int]:
         folder = path.with_name(_part_name(path.name))
         folder.mkdir()
         with suppress(FileNotFoundError):
-            descriptor = _taken(folder / LOCK, shared=False)
-            if descriptor is not None:
+            if (descriptor := _taken(folder / LOCK, shared=False)) is not None:
                 return folder, descriptor
 
 

@@ -179,11 +179,7 @@ def _strange(alarm: ShiftAlarm, item: str, place: str) -> str:
 
 
 def predict(
-    fitted: Fitted,
-    samples: Sequence[Sample],
-    view_of: ViewOf,
-    level: float = 0.9,
-    thresholds: Sequence[float] = (),
+    fitted: Fitted, samples: Sequence[Sample], view_of: ViewOf, level: float = 0.9, thresholds: Sequence[float] = ()
 ) -> list[Prediction]:
     """Predict every sample.
 

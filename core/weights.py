@@ -22,7 +22,6 @@ MAX_HEADER_BYTES = 100_000_000  # of safetensors, beyond which its reader refuse
 MAX_PT_BYTES = 8 << 30  # no `.pt` of the open families that the project reads nears 8 GiB
 SLACK = 1 << 24  # weights that may be allocated beyond a file's, so that a tensor that lacks is named
 MAX_PICKLE_BYTES = 64 << 20
-CHUNK_BYTES = 1 << 20
 DAMAGED = (  # what zipfile, pickletools and torch raise on archives that are not whole
     RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, OSError, OverflowError, AssertionError,
     zipfile.BadZipFile, UnpicklingError, struct.error,
@@ -54,11 +53,8 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
 
 def file_sha256(path: Path) -> str:
     """Return a file's sha256."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def save_tensors(path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
@@ -98,9 +100,6 @@ class Table:
     def raw(self, column: str) -> NDArray[np.object_]:
         """Texts without blanks around them; whole numbers of a float column without a point."""
         self.need(column)
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         cells = self.columns[column]
         if pa.types.is_floating(cells.type):
             return np.array([_written(value) for value in cells.to_pylist()], object)
@@ -112,9 +111,6 @@ class Table:
         Raises:
             InputError: where one is empty but needed, or holds a line break or letters that are not seen.
         """
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         texts = pa.array(self.raw(column), pa.string())
         if not pa.types.is_floating(self.columns[column].type):
             given = pc.sum(pc.not_equal(texts, self.columns[column].combine_chunks())).as_py()
@@ -198,9 +194,6 @@ class Table:
     def _parsed(self, column: str) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Numbers, and True where a cell is neither one nor empty."""
         self.need(column)
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         cells = self.columns[column]
         if pa.types.is_floating(cells.type):
             values = np.array(cells.fill_null(np.nan), np.float64)
@@ -220,9 +213,6 @@ class Table:
     @cached_property
     def has_decimal_commas(self) -> bool:
         """True where commas separate no columns, and some cell is a number with one."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         texts = [cells for cells in self.columns.values() if pa.types.is_string(cells.type)]
         return self.separator != "," and any(
             pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(cells), COMMA_NUMBER)).as_py() for cells in texts
@@ -230,8 +220,6 @@ class Table:
 
     def _check_marks(self, column: str, texts: Any, comma: NDArray[np.bool_]) -> None:  # noqa: ANN401 - pyarrow
         """Refuse points beside decimal commas, in one column or where they may part thousands."""
-        import pyarrow.compute as pc
-
         point = np.asarray(pc.match_substring_regex(texts, r"^[+-]?[0-9]*\.[0-9]+$"), bool)
         parts = np.asarray(pc.match_substring_regex(texts, THOUSANDS), bool)
         doubtful = point if comma.any() else parts

@@ -19,19 +19,10 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_whole
+from mainstem.data.earth import simulate
 from mainstem.data.earth.biology import FLOWERING, PATCH_SHARE, Biology, biology_of, grain_set
 from mainstem.data.earth.cog import write_cog
 from mainstem.data.earth.raster import Grid
-from mainstem.data.earth.simulate import (
-    BASE_TEMPERATURE_C,
-    DEPLETION_SHARE,
-    DRY_SHARE,
-    HARVEST_DAY,
-    LARGEST_LAI,
-    NUM_DAYS,
-    Weather,
-    draw_weather,
-)  # fmt: skip
 
 Array = NDArray[np.float64]
 ATTRIBUTION = "Simulated by Mainstem (farms: growth model and canopy reflectance); not a measurement"
@@ -69,7 +60,7 @@ class Farm:
     yield_t_ha: NDArray[np.float32]
     management: Array
     soil_cm_m: NDArray[np.float32]
-    weather: Weather
+    weather: simulate.Weather
 
 
 def smooth_field(rng: np.random.Generator, side: int, length: float) -> Array:
@@ -117,20 +108,20 @@ def simulate_farm(number: int, side: int = SIDE, worlds: tuple[str, ...] = ()) -
     biology = biology_of(number, worlds)
     rng = np.random.default_rng([number, 40])
     latitude = np.array([rng.uniform(44, 50)])
-    drawn, year = draw_weather(rng, latitude), int(rng.integers(20))
-    weather = Weather(**{name: values[0, year] for name, values in vars(drawn).items()})
+    drawn, year = simulate.draw_weather(rng, latitude), int(rng.integers(20))
+    weather = simulate.Weather(**{name: values[0, year] for name, values in vars(drawn).items()})
     fields = cut_fields(rng, side)
     count = int(fields.max()) + 1
     management = np.column_stack([rng.integers(108, 136, count), rng.uniform(0.65, 1.0, count)])
     water_cm_m = np.clip(14 + 3.0 * smooth_field(rng, side, 14), 6, 22)
     nitrogen = np.clip(1 + 0.1 * smooth_field(rng, side, 6), 0.6, 1.2)
-    sown = np.where(fields >= 0, management[fields, 0], HARVEST_DAY)
+    sown = np.where(fields >= 0, management[fields, 0], simulate.HARVEST_DAY)
     vigour = np.where(fields >= 0, management[fields, 1], 0.0) * nitrogen
     leaf, ripe, grain = _grow(weather, Pixels(sown, vigour, water_cm_m), biology)
     hidden = np.exp(rng.normal(0, 0.04, count))[fields] * np.exp(rng.normal(0, 0.03, fields.shape))
     stored = (1 - biology.losses) * hidden * (1 - biology.patch_losses * _patches(number, side))
-    yields = np.where(fields >= 0, grain / DRY_SHARE / 100 * stored, np.nan)
-    days = np.arange(FIRST_PASS + number % REVISIT, HARVEST_DAY, REVISIT)
+    yields = np.where(fields >= 0, grain / simulate.DRY_SHARE / 100 * stored, np.nan)
+    days = np.arange(FIRST_PASS + number % REVISIT, simulate.HARVEST_DAY, REVISIT)
     through = np.exp(-biology.seen_extinction * SEEN_EXTINCTION[:, None, None] * leaf[days][:, None])
     ground = biology.soil_brightness * (1 + 0.12 * smooth_field(rng, side, 10))
     seen = _seen(rng, through, ripe[days], weather.rain_mm[days - 1] > 2.0, ground)
@@ -171,21 +162,23 @@ class Pixels(NamedTuple):
     water_cm_m: Array
 
 
-def _grow(weather: Weather, pixels: Pixels, biology: Biology) -> tuple[Array, Array, Array]:
+def _grow(weather: simulate.Weather, pixels: Pixels, biology: Biology) -> tuple[Array, Array, Array]:
     """Leaf area and ripeness 0-1 (day, y, x), and dry grain g/m2 (y, x) before losses, of every pixel's season."""
     sown, water_mm = pixels.sown, 10 * biology.root_depth_m * pixels.water_cm_m
-    shape = (NUM_DAYS, *sown.shape)
+    shape = (simulate.NUM_DAYS, *sown.shape)
     leaf, ripe = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     heat, depletion, kept = np.zeros(sown.shape), np.zeros(sown.shape), np.ones(sown.shape)
     grown, days, met, free, watered = (np.zeros(sown.shape) for _ in range(5))
-    for day in range(HARVEST_DAY):
+    for day in range(simulate.HARVEST_DAY):
         growing = day >= sown
-        heat += np.where(growing, max(weather.temperature_c[day] - BASE_TEMPERATURE_C, 0.0), 0.0)
+        heat += np.where(growing, max(weather.temperature_c[day] - simulate.BASE_TEMPERATURE_C, 0.0), 0.0)
         stage = heat / biology.degree_days
         rise, fall = 1 / (1 + np.exp(-(stage - 0.3) / 0.05)), 1 / (1 + np.exp(-(stage - 0.95) / 0.05))
-        area = np.where(growing, LARGEST_LAI * pixels.vigour * kept * rise * (1 - 0.7 * fall), 0.0)
+        area = np.where(growing, simulate.LARGEST_LAI * pixels.vigour * kept * rise * (1 - 0.7 * fall), 0.0)
         cover = 1 - np.exp(-biology.extinction * area)
-        supply = np.clip((water_mm - depletion) / ((1 - DEPLETION_SHARE) * water_mm), 0, 1)  # FAO-56, equation 84
+        supply = np.clip(
+            (water_mm - depletion) / ((1 - simulate.DEPLETION_SHARE) * water_mm), 0, 1
+        )  # FAO-56, equation 84
         used = (0.3 + 0.9 * cover) * supply * weather.reference_et_mm[day]
         depletion = np.clip(depletion - weather.rain_mm[day] + used, 0, water_mm)
         kept = np.where(growing, kept * (1 - 0.01 * (1 - supply)), kept)
@@ -263,7 +256,7 @@ def _write_all(farm: Farm, folder: Path) -> list[Path]:
     soil = {"UNITS": "cm/m", "SIMULATED": "yes", "ATTRIBUTION": ATTRIBUTION}
     write_cog(iter([(0, 0, farm.soil_cm_m[None])]), folder / "soil.tif", farm.grid, ["available_water"], soil)
     _write_fields(farm, folder / "fields.gpkg")
-    dates = [_date(day) for day in range(NUM_DAYS)]
+    dates = [_date(day) for day in range(simulate.NUM_DAYS)]
     weather = {name: values.round(3) for name, values in vars(farm.weather).items()}
     pd.DataFrame({"date": dates, **weather}).to_csv(folder / "weather.csv", index=False)
     sowing = [_date(int(day)) for day in farm.management[:, 0]]

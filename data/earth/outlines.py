@@ -33,14 +33,13 @@ FIPS = {  # US Census Bureau, ANSI state codes
 class Outlines:
     """A GeoDataFrame indexed by region in MAP_CRS, the regions that found none, and whose boundaries they are.
 
-    `background` holds further outlines for orientation; `are_points` says that circles stand for centres.
+    `background` holds further outlines for orientation.
     """
 
     frame: Any
     unmatched: tuple[str, ...]
     attribution: str
     background: Any = None
-    are_points: bool = False
 
 
 def normalised(name: str) -> str:
@@ -118,4 +117,4 @@ def point_outlines(regions: Sequence[str], path: Path) -> Outlines:
     circles = points.to_crs(points.estimate_utm_crs()).buffer(POINT_RADIUS_M).to_crs(MAP_CRS) if names else points
     frame = gpd.GeoDataFrame({"region": names}, geometry=circles, crs=MAP_CRS)
     missing = tuple(region for region in sorted(set(regions)) if region not in table.index)
-    return Outlines(frame=frame.set_index("region"), unmatched=missing, attribution="", are_points=True)
+    return Outlines(frame=frame.set_index("region"), unmatched=missing, attribution="")

@@ -116,10 +116,7 @@ def load_fuel_moisture(folder: Path, attribution: str) -> SampleSet:
         )
         samples.append(
             Sample(
-                streams=streams,
-                target=float(arrays["target"][row]),
-                source=source,
-                origin=f"{starts[0][0]}T00:00:00Z",
+                streams=streams, target=float(arrays["target"][row]), source=source, origin=f"{starts[0][0]}T00:00:00Z"
             )
         )
         if arrays["is_test"][row]:

@@ -89,12 +89,7 @@ def load_cybench(folder: Path, crop: str, country: str, name: str = "", attribut
             origin = f"{year}-01-01T00:00:00Z"
             target = float(harvested) if np.isfinite(harvested) else None
             samples.append(Sample(streams=kept, target=target, source=source, origin=origin))
-    return SampleSet(
-        name=name or f"{crop}-{country}",
-        samples=tuple(samples),
-        flagged=flagged,
-        attribution=attribution,
-    )
+    return SampleSet(name=name or f"{crop}-{country}", samples=tuple(samples), flagged=flagged, attribution=attribution)
 
 
 def source_of(data: str, region: str, year: int, attribution: str, facts: Mapping[str, str | float]) -> Provenance:
