@@ -1,9 +1,10 @@
-"""Files from the network: over https from allowed hosts alone, hop by hop, within a time, whole or not at all."""
+"""Files from a mirror or the network: over https from allowed hosts alone, within a time, whole or not at all."""
 
 import hashlib
 import http.client
 import os
 import re
+import shutil
 import threading
 import time
 import urllib.error
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from mainstem.core.errors import InputError
-from mainstem.core.files import scratch
+from mainstem.core.files import content, scratch, sync_file, sync_folder
 from mainstem.core.plain import one_line
 
 CHUNK_BYTES = 1 << 20
@@ -114,6 +115,23 @@ def fetch(wanted: Wanted, path: Path) -> None:
         raise InputError(
             f"cannot fetch {wanted} ({one_line(error)}); check address, network and space, then run again"
         ) from error
+
+
+def copy(source: Path, path: Path, sha256: str = "") -> bool:
+    """Copy a mirror's file, whole or not at all; False, and nothing is copied, where its sha256 is another.
+
+    Raises:
+        OSError: if it cannot be read or written.
+    """
+    with scratch(path) as made:
+        part = made / "part"
+        shutil.copyfile(source, part)
+        sync_file(part)
+        if sha256 and content(part).sha256 != sha256:
+            return False
+        part.replace(path)
+    sync_folder(path.parent)
+    return True
 
 
 def _receive(wanted: Wanted, target: IO[bytes]) -> None:

@@ -6,17 +6,15 @@ import os
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import yaml
 
 from mainstem.core.errors import InputError
-from mainstem.core.files import home, scratch, sweep, sync_folder
-from mainstem.core.transport import Wanted, fetch
+from mainstem.core.files import home, sweep
+from mainstem.core.transport import Wanted, copy, fetch
 
 LAYOUT = "v1"  # of the folders below MAINSTEM_HOME
 HOST = "raw.githubusercontent.com"
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,8 +150,8 @@ def _bring(data_set: DataSet, file: DataFile, path: Path, mirror: Path | None) -
     source = mirror / data_set.folder / file.name
     if not source.is_file():  # nor a pipe, which would never end
         raise InputError(f"{mirror} has no file {data_set.folder}/{file.name}; check the mirror")
-    with source.open("rb") as content:
-        _write_checked(content, path, file)
+    if source.stat().st_size != file.size or not copy(source, path, file.sha256):
+        raise InputError(f"{file.name} is not the file that the catalogue names (sha256 or size differs); pull again")
 
 
 def _is_whole(path: Path, file: DataFile) -> bool:
@@ -161,25 +159,3 @@ def _is_whole(path: Path, file: DataFile) -> bool:
         return False
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest() == file.sha256
-
-
-def _write_checked(source: IO[bytes], path: Path, file: DataFile) -> None:
-    """Write beside the target, check, then rename: a half-written or foreign file never takes the name."""
-    digest, written = hashlib.sha256(), 0
-    with scratch(path) as folder:
-        part = folder / path.name
-        with part.open("wb") as target:
-            while chunk := source.read(CHUNK_BYTES):
-                written += len(chunk)
-                if written > file.size:
-                    break
-                digest.update(chunk)
-                target.write(chunk)
-            target.flush()
-            os.fsync(target.fileno())
-        if written != file.size or digest.hexdigest() != file.sha256:
-            raise InputError(
-                f"{file.name} is not the file that the catalogue names (sha256 or size differs); pull again"
-            )
-        part.replace(path)
-    sync_folder(path.parent)

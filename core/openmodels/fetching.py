@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import threading
 import time
 import urllib.parse
@@ -16,9 +15,9 @@ from pathlib import Path
 import yaml
 
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
-from mainstem.core.files import home, scratch, sync_file, write_atomically
+from mainstem.core.files import home, write_atomically
 from mainstem.core.schema import printable
-from mainstem.core.transport import LEAST_RATE, LOOK_S, Wanted
+from mainstem.core.transport import LEAST_RATE, LOOK_S, Wanted, copy
 from mainstem.core.transport import fetch as fetch_file
 from mainstem.core.weights import file_sha256
 
@@ -167,15 +166,11 @@ def _copy(source: Path, path: Path, sha256: str = "") -> None:
     if not source.is_file():  # nor a pipe, which would never end
         raise InputError(f"the mirror has no file {source}; stage it there by mainstem models pull NAME --to DIR")
     try:
-        with scratch(path) as folder:
-            part = folder / path.name
-            shutil.copyfile(source, part)
-            sync_file(part)
-            if sha256 and file_sha256(part) != sha256:
-                raise ArtifactError(f"{source} has another sha256 than the one on record; it was changed: refused")
-            part.replace(path)
+        is_right = copy(source, path, sha256)
     except OSError as error:
         raise ArtifactError(f"cannot copy {source} ({error.strerror or error}); check rights and space") from error
+    if not is_right:
+        raise ArtifactError(f"{source} has another sha256 than the one on record; it was changed: refused")
 
 
 def _copy_repo(name: str, mirror: Path, target: Path) -> None:
