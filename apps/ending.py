@@ -14,11 +14,11 @@ import typer
 
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.plain import is_text, plain
+from mainstem.data.hearing import hearing
 
 MISTAKE, FAULT = 2, 70  # exit status: a user's mistake; a fault of ours (EX_SOFTWARE, BSD sysexits.h)
 NOBODY_READS = 128 + signal.SIGPIPE
 TRACEBACK = "MAINSTEM_TRACEBACK"
-UNDERSTOOD = "mainstem.tables"  # the log of what was understood of tables
 LONGEST = 1000  # letters of a line: names of hostile files are long
 USAGE = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -49,13 +49,12 @@ def run(command: Callable[[], int | None]) -> int:
     """Run a command and return its exit status; whatever goes wrong is one line on standard error."""
     _have_streams()
     _be_quiet()
-    notes = _Notes()
-    logging.getLogger(UNDERSTOOD).addHandler(notes)
     signals = Signals()
     signals.catch()
     try:
-        status = command() or 0
-        for note in notes.lines:  # not before: what is refused is refused in one line
+        with hearing() as notes:
+            status = command() or 0
+        for note in dict.fromkeys(notes):  # not before: what is refused is refused in one line
             _say(f"note: {note}")
         sys.stdout.flush()
     except BaseException as error:
@@ -171,20 +170,6 @@ def _have_streams() -> None:
         stream = getattr(sys, name)
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-
-
-class _Notes(logging.Handler):
-    """What was understood of a user's tables beyond the plain reading, each once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep a note."""
-        note = record.getMessage()
-        if note not in self.lines:
-            self.lines.append(note)
 
 
 def _be_quiet() -> None:

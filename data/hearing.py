@@ -4,14 +4,16 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from mainstem.data.tabular import Table
+if TYPE_CHECKING:
+    from mainstem.data.tabular import Table
 
 LOG = logging.getLogger("mainstem.tables")
 HEARD: ContextVar[list[str] | None] = ContextVar("HEARD", default=None)  # a session's own, as pages run side by side
 
 
-def tell(tables: Iterable[Table]) -> None:
+def tell(tables: "Iterable[Table]") -> None:
     """Say what was understood of tables beyond the plain reading; once all that can be refused has been."""
     for table in tables:
         if table.notes:
