@@ -1,6 +1,5 @@
 """Predictions as tables: CSV, JSON lines and GeoPackage, each with attribution, claim and model in every row."""
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,4 +76,4 @@ def geopackage_bytes(table: pd.DataFrame, outlines: Any, layer: str) -> bytes:  
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "predictions.gpkg"
         frame.to_file(path, layer=layer, driver="GPKG")
-        return io.BytesIO(path.read_bytes()).getvalue()
+        return path.read_bytes()

@@ -170,11 +170,9 @@ def describe(path: Path) -> Source:
         InputError: if it cannot be read whole, has no CRS or place on Earth, or is not north-up.
     """
     with open_geotiff(path) as dataset:
-        transform = tuple(dataset.transform)[:6]
-        check_place(transform, dataset.crs, (dataset.width, dataset.height), path)
+        grid = grid_of(dataset, path)
         check_missing(dataset, path)
         check_blocks(dataset, path)
-        grid = Grid(width=dataset.width, height=dataset.height, transform=transform, crs=dataset.crs.to_wkt())
         return Source(
             path=path,
             grid=grid,
@@ -183,6 +181,33 @@ def describe(path: Path) -> Source:
             nodata=dataset.nodata,
             block=dataset.block_shapes[0],
         )
+
+
+def grid_of(dataset: "rasterio.DatasetReader", path: Path) -> Grid:
+    """Read where an open raster's pixels lie.
+
+    Raises:
+        InputError: if it has no CRS or place on Earth, or is not north-up.
+    """
+    transform = tuple(dataset.transform)[:6]
+    check_place(transform, dataset.crs, (dataset.width, dataset.height), path)
+    return Grid(width=dataset.width, height=dataset.height, transform=transform, crs=dataset.crs.to_wkt())
+
+
+def times_coarser(grid: Grid, fine: Grid) -> int:
+    """By what whole number a grid's pixels are larger than those of another that it covers exactly; 0 if by none."""
+    ratio = max(round(grid.transform[0] / fine.transform[0]), 1)
+    a, b, c, d, e, f = fine.transform
+    size, crs, transform = (fine.width, fine.height), fine.crs, (a * ratio, b, c, d, e * ratio, f)
+    is_on = ((grid.width * ratio, grid.height * ratio), grid.crs, grid.transform) == (size, crs, transform)
+    return ratio if is_on else 0
+
+
+def fine_rows(read: Callable[[slice], NDArray[Any]], ratio: int, rows: slice) -> NDArray[Any]:
+    """Rows of a fine grid (y, x) read of one that is `ratio` times coarser, its pixels repeated."""
+    first, last = rows.start // ratio, -(-rows.stop // ratio)
+    fine = read(slice(first, last)).repeat(ratio, 0).repeat(ratio, 1)
+    return fine[rows.start - first * ratio : rows.stop - first * ratio]
 
 
 def same_grid(paths: Sequence[Path]) -> list[Source]:

@@ -3,6 +3,8 @@
 import datetime
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -13,8 +15,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
 from mainstem.data.earth.bands import CLEAR, WAVELENGTHS_NM, Staged
-from mainstem.data.earth.geotiff_checks import check_place
-from mainstem.data.earth.raster import ENVIRONMENT, Grid, damage_named, load_rasterio
+from mainstem.data.earth.raster import ENVIRONMENT, Grid, damage_named, fine_rows, grid_of, load_rasterio, times_coarser
 from mainstem.data.earth.scenes import real_time
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def open_safe(folder: Path) -> Staged:
     files = {name: _file(folder, name, 10 if name in FINEST else 20) for name in WAVELENGTHS_NM}
     classes = _file(folder, "SCL", 20)
     _check_names([*files.values(), classes], folder, time)
-    grid = _grid(files["B2"])
+    with _open(files["B2"]) as dataset:
+        grid = grid_of(dataset, files["B2"])
     for path in (*files.values(), classes):
         _check_on(path, grid, "uint8" if path == classes else "uint16")
 
@@ -196,16 +198,11 @@ def _check_names(paths: list[Path], folder: Path, time: datetime.datetime) -> No
             raise InputError(f"{paths[0].name} is not of {time:%Y-%m-%d}, the date of {folder.name}; fetch it again")
 
 
-def _open(path: Path) -> "DatasetReader":
-    return load_rasterio().open(path.absolute(), driver="JP2OpenJPEG")
-
-
-def _grid(path: Path) -> Grid:
-    rasterio = load_rasterio()
-    with rasterio.Env(**ENVIRONMENT), damage_named(path.name), _open(path) as dataset:
-        transform = tuple(dataset.transform)[:6]
-        check_place(transform, dataset.crs, (dataset.width, dataset.height), path)
-        return Grid(width=dataset.width, height=dataset.height, transform=transform, crs=dataset.crs.to_wkt())
+@contextmanager
+def _open(path: Path) -> "Iterator[DatasetReader]":
+    rasterio, whole = load_rasterio(), path.absolute()
+    with rasterio.Env(**ENVIRONMENT), damage_named(path.name), rasterio.open(whole, driver="JP2OpenJPEG") as dataset:
+        yield dataset
 
 
 def _check_on(path: Path, grid: Grid, dtype: str) -> None:
@@ -214,31 +211,21 @@ def _check_on(path: Path, grid: Grid, dtype: str) -> None:
     Raises:
         InputError: if it does not, or is not one band of this type.
     """
-    rasterio = load_rasterio()
-    with rasterio.Env(**ENVIRONMENT), damage_named(path.name), _open(path) as dataset:
+    with _open(path) as dataset:
         if (dataset.count, dataset.dtypes[0]) != (1, dtype) or max(dataset.shape) > LARGEST_SIDE:
             raise InputError(
                 f"{path.name} has {dataset.count} bands of {dataset.dtypes[0]}, {dataset.width} x {dataset.height} "
                 f"pixels; want one of {dtype}, at most {LARGEST_SIDE} a side; fetch it again"
             )
-        other = tuple(dataset.transform)[:6]
-        ratio = max(round(other[0] / grid.transform[0]), 1)
-        wanted = (*(value * ratio for value in grid.transform[:2]), grid.transform[2], 0.0,
-                  grid.transform[4] * ratio, grid.transform[5])  # fmt: skip
-        is_same = (dataset.width * ratio, dataset.height * ratio) == (grid.width, grid.height) and (
-            other == wanted and dataset.crs is not None and dataset.crs.to_wkt() == grid.crs
-        )
-        if not is_same:
+        transform, crs = tuple(dataset.transform)[:6], dataset.crs.to_wkt() if dataset.crs is not None else ""
+        own = Grid(width=dataset.width, height=dataset.height, transform=transform, crs=crs)
+        if not times_coarser(own, grid):
             raise InputError(f"{path.name} does not lie on the product's 10 m grid; fetch it again")
 
 
 def _read(path: Path, grid: Grid, rows: slice) -> NDArray[np.generic]:
     """Rows of the fine grid (y, x) of a band, coarser pixels repeated."""
-    rasterio = load_rasterio()
-    with rasterio.Env(**ENVIRONMENT), damage_named(path.name), _open(path) as dataset:
-        ratio = grid.width // dataset.width
-        first, last = rows.start // ratio, -(-rows.stop // ratio)
-        window = rasterio.windows.Window(0, first, dataset.width, last - first)
-        values: NDArray[np.generic] = dataset.read(1, window=window)
-    fine = values.repeat(ratio, 0).repeat(ratio, 1)
-    return fine[rows.start - first * ratio : rows.stop - first * ratio]
+    window_of = load_rasterio().windows.Window.from_slices
+    with _open(path) as dataset:
+        ratio, whole = grid.width // dataset.width, slice(0, dataset.width)
+        return fine_rows(lambda coarse: dataset.read(1, window=window_of(coarse, whole)), ratio, rows)

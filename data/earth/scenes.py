@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def open_scenes(paths: Sequence[Path]) -> Scenes:
         InputError: naming the file and what it lacks; nothing is guessed.
     """
     pairs = zip(paths, same_grid(paths), strict=True)
-    found = sorted(((_time(path), source) for path, source in pairs), key=_by_time)
+    found = sorted(((_time(path), source) for path, source in pairs), key=itemgetter(0))
     times = [time for time, _ in found]
     twice = [time for before, time in itertools.pairwise(times) if before == time]
     if twice:
@@ -179,10 +180,6 @@ def _look(source: Source) -> NDArray[np.float64]:
     looked = missing_as_nan(source, found)
     looked[~np.isfinite(looked)] = np.nan
     return looked
-
-
-def _by_time(pair: tuple[datetime.datetime, Source]) -> datetime.datetime:
-    return pair[0]
 
 
 def _time(path: Path) -> datetime.datetime:

@@ -18,7 +18,7 @@ from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel
 from mainstem.core.transport import Wanted, check_address, fetch
 from mainstem.data.earth.bands import CLEAR, WAVELENGTHS_NM, Staged, canonical
-from mainstem.data.earth.raster import Source, describe, open_geotiff, read_window
+from mainstem.data.earth.raster import Source, describe, fine_rows, open_geotiff, read_window, times_coarser
 from mainstem.data.earth.safe import BASELINE_WITH_OFFSET, in_utc
 from mainstem.data.earth.scenes import STAMP, real_time
 from mainstem.data.json_text import read_json
@@ -202,16 +202,12 @@ def _check_on(source: Source, finest: Source, is_mask: bool) -> None:
     Raises:
         InputError: if it is not.
     """
-    grid, fine = source.grid, finest.grid
     name = source.path.name
     if source.num_bands != 1 or (source.dtype != finest.dtype and not is_mask):
         raise InputError(f"{name} has {source.num_bands} bands of {source.dtype}, want one of {finest.dtype}")
     if is_mask and source.dtype != "uint8":
         raise InputError(f"{name} is a classification of {source.dtype}, want uint8; convert it")
-    ratio = max(round(grid.transform[0] / fine.transform[0]), 1)
-    a, b, c, d, e, f = fine.transform
-    is_same = (grid.width * ratio, grid.height * ratio, grid.crs) == (fine.width, fine.height, fine.crs)
-    if not is_same or grid.transform != (a * ratio, b, c, d, e * ratio, f):
+    if not times_coarser(source.grid, finest.grid):
         raise InputError(f"{name} does not lie on the grid of {finest.path.name}; warp it first")
 
 
@@ -257,11 +253,8 @@ def _filled(source: Source, values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 def _on(source: Source, finest: Source, rows: slice) -> NDArray[np.generic]:
     """Rows of the finest grid (y, x), coarser pixels repeated."""
-    ratio = max(round(source.grid.transform[0] / finest.grid.transform[0]), 1)
-    first, last = rows.start // ratio, -(-rows.stop // ratio)
-    values = read_window(source, slice(first, last), slice(0, source.grid.width))[0].repeat(ratio, 0).repeat(ratio, 1)
-    found: NDArray[np.generic] = values[rows.start - first * ratio : rows.stop - first * ratio]
-    return found
+    ratio, whole = times_coarser(source.grid, finest.grid), slice(0, source.grid.width)
+    return fine_rows(lambda coarse: read_window(source, coarse, whole)[0], ratio, rows)
 
 
 def _check_href(href: str, place: _Place) -> Path | None:

@@ -79,9 +79,7 @@ def _that_fit(dates: Iterator[Staged], folder: Path) -> list[Staged]:
         InputError: if it cannot, before the first is written.
     """
     found = list(dates)
-    needed = sum(
-        date.grid.width * date.grid.height * len(date.channels) * np.dtype(date.dtype).itemsize for date in found
-    )
+    needed = sum(map(staged_bytes, found))
     free = shutil.disk_usage(next(place for place in (folder, *folder.resolve().parents) if place.exists())).free
     if needed > min(MOST_STAGED, free * KEPT_FREE):
         raise InputError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
@@ -280,7 +281,7 @@ def _days(values: "xarray.DataArray", variable: Variable, path: Path) -> Days:
     read: Any = np.asarray(values.squeeze([name for name in values.dims if name != "time"]).values, np.float64)
     read = read * factor + offset
     if np.isnat(stamps).any() or len(np.unique(stamps)) < len(stamps):
-        twice = stamps[np.isnat(stamps)] if np.isnat(stamps).any() else stamps[_repeated(stamps)]
+        twice = stamps[np.isnat(stamps)] if np.isnat(stamps).any() else stamps[pd.Index(stamps).duplicated()]
         raise InputError(f"{where}: the time {twice[0]} is none, or stands twice; give every step its own")
     if variable.daily == "last":  # accumulated since 00 UTC: the sum of a day is stamped 00 UTC of the next
         kept = (stamps - stamps.astype("datetime64[D]")).astype(int) == 0
@@ -296,11 +297,3 @@ def _days(values: "xarray.DataArray", variable: Variable, path: Path) -> Days:
         for day, steps in by_day.items()
         if len(steps) == whole
     }
-
-
-def _repeated(stamps: NDArray[Any]) -> NDArray[np.bool_]:
-    """True where a time has stood before."""
-    order = np.argsort(stamps, kind="stable")
-    repeated = np.zeros(len(stamps), bool)
-    repeated[order[1:]] = stamps[order][1:] == stamps[order][:-1]
-    return repeated
