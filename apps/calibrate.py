@@ -1,6 +1,5 @@
 """`mainstem calibrate`: restore an adapter's claim with the user's own labels."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
-from mainstem.core.files import locked, write_atomically
+from mainstem.core.files import locked
 from mainstem.core.fitted import Fitted, load_run, save_again
 from mainstem.core.folds import has_groups, is_number
 from mainstem.core.gaps import pattern_of
@@ -22,7 +21,7 @@ from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.member import Ensemble
 from mainstem.core.order import is_beyond, is_ordered, least_lead
 from mainstem.core.quantiles import cases_needed
-from mainstem.core.records import read_record
+from mainstem.core.records import RECORD_FILE, read_record, write_json
 from mainstem.core.stream import Sample, SampleSet, groups_by_data
 from mainstem.core.targets import Blend, Outputs
 from mainstem.core.task import DataRequest, Task
@@ -92,7 +91,7 @@ def _calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpe
     }
     record["calibrations"] = [*record.get("calibrations", []), entry]
     record["adapter_sha256"] = renewed.adapter_sha256
-    write_atomically(run / "record.json", (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
+    write_json(run / RECORD_FILE, record)
     return entry
 
 

@@ -286,8 +286,7 @@ class Calibration(HeldOut):
     def state(self) -> State:
         """Return what is saved: plain JSON types, and arrays by name."""
         own = {name: getattr(self, name) for name in OWN}
-        plain_of = {tuple: list, dict: dict}
-        return {name: plain_of.get(type(told), type(told))(told) for name, told in own.items()}, self.arrays()
+        return {name: list(told) if isinstance(told, tuple) else told for name, told in own.items()}, self.arrays()
 
     @classmethod
     def restore(cls, plain: Mapping[str, Any], arrays: Arrays) -> "Calibration":

@@ -87,7 +87,7 @@ def expect_adapter(folder: Path, sha256: str, present: str | None) -> None:
         record = read_record(folder)
         if present is not None and present == record.get("next_adapter_sha256"):
             record["adapter_sha256"] = present  # a kill came before the record said so
-        _write_json(folder / RECORD_FILE, {**record, "next_adapter_sha256": sha256})
+        write_json(folder / RECORD_FILE, {**record, "next_adapter_sha256": sha256})
 
 
 def check_record(folder: Path, adapter_sha256: str, trunk_sha256: str) -> None:
@@ -111,7 +111,8 @@ def check_record(folder: Path, adapter_sha256: str, trunk_sha256: str) -> None:
             )
 
 
-def _write_json(path: Path, record: Mapping[str, Any]) -> None:
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write an object, whole or not at all, for people to read too."""
     write_atomically(path, (json.dumps(record, indent=2, sort_keys=True) + "\n").encode())
 
 
@@ -151,7 +152,7 @@ def new_run(out: Path) -> Iterator[Path]:
 def write_record(folder: Path, record: Mapping[str, Any], metrics: list[dict[str, Any]]) -> None:
     """Write record.json and metrics.jsonl."""
     whole = {**record, "code": code_revision(), "environment": environment(), "command": sys.argv[1:]}
-    _write_json(folder / RECORD_FILE, whole)
+    write_json(folder / RECORD_FILE, whole)
     lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in metrics)
     write_atomically(folder / METRICS_FILE, lines.encode())
 

@@ -43,11 +43,7 @@ def state_sha256(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(
-            tensor.view(torch.uint8).numpy().tobytes()
-            if tensor.ndim
-            else tensor.reshape(1).view(torch.uint8).numpy().tobytes()
-        )
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

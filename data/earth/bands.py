@@ -32,11 +32,11 @@ class Staged:
     time: datetime.datetime
     grid: Grid
     channels: tuple[Channel, ...]
-    dtype: str
-    nodata: float
-    scale: float
-    offset: float
     read: Callable[[slice], NDArray[np.generic]]  # rows -> (band, y, x), nodata where cloudy
+    dtype: str = "float32"
+    nodata: float = float("nan")
+    scale: float = 1.0
+    offset: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
     files: tuple[Path, ...] = ()  # that it was read from, besides the one that was named
 

@@ -52,10 +52,6 @@ def open_cube(path: Path) -> Iterator[Staged]:
             time=stamp,
             grid=grid,
             channels=channels,
-            dtype="float32",
-            nodata=float("nan"),
-            scale=1.0,
-            offset=0.0,
             read=_reader(dataset, list(bands.values()), index, path),
         )
 

@@ -98,10 +98,6 @@ def dates_of(cube: Cube) -> Iterator[Staged]:
             time=time,
             grid=cube.grid,
             channels=cube.channels,
-            dtype="float32",
-            nodata=float("nan"),
-            scale=1.0,
-            offset=0.0,
             read=lambda rows, values=values: values[:, rows],  # type: ignore[misc]
         )
 
