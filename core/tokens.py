@@ -46,26 +46,16 @@ class TokenBatch:
         """Move valid tokens to the front, in order, and keep the first `num` of each row."""
         order = torch.argsort((~self.mask).to(torch.int8), dim=1, stable=True)[:, :num]
         wide = order.unsqueeze(-1)
-        return TokenBatch(
-            values=self.values.gather(1, wide.expand(-1, -1, self.values.shape[-1])),
-            positions=self.positions.gather(1, wide.expand(-1, -1, 4)),
-            stream=self.stream.gather(1, order),
-            mask=self.mask.gather(1, order),
-            cell=None if self.cell is None else self.cell.gather(1, order),
-            sample=None if self.sample is None else self.sample.gather(1, order),
-        )
+        kept = self._each(lambda part: part.gather(1, order if part.ndim == 2 else wide.expand(-1, -1, part.shape[-1])))
+        return replace(kept, is_dense=False)
 
     def rows(self, index: Tensor) -> "TokenBatch":
         """Return the rows of these numbers."""
-        return replace(
-            self,
-            values=self.values[index],
-            positions=self.positions[index],
-            stream=self.stream[index],
-            mask=self.mask[index],
-            cell=None if self.cell is None else self.cell[index],
-            sample=None if self.sample is None else self.sample[index],
-        )
+        return self._each(lambda part: part[index])
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
+        parts = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, **{name: change(part) for name, part in parts.items()})
 
 
 def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:
