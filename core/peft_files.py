@@ -15,6 +15,7 @@ from torch import Tensor
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import Site, lora_pairs, open_lora, put_update, remove_lora, sites, updates_of
+from mainstem.core.schema import read_object
 from mainstem.core.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -25,14 +26,9 @@ PREFIX = "base_model.model."
 SiteOf = Callable[[str], str | None]  # a module's path in the model that PEFT wrapped -> a site of the trunk
 ModuleOf = Callable[[str], str]  # and back
 UNREADABLE = (
-    "use_dora",
-    "use_qalora",
-    "fan_in_fan_out",
-    "lora_bias",
-    "modules_to_save",
-    "layer_replication",
+    "use_dora", "use_qalora", "fan_in_fan_out", "lora_bias", "modules_to_save", "layer_replication",
     "alora_invocation_tokens",
-)
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +60,7 @@ def read_config(folder: Path) -> LoraScales:
         ArtifactError: if there is none, or it asks for what plain LoRA is not.
     """
     path = folder / CONFIG_FILE
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactError(f"no file {path}; name a folder that PEFT's save_pretrained wrote") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} is no JSON ({error}); fetch it again") from error
+    config = read_object(path)
     if config.get("peft_type") != "LORA":
         raise ArtifactError(f"{path} is of type {config.get('peft_type')!r}, want LORA; other methods are not read")
     asked = [name for name in UNREADABLE if config.get(name)]

@@ -60,14 +60,11 @@ class Prediction:
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain JSON types."""
         return {
-            "value": self.value,
+            **vars(self),
             "region": None if self.region is None else self.region.to_dict(),
-            "level": self.level,
-            "units": self.units,
             "claim": vars(self.claim) | {},
             "model": vars(self.model) | {},
             "source": {**vars(self.source), "facts": dict(self.source.facts)},
-            "abstained": self.abstained,
             "reasons": list(self.reasons),
             "probabilities": dict(self.probabilities),
         }

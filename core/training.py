@@ -37,18 +37,15 @@ class TrainingConfig:
     """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""
 
     epochs: Count = 20
-    min_steps: Annotated[int, Field(ge=0, le=MOST)] = (
-        0  # of small sets: more epochs than `epochs`, where those give fewer steps
-    )
+    min_steps: Annotated[int, Field(ge=0, le=MOST)] = 0  # of small sets: more epochs, where these give fewer steps
     batch_size: Count = 128  # at most; a set gives at least STEPS_AN_EPOCH batches, none smaller than SMALLEST_BATCH
     lr_per_step: Positive = 1e-3
     weight_decay: NotNegative = 0.05
     warmup_share: Share = 0.1
     clip_norm: Positive = 1.0
-    input_noise: NotNegative = (
-        0.0  # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization),
-    )
-    # but not to features of a frozen trunk, which are computed once
+    # standard deviations added to inputs in training (Bishop 1995, Tikhonov regularization), but not to features of a
+    # frozen trunk, which are computed once
+    input_noise: NotNegative = 0.0
     dropout: Share = 0.0
     seed: Annotated[int, Field(ge=0, le=10**9)] = 0
     trunk: Literal["full", "lora", "frozen"] = "full"

@@ -68,7 +68,9 @@ def normalisation(folder: Path, default: tuple[Sequence[float], Sequence[float]]
     plain = read_object(path) if path.is_file() else {}
     mean, std = (plain.get(name, usual) for name, usual in zip(("image_mean", "image_std"), default, strict=True))
     for name, values, least in (("image_mean", mean, -1e6), ("image_std", std, 1e-6)):
-        if not isinstance(values, list | tuple) or not all(_is_number(value, least) for value in values) or not values:
+        given = values if isinstance(values, list | tuple) else ()
+        told = [value for value in given if isinstance(value, int | float) and not isinstance(value, bool)]
+        if not given or len(told) < len(given) or not all(least <= value <= 1e6 for value in told):
             raise ArtifactError(f"{path} says {name} {printable(values)}, want numbers a channel, std above 0; mend it")
     return list(mean), list(std)
 
@@ -80,10 +82,6 @@ def dino_patches(weights: Weights) -> PatchConfig:
         dim=int(config["hidden_size"]), patch_size=int(config["patch_size"]), mean=mean, std=std,
         num_channels=int(config.get("num_channels", 3)), repeats_grey=len(set(mean)) == len(set(std)) == 1,
     )  # fmt: skip
-
-
-def _is_number(value: object, least: float) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= 1e6
 
 
 def read_images(inputs: Inputs, config: PatchConfig) -> list[Tensor] | Tensor:
