@@ -66,10 +66,9 @@ def fit_and_save(
     spec: FitSpec,
     folder: Path,
     progress: Progress = silent,
-    base: OpenModel | None = None,
 ) -> tuple[Fitted, Mapping[str, OutOfFold]]:
-    """Fit, calibrate by view, and write adapter and trunk to `folder`; `base` is the spec's open model, if loaded."""
-    base = base or spec.open_model()
+    """Fit, calibrate by view, and write adapter and trunk to `folder`."""
+    base = spec.open_model()
     recipe = Recipe(config=spec.config, order=spec.order, base=base)
     found = fit(task, source, train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)

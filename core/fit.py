@@ -1,6 +1,5 @@
 """Fitting a task: members trained on parts of the samples, each judged on what it never saw."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.folds import groups_of, hold_out
 from mainstem.core.layout import Layout
+from mainstem.core.lora import numbered
 from mainstem.core.member import Ensemble, Member, MemberFit, join_outputs, rows_of_outputs
 from mainstem.core.preparation import own_features
 from mainstem.core.progress import Progress, silent
@@ -66,6 +66,7 @@ def fit(
 ) -> Fit:
     """Fit a member a fold, judge it on the groups it never saw, and weigh its parts by what they are worth there.
 
+    Members that adapt an open model hold its weights once, unless each trains them whole.
     A member never sees the targets of the groups it is judged on, also not among the inputs of other groups.
 
     What the folds' members say together is the model, as in cross-conformal prediction: its regions come from the
@@ -78,12 +79,13 @@ def fit(
     samples = layout(samples)
     folds = hold_out(samples, recipe.config.num_folds, task.holding.buffer_m)
     maker = MemberFit(task=task, target=target, config=recipe.config, order=recipe.order, layout=layout)
+    base = None if recipe.base is None else recipe.base.shared()
     members: list[Member] = []
     said: dict[str, list[tuple[Outputs, Array, Array]]] = {name: [] for name in task.views}
     for index, (kept, held) in enumerate(folds):
         known = task.forget([samples[row] for row in kept], frozenset(groups[row] for row in held))
         seeded = maker.seeded(recipe.config.training.seed * 1000 + index)
-        member = seeded(known, copy.deepcopy(recipe.base))
+        member = seeded(known, base, numbered(index))
         for name, view in task.views.items():
             unseen = [view(samples[row]) for row in held]
             features = member.preparation.features(unseen)

@@ -231,6 +231,7 @@ def _load_member(
             "train it again"
         )
     arrays = {name: tensor.numpy() for name, tensor in below(tensors, "preparation.").items()}
+    load_own_lora(trunk, manifest, tensors, index)
     return Member(
         trunk=trunk,
         adapter=load_adapter(manifest, tensors, index, target),
@@ -238,7 +239,6 @@ def _load_member(
         target=target,
         frame=facts.frame,
         plan=plan_of(facts),
-        lora=load_own_lora(trunk, manifest, tensors, index),
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
-from mainstem.core.lora import OWN, is_lora_key, load_lora, lora_alpha, lora_state
+from mainstem.core.lora import is_lora_key, load_lora, lora_alpha, lora_state, numbered
 from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
 from mainstem.core.member import Member
 from mainstem.core.openmodels import restore_tokenizer
@@ -45,11 +45,10 @@ PREPARATION, ALARM = ".preparation.", "alarm/"  # tensors of these names may hol
 
 def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
     """Return the trunk weights by member, without LoRA, and whether one copy stands for all because none trained it."""
-    states = [
-        {name: tensor for name, tensor in trunk.state_dict().items() if not is_lora_key(name)} for trunk in trunks
-    ]
-    shared = len(states) > 1 and len({state_sha256(state) for state in states}) == 1
-    kept = states[:1] if shared else states
+    held = {id(trunk): trunk.state_dict() for trunk in trunks}
+    bare = {key: {k: tensor for k, tensor in state.items() if not is_lora_key(k)} for key, state in held.items()}
+    shared = len(trunks) > 1 and (len(bare) == 1 or len({state_sha256(state) for state in bare.values()}) == 1)
+    kept = [bare[id(trunk)] for trunk in (trunks[:1] if shared else trunks)]
     return {
         f"members.{index}.{name}": tensor for index, state in enumerate(kept) for name, tensor in state.items()
     }, shared
@@ -58,7 +57,7 @@ def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
 def adapter_tensors(index: int, member: Member) -> dict[str, Tensor]:
     """Return what a member's adapter learned, and its LoRA on the trunk."""
     tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
-    if member.trunk.has_lora(member.lora):
+    if member.lora is not None:
         learned = lora_state(member.trunk, member.lora)
         tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in learned.items()}
     return tensors
@@ -70,7 +69,7 @@ def member_facts(member: Member, preparation: dict[str, Any]) -> MemberFacts:
         tokenizer=member.adapter.tokenizer.facts(),
         preparation=preparation,
         frame=dict(member.frame),
-        lora_alpha=lora_alpha(member.trunk, member.lora),
+        lora_alpha=None if member.lora is None else lora_alpha(member.trunk, member.lora),
         trained=None if member.plan is None else dataclasses.asdict(member.plan),
     )
 
@@ -224,19 +223,17 @@ def load_trunks(manifest: AdapterManifest, trunks: Mapping[str, Tensor]) -> list
     return found * len(manifest.members) if manifest.trunk_is_shared else found
 
 
-def load_own_lora(trunk: Trunk, manifest: AdapterManifest, own: Mapping[str, Tensor], index: int) -> str:
-    """Put a member's LoRA, which is among its `own` tensors, on its trunk, and return its name there.
+def load_own_lora(trunk: Trunk, manifest: AdapterManifest, own: Mapping[str, Tensor], index: int) -> None:
+    """Put a member's LoRA, which is among its `own` tensors, on its trunk.
 
     Raises:
         ArtifactError: if it does not fit the trunk, or is lacking.
     """
-    name = f"{OWN}-{index}" if manifest.trunk_is_shared else OWN
     lora, alpha = below(own, "lora."), manifest.members[index].lora_alpha
     if bool(lora) != (alpha is not None):
         raise ArtifactError("the manifest and the weights disagree on whether there is a LoRA; train it again")
     if alpha is not None:
-        load_lora(trunk, name, lora, alpha=alpha)
-    return name
+        load_lora(trunk, numbered(index), lora, alpha=alpha)
 
 
 def load_adapter(manifest: AdapterManifest, own: Mapping[str, Tensor], index: int, target: Target) -> Adapter:
@@ -250,7 +247,7 @@ def load_adapter(manifest: AdapterManifest, own: Mapping[str, Tensor], index: in
     width = config.project or config.dim
     check_room(width * target.num_values, num_weights(weights), "the adapter's head")
     tokenizer = restore_tokenizer(manifest.members[index].tokenizer, config.dim, num_weights(weights))
-    adapter = Adapter(tokenizer, target.head(width))
+    adapter = Adapter(tokenizer, target.head(width), numbered(index))
     fill(adapter, weights, "the adapter")
     return adapter.eval()
 

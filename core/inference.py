@@ -6,7 +6,7 @@ what is added to the tokens is made free of it, and norms only divide. Where tok
 product of the last block comes after the mean. The result is the trunk's up to rounding.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from mainstem.core.trunk import ACTIVATIONS, Block, Phases, Trunk, TrunkConfig, 
 AT_ONCE = 2 << 20  # bytes of the widest layer: more would not stay in a core's cache
 LARGEST_SCORE = 80.0  # exp(80) is 5e34: a row's sum stays in float32, as does the smallest weight
 FEWEST = 64  # samples of a kind that folding pays for
+TOGETHER = 1 << 13  # tokens up to which rows of several LoRAs pass the trunk as one batch
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -186,33 +187,59 @@ def _added(weight: Tensor, bias: Tensor, scale: Tensor | None) -> Product:
 
 
 def pooled_of(trunk: Trunk, tokens: TokenBatch, lora: str | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the pooled latents (batch, dim) that the trunk makes of tokens.
+    """Return the pooled latents (batch, dim) that the trunk, with one LoRA or none, makes of tokens."""
+    return pooled_each(trunk, tokens, (lora,), dtype)[0]
+
+
+def pooled_each(
+    trunk: Trunk, tokens: TokenBatch, loras: Sequence[str | None], dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return the pooled latents (loras, batch, dim) that the trunk makes of tokens with each LoRA, None for none.
 
     Where nothing is learned, samples whose valid tokens come first and stand at the same places run together, folded;
     few of a kind, and all else, pass the trunk itself.
     """
     is_own = trunk.config.pooling in ("map", "last") or not len(trunk.blocks) or tokens.sample is not None
     if torch.is_grad_enabled() or trunk.training or is_own or len(tokens.mask) < FEWEST:
-        pooled: Tensor = trunk(tokens, None if lora is None else [lora] * len(tokens.mask)).pooled
-        return pooled
+        return _pooled_by_trunk(trunk, tokens, loras)
     found = None
     for rows, folded in _kinds(trunk, tokens):
         if folded:
-            made = _pooled_alike(trunk, tokens, rows, (lora, dtype))
+            made = _pooled_alike(trunk, tokens, rows, (loras, dtype))
         else:
-            made = trunk(tokens.rows(rows), None if lora is None else [lora] * len(rows)).pooled
-        found = made.new_empty(len(tokens.mask), made.shape[-1]) if found is None else found
-        found[rows] = made
+            made = _pooled_by_trunk(trunk, tokens.rows(rows), loras)
+        found = made.new_empty(len(loras), len(tokens.mask), made.shape[-1]) if found is None else found
+        found[:, rows] = made
     assert found is not None
     return found
 
 
-def _pooled_alike(trunk: Trunk, tokens: TokenBatch, rows: Tensor, how: tuple[str | None, torch.dtype]) -> Tensor:
-    first, count = rows[0], int(tokens.mask[rows[0]].sum())
-    folded = FoldedTrunk.of(trunk, tokens.positions[first, :count], *how)
-    width = max(trunk.config.hidden * (1 + trunk.config.gated), 3 * trunk.config.dim) * how[1].itemsize
-    parts = torch.split(rows, max(AT_ONCE // (width * count), 1))
-    return torch.cat([folded.pooled(tokens.values[part, :count]) for part in parts])
+def _pooled_by_trunk(trunk: Trunk, tokens: TokenBatch, loras: Sequence[str | None]) -> Tensor:
+    """The trunk's own pooled latents (loras, samples, dim).
+
+    Few samples pass as one batch whose rows name their LoRAs; many, or packed ones, LoRA by LoRA.
+    """
+    num, length = tokens.mask.shape
+    at_once = 1 if tokens.sample is not None else max(TOGETHER // (length * num), 1)
+    every, parts = torch.arange(num, device=tokens.mask.device), []
+    for named in (loras[start : start + at_once] for start in range(0, len(loras), at_once)):
+        rows = tokens if len(named) == 1 else tokens.rows(every.repeat(len(named)))
+        parts.append(trunk(rows, [lora for lora in named for _ in range(num)]).pooled)
+    pooled = torch.cat(parts)
+    return pooled.view(len(loras), -1, pooled.shape[-1])
+
+
+def _pooled_alike(
+    trunk: Trunk, tokens: TokenBatch, rows: Tensor, how: tuple[Sequence[str | None], torch.dtype]
+) -> Tensor:
+    """Pooled latents (loras, rows, dim) of rows alike, the trunk folded once a LoRA."""
+    (loras, dtype), first, count = how, rows[0], int(tokens.mask[rows[0]].sum())
+    width = max(trunk.config.hidden * (1 + trunk.config.gated), 3 * trunk.config.dim) * dtype.itemsize
+    parts, made = torch.split(rows, max(AT_ONCE // (width * count), 1)), []
+    for lora in loras:
+        folded = FoldedTrunk.of(trunk, tokens.positions[first, :count], lora, dtype)
+        made.append(torch.cat([folded.pooled(tokens.values[part, :count]) for part in parts]))
+    return torch.stack(made)
 
 
 def _kinds(trunk: Trunk, tokens: TokenBatch) -> Iterator[tuple[Tensor, bool]]:

@@ -1,6 +1,5 @@
 """What regions and alarm are calibrated on: scores on groups never seen, later ones and samples with gaps too."""
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +11,7 @@ from mainstem.core.conformal import Calibration
 from mainstem.core.fit import Fit
 from mainstem.core.folds import groups_of, has_groups, season_in
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
+from mainstem.core.lora import numbered
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.member import Ensemble, MemberFit
 from mainstem.core.order import is_ordered, least_lead
@@ -253,7 +253,7 @@ def forward_judges(
     if recipe.order != "later" or len(names) < cases_needed(LEVEL) or len(fitted.held) == 1:
         return []
     labels = np.array(groups)
-    judges = []
+    judges, base = [], None if recipe.base is None else recipe.base.shared()
     parts = np.array_split(np.array(names[len(names) // 2 :]), ORIGINS)
     maker = MemberFit(task=task, target=fitted.ensemble.target, config=recipe.config, order=recipe.order)
     for index, part in enumerate(parts):
@@ -261,7 +261,7 @@ def forward_judges(
         before = np.flatnonzero(is_before)
         known = task.forget([samples[row] for row in before.tolist()], frozenset(names) - set(labels[before].tolist()))
         seed = recipe.config.training.seed * 1000 + 500 + index  # folds are numbered from 0
-        member = maker.seeded(seed)(known, copy.deepcopy(recipe.base))
+        member = maker.seeded(seed)(known, base, numbered(index))
         ahead = least_lead(names, len(part))
         blend = {view: found.blend_on(is_before) for view, found in fitted.judged.items()}
         model = replace(fitted.ensemble.alone(member), blend=blend)

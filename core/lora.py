@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, InputError
 
-OWN = "adapter"  # the name of the one LoRA that an adapter's training adds to its trunk
+OWN = "adapter"  # the name of the LoRA that an adapter's training adds to its trunk, unless it is told another
 ALPHA_PER_RANK = 2.0  # of a LoRA of our own; this project's choice, kept fixed as Hu et al. 2021, section 4.1, advise
 SIDES = ("lora_A", "lora_B")
 
@@ -138,6 +138,11 @@ def chosen_sites(trunk: "Trunk", targets: Sequence[str] | None) -> list[Site]:
     return [site for name, site in every.items() if any(name == t or name.endswith(f".{t}") for t in targets)]
 
 
+def numbered(index: int) -> str:
+    """The name of a member's own LoRA on the trunk that it shares."""
+    return f"{OWN}-{index}"
+
+
 def put_update(trunk: "Trunk", name: str, site: Site, weights: tuple[Tensor, Tensor], scale: float) -> Update:
     """Hold one update, A (rank, in) and B (rows, rank), under the adapter's name; `open_lora` comes before it."""
     layer = trunk.adapted_layers()[site.path]
@@ -210,10 +215,8 @@ def updates_of(trunk: "Trunk", name: str) -> dict[str, Update]:
     }
 
 
-def lora_alpha(trunk: "Trunk", name: str) -> float | None:
-    """Alpha of an adapter whose layers share one, as those of our own training do; None where the trunk lacks it."""
-    if not trunk.has_lora(name):
-        return None
+def lora_alpha(trunk: "Trunk", name: str) -> float:
+    """Alpha of an adapter whose layers share one, as those of our own training do."""
     alphas = {update.scale * len(update.a) for update in updates_of(trunk, name).values()}
     assert len(alphas) == 1, "one training gives one alpha"
     return alphas.pop()

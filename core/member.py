@@ -1,6 +1,6 @@
 """Members: a trunk and an adapter fitted to a part of the samples, and what several of them say together."""
 
-from collections import Counter
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -23,13 +23,12 @@ from mainstem.core.targets import Blend, Known, Outputs, Target
 from mainstem.core.task import FitConfig, Order, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer
-from mainstem.core.training import TrainingPlan, train
+from mainstem.core.training import TrainingConfig, TrainingPlan, train
 from mainstem.core.trunk import SIZES, Trunk
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
-Batch = tuple[Rows, Tensor]  # rows of samples, and what heads read of them (batch, dim)
-Kept = dict[tuple[int, int, str, int], tuple[Sequence[Sample], list[Batch]]]  # by encoder and samples
+Prepared = tuple[Sequence[Sample], Array]  # what a preparation makes of samples
 BATCH = 1024  # of prediction
 
 
@@ -37,7 +36,7 @@ BATCH = 1024  # of prediction
 class Member:
     """One trunk and adapter fitted to what the target made of truths; `frame` turns what it says back into units.
 
-    Members may hold the same trunk, each with a LoRA of its own, which `lora` names; and the same tokenizer. It
+    Members may hold the same trunk, each with a LoRA of its own, which its adapter names; and the same tokenizer. It
     computes where its weights are, in `precision`.
     """
 
@@ -48,46 +47,76 @@ class Member:
     frame: Mapping[str, float] = field(default_factory=dict)
     plan: TrainingPlan | None = None  # None where it was not trained here
     precision: Precision = "float32"
-    lora: str = OWN
+
+    @property
+    def lora(self) -> str | None:
+        """The name of its LoRA on the trunk; None where it has none."""
+        return self.adapter.lora_on(self.trunk)
 
     @property
     def encoder(self) -> tuple[int, int, str]:
-        """What turns samples into what the head reads: the same for members that share all of it."""
-        return id(self.trunk), id(self.adapter.tokenizer), self.lora if self.trunk.has_lora(self.lora) else ""
+        """What reads samples, but for a LoRA: the same for members that can read them together."""
+        return id(self.trunk), id(self.adapter.tokenizer), self.precision
 
     def on(self, compute: Compute) -> "Member":
         """Return the member for a device, to which its weights are moved in place, and a precision."""
         move((self.trunk, self.adapter), compute.place())
         return replace(self, precision=compute.precision)
 
-    def outputs(self, samples: Sequence[Sample], kept: Kept | None = None) -> Outputs:
-        """Return what the member says of samples, part by part.
+    def outputs(self, samples: Sequence[Sample]) -> Outputs:
+        """Return what the member says of samples, part by part."""
+        return self.outputs_beside((), samples)[0]
 
-        `kept` holds what members that share trunk and tokenizer have read already, and takes what this one reads.
-        """
-        prepared, past = self.preparation(samples)
-        known = Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
-        parts, order = [], []
-        for rows, pooled in self._read(prepared) if kept is None else self._read_once(prepared, kept):
-            with torch.no_grad():
-                distribution = self.adapter.head.of_pooled(pooled)
-            parts.append(self.target.outputs(distribution, known.rows(rows)))
-            order.append(rows)
-        return rows_of_outputs(join_outputs(parts), np.argsort(np.concatenate(order)))
+    def outputs_beside(self, others: Sequence["Member"], samples: Sequence[Sample]) -> list[Outputs]:
+        """Return what it and others of its encoder say of samples; those that prepare them alike read them once."""
+        members = (self, *others)
+        prepared = [member.preparation(samples) for member in members]
+        told: dict[int, Outputs] = {}
+        for rows in _alike([shown for shown, _ in prepared]):
+            asked = [(members[row], prepared[row]) for row in rows]
+            told |= zip(rows, _said(asked, samples), strict=True)
+        return [told[row] for row in range(len(members))]
 
-    def _read_once(self, prepared: Sequence[Sample], kept: Kept) -> list[Batch]:
-        """Return what was read of these very samples already, else read it; they are held, so that they stay these."""
-        key = (*self.encoder, id(prepared))
-        if key not in kept:
-            kept[key] = prepared, list(self._read(prepared))
-        return kept[key][1]
+    def known(self, samples: Sequence[Sample], past: Array) -> Known:
+        """Return what its target knows of samples before the trunk has read them."""
+        return Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
 
-    def _read(self, prepared: Sequence[Sample]) -> Iterator[Batch]:
-        """Yield what the head reads (batch, dim), and the rows of its samples."""
-        lora = self.lora if self.trunk.has_lora(self.lora) else None
-        for rows, patches in cut_batches(self.adapter.tokenizer, prepared, by_length(prepared, BATCH)):
-            with torch.no_grad():
-                yield rows.numpy(), self.adapter.pooled(patches, self.trunk, lora, self.precision)
+    def told(self, pooled: Tensor, known: Known) -> Outputs:
+        """Return what the head says of what it reads (batch, dim)."""
+        with torch.no_grad():
+            return self.target.outputs(self.adapter.head.of_pooled(pooled), known)
+
+
+def _alike(prepared: Sequence[Sequence[Sample]]) -> Iterator[list[int]]:
+    """Give the numbers of what holds the very same samples, time and again."""
+    left = list(range(len(prepared)))
+    while left:
+        first = prepared[left[0]]
+        yield (alike := [row for row in left if _are_same(first, prepared[row])])
+        left = [row for row in left if row not in alike]
+
+
+def _are_same(one: Sequence[Sample], other: Sequence[Sample]) -> bool:
+    if one is other or not (isinstance(one, list) and isinstance(other, list)):
+        return one is other
+    return len(one) == len(other) and all(mine is its for mine, its in zip(one, other, strict=True))
+
+
+def _said(asked: Sequence[tuple[Member, Prepared]], samples: Sequence[Sample]) -> list[Outputs]:
+    """What members of one encoder say of samples that they prepared alike."""
+    first, (shown, _) = asked[0]
+    known = [member.known(samples, past) for member, (_, past) in asked]
+    loras = list(dict.fromkeys(member.lora for member, _ in asked))
+    parts: list[list[Outputs]] = [[] for _ in asked]
+    order = []
+    for rows, patches in cut_batches(first.adapter.tokenizer, shown, by_length(shown, BATCH)):
+        with torch.no_grad():
+            pooled = dict(zip(loras, first.adapter.pooled(patches, first.trunk, loras, first.precision), strict=True))
+        order.append(rows.numpy())
+        for part, (member, _), its in zip(parts, asked, known, strict=True):
+            part.append(member.told(pooled[member.lora], its.rows(order[-1])))
+    back = np.argsort(np.concatenate(order))
+    return [rows_of_outputs(join_outputs(part), back) for part in parts]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -106,11 +135,14 @@ class Ensemble:
     num_features: int | None = None
 
     def raw(self, samples: Sequence[Sample]) -> list[Outputs]:
-        """Return what each member says of samples, part by part."""
+        """Return what each member says of samples, part by part; members of one encoder read them together."""
         aligned = self.layout(samples)
-        kept: Kept = {}
-        shared = Counter(member.encoder for member in self.members)
-        return [member.outputs(aligned, kept if shared[member.encoder] > 1 else None) for member in self.members]
+        told: dict[int, Outputs] = {}
+        for encoder in dict.fromkeys(member.encoder for member in self.members):
+            rows = [row for row, member in enumerate(self.members) if member.encoder == encoder]
+            first, *others = (self.members[row] for row in rows)
+            told |= zip(rows, first.outputs_beside(others, aligned), strict=True)
+        return [told[row] for row in range(len(self.members))]
 
     def outputs(self, samples: Sequence[Sample], view: str) -> Outputs:
         """Return what is told, before calibration, of samples that show what `view` shows."""
@@ -160,8 +192,11 @@ class MemberFit:
         """Return the same with another seed of training."""
         return replace(self, config=replace(self.config, training=replace(self.config.training, seed=seed)))
 
-    def __call__(self, samples: Sequence[Sample], base: OpenModel | None) -> Member:
-        """Fit one trunk (or adapt the open model given, which is changed) and adapter to the samples.
+    def __call__(self, samples: Sequence[Sample], base: OpenModel | None, lora: str = OWN) -> Member:
+        """Fit one trunk (or adapt the open model given) and adapter to the samples.
+
+        The open model keeps its weights, so that members share it: each adds a LoRA of its own name, or nothing, and
+        where training is of the whole trunk, it is that of a copy.
 
         Where there are several views, each sample is shown as it is and once more through a view drawn at random.
         `layout` is that of all members, where these samples are a part of theirs.
@@ -176,10 +211,11 @@ class MemberFit:
         truth = target.truth(shown)
         aims, frame = target.standardise(truth, past)
         weights = target.weights(truth)
+        base = None if base is None else _to_train(base, training)
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
         head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head)
+        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head, lora)
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
         plan = TrainingPlan.of(training, len(prepared))
@@ -202,6 +238,15 @@ def join_outputs(parts: Sequence[Outputs]) -> Outputs:
 def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
     """Return the chosen cases."""
     return {name: values[chosen] for name, values in outputs.items()}
+
+
+def _to_train(base: OpenModel, config: TrainingConfig) -> OpenModel:
+    """Return the open model with copies of those of its parts whose own weights learn."""
+    if config.trunk == "full":
+        return copy.deepcopy(base)
+    if any(parameter.requires_grad for parameter in base.tokenizer.parameters()):
+        return replace(base, tokenizers=copy.deepcopy(base.tokenizers))
+    return base
 
 
 def tokenizer_of(

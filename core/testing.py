@@ -1,8 +1,7 @@
 """What every adapter has to keep: one check by the product's own fit, called by each adapter's own test."""
 
-import copy
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,19 @@ from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import SIZES, Trunk
 
 CLOSE = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded(FitSpec):
+    """How to fit on an open model that is at hand, as a test draws one."""
+
+    base: OpenModel | None = None
+
+    def open_model(self) -> OpenModel | None:
+        """Return it."""
+        return self.base
+
+
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=32), num_folds=2)
 
 
@@ -79,7 +91,7 @@ def _check_one_batch_can_be_learned(task: Task, source: SampleSet, base: OpenMod
     target, samples = task.target.told(source), source.training()
     prepared, past = task.prepare(samples, "later")(samples)
     aims, _ = target.standardise(target.truth(samples), past)
-    part = copy.deepcopy(base)
+    part = None if base is None else base.shared()
     trunk = Trunk(SIZES["xs"]) if part is None else part.trunk
     torch.manual_seed(0)
     adapter = Adapter(
@@ -94,7 +106,7 @@ def _check_one_batch_can_be_learned(task: Task, source: SampleSet, base: OpenMod
 def _fit_and_save(task: Task, source: SampleSet, folder: Path, base: OpenModel | None) -> Fitted:
     folder.mkdir(parents=True)
     config = QUICK if base is None else replace(QUICK, training=replace(QUICK.training, trunk="lora"))
-    saved, _ = fit_and_save(task, source, source.training(), FitSpec(config=config), folder, base=base)
+    saved, _ = fit_and_save(task, source, source.training(), Loaded(config=config, base=base), folder)
     again = load_fitted(folder, task.target, task.restore).on(config.training.compute)
     samples = source.training()[:4]
     before, after = (fitted.outputs(samples, task.first_view) for fitted in (saved, again))

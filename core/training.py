@@ -16,7 +16,7 @@ from mainstem.core.devices import AUTO, Compute, Precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
-from mainstem.core.lora import ALPHA_PER_RANK, OWN, add_lora
+from mainstem.core.lora import ALPHA_PER_RANK, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.targets.base import Loss
 from mainstem.core.tokenizers.grid import GridTokenizer
@@ -91,6 +91,8 @@ def train(
 ) -> list[float]:
     """Fit adapter and trunk to aims (samples, ...), what a target made of truths; return the losses.
 
+    A LoRA is added to the trunk under the adapter's name for it; all else that the trunk holds stays as it is.
+
     `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
@@ -104,10 +106,9 @@ def train(
     move(parts, device)
     torch.manual_seed(config.seed)
     trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
-    parameters = [*trained, *_trunk_parameters(trunk, config)]
+    parameters = [*trained, *_trunk_parameters(trunk, config, adapter.lora)]
     optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
     plan = TrainingPlan.of(config, len(samples))
-    lora = OWN if config.trunk == "lora" else None
     batches = _batches(parts, samples, config, islice(order(config.seed, len(samples), plan.batch_size), plan.steps))
     _set_regularization(adapter, trunk, config)
     adapter.train()
@@ -116,7 +117,7 @@ def train(
     for rows, patches in batches:
         optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
         try:
-            distribution = adapter.distribution(patches, trunk, lora, config.precision)
+            distribution = adapter.distribution(patches, trunk, config.precision)
         except ValueError as error:
             if "invalid values" not in str(error):  # what torch's distributions say of NaN among their parameters
                 raise
@@ -169,13 +170,13 @@ def _set_regularization(adapter: Adapter, trunk: Trunk, config: TrainingConfig) 
             module.p = config.dropout
 
 
-def _trunk_parameters(trunk: Trunk, config: TrainingConfig) -> list[nn.Parameter]:
+def _trunk_parameters(trunk: Trunk, config: TrainingConfig, lora: str) -> list[nn.Parameter]:
     """The trunk's parameters that learn; the others are frozen."""
     trunk.requires_grad_(config.trunk == "full")
     if config.trunk == "full":
         return list(trunk.parameters())
     if config.trunk == "lora":
-        return add_lora(trunk, OWN, config.lora_rank, alpha=ALPHA_PER_RANK * config.lora_rank, seed=config.seed)
+        return add_lora(trunk, lora, config.lora_rank, alpha=ALPHA_PER_RANK * config.lora_rank, seed=config.seed)
     return []
 
 

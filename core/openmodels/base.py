@@ -1,5 +1,6 @@
 """What every family of open encoders gives: a tokenizer, the trunk's switches, and each weight's place."""
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -89,6 +90,12 @@ class OpenModel:
     def tokenizer(self) -> OpenTokenizer:
         """The model's only tokenizer."""
         return next(iter(self.tokenizers.values()))
+
+    def shared(self) -> "OpenModel":
+        """Return the model in modules of its own around the same weights: a LoRA added to it is not added here."""
+        parts = (self.trunk, *self.tokenizers.values())
+        weights = [weight for part in parts for weight in (*part.parameters(), *part.buffers())]
+        return copy.deepcopy(self, {id(weight): weight for weight in weights})
 
     def embed(
         self, inputs: Inputs, *, batch_size: int = BATCH_SIZE, adapters: Sequence[str | None] | None = None

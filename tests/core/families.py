@@ -78,7 +78,7 @@ def own_samples(num: int) -> list[Sample]:
     return [sample(own_streams(row, rng), row) for row in range(num)]
 
 
-def _pixels(num: int) -> list[Sample]:
+def pixel_series(num: int) -> list[Sample]:
     rng, bands = np.random.default_rng(1), channels("B4", "B8", "VV", VV="dB")
     found = []
     for row in range(num):
@@ -119,7 +119,7 @@ def _words(num: int) -> dict[str, np.ndarray]:
 
 def _presto() -> Drawn:
     tokenizer = PrestoTokenizer(DIM)
-    return Drawn(tokenizer, Trunk(replace(OPEN, pooling="norm_mean")), lambda num: tokenizer.cut(_pixels(num)))
+    return Drawn(tokenizer, Trunk(replace(OPEN, pooling="norm_mean")), lambda num: tokenizer.cut(pixel_series(num)))
 
 
 def _galileo() -> Drawn:

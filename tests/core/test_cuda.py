@@ -43,11 +43,11 @@ def step(model: Drawn, adapter: Adapter, device: torch.device) -> tuple[torch.Te
     patches = model.cut(4)
     parts = (*adapter.parameters(), *model.trunk.parameters())
     trained = [parameter for parameter in parts if parameter.requires_grad]
-    before = adapter.distribution(patches, model.trunk, OWN)
+    before = adapter.distribution(patches, model.trunk)
     loss = TARGET.loss(before, AIMS.to(device), None).mean()
     take_step(torch.optim.SGD(trained, lr=0.1), trained, loss, 1.0)
     with torch.no_grad():
-        after = adapter.distribution(patches, model.trunk, OWN)
+        after = adapter.distribution(patches, model.trunk)
     told = (before.mean, before.stddev, loss, after.mean, after.stddev)
     assert all(value.device.type == device.type for value in told)
     return tuple(value.detach().cpu() for value in told)

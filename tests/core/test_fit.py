@@ -1,10 +1,12 @@
 """Members, folds, the gate, and what a saved regressor refuses."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from tests.core.families import drawn, pixel_series
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.alarm import ShiftAlarm
@@ -14,8 +16,9 @@ from mainstem.core.fit import fit
 from mainstem.core.fitted import load_fitted, save_again, save_fitted
 from mainstem.core.folds import fit_gate, group_folds, groups_of
 from mainstem.core.judging import calibrate_fit, forward_judges
-from mainstem.core.member import Ensemble
-from mainstem.core.openmodels import load_open_model
+from mainstem.core.member import Ensemble, MemberFit
+from mainstem.core.openmodels import OpenModel, load_open_model
+from mainstem.core.openmodels.presto import PrestoTokenizer
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, from_the_mean, restore_plain, stream_means
 from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
@@ -224,6 +227,103 @@ def test_members_of_one_encoder_read_their_samples_once(monkeypatch):
             np.testing.assert_array_equal(found[name], values)
     assert sum(read) == len(samples)
     assert np.abs(alone[0]["trunk"] - alone[1]["trunk"]).max() > 0
+
+
+def pixels(num: int = 40) -> tuple[list[Sample], OpenModel]:
+    """Pixel series of four groups, and a drawn Presto that reads them with a tokenizer of its own."""
+    made, rng = drawn("presto"), np.random.default_rng(0)
+    samples = [replace(sample, target=float(rng.normal())) for sample in pixel_series(num)]
+    tokenizers = {"series": made.tokenizer}
+    return samples, OpenModel(name="drawn", family="presto", trunk=made.trunk, tokenizers=tokenizers)
+
+
+def trained_by(part: str, **changed) -> FitConfig:
+    return replace(QUICK, num_folds=3, training=replace(QUICK.training, trunk=part, lora_rank=2, **changed))
+
+
+def memory_of(parts) -> set[int]:
+    return {weight.data_ptr() for part in parts for weight in part.parameters()}
+
+
+def test_members_train_loras_of_their_own_on_one_trunk():
+    """Each is, to the bit, what it would be on a copy of the open model, which is left as it was."""
+    samples, base = pixels()
+    before, config = base.sha256(), trained_by("lora", dropout=0.1, lr_per_step=0.01)
+    made = fitted_to(samples, config=config, base=base)
+    members = made.ensemble.members
+    assert len({member.encoder for member in members}) == 1
+    assert [member.lora for member in members] == ["adapter-0", "adapter-1", "adapter-2"]
+    assert memory_of([base.trunk, base.tokenizer]) <= memory_of([members[0].trunk, members[0].adapter.tokenizer])
+    assert base.sha256() == before
+    assert not base.trunk.has_lora("adapter-0")
+    for index, (member, held) in enumerate(zip(members, made.held, strict=True)):
+        known = [sample for row, sample in enumerate(samples) if row not in set(held.tolist())]
+        maker = MemberFit(task=TASK, target=TASK.target, config=config, order="later").seeded(index)
+        alone = maker(known, pixels()[1])
+        for name, values in alone.outputs(samples).items():
+            np.testing.assert_array_equal(member.outputs(samples)[name], values)
+
+
+def test_what_is_trained_is_never_shared():
+    samples, base = pixels()
+    whole = fitted_to(samples, config=trained_by("full"), base=base).ensemble.members
+    assert len({member.encoder for member in whole}) == 3
+    assert not memory_of([base.trunk]) & memory_of(member.trunk for member in whole)
+    base.tokenizer.requires_grad_(True)
+    learning = fitted_to(samples, config=trained_by("lora"), base=base).ensemble.members
+    assert not memory_of([base.tokenizer]) & memory_of(member.adapter for member in learning)
+    assert len({id(member.trunk) for member in learning}) == 1
+
+
+@pytest.mark.parametrize("num", [5, 240])  # as one batch whose rows name their LoRAs, and folded
+@pytest.mark.parametrize("part", ["lora", "frozen"])
+def test_members_of_one_trunk_cut_and_read_samples_once(part, num, monkeypatch):
+    """Members prepare samples by lists of their own, of the very same samples, and differ in their LoRAs."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Listed(MeanOffset):
+        def __call__(self, samples):
+            return list(samples), np.full(len(samples), self.mean)
+
+    samples, base = pixels()
+    config, asked = trained_by(part, lr_per_step=0.1), [samples[row % 40] for row in range(num)]
+    made = fitted_to(samples, lambda given, order: Listed(**vars(MeanOffset.fit(given))), config, base)
+    alone = [member.outputs(asked) for member in made.ensemble.members]
+    calls = Counter()
+    for name in ("cut", "project"):
+        own = getattr(PrestoTokenizer, name)
+        monkeypatch.setattr(
+            PrestoTokenizer, name, lambda self, given, own=own, name=name: calls.update([name]) or own(self, given)
+        )
+    together = made.ensemble.raw(asked)
+    assert calls == {"cut": 1, "project": 1}
+    for found, wanted in zip(together, alone, strict=True):
+        for name, values in wanted.items():
+            np.testing.assert_allclose(found[name], values, atol=1e-5)
+    assert np.abs(alone[0]["trunk"] - alone[1]["trunk"]).max() > 1e-3
+
+
+def test_members_that_prepare_samples_otherwise_read_their_own():
+    samples, base = pixels()
+    first, second = fitted_to(samples, config=replace(trained_by("lora"), num_folds=2), base=base).ensemble.members
+
+    class Brighter(MeanOffset):
+        def __call__(self, samples):
+            shown = [
+                replace(one, streams={**one.streams, "pixel": replace(one.streams["pixel"], values=bright(one))})
+                for one in samples
+            ]
+            return shown, np.full(len(samples), self.mean)
+
+    def bright(one):
+        return one.streams["pixel"].values + 0.5
+
+    other = replace(second, preparation=Brighter(**vars(second.preparation)))
+    found = Ensemble(members=(first, other, second), target=first.target, blend={}).raw(samples)
+    for member, told in zip((first, other, second), found, strict=True):
+        for name, values in member.outputs(samples).items():
+            np.testing.assert_allclose(told[name], values, atol=1e-5)
+    assert np.abs(found[1]["trunk"] - found[2]["trunk"]).max() > 1e-4
 
 
 def test_another_trunk_is_refused(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mainstem.core import inference
-from mainstem.core.inference import mix, pooled_of
+from mainstem.core.inference import mix, pooled_each, pooled_of
 from mainstem.core.lora import OWN, add_lora
 from mainstem.core.packing import pack
 from mainstem.core.tokens import TokenBatch, concatenate, place
@@ -80,6 +80,32 @@ def test_a_lora_is_folded_in():
         found = pooled_of(trunk, tokens, OWN)
         torch.testing.assert_close(found, trunk(tokens, [OWN] * NUM).pooled, atol=2e-5, rtol=1e-5)
         assert (found - pooled_of(trunk, tokens)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("num", [1, 9, NUM])
+@pytest.mark.parametrize("name", ["own", "map", "gated"])
+def test_several_loras_read_the_same_tokens_as_each_alone(name, num, monkeypatch):
+    """Few rows pass as one batch, no larger than is allowed; many are folded, or pass LoRA by LoRA."""
+    trunk, loras = trunk_of(CONFIGS[name]), ["one", None, "two", "three"]
+    for seed, lora in enumerate(filter(None, loras)):
+        for parameter in add_lora(trunk, lora, 4, 8.0, seed):
+            torch.nn.init.normal_(parameter, std=0.1)
+    tokens = tokens_of(1, gaps=0.3).rows(torch.arange(num))
+    monkeypatch.setattr(inference, "TOGETHER", 300)
+    ran = []
+    trunk.register_forward_hook(lambda own, given, made: ran.append(len(given[0].mask)))
+    with torch.no_grad():
+        found = pooled_each(trunk, tokens, loras)
+        sizes = list(ran)
+        for made, lora in zip(found, loras, strict=True):
+            torch.testing.assert_close(made, pooled_of(trunk, tokens, lora), atol=2e-5, rtol=1e-5)
+    assert (found[0] - found[2]).abs().max() > 0.01
+    assert all(size <= max(num, 300 // tokens.mask.shape[1]) for size in sizes)
+    assert num == NUM or len(sizes) < len(loras)
+    packed = pack(tokens, 24)
+    with torch.no_grad():
+        if name != "map":
+            torch.testing.assert_close(pooled_each(trunk, packed, loras)[2], pooled_of(trunk, packed, "two"))
 
 
 def test_lower_precision_stays_near_and_training_is_left_alone():

@@ -69,7 +69,11 @@ class Memory:
     def encoder(self) -> tuple[int, int, str]:
         return id(self), id(self), ""
 
-    def outputs(self, samples: Sequence[Sample], kept: None = None) -> dict[str, np.ndarray]:
+    def outputs_beside(self, others: Sequence["Memory"], samples: Sequence[Sample]) -> list[dict[str, np.ndarray]]:
+        assert not others, "each reads for itself"
+        return [self.outputs(samples)]
+
+    def outputs(self, samples: Sequence[Sample]) -> dict[str, np.ndarray]:
         dark = np.array(["sun" not in one.streams for one in samples])
         told = np.array([str(one.source.group) not in self.groups for one in samples]) * errors(samples)
         nothing = np.zeros(len(samples))
