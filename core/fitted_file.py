@@ -56,7 +56,8 @@ def trunk_tensors(trunks: Sequence[Trunk]) -> tuple[dict[str, Tensor], bool]:
 
 def adapter_tensors(index: int, member: Member) -> dict[str, Tensor]:
     """Return what a member's adapter learned, and its LoRA on the trunk."""
-    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in member.adapter.state_dict().items()}
+    state = {name: tensor.clone() for name, tensor in member.adapter.state_dict().items()}  # members may share some
+    tensors = {f"members.{index}.adapter.{name}": tensor for name, tensor in state.items()}
     if member.lora is not None:
         learned = lora_state(member.trunk, member.lora)
         tensors |= {f"members.{index}.lora.{name}": tensor for name, tensor in learned.items()}

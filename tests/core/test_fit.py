@@ -211,6 +211,18 @@ def test_a_saved_regressor_comes_back_equal(tmp_path, part):
     np.testing.assert_array_equal(twice.outputs(samples, "whole")["mean"], after)
 
 
+@pytest.mark.parametrize("part", ["lora", "frozen"])
+def test_members_that_share_a_tokenizer_are_saved_loaded_and_saved_again(tmp_path, part):
+    samples, base = pixels()
+    made = fitted_to(samples, config=trained_by(part, lr_per_step=0.1), base=base)
+    saved = save_fitted(tmp_path / "first", made.ensemble, ({}, {}), FACTS)
+    again = load(tmp_path / "first")
+    assert {member.encoder for member in again.ensemble.members} == {again.ensemble.members[0].encoder}
+    assert save_again(tmp_path / "second", again).adapter_sha256 == saved.adapter_sha256
+    wanted = saved.outputs(samples, "whole")["mean"]
+    np.testing.assert_allclose(load(tmp_path / "second").outputs(samples, "whole")["mean"], wanted, atol=1e-5)
+
+
 def test_members_of_one_encoder_read_their_samples_once(monkeypatch):
     samples = make_samples()
     first, second = fitted_to(samples).ensemble.members
