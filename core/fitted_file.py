@@ -24,7 +24,8 @@ from mainstem.core.state import State
 from mainstem.core.targets import Target
 from mainstem.core.taught import Taught
 from mainstem.core.training import TrainingPlan
-from mainstem.core.trunk import Trunk, trunk_config
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import trunk_config
 from mainstem.core.weights import (
     check_finite,
     check_room,

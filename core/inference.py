@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from mainstem.core.lora import AdaptedLinear
 from mainstem.core.tokens import TokenBatch
-from mainstem.core.trunk import ACTIVATIONS, Block, Phases, Trunk, TrunkConfig, rotary_phases, rotate
+from mainstem.core.trunk import ACTIVATIONS, Block, Phases, Trunk, rotary_phases, rotate
+from mainstem.core.trunk_config import TrunkConfig
 
 AT_ONCE = 2 << 20  # bytes of the widest layer: more would not stay in a core's cache
 LARGEST_SCORE = 80.0  # exp(80) is 5e34: a row's sum stays in float32, as does the smallest weight

@@ -24,7 +24,8 @@ from mainstem.core.task import FitConfig, Order, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]

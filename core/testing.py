@@ -17,7 +17,8 @@ from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.targets import Outputs
 from mainstem.core.task import FitConfig, Task
 from mainstem.core.training import TrainingConfig, train
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 CLOSE = 1e-5
 

@@ -9,7 +9,7 @@ from mainstem.core.openmodels.families import FAMILIES
 from mainstem.core.openmodels.fetching import listings
 from mainstem.core.openmodels.files import read_weights
 from mainstem.core.openmodels.restore import restore_tokenizer
-from mainstem.core.trunk import SIZES
+from mainstem.core.trunk_config import SIZES
 
 
 def load_open_model(name_or_path: str | Path, family: str | None = None, *, seed: int = 0) -> OpenModel:

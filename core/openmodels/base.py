@@ -18,7 +18,8 @@ from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.schema import printable
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, weights_device
-from mainstem.core.trunk import Latents, Trunk, TrunkConfig
+from mainstem.core.trunk import Latents, Trunk
+from mainstem.core.trunk_config import TrunkConfig
 from mainstem.core.weights import check_room, state_sha256
 
 Shapes = Mapping[str, Sequence[int]]  # of the weights on disk

@@ -10,7 +10,7 @@ from typing import Any
 
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
 from mainstem.core.openmodels.images import ImagesFacts, PatchTokenizer, dino_patches
-from mainstem.core.trunk import TrunkConfig
+from mainstem.core.trunk_config import TrunkConfig
 
 MODEL_TYPES = ("dinov2", "dinov2_with_registers")
 MLP = {"mlp.fc1": "mlp.up", "mlp.fc2": "mlp.down"}

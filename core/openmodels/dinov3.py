@@ -11,7 +11,7 @@ from typing import Any
 from mainstem.core.errors import ArtifactError
 from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, block_modules, weight_and_bias
 from mainstem.core.openmodels.images import ImagesFacts, PatchTokenizer, dino_patches
-from mainstem.core.trunk import Activation, RotaryAxis, TrunkConfig
+from mainstem.core.trunk_config import Activation, RotaryAxis, TrunkConfig
 
 BLOCK = {
     "norm1": "norm1",

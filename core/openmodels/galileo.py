@@ -42,7 +42,7 @@ from mainstem.core.openmodels.composites import (
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
-from mainstem.core.trunk import TrunkConfig
+from mainstem.core.trunk_config import TrunkConfig
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
               "S2_SWIR": (10, 11), "NDVI": (12,)}  # fmt: skip

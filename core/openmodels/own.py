@@ -12,7 +12,8 @@ from mainstem.core.openmodels.base import Blueprint, Family, OpenModel, Shapes, 
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
 from mainstem.core.tokens import OpenTokenizer
-from mainstem.core.trunk import SIZES, Trunk, trunk_config
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES, trunk_config
 from mainstem.core.weights import check_room, save_tensors
 
 MODEL_TYPE = "mainstem"

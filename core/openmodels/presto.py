@@ -28,7 +28,7 @@ from mainstem.core.openmodels.base import (
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
-from mainstem.core.trunk import TrunkConfig
+from mainstem.core.trunk_config import TrunkConfig
 
 BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12",
          "temperature_2m", "total_precipitation", "elevation", "slope", "NDVI")  # fmt: skip

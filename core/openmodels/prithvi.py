@@ -32,7 +32,7 @@ from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.images import LARGEST_NORMALISED
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells, place
-from mainstem.core.trunk import TrunkConfig
+from mainstem.core.trunk_config import TrunkConfig
 
 BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
 MEAN_STD = {  # of 1e4 times reflectance, by version (configs on the hub)

@@ -39,7 +39,7 @@ from mainstem.core.openmodels.images import (
 )  # fmt: skip
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
-from mainstem.core.trunk import Pooling, TrunkConfig
+from mainstem.core.trunk_config import Pooling, TrunkConfig
 from mainstem.core.weights import check_room
 
 VISION_TYPES, TEXT_TYPES = ("siglip_vision_model", "siglip2_vision_model"), ("siglip_text_model", "siglip2_text_model")

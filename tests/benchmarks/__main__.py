@@ -123,7 +123,8 @@ def bench_lora() -> dict[str, float]:
     from mainstem.core.lora import AdaptedLinear, add_lora
     from mainstem.core.peft_files import load_peft, save_peft
     from mainstem.core.tokens import place
-    from mainstem.core.trunk import SIZES, Trunk
+    from mainstem.core.trunk import Trunk
+    from mainstem.core.trunk_config import SIZES
     from tests.benchmarks.encoders import interleaved
 
     torch.manual_seed(0)

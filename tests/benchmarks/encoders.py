@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.tokens import TokenBatch
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 
 BATCH, TOKENS, DIM, DEPTH, HEADS = 8, 197, 384, 12, 6  # ViT-S/16 at 224 x 224
 REPEATS = 12

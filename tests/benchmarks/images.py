@@ -16,7 +16,8 @@ from mainstem.core.adapter import Adapter
 from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
 from mainstem.core.targets import Quantity
 from mainstem.core.training import TrainingConfig, train
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 from tests.core.lazy_images import images
 
 num, side, patch, batch, workers = map(int, sys.argv[1:])

@@ -14,7 +14,8 @@ from mainstem.core.openmodels.siglip2 import NaFlexTokenizer, WordTokenizer
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer, Patches
-from mainstem.core.trunk import RotaryAxis, Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import RotaryAxis, TrunkConfig
 
 DIM, DAY_S = 32, 86_400.0
 SPACE = RotaryAxis(pairs=2, shortest=1.0, longest=10.0)

@@ -14,7 +14,8 @@ from mainstem.core.lora import OWN, add_lora
 from mainstem.core.targets import Quantity
 from mainstem.core.tokens import place
 from mainstem.core.training import take_step
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")]
 CUDA = torch.device("cuda")

@@ -7,7 +7,8 @@ import torch
 from mainstem.core.features import frozen_features, model_key
 from mainstem.core.openmodels.presto import BANDS, PrestoTokenizer
 from mainstem.core.tokens import Patches
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 
 
 def model(seed: int) -> tuple[PrestoTokenizer, Trunk]:

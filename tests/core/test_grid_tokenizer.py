@@ -10,7 +10,8 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 BANDS = (
     Channel(name="B4", unit="1", wavelength_nm=664.6),

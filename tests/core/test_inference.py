@@ -10,7 +10,8 @@ from mainstem.core.inference import mix, pooled_each, pooled_of
 from mainstem.core.lora import OWN, add_lora
 from mainstem.core.packing import pack
 from mainstem.core.tokens import TokenBatch, concatenate, place
-from mainstem.core.trunk import SIZES, Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES, TrunkConfig
 
 XS = SIZES["xs"]
 NUM = 150

@@ -15,7 +15,8 @@ from mainstem.core.samples import read_now
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.training import TrainingConfig, train
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 
 NUM, SIDE, DIM = 300, 32, 16
 TRUNK = TrunkConfig(dim=DIM, depth=1, num_heads=2, hidden=DIM, num_registers=0, pooling="cls", num_prefix=1)

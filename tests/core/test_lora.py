@@ -10,7 +10,8 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.lora import AdaptedLinear, add_lora, lora_state, remove_lora, updates_of
 from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.tokens import TokenBatch, place
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 DIM = SIZES["xs"].dim
 

@@ -10,7 +10,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.series import SeriesTokenizer
 from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer, read_specs
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 RATE = (Channel(name="rate", unit="rad/s"), Channel(name="heat", unit="degC"))
 STATISTICS = {"rate": (0.0, 1.0), "heat": (20.0, 5.0)}

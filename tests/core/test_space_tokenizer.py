@@ -10,7 +10,8 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.space import SpaceTokenizer
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 DENSITY = (Channel(name="density", unit="HU"),)
 THICK = Geometry(affine=np.diag([0.5, 0.25, 3.0, 1.0]), unit="mm", frame="patient LPS")

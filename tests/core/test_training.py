@@ -10,7 +10,8 @@ from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.quantity import Quantity, ScalarHead
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, schedule, train
-from mainstem.core.trunk import SIZES, Trunk
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import SIZES
 
 RAIN = (Channel(name="rain", unit="mm"), Channel(name="heat", unit="degC"))
 GREEN = (Channel(name="ndvi", unit="1"),)

@@ -14,7 +14,8 @@ from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import ScalarTokenizer
 from mainstem.core.tokenizers.series import SeriesTokenizer
 from mainstem.core.tokens import TokenBatch, concatenate, place
-from mainstem.core.trunk import SIZES, Trunk, attend, rotary_phases
+from mainstem.core.trunk import Trunk, attend, rotary_phases
+from mainstem.core.trunk_config import SIZES
 
 NDVI = (Channel(name="ndvi", unit="1"), Channel(name="fpar", unit="%"))
 SOIL = (Channel(name="awc", unit="mm"), Channel(name="clay", unit="%"))

@@ -15,7 +15,8 @@ from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, Galil
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.classes import ClassHead
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 
 DAY_S = 86_400.0
 SENTINEL = ("B2", "B3", "B4", "B8A", "B11", "B12")

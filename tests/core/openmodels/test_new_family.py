@@ -20,7 +20,8 @@ from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
 from mainstem.core.targets import Classes
 from mainstem.core.task import FitConfig, Task
 from mainstem.core.training import TrainingConfig
-from mainstem.core.trunk import Trunk, TrunkConfig
+from mainstem.core.trunk import Trunk
+from mainstem.core.trunk_config import TrunkConfig
 
 RGB = tuple(Channel(name=name, unit="1") for name in ("red", "green", "blue"))
 LAYERS = {"n1": "norm1", "qkv": "attention.qkv", "o": "attention.out", "n2": "norm2", "f1": "mlp.up", "f2": "mlp.down"}
