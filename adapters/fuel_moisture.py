@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mainstem.core.errors import ArtifactError
 from mainstem.core.evaluation import rmse
 from mainstem.core.folds import targets_of
-from mainstem.core.openmodels import load_open_model, presto
+from mainstem.core.openmodels import load_open_model
+from mainstem.core.openmodels import presto_samples as presto
 from mainstem.core.stream import Sample, SampleSet
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Order, Task

@@ -95,7 +95,7 @@ def read_inputs(model: OpenModel, path: str) -> tuple[Mapping[str, Any], list[st
         texts = _texts(file)
         return {"text": texts}, texts
     if model.family == "presto":
-        from mainstem.core.openmodels.presto import inputs_of
+        from mainstem.core.openmodels.presto_samples import inputs_of
         from mainstem.data.earth.pixels import open_pixels
 
         samples = open_pixels(path).samples

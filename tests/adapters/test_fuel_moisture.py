@@ -14,7 +14,8 @@ import pytest
 from mainstem.adapters import find_task
 from mainstem.adapters.fuel_moisture import TASK, Nearness, SeasonalNormal, points_of
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.openmodels import load_open_model, presto
+from mainstem.core.openmodels import load_open_model
+from mainstem.core.openmodels import presto_samples as presto
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.earth.pixels import open_pixels
 

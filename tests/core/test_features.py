@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mainstem.core.features import frozen_features, model_key
-from mainstem.core.openmodels.presto import BANDS, PrestoTokenizer
+from mainstem.core.openmodels.presto import PrestoTokenizer
+from mainstem.core.openmodels.presto_samples import BANDS
 from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import TrunkConfig

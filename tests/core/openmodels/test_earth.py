@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels import load_open_model
-from mainstem.core.openmodels import presto as presto_family
+from mainstem.core.openmodels import presto_samples as presto_family
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.weights import load_pt
 

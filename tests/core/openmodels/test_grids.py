@@ -9,7 +9,8 @@ import torch
 from mainstem.core.adapter import Adapter
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.openmodels import presto, restore_tokenizer
+from mainstem.core.openmodels import presto_samples as presto
+from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
 from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
