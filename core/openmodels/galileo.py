@@ -4,7 +4,6 @@ Source: Tseng et al. 2025, Galileo; nasaharvest/galileo at 0f0b5b9, whose groups
 sine frequencies are 10000^-(j / dim / 2), which the weights were trained with, not 10000^-(j / (dim / 2)).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
@@ -15,7 +14,6 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.cases import Cases
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import (
     Blueprint,
@@ -28,41 +26,19 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
-from mainstem.core.openmodels.composites import (
-    composed,
-    grid_of,
-    latlon_of,
-    monthly,
-    one_size,
-    placed,
-    share_clock,
-    spacing_of,
-    windows_in,
-)
 from mainstem.core.openmodels.facts import TokenizerFacts
+from mainstem.core.openmodels.galileo_samples import MASKS, SPACE_TIME, VALUES, inputs_of
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk_config import TrunkConfig
 
-SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
-              "S2_SWIR": (10, 11), "NDVI": (12,)}  # fmt: skip
 SPACE = {"SRTM": tuple(range(2)), "DW": tuple(range(2, 11)), "WC": tuple(range(11, 16))}
 TIME = {"ERA5": (0, 1), "TC": (2, 3, 4), "VIIRS": (5,)}
 STATIC = {"LS": (0,), "location": (1, 2, 3), "DW_static": tuple(range(4, 13)), "WC_static": tuple(range(13, 18))}
 GROUPS = {"space_time": SPACE_TIME, "space": SPACE, "time": TIME, "static": STATIC}
 GROUP_VALUES = {"space_time": "s_t_x", "space": "sp_x", "time": "t_x", "static": "st_x"}
-VALUES = {"s_t_x": 13, "sp_x": 16, "t_x": 6, "st_x": 18}
-MASKS = {"s_t_m": 7, "sp_m": 3, "t_m": 3, "st_m": 4}
 NAMES = (*VALUES, *MASKS, "months", "patch_size", "input_resolution_m")
 BASE_RESOLUTION_M = 10.0
-BANDS = {name: index for index, name in enumerate(
-    ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12", "NDVI")
-)}  # fmt: skip
-UNITS = {"VV": "dB", "VH": "dB"}  # the others are pure numbers, reflectance 0-1
-MEAN = (-11.7287, -18.8556, 1395.3409, 1338.4027, 1343.0988, 1543.8608, 2186.2022, 2525.0933, 2410.3377, 2750.2855,
-        2234.9111, 1474.5311)  # fmt: skip
-STD = (4.8871, 5.7303, 917.7041, 913.2988, 1092.6787, 1047.2206, 1048.0101, 1143.6903, 1098.9792, 1204.4728, 1145.9774,
-       980.2430)  # fmt: skip
 
 
 def sincos(dim: int, positions: Tensor) -> Tensor:
@@ -161,61 +137,10 @@ class GalileoTokenizer(OpenTokenizer):
     def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples with one image series each: monthly composites of Sentinel-1, -2 bands or NDVI.
 
-        Bands are scaled as in training, (x - mean + 2 std) / 4 std with the statistics of the original's
-        `config/normalization.json` (`Normalizer`, mode std); NDVI is taken as it is. A pixel under cloud takes the
-        mean of what its patch shows; a patch, month or group that lacks a band is hidden, and so is all that is no band
-        but the place, where it is known.
+        A patch, month or group that lacks a band is hidden, and so is all that is no band but the place, where it is
+        known.
         """
-        if isinstance(samples, Cases) and share_clock(samples) and "place" not in samples.streams:
-            return self.cut_inputs(self._windows(samples))
-        streams = [grid_of(sample, "Galileo") for sample in samples]
-        rows, columns = one_size(streams)
-        spacing = np.array([spacing_of(sample, stream) for sample, stream in zip(samples, streams, strict=True)])
-        months = [
-            monthly(stream, sample.origin, len(self.steps)) for stream, sample in zip(streams, samples, strict=True)
-        ]
-        num, steps = len(samples), max(1, *(len(found.values) for found in months))
-        values, numbers = np.full((num, rows, columns, steps, len(BANDS)), np.nan), np.zeros((num, steps), np.int64)
-        static = np.zeros((num, VALUES["st_x"]))
-        static_hidden = np.ones((num, MASKS["st_m"]))
-        for row, (sample, stream, found) in enumerate(zip(samples, streams, months, strict=True)):
-            part = placed(found.values, stream.channels, BANDS, UNITS, "Galileo")
-            values[row, :, :, : len(part)] = part.transpose(2, 3, 0, 1)
-            numbers[row, : len(part)] = found.numbers()
-            where = latlon_of(sample)
-            if where is not None:
-                static[row, 1:4], static_hidden[row, 1] = _unit_vector(*where), 0
-        return self.cut_inputs(self._inputs(values, numbers, static, static_hidden, spacing))
-
-    def _windows(self, samples: Cases) -> dict[str, Any]:
-        """The original's inputs from windows that share their dates, of which no place is known."""
-        found, num = windows_in(samples), len(samples)
-        values, months = composed(found, str(samples.origin), len(self.steps))
-        values = placed(values, found.channels, BANDS, UNITS, "Galileo").transpose(0, 3, 4, 1, 2)
-        static, hidden = np.zeros((num, VALUES["st_x"])), np.ones((num, MASKS["st_m"]))
-        spacing = spacing_of(samples[0], grid_of(samples[0], "Galileo"))
-        return self._inputs(values, months, static, hidden, np.full(num, spacing))
-
-    def _inputs(
-        self, values: np.ndarray, months: np.ndarray, static: np.ndarray, static_hidden: np.ndarray, spacing: np.ndarray
-    ) -> dict[str, Any]:
-        """The original's inputs from raw values (n, y, x, time, band), NaN where missing, and metres a pixel (n,)."""
-        num, rows, columns, steps, _ = values.shape
-        patch_size = next(size for size in range(self.kernel, 0, -1) if rows % size == 0 and columns % size == 0)
-        values = _filled(values, patch_size)
-        mean, std = np.array(MEAN), np.array(STD)
-        scaled = values.copy()
-        scaled[..., 2:12] *= 1e4
-        scaled[..., :12] = (scaled[..., :12] - mean + 2 * std) / (4 * std)
-        hidden = np.stack([np.isnan(values[..., list(members)]).any(-1) for members in SPACE_TIME.values()], -1)
-        return {
-            "s_t_x": np.nan_to_num(scaled), "s_t_m": hidden,
-            "sp_x": np.zeros((num, rows, columns, VALUES["sp_x"])),
-            "sp_m": np.ones((num, rows, columns, MASKS["sp_m"])),
-            "t_x": np.zeros((num, steps, VALUES["t_x"])), "t_m": np.ones((num, steps, MASKS["t_m"])),
-            "st_x": static, "st_m": static_hidden, "months": months, "patch_size": patch_size,
-            "input_resolution_m": spacing,
-        }  # fmt: skip
+        return self.cut_inputs(inputs_of(samples, self.kernel, len(self.steps)))
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to build the tokenizer again."""
@@ -294,22 +219,6 @@ def _resolution(metres: object, num: int) -> Tensor:
     if not (found.isfinite() & (found > 0)).all():
         raise InputError("input_resolution_m must be metres above 0; give each sample's own")
     return found.expand(num)
-
-
-def _filled(values: np.ndarray, size: int) -> np.ndarray:
-    """Give missing pixels (n, y, x, time, band) the mean of those that their patch shows; NaN where it shows none."""
-    num, rows, columns, steps, bands = values.shape
-    cut = values.reshape(num, rows // size, size, columns // size, size, steps, bands)
-    seen = np.isfinite(cut)
-    count = seen.sum((2, 4), keepdims=True)
-    mean = np.where(seen, cut, 0.0).sum((2, 4), keepdims=True) / np.where(count > 0, count, np.nan)
-    return np.where(seen, cut, mean).reshape(values.shape)
-
-
-def _unit_vector(latitude: float, longitude: float) -> tuple[float, float, float]:
-    """A place as (x, y, z) on the unit sphere, as the original's `location`."""
-    lat, lon = math.radians(latitude), math.radians(longitude)
-    return math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon), math.sin(lat)
 
 
 def _joined(channel: Tensor, when: Tensor, where: Tensor) -> Tensor:

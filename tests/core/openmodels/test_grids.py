@@ -12,7 +12,8 @@ from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import presto_samples as presto
 from mainstem.core.openmodels import restore_tokenizer
 from mainstem.core.openmodels.composites import monthly
-from mainstem.core.openmodels.galileo import BANDS, MEAN, SPACE_TIME, STD, GalileoTokenizer
+from mainstem.core.openmodels.galileo import GalileoTokenizer
+from mainstem.core.openmodels.galileo_samples import BANDS, MEAN, SPACE_TIME, STD
 from mainstem.core.openmodels.prithvi import MEAN_STD, PrithviTokenizer
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.classes import ClassHead
