@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,14 +26,13 @@ from mainstem.core.openmodels.base import (
     only,
     weight_and_bias,
 )
-from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.images import LARGEST_NORMALISED
+from mainstem.core.openmodels.prithvi_samples import BANDS, MAX_FRAMES, inputs_of
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells, place
 from mainstem.core.trunk_config import TrunkConfig
 
-BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
 MEAN_STD = {  # of 1e4 times reflectance, by version (configs on the hub)
     1: ((775.2290211032589, 1080.992780391705, 1228.5855250417867, 2497.2022620507532, 2204.2139147975554,
          1610.8324823273745), (1281.526139861424, 1270.0297974547493, 1399.4802505642526, 1368.3446143747644,
@@ -42,9 +40,6 @@ MEAN_STD = {  # of 1e4 times reflectance, by version (configs on the hub)
     2: ((1087.0, 1342.0, 1433.0, 2734.0, 1958.0, 1363.0), (2248.0, 2179.0, 2178.0, 1850.0, 1242.0, 1049.0)),
 }  # fmt: skip
 NUM_HEADS = {192: 3, 768: 12, 1024: 16, 1280: 16}  # by width: heads leave no trace in the weights
-MAX_FRAMES = 24
-SENTINEL = {"B2": 0, "B3": 1, "B4": 2, "B8A": 3, "B11": 4, "B12": 5}  # HLS S30's bands in the order of BANDS
-MID_MONTH = 15
 NAMES = ("pixel_values", "reflectance", "bands", "temporal_coords", "location_coords")
 
 
@@ -141,41 +136,10 @@ class PrithviTokenizer(OpenTokenizer):
     def cut(self, samples: Sequence[Sample]) -> Patches:
         """Return the rows of samples with one image series each, whose channels are Sentinel-2's B2 to B12.
 
-        Dates are composed by month; a pixel under cloud is filled from its own nearest months, as the model has no
-        mask. Windows are padded by their edge to whole patches. Time and place are given to models that take them.
-
-        Raises:
-            InputError: if a pixel is never clear, samples differ in months, or lack a place that the model takes.
+        Time and place are given to models that take them.
         """
-        streams = [grid_of(sample, "Prithvi") for sample in samples]
-        one_size(streams)
-        shown = [frozenset(channel.name for channel in stream.channels) for stream in streams]
-        if len(set(shown)) != 1:
-            odd = samples[next(row for row, names in enumerate(shown) if names != shown[0])].source.item
-            raise ChannelError(
-                f"{odd} shows other bands than {samples[0].source.item}, which Prithvi cannot mask; part them"
-            )
-        given = [index for name, index in SENTINEL.items() if name in shown[0]]
-        found = [monthly(stream, sample.origin, MAX_FRAMES) for stream, sample in zip(streams, samples, strict=True)]
-        if len({len(months.values) for months in found}) != 1:
-            raise InputError("samples show different numbers of months, which Prithvi cannot mask; give whole series")
-        parts = []
-        for sample, stream, months in zip(samples, streams, found, strict=True):
-            values = _filled(
-                placed(months.values, stream.channels, SENTINEL, {}, "Prithvi")[:, given], sample.source.item
-            )
-            parts.append(_padded(values, self.patch_size).swapaxes(0, 1))
-        inputs: dict[str, Any] = {"reflectance": np.stack(parts), "bands": [BANDS[index] for index in given]}
-        if self.time_scale is not None:
-            inputs["temporal_coords"] = np.stack([_year_and_day(months.months) for months in found])
-        if self.location_scale is not None:
-            places = [latlon_of(sample) for sample in samples]
-            if None in places:
-                raise InputError(
-                    "this model takes the place; give samples a stream place, or take a variant without TL"
-                )
-            inputs["location_coords"] = np.array(places)
-        return self.cut_inputs(inputs)
+        has_time, has_place = self.time_scale is not None, self.location_scale is not None
+        return self.cut_inputs(inputs_of(samples, self.patch_size, has_time=has_time, has_place=has_place))
 
     def facts(self) -> dict[str, Any]:
         """Return what it takes to build the tokenizer again."""
@@ -228,30 +192,6 @@ class PrithviTokenizer(OpenTokenizer):
         assert self.location_scale is not None
         halves = [sincos(self.dim // 2, coords[:, part]) for part in (0, 1)]
         return self.location_scale * torch.cat(halves, 1).to(self.location_scale)
-
-
-def _filled(values: NDArray[np.float64], item: str) -> NDArray[np.float64]:
-    """Fill missing pixels (month, band, y, x) from the nearest month that shows them."""
-    seen = np.isfinite(values)
-    if not seen.any(0).all():
-        raise InputError(f"{item} holds a pixel that no month shows, and Prithvi cannot mask it; leave it out")
-    months = np.arange(len(values))
-    away = np.abs(months[:, None] - months[None]).reshape(len(months), len(months), 1, 1, 1)
-    nearest = np.where(seen[None], away, len(months)).argmin(1)
-    found: NDArray[np.float64] = np.take_along_axis(values, nearest, 0)
-    return found
-
-
-def _padded(values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    rows, columns = (-side % size for side in values.shape[2:])
-    return np.pad(values, [(0, 0), (0, 0), (0, rows), (0, columns)], mode="edge")
-
-
-def _year_and_day(months: NDArray[np.datetime64]) -> NDArray[np.float64]:
-    """Year and day of the year of the middle of months (time, 2)."""
-    years = months.astype("datetime64[Y]")
-    days = (months.astype("datetime64[D]") - years.astype("datetime64[D]")).astype(np.float64) + MID_MONTH
-    return np.stack([years.astype(np.int64) + 1970.0, days], 1)
 
 
 def matches(config: Mapping[str, Any], shapes: Shapes) -> bool:

@@ -9,7 +9,8 @@ import torch
 from mainstem.core.openmodels.galileo import GalileoTokenizer
 from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
 from mainstem.core.openmodels.presto import PrestoTokenizer
-from mainstem.core.openmodels.prithvi import BANDS, SENTINEL, PrithviTokenizer
+from mainstem.core.openmodels.prithvi import PrithviTokenizer
+from mainstem.core.openmodels.prithvi_samples import BANDS, SENTINEL
 from mainstem.core.openmodels.siglip2 import NaFlexTokenizer, WordTokenizer
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
