@@ -15,19 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import InputError
-from mainstem.core.openmodels.base import (
-    Blueprint,
-    Family,
-    Shapes,
-    Weights,
-    as_tensor,
-    block_keys,
-    must_be,
-    only,
-    weight_and_bias,
-)
+from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, weight_and_bias
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.galileo_samples import MASKS, SPACE_TIME, VALUES, inputs_of
+from mainstem.core.openmodels.inputs import as_tensor, must_be, only
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place
 from mainstem.core.trunk_config import TrunkConfig

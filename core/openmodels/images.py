@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
-from mainstem.core.openmodels.base import Weights, as_tensor, only
+from mainstem.core.openmodels.base import Weights
 from mainstem.core.openmodels.facts import TokenizerFacts
+from mainstem.core.openmodels.inputs import as_tensor, only
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, cells

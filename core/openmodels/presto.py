@@ -13,18 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from mainstem.core.errors import InputError
-from mainstem.core.openmodels.base import (
-    Blueprint,
-    Family,
-    Shapes,
-    Weights,
-    as_tensor,
-    block_keys,
-    must_be,
-    only,
-    weight_and_bias,
-)
+from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, weight_and_bias
 from mainstem.core.openmodels.facts import TokenizerFacts
+from mainstem.core.openmodels.inputs import as_tensor, must_be, only
 from mainstem.core.openmodels.presto_samples import BANDS, KEPT, MAX_MONTHS, MISSING_COVER, inputs_of
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, is_shown, place

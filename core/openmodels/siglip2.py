@@ -13,17 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mainstem.core.errors import InputError
-from mainstem.core.openmodels.base import (
-    Blueprint,
-    Family,
-    Shapes,
-    Weights,
-    as_tensor,
-    block_keys,
-    must_be,
-    only,
-    weight_and_bias,
-)
+from mainstem.core.openmodels.base import Blueprint, Family, Shapes, Weights, block_keys, weight_and_bias
 from mainstem.core.openmodels.images import (
     HALF,
     NAMES,
@@ -37,6 +27,7 @@ from mainstem.core.openmodels.images import (
     read_images,
     resize,
 )  # fmt: skip
+from mainstem.core.openmodels.inputs import as_tensor, must_be, only
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, TokenBatch, place
 from mainstem.core.trunk_config import Pooling, TrunkConfig
