@@ -13,7 +13,8 @@ from mainstem.core.evaluation import rmse
 from mainstem.core.folds import targets_of
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels import presto_samples as presto
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Order, Task
 from mainstem.core.training import TrainingConfig

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Classes
 from mainstem.core.task import DataRequest, FitConfig, Holding, Task
 from mainstem.core.training import TrainingConfig

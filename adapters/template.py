@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mainstem.core.preparation import from_the_mean
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig

@@ -22,7 +22,8 @@ from mainstem.core.member import Ensemble
 from mainstem.core.order import is_beyond, is_ordered, least_lead
 from mainstem.core.quantiles import cases_needed
 from mainstem.core.records import RECORD_FILE, read_record, write_json
-from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.targets import Blend, Outputs
 from mainstem.core.task import DataRequest, Task
 from mainstem.core.taught import prints_of

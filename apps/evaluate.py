@@ -36,7 +36,8 @@ from mainstem.core.folds import hold_out
 from mainstem.core.judging import places_of
 from mainstem.core.parallel import map_in_processes
 from mainstem.core.progress import Progress, silent
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
 
 Parts = Sequence[tuple[list[Sample], list[Sample]]]  # training samples, test samples

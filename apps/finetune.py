@@ -15,7 +15,7 @@ from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.core.task import Task
 
 

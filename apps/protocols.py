@@ -8,7 +8,8 @@ from mainstem.core.finetuning import FitSpec
 from mainstem.core.folds import groups_of, has_groups
 from mainstem.core.gaps import drop_streams
 from mainstem.core.preparation import Forget, knows_no_target
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.task import Task
 
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"

@@ -13,7 +13,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
 from mainstem.core.fitted_file import read_manifest
 from mainstem.core.progress import Progress, silent
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
 from mainstem.data.earth.open_regions import OWN, licensed

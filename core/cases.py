@@ -7,7 +7,7 @@ reads lists of Samples by the same lines.
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, overload
+from typing import Any, Protocol, Self, overload, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,20 @@ def _taken(values: NDArray[Any], index: Index) -> NDArray[Any]:
     if len(values) > 1 and values.strides[0] == 0:
         return np.broadcast_to(values[0], (len(index), *values.shape[1:]))
     return values[index]
+
+
+@runtime_checkable
+class Columns(Protocol):
+    """Samples of which an index is held as arrays: what is asked of all of them makes no object each."""
+
+    def rows(self, index: Index) -> Sequence[Sample]:
+        """Return the chosen samples."""
+
+    def column(self, name: str) -> NDArray[Any]:
+        """What is told of each sample under the name of an attribute of Provenance."""
+
+    def truth(self) -> NDArray[Any]:
+        """Targets (samples, ...), NaN where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,7 +16,8 @@ from mainstem.core.means import labels_by
 from mainstem.core.member import tokenizer_words
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.task import FitConfig, Order, Recipe, Task
 from mainstem.core.taught import prints_of
 

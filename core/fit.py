@@ -13,7 +13,8 @@ from mainstem.core.lora import numbered
 from mainstem.core.member import Ensemble, Member, MemberFit, join_outputs, rows_of_outputs
 from mainstem.core.preparation import own_features
 from mainstem.core.progress import Progress, silent
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Blend, Outputs, Target
 from mainstem.core.task import Recipe, Task
 

@@ -1,13 +1,13 @@
 """Samples that need not fit in memory: an index in arrays, and streams that are read when they are asked for."""
 
-from collections.abc import Callable, ItemsView, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Cases
+from mainstem.core.cases import Cases, Columns, told_in
 from mainstem.core.stream import Sample, Stream
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
@@ -117,3 +117,53 @@ def is_lazy(samples: Sequence[Sample]) -> bool:
 def read_now(sample: Sample) -> Sample:
     """Return the sample with its streams in memory."""
     return replace(sample, streams=sample.streams.read()) if isinstance(sample.streams, LazyStreams) else sample
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampleSet:
+    """Samples of one source with what has to be known of them.
+
+    `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on; `classes` the
+    names that targets are indices of, where they are classes.
+    """
+
+    name: str
+    samples: Sequence[Sample]
+    flagged: Mapping[str, str]
+    attribution: str
+    licence: str = "unknown"
+    simulated: bool = False
+    test_groups: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
+
+    def labelled(self) -> Sequence[Sample]:
+        """The samples whose target is known, faults included."""
+        return self._kept(self._is_labelled())
+
+    def unflagged(self) -> Sequence[Sample]:
+        """The samples whose target is known and has no known fault."""
+        return self._kept(self._is_labelled() & ~self._told_in("item", self.flagged))
+
+    def training(self) -> Sequence[Sample]:
+        """The samples to train on: without a fault, outside the test split."""
+        faulty = self._told_in("item", self.flagged) | self._told_in("group", self.test_groups)
+        return self._kept(self._is_labelled() & ~(faulty | self._told_in("part", ("test",))))
+
+    def is_test(self, sample: Sample) -> bool:
+        """True for a sample of the official test split."""
+        return sample.source.part == "test" or sample.source.group in self.test_groups
+
+    def _is_labelled(self) -> NDArray[np.bool_]:
+        if isinstance(self.samples, Columns):
+            truth = self.samples.truth()
+            known: NDArray[np.bool_] = ~np.isnan(truth).reshape(len(truth), -1).all(1)
+            return known
+        return np.array([sample.target is not None for sample in self.samples], bool)
+
+    def _told_in(self, field: str, names: Container[str]) -> NDArray[np.bool_]:
+        return np.array([name in names for name in told_in(self.samples, field)], bool)
+
+    def _kept(self, keep: NDArray[np.bool_]) -> Sequence[Sample]:
+        if isinstance(self.samples, Columns):
+            return self.samples.rows(np.flatnonzero(keep))
+        return tuple(self.samples[row] for row in np.flatnonzero(keep).tolist())

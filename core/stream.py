@@ -1,9 +1,9 @@
 """Streams as they were measured: values with their channels, units, clock, geometry and gaps."""
 
 import math
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,75 +198,6 @@ class Sample:
     target: float | NDArray[Any] | None
     source: Provenance
     origin: str = ""
-
-
-@runtime_checkable
-class Columns(Protocol):
-    """Samples held as arrays (`core.cases.Cases`): what is asked of all of them makes no object each."""
-
-    def rows(self, index: NDArray[np.intp]) -> Sequence[Sample]:
-        """Return the chosen samples."""
-
-    def column(self, name: str) -> NDArray[Any]:
-        """What is told of each sample under the name of an attribute of Provenance."""
-
-    def truth(self) -> NDArray[Any]:
-        """Targets (samples, ...), NaN where unknown."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SampleSet:
-    """Samples of one source with what has to be known of them.
-
-    `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on; `classes` the
-    names that targets are indices of, where they are classes.
-    """
-
-    name: str
-    samples: Sequence[Sample]
-    flagged: Mapping[str, str]
-    attribution: str
-    licence: str = "unknown"
-    simulated: bool = False
-    test_groups: frozenset[str] = frozenset()
-    classes: tuple[str, ...] = ()
-
-    def labelled(self) -> Sequence[Sample]:
-        """The samples whose target is known, faults included."""
-        return self._kept(self._is_labelled())
-
-    def unflagged(self) -> Sequence[Sample]:
-        """The samples whose target is known and has no known fault."""
-        return self._kept(self._is_labelled() & ~self._told_in("item", self.flagged))
-
-    def training(self) -> Sequence[Sample]:
-        """The samples to train on: without a fault, outside the test split."""
-        faulty = self._told_in("item", self.flagged) | self._told_in("group", self.test_groups)
-        return self._kept(self._is_labelled() & ~(faulty | self._told_in("part", ("test",))))
-
-    def is_test(self, sample: Sample) -> bool:
-        """True for a sample of the official test split."""
-        return sample.source.part == "test" or sample.source.group in self.test_groups
-
-    def _is_labelled(self) -> NDArray[np.bool_]:
-        if isinstance(self.samples, Columns):
-            truth = self.samples.truth()
-            known: NDArray[np.bool_] = ~np.isnan(truth).reshape(len(truth), -1).all(1)
-            return known
-        return np.array([sample.target is not None for sample in self.samples], bool)
-
-    def _told_in(self, field: str, names: Container[str]) -> NDArray[np.bool_]:
-        samples = self.samples
-        if isinstance(samples, Columns):
-            told = samples.column(field).tolist()
-        else:
-            told = [getattr(sample.source, field) for sample in samples]
-        return np.array([name in names for name in told], bool)
-
-    def _kept(self, keep: NDArray[np.bool_]) -> Sequence[Sample]:
-        if isinstance(self.samples, Columns):
-            return self.samples.rows(np.flatnonzero(keep))
-        return tuple(self.samples[row] for row in np.flatnonzero(keep).tolist())
 
 
 def groups_by_data(samples: Iterable[Sample], written: Callable[[str], str]) -> dict[str, list[str]]:

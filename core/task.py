@@ -22,7 +22,8 @@ from mainstem.core.preparation import (
     restore_plain,
     unchanged,
 )
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Target
 from mainstem.core.training import TrainingConfig
 

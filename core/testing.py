@@ -13,7 +13,8 @@ from mainstem.core.fitted import Fitted, load_fitted
 from mainstem.core.member import tokenizer_of
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict, tell
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs
 from mainstem.core.task import FitConfig, Task
 from mainstem.core.training import TrainingConfig, train

@@ -6,20 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Cases, Index
+from mainstem.core.cases import Cases, Columns, Index
 from mainstem.core.stream import Sample
 
 
 def targets_in(samples: Sequence[Sample]) -> NDArray[np.float64]:
     """Targets (cases,), NaN where unknown."""
-    if isinstance(samples, Cases):
+    if isinstance(samples, Columns):
         return np.asarray(samples.truth(), np.float64)
     return np.array([np.nan if sample.target is None else float(sample.target) for sample in samples])
 
 
 def told_in(samples: Sequence[Sample], name: str) -> list[Any]:
     """What is told of every sample under the name of an attribute of Provenance, as "group" or "item"."""
-    if isinstance(samples, Cases):
+    if isinstance(samples, Columns):
         found: list[Any] = samples.column(name).tolist()
         return found
     return [getattr(sample.source, name) for sample in samples]

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import InputError
-from mainstem.core.samples import LazySamples
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import LazySamples, SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Target, recognise
 from mainstem.data.hearing import tell
 from mainstem.data.images import IMAGES, read_image

@@ -11,7 +11,8 @@ from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID
 from mainstem.core.cases import Block, blocks_in, names_in, with_streams
 from mainstem.core.folds import targets_of
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Order, Task
 from mainstem.core.training import TrainingConfig

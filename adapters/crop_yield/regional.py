@@ -25,7 +25,8 @@ from mainstem.adapters.crop_yield.steps import Steps
 from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
 from mainstem.core.preparation import stream_means
-from mainstem.core.stream import Channel, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Option, Order, Task
 from mainstem.core.training import TrainingConfig

@@ -16,7 +16,8 @@ from torch.distributions import Distribution
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import Metric
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
 from mainstem.core.trunk import Latents
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.samples import SampleSet
 from mainstem.core.schema import is_name, printable
-from mainstem.core.stream import SampleSet
 from mainstem.core.targets.base import Target
 
 MOST_NAMES = 10_000

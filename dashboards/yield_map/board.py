@@ -16,7 +16,8 @@ from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.folds import one_writing
 from mainstem.core.predict import predict
 from mainstem.core.records import read_record
-from mainstem.core.stream import Sample, SampleSet
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.targets import Interval, below_name
 from mainstem.core.targets.quantity import WORTHWHILE
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.earth.fields import SUFFIXES, Fields, open_fields, overlays, sowing_days
 from mainstem.data.earth.raster import Grid, Source, missing_as_nan, open_layer, window_reader
 from mainstem.data.earth.scenes import Scenes, open_scenes, pixel_samples, places

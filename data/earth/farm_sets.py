@@ -13,7 +13,8 @@ import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, silent
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.earth.biology import WORLDS, worlds_of
 from mainstem.data.earth.farm_folders import MANAGEMENT, SOIL, open_farm_folders
 from mainstem.data.earth.farms import ATTRIBUTION, BANDS, YEAR, Farm, simulate_farm

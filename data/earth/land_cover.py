@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from mainstem.core.cases import Block
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Geometry, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.earth.eopatch import Cube, is_eopatch, open_eopatch, open_land_use
 from mainstem.data.earth.scenes import origin_of

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.data.catalogue import pull, read_catalogue
 from mainstem.data.earth.regions import load_cybench
 from mainstem.data.earth.simulate import simulate_regions

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.earth.open_regions import licensed
 from mainstem.data.table import read_samples

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.data.earth.crops import crop_name
 from mainstem.data.earth.region_tables import Number, check_keys, check_regions, check_yields, named_by, read_table
 from mainstem.data.hearing import tell

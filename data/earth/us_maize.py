@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Channel, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.data.earth.region_tables import check_yields, read_table
 from mainstem.data.earth.regions import HISTORY, YEAR_S, source_of
 

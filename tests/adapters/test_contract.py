@@ -16,7 +16,7 @@ from mainstem.adapters import find_adapters, find_task, load_adapter_module
 from mainstem.adapters.crop_yield.growth import derive
 from mainstem.apps.new_adapter import write_adapter
 from mainstem.core.openmodels import load_open_model
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest
 from mainstem.core.testing import check_task
 from mainstem.data.earth.farm_sets import simulated_farms

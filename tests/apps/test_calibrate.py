@@ -19,7 +19,8 @@ from mainstem.core.means import mean_view
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Prediction
 from mainstem.core.preparation import MeanOffset, restore_plain
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.targets.quantity import LEAST_SLOPE
 from mainstem.core.task import DataRequest, FitConfig, Task

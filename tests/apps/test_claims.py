@@ -18,7 +18,8 @@ from mainstem.core.fitted import Fitted, load_fitted, load_run
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, restore_plain
 from mainstem.core.records import expect_adapter
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig

@@ -18,7 +18,7 @@ from mainstem.apps.protocols import EvaluationSpec, split_samples
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.fit import fit
 from mainstem.core.preparation import MeanOffset
-from mainstem.core.stream import SampleSet
+from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest, FitConfig, Recipe
 from mainstem.core.training import TrainingConfig
 

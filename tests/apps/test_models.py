@@ -25,7 +25,8 @@ from mainstem.core.fitted import load_fitted
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels.fetching import fetch, listings
 from mainstem.core.openmodels.own import save_own
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
 from mainstem.core.weights import file_sha256
 

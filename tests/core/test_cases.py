@@ -13,7 +13,8 @@ from mainstem.core.gaps import CHANNEL, patterns_in
 from mainstem.core.layout import Layout
 from mainstem.core.means import labels_by, sizes_by
 from mainstem.core.preparation import stream_means
-from mainstem.core.stream import Channel, Geometry, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.taught import prints_of
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.told import distinct, facts_in, targets_in, told_in

@@ -21,7 +21,8 @@ from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.presto import PrestoTokenizer
 from mainstem.core.predict import predict
 from mainstem.core.preparation import MeanOffset, from_the_mean, restore_plain, stream_means
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer

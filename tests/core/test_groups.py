@@ -11,7 +11,8 @@ from mainstem.core.finetuning import FitSpec
 from mainstem.core.fitted import load_run
 from mainstem.core.groups import Keys
 from mainstem.core.predict import predict
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Task
 from mainstem.core.training import TrainingConfig

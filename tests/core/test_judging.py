@@ -14,7 +14,8 @@ from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.layout import Layout
 from mainstem.core.member import Ensemble
 from mainstem.core.preparation import ONE_VIEW, View, from_the_mean
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Recipe, Task
 from mainstem.core.training import TrainingConfig

@@ -10,7 +10,8 @@ from mainstem.core.fit import fit
 from mainstem.core.fitted import load_fitted, save_fitted
 from mainstem.core.member import Ensemble
 from mainstem.core.preparation import from_the_mean, restore_plain
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
 from mainstem.core.tokenizers.streams import read_specs

@@ -16,8 +16,8 @@ from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
 from mainstem.core.predict import predict
 from mainstem.core.preparation import from_the_mean
-from mainstem.core.samples import LazySamples, is_lazy, read_now
-from mainstem.core.stream import Sample, SampleSet, groups_by_data
+from mainstem.core.samples import LazySamples, SampleSet, is_lazy, read_now
+from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
 from mainstem.core.training import TrainingConfig

@@ -16,7 +16,8 @@ from mainstem.core.openmodels import FAMILIES, load_open_model
 from mainstem.core.openmodels.base import Blueprint, Family, Weights, block_keys, weight_and_bias
 from mainstem.core.openmodels.facts import TokenizerFacts
 from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes
 from mainstem.core.task import FitConfig, Task
 from mainstem.core.training import TrainingConfig

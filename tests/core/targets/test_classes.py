@@ -16,7 +16,8 @@ from mainstem.core.folds import drawn, hold_out
 from mainstem.core.layout import Layout
 from mainstem.core.predict import predict
 from mainstem.core.preparation import restore_plain
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes, ClassSet, Quantity
 from mainstem.core.targets.classes import fit_temperature, softmax
 from mainstem.core.task import FitConfig, Holding, Recipe, Task

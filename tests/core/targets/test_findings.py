@@ -17,7 +17,8 @@ from mainstem.core.evaluation import mean_auroc, mean_f1
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.fitted import load_run
 from mainstem.core.predict import predict
-from mainstem.core.stream import Channel, Provenance, Sample, SampleSet, Stream
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes, Findings, FindingSet
 from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig
