@@ -32,15 +32,15 @@ from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled
 from mainstem.core.finetuning import fit_and_save
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import load_run
-from mainstem.core.folds import hold_out
 from mainstem.core.judging import places_of
 from mainstem.core.parallel import map_in_processes
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet
+from mainstem.core.split import Split, are_judged_together, member_splits
 from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
 
-Parts = Sequence[tuple[list[Sample], list[Sample]]]  # training samples, test samples
+Parts = Sequence[tuple[list[Sample], list[Sample]]]  # samples that a fit is given, test samples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +83,7 @@ def evaluate(
     if found.training_groups:
         body["training_years"] = with_unknown(mean_over_seeds(found.training_groups))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
-        parts = split_samples(source.labelled(), protocol, source.is_test, task.forget)
+        parts = split_samples(source.labelled(), protocol, source.test_groups, task.forget)
         seed = seeds_of(spec.fit, 1)[0]
         with_faults = [score_part((task, source), parts, spec, (seed, index))[0] for index in range(len(parts))]
         body["with_flagged_rows"] = report(task, [join(with_faults)], aggregate)
@@ -122,7 +122,7 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
     if work.protocol == GROUPED_FOLDS:
         seeded = [replace(spec, fit=spec.fit.seeded(seed)) for seed in seeds]
         return _Evaluated(results=[train_in_folds(task, source, one, progress) for one in seeded], training_groups=[])
-    parts = split_samples(source.unflagged(), work.protocol, source.is_test, task.forget)
+    parts = split_samples(source.unflagged(), work.protocol, source.test_groups, task.forget)
     items = [(seed, index) for seed in seeds for index in range(len(parts))]
     if work.adapter is None or spec.workers < 2:
         scored = []
@@ -151,20 +151,21 @@ def _read_named(work: Work) -> tuple[tuple[Task, SampleSet], Parts]:
     assert work.adapter is not None
     task = find_task(work.adapter, work.task)
     source = task.read(work.request)
-    return (task, source), split_samples(source.unflagged(), work.protocol, source.is_test, task.forget)
+    return (task, source), split_samples(source.unflagged(), work.protocol, source.test_groups, task.forget)
 
 
 def score_part(
     known: tuple[Task, SampleSet], parts: Parts, spec: EvaluationSpec, item: tuple[int, int]
 ) -> tuple[Scored, OutOfFold]:
-    """Fit and score one part with one seed, its baselines too."""
+    """Fit and score one part with one seed, its baselines too: none knows the data's calibrate part but by regions."""
     (task, source), (seed, index) = known, item
-    train, whole = parts[index]
+    given, whole = parts[index]
     spec = replace(spec, fit=spec.fit.seeded(seed))
     test = spec.gaps(whole, task.optional)
     with tempfile.TemporaryDirectory() as folder:
-        fitted, judged = fit_and_save(task, source, train, spec.fit, Path(folder))
-    baselines = baselines_of(task)(train, test, seed)
+        fitted, judged = fit_and_save(task, source, given, spec.fit, Path(folder))
+    learned = [given[row] for row in Split.around(given, np.zeros(len(given), bool)).train.tolist()]
+    baselines = baselines_of(task)(learned, test, seed)
     return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines), judged[task.first_view]
 
 
@@ -176,16 +177,18 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
     if spec.dropout_seed is not None or spec.with_flagged:
         raise InputError(f"{task.task} is scored in folds of whole groups; leave --dropout-seed and --with-flagged out")
     samples, fit = source.unflagged(), spec.fit
+    splits = member_splits(samples, fit.config.num_folds, task.holding.buffer_m)
+    if are_judged_together(splits):
+        raise InputError(f"all is judged on {splits[0].judged_on}, which cannot be scored in folds; use --protocol")
     with tempfile.TemporaryDirectory() as folder:
         fitted, judged = fit_and_save(task, source, samples, fit, Path(folder), progress)
-    folds = hold_out(samples, fit.config.num_folds, task.holding.buffer_m)
-    scored = score_in_folds(task, fitted, judged, [held for _, held in folds], spec.level)
+    scored = score_in_folds(task, fitted, judged, [split.calibrate for split in splits], spec.level)
     baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
-    for kept, held in folds:
-        train, test = [samples[row] for row in kept], [samples[row] for row in held]
+    for split in splits:
+        train, test = [samples[row] for row in split.train], [samples[row] for row in split.calibrate]
         for name, predicted in baselines_of(task)(train, test, fit.config.training.seed).items():
             baselines.setdefault(name, []).append(predicted)
-    order = np.argsort(np.concatenate([held for _, held in folds]))
+    order = np.argsort(np.concatenate([split.calibrate for split in splits]))
     return replace(scored, baselines={name: np.concatenate(found)[order] for name, found in baselines.items()})
 
 

@@ -1,7 +1,9 @@
 """Protocols of `mainstem evaluate`: what is held out, what training may know of it, and what is asked of a scoring."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
@@ -9,6 +11,7 @@ from mainstem.core.folds import groups_of, has_groups
 from mainstem.core.gaps import drop_streams
 from mainstem.core.preparation import Forget, knows_no_target
 from mainstem.core.samples import SampleSet
+from mainstem.core.split import Split
 from mainstem.core.stream import Sample
 from mainstem.core.task import Task
 
@@ -49,30 +52,32 @@ class EvaluationSpec:
 def split_samples(
     samples: Sequence[Sample],
     protocol: str,
-    is_test: Callable[[Sample], bool] = lambda sample: False,
+    test_groups: frozenset[str] = frozenset(),
     forget: Forget = knows_no_target,
 ) -> list[tuple[list[Sample], list[Sample]]]:
-    """Train and test samples by protocol; training samples know no target of the groups tested.
+    """Samples that a fit is given, and those it is tested on, by protocol; the former know no target of the latter.
 
-    `is_test` tells samples of the official test split.
+    `test_groups` are of the official test split, beside samples that name it as their part.
 
     Raises:
         InputError: if the protocol is unknown or leaves a part empty.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
-    labels = groups_of(samples)
-    groups = sorted(set(labels))
-    official = [is_test(sample) for sample in samples]
-    is_official = protocol in (HOLDOUT, SEASONS)
+    labels = np.asarray(groups_of(samples))
+    groups = np.unique(labels).tolist()
+    if protocol in (HOLDOUT, SEASONS):
+        splits = [Split.official(samples, test_groups)]
+    else:
+        splits = [Split.around(samples, labels == group) for group in groups]
     parts = []
-    for held in [official] if is_official else [[label == group for label in labels] for group in groups]:
-        train = [sample for sample, is_held in zip(samples, held, strict=True) if not is_held]
-        test = [sample for sample, is_held in zip(samples, held, strict=True) if is_held]
-        if not train or not test:
+    for split in splits:
+        given = [samples[row] for row in np.union1d(split.train, split.calibrate).tolist()]
+        test = [samples[row] for row in split.test.tolist()]
+        if not given or not test:
             told = ", ".join(groups[:20])
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {told}")
-        parts.append((forget(train, frozenset(str(sample.source.group) for sample in test)), test))
+        parts.append((forget(given, frozenset(str(sample.source.group) for sample in test)), test))
     return parts
 
 
@@ -81,7 +86,7 @@ def default_protocol(task: Task, source: SampleSet) -> str:
 
     Data that name no groups are scored in folds: leaving each case out in turn would train as many models.
     """
-    if any(source.is_test(sample) for sample in source.samples):
+    if len(source.split().test):
         return HOLDOUT
     if task.holding.protocol or not has_groups(source.samples):
         return task.holding.protocol or GROUPED_FOLDS

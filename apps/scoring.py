@@ -168,8 +168,6 @@ def in_folds(found: OutOfFold, held: Sequence[Rows], level: float) -> tuple[Outp
     for rows in held:
         own = np.array([place[row] for row in rows.tolist()])
         others = np.setdiff1d(np.arange(len(groups)), own)
-        if not len(others):
-            raise InputError("a single member is judged on one part, which cannot be scored in folds; use --protocol")
         is_other = np.isin(np.arange(len(groups)), others)
         blend = found.blend_on(is_other)
         told = target.combine([rows_of_outputs(found.raw, others)], blend)

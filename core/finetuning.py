@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mainstem.core.errors import InputError
 from mainstem.core.fit import Fit, OutOfFold, fit
 from mainstem.core.fitted import Fitted, save_fitted
@@ -19,7 +21,7 @@ from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.task import FitConfig, Order, Recipe, Task
-from mainstem.core.taught import prints_of
+from mainstem.core.taught import CALIBRATED, TRAINED, prints_of
 
 FITTING = 0.7  # of the time goes to the folds, the rest to calibration
 
@@ -74,20 +76,24 @@ def fit_and_save(
     found = fit(task, source, train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)
     known = calibrate_fit(task, train, found, recipe, population, part_of(progress, FITTING, 1.0))
-    prints = prints_of(train, task.views.values())
-    keys = Keys.drawn_from(prints, is_private=task.is_private)
+    learned = [train[row] for row in found.trained().tolist()]
+    others = [train[row] for row in found.calibrated_alone().tolist()]
+    prints = {
+        kind: prints_of(some, task.views.values()) for kind, some in (("trained", learned), ("calibrated", others))
+    }
+    keys = Keys.drawn_from(np.union1d(*prints.values()), is_private=task.is_private)
     facts = {
         **task.facts(),
         "scope": task.scope_of(train),
         "salt": keys.salt,
         "is_private": keys.is_private,
-        "training": {**_training(source, train, spec, keys), **_learned(found, base)},
+        "training": {**_training(source, (learned, others), spec, keys), **_learned(found, base)},
         "licence": source.licence,
         "attribution": source.attribution,
         "simulated": source.simulated,
     }
     written = _with_keys(known, keys)
-    saved = save_fitted(folder, found.ensemble, (written.calibration, written.alarm), facts, {"trained": prints})
+    saved = save_fitted(folder, found.ensemble, (written.calibration, written.alarm), facts, prints)
     return saved, found.judged
 
 
@@ -99,15 +105,22 @@ def _with_keys(known: Certified, keys: Keys) -> Certified:
     )
 
 
-def _training(source: SampleSet, train: Sequence[Sample], spec: FitSpec, keys: Keys) -> dict[str, Any]:
-    """What a manifest says of the data and the settings of training."""
-    groups = sorted({sample.source.group for sample in train if sample.source.group is not None})
+def _training(
+    source: SampleSet, taught: tuple[Sequence[Sample], Sequence[Sample]], spec: FitSpec, keys: Keys
+) -> dict[str, Any]:
+    """What a manifest says of the data and the settings of training.
+
+    `taught` are the samples that members learned from, and those on which they were judged alone.
+    """
+    learned, others = taught
+    groups = {sample.source.group for sample in learned if sample.source.group is not None}
     return {
         "data": source.name,
-        "num_samples": len(train),
-        "groups": sorted(keys.each(groups)),
-        "has_groups": has_groups(train),
-        "seen": groups_by_data(train, keys),
+        "num_samples": len(learned),
+        "groups": sorted(keys.each(sorted(groups))),
+        "has_groups": has_groups(learned),
+        TRAINED: groups_by_data(learned, keys),
+        CALIBRATED: groups_by_data(others, keys),
         "order": spec.order,
         "config": dataclasses.asdict(spec.config),
         "open_model": spec.trunk,
@@ -120,7 +133,7 @@ def _learned(found: Fit, base: OpenModel | None) -> dict[str, Any]:
     return {
         "adds": {view: target.adds(one.raw, one.truth, one.blend) for view, one in found.judged.items()},
         "tokenizer": tokenizer_words(base, [member.adapter.tokenizer for member in found.ensemble.members]),
-        "judged_on": "folds" if len(found.held) > 1 else "a part of its own",
+        "judged_on": found.splits[0].judged_on,
     }
 
 

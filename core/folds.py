@@ -11,8 +11,6 @@ from mainstem.core.stream import Sample
 from mainstem.core.told import targets_in, told_in
 
 Array = NDArray[np.float64]
-CALIBRATE, TEST = "calibrate", "test"  # official parts of data, as a sample's source names them
-HELD_OUT = 5  # of so many groups one is held out, where a single member is judged on data of its own
 
 
 def targets_of(samples: Sequence[Sample]) -> Array:
@@ -71,37 +69,6 @@ def group_folds(groups: Sequence[str], num_folds: int) -> Iterator[tuple[NDArray
     folds = np.array([fold_of[group] for group in groups])
     for fold in range(folds.max() + 1):
         yield np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-
-
-def hold_out(
-    samples: Sequence[Sample], num_folds: int, buffer_m: float = 0.0
-) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Return (train, held-out) rows, one pair a member, of whole groups.
-
-    With one fold a single pair: the part that the data mean for calibration, else one group in HELD_OUT; with several
-    that part is dealt as all others are, since each fold calibrates. None of train
-    lies within `buffer_m` of one held out: near places are alike, so that a fold without a buffer tells of places that
-    were all but seen. Source: Roberts et al. 2017, Cross-validation strategies for data with temporal, spatial,
-    hierarchical, or phylogenetic structure, Ecography 40, 913.
-
-    Raises:
-        InputError: if the buffer leaves nothing to train on.
-    """
-    is_meant = np.array([part == CALIBRATE for part in told_in(samples, "part")], bool)
-    if num_folds == 1 and is_meant.any() and not is_meant.all():
-        folds = [(np.flatnonzero(~is_meant), np.flatnonzero(is_meant))]
-    else:
-        folds = list(group_folds(groups_of(samples), num_folds if num_folds > 1 else HELD_OUT))
-        folds = folds if num_folds > 1 else folds[:1]
-    if not buffer_m:
-        return folds
-    from scipy.spatial import cKDTree
-
-    places = np.array([[float(sample.source.facts[name]) for name in ("x_m", "y_m")] for sample in samples])
-    far = [(kept[cKDTree(places[held]).query(places[kept])[0] >= buffer_m], held) for kept, held in folds]
-    if any(not len(kept) for kept, _ in far):
-        raise InputError(f"a buffer of {buffer_m:g} m leaves no sample to train on; label groups farther apart")
-    return far
 
 
 def drawn(samples: Sequence[Sample], largest_group: int | None, seed: int) -> Sequence[Sample]:

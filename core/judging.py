@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
-from mainstem.core.fit import Fit
+from mainstem.core.fit import Fit, Judge
 from mainstem.core.folds import groups_of, has_groups, season_in
 from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.lora import numbered
 from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
 from mainstem.core.member import Ensemble, MemberFit
-from mainstem.core.order import is_ordered, least_lead
+from mainstem.core.order import is_beyond, is_ordered, least_lead
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.quantiles import cases_needed
+from mainstem.core.split import OFFICIAL, are_judged_together
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs, Target
 from mainstem.core.task import FitConfig, Recipe, Task
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.intp]
 ORIGINS = 2  # from which later groups are predicted
 FORWARD = 0.6  # of the time that calibration takes goes to the fits for them
 MOST_DRAWN = 20_000  # samples with gaps, of each view
@@ -86,15 +86,6 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judge:
-    """A model with the rows of samples of groups that it never saw, and how far ahead such groups lie at least."""
-
-    model: Ensemble
-    rows: Rows
-    ahead: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class Certified:
     """What a fitted ensemble knows of itself, by view: calibration of regions (and of means), and alarm."""
 
@@ -118,13 +109,10 @@ def calibrate_fit(
     samples = fitted.ensemble.layout(samples)
     later = forward_judges(task, samples, fitted, recipe, part_of(progress, 0.0, FORWARD))
     ahead = np.concatenate([judge.rows for judge in later]) if later else np.empty(0, np.intp)
-    within = [
-        Judge(model=fitted.ensemble.alone(member), rows=np.setdiff1d(held, ahead))
-        for member, held in zip(fitted.ensemble.members, fitted.held, strict=True)
-    ]
+    within = [replace(judge, rows=np.setdiff1d(judge.rows, ahead)) for judge in fitted.judges()]
     gaps = part_of(progress, FORWARD, 1.0)
     evidence = _gap_evidence(task, samples, [*later, *within], recipe.config, gaps)
-    about = _About.of(task, samples, later, population)
+    about = _About.of(task, samples, later or later_part(task, samples, fitted), population)
     calibration: dict[str, Calibration] = {}
     alarm: dict[str, ShiftAlarm] = {}
     narrowest, everywhere = 0.0, places_of(task, samples)
@@ -243,14 +231,14 @@ def forward_judges(
 ) -> list[Judge]:
     """Fit members on all groups before each of ORIGINS parts of the later half, to judge that part.
 
-    None where groups have no order, or are too few to be calibrated on, or a single member is judged on a part of its
-    own. What a member's parts are worth is learned from the earlier groups' out-of-fold judgements. Those were made by
-    the folds' members, which had seen later groups too: two numbers between 0 and 1 may carry a trace of them. The part
-    to be judged is otherwise unknown to its judge.
+    None where groups have no order, or are too few to be calibrated on, or all members are judged on one part. What a
+    member's parts are worth is learned from the earlier groups' out-of-fold judgements. Those were made by the folds'
+    members, which had seen later groups too: two numbers between 0 and 1 may carry a trace of them. The part to be
+    judged is otherwise unknown to its judge.
     """
     groups = groups_of(samples)
     names = sorted(set(groups), key=float) if is_ordered(groups) and not task.is_private else []
-    if recipe.order != "later" or len(names) < cases_needed(LEVEL) or len(fitted.held) == 1:
+    if recipe.order != "later" or len(names) < cases_needed(LEVEL) or are_judged_together(fitted.splits):
         return []
     labels = np.array(groups)
     judges, base = [], None if recipe.base is None else recipe.base.shared()
@@ -268,6 +256,17 @@ def forward_judges(
         judges.append(Judge(model=model, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
         progress(f"later groups, part {index + 1} of {ORIGINS}", (index + 1) / ORIGINS)
     return judges
+
+
+def later_part(task: Task, samples: Sequence[Sample], fitted: Fit) -> list[Judge]:
+    """Return who judged groups of the data's calibrate part that are later than all that was trained on, if any are."""
+    split, groups = fitted.splits[0], groups_of(samples)
+    taught = {groups[row] for row in split.train.tolist()}
+    later = {group for group in {groups[row] for row in split.calibrate.tolist()} if is_beyond(group, taught)}
+    if split.judged_on != OFFICIAL or task.is_private or not later:
+        return []
+    rows = np.array([row for row in split.calibrate.tolist() if groups[row] in later])
+    return [Judge(model=fitted.ensemble, rows=rows, ahead=least_lead(taught | later, 1))]
 
 
 def _replaced(told: Outputs, judge: Judge, view: str, seen: Sequence[Sample]) -> Outputs:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.cases import Cases, Columns, told_in
+from mainstem.core.split import Rows, Split
 from mainstem.core.stream import Sample, Stream
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
 Change = Callable[[Mapping[str, Stream]], Mapping[str, Stream]]
-Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,15 @@ class SampleSet:
         """The samples whose target is known and has no known fault."""
         return self._kept(self._is_labelled() & ~self._told_in("item", self.flagged))
 
-    def training(self) -> Sequence[Sample]:
-        """The samples to train on: without a fault, outside the test split."""
-        faulty = self._told_in("item", self.flagged) | self._told_in("group", self.test_groups)
-        return self._kept(self._is_labelled() & ~(faulty | self._told_in("part", ("test",))))
+    def split(self) -> Split:
+        """How the data split their samples, whether or not these can be used."""
+        return Split.official(self.samples, self.test_groups)
 
-    def is_test(self, sample: Sample) -> bool:
-        """True for a sample of the official test split."""
-        return sample.source.part == "test" or sample.source.group in self.test_groups
+    def training(self) -> Sequence[Sample]:
+        """The samples that a fit is given, to train and to calibrate on: without a fault, outside the test split."""
+        kept = self._is_labelled() & ~self._told_in("item", self.flagged)
+        kept[self.split().test] = False
+        return self._kept(kept)
 
     def _is_labelled(self) -> NDArray[np.bool_]:
         if isinstance(self.samples, Columns):

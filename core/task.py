@@ -37,8 +37,8 @@ WHOLE_VIEW = "whole"
 class FitConfig:
     """Trunk size, training, and to how many folds whole groups are dealt; each fold gives one member.
 
-    With `num_folds` 1 there is one member: it is trained on the training part alone, and judged on a calibration part,
-    the official one where the data have it, else one group in HELD_OUT.
+    With `num_folds` 1 there is one member, judged on one group in HELD_OUT. Where the data have a calibrate part of
+    their own, so many members learn from all the rest, and are judged together on that part (`core.split`).
     """
 
     trunk_size: Literal["xs", "ti", "s", "b"] = "xs"

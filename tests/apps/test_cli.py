@@ -240,7 +240,7 @@ def test_splits_keep_years_whole():
     from mainstem.data.earth.simulate import simulate_regions
 
     regions = simulate_regions(0)
-    ((train, test),) = split_samples(regions.samples, "holdout", regions.is_test)
+    ((train, test),) = split_samples(regions.samples, "holdout", regions.test_groups)
     assert {sample.source.group for sample in test} == set(regions.test_groups)
     assert not {sample.source.group for sample in train} & set(regions.test_groups)
     with pytest.raises(InputError, match="want one of"):

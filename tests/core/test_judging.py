@@ -9,12 +9,13 @@ import pytest
 
 from mainstem.core.conformal import Calibration
 from mainstem.core.fit import Fit, OutOfFold
-from mainstem.core.folds import group_folds, targets_of
+from mainstem.core.folds import targets_of
 from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.layout import Layout
 from mainstem.core.member import Ensemble
 from mainstem.core.preparation import ONE_VIEW, View, from_the_mean
 from mainstem.core.samples import SampleSet
+from mainstem.core.split import Split
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Recipe, Task
@@ -103,21 +104,17 @@ def fitted(
     def judged(view: View) -> OutOfFold:
         return OutOfFold(
             target=TASK.target, truth=targets_of(samples), blend=nothing,
-            raw=member(frozenset()).outputs([view(one) for one in samples]),
+            raws=(member(frozenset()).outputs([view(one) for one in samples]),),
             features=np.random.default_rng(0).normal(size=(len(samples), 2)), groups=groups,
             own_features=np.zeros((len(samples), 0)), rows=np.arange(len(samples)),
         )  # fmt: skip
 
-    folds = list(group_folds(groups, FOLDS))
-    members: Any = tuple(member(frozenset(groups[row] for row in kept.tolist())) for kept, _ in folds)
+    splits = Split.by_group(samples, FOLDS)
+    members: Any = tuple(member(frozenset(groups[row] for row in split.train.tolist())) for split in splits)
     ensemble = Ensemble(
         members=members, target=TASK.target, blend=dict.fromkeys(views, nothing), layout=Layout.of(samples)
     )
-    return Fit(
-        ensemble=ensemble,
-        judged={name: judged(view) for name, view in views.items()},
-        held=tuple(held for _, held in folds),
-    )
+    return Fit(ensemble=ensemble, judged={name: judged(view) for name, view in views.items()}, splits=splits)
 
 
 WITHOUT_GAPS = replace(TASK, optional=())

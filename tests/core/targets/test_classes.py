@@ -12,11 +12,12 @@ from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fit import OutOfFold, fit
 from mainstem.core.fitted import Fitted, load_fitted, save_again
-from mainstem.core.folds import drawn, hold_out
+from mainstem.core.folds import drawn
 from mainstem.core.layout import Layout
 from mainstem.core.predict import predict
 from mainstem.core.preparation import restore_plain
 from mainstem.core.samples import SampleSet
+from mainstem.core.split import member_splits
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes, ClassSet, Quantity
 from mainstem.core.targets.classes import fit_temperature, softmax
@@ -271,12 +272,12 @@ def test_nothing_near_what_is_held_out_is_trained_on():
         return Sample(streams={}, target=0.0, source=Provenance(data="d", item=str(x_m), group=group, facts=facts))
 
     samples = [at(10.0 * step, "abcd"[step // 10]) for step in range(40)]  # four neighbours of 100 m on a line
-    for kept, held in hold_out(samples, 4, 30.0):
-        nearest = min(abs(samples[a].source.facts["x_m"] - samples[b].source.facts["x_m"]) for a in kept for b in held)
-        assert nearest == 30.0
-    assert sum(len(kept) for kept, _ in hold_out(samples, 4, 0.0)) == 4 * 30
+    places = np.array([sample.source.facts["x_m"] for sample in samples])
+    for split in member_splits(samples, 4, 30.0):
+        assert abs(places[split.train][:, None] - places[split.calibrate]).min() == 30.0
+    assert sum(len(split.train) for split in member_splits(samples, 4, 0.0)) == 4 * 30
     with pytest.raises(InputError, match="leaves no sample to train on"):
-        hold_out(samples, 2, 500.0)
+        member_splits(samples, 2, 500.0)
 
 
 def test_a_fold_s_own_labels_tell_nothing_of_its_probabilities_and_sets():
@@ -290,8 +291,8 @@ def test_a_fold_s_own_labels_tell_nothing_of_its_probabilities_and_sets():
 
     def judged(labels: np.ndarray) -> OutOfFold:
         return OutOfFold(
-            target=Classes(names=("a", "b", "c")), truth=labels.astype(float), raw={"logits": logits}, groups=groups,
-            blend={"temperature": 1.0}, features=logits, own_features=logits[:, :0], rows=np.arange(600),
+            target=Classes(names=("a", "b", "c")), truth=labels.astype(float), raws=({"logits": logits},),
+            groups=groups, blend={"temperature": 1.0}, features=logits, own_features=logits[:, :0], rows=np.arange(600),
         )  # fmt: skip
 
     found, turned = (in_folds(judged(labels), held, 0.9) for labels in (truth, other))
