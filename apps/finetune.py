@@ -40,7 +40,7 @@ def finetune(task: Task, source: SampleSet, spec: FitSpec, out: Path, progress: 
         progress(stage, share)
 
     with new_run(out) as folder:
-        fitted, judged = fit_and_save(task, source, train, spec, folder, report)
+        fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report)
         figures = figures_of(fitted, judged[task.first_view], task.first_view)
         return write_run(folder, spec, fitted, figures, (rows, time.perf_counter() - start))
 

@@ -20,8 +20,9 @@ from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample, groups_by_data
+from mainstem.core.summary import Summary
 from mainstem.core.task import FitConfig, Order, Recipe, Task
-from mainstem.core.taught import CALIBRATED, TRAINED, prints_of
+from mainstem.core.taught import CALIBRATED, TRAINED
 
 FITTING = 0.7  # of the time goes to the folds, the rest to calibration
 
@@ -68,32 +69,31 @@ def fit_and_save(
     train: Sequence[Sample],
     spec: FitSpec,
     folder: Path,
+    *,
     progress: Progress = silent,
 ) -> tuple[Fitted, Mapping[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     base = spec.open_model()
     recipe = Recipe(config=spec.config, order=spec.order, base=base)
+    summary = Summary.of(train, task.views.values())
+    train, prints = summary.samples, summary.prints
     found = fit(task, source, train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)
     known = calibrate_fit(task, train, found, recipe, population, part_of(progress, FITTING, 1.0))
-    learned = [train[row] for row in found.trained().tolist()]
-    others = [train[row] for row in found.calibrated_alone().tolist()]
-    prints = {
-        kind: prints_of(some, task.views.values()) for kind, some in (("trained", learned), ("calibrated", others))
-    }
-    keys = Keys.drawn_from(np.union1d(*prints.values()), is_private=task.is_private)
+    keys = Keys.drawn_from(np.unique(prints), is_private=task.is_private)
     facts = {
         **task.facts(),
         "scope": task.scope_of(train),
         "salt": keys.salt,
         "is_private": keys.is_private,
-        "training": {**_training(source, (learned, others), spec, keys), **_learned(found, base)},
+        "training": {**_training(source, train, found, spec, keys), **_learned(found, base)},
         "licence": source.licence,
         "attribution": source.attribution,
         "simulated": source.simulated,
     }
     written = _with_keys(known, keys)
-    saved = save_fitted(folder, found.ensemble, (written.calibration, written.alarm), facts, prints)
+    taught = {"trained": np.unique(prints[found.trained()]), "calibrated": np.unique(prints[found.calibrated_alone()])}
+    saved = save_fitted(folder, found.ensemble, (written.calibration, written.alarm), facts, taught)
     return saved, found.judged
 
 
@@ -105,14 +105,9 @@ def _with_keys(known: Certified, keys: Keys) -> Certified:
     )
 
 
-def _training(
-    source: SampleSet, taught: tuple[Sequence[Sample], Sequence[Sample]], spec: FitSpec, keys: Keys
-) -> dict[str, Any]:
-    """What a manifest says of the data and the settings of training.
-
-    `taught` are the samples that members learned from, and those on which they were judged alone.
-    """
-    learned, others = taught
+def _training(source: SampleSet, train: Sequence[Sample], found: Fit, spec: FitSpec, keys: Keys) -> dict[str, Any]:
+    """What a manifest says of the data and the settings of training."""
+    learned, others = ([train[row] for row in rows.tolist()] for rows in (found.trained(), found.calibrated_alone()))
     groups = {sample.source.group for sample in learned if sample.source.group is not None}
     return {
         "data": source.name,

@@ -7,9 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from mainstem.core.brief import channels_seen, is_seen
 from mainstem.core.cases import Cases, blocks_in
-from mainstem.core.samples import LazyStreams
-from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
+from mainstem.core.samples import LazyStreams, Told, briefly
+from mainstem.core.stream import CHANNEL_DIM, Sample
 
 SHARE = 0.3  # of streams that are dropped where gaps are drawn
 WHOLE = ""  # the pattern of a sample that lacks nothing
@@ -23,12 +24,13 @@ def pattern_of(sample: Sample, expected: Iterable[str]) -> str:
     A stream that is lacking, or holds no value, is named whole, and none of its channels.
     """
     lacking: list[str] = []
+    streams = briefly(sample)
     for name, wanted in _by_stream(tuple(expected)):
-        stream = sample.streams.get(name)
+        stream = streams.get(name)
         if stream is None or not wanted:
-            lacking += [] if _is_seen(stream) else [name]
+            lacking += [] if is_seen(stream) else [name]
             continue
-        seen = _channels_seen(stream)
+        seen = channels_seen(stream)
         lacking += [f"{name}{CHANNEL}{channel}" for channel in wanted if channel not in seen] if seen else [name]
     return AND.join(lacking)
 
@@ -61,33 +63,20 @@ def patterns_in(samples: Sequence[Sample], expected: Iterable[str]) -> list[str]
     return [named[place] for place in like.ravel().tolist()]
 
 
-def _channels_seen(stream: Stream) -> set[str]:
-    """Names of the channels that hold a value."""
-    axes = tuple(axis for axis in range(stream.values.ndim) if axis != CHANNEL_DIM[stream.kind])
-    seen = np.asarray(stream.observed().any(axes))
-    return {channel.name for channel, has in zip(stream.channels, seen.tolist(), strict=True) if has}
-
-
-def _is_seen(stream: Stream | None) -> bool:
-    if stream is None or not stream.values.size:
-        return False
-    return stream.kind == "text" or bool(stream.observed().any())
-
-
 def expected_streams(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Names of the streams that half of the samples or more hold values of, and of channels that they never lack.
 
-    A channel of a stream of several is named "series: rain". Each sample is read once, and none is held.
+    A channel of a stream of several is named "series: rain". Each sample is read once at most, and none is held.
     """
     count: Counter[str] = Counter()
     never_lacked: dict[str, set[str]] = {}
     named: dict[str, set[str]] = {}
     for sample in samples:
-        for name, stream in sample.streams.items():
-            if not _is_seen(stream):
+        for name, stream in briefly(sample).items():
+            if not is_seen(stream):
                 continue
             count[name] += 1
-            seen = _channels_seen(stream) if stream.kind in CHANNEL_DIM else set()
+            seen = channels_seen(stream) if stream.kind in CHANNEL_DIM else set()
             never_lacked[name] = never_lacked.get(name, seen) & seen
             named.setdefault(name, set()).update(channel.name for channel in stream.channels)
     expected: list[str] = []
@@ -111,10 +100,10 @@ class _Dropped:
     share: float
     optional: tuple[str, ...] | None
 
-    def __call__(self, streams: Mapping[str, Stream]) -> dict[str, Stream]:
+    def __call__(self, streams: Mapping[str, Told]) -> dict[str, Told]:
         return self.drawn(streams, np.random.default_rng(self.seed))
 
-    def drawn(self, streams: Mapping[str, Stream], rng: np.random.Generator) -> dict[str, Stream]:
+    def drawn(self, streams: Mapping[str, Told], rng: np.random.Generator) -> dict[str, Told]:
         names = sorted(streams)
         stays = rng.random(len(names)) >= self.share
         if self.optional is not None:
@@ -138,7 +127,7 @@ def drop_streams(
     return [
         replace(
             sample,
-            streams=sample.streams.changed(_Dropped((seed, row), share, only))
+            streams=sample.streams.arranged(_Dropped((seed, row), share, only))
             if isinstance(sample.streams, LazyStreams)
             else every.drawn(sample.streams, rng),
         )

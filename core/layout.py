@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from mainstem.core.cases import Block, Cases, blocks_in, names_in
+from mainstem.core.brief import Brief, Form
+from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
-from mainstem.core.samples import LazyStreams
+from mainstem.core.samples import LazyStreams, Told, forms_in
 from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Sample, Stream
 
@@ -19,8 +20,8 @@ Streams = TypeVar("Streams", Stream, Block)  # one, or those of many cases
 Samples = TypeVar("Samples", Sample, Cases)
 
 
-def union_of_channels(name: str, streams: Sequence[Stream | Block]) -> tuple[Channel, ...]:
-    """Return the channels of streams of one name, in the order in which they are met.
+def union_of_channels(name: str, streams: Sequence[Form]) -> tuple[Channel, ...]:
+    """Return the channels of streams of one name and these forms, in the order in which they are met.
 
     Raises:
         ChannelError: if samples give a channel in different units or wavelengths, or one twice.
@@ -107,6 +108,17 @@ def placed(stream: Streams, wanted: Sequence[Channel]) -> Streams:
     return replace(stream, values=back, channels=tuple(wanted), valid=None)
 
 
+def placed_brief(brief: Brief, wanted: Sequence[Channel]) -> Brief:
+    """Return the same of a stream that is told in short.
+
+    Raises:
+        ChannelError: as `placed`.
+    """
+    if brief.channels == tuple(wanted):
+        return brief
+    return brief.placed(channel_places(brief.channels, wanted), wanted)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Layout:
     """Channels of each stream in training; streams that training did not know stay as they come."""
@@ -121,13 +133,10 @@ class Layout:
             ChannelError: if samples give a channel in different units.
             InputError: if they give streams of different kinds under one name.
         """
-        channels = {}
-        for name in names_in(samples):
-            every = (block for _, block in blocks_in(samples, name) if block.kind in CHANNEL_DIM)
-            unlike = {(block.kind, block.channels): block for block in every}  # so that no more are held
-            if unlike:
-                channels[name] = union_of_channels(name, list(unlike.values()))
-        return cls(channels=channels)
+        numbers = {
+            name: [form for form in forms if form.kind in CHANNEL_DIM] for name, forms in forms_in(samples).items()
+        }
+        return cls(channels={name: union_of_channels(name, forms) for name, forms in numbers.items() if forms})
 
     def __call__(self, samples: Sequence[Sample]) -> Sequence[Sample]:
         """Return the samples with their channels as in training; those that are so already are the same objects.
@@ -139,18 +148,24 @@ class Layout:
         if isinstance(samples, Cases):
             return self._aligned(samples, samples[0].source.item) if len(samples) else samples
         return [
-            replace(sample, streams=sample.streams.changed(_Aligned(self, sample.source.item)))
+            self._aligned_later(sample, sample.streams)
             if isinstance(sample.streams, LazyStreams)
             else self._aligned(sample, sample.source.item)
             for sample in samples
         ]
+
+    def _aligned_later(self, sample: Sample, streams: LazyStreams) -> Sample:
+        item = sample.source.item
+        if streams.briefs is not None and not self.moved(streams.briefs, item):
+            return sample
+        return replace(sample, streams=streams.arranged(_Aligned(self, item)))
 
     def _aligned(self, sample: Samples, item: str) -> Samples:
         changed = self.moved(sample.streams, item)
         return replace(sample, streams={**sample.streams, **changed}) if changed else sample
 
     def moved(self, streams: Mapping[str, Any], item: str) -> dict[str, Any]:
-        """Return those streams, or blocks of them, of an item whose channels are not as in training, as there."""
+        """Return those streams (blocks, briefs) of an item whose channels are not as in training, as there."""
         changed: dict[str, Any] = {}
         for name, wanted in self.channels.items():
             stream = streams.get(name)
@@ -159,7 +174,8 @@ class Layout:
             if stream.kind not in CHANNEL_DIM:
                 raise InputError(f"{item}: stream {name!r} is {stream.kind}, which it was not in training")
             try:
-                changed[name] = placed(stream, wanted)
+                is_short = isinstance(stream, Brief)
+                changed[name] = placed_brief(stream, wanted) if is_short else placed(stream, wanted)
             except ChannelError as error:
                 raise ChannelError(f"{item}, {name}: {error}") from error
         return changed
@@ -195,5 +211,5 @@ class _Aligned:
     layout: Layout
     item: str
 
-    def __call__(self, streams: Mapping[str, Stream]) -> Mapping[str, Stream]:
+    def __call__(self, streams: Mapping[str, Told]) -> Mapping[str, Told]:
         return {**streams, **self.layout.moved(streams, self.item)}

@@ -7,9 +7,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.core.brief import Brief
 from mainstem.core.cases import blocks_in
 from mainstem.core.folds import targets_of
 from mainstem.core.layout import Layout
+from mainstem.core.samples import briefly, is_lazy
 from mainstem.core.stream import CHANNEL_DIM, Sample
 
 Array = NDArray[np.float64]
@@ -130,6 +132,8 @@ def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Arra
     """Mean of the named streams' channels over time and place (samples, channels in all); NaN where missing."""
     found = np.full((len(samples), max(sum(channels.values()), 1)), np.nan)
     start = 0
+    if is_lazy(samples):
+        return _means_read(samples, channels, found)
     for name, width in channels.items():
         for rows, block in blocks_in(samples, name):
             dim = CHANNEL_DIM[block.kind] + 1
@@ -139,4 +143,14 @@ def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Arra
             mean = np.where(seen, shown, 0.0).sum(1, dtype=np.float64) / np.maximum(count, 1)
             found[rows, start : start + width] = np.where(count > 0, mean, np.nan)
         start += width
+    return found
+
+
+def _means_read(samples: Sequence[Sample], channels: Mapping[str, int], found: Array) -> Array:
+    """The same of samples that are not in memory, each read once at most."""
+    places = dict(zip(channels, np.cumsum([0, *channels.values()]).tolist(), strict=False))
+    for row, sample in enumerate(samples):
+        for name, stream in briefly(sample).items():
+            if name in places:
+                found[row, places[name] : places[name] + channels[name]] = Brief.of(stream).means()
     return found

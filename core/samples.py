@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Container, ItemsView, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self, overload
+from typing import Any, Protocol, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Cases, Columns, told_in
+from mainstem.core.brief import Brief, Form
+from mainstem.core.cases import Cases, Columns, blocks_in, names_in, told_in
 from mainstem.core.split import Rows, Split
 from mainstem.core.stream import Sample, Stream
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
 Change = Callable[[Mapping[str, Stream]], Mapping[str, Stream]]
+Told = TypeVar("Told", Stream, Brief)
+
+
+class Arrange(Protocol):
+    """A change that reads no value."""
+
+    def __call__(self, streams: Mapping[str, Told]) -> Mapping[str, Told]:
+        """Return the streams, or what is told of them in short, arranged otherwise."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +36,34 @@ class _Changed:
 
 
 class LazyStreams(Mapping[str, Stream]):
-    """The streams of one sample, read anew whenever they are looked at; nothing of them is kept."""
+    """The streams of one sample, read anew whenever they are looked at, and not kept.
 
-    def __init__(self, load: Load, row: int) -> None:
-        self.load, self.row = load, row
+    `briefs` tell them in short, where they were read before for that; else None.
+    """
+
+    def __init__(self, load: Load, row: int, briefs: Mapping[str, Brief] | None = None) -> None:
+        self.load, self.row, self.briefs = load, row, briefs
+
+    def __reduce__(self) -> tuple[type["LazyStreams"], tuple[Load, int]]:
+        """Workers read streams, and are not sent what is told of them."""
+        return LazyStreams, (self.load, self.row)
 
     def read(self) -> Mapping[str, Stream]:
         """Return the streams."""
         return self.load(self.row)
 
+    def in_short(self, streams: Mapping[str, Stream]) -> "LazyStreams":
+        """Return them told in short by what was read of them."""
+        return LazyStreams(self.load, self.row, {name: Brief.of(stream) for name, stream in streams.items()})
+
     def changed(self, change: Change) -> "LazyStreams":
         """Return them with a change that is made whenever they are read; it has to go to other processes too."""
         return LazyStreams(_Changed(self.load, change), self.row)
+
+    def arranged(self, change: Arrange) -> "LazyStreams":
+        """Return them with a change that chooses and orders streams and channels alone: it is made to briefs too."""
+        briefs = None if self.briefs is None else change(self.briefs)
+        return LazyStreams(_Changed(self.load, change), self.row, briefs)
 
     def __getitem__(self, name: str) -> Stream:
         return self.read()[name]
@@ -117,6 +142,24 @@ def is_lazy(samples: Sequence[Sample]) -> bool:
 def read_now(sample: Sample) -> Sample:
     """Return the sample with its streams in memory."""
     return replace(sample, streams=sample.streams.read()) if isinstance(sample.streams, LazyStreams) else sample
+
+
+def briefly(sample: Sample) -> Mapping[str, Stream | Brief]:
+    """Return the streams, told in short where that is known; of others that are not in memory, read once."""
+    if not isinstance(sample.streams, LazyStreams):
+        return sample.streams
+    return sample.streams.read() if sample.streams.briefs is None else sample.streams.briefs
+
+
+def forms_in(samples: Sequence[Sample]) -> dict[str, list[Form]]:
+    """Return what streams there are, by name, each form once, in the order in which they are met; none is held."""
+    found: dict[str, dict[Form, None]] = {}
+    if isinstance(samples, Cases):
+        return {name: [Form.of(block) for _, block in blocks_in(samples, name)] for name in names_in(samples)}
+    for sample in samples:
+        for name, stream in briefly(sample).items():
+            found.setdefault(name, {})[Form.of(stream)] = None
+    return {name: list(found[name]) for name in sorted(found)}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.folds import is_number, one_writing
 from mainstem.core.groups import Keys
+from mainstem.core.samples import read_now
 from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
 
 Prints = NDArray[np.int64]
@@ -56,14 +57,18 @@ def _content(stream: Stream) -> Iterable[bytes]:
     yield b"" if stream.times is None else stream.times.astype(np.float64).tobytes()
 
 
-def prints_of(samples: Sequence[Sample], views: Iterable[Callable[[Sample], Sample]] = ()) -> Prints:
-    """Prints (prints,) of samples, and of them as every view shows them, each once."""
-    found: set[int] = set()
-    views = list(views)
+def prints_by_sample(samples: Iterable[Sample], views: Iterable[Callable[[Sample], Sample]] = ()) -> Prints:
+    """Print of each sample in memory, and of it as every view shows it (samples, 1 + views)."""
+    views, found = list(views), list[list[int]]()
     for sample in samples:
         shown, known = [sample, *(view(sample) for view in views)], dict[int, bytes]()
-        found |= {print_of(one, known) for one in shown}
-    return np.array(sorted(found), np.int64)
+        found.append([print_of(one, known) for one in shown])
+    return np.array(found, np.int64).reshape(-1, 1 + len(views))
+
+
+def prints_of(samples: Sequence[Sample], views: Iterable[Callable[[Sample], Sample]] = ()) -> Prints:
+    """Prints (prints,) of samples, and of them as every view shows them, each once."""
+    return np.unique(prints_by_sample(map(read_now, samples), views))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

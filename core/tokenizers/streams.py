@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,10 +12,11 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
-from mainstem.core.cases import Block, blocks_in, names_in, streams_in
+from mainstem.core.brief import Brief, Form, joined_moments
+from mainstem.core.cases import Block, blocks_in, streams_in
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
-from mainstem.core.layout import channel_places, placed, union_of_channels
-from mainstem.core.samples import is_lazy
+from mainstem.core.layout import channel_places, placed, placed_brief, union_of_channels
+from mainstem.core.samples import briefly, forms_in, is_lazy
 from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.grid import GridTokenizer
@@ -88,7 +89,7 @@ def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str,
 
     A token of a series holds `steps_per_token` steps; with 0 one, or several where a series is long.
     """
-    specs = {name: _spec(name, samples) for name in names_in(samples)}
+    specs = {name: _spec(name, forms, samples) for name, forms in forms_in(samples).items()}
     if not steps_per_token:
         return specs
     return {
@@ -114,76 +115,66 @@ def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     return sum(spec.num_weights(dim) for spec in specs.values())
 
 
-def _spec(name: str, samples: Sequence[Sample]) -> StreamSpec:
-    """Channels by name, in the order in which they are met, with statistics over all samples.
+def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample]) -> StreamSpec:
+    """Channels by name, in the order in which they are met, with statistics over all samples; `forms` are theirs.
 
     Raises:
         ChannelError: if samples give a channel in different units or wavelengths.
         InputError: if they give streams of different kinds under one name, or text, or some images say the size of
             their pixels and others do not.
     """
-    every = (block for _, block in blocks_in(samples, name))
-    streams = list({(one.kind, one.channels, one.values.shape, _has_unit(one)): one for one in every}.values())
-    if streams[0].kind not in CHANNEL_DIM:
+    if forms[0].kind not in CHANNEL_DIM:
         raise InputError(
-            f"stream {name!r} is {streams[0].kind}, which no tokenizer reads yet; use scalar, series, image, grid or "
+            f"stream {name!r} is {forms[0].kind}, which no tokenizer reads yet; use scalar, series, image, grid or "
             "volume, or leave it out"
         )
-    kind, channels = streams[0].kind, union_of_channels(name, streams)
+    kind, channels = forms[0].kind, union_of_channels(name, forms)
     mean, spread = _moments(samples, name, channels)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
-    longest = max(block.values.shape[1] for block in streams) if kind == "series" else 0
+    longest = max(form.shape[0] for form in forms) if kind == "series" else 0
     return StreamSpec(
         kind=kind,
         channels=channels,
         statistics=statistics,
-        patch_size=_patch_side(kind, streams, (-2, -1)),
-        patch_depth=_patch_side(kind, streams, (-3,)) if kind == "volume" else 1,
-        is_metric=_is_metric(name, streams),
+        patch_size=_patch_side(kind, forms, (-2, -1)),
+        patch_depth=_patch_side(kind, forms, (-3,)) if kind == "volume" else 1,
+        is_metric=_is_metric(name, forms),
         steps_per_token=math.ceil(longest / MOST_TOKENS) if longest > LONG_SERIES else 1,
     )
 
 
 def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of channels; samples that are not in memory are read and summed one by one."""
-
-    def rows_in_turn() -> Iterable[Tensor]:
-        return (_rows(block, channels) for _, block in blocks_in(samples, name))
-
-    held = [] if is_lazy(samples) else [torch.cat(list(rows_in_turn()))]
-
-    def parts() -> Iterable[Tensor]:
-        return held or rows_in_turn()
-
-    zero = torch.zeros(len(channels), dtype=torch.float64)
-    count = sum((rows.isfinite().sum(0) for rows in parts()), zero)
-    mean = sum((rows.nan_to_num().sum(0) for rows in parts()), zero) / count.clamp(min=1)
-    squares = sum((torch.where(rows.isfinite(), rows - mean, 0.0).square().sum(0) for rows in parts()), zero)
+    """Mean and standard deviation of channels; samples that are not in memory are told in short, one by one."""
+    if is_lazy(samples):
+        every = (briefly(sample).get(name) for sample in samples)
+        parts = [placed_brief(Brief.of(stream), channels).moments for stream in every if stream is not None]
+        count, mean, squares = torch.from_numpy(joined_moments(parts))
+    else:
+        rows = torch.cat([_rows(block, channels) for _, block in blocks_in(samples, name)])
+        count = rows.isfinite().sum(0)
+        mean = rows.nan_to_num().sum(0) / count.clamp(min=1)
+        squares = torch.where(rows.isfinite(), rows - mean, 0.0).square().sum(0)
     return mean, torch.where(count > 0, (squares / count.clamp(min=1)).sqrt(), NEVER_SEEN)
 
 
-def _patch_side(kind: str, streams: Sequence[Block], axes: Sequence[int]) -> int:
+def _patch_side(kind: str, forms: Sequence[Form], axes: Sequence[int]) -> int:
     """Pixels of a patch along axes: the kind's, or the smallest side that streams have there."""
     if kind not in LARGEST_PATCH:
         return 1
-    sides: list[int] = [stream.values.shape[axis] for stream in streams for axis in axes]
+    sides = [form.shape[axis] for form in forms for axis in axes]
     return max(min([LARGEST_PATCH[kind], *sides]), 1)
 
 
-def _is_metric(name: str, streams: Sequence[Block]) -> bool:
-    if streams[0].kind not in ("image", "volume"):
+def _is_metric(name: str, forms: Sequence[Form]) -> bool:
+    if forms[0].kind not in ("image", "volume"):
         return False
-    known = {_has_unit(stream) for stream in streams}
+    known = {form.has_unit for form in forms}
     if len(known) > 1:
         raise InputError(
             f"some samples say the size of the pixels of {name!r} and some do not; give all of them a Geometry in m or "
             "mm, or none"
         )
     return known == {True}
-
-
-def _has_unit(stream: Block) -> bool:
-    return stream.geometry is not None and stream.geometry.unit is not None
 
 
 def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:

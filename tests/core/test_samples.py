@@ -1,6 +1,8 @@
 """Samples that are not in memory: what an index knows is told without reading, and rows are rows of the whole."""
 
+import copy
 import weakref
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,17 +12,20 @@ from tests.core.lazy_images import RGB, DrawnImages, images
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fit import fit
 from mainstem.core.folds import groups_of, season_in, targets_of
-from mainstem.core.gaps import drop_streams
+from mainstem.core.gaps import drop_streams, expected_streams, pattern_of
 from mainstem.core.layout import Layout
 from mainstem.core.loader import READ_AT_ONCE
 from mainstem.core.means import labels_by
 from mainstem.core.predict import predict
-from mainstem.core.preparation import from_the_mean
+from mainstem.core.preparation import from_the_mean, stream_means
 from mainstem.core.samples import LazySamples, SampleSet, is_lazy, read_now
 from mainstem.core.split import member_splits
-from mainstem.core.stream import Sample, groups_by_data
+from mainstem.core.stream import Channel, Sample, Stream, groups_by_data
+from mainstem.core.summary import Summary
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.taught import prints_of
+from mainstem.core.tokenizers.streams import read_specs
 from mainstem.core.training import TrainingConfig
 
 TASK = Task(
@@ -134,6 +139,98 @@ def test_a_run_of_a_lazy_set_is_fitted_calibrated_and_saved_without_holding_it(t
     counted.most = 0
     assert len(predict(fitted, asked, TASK.view_of, 0.9)) == 100
     assert counted.most <= 2 * READ_AT_ONCE
+
+
+class Numbered:
+    """Reads images, and counts how often each was read."""
+
+    def __init__(self, load) -> None:
+        self.load, self.times = load, Counter()
+
+    def __call__(self, row: int):
+        self.times[row] += 1
+        return self.load(row)
+
+
+@pytest.mark.parametrize("num_folds", [1, 3])
+def test_a_fit_reads_a_set_once_beside_what_training_and_judging_take(num_folds, tmp_path):
+    """Samples are read once to be summed up, `epochs` times by each member that learns from them, and `1 + draws` times
+    by each that judges them: as they are, and with streams missing by chance.
+    """
+    epochs, draws, read = 2, 1, Numbered(DrawnImages(8))
+    source = as_source(images(420, 8, read))
+    training = TrainingConfig(epochs=epochs, device="cpu")
+    config = FitConfig(training=training, num_folds=num_folds, num_gap_draws=draws)
+    train = source.training()
+    fit_and_save(TASK, source, train, FitSpec(config=config), tmp_path)
+    splits = member_splits(train, num_folds)
+    learned = sum(len(split.train) for split in splits)
+    judged = sum(len(split.calibrate) for split in splits)
+    assert read.times.total() == len(train) + epochs * learned + (1 + draws) * judged
+    assert max(read.times.values()) == 1 + epochs * max(num_folds - 1, 1) + (1 + draws) * (num_folds > 1)
+
+
+class Mixed:
+    """Reads two streams, the image's channels in another order, and one or no stream missing, by the row."""
+
+    def __call__(self, row: int):
+        image = DrawnImages(8)(row)["image"]
+        seen = np.random.default_rng(row).random(image.values.shape) < 0.7
+        seen[2] &= row % 4 != 0
+        order = np.random.default_rng(row).permutation(3)[: 2 if row % 6 == 0 else 3]
+        told = Stream(
+            kind="image", values=image.values[order], valid=seen[order], channels=tuple(RGB[place] for place in order)
+        )
+        mass = Stream(kind="scalar", values=np.array([np.nan if row % 5 == 0 else row]), channels=(MASS,))
+        return {"image": told, "mass": mass} if row % 3 else {"image": told}
+
+
+MASS = Channel(name="mass", unit="g")
+
+
+def darker(sample: Sample) -> Sample:
+    """A view without the mass."""
+    return replace(sample, streams={"image": sample.streams["image"]})
+
+
+def test_what_is_told_of_samples_in_short_is_what_reading_them_tells():
+    read = Numbered(Mixed())
+    every, lazy = held(images(60, 8, Mixed())), images(60, 8, read)
+    summary = Summary.of(lazy, [darker])
+    assert set(read.times.values()) == {1}
+    short = Layout.of(every)(summary.samples)
+    in_memory = Layout.of(every)(every)
+    assert Layout.of(summary.samples) == Layout.of(every)
+    np.testing.assert_array_equal(np.unique(summary.prints), prints_of(every, [darker]))
+    widths = Layout.of(every).widths()
+    np.testing.assert_array_equal(stream_means(short, widths), stream_means(in_memory, widths))
+    for ours, theirs in ((short, in_memory), (drop_streams(short, 3), None)):
+        theirs = held(ours) if theirs is None else theirs
+        before = read.times.total()
+        expected = expected_streams(ours)
+        patterns, specs = [pattern_of(one, expected) for one in ours], read_specs(ours)
+        assert read.times.total() == before
+        assert expected == expected_streams(theirs)
+        assert patterns == [pattern_of(one, expected) for one in theirs]
+        wanted = read_specs(theirs)
+        assert list(specs) == list(wanted)
+        for name, spec in wanted.items():
+            assert replace(specs[name], statistics=spec.statistics) == spec
+            for channel, moments in spec.statistics.items():
+                np.testing.assert_allclose(specs[name].statistics[channel], moments, rtol=1e-12)
+
+
+def test_workers_are_sent_nothing_of_what_is_told_in_short():
+    short = Summary.of(images(4, 8)).samples
+    assert short[0].streams.briefs
+    sent = copy.copy(short[0].streams)  # as what goes to another process is taken apart and made again
+    assert sent.briefs is None
+    np.testing.assert_array_equal(sent["image"].values, short[0].streams["image"].values)
+
+
+def test_a_change_of_values_is_not_told_in_short():
+    short = Summary.of(images(4, 8)).samples[0]
+    assert short.streams.changed(Twice()).briefs is None
 
 
 def test_channels_in_another_order_and_streams_missing_by_chance_stay_unread():
