@@ -64,11 +64,11 @@ def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels 
     return found
 
 
-def judge_training_groups(found: OutOfFold, places: Labels, level: float) -> dict[str, Any]:
+def judge_training_groups(found: OutOfFold, places: Labels, level: float, *, names_them: bool) -> dict[str, Any]:
     """Say how regions and alarm behave on training groups, each held out of model, calibration and alarm alike.
 
-    `alarm_quiet` is the share of each group's cases whose group alarm stays quiet, those of known and those of rarely
-    seen places apart.
+    `alarm_quiet_share` is that of a group's cases whose group alarm stays quiet, those of known and those of rarely
+    seen places apart. What is said group by group is left out where groups are not to be named.
     """
     target = found.target
     evidence = Evidence.of(target, found.told, found.truth, found.groups, [WHOLE] * len(found.truth))
@@ -78,15 +78,14 @@ def judge_training_groups(found: OutOfFold, places: Labels, level: float) -> dic
         group: 1 - _fires_left_out(found, places, rows[group]) for group in by_group if len(rows) > ShiftAlarm.FEWEST
     }
     headline, measure = next(iter(target.measures.items()))
-    return {
+    told = {
         headline: measure.metric(found.truth, target.point(found.told)),
         "coverage_pooled": float(
             np.average(list(by_group.values()), weights=[rows[group].sum() for group in by_group])
         ),
-        "coverage_by_group": by_group,
         "alarm_quiet_share": float(np.mean(list(quiet.values()))) if quiet else None,
-        "alarm_quiet": quiet,
     }
+    return {**told, "coverage_by_group": by_group, "alarm_quiet": quiet} if names_them else told
 
 
 def _fires_left_out(found: OutOfFold, places: Labels, held: NDArray[np.bool_]) -> float:

@@ -32,7 +32,9 @@ from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled
 from mainstem.core.finetuning import fit_and_save
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import load_run
+from mainstem.core.folds import groups_of
 from mainstem.core.judging import places_of
+from mainstem.core.order import is_ordered
 from mainstem.core.parallel import map_in_processes
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet
@@ -81,7 +83,7 @@ def evaluate(
     aggregate = pooled if protocol in (HOLDOUT, SEASONS, RUN, GROUPED_FOLDS) else median_over_groups
     body = report(task, found.results, aggregate)
     if found.training_groups:
-        body["training_years"] = with_unknown(mean_over_seeds(found.training_groups))
+        body["training_groups"] = with_unknown(mean_over_seeds(found.training_groups))
     if spec.with_flagged and len(source.labelled()) > len(usable) and run is None:
         parts = split_samples(source.labelled(), protocol, source.test_groups, task.forget)
         seed = seeds_of(spec.fit, 1)[0]
@@ -134,8 +136,12 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
     results = [join([one for (own, _), (one, _) in zip(items, scored, strict=True) if own == seed]) for seed in seeds]
     if work.protocol != HOLDOUT:
         return _Evaluated(results=results, training_groups=[])
-    places = np.asarray(places_of(task, parts[0][0]))
-    training_groups = [judge_training_groups(found, places[found.rows].tolist(), spec.level) for _, found in scored]
+    places, known_groups = np.asarray(places_of(task, parts[0][0])), groups_of(parts[0][0])
+    names_them = is_ordered(known_groups) and not task.is_private  # as artefacts keep names
+    training_groups = [
+        judge_training_groups(found, places[found.rows].tolist(), spec.level, names_them=names_them)
+        for _, found in scored
+    ]
     return _Evaluated(results=results, training_groups=training_groups)
 
 
@@ -165,7 +171,7 @@ def score_part(
     with tempfile.TemporaryDirectory() as folder:
         fitted, judged = fit_and_save(task, source, given, spec.fit, Path(folder))
     learned = [given[row] for row in Split.around(given, np.zeros(len(given), bool)).train.tolist()]
-    baselines = baselines_of(task)(learned, test, seed)
+    baselines = baselines_of(task, fitted.target)(learned, test, seed)
     return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines), judged[task.first_view]
 
 
@@ -186,7 +192,7 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
     baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
     for split in splits:
         train, test = [samples[row] for row in split.train], [samples[row] for row in split.calibrate]
-        for name, predicted in baselines_of(task)(train, test, fit.config.training.seed).items():
+        for name, predicted in baselines_of(task, fitted.target)(train, test, fit.config.training.seed).items():
             baselines.setdefault(name, []).append(predicted)
     order = np.argsort(np.concatenate([split.calibrate for split in splits]))
     return replace(scored, baselines={name: np.concatenate(found)[order] for name, found in baselines.items()})
@@ -214,5 +220,5 @@ def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) ->
         )
     tested = frozenset(str(sample.source.group) for sample in test)
     train = task.forget(known, tested)
-    baselines = baselines_of(task)(train, test, spec.fit.config.training.seed) if train else {}
+    baselines = baselines_of(task, fitted.target)(train, test, spec.fit.config.training.seed) if train else {}
     return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines)

@@ -23,7 +23,7 @@ from mainstem.core.evaluation import (
     rmse,
     with_unknown,
 )
-from mainstem.core.targets.base import Measure
+from mainstem.core.targets import Measure
 from mainstem.core.task import Task
 
 Array = NDArray[np.float64]

@@ -55,8 +55,8 @@ def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
     fitted.target.refuse_marks(spec.below)
     derived = {"weather", "soil"} if task.derive is not unchanged else set()  # of raw streams, which no layout names
     read = derived | set(fitted.manifest.channels) | set(task.needs)
-    if spec.context.fields is not None and not fitted.target.is_number:
-        raise InputError(f"{task.task} tells {fitted.manifest.units}, which has no mean; leave --fields out")
+    if spec.context.fields is not None:
+        fitted.target.refuse_means("leave --fields out")
     for name, given in (("weather", spec.context.weather), ("soil", spec.context.soil)):
         if given and name not in read:
             raise InputError(f"--{name} would change nothing: {task.task} reads no {name}; leave it out")
@@ -79,11 +79,10 @@ class MapModel:
         self.reader = PixelReader.of(task.window, self.scenes, context)
         looked = self._look()
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
-        if self.is_relative and not fitted.target.is_number:
-            raise InputError(f"nothing here can be mapped: {NOT_REAL}")
+        if self.is_relative:
+            fitted.target.refuse_means(f"nothing here can be mapped: {NOT_REAL}")
         told = tell(fitted, looked, self.view, spec.level) if len(looked) else None
-        is_number = told is not None and fitted.target.is_number
-        self.reference = float(fitted.target.point(told.outputs).mean()) if told and is_number else float("nan")
+        self.reference = fitted.target.mean(told.outputs) if told else float("nan")
         self.units = VIGOUR if self.is_relative else MAP_UNITS.get(fitted.manifest.units, fitted.manifest.units)
         self._names = self._name_bands()
         self._claim = self._claim_of(looked)

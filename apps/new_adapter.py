@@ -76,7 +76,7 @@ def written(template: str, name: str, target: Target) -> str:
     code = template.replace('NAME = "template"', f'NAME = "{name}"')
     code = re.sub(r"^TARGET = .*$", lambda _: f"TARGET = {code_of(target)}", code, flags=re.MULTILINE)
     code = code.replace("targets import Quantity", f"targets import {type(target).__name__}")
-    return code if target.is_number else code.replace("from_the_mean", "as_they_are")
+    return code.replace("from_the_mean", target.preparation)
 
 
 def code_of(target: Target) -> str:

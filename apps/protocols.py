@@ -82,7 +82,7 @@ def split_samples(
 
 
 def default_protocol(task: Task, source: SampleSet) -> str:
-    """Return the protocol of a set: its own test split, else the task's, else each year, or each group, left out.
+    """Return the protocol of a set: its own test split, else the task's, else each group left out.
 
     Data that name no groups are scored in folds: leaving each case out in turn would train as many models.
     """
@@ -90,7 +90,7 @@ def default_protocol(task: Task, source: SampleSet) -> str:
         return HOLDOUT
     if task.holding.protocol or not has_groups(source.samples):
         return task.holding.protocol or GROUPED_FOLDS
-    return LEFT_OUT if all("year" in sample.source.facts for sample in source.samples) else LEFT_OUT_GROUP
+    return LEFT_OUT_GROUP
 
 
 def fit_for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:

@@ -10,7 +10,7 @@ from mainstem.core.devices import Precision, in_precision
 from mainstem.core.inference import pooled_each
 from mainstem.core.lora import OWN
 from mainstem.core.stream import Sample
-from mainstem.core.targets.base import Head
+from mainstem.core.targets.parts import Head
 from mainstem.core.tokens import OpenTokenizer, Patches, weights_device
 from mainstem.core.trunk import Trunk
 

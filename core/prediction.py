@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mainstem.core.stream import Provenance
-from mainstem.core.targets.base import Region
+from mainstem.core.targets.parts import Region
 
 
 @dataclass(frozen=True, kw_only=True)

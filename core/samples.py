@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.brief import Brief, Form
-from mainstem.core.cases import Cases, Columns, blocks_in, names_in, told_in
+from mainstem.core.cases import Cases, Columns, blocks_in, names_in
 from mainstem.core.split import Rows, Split
 from mainstem.core.stream import Sample, Stream
+from mainstem.core.told import told_in
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
 Change = Callable[[Mapping[str, Stream]], Mapping[str, Stream]]

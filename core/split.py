@@ -7,10 +7,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import told_in
 from mainstem.core.errors import InputError
 from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.stream import Sample
+from mainstem.core.told import told_in
 
 Rows = NDArray[np.intp]
 CALIBRATE, TEST = "calibrate", "test"  # official parts of data, as a sample's source names them

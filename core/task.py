@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import (
     ONE_VIEW,
@@ -157,8 +156,8 @@ class Task:
         Raises:
             InputError: if means are asked of what has none.
         """
-        if self.mean_of and not self.target.is_number:
-            raise InputError(f"{self.task} predicts {self.target.units}, which has no mean; leave mean_of out")
+        if self.mean_of:
+            self.target.refuse_means("leave mean_of out")
 
     @property
     def first_view(self) -> str:

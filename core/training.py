@@ -18,7 +18,7 @@ from mainstem.core.features import frozen_features
 from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
 from mainstem.core.lora import ALPHA_PER_RANK, add_lora
 from mainstem.core.stream import Sample
-from mainstem.core.targets.base import Loss
+from mainstem.core.targets.parts import Loss
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import Patches

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
+from mainstem.adapters.crop_yield.baselines import baselines
 from mainstem.adapters.crop_yield.rivals import Rivals
 from mainstem.adapters.crop_yield.seasons import (
     CONSTANT,
@@ -28,7 +29,7 @@ from mainstem.core.preparation import stream_means
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Option, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Holding, Option, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.open_regions import open_regions
 
@@ -230,6 +231,7 @@ TASK = Task(
         ),  # min_steps was chosen on simulated regions
     ),
     read=read,
+    holding=Holding(protocol="leave-one-year-out"),
     prepare=RegionalPreparation.fit,
     restore=restore_preparation,
     views=views(),
@@ -237,6 +239,7 @@ TASK = Task(
     place_of="region",
     scope_of=scope_of,
     forget=forget,
+    baselines=baselines,
     rivals=rivals,
     known_failures=(
         "droughts harsher than any of the training years are predicted too high",

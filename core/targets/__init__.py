@@ -1,10 +1,12 @@
 """Kinds of targets, one file each: a folder, because a new kind is a file beside the others, and a line here."""
 
-from mainstem.core.targets.base import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, Target
+from mainstem.core.targets.base import Target
 from mainstem.core.targets.classes import Classes, ClassSet
 from mainstem.core.targets.findings import Findings, FindingSet
+from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
-from mainstem.core.targets.quantity import Interval, Quantity, below_name
+from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
+from mainstem.core.targets.quantity import Quantity
 
 KINDS: tuple[type[Target], ...] = (Findings, Quantity, Classes)  # in the order in which labels are held against them
 

@@ -6,88 +6,23 @@ One file a kind. Fitting, calibrating, evaluating, predicting and mapping are wr
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
+from mainstem.core.baselines import Lesson
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.evaluation import Metric
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
-from mainstem.core.trunk import Latents
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
-
-Array = NDArray[np.float64]
-Outputs = Mapping[str, Array]  # named arrays (cases, ...), in the target's unit
-Blend = Mapping[str, float]  # what is learned from predictions out of fold: how much each part of an output is worth
-
-
-class Region(Protocol):
-    """All values that cannot be ruled out."""
-
-    def __contains__(self, value: Any) -> bool:  # noqa: ANN401 - whatever the kind tells
-        """Say if a value lies in it."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-
-    def columns(self) -> dict[str, Any]:
-        """Return what a table says of it, by column."""
-
-
-class Head(nn.Module, ABC):
-    """A distribution (batch,) of what pooled latents say."""
-
-    @abstractmethod
-    def of_pooled(self, pooled: Tensor) -> Distribution:
-        """Return the distribution of pooled latents (batch, dim)."""
-
-    def forward(self, latents: Latents) -> Distribution:
-        """Return the distribution of latents."""
-        return self.of_pooled(latents.pooled)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Loss:
-    """A sum over cases and what it is to be divided by, so that uneven batches can be joined."""
-
-    total: Tensor
-    count: Tensor | int
-
-    def mean(self) -> Tensor:
-        """The loss of a case."""
-        return self.total / self.count
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Known:
-    """What a member knows of cases (cases,) before the trunk is asked.
-
-    `past` is the preparation's offset, `plain` what its fallback adds; `frame` is what `standardise` gave in training.
-    """
-
-    past: Array
-    plain: Array
-    frame: Mapping[str, float]
-
-    def rows(self, chosen: NDArray[np.intp]) -> "Known":
-        """Return the chosen cases."""
-        return Known(past=self.past[chosen], plain=self.plain[chosen], frame=self.frame)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """A metric of points, and over what it is taken: as the protocol says, over each group by itself, or pooled."""
-
-    metric: Metric
-    over: Literal["protocol", "groups", "pooled"] = "protocol"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +35,7 @@ class Target(ABC):
     units: str
     kind: ClassVar[str]
     lower_is_better: ClassVar[bool] = True
-    is_number: ClassVar[bool] = False  # truths are single numbers, which plain regressions can learn
+    preparation: ClassVar[str] = "as_they_are"  # the plain one of core/preparation.py that suits it
     needs_labels: ClassVar[str] = "a known target"  # what a set must hold to be learned from
     frame_names: ClassVar[frozenset[str]] = frozenset()  # of what `standardise` gives
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of each part's worth
@@ -192,9 +127,9 @@ class Target(ABC):
                 raise ArtifactError(f"got {name} {value:g} of {view!r}, want {least:g} to {most:g}; train it again")
         return dict(blend)
 
-    def constant(self, truth: Array, num: int) -> dict[str, Array]:
-        """Return the plainest prediction of all (num, ...) by its name: what truths are on average."""
-        return {"average": np.repeat(np.nanmean(truth, axis=0)[None], num, axis=0)}
+    def baselines(self, lesson: Lesson) -> dict[str, Array]:
+        """Return points (asked, ...) of plain models by name; the plainest is what truths are on average."""
+        return {"average": np.repeat(np.nanmean(lesson.truth, axis=0)[None], len(lesson.asked), axis=0)}
 
     @property
     def num_values(self) -> int:
@@ -329,15 +264,27 @@ class Target(ABC):
         if marks:
             raise InputError(f"{self.kind} undercut nothing; leave --below out")
 
+    def mean(self, told: Outputs) -> float:
+        """Return the mean of what is told of cases; NaN where values have none, as classes."""
+        return float("nan")
+
+    def refuse_means(self, advice: str) -> None:
+        """Refuse what takes means of values that have none.
+
+        Raises:
+            InputError: with the advice, if they have none.
+        """
+        raise InputError(f"what is predicted, {self.units}, has no mean; {advice}")
+
     def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
         """Return what a user has to know of every region."""
         return ()
 
-    def coverage_figures(self, case: "Regions", groups: Sequence[str]) -> dict[str, Any]:
+    def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
         """Return what an evaluation says of regions beside their coverage and mean size."""
         return {}
 
-    def breakdown(self, case: "Regions", baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
+    def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
         """Return further tables of an evaluation, by name."""
         return {}
 
@@ -363,16 +310,4 @@ class Target(ABC):
         return {}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Regions:
-    """Cases with what was told of them, the quantiles of their regions at a level, and their truth."""
-
-    told: Outputs
-    truth: Array
-    quantile: Array
-    level: float
-
-
-__all__ = [
-    "Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions", "Target",
-]  # fmt: skip
+__all__ = ["Target"]

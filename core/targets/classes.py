@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
+from mainstem.core.baselines import Lesson, classifications
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
-from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
 from mainstem.core.told import targets_in
 
 if TYPE_CHECKING:
@@ -103,9 +104,12 @@ class Classes(Named):
             )
         return found
 
-    def constant(self, truth: Array, num: int) -> dict[str, Array]:
-        """Return the commonest class."""
-        return {"commonest": np.full(num, float(np.bincount(truth.astype(np.int64)).argmax()))}
+    def baselines(self, lesson: Lesson) -> dict[str, Array]:
+        """Return the commonest class, and what a logistic regression and a forest take for the likeliest."""
+        commonest = float(np.bincount(lesson.truth.astype(np.int64)).argmax())
+        likely = classifications(lesson, len(self.names))
+        found = {name: shares.argmax(1).astype(np.float64) for name, shares in likely.items()}
+        return {"commonest": np.full(len(lesson.asked), commonest), **found}
 
     def head(self, dim: int) -> Head:
         """Return a categorical head."""
@@ -211,13 +215,6 @@ class Classes(Named):
         predicted = raw["logits"].argmax(1).astype(np.float64)
         metrics = {"macro_f1": macro_f1, "accuracy": accuracy}
         return {f"out_of_fold_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
-
-    def probabilities(
-        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
-    ) -> dict[str, Array]:
-        """Return the probability of each class (cases,)."""
-        self.refuse_marks(marks)
-        return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
 
     def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
         """Name the classes that too few groups show to be ruled out."""

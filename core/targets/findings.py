@@ -1,22 +1,20 @@
 """Findings that may stand together: a probability each, and for each what cannot be ruled out, all of them at once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 
+from mainstem.core.baselines import Lesson, classifications
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_auroc, mean_f1
 from mainstem.core.stream import Sample
-from mainstem.core.targets.base import Array, Blend, Head, Known, Loss, Measure, Outputs
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
-
-if TYPE_CHECKING:
-    from mainstem.core.conformal import Calibration
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +78,11 @@ class Findings(Named):
                     found[case, self.names.index(name)] = YES_OR_NO[word.lower()]
         return found
 
+    def baselines(self, lesson: Lesson) -> dict[str, Array]:
+        """Return each finding's probability by plain models; the averages of folds would rank folds, not cases."""
+        each = [classifications(replace(lesson, truth=known), 2) for known in lesson.truth.T]
+        return {name: np.stack([found[name][:, 1] for found in each], 1) for name in each[0]}
+
     def head(self, dim: int) -> Head:
         """Return a probability a finding."""
         return FindingsHead(dim, len(self.names))
@@ -140,10 +143,3 @@ class Findings(Named):
         """Mean area under the curve and mean F1 over findings."""
         ways = {"mean_auroc": mean_auroc, "mean_f1": mean_f1}
         return {name: Measure(metric=found, over="pooled") for name, found in ways.items()}
-
-    def probabilities(
-        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
-    ) -> dict[str, Array]:
-        """Return the probability of each finding (cases,)."""
-        self.refuse_marks(marks)
-        return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}

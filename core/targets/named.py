@@ -1,13 +1,17 @@
 """What classes and findings share: names that the data say, and that an artefact keeps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import is_name, printable
 from mainstem.core.targets.base import Target
+from mainstem.core.targets.parts import Array, Outputs
+
+if TYPE_CHECKING:
+    from mainstem.core.conformal import Calibration
 
 MOST_NAMES = 10_000
 SEPARATOR = ";"  # of names that stand in one cell of a table
@@ -58,6 +62,13 @@ class Named(Target):
         if len(set(names)) < len(names):
             raise ArtifactError(f"one of its {self.kind} is named twice; train it again")
         return replace(self, names=tuple(names))
+
+    def probabilities(
+        self, told: Outputs, calibration: "Calibration | None", patterns: Sequence[str], marks: Sequence[float]
+    ) -> dict[str, Array]:
+        """Return the probability of each name (cases,)."""
+        self.refuse_marks(marks)
+        return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
 
     @property
     def num_values(self) -> int:

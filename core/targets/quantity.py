@@ -10,23 +10,17 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 from torch.nn import functional as F
 
+from mainstem.core.baselines import Lesson, regressions
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import interval_score, nrmse_percent, r2, rmse
 from mainstem.core.folds import fit_gate, targets_of
 from mainstem.core.stream import Sample
-from mainstem.core.targets.base import (
-    Array,
-    Blend,
-    Head,
-    Known,
-    Loss,
-    Measure,
-    Outputs,
-    Regions,
-    Target,
-)
+from mainstem.core.targets.base import Target
+from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
+from mainstem.core.targets.lines import fit_line, lines_of_others
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -35,26 +29,6 @@ SMALLEST_SCALE = 1e-3  # of a standardised target; keeps the likelihood finite
 UNSTATED = "unstated"  # the unit of a quantity that names none
 WORTHWHILE = 0.01  # share of RMSE that has to be saved before it is said that inputs add something
 LARGEST_SLOPE = 1e3  # a model of simulations is not a thousand times off
-LEAST_SLOPE = 0.05  # of local truth on what a model of simulations says; scales must stay positive
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """All values from `low` to `high`, in the prediction's units."""
-
-    low: float
-    high: float
-
-    def __contains__(self, value: float) -> bool:
-        return self.low <= value <= self.high
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {"low": self.low, "high": self.high}
-
-    def columns(self) -> dict[str, Any]:
-        """Return what a table says of it, by column."""
-        return self.to_dict()
 
 
 class ScalarHead(Head):
@@ -88,7 +62,7 @@ class Quantity(Target):
     highest: float | None = None
     metric: Literal["nrmse_percent", "rmse"] = "nrmse_percent"
     kind: ClassVar[str] = "quantity"
-    is_number: ClassVar[bool] = True
+    preparation: ClassVar[str] = "from_the_mean"
     needs_labels: ClassVar[str] = "a known target and no fault"
     frame_names: ClassVar[frozenset[str]] = frozenset({"std"})
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
@@ -140,6 +114,10 @@ class Quantity(Target):
                 told, wanted = (_told(value) for value in (facts.get(name), own))
                 raise ArtifactError(f"it has {name} {told}, the task {wanted}; train it again")
         return self
+
+    def baselines(self, lesson: Lesson) -> dict[str, Array]:
+        """Return the average, and ridge, forest and boosting."""
+        return super().baselines(lesson) | regressions(lesson)
 
     def head(self, dim: int) -> Head:
         """Return a normal head."""
@@ -207,14 +185,11 @@ class Quantity(Target):
         A slope below LEAST_SLOPE says that the model is worth next to nothing there; it becomes LEAST_SLOPE.
         """
         bare = {name: value for name, value in blend.items() if name not in ("slope", "intercept")}
-        told, labels = self.combine(raw, bare), np.asarray(groups)
-        mean, width = np.empty_like(told["mean"]), np.empty_like(told["scale"])
-        for group in np.unique(labels):
-            held = labels == group
-            slope, intercept = _line(told["mean"][~held], truth[~held])
-            mean[held], width[held] = slope * told["mean"][held] + intercept, slope * told["scale"][held]
-        slope, intercept = _line(told["mean"], truth)
-        return {**told, "mean": mean, "scale": width}, {**bare, "slope": slope, "intercept": intercept}
+        told = self.combine(raw, bare)
+        mean, width = told["mean"], told["scale"]
+        by_others, widened = lines_of_others(mean, width, truth, groups)
+        slope, intercept = fit_line(mean, truth)
+        return {**told, "mean": by_others, "scale": widened}, {**bare, "slope": slope, "intercept": intercept}
 
     def scale(self, told: Outputs) -> Array:
         """How much a case may err by (cases,), in units."""
@@ -291,6 +266,13 @@ class Quantity(Target):
     def refuse_marks(self, marks: Sequence[float]) -> None:
         """Take any mark."""
 
+    def mean(self, told: Outputs) -> float:
+        """Return the mean of what is told of cases."""
+        return float(self.point(told).mean())
+
+    def refuse_means(self, advice: str) -> None:
+        """Take any mean."""
+
     def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
         """Return the interval score, and how many misses lie above."""
         low, high = self.ends(case.told, case.quantile)
@@ -311,11 +293,6 @@ class Quantity(Target):
         return {"mean": self.point(told), "lower": low, "upper": high}
 
 
-def below_name(mark: float) -> str:
-    """What the probability of undercutting a threshold is called: "below 8", with as many digits as tell it apart."""
-    return f"below {repr(float(mark)).removesuffix('.0')}"
-
-
 def _numbers(values: Tensor) -> Array:
     found: Array = values.double().cpu().numpy()
     return found
@@ -325,11 +302,4 @@ def _told(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else f"{value!s:.40}"
 
 
-def _line(mean: Array, truth: Array) -> tuple[float, float]:
-    spread = float(((mean - mean.mean()) ** 2).sum())
-    slope = float(((mean - mean.mean()) * (truth - truth.mean())).sum()) / spread if spread > 0 else 0.0
-    slope = max(slope, LEAST_SLOPE)
-    return slope, float(truth.mean() - slope * mean.mean())
-
-
-__all__ = ["Interval", "Quantity", "ScalarHead", "below_name"]
+__all__ = ["Quantity", "ScalarHead"]

@@ -18,7 +18,7 @@ from mainstem.core.predict import predict
 from mainstem.core.records import read_record
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Interval, below_name
+from mainstem.core.targets import below_name
 from mainstem.core.targets.quantity import WORTHWHILE
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
@@ -26,6 +26,7 @@ POUNDS_PER_BUSHEL = {  # USDA standard test weights
     "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0,
 }  # fmt: skip
 DOZENS = 10.0  # of a unit in 1 t/ha, from which one digit says enough
+NUMBERS = ["value", "low", "high"]  # columns of a table of predictions
 POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 
 
@@ -111,8 +112,7 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
     found = predict(board.fitted, samples, partial(_at_lead, lead=lead), level, thresholds)
     table = prediction_table(found)
-    numbers = ["value", "low", "high"]
-    table[numbers] = table[numbers].astype(float)  # an abstained row has none
+    table[NUMBERS] = table[NUMBERS].astype(float)  # an abstained row has none
     table["width"] = table["high"] - table["low"]
     table["observed"] = [np.nan if sample.target is None else float(sample.target) for sample in samples]
     offsets = [member.preparation(samples)[1] for member in board.fitted.ensemble.members]
@@ -128,16 +128,16 @@ def _at_lead(_: Sample, lead: int) -> str:
 
 
 def region_story(board: YieldBoard, region: str, season: str, level: float) -> pd.DataFrame:
-    """Return a region's forecast through the season: lead, value, low, high, claim; earliest first."""
+    """Return a region's forecast through the season: lead, value, low, high; earliest first."""
     sample = next(s for s in board.by_season[season] if s.source.facts["region"] == region)
-    rows = []
-    for lead in sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True):
+    leads = sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True)
+    found = []
+    for lead in leads:
         known = TASK.views[f"lead{lead}"](sample)
-        (found,) = predict(board.fitted, [known], partial(_at_lead, lead=lead), level)
-        region_of_doubt = found.region if isinstance(found.region, Interval) else Interval(low=np.nan, high=np.nan)
-        value = np.nan if found.value is None else float(found.value)
-        rows.append({"lead": lead, "value": value, "low": region_of_doubt.low, "high": region_of_doubt.high})
-    return pd.DataFrame(rows)
+        found += predict(board.fitted, [known], partial(_at_lead, lead=lead), level)
+    told = prediction_table(found)[NUMBERS].astype(float)  # an abstained row has none
+    told.insert(0, "lead", leads)
+    return told
 
 
 def past_yields(board: YieldBoard, region: str) -> pd.DataFrame:

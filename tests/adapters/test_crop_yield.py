@@ -7,8 +7,10 @@ import pytest
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.anchors import Anchor, RegionYears, fit_anchor
+from mainstem.adapters.crop_yield.baselines import baselines, region_row
 from mainstem.adapters.crop_yield.seasons import DAY_S, LEADS, Climatology, cut_back, lead_of
 from mainstem.adapters.crop_yield.steps import Steps
+from mainstem.core.baselines import feature_matrix
 from mainstem.core.evaluation import rmse
 from mainstem.core.fit import fit
 from mainstem.core.preparation import stream_means
@@ -160,3 +162,33 @@ def test_where_truth_is_known_the_season_beats_the_past(regions):
     assert error <= rmse(found.truth, found.told["without_trunk"])  # the trunk is let in where it pays
     assert rmse(truth, whole) < 0.8 * rmse(truth, past)
     assert rmse(truth, whole) < rmse(truth, before)
+
+
+def past(history: Stream, year: float, target: float = 0.0) -> Sample:
+    source = Provenance(data="made", item=f"a {year:g}", group=f"{year:g}", facts={"region": "a", "year": year})
+    return Sample(streams={"history": history}, target=target, source=source)
+
+
+def test_a_history_of_something_else_is_no_history_of_yields():
+    values = np.array([[1.0, 50.0], [np.nan, 60.0], [3.0, 70.0]])
+    channels = (Channel(name="dose", unit="mg"), Channel(name="pulse", unit="1/min"))
+    stream = Stream(kind="series", values=values, channels=channels, times=np.arange(3.0))
+    assert feature_matrix([past(stream, 2000.0)], region_row)[0].tolist() == [2.0, 60.0, 2000.0]  # channels, by month
+    yields = replace(stream, values=values[:, :1], channels=(Channel(name="yield", unit="t/ha"),))
+    nothing = replace(yields, values=np.empty((0, 1)), times=np.empty(0))
+    shown = feature_matrix([past(yields, 2000.0), past(nothing, 2001.0)], region_row)
+    assert shown.shape == (2, 5)  # year, three lags and their mean
+    assert np.nanmax(shown[0]) == 2000.0
+    assert np.isnan(shown[1]).sum() == 4
+
+
+def test_a_region_has_its_own_average_and_trend_and_a_new_one_those_of_all():
+    none = Stream(kind="series", values=np.empty((0, 1)), channels=(Channel(name="yield", unit="t/ha"),),
+                  times=np.empty(0))  # fmt: skip
+    train = [past(none, year, 2.0 + (year - 2000)) for year in (2000.0, 2001.0, 2002.0, 2003.0)]
+    ahead = past(none, 2005.0)
+    other = replace(ahead, source=replace(ahead.source, facts={"region": "b", "year": 2005.0}))
+    found = baselines(train, [ahead, other], 0)
+    assert list(found) == ["average", "trend", "ridge", "random_forest", "gradient_boosting"]
+    assert found["average"].tolist() == [3.5, 3.5]
+    assert found["trend"] == pytest.approx([7.0, 7.0])

@@ -24,6 +24,9 @@ def test_a_group_whose_known_places_alone_are_strange_is_quiet_on_the_rest():
         own_features=np.empty((480, 0)),
         groups=groups,
     )
-    told = judge_training_groups(found, places, 0.9)
+    told = judge_training_groups(found, places, 0.9, names_them=True)
     assert told["alarm_quiet"]["2000"] == pytest.approx(0.25)
     assert told["alarm_quiet_share"] == pytest.approx(np.mean(list(told["alarm_quiet"].values())))
+    unnamed = judge_training_groups(found, places, 0.9, names_them=False)
+    assert unnamed == {name: value for name, value in told.items() if name not in ("alarm_quiet", "coverage_by_group")}
+    assert not any(isinstance(value, dict) for value in unnamed.values())

@@ -22,7 +22,7 @@ from mainstem.core.preparation import MeanOffset, restore_plain
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.targets.quantity import LEAST_SLOPE
+from mainstem.core.targets.lines import LEAST_SLOPE
 from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig
 

@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mainstem.adapters.crop_yield import TASK
+from mainstem.adapters.crop_yield.baselines import average_and_trend
 from mainstem.adapters.crop_yield.seasons import YEAR_S, forget
-from mainstem.apps.baselines import region_baselines
 from mainstem.apps.cli import app
 from mainstem.apps.evaluate import evaluate, score_part
 from mainstem.apps.protocols import EvaluationSpec, split_samples
@@ -28,7 +28,7 @@ YEAR = "2012"
 BARE = replace(  # none of what takes long to fit
     TASK,
     prepare=lambda samples, order: MeanOffset.fit(samples),
-    baselines=lambda train, test, seed: region_baselines(train, test),
+    baselines=lambda train, test, seed: average_and_trend(train, test),
     rivals=None,
     views={"lead0": TASK.views["lead0"]},
     view_of=lambda sample: "lead0",

@@ -18,6 +18,6 @@ def test_counties_are_predicted_better_than_by_every_baseline():
     for name, difference in result["difference"].items():
         has_the_same_inputs = name.endswith(("_on_departures", "_of_rivals"))
         assert difference["verdict"] != "worse" if has_the_same_inputs else difference["value"] < 0, name
-    assert 0.88 <= result["training_years"]["coverage_pooled"] <= 0.92
-    assert result["training_years"]["alarm_quiet_share"] >= 0.68  # 0.8 less a standard error of twelve years
+    assert 0.88 <= result["training_groups"]["coverage_pooled"] <= 0.92
+    assert result["training_groups"]["alarm_quiet_share"] >= 0.68  # 0.8 less a standard error of twelve years
     assert result["coverage"]["by_group"]["2012"]["claim"] == "withdrawn"

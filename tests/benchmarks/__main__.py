@@ -53,8 +53,9 @@ def bench_finetune() -> dict[str, float]:
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     from mainstem.adapters.crop_yield import TASK
-    from mainstem.apps.baselines import feature_matrix
+    from mainstem.adapters.crop_yield.baselines import region_row
     from mainstem.apps.finetune import finetune
+    from mainstem.core.baselines import feature_matrix
     from mainstem.core.finetuning import FitSpec
     from mainstem.core.folds import targets_of
     from mainstem.core.task import DataRequest
@@ -66,7 +67,7 @@ def bench_finetune() -> dict[str, float]:
         ours = time.perf_counter() - start
     train = source.training()
     start = time.perf_counter()
-    HistGradientBoostingRegressor(max_iter=200).fit(feature_matrix(train), targets_of(train))
+    HistGradientBoostingRegressor(max_iter=200).fit(feature_matrix(train, region_row), targets_of(train))
     return {
         "finetune_us_maize_s": ours,
         "one_boosting_fit_s": (peer := time.perf_counter() - start),

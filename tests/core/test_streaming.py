@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from mainstem.core.prediction import Claim, ModelRef, Prediction
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.streaming import Streaming, run_stream
-from mainstem.core.targets.quantity import Interval
+from mainstem.core.targets import Interval
 
 NOISE_M, JERK, LEVEL = 0.5, 0.2, 0.9  # of a position; of white acceleration, m/s^2 a root hertz; of the interval
 SOURCE = Provenance(data="made in the test", item="track", simulated=True)

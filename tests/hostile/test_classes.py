@@ -1,12 +1,11 @@
 """Options and streams that nothing would use: each refused in one line, and what is used still taken."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mainstem.apps.baselines import feature_matrix
+from mainstem.core.baselines import feature_matrix
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import read_specs
@@ -85,20 +84,6 @@ def test_baselines_take_what_they_can_of_any_stream(stream, width):
     found = feature_matrix([sample(number, season=season, more=stream) for number in range(3)])
     assert found.shape == (3, width)
     assert np.isfinite(found).all()
-
-
-def test_a_history_of_something_else_is_no_history_of_yields():
-    values = np.array([[1.0, 50.0], [np.nan, 60.0], [3.0, 70.0]])
-    channels = (Channel(name="dose", unit="mg"), Channel(name="pulse", unit="1/min"))
-    stream = Stream(kind="series", values=values, channels=channels, times=np.arange(3.0))
-    found = feature_matrix([sample(number, history=stream) for number in range(2)])
-    assert found[0].tolist() == [2.0, 60.0]  # both channels, by month
-    yields = replace(stream, values=values[:, :1], channels=(Channel(name="yield", unit="t/ha"),))
-    nothing = replace(yields, values=np.empty((0, 1)), times=np.empty(0))
-    shown = feature_matrix([sample(0, history=yields), sample(1, history=nothing)])
-    assert shown.shape == (2, 4)
-    assert np.nanmax(shown[0]) == 3.0
-    assert np.isnan(shown[1]).all()
 
 
 def test_files_that_one_group_alone_names_are_taken(tmp_path):

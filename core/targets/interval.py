@@ -1,0 +1,31 @@
+"""Intervals of numbers, and what thresholds in them are called."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """All values from `low` to `high`, in the prediction's units."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {"low": self.low, "high": self.high}
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a table says of it, by column."""
+        return self.to_dict()
+
+
+def below_name(mark: float) -> str:
+    """What the probability of undercutting a threshold is called: "below 8", with as many digits as tell it apart."""
+    return f"below {repr(float(mark)).removesuffix('.0')}"
+
+
+__all__ = ["Interval", "below_name"]

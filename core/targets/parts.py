@@ -1,0 +1,92 @@
+"""What passes between a target and those above it: heads, losses, what is told, regions of doubt and measures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from mainstem.core.evaluation import Metric
+from mainstem.core.trunk import Latents
+
+Array = NDArray[np.float64]
+Outputs = Mapping[str, Array]  # named arrays (cases, ...), in the target's unit
+Blend = Mapping[str, float]  # what is learned from predictions out of fold: how much each part of an output is worth
+
+
+class Region(Protocol):
+    """All values that cannot be ruled out."""
+
+    def __contains__(self, value: Any) -> bool:  # noqa: ANN401 - whatever the kind tells
+        """Say if a value lies in it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+
+    def columns(self) -> dict[str, Any]:
+        """Return what a table says of it, by column."""
+
+
+class Head(nn.Module, ABC):
+    """A distribution (batch,) of what pooled latents say."""
+
+    @abstractmethod
+    def of_pooled(self, pooled: Tensor) -> Distribution:
+        """Return the distribution of pooled latents (batch, dim)."""
+
+    def forward(self, latents: Latents) -> Distribution:
+        """Return the distribution of latents."""
+        return self.of_pooled(latents.pooled)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Loss:
+    """A sum over cases and what it is to be divided by, so that uneven batches can be joined."""
+
+    total: Tensor
+    count: Tensor | int
+
+    def mean(self) -> Tensor:
+        """The loss of a case."""
+        return self.total / self.count
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Known:
+    """What a member knows of cases (cases,) before the trunk is asked.
+
+    `past` is the preparation's offset, `plain` what its fallback adds; `frame` is what `standardise` gave in training.
+    """
+
+    past: Array
+    plain: Array
+    frame: Mapping[str, float]
+
+    def rows(self, chosen: NDArray[np.intp]) -> "Known":
+        """Return the chosen cases."""
+        return Known(past=self.past[chosen], plain=self.plain[chosen], frame=self.frame)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """A metric of points, and over what it is taken: as the protocol says, over each group by itself, or pooled."""
+
+    metric: Metric
+    over: Literal["protocol", "groups", "pooled"] = "protocol"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regions:
+    """Cases with what was told of them, the quantiles of their regions at a level, and their truth."""
+
+    told: Outputs
+    truth: Array
+    quantile: Array
+    level: float
+
+
+__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions"]

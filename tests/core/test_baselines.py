@@ -1,0 +1,108 @@
+"""Plain models of any samples: known answers, groups that tuning leaves out whole, and nothing to learn from."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mainstem.core.baselines import Lesson, classifications, feature_matrix, regressions
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.targets import Classes, Findings, Quantity
+
+NUM = 120
+
+
+def lesson(truth: np.ndarray, groups: int = 6, width: int = 3, seed: int = 0) -> Lesson:
+    """Features whose first column is the truth's own, where it has one; asked are the same cases again."""
+    features = np.random.default_rng(seed).normal(size=(NUM, width))
+    if width:
+        features[:, 0] = np.nan_to_num(truth if truth.ndim == 1 else truth[:, 0])
+    labels = tuple(f"g{row % groups}" for row in range(NUM))
+    return Lesson(seen=features, asked=features, truth=truth, groups=labels, seed=seed)
+
+
+def test_numbers_are_learned_by_every_regression():
+    truth = np.random.default_rng(1).normal(5, 2, NUM)
+    found = Quantity(units="t/ha").baselines(lesson(truth))
+    assert list(found) == ["average", "ridge", "random_forest", "gradient_boosting"]
+    assert set(found["average"].tolist()) == {truth.mean()}
+    for name in ("ridge", "random_forest", "gradient_boosting"):
+        assert np.sqrt(np.mean((found[name] - truth) ** 2)) < 0.35 * truth.std()
+
+
+def test_classes_are_learned_by_every_classifier_one_that_is_never_seen_too():
+    truth = (np.arange(NUM) % 2 * 2).astype(float)  # 0 and 2 of three
+    found = Classes(names=("a", "b", "c")).baselines(lesson(truth))
+    assert list(found) == ["commonest", "logistic", "random_forest"]
+    assert set(found["commonest"].tolist()) == {0.0}
+    assert all((found[name] == truth).all() for name in ("logistic", "random_forest"))
+    assert (classifications(lesson(truth), 3)["logistic"][:, 1] == 0).all()
+
+
+def test_findings_are_learned_from_those_that_were_read():
+    truth = np.stack([np.arange(NUM) % 2, np.ones(NUM), np.full(NUM, np.nan)], 1).astype(float)
+    truth[::5, 0] = np.nan
+    found = Findings(names=("rust", "always", "unread")).baselines(lesson(truth))
+    assert list(found) == ["logistic", "random_forest"]
+    seen = np.isfinite(truth[:, 0])
+    for shares in found.values():
+        assert ((shares[:, 0] > 0.5) == (truth[:, 0] == 1))[seen].all()
+        assert (shares[:, 1] == 1).all()
+        assert (shares[:, 2] == 0.5).all()
+
+
+def test_tuning_leaves_whole_groups_out():
+    """Columns that are each group's own, and mean nothing: what fits the groups seen says nothing of another one."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(6), NUM // 6)
+    features, truth = rng.normal(size=(6, 12))[groups], rng.normal(0, 5, 6)[groups]
+    taught = Lesson(seen=features, asked=features, truth=truth, groups=tuple(f"g{group}" for group in groups), seed=0)
+    for kept, held in taught.folds(truth):
+        assert not set(groups[kept]) & set(groups[held])
+    by_row = replace(taught, groups=tuple(f"case {row}" for row in range(NUM)))
+    careful, careless = (regressions(found)["ridge"] for found in (taught, by_row))
+    assert np.abs(careless - truth).mean() < 0.1 * truth.std() < np.abs(careful - truth).mean()
+
+
+@pytest.mark.parametrize("groups", [1, 2, NUM])
+def test_any_number_of_groups_will_do(groups):
+    truth = np.arange(NUM) % 2.0
+    assert set(regressions(lesson(truth, groups))) == {"ridge", "random_forest", "gradient_boosting"}
+    apart = lesson(np.repeat([0.0, 1.0], NUM // 2), groups)
+    assert set(classifications(apart, 2)) == {"logistic", "random_forest"}
+
+
+def test_folds_that_show_one_class_alone_tune_nothing_and_stop_nothing():
+    truth = np.repeat([0.0, 1.0], NUM // 2)
+    by_class = tuple("no" if value else "yes" for value in truth)
+    found = classifications(replace(lesson(truth), groups=by_class), 2)
+    assert all((shares.argmax(1) == truth).all() for shares in found.values())
+
+
+def test_samples_of_text_alone_have_no_features_and_plain_models_say_nothing():
+    texts = [
+        Sample(
+            streams={"note": Stream(kind="text", values=np.array([f"word {row}"]))},
+            target=float(row % 2),
+            source=Provenance(data="made", item=f"s{row}", group=f"g{row % 3}"),
+        )
+        for row in range(12)
+    ]
+    truth = np.arange(12) % 2.0
+    taught = Lesson.of(texts[:8], texts[8:], truth[:8], 0)
+    assert set(Quantity(units="1").baselines(taught)) == {"average"}
+    assert set(Classes(names=("a", "b")).baselines(taught)) == {"commonest"}
+    both = Lesson.of(texts[:8], texts[8:], np.stack([truth[:8]] * 2, 1), 0)
+    assert Findings(names=("a", "b")).baselines(both) == {}
+
+
+def test_features_of_train_and_test_share_their_columns():
+    def sample(**values: float) -> Sample:
+        channels = tuple(Channel(name=name, unit="1") for name in values)
+        stream = Stream(kind="scalar", values=np.array(list(values.values())), channels=channels)
+        return Sample(streams={"x": stream}, target=0.0, source=Provenance(data="made", item="s"))
+
+    taught = Lesson.of([sample(b=1.0), sample(a=2.0)], [sample(c=3.0)], np.zeros(2), 0)
+    np.testing.assert_array_equal(taught.seen, [[np.nan, 1, np.nan], [2, np.nan, np.nan]])
+    np.testing.assert_array_equal(taught.asked, [[np.nan, np.nan, 3]])
+    assert feature_matrix([sample(a=1.0, b=2.0)]).tolist() == [[1, 2]]
