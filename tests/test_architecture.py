@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mainstem.core import targets
 from mainstem.core.targets import KINDS as KINDS_OF_TARGETS
 
 ROOT = Path(__file__).parents[1]
@@ -134,15 +135,18 @@ def test_the_language_s_own_fields_and_yields_pass():
 
 KINDS = {kind.__name__ for kind in KINDS_OF_TARGETS}
 WORDS = {kind.kind for kind in KINDS_OF_TARGETS}
+REGIONS = {name for name in targets.__all__ if hasattr(getattr(targets, name), "columns")}
 CHOOSES = {"adapters"}  # an adapter says what it predicts
 ABOVE = [path for path in FILES if not path.is_relative_to(ROOT / "core" / "targets")]
 
 
 def switches(tree: ast.AST) -> Iterator[str]:
-    """What asks of which kind a target is: isinstance of one, or a comparison of its kind."""
+    """What asks of which kind a target is: isinstance of one or of its region, its kind compared, any yes or no."""
     for node in ast.walk(tree):
         is_asked = isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "issubclass")
-        if is_asked and {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & KINDS:
+        if is_asked and {name.id for name in ast.walk(node) if isinstance(name, ast.Name)} & (KINDS | REGIONS):
+            yield ast.unparse(node)
+        if isinstance(node, ast.Attribute) and node.attr.startswith(("is_", "has_")) and of_target(node):
             yield ast.unparse(node)
         held = compared(node)
         is_kind = any(isinstance(part, ast.Constant) and part.value in WORDS for part in held)
@@ -182,6 +186,9 @@ def test_no_file_above_targets_asks_of_which_kind_one_is(path):
         "task.target.kind == 'x'",
         "kind in ('quantity', 'mask')",
         "1 != target.kind",
+        "isinstance(found.region, Interval)",
+        "fitted.target.is_number",
+        "target.has_mean and told",
     ],
 )
 def test_a_switch_on_kinds_is_found(breach):
@@ -189,10 +196,5 @@ def test_a_switch_on_kinds_is_found(breach):
 
 
 def test_what_streams_and_arrays_are_is_no_switch_on_targets():
-    assert not list(
-        switches(
-            ast.parse(
-                "stream.kind == 'image' or array.dtype.kind in 'fiu' or isinstance(x, Target) or 'classes' in facts"
-            )
-        )
-    )
+    asked = "stream.kind == 'image' or array.dtype.kind in 'fiu' or isinstance(x, Target) or is_number(group)"
+    assert not list(switches(ast.parse(f"{asked} or 'classes' in facts or target.lower_is_better")))
