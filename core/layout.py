@@ -52,6 +52,8 @@ def _described(channel: Channel) -> str:
 def channel_places(held: Sequence[Channel], wanted: Sequence[Channel]) -> list[int | None]:
     """Index, among the channels wanted, of each one held; None for one that is not wanted.
 
+    This is how everything that reads channels by name finds them: layouts, tokenizers, open encoders.
+
     Raises:
         ChannelError: if one comes in another unit, at another wavelength or twice, or others come in the place of those
             that lack: then one may have been renamed, and its values would be lost without a word.
@@ -60,19 +62,17 @@ def channel_places(held: Sequence[Channel], wanted: Sequence[Channel]) -> list[i
     names = [channel.name for channel in held]
     for channel in held:
         if channel.name in known:
-            check_alike(channel, wanted[known[channel.name]])
+            _check_alike(channel, wanted[known[channel.name]])
         if names.count(channel.name) > 1:
             raise ChannelError(f"channel {channel.name!r} comes twice in one stream; drop one")
     lacking, unknown = [name for name in known if name not in names], [name for name in names if name not in known]
-    if lacking and (unknown or len(lacking) == len(known)):
-        raise ChannelError(
-            f"channel {lacking[0]!r} is missing; "
-            f"the stream has {', '.join(sorted(names)) or 'none'}; rename it, or drop them"
-        )
+    if lacking and (unknown or not names):
+        found = f"channel {unknown[0]!r}" if unknown else "no channel"
+        raise ChannelError(f"got {found}, want {', '.join(lacking)[:200]}; rename or drop it")
     return [known.get(name) for name in names]
 
 
-def check_alike(channel: Channel, wanted: Channel) -> None:
+def _check_alike(channel: Channel, wanted: Channel) -> None:
     """Check that a channel holds what the one of its name did; a wavelength that either leaves open is no other one.
 
     Raises:

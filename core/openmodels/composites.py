@@ -1,6 +1,6 @@
 """Monthly composites of image series: what encoders that know months, not dates, are given of irregular dates."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.layout import channel_places
 from mainstem.core.stream import Channel, Sample, Stream
 
 Array = NDArray[np.float64]
@@ -93,22 +94,16 @@ def composed(windows: Block, origin: str, longest: int) -> tuple[Array, NDArray[
     return values, np.where(kept, (months.astype(np.int64) % 12)[order], 0)
 
 
-def placed(
-    values: Array, channels: Sequence[Channel], bands: Mapping[str, int], units: Mapping[str, str], family: str
-) -> Array:
+def in_order(values: Array, channels: Sequence[Channel], bands: Sequence[Channel]) -> Array:
     """Values (..., channel, y, x) in the order of an encoder's bands; those that lack are NaN.
 
     Raises:
-        ChannelError: if a channel is no band of the encoder's, or comes in another unit.
+        ChannelError: if a channel comes in another unit, twice, or under another name.
     """
-    found = np.full((*values.shape[:-3], max(bands.values()) + 1, *values.shape[-2:]), np.nan)
-    for index, channel in enumerate(channels):
-        if channel.name not in bands:
-            raise ChannelError(f"got band {channel.name!r}, {family} reads {', '.join(bands)}; rename or drop it")
-        wanted = units.get(channel.name, "1")
-        if channel.unit != wanted:
-            raise ChannelError(f"got {channel.name} in {channel.unit!r}, {family} wants {wanted!r}; convert it first")
-        found[..., bands[channel.name], :, :] = values[..., index, :, :]
+    found = np.full((*values.shape[:-3], len(bands), *values.shape[-2:]), np.nan)
+    for index, place in enumerate(channel_places(channels, bands)):
+        if place is not None:
+            found[..., place, :, :] = values[..., index, :, :]
     return found
 
 

@@ -10,24 +10,25 @@ from mainstem.core.cases import Cases
 from mainstem.core.openmodels.composites import (
     composed,
     grid_of,
+    in_order,
     latlon_of,
     monthly,
     one_size,
-    placed,
     share_clock,
     spacing_of,
     windows_in,
 )
-from mainstem.core.stream import Sample
+from mainstem.core.stream import Channel, Sample
 
 SPACE_TIME = {"S1": (0, 1), "S2_RGB": (2, 3, 4), "S2_Red_Edge": (5, 6, 7), "S2_NIR_10m": (8,), "S2_NIR_20m": (9,),
               "S2_SWIR": (10, 11), "NDVI": (12,)}  # fmt: skip
 VALUES = {"s_t_x": 13, "sp_x": 16, "t_x": 6, "st_x": 18}
 MASKS = {"s_t_m": 7, "sp_m": 3, "t_m": 3, "st_m": 4}
-BANDS = {name: index for index, name in enumerate(
-    ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12", "NDVI")
-)}  # fmt: skip
-UNITS = {"VV": "dB", "VH": "dB"}  # the others are pure numbers, reflectance 0-1
+BANDS = (
+    *(Channel(name=name, unit="dB") for name in ("VV", "VH")),
+    *(Channel(name=f"B{band}", unit="1") for band in ("2", "3", "4", "5", "6", "7", "8", "8A", "11", "12")),
+    Channel(name="NDVI", unit="1"),
+)
 MEAN = (-11.7287, -18.8556, 1395.3409, 1338.4027, 1343.0988, 1543.8608, 2186.2022, 2525.0933, 2410.3377, 2750.2855,
         2234.9111, 1474.5311)  # fmt: skip
 STD = (4.8871, 5.7303, 917.7041, 913.2988, 1092.6787, 1047.2206, 1048.0101, 1143.6903, 1098.9792, 1204.4728, 1145.9774,
@@ -52,7 +53,7 @@ def inputs_of(samples: Sequence[Sample], kernel: int, max_steps: int) -> dict[st
     static = np.zeros((num, VALUES["st_x"]))
     static_hidden = np.ones((num, MASKS["st_m"]))
     for row, (sample, stream, found) in enumerate(zip(samples, streams, months, strict=True)):
-        part = placed(found.values, stream.channels, BANDS, UNITS, "Galileo")
+        part = in_order(found.values, stream.channels, BANDS)
         values[row, :, :, : len(part)] = part.transpose(2, 3, 0, 1)
         numbers[row, : len(part)] = found.numbers()
         where = latlon_of(sample)
@@ -65,7 +66,7 @@ def _windows(samples: Cases, kernel: int, max_steps: int) -> dict[str, Any]:
     """The original's inputs from windows that share their dates, of which no place is known."""
     found, num = windows_in(samples), len(samples)
     values, months = composed(found, str(samples.origin), max_steps)
-    values = placed(values, found.channels, BANDS, UNITS, "Galileo").transpose(0, 3, 4, 1, 2)
+    values = in_order(values, found.channels, BANDS).transpose(0, 3, 4, 1, 2)
     static, hidden = np.zeros((num, VALUES["st_x"])), np.ones((num, MASKS["st_m"]))
     spacing = spacing_of(samples[0], grid_of(samples[0], "Galileo"))
     return _inputs(values, months, (static, hidden), np.full(num, spacing), kernel)

@@ -10,7 +10,8 @@ from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key
 from mainstem.core.openmodels.base import Blueprint, Family, OpenModel, Shapes, Weights
 from mainstem.core.openmodels.facts import TokenizerFacts
-from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights, read_streams
+from mainstem.core.tokenizers.specs import read_streams
+from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights
 from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES, trunk_config

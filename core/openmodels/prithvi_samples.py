@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.openmodels.composites import grid_of, latlon_of, monthly, one_size, placed
-from mainstem.core.stream import Sample
+from mainstem.core.openmodels.composites import grid_of, in_order, latlon_of, monthly, one_size
+from mainstem.core.stream import Channel, Sample
 
 BANDS = ("BLUE", "GREEN", "RED", "NIR_NARROW", "SWIR_1", "SWIR_2")
 MAX_FRAMES = 24
-SENTINEL = {"B2": 0, "B3": 1, "B4": 2, "B8A": 3, "B11": 4, "B12": 5}  # HLS S30's bands in the order of BANDS
+SENTINEL = tuple(  # HLS S30's bands in the order of BANDS
+    Channel(name=name, unit="1") for name in ("B2", "B3", "B4", "B8A", "B11", "B12")
+)
 MID_MONTH = 15
 
 
@@ -34,13 +36,13 @@ def inputs_of(samples: Sequence[Sample], patch_size: int, *, has_time: bool, has
         raise ChannelError(
             f"{odd} shows other bands than {samples[0].source.item}, which Prithvi cannot mask; part them"
         )
-    given = [index for name, index in SENTINEL.items() if name in shown[0]]
+    given = [index for index, band in enumerate(SENTINEL) if band.name in shown[0]]
     found = [monthly(stream, sample.origin, MAX_FRAMES) for stream, sample in zip(streams, samples, strict=True)]
     if len({len(months.values) for months in found}) != 1:
         raise InputError("samples show different numbers of months, which Prithvi cannot mask; give whole series")
     parts = []
     for sample, stream, months in zip(samples, streams, found, strict=True):
-        values = _filled(placed(months.values, stream.channels, SENTINEL, {}, "Prithvi")[:, given], sample.source.item)
+        values = _filled(in_order(months.values, stream.channels, SENTINEL)[:, given], sample.source.item)
         parts.append(_padded(values, patch_size).swapaxes(0, 1))
     inputs: dict[str, Any] = {"reflectance": np.stack(parts), "bands": [BANDS[index] for index in given]}
     if has_time:

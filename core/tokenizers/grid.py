@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.cases import Block, parts_of
-from mainstem.core.errors import ChannelError, InputError
-from mainstem.core.layout import check_alike
+from mainstem.core.cases import parts_of
+from mainstem.core.errors import InputError
+from mainstem.core.layout import placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokenizers.scalar import Statistics
 from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, cells
@@ -33,8 +33,8 @@ class GridTokenizer(StreamTokenizer):
     A small network turns a band's wavelength into the weights of its patch, as in Xiong et al. 2024, Neural Plasticity-
     Inspired Multimodal Foundation Model for Earth Observation (DOFA), section 3; a channel without a wavelength (NDVI,
     elevation) has weights of its own. Pixels that are missing count as the mean, and flags say what share of each band
-    a patch shows. A patch that shows nothing is no token. A sample may lack bands, never bring others. Positions are
-    seconds from the sample's origin, and metres from the window's first corner.
+    a patch shows. A patch that shows nothing is no token. A sample may lack bands. Positions are seconds from
+    the sample's origin, and metres from the window's first corner.
     """
 
     code: Tensor
@@ -71,8 +71,7 @@ class GridTokenizer(StreamTokenizer):
         """Stack grids, padded with missing pixels to the longest and largest of the batch.
 
         Raises:
-            ChannelError: if a stream brings a band that is not read, one in another unit or at another wavelength, or
-                one twice.
+            ChannelError: if a band comes in another unit, at another wavelength, twice, or under another name.
             InputError: if a stream does not say its pixels' size.
         """
         held = [(rows, block) for rows, block in parts_of(streams) if block.values.shape[1]]
@@ -84,25 +83,11 @@ class GridTokenizer(StreamTokenizer):
             if block.geometry is None or block.geometry.unit is None:
                 raise InputError("a grid does not say its pixels' size; give it a Geometry in m or mm")
             _, length, _, tall, wide = block.values.shape
-            seen = np.where(block.observed(), block.values, np.nan)
-            values[rows[:, None], :length, self._places(block), :tall, :wide] = np.moveaxis(seen, 2, 1)
+            shown = placed(block, self.channels)
+            values[rows, :length, :, :tall, :wide] = np.where(shown.observed(), shown.values, np.nan)
             times[rows, :length], spacing[rows] = block.times, block.geometry.spacing_m()[1::-1]
         arrays = {"values": values, "times": times, "spacing": spacing}
         return Patches(parts={name: torch.from_numpy(array) for name, array in arrays.items()})
-
-    def _places(self, stream: Stream | Block) -> list[int]:
-        """Index, among the bands read, of each of the stream's."""
-        held = {channel.name: index for index, channel in enumerate(self.channels)}
-        names = [channel.name for channel in stream.channels]
-        found = []
-        for channel in stream.channels:
-            if channel.name not in held:
-                raise ChannelError(f"got band {channel.name!r}, want {', '.join(held)}; rename or drop it")
-            if names.count(channel.name) > 1:
-                raise ChannelError(f"band {channel.name!r} comes twice in one grid; drop one")
-            check_alike(channel, self.channels[held[channel.name]])
-            found.append(held[channel.name])
-        return found
 
     def project(self, patches: Patches) -> TokenBatch:
         """Embed each date's patches, in order of time, row and column."""

@@ -1,87 +1,26 @@
 """Samples of any streams to tokens: one tokenizer a stream, by its kind."""
 
 import hashlib
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor, nn
 
 from mainstem.core.brief import Brief, Form, joined_moments
 from mainstem.core.cases import Block, blocks_in, streams_in
-from mainstem.core.errors import ArtifactError, ChannelError, InputError
-from mainstem.core.layout import channel_places, placed, placed_brief, union_of_channels
+from mainstem.core.errors import InputError
+from mainstem.core.layout import placed, placed_brief, union_of_channels
 from mainstem.core.samples import briefly, forms_in, is_lazy
-from mainstem.core.schema import first_mistake
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
-from mainstem.core.tokenizers.grid import GridTokenizer
-from mainstem.core.tokenizers.scalar import ScalarTokenizer, Statistics
-from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokenizers.space import SpaceTokenizer
+from mainstem.core.tokenizers.kinds import kind_of
+from mainstem.core.tokenizers.specs import StreamSpec
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer, TokenBatch, concatenate
 
-
-@dataclass(frozen=True, kw_only=True)
-class StreamSpec:
-    """One stream that an adapter reads: its kind, channels and the statistics its values are standardised with.
-
-    Attributes:
-        patch_size, patch_depth: of grids, images and volumes: pixels a side of a patch, and slices.
-        is_metric: images and volumes say the size of their pixels, so that tokens lie in metres.
-        steps_per_token: of series.
-    """
-
-    kind: str
-    channels: tuple[Channel, ...]
-    statistics: Statistics
-    patch_size: int = 1
-    patch_depth: int = 1
-    is_metric: bool = False
-    steps_per_token: int = 1
-
-    def __post_init__(self) -> None:
-        names = [channel.name for channel in self.channels]
-        if not names or len(set(names)) < len(names) or set(names) != set(self.statistics):
-            raise InputError(f"got channels {', '.join(names)[:200] or 'none'}; want each once, each with statistics")
-        if not all(math.isfinite(mean) and 0 <= std < math.inf for mean, std in self.statistics.values()):
-            raise InputError("the statistics of a channel hold NaN, infinity or a spread below 0; drop those values")
-        sizes = (self.patch_size, self.patch_depth)
-        if not all(1 <= size <= MOST_PATCH for size in sizes) or len(names) > MOST_CHANNELS:
-            raise InputError(f"got {len(names)} channels in patches of {max(sizes)} pixels; want fewer")
-        if not 1 <= self.steps_per_token <= MOST_STEPS:
-            raise InputError(f"got {self.steps_per_token} steps a token, want 1 to {MOST_STEPS}; mend the config")
-
-    def num_weights(self, dim: int) -> int:
-        """A lower bound of its tokenizer's weights."""
-        pixels = self.patch_depth * self.patch_size**2 if self.kind in ("image", "volume") else 1
-        return len(self.channels) * dim * max(pixels, 2 * self.steps_per_token)
-
-
-SPECS = TypeAdapter(dict[str, StreamSpec])
-MOST_PATCH, MOST_CHANNELS, MOST_STEPS = 64, 4096, 1 << 16  # far beyond any sensor; what is larger was damaged
 NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
 CODE_STD = 0.02  # of stream codes, as of the trunk's weights
-LARGEST_PATCH = {"grid": 4, "image": 16, "volume": 8}  # pixels a side of patches; smaller windows are one patch
-LONG_SERIES, MOST_TOKENS = 512, 256  # steps beyond which a token holds several, and tokens that the longest then gives
-
-
-def tokenizer_for(spec: StreamSpec, dim: int) -> StreamTokenizer:
-    """Return the tokenizer of the stream's kind."""
-    if spec.kind == "series":
-        return SeriesTokenizer(dim, spec.channels, spec.statistics, spec.steps_per_token)
-    if spec.kind == "scalar":
-        return ScalarTokenizer(dim, spec.channels, spec.statistics)
-    if spec.kind == "grid":
-        return GridTokenizer(dim, spec.channels, spec.statistics, spec.patch_size)
-    if spec.kind in ("image", "volume"):
-        patch = (spec.patch_depth, spec.patch_size, spec.patch_size)
-        return SpaceTokenizer(dim, spec.channels, spec.statistics, patch, spec.is_metric)
-    raise InputError(f"no tokenizer for a {spec.kind} stream yet; use scalar, series, image, grid or volume")
 
 
 def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str, StreamSpec]:
@@ -89,58 +28,30 @@ def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str,
 
     A token of a series holds `steps_per_token` steps; with 0 one, or several where a series is long.
     """
-    specs = {name: _spec(name, forms, samples) for name, forms in forms_in(samples).items()}
-    if not steps_per_token:
-        return specs
-    return {
-        name: replace(spec, steps_per_token=steps_per_token) if spec.kind == "series" else spec
-        for name, spec in specs.items()
-    }
-
-
-def read_streams(plain: Any) -> dict[str, StreamSpec]:  # noqa: ANN401 - whatever a file holds
-    """Read what `dataclasses.asdict` made of StreamSpecs by name.
-
-    Raises:
-        ArtifactError: if an entry is absent, of another type or out of its range.
-    """
-    try:
-        return SPECS.validate_json(json.dumps(plain), strict=True)
-    except ValidationError as error:
-        raise ArtifactError(f"the streams are damaged: {first_mistake(error)}; train it again") from error
+    return {name: _spec(name, forms, samples, steps_per_token) for name, forms in forms_in(samples).items()}
 
 
 def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     """A lower bound of the weights of tokenizers, to hold against a file before anything is allocated."""
-    return sum(spec.num_weights(dim) for spec in specs.values())
+    return sum(dim * len(spec.channels) * kind_of(spec.kind, name).weights(spec) for name, spec in specs.items())
 
 
-def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample]) -> StreamSpec:
+def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample], steps_per_token: int) -> StreamSpec:
     """Channels by name, in the order in which they are met, with statistics over all samples; `forms` are theirs.
 
     Raises:
         ChannelError: if samples give a channel in different units or wavelengths.
-        InputError: if they give streams of different kinds under one name, or text, or some images say the size of
-            their pixels and others do not.
+        InputError: if they give streams of different kinds under one name, or of one that is not read, or some images
+            say the size of their pixels and others do not.
     """
-    if forms[0].kind not in CHANNEL_DIM:
-        raise InputError(
-            f"stream {name!r} is {forms[0].kind}, which no tokenizer reads yet; use scalar, series, image, grid or "
-            "volume, or leave it out"
-        )
-    kind, channels = forms[0].kind, union_of_channels(name, forms)
+    read = kind_of(forms[0].kind, name)
+    channels = union_of_channels(name, forms)
+    settings = dict(read.settings(name, forms))
+    if steps_per_token and "steps_per_token" in settings:
+        settings["steps_per_token"] = steps_per_token
     mean, spread = _moments(samples, name, channels)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
-    longest = max(form.shape[0] for form in forms) if kind == "series" else 0
-    return StreamSpec(
-        kind=kind,
-        channels=channels,
-        statistics=statistics,
-        patch_size=_patch_side(kind, forms, (-2, -1)),
-        patch_depth=_patch_side(kind, forms, (-3,)) if kind == "volume" else 1,
-        is_metric=_is_metric(name, forms),
-        steps_per_token=math.ceil(longest / MOST_TOKENS) if longest > LONG_SERIES else 1,
-    )
+    return replace(StreamSpec(kind=forms[0].kind, channels=channels, statistics=statistics), **settings)
 
 
 def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) -> tuple[Tensor, Tensor]:
@@ -155,26 +66,6 @@ def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) 
         mean = rows.nan_to_num().sum(0) / count.clamp(min=1)
         squares = torch.where(rows.isfinite(), rows - mean, 0.0).square().sum(0)
     return mean, torch.where(count > 0, (squares / count.clamp(min=1)).sqrt(), NEVER_SEEN)
-
-
-def _patch_side(kind: str, forms: Sequence[Form], axes: Sequence[int]) -> int:
-    """Pixels of a patch along axes: the kind's, or the smallest side that streams have there."""
-    if kind not in LARGEST_PATCH:
-        return 1
-    sides = [form.shape[axis] for form in forms for axis in axes]
-    return max(min([LARGEST_PATCH[kind], *sides]), 1)
-
-
-def _is_metric(name: str, forms: Sequence[Form]) -> bool:
-    if forms[0].kind not in ("image", "volume"):
-        return False
-    known = {form.has_unit for form in forms}
-    if len(known) > 1:
-        raise InputError(
-            f"some samples say the size of the pixels of {name!r} and some do not; give all of them a Geometry in m or "
-            "mm, or none"
-        )
-    return known == {True}
 
 
 def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:
@@ -217,7 +108,9 @@ class StreamsTokenizer(OpenTokenizer):
     def __init__(self, specs: Mapping[str, StreamSpec], dim: int) -> None:
         super().__init__()
         self.specs, self.dim = dict(specs), dim
-        self.streams = nn.ModuleDict({module_name(name): tokenizer_for(spec, dim) for name, spec in specs.items()})
+        self.streams = nn.ModuleDict(
+            {module_name(name): kind_of(spec.kind, name).tokenizer(spec, dim) for name, spec in specs.items()}
+        )
         for name in specs:
             draw_code(name, self._tokenizer(name))
 

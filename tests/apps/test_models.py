@@ -27,7 +27,8 @@ from mainstem.core.openmodels.fetching import fetch, listings
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
-from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
+from mainstem.core.tokenizers.specs import StreamSpec
+from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.weights import file_sha256
 
 
@@ -255,7 +256,7 @@ def test_an_own_trunk_s_tokenizer_is_kept_where_it_reads_the_samples(own_trunk, 
         (
             "depth",
             "season",
-            "new for season (channel 'rain' is missing; the stream has depth; rename it, or drop them)",
+            "new for season (got channel 'depth', want rain; rename or drop it)",
         ),
     ],
 )

@@ -134,7 +134,7 @@ def _prithvi() -> Drawn:
     return Drawn(
         tokenizer,
         Trunk(replace(OPEN, num_prefix=1)),
-        lambda num: tokenizer.cut(_cubes(num, (*SENTINEL,), ragged=False)),
+        lambda num: tokenizer.cut(_cubes(num, tuple(band.name for band in SENTINEL), ragged=False)),
     )
 
 

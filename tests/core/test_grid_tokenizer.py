@@ -91,7 +91,7 @@ def test_bands_of_near_wavelengths_have_near_weights_and_lacking_one_is_allowed(
 
 
 def test_another_band_unit_or_an_unknown_pixel_size_is_refused():
-    with pytest.raises(ChannelError, match="got band 'VV', want B4, B8, NDVI"):
+    with pytest.raises(ChannelError, match="got channel 'VV', want B4, B8, NDVI"):
         tokenizer()([grid([1], channels=(Channel(name="VV", unit="dB"),))])
     with pytest.raises(ChannelError, match="comes in percent, want 1"):
         tokenizer()([grid([1], channels=(Channel(name="B4", unit="percent"),))])

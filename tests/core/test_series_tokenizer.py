@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.tokenizers.series import SeriesTokenizer
-from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer, read_specs
+from mainstem.core.tokenizers.specs import StreamSpec
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
 

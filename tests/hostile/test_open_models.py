@@ -19,7 +19,8 @@ from mainstem.core.openmodels import fetching, load_open_model
 from mainstem.core.openmodels.fetching import fetch
 from mainstem.core.openmodels.own import save_own, untrained
 from mainstem.core.stream import Channel
-from mainstem.core.tokenizers.streams import StreamSpec, StreamsTokenizer
+from mainstem.core.tokenizers.specs import StreamSpec
+from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.weights import load_pt, save_tensors
 from tests.hostile.harness import listener, run_call, run_cli
 from tests.hostile.test_products import certificate, server  # noqa: F401 - fixtures
