@@ -1,16 +1,19 @@
 """Presto's own inputs from samples: pixel series by calendar month, in the units and the order of the original."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from mainstem.core.cases import Block, Cases
 from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.layout import channel_places
 from mainstem.core.stream import Channel, Sample, Stream
 
 BANDS = ("VV", "VH", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B11", "B12",
          "temperature_2m", "total_precipitation", "elevation", "slope", "NDVI")  # fmt: skip
+IN_ANY_UNIT = tuple(Channel(name=band, unit="") for band in BANDS)
 KEPT = tuple(index for index, band in enumerate(BANDS) if band != "B9")  # the 17 that the model reads
 MISSING_COVER = 9  # stands for no Dynamic World class of 0-8
 MAX_MONTHS = 24
@@ -70,13 +73,13 @@ def _inputs_of_cases(samples: Cases) -> dict[str, np.ndarray[Any, Any]]:
     months, place_of_step = _months_of(first)
     given, starts = np.unique(place_of_step, return_index=True)
     seen, bands = pixel.observed(), np.full((num, len(months), len(BANDS)), np.nan)
-    for column, channel in enumerate(pixel.channels):
-        factor, offset = _conversion(channel.name, channel.unit)
+    for column, band, channel in _read(pixel.channels):
+        factor, offset = _conversion(channel)
         here = seen[..., column]
         count = np.add.reduceat(here, starts, 1, dtype=np.int64)
         _check_sums(first, channel, int(count.max(initial=0)))
         total = np.add.reduceat(np.where(here, factor * pixel.values[..., column] + offset, 0.0), starts, 1)
-        bands[:, given, BANDS.index(channel.name)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        bands[:, given, band] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     where = samples.streams["place"]
     latlon = np.column_stack([where.values[:, _column(where, name, "deg")] for name in ("latitude", "longitude")])
     shape = (num, len(months))
@@ -133,13 +136,13 @@ def _bands_by_month(sample: Sample, step_month: np.ndarray[Any, Any], num: int) 
     pixel = sample.streams["pixel"]
     seen = pixel.observed()
     bands = np.full((num, len(BANDS)), np.nan)
-    for column, channel in enumerate(pixel.channels):
-        factor, offset = _conversion(channel.name, channel.unit)
+    for column, band, channel in _read(pixel.channels):
+        factor, offset = _conversion(channel)
         here = seen[:, column]
         count = np.bincount(step_month[here], minlength=num)
         _check_sums(sample, channel, int(count.max(initial=0)))
         total = np.bincount(step_month[here], factor * pixel.values[here, column] + offset, minlength=num)
-        bands[:, BANDS.index(channel.name)] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        bands[:, band] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     return bands
 
 
@@ -186,10 +189,16 @@ def _column(stream: Stream | Block, name: str, unit: str) -> int:
     raise ChannelError(f"a place needs {name} in {unit}; it has {', '.join(c.name for c in stream.channels)}")
 
 
-def _conversion(name: str, unit: str) -> tuple[float, float]:
-    if name not in BANDS:
-        raise ChannelError(f"got band {name!r}, Presto reads {', '.join(BANDS)}; rename or drop it")
-    allowed = BAND_UNITS.get(name, ("1",))
-    if unit not in allowed:
-        raise ChannelError(f"got {name} in {unit!r}, want {' or '.join(allowed)}; convert it first")
-    return (1.0, 0.0) if name == "NDVI" else UNITS[unit]
+def _read(channels: Sequence[Channel]) -> Iterator[tuple[int, int, Channel]]:
+    """Give in turn the channels that are read, in any of their units: column, place among BANDS, and channel."""
+    places = channel_places([replace(channel, unit="") for channel in channels], IN_ANY_UNIT)
+    for column, (band, channel) in enumerate(zip(places, channels, strict=True)):
+        if band is not None:
+            yield column, band, channel
+
+
+def _conversion(channel: Channel) -> tuple[float, float]:
+    allowed = BAND_UNITS.get(channel.name, ("1",))
+    if channel.unit not in allowed:
+        raise ChannelError(f"got {channel.name} in {channel.unit!r}, want {' or '.join(allowed)}; convert it first")
+    return (1.0, 0.0) if channel.name == "NDVI" else UNITS[channel.unit]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from mainstem.core.brief import Brief, Form, joined_moments
 from mainstem.core.cases import Block, blocks_in, streams_in
-from mainstem.core.errors import InputError
-from mainstem.core.layout import placed, placed_brief, union_of_channels
+from mainstem.core.errors import ChannelError, InputError
+from mainstem.core.layout import channel_places, placed, placed_brief, union_of_channels
 from mainstem.core.samples import briefly, forms_in, is_lazy
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.kinds import kind_of
