@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mainstem.core.baselines import Lesson
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Outputs, Target
+from mainstem.core.targets import Target
 from mainstem.core.task import Baselines, Task
+
+Array = NDArray[np.float64]
 
 
 def baselines_of(task: Task, target: Target) -> Baselines:
@@ -17,5 +22,5 @@ def baselines_of(task: Task, target: Target) -> Baselines:
     return lambda train, test, seed: {**plain(train, test, seed), **rivals(train, test, seed)}
 
 
-def _of_any(target: Target, train: Sequence[Sample], test: Sequence[Sample], seed: int) -> Outputs:
+def _of_any(target: Target, train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
     return target.baselines(Lesson.of(train, test, target.truth(train), seed))

@@ -29,8 +29,11 @@ def _squares(name: str, forms: Sequence[Form]) -> Settings:
 
 
 def _cubes(name: str, forms: Sequence[Form]) -> Settings:
-    sides = {"patch_size": _side(LARGEST_CUBE, forms, (-2, -1)), "patch_depth": _side(LARGEST_CUBE, forms, (-3,))}
-    return {**sides, "is_metric": _is_metric(name, forms)}
+    return {
+        "patch_size": _side(LARGEST_CUBE, forms, (-2, -1)),
+        "patch_depth": _side(LARGEST_CUBE, forms, (-3,)),
+        "is_metric": _is_metric(name, forms),
+    }
 
 
 def _side(largest: int, forms: Sequence[Form], axes: Sequence[int]) -> int:

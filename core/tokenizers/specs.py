@@ -2,9 +2,9 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -50,7 +50,15 @@ class StreamSpec:
 
 
 SPECS = TypeAdapter(dict[str, StreamSpec])
-Settings = Mapping[str, int | bool]
+
+
+class Settings(TypedDict, total=False):
+    """What a spec says beside channels and statistics."""
+
+    patch_size: int
+    patch_depth: int
+    is_metric: bool
+    steps_per_token: int
 
 
 def no_settings(name: str, forms: Sequence[Form]) -> Settings:

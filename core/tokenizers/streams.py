@@ -46,7 +46,7 @@ def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample], steps_per
     """
     read = kind_of(forms[0].kind, name)
     channels = union_of_channels(name, forms)
-    settings = dict(read.settings(name, forms))
+    settings = read.settings(name, forms)
     if steps_per_token and "steps_per_token" in settings:
         settings["steps_per_token"] = steps_per_token
     mean, spread = _moments(samples, name, channels)
