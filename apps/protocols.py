@@ -20,7 +20,7 @@ SEASONS = "season-by-season"  # the test split in order, the labels of each grou
 GROUPED_FOLDS = "grouped-folds"  # each sample by the one member that never saw its group
 RUN = "run"  # a run that is there, on what it never saw
 PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS, GROUPED_FOLDS)
-LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one year out
+LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one group out
 
 
 @dataclass(frozen=True, kw_only=True)
