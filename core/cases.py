@@ -17,6 +17,7 @@ from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Geometry, Kind,
 
 Index = NDArray[np.intp]
 Column = NDArray[Any]  # (cases,)
+HELD_BYTES = 4 << 20  # of streams that are put together to a block
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +112,20 @@ class Block(Sequence[Stream | None]):
         return cls(
             kind=stream.kind, values=np.broadcast_to(stream.values, (num, *stream.values.shape)),
             channels=stream.channels, times=stream.times, geometry=stream.geometry, valid=valid,
+        )  # fmt: skip
+
+    @classmethod
+    def stacked(cls, streams: Sequence[Stream]) -> Self:
+        """Return streams of one kind, shape, geometry and channels as a block."""
+        first = streams[0]
+        if len(streams) == 1:
+            return cls.shared(first, 1)
+        clocks = [stream.times for stream in streams if stream.times is not None]
+        valid = [stream.valid for stream in streams if stream.valid is not None]
+        return cls(
+            kind=first.kind, values=np.stack([stream.values for stream in streams]), channels=first.channels,
+            times=np.stack(clocks) if clocks else None, geometry=first.geometry,
+            valid=np.stack(valid) if valid else None,
         )  # fmt: skip
 
 
@@ -285,18 +300,37 @@ def streams_in(samples: Sequence[Sample], name: str) -> Sequence[Stream | None]:
 
 
 def parts_of(streams: Iterable[Stream | None]) -> Iterator[tuple[Index, Block]]:
-    """Give in turn the streams there are, and their rows: a block as it is, other streams one by one."""
+    """Give the streams there are, and their rows: a block as it is, of others those of one form together.
+
+    No more than HELD_BYTES of them are held, and one stream more.
+    """
     if isinstance(streams, Block):
         rows = np.arange(len(streams)) if streams.has is None else np.flatnonzero(streams.has)
         yield rows, streams if streams.has is None else replace(streams.rows(rows), has=None)
         return
+    alike: dict[tuple[object, ...], tuple[list[int], list[Stream]]] = {}
+    size = 0
     for row, stream in enumerate(streams):
-        if stream is not None:
-            yield np.array([row]), Block.shared(stream, 1)
+        if stream is None:
+            continue
+        rows_of_form, held = alike.setdefault(_form_of(stream), ([], []))
+        rows_of_form.append(row)
+        held.append(stream)
+        size += stream.values.nbytes
+        if size > HELD_BYTES:
+            yield from ((np.array(rows), Block.stacked(held)) for rows, held in alike.values())
+            alike, size = {}, 0
+    yield from ((np.array(rows), Block.stacked(held)) for rows, held in alike.values())
+
+
+def _form_of(stream: Stream) -> tuple[object, ...]:
+    """What streams share that make a block; of channels and geometry that they are one object, which is soon told."""
+    values = stream.values
+    return stream.kind, id(stream.channels), id(stream.geometry), values.shape, values.dtype, stream.valid is None
 
 
 def blocks_in(samples: Sequence[Sample], name: str) -> Iterator[tuple[Index, Block]]:
-    """Give in turn the streams of a name, and the rows of the samples that have them; no two samples are held."""
+    """Give the streams of a name, those of one form together, and the rows of the samples that have them."""
     is_held = isinstance(samples, Cases)
     yield from parts_of(streams_in(samples, name) if is_held else (sample.streams.get(name) for sample in samples))
 

@@ -54,7 +54,7 @@ class TokenBatch:
         return self._each(lambda part: part[index])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
-        parts = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
+        parts: dict[str, Any] = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
         return replace(self, **{name: change(part) for name, part in parts.items()})
 
 

@@ -77,7 +77,7 @@ def rotate(heads: Tensor, phases: Phases) -> Tensor:
     Over the whole width: products of a head's first few features alone take twice as long, with their gradients.
     """
     kept, swapped, pairs = phases.kept.to(heads.dtype), phases.swapped.to(heads.dtype), phases.pairs
-    first, second, rest = heads.split([pairs, pairs, heads.shape[-1] - 2 * pairs], -1)
+    first, second, rest = torch.split(heads, [pairs, pairs, heads.shape[-1] - 2 * pairs], -1)
     return heads * kept + torch.cat([second, first, rest], -1) * swapped
 
 
@@ -109,7 +109,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, groups: Tensor | None) -> Tensor:
         """Attend from every token to those that key_mask (batch, 1, 1 or tokens, tokens) marks True; None marks all."""
         batch, tokens, dim = x.shape
-        turned, value = self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1).split([2, 1], 2)
+        turned, value = torch.split(self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1), [2, 1], 2)
         if phases is not None:
             turned = rotate(turned, phases)
         query, key = turned.transpose(1, 3).unbind(2)  # (batch, heads, tokens, head_dim) each

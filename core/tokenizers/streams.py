@@ -61,7 +61,10 @@ def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) 
         parts = [placed_brief(Brief.of(stream), channels).moments for stream in every if stream is not None]
         count, mean, squares = torch.from_numpy(joined_moments(parts))
     else:
-        rows = torch.cat([_rows(block, channels) for _, block in blocks_in(samples, name)])
+        values: dict[int, Tensor] = {}
+        for index, block in blocks_in(samples, name):
+            values |= zip(index.tolist(), _rows(block, channels), strict=True)
+        rows = torch.cat([values[row] for row in sorted(values)])
         count = rows.isfinite().sum(0)
         mean = rows.nan_to_num().sum(0) / count.clamp(min=1)
         squares = torch.where(rows.isfinite(), rows - mean, 0.0).square().sum(0)
@@ -69,10 +72,11 @@ def _moments(samples: Sequence[Sample], name: str, channels: Sequence[Channel]) 
 
 
 def _rows(stream: Block, channels: Sequence[Channel]) -> Tensor:
-    """Streams' values (rows, channels), NaN in channels that they lack."""
+    """Streams' values (streams, rows, channels), NaN in channels that they lack."""
     found = placed(stream, channels)
     shown = found.values if found.valid is None else np.where(found.observed(), found.values, np.nan)
-    return torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind] + 1, -1).reshape(-1, len(channels))
+    values = torch.tensor(shown, dtype=torch.float64).movedim(CHANNEL_DIM[found.kind] + 1, -1)
+    return values.reshape(len(found), -1, len(channels))
 
 
 def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
