@@ -260,8 +260,8 @@ def test_members_train_loras_of_their_own_on_one_trunk():
     assert memory_of([base.trunk, base.tokenizer]) <= memory_of([members[0].trunk, members[0].adapter.tokenizer])
     assert base.sha256() == before
     assert not base.trunk.has_lora("adapter-0")
-    for index, (member, held) in enumerate(zip(members, made.held, strict=True)):
-        known = [sample for row, sample in enumerate(samples) if row not in set(held.tolist())]
+    for index, (member, split) in enumerate(zip(members, made.splits, strict=True)):
+        known = [samples[row] for row in split.train.tolist()]
         maker = MemberFit(task=TASK, target=TASK.target, config=config, order="later").seeded(index)
         alone = maker(known, pixels()[1])
         for name, values in alone.outputs(samples).items():

@@ -203,7 +203,7 @@ def test_baselines_learn_from_what_members_learn_from():
 
     def baselines(train, test, seed):
         seen.append({str(sample.source.group) for sample in train})
-        return baselines_of(TASK)(train, test, seed)
+        return baselines_of(TASK, TASK.target)(train, test, seed)
 
     task = replace(TASK, baselines=baselines, read=lambda request: source_of(samples))
     found = evaluate(task, DataRequest(data="made"), EvaluationSpec(fit=FitSpec(config=SEVERAL)))
