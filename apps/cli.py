@@ -26,7 +26,6 @@ from mainstem.apps.shared_options import (
 )
 from mainstem.apps.task_options import RunCommand, given_options
 from mainstem.core.errors import InputError
-from mainstem.core.parallel import num_cores
 from mainstem.data.earth.gdal import keep_offline
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
@@ -119,7 +118,7 @@ def evaluate_adapter(
         dropout_seed=dropout_seed,
         window=window,
         with_flagged=with_flagged,
-        workers=workers or num_cores(),
+        workers=workers or 0,
     )
     with shown("evaluate", as_json) as report:
         result = evaluate(found, request, spec, run=run, progress=report, adapter=adapter)

@@ -35,7 +35,7 @@ from mainstem.core.fitted import load_run
 from mainstem.core.folds import groups_of
 from mainstem.core.judging import places_of
 from mainstem.core.order import is_ordered
-from mainstem.core.parallel import map_in_processes
+from mainstem.core.parallel import map_in_processes, workers_for
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import Split, are_judged_together, member_splits
@@ -126,13 +126,14 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
         return _Evaluated(results=[train_in_folds(task, source, one, progress) for one in seeded], training_groups=[])
     parts = split_samples(source.unflagged(), work.protocol, source.test_groups, task.forget)
     items = [(seed, index) for seed in seeds for index in range(len(parts))]
-    if work.adapter is None or spec.workers < 2:
+    workers = spec.workers or workers_for(len(items))
+    if work.adapter is None or workers < 2:
         scored = []
         for done, item in enumerate(items):
             scored.append(score_part(known, parts, spec, item))
             progress(f"part {done + 1} of {len(items)}", (done + 1) / len(items))
     else:
-        scored = map_in_processes(partial(_score_named, work), items, spec.workers, progress)
+        scored = map_in_processes(partial(_score_named, work), items, workers, progress)
     results = [join([one for (own, _), (one, _) in zip(items, scored, strict=True) if own == seed]) for seed in seeds]
     if work.protocol != HOLDOUT:
         return _Evaluated(results=results, training_groups=[])

@@ -34,7 +34,7 @@ class EvaluationSpec:
     dropout_seed: int | None = None  # where given, test samples lack streams drawn at random
     window: int = 0  # groups that season-by-season calibrates on, the last ones; 0 for all
     with_flagged: bool = False  # score once more with the rows that have a known fault, which trains again
-    workers: int = 1  # processes that train parts and seeds, where the task can be found by its name
+    workers: int = 0  # processes that train parts and seeds, where the task can be found by its name; 0: what serves
 
     def gaps(self, test: Sequence[Sample], optional: tuple[str, ...] | None = None) -> list[Sample]:
         """Return the test samples, with random gaps where they were asked for; of `optional` streams alone, if named.

@@ -27,6 +27,15 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def workers_for(total: int) -> int:
+    """How many processes serve `total` parts: one a core, or one a part where cores would else end idle.
+
+    Three parts on two cores take the time of three halves, where two at a time would take two.
+    """
+    cores = num_cores()
+    return total if total < 2 * cores else cores
+
+
 @contextmanager
 def one_thread_each(count: int) -> Iterator[tuple[Executor, int] | None]:
     """Give an executor of `count` threads, in each of which torch runs on that thread alone; None for no thread.

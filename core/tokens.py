@@ -54,8 +54,8 @@ class TokenBatch:
         return self._each(lambda part: part[index])
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "TokenBatch":
-        parts: dict[str, Any] = {name: part for name, part in vars(self).items() if isinstance(part, Tensor)}
-        return replace(self, **{name: change(part) for name, part in parts.items()})
+        changed: dict[str, Any] = {name: change(part) for name, part in vars(self).items() if isinstance(part, Tensor)}
+        return replace(self, **changed)
 
 
 def concatenate(batches: Sequence[TokenBatch]) -> TokenBatch:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mainstem.core.errors import InputError, MissingExtraError
-from mainstem.core.parallel import THREADS, map_in_processes, one_thread_each
+from mainstem.core import parallel
+from mainstem.core.parallel import THREADS, map_in_processes, one_thread_each, workers_for
 
 
 def slow_first(item: int) -> tuple[int, int]:
@@ -96,6 +97,11 @@ def test_threads_side_by_side_have_one_of_torch_each_and_this_one_keeps_its_own(
             assert none is None
     finally:
         torch.set_num_threads(before)
+
+
+def test_no_core_is_left_idle_by_the_last_round(monkeypatch):
+    monkeypatch.setattr(parallel, "num_cores", lambda: 2)
+    assert [workers_for(total) for total in (1, 2, 3, 4, 22)] == [1, 2, 3, 2, 2]
 
 
 def test_one_worker_one_item_and_workers_themselves_work_where_they_are():
