@@ -1,8 +1,10 @@
 """Rasters written as cloud-optimised GeoTIFF, whole or not at all, and read back before they get their name."""
 
 import errno
+import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import scratch, sync_file, sync_folder
+from mainstem.core.parallel import num_cores
 from mainstem.data.earth.raster import ENVIRONMENT, Grid, affine, load_rasterio
 
 BLOCK = 512  # pixels a side of the blocks that are written
@@ -96,20 +99,36 @@ def _checksum(values: NDArray[Any]) -> int:
 
 
 def _check_written(path: Path, parts: Sequence[Part], num_overviews: int) -> None:
-    """Read a raster back: on a full disk GDAL may end well all the same, with tiles left out.
+    """Read a raster back, side by side: on a full disk GDAL may end well all the same, with tiles left out.
 
     Raises:
         OSError: if it is not what was written, all of it.
     """
+    num = max(math.ceil(len(parts) / num_cores()), 1)
+    shares = [parts[start : start + num] for start in range(0, len(parts), num)]
+    with ThreadPoolExecutor(num_cores()) as pool:
+        read = [pool.submit(_check_parts, path, share, num_overviews) for share in shares]
+        read += [pool.submit(_check_overview, path, level) for level in range(num_overviews)]
+        for done in read:
+            done.result()
+
+
+def _check_parts(path: Path, parts: Sequence[Part], num_overviews: int) -> None:
     rasterio = load_rasterio()
-    with rasterio.open(path, driver="GTiff", sharing=False) as found:
+    with rasterio.Env(**ENVIRONMENT), rasterio.open(path, driver="GTiff", sharing=False) as found:
+        if len(found.overviews(1)) != num_overviews:
+            raise OSError(errno.ENOSPC, "overviews are missing", str(path))
         for top, left, height, width, checksum in parts:
             values = found.read(window=rasterio.windows.Window(left, top, width, height))
             if _checksum(values) != checksum:
                 raise OSError(errno.ENOSPC, "what was written does not come back", str(path))
-        if len(found.overviews(1)) != num_overviews:
-            raise OSError(errno.ENOSPC, "overviews are missing", str(path))
-    for level in range(num_overviews):
-        with rasterio.open(path, driver="GTiff", sharing=False, overview_level=level) as found:
-            for top in range(0, found.height, BLOCK):
-                found.read(window=rasterio.windows.Window(0, top, found.width, min(BLOCK, found.height - top)))
+
+
+def _check_overview(path: Path, level: int) -> None:
+    rasterio = load_rasterio()
+    with (
+        rasterio.Env(**ENVIRONMENT),
+        rasterio.open(path, driver="GTiff", sharing=False, overview_level=level) as found,
+    ):
+        for top in range(0, found.height, BLOCK):
+            found.read(window=rasterio.windows.Window(0, top, found.width, min(BLOCK, found.height - top)))

@@ -31,6 +31,7 @@ MODELS = {
 PROGRAM = """
 import json, sys, time
 import numpy as np
+import rasterio.shutil  # as its peers have it by then
 from mainstem.apps.map import map_raster
 
 def small_convolution():

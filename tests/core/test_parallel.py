@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core import parallel
+from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.parallel import THREADS, map_in_processes, one_thread_each, workers_for
 
 
