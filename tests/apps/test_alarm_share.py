@@ -17,7 +17,7 @@ def test_a_group_whose_known_places_alone_are_strange_is_quiet_on_the_rest():
     found = OutOfFold(
         target=Quantity(units="t/ha"),
         truth=rng.normal(5, 1, 480),
-        raw={"past": zeros + 5, "plain": zeros, "trunk": zeros, "scale": zeros + 1},
+        raws=({"past": zeros + 5, "plain": zeros, "trunk": zeros, "scale": zeros + 1},),
         blend={"share": 1.0, "gate": 1.0},
         rows=np.arange(480),
         features=features,

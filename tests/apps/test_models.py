@@ -256,7 +256,7 @@ def test_an_own_trunk_s_tokenizer_is_kept_where_it_reads_the_samples(own_trunk, 
         (
             "depth",
             "season",
-            "new for season (got channel 'depth', want rain; rename or drop it)",
+            "new for season (got channel 'depth', want rain, heat; rename or drop it)",
         ),
     ],
 )
