@@ -22,6 +22,7 @@ from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
 
 CLOSE = 1e-5
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=32), num_folds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +34,6 @@ class Loaded(FitSpec):
     def open_model(self) -> OpenModel | None:
         """Return it."""
         return self.base
-
-
-QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=32), num_folds=2)
 
 
 def check_task(task: Task, source: SampleSet, folder: Path, base: OpenModel | None = None) -> None:
