@@ -154,12 +154,7 @@ def unwritten(output: Path, error: OSError) -> InputError:
 
 
 def make_blocks(
-    predict: Predict | Placed,
-    inputs: Inputs,
-    output: Path,
-    size: MapSize,
-    token: str,
-    progress: Progress = silent,
+    predict: Predict | Placed, inputs: Inputs, output: Path, size: MapSize, token: str, progress: Progress = silent
 ) -> None:
     """Make the blocks of a map, or of one shard of it, that are not there yet; the output is `reserved` meanwhile.
 
@@ -173,12 +168,7 @@ def make_blocks(
 
 
 def _make_blocks(
-    plan: Plan,
-    inputs: Inputs,
-    predict: Predict | Placed,
-    folder: Path,
-    size: MapSize,
-    progress: Progress,
+    plan: Plan, inputs: Inputs, predict: Predict | Placed, folder: Path, size: MapSize, progress: Progress
 ) -> None:
     index, count = size.shard
     blocks = plan.tiling.blocks()

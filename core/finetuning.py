@@ -64,13 +64,7 @@ def spec_of(task: Task, trunk: str | None = None, frozen: bool = False) -> FitSp
 
 
 def fit_and_save(
-    task: Task,
-    source: SampleSet,
-    train: Sequence[Sample],
-    spec: FitSpec,
-    folder: Path,
-    *,
-    progress: Progress = silent,
+    task: Task, source: SampleSet, train: Sequence[Sample], spec: FitSpec, folder: Path, *, progress: Progress = silent
 ) -> tuple[Fitted, Mapping[str, OutOfFold]]:
     """Fit, calibrate by view, and write adapter and trunk to `folder`."""
     base = spec.open_model()

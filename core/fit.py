@@ -90,13 +90,7 @@ class Fit:
         return np.setdiff1d(np.concatenate([split.calibrate for split in self.splits]), self.trained())
 
 
-def fit(
-    task: Task,
-    source: SampleSet,
-    samples: Sequence[Sample],
-    recipe: Recipe,
-    progress: Progress = silent,
-) -> Fit:
+def fit(task: Task, source: SampleSet, samples: Sequence[Sample], recipe: Recipe, progress: Progress = silent) -> Fit:
     """Fit a member a fold, judge it on the groups it never saw, and weigh its parts by what they are worth there.
 
     Members that adapt an open model hold its weights once, unless each trains them whole.

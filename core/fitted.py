@@ -122,12 +122,7 @@ def save_fitted(
     taught = Taught(training=manifest.training, keys=manifest.keys, **(prints or {}))
     sha256 = write_artifact(folder, manifest, trunk, {**tensors, **more, **features, **taught_tensors(taught)})
     return Fitted(
-        ensemble=ensemble,
-        calibration=calibration,
-        alarm=alarm,
-        manifest=manifest,
-        adapter_sha256=sha256,
-        taught=taught,
+        ensemble=ensemble, calibration=calibration, alarm=alarm, manifest=manifest, adapter_sha256=sha256, taught=taught
     )
 
 

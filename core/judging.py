@@ -94,12 +94,7 @@ class Certified:
 
 
 def calibrate_fit(
-    task: Task,
-    samples: Sequence[Sample],
-    fitted: Fit,
-    recipe: Recipe,
-    population: str,
-    progress: Progress = silent,
+    task: Task, samples: Sequence[Sample], fitted: Fit, recipe: Recipe, population: str, progress: Progress = silent
 ) -> Certified:
     """Calibrate each view on cases held out: as they are, with streams drawn to be missing, and of later groups.
 
@@ -176,12 +171,7 @@ def described(calibration: Calibration, task: Task, samples: Sequence[Sample]) -
 
 
 def mean_calibration(
-    view: str,
-    cases: Judged,
-    labels: Sequence[str],
-    population: str,
-    fewest_groups: int = 2,
-    sizes: Sequence[int] = (),
+    view: str, cases: Judged, labels: Sequence[str], population: str, fewest_groups: int = 2, sizes: Sequence[int] = ()
 ) -> dict[str, Calibration]:
     """Calibrate the means of what belongs together, under the name of `mean_view`; nothing where there are too few.
 
@@ -223,11 +213,7 @@ def places_of(task: Task, samples: Sequence[Sample]) -> tuple[str, ...]:
 
 
 def forward_judges(
-    task: Task,
-    samples: Sequence[Sample],
-    fitted: Fit,
-    recipe: Recipe,
-    progress: Progress = silent,
+    task: Task, samples: Sequence[Sample], fitted: Fit, recipe: Recipe, progress: Progress = silent
 ) -> list[Judge]:
     """Fit members on all groups before each of ORIGINS parts of the later half, to judge that part.
 
@@ -279,11 +265,7 @@ def _replaced(told: Outputs, judge: Judge, view: str, seen: Sequence[Sample]) ->
 
 
 def _gap_evidence(
-    task: Task,
-    samples: Sequence[Sample],
-    judges: Sequence[Judge],
-    config: FitConfig,
-    progress: Progress,
+    task: Task, samples: Sequence[Sample], judges: Sequence[Judge], config: FitConfig, progress: Progress
 ) -> dict[str, list[Evidence]]:
     """Scores of samples drawn with streams missing, by the view that what is left of them stands for."""
     found: dict[str, list[Evidence]] = {view: [] for view in task.views}

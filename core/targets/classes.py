@@ -225,10 +225,7 @@ class Classes(Named):
     def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
         """Return coverage and size as means over groups: a group of many cases counts once."""
         inside, size = self.covered(case.told, case.truth, case.quantile), self.size(case.told, case.quantile)
-        return {
-            "mean_over_groups": over_groups(inside, groups),
-            "mean_width_over_groups": over_groups(size, groups),
-        }
+        return {"mean_over_groups": over_groups(inside, groups), "mean_width_over_groups": over_groups(size, groups)}
 
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
         """Return `by_class`: support, F1, that of baselines, and coverage."""
