@@ -30,7 +30,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import Content, content
 from mainstem.core.parallel import one_thread_each
 from mainstem.core.progress import Progress, silent
-from mainstem.core.tiling import BlockMaker, Box, Room, Values
+from mainstem.core.tiled import BlockMaker
+from mainstem.core.tiling import Box, Room, Values
 from mainstem.data.earth.cog import BLOCK, write_cog
 from mainstem.data.earth.raster import Source, same_grid
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
-from mainstem.core.tiling import Corner, Line, Room, Tiling, Values, extended, shows_nothing
-from mainstem.core.tiling import Predict as PredictTiles
+from mainstem.core.tiled import Predict as PredictTiles
+from mainstem.core.tiled import extended, shows_nothing
+from mainstem.core.tiling import Corner, Line, Room, Tiling, Values
 from mainstem.data.earth.raster import Grid, Source, missing_as_nan, read_window
 
 Predict = Callable[[Values], NDArray[Any]]  # (batch, time, band, y, x), NaN where missing -> (batch, out, y, x)

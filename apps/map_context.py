@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block
+from mainstem.core.blocks import Block
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.data.earth.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL

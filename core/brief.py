@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block
+from mainstem.core.blocks import Block
 from mainstem.core.stream import CHANNEL_DIM, NUM_DIMS, Channel, Kind, Stream
 
 Array = NDArray[np.float64]

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
+from mainstem.core.blocks import Block
 from mainstem.core.brief import Brief, Form
-from mainstem.core.cases import Block, Cases
+from mainstem.core.cases import Cases
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.samples import LazyStreams, Told, forms_in
 from mainstem.core.schema import first_mistake

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Cases, Columns, Index
+from mainstem.core.blocks import Index
+from mainstem.core.cases import Cases, Columns
 from mainstem.core.stream import Sample
 
 

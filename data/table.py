@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block, Cases
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases
 from mainstem.core.errors import InputError
 from mainstem.core.samples import LazySamples, SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block, blocks_in, with_streams
+from mainstem.core.blocks import Block
+from mainstem.core.cases import blocks_in, with_streams
 from mainstem.core.stream import Channel, Sample
 from mainstem.data.earth.simulate import BASE_TEMPERATURE_C, DEPLETION_SHARE, RADIATION_USE_G_MJ, ROOT_DEPTH_M
 from mainstem.data.earth.weather import NAMES as WEATHER

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, NUM_STEPS, SAID, SUMS, derive
-from mainstem.core.cases import Block, blocks_in, names_in, with_streams
+from mainstem.core.blocks import Block
+from mainstem.core.cases import blocks_in, names_in, with_streams
 from mainstem.core.folds import targets_of
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block, Cases
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import channel_places
 from mainstem.core.stream import Channel, Sample, Stream

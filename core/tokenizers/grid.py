@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mainstem.core.cases import parts_of
+from mainstem.core.blocks import parts_of
 from mainstem.core.errors import InputError
 from mainstem.core.layout import placed
 from mainstem.core.stream import Channel, Stream

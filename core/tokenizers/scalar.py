@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mainstem.core.cases import parts_of
+from mainstem.core.blocks import parts_of
 from mainstem.core.layout import Streams, placed
 from mainstem.core.stream import Channel, Stream
 from mainstem.core.tokens import Patches, StreamTokenizer, TokenBatch, place

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from mainstem.core.cases import parts_of
+from mainstem.core.blocks import parts_of
 from mainstem.core.stream import Stream
 from mainstem.core.tokenizers.scalar import ChannelTokenizer, placed_channels
 from mainstem.core.tokens import Patches

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mainstem.core.blocks import Block
 from mainstem.core.brief import Brief, Form, joined_moments
-from mainstem.core.cases import Block, blocks_in, streams_in
+from mainstem.core.cases import blocks_in, streams_in
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.layout import channel_places, placed, placed_brief, union_of_channels
 from mainstem.core.samples import briefly, forms_in, is_lazy

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block
+from mainstem.core.blocks import Block
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.cases import Block, Cases
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Provenance
 from mainstem.data.earth.crs import to_wgs84

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mainstem.core.cases import Block, Cases, steps_in
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases, steps_in
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.folds import groups_of, targets_of
 from mainstem.core.gaps import CHANNEL, patterns_in

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mainstem.core.errors import InputError
 from mainstem.core.parallel import one_thread_each
-from mainstem.core.tiling import BlockMaker, Tiling, cut_from, run_tiled, starts, weights_of
+from mainstem.core.tiled import BlockMaker, cut_from, run_tiled
+from mainstem.core.tiling import Tiling, starts, weights_of
 
 MOST = {1: 5000, 2: 90, 3: 24}  # longest axis
 

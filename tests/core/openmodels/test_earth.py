@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from mainstem.core.cases import Block, Cases
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases
 from mainstem.core.errors import ArtifactError, ChannelError, InputError
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.openmodels import presto_samples as presto_family

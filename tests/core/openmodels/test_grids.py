@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.cases import Block, Cases
+from mainstem.core.blocks import Block
+from mainstem.core.cases import Cases
 from mainstem.core.errors import ChannelError, InputError
 from mainstem.core.openmodels import presto_samples as presto
 from mainstem.core.openmodels import restore_tokenizer
