@@ -245,6 +245,13 @@ def bench_pixels() -> dict[str, float]:
     return pixels.bench_pixels()
 
 
+def bench_land_cover() -> dict[str, float]:
+    """The map of land cover on a frozen open encoder, before and now."""
+    from tests.benchmarks import land_cover
+
+    return land_cover.bench_land_cover()
+
+
 def bench_rows() -> dict[str, float]:
     """A table of a million rows, before and now."""
     from tests.benchmarks import pixels
@@ -263,7 +270,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
-    "images": bench_images,
+    "images": bench_images, "land_cover": bench_land_cover,
 }  # fmt: skip
 
 
