@@ -5,6 +5,7 @@
 reads lists of Samples by the same lines.
 """
 
+import math
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, overload, runtime_checkable
@@ -206,6 +207,18 @@ def steps_in(samples: Sequence[Sample]) -> Index:
                 seen = held.observed()
                 first = seen.ndim - NUM_DIMS[held.kind]
                 found[rows] += seen.any(tuple(range(first + 1, seen.ndim))).sum(first)
+    return found
+
+
+def bytes_in(samples: Sequence[Sample]) -> Index:
+    """Bytes of every sample's images, grids, volumes and points (cases,): of what has no step that is counted."""
+    found = np.zeros(len(samples), np.intp)
+    for name in names_in(samples):
+        streams = streams_in(samples, name)
+        for rows, held in [(slice(None), streams)] if isinstance(streams, Block) else enumerate(streams):
+            if held is not None and held.kind not in ("series", "scalar", "text"):
+                shape = held.values.shape[-NUM_DIMS[held.kind] :]
+                found[rows] += math.prod(shape) * held.values.itemsize
     return found
 
 

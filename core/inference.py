@@ -19,7 +19,7 @@ from mainstem.core.trunk import ACTIVATIONS, Block, Phases, Trunk, rotary_phases
 from mainstem.core.trunk_config import TrunkConfig
 
 AT_ONCE = 2 << 20  # bytes of the widest layer: more would not stay in a core's cache
-LARGEST_SCORE = 80.0  # exp(80) is 5e34: a row's sum stays in float32, as does the smallest weight
+LARGEST_SCORE = 40.0  # exp(40) is 2e17: sums of values up to 1e18 stay in float32, as does the smallest weight
 FEWEST = 64  # samples of a kind that folding pays for
 TOGETHER = 1 << 11  # tokens up to which rows of several LoRAs pass the trunk as one batch; more gain nothing on a CPU
 
@@ -199,7 +199,13 @@ def pooled_each(
 
     Where nothing is learned, samples whose valid tokens come first and stand at the same places run together, folded;
     few of a kind, and all else, pass the trunk itself.
+
+    Raises:
+        InputError: if the trunk lacks a LoRA.
     """
+    trunk.lora_rows(loras)  # a folded trunk would not say which one lacks
+    if not len(tokens.mask):
+        return tokens.values.new_empty(len(loras), 0, trunk.config.project or trunk.config.dim)
     is_own = trunk.config.pooling in ("map", "last") or not len(trunk.blocks) or tokens.sample is not None
     if torch.is_grad_enabled() or trunk.training or is_own or len(tokens.mask) < FEWEST:
         return _pooled_by_trunk(trunk, tokens, loras)
@@ -221,7 +227,7 @@ def _pooled_by_trunk(trunk: Trunk, tokens: TokenBatch, loras: Sequence[str | Non
     Few samples pass as one batch whose rows name their LoRAs; many, or packed ones, LoRA by LoRA.
     """
     num, length = tokens.mask.shape
-    at_once = 1 if tokens.sample is not None else max(TOGETHER // (length * num), 1)
+    at_once = 1 if tokens.sample is not None else max(TOGETHER // max(length * num, 1), 1)
     every, parts = torch.arange(num, device=tokens.mask.device), []
     for named in (loras[start : start + at_once] for start in range(0, len(loras), at_once)):
         rows = tokens if len(named) == 1 else tokens.rows(every.repeat(len(named)))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mainstem.core.cases import steps_in
+from mainstem.core.cases import bytes_in, steps_in
 from mainstem.core.errors import MainstemError
 from mainstem.core.samples import is_lazy, read_now
 from mainstem.core.stream import Sample
@@ -19,6 +19,8 @@ from mainstem.core.tokens import OpenTokenizer, Patches
 
 Batch = tuple[Tensor, Patches]  # the rows of samples (batch,), and what cutting makes of them
 MOST_STEPS = 12_800  # of a batch of prediction in memory, so that a core's cache holds its widest layer
+MOST_BYTES = 64 << 20  # of the streams of such a batch, padded to the largest
+MOST_CUT = 2 << 30  # bytes of streams, padded to the largest, that are cut once and kept for all epochs
 READ_AT_ONCE = 64  # of samples that are not held in memory, where no plan of training says how many
 
 
@@ -46,11 +48,17 @@ def cut_batches(
 ) -> Iterator[Batch]:
     """Yield the batches of these rows: of samples in memory cut once, of others read and cut a batch at a time.
 
-    Workers change no bit of a batch; samples in memory need none.
+    Samples that would take far more memory once they are padded to the largest are cut a batch at a time too. Workers
+    change no bit of a batch; samples in memory need none.
     """
-    if not is_lazy(samples):
+    if not is_lazy(samples) and fit_together(samples):
         return rows_of(tokenizer.cut(samples), rows)
-    return _read_batches(tokenizer, samples, rows, num_workers)
+    return _read_batches(tokenizer, samples, rows, num_workers if is_lazy(samples) else 0)
+
+
+def fit_together(samples: Sequence[Sample]) -> bool:
+    """True where samples, padded to the largest, take no more than MOST_CUT bytes."""
+    return len(samples) * int(bytes_in(samples).max(initial=0)) <= MOST_CUT
 
 
 def rows_of(patches: Patches, rows: Iterable[Tensor]) -> Iterator[Batch]:
@@ -59,22 +67,25 @@ def rows_of(patches: Patches, rows: Iterable[Tensor]) -> Iterator[Batch]:
 
 
 def in_turn(samples: Sequence[Sample]) -> Sequence[Tensor]:
-    """Return the rows of batches of all samples as they come, all at once where they are in memory."""
-    return torch.split(torch.arange(len(samples)), READ_AT_ONCE if is_lazy(samples) else len(samples))
+    """Return the rows of batches of all samples as they come, all at once where they are in memory and fit together."""
+    at_once = len(samples) if not is_lazy(samples) and fit_together(samples) else READ_AT_ONCE
+    return torch.split(torch.arange(len(samples)), at_once)
 
 
 def by_length(samples: Sequence[Sample], most: int) -> Sequence[Tensor]:
-    """Return the rows of batches for prediction: of `most`, or fewer where they are long, and each of one length.
+    """Return the rows of batches for prediction: of `most`, or fewer where they are long or large; like beside like.
 
-    A batch is padded to its longest sample, so that one of thirty steps would cost as much as its neighbour of a year.
+    A batch is padded to its longest and largest sample, so that one of thirty steps would cost as much as its neighbour
+    of a year, and a small volume as much as a large one.
     """
     if is_lazy(samples):
         return in_turn(samples)
-    steps = np.maximum(steps_in(samples), 1)
-    left, batches = torch.from_numpy(np.argsort(-steps, kind="stable")), []
+    steps, sizes = np.maximum(steps_in(samples), 1), np.maximum(bytes_in(samples), 1)
+    left, batches = torch.from_numpy(np.lexsort((np.arange(len(steps)), -sizes, -steps))), []
     while len(left):
-        longest = int(steps[left[0]])
-        batches.append(left[: min(most, max(MOST_STEPS // longest, 1))])
+        longest, ahead = int(steps[left[0]]), left[:most].numpy()
+        room = MOST_BYTES // np.maximum.accumulate(sizes[ahead]) >= np.arange(1, len(ahead) + 1)
+        batches.append(left[: max(min(MOST_STEPS // longest, int(room.argmin()) if not room.all() else most), 1)])
         left = left[len(batches[-1]) :]
     return batches
 

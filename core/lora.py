@@ -4,9 +4,10 @@ Source: Hu et al. 2021, LoRA, section 4.1: y = W x + (alpha / r) B A x, with B z
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +18,17 @@ from mainstem.core.errors import ArtifactError, InputError
 OWN = "adapter"  # the name of the LoRA that an adapter's training adds to its trunk, unless it is told another
 ALPHA_PER_RANK = 2.0  # of a LoRA of our own; this project's choice, kept fixed as Hu et al. 2021, section 4.1, advise
 SIDES = ("lora_A", "lora_B")
+KEY = "named "  # before a LoRA's name where torch keeps it, which has names of its own, as "values" or "train"
 
 if TYPE_CHECKING:
     from mainstem.core.trunk import Trunk
+
+
+class LoraRows(NamedTuple):
+    """Which LoRA each row of a batch passes: index (batch,) counts the names from 1, 0 for none."""
+
+    names: tuple[str, ...]
+    index: Tensor
 
 
 class Update(nn.Module):
@@ -58,32 +67,36 @@ class AdaptedLinear(nn.Linear):
         self.free_bias[self.rows(block)] = 0
 
     def adapter_names(self) -> list[str]:
-        """Names of the adapters held, in the order that group indices count from 1."""
-        return list(self.lora)
+        """Names of the adapters held."""
+        return [key.removeprefix(KEY) for key in self.lora]
+
+    def held(self, name: str) -> nn.ModuleList:
+        """What is held under an adapter's name."""
+        updates = self.lora[KEY + name]
+        assert isinstance(updates, nn.ModuleList)
+        return updates
 
     def updates(self, name: str) -> list[Update]:
         """The updates that an adapter makes here; none where it leaves this layer as it is."""
-        held = self.lora[name]
-        assert isinstance(held, nn.ModuleList)
-        return [update for update in held if isinstance(update, Update)]
+        return [update for update in self.held(name) if isinstance(update, Update)]
 
-    def forward(self, x: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Map x (batch, tokens, in); groups (batch,) holds each sample's adapter, 0 for none, or is None for none."""
+    def forward(self, x: Tensor, rows: LoraRows | None = None) -> Tensor:
+        """Map x (batch, tokens, in); `rows` says which adapter each sample passes, None that none passes any."""
         bias = self.bias if self.free_bias is None else self.bias * self.free_bias
         base = F.linear(x, self.weight, bias)
-        if groups is None or not any(len(self.updates(name)) for name in self.lora):
+        if rows is None or not any(len(self.updates(name)) for name in rows.names):
             return base
-        down, up = self._stacked()
+        down, up = self._stacked(rows.names)
         # index_select, whose backward adds in order: indexing would add in the order of the threads
-        hidden = torch.bmm(x, down.index_select(0, groups).transpose(1, 2))
-        return torch.baddbmm(base, hidden, up.index_select(0, groups).transpose(1, 2))
+        hidden = torch.bmm(x, down.index_select(0, rows.index).transpose(1, 2))
+        return torch.baddbmm(base, hidden, up.index_select(0, rows.index).transpose(1, 2))
 
-    def _stacked(self) -> tuple[Tensor, Tensor]:
-        """A (adapters + 1, rank, in) and scaled B (adapters + 1, out, rank) of all adapters, zero for the first."""
-        widest = max(sum(len(update.a) for update in self.updates(name)) for name in self.lora)
+    def _stacked(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """A (names + 1, rank, in) and scaled B (names + 1, out, rank) of these adapters, zero for the first."""
+        widest = max(sum(len(update.a) for update in self.updates(name)) for name in names)
         downs = [self.weight.new_zeros(widest, self.in_features)]
         ups = [self.weight.new_zeros(self.out_features, widest)]
-        for name in self.lora:
+        for name in names:
             down, up = self._joined(self.updates(name))
             downs.append(F.pad(down, (0, 0, 0, widest - len(down))))
             ups.append(F.pad(up, (0, widest - len(down))))
@@ -153,10 +166,8 @@ def put_update(trunk: "Trunk", name: str, site: Site, weights: tuple[Tensor, Ten
             f"LoRA {name!r} has A {tuple(a.shape)}, B {tuple(b.shape)} at {site}, "
             f"want (rank, {layer.in_features}), ({rows.stop - rows.start}, rank); it is of another model"
         )
-    update = Update(site.block, rows.start, a, b, scale)
-    held = layer.lora[name]
-    assert isinstance(held, nn.ModuleList)
-    held.append(update)
+    update = Update(site.block, rows.start, a.to(layer.weight), b.to(layer.weight), scale)
+    layer.held(name).append(update)
     return update
 
 
@@ -166,10 +177,10 @@ def open_lora(trunk: "Trunk", name: str) -> None:
     Raises:
         InputError: if the name is taken or cannot be one.
     """
-    if not name.replace("-", "_").replace("/", "_").isidentifier() or trunk.has_lora(name):
-        raise InputError(f"got {name!r} as a LoRA's name; it must be a free name of letters, digits, - and _")
+    if not re.fullmatch(r"[\w/-]+", name) or trunk.has_lora(name):
+        raise InputError(f"got {name!r} as a LoRA's name; it must be a free name of letters, digits, -, _ and /")
     for layer in trunk.adapted_layers().values():
-        layer.lora[name] = nn.ModuleList()
+        layer.lora[KEY + name] = nn.ModuleList()
 
 
 def add_lora(
@@ -195,7 +206,7 @@ def add_lora(
         a = torch.empty(rank, layer.in_features)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
         b = torch.zeros(rows.stop - rows.start, rank)
-        update = put_update(trunk, name, site, (a.to(layer.weight), b.to(layer.weight)), alpha / rank)
+        update = put_update(trunk, name, site, (a, b), alpha / rank)
         trained += [update.a, update.b]
     return trained
 
@@ -203,7 +214,7 @@ def add_lora(
 def remove_lora(trunk: "Trunk", name: str) -> None:
     """Drop an adapter from the trunk."""
     for layer in trunk.adapted_layers().values():
-        del layer.lora[name]
+        del layer.lora[KEY + name]
 
 
 def updates_of(trunk: "Trunk", name: str) -> dict[str, Update]:

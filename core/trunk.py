@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mainstem.core.errors import InputError
-from mainstem.core.lora import AdaptedLinear
+from mainstem.core.lora import AdaptedLinear, LoraRows
 from mainstem.core.packing import owners_of, unpacked, within
 from mainstem.core.tokens import TokenBatch
 from mainstem.core.trunk_config import Activation, TrunkConfig
@@ -106,15 +106,15 @@ class Attention(nn.Module):
         if not config.key_bias:
             self.qkv.hold_bias("k")
 
-    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, groups: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, loras: LoraRows | None) -> Tensor:
         """Attend from every token to those that key_mask (batch, 1, 1 or tokens, tokens) marks True; None marks all."""
         batch, tokens, dim = x.shape
-        turned, value = torch.split(self.qkv(x, groups).view(batch, tokens, 3, self.num_heads, -1), [2, 1], 2)
+        turned, value = torch.split(self.qkv(x, loras).view(batch, tokens, 3, self.num_heads, -1), [2, 1], 2)
         if phases is not None:
             turned = rotate(turned, phases)
         query, key = turned.transpose(1, 3).unbind(2)  # (batch, heads, tokens, head_dim) each
         mixed = attend(query, key, value.squeeze(2).transpose(1, 2), key_mask)
-        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim), groups)
+        attended: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, dim), loras)
         return attended
 
 
@@ -128,15 +128,15 @@ class Mlp(nn.Module):
         self.up = AdaptedLinear(config.dim, config.hidden * (2 if config.gated else 1), blocks=blocks)
         self.down = AdaptedLinear(config.hidden, config.dim)
 
-    def forward(self, x: Tensor, groups: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, loras: LoraRows | None = None) -> Tensor:
         """Return features of the same shape."""
-        hidden = self.up(x, groups)
+        hidden = self.up(x, loras)
         if self.gated:
             gate, value = hidden.chunk(2, -1)
             hidden = self.activation(gate) * value
         else:
             hidden = self.activation(hidden)
-        mapped: Tensor = self.down(hidden, groups)
+        mapped: Tensor = self.down(hidden, loras)
         return mapped
 
 
@@ -153,10 +153,10 @@ class Block(nn.Module):
         self.scale1 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
         self.scale2 = nn.Parameter(torch.ones(config.dim)) if config.layer_scale else None
 
-    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, groups: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, key_mask: Tensor | None, phases: Phases | None, loras: LoraRows | None) -> Tensor:
         """Return tokens of the same shape."""
-        x = x + self._scaled(self.attention(self.norm1(x), key_mask, phases, groups), self.scale1)
-        return x + self._scaled(self.mlp(self.norm2(x), groups), self.scale2)
+        x = x + self._scaled(self.attention(self.norm1(x), key_mask, phases, loras), self.scale1)
+        return x + self._scaled(self.mlp(self.norm2(x), loras), self.scale2)
 
     def _scaled(self, added: Tensor, scale: Tensor | None) -> Tensor:
         dropped: Tensor = self.dropout(added)
@@ -228,10 +228,10 @@ class Trunk(nn.Module):
         num = x.shape[1] - tokens.mask.shape[1]
         key_mask = None if tokens.is_dense else mask[:, None, None] if sample is None else within(sample, mask)
         phases = rotary_phases(F.pad(tokens.positions, (0, 0, num, 0)), self.config)
-        groups = self._groups(adapters)
+        loras = self.lora_rows(adapters)
         layers: list[Tensor] = []
         for index, block in enumerate(self.blocks):
-            x = block(x, key_mask, phases, groups)
+            x = block(x, key_mask, phases, loras)
             if index in return_layers:
                 layers.append(x[:, num:])
         normed = self.norm(x)
@@ -298,12 +298,19 @@ class Trunk(nn.Module):
         """True where a LoRA of this name was added or loaded."""
         return name in next(iter(self.adapted_layers().values())).adapter_names()
 
-    def _groups(self, adapters: Sequence[str | None] | None) -> Tensor | None:
-        """Index of each sample's adapter among those held, 0 for none; None where no sample names one."""
-        if adapters is None or not any(adapters):
+    def lora_rows(self, adapters: Sequence[str | None] | None) -> LoraRows | None:
+        """Return which of the LoRAs held each sample passes; None where none passes any.
+
+        Raises:
+            InputError: if one is not held.
+        """
+        names = [name for name in dict.fromkeys(adapters or ()) if name is not None]
+        if adapters is None or not names:
             return None
-        known = [None, *next(iter(self.adapted_layers().values())).adapter_names()]
-        unknown = sorted({str(name) for name in adapters if name not in known})
+        held = next(iter(self.adapted_layers().values())).adapter_names()
+        unknown = sorted(set(names) - set(held))
         if unknown:
-            raise InputError(f"got LoRA {unknown[0]!r}, the trunk holds {known[1:]}; load it first")
-        return torch.tensor([known.index(name) for name in adapters], device=self.norm.weight.device)
+            raise InputError(f"got LoRA {unknown[0]!r}, the trunk holds {held}; load it first")
+        places = {None: 0, **{name: place for place, name in enumerate(names, 1)}}
+        index = torch.tensor([places[name] for name in adapters], device=self.norm.weight.device)
+        return LoraRows(tuple(names), index)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from mainstem.core import inference
+from mainstem.core.errors import InputError
 from mainstem.core.inference import mix, pooled_each, pooled_of
 from mainstem.core.lora import OWN, add_lora
 from mainstem.core.packing import pack
@@ -139,6 +140,21 @@ def test_a_part_of_packed_rows_keeps_what_tells_their_samples_apart():
     assert torch.equal(part.sample, packed.sample[chosen])
     ahead = packed.first(packed.mask.shape[1])
     assert torch.equal(ahead.sample[ahead.mask], packed.sample[packed.mask])
+
+
+def test_values_of_any_size_are_weighed_however_alike_the_scores():
+    for score in (39.0, 41.0, 79.0):
+        found = mix(torch.full((1, 1, 40), score), torch.full((1, 40, 4), 1e3))
+        torch.testing.assert_close(found, torch.full((1, 1, 4), 1e3))
+
+
+def test_no_row_gives_none_and_a_lora_that_lacks_is_named_whatever_the_number():
+    trunk, tokens = trunk_of(XS), tokens_of()
+    with torch.no_grad():
+        assert pooled_of(trunk, tokens.rows(torch.arange(0))).shape == (0, 64)
+        for rows in (tokens.rows(torch.arange(8)), tokens):
+            with pytest.raises(InputError, match="'maize'"):
+                pooled_of(trunk, rows, "maize")
 
 
 @pytest.mark.parametrize("size", [0.1, 10.0, 70.0, 1e3, 1e30])

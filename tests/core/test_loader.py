@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.core.lazy_images import DrawnImages, images
 
+from mainstem.core import loader
 from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ChannelError
 from mainstem.core.loader import by_length, cut_batches, in_turn, order, permutations
@@ -14,6 +15,7 @@ from mainstem.core.openmodels.images import PatchConfig, PatchTokenizer
 from mainstem.core.samples import read_now
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import TrunkConfig
@@ -111,3 +113,40 @@ def test_batches_of_prediction_hold_every_row_once_in_samples_of_like_length():
     assert max(len(rows) for rows in batches) == 50
     assert sum(padded) < 1.3 * steps.sum()
     assert [rows.tolist() for rows in by_length(samples[:1] * 5, 3)] == [[0, 1, 2], [3, 4]]
+
+
+def volumes(sides):
+    source, channels = Provenance(data="d", item="i"), (Channel(name="ct", unit="HU"),)
+    scans = [np.zeros((1, side, side, side), np.int16) for side in sides]
+    streams = [{"scan": Stream(kind="volume", values=scan, channels=channels)} for scan in scans]
+    return [Sample(streams=one, target=None, source=source) for one in streams]
+
+
+def test_a_large_volume_is_no_batch_of_small_ones():
+    samples = volumes([8] * 60 + [64] + [8] * 60 + [256])
+    batches = by_length(samples, 1024)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(122))
+    sides = np.array([sample.streams["scan"].values.shape[-1] for sample in samples])
+    padded = [len(rows) * 2 * sides[rows].max() ** 3 for rows in batches]
+    assert max(padded) <= 64 << 20
+    assert len(batches) == 2
+
+
+def test_what_is_too_large_together_is_cut_a_batch_at_a_time_and_the_same(monkeypatch):
+    samples = volumes([4, 8, 16, 4, 8])
+    for row, sample in enumerate(samples):
+        sample.streams["scan"].values[:] = row
+    reads = StreamsTokenizer(read_specs(samples), 16)
+    rows = [torch.tensor([0, 3]), torch.tensor([1, 4, 2])]
+    whole = list(cut_batches(reads, samples, rows))
+    monkeypatch.setattr(loader, "MOST_CUT", 1)
+    apart = list(cut_batches(reads, samples, rows, 4))
+    assert [chosen.tolist() for chosen, _ in apart] == [[0, 3], [1, 4, 2]]
+    assert [len(chosen) for chosen in in_turn(samples * 20)] == [64, 36]
+    for (_, one), (_, other) in zip(whole, apart, strict=True):
+        mine, theirs = reads.project(one), reads.project(other)
+        assert theirs.mask.shape[1] <= mine.mask.shape[1]
+        width = theirs.mask.shape[1]
+        assert torch.equal(mine.mask[:, :width], theirs.mask)
+        assert not mine.mask[:, width:].any()
+        torch.testing.assert_close(mine.values[:, :width][theirs.mask], theirs.values[theirs.mask])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.lora import AdaptedLinear, add_lora, lora_state, remove_lora, updates_of
+from mainstem.core.lora import AdaptedLinear, add_lora, load_lora, lora_state, remove_lora, updates_of
 from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.tokens import TokenBatch, place
 from mainstem.core.trunk import Trunk
@@ -52,12 +52,13 @@ def test_a_mixed_batch_and_its_gradients_equal_each_sample_alone_in_float64(name
     for seed, (name, rank) in enumerate({"a": 2, "b": 8, "c": 4}.items()):
         with_lora(trunk, name, rank, targets, seed)
     layer = trunk.adapted_layers()["blocks.0.attention.qkv"]
-    groups = torch.tensor([[None, *layer.adapter_names()].index(name) for name in names])
+    rows = trunk.lora_rows(names)
+    assert set(rows.names) == set(names) - {None}, "those held that no row names cost nothing"
     x = torch.randn(len(names), 6, DIM, requires_grad=True)
     wanted = torch.randn(len(names), 6, 3 * DIM)
     parameters = [weight for name in "abc" for update in layer.updates(name) for weight in (update.a, update.b)]
     used = [x, *[w for n in sorted(set(names) - {None}) for u in layer.updates(n) for w in (u.a, u.b)]]
-    found, expected = layer(x, groups), oracle(layer, x, names)
+    found, expected = layer(x, rows), oracle(layer, x, names)
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
     ours = torch.autograd.grad((found * wanted).sum(), used)
     theirs = torch.autograd.grad((expected * wanted).sum(), used)
@@ -81,6 +82,31 @@ def test_a_mixed_training_step_moves_each_adapter_as_it_would_alone():
         ((trunk(alone, [name] * len(rows)).pooled - target[rows]) ** 2).sum().backward()
         for one, update in zip(mixed[name], updates_of(trunk, name).values(), strict=True):
             torch.testing.assert_close(one, update.b.grad, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["values", "train", "3d", "crop/wheat-2", "update"])
+def test_a_lora_may_have_any_name_of_letters_digits_and_dashes(name):
+    trunk, tokens = drawn_trunk(), batch(2)
+    with_lora(trunk, name, 4)
+    assert trunk.has_lora(name)
+    assert (trunk(tokens, [name] * 2).pooled - trunk(tokens).pooled).abs().max() > 1e-3
+    remove_lora(trunk, name)
+    assert not trunk.has_lora(name)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "a b", "a\nb"])
+def test_a_lora_s_name_is_refused_where_a_path_could_not_hold_it(name):
+    with pytest.raises(InputError, match="a LoRA's name"):
+        with_lora(drawn_trunk(), name, 4)
+
+
+def test_a_lora_of_lower_precision_is_held_in_the_trunk_s_so_that_no_batch_size_changes_it():
+    trunk = drawn_trunk()
+    with_lora(trunk, "a", 4)
+    state = {key: value.bfloat16() for key, value in lora_state(trunk, "a").items()}
+    remove_lora(trunk, "a")
+    load_lora(trunk, "a", state, alpha=8.0)
+    assert {update.a.dtype for update in updates_of(trunk, "a").values()} == {torch.float32}
 
 
 def test_samples_without_an_adapter_pass_the_bare_trunk():
