@@ -30,7 +30,7 @@ class FindingSet:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        return {"present": list(self.present), "absent": list(self.absent), "open": list(self.open)}
+        return {name: list(found) for name, found in vars(self).items()}
 
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
@@ -67,10 +67,9 @@ class Findings(Named):
 
     def read(self, labels: Labels) -> Array:
         """Return what is there (cases, findings); a finding without a column is unknown."""
-        words = labels.words()
-        found = np.full((len(words), len(self.names)), np.nan)
+        found = np.full((len(labels.words()), len(self.names)), np.nan)
         for column, name in enumerate(labels.names or ("",)):
-            for case, word in enumerate(words[:, column]):
+            for case, word in enumerate(labels.words()[:, column]):
                 if word and (name not in self.names or word.lower() not in YES_OR_NO):
                     wanted = f"a finding of {', '.join(self.names)!s:.200}, yes or no"
                     raise InputError(f"{labels.where(case, column)}: got {word!r:.60}, want {wanted}; mend it")
@@ -99,8 +98,8 @@ class Findings(Named):
     def loss(self, distribution: Distribution, aims: Tensor, weights: Tensor | None) -> Loss:
         """Return the negative log-likelihood of what is known."""
         seen = aims.isfinite()
-        each: Tensor = -distribution.log_prob(aims.nan_to_num().float())
-        return Loss(total=(each * seen).sum(), count=seen.sum().clamp(min=1))
+        total = -(distribution.log_prob(aims.nan_to_num().float()) * seen).sum()
+        return Loss(total=total, count=seen.sum().clamp(min=1))
 
     def outputs(self, distribution: Distribution, known: Known) -> Outputs:
         """Return probabilities (cases, findings)."""
@@ -112,8 +111,16 @@ class Findings(Named):
 
     def scores(self, told: Outputs, truth: Array) -> Array:
         """Return the worst 1 - probability of what is true (cases,); of what nobody read, the less likely is taken."""
-        unread = np.abs(told["probabilities"] - 0.5) + 0.5
-        return np.asarray(np.where(np.isnan(truth), unread, np.abs(truth - told["probabilities"])).max(1))
+        return np.asarray(self._away(told, truth).max(1))
+
+    def _away(self, told: Outputs, truth: Array) -> Array:
+        likely = told["probabilities"]
+        return np.where(np.isnan(truth), np.abs(likely - 0.5) + 0.5, np.abs(truth - likely))
+
+    def covered(self, told: Outputs, truth: Array, quantile: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """True (cases,) where the truth lies in the region; what neither answer fits stays open."""
+        away, most = self._away(told, truth), quantile[:, None]
+        return np.asarray(((away <= most) | (1 - away > most)).all(1))
 
     def point(self, told: Outputs) -> Array:
         """Return the probabilities (cases, findings)."""
@@ -121,14 +128,12 @@ class Findings(Named):
 
     def values(self, told: Outputs) -> list[float | str]:
         """Name the findings that are more likely than not."""
-        likely = told["probabilities"] >= 0.5
-        return ["; ".join(name for name, is_there in zip(self.names, row, strict=True) if is_there) for row in likely]
+        return ["; ".join(np.array(self.names)[row >= 0.5].tolist()) for row in told["probabilities"]]
 
     def regions(self, told: Outputs, quantile: Array) -> list[FindingSet]:
         """Return what is there, what is not, and what stays open."""
-        is_open = np.stack([1 - told["probabilities"], told["probabilities"]]) <= quantile[:, None]
-        ways = {"present": is_open[0] & ~is_open[1], "absent": is_open[1] & ~is_open[0]}
-        ways["open"] = ~(ways["present"] | ways["absent"])
+        there, not_there = np.stack([1 - told["probabilities"], told["probabilities"]]) <= quantile[:, None]
+        ways = {"present": there & ~not_there, "absent": not_there & ~there, "open": there == not_there}
         return [
             FindingSet(**{way: tuple(np.array(self.names)[held[row]].tolist()) for way, held in ways.items()})
             for row in range(len(quantile))
@@ -141,5 +146,4 @@ class Findings(Named):
     @property
     def measures(self) -> Mapping[str, Measure]:
         """Mean area under the curve and mean F1 over findings."""
-        ways = {"mean_auroc": mean_auroc, "mean_f1": mean_f1}
-        return {name: Measure(metric=found, over="pooled") for name, found in ways.items()}
+        return {found.__name__: Measure(metric=found, over="pooled") for found in (mean_auroc, mean_f1)}

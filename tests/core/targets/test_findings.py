@@ -114,6 +114,18 @@ def test_a_region_says_what_is_there_what_is_not_and_what_stays_open():
     assert narrow.tolist() == [2]  # below 1/2 neither can be held: what is not held stays open, never asserted
 
 
+def test_what_is_told_to_be_covered_lies_in_the_region_told():
+    rng = np.random.default_rng(0)
+    told = {"probabilities": rng.uniform(size=(400, 2))}
+    truth = (rng.uniform(size=(400, 2)) < told["probabilities"]).astype(float)
+    for level in (0.2, 0.4, 0.5, 0.7):
+        quantile = np.full(400, level)
+        regions, names = TWO.regions(told, quantile), np.array(NAMES)
+        inside = [names[row == 1].tolist() in region for row, region in zip(truth, regions, strict=True)]
+        assert TWO.covered(told, truth, quantile).tolist() == inside
+    assert TWO.covered(told, truth, np.full(400, 0.2)).mean() > 0.2
+
+
 def test_the_worst_finding_is_the_score_and_what_nobody_read_counts_as_the_less_likely():
     told = {"probabilities": np.array([[0.9, 0.3], [0.9, 0.3]])}
     scores = TWO.scores(told, np.array([[1.0, 1.0], [1.0, np.nan]]))
