@@ -97,6 +97,7 @@ def evaluate(
         "protocol_note": protocol_note(task, protocol, usable),
         "split": "test",
         "seeds": spec.seeds,
+        "num_folds": None if run else spec.fit.config.num_folds,
         "dropout_seed": spec.dropout_seed,
         "flagged_rows": len(source.labelled()) - len(usable),
         "simulated": source.simulated,

@@ -46,9 +46,12 @@ class FitSpec:
         """Return the open model that was named, or None where members train trunks of their own.
 
         Raises:
-            InputError: if there is none of this name.
+            InputError: if there is none of this name, or none was named where training would adapt one.
         """
-        return None if self.trunk is None else load_open_model(self.trunk, seed=self.config.training.seed)
+        training = self.config.training
+        if self.trunk is None and training.trunk != "full":
+            raise InputError(f"got training.trunk={training.trunk}, but no model to adapt; add --trunk MODEL")
+        return None if self.trunk is None else load_open_model(self.trunk, seed=training.seed)
 
 
 def spec_of(task: Task, trunk: str | None = None, frozen: bool = False) -> FitSpec:

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from mainstem.core.trunk import Trunk
 
 
-class LoraRows(NamedTuple):
+@dataclass(frozen=True)
+class LoraRows:
     """Which LoRA each row of a batch passes: index (batch,) counts the names from 1, 0 for none."""
 
     names: tuple[str, ...]

@@ -311,6 +311,6 @@ class Trunk(nn.Module):
         unknown = sorted(set(names) - set(held))
         if unknown:
             raise InputError(f"got LoRA {unknown[0]!r}, the trunk holds {held}; load it first")
-        places = {None: 0, **{name: place for place, name in enumerate(names, 1)}}
-        index = torch.tensor([places[name] for name in adapters], device=self.norm.weight.device)
+        places = [0 if name is None else 1 + names.index(name) for name in adapters]
+        index = torch.tensor(places, device=self.norm.weight.device)
         return LoraRows(tuple(names), index)

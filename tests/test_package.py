@@ -1,5 +1,6 @@
 """The wheel holds what an installed application needs, and no top-level folder of ours."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -37,3 +38,14 @@ def test_the_wheel_is_whole(tmp_path):
         "mainstem/dashboards/favicon.svg", "mainstem/dashboards/components/fieldmap/fieldmap.js",
     ):  # fmt: skip
         assert wanted in names, wanted
+
+
+def test_every_test_file_that_the_documents_name_is_there():
+    named = {
+        (page.name, found)
+        for page in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")]
+        if page.name != "new-adapter.md"  # which names what its reader makes
+        for found in re.findall(r"tests/[\w/]+\.py", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) >= 10
+    assert not [(page, file) for page, file in sorted(named) if not (ROOT / file).is_file()]

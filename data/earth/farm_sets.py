@@ -1,7 +1,7 @@
 """Pixels of farms with known yields: simulated farms by name, or folders of one's own.
 
 `simulated-farms` are 200 farms to train on and 100 to test on, each with a biology drawn from measured ranges
-(`data.biology`). `simulated-farms:WORLD` are the same, but the farms to test on lie in another world, as
+(`data.earth.biology`). `simulated-farms:WORLD` are the same, but the farms to test on lie in another world, as
 `simulated-farms:rue-15`; worlds join by "+", and `simulated-farms:all` is what happens at once.
 """
 

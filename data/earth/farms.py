@@ -102,7 +102,7 @@ def cut_fields(rng: np.random.Generator, side: int, smallest: int = 20) -> NDArr
 def simulate_farm(number: int, side: int = SIDE, worlds: tuple[str, ...] = ()) -> Farm:
     """Simulate one farm of this number, `side` pixels a side; the same two always give the same farm.
 
-    Each farm has a biology of its own (`data.biology`); `worlds` change that, and leave fields, soil, weather,
+    Each farm has a biology of its own (`data.earth.biology`); `worlds` change that, and leave fields, soil, weather,
     management and noise as they are.
     """
     biology = biology_of(number, worlds)
