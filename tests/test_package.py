@@ -47,5 +47,5 @@ def test_every_test_file_that_the_documents_name_is_there():
         if page.name != "new-adapter.md"  # which names what its reader makes
         for found in re.findall(r"tests/[\w/]+\.py", page.read_text(encoding="utf-8"))
     }
-    assert len(named) >= 10
+    assert named
     assert not [(page, file) for page, file in sorted(named) if not (ROOT / file).is_file()]
