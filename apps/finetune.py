@@ -25,7 +25,7 @@ def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9)
     told = fitted.target.figures(judged.raw, judged.truth, judged.blend)
     return {
         **{name: value for name, value in told.items() if np.isfinite(value)},  # none where all truths are alike
-        **({"coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
+        **({"out_of_fold_coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
     }
 
 
