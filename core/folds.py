@@ -37,13 +37,16 @@ def groups_of(samples: Sequence[Sample]) -> tuple[str, ...]:
         InputError: if some samples name none, or all name one.
     """
     groups = told_in(samples, "group")
-    if all(group is None for group in groups):
-        return tuple(f"case {row}" for row in range(len(samples)))
-    if None in groups or len(set(groups)) < 2:
+    if has_groups(samples) and (None in groups or len(set(groups)) < 2):
         raise InputError(
             "calibration needs samples of at least two named groups, or of data that name none; name the group column"
         )
-    return tuple(str(group) for group in groups)
+    return _labels(groups)
+
+
+def _labels(groups: Sequence[str | None]) -> tuple[str, ...]:
+    """Groups by name; a sample that names none is one of its own."""
+    return tuple(f"case {row}" if group is None else str(group) for row, group in enumerate(groups))
 
 
 def is_number(group: str) -> bool:
@@ -76,7 +79,7 @@ def drawn(samples: Sequence[Sample], largest_group: int | None, seed: int) -> Se
     if largest_group is None:
         return samples
     rng = np.random.default_rng([seed, 43])
-    groups = np.array(groups_of(samples))
+    groups = np.array(_labels(told_in(samples, "group")))
     kept: list[int] = []
     for group in np.unique(groups):
         rows = np.flatnonzero(groups == group)

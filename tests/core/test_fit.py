@@ -14,6 +14,7 @@ from mainstem.core.conformal import Calibration
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.fit import fit
 from mainstem.core.fitted import load_fitted, save_again, save_fitted
+from mainstem.core.folds import drawn as drawn_of_groups
 from mainstem.core.folds import fit_gate, group_folds, groups_of
 from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.member import Ensemble, MemberFit
@@ -24,7 +25,7 @@ from mainstem.core.preparation import MeanOffset, from_the_mean, restore_plain, 
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.task import FitConfig, Holding, Recipe, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.training import TrainingConfig
 
@@ -160,6 +161,17 @@ def test_a_sample_without_group_among_others_cannot_be_calibrated():
     samples = make_samples(4)
     with pytest.raises(InputError, match="group column"):
         groups_of([without_group(samples[0]), *samples[1:]])
+
+
+def test_two_groups_are_enough_where_the_larger_ones_are_drawn_from():
+    """Each member learns from one group, and is drawn from it as from several."""
+    samples = make_samples(40, 2)
+    task, source, recipe = replace(TASK, holding=Holding(largest_group=1000)), source_of(samples), Recipe(config=QUICK)
+    limited, free = (fit(one, source, samples, recipe).judged["whole"] for one in (task, TASK))
+    np.testing.assert_array_equal(limited.told["mean"], free.told["mean"])
+    assert len(drawn_of_groups(samples[::2], 5, 0)) == 5
+    unnamed = [without_group(sample) for sample in samples]
+    assert drawn_of_groups(unnamed, 1, 0) == unnamed
 
 
 def test_data_that_name_no_groups_are_cases_of_their_own():
