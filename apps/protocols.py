@@ -7,13 +7,14 @@ import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
-from mainstem.core.folds import groups_of, has_groups
+from mainstem.core.folds import groups_of
 from mainstem.core.gaps import drop_streams
 from mainstem.core.preparation import Forget, knows_no_target
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import Split
 from mainstem.core.stream import Sample
 from mainstem.core.task import Task
+from mainstem.core.told import told_in
 
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"
 SEASONS = "season-by-season"  # the test split in order, the labels of each group calibrating those after it
@@ -21,6 +22,7 @@ GROUPED_FOLDS = "grouped-folds"  # each sample by the one member that never saw 
 RUN = "run"  # a run that is there, on what it never saw
 PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS, GROUPED_FOLDS)
 LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one group out
+FEWEST_TO_LEAVE_OUT = LEFT_OUT_FOLDS + 1  # groups: each of those members is judged on one that it never saw
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +62,17 @@ def split_samples(
     `test_groups` are of the official test split, beside samples that name it as their part.
 
     Raises:
-        InputError: if the protocol is unknown or leaves a part empty.
+        InputError: if the protocol is unknown or leaves a part empty, or there are too few groups to leave one out.
     """
     if protocol not in PROTOCOLS:
         raise InputError(f"got protocol {protocol!r}, want one of {', '.join(PROTOCOLS)}")
     labels = np.asarray(groups_of(samples))
     groups = np.unique(labels).tolist()
+    if protocol in (LEFT_OUT, LEFT_OUT_GROUP) and len(groups) < FEWEST_TO_LEAVE_OUT:
+        raise InputError(
+            f"{protocol} needs {FEWEST_TO_LEAVE_OUT} groups, as a fit is calibrated on groups of its own; the data "
+            f"have {', '.join(groups)} alone; use --protocol {GROUPED_FOLDS}"
+        )
     if protocol in (HOLDOUT, SEASONS):
         splits = [Split.official(samples, test_groups)]
     else:
@@ -84,13 +91,14 @@ def split_samples(
 def default_protocol(task: Task, source: SampleSet) -> str:
     """Return the protocol of a set: its own test split, else the task's, else each group left out.
 
-    Data that name no groups are scored in folds: leaving each case out in turn would train as many models.
+    Data that name no groups are scored in folds, not by leaving each case out, which would train as many models. So are
+    those that name too few for a fit without one of them to be calibrated.
     """
     if len(source.split().test):
         return HOLDOUT
-    if task.holding.protocol or not has_groups(source.samples):
-        return task.holding.protocol or GROUPED_FOLDS
-    return LEFT_OUT_GROUP
+    protocol = task.holding.protocol or LEFT_OUT_GROUP
+    is_few = len(set(told_in(source.unflagged(), "group")) - {None}) < FEWEST_TO_LEAVE_OUT
+    return GROUPED_FOLDS if is_few and protocol in (LEFT_OUT, LEFT_OUT_GROUP) else protocol
 
 
 def fit_for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:

@@ -91,10 +91,12 @@ def fit_gate(wanted: Array, residual: Array, groups: Sequence[str]) -> float:
     """Least-squares weight 0-1 of out-of-fold residuals (samples,), or 0 unless they pay by a standard error.
 
     Groups count once each: the gain is the fall in a group's mean squared error, and its mean over groups has to
-    exceed its standard error. Source: Breiman et al. 1984, CART, section 3.4.3 (the one-standard-error rule);
-    Breiman 1996, Stacked regressions, section 2.
+    exceed its standard error, which one group alone has not. Source: Breiman et al. 1984, CART, section 3.4.3 (the
+    one-standard-error rule); Breiman 1996, Stacked regressions, section 2.
     """
     labels = np.asarray(groups)
+    if len(np.unique(labels)) < 2:
+        return 0.0
     power = float(np.dot(residual, residual))
     gate = float(np.clip(np.dot(wanted, residual) / power, 0, 1)) if power > 0 else 0.0
     gain = np.array(

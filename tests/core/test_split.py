@@ -1,5 +1,6 @@
 """What is trained on, what regions are set on, what is scored: by folds of groups, or by the data's own parts."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,17 +12,25 @@ from tests.core.test_fit import QUICK, TASK, make_samples, source_of
 
 from mainstem.apps.baselines import baselines_of
 from mainstem.apps.evaluate import evaluate
-from mainstem.apps.protocols import HOLDOUT, LEFT_OUT_GROUP, EvaluationSpec, split_samples
+from mainstem.apps.protocols import (
+    GROUPED_FOLDS,
+    HOLDOUT,
+    LEFT_OUT_GROUP,
+    EvaluationSpec,
+    default_protocol,
+    split_samples,
+)
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fit import fit
+from mainstem.core.folds import targets_of
 from mainstem.core.judging import calibrate_fit, forward_judges
 from mainstem.core.preparation import from_the_mean
 from mainstem.core.split import Split, member_splits
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Classes
-from mainstem.core.task import DataRequest, Recipe
+from mainstem.core.task import DataRequest, Holding, Recipe
 
 SEVERAL = replace(QUICK, num_folds=3)
 
@@ -195,6 +204,36 @@ def test_protocols_split_by_the_data_s_own_parts_or_leave_each_group_out():
     left = split_samples(samples, LEFT_OUT_GROUP)
     assert [{sample.source.group for sample in scored} for _, scored in left] == [{f"g{index}"} for index in range(6)]
     assert all(len(given_to_fit) == 50 for given_to_fit, _ in left)
+
+
+def average(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, np.ndarray]:
+    return {"average": np.full(len(test), targets_of(train).mean())}
+
+
+def test_two_groups_are_scored_in_folds_and_are_too_few_to_leave_one_out():
+    samples = make_samples(40, 2)
+    task = replace(TASK, read=lambda request: source_of(samples), baselines=average)
+    spec = EvaluationSpec(fit=FitSpec(config=SEVERAL))
+    with warnings.catch_warnings(action="error", category=RuntimeWarning):
+        found = evaluate(task, DataRequest(data="made"), spec)
+    assert (found["protocol"], found["n"]) == (GROUPED_FOLDS, 40)
+    for protocol in ("leave-one-year-out", LEFT_OUT_GROUP):
+        with pytest.raises(InputError, match=f"{protocol} needs 3 groups.* g0, g1 alone; use --protocol grouped-folds"):
+            evaluate(task, DataRequest(data="made"), replace(spec, protocol=protocol))
+
+
+@pytest.mark.parametrize(
+    ("groups", "own", "wanted"),
+    [
+        (2, "", GROUPED_FOLDS), (3, "", LEFT_OUT_GROUP), (2, "leave-one-year-out", GROUPED_FOLDS),
+        (3, "leave-one-year-out", "leave-one-year-out"), (2, "season-by-season", "season-by-season"),
+        (0, "", GROUPED_FOLDS),
+    ],
+)  # fmt: skip
+def test_the_protocol_is_the_task_s_own_where_there_are_groups_enough(groups, own, wanted):
+    made = make_samples(12, groups or 1)
+    samples = made if groups else [replace(one, source=replace(one.source, group=None)) for one in made]
+    assert default_protocol(replace(TASK, holding=Holding(protocol=own)), source_of(samples)) == wanted
 
 
 def test_baselines_learn_from_what_members_learn_from():
