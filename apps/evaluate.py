@@ -185,6 +185,7 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
     if spec.dropout_seed is not None or spec.with_flagged:
         raise InputError(f"{task.task} is scored in folds of whole groups; leave --dropout-seed and --with-flagged out")
     samples, fit = source.unflagged(), spec.fit
+    groups = groups_of(samples)
     splits = member_splits(samples, fit.config.num_folds, task.holding.buffer_m)
     if are_judged_together(splits):
         raise InputError(f"all is judged on {splits[0].judged_on}, which cannot be scored in folds; use --protocol")
@@ -194,6 +195,7 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
     baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
     for split in splits:
         train, test = [samples[row] for row in split.train], [samples[row] for row in split.calibrate]
+        train = task.forget(train, frozenset(groups[row] for row in split.calibrate.tolist()))
         for name, predicted in baselines_of(task, fitted.target)(train, test, fit.config.training.seed).items():
             baselines.setdefault(name, []).append(predicted)
     order = np.argsort(np.concatenate([split.calibrate for split in splits]))

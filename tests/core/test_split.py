@@ -250,6 +250,27 @@ def test_baselines_learn_from_what_members_learn_from():
     assert found["n"] == 10
 
 
+def test_baselines_of_folds_forget_what_members_forget():
+    """Samples may know the targets of other groups; nothing that is held against members knows those it is asked."""
+    samples, seen = [knowing(one, f"g{row // 4 % 4}") for row, one in enumerate(make_samples(20, 4))], []
+
+    def watched(train, test, seed):
+        seen.append({sample.source.facts["knows"] for sample in train})
+        return average(train, test, seed)
+
+    task = replace(TASK, read=lambda request: source_of(samples), forget=forget, baselines=watched)
+    evaluate(task, DataRequest(data="made"), EvaluationSpec(fit=FitSpec(config=QUICK), protocol=GROUPED_FOLDS))
+    assert seen == [{"", "g1", "g3"}, {"", "g0", "g2"}]
+
+
+def knowing(sample: Sample, group: str) -> Sample:
+    return replace(sample, source=replace(sample.source, facts={"crop": "maize", "knows": group}))
+
+
+def forget(samples: Sequence[Sample], groups: frozenset[str]) -> list[Sample]:
+    return [knowing(sample, "") if sample.source.facts["knows"] in groups else sample for sample in samples]
+
+
 def test_folds_cannot_be_scored_where_the_data_say_what_to_calibrate_on():
     samples = parted(make_samples(), PARTS)
     task = replace(TASK, read=lambda request: source_of(samples))
