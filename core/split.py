@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.folds import group_folds, groups_of
 from mainstem.core.stream import Sample
-from mainstem.core.told import told_in
+from mainstem.core.told import facts_in, told_in
 
 Rows = NDArray[np.intp]
 CALIBRATE, TEST = "calibrate", "test"  # official parts of data, as a sample's source names them
 OFFICIAL = "the data's calibrate part"
+PLACE = ("x_m", "y_m")  # facts of a sample, for a buffer around what is held out
 HELD_OUT = 5  # of so many groups one is held out, where a single member is judged on data of its own
 
 
@@ -75,11 +76,16 @@ class Split:
         structure, Ecography 40, 913.
 
         Raises:
-            InputError: if nothing is left.
+            InputError: if nothing is left, or a sample has no place.
         """
         from scipy.spatial import cKDTree
 
-        places = np.array([[float(sample.source.facts[name]) for name in ("x_m", "y_m")] for sample in samples])
+        places = np.array([facts_in(samples, name) for name in PLACE], np.float64).T
+        for row, column in np.argwhere(~np.isfinite(places))[:1].tolist():
+            raise InputError(
+                f"a buffer of {buffer_m:g} m needs {' and '.join(PLACE)} of every sample; "
+                f"{samples[row].source.item!r} has no {PLACE[column]}; give both as facts"
+            )
         is_far = cKDTree(places[self.calibrate]).query(places[self.train])[0] >= buffer_m
         if not is_far.any():
             raise InputError(f"a buffer of {buffer_m:g} m leaves no sample to train on; label groups farther apart")

@@ -210,6 +210,19 @@ def average(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[
     return {"average": np.full(len(test), targets_of(train).mean())}
 
 
+@pytest.mark.parametrize("lacking", ["x_m", "y_m"])
+def test_a_buffer_needs_the_place_of_every_sample(lacking):
+    placed = [
+        replace(one, source=replace(one.source, facts={"x_m": 100.0 * row, "y_m": 0.0}))
+        for row, one in enumerate(make_samples(12, 3))
+    ]
+    assert sum(len(split.train) for split in member_splits(placed, 3, 99.0)) == 24
+    facts = {name: value for name, value in placed[5].source.facts.items() if name != lacking}
+    placed[5] = replace(placed[5], source=replace(placed[5].source, facts=facts))
+    with pytest.raises(InputError, match=f"buffer of 30 m needs x_m and y_m .* '5' has no {lacking}"):
+        member_splits(placed, 3, 30.0)
+
+
 def test_two_groups_are_scored_in_folds_and_are_too_few_to_leave_one_out():
     samples = make_samples(40, 2)
     task = replace(TASK, read=lambda request: source_of(samples), baselines=average)
