@@ -136,6 +136,8 @@ def stream_means(samples: Sequence[Sample], channels: Mapping[str, int]) -> Arra
         return _means_read(samples, channels, found)
     for name, width in channels.items():
         for rows, block in blocks_in(samples, name):
+            if not len(rows):
+                continue
             dim = CHANNEL_DIM[block.kind] + 1
             seen = np.moveaxis(block.observed(), dim, -1).reshape(len(rows), -1, width)
             shown = np.moveaxis(block.values, dim, -1).reshape(len(rows), -1, width)

@@ -55,6 +55,14 @@ def both(request) -> tuple[Cases, list[Sample]]:
     return Cases.of(samples), samples
 
 
+def test_means_of_no_cases_are_none():
+    cases = Cases.of(ragged(0))
+    widths = Layout.of(cases).widths()
+    assert stream_means(cases.rows(np.empty(0, np.intp)), widths).shape == (0, sum(widths.values()))
+    lacking = np.array([row for row, one in enumerate(ragged(0)) if "cube" not in one.streams])
+    assert np.isnan(stream_means(cases.rows(lacking), {"cube": 2})).all()  # a block that no case has
+
+
 def assert_same(found: Sample, wanted: Sample) -> None:
     assert found.source == wanted.source
     assert (found.target, found.origin) == (wanted.target, wanted.origin)
