@@ -190,9 +190,10 @@ def _parts_of(error: Exception) -> tuple[type[Exception], tuple[Any, ...], str]:
 
 
 def _error_of(kind: type[Exception], args: tuple[Any, ...], told: str) -> Exception:
-    error = kind.__new__(kind, *args)  # not through __init__, whose parameters may be others than what is kept
-    if not isinstance(error, MainstemError):
-        error.add_note(f"in a worker:\n{told}")
+    if issubclass(kind, MainstemError):
+        return kind.__new__(kind, *args)  # not through __init__, whose parameters may be others than what is kept
+    error = kind(*args)
+    error.add_note(f"in a worker:\n{told}")
     return error
 
 

@@ -39,6 +39,8 @@ def fails(item: str) -> None:
         raise ConnectionResetError(104, "reset by peer")
     if item == "file":
         (Path("/nowhere") / "at all").read_bytes()
+    if item == "text":
+        b"\xe9".decode()
     if item == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     raise ValueError(item)
@@ -125,6 +127,9 @@ def test_errors_come_as_they_were_raised_and_end_the_others(tmp_path):
     with pytest.raises(FileNotFoundError) as missing:
         map_in_processes(fails, ["file"] * 2, 2)
     assert missing.value.filename == "/nowhere/at all"
+    with pytest.raises(UnicodeDecodeError) as unread:
+        map_in_processes(fails, ["text"] * 2, 2)
+    assert str(unread.value).startswith("'utf-8' codec can't decode byte 0xe9 in position 0")
     with pytest.raises(ConnectionResetError):
         map_in_processes(fails, ["network"] * 2, 2)
     with pytest.raises(RuntimeError, match="Odd: of a class that no other process knows"):
