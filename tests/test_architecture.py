@@ -97,9 +97,13 @@ OF_PYTHON = {"field", "fields", "Field"}  # what dataclasses and pydantic call t
 CORE = [path for path in FILES if path.is_relative_to(ROOT / "core")]
 OWN_CORE = [path for path in CORE if "openmodels" not in path.parts]  # encoders name their own bands and data
 OF_ANY_TASK = {
-    "baselines", "coverage", "evaluate", "evaluation_text", "figures", "finetune", "protocols", "runs", "scoring",
+    "baselines", "coverage", "evaluate", "evaluation_text", "figures", "finetune", "protocols", "scoring",
 }  # fmt: skip
 GENERIC = [*OWN_CORE, *(path for path in FILES if path.parts[-2] == "apps" and path.stem in OF_ANY_TASK)]
+
+
+def test_every_file_of_any_task_is_there():
+    assert {path.stem for path in GENERIC if path.parts[-2] == "apps"} == OF_ANY_TASK
 
 
 def named_in(tree: ast.AST) -> Iterator[str]:
