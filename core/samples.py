@@ -199,11 +199,13 @@ class SampleSet:
         return self._kept(kept)
 
     def _is_labelled(self) -> NDArray[np.bool_]:
+        """True where any part of a target is known (samples,)."""
         if isinstance(self.samples, Columns):
             truth = self.samples.truth()
-            known: NDArray[np.bool_] = ~np.isnan(truth).reshape(len(truth), -1).all(1)
+            known: NDArray[np.bool_] = ~np.isnan(truth).all(tuple(range(1, truth.ndim)))
             return known
-        return np.array([sample.target is not None for sample in self.samples], bool)
+        targets = (sample.target for sample in self.samples)
+        return np.array([target is not None and not np.isnan(target).all() for target in targets], bool)
 
     def _told_in(self, field: str, names: Container[str]) -> NDArray[np.bool_]:
         return np.array([name in names for name in told_in(self.samples, field)], bool)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from tests.core.lazy_images import RGB, DrawnImages, images
 
+from mainstem.core.cases import Cases
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fit import fit
 from mainstem.core.folds import groups_of, season_in, targets_of
@@ -20,7 +21,7 @@ from mainstem.core.predict import predict
 from mainstem.core.preparation import from_the_mean, stream_means
 from mainstem.core.samples import LazySamples, SampleSet, is_lazy, read_now
 from mainstem.core.split import member_splits
-from mainstem.core.stream import Channel, Sample, Stream, groups_by_data
+from mainstem.core.stream import Channel, Provenance, Sample, Stream, groups_by_data
 from mainstem.core.summary import Summary
 from mainstem.core.targets import Quantity
 from mainstem.core.task import FitConfig, Recipe, Task
@@ -74,6 +75,29 @@ def test_parts_of_a_set_are_chosen_without_reading():
         assert isinstance(ours, LazySamples)
         assert [one.source.item for one in ours] == [one.source.item for one in theirs]
     assert len(lazy.training()) == 40 - 5 - 5 - 1  # of testing, without a target, blurred; none is two of these
+
+
+@pytest.mark.parametrize(
+    ("targets", "wanted"),
+    [
+        ([1.0, np.nan, 0.0], [0, 2]),
+        ([[1.0, np.nan], [np.nan, np.nan], [0.0, 1.0]], [0, 2]),
+        ([[[0.0, np.nan]], [[np.nan, np.nan]], [[1.0, 1.0]]], [0, 2]),
+        ([], []),
+    ],
+)
+def test_a_sample_is_labelled_where_any_part_of_its_target_is_known_however_it_is_held(targets, wanted):
+    truth = np.array(targets)
+    known = Cases(num=len(truth), streams={}, source=Provenance(data="d", item="i"), targets=truth,
+                  told={"item": np.arange(len(truth)).astype(str).astype(object)})  # fmt: skip
+    one = Sample(streams={}, target=None, source=Provenance(data="d", item="i"))
+    items = [replace(one.source, item=str(row)) for row in range(len(truth))]
+    listed = [replace(one, target=each, source=source) for each, source in zip(truth, items, strict=True)]
+    unnamed = [replace(each, target=None) if np.isnan(each.target).all() else each for each in listed]
+    for samples in (known, LazySamples.of(known, unread), listed, unnamed):
+        for part in ("labelled", "unflagged", "training"):
+            found = getattr(as_source(samples), part)()
+            assert [int(sample.source.item) for sample in found] == wanted
 
 
 def test_streams_are_read_when_they_are_looked_at_and_not_kept():
