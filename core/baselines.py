@@ -100,15 +100,22 @@ class Lesson:
         return cls(seen=features[: len(train)], asked=features[len(train) :], truth=truth, groups=groups, seed=seed)
 
     def folds(self, labels: NDArray[Any]) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-        """Rows to learn from and to judge, groups being whole; where there is one group alone, cases are groups."""
+        """Rows to learn from and to judge, groups being whole; where there is one group alone, cases are groups.
+
+        A single case is not parted: there are no folds of it.
+        """
         from sklearn.model_selection import GroupKFold  # late: scikit-learn takes a second to import
 
         groups = self.groups if len(set(self.groups)) > 1 else tuple(f"case {row}" for row in range(len(labels)))
-        return list(GroupKFold(min(len(set(groups)), NUM_FOLDS)).split(self.seen, labels, groups))
+        num_folds = min(len(set(groups)), NUM_FOLDS)
+        return list(GroupKFold(num_folds).split(self.seen, labels, groups)) if num_folds > 1 else []
 
 
 def regressions(lesson: Lesson) -> dict[str, Array]:
-    """Numbers (asked,) by ridge, forest and boosting, each tuned over GRIDS; none where there are no features."""
+    """Numbers (asked,) by ridge, forest and boosting, each tuned over GRIDS; none where there are no features.
+
+    Of a single case nothing can be left out: all say its truth, whatever they are tuned to.
+    """
     from sklearn.model_selection import GridSearchCV  # late: scikit-learn takes a second to import
 
     if not lesson.seen.shape[1]:
@@ -116,7 +123,7 @@ def regressions(lesson: Lesson) -> dict[str, Array]:
     folds, found = lesson.folds(lesson.truth), {}
     for name, estimator in _regressors(lesson.seed, len(lesson.seen)).items():
         search = GridSearchCV(estimator, dict(GRIDS[name]), scoring="neg_mean_squared_error", cv=folds)
-        found[name] = search.fit(lesson.seen, lesson.truth).predict(lesson.asked)
+        found[name] = (search if folds else estimator).fit(lesson.seen, lesson.truth).predict(lesson.asked)
     return found
 
 
@@ -175,7 +182,7 @@ def _classifiers(lesson: Lesson, labels: NDArray[np.int64]) -> dict[str, Any]:
     jobs = -1 if len(labels) > WORTH_THREADS else 1
     forest = RandomForestClassifier(100, min_samples_leaf=SMALLEST_LEAF, n_jobs=jobs, random_state=lesson.seed)
     logistic = make_pipeline(median, StandardScaler(), LogisticRegression(max_iter=1000))
-    folds = [fold for fold in lesson.folds(labels) if len(np.unique(labels[fold[0]])) > 1] if len(labels) > 1 else []
+    folds = [fold for fold in lesson.folds(labels) if len(np.unique(labels[fold[0]])) > 1]
     if folds:
         logistic = GridSearchCV(logistic, LOGISTIC_GRID, scoring=_log_likelihood, cv=folds)
     if len(np.unique(labels)) < 2:

@@ -64,6 +64,16 @@ def test_tuning_leaves_whole_groups_out():
     assert np.abs(careless - truth).mean() < 0.1 * truth.std() < np.abs(careful - truth).mean()
 
 
+def test_a_single_case_is_learned_from_untuned():
+    one = lesson(np.full(NUM, 3.0))
+    one = replace(one, seen=one.seen[:1], truth=one.truth[:1], groups=("a",))
+    found = regressions(one)
+    assert set(found) == {"ridge", "random_forest", "gradient_boosting"}
+    assert all((told == 3.0).all() and told.shape == (NUM,) for told in found.values())
+    shares = classifications(replace(one, truth=np.array([1.0])), 2)
+    assert all((told == [0, 1]).all() and told.shape == (NUM, 2) for told in shares.values())
+
+
 @pytest.mark.parametrize("groups", [1, 2, NUM])
 def test_any_number_of_groups_will_do(groups):
     truth = np.arange(NUM) % 2.0
