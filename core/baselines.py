@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
+from mainstem.core.brief import Brief
+from mainstem.core.stream import Sample, Stream
 
 Array = NDArray[np.float64]
-Row = Callable[[Sample], dict[str, float]]
+Feature = tuple[str, str]  # a name, and the stream whose number bears it, as others may; "" where the name tells that
+Row = Callable[[Sample], dict[Feature, float]]
 MONTH_S = 365.25 / 12 * 86_400
 MISSING = -9999.0
 NUM_FOLDS = 6  # that tuning leaves out in turn
@@ -30,40 +32,35 @@ LEAST_PROBABILITY = 1e-6  # of what a model has never seen: one such case must n
 SMALLEST_LEAF = 2  # of classifying forests, which are not tuned
 
 
-def feature_row(sample: Sample) -> dict[str, float]:
+def feature_row(sample: Sample) -> dict[Feature, float]:
     """Flatten a sample: scalars as they are, series by month, what has no clock as means.
 
     A stream of text is left out: no plain model reads any.
     """
-    row: dict[str, float] = {}
+    row: dict[Feature, float] = {}
     for name, stream in sample.streams.items():
         if stream.kind == "scalar":
-            for channel, value in zip(stream.channels, stream.values, strict=True):
-                row[f"{name}_{channel.name}" if channel.name in row else channel.name] = float(value)
+            values = np.where(stream.observed(), stream.values, np.nan)
+            row |= {(own.name, name): float(value) for own, value in zip(stream.channels, values, strict=True)}
         elif stream.times is None:
-            row |= _means(name, stream)
+            brief = Brief.of(stream)
+            means = zip(brief.channels, brief.means().tolist(), strict=False)  # of text there are none
+            row |= {(f"{name}_{own.name}", ""): mean for own, mean in means if np.isfinite(mean)}
         else:
-            months = (stream.times // MONTH_S).astype(int)
-            for index, channel in enumerate(stream.channels):
-                values = np.where(stream.observed(), stream.values, np.nan)[:, index]
-                row |= {
-                    f"{name}_{channel.name}_{month}": float(np.nanmean(values[months == month]))
-                    for month in np.unique(months)
-                    if np.isfinite(values[months == month]).any()
-                }
+            row |= _by_month(name, stream)
     return row
 
 
-def _means(name: str, stream: Stream) -> dict[str, float]:
-    """Mean of each channel of a stream without a clock; nothing of one that shows nothing, or is text."""
-    if stream.kind not in CHANNEL_DIM:
-        return {}
+def _by_month(name: str, stream: Stream) -> dict[Feature, float]:
+    """Mean of each channel of a stream with a clock in each month of which it shows anything."""
+    assert stream.times is not None
+    months = (stream.times // MONTH_S).astype(int)
     values = np.where(stream.observed(), stream.values, np.nan)
-    parts = np.split(values, len(stream.channels), CHANNEL_DIM[stream.kind])
     return {
-        f"{name}_{channel.name}": float(np.nanmean(part))
-        for channel, part in zip(stream.channels, parts, strict=True)
-        if np.isfinite(part).any()
+        (f"{name}_{own.name}_{month}", ""): float(np.nanmean(shown, dtype=np.float64))
+        for index, own in enumerate(stream.channels)
+        for month in np.unique(months)
+        if np.isfinite(shown := values[months == month, index]).any()
     }
 
 

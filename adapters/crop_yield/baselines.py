@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.baselines import Lesson, feature_row, regressions
+from mainstem.core.baselines import Feature, Lesson, feature_row, regressions
 from mainstem.core.folds import targets_of
 from mainstem.core.stream import Sample
 from mainstem.data.earth.regions import HISTORY
@@ -15,16 +15,16 @@ Array = NDArray[np.float64]
 LAGS = 5
 
 
-def region_row(sample: Sample) -> dict[str, float]:
+def region_row(sample: Sample) -> dict[Feature, float]:
     """Flatten a sample: the year, its last yields and their mean, and whatever else any sample has."""
-    row = {"year": float(sample.source.facts["year"])}
+    row = {("year", ""): float(sample.source.facts["year"])}
     streams = dict(sample.streams)
     history = streams.get("history")
     if history is not None and history.channels == HISTORY:
         del streams["history"]
         if len(last := history.values[-LAGS:, 0]):
-            row |= {f"yield-{len(last) - index}": float(value) for index, value in enumerate(last)}
-            row["yield_mean"] = float(last.mean())
+            row |= {(f"yield-{len(last) - index}", ""): float(value) for index, value in enumerate(last)}
+            row["yield_mean", ""] = float(last.mean())
     return row | feature_row(replace(sample, streams=streams))
 
 

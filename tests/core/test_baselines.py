@@ -116,3 +116,31 @@ def test_features_of_train_and_test_share_their_columns():
     np.testing.assert_array_equal(taught.seen, [[np.nan, 1, np.nan], [2, np.nan, np.nan]])
     np.testing.assert_array_equal(taught.asked, [[np.nan, np.nan, 3]])
     assert feature_matrix([sample(a=1.0, b=2.0)]).tolist() == [[1, 2]]
+
+
+def scalar(value: float, name: str = "ph", valid: bool = True) -> Stream:
+    channels = (Channel(name=name, unit="1"),)
+    return Stream(kind="scalar", values=np.array([value]), channels=channels, valid=np.array([valid]))
+
+
+def of_streams(**streams: Stream) -> Sample:
+    return Sample(streams=streams, target=0.0, source=Provenance(data="made", item="s"))
+
+
+def test_a_column_holds_one_stream_s_channel_whatever_else_a_sample_lacks():
+    """Streams may share a channel's name; which of them a sample has, and in which order, moves nothing."""
+    soil, water = scalar(7.0), scalar(5.0)
+    samples = [of_streams(soil=soil, water=water), of_streams(water=water), of_streams(water=water, soil=soil)]
+    np.testing.assert_array_equal(feature_matrix(samples), [[7, 5], [np.nan, 5], [7, 5]])
+
+
+def test_a_number_that_is_not_valid_is_missing():
+    found = feature_matrix([of_streams(soil=scalar(-99.0, valid=False)), of_streams(soil=scalar(7.0))])
+    np.testing.assert_array_equal(found, [[np.nan], [7]])
+
+
+def test_means_of_many_half_precision_values_are_finite():
+    values, channels = np.full((1, 300, 300), 60.0, np.float16), (Channel(name="red", unit="1"),)
+    image = Stream(kind="image", values=values, channels=channels)
+    grid = Stream(kind="grid", values=values[None], channels=channels, times=np.zeros(1))
+    assert feature_matrix([of_streams(image=image, grid=grid)]).tolist() == [[60.0, 60.0]]
