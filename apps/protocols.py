@@ -114,8 +114,9 @@ def protocol_note(task: Task, protocol: str, samples: Sequence[Sample]) -> str:
     buffer_m = task.holding.buffer_m
     if buffer_m:
         return f"training leaves out what lies within {buffer_m:g} m of what is held out"
-    groups = frozenset(str(sample.source.group) for sample in samples)
-    if all(plain is sample for plain, sample in zip(task.forget(samples, groups), samples, strict=True)):
+    held = list(samples)  # of columns each sample is made anew whenever it is asked for
+    groups = frozenset(str(sample.source.group) for sample in held)
+    if all(plain is sample for plain, sample in zip(task.forget(held, groups), held, strict=True)):
         return ""
     if protocol in (LEFT_OUT, LEFT_OUT_GROUP):
         return (

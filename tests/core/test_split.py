@@ -18,8 +18,10 @@ from mainstem.apps.protocols import (
     LEFT_OUT_GROUP,
     EvaluationSpec,
     default_protocol,
+    protocol_note,
     split_samples,
 )
+from mainstem.core.cases import Cases
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec, fit_and_save
@@ -261,6 +263,13 @@ def test_baselines_learn_from_what_members_learn_from():
     found = evaluate(task, DataRequest(data="made"), EvaluationSpec(fit=FitSpec(config=SEVERAL)))
     assert seen == [{"g0", "g2", "g3"}]
     assert found["n"] == 10
+
+
+def test_a_note_is_told_only_where_inputs_hold_targets_however_samples_are_held():
+    samples = [knowing(one, f"g{row % 4}") for row, one in enumerate(make_samples(20, 4))]
+    for held in (samples, Cases.of(samples)):
+        assert not protocol_note(TASK, GROUPED_FOLDS, held)
+        assert "one step ahead" in protocol_note(replace(TASK, forget=forget), GROUPED_FOLDS, held)
 
 
 def test_baselines_of_folds_forget_what_members_forget():
