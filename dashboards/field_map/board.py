@@ -14,6 +14,7 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
+from mainstem.data.earth.farm_folders import HARVEST
 from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay
 from mainstem.data.earth.raster import Grid, Source, describe, missing_as_nan, open_geotiff
 from mainstem.data.earth.scenes import Scenes, open_scenes
@@ -76,6 +77,16 @@ class FieldBoard:
         seen, total = weight.sum((1, 2)), max(float(laid.share.sum()), 1e-9)
         mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
         return pd.DataFrame({"date": self.dates, "ndvi": mean, "seen": seen / total})
+
+    def hindsight(self) -> tuple[int, int, float]:
+        """Of fields whose harvest is known in the map's units: how many lie inside, of how many, mean less harvest."""
+        if HARVEST not in self.table or self.tags["UNITS"] != "t/ha":
+            return 0, 0, 0.0
+        harvest = pd.to_numeric(self.table[HARVEST], errors="coerce").to_numpy(np.float64)
+        low, mean, high = (self.table[name].to_numpy(np.float64) for name in ("lower", "mean", "upper"))
+        known = np.isfinite(harvest + low + mean + high)
+        inside = known & (low <= harvest) & (harvest <= high)
+        return int(inside.sum()), int(known.sum()), float((mean - harvest)[known].mean()) if known.any() else 0.0
 
     def everyone(self) -> pd.DataFrame:
         """Columns date and ndvi of all fields together, without the dates that show none."""

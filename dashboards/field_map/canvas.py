@@ -20,7 +20,7 @@ class Side:
     Attributes:
         key: of the canvas.
         date: name in the address of the scene's date, and the place among the dates that it has unless it is given.
-        layer: name in the address of the layer, where that has a date, and what it is unless it is given.
+        layer: name in the address of the layer, and what it is unless it is given.
     """
 
     key: str
@@ -59,12 +59,14 @@ def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) ->
     canvas = st.container()
     date = choose_date(board, side.date, is_asked=shown == NDVI)
     content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, is_beside=side is RIGHT)
+    if shown and shown not in content.told:
+        st.caption(f"No layer {plain(shown, 60)} on this map.")
     with canvas:
         return fieldmap(geometry, content, side.key, choose_field, lambda title: note_layer(side, title))
 
 
 def note_layer(side: Side, title: str) -> None:
-    """Write into the address that a side shows a layer with a date, or none such."""
+    """Write into the address which layer a side shows."""
     name, otherwise = side.layer
     if title == otherwise:
         st.query_params.pop(name, None)

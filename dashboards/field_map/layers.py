@@ -20,15 +20,16 @@ def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") 
     """What the map shows, beginning with the layer `shown`, the first unless given."""
     unit = board.tags["UNITS"]
     claims = board.table["claim"].to_numpy()
+    layers = list_layers(board, date)
     return MapContent(
         name=board.name,
         bounds=frame_view(board),
-        layers=list_layers(board, date),
+        layers=layers,
         flags=np.where(claims != "stated", HATCHED, 0).astype(np.uint8),
         labels=[f"{row.field}: {describe_field(row, unit)}" for row in board.table.itertuples()],
         selected=selected,
         shown=shown,
-        told=(NDVI,),
+        told=tuple(layer.title for layer in layers),
     )
 
 

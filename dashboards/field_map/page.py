@@ -68,10 +68,22 @@ def show_map(name: str) -> None:
 
 
 def show_claim(board: FieldBoard) -> None:
-    """Say what may be claimed of the map."""
+    """Say what may be claimed of the map, and what came of it where harvests are known."""
     tags = board.tags
     if tags["CLAIM"] != "stated":
         st.warning(f"Claim {plain(tags['CLAIM'], 40)}: {plain(tags['CLAIM_REASON'])}", icon=":material/warning:")
+    else:
+        st.caption(
+            f"Claim stated: over farms like those of calibration, {float(tags['LEVEL']):.0%} of fields lie inside their "
+            "interval; a farm errs as a whole, and what is known to fail is told below."
+        )
+    inside, known, excess = board.hindsight()
+    if known:
+        side = "above" if excess > 0 else "below"
+        st.caption(
+            f"Harvests known: {inside} of {known} fields inside their interval; on average the map lies "
+            f"{abs(excess):.1f} t/ha {side} them."
+        )
     for problem in board.problems:
         show_error(problem)
 

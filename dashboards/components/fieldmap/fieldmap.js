@@ -371,7 +371,7 @@ function legend(view) {
   for (const button of bar.children) button.setAttribute("aria-pressed", String(button.textContent === shown.title));
 }
 
-// The page is told of the layers that it has something more to ask of, as the date of a scene, and of no other.
+// The page is told of the layers that it keeps in its address, or has something more to ask of, as the date of a scene.
 function show(view, title) {
   const known = (name) => (view.header.told.includes(name) ? name : "");
   const before = known(layer(view).title);
