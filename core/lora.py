@@ -162,7 +162,7 @@ def put_update(trunk: "Trunk", name: str, site: Site, weights: tuple[Tensor, Ten
     layer = trunk.adapted_layers()[site.path]
     rows = layer.rows(site.block)
     a, b = weights
-    if a.shape[1] != layer.in_features or b.shape != (rows.stop - rows.start, len(a)):
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != layer.in_features or b.shape != (rows.stop - rows.start, len(a)):
         raise ArtifactError(
             f"LoRA {name!r} has A {tuple(a.shape)}, B {tuple(b.shape)} at {site}, "
             f"want (rank, {layer.in_features}), ({rows.stop - rows.start}, rank); it is of another model"
@@ -263,7 +263,7 @@ def load_lora(trunk: "Trunk", name: str, state: Mapping[str, Tensor], alpha: flo
     try:
         for site, (a, b) in pairs.items():
             put_update(trunk, name, every[site], (a.clone(), b.clone()), alpha / len(a))
-    except ArtifactError:
+    except BaseException:
         remove_lora(trunk, name)
         raise
 
@@ -272,7 +272,8 @@ def lora_pairs(name: str, state: Mapping[str, Tensor]) -> dict[str, tuple[Tensor
     """A and B by layer, of keys `<layer>.lora_A.weight` and `<layer>.lora_B.weight`.
 
     Raises:
-        ArtifactError: if a key is neither, one of a pair is missing, or there is none.
+        ArtifactError: if a key is neither, one of a pair is missing, there is none, or a value is NaN, infinite or no
+            floating point number.
     """
     found: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
@@ -287,4 +288,7 @@ def lora_pairs(name: str, state: Mapping[str, Tensor]) -> dict[str, tuple[Tensor
     if halves or not found:
         what = f"misses one of A and B at {halves[0]}" if halves else "holds no weights"
         raise ArtifactError(f"LoRA {name!r} {what}; fetch or train it again")
+    for layer, sides in found.items():
+        if not all(side.is_floating_point() and side.float().isfinite().all() for side in sides.values()):
+            raise ArtifactError(f"LoRA {name!r} holds no float32 numbers at {layer}; fetch or train it again")
     return {layer: (sides["lora_A"], sides["lora_B"]) for layer, sides in found.items()}

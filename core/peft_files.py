@@ -6,16 +6,18 @@ Source: the file format of huggingface/peft 0.21, docs "PEFT checkpoint format" 
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from pydantic import Field, TypeAdapter, ValidationError
 from torch import Tensor
 
 from mainstem.core.errors import ArtifactError
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import Site, lora_pairs, open_lora, put_update, remove_lora, sites, updates_of
-from mainstem.core.schema import read_object
+from mainstem.core.plain import one_line
+from mainstem.core.schema import first_mistake, read_object
 from mainstem.core.weights import load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -27,8 +29,25 @@ SiteOf = Callable[[str], str | None]  # a module's path in the model that PEFT w
 ModuleOf = Callable[[str], str]  # and back
 UNREADABLE = (
     "use_dora", "use_qalora", "fan_in_fan_out", "lora_bias", "modules_to_save", "layer_replication",
-    "alora_invocation_tokens",
+    "alora_invocation_tokens", "target_parameters", "trainable_token_indices", "use_bdlora", "arrow_config",
 )  # fmt: skip
+LONGEST_PATTERN, MOST_REPEATS = 200, 2  # of a pattern: what repeats a group, or often, can take for ever to match
+Alpha = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+Rank = Annotated[int, Field(ge=1, le=1 << 16)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Numbers:
+    """What is computed with of a PEFT config."""
+
+    lora_alpha: Alpha
+    r: Rank | None = None
+    use_rslora: bool | None = None
+    alpha_pattern: dict[str, Alpha] | None = None
+    rank_pattern: dict[str, Rank] | None = None
+
+
+NUMBERS = TypeAdapter(_Numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +57,18 @@ class LoraScales:
     alpha: float
     alpha_pattern: Mapping[str, float]
     is_rank_stabilised: bool
+    ranks: frozenset[int] = frozenset()  # that weights may have; empty where the config says none
 
     def scale(self, module: str, rank: int) -> float:
-        """Return alpha / rank, or alpha / sqrt(rank) (Kalajdzievski 2023, rsLoRA, equation 4), at a module."""
+        """Return alpha / rank, or alpha / sqrt(rank) (Kalajdzievski 2023, rsLoRA, equation 4), at a module.
+
+        Raises:
+            ArtifactError: if the rank is another than the config says.
+        """
+        if not rank or (self.ranks and rank not in self.ranks):
+            raise ArtifactError(
+                f"{module} has rank {rank}, {CONFIG_FILE} says {sorted(self.ranks)}; take both of one run"
+            )
         alpha = matched(self.alpha_pattern, module, self.alpha)
         return alpha / rank**0.5 if self.is_rank_stabilised else alpha / rank
 
@@ -68,11 +96,34 @@ def read_config(folder: Path) -> LoraScales:
         asked.append("bias")
     if asked:
         raise ArtifactError(f"{path} asks for {', '.join(asked)}, which is not read; train it as plain LoRA")
+    told = {field.name: config[field.name] for field in fields(_Numbers) if field.name in config}
+    try:
+        numbers = NUMBERS.validate_json(json.dumps(told), strict=True)
+        alphas, ranks = numbers.alpha_pattern or {}, numbers.rank_pattern or {}
+        for pattern in (*alphas, *ranks):
+            _check_pattern(pattern)
+    except (ValueError, re.error) as error:  # pydantic's are ValueErrors
+        why = first_mistake(error) if isinstance(error, ValidationError) else one_line(error)
+        raise ArtifactError(f"{path} is damaged: {why}; take the run from a copy") from error
     return LoraScales(
-        alpha=float(config["lora_alpha"]),
-        alpha_pattern=config.get("alpha_pattern") or {},
-        is_rank_stabilised=bool(config.get("use_rslora")),
+        alpha=numbers.lora_alpha,
+        alpha_pattern=alphas,
+        is_rank_stabilised=bool(numbers.use_rslora),
+        ranks=frozenset(ranks.values()) | ({numbers.r} if numbers.r else set()),
     )
+
+
+def _check_pattern(pattern: str) -> None:
+    """Check that a pattern can be matched in little time.
+
+    Raises:
+        ValueError: if it is long, or repeats a group, or repeats often.
+        re.error: if it is none.
+    """
+    re.compile(pattern)
+    repeats = re.findall(r"[*+{]", pattern)
+    if len(pattern) > LONGEST_PATTERN or len(repeats) > MOST_REPEATS or re.search(r"\)[*+{?]", pattern):
+        raise ValueError(f"the pattern {pattern!r:.60} repeats too much to be matched")
 
 
 def load_peft(trunk: "Trunk", name: str, folder: Path, site_of: SiteOf | None = None) -> None:
@@ -89,7 +140,10 @@ def load_peft(trunk: "Trunk", name: str, folder: Path, site_of: SiteOf | None = 
     """
     scales = read_config(folder)
     tensors, _ = load_tensors(folder / WEIGHTS_FILE)
-    pairs = lora_pairs(name, {key.removeprefix(PREFIX): value for key, value in tensors.items()})
+    plain = {key.removeprefix(PREFIX): value for key, value in tensors.items()}
+    if len(plain) < len(tensors):
+        raise ArtifactError(f"{folder} holds weights of one layer twice, with {PREFIX} and without; keep one")
+    pairs = lora_pairs(name, plain)
     every = sites(trunk)
     found = {module: site_of(module) if site_of else module for module in pairs}
     unknown = sorted(module for module, site in found.items() if site not in every)
@@ -101,7 +155,7 @@ def load_peft(trunk: "Trunk", name: str, folder: Path, site_of: SiteOf | None = 
     try:
         for module, (a, b) in pairs.items():
             put_update(trunk, name, every[str(found[module])], (a, b), scales.scale(module, len(a)))
-    except ArtifactError:
+    except BaseException:
         remove_lora(trunk, name)
         raise
 

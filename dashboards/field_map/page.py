@@ -74,8 +74,8 @@ def show_claim(board: FieldBoard) -> None:
         st.warning(f"Claim {plain(tags['CLAIM'], 40)}: {plain(tags['CLAIM_REASON'])}", icon=":material/warning:")
     else:
         st.caption(
-            f"Claim stated: over farms like those of calibration, {float(tags['LEVEL']):.0%} of fields lie inside their "
-            "interval; a farm errs as a whole, and what is known to fail is told below."
+            f"Claim stated: over farms like those of calibration, {float(tags['LEVEL']):.0%} of fields lie inside "
+            "their interval; a farm errs as a whole, and what is known to fail is told below."
         )
     inside, known, excess = board.hindsight()
     if known:

@@ -12,6 +12,7 @@ from mainstem.core.peft_files import load_peft, save_peft
 from mainstem.core.tokens import TokenBatch, place
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
+from mainstem.core.weights import load_tensors, save_tensors
 
 DIM = SIZES["xs"].dim
 
@@ -157,8 +158,17 @@ def test_loading_and_unloading_leave_the_bare_trunk_as_it_was(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"peft_type": "IA3"}, "IA3"), ({"use_dora": True}, "use_dora"), ({"bias": "all"}, "bias")],
-)
+    [
+        ({"peft_type": "IA3"}, "IA3"), ({"use_dora": True}, "use_dora"), ({"bias": "all"}, "bias"),
+        ({"target_parameters": ["w"]}, "target_parameters"), ({"lora_alpha": None}, "lora_alpha"),
+        ({"lora_alpha": "8"}, "lora_alpha"), ({"lora_alpha": -8}, "lora_alpha"),
+        ({"lora_alpha": 10**400}, "lora_alpha"),
+        ({"lora_alpha": float("nan")}, "lora_alpha"), ({"lora_alpha": True}, "lora_alpha"),
+        ({"use_rslora": "false"}, "use_rslora"), ({"alpha_pattern": [1]}, "alpha_pattern"),
+        ({"alpha_pattern": {"qkv": "8"}}, "alpha_pattern"), ({"alpha_pattern": {"(": 8}}, "damaged"),
+        ({"alpha_pattern": {"([a-z.]+)+!": 8}}, "repeats too much"), ({"r": 7}, "rank 4"),
+    ],
+)  # fmt: skip
 def test_what_is_not_plain_lora_is_refused_and_nothing_stays(tmp_path, change, message):
     trunk = drawn_trunk()
     with_lora(trunk, "a", 4)
@@ -168,6 +178,37 @@ def test_what_is_not_plain_lora_is_refused_and_nothing_stays(tmp_path, change, m
     with pytest.raises(ArtifactError, match=message):
         load_peft(trunk, "b", tmp_path)
     assert not trunk.has_lora("b")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda weights: weights * float("nan"), lambda weights: weights.double() + 1e300,
+        lambda weights: weights.long(),
+        lambda weights: weights.to(torch.complex64), lambda weights: weights[0], lambda weights: weights[:0],
+    ],
+)  # fmt: skip
+def test_weights_that_are_no_matrices_of_numbers_are_refused_and_nothing_stays(tmp_path, change):
+    trunk = drawn_trunk()
+    with_lora(trunk, "a", 4)
+    save_peft(trunk, "a", tmp_path)
+    tensors, _ = load_tensors(tmp_path / "adapter_model.safetensors")
+    first = next(key for key in tensors if "lora_A" in key)
+    save_tensors(tmp_path / "adapter_model.safetensors", tensors | {first: change(tensors[first])}, {})
+    with pytest.raises(ArtifactError):
+        load_peft(trunk, "b", tmp_path)
+    assert not trunk.has_lora("b")
+
+
+def test_a_layer_given_twice_is_refused(tmp_path):
+    trunk = drawn_trunk()
+    with_lora(trunk, "a", 4)
+    save_peft(trunk, "a", tmp_path)
+    tensors, _ = load_tensors(tmp_path / "adapter_model.safetensors")
+    twice = {key.removeprefix("base_model.model."): value.clone() for key, value in tensors.items()}
+    save_tensors(tmp_path / "adapter_model.safetensors", tensors | twice, {})
+    with pytest.raises(ArtifactError, match="twice"):
+        load_peft(trunk, "b", tmp_path)
 
 
 def test_an_adapter_of_another_width_is_refused_and_nothing_stays(tmp_path):
