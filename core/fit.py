@@ -102,7 +102,7 @@ def fit(task: Task, source: SampleSet, samples: Sequence[Sample], recipe: Recipe
     is judged on a part of its own, and all are on the data's calibrate part, where there is one: `member_splits`.
     """
     target, groups = task.target.told(source), groups_of(samples)
-    truth, layout = target.truth(samples), Layout.of(samples)
+    truth, layout = target.learnable(target.truth(samples)), Layout.of(samples)
     samples = layout(samples)
     splits = member_splits(samples, recipe.config.num_folds, task.holding.buffer_m)
     maker = MemberFit(task=task, target=target, config=recipe.config, order=recipe.order, layout=layout)

@@ -29,9 +29,10 @@ from mainstem.data.labels import TableLabels
 from mainstem.data.tabular import MISSING, SUFFIXES, Table, open_table, shown
 
 REQUIRED = ("sample", "licence")
-KNOWN = (*REQUIRED, "group", "time")  # and the targets: all other columns are streams
+KNOWN = (*REQUIRED, "group", "part", "time")  # and the targets: all other columns are streams
 FILES = (SUFFIXES, IMAGES)  # what a column of file names may name, one kind each
-COLUMN_OF = {"item": "sample", "group": "group", "licence": "licence"}  # of what is told of a sample
+COLUMN_OF = {"item": "sample", "group": "group", "licence": "licence", "part": "part"}  # of what is told of a sample
+PARTS = ("", "train", "calibrate", "test")
 UNSTATED = "unstated"  # the unit of a column that names none; a model trained on it takes no other
 NAMED_UNIT = re.compile(r"(?P<name>.+?)\s*\[(?P<unit>[^\]]+)\]")
 ROWS = "table"  # the stream that a table's own channels make
@@ -111,6 +112,7 @@ def _read(path: Path, target: Target | None) -> _Columns:
     facts = {"sample": table.names("sample"), "licence": table.names("licence", is_needed=False)}
     has_groups = "group" in table.columns
     facts["group"] = table.names("group", is_needed=False) if has_groups else np.full(len(table), "", object)
+    facts["part"] = _parts(table)
     labels = TableLabels.of(table, facts["sample"], is_needed=target is None)
     free = [column for column in table.columns if column not in (*KNOWN, *labels.columns)]
     files = {column: table.raw(column) for column in free if _names_files(table, column)}
@@ -127,6 +129,24 @@ def _read(path: Path, target: Target | None) -> _Columns:
         table=table, facts=facts, targets=targets, classes=target.told_names, channels=channels,
         values=values, files=files, times=times, folder=path.parent,
     )  # fmt: skip
+
+
+def _parts(table: Table) -> NDArray[np.object_]:
+    """The part of the data's own split that each row belongs to, "" where the table names none.
+
+    Raises:
+        InputError: naming the first that is none.
+    """
+    if "part" not in table.columns:
+        return np.full(len(table), "", object)
+    named = table.names("part", is_needed=False)
+    for row, part in enumerate(named.tolist()):
+        if part not in PARTS:
+            raise InputError(
+                f"{table.where(row, 'part')}: got {shown(part)}, want train, calibrate or test; mend it, or rename the "
+                "column where it is a measurement"
+            )
+    return named
 
 
 def files_named(inputs: Iterable[str]) -> Iterator[Path]:

@@ -268,6 +268,14 @@ class Target(ABC):
         """Return the mean of what is told of cases; NaN where values have none, as classes."""
         return float("nan")
 
+    def learnable(self, truth: Array) -> Array:
+        """Return the truth (cases, ...) that training is given.
+
+        Raises:
+            InputError: if something is asked of which nothing is known.
+        """
+        return truth
+
     def refuse_means(self, advice: str) -> None:
         """Refuse what takes means of values that have none.
 

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import is_name, printable
@@ -37,7 +39,24 @@ class Named(Target):
                     f"got {printable(name)!r} among the {self.kind}, want names of one line, at most 200 letters and "
                     f"without {SEPARATOR!r}, which stands between them; rename it"
                 )
+        alike = [
+            name for name in source.classes if sum(name.casefold() == one.casefold() for one in source.classes) > 1
+        ]
+        if alike:
+            raise InputError(f"{self.kind} {', '.join(alike[:2])} differ in case alone; write them one way")
         return replace(self, names=source.classes)
+
+    def learnable(self, truth: Array) -> Array:
+        """Return the truth, of every finding of which somebody said whether it is there.
+
+        Raises:
+            InputError: naming the first of which nobody did: it would be trained on nothing, and told all the same.
+        """
+        unread = np.isnan(truth).all(0) if truth.ndim > 1 else np.empty(0, bool)
+        if unread.any():
+            name = self.names[int(unread.argmax())]
+            raise InputError(f"no sample to train on says anything of {name!r}; drop its column, or give some")
+        return truth
 
     @property
     def told_names(self) -> tuple[str, ...]:

@@ -133,6 +133,18 @@ def test_samples_to_predict_need_no_target(tmp_path, target):
         read_samples(write(tmp_path, six()))
 
 
+def test_a_table_may_name_its_own_parts(tmp_path):
+    parts = ["train", "train", "calibrate", "calibrate", "test", ""]
+    source = read_samples(write(tmp_path, six(target=[1.0] * 6, part=parts)))
+    assert [sample.source.part for sample in source.samples] == parts
+    split = source.split()
+    assert (split.train.tolist(), split.calibrate.tolist(), split.test.tolist()) == ([0, 1, 5], [2, 3], [4])
+    assert [sample.source.part for sample in source.training()] == [*parts[:4], ""]
+    assert "part" not in {channel.name for channel in source.samples[0].streams["table"].channels}
+    with pytest.raises(InputError, match=r"row 3, column 'part': got 'val', want train, calibrate or test"):
+        read_samples(write(tmp_path, six(target=[1.0] * 6, part=["train", "val"] * 3)))
+
+
 def test_groups_may_be_left_out(tmp_path):
     for groups in (None, [None] * 6):
         samples = read_samples(write(tmp_path, six(target=[1.0] * 6, group=groups))).samples

@@ -89,6 +89,15 @@ def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
     assert 0.8 <= again["coverage_before"] <= 1
 
 
+def test_a_finding_that_nobody_read_is_not_learned_and_case_alone_names_no_other(tmp_path):
+    source = made(0)
+    unread = [replace(one, target=np.array([one.target[0], np.nan])) for one in source.samples]
+    with pytest.raises(InputError, match=f"says anything of '{NAMES[1]}'"):
+        finetune(TASK, replace(source, samples=tuple(unread)), SPEC, tmp_path / "run")
+    with pytest.raises(InputError, match="differ in case alone"):
+        Findings().told(replace(source, classes=("Edema", "edema")))
+
+
 def test_an_evaluation_has_what_every_evaluation_has():
     told = evaluate(TASK, DataRequest(data="3"), EvaluationSpec(fit=SPEC, protocol=GROUPED_FOLDS))
     assert list(told["metrics"]) == ["mean_auroc", "mean_f1"]
