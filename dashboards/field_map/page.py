@@ -80,10 +80,10 @@ def show_claim(board: FieldBoard) -> None:
     inside, known, excess = board.hindsight()
     if known:
         side = "above" if excess > 0 else "below"
-        st.caption(
-            f"Harvests known: {inside} of {known} fields inside their interval; on average the map lies "
-            f"{abs(excess):.1f} t/ha {side} them."
+        told = (
+            f"{inside} of {known} fields inside their interval; on average the map lies {abs(excess):.1f} t/ha {side}"
         )
+        st.caption(f"Harvests known: {plain(told, 200)} them.")
     for problem in board.problems:
         show_error(problem)
 
