@@ -235,6 +235,13 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     assert unseen[: unseen.sum()].all()
     assert set(board.table.loc[unseen, "reason"]) == {"cannot say: visit"}
     assert board.table["mean"].dropna().is_monotonic_increasing
+    harvest = gpd.read_file(farm / "fields.gpkg").astype({"field": str}).set_index("field")["yield_t_ha"]
+    told = board.table[~unseen].set_index("field")
+    excess = told["mean"] - harvest[told.index]
+    inside = ((told["lower"] <= harvest[told.index]) & (harvest[told.index] <= told["upper"])).sum()
+    assert board.hindsight() == (inside, len(told), pytest.approx(excess.mean()))
+    elsewhere = replace(board, tags={**board.tags, "UNITS": "percent of this map's mean"})
+    assert elsewhere.hindsight() == (0, 0, 0.0)
     series = board.season(board.table["field"].iloc[-1])
     assert len(series) == len(board.dates)
     assert series["ndvi"].max() > 0.7
