@@ -148,6 +148,14 @@ def test_values_of_any_size_are_weighed_however_alike_the_scores():
         torch.testing.assert_close(found, torch.full((1, 1, 4), 1e3))
 
 
+def test_a_sample_that_is_nan_leaves_large_scores_of_others_as_they_are():
+    scores = torch.full((2, 3, 3), 1e3)
+    scores[0] = torch.nan
+    found = mix(scores, torch.ones(2, 3, 4))
+    assert found[0].isnan().all()
+    torch.testing.assert_close(found[1], torch.ones(3, 4))
+
+
 def test_no_row_gives_none_and_a_lora_that_lacks_is_named_whatever_the_number():
     trunk, tokens = trunk_of(XS), tokens_of()
     with torch.no_grad():
