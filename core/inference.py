@@ -129,7 +129,7 @@ def mix(scores: Tensor, value: Tensor) -> Tensor:
     """
     scores = scores.float()
     low, high = torch.aminmax(scores)
-    if not (-LARGEST_SCORE <= float(low) and float(high) <= LARGEST_SCORE):  # NaN of one sample says nothing of others
+    if not (float(low) >= -LARGEST_SCORE and float(high) <= LARGEST_SCORE):  # NaN of one sample says nothing of others
         return torch.bmm(torch.softmax(scores, -1).to(value.dtype), value)
     weights = scores.exp_()
     sums = torch.mm(weights.flatten(0, 1), weights.new_ones(weights.shape[2], 1)).view(*weights.shape[:2], 1)
