@@ -58,6 +58,18 @@ def spent(tree: Path, arguments: list[str]) -> tuple[float, float]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
+def write_scene(path: Path, values: np.ndarray, bands: tuple[str, ...]) -> None:
+    """Write a date's bands (band, y, x), pure numbers in pixels of 10 m, tagged as simulated."""
+    profile = {
+        "driver": "GTiff", "crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6),
+        "count": len(bands), "height": values.shape[1], "width": values.shape[2], "dtype": "float32", "nodata": np.nan,
+    }  # fmt: skip
+    with rasterio.open(path, "w", **profile) as target:
+        target.write(values.astype(np.float32))
+        target.descriptions, target.units = bands, ("1",) * len(bands)
+        target.update_tags(SIMULATED="yes")
+
+
 def make_scenes(folder: Path, side: int) -> list[str]:
     """Fourteen cloudy dates of a season of maize, tagged as simulated."""
     rng, paths = np.random.default_rng(0), []
@@ -67,14 +79,7 @@ def make_scenes(folder: Path, side: int) -> list[str]:
         red = 0.12 - 0.09 * green + 0.01 * rng.normal(size=(side, side))
         values = np.stack([red, 0.2 + 0.3 * green + 0.02 * rng.normal(size=(side, side))]).clip(0.01, 1)
         values[:, rng.random((side, side)) < 0.15] = np.nan
-        profile = {
-            "driver": "GTiff", "crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 5e5, 0, -10, 5e6), "count": 2,
-            "height": side, "width": side, "dtype": "float32", "nodata": np.nan,
-        }  # fmt: skip
-        with rasterio.open(paths[-1], "w", **profile) as target:
-            target.write(values.astype(np.float32))
-            target.descriptions, target.units = ("B4", "B8"), ("1", "1")
-            target.update_tags(SIMULATED="yes")
+        write_scene(paths[-1], values, ("B4", "B8"))
     return list(map(str, paths))
 
 
