@@ -10,8 +10,8 @@ from mainstem.dashboards.shell import mistakes_as_lines, plain, recall
 PAGES = Path(__file__).parent
 MOST_LISTED = 5
 STYLE = """<style>
-.stMainBlockContainer { padding-top: 3.8rem; padding-bottom: 2rem; }
-.stMainBlockContainer h2 { font-size: 1.6rem; padding-top: 0; }
+.stMainBlockContainer { padding: 3.6rem 1rem 2rem; }
+.stMainBlockContainer h2 { font-size: 1.5rem; padding: 0; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: #4a544c; opacity: 1; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
 </style>"""
@@ -107,4 +107,4 @@ st.set_page_config(
     layout="wide",
 )
 st.html(STYLE)
-st.navigation([home_page, yield_page, field_page]).run()
+st.navigation([home_page, yield_page, field_page], position="top").run()

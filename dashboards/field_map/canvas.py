@@ -34,17 +34,18 @@ RIGHT = Side(key="fields_right", date=("other", 0), layer=("other_layer", NDVI))
 
 def show_maps(board: FieldBoard, geometry: Geometry, chosen: str) -> None:
     """Draw one map, or two side by side."""
+    maps = st.container()
     follow_address("compare", [True, False], False)
     st.toggle(
         "Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.",
         on_change=note_in_address, args=("compare",),
     )  # fmt: skip
     if st.session_state["compare"]:
-        left, right = st.columns(2)
+        left, right = maps.columns(2)
         with right:
             show_side(RIGHT, board, geometry, chosen)
     else:
-        left = st.container()
+        left = maps
     with left:
         drawn = show_side(LEFT, board, geometry, chosen)
     if drawn:

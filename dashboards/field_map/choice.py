@@ -22,12 +22,14 @@ def choose_map(vain: DeltaGenerator) -> str:
     What the address asks for in vain is said in `vain`.
     """
     uploads = st.session_state.get(UPLOADS, 0)  # another popover after each success: it would stay open over the map
-    with st.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
+    names, (listed, brought) = known_maps(), st.columns(2, vertical_alignment="bottom")
+    with brought.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_scenes(uploads)
-    names = known_maps()
     if not names:
         return ""
-    return choose(partial(st.selectbox, "Farm and season"), "map", names, vain, "field", "date", "other")
+    with listed:
+        farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed")
+        return choose(farms, "map", names, vain, "field", "date", "other")
 
 
 def show_making(shown: str) -> None:

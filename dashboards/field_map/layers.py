@@ -13,6 +13,7 @@ VISIT = "cannot say: visit"
 SEQUENTIAL, DOUBT = "viridis", "plasma"
 NDVI, CLOUD = "NDVI", "share of dates in cloud"
 MEASURED = (NDVI, CLOUD)
+CHANCE = "probability below "  # how a map names the bands of its thresholds
 MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
 
@@ -58,6 +59,8 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
 
     def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
         low, high = ends
+        if title not in MEASURED:  # what a model of crops says of tracks and woods between fields means nothing
+            values = np.where(board.given, values, np.float32(np.nan))
         return Layer(
             rgba=nothing, title=title, low=f"{low:.2g}", high=f"{high:.2g} {text}".strip(), ramp=ramp(palette),
             raster=scale_raster(values, low, high, board), is_claimed=title not in MEASURED,
@@ -74,7 +77,9 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
     found.append(pixels(f"{what} by pixel", bands["mean"], level_ends, SEQUENTIAL, unit))
     found.append(pixels("interval by pixel", width, width_ends, DOUBT, unit))
     found += [
-        pixels(name, values, (0.0, 1.0), DOUBT, "") for name, values in bands.items() if name.startswith("probability")
+        pixels(name, values, (0.0, 1.0), DOUBT, f"({name} {unit})" if name.startswith(CHANCE) else "")
+        for name, values in bands.items()
+        if name.startswith("probability")
     ]
     if date:
         found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))

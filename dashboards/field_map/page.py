@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.field_map.board import FieldBoard
@@ -19,11 +20,12 @@ IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer"
 
 
 def show_fields() -> None:
-    """Lay the page out: map and list on the left, the chosen field on the right."""
+    """Lay the page out: what is shown and the choice of maps on one line, the map and the chosen field under it."""
     name: str | None = None
     recall("field_map", IN_ADDRESS)
     vain = st.container()
-    with st.sidebar, mistakes_as_lines("The list of maps"):
+    title, choice = st.columns([3, 1], vertical_alignment="bottom")
+    with choice, mistakes_as_lines("The list of maps"):
         name = choose_map(vain)
     with mistakes_as_lines("The maps being made"):
         show_making(name or "")
@@ -32,26 +34,26 @@ def show_fields() -> None:
         offer_map()
     elif name:
         with mistakes_as_lines(f"The map {name}"):
-            show_map(name)
+            show_map(name, title)
     remember("field_map", IN_ADDRESS)
 
 
-def show_map(name: str) -> None:
-    """Show a map, its fields and what can be done with them."""
+def show_map(name: str, title: DeltaGenerator) -> None:
+    """Show a map, its fields and what can be done with them; what it is stands in `title`."""
     stamp = stamp_of(name)
     board = read_map(name, stamp)
     unit = board.tags["UNITS"]
     what = "Vigour" if "percent" in unit else "Yield"
-    header(
-        f"{what} of fields, {name} {board.tags['DATES'][:4]}", origin=origin_of(board.origins()),
-        training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
-        adapter=board.tags["ADAPTER"], not_for="trading or insurance",
-    )  # fmt: skip
+    with title:
+        header(
+            f"{what} of fields, {name} {board.tags['DATES'][:4]}", origin=origin_of(board.origins()),
+            training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
+            adapter=board.tags["ADAPTER"], not_for="trading or insurance",
+        )  # fmt: skip
     known = board.table["field"].tolist()
     chosen, asked = named_in_address("field", known, known[0] if known else "")
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([4, 1])
     with left:
-        show_claim(board)
         with mistakes_as_lines("The drawn map"):
             show_maps(board, read_geometry(name, stamp), chosen)
         with mistakes_as_lines("The list of fields"):
@@ -65,6 +67,7 @@ def show_map(name: str) -> None:
         elif chosen:
             with mistakes_as_lines("The field"):
                 show_field(board, chosen, unit)
+        show_claim(board)
 
 
 def show_claim(board: FieldBoard) -> None:

@@ -27,10 +27,14 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     )  # fmt: skip
     drawn += alt.Chart(clear).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
     drawn += alt.Chart(clear).mark_circle(color=GREEN).encode(
-        x=axis, y="ndvi:Q", size=alt.Size("seen:Q", title="share seen", scale=alt.Scale(domain=[0, 1])),
+        x=axis, y="ndvi:Q",
+        size=alt.Size("seen:Q", scale=alt.Scale(domain=[0, 1]), legend=None),
         tooltip=["date", "ndvi", "seen"],
     )  # fmt: skip
-    st.altair_chart(legible(drawn.properties(height=220, title="This field; dashed: all fields")), width="stretch")
+    st.altair_chart(
+        legible(drawn.properties(height=220, title=["This field; dashed: all fields;", "large dots: seen whole"])),
+        width="stretch",
+    )
     last = clear["date"].iloc[-1] if len(clear) else "never"
     cloud = 1 - float(series["seen"].mean())
     st.caption(f"Last seen {plain(last)}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")

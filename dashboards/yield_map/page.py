@@ -73,7 +73,7 @@ def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
     attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
     first = str(next(iter(ranked(table, ["region"])["region"]), ""))
     chosen, asked = named_in_address("region", board.regions(), first)
-    left, right = st.columns([3, 2], gap="large")
+    left, right = st.columns([5, 2])
     with left:
         with mistakes_as_lines("The claims"):
             show_claims(key, table, controls)

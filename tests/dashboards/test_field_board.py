@@ -35,6 +35,7 @@ from mainstem.core.prediction import Claim
 from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.field_map.board import load_field_board
+from mainstem.dashboards.field_map.layers import list_layers
 from mainstem.dashboards.field_map.edits import add_field, import_fields
 from mainstem.data.earth.cog import write_cog
 from mainstem.data.earth.farm_sets import open_farms, simulated_farms
@@ -246,6 +247,12 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     assert len(series) == len(board.dates)
     assert series["ndvi"].max() > 0.7
     assert (board.everyone()["ndvi"].max() - series["ndvi"].max()) < 0.2
+    layers = {layer.title: layer for layer in list_layers(board, board.dates[0])}
+    yields, ndvi = (layers[title].raster.pixels for title in ("yield by pixel", "NDVI"))
+    assert not yields[~board.given].any()  # tracks between the fields are no crop
+    assert (~board.given).any()
+    assert ndvi[~board.given].any()
+    assert yields[board.given].any()
     added = add_field(board, [(x, y) for x, y in board.table.geometry.iloc[-1].buffer(-30).exterior.coords[:-1]])
     again = load_field_board("clouded")
     assert added in set(again.table["field"])
