@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mainstem.apps import ending
+from mainstem.apps.cli_dicom import dicom_app
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.ending import check_arguments, tell
@@ -33,6 +34,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
+app.add_typer(dicom_app, name="dicom")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
 Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the first unless given.")]

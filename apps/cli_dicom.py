@@ -1,0 +1,34 @@
+"""Commands on DICOM files; part of `apps.cli`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mainstem.apps.cli_lists import AsJson
+from mainstem.apps.ending import tell
+from mainstem.apps.progress import shown
+
+dicom_app = typer.Typer(no_args_is_help=True, help="De-identify DICOM files. Research use only, no medical device.")
+
+
+@dicom_app.command("deidentify")
+def deidentify_files(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A file, a folder or a .zip; it is not changed.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write, outside of IN.")],
+    key: Annotated[Path, typer.Option(help="The project's secret: the same key gives the same pseudonyms.")],
+    new_key: Annotated[bool, typer.Option("--new-key", help="Make the key file, which must not exist yet.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write copies without who the patient is: PS3.15 Basic Profile, dates moved, intervals and safe private kept."""
+    from mainstem.data.medical.deidentify_files import deidentify_tree
+    from mainstem.data.medical.deidentify_key import make_key, read_key
+
+    secret = make_key(key) if new_key else read_key(key)
+    with shown("deidentify", as_json) as report:
+        done = deidentify_tree(source, out, secret, report)
+    if as_json:
+        print(json.dumps(done))
+        return
+    tell(f"{done['num_written']} written to {out}, {done['num_quarantined']} quarantined, {done['num_refused']} refused")
