@@ -1,0 +1,113 @@
+"""What becomes of an attribute: the table of PS3.15 E.1-1, our exceptions to it, and what is kept of all the rest.
+
+Nothing is kept because no rule names it: text, bulk data and private attributes stay only where a list here says so.
+"""
+
+import re
+from functools import cache
+
+from pydicom.datadict import tag_for_keyword
+
+from mainstem.core.errors import MissingExtraError
+
+REMOVED, EMPTIED, REPLACED = "X", "Z", "D"  # as PS3.15 E.1-1 calls them
+# Of a compound action the one that keeps the object valid (X/Z/D: D): no type 1 attribute is lost, no type 2 either.
+ACTIONS = {"X": REMOVED, "Z": EMPTIED, "X_Z": EMPTIED, "D": REPLACED, "Z_D": REPLACED, "X_D": REPLACED, "X_Z_D": REPLACED}
+
+
+def _tags(keywords: str) -> frozenset[int]:
+    return frozenset(int(str(tag_for_keyword(keyword))) for keyword in keywords.split())
+
+
+# Retain Patient Characteristics (PS3.15 E.3.4): a prediction's scope and subgroups, and uptake values, need them.
+CHARACTERISTICS = _tags(
+    "PatientSex PatientAge PatientSize PatientWeight SmokingStatus PregnancyStatus PatientSexNeutered"
+)
+# Action D on a sequence: its items are cleaned one by one instead (PS3.15 E.3.2, E.3.3).
+CLEANED = _tags("ContentSequence GraphicAnnotationSequence VerifyingObserverSequence PersonIdentificationCodeSequence")
+BIRTH = _tags("PatientBirthDate PatientBirthTime")  # no option keeps them
+TIMEZONE = _tags("TimezoneOffsetFromUTC")
+LABELS = _tags("SegmentLabel ROIName ROIObservationLabel")
+CLASSES = _tags(  # UIDs that name a kind and not an instance
+    "SOPClassUID ReferencedSOPClassUID ReferencedSOPClassUIDInFile RelatedGeneralSOPClassUID "
+    "OriginalSpecializedSOPClassUID CodingSchemeUID ContextUID MappingResourceUID ReferencedTransferSyntaxUIDInFile"
+)
+TECHNICAL = _tags(  # text that is kept where it looks technical
+    "Manufacturer ManufacturerModelName SoftwareVersions SequenceName PulseSequenceName FilterType TypeOfFilters "
+    "ConvolutionKernel ReceiveCoilName TransmitCoilName ImagedNucleus StackID DimensionDescriptionLabel "
+    "WindowCenterWidthExplanation RescaleType LUTExplanation ModalityLUTType SegmentAlgorithmName CodingSchemeVersion"
+)
+BULK = _tags(
+    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "
+    "RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
+    "AlphaPaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData "
+    "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData "
+    "SegmentedAlphaPaletteColorLookupTableData WaveformData SpectroscopyData PointCoordinatesData "
+    "DoublePointCoordinatesData VectorGridData LongPrimitivePointIndexList LongEdgePointIndexList "
+    "LongVertexPointIndexList TrianglePointIndexList LongTrianglePointIndexList"
+)
+PATIENT = _tags("PatientID PatientName")
+CODES = _tags("CodeValue LongCodeValue CodeMeaning CodingSchemeDesignator")
+IDENTITIES = _tags(  # what these say is looked for in all that is kept
+    "PatientID AccessionNumber OtherPatientIDs StudyID DeviceSerialNumber InstitutionName StationName"
+)
+TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")
+LONG_NUMBER = re.compile(r"\d{6}")  # dates, telephone and record numbers
+CODE_STRING = re.compile(r"[A-Z0-9 _]{0,16}")  # PS3.5 table 6.2-1
+OFFSET = re.compile(r"[+-]\d{4}")
+# The words of structures; a label of others is replaced by its pseudonym.
+ANATOMY = frozenset(
+    "abdomen air airway anterior aorta apex artery axilla bladder blood body bone bones boost bowel brain brainstem breast "
+    "bronchus cardiac cavity cerebellum cervical chest chiasm clip clips cochlea colon cord couch csf ctv cyst duodenum "
+    "effusion esophagus external eye eyes fat femoral femur fluid gallbladder gland gtv head heart hip hippocampus "
+    "hippocampi igtv inferior internal itv kidney kidneys l larynx left lens lesion liver lobe lower lt lung lungs "
+    "lymph mandible mass matter mediastinum medulla middle muscle myocardium neck nerve nerves node nodes nodule "
+    "oesophagus opacity optic oral organ other outer ovary pancreas parotid pelvis pharynx pituitary plexus pneumonia "
+    "posterior prostate ptv r rectum reference rib ribs right roi rt sacrum scar segment seminal sigmoid skin skull small "
+    "spinal spine spleen stem sternum stomach superior temporal testis thoracic thorax thyroid tissue trachea "
+    "tumor tumour upper uterus vein ventricle vertebra vesicle vessel wall white grey gray".split()
+)
+# Creator -> (group, VR by the last two digits of the element): numbers of PS3.15 E.3.10, and of Siemens mosaics.
+SAFE_PRIVATE: dict[str, tuple[int, dict[int, str]]] = {
+    "Philips PET Private Group": (0x7053, {0x00: "DS", 0x09: "DS"}),  # uptake and activity factors
+    "Philips Imaging DD 001": (0x2001, {0x03: "FL"}),  # b-value
+    "Philips MR Imaging DD 001": (0x2005, {0x0D: "FL", 0x0E: "FL", 0xB0: "FL", 0xB1: "FL", 0xB2: "FL"}),  # scale
+    "SIEMENS MR HEADER": (0x0019, {0x0A: "US", 0x0C: "IS", 0x0E: "FD", 0x27: "FD", 0x28: "FD", 0x29: "FD"}),
+    "GEMS_ACQU_01": (0x0019, {0xBB: "DS", 0xBC: "DS", 0xBD: "DS"}),  # diffusion direction
+    "GEMS_PARM_01": (0x0043, {0x39: "IS"}),  # b-value
+    "ELSCINT1": (0x00E1, {0x21: "DS", 0x50: "DS"}),  # dose-length product, duration
+}
+
+
+@cache
+def table() -> dict[int, str]:
+    """What PS3.15 E.1-1 (2026c) does to an attribute by tag, without the options that we take."""
+    try:
+        from dicomanonymizer.dicom_anonymization_databases import dicomfields_2026c as fields
+    except ImportError as error:
+        raise MissingExtraError("dicom-anonymizer", "medical") from error
+    listed = {
+        (tag[0] << 16) + tag[1]: action
+        for name, action in ACTIONS.items()
+        for tag in getattr(fields, f"{name}_TAGS")
+        if len(tag) == 2
+    }
+    kept = CHARACTERISTICS | CLEANED | TIMEZONE | LABELS
+    return {tag: action for tag, action in listed.items() if tag not in kept}
+
+
+def has_no_place(group: int, element: int) -> bool:
+    """True for commands, file meta, group lengths, curves (50xx) and overlays (60xx), which may draw and label a name."""
+    return element == 0 or group < 8 or group & 0xFF00 in (0x5000, 0x6000)
+
+
+def is_technical(text: str) -> bool:
+    """True for text of the usual letters without long numbers."""
+    return bool(TECHNICAL_TEXT.fullmatch(text)) and not LONG_NUMBER.search(text)
+
+
+def is_anatomical(text: str) -> bool:
+    """True where every word names a structure; digits of at most two places may number it."""
+    words = re.findall(r"[^\W\d_]+|\d+", text.lower())
+    plain = re.fullmatch(r"[A-Za-z0-9 _.,()+-]*", text) is not None
+    return plain and bool(words) and all(word in ANATOMY or (word.isdigit() and len(word) < 3) for word in words)
