@@ -1,0 +1,365 @@
+"""The review store: who decided what about which prediction, kept so that no later change goes unseen.
+
+`ReviewStore.open(url, home)` opens or begins one; `as_user` says who acts; `record` appends a review. The home holds the
+keys (keys/), the anchors (anchors.jsonl) and the pseudonyms' keys (pseudonyms/); docs/review.md says who keeps what.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection, func, select
+
+from mainstem.apps.review_anchors import AnchorFile, anchor_line, lines_of
+from mainstem.apps.review_chain import Row, Verified, canonical, check_whole, linked, verify_rows
+from mainstem.apps.review_database import (
+    Database,
+    add_rows,
+    check_layout,
+    clock,
+    head,
+    layout_of,
+    migrate,
+    row_of,
+    rows_of,
+)
+from mainstem.apps.review_keys import SIGNING, Keys, Signer, keys_of, new_signer
+from mainstem.apps.review_pseudonyms import Pseudonyms
+from mainstem.apps.review_records import Recorded, Review, body_of, check_review, recorded
+from mainstem.apps.review_roles import Act, Mode, User, check_allowed
+from mainstem.apps.review_tables import REVIEWS, STORED, guard_fault
+from mainstem.core.errors import InputError
+
+ANCHORS = "MAINSTEM_REVIEW_ANCHORS"  # further copies of the anchors, separated as PATH is
+ANCHOR_FILE, KEYS, PSEUDONYMS = "anchors.jsonl", "keys", "pseudonyms"
+GRACE_S = 2.0  # between a record and its anchor, which another process is just writing
+ASKED = 500  # studies in one query
+STORED_OF = select(*STORED)
+NEWEST = select(func.max(REVIEWS.c.num))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewStore:
+    """An open store; `user` is who acts through it.
+
+    Attributes:
+        anchors: copies of the anchors, each appended to after every `anchor_every` records.
+        signer: None where the home has no signing key: such a store can be read and verified.
+    """
+
+    database: Database
+    home: Path
+    anchors: tuple[AnchorFile, ...]
+    keys: Keys
+    signer: Signer | None
+    mode: Mode
+    anchor_every: int
+    user: User | None = None
+
+    @classmethod
+    def open(cls, url: str, home: Path, mode: Mode | None = None, anchor_every: int = 1) -> "ReviewStore":
+        """Open a store, or begin one where there is none.
+
+        Args:
+            url: sqlite:///FILE or postgresql://USER@HOST/NAME.
+            home: folder of its keys and anchors.
+            mode: of a store that is begun, else checked: a research store takes de-identified data alone.
+            anchor_every: of a store that is begun: records from one anchor to the next.
+
+        Raises:
+            InputError: if it cannot be opened, or its keys lack.
+        """
+        database = Database(url)
+        if not database.is_file_missing():
+            with database.reading() as connection:
+                check_layout(layout_of(connection), database.name)
+                first = row_of(connection, 0) if layout_of(connection) is not None else None
+            if first is not None:
+                return cls._opened(database, home, first, mode)
+        begun = {"kind": "begin", "store": uuid4().hex, "mode": mode or "clinic", "anchor_every": anchor_every}
+        return cls._begin(database, home, begun, mode)
+
+    @classmethod
+    def open_there(cls, url: str, home: Path) -> "ReviewStore":
+        """Open a store that was begun.
+
+        Raises:
+            InputError: if there is none.
+        """
+        database = Database(url)
+        if not database.is_file_missing():
+            with database.reading() as connection:
+                is_there = layout_of(connection) is not None
+            if is_there:
+                return cls.open(url, home)
+        raise InputError(f"there is no review store at {database.name}; check the address")
+
+    @classmethod
+    def _begin(cls, database: Database, home: Path, begun: dict[str, Any], mode: Mode | None) -> "ReviewStore":
+        signer, keys = keys_of(home / KEYS)
+        if signer is None and keys is not None:
+            raise InputError(f"{home / KEYS} holds no {SIGNING} to begin a store with; name another home")
+        signer = signer or new_signer(home / KEYS)
+        database.begin_file()
+        with database.writing() as connection:
+            check_layout(layout_of(connection), database.name)
+            migrate(connection)
+            first = row_of(connection, 0)
+            if first is None:
+                body = canonical({**begun, "when": clock(connection), "code": code_version()})
+                first = linked(None, body, signer)
+                add_rows(connection, [first])
+        store = cls._opened(database, home, first, mode)
+        store.anchor_file(home / ANCHOR_FILE)
+        return store
+
+    @classmethod
+    def _opened(cls, database: Database, home: Path, first: Row, mode: Mode | None) -> "ReviewStore":
+        signer, keys = keys_of(home / KEYS)
+        if keys is None:
+            raise InputError(
+                f"{home / KEYS} holds no key of the store {database.name}; name the home it was begun with"
+            )
+        found = _begun(first, database.name)
+        if mode not in (None, found["mode"]):
+            raise InputError(f"{database.name} is a {found['mode']} store, want {mode}; begin another one")
+        return cls(
+            database=database,
+            home=home,
+            anchors=_anchor_files(home),
+            keys=keys,
+            signer=signer,
+            mode=found["mode"],
+            anchor_every=found["anchor_every"],
+        )
+
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What makes pseudonyms of this site's identifiers."""
+        return Pseudonyms(self.home / PSEUDONYMS)
+
+    def as_user(self, user: User) -> "ReviewStore":
+        """Return the same store, through which this user acts."""
+        return replace(self, user=user)
+
+    def allow(self, act: Act) -> User:
+        """Return the user, if they may do this.
+
+        Raises:
+            InputError: if they may not.
+        """
+        return check_allowed(self.user, act, self.mode)
+
+    def record(self, review: Review) -> Recorded:
+        """Append a review, and its anchors.
+
+        Returns:
+            What stands in the store now; `warning` where an anchor could not be written: the next record writes it too.
+
+        Raises:
+            InputError: if the user may not, the review is not whole, or the store is not as it was left.
+        """
+        user = self.allow("review")
+        review = check_review(review, user, self.mode)
+        signer = self._signer()
+        with self.database.writing() as connection:
+            last = head(connection)
+            self._check_end(last)
+            _check_corrected(connection, review, self.keys)
+            said = {"when": clock(connection), "user": user.id, "role": user.role, "code": code_version()}
+            body = body_of(review, said)
+            row = linked(last, canonical(body), signer)
+            add_rows(connection, [row])
+        return replace(recorded(row.num, row.hash, body), warning=self._anchor(row))
+
+    def history(self, study: str) -> tuple[Recorded, ...]:
+        """Return the reviews of a study's pseudonym, oldest first.
+
+        Raises:
+            InputError: if the user may not read, or one is not as it was written.
+        """
+        self.allow("read")
+        with self.database.reading() as connection:
+            wanted = STORED_OF.where(REVIEWS.c.study == study).order_by(REVIEWS.c.num)
+            rows = [Row(*row) for row in connection.execute(wanted)]
+        return tuple(self._recorded(row) for row in rows)
+
+    def latest(self, *studies: str) -> dict[str, Recorded]:
+        """Return the newest review of each of these studies that has one.
+
+        Raises:
+            InputError: if the user may not read, or one is not as it was written.
+        """
+        self.allow("read")
+        rows: list[Row] = []
+        with self.database.reading() as connection:
+            for start in range(0, len(studies), ASKED):
+                asked = REVIEWS.c.study.in_(studies[start : start + ASKED])
+                newest = NEWEST.where(asked).group_by(REVIEWS.c.study)
+                rows += [Row(*row) for row in connection.execute(STORED_OF.where(REVIEWS.c.num.in_(newest)))]
+        found = [self._recorded(row) for row in rows]
+        return {each.review.study: each for each in found}
+
+    def verify(self, keys: Keys | None = None, anchors: Sequence[Path] | None = None) -> Verified:
+        """Say whether all is as it was written, and else name the first record that is not; anybody may ask.
+
+        Args:
+            keys: that are believed, else those of the home.
+            anchors: copies of the anchors, else those that the store writes.
+
+        Raises:
+            InputError: if the store or the anchors cannot be read.
+        """
+        files = self.anchors if anchors is None else tuple(map(AnchorFile, anchors))
+        sizes = [file.size() for file in files]  # before the rows are read: an anchor never comes before its record
+        with self.database.reading() as connection:
+            fault = guard_fault(connection)
+            found = verify_rows(
+                lambda: rows_of(connection),
+                lambda: [file.reel(size) for file, size in zip(files, sizes, strict=True)],
+                keys or self.keys,
+            )
+        if found.ok and fault:
+            return replace(found, ok=False, why=fault)
+        return self._check_lag(found, files) if found.ok else found
+
+    def _check_lag(self, found: Verified, files: Sequence[AnchorFile]) -> Verified:
+        """Find records that lack their anchors, unless a process is just writing them."""
+        until = time.monotonic() + GRACE_S
+        while (behind := min((file.last() for file in files), default=-1)) <= found.num - self.anchor_every:
+            if time.monotonic() >= until:
+                why = (
+                    f"records after {behind} are signed but lack their anchors: the program was stopped just then, a disk "
+                    "of the anchors was full, or somebody cut them; compare with another copy, then: mainstem review anchor"
+                )
+                return replace(found, ok=False, why=why, anchored=behind)
+            time.sleep(0.05)
+        return replace(found, anchored=min(max(behind, found.anchored), found.num))
+
+    def anchor(self, signer: Signer | None = None, to: Path | None = None) -> int:
+        """Anchor the newest record now, and return its number.
+
+        Args:
+            signer: an auditor, who adds a line with the time; None appends the store's own lines that lack.
+            to: a file beside those that the store writes.
+
+        Raises:
+            InputError: if the user may not, or the store does not match its anchors.
+            OSError: if a file cannot be written.
+        """
+        self.allow("anchor")
+        found = self.verify(anchors=[file.path for file in self.anchors if file.size()])
+        if not found.ok and not found.why.startswith("records after"):
+            raise InputError(f"nothing was anchored: {found.why}")
+        if signer is None:
+            return max(self.anchor_file(path) for path in ([to] if to else [file.path for file in self.anchors]))
+        with self.database.reading() as connection:
+            last, when = _some(head(connection)), clock(connection)
+        line = anchor_line(last.num, last.hash, signer.sign(last.num, last.hash, when), when)
+        AnchorFile(to or self.home / "audit.jsonl").append(last.num, lambda _: [line], every=0)
+        return last.num
+
+    def anchor_file(self, path: Path) -> int:
+        """Append the store's anchors that a file lacks, and return the number of the newest record.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        with self.database.reading() as connection:
+            last = _some(head(connection))
+            AnchorFile(path).append(last.num, lambda after: lines_of(rows_of(connection, after, last.num)))
+        return last.num
+
+    def _anchor(self, row: Row) -> str:
+        """Append a new row's anchor to each copy; return what went wrong."""
+        wrong = []
+        for file in self.anchors:
+            try:
+                file.append(row.num, lambda after: self._lacking(row, after), self.anchor_every)
+            except (OSError, InputError) as error:
+                said = error.strerror if isinstance(error, OSError) else error
+                wrong.append(f"review {row.num} is stored, but its anchor is not in {file.path}: {said}")
+        return "; ".join(wrong)
+
+    def _lacking(self, row: Row, after: int) -> Iterator[str]:
+        if self.anchor_every > 1 or after == row.num - 1:
+            return lines_of([row])
+        with self.database.reading() as connection:
+            return lines_of(list(rows_of(connection, after, row.num)))
+
+    def _check_end(self, last: Row | None) -> None:
+        """Refuse to write after a tail that was cut: the anchors know records that the store lacks."""
+        if last is None or not self.keys.believe(last.num, last.hash, last.signature):
+            raise InputError(
+                f"the last record of {self.database.name} was not signed by a key of {self.home / KEYS}; "
+                "name the home that the store was begun with, or run: mainstem review verify"
+            )
+        for file in self.anchors:
+            known = -1
+            with suppress(OSError):  # a copy that cannot be read now is told of after the record
+                known = file.last()
+            if known > last.num:
+                raise InputError(
+                    f"{file.path} knows record {known}, and the store ends at {last.num}: "
+                    "nothing was written; run: mainstem review verify"
+                )
+
+    def _signer(self) -> Signer:
+        if self.signer is None:
+            raise InputError(
+                f"{self.home / KEYS} holds no {SIGNING}, so nothing can be recorded; name the store's home"
+            )
+        return self.signer
+
+    def _recorded(self, row: Row) -> Recorded:
+        return recorded(row.num, row.hash, check_whole(row, self.keys))
+
+
+def _begun(first: Row, name: str) -> dict[str, Any]:
+    """Return what a store's first record says of it; whether it is genuine, verification says."""
+    try:
+        found: dict[str, Any] = json.loads(first.body)
+        if found["mode"] in ("clinic", "research") and int(found["anchor_every"]) > 0:
+            return found
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise InputError(f"the first record of {name} is no beginning of a store; restore a backup")
+
+
+def _anchor_files(home: Path) -> tuple[AnchorFile, ...]:
+    further = [Path(named) for named in os.environ.get(ANCHORS, "").split(os.pathsep) if named]
+    return tuple(AnchorFile(path) for path in [home / ANCHOR_FILE, *further])
+
+
+def _check_corrected(connection: Connection, review: Review, keys: Keys) -> None:
+    """Check that what a review corrects is there, and is of the same study.
+
+    Raises:
+        InputError: if it is not.
+    """
+    if review.corrects is None:
+        return
+    row = row_of(connection, review.corrects)
+    if row is None or check_whole(row, keys).get("study") != review.study:
+        raise InputError(f"review {review.corrects} is none of this study; name one of its history")
+
+
+def _some(row: Row | None) -> Row:
+    if row is None:
+        raise InputError("the review store lost its first record; restore a backup")
+    return row
+
+
+@cache
+def code_version() -> str:
+    """Commit or version of this program."""
+    from mainstem.core.records import code_revision
+
+    return code_revision()

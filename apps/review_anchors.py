@@ -1,0 +1,192 @@
+"""Anchors: what the chain's head was, kept outside the store and signed, one a line, only ever appended.
+
+A line says `{"hash": ..., "num": ..., "signature": ..., "when": ""}`. Of each record the store writes one, whose
+signature is the record's own; an auditor may add further ones, signed by another key and with a time. A store that was
+cut or written anew no longer matches them.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mainstem.apps.review_keys import Keys
+from mainstem.core.errors import InputError
+
+if TYPE_CHECKING:
+    from mainstem.apps.review_chain import Row
+
+LONGEST = 1024  # bytes of a line; the store's own have some 260
+
+
+class AnchorFault(Exception):
+    """A line of the anchors is not as it was written."""
+
+
+def anchor_line(num: object, digest: object, signature: object, when: str = "") -> str:
+    """Return the canonical line of an anchor, without its end."""
+    return f'{{"hash":"{digest}","num":{num},"signature":"{signature}","when":"{when}"}}'
+
+
+class Reel:
+    """A copy of the anchors, read line by line beside the chain.
+
+    Attributes:
+        num: of the record that the present line speaks of; None at the end.
+        line: the present line.
+        last: of the last record that was compared.
+        fault: what is wrong with the line that could not be read; "" for nothing.
+    """
+
+    def __init__(self, name: str, lines: Iterable[str]) -> None:
+        self.name, self.fault, self.line, self.last = name, "", "", -1
+        self.num: int | None = None
+        self._lines, self._count = iter(lines), 0
+        self._begin()
+
+    def _begin(self) -> None:
+        try:
+            self._read()
+            if self.num is None:
+                self.fault = f"{self.name} holds no anchor: a cut tail could not be found"
+        except AnchorFault as fault:
+            self.fault = str(fault)
+
+    def step(self) -> None:
+        """Go to the next line.
+
+        Raises:
+            AnchorFault: if it is none, or speaks of a record before the present one.
+        """
+        assert self.num is not None, "there is a present line"
+        self.last = self.num
+        self._read()
+        if self.num is not None and self.num < self.last:
+            self.num, self.fault = None, f"{self._place()} is out of order: lines were moved"
+            raise AnchorFault(self.fault)
+
+    def check(self, keys: Keys) -> str:
+        """Return the hash that the present line states.
+
+        Raises:
+            AnchorFault: if none of the keys signed it.
+        """
+        try:
+            found = json.loads(self.line)
+            num, digest, signature, when = (found[name] for name in ("num", "hash", "signature", "when"))
+            is_canonical = self.line == anchor_line(num, digest, signature, when)
+        except (ValueError, KeyError, TypeError) as error:
+            raise AnchorFault(f"{self._place()} is no anchor") from error
+        if not is_canonical or not keys.believe(num, digest, signature, when):
+            raise AnchorFault(f"{self._place()} is signed by none of the keys that are believed: it was changed")
+        return str(digest)
+
+    def _read(self) -> None:
+        text = next(self._lines, None)
+        self._count += 1
+        if text is None:
+            self.num = None
+            return
+        self.line = text.removesuffix("\n")
+        try:
+            found = json.loads(self.line)
+            self.num = found["num"] if text.endswith("\n") and type(found["num"]) is int else None
+        except (ValueError, KeyError, TypeError):
+            self.num = None
+        if self.num is None or self.num < 0:
+            self.num, self.fault = None, f"{self._place()} is no anchor: it was changed, or was not written whole"
+            raise AnchorFault(self.fault)
+
+    def _place(self) -> str:
+        return f"line {self._count} of {self.name}"
+
+
+@dataclass(frozen=True)
+class AnchorFile:
+    """A copy of the anchors on disk."""
+
+    path: Path
+
+    def size(self) -> int:
+        """Bytes of the file; 0 where there is none."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def reel(self, size: int) -> Reel:
+        """Return its lines up to a size."""
+        return Reel(str(self.path), self._lines(size))
+
+    def _lines(self, size: int) -> Iterator[str]:
+        if not size:
+            return
+        with self.path.open("rb") as file:
+            while size > 0 and (line := file.readline(LONGEST)):
+                yield line[:size].decode("utf-8", "replace")
+                size -= len(line)
+
+    def last(self) -> int:
+        """Number of the last record anchored; -1 where there is none, or where the last line is not whole.
+
+        Raises:
+            OSError: if the file cannot be read.
+        """
+        try:
+            with self.path.open("rb") as file:
+                return _last(file.fileno())[0]
+        except FileNotFoundError:
+            return -1
+
+    def append(self, num: int, lines: Callable[[int], Iterable[str]], every: int = 1) -> None:
+        """Append the anchors that lack, up to record `num`, and have them on the disk.
+
+        Args:
+            num: the newest record.
+            lines: the anchors after a number, up to `num`.
+            every: nothing is done where fewer records lack.
+
+        Raises:
+            OSError: if the file cannot be written.
+        """
+        import fcntl
+
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            last, whole = _last(descriptor)
+            if num - last < every:
+                return
+            if os.fstat(descriptor).st_size > whole:
+                os.ftruncate(descriptor, whole)  # what a failing disk left of a line
+            text = "".join(f"{line}\n" for line in lines(last)).encode()
+            while text:
+                text = text[os.write(descriptor, text) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _last(descriptor: int) -> tuple[int, int]:
+    """Number of the last whole line, -1 for none, and how many bytes the whole lines have."""
+    size = os.fstat(descriptor).st_size
+    tail = os.pread(descriptor, 2 * LONGEST, max(0, size - 2 * LONGEST))
+    whole = size - (len(tail) - tail.rfind(b"\n") - 1)
+    lines = tail[: tail.rfind(b"\n") + 1].splitlines()
+    if not lines:
+        return -1, whole
+    try:
+        num = json.loads(lines[-1])["num"]
+    except (ValueError, KeyError, TypeError):
+        raise InputError("the last line of the anchors is no anchor; run: mainstem review verify") from None
+    if type(num) is not int:
+        raise InputError("the last line of the anchors is no anchor; run: mainstem review verify")
+    return num, whole
+
+
+def lines_of(rows: "Iterable[Row]") -> Iterator[str]:
+    """Return the anchors of records."""
+    for row in rows:
+        yield anchor_line(row.num, row.hash, row.signature)
