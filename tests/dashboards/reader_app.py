@@ -1,0 +1,66 @@
+"""The reader on a phantom of known values, served by itself for tests and the benchmark: `streamlit run`.
+
+READER_SHAPE is slices, rows, columns; READER_PLAIN leaves out what is not known of many files.
+"""
+
+import os
+
+import numpy as np
+import streamlit as st
+
+from mainstem.dashboards.components.reader import Overlay, Panel, Picture, Slice, Window, content_key, reader
+
+SLICES, ROWS, COLUMNS = (int(size) for size in os.environ.get("READER_SHAPE", "28,512,512").split(","))
+IS_PLAIN = bool(os.environ.get("READER_PLAIN"))
+
+
+@st.cache_resource
+def phantom() -> np.ndarray:
+    """A ball of 60 HU in air on a ramp along x, a step of 10 HU a slice, noise of 20 HU: (z, y, x) int16."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
+    noise = rng.normal(0, 20, (ROWS, COLUMNS))
+    volume = np.empty((SLICES, ROWS, COLUMNS), np.int16)
+    for index in range(SLICES):
+        radius = 0.3 + 0.5 * np.sin(np.pi * (index + 0.5) / SLICES)
+        volume[index] = np.where(x**2 + y**2 < radius**2, 60 + 20 * x + noise, -1000 + 10 * index)
+    return volume
+
+
+@st.cache_resource
+def picture(name: str) -> Picture:
+    volume = phantom()
+    y, x = np.mgrid[-1 : 1 : ROWS * 1j, -1 : 1 : COLUMNS * 1j]
+    heat = (255 * np.exp(-8 * ((x - 0.2) ** 2 + y**2))).astype(np.uint8)
+    mask = np.where((x + 0.2) ** 2 + y**2 < 0.02, 1, np.where((x + 0.4) ** 2 + y**2 < 0.02, 2, 0)).astype(np.uint8)
+    key = content_key(name, volume.tobytes()[:4096])
+    overlays = (
+        Overlay(key=f"{key} mask", title="Mask", names=("one", "other"), planes=dict.fromkeys(range(SLICES), mask)),
+        Overlay(key=f"{key} heat", title="Heatmap", planes=dict.fromkeys(range(SLICES), heat)),
+    )
+    known = {} if IS_PLAIN else {
+        "unit": "HU", "spacing_mm": (0.5, 0.25), "positions_mm": tuple(2.5 * index for index in range(SLICES)),
+        "directions": np.eye(3),
+    }  # fmt: skip
+    windows = (Window(name="the file's own", width=400, level=40, key="0"), Window(name="brain", width=80, level=40, key="1"))
+    return Picture(
+        key=key, rows=ROWS, columns=COLUMNS, num_slices=SLICES, read=lambda index: Slice(stored=volume[index]),
+        windows=windows, is_inverted=IS_PLAIN, overlays=overlays, **known,
+    )  # fmt: skip
+
+
+@st.fragment
+def show(name: str) -> None:
+    panel = Panel(
+        title="What the model says", lines=(("warn", "unsure: one or other"), ("quiet", "<b>as text</b>")),
+        acts=(("accept", "Accept", "a"), ("defer", "Defer", "d")),
+    )  # fmt: skip
+    done = reader(picture(name), panel, "reader")
+    if done is not None:
+        st.write(f"Done: {done.name}, shown: {', '.join(done.shown)}.")
+
+
+st.set_page_config(layout="wide", page_icon=None)
+study = st.radio("Study", ["", "first", "second"], horizontal=True)
+if study:
+    show(study)
