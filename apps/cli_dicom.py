@@ -31,4 +31,6 @@ def deidentify_files(
     if as_json:
         print(json.dumps(done))
         return
-    tell(f"{done['num_written']} written to {out}, {done['num_quarantined']} quarantined, {done['num_refused']} refused")
+    tell(
+        f"{done['num_written']} written to {out}, {done['num_quarantined']} quarantined, {done['num_refused']} refused"
+    )

@@ -1,0 +1,121 @@
+"""A file's bytes to a DICOM dataset, checked before pydicom reads them; runs in the worker of `dicom_worker`.
+
+Refused: programs in the preamble (CVE-2019-11687), DICOMDIR (CVE-2026-32711: it names other files), deflated data that
+grow beyond a limit, what does not begin as DICOM, and an image that declares more pixels than a screen or a model uses.
+"""
+
+import logging
+import warnings
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO
+
+from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.data.medical.archives import MOST_BYTES, MOST_RATIO, SMALLEST
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+PREAMBLE = 128  # bytes before "DICM", PS3.10 section 7.1
+PROGRAMS = (  # first bytes of executables: Windows, Linux, macOS in either order and fat, and scripts
+    b"MZ", b"\x7fELF", b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe", b"#!",
+)  # fmt: skip
+BARE_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02")  # of a dataset without preamble, either byte order
+DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex B
+PIXEL_TAGS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+NO_SYNTAX = "no transfer syntax: read as the dataset is written"
+
+
+def import_pydicom() -> None:
+    """Import pydicom, silent: its warnings and log quote the values that they are about.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        import pydicom  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("pydicom", "medical") from error
+    logging.getLogger("pydicom").disabled = True
+    warnings.simplefilter("ignore")
+
+
+def read_dataset(stream: BinaryIO, with_pixels: bool) -> "tuple[FileDataset, BinaryIO]":
+    """The dataset of a file, without its pixels unless asked for, and the stream, which stands where they begin.
+
+    Raises:
+        InputError: if it is refused before it is read.
+    """
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    _check_beginning(stream)
+    stream, was_deflated = _inflated(stream)
+    try:
+        dataset = dcmread(stream, force=True, stop_before_pixels=not with_pixels)
+    except InvalidDicomError as error:
+        raise InputError("no DICOM file") from error
+    _check_kind(dataset)
+    if was_deflated:
+        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    return dataset, stream
+
+
+def _check_beginning(stream: BinaryIO) -> None:
+    beginning = stream.read(PREAMBLE + 4)
+    stream.seek(0)
+    is_whole = beginning[PREAMBLE:] == b"DICM"
+    if beginning.startswith(PROGRAMS):
+        raise InputError("begins as a program, which a DICOM preamble can hide; it is refused")
+    if not is_whole and beginning[:2] not in BARE_GROUPS:
+        raise InputError("no DICOM file")
+
+
+def _inflated(stream: BinaryIO) -> tuple[BinaryIO, bool]:
+    """The stream with its deflated part unpacked, up to a limit (PS3.5 section A.5), and whether there was one."""
+    from pydicom.filereader import _read_file_meta_info, read_preamble
+    from pydicom.filewriter import write_file_meta_info
+
+    preamble = read_preamble(stream, force=True)
+    meta = _read_file_meta_info(stream)
+    if str(meta.get("TransferSyntaxUID", "")) != "1.2.840.10008.1.2.1.99":
+        stream.seek(0)
+        return stream, False
+    packed = stream.read(MOST_BYTES)
+    most = min(MOST_BYTES, max(SMALLEST, MOST_RATIO * len(packed)))
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        unpacked = inflater.decompress(packed, most)
+    except zlib.error as error:
+        raise InputError("its deflated data are damaged; ask for the file again") from error
+    if inflater.unconsumed_tail or (not inflater.eof and len(unpacked) >= most):
+        raise InputError(f"its deflated data grow beyond {most} bytes or {MOST_RATIO} times; it is refused")
+    out = BytesIO()
+    out.write((preamble or bytes(PREAMBLE)) + b"DICM")
+    meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    write_file_meta_info(out, meta, enforce_standard=False)
+    out.write(unpacked)
+    out.seek(0)
+    return out, True
+
+
+def _check_kind(dataset: "FileDataset") -> None:
+    kind = str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) or str(dataset.get("SOPClassUID", ""))
+    if kind == DIRECTORY or "DirectoryRecordSequence" in dataset:
+        raise InputError("a DICOMDIR, which only lists files; name the folder of the images themselves")
+
+
+def pixel_length(stream: BinaryIO, dataset: "FileDataset") -> tuple[int | None, int]:
+    """Declared length of the pixels (None: encapsulated) and bytes that the file has for them; (0, 0) without any."""
+    is_implicit, is_little = dataset.original_encoding
+    order = "little" if is_little else "big"
+    head = stream.read(12)
+    tag = (int.from_bytes(head[:2], order), int.from_bytes(head[2:4], order))
+    if len(head) < 8 or tag not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
+        return 0, 0
+    written = head[4:8] if is_implicit else head[8:12]
+    begin = stream.tell() - (4 if is_implicit else 0)
+    length = int.from_bytes(written, order)
+    stream.seek(0, 2)
+    return None if length == 0xFFFFFFFF else length, max(0, stream.tell() - begin)

@@ -1,0 +1,142 @@
+"""Values of DICOM tags as numbers, UIDs and words of the standard; never a text that may name a person.
+
+A file may hold a person's name in any tag of text, so that nothing but numbers, well-formed UIDs and words that the
+standard itself defines leaves this module.
+"""
+
+import hashlib
+import math
+import re
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from mainstem.core.errors import InputError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+def _named(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+MODALITIES = _named(  # PS3.3 C.7.3.1.1.1, and those retired that old files hold
+    "ANN AR ASMT AU BDUS BI BMD CFM CR CT CTPROTOCOL DG DMS DOC DX ECG EEG EMG EOG EPS ES FA FID FS GM HC HD IO IOL "
+    "IVOCT IVUS KER KO LEN LP LS MA MG MR MS M3D NM OAM OCT OP OPM OPR OPT OPTBSV OPTENF OPV OSS OT PA PLAN POS PR PT "
+    "PX REG RESP RF RG RTDOSE RTIMAGE RTINTENT RTPLAN RTRAD RTRECORD RTSEGANN RTSTRUCT RWV SEG SM SMR SR SRF ST "
+    "STAIN TEXTUREMAP TG US VA XA XAPROTOCOL XC CD CF DD DF DM DS EC"
+)
+VIEWS = _named("AP PA LL RL RLD LLD RLO LLO CC MLO ML LM LMO XCCL XCCM FB SIO ISO")  # PS3.3 C.8.1.3.1, CID 4014
+POSITIONS = _named("HFP HFS HFDR HFDL FFDR FFDL FFP FFS")  # PS3.3 C.7.3.1.1.2
+SEXES = _named("M F O")
+LATERALITIES = _named("L R U B")
+BODY_PARTS = _named(  # PS3.16 annex L, those that are common
+    "ABDOMEN BRAIN BREAST CHEST HEAD HEART LUNG NECK PELVIS SKULL SPINE CSPINE TSPINE LSPINE WHOLEBODY LIVER PROSTATE "
+    "EXTREMITY HAND FOOT KNEE HIP SHOULDER ELBOW WRIST ANKLE"
+)
+PHOTOMETRIC = _named(
+    "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT"
+) | {"PALETTE COLOR"}
+WINDOW_WORDS = _named(
+    "BRAIN BONE LUNG ABDOMEN MEDIASTINUM SOFT TISSUE LIVER HEAD SPINE CHEST ANGIO NORMAL HARDER SOFTER STANDARD "
+    "WINDOW WINDOW1 WINDOW2 WINDOW3 USER ALGO1 ALGO2"
+)
+UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 section 9.1; leading zeros are met and harm nothing
+YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 table 6.2-1, AS
+
+
+def value(dataset: "Dataset", keyword: str) -> Any:  # noqa: ANN401 - whatever the file holds
+    """A tag's value; None where it is absent or empty.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        found = dataset.get(keyword)
+    except Exception as error:  # of damaged values pydicom raises what its conversion met
+        raise InputError(f"{keyword} cannot be read ({type(error).__name__}); the file is damaged") from error
+    return None if found is None or (hasattr(found, "__len__") and len(found) == 0) else found
+
+
+def item(dataset: "Dataset", keyword: str, index: int = 0) -> "Dataset | None":
+    """An item of a sequence; None where it is not there."""
+    from pydicom.sequence import Sequence
+
+    found = value(dataset, keyword)
+    return found[index] if isinstance(found, Sequence) and len(found) > index else None
+
+
+def numbers(dataset: "Dataset | None", keyword: str, count: int | None = None) -> tuple[float, ...] | None:
+    """Finite numbers of a tag; None where it is absent, or holds another count or none.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    found = None if dataset is None else value(dataset, keyword)
+    if found is None:
+        return None
+    many = found if hasattr(found, "__iter__") and not isinstance(found, str | bytes) else [found]
+    try:
+        read = tuple(float(one) for one in many)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{keyword} is no number; the file is damaged") from error
+    return read if all(map(math.isfinite, read)) and count in (None, len(read)) else None
+
+
+def number(dataset: "Dataset | None", keyword: str) -> float | None:
+    """The first finite number of a tag; None where there is none."""
+    read = numbers(dataset, keyword)
+    return read[0] if read else None
+
+
+def whole(dataset: "Dataset", keyword: str, default: int | None = None) -> int:
+    """A whole number that an image must have.
+
+    Raises:
+        InputError: if it is absent and has no default, or is no whole number.
+    """
+    found = value(dataset, keyword)
+    if found is None:
+        if default is None:
+            raise InputError(f"{keyword} is absent; an image has it")
+        return default
+    try:
+        read = int(found)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{keyword} is no whole number; the file is damaged") from error
+    return read
+
+
+def word(dataset: "Dataset", keyword: str, known: Collection[str]) -> str | None:
+    """A tag's word where it is one of those known; None else."""
+    found = value(dataset, keyword)
+    text = str(found).strip().upper() if found is not None else ""
+    return text if text in known else None
+
+
+def words(dataset: "Dataset", keyword: str) -> tuple[str, ...]:
+    """A tag's words, to be compared and never shown."""
+    found = value(dataset, keyword)
+    return () if found is None else (str(found),) if isinstance(found, str) else tuple(str(one) for one in found)
+
+
+def uid(dataset: "Dataset", keyword: str) -> str:
+    """A UID; where it is malformed, a name made from it that shows nothing of it; "" where absent."""
+    text = str(value(dataset, keyword) or "").strip().strip("\0")
+    if not text or (len(text) <= 64 and UID_FORM.fullmatch(text)):
+        return text
+    return f"malformed-{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}"
+
+
+def age_years(dataset: "Dataset") -> float | None:
+    """PatientAge in years; None where it is absent or malformed."""
+    text = str(value(dataset, "PatientAge") or "").strip().upper()
+    found = re.fullmatch(r"([0-9]{1,3})([YMWD])", text)
+    return round(int(found[1]) * YEARS[found[2]], 3) if found else None
+
+
+def class_name(sop_class: str) -> str:
+    """The standard's name of a kind of object, without " Storage"; of one that it does not know, no name."""
+    from pydicom.uid import UID_dictionary
+
+    return UID_dictionary[sop_class][0].removesuffix(" Storage") if sop_class in UID_dictionary else "unknown object"

@@ -1,0 +1,173 @@
+"""The process that reads foreign files: one request a line in, one answer out, and nothing a decoder does gets further.
+
+Started by `dicom_process`. Every request has a limit of processor time (RLIMIT_CPU) and the process one of memory
+(RLIMIT_AS); a decoder that panics, aborts or runs on ends this process and no other. An answer is a line of JSON and,
+where it holds an array, that array's bytes. No answer quotes a file: errors of libraries are told by their kind alone.
+"""
+
+import io
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError, MainstemError
+from mainstem.data.medical import dicom_values as tags
+from mainstem.data.medical.archives import open_place, zip_members
+from mainstem.data.medical.dicom_contours import read_contours
+from mainstem.data.medical.dicom_files import import_pydicom, read_dataset
+from mainstem.data.medical.dicom_header import Header
+from mainstem.data.medical.dicom_pixels import rescaled, stored
+from mainstem.data.medical.dicom_reading import read_header
+from mainstem.data.medical.dicom_segments import read_segments
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the libraries are loaded
+LARGEST_KEPT = 512 << 20  # bytes of a file that stays parsed for its next picture
+Request = Mapping[str, Any]
+Answer = tuple[dict[str, Any], NDArray[np.generic] | None]
+_kept: dict[tuple[object, ...], "tuple[FileDataset, Header]"] = {}
+
+
+def serve() -> None:
+    """Answer requests of standard input until it ends."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # decoders print
+    import_pydicom()
+    _load_decoders()
+    _limit_memory()
+    _tell(answers, {"ready": True}, None)
+    for line in sys.stdin.buffer:
+        request = json.loads(line)
+        _limit_seconds(float(request["seconds"]))
+        _tell(answers, *_answer(request))
+
+
+def _tell(answers: BinaryIO, head: dict[str, Any], array: NDArray[np.generic] | None) -> None:
+    body = b"" if array is None else np.ascontiguousarray(array).tobytes()
+    if array is not None:
+        head = head | {"shape": array.shape, "dtype": array.dtype.str}
+    answers.write(json.dumps(head | {"bytes": len(body)}).encode() + b"\n" + body)
+    answers.flush()
+
+
+def _answer(request: Request) -> Answer:
+    try:
+        return DO[request["do"]](request)
+    except MainstemError as error:
+        return {"refused": str(error)}, None
+    except MemoryError:
+        _kept.clear()
+        return {"refused": "asks for more memory than one file may take"}, None
+    except BaseException as error:  # Rust's PanicException is no Exception; what was met is told by its kind alone
+        return {"refused": f"cannot be read ({type(error).__name__}); it is damaged, ask for it again"}, None
+
+
+def _load_decoders() -> None:
+    """Import what decodes, so that no request pays for it and the limit of memory does not count it."""
+    for name in ("pydicom.pixels", "openjpeg", "jpeg_ls", "gdcm", "PIL.Image"):
+        with suppress(ImportError):
+            __import__(name)
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        held = pages * os.sysconf("SC_PAGE_SIZE")
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = held + MOST_MEMORY if hard == resource.RLIM_INFINITY else min(held + MOST_MEMORY, hard)
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_seconds(seconds: float) -> None:
+    with suppress(ImportError, ValueError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
+
+
+def _list(request: Request) -> Answer:
+    return {"members": zip_members(Path(request["path"]))}, None
+
+
+def _header(request: Request) -> Answer:
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        dataset, at_pixels = read_dataset(stream, with_pixels=False)
+        try:
+            return {"header": read_header(dataset, at_pixels).told()}, None
+        except InputError as error:  # of an image that is known to belong to a series
+            return {"reason": str(error), "series_uid": tags.uid(dataset, "SeriesInstanceUID")}, None
+
+
+def _parsed(request: Request) -> "tuple[FileDataset, Header]":
+    """A file's dataset with its pixels, and its header; the last one stays, for the next picture of the same file."""
+    path = Path(request["path"])
+    stat = path.stat()
+    key = (str(path), request["member"], stat.st_size, stat.st_mtime_ns)
+    if key not in _kept:
+        _kept.clear()
+        stream, size = open_place(path, request["member"])
+        with stream:
+            data = stream.read()
+        dataset, at_pixels = read_dataset(io.BytesIO(data), with_pixels=False)
+        header = read_header(dataset, at_pixels)
+        whole, _ = read_dataset(io.BytesIO(data), with_pixels=True)
+        if size > LARGEST_KEPT:
+            return whole, header
+        _kept[key] = whole, header
+    return _kept[key]
+
+
+def _picture(request: Request, read: Callable[..., tuple[NDArray[Any], tuple[str, ...]]]) -> Answer:
+    dataset, header = _parsed(request)
+    if not 0 <= request["index"] < len(header.pictures) or header.sop_uid != request["sop_uid"]:
+        raise InputError("changed since it was listed; open the study again")
+    values, flags = read(dataset, header, header.pictures[request["index"]])
+    return {"flags": flags}, values
+
+
+def _stored(request: Request) -> Answer:
+    return _picture(request, stored)
+
+
+def _rescaled(request: Request) -> Answer:
+    return _picture(request, rescaled)
+
+
+def _contours(request: Request) -> Answer:
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        return read_contours(read_dataset(stream, with_pixels=False)[0])
+
+
+def _segments(request: Request) -> Answer:
+    dataset, header = _parsed(request)
+    return {"header": header.told(), "segments": read_segments(dataset, header)}, None
+
+
+DO: Mapping[str, Callable[[Request], Answer]] = {
+    "list": _list,
+    "header": _header,
+    "stored": _stored,
+    "rescaled": _rescaled,
+    "contours": _contours,
+    "segments": _segments,
+}
+
+if __name__ == "__main__":
+    serve()
