@@ -31,6 +31,10 @@ def deidentify_files(
     if as_json:
         print(json.dumps(done))
         return
-    tell(
-        f"{done['num_written']} written to {out}, {done['num_quarantined']} quarantined, {done['num_refused']} refused"
-    )
+    counts = f"{done['num_quarantined']} quarantined, {done['num_duplicates']} twice, {done['num_refused']} refused"
+    tell(f"{done['num_written']} written to {out}, {counts}")
+    for each in done["quarantined"]:
+        tell(f"{out / each['file']}: {each['reason']}")
+    for each in done["refused"]:
+        tell(f"refused file {each['number']} in the order of names ({each['name']}): {each['reason']}")
+    tell(done["note"])

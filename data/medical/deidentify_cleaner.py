@@ -20,7 +20,6 @@ TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
 SHORTEST = 4  # letters of a name that is looked for in what is kept
-MOST_ITEMS = 100_000  # in one sequence: frames of the longest studies are fewer
 
 
 @dataclass(frozen=True)
@@ -154,5 +153,9 @@ def _element(tag: int, kind: str, values: list[str]) -> DataElement:
     return DataElement(tag, kind, values[0] if len(values) == 1 else values or None)
 
 
-def _copy(element: DataElement) -> DataElement:
-    return DataElement(element.tag, element.VR, element.value, is_undefined_length=element.is_undefined_length)
+def _copy(element: DataElement) -> DataElement | None:
+    """Another element of the same value; None where a number is none."""
+    try:
+        return DataElement(element.tag, element.VR, element.value, is_undefined_length=element.is_undefined_length)
+    except (ValueError, TypeError, ArithmeticError):
+        return None
