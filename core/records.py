@@ -2,8 +2,6 @@
 
 import json
 import platform
-import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.folds import is_number
 from mainstem.core.manifest import AdapterManifest
+from mainstem.core.revision import code_revision
 from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
 
 RECORD_FILE, METRICS_FILE, CARD_FILE = "record.json", "metrics.jsonl", "card.md"
@@ -125,16 +124,6 @@ def environment() -> dict[str, str]:
         "system": platform.system(),
         **{package: version(package) for package in packages},
     }
-
-
-def code_revision() -> str:
-    """Return the commit of the source folder, "-dirty" added where files changed, or the installed version."""
-    folder = Path(__file__).resolve().parent
-    if shutil.which("git") is None:
-        return version("mainstem")
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - fixed command
-    return found.stdout.strip() or version("mainstem")
 
 
 @contextmanager
