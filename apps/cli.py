@@ -15,6 +15,7 @@ from mainstem.apps import ending
 from mainstem.apps.cli_dicom import dicom_app
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
+from mainstem.apps.cli_review import review_app
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
 from mainstem.apps.shared_options import (
@@ -35,6 +36,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(dicom_app, name="dicom")
+app.add_typer(review_app, name="review")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
 Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the first unless given.")]

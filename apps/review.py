@@ -1,12 +1,11 @@
 """The review store: who decided what about which prediction, kept so that no later change goes unseen.
 
-`ReviewStore.open(url, home)` opens or begins one; `as_user` says who acts; `record` appends a review. The home holds the
-keys (keys/), the anchors (anchors.jsonl) and the pseudonyms' keys (pseudonyms/); docs/review.md says who keeps what.
+`ReviewStore.open(url, home)` opens or begins one; `as_user` says who acts; `record` appends a review. The home holds
+the keys (keys/), the anchors (anchors.jsonl) and the keys of pseudonyms (pseudonyms/); docs/review.md says who keeps
+what.
 """
 
-import json
 import os
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, func, select
 
 from mainstem.apps.review_anchors import AnchorFile, anchor_line, lines_of
-from mainstem.apps.review_chain import Row, Verified, canonical, check_whole, linked, verify_rows
+from mainstem.apps.review_chain import Row, Verified, canonical, check_whole, linked
 from mainstem.apps.review_database import (
     Database,
     add_rows,
@@ -34,12 +33,13 @@ from mainstem.apps.review_keys import SIGNING, Keys, Signer, keys_of, new_signer
 from mainstem.apps.review_pseudonyms import Pseudonyms
 from mainstem.apps.review_records import Recorded, Review, body_of, check_review, recorded
 from mainstem.apps.review_roles import Act, Mode, User, check_allowed
-from mainstem.apps.review_tables import REVIEWS, STORED, guard_fault
+from mainstem.apps.review_tables import REVIEWS, STORED
+from mainstem.apps.review_verification import begun_as, verify_store
 from mainstem.core.errors import InputError
+from mainstem.core.revision import code_revision
 
 ANCHORS = "MAINSTEM_REVIEW_ANCHORS"  # further copies of the anchors, separated as PATH is
 ANCHOR_FILE, KEYS, PSEUDONYMS = "anchors.jsonl", "keys", "pseudonyms"
-GRACE_S = 2.0  # between a record and its anchor, which another process is just writing
 ASKED = 500  # studies in one query
 STORED_OF = select(*STORED)
 NEWEST = select(func.max(REVIEWS.c.num))
@@ -83,7 +83,13 @@ class ReviewStore:
                 first = row_of(connection, 0) if layout_of(connection) is not None else None
             if first is not None:
                 return cls._opened(database, home, first, mode)
-        begun = {"kind": "begin", "store": uuid4().hex, "mode": mode or "clinic", "anchor_every": anchor_every}
+        begun = {
+            "kind": "begin",
+            "store": uuid4().hex,
+            "mode": mode or "clinic",
+            "anchor_every": anchor_every,
+            "code": code_version(),
+        }
         return cls._begin(database, home, begun, mode)
 
     @classmethod
@@ -113,7 +119,7 @@ class ReviewStore:
             migrate(connection)
             first = row_of(connection, 0)
             if first is None:
-                body = canonical({**begun, "when": clock(connection), "code": code_version()})
+                body = canonical({**begun, "when": clock(connection)})
                 first = linked(None, body, signer)
                 add_rows(connection, [first])
         store = cls._opened(database, home, first, mode)
@@ -127,13 +133,13 @@ class ReviewStore:
             raise InputError(
                 f"{home / KEYS} holds no key of the store {database.name}; name the home it was begun with"
             )
-        found = _begun(first, database.name)
+        found = begun_as(first, database.name)
         if mode not in (None, found["mode"]):
             raise InputError(f"{database.name} is a {found['mode']} store, want {mode}; begin another one")
         return cls(
             database=database,
             home=home,
-            anchors=_anchor_files(home),
+            anchors=anchor_files(home),
             keys=keys,
             signer=signer,
             mode=found["mode"],
@@ -168,12 +174,12 @@ class ReviewStore:
         """
         user = self.allow("review")
         review = check_review(review, user, self.mode)
-        signer = self._signer()
+        signer, code = self._signer(), code_version()
         with self.database.writing() as connection:
             last = head(connection)
             self._check_end(last)
             _check_corrected(connection, review, self.keys)
-            said = {"when": clock(connection), "user": user.id, "role": user.role, "code": code_version()}
+            said = {"when": clock(connection), "user": user.id, "role": user.role, "code": code}
             body = body_of(review, said)
             row = linked(last, canonical(body), signer)
             add_rows(connection, [row])
@@ -218,30 +224,7 @@ class ReviewStore:
             InputError: if the store or the anchors cannot be read.
         """
         files = self.anchors if anchors is None else tuple(map(AnchorFile, anchors))
-        sizes = [file.size() for file in files]  # before the rows are read: an anchor never comes before its record
-        with self.database.reading() as connection:
-            fault = guard_fault(connection)
-            found = verify_rows(
-                lambda: rows_of(connection),
-                lambda: [file.reel(size) for file, size in zip(files, sizes, strict=True)],
-                keys or self.keys,
-            )
-        if found.ok and fault:
-            return replace(found, ok=False, why=fault)
-        return self._check_lag(found, files) if found.ok else found
-
-    def _check_lag(self, found: Verified, files: Sequence[AnchorFile]) -> Verified:
-        """Find records that lack their anchors, unless a process is just writing them."""
-        until = time.monotonic() + GRACE_S
-        while (behind := min((file.last() for file in files), default=-1)) <= found.num - self.anchor_every:
-            if time.monotonic() >= until:
-                why = (
-                    f"records after {behind} are signed but lack their anchors: the program was stopped just then, a disk "
-                    "of the anchors was full, or somebody cut them; compare with another copy, then: mainstem review anchor"
-                )
-                return replace(found, ok=False, why=why, anchored=behind)
-            time.sleep(0.05)
-        return replace(found, anchored=min(max(behind, found.anchored), found.num))
+        return verify_store(self.database, files, keys or self.keys)
 
     def anchor(self, signer: Signer | None = None, to: Path | None = None) -> int:
         """Anchor the newest record now, and return its number.
@@ -256,7 +239,7 @@ class ReviewStore:
         """
         self.allow("anchor")
         found = self.verify(anchors=[file.path for file in self.anchors if file.size()])
-        if not found.ok and not found.why.startswith("records after"):
+        if not found.ok and not found.is_behind:
             raise InputError(f"nothing was anchored: {found.why}")
         if signer is None:
             return max(self.anchor_file(path) for path in ([to] if to else [file.path for file in self.anchors]))
@@ -322,18 +305,8 @@ class ReviewStore:
         return recorded(row.num, row.hash, check_whole(row, self.keys))
 
 
-def _begun(first: Row, name: str) -> dict[str, Any]:
-    """Return what a store's first record says of it; whether it is genuine, verification says."""
-    try:
-        found: dict[str, Any] = json.loads(first.body)
-        if found["mode"] in ("clinic", "research") and int(found["anchor_every"]) > 0:
-            return found
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise InputError(f"the first record of {name} is no beginning of a store; restore a backup")
-
-
-def _anchor_files(home: Path) -> tuple[AnchorFile, ...]:
+def anchor_files(home: Path) -> tuple[AnchorFile, ...]:
+    """Copies of the anchors: that of the home, and those that MAINSTEM_REVIEW_ANCHORS names."""
     further = [Path(named) for named in os.environ.get(ANCHORS, "").split(os.pathsep) if named]
     return tuple(AnchorFile(path) for path in [home / ANCHOR_FILE, *further])
 
@@ -359,7 +332,5 @@ def _some(row: Row | None) -> Row:
 
 @cache
 def code_version() -> str:
-    """Commit or version of this program."""
-    from mainstem.core.records import code_revision
-
+    """Commit or version of this program; asked for once, before any transaction: it takes a moment."""
     return code_revision()

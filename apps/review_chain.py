@@ -34,11 +34,12 @@ class Verified:
     """What verification found.
 
     Attributes:
-        num: how many reviews stand in the store.
-        first_bad: number of the first record that is not as it was written; None where none is, or where it is an anchor
-            or a guard of the store that is bad.
+        num: of the newest record; the first, 0, says how the store was begun.
+        first_bad: number of the first record that is not as it was written; None where none is, or where an anchor or a
+            guard of the table is bad.
         why: what is wrong.
         anchored: the last record that every copy of the anchors knows; -1 for none.
+        is_behind: True where nothing is wrong but that anchors lack.
     """
 
     num: int
@@ -46,6 +47,7 @@ class Verified:
     first_bad: int | None = None
     why: str = ""
     anchored: int = -1
+    is_behind: bool = False
 
 
 def canonical(value: object) -> str:

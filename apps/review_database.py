@@ -1,4 +1,4 @@
-"""The database under a review store: SQLite in WAL mode with every commit on the disk, or PostgreSQL; one writer a time.
+"""The database under a review store: SQLite in WAL mode with every commit on the disk, or PostgreSQL; one writer.
 
 What goes wrong there is one line that says what to do.
 """

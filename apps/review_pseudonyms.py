@@ -2,8 +2,8 @@
 
 A pseudonym is HMAC-SHA256 (RFC 2104), cut to 128 bits, of a UID under a key of its patient, which is itself the HMAC of
 random bytes kept in a file of the patient's and of the site's own secret. Delete the file, and nobody can say any more
-which records are this patient's; delete the site's secret, and nobody can for any. The records, and with them the chain,
-stay as they are.
+which records are this patient's; delete the site's secret, and nobody can for any. The records, and with them the
+chain, stay as they are.
 """
 
 import hmac

@@ -37,6 +37,7 @@ _TABLE = """CREATE TABLE reviews (
   CONSTRAINT override_has_reason CHECK (coalesce(decision, '') <> 'override' OR coalesce(reason_code, '') <> '')
 )"""
 _INDEX = "CREATE INDEX reviews_study ON reviews (study)"
+_NEXT = "SELECT coalesce(max(num) + 1, 0) FROM reviews"
 _RAISE = "BEGIN SELECT RAISE(ABORT, 'reviews are only ever appended'); END"
 SQLITE = (
     _TABLE.format(
@@ -47,13 +48,12 @@ SQLITE = (
     _INDEX,
     f"CREATE TRIGGER reviews_no_update BEFORE UPDATE ON reviews {_RAISE}",
     f"CREATE TRIGGER reviews_no_delete BEFORE DELETE ON reviews {_RAISE}",
-    "CREATE TRIGGER reviews_in_order BEFORE INSERT ON reviews"
-    f" WHEN NEW.num <> (SELECT coalesce(max(num) + 1, 0) FROM reviews) {_RAISE}",
+    f"CREATE TRIGGER reviews_in_order BEFORE INSERT ON reviews WHEN NEW.num <> ({_NEXT}) {_RAISE}",
 )
-GUARD = """
+GUARD = f"""
 BEGIN
   IF TG_OP = 'INSERT' THEN
-    IF NEW.num = (SELECT coalesce(max(num) + 1, 0) FROM reviews) THEN
+    IF NEW.num = ({_NEXT}) THEN
       RETURN NEW;
     END IF;
   END IF;
