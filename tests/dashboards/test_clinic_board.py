@@ -1,0 +1,143 @@
+"""The worklist without a browser: what is said in which words, in which order, and what a blind read hides."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mainstem.core.prediction import Claim, ModelRef, Prediction
+from mainstem.core.stream import Provenance
+from mainstem.core.targets import ClassSet, FindingSet, Interval
+from mainstem.dashboards.clinic.board import (
+    OTHER,
+    REASONS,
+    Item,
+    download,
+    lacking,
+    matching,
+    next_id,
+    panel_of,
+    summary,
+    triage,
+    worklist,
+)
+from mainstem.dashboards.clinic.words import words_of
+
+MODEL = ModelRef(adapter="diagnostics", task="pneumonia", version="1", adapter_sha256="a" * 64, trunk_sha256="b" * 64)
+SOURCE = Provenance(data="d", item="i")
+STATED = Claim(state="stated", population="children of one hospital")
+
+
+def said(region, value="normal", claim=STATED, probabilities=None, units="class", **more):
+    prediction = Prediction(
+        value=value, region=region, level=0.9, units=units, claim=claim, model=MODEL, source=SOURCE,
+        probabilities=probabilities or {}, **more,
+    )  # fmt: skip
+    return words_of(prediction.to_dict())
+
+
+SURE = said(ClassSet(classes=("pneumonia",)), "pneumonia", probabilities={"normal": 0.04, "pneumonia": 0.96})
+BOTH = said(ClassSet(classes=("normal", "pneumonia")), probabilities={"normal": 0.6, "pneumonia": 0.4})
+NORMAL = said(ClassSet(classes=("normal",)), probabilities={"normal": 0.99, "pneumonia": 0.01})
+ABSTAINED = said(None, None, Claim(state="none", reason="x"), abstained=True, reasons=("modality is CT",))
+VOLUME = said(Interval(low=2.8123, high=3.5), 3.1, units="mL")
+
+
+def item(name, *says, standing="unread"):
+    return Item(id=name, title=f"Study {name}", kind="DX, 1 image", origin="real data", says=says, standing=standing)
+
+
+def test_every_kind_of_region_has_its_words_and_its_state():
+    assert (SURE.state, SURE.headline) == ("finding", "pneumonia, alone at 90%")
+    assert SURE.lines == ("Calibrated probability: pneumonia 96%, normal 4%",)
+    assert SURE.claim == "Claim stated: what is said holds for 90% of children of one hospital"
+    assert (BOTH.state, BOTH.headline) == ("unsure", "unsure: normal or pneumonia at 90%")
+    assert NORMAL.state == "nothing found"
+    assert (ABSTAINED.state, ABSTAINED.headline) == ("not predicted", "not predicted: modality is CT")
+    assert (VOLUME.state, VOLUME.headline) == ("measured", "3.1 mL, 90% between 2.81 and 3.5 mL")
+    found = said(FindingSet(present=("Effusion",), absent=("Hernia",), open=("Mass",)), "x")
+    assert (found.state, found.headline) == ("finding", "present at 90%: Effusion; cannot be ruled out: Mass")
+    assert said(FindingSet(present=(), absent=("Hernia",), open=()), "x").state == "nothing found"
+    assert said(ClassSet(classes=())).state == "unsure"
+    assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
+
+
+def test_nothing_found_without_a_claim_is_unsure_and_a_finding_stays_one():
+    gone = Claim(state="withdrawn", reason="the inputs of i are unlike calibration")
+    normal = said(ClassSet(classes=("normal",)), claim=gone)
+    assert normal.state == "unsure"
+    assert normal.claim == "Claim withdrawn: the inputs of i are unlike calibration"
+    assert said(ClassSet(classes=("pneumonia",)), claim=gone).state == "finding"
+
+
+def test_the_urgent_come_first_and_what_is_settled_last():
+    items = [
+        item("a", NORMAL), item("b", ABSTAINED), item("c", BOTH), item("d", SURE), item("e"), item("f", VOLUME),
+        item("g", SURE, standing="accepted"), item("h", NORMAL, standing="deferred"),
+    ]  # fmt: skip
+    assert "".join(one.id for one in triage(items)) == "dcbefahg"
+
+
+def test_of_one_state_the_likelier_comes_first_and_the_most_urgent_model_leads():
+    less = replace(BOTH, chance=0.2)
+    assert [one.id for one in triage([item("a", less), item("b", BOTH)])] == ["b", "a"]
+    assert item("a", NORMAL, ABSTAINED).state == "not predicted"
+
+
+@given(st.permutations([SURE, BOTH, NORMAL, ABSTAINED]))
+def test_a_blind_list_gives_nothing_away(says):
+    items = [item(str(number), words) for number, words in enumerate(says)]
+    shown = triage(items, blind=True)
+    assert [one.id for one in shown] == ["0", "1", "2", "3"]
+    told = worklist(shown, blind=True).to_csv() + download(shown, blind=True).to_csv() + summary(shown, blind=True)
+    panels = str([panel_of(one, blind=True) for one in shown if one.can_be_judged])
+    for word in ("alone at", "unsure", "96%", "nothing found", "finding"):
+        assert word not in told
+        assert word not in panels
+    assert not matching(shown, "alone", blind=True)
+
+
+def test_an_opinion_lifts_the_veil_and_no_model_needs_none():
+    assert "pneumonia" in str(panel_of(item("a", SURE, standing="opinion recorded"), blind=True))
+    assert "modality is CT" in str(panel_of(item("a", ABSTAINED), blind=True))
+
+
+def test_what_no_model_says_can_be_deferred_but_not_accepted():
+    assert [name for name, _, _ in panel_of(item("a"), blind=False).acts] == ["opinion", "defer"]
+    assert [name for name, _, _ in panel_of(item("a", SURE), blind=False).acts] == ["accept", "override", "defer"]
+    assert "no adapter predicts this" in str(panel_of(item("a"), blind=False))
+
+
+def test_every_panel_says_for_what_it_must_not_be_used():
+    for one in (item("a"), item("a", SURE), item("a", ABSTAINED)):
+        for blind in (True, False):
+            assert "Research use only, not a medical device" in str(panel_of(one, blind=blind))
+    assert set(download([item("a", SURE)], blind=False)["use"]) == {"Research use only, not a medical device"}
+
+
+def test_a_search_takes_all_words_and_finds_what_is_seen():
+    items = [item("a", SURE), item("b", NORMAL)]
+    assert [one.id for one in matching(items, "PNEUMONIA study", blind=False)] == ["a"]
+    assert matching(items, "zebra", blind=False) == []
+
+
+def test_next_goes_round():
+    items = [item("a"), item("b")]
+    assert (next_id(items, "b", 1), next_id(items, "a", -1), next_id(items, "x", 1), next_id([], "", 1)) == ("a", "b", "a", "")
+
+
+def test_a_list_says_how_many_are_left():
+    assert summary([item("a", SURE), item("b", SURE, standing="accepted")], blind=False) == "1 of 2 to read: 1 finding."
+    assert summary([item("b", SURE, standing="overridden")], blind=False) == "All 1 studies are read."
+
+
+@pytest.mark.parametrize("decision", ["override", "defer"])
+def test_no_override_and_no_deferral_goes_without_a_reason(decision):
+    assert lacking(decision, "", "words")
+    assert lacking(decision, "made up", "words")
+    assert lacking(decision, OTHER, "  ")
+    assert not lacking(decision, OTHER, "artefact over the left lung")
+    assert not lacking(decision, REASONS[0], "")
+    assert not lacking("accept", "", "")
+    assert lacking("opinion", "", " ")
