@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="set MAINSTEM_MIRROR to a folder with the data sets"))
         if not asked and (item.get_closest_marker("slow") or item.get_closest_marker("network")):
             item.add_marker(pytest.mark.skip(reason="run by make soak"))
+
+
+MAIN = sys.modules["__main__"]
+
+
+def pytest_runtest_teardown() -> None:
+    """Undo what running a page in a test leaves behind: a page as main module, which every new process would run."""
+    sys.modules["__main__"] = MAIN
 
 
 @pytest.fixture(scope="session")

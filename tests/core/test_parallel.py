@@ -21,11 +21,13 @@ def slow_first(item: int) -> tuple[int, int]:
     return item * item, os.getpid()
 
 
-def product(seed: int, size: int) -> bytes:
+def product(seed: int, size: int) -> tuple[bytes, int, str | None]:
+    """A product of random matrices, and on how many threads it was made."""
     import torch  # late: most workers of these tests need none of it
 
     torch.manual_seed(seed)
-    return (torch.randn(size, size) @ torch.randn(size, size)).numpy().tobytes()
+    made = (torch.randn(size, size) @ torch.randn(size, size)).numpy().tobytes()
+    return made, torch.get_num_threads(), os.environ.get(THREADS)
 
 
 def fails(item: str) -> None:
@@ -58,12 +60,6 @@ def is_in(pid: int) -> "partial[bool]":
     return partial(same_pid, pid=pid)
 
 
-def threads(_: int) -> tuple[int, str]:
-    import torch
-
-    return torch.get_num_threads(), os.environ[THREADS]
-
-
 def naps(folder: str) -> None:
     (Path(folder) / str(os.getpid())).touch()
     time.sleep(60)
@@ -79,10 +75,9 @@ def test_results_come_in_order_from_several_processes_as_they_would_from_one(mon
     assert os.getpid() not in pids
     assert set(pids[1:]) != {pids[0]}, "the free worker takes what the busy one cannot"
     assert told == [(f"year {count} of 5", count / 5) for count in range(1, 6)]
-    assert map_in_processes(threads, range(2), 2) == [(1, "1")] * 2
-    assert THREADS not in os.environ
     multiply = partial(product, size=100)
-    assert list(map(multiply, range(3))) == map_in_processes(multiply, range(3), 2)
+    assert map_in_processes(multiply, range(3), 2) == [(multiply(seed)[0], 1, "1") for seed in range(3)]
+    assert THREADS not in os.environ
 
 
 def test_threads_side_by_side_have_one_of_torch_each_and_this_one_keeps_its_own():
