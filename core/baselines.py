@@ -18,12 +18,14 @@ MISSING = -9999.0
 NUM_FOLDS = 6  # that tuning leaves out in turn
 
 WORTH_THREADS = 2000  # rows; on fewer, the threads of a forest cost more than they save
+LEAVES = "histgradientboostingregressor__max_leaf_nodes"
+ROWS_A_LEAF = 20  # at least, as scikit-learn's boosting has it unless told otherwise
 GRIDS: Mapping[str, Mapping[str, Sequence[float]]] = {
     "ridge": {"ridge__alpha": [1.0, 30.0, 1000.0]},
     "random_forest": {"randomforestregressor__min_samples_leaf": [2, 10]},
     "gradient_boosting": {
         "histgradientboostingregressor__learning_rate": [0.03, 0.1],
-        "histgradientboostingregressor__max_leaf_nodes": [8, 31],
+        LEAVES: [8, 31],
     },
 }
 CLASSIFIERS = ("logistic", "random_forest")
@@ -119,9 +121,17 @@ def regressions(lesson: Lesson) -> dict[str, Array]:
         return {}
     folds, found = lesson.folds(lesson.truth), {}
     for name, estimator in _regressors(lesson.seed, len(lesson.seen)).items():
-        search = GridSearchCV(estimator, dict(GRIDS[name]), scoring="neg_mean_squared_error", cv=folds)
+        search = GridSearchCV(estimator, _grid(name, len(lesson.seen)), scoring="neg_mean_squared_error", cv=folds)
         found[name] = (search if folds else estimator).fit(lesson.seen, lesson.truth).predict(lesson.asked)
     return found
+
+
+def _grid(name: str, num_rows: int) -> dict[str, Sequence[float]]:
+    """What a model is tuned over; of few rows no tree reaches the smaller bound on leaves, so that is the only one."""
+    grid = dict(GRIDS[name])
+    if name == "gradient_boosting" and num_rows < (min(grid[LEAVES]) + 1) * ROWS_A_LEAF:
+        grid[LEAVES] = [min(grid[LEAVES])]
+    return grid
 
 
 def _regressors(seed: int, num_rows: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mainstem.core import baselines
 from mainstem.core.baselines import Lesson, classifications, feature_matrix, regressions
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes, Findings, Quantity
@@ -28,6 +29,20 @@ def test_numbers_are_learned_by_every_regression():
     assert set(found["average"].tolist()) == {truth.mean()}
     for name in ("ridge", "random_forest", "gradient_boosting"):
         assert np.sqrt(np.mean((found[name] - truth) ** 2)) < 0.35 * truth.std()
+
+
+def test_boosting_is_tuned_over_more_leaves_only_where_there_are_rows_for_them():
+    few, many = (baselines._grid("gradient_boosting", num)[baselines.LEAVES] for num in (179, 180))
+    assert (few, many) == ([8], [8, 31])
+    rng = np.random.default_rng(2)
+    features, noise = rng.normal(size=(2000, 2)), rng.normal(size=2000)
+
+    def told(num: int, leaves: int) -> np.ndarray:
+        boosting = baselines._regressors(0, num)["gradient_boosting"].set_params(**{baselines.LEAVES: leaves})
+        return boosting.fit(features[:num], noise[:num]).predict(features)
+
+    assert (told(179, 8) == told(179, 31)).all()
+    assert (told(2000, 8) != told(2000, 31)).any()
 
 
 def test_classes_are_learned_by_every_classifier_one_that_is_never_seen_too():
