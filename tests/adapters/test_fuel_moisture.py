@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.hostile.harness import run_cli
 
 from mainstem.adapters import find_task
 from mainstem.adapters.fuel_moisture import TASK, Nearness, SeasonalNormal, points_of
@@ -201,17 +200,13 @@ def test_tasks_are_found_by_name():
 
 @pytest.mark.mirror
 def test_a_frozen_run_is_trained_scored_and_used_on_a_table_of_one_s_own(real, tmp_path):
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        program = "from mainstem.apps.cli import main; main()"
-        done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done
-
     out, table = tmp_path / "run", own_table(tmp_path / "mine.csv")
-    run("finetune", "crop-yield", "--task", "fuel-moisture", "--data", "fuel-moisture", "--frozen", "--out", str(out))
-    features = list((Path(os.environ["MAINSTEM_HOME"]) / "features").iterdir())
+    home = {"MAINSTEM_HOME": os.environ["MAINSTEM_HOME"]}
+    asked = ("--task", "fuel-moisture", "--data", "fuel-moisture", "--frozen", "--out", out, "--set", "num_folds=2")
+    run_cli("finetune", "crop-yield", *asked, env=home, limit_s=300).taken()
+    features = list((Path(home["MAINSTEM_HOME"]) / "features").iterdir())
     assert len(features) == 1
-    run("predict", "crop-yield", str(table), "--run", str(out), "--out", str(tmp_path / "p.csv"))
+    run_cli("predict", "crop-yield", table, "--run", out, "--out", tmp_path / "p.csv", env=home).taken()
     predicted = pd.read_csv(tmp_path / "p.csv", comment="#")
     assert len(predicted) == 6
     record = json.loads((out / "record.json").read_text())

@@ -1,13 +1,12 @@
 """Yield of pixels: the growth model's known answers, the shared contract, and what is missing."""
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from tests.hostile.harness import run_cli
 
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield.growth import NUM_DAYS, Seasons, derive, grow
@@ -143,15 +142,11 @@ def test_the_run_of_the_package_is_of_this_version_and_maps_without_being_named(
     assert manifest.licence == "CC0-1.0"
     assert str(Path.home()) not in (shipped / "record.json").read_text()
     write_farm(simulate_farm(9002), tmp_path)
-    scenes = [str(path) for path in sorted(tmp_path.glob("*_S2_*.tif"))]
-    program = [sys.executable, "-c", "from mainstem.apps.cli import main; main()"]
-    asked = ["map", "crop-yield", *scenes, "--weather", str(tmp_path / "weather.csv"), "--out", str(tmp_path / "map")]
-    done = subprocess.run([*program, *asked], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    scenes = sorted(tmp_path.glob("*_S2_*.tif"))
+    asked = ("--weather", tmp_path / "weather.csv", "--out", tmp_path / "map")
+    run_cli("map", "crop-yield", *scenes, *asked, limit_s=300).taken()
     with rasterio.open(tmp_path / "map" / "map.tif") as found:
         assert found.tags()["UNITS"] == "t/ha"
         assert np.isfinite(found.read(1)).mean() > 0.9
-    asked = ["predict", "crop-yield", "us-maize", "--out", str(tmp_path / "p.csv")]
-    done = subprocess.run([*program, *asked], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "no run of crop-yield, task regional, comes with the package; train one" in done.stderr
+    done = run_cli("predict", "crop-yield", "us-maize", "--out", tmp_path / "p.csv")
+    done.refused("no run of crop-yield, task regional, comes with the package; train one")

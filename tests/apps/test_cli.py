@@ -1,6 +1,7 @@
 """The command line as a person uses it: from data to a calibrated run, and one line for every mistake."""
 
 import json
+import os
 import resource
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.hostile.harness import ONE_THREAD, run_cli
 
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec, split_samples
@@ -20,11 +22,9 @@ from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=2)
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from mainstem.apps.cli import main; main()"
-    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+WHEAT = ("--crop", "wheat", "--country", "NL")
+PROGRAM = "from mainstem.apps.cli import main; main()"
+BRIEFLY = ("--set", "training.epochs=1", "--set", "training.min_steps=24")
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def farm_run(folder, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "wheat"
-    done = run("finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--out", str(out))
-    assert done.returncode == 0, done.stderr
+    run_cli("finetune", "crop-yield", "--data", folder, *WHEAT, *BRIEFLY, "--out", out, limit_s=300).taken()
     return out
 
 
@@ -62,7 +61,7 @@ def test_help_imports_no_torch():
 
 
 def test_data_list_prints_one_json_object():
-    listed = json.loads(run("data", "list", "--json").stdout)
+    listed = json.loads(run_cli("data", "list", "--json").taken().out)
     assert {"us-maize", "nl-maize", "es-maize", "us-counties"} <= set(listed)
 
 
@@ -75,26 +74,21 @@ def test_a_run_folder_holds_what_is_needed_to_repeat_it(farm_run, folder):
     assert record["seed"] == 0
     assert all(json.loads(line) for line in (farm_run / "metrics.jsonl").read_text().splitlines())
     assert "Known failures" in (farm_run / "card.md").read_text()
-    shown = json.loads(run("runs", "list", str(farm_run.parent), "--json").stdout)
+    shown = json.loads(run_cli("runs", "list", farm_run.parent, "--json").taken().out)
     assert shown[str(farm_run)]["adapter_sha256"] == record["adapter_sha256"]
 
 
 def test_one_seed_gives_one_adapter(farm_run, folder, tmp_path):
-    again = run(
-        "finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL",
-        "--out", str(tmp_path / "again"), "--json",
-    )  # fmt: skip
+    asked = ("finetune", "crop-yield", "--data", str(folder), *WHEAT, *BRIEFLY, "--out", str(tmp_path / "again"))
+    command = [sys.executable, "-c", PROGRAM, *asked, "--json"]  # a new interpreter hashes, and orders sets, otherwise
+    again = subprocess.run(command, env={**os.environ, **ONE_THREAD}, capture_output=True, text=True, check=True)
     record = json.loads((farm_run / "record.json").read_text())
     assert json.loads(again.stdout)["adapter_sha256"] == record["adapter_sha256"]
 
 
 def test_predictions_name_interval_claim_and_model(farm_run, folder, tmp_path):
     out = tmp_path / "wheat.csv"
-    done = run(
-        "predict", "crop-yield", str(folder), "--crop", "wheat", "--country", "NL", "--run", str(farm_run),
-        "--out", str(out), "--below", "8",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_cli("predict", "crop-yield", folder, *WHEAT, "--run", farm_run, "--out", out, "--below", "8").taken()
     table = pd.read_csv(out)
     coming = table[table["year"] == 2020]
     assert len(coming) == 8
@@ -112,19 +106,8 @@ def test_another_crop_is_out_of_scope(farm_run, folder, tmp_path):
     for path in (folder / "wheat" / "NL").iterdir():
         (barley / path.name.replace("wheat", "barley")).write_bytes(path.read_bytes())
     out = tmp_path / "barley.jsonl"
-    run(
-        "predict",
-        "crop-yield",
-        str(tmp_path),
-        "--crop",
-        "barley",
-        "--country",
-        "NL",
-        "--run",
-        str(farm_run),
-        "--out",
-        str(out),
-    )
+    asked = ("predict", "crop-yield", tmp_path, "--crop", "barley", "--country", "NL")
+    run_cli(*asked, "--run", farm_run, "--out", out).taken()
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert all(row["abstained"] and row["value"] is None for row in rows)
 
@@ -136,14 +119,12 @@ def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
     local.mkdir(parents=True)
     for path in (folder / "wheat" / "NL").iterdir():
         (local / path.name).write_bytes(path.read_bytes())
-    arguments = ("calibrate", str(mine), "--data", str(tmp_path / "local"), "--crop", "wheat", "--country", "NL")
-    refused = run(*arguments)
-    assert refused.returncode == 2
-    assert "want at least 9 of 2" in refused.stderr
+    arguments = ("calibrate", mine, "--data", tmp_path / "local", *WHEAT)
+    assert run_cli(*arguments).refused("want at least 9 of 2").code == 2
     yields = pd.read_csv(local / "yield_wheat_NL.csv").dropna()
     later = yields.assign(harvest_year=yields["harvest_year"] + 13)
     pd.concat([yields, later]).to_csv(local / "yield_wheat_NL.csv", index=False)
-    entry = json.loads(run(*arguments, "--json").stdout)
+    entry = json.loads(run_cli(*arguments, "--json").taken().out)
     assert entry["cases"] == len(later)
     record = json.loads((mine / "record.json").read_text())
     assert record["calibrations"][0]["adapter_sha256"] == record["adapter_sha256"] == entry["adapter_sha256"]
@@ -167,23 +148,18 @@ def test_local_labels_restore_the_claim(farm_run, folder, tmp_path):
         (("new-adapter", "Bad Name", "--data", "t.csv"), "want small letters"),
     ],
 )
-def test_a_mistake_gives_one_line_and_a_status(arguments, message, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.strip().count("\n") == 0
-    assert done.stdout == ""
+def test_a_mistake_gives_one_line_and_a_status(arguments, message, tmp_path):
+    done = run_cli(*arguments, cwd=tmp_path).refused()
+    assert done.code == 2
+    assert message in done.err
+    assert done.out == ""
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_finished_run_is_never_overwritten(farm_run, folder):
     before = (farm_run / "adapter.safetensors").read_bytes()
-    done = run(
-        "finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--out", str(farm_run)
-    )
-    assert done.returncode == 2
-    assert "exists already" in done.stderr
+    asked = ("finetune", "crop-yield", "--data", folder, *WHEAT, "--out", farm_run)
+    assert run_cli(*asked).refused("exists already").code == 2
     assert (farm_run / "adapter.safetensors").read_bytes() == before
 
 
@@ -192,10 +168,9 @@ def test_a_full_disk_leaves_no_half_written_run(folder, tmp_path):
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
-    program = "from mainstem.apps.cli import main; main()"
-    arguments = ("finetune", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--json")
+    arguments = ("finetune", "crop-yield", "--data", str(folder), *WHEAT, *BRIEFLY, "--json")
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / "run")],
+        [sys.executable, "-c", PROGRAM, *arguments, "--out", str(tmp_path / "run")],
         preexec_fn=small_files,
         capture_output=True,
         text=True,
@@ -208,17 +183,14 @@ def test_a_full_disk_leaves_no_half_written_run(folder, tmp_path):
 
 
 def test_a_run_is_not_scored_on_groups_it_was_trained_on(farm_run, folder):
-    done = run(
-        "evaluate", "crop-yield", "--data", str(folder), "--crop", "wheat", "--country", "NL", "--run", str(farm_run)
-    )
-    assert done.returncode == 2
-    assert "trained on every group" in done.stderr
+    asked = ("evaluate", "crop-yield", "--data", folder, *WHEAT, "--run", farm_run)
+    assert run_cli(*asked).refused("trained on every group").code == 2
 
 
 def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
     from mainstem.adapters.crop_yield import TASK
 
-    spec = EvaluationSpec(fit=FitSpec(config=QUICK))
+    spec = EvaluationSpec(fit=FitSpec(config=QUICK), workers=1)  # new processes import for longer than these parts take
     result = evaluate(TASK, DataRequest(data=str(folder), options={"crop": "wheat", "country": "NL"}), spec)
     assert result["n"] == 96
     assert result["protocol"] == "leave-one-year-out"

@@ -3,8 +3,6 @@
 import datetime
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import numpy as np
 import pystac
 import pytest
 import rasterio
+from tests.hostile.harness import run_cli
 
 from mainstem.adapters.fuel_moisture import TASK
 from mainstem.apps.finetune import finetune
@@ -131,22 +130,9 @@ def test_what_a_map_would_not_read_is_refused(run, scenes, tmp_path):
 @pytest.mark.mirror
 def test_shards_from_the_command_line_give_the_same_map_and_a_stac_item(run, scenes, tmp_path):
     whole = map_scenes(TASK, run, scenes, tmp_path / "whole", MapSpec())
-    program = "from mainstem.apps.cli import main; main()"
-    names = [str(path) for path in scenes]
     for index in range(2):
-        command = [
-            "map",
-            "crop-yield",
-            *names,
-            "--run",
-            str(run),
-            "--out",
-            str(tmp_path / "parts"),
-            "--shard",
-            f"{index}/2",
-        ]
-        done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        asked = ("--run", run, "--out", tmp_path / "parts", "--shard", f"{index}/2")
+        run_cli("map", "crop-yield", *scenes, *asked).taken()
     assert merge_map(tmp_path / "parts").read_bytes() == Path(whole["map"]).read_bytes()
     item = pystac.Item.from_file(str(tmp_path / "parts" / "item.json"))
     assert item.properties["proj:code"] == "EPSG:32612"
@@ -157,16 +143,9 @@ def test_shards_from_the_command_line_give_the_same_map_and_a_stac_item(run, sce
 
 @pytest.mark.mirror
 def test_a_simulated_farm_is_written_and_mapped_from_the_command_line(run, tmp_path):
-    program = "from mainstem.apps.cli import main; main()"
-
-    def mainstem(*arguments: str) -> None:
-        command = [sys.executable, "-c", program, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-    mainstem("data", "simulate-farm", "3", "--to", str(tmp_path / "farm"))
-    scenes = sorted(str(path) for path in (tmp_path / "farm").glob("*_S2_*.tif"))[:4]
-    mainstem("map", "crop-yield", *scenes, "--run", str(run), "--out", str(tmp_path / "map"))
+    run_cli("data", "simulate-farm", "3", "--to", tmp_path / "farm").taken()
+    scenes = sorted((tmp_path / "farm").glob("*_S2_*.tif"))[:4]
+    run_cli("map", "crop-yield", *scenes, "--run", run, "--out", tmp_path / "map", limit_s=300).taken()
     with rasterio.open(tmp_path / "map" / "map.tif") as found:
         assert found.shape == (96, 96)
         assert found.tags()["INPUTS"] == "simulated"

@@ -1,21 +1,14 @@
 """--device, --precision, --spec and --set: what was used is what the record says."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from tests.hostile.harness import run_cli
 
 TEMPLATE = Path(__file__).parents[2] / "adapters" / "template.py"
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    program = "from mainstem.apps.cli import main; main()"
-    command = [sys.executable, "-c", program, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +26,11 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def record(folder) -> dict:
-    done = run(
-        folder, "finetune", str(TEMPLATE), "--data", "soil.csv", "--out", "run", "--spec", "quick.yaml", "--json",
+    run_cli(
+        "finetune", TEMPLATE, "--data", "soil.csv", "--out", "run", "--spec", "quick.yaml", "--json",
         "--device", "cpu", "--precision", "bf16", "--set", "training.epochs=30", "--set", "training.seed=4",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+        cwd=folder,
+    ).taken()  # fmt: skip
     return json.loads((folder / "run" / "record.json").read_text())
 
 
@@ -55,8 +48,7 @@ def test_a_run_predicts_in_either_precision_nearly_alike(folder, record):
     for precision in ("32", "bf16"):
         out = f"told-{precision}.csv"
         asked = ["--run", "run", "--out", out, "--precision", precision, "--device", "auto"]
-        done = run(folder, "predict", str(TEMPLATE), "soil.csv", *asked)
-        assert done.returncode == 0, done.stderr
+        run_cli("predict", TEMPLATE, "soil.csv", *asked, cwd=folder).taken()
         found[precision] = pd.read_csv(folder / out)["value"].to_numpy()
     assert (found["32"] != found["bf16"]).any()
     np.testing.assert_allclose(found["bf16"], found["32"], atol=0.05)
@@ -75,7 +67,6 @@ def test_a_run_predicts_in_either_precision_nearly_alike(folder, record):
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_is_one_line(folder, record, given, told):
-    done = run(folder, "evaluate", str(TEMPLATE), "--data", "soil.csv", *given)
-    assert done.returncode == 2
-    assert told in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    done = run_cli("evaluate", TEMPLATE, "--data", "soil.csv", *given, cwd=folder).refused()
+    assert done.code == 2
+    assert told in done.err
