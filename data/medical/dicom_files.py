@@ -7,8 +7,9 @@ grow beyond a limit, what does not begin as DICOM, and an image that declares mo
 import logging
 import warnings
 import zlib
+from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.data.medical.archives import MOST_BYTES, MOST_RATIO, SMALLEST
@@ -23,7 +24,9 @@ PROGRAMS = (  # first bytes of executables: Windows, Linux, macOS in either orde
 )  # fmt: skip
 BARE_GROUPS = (b"\x02\x00", b"\x08\x00", b"\x00\x08", b"\x00\x02")  # of a dataset without preamble, either byte order
 DIRECTORY = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage, PS3.4 annex B
-PIXEL_TAGS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
+PIXEL_TAGS = ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010))  # of floats, doubles and whole numbers
+UNDEFINED = 0xFFFFFFFF
+BEGINNING = 1 << 16  # bytes in which a JPEG's headers lie
 NO_SYNTAX = "no transfer syntax: read as the dataset is written"
 
 
@@ -106,16 +109,38 @@ def _check_kind(dataset: "FileDataset") -> None:
         raise InputError("a DICOMDIR, which only lists files; name the folder of the images themselves")
 
 
-def pixel_length(stream: BinaryIO, dataset: "FileDataset") -> tuple[int | None, int]:
-    """Declared length of the pixels (None: encapsulated) and bytes that the file has for them; (0, 0) without any."""
+@dataclass(frozen=True)
+class PixelElement:
+    """Where the pixels are: the declared length (None: compressed, in fragments), and what the file has for them."""
+
+    length: int | None
+    begin: int
+    held: int
+
+
+def find_pixels(stream: BinaryIO, dataset: "FileDataset") -> PixelElement | None:
+    """The element that the stream stands at; None where it is not one of pixels."""
     is_implicit, is_little = dataset.original_encoding
-    order = "little" if is_little else "big"
+    order: Literal["little", "big"] = "little" if is_little else "big"
     head = stream.read(12)
     tag = (int.from_bytes(head[:2], order), int.from_bytes(head[2:4], order))
-    if len(head) < 8 or tag not in ((0x7FE0, 0x0008), (0x7FE0, 0x0009), (0x7FE0, 0x0010)):
-        return 0, 0
+    if len(head) < 8 or tag not in PIXEL_TAGS:
+        return None
     written = head[4:8] if is_implicit else head[8:12]
     begin = stream.tell() - (4 if is_implicit else 0)
     length = int.from_bytes(written, order)
-    stream.seek(0, 2)
-    return None if length == 0xFFFFFFFF else length, max(0, stream.tell() - begin)
+    held = max(0, stream.seek(0, 2) - begin)
+    return PixelElement(None if length == UNDEFINED else length, begin, held)
+
+
+def first_fragment(stream: BinaryIO, pixels: PixelElement) -> bytes:
+    """The beginning of the first compressed frame, PS3.5 section A.4; empty where it is not there."""
+    stream.seek(pixels.begin)
+    for _ in range(2):  # the table of offsets, then the fragment
+        head = stream.read(8)
+        length = int.from_bytes(head[4:], "little")
+        if head[:4] != b"\xfe\xff\x00\xe0":
+            return b""
+        data = stream.read(min(length, BEGINNING))
+        stream.seek(length - len(data), 1)
+    return data

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JPEG = {f"1.2.840.10008.1.2.4.{number}" for number in (50, 51, 57, 70)}
 EXTENDED = "1.2.840.10008.1.2.4.51"
 SEQUENTIAL = (0xC0, 0xC1)  # start of frame of baseline and of extended sequential DCT, Huffman, T.81 table B.1
-FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}  # and of JPEG-LS, T.87 table C.1
 SCAN = bytes((0, 63, 0))
 MENDED = "a JPEG with a wrong scan header, mended: Ss 0, Se 63, Ah and Al 0"
 GPL = 'GDCM cannot decode it; pip install "mainstem[medical-gpl]" brings a decoder under the GPL that may'
@@ -82,11 +82,15 @@ def is_twelve(jpeg: Jpeg) -> bool:
     return jpeg.frame in SEQUENTIAL and jpeg.precision > 8
 
 
-def mended(data: bytes, jpeg: Jpeg) -> tuple[bytes, bool]:
-    """The stream with the scan header that T.81 asks for, and whether it had another."""
-    if jpeg.frame not in SEQUENTIAL or data[jpeg.selection : jpeg.selection + 3] == SCAN:
-        return data, False
-    return data[: jpeg.selection] + SCAN + data[jpeg.selection + 3 :], True
+def has_wrong_scan(data: bytes) -> bool:
+    """True where the beginning of a sequential JPEG carries a spectral selection that none may have."""
+    jpeg = scan(data)
+    return jpeg is not None and jpeg.frame in SEQUENTIAL and data[jpeg.selection : jpeg.selection + 3] != SCAN
+
+
+def mended(data: bytes, jpeg: Jpeg) -> bytes:
+    """The stream with the scan header that T.81 asks for."""
+    return data[: jpeg.selection] + SCAN + data[jpeg.selection + 3 :]
 
 
 def decode_twelve(data: bytes, header: Header) -> NDArray[np.uint16]:

@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
+from mainstem.data.medical.dicom_decoders import decode_frame
 from mainstem.data.medical.dicom_header import Header, Picture
-from mainstem.data.medical.dicom_jpeg import JPEG, MENDED, check_jpeg, decode_twelve, frame_bytes, is_twelve, mended
+from mainstem.data.medical.dicom_jpeg import (
+    JPEG,
+    MENDED,
+    check_jpeg,
+    decode_twelve,
+    frame_bytes,
+    has_wrong_scan,
+    is_twelve,
+    mended,
+)
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -76,27 +86,19 @@ def _decoded(dataset: "FileDataset", header: Header, picture: Picture) -> tuple[
 
 
 def _frame(dataset: "FileDataset", header: Header, index: int) -> tuple[NDArray[Any], tuple[str, ...]]:
-    from pydicom.pixels import get_decoder
+    from pydicom.uid import UID
 
-    if header.syntax in JPEG:
-        data = frame_bytes(dataset, header, index)
+    data = frame_bytes(dataset, header, index) if UID(header.syntax).is_encapsulated else None
+    if data is not None and header.syntax in JPEG:
         jpeg = check_jpeg(data, header)
-        data, was_wrong = mended(data, jpeg)
-        flags = (MENDED,) if was_wrong else ()
+        is_wrong = has_wrong_scan(data)
         if is_twelve(jpeg):
-            return decode_twelve(data, header), flags
-        if was_wrong:
+            return decode_twelve(mended(data, jpeg), header), (MENDED,) if is_wrong else ()
+        if is_wrong:
             raise InputError("a JPEG of 8 bits with a wrong scan header; ask for the file again")
-    try:
-        decoder = get_decoder(header.syntax)
-    except NotImplementedError as error:
-        raise InputError("no decoder for its transfer syntax; ask for the file uncompressed") from error
-    values, _ = decoder.as_array(dataset, index=index)
-    wanted = (header.rows, header.columns, *((3,) if header.samples == 3 and not _is_palette(header) else ()))
+    values = decode_frame(dataset, header, index, data)
+    is_colour = header.samples == 3 and header.photometric != "PALETTE COLOR"
+    wanted = (header.rows, header.columns, *((3,) if is_colour else ()))
     if values.shape != wanted:
         raise InputError(f"pixels of shape {values.shape}, its header says {wanted}; the file is damaged")
     return values, ()
-
-
-def _is_palette(header: Header) -> bool:
-    return header.photometric == "PALETTE COLOR"

@@ -23,7 +23,7 @@ START_S = 120.0  # to load the libraries, on a machine that is busy
 IDLE = 15.0  # times its processor time that a request may wait for
 SECONDS = 1.0  # of processor time for any request
 BYTES_S = 20e6  # of a file, a second beyond that
-PIXELS_S = 2e6  # of JPEG 2000 a second at the slowest, on one core
+PIXELS_S = 1e6  # of JPEG 2000 a second at the slowest, on one core
 MOST_ANSWER = 1 << 30  # bytes
 CHUNK = 1 << 20
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, BinaryIO
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
 from mainstem.data.medical.dicom_enhanced import frame_pictures
-from mainstem.data.medical.dicom_files import NO_SYNTAX, pixel_length
+from mainstem.data.medical.dicom_files import NO_SYNTAX, find_pixels, first_fragment
 from mainstem.data.medical.dicom_header import Header, Picture
+from mainstem.data.medical.dicom_jpeg import JPEG, MENDED, has_wrong_scan
 from mainstem.data.medical.dicom_mosaic import mosaic_pictures
 from mainstem.data.medical.dicom_spacing import spacing_of
 from mainstem.data.medical.dicom_windows import read_windows
@@ -30,19 +31,25 @@ def read_header(dataset: "FileDataset", stream: BinaryIO) -> Header:
     Raises:
         InputError: if it is no image, or declares what it does not hold or what is too much.
     """
+    from pydicom.uid import UID
+
     header = _image(dataset)
     _check_size(header)
-    length, held = pixel_length(stream, dataset)
-    if (length, held) == (0, 0):
+    pixels = find_pixels(stream, dataset)
+    if pixels is None:
         raise InputError(f"{header.sop_class}: no pixels in it")
-    if length is not None:
-        _check_length(header, held)
+    if not UID(header.syntax).is_encapsulated:
+        if pixels.length is None:
+            raise InputError("its pixels are compressed and its transfer syntax says that they are not; it is damaged")
+        _check_length(header, pixels.held)
     header, found, flags = _pictures(dataset, header)
     if header.modality == "CT" and any(picture.slope is None for picture in found) and not header.has_lut:
         header = replace(header, unit="1")
         flags = (*flags, "no rescale: values are as stored, not HU")
     if len({picture.slope for picture in found}) > 1 or len({picture.intercept for picture in found}) > 1:
         flags = (*flags, "rescale differs by frame")
+    if header.syntax in JPEG and has_wrong_scan(first_fragment(stream, pixels)):
+        flags = (*flags, MENDED)
     return replace(header, pictures=tuple(found), flags=(*header.flags, *flags))
 
 
