@@ -10,7 +10,25 @@ from mainstem.apps.cli_lists import AsJson
 from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
 
-dicom_app = typer.Typer(no_args_is_help=True, help="De-identify DICOM files. Research use only, no medical device.")
+dicom_app = typer.Typer(
+    no_args_is_help=True, help="Describe and de-identify DICOM files. Research use only, no medical device."
+)
+
+
+@dicom_app.command("describe")
+def describe_files(
+    path: Annotated[Path, typer.Argument(help="A file, a folder or a .zip.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say which series there are, where their slices lie, and what is refused; never who the patient is."""
+    from mainstem.data.medical.dicom_describe import describe, lines_of
+
+    with shown("describe", as_json) as report:
+        told = describe(path, report)
+    if as_json:
+        print(json.dumps(told))
+        return
+    tell(*lines_of(told))
 
 
 @dicom_app.command("deidentify")

@@ -5,7 +5,7 @@ patient is. Pixels are read by the worker of `dicom_process`, one picture at a t
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Stream
 from mainstem.data.medical.archives import Place, Refused, is_zip, places_below
 from mainstem.data.medical.dicom_geometry import Placement, orientations, place, resampled, sorted_along
@@ -185,34 +186,63 @@ class Found:
     refused: tuple[Refused, ...]
 
 
-def find_series(path: Path, report: Callable[[int, int], None] | None = None) -> Found:
+def find_series(path: Path, progress: Progress = silent) -> Found:
     """Series of images in a file, a folder or a zip; no pixel is decoded.
+
+    Files whose names hold the patient's name, as their own tags say it, are called by number.
 
     Args:
         path: what to read.
-        report: told how many files are read, of how many.
+        progress: told how many files are read.
 
     Raises:
         InputError: if there is nothing at the path, or it is a zip that is refused.
         MissingExtraError: if pydicom is not installed.
     """
     places, refused = list_places(path)
+    answers = []
+    for index, one in enumerate(places):
+        answers.append(_answer(one))
+        progress(f"file {index + 1} of {len(places)}", (index + 1) / len(places))
+    if any(answer.is_named for answer in answers):
+        places = [replace(one, name=f"file {index + 1}") for index, one in enumerate(places)]
+        refused = [replace(one, name=f"link {index + 1}") for index, one in enumerate(refused)]
+    return _found(places, answers, refused)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """What the worker says of a file: a header, or why not and of which series; and if its name names the patient."""
+
+    header: Header | None = None
+    reason: str = ""
+    series_uid: str = ""
+    is_named: bool = False
+
+
+def _answer(one: Place) -> _Answer:
+    try:
+        told, _ = worker().ask("header", one, {"name": one.name})
+    except InputError as error:
+        return _Answer(reason=str(error).removeprefix(f"{one.name}: "))
+    header = None if told["header"] is None else Header.of(told["header"])
+    return _Answer(header=header, reason=told["reason"], series_uid=told["series_uid"], is_named=told["is_named"])
+
+
+def _found(places: Sequence[Place], answers: Sequence[_Answer], refused: list[Refused]) -> Found:
     seen: dict[str, str] = {}
     slices: list[Slice] = []
     by_series: dict[str, list[Refused]] = {}
-    for index, one in enumerate(places):
-        found = _header(one)
-        if isinstance(found, Header):
-            if found.sop_uid and found.sop_uid in seen:
-                found = (Refused(one.name, f"a copy of {seen[found.sop_uid]}"), found.series_uid)
-            else:
-                seen[found.sop_uid] = one.name
-                slices += [Slice(place=one, header=found, index=which) for which in range(len(found.pictures))]
-        if not isinstance(found, Header):
-            refused.append(found[0])
-            by_series.setdefault(found[1], []).append(found[0])
-        if report is not None:
-            report(index + 1, len(places))
+    for one, answer in zip(places, answers, strict=True):
+        header, reason = answer.header, answer.reason
+        if header is not None and header.sop_uid in seen and header.sop_uid:
+            header, reason = None, f"a copy of {seen[header.sop_uid]}"
+        if header is None:
+            refused.append(Refused(one.name, reason))
+            by_series.setdefault(answer.series_uid, []).append(refused[-1])
+        else:
+            seen[header.sop_uid] = one.name
+            slices += [Slice(place=one, header=header, index=index) for index in range(len(header.pictures))]
     return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused))
 
 
@@ -227,17 +257,6 @@ def list_places(path: Path) -> tuple[list[Place], list[Refused]]:
         told, _ = worker().ask("list", places[0], {})
         return [Place(path=path, member=name, name=name) for name in told["members"]], refused
     return places, refused
-
-
-def _header(one: Place) -> Header | tuple[Refused, str]:
-    """A file's header, or why it is refused, and the series that it would belong to."""
-    try:
-        told, _ = worker().ask("header", one, {})
-    except InputError as error:
-        return Refused(one.name, str(error).removeprefix(f"{one.name}: ")), ""
-    if "reason" in told:
-        return Refused(one.name, told["reason"]), told["series_uid"]
-    return Header.of(told["header"])
 
 
 def _grouped(slices: Sequence[Slice], refused: dict[str, list[Refused]]) -> Iterator[Series]:

@@ -135,6 +135,13 @@ def age_years(dataset: "Dataset") -> float | None:
     return round(int(found[1]) * YEARS[found[2]], 3) if found else None
 
 
+def is_named(dataset: "Dataset", name: str) -> bool:
+    """True where a file's name holds a part of the patient's name or number, as the file's own tags say them."""
+    told = " ".join(str(value(dataset, keyword) or "") for keyword in ("PatientName", "PatientID", "OtherPatientIDs"))
+    parts = re.findall(r"[^\W_]{3,}", told.lower())
+    return any(part in name.lower() for part in parts)
+
+
 def class_name(sop_class: str) -> str:
     """The standard's name of a kind of object, without " Storage"; of one that it does not know, no name."""
     from pydicom.uid import UID_dictionary

@@ -105,13 +105,17 @@ def _list(request: Request) -> Answer:
 
 
 def _header(request: Request) -> Answer:
+    """A file's header, or why it has none and to which series it would belong."""
     stream, _ = open_place(Path(request["path"]), request["member"])
     with stream:
         dataset, at_pixels = read_dataset(stream, with_pixels=False)
+        told: dict[str, Any] = {"header": None, "reason": "", "series_uid": tags.uid(dataset, "SeriesInstanceUID")}
+        told["is_named"] = tags.is_named(dataset, request["name"])
         try:
-            return {"header": read_header(dataset, at_pixels).told()}, None
-        except InputError as error:  # of an image that is known to belong to a series
-            return {"reason": str(error), "series_uid": tags.uid(dataset, "SeriesInstanceUID")}, None
+            told["header"] = read_header(dataset, at_pixels).told()
+        except InputError as error:
+            told["reason"] = str(error)
+        return told, None
 
 
 def _parsed(request: Request) -> "tuple[FileDataset, Header]":
