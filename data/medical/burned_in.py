@@ -100,7 +100,9 @@ def _has_row(boxes: Boxes) -> bool:
         smaller, taller = np.minimum(height, others), np.maximum(height, others)
         overlap = np.minimum(bottom[i], bottom[:i]) - np.maximum(top[i], top[:i])
         gap = left[i] - right[:i]
-        follows = (overlap >= 0.6 * smaller) & (taller <= 1.7 * smaller) & (gap >= -0.2 * taller) & (gap <= 1.2 * taller)
+        follows = (
+            (overlap >= 0.6 * smaller) & (taller <= 1.7 * smaller) & (gap >= -0.2 * taller) & (gap <= 1.2 * taller)
+        )
         length[i] = 1 + max(length[:i][follows], default=0)
         if length[i] >= LETTERS:
             return True

@@ -14,11 +14,13 @@ from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.deidentify_codes import clean_code
 from mainstem.data.medical.deidentify_dates import capped_age, kept_time, moved_date, moved_date_time
 from mainstem.data.medical.deidentify_key import Key
+from mainstem.data.medical.deidentify_terms import is_term
 
 TIMES = frozenset(("DA", "DT", "TM"))
 TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
+WORD = re.compile(r"[^\W_]+")
 SHORTEST = 4  # letters of a name that is looked for in what is kept
 
 
@@ -72,7 +74,7 @@ class Cleaner:
         if kind == "AS":
             return [capped_age(value) for value in values]
         if kind == "CS":
-            return values if action is None and all(map(self._is_code_string, values)) else None
+            return [self._code_string(tag, value) for value in values] if action is None else None
         if tag in rules.TIMEZONE:
             return values if all(map(rules.OFFSET.fullmatch, values)) else None
         return [self._text(tag, value) for value in values] if kind in TEXTS else None
@@ -97,13 +99,17 @@ class Cleaner:
         is_kept = tag in rules.LABELS | rules.TECHNICAL and is_safe(text) and not self._is_name(text)
         return text if is_kept else self.key.label(text)
 
-    def _is_code_string(self, text: str) -> bool:
-        is_plain = rules.CODE_STRING.fullmatch(text) is not None and not rules.LONG_NUMBER.search(text)
-        return is_plain and not self._is_name(text)
+    def _code_string(self, tag: int, text: str) -> str:
+        """A defined term as it is; what is none, or a name, becomes a term that says so."""
+        if tag in rules.SEX:
+            return text if text in ("M", "F", "O") else ""
+        is_kept = is_term(text) and (tag in rules.STRUCTURE or not self._is_name(text))
+        return text if is_kept else "REMOVED"
 
     def _is_name(self, text: str) -> bool:
         small = text.lower()
-        return any(name in small for name in self.names)
+        words = set(WORD.findall(small))
+        return any(name in words or (not name.isalnum() and name in small) for name in self.names)
 
 
 def identities(dataset: Dataset) -> frozenset[str]:
@@ -114,10 +120,11 @@ def identities(dataset: Dataset) -> frozenset[str]:
             for item in element.value or ():
                 found |= identities(item)
         elif element.VR == "PN":
-            found.update(word for text in _texts(element) for word in re.findall(r"[^\W_]+", text.lower()))
+            words = (word for text in _texts(element) for word in WORD.findall(text.lower()))
+            found.update(word for word in words if not word.isdigit())
         elif int(element.tag) in rules.IDENTITIES:
             found.update(text.lower() for text in _texts(element))
-    return frozenset(name for name in found if len(name) >= SHORTEST)
+    return frozenset(name for name in found - rules.ANATOMY if len(name) >= SHORTEST)
 
 
 def elements(dataset: Dataset) -> Iterator[DataElement]:

@@ -60,12 +60,12 @@ def clean_code(item: Dataset, key: Key, is_name: Callable[[str], bool]) -> None:
 
 def is_code(scheme: str, value: str) -> bool:
     """True for a code that the standard lists, or that looks like one of its scheme."""
-    return (scheme, value) in _meanings() or re.fullmatch(STANDARD[scheme], value) is not None
+    return (scheme, value) in meanings() or re.fullmatch(STANDARD[scheme], value) is not None
 
 
 def meaning(scheme: str, value: str, given: str) -> str:
     """The meaning that the standard gives a code; else what was given, if its words are all words of the standard."""
-    found = _meanings().get((scheme, value))
+    found = meanings().get((scheme, value))
     if found:
         return found[:64]
     words = re.findall(r"[^\W_]+", given.lower())
@@ -74,7 +74,8 @@ def meaning(scheme: str, value: str, given: str) -> str:
 
 
 @cache
-def _meanings() -> dict[tuple[str, str], str]:
+def meanings() -> dict[tuple[str, str], str]:
+    """What the standard's codes mean, by scheme and value."""
     from pydicom.sr._concepts_dict import concepts  # of PS3.16, as it comes with pydicom
 
     return {
@@ -88,5 +89,7 @@ def _meanings() -> dict[tuple[str, str], str]:
 
 @cache
 def _words() -> frozenset[str]:
-    texts = [text for (scheme, _), text in _meanings().items() if scheme in STANDARD]
-    return frozenset(word for text in texts for word in re.findall(r"[^\W_]+", text.lower()) if len(word) < 6 or not word.isdigit())
+    texts = [text for (scheme, _), text in meanings().items() if scheme in STANDARD]
+    return frozenset(
+        word for text in texts for word in re.findall(r"[^\W_]+", text.lower()) if len(word) < 6 or not word.isdigit()
+    )

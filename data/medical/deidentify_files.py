@@ -106,7 +106,9 @@ def _check_apart(source: Path, out: Path) -> None:
         raise InputError(f"no {source}; name DICOM files, a folder of them or a zip")
     inside, around = out.resolve(), source.resolve()
     if inside == around or around in inside.parents or (around.is_dir() and inside in around.parents):
-        raise InputError(f"{out} and {source} lie in each other; name a folder elsewhere, so that no original is touched")
+        raise InputError(
+            f"{out} and {source} lie in each other; name a folder elsewhere, so that no original is touched"
+        )
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; name a folder")
     check_parent(out)

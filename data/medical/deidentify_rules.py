@@ -12,7 +12,15 @@ from mainstem.core.errors import MissingExtraError
 
 REMOVED, EMPTIED, REPLACED = "X", "Z", "D"  # as PS3.15 E.1-1 calls them
 # Of a compound action the one that keeps the object valid (X/Z/D: D): no type 1 attribute is lost, no type 2 either.
-ACTIONS = {"X": REMOVED, "Z": EMPTIED, "X_Z": EMPTIED, "D": REPLACED, "Z_D": REPLACED, "X_D": REPLACED, "X_Z_D": REPLACED}
+ACTIONS = {
+    "X": REMOVED,
+    "Z": EMPTIED,
+    "X_Z": EMPTIED,
+    "D": REPLACED,
+    "Z_D": REPLACED,
+    "X_D": REPLACED,
+    "X_Z_D": REPLACED,
+}
 
 
 def _tags(keywords: str) -> frozenset[int]:
@@ -23,8 +31,13 @@ def _tags(keywords: str) -> frozenset[int]:
 CHARACTERISTICS = _tags(
     "PatientSex PatientAge PatientSize PatientWeight SmokingStatus PregnancyStatus PatientSexNeutered"
 )
-# Action D on a sequence: its items are cleaned one by one instead (PS3.15 E.3.2, E.3.3).
-CLEANED = _tags("ContentSequence GraphicAnnotationSequence VerifyingObserverSequence PersonIdentificationCodeSequence")
+# Sequences whose items are cleaned one by one instead (PS3.15 E.3.2, E.3.3), and those of UIDs, which are mapped.
+CLEANED = _tags(
+    "ContentSequence GraphicAnnotationSequence VerifyingObserverSequence PersonIdentificationCodeSequence "
+    "AcquisitionContextSequence ReferencedStudySequence ReferencedPerformedProcedureStepSequence"
+)
+SEX = _tags("PatientSex")
+STRUCTURE = _tags("ValueType RelationshipType ContinuityOfContent")  # terms of reports, which words of names may equal
 BIRTH = _tags("PatientBirthDate PatientBirthTime")  # no option keeps them
 TIMEZONE = _tags("TimezoneOffsetFromUTC")
 LABELS = _tags("SegmentLabel ROIName ROIObservationLabel")
@@ -53,19 +66,10 @@ IDENTITIES = _tags(  # what these say is looked for in all that is kept
 )
 TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")
 LONG_NUMBER = re.compile(r"\d{6}")  # dates, telephone and record numbers
-CODE_STRING = re.compile(r"[A-Z0-9 _]{0,16}")  # PS3.5 table 6.2-1
 OFFSET = re.compile(r"[+-]\d{4}")
 # The words of structures; a label of others is replaced by its pseudonym.
 ANATOMY = frozenset(
-    "abdomen air airway anterior aorta apex artery axilla bladder blood body bone bones boost bowel brain brainstem breast "
-    "bronchus cardiac cavity cerebellum cervical chest chiasm clip clips cochlea colon cord couch csf ctv cyst duodenum "
-    "effusion esophagus external eye eyes fat femoral femur fluid gallbladder gland gtv head heart hip hippocampus "
-    "hippocampi igtv inferior internal itv kidney kidneys l larynx left lens lesion liver lobe lower lt lung lungs "
-    "lymph mandible mass matter mediastinum medulla middle muscle myocardium neck nerve nerves node nodes nodule "
-    "oesophagus opacity optic oral organ other outer ovary pancreas parotid pelvis pharynx pituitary plexus pneumonia "
-    "posterior prostate ptv r rectum reference rib ribs right roi rt sacrum scar segment seminal sigmoid skin skull small "
-    "spinal spine spleen stem sternum stomach superior temporal testis thoracic thorax thyroid tissue trachea "
-    "tumor tumour upper uterus vein ventricle vertebra vesicle vessel wall white grey gray".split()
+    ["abdomen", "air", "airway", "anterior", "aorta", "apex", "artery", "axilla", "bladder", "blood", "body", "bone", "bones", "boost", "bowel", "brain", "brainstem", "breast", "bronchus", "cardiac", "cavity", "cerebellum", "cervical", "chest", "chiasm", "clip", "clips", "cochlea", "colon", "cord", "couch", "csf", "ctv", "cyst", "duodenum", "effusion", "esophagus", "external", "eye", "eyes", "fat", "femoral", "femur", "fluid", "gallbladder", "gland", "gtv", "head", "heart", "hip", "hippocampus", "hippocampi", "igtv", "inferior", "internal", "itv", "kidney", "kidneys", "l", "larynx", "left", "lens", "lesion", "liver", "lobe", "lower", "lt", "lung", "lungs", "lymph", "mandible", "mass", "matter", "mediastinum", "medulla", "middle", "muscle", "myocardium", "neck", "nerve", "nerves", "node", "nodes", "nodule", "oesophagus", "opacity", "optic", "oral", "organ", "other", "outer", "ovary", "pancreas", "parotid", "pelvis", "pharynx", "pituitary", "plexus", "pneumonia", "posterior", "prostate", "ptv", "r", "rectum", "reference", "rib", "ribs", "right", "roi", "rt", "sacrum", "scar", "segment", "seminal", "sigmoid", "skin", "skull", "small", "spinal", "spine", "spleen", "stem", "sternum", "stomach", "superior", "temporal", "testis", "thoracic", "thorax", "thyroid", "tissue", "trachea", "tumor", "tumour", "upper", "uterus", "vein", "ventricle", "vertebra", "vesicle", "vessel", "wall", "white", "grey", "gray", "headneck", "headnecktrunk", "chestabdomen", "chestabdpelvis", "abdomenpelvis", "wholebody", "phantom"]
 )
 # Creator -> (group, VR by the last two digits of the element): numbers of PS3.15 E.3.10, and of Siemens mosaics.
 SAFE_PRIVATE: dict[str, tuple[int, dict[int, str]]] = {
