@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from mainstem.core.adapter import Adapter
 from mainstem.core.devices import Compute, Precision, move
@@ -20,6 +19,7 @@ from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.preparation import HasLayout, Preparation, View, own_features
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Blend, Known, Outputs, Target
+from mainstem.core.targets.parts import Reading
 from mainstem.core.task import FitConfig, Order, Task
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer
@@ -82,10 +82,10 @@ class Member:
         """Return what its target knows of samples before the trunk has read them."""
         return Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
 
-    def told(self, pooled: Tensor, known: Known) -> Outputs:
-        """Return what the head says of what it reads (batch, dim)."""
+    def told(self, reading: Reading, known: Known) -> Outputs:
+        """Return what the head says of what it reads."""
         with torch.no_grad():
-            return self.target.outputs(self.adapter.head.of_pooled(pooled), known)
+            return self.target.outputs(self.adapter.told(reading, self.precision), known)
 
 
 def _alike(prepared: Sequence[Sequence[Sample]]) -> Iterator[list[int]]:
@@ -112,10 +112,10 @@ def _said(asked: Sequence[tuple[Member, Prepared]], samples: Sequence[Sample]) -
     order = []
     for rows, patches in cut_batches(first.adapter.tokenizer, shown, by_length(shown, BATCH)):
         with torch.no_grad():
-            pooled = dict(zip(loras, first.adapter.pooled(patches, first.trunk, loras, first.precision), strict=True))
+            read = dict(zip(loras, first.adapter.readings(patches, first.trunk, loras, first.precision), strict=True))
         order.append(rows.numpy())
         for part, (member, _), its in zip(parts, asked, known, strict=True):
-            part.append(member.told(pooled[member.lora], its.rows(order[-1])))
+            part.append(member.told(read[member.lora], its.rows(order[-1])))
     back = np.argsort(np.concatenate(order))
     return [rows_of_outputs(join_outputs(part), back) for part in parts]
 
@@ -216,7 +216,9 @@ class MemberFit:
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
         head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        adapter = Adapter(tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head, lora)
+        adapter = Adapter(
+            tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head, lora, self.task.augment
+        )
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
         plan = TrainingPlan.of(training, len(prepared))

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from mainstem.core.adapter import Augment
 from mainstem.core.openmodels.base import OpenModel
+from mainstem.core.prediction import Prediction
 from mainstem.core.preparation import (
     ONE_VIEW,
     Forget,
@@ -29,6 +31,7 @@ from mainstem.core.training import TrainingConfig
 Array = NDArray[np.float64]
 Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]  # train, test, seed -> points
 Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
+Write = Callable[[Sequence[Prediction], Sequence[Sample], Path], None]  # predictions, of samples, into a folder
 WHOLE_VIEW = "whole"
 
 
@@ -118,6 +121,8 @@ class Task:
         place_of: the fact by which a sample recurs in other groups, as a region does in other years.
         season_of: the fact that names a sample's season, where groups are none, but share its conditions.
         optional: streams that a sample may lack; None for any but the last.
+        augment: changes batches and their aims in training, as by turning a picture; None leaves them as they are.
+        write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         is_private: groups are persons: their names are hashed even where they are numbers, which then have no order.
     """
 
@@ -148,6 +153,8 @@ class Task:
     season_of: str = ""
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
+    augment: Augment | None = None
+    write: Write | None = None
     is_private: bool = False
 
     def __post_init__(self) -> None:

@@ -114,7 +114,11 @@ def train(
     adapter.train()
     trunk.train(config.trunk != "frozen")
     losses: list[float] = []
+    generator = torch.Generator().manual_seed(config.seed)
     for rows, patches in batches:
+        wanted = aims[rows]
+        if adapter.augment is not None:
+            patches, wanted = adapter.augment(patches, wanted, generator)
         optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
         try:
             distribution = adapter.distribution(patches, trunk, config.precision)
@@ -123,7 +127,7 @@ def train(
                 raise
             raise InputError(f"training diverged at step {len(losses)}; lower training.lr_per_step") from error
         counted = None if weights is None else weights[rows].to(device)
-        loss = loss_of(distribution, aims[rows].to(device), counted).mean()
+        loss = loss_of(distribution, wanted.to(device), counted).mean()
         take_step(optimizer, parameters, loss, config.clip_norm)
         losses.append(float(loss.detach()))
     adapter.eval()
@@ -136,7 +140,11 @@ def _batches(
 ) -> Iterator[Batch]:
     """Batches of rows, of features where no weight before the head is trained."""
     adapter, trunk = parts
-    if config.trunk == "frozen" and adapter.has_frozen_tokenizer():
+    if (
+        config.trunk == "frozen"
+        and adapter.has_frozen_tokenizer()
+        and not (adapter.head.reads_tokens or adapter.augment)
+    ):
         every = cut_batches(adapter.tokenizer, samples, in_turn(samples), config.num_workers)
         features = frozen_features(adapter.tokenizer, trunk, (one for _, one in every), precision=config.precision)
         return rows_of(Patches(parts={POOLED: features}), rows)

@@ -43,6 +43,7 @@ class Latents:
     stream: Tensor
     mask: Tensor
     sample: Tensor | None = None
+    cell: Tensor | None = None
     layers: tuple[Tensor, ...] = ()
 
 
@@ -243,6 +244,7 @@ class Trunk(nn.Module):
             stream=tokens.stream,
             mask=tokens.mask,
             sample=tokens.sample,
+            cell=tokens.cell,
             layers=tuple(layers),
         )
 

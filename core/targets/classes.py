@@ -15,7 +15,7 @@ from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
 from mainstem.core.told import targets_in
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class ClassHead(Head):
         super().__init__()
         self.linear = nn.Linear(dim, num_classes)
 
-    def of_pooled(self, pooled: Tensor) -> Distribution:
+    def forward(self, reading: Reading) -> Distribution:
         """Return a Categorical over the classes."""
-        logits: Tensor = self.linear(pooled)
+        logits: Tensor = self.linear(reading.pooled)
         return Categorical(logits=logits)
 
 

@@ -14,7 +14,7 @@ from mainstem.core.evaluation import mean_auroc, mean_f1
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +44,9 @@ class FindingsHead(Head):
         super().__init__()
         self.linear = nn.Linear(dim, num_findings)
 
-    def of_pooled(self, pooled: Tensor) -> Distribution:
+    def forward(self, reading: Reading) -> Distribution:
         """Return a Bernoulli a finding."""
-        return Bernoulli(logits=self.linear(pooled))
+        return Bernoulli(logits=self.linear(reading.pooled))
 
 
 @dataclass(frozen=True, kw_only=True)

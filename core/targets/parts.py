@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.evaluation import Metric
+from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Latents
 
 Array = NDArray[np.float64]
@@ -31,16 +32,27 @@ class Region(Protocol):
         """Return what a table says of it, by column."""
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Reading:
+    """Pooled latents of a batch (batch, dim); for a head that reads tokens all latents, and what they were cut from."""
+
+    pooled: Tensor
+    latents: Latents | None = None
+    patches: Patches | None = None
+
+
 class Head(nn.Module, ABC):
-    """A distribution (batch,) of what pooled latents say."""
+    """A distribution (batch,) of what the trunk makes of a batch.
+
+    `reads_tokens` says that it wants each token's latents, and the patches that these came from, as the decoder of a
+    mask does; others read pooled latents alone, which a frozen trunk makes once.
+    """
+
+    reads_tokens: ClassVar[bool] = False
 
     @abstractmethod
-    def of_pooled(self, pooled: Tensor) -> Distribution:
-        """Return the distribution of pooled latents (batch, dim)."""
-
-    def forward(self, latents: Latents) -> Distribution:
-        """Return the distribution of latents."""
-        return self.of_pooled(latents.pooled)
+    def forward(self, reading: Reading) -> Distribution:
+        """Return the distribution of what is read."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,4 +101,4 @@ class Regions:
     level: float
 
 
-__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Region", "Regions"]
+__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Reading", "Region", "Regions"]

@@ -20,7 +20,7 @@ from mainstem.core.targets.base import Target
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.lines import fit_line, lines_of_others
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -38,9 +38,9 @@ class ScalarHead(Head):
         super().__init__()
         self.linear = nn.Linear(dim, 2)
 
-    def of_pooled(self, pooled: Tensor) -> Distribution:
+    def forward(self, reading: Reading) -> Distribution:
         """Return a Normal; its scale is a softplus, never below SMALLEST_SCALE."""
-        mean, raw = self.linear(pooled).unbind(-1)
+        mean, raw = self.linear(reading.pooled).unbind(-1)
         return Normal(mean, F.softplus(raw) + SMALLEST_SCALE)
 
 
