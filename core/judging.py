@@ -43,12 +43,14 @@ class Evidence:
     def of(
         cls, target: Target, told: Outputs, truth: Array, groups: Sequence[str], patterns: Sequence[str]
     ) -> "Evidence":
-        """Score what was told of cases."""
+        """Score what was told of cases; the parts of one that are told apart count as cases of its group."""
+        scores, scale = target.scores(told, truth), target.scale(told)
+        times = scores[0].size if len(scores) else 1
         return cls(
-            scores=target.scores(told, truth),
-            scale=target.scale(told),
-            groups=tuple(groups),
-            patterns=tuple(patterns),
+            scores=scores.ravel(),
+            scale=scale.ravel(),
+            groups=tuple(group for group in groups for _ in range(times)),
+            patterns=tuple(pattern for pattern in patterns for _ in range(times)),
             strata=target.strata(truth),
         )
 

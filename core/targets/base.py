@@ -183,12 +183,15 @@ class Target(ABC):
         return self.combine(raw, blend), blend
 
     def scale(self, told: Outputs) -> Array:
-        """How much a case may err by (cases,): scores are errors in scales."""
+        """How much a case may err by (cases,), or (cases, parts) of its own: scores are errors in scales."""
         return np.ones(len(next(iter(told.values()))))
 
     @abstractmethod
     def scores(self, told: Outputs, truth: Array) -> Array:
-        """Return non-conformity (cases,), in scales; signed where errors have a side, then its size counts."""
+        """Return non-conformity (cases,), in scales; signed where errors have a side, then its size counts.
+
+        It is (cases, parts) where parts of a case are told apart, each in a region of its own.
+        """
 
     def strata(self, truth: Array) -> tuple[str, ...] | None:
         """The stratum (cases,) that each case's truth lies in, calibrated by itself; None where there is one alone."""
@@ -211,7 +214,7 @@ class Target(ABC):
         """Return the region of each case at quantiles of the score (cases,), or (cases, strata)."""
 
     def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
-        """True (cases,) where the truth lies in the region."""
+        """True (cases,), or (cases, parts), where the truth lies in the region."""
         inside: NDArray[np.bool_] = np.abs(self.scores(told, truth)) <= self.quantile_of_truth(truth, quantile)
         return inside
 
@@ -224,7 +227,7 @@ class Target(ABC):
 
     @abstractmethod
     def size(self, told: Outputs, quantile: Array) -> Array:
-        """How much each region leaves open (cases,): the width of an interval, how many classes a set holds."""
+        """How much each region leaves open (cases,), or (cases, parts): an interval's width, how many classes."""
 
     @property
     @abstractmethod
