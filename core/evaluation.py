@@ -96,6 +96,29 @@ def mean_auroc(truth: Array, probabilities: Array) -> float:
     return float(np.mean(areas)) if areas else float("nan")
 
 
+def dice(truth: Array, predicted: Array, classes: Sequence[int]) -> float:
+    """Mean over classes, and over the cases (cases, ...) that have one, of 2 shared / (truth + predicted) voxels.
+
+    NaN where no case has any. Source: Dice 1945, Measures of the amount of ecologic association between species.
+    """
+    scores = []
+    for label in classes:
+        here, named = (values == label for values in (truth, predicted))
+        sums = [part.reshape(len(truth), -1).sum(1) for part in (here & named, here, named)]
+        known = sums[1] > 0
+        scores.append(float((2 * sums[0] / np.maximum(sums[1] + sums[2], 1))[known].mean()) if known.any() else np.nan)
+    return float(np.mean(scores))
+
+
+def volume_error_percent(truth: Array, predicted: Array, classes: Sequence[int]) -> float:
+    """Mean over classes and cases (cases, ...) of the difference in voxels, in percent of the truth's; NaN of none."""
+    errors = []
+    for label in classes:
+        true, told = ((values == label).reshape(len(truth), -1).sum(1) for values in (truth, predicted))
+        errors += (100 * np.abs(told - true)[true > 0] / true[true > 0]).tolist()
+    return float(np.mean(errors)) if errors else float("nan")
+
+
 def interval_score(truth: Array, low: Array, high: Array, level: float) -> float:
     """Mean width, plus 2 / (1 - level) of every miss's distance, in the target's unit; less is better.
 

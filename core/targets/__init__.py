@@ -5,10 +5,16 @@ from mainstem.core.targets.classes import Classes, ClassSet
 from mainstem.core.targets.findings import Findings, FindingSet
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
+from mainstem.core.targets.mask import Mask, Masks
 from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
 from mainstem.core.targets.quantity import Quantity
 
-KINDS: tuple[type[Target], ...] = (Findings, Quantity, Classes)  # in the order in which labels are held against them
+KINDS: tuple[type[Target], ...] = (
+    Findings,
+    Quantity,
+    Classes,
+    Mask,
+)  # in the order in which labels are held against them
 
 
 def recognise(labels: Labels) -> Target:
@@ -23,5 +29,5 @@ def recognise(labels: Labels) -> Target:
 
 __all__ = [
     "KINDS", "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Labels", "Loss",
-    "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
+    "Mask", "Masks", "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
 ]  # fmt: skip
