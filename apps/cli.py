@@ -1,6 +1,5 @@
 """The command line. Heavy libraries are imported inside commands, so that --help stays quick."""
 
-import itertools
 import json
 import os
 import sys
@@ -215,7 +214,7 @@ def predict_inputs(
     ctx: typer.Context,
     adapter: str,
     inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
-    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file.")],
+    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; a folder, where predictions are files.")],
     run: Annotated[Path | None, typer.Option(help="The run folder; else one that comes with the package.")] = None,
     task: Task = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
@@ -224,21 +223,20 @@ def predict_inputs(
 ) -> None:
     """Predict with intervals, claims and origin, one row a sample."""
     from mainstem.adapters import find_task, task_of_run
-    from mainstem.apps.export import write_predictions
+    from mainstem.apps.export import check_room, write_told
     from mainstem.core.fitted import load_run
-    from mainstem.core.outputs import check_output
     from mainstem.core.predict import check_thresholds, predict
     from mainstem.core.task import DataRequest
     from mainstem.data.table import files_named
 
     run = named_run(run, adapter, find_task(adapter, task).task)
     check_thresholds(below or ())
-    check_output(out, itertools.chain(inputs, [run], files_named(inputs)), (".csv", ".jsonl"))
     found = task_of_run(run, adapter, task)
+    check_room(found, out, [*inputs, run, *files_named(inputs)])
     sources = [found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
     predictions = predict(load_run(run, found).on(given_compute(ctx)), samples, found.view_of, level, below or ())
-    write_predictions(predictions, out)
+    write_told(found, predictions, samples, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
     tell(f"{len(predictions)} predictions in {out}; claims: {counts}")

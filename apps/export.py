@@ -1,6 +1,7 @@
 """Predictions as tables: CSV, JSON lines and GeoPackage, each with attribution, claim and model in every row."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import pandas as pd
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
+from mainstem.core.outputs import check_output, check_output_folder
 from mainstem.core.prediction import Prediction
+from mainstem.core.stream import Sample
+from mainstem.core.task import Task
 from mainstem.data.spreadsheets import csv_bytes
 
 SUFFIXES = (".csv", ".jsonl", ".gpkg")
@@ -63,6 +67,27 @@ def write_predictions(predictions: Sequence[Prediction], out: Path) -> None:
         write_atomically(out, lines.encode())
     else:
         raise InputError(f"got {out.name}, want a name ending in .csv or .jsonl; GeoPackages come from the dashboard")
+
+
+def check_room(task: Task, out: Path, inputs: Sequence[str | Path]) -> None:
+    """Check where a task's predictions are to be written: a table's file, or a folder in which no input lies.
+
+    Raises:
+        InputError: saying what is in the way.
+    """
+    if task.write is None:
+        check_output(out, inputs, (".csv", ".jsonl"))
+        return
+    read = [file for given in map(Path, inputs) for file in (given.rglob("*") if os.path.isdir(given) else [given])]
+    check_output_folder(out, {file.name for file in read}, inputs)
+
+
+def write_told(task: Task, predictions: Sequence[Prediction], samples: Sequence[Sample], out: Path) -> None:
+    """Write predictions of samples as their task does, or as a table."""
+    if task.write is None:
+        write_predictions(predictions, out)
+    else:
+        task.write(predictions, samples, out)
 
 
 def geopackage_bytes(table: pd.DataFrame, outlines: Any, layer: str) -> bytes:  # noqa: ANN401 - a GeoDataFrame

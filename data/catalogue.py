@@ -50,11 +50,22 @@ def read_catalogue() -> dict[str, DataSet]:
 
 
 def _entry(name: str, entry: dict[str, object]) -> DataSet:
-    faults, files = entry.pop("known_faults"), entry.pop("files")
+    faults, files, upstream = entry.pop("known_faults"), entry.pop("files"), entry.pop("upstream", "")
     assert isinstance(faults, list)
+    if isinstance(files, str):
+        files = _listed(Path(__file__).parent / files, str(upstream))
     assert isinstance(files, list)
     texts = {key: str(value) for key, value in entry.items()}
     return DataSet(name=name, known_faults=tuple(faults), files=tuple(DataFile(**file) for file in files), **texts)
+
+
+def _listed(path: Path, upstream: str) -> list[dict[str, object]]:
+    """Files of a set of many, a line each: its name, a colon, its size in bytes and sha256; all below `upstream`."""
+    lines = [line.partition(": ") for line in path.read_text().splitlines() if not line.startswith("#")]
+    return [
+        {"name": name, "upstream": f"{upstream}/{name}", "size": int(told.split()[0]), "sha256": told.split()[1]}
+        for name, _, told in lines
+    ]
 
 
 def find_data_set(name: str) -> DataSet:

@@ -1,0 +1,175 @@
+"""Hippocampus in T1 MR crops: anterior and posterior part, their volumes with intervals, as labels and a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mainstem.adapters.diagnostics.volumes import turned, unet
+from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
+from mainstem.core.prediction import Prediction
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Sample, Stream
+from mainstem.core.targets import Mask, Masks
+from mainstem.core.task import DataRequest, FitConfig, Order, Task
+from mainstem.core.training import TrainingConfig
+from mainstem.data.medical.hippocampus import STRUCTURES, open_hippocampus
+from mainstem.data.medical.nifti import write_labels
+from mainstem.data.spreadsheets import csv_bytes
+
+Array = NDArray[np.float64]
+GRID = (48, 64, 48)  # z, y, x
+TARGET = Mask(grid=GRID)
+SCOPE = ("spacing", "axes", "sides", "values")
+USE = "research use only, not a medical device"
+TABLE = "volumes.csv"
+CLIPPED = (0.5, 99.5)  # percentiles (Isensee et al. 2021, nnU-Net, methods: so for CT; here for MR without a scale)
+QUANTILES = (1, 10, 25, 50, 75, 90, 99)
+SMALLEST_SPREAD = 1e-6
+
+
+def read(request: DataRequest) -> SampleSet:
+    """Read the crops that a user asks for."""
+    return open_hippocampus(request.data, request.mirror)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrast:
+    """Each volume by its own mean and spread: MR has no unit, and these files' maxima differ ten thousandfold."""
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[list[Sample], Array]:
+        """Return samples whose volume is clipped and standardised by itself, and no offset."""
+        shown = [replace(sample, streams={"image": standardised(sample.streams["image"])}) for sample in samples]
+        return shown, np.zeros(len(samples))
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the offset."""
+        return offset
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return quantiles of the standardised volume, and how far neighbours along z, y and x differ in it.
+
+        Inverted, rotated, blurred and noisy volumes differ in these, other scales of intensity do not.
+        """
+        found = []
+        for sample in samples:
+            values = standardised(sample.streams["image"]).values[0].astype(np.float64)
+            steps = [float(np.nanmean(np.abs(np.diff(values, axis=axis)))) for axis in range(3)]
+            found.append([*np.nanpercentile(values, QUANTILES), *steps])
+        return np.array(found)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return nothing: it learns nothing."""
+        return {}, {}
+
+
+def standardised(stream: Stream) -> Stream:
+    """A volume between two of its percentiles, mean 0, spread 1; one of a single value is zero."""
+    low, high = np.nanpercentile(stream.values, CLIPPED)
+    values = np.clip(stream.values, low, high)
+    spread = max(float(np.nanstd(values)), SMALLEST_SPREAD * max(abs(float(high)), abs(float(low)), 1.0))
+    values = ((values - np.nanmean(values, dtype=np.float64)) / spread).astype(np.float32)
+    return replace(stream, values=values, channels=(Channel(name="contrast", unit="1"),))
+
+
+def prepare(samples: Sequence[Sample], order: Order) -> Contrast:
+    """Return the preparation."""
+    return Contrast()
+
+
+def restore(state: Mapping[str, Any], arrays: Mapping[str, Array]) -> Contrast:
+    """Return the preparation."""
+    assert not state
+    assert not arrays
+    return Contrast()
+
+
+def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    """What a crop has to be like: as those of training."""
+    return {name: sorted({str(sample.source.facts[name]) for sample in samples}) for name in SCOPE}
+
+
+def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Path) -> None:
+    """Write each mask under its image's name, on its grid, and a table of volumes; what is not predicted says why.
+
+    Raises:
+        InputError: if two images have one name.
+    """
+    names = [str(sample.source.facts["file"]) for sample in samples]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two images are named {twice[0]!r:.60}; write them to folders of their own, one by one")
+    out.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, Any]] = []
+    for name, prediction, sample in zip(names, predictions, samples, strict=True):
+        found, stream = prediction.region, sample.streams["image"]
+        if isinstance(found, Masks):
+            box = tuple(slice(0, side) for side in stream.values.shape[1:])
+            write_labels(out / name, found.labels[box], stream, USE)
+        rows += _rows(prediction)
+    write_atomically(out / TABLE, csv_bytes(pd.DataFrame(rows)))
+
+
+def _rows(prediction: Prediction) -> list[dict[str, Any]]:
+    """A row a structure."""
+    region, model = prediction.region, prediction.model
+    volumes = region.volumes if isinstance(region, Masks) else {}
+    ends = region.intervals if isinstance(region, Masks) else {}
+    return [
+        {
+            "item": prediction.source.item,
+            "structure": name,
+            "volume_ml": volumes.get(name),
+            "lower": ends[name].low if name in ends else None,
+            "upper": ends[name].high if name in ends else None,
+            "claim": prediction.claim.state,
+            "level": prediction.level,
+            "reasons": "; ".join(prediction.reasons),
+            "use": USE,
+            "licence": prediction.source.licence,
+            "attribution": prediction.source.attribution,
+            "adapter": f"{model.adapter} {model.task} {model.version}",
+            "adapter_sha256": model.adapter_sha256,
+        }
+        for name in STRUCTURES
+    ]
+
+
+def rivals(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
+    """MONAI's U-Net on the same volumes, turned alike, for as long as a member of ours trains."""
+    contrast, truth = Contrast(), TARGET.told(SampleSet(
+        name="", samples=(), flagged={}, attribution="", classes=STRUCTURES
+    )).truth(train)  # fmt: skip
+    return {"monai_unet": unet((contrast(train)[0], truth), contrast(test)[0], GRID, seed)}
+
+
+TASK = Task(
+    name="diagnostics",
+    task="hippocampus",
+    version="1",
+    target=TARGET,
+    config=FitConfig(
+        trunk_size="xs",
+        training=TrainingConfig(epochs=9, batch_size=2, lr_per_step=1e-3, weight_decay=0.01, precision="bfloat16"),
+        num_folds=5,
+    ),
+    read=read,
+    prepare=prepare,
+    restore=restore,
+    scope_of=scope_of,
+    baselines=rivals,
+    augment=turned,
+    write=write,
+    optional=(),
+    known_failures=(
+        USE,
+        "one hospital's T1 crops around the hippocampus at 1 mm: other sequences, whole heads and other spacings are "
+        "not predicted, but a file names no modality, and another one that looks alike is",
+        "no subject is named in the data: what holds of new crops holds of persons only as far as these are new",
+    ),
+)

@@ -1,0 +1,132 @@
+"""Hippocampus: T1 MR crops with the anterior and the posterior part marked, by name, as a folder, or single images."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_nifti
+
+HIPPOCAMPUS = "msd-hippocampus"
+STRUCTURES = ("anterior", "posterior")  # labels 1 and 2 (Simpson et al. 2019, table 1)
+IMAGES, LABELS = "images", "labels"
+SIDES = ((27, 48), (36, 64), (21, 48))  # voxels along x, y and z: the set's 31-43, 40-59 and 24-47, a tenth wider
+TOLERANCE = 0.01  # of 1 mm
+
+
+def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
+    """Read the set by name, a folder of images/ and labels/, or one image, whose structures are unknown.
+
+    Raises:
+        InputError: if it is none of them, or an image cannot be read.
+    """
+    if data == HIPPOCAMPUS:
+        data_set = find_data_set(data)
+        return _folder(pull(data, mirror), data, data_set.licence, data_set.attribution)
+    path = Path(data)
+    if is_nifti(path):
+        sample = _sample(read_nifti(path), None, _source(path, path.resolve().parent.name, ("unknown", "")))
+        return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
+    if not (path / IMAGES).is_dir():
+        raise InputError(
+            f"got {data!r:.80}; want {HIPPOCAMPUS}, a folder of {IMAGES}/ and {LABELS}/, or an image (.nii, .nii.gz)"
+        )
+    return _folder(path, path.resolve().name, "unknown", "")
+
+
+def _folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSet:
+    """Images with their labels; one without, or that does not fit its image, is flagged, as is a label alone."""
+    images, labels = (_files(folder / part) for part in (IMAGES, LABELS))
+    if not images:
+        raise InputError(f"{folder / IMAGES} holds no .nii or .nii.gz file; give some")
+    flagged = dict.fromkeys(sorted(set(labels) - set(images)), "labels without an image")
+    samples = []
+    for item, path in images.items():
+        stream = read_nifti(path)
+        marked, fault = _labels(labels[item], stream) if item in labels else (None, "an image without labels")
+        if fault:
+            flagged[item] = fault
+        samples.append(_sample(stream, marked, _source(path, name, (licence, attribution))))
+    return SampleSet(
+        name=name,
+        samples=tuple(samples),
+        flagged=flagged,
+        attribution=attribution,
+        licence=licence,
+        classes=STRUCTURES,
+    )
+
+
+def _files(folder: Path) -> Mapping[str, Path]:
+    """NIfTI files by their name without its ending; those that a finder of macOS hides are none."""
+    if not folder.is_dir():
+        return {}
+    every = sorted(path for path in folder.iterdir() if is_nifti(path) and not path.name.startswith("."))
+    return {item_of(path): path for path in every}
+
+
+def item_of(path: Path) -> str:
+    """A file's name without .nii or .nii.gz."""
+    return next(path.name.removesuffix(ending) for ending in reversed(SUFFIXES) if path.name.endswith(ending))
+
+
+def _labels(path: Path, image: Stream) -> tuple[NDArray[np.uint8] | None, str]:
+    """Labels (z, y, x) on an image's grid, or None and what is wrong with them."""
+    found = read_nifti(path)
+    assert found.geometry is not None
+    assert image.geometry is not None
+    values = found.values[0]
+    if values.shape != image.values.shape[1:]:
+        return None, f"labels of {values.shape} voxels for an image of {image.values.shape[1:]}"
+    if not np.allclose(found.geometry.affine, image.geometry.affine, atol=TOLERANCE):
+        return None, "labels that lie elsewhere than the image"
+    if not np.isin(values, range(len(STRUCTURES) + 1)).all():
+        return None, f"labels up to {values.max():g}, want 0 to {len(STRUCTURES)}"
+    return values.astype(np.uint8), ""
+
+
+def _source(path: Path, data: str, told: tuple[str, str]) -> Provenance:
+    return Provenance(data=data, item=item_of(path), licence=told[0], attribution=told[1], facts={"file": path.name})
+
+
+def _sample(stream: Stream, labels: NDArray[np.uint8] | None, source: Provenance) -> Sample:
+    facts = {**source.facts, **facts_of(stream)}
+    return Sample(
+        streams={"image": stream},
+        target=labels,
+        source=Provenance(**{**vars(source), "facts": facts}),
+    )
+
+
+def facts_of(stream: Stream) -> dict[str, str]:
+    """What has to be as in training for a volume to be predicted: spacing, axes, sides and sign, in words.
+
+    A file names no modality: of what is no MR only what is negative, as CT in Hounsfield units is, can be told.
+    """
+    assert stream.geometry is not None
+    spacing, sides = stream.geometry.spacing(), stream.values.shape[:0:-1]
+    is_isotropic = all(abs(size - 1) <= TOLERANCE for size in spacing)
+    is_usual = all(least <= side <= most for side, (least, most) in zip(sides, SIDES, strict=True))
+    usual = " x ".join(f"{least}-{most}" for least, most in SIDES)
+    return {
+        "spacing": "1 mm" if is_isotropic else " x ".join(f"{size:.3g}" for size in spacing) + " mm",
+        "axes": _axes(stream),
+        "sides": f"{usual if is_usual else ' x '.join(map(str, sides))} voxels",
+        "values": "negative" if np.nanmin(stream.values) < 0 else "not negative",
+    }
+
+
+def _axes(stream: Stream) -> str:
+    """Where x, y and z run, nearest of right, anterior, superior and their opposites; oblique beyond 20 degrees."""
+    assert stream.geometry is not None
+    turned = stream.geometry.affine[:3, :3] / stream.geometry.spacing()
+    nearest = np.abs(turned).argmax(0)
+    if len(set(nearest.tolist())) < 3 or np.abs(turned).max(0).min() < np.cos(np.deg2rad(20)):
+        return "oblique"
+    names = ("RL", "AP", "IS")  # LPS: negative x is right, negative y anterior, negative z inferior
+    return "".join(names[axis][int(turned[axis, column] > 0)] for column, axis in enumerate(nearest.tolist()))

@@ -1,0 +1,165 @@
+"""NIfTI files to volumes in patient millimetres, and labels back onto a volume's grid.
+
+Files place voxels in RAS (NIfTI-1 standard, section 6.2, as nibabel reads it), streams in LPS, as DICOM does. What
+would have to be guessed is refused: no transform, no unit of length, several frames, colours. Values are scaled as the
+header says (scl_slope, scl_inter). A .gz is unpacked only as far as its header says that there are voxels.
+"""
+
+import gzip
+import io
+import math
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.core.files import write_atomically
+from mainstem.core.plain import one_line
+from mainstem.core.stream import Channel, Geometry, Stream
+from mainstem.data.tabular import check_regular
+
+if TYPE_CHECKING:
+    from nibabel.nifti1 import Nifti1Header
+
+SUFFIXES = (".nii", ".nii.gz")
+MOST_BYTES = 1 << 30  # of a file, and of what its header says that it holds
+MOST_VOXELS = 1 << 27  # 512 x 512 x 512
+MOST_SIDE = 1 << 14
+HEADER_BYTES, HEADER2_BYTES = 348, 540  # of NIfTI-1 and NIfTI-2
+MOST_DESCRIPTION = 79  # bytes (NIfTI-1: descrip)
+MOST_BEFORE = 1 << 20  # bytes of header and extensions before the voxels
+MILLIMETRES = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
+LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from RAS, and back
+
+
+def is_nifti(path: Path) -> bool:
+    """True where a file's name says that it is one."""
+    return path.name.endswith(SUFFIXES)
+
+
+def read_nifti(path: Path, channel: str = "intensity") -> Stream:
+    """Read a volume (1, z, y, x), float32, in the file's own order, with its geometry in mm, frame LPS.
+
+    Raises:
+        InputError: if it is absent, damaged or too large, or its place, unit or order would have to be guessed.
+    """
+    if check_regular(path, "name a .nii or .nii.gz file").st_size > MOST_BYTES:
+        raise InputError(f"{path.name} is larger than {MOST_BYTES >> 20} MiB; cut it")
+    try:
+        with _opened(path) as file:
+            header, content = _read(file, path.name)
+        geometry = _geometry(header, path.name)
+        values = _image(content).get_fdata(dtype=np.float32)
+    except InputError:
+        raise
+    except Exception as error:  # a decoder of damaged bytes raises anything
+        raise InputError(f"{path.name} cannot be read as NIfTI ({one_line(error)}); save it again") from error
+    volume = values.reshape(values.shape[:3]).transpose(2, 1, 0)
+    return Stream(
+        kind="volume",
+        values=np.ascontiguousarray(volume)[None],
+        channels=(Channel(name=channel, unit="1"),),
+        geometry=geometry,
+    )
+
+
+def write_labels(path: Path, labels: NDArray[Any], like: Stream, description: str = "") -> None:
+    """Write labels (z, y, x), 0 to 255, as NIfTI on the grid of a volume that `read_nifti` gave.
+
+    Raises:
+        InputError: if they are of another shape, or the volume has no place in mm.
+    """
+    import nibabel as nib
+
+    if like.geometry is None or like.geometry.unit is None or labels.shape != like.values.shape[1:]:
+        raise InputError(f"got labels of {labels.shape} for a volume of {like.values.shape[1:]}, want as many, placed")
+    affine = LPS @ np.diag([*[like.geometry.metres() * 1e3] * 3, 1.0]) @ like.geometry.affine
+    image = nib.Nifti1Image(labels.astype(np.uint8).transpose(2, 1, 0), affine)
+    image.set_sform(affine, code=1)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = description.encode()[:MOST_DESCRIPTION]
+    content = image.to_bytes()
+    packed = gzip.compress(content, mtime=0) if path.name.endswith(".gz") else content
+    write_atomically(path, packed)
+
+
+def _opened(path: Path) -> "BinaryIO | gzip.GzipFile":
+    with path.open("rb") as file:
+        is_packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path) if is_packed else path.open("rb")
+
+
+def _read(file: "BinaryIO | gzip.GzipFile", name: str) -> "tuple[Nifti1Header, bytes]":
+    """Read a header, check what it asks for, and then so many bytes and no more."""
+    try:
+        import nibabel as nib
+    except ImportError as error:
+        raise MissingExtraError("nibabel", "medical") from error
+    try:
+        start = file.read(HEADER2_BYTES)
+        is_second = len(start) >= HEADER2_BYTES and HEADER2_BYTES in (
+            int.from_bytes(start[:4], "little"),
+            int.from_bytes(start[:4], "big"),
+        )
+        kind = nib.Nifti2Header if is_second else nib.Nifti1Header
+        header = kind.from_fileobj(io.BytesIO(start[: HEADER2_BYTES if is_second else HEADER_BYTES]))
+        size = _check(header, name)
+        content = start + file.read(size - len(start))
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} is damaged ({one_line(error)}); fetch it again") from error
+    if len(content) < size:
+        raise InputError(f"{name} holds {len(content)} bytes, its header says {size}; fetch it again")
+    return header, content
+
+
+def _check(header: "Nifti1Header", name: str) -> int:
+    """Return how many bytes a file of this header has.
+
+    Raises:
+        InputError: if they are too many, or no single volume of numbers.
+    """
+    shape, dtype = header.get_data_shape(), header.get_data_dtype()
+    if len(shape) < 3 or any(side != 1 for side in shape[3:]) or not all(1 <= side <= MOST_SIDE for side in shape[:3]):
+        raise InputError(f"{name} holds {_sides(shape)}, want one volume of x, y and z; save one")
+    if dtype.names is not None or dtype.kind not in "iuf":
+        raise InputError(f"{name} holds {dtype!s:.40}, want one real number a voxel; convert it")
+    num, start = math.prod(shape), int(header["vox_offset"])
+    if num > MOST_VOXELS or not HEADER_BYTES <= start <= MOST_BEFORE or num * dtype.itemsize > MOST_BYTES:
+        raise InputError(
+            f"{name} asks for {_sides(shape)} voxels from byte {start} on, want {MOST_VOXELS} at most; cut it"
+        )
+    return start + num * int(dtype.itemsize)
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape)) or "nothing"
+
+
+def _geometry(header: "Nifti1Header", name: str) -> Geometry:
+    """Where voxels lie, in mm.
+
+    Raises:
+        InputError: if the file does not say it, or says it in no unit.
+    """
+    unit = header.get_xyzt_units()[0]
+    if unit not in MILLIMETRES:
+        raise InputError(f"{name} does not say in which unit its voxels are (xyzt_units); set it to mm if they are")
+    if not int(header["sform_code"]) and not int(header["qform_code"]):
+        raise InputError(f"{name} does not say where its voxels lie (sform, qform); save it with a transform")
+    scaled = np.diag([*[MILLIMETRES[unit]] * 3, 1.0])
+    try:
+        return Geometry(affine=LPS @ scaled @ header.get_best_affine(), unit="mm", frame="LPS")
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _image(content: bytes) -> Any:  # noqa: ANN401 - nibabel names no type for it
+    import nibabel as nib
+
+    is_second = HEADER2_BYTES in (int.from_bytes(content[:4], "little"), int.from_bytes(content[:4], "big"))
+    kind = nib.Nifti2Image if is_second else nib.Nifti1Image
+    return kind.from_bytes(content)
