@@ -30,6 +30,18 @@ Home = Annotated[
 Out = Annotated[Path, typer.Argument(help="A file that is not there yet.")]
 
 
+@review_app.callback()
+def check_installed() -> None:
+    """Say which libraries lack."""
+    from importlib.util import find_spec
+
+    from mainstem.core.errors import MissingExtraError
+
+    for library in ("sqlalchemy", "alembic", "cryptography"):
+        if find_spec(library) is None:
+            raise MissingExtraError(library, "review")
+
+
 def review_home(home: Path | None = None) -> Path:
     """Where the store's keys and anchors are, unless another folder is named."""
     from mainstem.data.catalogue import LAYOUT

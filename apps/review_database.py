@@ -6,6 +6,7 @@ What goes wrong there is one line that says what to do.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,7 @@ def _checked_url(url: str) -> URL:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver begins nothing by itself
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")  # damaged text can be named, too
     connection.execute("PRAGMA synchronous = FULL")
 
 

@@ -8,13 +8,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from mainstem.core.errors import InputError, MissingExtraError
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from mainstem.core.errors import InputError
 from mainstem.core.files import sync_folder
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 SIGNING, PUBLIC = "signing.pem", "*.pub.pem"
 MADE_BY = "openssl genpkey -algorithm ed25519"
@@ -29,7 +29,7 @@ def statement(num: int, digest: str, when: str = "") -> bytes:
 class Signer:
     """A private key in use."""
 
-    key: "Ed25519PrivateKey"
+    key: Ed25519PrivateKey
 
     def sign(self, num: int, digest: str, when: str = "") -> str:
         """Return the signature, 128 hexadecimal digits, that record `num` has this hash."""
@@ -44,12 +44,10 @@ class Signer:
 class Keys:
     """Public keys that are believed."""
 
-    public: "Sequence[Ed25519PublicKey]"
+    public: Sequence[Ed25519PublicKey]
 
     def believe(self, num: int, digest: str, signature: object, when: str = "") -> bool:
         """True where one of the keys signed that record `num` has this hash."""
-        from cryptography.exceptions import InvalidSignature
-
         try:
             signed = bytes.fromhex(str(signature))
         except ValueError:
@@ -75,12 +73,11 @@ def load_signer(path: Path) -> Signer:
     Raises:
         InputError: if it is none of Ed25519, or needs a password.
     """
-    ed25519, serialization = _library()
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is no private key in PEM without password; make one by {MADE_BY}") from error
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
+    if not isinstance(key, Ed25519PrivateKey):
         raise InputError(f"{path} is no Ed25519 key; make one by {MADE_BY}")
     return Signer(key)
 
@@ -91,14 +88,13 @@ def load_keys(paths: Iterable[Path]) -> Keys:
     Raises:
         InputError: if there is none, or one is none of Ed25519.
     """
-    ed25519, serialization = _library()
     found = []
     for path in paths:
         try:
             key = serialization.load_pem_public_key(path.read_bytes())
         except ValueError as error:
             raise InputError(f"{path} is no public key in PEM; take one of the folder keys/ of the store") from error
-        if not isinstance(key, ed25519.Ed25519PublicKey):
+        if not isinstance(key, Ed25519PublicKey):
             raise InputError(f"{path} is no Ed25519 key; take one of the folder keys/ of the store")
         found.append(key)
     if not found:
@@ -123,8 +119,7 @@ def keys_of(folder: Path) -> tuple[Signer | None, Keys | None]:
 
 def new_signer(folder: Path) -> Signer:
     """Make a signing key that only this user can read, unless another process has just made one, and return it."""
-    ed25519, serialization = _library()
-    pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -135,7 +130,6 @@ def new_signer(folder: Path) -> Signer:
 
 
 def _write_public(folder: Path, signer: Signer) -> None:
-    _, serialization = _library()
     pem = signer.key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -164,12 +158,3 @@ def write_once(path: Path, data: bytes) -> None:
     finally:
         part.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def _library():  # type: ignore[no-untyped-def]  # noqa: ANN202 - two modules of a library imported late
-    try:
-        from cryptography.hazmat.primitives import serialization
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        raise MissingExtraError("cryptography", "review") from error
-    return ed25519, serialization

@@ -46,13 +46,14 @@ def verify_store(database: Database, files: Sequence[AnchorFile], keys: Keys) ->
         if layout is None:
             raise InputError(f"there is no review store at {database.name}; check the address")
         check_layout(layout, database.name)
-        fault, first = guard_fault(connection), row_of(connection, 0)
+        first = row_of(connection, 0)
         found = verify_rows(
             lambda: rows_of(connection),
             lambda: [file.reel(size) for file, size in zip(files, sizes, strict=True)],
             keys,
         )
-    if found.ok and fault:
+        fault = guard_fault(connection) if found.ok else ""
+    if fault:
         return replace(found, ok=False, why=fault)
     if not found.ok or first is None:
         return found
