@@ -266,11 +266,18 @@ def bench_images() -> dict[str, float]:
     return images.bench_images()
 
 
+def bench_review() -> dict[str, float]:
+    """Verification of fifty thousand reviews, beside the sha256 of as many bytes."""
+    from tests.benchmarks import review
+
+    return review.bench_review()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
-    "images": bench_images, "land_cover": bench_land_cover,
+    "images": bench_images, "land_cover": bench_land_cover, "review": bench_review,
 }  # fmt: skip
 
 
