@@ -59,8 +59,8 @@ def _picture(group: _Group, index: int, whole: Picture) -> Picture:
     position = group.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = group.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
     spacing = group.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
-    slope = tags.number(group.macro("PixelValueTransformationSequence"), "RescaleSlope")
-    intercept = tags.number(group.macro("PixelValueTransformationSequence"), "RescaleIntercept")
+    rescale = group.macro("PixelValueTransformationSequence")
+    slope, intercept = tags.number(rescale, "RescaleSlope"), tags.number(rescale, "RescaleIntercept")
     if (slope is None) != (intercept is None) or slope == 0:
         raise InputError("a rescale slope or intercept alone, or a slope of 0; the values cannot be known")
     return replace(
@@ -72,6 +72,7 @@ def _picture(group: _Group, index: int, whole: Picture) -> Picture:
         thickness_mm=tags.number(group.macro("PixelMeasuresSequence"), "SliceThickness"),
         slope=whole.slope if slope is None else slope,
         intercept=whole.intercept if intercept is None else intercept,
+        rescale_type=None if rescale is None else tags.word(rescale, "RescaleType", tags.RESCALE_TYPES),
         windows=_windows(group) or whole.windows,
         part=_part(group),
     )

@@ -32,6 +32,7 @@ class Picture:
         orientation: direction cosines along a row, then down a column (0020,0037).
         spacing_mm: between rows, between columns (0028,0030), of the patient; None where not known.
         slope: and `intercept` from stored values to `Header.unit`; None where values stay as stored.
+        rescale_type: what the file calls rescaled values (0028,1054), of the standard's words.
         part: what tells apart pictures of the same place (echo, time, frame type ...); compared, never shown.
     """
 
@@ -43,6 +44,7 @@ class Picture:
     thickness_mm: float | None = None
     slope: float | None = None
     intercept: float | None = None
+    rescale_type: str | None = None
     windows: tuple[Window, ...] = ()
     part: tuple[str, ...] = ()
 

@@ -4,6 +4,7 @@ Whole numbers come as int16 or uint16, colour as red, green and blue, palettes l
 (of its frame), a modality LUT goes before it, and padding (0028,0120) is NaN. Polarity is as in the file.
 """
 
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from mainstem.data.medical.dicom_jpeg import (
 )
 
 if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset, FileDataset
 
 WIDEST = 16  # bits of whole numbers that are handed out as stored
 
@@ -77,12 +78,27 @@ def _decoded(dataset: "FileDataset", header: Header, picture: Picture) -> tuple[
     if header.photometric == "PALETTE COLOR":
         from pydicom.pixels.processing import apply_color_lut
 
-        values = apply_color_lut(values, dataset)
+        values = apply_color_lut(values, _palette(dataset))
     elif header.has_lut:
         from pydicom.pixels.processing import apply_modality_lut
 
         values = apply_modality_lut(values, dataset)
     return values.astype(values.dtype.newbyteorder("=")), flags
+
+
+def _palette(dataset: "FileDataset") -> "Dataset":
+    """The colour tables of a file; those that pydicom would read in the wrong order of bytes are turned."""
+    from pydicom.dataset import Dataset
+
+    found = Dataset()
+    found.set_original_encoding(*dataset.original_encoding)
+    for name in (f"{colour}PaletteColorLookupTable" for colour in ("Red", "Green", "Blue")):
+        for keyword in (f"{name}Descriptor", f"{name}Data", f"Segmented{name}Data"):
+            if keyword in dataset:
+                found.add(deepcopy(dataset[keyword]))
+        if not dataset.original_encoding[1] and isinstance(table := tags.value(found, f"{name}Data"), bytes):
+            found[f"{name}Data"].value = np.frombuffer(table, ">u2").astype("<u2").tobytes()
+    return found
 
 
 def _frame(dataset: "FileDataset", header: Header, index: int) -> tuple[NDArray[Any], tuple[str, ...]]:

@@ -1,5 +1,7 @@
 """A dataset to its `Header`: the image module, facts, rescale and windows, and each picture's place; in the worker."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +22,7 @@ MOST_SIDE = 65_535  # rows and columns are of 16 bits, PS3.3 C.7.6.3
 MOST_FRAME = 256 << 20  # bytes of one frame, unpacked: 16,000 x 8,000 of 16 bits
 MOST_DECLARED = 8 << 30  # bytes of all frames
 MOST_FRAMES = 65_536
+NOT_HU = "no rescale to HU: values of this CT have no unit"
 BITS = (1, 8, 16, 32, 64)
 OVERLAYS = range(0x6000, 0x6020, 2)  # PS3.5 section 7.6
 LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
@@ -43,9 +46,9 @@ def read_header(dataset: "FileDataset", stream: BinaryIO) -> Header:
             raise InputError("its pixels are compressed and its transfer syntax says that they are not; it is damaged")
         _check_length(header, pixels.held)
     header, found, flags = _pictures(dataset, header)
-    if header.modality == "CT" and any(picture.slope is None for picture in found) and not header.has_lut:
-        header = replace(header, unit="1")
-        flags = (*flags, "no rescale: values are as stored, not HU")
+    if header.modality == "CT" and not header.has_lut:
+        if any(picture.slope is None or picture.rescale_type not in (None, "HU") for picture in found):
+            header, flags = replace(header, unit="1"), (*flags, NOT_HU)
     if len({picture.slope for picture in found}) > 1 or len({picture.intercept for picture in found}) > 1:
         flags = (*flags, "rescale differs by frame")
     if header.syntax in JPEG and has_wrong_scan(first_fragment(stream, pixels)):
@@ -80,7 +83,7 @@ def _image(dataset: "FileDataset") -> Header:
         is_signed=tags.whole(dataset, "PixelRepresentation", 0) == 1,
         num_frames=tags.whole(dataset, "NumberOfFrames", 1),
         syntax=syntax,
-        unit={"CT": "HU", "RTDOSE": "Gy"}.get(modality or "", "1"),
+        unit={"CT": "1" if has_lut else "HU", "RTDOSE": "Gy"}.get(modality or "", "1"),
         has_lut=has_lut,
         facts=_facts(dataset),
         flags=(*flags, *_flags(dataset, photometric, syntax, modality)),
@@ -120,16 +123,24 @@ def _flags(dataset: "Dataset", photometric: str, syntax: str, modality: str | No
 
 
 def _facts(dataset: "Dataset") -> dict[str, str | float | None]:
-    return {
-        "age_years": tags.age_years(dataset),
-        "sex": tags.word(dataset, "PatientSex", tags.SEXES),
-        "view": tags.word(dataset, "ViewPosition", tags.VIEWS),
-        "laterality": tags.word(dataset, "ImageLaterality", tags.LATERALITIES)
-        or tags.word(dataset, "Laterality", tags.LATERALITIES),
-        "body_part": tags.word(dataset, "BodyPartExamined", tags.BODY_PARTS),
-        "patient_position": tags.word(dataset, "PatientPosition", tags.POSITIONS),
-        "tilt_tag_deg": tags.number(dataset, "GantryDetectorTilt"),
+    """Facts of the patient and the view; None where a tag lacks, cannot be read or holds no word of the standard's."""
+    read: dict[str, Callable[[], str | float | None]] = {
+        "age_years": lambda: tags.age_years(dataset),
+        "sex": lambda: tags.word(dataset, "PatientSex", tags.SEXES),
+        "view": lambda: tags.word(dataset, "ViewPosition", tags.VIEWS),
+        "laterality": lambda: (
+            tags.word(dataset, "ImageLaterality", tags.LATERALITIES)
+            or tags.word(dataset, "Laterality", tags.LATERALITIES)
+        ),
+        "body_part": lambda: tags.word(dataset, "BodyPartExamined", tags.BODY_PARTS),
+        "patient_position": lambda: tags.word(dataset, "PatientPosition", tags.POSITIONS),
+        "tilt_tag_deg": lambda: tags.number(dataset, "GantryDetectorTilt"),
     }
+    facts: dict[str, str | float | None] = dict.fromkeys(read)
+    for name, tell in read.items():
+        with suppress(InputError):
+            facts[name] = tell()
+    return facts
 
 
 def _check_size(header: Header) -> None:
@@ -165,6 +176,7 @@ def _pictures(dataset: "Dataset", header: Header) -> tuple[Header, list[Picture]
         orientation=tags.numbers(dataset, "ImageOrientationPatient", 6),  # type: ignore[arg-type]
         spacing_mm=spacing,
         thickness_mm=tags.number(dataset, "SliceThickness"),
+        rescale_type=tags.word(dataset, "RescaleType", tags.RESCALE_TYPES),
         windows=read_windows(dataset),
         part=_part(dataset),
         **_rescale(dataset, header),

@@ -8,6 +8,7 @@ import hashlib
 import math
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import InputError
@@ -37,6 +38,7 @@ BODY_PARTS = _named(  # PS3.16 annex L, those that are common
 PHOTOMETRIC = _named(
     "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT"
 ) | {"PALETTE COLOR"}
+RESCALE_TYPES = _named("HU HU_MOD OD US MGML Z_EFF ED EDW PCT")  # PS3.3 C.11.1.1.2
 WINDOW_WORDS = _named(
     "BRAIN BONE LUNG ABDOMEN MEDIASTINUM SOFT TISSUE LIVER HEAD SPINE CHEST ANGIO NORMAL HARDER SOFTER STANDARD "
     "WINDOW WINDOW1 WINDOW2 WINDOW3 USER ALGO1 ALGO2"
@@ -137,8 +139,11 @@ def age_years(dataset: "Dataset") -> float | None:
 
 def is_named(dataset: "Dataset", name: str) -> bool:
     """True where a file's name holds a part of the patient's name or number, as the file's own tags say them."""
-    told = " ".join(str(value(dataset, keyword) or "") for keyword in ("PatientName", "PatientID", "OtherPatientIDs"))
-    parts = re.findall(r"[^\W_]{3,}", told.lower())
+    told = []
+    for keyword in ("PatientName", "PatientID", "OtherPatientIDs"):
+        with suppress(InputError):
+            told.append(str(value(dataset, keyword) or "").lower())
+    parts = re.findall(r"[^\W_]{3,}", " ".join(told))
     return any(part in name.lower() for part in parts)
 
 
