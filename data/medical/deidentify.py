@@ -1,8 +1,8 @@
 """A DICOM object without who the patient is, made anew from what may be kept; PS3.15 annex E.
 
-Basic Application Level Confidentiality Profile with these options: Retain Longitudinal Temporal Information with Modified
-Dates, Retain Patient Characteristics, Retain Safe Private, Clean Structured Content, Clean Graphics. What the pixels
-show is not looked at here: see `burned_in`.
+Basic Application Level Confidentiality Profile with these options: Retain Longitudinal Temporal Information with
+Modified Dates, Retain Patient Characteristics, Retain Safe Private, Clean Structured Content, Clean Graphics. What the
+pixels show is not looked at here: see `burned_in`.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Dates, times and ages: moved by whole days, so that what lay between two of them stays; and ages of the oldest hidden.
+"""Dates, times and ages: moved by whole days, so that what lay between two stays; and ages, those of the oldest hidden.
 
 Formats: PS3.5 table 6.2-1 (DA, TM, DT, AS), and DA with points of ACR-NEMA.
 """
@@ -17,7 +17,7 @@ DAYS = {"D": 1.0, "W": 7.0, "M": 30.4375, "Y": 365.25}
 def moved_date(text: str, days: int) -> str:
     """A DA moved by whole days; empty where it is none."""
     found = DATE.fullmatch(text.strip())
-    return _moved(*found.groups(), days=days) if found else ""
+    return _moved(found[1], found[2], found[3], days) if found else ""
 
 
 def moved_date_time(text: str, days: int) -> str:
@@ -26,7 +26,7 @@ def moved_date_time(text: str, days: int) -> str:
     if not found:
         return ""
     year, month, day, clock, zone = found.groups()
-    moved = _moved(year, month or "01", day or "01", days=days)
+    moved = _moved(year, month or "01", day or "01", days)
     return moved[: 4 + 2 * bool(month) + 2 * bool(day)] + (clock or "") + (zone or "") if moved else ""
 
 

@@ -1,4 +1,4 @@
-"""Pixel data without what hides in them: bytes behind the last pixel, overlays in spare bits, comments in JPEG streams."""
+"""Pixel data without what hides in them: bytes behind the last pixel, overlays in spare bits, comments in JPEG."""
 
 import re
 import struct

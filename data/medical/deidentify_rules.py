@@ -68,9 +68,19 @@ TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")
 LONG_NUMBER = re.compile(r"\d{6}")  # dates, telephone and record numbers
 OFFSET = re.compile(r"[+-]\d{4}")
 # The words of structures; a label of others is replaced by its pseudonym.
-ANATOMY = frozenset(
-    ["abdomen", "air", "airway", "anterior", "aorta", "apex", "artery", "axilla", "bladder", "blood", "body", "bone", "bones", "boost", "bowel", "brain", "brainstem", "breast", "bronchus", "cardiac", "cavity", "cerebellum", "cervical", "chest", "chiasm", "clip", "clips", "cochlea", "colon", "cord", "couch", "csf", "ctv", "cyst", "duodenum", "effusion", "esophagus", "external", "eye", "eyes", "fat", "femoral", "femur", "fluid", "gallbladder", "gland", "gtv", "head", "heart", "hip", "hippocampus", "hippocampi", "igtv", "inferior", "internal", "itv", "kidney", "kidneys", "l", "larynx", "left", "lens", "lesion", "liver", "lobe", "lower", "lt", "lung", "lungs", "lymph", "mandible", "mass", "matter", "mediastinum", "medulla", "middle", "muscle", "myocardium", "neck", "nerve", "nerves", "node", "nodes", "nodule", "oesophagus", "opacity", "optic", "oral", "organ", "other", "outer", "ovary", "pancreas", "parotid", "pelvis", "pharynx", "pituitary", "plexus", "pneumonia", "posterior", "prostate", "ptv", "r", "rectum", "reference", "rib", "ribs", "right", "roi", "rt", "sacrum", "scar", "segment", "seminal", "sigmoid", "skin", "skull", "small", "spinal", "spine", "spleen", "stem", "sternum", "stomach", "superior", "temporal", "testis", "thoracic", "thorax", "thyroid", "tissue", "trachea", "tumor", "tumour", "upper", "uterus", "vein", "ventricle", "vertebra", "vesicle", "vessel", "wall", "white", "grey", "gray", "headneck", "headnecktrunk", "chestabdomen", "chestabdpelvis", "abdomenpelvis", "wholebody", "phantom"]
-)
+ANATOMY_TEXT = """
+abdomen air airway anterior aorta apex artery axilla bladder blood body bone bones boost bowel brain brainstem
+breast bronchus cardiac cavity cerebellum cervical chest chiasm clip clips cochlea colon cord couch csf ctv cyst
+duodenum effusion esophagus external eye eyes fat femoral femur fluid gallbladder gland gtv head heart hip
+hippocampus hippocampi igtv inferior internal itv kidney kidneys l larynx left lens lesion liver lobe lower lt
+lung lungs lymph mandible mass matter mediastinum medulla middle muscle myocardium neck nerve nerves node nodes
+nodule oesophagus opacity optic oral organ other outer ovary pancreas parotid pelvis pharynx pituitary plexus
+pneumonia posterior prostate ptv r rectum reference rib ribs right roi rt sacrum scar segment seminal sigmoid
+skin skull small spinal spine spleen stem sternum stomach superior temporal testis thoracic thorax thyroid
+tissue trachea tumor tumour upper uterus vein ventricle vertebra vesicle vessel wall white grey gray headneck
+headnecktrunk chestabdomen chestabdpelvis abdomenpelvis wholebody phantom
+"""
+ANATOMY = frozenset(ANATOMY_TEXT.split())
 # Creator -> (group, VR by the last two digits of the element): numbers of PS3.15 E.3.10, and of Siemens mosaics.
 SAFE_PRIVATE: dict[str, tuple[int, dict[int, str]]] = {
     "Philips PET Private Group": (0x7053, {0x00: "DS", 0x09: "DS"}),  # uptake and activity factors
@@ -101,7 +111,7 @@ def table() -> dict[int, str]:
 
 
 def has_no_place(group: int, element: int) -> bool:
-    """True for commands, file meta, group lengths, curves (50xx) and overlays (60xx), which may draw and label a name."""
+    """True for commands, file meta, group lengths, curves (50xx) and overlays (60xx), which draw and label."""
     return element == 0 or group < 8 or group & 0xFF00 in (0x5000, 0x6000)
 
 

@@ -13,9 +13,15 @@ from mainstem.data.medical.deidentify_rules import ANATOMY, LONG_NUMBER
 CODE_STRING = re.compile(r"[A-Z0-9 _]{0,16}")  # PS3.5 table 6.2-1
 WORD = re.compile(r"[a-z]+")
 SHORT = 3  # letters that name nobody on their own
-TERMS = frozenset(  # defined terms of PS3.3 that are no words, and types of image of the large makers
-    ["asymx", "asymy", "mlcx", "mlcy", "borelocal", "contains", "inferred", "cspine", "tspine", "lspine", "sspine", "ctspine", "lsspine", "tlspine", "jawzone", "dcmr", "elec", "elliptical", "manu", "multicoil", "nrgy", "pname", "portrait", "landscape", "rcbf", "rcbv", "riesz", "rtdose", "rtplan", "rtstruct", "rtrecord", "rtimage", "scoord", "tcoord", "scout", "semiautomatic", "separate", "stim", "uidref", "unapproved", "undefined", "unverified", "recon", "mosaic", "norm", "fmri", "diffusion", "tracew", "csaparallel", "csamanipulated", "gems", "topogram", "subtraction", "composed", "monochrome", "predecessor", "minip", "mprage", "tse", "gre", "epi", "swi", "flair", "resampled", "rescaled", "filtered", "distorted", "undistorted", "imagectrl", "fast", "spgr"]
-)
+TERMS_TEXT = """
+asymx asymy mlcx mlcy borelocal contains inferred cspine tspine lspine sspine ctspine lsspine tlspine jawzone
+dcmr elec elliptical manu multicoil nrgy pname portrait landscape rcbf rcbv riesz rtdose rtplan rtstruct
+rtrecord rtimage scoord tcoord scout semiautomatic separate stim uidref unapproved undefined unverified recon
+mosaic norm fmri diffusion tracew csaparallel csamanipulated gems topogram subtraction composed monochrome
+predecessor minip mprage tse gre epi swi flair resampled rescaled filtered distorted undistorted imagectrl fast
+spgr
+"""
+TERMS = frozenset(TERMS_TEXT.split())
 
 
 def is_term(text: str) -> bool:

@@ -2,15 +2,15 @@
 
 import io
 import json
-import multiprocessing
 import os
+import subprocess
 import sys
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.data.medical.deidentify_key import Key
@@ -45,31 +45,34 @@ class Worker:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, self._key.secret), daemon=True)
-        self._process.start()
-        other.close()
+        command = [sys.executable, "-P", "-c", f"from {__name__} import serve; serve()"]
+        nowhere = subprocess.DEVNULL  # decoders in C print what they find
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=nowhere)  # noqa: S603
+        self._send(self._key.secret)
 
     def ask(self, data: bytes) -> Answer:
         """De-identify the bytes of a file."""
+        end = threading.Timer(SECONDS + SECONDS_PER_MB * len(data) / 1e6, self._process.kill)
+        end.start()
         try:
-            self._pipe.send_bytes(data)
-            if self._pipe.poll(SECONDS + SECONDS_PER_MB * len(data) / 1e6):
-                head = json.loads(self._pipe.recv_bytes())
-                return Answer(**{**head, "uids": tuple(head["uids"]), "data": self._pipe.recv_bytes()})
-            reason = "it takes too long to read"
+            self._send(data)
+            head = json.loads(_received(self._process.stdout))
+            return Answer(**{**head, "uids": tuple(head["uids"]), "data": _received(self._process.stdout)})
         except (OSError, EOFError):
-            reason = "reading it ends the process that does"
+            reason = "reading it takes too long" if end.finished.is_set() else "reading it ends the process that does"
+        finally:
+            end.cancel()
         self.stop()
         self._start()
         return Answer(REFUSED, reason)
 
+    def _send(self, data: bytes) -> None:
+        _sent(self._process.stdin, data)
+
     def stop(self) -> None:
         """End the process."""
-        self._pipe.close()
         self._process.kill()
-        self._process.join()
+        self._process.communicate()
 
 
 @contextmanager
@@ -82,21 +85,34 @@ def running(key: Key) -> Iterator[Worker]:
         worker.stop()
 
 
-def _serve(pipe: Connection, secret: bytes) -> None:
-    """Answer until the other side goes."""
+def serve() -> None:
+    """Answer on standard output until standard input ends: a key first, then files; each after its length."""
     _limit_memory()
-    nowhere = os.open(os.devnull, os.O_RDWR)  # decoders in C print what they find
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    key = Key(secret)
-    while True:
-        try:
-            data = pipe.recv_bytes()
-        except EOFError:
-            return
-        answer = examine(data, key)
-        pipe.send_bytes(json.dumps({**asdict(answer), "data": None}).encode())
-        pipe.send_bytes(answer.data)
+    inward, outward = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    try:
+        key = Key(_received(inward))
+        while True:
+            answer = examine(_received(inward), key)
+            _sent(outward, json.dumps({**asdict(answer), "data": None}).encode())
+            _sent(outward, answer.data)
+    except EOFError:
+        return
+
+
+def _sent(stream: IO[bytes] | None, data: bytes) -> None:
+    assert stream is not None
+    stream.write(len(data).to_bytes(8) + data)
+    stream.flush()
+
+
+def _received(stream: IO[bytes] | None) -> bytes:
+    assert stream is not None
+    head = stream.read(8)
+    data = stream.read(int.from_bytes(head)) if len(head) == 8 else b""
+    if len(head) < 8 or len(data) < int.from_bytes(head):
+        raise EOFError
+    return data
 
 
 def _limit_memory() -> None:
