@@ -21,6 +21,7 @@ TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
 WORD = re.compile(r"[^\W_]+")
+MEASURED = (1e-6, 1e5)
 SHORTEST = 4  # letters of a name that is looked for in what is kept
 
 
@@ -145,8 +146,17 @@ def _add_private(element: DataElement, old: Dataset, new: Dataset) -> None:
     group, block, offset = element.tag.group, element.tag.element >> 8, element.tag.element & 0xFF
     creator = str(old[group, block].value).strip(" \0") if (group, block) in old else ""
     listed, kinds = rules.SAFE_PRIVATE.get(creator, (0, {}))
-    if block and group == listed and kinds.get(offset) == element.VR:
+    if block and group == listed and kinds.get(offset) == element.VR and _are_measured(element):
         new.private_block(group, creator, create=True).add_new(offset, element.VR, element.value)
+
+
+def _are_measured(element: DataElement) -> bool:
+    """True for numbers of a size that is measured; letters that are read as numbers are far larger or smaller."""
+    try:
+        numbers = [abs(float(text)) for text in _texts(element)]
+    except ValueError:
+        return False
+    return all(number == 0 or MEASURED[0] <= number <= MEASURED[1] for number in numbers)
 
 
 def _texts(element: DataElement) -> list[str]:

@@ -78,13 +78,14 @@ def meanings() -> dict[tuple[str, str], str]:
     """What the standard's codes mean, by scheme and value."""
     from pydicom.sr._concepts_dict import concepts  # of PS3.16, as it comes with pydicom
 
-    return {
-        (scheme, value): text
+    listed = [
+        ((scheme, value), text)
         for scheme, names in concepts.items()
         for codes in names.values()
         for value, (text, _) in codes.items()
         if text.isascii()
-    }
+    ]
+    return dict(sorted(listed, key=lambda entry: -len(entry[1])))  # of several the shortest, which stands last
 
 
 @cache

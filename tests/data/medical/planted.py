@@ -155,7 +155,7 @@ def _hide(made: Dataset, marks: Marks, modality: str) -> None:
     block.add_new(0x03, "OB", marks.text(f"{modality} private OB").encode("utf-16-le"))
     siemens = made.private_block(0x0019, "SIEMENS MR HEADER", create=True)
     siemens.add_new(0x0C, "IS", "1000")
-    siemens.add_new(0x0E, "LO", marks.text(f"{modality} private in a safe place"))
+    siemens.add_new(0x0E, "LO", marks.text(f"{modality} private in a safe place").ljust(16))  # FD where implicit
     siemens.add_new(0x08, "CS", marks.text(f"{modality} private CS", "CS"))
     made.add_new(0x60000022, "LO", marks.text(f"{modality} OverlayDescription"))
     made.add_new(0x60001500, "LO", marks.text(f"{modality} OverlayLabel"))
