@@ -22,27 +22,33 @@ SR, SEG, RTSTRUCT = "1.2.840.10008.5.1.4.1.1.88.22", "1.2.840.10008.5.1.4.1.1.66
 IMPLICIT, EXPLICIT, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99"
 JPEG = "1.2.840.10008.1.2.4.50"
 ROOT = "1.2.826.0.1.3680043.9.7777."
-TEXTS = """
+TEXTS_TEXT = """
 PatientName PatientID OtherPatientNames PatientBirthName PatientMotherBirthName PatientAddress
 PatientTelephoneNumbers IssuerOfPatientID MilitaryRank BranchOfService CountryOfResidence RegionOfResidence
-PatientReligiousPreference PatientComments AdditionalPatientHistory Occupation EthnicGroup Allergies MedicalAlerts
-SpecialNeeds PatientState AdmissionID AdmittingDiagnosesDescription ServiceEpisodeID CurrentPatientLocation
-PatientInsurancePlanCodeSequence AccessionNumber StudyID StudyDescription SeriesDescription ReferringPhysicianName
-ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers PhysiciansOfRecord NameOfPhysiciansReadingStudy
-PerformingPhysicianName OperatorsName RequestingPhysician InstitutionName InstitutionAddress
-InstitutionalDepartmentName StationName DeviceSerialNumber DetectorID PlateID CassetteID GantryID GeneratorID
-ProtocolName RequestedProcedureDescription PerformedProcedureStepDescription PerformedProcedureStepID
-RequestedProcedureID ScheduledProcedureStepID ImageComments FrameComments DerivationDescription StudyComments
-ReasonForStudy AcquisitionComments RequestingService ResponsiblePerson ResponsibleOrganization TextComments
-ContrastBolusAgent AcquisitionDeviceProcessingDescription ScheduledStationAETitle RetrieveAETitle BodyPartExamined
-PatientBirthDateInAlternativeCalendar TimezoneOffsetFromUTC Manufacturer ClinicalTrialSubjectID ImageType
-""".split()
-DATES = (
-    "StudyDate SeriesDate AcquisitionDate ContentDate InstanceCreationDate AdmittingDate LastMenstrualDate "
-    "DateOfLastCalibration PatientBirthDate PerformedProcedureStepStartDate"
-).split()
-DATE_TIMES = "AcquisitionDateTime FrameAcquisitionDateTime".split()
-UIDS = "StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID DeviceUID IrradiationEventUID TransactionUID".split()
+PatientReligiousPreference PatientComments AdditionalPatientHistory Occupation EthnicGroup Allergies
+MedicalAlerts SpecialNeeds PatientState AdmissionID AdmittingDiagnosesDescription ServiceEpisodeID
+CurrentPatientLocation PatientInsurancePlanCodeSequence AccessionNumber StudyID StudyDescription
+SeriesDescription ReferringPhysicianName ReferringPhysicianAddress ReferringPhysicianTelephoneNumbers
+PhysiciansOfRecord NameOfPhysiciansReadingStudy PerformingPhysicianName OperatorsName RequestingPhysician
+InstitutionName InstitutionAddress InstitutionalDepartmentName StationName DeviceSerialNumber DetectorID PlateID
+CassetteID GantryID GeneratorID ProtocolName RequestedProcedureDescription PerformedProcedureStepDescription
+PerformedProcedureStepID RequestedProcedureID ScheduledProcedureStepID ImageComments FrameComments
+DerivationDescription StudyComments ReasonForStudy AcquisitionComments RequestingService ResponsiblePerson
+ResponsibleOrganization TextComments ContrastBolusAgent AcquisitionDeviceProcessingDescription
+ScheduledStationAETitle RetrieveAETitle BodyPartExamined PatientBirthDateInAlternativeCalendar
+TimezoneOffsetFromUTC Manufacturer ClinicalTrialSubjectID ImageType
+"""
+TEXTS = TEXTS_TEXT.split()
+DATES_TEXT = """
+StudyDate SeriesDate AcquisitionDate ContentDate InstanceCreationDate AdmittingDate LastMenstrualDate
+DateOfLastCalibration PatientBirthDate PerformedProcedureStepStartDate
+"""
+DATES = DATES_TEXT.split()
+DATE_TIMES = ["AcquisitionDateTime", "FrameAcquisitionDateTime"]
+UIDS_TEXT = """
+StudyInstanceUID SeriesInstanceUID FrameOfReferenceUID DeviceUID IrradiationEventUID TransactionUID
+"""
+UIDS = UIDS_TEXT.split()
 FIRST = date(2019, 2, 3)  # moved by a year at least, all lie before it
 
 
@@ -57,7 +63,9 @@ class Marks:
     def text(self, where: str, kind: str = "LO") -> str:
         """One of its own, as its VR writes it."""
         number = next(self.numbers)
-        text = {"PN": f"Quüx{number:03d}bert^Vörn{number:03d}ame", "CS": f"QUEX{number:03d}IAN"}.get(kind, f"Quex{number:03d}ian")
+        text = {"PN": f"Quüx{number:03d}bert^Vörn{number:03d}ame", "CS": f"QUEX{number:03d}IAN"}.get(
+            kind, f"Quex{number:03d}ian"
+        )
         self.planted[where] = text
         return text
 
@@ -176,7 +184,9 @@ def _add_pixels(made: Dataset, pixels: np.ndarray, behind: bytes = b"") -> None:
 def ct(marks: Marks) -> Dataset:
     """A CT slice with bytes behind its pixels and an overlay in a spare bit of them."""
     made = base(marks, CT, "CT", EXPLICIT)
-    _add_pixels(made, np.arange(4096, dtype="<u2").reshape(64, 64) // 2, marks.text("CT behind pixels").encode().ljust(64))
+    _add_pixels(
+        made, np.arange(4096, dtype="<u2").reshape(64, 64) // 2, marks.text("CT behind pixels").encode().ljust(64)
+    )
     made.BitsStored, made.HighBit = 12, 11
     cells = np.frombuffer(made.PixelData, "<u2").copy()
     cells[:4096:3] |= 1 << 15
@@ -243,7 +253,9 @@ def sr(marks: Marks, source: Dataset) -> Dataset:
         items.append(item)
     local = Dataset()
     local.RelationshipType, local.ValueType = "CONTAINS", "CODE"
-    local.ConceptCodeSequence = Sequence([coded(marks.text("SR local code", "SH"), "99HOSP", marks.text("SR local meaning"))])
+    local.ConceptCodeSequence = Sequence(
+        [coded(marks.text("SR local code", "SH"), "99HOSP", marks.text("SR local meaning"))]
+    )
     image = Dataset()
     image.RelationshipType, image.ValueType = "CONTAINS", "IMAGE"
     image.ReferencedSOPSequence = Sequence([reference(source)])

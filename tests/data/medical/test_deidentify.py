@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
+from tests.data.medical.planted import IMPLICIT, ROOT, Marks, base, coded, ct, study
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical import deidentify_rules as rules
@@ -26,7 +27,6 @@ from mainstem.data.medical.deidentify_dates import capped_age, kept_time, moved_
 from mainstem.data.medical.deidentify_files import deidentify_tree
 from mainstem.data.medical.deidentify_key import Key, make_key, read_key
 from mainstem.data.medical.deidentify_worker import examine
-from tests.data.medical.planted import IMPLICIT, ROOT, Marks, base, coded, ct, study
 
 KEY, OTHER = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 MEDICAL = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "medical"
@@ -235,7 +235,8 @@ def test_moved_dates_keep_every_interval(first, second, patient):
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"), [("2020", "2018"), ("202003", "201901"), ("20200301", "20190126"), ("2020-03", ""), ("SMITH", "")]
+    ("text", "wanted"),
+    [("2020", "2018"), ("202003", "201901"), ("20200301", "20190126"), ("2020-03", ""), ("SMITH", "")],
 )
 def test_a_date_time_stays_as_precise_as_it_was(text, wanted):
     assert moved_date_time(text, -400) == wanted
@@ -250,14 +251,17 @@ def test_what_is_no_date_time_or_age_never_stays(text):
 
 
 @pytest.mark.parametrize(
-    ("age", "wanted"), [("089Y", "089Y"), ("090Y", "090Y"), ("101Y", "090Y"), ("999M", "999M"), ("1Y", ""), ("012W", "012W")]
+    ("age", "wanted"),
+    [("089Y", "089Y"), ("090Y", "090Y"), ("101Y", "090Y"), ("999M", "999M"), ("1Y", ""), ("012W", "012W")],
 )
 def test_ages_are_capped(age, wanted):
     assert capped_age(age) == wanted
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.from_regex(r"[12](\.(0|[1-9][0-9]{0,8})){1,6}", fullmatch=True), st.from_regex(r"1\.[1-9]{1,20}", fullmatch=True))
+@given(
+    st.from_regex(r"[12](\.(0|[1-9][0-9]{0,8})){1,6}", fullmatch=True), st.from_regex(r"1\.[1-9]{1,20}", fullmatch=True)
+)
 def test_uids_are_valid_one_to_one_and_stable(first, second):
     mapped = KEY.uid(first)
     assert UID(mapped).is_valid

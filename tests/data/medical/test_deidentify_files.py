@@ -1,0 +1,222 @@
+"""Whatever is in a folder or zip: originals stay, what is doubtful is set apart, what is hostile refused."""
+
+import hashlib
+import io
+import json
+import os
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.encaps import encapsulate, generate_frames
+from tests.data.medical.planted import Marks, ct
+
+from mainstem.apps import cli
+from mainstem.core.errors import InputError
+from mainstem.data.medical import deidentify_worker
+from mainstem.data.medical.deidentify_files import deidentify_tree
+from mainstem.data.medical.deidentify_key import Key
+from mainstem.data.medical.deidentify_pixels import strip_jpeg, strip_jpeg_2000
+from mainstem.data.medical.deidentify_worker import examine, running
+
+KEY = Key(bytes(range(32)))
+
+
+def _bytes(dataset) -> bytes:
+    written = io.BytesIO()
+    dataset.save_as(written, enforce_file_format=True)
+    return written.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    return _bytes(ct(Marks()))
+
+
+def _with_text(whole: bytes) -> bytes:
+    dataset = dcmread(io.BytesIO(whole))
+    picture = Image.fromarray((dataset.pixel_array & 0x7FF).astype(np.int32).repeat(4, 0).repeat(4, 1), "I")
+    ImageDraw.Draw(picture).text((10, 100), "MUELLER ANNA", fill=4000, font=ImageFont.load_default(16))
+    dataset.Rows = dataset.Columns = 256
+    dataset.PixelData = np.asarray(picture).astype("<u2").tobytes()
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.4"
+    return _bytes(dataset)
+
+
+def test_doubtful_pixels_go_to_quarantine_and_nowhere_else(whole, tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    (source / "deep").mkdir(parents=True)
+    (source / "a.dcm").write_bytes(whole)
+    (source / "b.dcm").write_bytes(whole)
+    (source / "deep" / "c.dcm").write_bytes(_with_text(whole))
+    (source / "d.txt").write_text("no DICOM")
+    (source / "e.dcm").symlink_to("a.dcm")
+    before = {path: hashlib.sha256(path.read_bytes()).digest() for path in source.rglob("*") if path.is_file()}
+    done = deidentify_tree(source, out, KEY)
+    counts = {name: done[f"num_{name}"] for name in ("written", "duplicates", "quarantined", "refused")}
+    assert counts == {"written": 1, "duplicates": 1, "quarantined": 1, "refused": 2}
+    assert [each["reason"] for each in done["quarantined"]] == ["text in the pixels"]
+    assert [(each["number"], each["reason"][:8]) for each in done["refused"]] == [(3, "no DICOM"), (5, "it is a ")]
+    assert all("dcm" not in each["name"] and len(each["name"]) == 16 for each in done["refused"])
+    files = [path.relative_to(out) for path in out.rglob("*") if path.is_file()]
+    assert len(files) == 2
+    assert [str(path) for path in files if path.parts[0] == "quarantine"] == [done["quarantined"][0]["file"]]
+    assert (out / "quarantine").stat().st_mode & 0o077 == 0
+    assert before == {path: hashlib.sha256(path.read_bytes()).digest() for path in before}
+    again = {path: (out / path).read_bytes() for path in files}
+    deidentify_tree(source, out, KEY)
+    assert again == {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_a_zip_is_read_and_a_bomb_in_it_refused(whole, tmp_path):
+    path = tmp_path / "study.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("../../slip.dcm", whole)
+        archive.writestr("bomb.dcm", bytes(5 << 20))
+    done = deidentify_tree(path, tmp_path / "out", KEY)
+    assert (done["num_written"], done["num_refused"]) == (1, 1)
+    assert done["refused"][0]["reason"] == "it unpacks to too much"
+    assert {each.name for each in tmp_path.iterdir()} == {"study.zip", "out"}
+
+
+@pytest.mark.parametrize("out", [".", "in", "in/out", "in/../in/out"])
+def test_originals_and_copies_lie_apart(out, whole, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.dcm").write_bytes(whole)
+    with pytest.raises(InputError, match="lie in each other"):
+        deidentify_tree(tmp_path / "in", tmp_path / out, KEY)
+    assert [path.name for path in tmp_path.rglob("*")] == ["in", "a.dcm"]
+
+
+def test_an_instance_that_differs_from_one_of_the_same_uid_is_refused(whole, tmp_path):
+    (tmp_path / "in").mkdir()
+    dataset = dcmread(io.BytesIO(whole))
+    dataset.InstanceNumber = 99
+    (tmp_path / "in" / "a.dcm").write_bytes(whole)
+    (tmp_path / "in" / "b.dcm").write_bytes(_bytes(dataset))
+    done = deidentify_tree(tmp_path / "in", tmp_path / "out", KEY)
+    assert (done["num_written"], done["refused"][0]["number"]) == (1, 2)
+
+
+def _deflated(content: bytes) -> bytes:
+    dataset = dcmread(get_testdata_file("image_dfl.dcm"))
+    whole = _bytes(dataset)
+    start = 144 + struct.unpack("<L", whole[140:144])[0]
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return whole[:start] + packer.compress(content) + packer.flush()
+
+
+def _lying(whole: bytes) -> bytes:
+    dataset = dcmread(io.BytesIO(whole))
+    dataset.Rows = dataset.Columns = 65535
+    dataset.NumberOfFrames = "1000"
+    return _bytes(dataset)
+
+
+@pytest.mark.parametrize(
+    ("hostile", "reason"),
+    [
+        (lambda whole: b"MZ" + whole[2:], "executable"),
+        (lambda whole: b"\x7fELF" + whole[4:], "executable"),
+        (lambda whole: _deflated(bytes(30 << 20)), "inflates to more"),
+        (_lying, "declares 8,590 GB"),
+        (lambda whole: whole[:100], "no DICOM"),
+        (lambda whole: b"", "no DICOM"),
+        (lambda whole: Path(get_testdata_file("DICOMDIR")).read_bytes(), "DICOMDIR"),
+    ],
+)
+def test_hostile_files_are_refused_for_what_they_are(hostile, reason, whole):
+    answer = examine(hostile(whole), KEY)
+    assert (answer.state, answer.data) == ("refused", b"")
+    assert reason in answer.reason
+
+
+def test_the_preamble_of_a_picture_is_no_refusal_but_goes(whole):
+    answer = examine(b"II*\0" + whole[4:], KEY)
+    assert answer.state == "clean"
+    assert answer.data[:132] == bytes(128) + b"DICM"
+
+
+def test_mutations_end_neither_this_process_nor_the_other(whole):
+    rng = np.random.default_rng(0)
+    with running(KEY) as worker:
+        for _ in range(15):
+            data = bytearray(whole)
+            for at in rng.integers(0, len(data), 8):
+                data[at] = rng.integers(0, 256)
+            assert worker.ask(bytes(data)).state in ("clean", "quarantined", "refused")
+        assert worker.ask(whole).state == "clean"
+
+
+def test_a_process_that_ends_or_hangs_costs_its_file_alone(whole, monkeypatch):
+    with running(KEY) as worker:
+        worker._process.kill()
+        assert worker.ask(whole).reason == "reading it ends the process that does"
+        assert worker.ask(whole).state == "clean"
+        monkeypatch.setattr(deidentify_worker, "SECONDS", 0.0)
+        monkeypatch.setattr(deidentify_worker, "SECONDS_PER_MB", 0.0)
+        assert worker.ask(whole * 200).reason == "reading it takes too long"
+        monkeypatch.undo()
+        assert worker.ask(whole).state == "clean"
+
+
+def test_comments_in_jpeg_2000_go_and_pixels_stay():
+    dataset = dcmread(get_testdata_file("JPEG2000.dcm"))
+    frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    at = frame.index(b"\xff\x52")  # COD, in the main header
+    comment = b"\xff\x64" + struct.pack(">HH", 4 + 9, 1) + b"Quex^John"
+    stripped = strip_jpeg_2000(frame[:at] + comment + frame[at:] + b"Quex behind")
+    assert b"Quex" not in stripped
+    assert b"\xff\x64" not in stripped[:200]
+    before = dataset.pixel_array
+    dataset.PixelData = encapsulate([stripped])
+    assert np.array_equal(dataset.pixel_array, before)
+    with pytest.raises(ValueError, match="no JPEG 2000"):
+        strip_jpeg_2000(b"nothing")
+
+
+def test_application_data_in_jpeg_go_and_pixels_stay():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 48, 3)).astype(np.uint8))
+    for progressive in (False, True):
+        stream = io.BytesIO()
+        picture.save(stream, "jpeg", comment=b"Quex", exif=b"Exif\0\0Quex", progressive=progressive)
+        stripped = strip_jpeg(stream.getvalue() + b"Quex")
+        assert b"Quex" not in stripped
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(stripped))), np.asarray(Image.open(stream)))
+
+
+def _run(arguments: list[str], capsys, monkeypatch) -> tuple[int, str, str]:
+    monkeypatch.setattr("sys.argv", ["mainstem", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    told = capsys.readouterr()
+    return int(ended.value.code or 0), told.out, told.err
+
+
+def test_the_command_makes_a_key_reports_and_refuses(whole, tmp_path, capsys, monkeypatch):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "Quex^John.dcm").write_bytes(whole)
+    (tmp_path / "in" / "Quex.txt").write_text("Quex")
+    key, out = tmp_path / "key", tmp_path / "out"
+    command = ["dicom", "deidentify", str(tmp_path / "in"), str(out), "--key", str(key)]
+    status, said, complained = _run(command, capsys, monkeypatch)
+    assert (status, said) == (2, "")
+    assert "--new-key" in complained
+    assert not out.exists()
+    status, said, complained = _run([*command, "--new-key", "--json"], capsys, monkeypatch)
+    done = json.loads(said)
+    assert (status, done["num_written"], done["num_refused"], complained) == (0, 1, 1, "")
+    status, said, _ = _run(command, capsys, monkeypatch)
+    assert status == 0
+    assert "refused file 1" in said
+    assert "Quex" not in said
+    os.chmod(key, 0o644)
+    status, said, complained = _run(command, capsys, monkeypatch)
+    assert (status, said) == (2, "")
+    assert "chmod 600" in complained
