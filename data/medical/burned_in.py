@@ -79,7 +79,7 @@ def _letters(plane: NDArray[np.float32], slack: float, contrast: float) -> Boxes
     fill = np.bincount(labels.ravel())[1:] / (height * width)
     is_letter = (height >= LOWEST) & (height <= max(TALLEST, len(plane) // 16)) & (width <= WIDEST * height)
     is_letter &= ((fill >= FILLS[0]) & (fill <= FILLS[1])) | (width <= height / 3)  # I, l and 1 fill their box
-    kept = [i for i in np.flatnonzero(is_letter) if _contrast(plane, labels, found[i], i + 1) >= contrast]
+    kept = [i for i in map(int, np.flatnonzero(is_letter)) if _contrast(plane, labels, found[i], i + 1) >= contrast]
     return boxes[kept][np.argsort(boxes[kept, 1])]
 
 
@@ -111,7 +111,7 @@ def _has_row(boxes: Boxes) -> bool:
 
 def frames_of(dataset: Dataset) -> Iterator[NDArray[np.generic]]:
     """The frames that are searched: decoded as they are stored; none of segmentations, which are drawn."""
-    from pydicom.pixels import iter_pixels
+    from pydicom.pixels.utils import iter_pixels
 
     if dataset.get("PixelData") and str(dataset.SOPClassUID) not in SEGMENTATIONS:
         yield from iter_pixels(dataset)

@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
-from pydicom.uid import UID, UID_dictionary
+from pydicom.uid import UID
 
 from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.deidentify_codes import clean_code
@@ -21,6 +22,7 @@ TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
 WORD = re.compile(r"[^\W_]+")
+LONG = 6  # digits of a number that may be a record's
 MEASURED = (1e-6, 1e5)
 SHORTEST = 4  # letters of a name that is looked for in what is kept
 
@@ -55,7 +57,7 @@ class Cleaner:
         if kind == "SQ":
             return self._sequence(element, action)
         if kind in BULKS or kind in NUMBERS:
-            is_kept = tag in rules.BULK if kind in BULKS else action is None
+            is_kept = tag in rules.BULK if kind in BULKS else action is None and not self._is_record(element)
             return _copy(element) if is_kept else None
         values = self._values(tag, kind, _texts(element), action)
         return None if values is None else _element(tag, kind, values)
@@ -106,6 +108,11 @@ class Cleaner:
             return text if text in ("M", "F", "O") else ""
         is_kept = is_term(text) and (tag in rules.STRUCTURE or not self._is_name(text))
         return text if is_kept else "REMOVED"
+
+    def _is_record(self, element: DataElement) -> bool:
+        """True for a number written as text that is a record's number or the date of birth."""
+        texts = _texts(element) if element.VR in ("DS", "IS") else []
+        return any(len(text) >= LONG and text in self.names for text in texts)
 
     def _is_name(self, text: str) -> bool:
         small = text.lower()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -76,8 +77,9 @@ def meaning(scheme: str, value: str, given: str) -> str:
 @cache
 def meanings() -> dict[tuple[str, str], str]:
     """What the standard's codes mean, by scheme and value."""
-    from pydicom.sr._concepts_dict import concepts  # of PS3.16, as it comes with pydicom
+    from pydicom.sr import _concepts_dict  # of PS3.16, as it comes with pydicom
 
+    concepts: Any = _concepts_dict.concepts
     listed = [
         ((scheme, value), text)
         for scheme, names in concepts.items()

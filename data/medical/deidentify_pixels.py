@@ -2,13 +2,14 @@
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels.utils import get_expected_length
-from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes
+from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from mainstem.core.errors import InputError
 
@@ -38,15 +39,23 @@ def clean_pixels(clean: Dataset, old: Dataset) -> None:
     try:
         if not syntax.is_encapsulated:
             _clean_native(clean, old)
-        elif syntax in JPEG or syntax in JPEG_2000:
-            strip = strip_jpeg if syntax in JPEG else strip_jpeg_2000
-            frames = generate_frames(clean.PixelData, number_of_frames=int(clean.get("NumberOfFrames") or 1))
-            clean.PixelData = encapsulate([strip(frame) for frame in frames])
-            for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
-                clean.pop(name, None)
-            clean["PixelData"].is_undefined_length = True
+        elif syntax in JPEG:
+            _clean_frames(clean, strip_jpeg)
+        elif syntax in JPEG_2000:
+            _clean_frames(clean, strip_jpeg_2000)
+        elif syntax == RLELossless:
+            _clean_frames(clean, partial(strip_rle, size=clean.Rows * clean.Columns))
     except (ValueError, AttributeError, TypeError, IndexError, struct.error):
         raise InputError("its pixel data do not fit its header or are damaged; mend it first") from None
+
+
+def _clean_frames(clean: Dataset, strip: Callable[[bytes], bytes]) -> None:
+    """Put frames together anew, so that nothing is left between or behind them."""
+    frames = generate_frames(clean.PixelData, number_of_frames=int(clean.get("NumberOfFrames") or 1))
+    clean.PixelData = encapsulate([strip(frame) for frame in frames])
+    for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        clean.pop(name, None)
+    clean["PixelData"].is_undefined_length = True
 
 
 def _clean_native(clean: Dataset, old: Dataset) -> None:
@@ -106,6 +115,35 @@ def strip_jpeg(frame: bytes) -> bytes:
 
 def _is_colour(marker: int, content: bytes) -> bool:
     return len(content) <= 16 and content.startswith(KEPT_APP.get(marker, b"\0none"))
+
+
+def strip_rle(frame: bytes, size: int) -> bytes:
+    """A frame of run lengths without what lies between and behind its segments; of `size` bytes each (PS3.5 annex G).
+
+    Raises:
+        ValueError: if a segment ends early.
+    """
+    starts = struct.unpack_from("<16L", frame)[1 : 1 + frame[0]]
+    segments = [_packed(frame, start, size) for start in starts]
+    offsets, at = [len(segments)], 64
+    for segment in segments:
+        offsets.append(at)
+        at += len(segment)
+    return struct.pack("<16L", *offsets, *[0] * (16 - len(offsets))) + b"".join(segments)
+
+
+def _packed(frame: bytes, start: int, size: int) -> bytes:
+    """The run lengths from a place on that give so many bytes, made even."""
+    at, given = start, 0
+    while given < size:
+        control = frame[at]
+        length = control + 1 if control < 128 else 257 - control  # literal, or one byte repeated; 128 does nothing
+        given += length if control != 128 else 0
+        at += 1 + (length if control < 128 else int(control != 128))
+    packed = frame[start:at]
+    if given != size or at > len(frame):
+        raise ValueError("segment ends early")
+    return packed + bytes(len(packed) % 2)
 
 
 def strip_jpeg_2000(frame: bytes) -> bytes:

@@ -62,7 +62,7 @@ BULK = _tags(
 PATIENT = _tags("PatientID PatientName")
 CODES = _tags("CodeValue LongCodeValue CodeMeaning CodingSchemeDesignator")
 IDENTITIES = _tags(  # what these say is looked for in all that is kept
-    "PatientID AccessionNumber OtherPatientIDs StudyID DeviceSerialNumber InstitutionName StationName"
+    "PatientID AccessionNumber OtherPatientIDs StudyID DeviceSerialNumber InstitutionName StationName PatientBirthDate"
 )
 TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")
 LONG_NUMBER = re.compile(r"\d{6}")  # dates, telephone and record numbers

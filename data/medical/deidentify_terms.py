@@ -33,7 +33,7 @@ def is_term(text: str) -> bool:
 @cache
 def _terms() -> frozenset[str]:
     from pydicom._dicom_dict import DicomDictionary
-    from pydicom.uid import UID_dictionary
+    from pydicom._uid_dict import UID_dictionary
 
     texts = [*meanings().values(), *(entry[2] for entry in DicomDictionary.values())]
     texts += [" ".join(entry) for entry in UID_dictionary.values()]

@@ -192,10 +192,12 @@ def test_a_name_known_from_one_place_is_found_in_what_is_kept():
     dataset = Dataset()
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.PatientID = ct(Marks()).SOPClassUID, f"{ROOT}1", "4711"
     dataset.PatientName, dataset.Manufacturer, dataset.BodyPartExamined = "Brown^Mary", "made for Brown", "BROWN"
-    dataset.SeriesDescription = "x"
+    dataset.PatientBirthDate, dataset.AcquisitionNumber, dataset.SeriesNumber = "19520317", "19520317", "7"
     dataset.AnatomicRegionSequence = [coded("123456", "SCT", "Brown"), coded("39607008", "SCT", "Mary's lung")]
     clean = deidentify(dataset, KEY)
     assert clean.BodyPartExamined == "REMOVED"
+    assert clean.SeriesNumber == 7
+    assert "AcquisitionNumber" not in clean
     assert "Brown" not in str(clean)
     assert clean.AnatomicRegionSequence[1].CodeMeaning == "Lung"  # the standard's, for "Mary's lung"
 

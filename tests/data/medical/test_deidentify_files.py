@@ -22,7 +22,7 @@ from mainstem.core.errors import InputError
 from mainstem.data.medical import deidentify_worker
 from mainstem.data.medical.deidentify_files import deidentify_tree
 from mainstem.data.medical.deidentify_key import Key
-from mainstem.data.medical.deidentify_pixels import strip_jpeg, strip_jpeg_2000
+from mainstem.data.medical.deidentify_pixels import strip_jpeg, strip_jpeg_2000, strip_rle
 from mainstem.data.medical.deidentify_worker import examine, running
 
 KEY = Key(bytes(range(32)))
@@ -179,6 +179,18 @@ def test_comments_in_jpeg_2000_go_and_pixels_stay():
     assert np.array_equal(dataset.pixel_array, before)
     with pytest.raises(ValueError, match="no JPEG 2000"):
         strip_jpeg_2000(b"nothing")
+
+
+@pytest.mark.parametrize("name", ["MR_small_RLE.dcm", "SC_rgb_rle_16bit_2frame.dcm", "OBXXXX1A_rle_2frame.dcm"])
+def test_what_hides_between_run_lengths_goes_and_pixels_stay(name):
+    dataset = dcmread(get_testdata_file(name))
+    before, size, num = dataset.pixel_array, dataset.Rows * dataset.Columns, int(dataset.get("NumberOfFrames") or 1)
+    frames = [frame + b"Quex" for frame in generate_frames(dataset.PixelData, number_of_frames=num)]
+    dataset.PixelData = encapsulate([strip_rle(frame, size) for frame in frames])
+    assert b"Quex" not in dataset.PixelData
+    assert np.array_equal(dataset.pixel_array, before)
+    with pytest.raises((ValueError, IndexError)):
+        strip_rle(frames[0][:100], size)
 
 
 def test_application_data_in_jpeg_go_and_pixels_stay():
