@@ -22,7 +22,7 @@ TURN, STRETCH = 0.25, 0.15  # radians about each axis, and share of the size
 MOST_SEED = 2**31
 TOKEN = 8
 SECONDS = 90.0  # of the processor that a member's training takes, so as long for the U-Net
-BATCH_SIZE, LR_PER_STEP, WEIGHT_DECAY = 2, 1e-3, 0.01
+BATCH_SIZE, LR_PER_STEP, WEIGHT_DECAY = 2, 2e-3, 0.01
 
 
 @cache

@@ -13,7 +13,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.targets.parts import Head, Reading
 from mainstem.core.tokens import Patches
 
-WIDTH = 32  # channels at 2 voxels, twice as many at 4
+WIDTH = 24  # channels at 2 voxels, twice as many at 4
 TOKEN = 8  # voxels a side of the tokens' patches (core.tokenizers.kinds)
 AT_ONCE = 4  # volumes decoded together outside training: more gain nothing, and take memory
 EPSILON = 1e-5
@@ -66,7 +66,7 @@ class MaskHead(Head):
         self.down = nn.Conv3d(WIDTH, 2 * WIDTH, 2, 2)
         self.quarters = nn.ModuleList([Convolution(2 * WIDTH, 2 * WIDTH)])
         self.spread = nn.ConvTranspose3d(dim, 2 * WIDTH, 2, 2)
-        self.joined = nn.ModuleList([Convolution(4 * WIDTH, 2 * WIDTH), Convolution(2 * WIDTH, 2 * WIDTH)])
+        self.joined = nn.ModuleList([Convolution(2 * WIDTH, 2 * WIDTH), Convolution(2 * WIDTH, 2 * WIDTH)])
         self.up = nn.ConvTranspose3d(2 * WIDTH, WIDTH, 2, 2)
         self.fine = nn.ModuleList([Convolution(2 * WIDTH, WIDTH), Convolution(WIDTH, WIDTH)])
         self.last = nn.Conv3d(WIDTH, 8 * num_classes, 1)
@@ -114,8 +114,7 @@ class MaskHead(Head):
         by_four = None if by_two is None else F.max_pool3d(by_two, 2)
         half = _through(self.halves, folded(values), by_two)
         quarter = _through(self.quarters, _held(self.down(half), by_four), by_four)
-        quarter = torch.cat([quarter, _held(self.spread(tokens), by_four)], 1)
-        quarter = _through(self.joined, quarter, by_four)
+        quarter = _through(self.joined, quarter + _held(self.spread(tokens), by_four), by_four)
         half = _through(self.fine, torch.cat([_held(self.up(quarter), by_two), half], 1), by_two)
         return unfolded(self.last(half), self.num_classes)
 

@@ -101,14 +101,13 @@ def _read(file: "BinaryIO | gzip.GzipFile", name: str) -> "tuple[Nifti1Header, b
         raise MissingExtraError("nibabel", "medical") from error
     try:
         start = file.read(HEADER2_BYTES)
-        is_second = len(start) >= HEADER2_BYTES and HEADER2_BYTES in (
-            int.from_bytes(start[:4], "little"),
-            int.from_bytes(start[:4], "big"),
-        )
-        kind = nib.Nifti2Header if is_second else nib.Nifti1Header
-        header = kind.from_fileobj(io.BytesIO(start[: HEADER2_BYTES if is_second else HEADER_BYTES]))
+        length = _header_length(start)
+        if len(start) < (length or HEADER_BYTES) or not length:
+            raise InputError(f"{name} begins as no NIfTI file does; fetch it again")
+        kind = nib.Nifti2Header if length == HEADER2_BYTES else nib.Nifti1Header
+        header = kind.from_fileobj(io.BytesIO(start[:length]))
         size = _check(header, name)
-        content = start + file.read(size - len(start))
+        content = start + file.read(max(size - len(start), 0))
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} is damaged ({one_line(error)}); fetch it again") from error
     if len(content) < size:
@@ -160,6 +159,11 @@ def _geometry(header: "Nifti1Header", name: str) -> Geometry:
 def _image(content: bytes) -> Any:  # noqa: ANN401 - nibabel names no type for it
     import nibabel as nib
 
-    is_second = HEADER2_BYTES in (int.from_bytes(content[:4], "little"), int.from_bytes(content[:4], "big"))
-    kind = nib.Nifti2Image if is_second else nib.Nifti1Image
+    kind = nib.Nifti2Image if _header_length(content) == HEADER2_BYTES else nib.Nifti1Image
     return kind.from_bytes(content)
+
+
+def _header_length(content: bytes) -> int:
+    """How long a header says that it is, in either order of bytes; 0 where it is none."""
+    said = {int.from_bytes(content[:4], "little"), int.from_bytes(content[:4], "big")}
+    return next((length for length in (HEADER_BYTES, HEADER2_BYTES) if length in said), 0)

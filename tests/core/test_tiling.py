@@ -267,3 +267,24 @@ def test_a_model_of_another_shape_is_named():
         joined(tiling, lambda tiles, corners: tiles.repeat(next(counts), 1), values)
     with pytest.raises(InputError, match="last axes"):
         joined(tiling, lambda tiles, corners: tiles, values[:, :-1])
+
+
+def test_a_volume_beyond_the_window_is_as_monai_s_sliding_window_has_it():
+    """Where tiles' predictions agree on what they share, any blending gives the same; MONAI's is the oracle."""
+    from monai.inferers import sliding_window_inference
+
+    torch.manual_seed(0)
+    pointwise = torch.nn.Conv3d(2, 3, 1).requires_grad_(False)
+    values = torch.randn(2, 40, 33, 27)
+    wanted = sliding_window_inference(values[None], (16, 16, 16), 2, pointwise, overlap=0.5, mode="constant")[0]
+    tiling = Tiling(lengths=(40, 33, 27), tile=(16, 16, 16), overlap=(8, 8, 8), block=(40, 33, 27))
+    ((_, found),) = run_tiled(lambda tiles, _: pointwise(torch.from_numpy(tiles)).numpy(), values.numpy(), tiling)
+    np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5)
+
+    def wide(tiles: torch.Tensor) -> torch.Tensor:  # what a tile says depends on where it ends
+        return torch.nn.functional.avg_pool3d(tiles, 3, 1, 1)
+
+    wanted = sliding_window_inference(values[None], (16, 16, 16), 2, wide, overlap=0.5, mode="constant")[0]
+    ((_, found),) = run_tiled(lambda tiles, _: wide(torch.from_numpy(tiles)).numpy(), values.numpy(), tiling)
+    near, whole = (np.abs(one - wide(values[None])[0].numpy()).mean() for one in (found, wanted.numpy()))
+    assert near < whole, "what falls off towards a tile's rim is nearer to the whole volume than what does not"
