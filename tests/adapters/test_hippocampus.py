@@ -1,0 +1,167 @@
+"""Hippocampus masks: the shared contract, scale and scope, what is written, and the run that comes with the package."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tests.data.medical.made_volumes import crop, save_crops
+
+from mainstem.adapters import find_task, shipped_runs
+from mainstem.adapters.diagnostics import hippocampus
+from mainstem.adapters.diagnostics.hippocampus import TASK, USE, Contrast, standardised
+from mainstem.adapters.diagnostics.volumes import BOX, turned, unet
+from mainstem.apps.cli import app
+from mainstem.apps.finetune import is_fitted
+from mainstem.core.evaluation import dice
+from mainstem.core.fitted import load_run
+from mainstem.core.samples import SampleSet
+from mainstem.core.targets import Mask
+from mainstem.core.testing import check_task
+from mainstem.core.tokens import Patches
+from mainstem.data.medical.hippocampus import open_hippocampus
+
+SIDES = (28, 40, 24)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> SampleSet:
+    return open_hippocampus(str(save_crops(tmp_path_factory.mktemp("crops"), 20, SIDES)))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Path:
+    return shipped_runs("diagnostics")["hippocampus"]
+
+
+def run(*words: str) -> None:
+    app(list(words), standalone_mode=False)
+
+
+def test_the_shared_contract(source, tmp_path):
+    task = replace(TASK, target=Mask(grid=(24, 40, 32)))
+    check_task(task, source, tmp_path)
+
+
+def test_no_scale_of_intensities_changes_what_is_seen(source):
+    plain = source.samples[0].streams["image"]
+    for times in (1e-3, 1e4):
+        seen = standardised(replace(plain, values=plain.values * np.float32(times)))
+        np.testing.assert_allclose(seen.values, standardised(plain).values, atol=1e-3)
+    flat = standardised(replace(plain, values=np.full_like(plain.values, 7.0)))
+    assert not flat.values.any()
+
+
+def test_inverted_rotated_and_noisy_volumes_look_otherwise(source):
+    samples = list(source.samples[:8])
+
+    def changed(change) -> np.ndarray:
+        streams = [replace(one.streams["image"], values=change(one.streams["image"].values)) for one in samples]
+        made = [replace(one, streams={"image": two}) for one, two in zip(samples, streams, strict=True)]
+        return Contrast().features(made)
+
+    plain = changed(lambda values: values)
+    spread = plain.std(0) + 1e-9
+    for change in (
+        lambda values: values.max() - values,
+        lambda values: np.random.default_rng(0).normal(size=values.shape),
+    ):
+        assert (np.abs(changed(change).mean(0) - plain.mean(0)) / spread).max() > 5
+
+
+def test_batches_are_turned_alike_with_their_labels_and_by_their_seed_alone(source):
+    shown, _ = Contrast()(list(source.samples[:2]))
+    truth = torch.from_numpy(TASK.target.told(source).truth(shown))
+    values = torch.full((2, 1, 48, 64, 48), float("nan"))
+    for row, sample in zip(values, shown, strict=True):
+        row[:, : SIDES[2], : SIDES[1], : SIDES[0]] = torch.from_numpy(sample.streams["image"].values)
+
+    def once(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        patches, labels = turned(Patches(parts={"image.values": values}), truth, torch.Generator().manual_seed(seed))
+        return patches["image.values"], labels
+
+    images, labels = once(0)
+    assert images.shape == (2, 1, *BOX)
+    assert images.isfinite().all()
+    assert set(labels.unique().tolist()) <= {0, 1, 2}
+    for label in (1, 2):  # labelled voxels stay brighter than the others, so that both were turned alike
+        assert images[:, 0][labels == label].mean() > images[:, 0][labels == 0].mean() + 0.5
+    again, other = once(0), once(1)
+    assert torch.equal(images, again[0])
+    assert torch.equal(labels, again[1])
+    assert not torch.equal(images, other[0])
+
+
+def test_monai_s_u_net_learns_in_the_time_it_is_given(source, monkeypatch):
+    monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.SECONDS", 6.0)
+    shown, _ = Contrast()(list(source.samples))
+    truth = TASK.target.told(source).truth(shown)
+    told = unet((shown[:16], truth[:16]), shown[16:], hippocampus.GRID, 0)
+    assert told.shape == truth[16:].shape
+    assert dice(truth[16:], told, (1, 2)) > 0.3
+
+
+def test_the_shipped_run_predicts_at_once(shipped, tmp_path):
+    assert is_fitted(TASK, shipped)
+    assert USE in load_run(shipped, TASK).manifest.known_failures
+    assert str(Path.home()) not in (shipped / "record.json").read_text()
+    assert sum(file.stat().st_size for file in shipped.iterdir()) < 12e6
+    image, wide = tmp_path / "one.nii.gz", tmp_path / "wide.nii"
+    values, _ = crop(0, SIDES)
+    for path, affine in ((image, np.diag([1.0, 1.0, 1.0, 1.0])), (wide, np.diag([2.0, 1.0, 1.0, 1.0]))):
+        made = nib.Nifti1Image(values, affine)
+        made.header.set_xyzt_units("mm")
+        nib.save(made, path)
+    out = tmp_path / "out"
+    run("predict", "diagnostics", "--task", "hippocampus", str(image), str(wide), "--out", str(out))
+    labels = nib.load(out / "one.nii.gz")
+    assert labels.shape == SIDES
+    np.testing.assert_allclose(labels.affine, nib.load(image).affine)
+    assert set(np.unique(np.asarray(labels.dataobj))) <= {0, 1, 2}
+    assert not (out / "wide.nii").exists()
+    table = pd.read_csv(out / "volumes.csv", keep_default_na=False, na_values=[""])
+    assert list(table.columns[:6]) == ["item", "structure", "volume_ml", "lower", "upper", "claim"]
+    assert table["structure"].tolist() == ["anterior", "posterior"] * 2
+    assert set(table["use"]) == {USE}
+    told, refused = table[table["item"] == "one"], table[table["item"] == "wide"]
+    counts = [(np.asarray(labels.dataobj) == label).sum() / 1000 for label in (1, 2)]
+    assert told["volume_ml"].tolist() == pytest.approx(counts)
+    assert (told["lower"] <= told["volume_ml"]).all()
+    assert (told["volume_ml"] <= told["upper"]).all()
+    assert refused["volume_ml"].isna().all()
+    assert set(refused["claim"]) == {"none"}
+    assert all("spacing is 2 x 1 x 1 mm" in words for words in refused["reasons"])
+
+
+def test_labels_never_take_the_place_of_images(shipped, tmp_path):
+    values, _ = crop(0, SIDES)
+    made = nib.Nifti1Image(values, np.eye(4))
+    made.header.set_xyzt_units("mm")
+    nib.save(made, tmp_path / "one.nii.gz")
+    before = (tmp_path / "one.nii.gz").read_bytes()
+    words = ("predict", "diagnostics", "--task", "hippocampus", str(tmp_path / "one.nii.gz"), "--out")
+    with pytest.raises(Exception, match="is what is read"):
+        run(*words, str(tmp_path))
+    (tmp_path / "twin").mkdir()
+    nib.save(made, tmp_path / "twin" / "one.nii.gz")
+    with pytest.raises(Exception, match="two images are named"):
+        run(*words, str(tmp_path / "out"), str(tmp_path / "twin" / "one.nii.gz"))
+    assert (tmp_path / "one.nii.gz").read_bytes() == before
+
+
+@pytest.mark.mirror
+@pytest.mark.usefixtures("home")
+def test_the_shipped_run_marks_what_experts_marked(shipped):
+    """On images that most of its members were trained on: it is the run that is tested, not its generality."""
+    fitted, samples = load_run(shipped, TASK), list(open_hippocampus("msd-hippocampus").training()[:6])
+    told = fitted.outputs(samples, TASK.first_view)
+    assert dice(fitted.target.truth(samples), fitted.target.point(told), (1, 2)) > 0.8
+
+
+def test_the_task_is_found_by_its_name():
+    assert find_task("diagnostics", "hippocampus") is TASK
+    json.dumps(TASK.facts())
