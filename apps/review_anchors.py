@@ -26,46 +26,51 @@ class AnchorFault(Exception):
 
 
 def anchor_line(num: object, digest: object, signature: object, when: str = "") -> str:
-    """Return the canonical line of an anchor, without its end."""
-    return f'{{"hash":"{digest}","num":{num},"signature":"{signature}","when":"{when}"}}'
+    """Return the canonical line of an anchor."""
+    return f'{{"hash":"{digest}","num":{num},"signature":"{signature}","when":"{when}"}}\n'
 
 
 class Reel:
-    """A copy of the anchors, read line by line beside the chain.
+    """A copy of the anchors, read line by line beside the chain; a line is parsed only where it is not as expected.
 
     Attributes:
-        num: of the record that the present line speaks of; None at the end.
-        line: the present line.
-        last: of the last record that was compared.
-        fault: what is wrong with the line that could not be read; "" for nothing.
+        text: the present line; empty at the end.
+        last: the last record that was compared.
     """
 
     def __init__(self, name: str, lines: Iterable[str]) -> None:
-        self.name, self.fault, self.line, self.last = name, "", "", -1
-        self.num: int | None = None
+        self.name, self.last = name, -1
         self._lines, self._count = iter(lines), 0
-        self._begin()
+        self.step(-1)
 
-    def _begin(self) -> None:
-        try:
-            self._read()
-            if self.num is None:
-                self.fault = f"{self.name} holds no anchor: a cut tail could not be found"
-        except AnchorFault as fault:
-            self.fault = str(fault)
+    def step(self, num: int) -> None:
+        """Go past the present line, which speaks of this record."""
+        self.last, self._num = num, -1
+        self.text = next(self._lines, "")
+        self._count += 1
 
-    def step(self) -> None:
-        """Go to the next line.
+    def num(self) -> int | None:
+        """Return of which record the present line speaks; None at the end.
 
         Raises:
-            AnchorFault: if it is none, or speaks of a record before the present one.
+            AnchorFault: if the line is no anchor, or speaks of an earlier record than the line before it.
         """
-        assert self.num is not None, "there is a present line"
-        self.last = self.num
-        self._read()
-        if self.num is not None and self.num < self.last:
-            self.num, self.fault = None, f"{self._place()} is out of order: lines were moved"
-            raise AnchorFault(self.fault)
+        if not self.text:
+            return None
+        if self._num < 0:
+            self._num = self._parsed(self.text)
+            if self._num < self.last:
+                raise AnchorFault(f"{self._place()} is out of order: lines were moved")
+        return self._num
+
+    def _parsed(self, text: str) -> int:
+        try:
+            num = json.loads(text)["num"]
+        except (ValueError, KeyError, TypeError):
+            num = None
+        if type(num) is not int or num < 0 or not text.endswith("\n"):
+            raise AnchorFault(f"{self._place()} is no anchor: it was changed, or was not written whole")
+        return num
 
     def check(self, keys: Keys) -> str:
         """Return the hash that the present line states.
@@ -74,30 +79,14 @@ class Reel:
             AnchorFault: if none of the keys signed it.
         """
         try:
-            found = json.loads(self.line)
+            found = json.loads(self.text)
             num, digest, signature, when = (found[name] for name in ("num", "hash", "signature", "when"))
-            is_canonical = self.line == anchor_line(num, digest, signature, when)
+            is_canonical = self.text == anchor_line(num, digest, signature, when)
         except (ValueError, KeyError, TypeError) as error:
             raise AnchorFault(f"{self._place()} is no anchor") from error
         if not is_canonical or not keys.believe(num, digest, signature, when):
             raise AnchorFault(f"{self._place()} is signed by none of the keys that are believed: it was changed")
         return str(digest)
-
-    def _read(self) -> None:
-        text = next(self._lines, None)
-        self._count += 1
-        if text is None:
-            self.num = None
-            return
-        self.line = text.removesuffix("\n")
-        try:
-            found = json.loads(self.line)
-            self.num = found["num"] if text.endswith("\n") and type(found["num"]) is int else None
-        except (ValueError, KeyError, TypeError):
-            self.num = None
-        if self.num is None or self.num < 0:
-            self.num, self.fault = None, f"{self._place()} is no anchor: it was changed, or was not written whole"
-            raise AnchorFault(self.fault)
 
     def _place(self) -> str:
         return f"line {self._count} of {self.name}"
@@ -161,7 +150,7 @@ class AnchorFile:
                 return
             if os.fstat(descriptor).st_size > whole:
                 os.ftruncate(descriptor, whole)  # what a failing disk left of a line
-            text = "".join(f"{line}\n" for line in lines(last)).encode()
+            text = "".join(lines(last)).encode()
             while text:
                 text = text[os.write(descriptor, text) :]
             os.fsync(descriptor)

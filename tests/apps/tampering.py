@@ -46,7 +46,7 @@ def verified(store: Store, keys) -> Verified:
 
 
 def _reels(copies: Sequence[Sequence[str]]) -> list[Reel]:
-    return [Reel(f"copy {number}", (f"{line}\n" for line in lines)) for number, lines in enumerate(copies)]
+    return [Reel(f"copy {number}", lines) for number, lines in enumerate(copies)]
 
 
 def is_found(found: Verified) -> bool:

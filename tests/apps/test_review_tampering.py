@@ -70,7 +70,7 @@ def write(folder: Path, store: Store) -> None:
         for sql in TRIGGERS.values():
             connection.execute(sql)
     for number, lines in enumerate(store.copies):
-        (folder / f"copy{number}.jsonl").write_bytes("".join(f"{line}\n" for line in lines).encode())
+        (folder / f"copy{number}.jsonl").write_bytes("".join(lines).encode())
 
 
 def verify_files(folder: Path, tampering: Tampering):
