@@ -161,7 +161,8 @@ class AnchorFile:
 def _last(descriptor: int) -> tuple[int, int]:
     """Number of the last whole line, -1 for none, and how many bytes the whole lines have."""
     size = os.fstat(descriptor).st_size
-    tail = os.pread(descriptor, 2 * LONGEST, max(0, size - 2 * LONGEST))
+    length = min(size, 2 * LONGEST)
+    tail = os.pread(descriptor, length, size - length)
     whole = size - (len(tail) - tail.rfind(b"\n") - 1)
     lines = tail[: tail.rfind(b"\n") + 1].splitlines()
     if not lines:
