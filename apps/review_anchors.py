@@ -121,13 +121,21 @@ class AnchorFile:
         """Number of the last record anchored; -1 where there is none, or where the last line is not whole.
 
         Raises:
+            InputError: if the last line is no anchor.
             OSError: if the file cannot be read.
         """
+        return self._last()[0]
+
+    def is_auditors(self) -> bool:
+        """True where the last line is an auditor's: those come when the auditor does, not with every record."""
+        return self._last()[1]
+
+    def _last(self) -> tuple[int, bool]:
         try:
             with self.path.open("rb") as file:
-                return _last(file.fileno())[0]
+                return _last(file.fileno())[:2]
         except FileNotFoundError:
-            return -1
+            return -1, False
 
     def append(self, num: int, lines: Callable[[int], Iterable[str]], every: int = 1) -> None:
         """Append the anchors that lack, up to record `num`, and have them on the disk.
@@ -145,7 +153,7 @@ class AnchorFile:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            last, whole = _last(descriptor)
+            last, _, whole = _last(descriptor)
             if num - last < every:
                 return
             if os.fstat(descriptor).st_size > whole:
@@ -158,22 +166,21 @@ class AnchorFile:
             os.close(descriptor)
 
 
-def _last(descriptor: int) -> tuple[int, int]:
-    """Number of the last whole line, -1 for none, and how many bytes the whole lines have."""
+def _last(descriptor: int) -> tuple[int, bool, int]:
+    """Number of the last whole line (-1: none), whether it is an auditor's, and how many bytes the whole lines have."""
     size = os.fstat(descriptor).st_size
     length = min(size, 2 * LONGEST)
     tail = os.pread(descriptor, length, size - length)
-    whole = size - (len(tail) - tail.rfind(b"\n") - 1)
-    lines = tail[: tail.rfind(b"\n") + 1].splitlines()
-    if not lines:
-        return -1, whole
+    end = tail.rfind(b"\n") + 1
+    if not end:
+        return -1, False, size - length
     try:
-        num = json.loads(lines[-1])["num"]
+        found = json.loads(tail[:end].splitlines()[-1])
+        if type(found["num"]) is int:
+            return found["num"], found["when"] != "", size - length + end
     except (ValueError, KeyError, TypeError):
-        raise InputError("the last line of the anchors is no anchor; run: mainstem review verify") from None
-    if type(num) is not int:
-        raise InputError("the last line of the anchors is no anchor; run: mainstem review verify")
-    return num, whole
+        pass
+    raise InputError("the last line of the anchors is no anchor; run: mainstem review verify")
 
 
 def lines_of(rows: "Iterable[Row]") -> Iterator[str]:

@@ -62,8 +62,8 @@ def verify_store(database: Database, files: Sequence[AnchorFile], keys: Keys) ->
 
 def _check_lag(found: Verified, files: Sequence[AnchorFile], every: int) -> Verified:
     """Find records that lack their anchors, unless a process is just writing them."""
-    until = time.monotonic() + GRACE_S
-    while (behind := min((file.last() for file in files), default=-1)) <= found.num - every:
+    until, own = time.monotonic() + GRACE_S, [file for file in files if not file.is_auditors()]
+    while (behind := min((file.last() for file in own), default=found.anchored)) <= found.num - every and own:
         if time.monotonic() >= until:
             why = (
                 f"records after {behind} are signed but lack their anchors: the program was stopped just then, a disk "

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
+from tests.apps.conftest import DATABASES
 from tests.apps.reviews import ADMIN, MODEL, READER, REVIEW, TOLD, begun, study
 
 from mainstem.apps import review_database
@@ -197,6 +198,7 @@ def test_a_research_store_takes_no_names(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
+from tests.apps.conftest import DATABASES
 from tests.apps.reviews import begun
 begun(sys.argv[1], Path(sys.argv[2]), 50)
 """
@@ -325,3 +327,25 @@ def test_both_stores_keep_every_commit_on_the_disk(tmp_path):
 def test_an_administrator_judges_nothing(tmp_path):
     with pytest.raises(InputError, match="admin may not review"):
         begun(f"sqlite:///{tmp_path / 'r.db'}", tmp_path / "home").as_user(ADMIN).record(REVIEW)
+
+
+def test_a_user_who_may_only_append_can_do_nothing_else(postgresql, tmp_path):
+    store = begun(postgresql, tmp_path / "home", 1)
+    role = f"app{next(DATABASES)}"
+    with store.database.writing() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN")
+    address = postgresql.replace("tester@", f"{role}@")
+    with pytest.raises(InputError, match="does not allow this to this user; grant SELECT and INSERT"):
+        begun(address, tmp_path / "home", 1)
+    with store.database.writing() as connection:
+        connection.exec_driver_sql(f"GRANT SELECT, INSERT ON reviews TO {role}")
+        connection.exec_driver_sql(f"GRANT SELECT ON reviews_layout TO {role}")
+    assert begun(address, tmp_path / "home", 2).verify().num == 3
+    engine = create_engine(Database(address).url)
+    for act in (
+        "UPDATE reviews SET body = '{}'", "DELETE FROM reviews", "TRUNCATE reviews", "DROP TABLE reviews",
+        "DROP TRIGGER reviews_rows ON reviews", "ALTER TABLE reviews DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+    ):  # fmt: skip
+        with pytest.raises(DBAPIError, match=r"permission denied|must be owner"), engine.begin() as connection:
+            connection.exec_driver_sql(act)
