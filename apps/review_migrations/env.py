@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that the store hands over, inside its transaction."""
+"""Runs migrations on the connection that the store hands over; a script of Alembic's, not a module to import."""
 
 from alembic import context
 

@@ -1,1 +1,0 @@
-"""One file a layout, named by its number."""
