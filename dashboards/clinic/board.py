@@ -6,19 +6,26 @@ from typing import Literal
 
 import pandas as pd
 
+from mainstem.apps.review_records import Recorded, Review, parse_review
 from mainstem.dashboards.clinic.words import ICONS, NO_ADAPTER, URGENCY, Words
-from mainstem.dashboards.components.reader import Panel
+from mainstem.dashboards.components.reader import Act, Panel
 
 Standing = Literal["unread", "opinion recorded", "deferred", "accepted", "overridden"]
 SETTLED: frozenset[Standing] = frozenset({"accepted", "overridden"})
 HIDDEN = "hidden until your own opinion is recorded"
+TOLD = ("value", "region", "level", "units", "probabilities", "abstained")  # of a prediction, as it is kept
 RESEARCH = "Research use only, not a medical device"
-REASONS = (
-    "the finding is there, the model misses it", "the finding is not there", "another finding explains it",
-    "poor image quality", "wrong patient group or technique", "other, as written below",
-)  # fmt: skip
-OTHER = REASONS[-1]
-SHORTEST_REASON = 5  # letters of a reason in words
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a reader decides, "opinion" before the model is shown: the finding and the reason in their words."""
+
+    decision: Literal["accept", "override", "defer", "opinion"]
+    code: str = ""
+    text: str = ""
+    finding: str = ""
+    first_read: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +51,12 @@ class Item:
 
     @property
     def leading(self) -> Words | None:
-        """The most urgent of what is said."""
-        return min(self.says, key=_urgency, default=None)
+        """Whose words a decision is about: the most urgent of those that say something, else of those that abstain."""
+        return min(self.says, key=lambda words: (not words.is_told, _urgency(words)), default=None)
 
     @property
     def state(self) -> str:
-        """The most urgent state."""
+        """How urgent that is."""
         return self.leading.state if self.leading else "not predicted"
 
     @property
@@ -103,10 +110,10 @@ def matching(items: Sequence[Item], asked: str, *, blind: bool) -> list[Item]:
 def row(item: Item, *, blind: bool) -> dict[str, str]:
     """What the list tells of a study."""
     hidden = item.is_hidden(blind=blind)
-    state = "hidden" if hidden else item.state
+    state = item.standing if item.standing in ("deferred", *SETTLED) else "hidden" if hidden else item.state
     return {
         "study": item.title,
-        "state": f"{ICONS[state]} {'model hidden' if hidden else state}",
+        "state": f"{ICONS[state]} {'model hidden' if state == 'hidden' else state}",
         "read": item.standing,
         "what is said": HIDDEN if hidden else item.headline,
         "kind": item.kind,
@@ -145,15 +152,25 @@ def summary(items: Sequence[Item], *, blind: bool) -> str:
 
 def panel_of(item: Item, *, blind: bool) -> Panel:
     """What stands on the canvas beside a study, and what may be decided of it."""
-    record = ("opinion", "Record my opinion", "o")
     if item.is_hidden(blind=blind):
         lines = (("warn", f"What the model says is {HIDDEN}."), ("quiet", f"{RESEARCH}."))
-        return Panel(title="Blind first read", lines=lines, acts=(record,))
-    lines = tuple(line for words in sorted(item.says, key=_urgency) for line in _said(words)) or (("warn", NO_ADAPTER),)
+        return Panel(title="Blind first read", lines=lines, acts=(("opinion", "Record my opinion", "o"),))
+    lines = tuple(
+        line
+        for words in sorted(item.says, key=lambda words: (not words.is_told, _urgency(words)))
+        for line in _said(words)
+    ) or (("warn", NO_ADAPTER),)
     told = (("good", f"Decided: {item.standing}."),) if item.standing in SETTLED else ()
     quiet = tuple(("quiet", text) for text in (item.note, f"{RESEARCH}.") if text)
-    acts = (("accept", "Accept", "a"), ("override", "Override", "o")) if item.can_be_judged else (record,)
-    return Panel(title=item.title, lines=(*told, *lines, *quiet), acts=(*acts, ("defer", "Defer", "d")))
+    return Panel(title=item.title, lines=(*told, *lines, *quiet), acts=_acts(item))
+
+
+def _acts(item: Item) -> tuple[tuple[str, str, str], ...]:
+    """What can be decided: nothing where no model was asked, for there is nothing to hold a decision against."""
+    if not item.says:
+        return ()
+    own = ("override", "Override" if item.can_be_judged else "Record my finding", "o")
+    return (*((("accept", "Accept", "a"),) if item.can_be_judged else ()), own, ("defer", "Defer", "d"))
 
 
 def _said(words: Words) -> tuple[tuple[str, str], ...]:
@@ -163,14 +180,37 @@ def _said(words: Words) -> tuple[tuple[str, str], ...]:
             ("quiet", words.model))  # fmt: skip
 
 
-def lacking(decision: str, reason: str, text: str) -> str:
-    """Say what a decision lacks before it may be recorded; "" where it lacks nothing."""
-    if decision == "accept":
-        return ""
-    if decision == "opinion":
-        return "" if text.strip() else "Write what you see first."
-    if reason not in REASONS:
-        return "Choose a reason first: none is recorded without one."
-    if reason == OTHER and len(text.strip()) < SHORTEST_REASON:
-        return "Write the reason in words first."
-    return ""
+def standing_of(newest: Recorded | None) -> Standing:
+    """What a study's newest review made of it."""
+    if newest is None:
+        return "unread"
+    review = newest.review
+    if review.decision == "defer":
+        return "deferred" if review.shown.prediction else "opinion recorded"
+    return "accepted" if review.decision == "accept" else "overridden"
+
+
+def review_of(words: Words, act: Act, answer: Answer, names: tuple[str, str]) -> Review:
+    """Return what the store keeps of a decision; `names` are the study's pseudonym and the sha256 of its pixels.
+
+    Raises:
+        InputError: if it lacks a reason that it must have.
+    """
+    told = words.prediction
+    claim = told["claim"]
+    is_first = answer.decision == "opinion"
+    seen = not is_first
+    return parse_review(
+        {
+            "study": names[0], "pixel_sha256": names[1], "seconds": act.seconds,
+            "model": {**told["model"], "calibration_sha256": told.get("calibration_sha256")},
+            "prediction": {name: told[name] for name in TOLD}
+            | {"claim": claim["state"], "claim_reason": claim["reason"], "reasons": tuple(told["reasons"])},
+            "shown": {
+                "prediction": seen, "mask": act.mask and seen, "heatmap": act.heatmap and seen, "window": act.window,
+                "blind_first_read": bool(answer.first_read), "first_read": answer.first_read,
+            },
+            "decision": "defer" if is_first else answer.decision, "finding": answer.finding or None,
+            "reason_code": answer.code, "reason_text": answer.text,
+        }
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a prediction says to a clinician: value, region and claim in words, and how urgent that is. Never a bare number."""
+"""What a prediction says to a clinician: value, region and claim, never a bare number, and how urgent it is."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,23 @@ from typing import Any, Literal
 State = Literal["finding", "unsure", "not predicted", "measured", "nothing found"]
 URGENCY: Mapping[State, int] = {"finding": 0, "unsure": 1, "not predicted": 2, "measured": 3, "nothing found": 4}
 ICONS: Mapping[str, str] = {
-    "finding": "●", "unsure": "◐", "not predicted": "○", "measured": "◆", "nothing found": "–", "hidden": "◌",
+    "finding": "●", "unsure": "◐", "not predicted": "○", "measured": "◆", "nothing found": "□", "hidden": "◌",
+    "deferred": "…", "accepted": "✓", "overridden": "✎", "opinion recorded": "◌",
 }  # fmt: skip
 NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
-NO_ADAPTER = "not predicted: no adapter predicts this"
+NO_ADAPTER = "Not predicted: no adapter predicts this"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Words:
-    """What is said of a study by one model: a headline, more lines, how urgent it is, and who says it."""
+    """What one model says of a study: a headline, more lines, how urgent it is, who says it, and all of it as data."""
 
     state: State
     headline: str
     lines: tuple[str, ...]
     chance: float  # of the likeliest finding, 0-1: what orders studies of one state
     model: str
+    prediction: Mapping[str, Any]
     claim: str = ""
 
     @property
@@ -36,7 +38,8 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     who = f"{model['adapter']} {model['task']} {model['version']}"
     if prediction["abstained"]:
         why = "; ".join(reasons) or prediction["claim"]["reason"] or "no reason is given"
-        return Words(state="not predicted", headline=f"not predicted: {why}", lines=(), chance=0.0, model=who)
+        return Words(state="not predicted", headline=f"not predicted: {why}", lines=(), chance=0.0, model=who,
+                     prediction=prediction)  # fmt: skip
     shares = {name: float(share) for name, share in prediction["probabilities"].items()}
     found = {name: share for name, share in shares.items() if name.lower() not in NOTHING}
     state, headline = _region(prediction, shares)
@@ -46,7 +49,7 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     told = tuple(part for part in (_probabilities(shares), *reasons) if part)
     return Words(
         state=state, headline=headline, lines=told, chance=max(found.values(), default=0.0), model=who,
-        claim=_claim(claim, prediction["level"]),
+        claim=_claim(claim, prediction["level"]), prediction=prediction,
     )  # fmt: skip
 
 
@@ -96,6 +99,7 @@ def _probabilities(shares: Mapping[str, float]) -> str:
 
 def _claim(claim: Mapping[str, Any], level: float) -> str:
     if claim["state"] == "stated":
-        return f"Claim stated: what is said holds for {level:.0%} of {claim['population'] or 'cases like those of calibration'}"
+        whose = claim["population"] or "cases like those of calibration"
+        return f"Claim stated: what is said holds for {level:.0%} of {whose}"
     name = "Claim withdrawn" if claim["state"] == "withdrawn" else "No claim"
     return f"{name}: {claim['reason'] or 'no reason is given'}"

@@ -19,7 +19,12 @@ def named_in_address(name: str, known: Container[str], first: str) -> tuple[str,
 
 
 def choice_table(
-    shown: pd.DataFrame, names: Sequence[str], chosen: str, on_chosen: Callable[[str], None], name: str
+    shown: pd.DataFrame,
+    names: Sequence[str],
+    chosen: str,
+    on_chosen: Callable[[str], None],
+    name: str,
+    most_px: int = HEIGHT_PX,
 ) -> None:
     """Show a table; call `on_chosen` with the name of the row that is chosen in it.
 
@@ -29,6 +34,7 @@ def choice_table(
         chosen: name of the row that the page shows, whoever chose it.
         on_chosen: called before the page is drawn anew.
         name: of what the table shows; a table of other rows starts anew.
+        most_px: height of a long one.
     """
     last: dict[str, str] = st.session_state.setdefault(SHOWN, {})
     if last.get(name) != chosen:  # chosen elsewhere: a new table begins with that row
@@ -37,7 +43,7 @@ def choice_table(
         last[name] = chosen
     key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
     rows = [list(names).index(chosen)] if chosen in names else []
-    height = min(HEIGHT_PX, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
+    height = min(most_px, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
         shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),
         selection_mode="single-row", selection_default={"selection": {"rows": rows}}, key=key, height=height,

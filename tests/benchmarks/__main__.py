@@ -273,11 +273,19 @@ def bench_review() -> dict[str, float]:
     return review.bench_review()
 
 
+def bench_reader() -> dict[str, float]:
+    """The reader of medical images with 300 slices of 512 x 512."""
+    from tests.benchmarks import reader
+
+    return reader.bench_reader()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review,
+    "reader": bench_reader,
 }  # fmt: skip
 
 

@@ -26,14 +26,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """Serve the dashboards over a MAINSTEM_HOME and give their address."""
+def served(home: Path, log: Path = Path(os.devnull)) -> Iterator[str]:
+    """Serve the dashboards over a MAINSTEM_HOME and give their address; what they write goes to `log`."""
     port = free_port()
     command = [sys.executable, "-c", "from mainstem.apps.cli import main; main()", "dashboard", "--port", str(port)]
     environment = {**os.environ, "MAINSTEM_HOME": str(home)}
-    server = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    with log.open("ab") as written:
+        server = subprocess.Popen(command, env=environment, stdout=written, stderr=written, start_new_session=True)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(START_S * 4):

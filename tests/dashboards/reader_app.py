@@ -42,7 +42,10 @@ def picture(name: str) -> Picture:
         "unit": "HU", "spacing_mm": (0.5, 0.25), "positions_mm": tuple(2.5 * index for index in range(SLICES)),
         "directions": np.eye(3),
     }  # fmt: skip
-    windows = (Window(name="the file's own", width=400, level=40, key="0"), Window(name="brain", width=80, level=40, key="1"))
+    windows = (
+        Window(name="the file's own", width=400, level=40, key="0"),
+        Window(name="brain", width=80, level=40, key="1"),
+    )
     return Picture(
         key=key, rows=ROWS, columns=COLUMNS, num_slices=SLICES, read=lambda index: Slice(stored=volume[index]),
         windows=windows, is_inverted=IS_PLAIN, overlays=overlays, **known,
@@ -57,7 +60,7 @@ def show(name: str) -> None:
     )  # fmt: skip
     done = reader(picture(name), panel, "reader")
     if done is not None:
-        st.write(f"Done: {done.name}, shown: {', '.join(done.shown)}.")
+        st.write(f"Done: {done.name}, {done.mask}, {done.heatmap}, level {done.window[0]:g}, width {done.window[1]:g}.")
 
 
 st.set_page_config(layout="wide", page_icon=None)

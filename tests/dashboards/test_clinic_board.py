@@ -6,23 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstem.apps.review import ReviewStore
+from mainstem.apps.review_roles import User
+from mainstem.core.errors import InputError
 from mainstem.core.prediction import Claim, ModelRef, Prediction
 from mainstem.core.stream import Provenance
 from mainstem.core.targets import ClassSet, FindingSet, Interval
 from mainstem.dashboards.clinic.board import (
-    OTHER,
-    REASONS,
+    Answer,
     Item,
     download,
-    lacking,
     matching,
     next_id,
     panel_of,
+    review_of,
+    standing_of,
     summary,
     triage,
     worklist,
 )
 from mainstem.dashboards.clinic.words import words_of
+from mainstem.dashboards.components.reader import Act
 
 MODEL = ModelRef(adapter="diagnostics", task="pneumonia", version="1", adapter_sha256="a" * 64, trunk_sha256="b" * 64)
 SOURCE = Provenance(data="d", item="i")
@@ -82,7 +86,8 @@ def test_the_urgent_come_first_and_what_is_settled_last():
 def test_of_one_state_the_likelier_comes_first_and_the_most_urgent_model_leads():
     less = replace(BOTH, chance=0.2)
     assert [one.id for one in triage([item("a", less), item("b", BOTH)])] == ["b", "a"]
-    assert item("a", NORMAL, ABSTAINED).state == "not predicted"
+    assert item("a", ABSTAINED, NORMAL, BOTH).state == "unsure"
+    assert item("a", ABSTAINED, NORMAL).state == "nothing found"  # a model that does not answer outdoes none that does
 
 
 @given(st.permutations([SURE, BOTH, NORMAL, ABSTAINED]))
@@ -104,7 +109,8 @@ def test_an_opinion_lifts_the_veil_and_no_model_needs_none():
 
 
 def test_what_no_model_says_can_be_deferred_but_not_accepted():
-    assert [name for name, _, _ in panel_of(item("a"), blind=False).acts] == ["opinion", "defer"]
+    assert panel_of(item("a"), blind=False).acts == ()
+    assert [name for name, _, _ in panel_of(item("a", ABSTAINED), blind=False).acts] == ["override", "defer"]
     assert [name for name, _, _ in panel_of(item("a", SURE), blind=False).acts] == ["accept", "override", "defer"]
     assert "no adapter predicts this" in str(panel_of(item("a"), blind=False))
 
@@ -124,7 +130,12 @@ def test_a_search_takes_all_words_and_finds_what_is_seen():
 
 def test_next_goes_round():
     items = [item("a"), item("b")]
-    assert (next_id(items, "b", 1), next_id(items, "a", -1), next_id(items, "x", 1), next_id([], "", 1)) == ("a", "b", "a", "")
+    assert (next_id(items, "b", 1), next_id(items, "a", -1), next_id(items, "x", 1), next_id([], "", 1)) == (
+        "a",
+        "b",
+        "a",
+        "",
+    )
 
 
 def test_a_list_says_how_many_are_left():
@@ -132,12 +143,45 @@ def test_a_list_says_how_many_are_left():
     assert summary([item("b", SURE, standing="overridden")], blind=False) == "All 1 studies are read."
 
 
-@pytest.mark.parametrize("decision", ["override", "defer"])
-def test_no_override_and_no_deferral_goes_without_a_reason(decision):
-    assert lacking(decision, "", "words")
-    assert lacking(decision, "made up", "words")
-    assert lacking(decision, OTHER, "  ")
-    assert not lacking(decision, OTHER, "artefact over the left lung")
-    assert not lacking(decision, REASONS[0], "")
-    assert not lacking("accept", "", "")
-    assert lacking("opinion", "", " ")
+ACT = Act(name="accept", key="k", mask=True, heatmap=False, window=(40.0, 80.0), seconds=12.5)
+NAMES = ("p-" + "0" * 32, "c" * 64)
+READER = User("reader 1", "clinician")
+
+
+def decided(store, words, **answer):
+    return store.record(review_of(words, ACT, Answer(**answer), NAMES))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return ReviewStore.open(f"sqlite:///{tmp_path / 'r.sqlite'}", tmp_path).as_user(READER)
+
+
+def test_decisions_are_kept_with_what_was_told_and_shown(store):
+    assert standing_of(None) == "unread"
+    kept = decided(store, SURE, decision="accept")
+    assert standing_of(kept) == "accepted"
+    (found,) = store.history(NAMES[0])
+    assert found.review.prediction.probabilities == {"normal": 0.04, "pneumonia": 0.96}
+    assert found.review.prediction.region == {"classes": ["pneumonia"]}
+    assert (found.review.shown.mask, found.review.shown.window, found.review.seconds) == (True, (40.0, 80.0), 12.5)
+    assert found.review.model.adapter_sha256 == MODEL.adapter_sha256
+    assert (
+        standing_of(decided(store, SURE, decision="override", code="wrong_finding", finding="normal")) == "overridden"
+    )
+    assert standing_of(decided(store, ABSTAINED, decision="defer")) == "deferred"
+    assert store.verify().ok
+
+
+def test_a_first_read_is_kept_before_the_model_is_shown(store):
+    kept = decided(store, SURE, decision="opinion", finding="normal", first_read="normal")
+    assert standing_of(kept) == "opinion recorded"
+    shown = kept.review.shown
+    assert (shown.prediction, shown.mask, shown.blind_first_read, shown.first_read) == (False, False, True, "normal")
+
+
+def test_no_override_goes_without_a_reason(store):
+    for code, text in (("", "words"), ("other", "  ")):
+        with pytest.raises(InputError):
+            decided(store, SURE, decision="override", code=code, text=text)
+    assert store.history(NAMES[0]) == ()

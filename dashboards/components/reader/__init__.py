@@ -4,7 +4,7 @@ import hashlib
 import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,24 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.data.medical.dicom_geometry import letters
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("volumes.js", "drawing.js", "measures.js", "controls.js", "panel.js", "reader.js")
 SENT = "reader_sent"  # session key: studies whose first slice the browser was given
 MOST_A_CHUNK = 8 << 20  # bytes; the browser asks for half as much
 KINDS = {"int16": "i2", "uint16": "u2", "uint8": "u1"}
-LETTERS = (("L", "R"), ("P", "A"), ("S", "I"))  # of the axes of patient coordinates, towards more and less (PS3.3 C.7.6.2)
+LETTERS = (
+    ("L", "R"),
+    ("P", "A"),
+    ("S", "I"),
+)  # of the axes of patient coordinates, towards more and less (PS3.3 C.7.6.2)
 OBLIQUE = 0.5  # of the largest component: a second letter is told where another is at least so large
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Slice:
-    """Stored pixels of one slice, (y, x) int16, uint16 or uint8, or (y, x, 3) uint8; value = slope * stored + intercept."""
+    """Pixels of one slice, (y, x) int16, uint16 or uint8, or (y, x, 3) uint8; a value is slope * stored + intercept."""
 
     stored: NDArray[Any]
     slope: float = 1.0
@@ -113,30 +118,26 @@ class Act:
     Attributes:
         name: of an act of the panel, "next" or "previous".
         key: of the picture that it was done on.
-        shown: titles of the overlays that were shown at any time.
+        mask: whether one was shown at any time.
+        heatmap: likewise.
+        window: level and width.
         seconds: that the study was open.
     """
 
     name: str
     key: str
-    shown: tuple[str, ...] = field(default=())
-    seconds: float = 0.0
-
-
-def letters(direction: NDArray[np.float64]) -> tuple[str, str]:
-    """Return the letters at the end and at the start of an axis that runs in this direction of patient coordinates."""
-    largest = float(np.abs(direction).max())
-    order = [axis for axis in np.argsort(-np.abs(direction)).tolist() if abs(direction[axis]) >= OBLIQUE * largest]
-    pairs = [LETTERS[axis] if direction[axis] > 0 else LETTERS[axis][::-1] for axis in order if largest > 0]
-    return "".join(end for end, _ in pairs), "".join(start for _, start in pairs)
+    mask: bool
+    heatmap: bool
+    window: tuple[float, float]
+    seconds: float
 
 
 def edges(directions: NDArray[np.float64] | None) -> dict[str, str]:
     """Letters at the four edges of a slice; none where the directions are not known."""
     if directions is None:
         return {}
-    (right, left), (bottom, top) = letters(directions[:, 0]), letters(directions[:, 1])
-    return {"left": left, "right": right, "top": top, "bottom": bottom}
+    along, down = directions[:, 0], directions[:, 1]
+    return {"left": letters(-along), "right": letters(along), "top": letters(-down), "bottom": letters(down)}
 
 
 def pack(picture: Picture, panel: Panel, wanted: Wanted) -> bytes:
@@ -217,8 +218,11 @@ def read_act(text: str) -> Act | None:
     """Read what was done on the canvas; None where nothing was."""
     try:
         told = json.loads(text)
-        shown = tuple(str(title) for title in told["shown"])
-        return Act(name=str(told["act"]), key=str(told["key"]), shown=shown, seconds=float(told["seconds"]))
+        level, width = (float(end) for end in told["window"])
+        return Act(
+            name=str(told["act"]), key=str(told["key"]), mask=bool(told["mask"]), heatmap=bool(told["heatmap"]),
+            window=(level, width), seconds=float(told["seconds"]),
+        )  # fmt: skip
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -89,7 +89,8 @@ function fold(view) {
 
 function act(view, name) {
   const seconds = Math.round(performance.now() - view.since) / 1000;
-  view.trigger("act", JSON.stringify({ act: name, key: view.volume.header.key, shown: [...view.seen], seconds }));
+  const [mask, heatmap] = ["mask", "heatmap"].map((kind) => view.seen.has(kind)), { level, width } = view.window;
+  view.trigger("act", JSON.stringify({ act: name, key: view.volume.header.key, mask, heatmap, window: [level, width], seconds }));
 }
 
 function help(view) {
@@ -177,6 +178,7 @@ function size(view) {
   const box = view.canvas.getBoundingClientRect();
   view.isNarrow = view.root.querySelector(".reader").clientWidth < 720;
   view.root.querySelector(".reader").classList.toggle("is-narrow", view.isNarrow);
+  view.barPx = view.isNarrow ? 0 : view.root.querySelector(".reader-bar").offsetHeight + 8;  // that the tools cover
   view.canvas.width = Math.max(Math.round(box.width * devicePixelRatio), 1);
   view.canvas.height = Math.max(Math.round(box.height * devicePixelRatio), 1);
 }

@@ -93,8 +93,8 @@ function draw(view) {
     pen.imageSmoothingEnabled = false;
     for (const overlay of volume.header.overlays) {
       const shown = view.shown.get(overlay.key), one = shown.on ? planeOf(view, overlay) : null;
-      if (shown.on) view.seen.add(overlay.title);
       if (!one) continue;
+      view.seen.add(overlay.names.length ? "mask" : "heatmap");
       pen.globalAlpha = shown.opacity;
       pen.drawImage(one.canvas, one.box[0], one.box[1]);
     }
@@ -107,6 +107,7 @@ function draw(view) {
   if (!isHere) view.wait.textContent = `Slice ${view.slice + 1} is on its way`;
   tell(view);
   view.drawMs = performance.now() - started;
+  canvas.dataset.seen = Number(isHere);
   canvas.dataset.drawn = Number(canvas.dataset.drawn || 0) + 1;
 }
 
@@ -129,7 +130,7 @@ function drawMarks(view, at) {
   pen.font = `600 ${15 * ratio}px sans-serif`;
   pen.fillStyle = "#ffe08a";
   pen.textBaseline = "middle";
-  for (const [name, x, y] of [["left", left + 12 * ratio, middle[1]], ["right", right - 12 * ratio, middle[1]], ["top", middle[0], top + (top < 44 * ratio ? 50 : 12) * ratio], ["bottom", middle[0], bottom - 12 * ratio]]) {
+  for (const [name, x, y] of [["left", left + 12 * ratio, middle[1]], ["right", right - 12 * ratio, middle[1]], ["top", middle[0], Math.max(top, view.barPx * ratio) + 14 * ratio], ["bottom", middle[0], bottom - 12 * ratio]]) {
     if (edges[name]) write(view, edges[name], x, y, name === "left" ? "left" : name === "right" ? "right" : "center");
   }
   if (!spacing) return;
