@@ -84,7 +84,9 @@ def evaluate_adapter(
     frozen: Frozen = False,
     protocol: Annotated[
         str | None,
-        typer.Option(help="holdout, leave-one-year-out, leave-one-group-out, grouped-folds or season-by-season."),
+        typer.Option(
+            help="holdout, official, leave-one-year-out, leave-one-group-out, grouped-folds or season-by-season."
+        ),
     ] = None,
     window: Annotated[int, typer.Option(min=0, help="Season by season: groups to calibrate on, 0 for all.")] = 0,
     seeds: Seeds = 1,

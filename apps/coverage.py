@@ -8,11 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.batches import is_strange
 from mainstem.core.fit import OutOfFold
+from mainstem.core.fitted import Fitted
+from mainstem.core.folds import has_groups
 from mainstem.core.gaps import WHOLE
+from mainstem.core.held_out import HeldOut
 from mainstem.core.judging import Evidence
+from mainstem.core.predict import Told
+from mainstem.core.stream import Sample
+from mainstem.core.targets import Outputs, Target
 
 Array = NDArray[np.float64]
+SPLITS = 200  # random ones, and draws of the alarm
+LOCAL_LABELS, FEWEST_LEFT = 100, 20  # of a class: to calibrate on, and to judge
+AT_ONCE = 100  # cases that the alarm is shown without their labels
 Labels = Sequence[str]
 
 
@@ -62,6 +72,61 @@ def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels 
         own = [inside[rows & stated].mean() for rows in _rows(groups).values() if (rows & stated).any()]
         found["lowest_group"] = float(min(own)) if own else None
     return found
+
+
+def report_alone(fitted: Fitted, told: Told, test: Sequence[Sample], view: str, level: float) -> dict[str, Any]:
+    """Say of cases that name no group how often the alarm is raised, and what local labels would restore.
+
+    `alarm`: over SPLITS draws, of AT_ONCE cases at most of these, and of as many of calibration's held against the
+    others. `recalibrated`: see there. Nothing is said where data name groups.
+    """
+    calibration, alarm = fitted.calibration.get(view), fitted.alarm.get(view)
+    if calibration is None or calibration.has_groups or has_groups(test):
+        return {}
+    found: dict[str, Any] = recalibrated(fitted.target, told.outputs, fitted.target.truth(test), level)
+    if alarm is not None and alarm.is_of_cases:
+        found["alarm"] = report_alarm(alarm.features, fitted.ensemble.features(test))
+    return found
+
+
+def report_alarm(known: Array, features: Array) -> dict[str, Any]:
+    """Return how often a draw of these cases, and one of calibration's own, is called strange."""
+    rng = np.random.default_rng(0)
+    num = min(AT_ONCE, len(features), len(known) // 2)
+    power, false = [], []
+    for _ in range(SPLITS):
+        power.append(is_strange(known, features[rng.choice(len(features), num, replace=False)]))
+        order = rng.permutation(len(known))
+        false.append(is_strange(known[order[num:]], known[order[:num]]))
+    return {"draws": SPLITS, "cases": num, "power": float(np.mean(power)), "false_alarms": float(np.mean(false))}
+
+
+def recalibrated(target: Target, told: Outputs, truth: Array, level: float) -> dict[str, Any]:
+    """Return coverage and size of sets once LOCAL_LABELS cases a class calibrate them, over SPLITS random splits.
+
+    The rest of the cases are judged; nothing is said where a class has too few, or the target no classes.
+    """
+    strata, names = target.strata(truth), target.strata_names()
+    rows_of = {} if strata is None else {name: np.flatnonzero(np.asarray(strata) == name) for name in names}
+    if not rows_of or min(map(len, rows_of.values())) < LOCAL_LABELS + FEWEST_LEFT:
+        return {}
+    scores, rng, cases = target.scores(told, truth), np.random.default_rng(0), np.arange(len(truth))
+    mean, size, by_class = [], [], {name: list[float]() for name in names}
+    for _ in range(SPLITS):
+        local = np.concatenate([rng.choice(rows, LOCAL_LABELS, replace=False) for rows in rows_of.values()])
+        own = np.asarray(strata)[local].tolist()
+        known = HeldOut(scores=scores[local], groups=tuple(map(str, local.tolist())), patterns=None, strata=tuple(own))
+        rest = np.setdiff1d(cases, local)
+        quantile = np.tile(known.stratum_quantiles(names, level), (len(rest), 1))
+        shown = {name: values[rest] for name, values in told.items()}
+        inside = target.covered(shown, truth[rest], quantile)
+        mean.append(inside.mean())
+        size.append(target.size(shown, quantile).mean())
+        for name, rows in rows_of.items():
+            by_class[name].append(inside[np.isin(rest, rows)].mean())
+    figures = {"mean": float(np.mean(mean)), "by_class": {name: float(np.mean(own)) for name, own in by_class.items()}}
+    counts = {"local_labels_a_class": LOCAL_LABELS, "splits": SPLITS}
+    return {"recalibrated": {**figures, "mean_set_size": float(np.mean(size)), **counts}}
 
 
 def judge_training_groups(found: OutOfFold, places: Labels, level: float, *, names_them: bool) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from mainstem.apps.protocols import (
     RUN,
     SEASONS,
     EvaluationSpec,
-    default_protocol,
+    chosen_protocol,
     fit_for_protocol,
     protocol_note,
     split_samples,
@@ -70,7 +70,7 @@ def evaluate(
     if spec.window and spec.protocol != SEASONS:
         raise InputError(f"a window is of --protocol {SEASONS} alone; leave --window out, or add it")
     source = task.read(request)
-    protocol = spec.protocol or default_protocol(task, source)
+    protocol = chosen_protocol(task, source, spec.protocol)
     if run is not None:
         protocol = SEASONS if spec.protocol == SEASONS else RUN
     usable = source.unflagged()
@@ -191,7 +191,7 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
         raise InputError(f"all is judged on {splits[0].judged_on}, which cannot be scored in folds; use --protocol")
     with tempfile.TemporaryDirectory() as folder:
         fitted, judged = fit_and_save(task, source, samples, fit, Path(folder), progress=progress)
-    scored = score_in_folds(task, fitted, judged, [split.calibrate for split in splits], spec.level)
+    scored = score_in_folds(task, fitted, judged, [split.calibrate for split in splits], (samples, spec.level))
     baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
     for split in splits:
         train, test = [samples[row] for row in split.train], [samples[row] for row in split.calibrate]

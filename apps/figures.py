@@ -23,6 +23,7 @@ from mainstem.core.evaluation import (
     rmse,
     with_unknown,
 )
+from mainstem.core.member import rows_of_outputs
 from mainstem.core.targets import Measure
 from mainstem.core.task import Task
 
@@ -55,6 +56,7 @@ def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[
         **mean_over_seeds(
             [found.target.breakdown(found.regions(view), found.baselines, found.groups) for found in results]
         ),
+        **_subgroups(results, view),
         "by_lead": {
             name: {
                 **_metrics(results, partial(Scored.point, view=name), aggregate),
@@ -106,6 +108,25 @@ def report_means(means: ScoredMeans, of: str, level: float) -> dict[str, Any]:
             "mean_width": float((means.high - means.low).mean()),
         },
     }
+
+
+def _subgroups(results: Sequence[Scored], view: str) -> dict[str, Any]:
+    """Figures by the values of facts, with counts; nothing where a task names none."""
+
+    def told(found: Scored) -> dict[str, Any]:
+        rows_of = {
+            name: {value: np.flatnonzero(np.asarray(labels) == value) for value in sorted(set(labels))}
+            for name, labels in found.facts.items()
+        }
+        return {
+            name: {
+                value: found.target.subgroup(rows_of_outputs(found.told[view], rows), found.truth[rows])
+                for value, rows in values.items()
+            }
+            for name, values in rows_of.items()
+        }
+
+    return {"subgroups": mean_over_seeds([told(found) for found in results])} if results[0].facts else {}
 
 
 def _part(found: Scored, name: str, view: str) -> Array:
@@ -171,7 +192,7 @@ def coverage(found: Scored, view: str) -> dict[str, Any]:
     inside = found.target.covered(case.told, case.truth, case.quantile)
     size = found.target.size(case.told, case.quantile)
     told = report_coverage((inside, size), found.level, found.groups, found.claims, found.patterns)
-    return told | found.target.coverage_figures(case, found.groups)
+    return told | found.target.coverage_figures(case, found.groups) | dict(found.alone)
 
 
 def _by_group(found: Scored, view: str, measures: Measures) -> dict[str, dict[str, float]]:

@@ -16,11 +16,12 @@ from mainstem.core.stream import Sample
 from mainstem.core.task import Task
 from mainstem.core.told import told_in
 
+OFFICIAL = "official"  # the split that the data bring, scored as a holdout where it is sound
 HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP = "holdout", "leave-one-year-out", "leave-one-group-out"
 SEASONS = "season-by-season"  # the test split in order, the labels of each group calibrating those after it
 GROUPED_FOLDS = "grouped-folds"  # each sample by the one member that never saw its group
 RUN = "run"  # a run that is there, on what it never saw
-PROTOCOLS = (HOLDOUT, LEFT_OUT, LEFT_OUT_GROUP, SEASONS, GROUPED_FOLDS)
+PROTOCOLS = (HOLDOUT, OFFICIAL, LEFT_OUT, LEFT_OUT_GROUP, SEASONS, GROUPED_FOLDS)
 LEFT_OUT_FOLDS = 2  # members of each of the many fits that leave one group out
 FEWEST_TO_LEAVE_OUT = LEFT_OUT_FOLDS + 1  # groups: each of those members is judged on one that it never saw
 
@@ -86,6 +87,17 @@ def split_samples(
             raise InputError(f"{protocol} leaves no sample to train or to test on; the data cover {told}")
         parts.append((forget(given, frozenset(str(sample.source.group) for sample in test)), test))
     return parts
+
+
+def chosen_protocol(task: Task, source: SampleSet, asked: str | None) -> str:
+    """Return the protocol that was asked for, else the set's; the data's own split is scored as a holdout.
+
+    Raises:
+        InputError: if the split that the data bring is asked for, and it is unsound.
+    """
+    if asked in (OFFICIAL, HOLDOUT) and source.unsound_split:
+        raise InputError(f"{source.name}: {source.unsound_split}")
+    return HOLDOUT if asked == OFFICIAL else asked or default_protocol(task, source)
 
 
 def default_protocol(task: Task, source: SampleSet) -> str:

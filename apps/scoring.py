@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.calibrate import CalibrationSpec, Local, written_groups
+from mainstem.apps.coverage import report_alone
 from mainstem.apps.protocols import SEASONS, EvaluationSpec
 from mainstem.core.errors import InputError
 from mainstem.core.fit import OutOfFold
@@ -21,6 +23,7 @@ from mainstem.core.predict import Told, judge
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs, Regions, Target
 from mainstem.core.task import Task
+from mainstem.core.told import facts_in
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -53,7 +56,9 @@ class ScoredMeans:
 class Scored:
     """One part's truth, with what was told and the quantile of regions (cases, ...) by view, baselines and claims.
 
-    `inside` says by name what each case lies in, its group and then what means are taken of, where they are.
+    `inside` says by name what each case lies in, its group and then what means are taken of, where they are. `facts`
+    say of each case the value of those that tell subgroups, `alone` what alarm and local labels do where cases name no
+    group.
     """
 
     target: Target
@@ -68,6 +73,8 @@ class Scored:
     means: ScoredMeans | None
     hashes: tuple[str, str]
     inside: Mapping[str, tuple[str, ...]]
+    alone: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def point(self, view: str) -> Array:
         """What metrics judge of a view."""
@@ -93,6 +100,7 @@ class Scored:
             claims=of(self.claims),
             patterns=of(self.patterns),
             inside={name: of(labels) for name, labels in self.inside.items()},
+            facts={name: of(labels) for name, labels in self.facts.items()},
         )
 
 
@@ -120,7 +128,17 @@ def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> S
         means=_score_means(task, fitted, (test, truth, groups), first.told, level),
         hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
         inside={"group": groups, task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
+        facts=subgroups_of(task, test),
+        alone=report_alone(fitted, first.told, test, task.first_view, level),
     )
+
+
+def subgroups_of(task: Task, samples: Sequence[Sample]) -> dict[str, tuple[str, ...]]:
+    """Values of the facts by which the task tells subgroups apart, "unknown" where a sample has none."""
+    return {
+        name: tuple("unknown" if value is None else str(value) for value in facts_in(samples, name))
+        for name in task.subgroups
+    }
 
 
 def labels_of(samples: Sequence[Sample]) -> tuple[str, ...]:
@@ -136,10 +154,17 @@ def dealt(num: int) -> tuple[str, ...]:
 
 
 def score_in_folds(
-    task: Task, fitted: Fitted, judged: Mapping[str, OutOfFold], held: Sequence[Rows], level: float
+    task: Task,
+    fitted: Fitted,
+    judged: Mapping[str, OutOfFold],
+    held: Sequence[Rows],
+    known: tuple[Sequence[Sample], float],
 ) -> Scored:
-    """Score what members said out of fold; blend and regions of a fold come from the other folds alone."""
-    view, target = task.first_view, fitted.target
+    """Score what members said out of fold; blend and regions of a fold come from the other folds alone.
+
+    `known` are the samples and the level of regions.
+    """
+    view, target, (samples, level) = task.first_view, fitted.target, known
     found, calibration = judged[view], fitted.calibration[view]
     claim = calibration.claim(level)
     told, quantile = in_folds(found, held, level)
@@ -157,6 +182,7 @@ def score_in_folds(
         means=None,
         hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
         inside={},
+        facts=subgroups_of(task, [samples[row] for row in found.rows.tolist()]),
     )
 
 
@@ -229,6 +255,8 @@ def join(parts: Sequence[Scored]) -> Scored:
         means=ScoredMeans.join([part.means for part in parts if part.means is not None]),
         hashes=(hash_together([part.hashes[0] for part in parts]), hash_together([part.hashes[1] for part in parts])),
         inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
+        facts={name: tuple(label for part in parts for label in part.facts[name]) for name in first.facts},
+        alone=first.alone if len(parts) == 1 else {},
     )
 
 

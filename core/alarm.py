@@ -120,6 +120,11 @@ class ShiftAlarm:
         """How many groups of calibration there are."""
         return len(self._rows)
 
+    @property
+    def is_of_cases(self) -> bool:
+        """True where each case of calibration is a group of its own, as of data that name none."""
+        return self.num_groups == len(self.groups)
+
     @cached_property
     def _rows(self) -> Mapping[str, NDArray[np.intp]]:
         labels = np.asarray(self.groups)

@@ -16,11 +16,12 @@ from mainstem.core.layout import Layout
 from mainstem.core.loader import by_length, cut_batches
 from mainstem.core.lora import OWN
 from mainstem.core.openmodels.base import OpenModel
-from mainstem.core.preparation import HasLayout, Preparation, View, own_features
+from mainstem.core.preparation import HasLayout, Preparation, View, own_features, strangeness
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Blend, Known, Outputs, Target
 from mainstem.core.targets.parts import Reading
 from mainstem.core.task import FitConfig, Order, Task
+from mainstem.core.tokenizers.specs import Settings
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
@@ -170,6 +171,12 @@ class Ensemble:
         averaged: Array = np.mean([own_features(member.preparation, aligned) for member in self.members], axis=0)
         return averaged
 
+    def strangeness(self, samples: Sequence[Sample]) -> Array:
+        """Return how unlike training each sample is (samples,), averaged over members; beyond 1 none is predicted."""
+        aligned = self.layout(samples)
+        averaged: Array = np.mean([strangeness(member.preparation, aligned) for member in self.members], axis=0)
+        return averaged
+
     def on(self, compute: Compute) -> "Ensemble":
         """Return the ensemble with its members on a device, in a precision."""
         return replace(self, members=tuple(member.on(compute) for member in self.members))
@@ -216,9 +223,8 @@ class MemberFit:
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
         head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        adapter = Adapter(
-            tokenizer_of(base, prepared, trunk.config.dim, self.config.steps_per_token), head, lora, self.task.augment
-        )
+        tokenizer = tokenizer_of(base, prepared, trunk.config.dim, self.config.stream_settings)
+        adapter = Adapter(tokenizer, head, lora, self.task.augment)
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
         plan = TrainingPlan.of(training, len(prepared))
@@ -253,14 +259,14 @@ def _to_train(base: OpenModel, config: TrainingConfig) -> OpenModel:
 
 
 def tokenizer_of(
-    base: OpenModel | None, samples: Sequence[Sample], dim: int, steps_per_token: int = 0
+    base: OpenModel | None, samples: Sequence[Sample], dim: int, wanted: Settings | None = None
 ) -> OpenTokenizer:
     """The open model's own tokenizer; those of the project's own trunks with parts for streams that they do not know.
 
     `tokenizer_words` says which streams are new.
     """
     own = StreamsTokenizer({}, dim) if base is None else base.tokenizer
-    return own.widened(read_specs(samples, steps_per_token)) if isinstance(own, StreamsTokenizer) else own
+    return own.widened(read_specs(samples, wanted)) if isinstance(own, StreamsTokenizer) else own
 
 
 def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
+from mainstem.core.batches import is_strange
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
@@ -51,8 +52,8 @@ def judge(fitted: Fitted, samples: Sequence[Sample], view: str, level: float) ->
 
     The claim of a group (a year, a site) is withdrawn where the shift alarm finds its inputs unlike those of
     calibration, that of a single sample where its own are. It is none for a group trained or calibrated on, for a
-    sample outside the manifest's scope, for a real one by an adapter of simulations alone, and where calibration never
-    saw what the sample lacks.
+    sample outside the manifest's scope or unlike all that was trained on, for a real one by an adapter of simulations
+    alone, and where calibration never saw what the sample lacks.
     """
     return Verdict(told=tell(fitted, samples, view, level), claims=claims_of(fitted, samples, view, level))
 
@@ -74,7 +75,20 @@ def patterns_of(fitted: Fitted, samples: Sequence[Sample], view: str) -> list[st
     return patterns_in(samples, calibration.streams if calibration else ())
 
 
-def refusal(manifest: AdapterManifest, sample: Sample) -> str:
+def refusals(fitted: Fitted, samples: Sequence[Sample]) -> list[str]:
+    """Say of each sample why it is not predicted, "" where it is: beyond scope, or unlike all that was trained on."""
+    found = [_beyond_scope(fitted.manifest, sample) for sample in samples]
+    inside = [row for row, reason in enumerate(found) if not reason]
+    if not inside:
+        return found
+    scores = fitted.ensemble.strangeness([samples[row] for row in inside])
+    for row, score in zip(inside, scores.tolist(), strict=True):
+        if not score <= 1:
+            found[row] = f"it is unlike all that was trained on: strangeness {score:.2f}, want 1 at most"
+    return found
+
+
+def _beyond_scope(manifest: AdapterManifest, sample: Sample) -> str:
     """Say why a sample is not predicted in the manifest's units, or return an empty string."""
     outside = outside_scope(manifest.scope, sample)
     if outside:
@@ -103,12 +117,14 @@ def claims_of(fitted: Fitted, samples: Sequence[Sample], view: str, level: float
     alarms = _alarmed(alarm, features, samples, own)
     stated: dict[tuple[str, str, str, str], Claim] = {}
     found = []
-    for sample, pattern, alarmed in zip(samples, patterns_of(fitted, samples, view), alarms, strict=True):
+    patterns, refused = patterns_of(fitted, samples, view), refusals(fitted, samples)
+    for sample, pattern, alarmed, reason in zip(samples, patterns, alarms, refused, strict=True):
         season = season_in(sample, calibration.season_of)
         key = (pattern, sample.source.group or "", season, sample.source.data)
         if key not in stated:
             stated[key] = _stated(fitted, calibration, key, level)
-        found.append(_settled(fitted, sample, stated[key], alarmed))
+        outside = Claim(state="none", reason=reason)
+        found.append(outside if reason else _settled(fitted, sample, stated[key], alarmed))
     return tuple(found)
 
 
@@ -128,9 +144,6 @@ def _stated(fitted: Fitted, calibration: Calibration, key: tuple[str, str, str, 
 
 def _settled(fitted: Fitted, sample: Sample, stated: Claim, alarmed: Claim | None) -> Claim:
     """The claim of one sample: what calibration states, unless something speaks against it."""
-    refused = refusal(fitted.manifest, sample)
-    if refused:
-        return Claim(state="none", reason=refused)
     if sample.source.group is None and _knows_groups(fitted):
         return Claim(state="none", reason="the sample names no group, so that nobody knows whether it was trained on")
     if fitted.taught.has_seen(sample):
@@ -164,6 +177,11 @@ def _alarmed(
         reason = f"the inputs of {group} are unlike those of the {alarm.num_groups} groups of calibration"
         for row in rows[fired].tolist():
             found[row] = Claim(state="withdrawn", reason=reason)
+    alone = np.flatnonzero((labels == "") & comparable)
+    if alarm.is_of_cases and is_strange(alarm.features, features[alone]):
+        reason = f"these {len(alone)} cases together are unlike the {alarm.num_groups} cases of calibration"
+        for row in alone.tolist():
+            found[row] = Claim(state="withdrawn", reason=reason)
     strange = alarm.strange_samples(features, places, own)
     for row in np.flatnonzero(strange & np.array([claim is None for claim in found], bool)).tolist():
         found[row] = Claim(state="withdrawn", reason=_strange(alarm, samples[row].source.item, places[row]))
@@ -183,7 +201,8 @@ def predict(
 ) -> list[Prediction]:
     """Predict every sample.
 
-    A sample outside the manifest's scope is not predicted, nor a real one by an adapter of simulations alone.
+    A sample outside the manifest's scope, or unlike all of training, is not predicted, nor a real one by an adapter of
+    simulations alone.
 
     Args:
         fitted: the fitted adapter.
@@ -199,8 +218,7 @@ def predict(
     fitted.target.refuse_marks(thresholds)
     found: list[Prediction | None] = [None] * len(samples)
     inside: dict[str, list[int]] = {}
-    for row, sample in enumerate(samples):
-        reason = refusal(fitted.manifest, sample)
+    for row, (sample, reason) in enumerate(zip(samples, refusals(fitted, samples), strict=True)):
         if reason:
             found[row] = _abstained(fitted, sample, level, reason)
         else:
@@ -251,17 +269,19 @@ def _predict_view(
     reasons = (*_view_reasons(fitted, view), *(() if calibration is None else target.reasons(calibration, level)))
     model, predictions = fitted.reference(), []
     values = target.values(told.outputs)
-    for row, (sample, claim, value, region) in enumerate(zip(samples, verdict.claims, values, regions, strict=True)):
+    open_of = [""] * len(samples) if calibration is None else target.undecided(told.outputs, told.quantile)
+    for row, (sample, claim, region) in enumerate(zip(samples, verdict.claims, regions, strict=True)):
         predictions.append(
             Prediction(
-                value=value,
+                value=None if open_of[row] else values[row],
                 region=region,
                 level=level,
                 units=fitted.manifest.units,
                 claim=claim,
                 model=model,
                 source=sample.source,
-                reasons=(*reasons, *((claim.reason,) if claim.reason else ())),
+                abstained=bool(open_of[row]),
+                reasons=tuple(filter(None, (open_of[row], *reasons, claim.reason))),
                 probabilities={name: float(share[row]) for name, share in shares.items()},
             )
         )

@@ -41,7 +41,8 @@ class Prediction:
         level: nominal coverage, 0-1.
         units: unit of `value` and of a region's ends.
         claim: what is said of the region's coverage.
-        abstained: True where the input lies outside the manifest's scope; then `value` and `region` are None.
+        abstained: True where no value is told: the input lies outside the manifest's scope, or is unlike all that was
+            trained on, and then there is no region; or the region decides nothing.
         reasons: sentences for the user: why it abstained, why the claim was withdrawn, what is missing.
         probabilities: named probabilities, e.g. of each class, or "below 8 t/ha".
     """

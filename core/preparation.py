@@ -45,6 +45,14 @@ class HasOwnFeatures(Protocol):
 
 
 @runtime_checkable
+class HasStrangeness(Protocol):
+    """A preparation that knows what it was never trained on, as a picture of something else, which is not predicted."""
+
+    def strangeness(self, samples: Sequence[Sample]) -> Array:
+        """Return how unlike all of training each sample is (samples,): 1 is the most for a prediction."""
+
+
+@runtime_checkable
 class HasLayout(Protocol):
     """A preparation whose features go by channel, in the layout of all training samples, not of its own part alone."""
 
@@ -57,6 +65,13 @@ def own_features(preparation: Preparation, samples: Sequence[Sample]) -> Array:
     if isinstance(preparation, HasOwnFeatures):
         return preparation.own_features(samples)
     return np.empty((len(samples), 0))
+
+
+def strangeness(preparation: Preparation, samples: Sequence[Sample]) -> Array:
+    """Return how unlike training each sample is (samples,), 0 where the preparation does not tell."""
+    if isinstance(preparation, HasStrangeness):
+        return preparation.strangeness(samples)
+    return np.zeros(len(samples))
 
 
 def unchanged(samples: Sequence[Sample]) -> Sequence[Sample]:

@@ -168,7 +168,8 @@ class SampleSet:
     """Samples of one source with what has to be known of them.
 
     `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on; `classes` the
-    names that targets are indices of, where they are classes.
+    names that targets are indices of, where they are classes. `unsound_split` says why the
+    split that the data bring is not used; "" where it is, or they bring none.
     """
 
     name: str
@@ -179,6 +180,7 @@ class SampleSet:
     simulated: bool = False
     test_groups: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
+    unsound_split: str = ""
 
     def labelled(self) -> Sequence[Sample]:
         """The samples whose target is known, faults included."""

@@ -26,6 +26,7 @@ from mainstem.core.preparation import (
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Target
+from mainstem.core.tokenizers.specs import Settings
 from mainstem.core.training import TrainingConfig
 
 Array = NDArray[np.float64]
@@ -47,8 +48,15 @@ class FitConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     num_folds: Annotated[int, Field(ge=1, le=1000)] = 6
     steps_per_token: Annotated[int, Field(ge=0, le=1 << 16)] = 0  # of new series; 0: as their length asks for
+    patch_size: Annotated[int, Field(ge=0, le=1 << 10)] = 0  # pixels a side of patches; 0: as the kind of stream has it
     # samples with streams missing by chance, of each held-out one, that regions are set on
     num_gap_draws: Annotated[int, Field(ge=0, le=1000)] = 2
+
+    @property
+    def stream_settings(self) -> Settings:
+        """What streams' parts are told beside what their kinds say."""
+        known: Settings = {"steps_per_token": self.steps_per_token, "patch_size": self.patch_size}
+        return Settings(**{name: value for name, value in known.items() if value})  # type: ignore[typeddict-item]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,6 +131,7 @@ class Task:
         optional: streams that a sample may lack; None for any but the last.
         augment: changes batches and their aims in training, as by turning a picture; None leaves them as they are.
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
+        subgroups: facts by whose values an evaluation tells figures apart, with counts.
         is_private: groups are persons: their names are hashed even where they are numbers, which then have no order.
     """
 
@@ -155,6 +164,7 @@ class Task:
     rivals: Baselines | None = None
     augment: Augment | None = None
     write: Write | None = None
+    subgroups: tuple[str, ...] = ()
     is_private: bool = False
 
     def __post_init__(self) -> None:

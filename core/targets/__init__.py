@@ -2,6 +2,7 @@
 
 from mainstem.core.targets.base import Target
 from mainstem.core.targets.classes import Classes, ClassSet
+from mainstem.core.targets.detection import Detection
 from mainstem.core.targets.findings import Findings, FindingSet
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
@@ -28,6 +29,7 @@ def recognise(labels: Labels) -> Target:
 
 
 __all__ = [
-    "KINDS", "Blend", "ClassSet", "Classes", "FindingSet", "Findings", "Head", "Interval", "Known", "Labels", "Loss",
-    "Mask", "Masks", "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name", "recognise",
+    "KINDS", "Blend", "ClassSet", "Classes", "Detection", "FindingSet", "Findings", "Head", "Interval", "Known",
+    "Labels", "Loss", "Mask", "Masks", "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name",
+    "recognise",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from mainstem.core.baselines import Lesson
 from mainstem.core.bounds import Bounds
+from mainstem.core.detecting import FEWEST_CASES, TOO_FEW
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
@@ -229,6 +230,10 @@ class Target(ABC):
     def size(self, told: Outputs, quantile: Array) -> Array:
         """How much each region leaves open (cases,), or (cases, parts): an interval's width, how many classes."""
 
+    def undecided(self, told: Outputs, quantile: Array) -> list[str]:
+        """Say of cases (cases,) why none is told: its region decides nothing; "" where it does."""
+        return [""] * len(quantile)
+
     @property
     @abstractmethod
     def measures(self) -> Mapping[str, Measure]:
@@ -298,6 +303,13 @@ class Target(ABC):
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
         """Return further tables of an evaluation, by name."""
         return {}
+
+    def subgroup(self, told: Outputs, truth: Array) -> dict[str, Any]:
+        """Return what an evaluation says of the cases of one subgroup: their number, and figures where they suffice."""
+        if len(truth) < FEWEST_CASES:
+            return {"n": len(truth), "note": TOO_FEW}
+        point = self.point(told)
+        return {"n": len(truth), **{name: own.metric(truth, point) for name, own in self.measures.items()}}
 
     @property
     def bounds(self) -> Bounds:

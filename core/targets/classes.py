@@ -174,6 +174,10 @@ class Classes(Named):
         found: Array = told["probabilities"].argmax(1).astype(np.float64)
         return found
 
+    def classes_of(self, point: Array) -> Array:
+        """Return the index (cases,) of the class that a point names."""
+        return point
+
     def values(self, told: Outputs) -> list[float | str]:
         """Return the name of the most probable class."""
         return [self.names[index] for index in np.argsort(-told["probabilities"], axis=1)[:, 0].tolist()]
@@ -229,7 +233,8 @@ class Classes(Named):
 
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
         """Return `by_class`: support, F1, that of baselines, and coverage."""
-        labels, predicted, sets = np.asarray(groups), self.point(case.told), self.inside(case.told, case.quantile)
+        labels, sets = np.asarray(groups), self.inside(case.told, case.quantile)
+        predicted = self.classes_of(self.point(case.told))
         table = {}
         for index, name in enumerate(self.names):
             here = case.truth == index
@@ -237,7 +242,7 @@ class Classes(Named):
                 "support": int(here.sum()),
                 "groups": len(set(labels[here].tolist())),
                 "f1": f1_of(here, predicted == index),
-                **{f"{other}_f1": f1_of(here, values == index) for other, values in baselines.items()},
+                **{f"{other}_f1": f1_of(here, self.classes_of(values) == index) for other, values in baselines.items()},
                 **_coverage_of_class(sets[here, index], labels[here].tolist()),
             }
         return {"by_class": table}

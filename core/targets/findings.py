@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 
 from mainstem.core.baselines import Lesson, classifications
-from mainstem.core.errors import InputError
+from mainstem.core.detecting import best_threshold, one_finding
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import mean_auroc, mean_f1
+from mainstem.core.schema import printable
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +56,8 @@ class Findings(Named):
     """Several findings, each there (1) or not (0); truth is (cases, findings), NaN where a reader said nothing of it.
 
     A case's score is its worst 1 - probability of what is true, so that a region holds all its findings at once.
+    A finding is named where its probability reaches the threshold that tells it best out of fold, by sensitivity and
+    specificity alike (Youden 1950, Index for rating diagnostic tests): of rare ones one half would name none.
     """
 
     units: str = "findings"
@@ -105,9 +109,27 @@ class Findings(Named):
         """Return probabilities (cases, findings)."""
         return {"probabilities": distribution.mean.double().cpu().numpy()}
 
+    def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
+        """Return each finding's threshold; one half where nothing tells it."""
+        pairs = zip(self.names, truth.T, outputs["probabilities"].T, strict=True)
+        return {name: best_threshold(known, likely) for name, known, likely in pairs}
+
+    def check_blend(self, blend: Blend, view: str) -> Blend:
+        """Return thresholds by finding.
+
+        Raises:
+            ArtifactError: if one lacks, is of no finding, or no probability.
+        """
+        odd = sorted(set(blend) ^ set(self.names)) or [name for name, most in blend.items() if not 0 <= most <= 1]
+        if odd:
+            raise ArtifactError(f"the view {view!r} has no or an odd threshold of {printable(odd[0])}; train it again")
+        return dict(blend)
+
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
-        """Return the mean of members' probabilities."""
-        return {"probabilities": np.mean([one["probabilities"] for one in members], axis=0)}
+        """Return the mean of members' probabilities, and the thresholds (cases, findings) of those told as there."""
+        likely = np.mean([one["probabilities"] for one in members], axis=0)
+        least = np.array([blend[name] for name in self.names])
+        return {"probabilities": likely, "thresholds": np.tile(least, (len(likely), 1))}
 
     def scores(self, told: Outputs, truth: Array) -> Array:
         """Return the worst 1 - probability of what is true (cases,); of what nobody read, the less likely is taken."""
@@ -127,8 +149,9 @@ class Findings(Named):
         return told["probabilities"]
 
     def values(self, told: Outputs) -> list[float | str]:
-        """Name the findings that are more likely than not."""
-        return ["; ".join(np.array(self.names)[row >= 0.5].tolist()) for row in told["probabilities"]]
+        """Name the findings whose probability reaches the threshold."""
+        named = told["probabilities"] >= told["thresholds"]
+        return ["; ".join(np.array(self.names)[row].tolist()) for row in named]
 
     def regions(self, told: Outputs, quantile: Array) -> list[FindingSet]:
         """Return what is there, what is not, and what stays open."""
@@ -142,6 +165,24 @@ class Findings(Named):
     def size(self, told: Outputs, quantile: Array) -> Array:
         """Return how many findings stay open (cases,)."""
         return np.array([float(len(region.open)) for region in self.regions(told, quantile)])
+
+    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+        """Return the measures, and each finding's threshold."""
+        return super().figures(raw, truth, blend) | {f"threshold {name}": least for name, least in blend.items()}
+
+    def subgroup(self, told: Outputs, truth: Array) -> dict[str, Any]:
+        """Return by finding how many cases are read and show it, and figures where enough do and enough do not."""
+        rows = zip(self.names, truth.T, told["probabilities"].T, told["thresholds"].T, strict=True)
+        return {"n": len(truth), **{name: one_finding(known, likely, least) for name, known, likely, least in rows}}
+
+    def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
+        """Return `by_finding`: cases, area under the curve and that of baselines, sensitivity and specificity."""
+        found = self.subgroup(case.told, case.truth)
+        table = {name: dict(found[name]) for name in self.names}
+        for index, name in enumerate(self.names):
+            own = case.truth[:, [index]]
+            table[name] |= {f"{other}_auc": mean_auroc(own, told[:, [index]]) for other, told in baselines.items()}
+        return {"by_finding": table}
 
     @property
     def measures(self) -> Mapping[str, Measure]:

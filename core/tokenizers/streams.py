@@ -17,19 +17,19 @@ from mainstem.core.layout import channel_places, placed, placed_brief, union_of_
 from mainstem.core.samples import briefly, forms_in, is_lazy
 from mainstem.core.stream import CHANNEL_DIM, Channel, Sample
 from mainstem.core.tokenizers.kinds import kind_of
-from mainstem.core.tokenizers.specs import StreamSpec
+from mainstem.core.tokenizers.specs import Settings, StreamSpec
 from mainstem.core.tokens import Inputs, OpenTokenizer, Patches, StreamTokenizer, TokenBatch, concatenate
 
 NEVER_SEEN = 1e30  # spread of a channel that no training sample shows: whatever it says later counts as its mean
 CODE_STD = 0.02  # of stream codes, as of the trunk's weights
 
 
-def read_specs(samples: Sequence[Sample], steps_per_token: int = 0) -> dict[str, StreamSpec]:
+def read_specs(samples: Sequence[Sample], wanted: Settings | None = None) -> dict[str, StreamSpec]:
     """Read from training samples which streams there are, and each channel's mean and standard deviation.
 
-    A token of a series holds `steps_per_token` steps; with 0 one, or several where a series is long.
+    `wanted` settings, as the size of patches, take the place of what streams' kinds say where these have such.
     """
-    return {name: _spec(name, forms, samples, steps_per_token) for name, forms in forms_in(samples).items()}
+    return {name: _spec(name, forms, samples, wanted or {}) for name, forms in forms_in(samples).items()}
 
 
 def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
@@ -37,7 +37,7 @@ def num_weights(specs: Mapping[str, StreamSpec], dim: int) -> int:
     return sum(dim * len(spec.channels) * kind_of(spec.kind, name).weights(spec) for name, spec in specs.items())
 
 
-def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample], steps_per_token: int) -> StreamSpec:
+def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample], wanted: Settings) -> StreamSpec:
     """Channels by name, in the order in which they are met, with statistics over all samples; `forms` are theirs.
 
     Raises:
@@ -48,8 +48,8 @@ def _spec(name: str, forms: Sequence[Form], samples: Sequence[Sample], steps_per
     read = kind_of(forms[0].kind, name)
     channels = union_of_channels(name, forms)
     settings = read.settings(name, forms)
-    if steps_per_token and "steps_per_token" in settings:
-        settings["steps_per_token"] = steps_per_token
+    known: Settings = {name: value for name, value in wanted.items() if name in settings}  # type: ignore[assignment]
+    settings |= known
     mean, spread = _moments(samples, name, channels)
     statistics = {channel.name: (float(mean[index]), float(spread[index])) for index, channel in enumerate(channels)}
     return replace(StreamSpec(kind=forms[0].kind, channels=channels, statistics=statistics), **settings)

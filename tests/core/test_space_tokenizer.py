@@ -103,6 +103,9 @@ def test_specs_fit_patches_to_thin_volumes_and_refuse_a_mix_of_known_and_unknown
     assert (found.patch_depth, found.patch_size, found.is_metric) == (3, 8, True)
     photo = Stream(kind="image", values=np.zeros((1, 100, 12)), channels=DENSITY)
     assert (spec(photo).patch_depth, spec(photo).patch_size, spec(photo).is_metric) == (1, 12, False)
+    source = Provenance(data="t", item="1")
+    wanted = read_specs([Sample(streams={"photo": photo}, target=None, source=source)], {"patch_size": 4})
+    assert wanted["photo"].patch_size == 4  # as a task says
     with pytest.raises(InputError, match="some samples say the size of the pixels of 'scan'"):
         spec(volume(), volume(geometry=None))
     with pytest.raises(ChannelError, match="comes in 1, want HU"):

@@ -132,3 +132,25 @@ def test_the_rate_warms_up_and_ends_near_zero():
     assert rates[0] == pytest.approx(0.1)
     assert max(rates) == pytest.approx(1.0)
     assert rates[-1] < 1e-3
+
+
+def test_what_is_learned_is_changed_by_the_seed_s_draws_and_aims_with_it():
+    samples, seen = make_samples(32), []
+    config = TrainingConfig(epochs=2, batch_size=16, seed=5)
+
+    def augment(patches, aims, generator):
+        seen.append(float(torch.rand(1, generator=generator)))
+        return patches, aims + 100
+
+    def trained():
+        torch.manual_seed(7)
+        trunk = Trunk(SIZES["xs"])
+        adapter = Adapter(StreamsTokenizer(read_specs(samples), 64), ScalarHead(64), augment=augment)
+        targets = torch.tensor([sample.target for sample in samples], dtype=torch.float32)
+        return train((adapter, trunk), samples, targets, QUANTITY.loss, config)
+
+    first, again = trained(), trained()
+    assert first == again
+    assert min(first) > 50  # of aims a hundred away
+    assert seen[:4] == seen[4:]
+    assert len(set(seen)) == 4

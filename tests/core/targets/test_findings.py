@@ -1,5 +1,6 @@
 """A third kind of target in one short file: known answers, and the product's own road from fit to prediction."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mainstem.apps.calibrate import CalibrationSpec, calibrate
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import finetune
 from mainstem.apps.protocols import GROUPED_FOLDS, EvaluationSpec
+from mainstem.core.detecting import best_threshold, one_finding
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import mean_auroc, mean_f1
 from mainstem.core.finetuning import FitSpec
@@ -63,14 +65,17 @@ def run(tmp_path_factory) -> Path:
     return folder
 
 
-def test_it_is_one_file_of_under_150_lines():
+def test_it_is_one_file_of_under_200_lines():
     path = Path(__file__).parents[3] / "core" / "targets" / "findings.py"
-    assert len(path.read_text().splitlines()) < 150
+    assert len(path.read_text().splitlines()) < 200
 
 
 def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
     fresh = made(1)
-    told = predict(load_run(run, TASK), fresh.samples, TASK.view_of, 0.9)
+    fitted = load_run(run, TASK)
+    told, thresholds = predict(fitted, fresh.samples, TASK.view_of, 0.9), fitted.ensemble.blend["whole"]
+    record = json.loads((run / "record.json").read_text())["out_of_fold"]
+    assert {name: record[f"threshold {name}"] for name in NAMES} == thresholds
     truth = np.stack([sample.target for sample in fresh.samples])
     shares = np.array([[one.probabilities[name] for name in NAMES] for one in told])
     seen = np.isfinite(truth)
@@ -78,7 +83,7 @@ def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
     is_held = []
     for one, row in zip(told, truth, strict=True):
         assert {one.claim.state, one.units} == {"stated", "findings"} or one.claim.state == "withdrawn"
-        assert one.value == "; ".join(name for name, share in one.probabilities.items() if share >= 0.5)
+        assert one.value == "; ".join(name for name, share in one.probabilities.items() if share >= thresholds[name])
         absent = {name for name, value in zip(NAMES, row, strict=True) if value == 0}
         present = {name for name, value in zip(NAMES, row, strict=True) if value == 1}
         is_held.append(not set(one.region.present) & absent and not set(one.region.absent) & present)
@@ -105,6 +110,7 @@ def test_an_evaluation_has_what_every_evaluation_has():
     assert 0.85 <= told["coverage"]["pooled"] <= 0.97
     assert set(told["baselines"]) == {"logistic", "random_forest"}  # no average, whose ranks would be those of folds
     assert min(found["mean_auroc"] for found in told["baselines"].values()) > 0.9  # two channels tell all
+    assert set(told["by_finding"]) == set(NAMES)
     assert set(told["by_group"]) == {f"s3-{row}" for row in range(GROUPS)}
 
 
@@ -183,3 +189,20 @@ def test_a_claim_holds_for_cases_that_are_read_whole_where_training_was_read_in_
     regions = TWO.regions(told, np.full(4000, quantile))
     names = [[name for name, value in zip(NAMES, row, strict=True) if value] for row in truth]
     assert np.mean([found in one for found, one in zip(names, regions, strict=True)]) >= 0.9
+
+
+def test_a_rare_finding_s_threshold_lies_where_it_is_told_best_and_few_cases_say_so():
+    truth, likely = (
+        np.repeat([0.0, 1.0], [90, 10]),
+        np.concatenate([np.linspace(0, 0.1, 90), np.linspace(0.12, 0.2, 10)]),
+    )
+    assert best_threshold(truth, likely) == pytest.approx(0.12)
+    assert best_threshold(np.append(truth, np.nan), np.append(likely, 0.01)) == pytest.approx(0.12)
+    assert best_threshold(np.zeros(5), np.linspace(0, 1, 5)) == 0.5
+    few = one_finding(truth, likely, np.full(100, 0.12))
+    assert few == {"n": 100, "cases": 10, "note": "fewer than 20 cases with it, or without"}
+    enough = one_finding(np.tile(truth, 2), np.tile(likely, 2), np.full(200, 0.15))
+    assert (enough["cases"], enough["auc"], enough["specificity"]) == (20, 1.0, 1.0)
+    assert enough["sensitivity"] == pytest.approx(0.6)
+    with pytest.raises(ArtifactError, match="odd threshold of 'mildew'"):
+        Findings(names=("rust",)).check_blend({"rust": 0.5, "mildew": 0.5}, "whole")
