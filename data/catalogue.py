@@ -19,7 +19,7 @@ HOST = "raw.githubusercontent.com"
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One file: its name in the set's folder, its path upstream, size in bytes and sha256."""
+    """One file: its name in the set's folder, its path upstream ("": it lies nowhere so), size in bytes, sha256."""
 
     name: str
     upstream: str
@@ -60,10 +60,18 @@ def _entry(name: str, entry: dict[str, object]) -> DataSet:
 
 
 def _listed(path: Path, upstream: str) -> list[dict[str, object]]:
-    """Files of a set of many, a line each: its name, a colon, its size in bytes and sha256; all below `upstream`."""
+    """Files of a set of many, a line each: its name, a colon, its size in bytes and sha256; all below `upstream`.
+
+    One that lies nowhere upstream as it is has a dash after these.
+    """
     lines = [line.partition(": ") for line in path.read_text().splitlines() if not line.startswith("#")]
     return [
-        {"name": name, "upstream": f"{upstream}/{name}", "size": int(told.split()[0]), "sha256": told.split()[1]}
+        {
+            "name": name,
+            "upstream": "" if told.endswith(" -") else f"{upstream}/{name}" if upstream else name,
+            "size": int(told.split()[0]),
+            "sha256": told.split()[1],
+        }
         for name, _, told in lines
     ]
 
@@ -154,6 +162,8 @@ def prune(name: str) -> int:
 
 def _bring(data_set: DataSet, file: DataFile, path: Path, mirror: Path | None) -> None:
     """Copy a file from a mirror, or fetch it."""
+    if mirror is None and not file.upstream:
+        raise InputError(f"{file.name} lies in no public place as it is; give --mirror DIR, which holds it")
     if mirror is None:
         address = f"https://{HOST}/{data_set.repository}/{data_set.commit}/{urllib.parse.quote(file.upstream)}"
         fetch(Wanted(address=address, hosts=(HOST,), size=file.size, sha256=file.sha256, largest=file.size), path)

@@ -1,9 +1,9 @@
 """Diagnoses from images, for research: each task a module. A package, because readers and rivals need a room."""
 
-from mainstem.adapters.diagnostics import hippocampus
+from mainstem.adapters.diagnostics import findings, hippocampus
+from mainstem.adapters.diagnostics.pneumonia import TASK
 from mainstem.core.task import Task
 
-TASKS: dict[str, Task] = {task.task: task for task in (hippocampus.TASK,)}  # the first unless told
-TASK = next(iter(TASKS.values()))
+TASKS: dict[str, Task] = {task.task: task for task in (TASK, findings.TASK, hippocampus.TASK)}  # the first unless told
 
 __all__ = ["TASK", "TASKS"]

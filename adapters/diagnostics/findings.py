@@ -1,0 +1,98 @@
+"""Findings on chest radiographs of adults, several at once: the trunk on 64 x 64 pixels, judged on patients unseen."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from mainstem.adapters.diagnostics.radiographs import (
+    META,
+    Radiographs,
+    moved,
+    pixels_of,
+    scope_of,
+    standardised,
+    told_of,
+)
+from mainstem.adapters.diagnostics.rival import machine_on_components
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
+from mainstem.core.targets import Findings
+from mainstem.core.task import DataRequest, FitConfig, Holding, Task
+from mainstem.core.training import TrainingConfig
+from mainstem.data.medical.chest import SIDE, open_chest
+
+Array = NDArray[np.float64]
+EPOCHS, BATCH, RATE = 8, 32, 1e-3  # of the convolutional baseline
+
+
+def read(request: DataRequest) -> SampleSet:
+    """Read the radiographs that a user asks for."""
+    return open_chest(request.data, request.mirror, told_of(request))
+
+
+def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
+    """Return each finding's probability by SVMs on principal components, and by a small DenseNet-121."""
+    seen, asked = pixels_of(train), pixels_of(test)
+    truth = np.stack([np.asarray(sample.target, np.float64) for sample in train])
+    machines = [machine_on_components(seen, known.astype(np.int64), asked, seed) for known in truth.T]
+    return {"svm_on_components": np.stack(machines, 1), "densenet": _densenet(seen, truth, asked, seed)}
+
+
+def _densenet(seen: Array, truth: Array, asked: Array, seed: int) -> Array:
+    """MONAI's DenseNet-121 of a quarter of its width, trained from nothing on standardised images.
+
+    Source: Huang et al. 2017, Densely Connected Convolutional Networks, table 1.
+    """
+    from monai.networks.nets import DenseNet
+
+    torch.manual_seed(seed)
+    net = DenseNet(2, 1, truth.shape[1], init_features=16, growth_rate=8, block_config=(6, 12, 24, 16))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=RATE)
+    images, told = (torch.from_numpy(standardised(pixels)).float().view(-1, 1, SIDE, SIDE) for pixels in (seen, asked))
+    aims = torch.from_numpy(truth).float()
+    for _ in range(EPOCHS):
+        for rows in torch.randperm(len(images)).split(BATCH):
+            if len(rows) > 1:  # the norm of a batch of one is none
+                loss = F.binary_cross_entropy_with_logits(net(images[rows]), aims[rows])
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+    net.eval()
+    with torch.no_grad():
+        return net(told).sigmoid().double().numpy()
+
+
+TASK = Task(
+    name="diagnostics",
+    task="findings",
+    version="1",
+    target=Findings(),
+    config=FitConfig(
+        trunk_size="xs",
+        training=TrainingConfig(epochs=20, batch_size=64, lr_per_step=1e-3, dropout=0.1),
+        num_folds=5,
+        patch_size=8,
+    ),
+    read=read,
+    prepare=Radiographs.fit,
+    restore=Radiographs.restore,
+    options=(META,),
+    scope_of=scope_of,
+    holding=Holding(protocol="grouped-folds"),
+    group_name="patient",
+    optional=(),
+    augment=moved,
+    baselines=baselines,
+    is_private=True,
+    subgroups=("sex", "age_band", "view"),
+    known_failures=(
+        "research use only, not a medical device",
+        "adults of one hospital, seen at 64 x 64 pixels; findings were mined from reports, one in ten wrongly",
+        "the view is a confounder: who cannot stand is taken anterior-posterior, and is sicker",
+        "Consolidation, Mass, Pneumothorax, Edema, Fibrosis, Emphysema, Pleural_Thickening, Pneumonia and Hernia are "
+        "not looked for: fewer than 20 patients show them",
+    ),
+)
