@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tests.adapters.made_radiographs import write_adults, write_children
 from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
 
@@ -23,6 +24,8 @@ from mainstem.data.earth.farm_sets import simulated_farms
 from mainstem.data.earth.land_cover import open_land_cover
 from mainstem.data.earth.pixels import open_pixels
 from mainstem.data.earth.simulate import simulate_regions
+from mainstem.data.medical.chest import open_chest
+from mainstem.data.medical.pneumonia import open_pneumonia
 
 NUM = 60
 
@@ -55,6 +58,8 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("crop-yield", "pixel"): farms,
     ("land-cover", "land-cover"): patches,
     ("fuel-moisture", "fuel-moisture"): moisture,
+    ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
+    ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
 
 
