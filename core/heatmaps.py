@@ -11,6 +11,7 @@ from mainstem.core.fitted import Fitted
 from mainstem.core.member import Member
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs
+from mainstem.core.targets.parts import Reading
 from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.tokens import weights_device
 
@@ -56,7 +57,7 @@ def _of_member(member: Member, sample: Sample, stream: str, column: int) -> Arra
         mask[torch.arange(1, len(rows), device=own.device), own] = False
         pooled = member.trunk(replace(every, mask=mask, is_dense=False), [member.lora] * len(rows)).pooled
     known = member.known([sample], past).rows(np.zeros(len(rows), np.intp))
-    told = _first(member.told(pooled.float(), known), column)
+    told = _first(member.told(Reading(pooled=pooled.float()), known), column)
     down, across = (-(-side // size) for side in values.shape[1:])
     falls = np.zeros(down * across)
     falls[cells] = told[0] - told[1:]
