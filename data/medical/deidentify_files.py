@@ -1,6 +1,7 @@
 """De-identifies a file, a folder or a zip into a folder whose names are made of the new UIDs alone."""
 
 import hashlib
+import importlib.util
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import write_atomically
 from mainstem.core.outputs import check_parent
 from mainstem.core.progress import Progress, silent
@@ -57,7 +58,9 @@ def deidentify_tree(source: Path, out: Path, key: Key, progress: Progress = sile
 
     Raises:
         InputError: if there is nothing to read, or one of the two lies in the other.
+        MissingExtraError: if pydicom or dicom-anonymizer is absent.
     """
+    _check_libraries()
     _check_apart(source, out)
     entries = list(_zip_entries(source) if zipfile.is_zipfile(source) else _entries(source))
     if not entries:
@@ -99,6 +102,13 @@ def _answer(entry: _Entry, worker: Worker) -> Answer:
         return worker.ask(entry.read())
     except (OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError, EOFError):
         return Answer(REFUSED, "it cannot be read")
+
+
+def _check_libraries() -> None:
+    """Look for what the worker imports, or every file would be refused for the lack of it."""
+    for module, library in (("pydicom", "pydicom"), ("dicomanonymizer", "dicom-anonymizer")):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(library, "medical")
 
 
 def _check_apart(source: Path, out: Path) -> None:
