@@ -45,6 +45,11 @@ def _coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
             f"as a mean over groups {coverage['mean_over_groups']:.1%}, {coverage['mean_width']:.2f} of them left open "
             "on average"
         )
+    lines += [
+        f"  {name:22} coverage {found['coverage']:.1%}, width {found['mean_width']:.3g}; of its voxels "
+        f"{found['found_share']:.1%} said or open"
+        for name, found in coverage.get("by_structure", {}).items()
+    ]
     stands = coverage["stated"]
     if stands["coverage"] is not None:
         score = f"; interval score {coverage['interval_score']:.3g}" if "interval_score" in coverage else ""

@@ -78,8 +78,10 @@ def check_room(task: Task, out: Path, inputs: Sequence[str | Path]) -> None:
     if task.write is None:
         check_output(out, inputs, (".csv", ".jsonl"))
         return
-    read = [file for given in map(Path, inputs) for file in (given.rglob("*") if os.path.isdir(given) else [given])]
-    check_output_folder(out, {file.name for file in read}, inputs)
+    check_output_folder(out, (), inputs)
+    for given in inputs:
+        if os.path.exists(given) and Path(given).resolve().is_relative_to(out.resolve()):
+            raise InputError(f"{out} holds what is read ({given}); name another folder to write")
 
 
 def write_told(task: Task, predictions: Sequence[Prediction], samples: Sequence[Sample], out: Path) -> None:

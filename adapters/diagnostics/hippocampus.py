@@ -28,6 +28,7 @@ TARGET = Mask(grid=GRID)
 SCOPE = ("spacing", "axes", "sides", "values")
 USE = "research use only, not a medical device"
 TABLE = "volumes.csv"
+OPEN = "open"  # folder of the voxels that can neither be said nor ruled out: 1 anterior, 2 posterior, 3 both
 CLIPPED = (0.5, 99.5)  # percentiles (Isensee et al. 2021, nnU-Net, methods: so for CT; here for MR without a scale)
 QUANTILES = (1, 10, 25, 50, 75, 90, 99)
 SMALLEST_SPREAD = 1e-6
@@ -97,6 +98,8 @@ def scope_of(samples: Sequence[Sample]) -> dict[str, list[str]]:
 def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Path) -> None:
     """Write each mask under its image's name, on its grid, and a table of volumes; what is not predicted says why.
 
+    Beside each mask, in OPEN, are the voxels that can neither be said to belong to a structure nor be ruled out.
+
     Raises:
         InputError: if two images have one name.
     """
@@ -104,13 +107,15 @@ def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Pat
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"two images are named {twice[0]!r:.60}; write them to folders of their own, one by one")
-    out.mkdir(parents=True, exist_ok=True)
+    (out / OPEN).mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for name, prediction, sample in zip(names, predictions, samples, strict=True):
         found, stream = prediction.region, sample.streams["image"]
         if isinstance(found, Masks):
             box = tuple(slice(0, side) for side in stream.values.shape[1:])
             write_labels(out / name, found.labels[box], stream, USE)
+            still = sum(one[box] * (1 << index) for index, one in enumerate(found.open))
+            write_labels(out / OPEN / name, np.asarray(still), stream, f"not ruled out; {USE}")
         rows += _rows(prediction)
     write_atomically(out / TABLE, csv_bytes(pd.DataFrame(rows)))
 

@@ -123,6 +123,8 @@ def test_the_shipped_run_predicts_at_once(shipped, tmp_path):
     np.testing.assert_allclose(labels.affine, nib.load(image).affine)
     assert set(np.unique(np.asarray(labels.dataobj))) <= {0, 1, 2}
     assert not (out / "wide.nii").exists()
+    still = np.asarray(nib.load(out / "open" / "one.nii.gz").dataobj)
+    assert 0 < (still > 0).mean() < 0.5
     table = pd.read_csv(out / "volumes.csv", keep_default_na=False, na_values=[""])
     assert list(table.columns[:6]) == ["item", "structure", "volume_ml", "lower", "upper", "claim"]
     assert table["structure"].tolist() == ["anterior", "posterior"] * 2
@@ -144,7 +146,7 @@ def test_labels_never_take_the_place_of_images(shipped, tmp_path):
     nib.save(made, tmp_path / "one.nii.gz")
     before = (tmp_path / "one.nii.gz").read_bytes()
     words = ("predict", "diagnostics", "--task", "hippocampus", str(tmp_path / "one.nii.gz"), "--out")
-    with pytest.raises(Exception, match="is what is read"):
+    with pytest.raises(Exception, match="holds what is read"):
         run(*words, str(tmp_path))
     (tmp_path / "twin").mkdir()
     nib.save(made, tmp_path / "twin" / "one.nii.gz")
