@@ -70,8 +70,8 @@ def verify(
     """Check that every record is as it was written; exits with 1 and names the first that is not."""
     from dataclasses import asdict
 
-    from mainstem.apps.review import KEYS, anchor_files
-    from mainstem.apps.review_anchors import AnchorFile
+    from mainstem.apps.review import KEYS
+    from mainstem.apps.review_anchors import AnchorFile, anchor_files
     from mainstem.apps.review_database import Database
     from mainstem.apps.review_keys import PUBLIC, load_keys
     from mainstem.apps.review_verification import verify_store

@@ -5,7 +5,6 @@ the keys (keys/), the anchors (anchors.jsonl) and the keys of pseudonyms (pseudo
 what.
 """
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, func, select
 
-from mainstem.apps.review_anchors import AnchorFile, anchor_line, lines_of
+from mainstem.apps.review_anchors import ANCHOR_FILE, AnchorFile, anchor_files, anchor_line, lines_of
 from mainstem.apps.review_chain import Row, Verified, canonical, check_whole, linked
 from mainstem.apps.review_database import (
     Database,
@@ -38,8 +37,7 @@ from mainstem.apps.review_verification import begun_as, verify_store
 from mainstem.core.errors import InputError
 from mainstem.core.revision import code_revision
 
-ANCHORS = "MAINSTEM_REVIEW_ANCHORS"  # further copies of the anchors, separated as PATH is
-ANCHOR_FILE, KEYS, PSEUDONYMS = "anchors.jsonl", "keys", "pseudonyms"
+KEYS, PSEUDONYMS = "keys", "pseudonyms"
 ASKED = 500  # studies in one query
 STORED_OF = select(*STORED)
 NEWEST = select(func.max(REVIEWS.c.num))
@@ -303,12 +301,6 @@ class ReviewStore:
 
     def _recorded(self, row: Row) -> Recorded:
         return recorded(row.num, row.hash, check_whole(row, self.keys))
-
-
-def anchor_files(home: Path) -> tuple[AnchorFile, ...]:
-    """Copies of the anchors: that of the home, and those that MAINSTEM_REVIEW_ANCHORS names."""
-    further = [Path(named) for named in os.environ.get(ANCHORS, "").split(os.pathsep) if named]
-    return tuple(AnchorFile(path) for path in [home / ANCHOR_FILE, *further])
 
 
 def _check_corrected(connection: Connection, review: Review, keys: Keys) -> None:

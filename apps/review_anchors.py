@@ -18,6 +18,8 @@ from mainstem.core.errors import InputError
 if TYPE_CHECKING:
     from mainstem.apps.review_chain import Row
 
+ANCHORS = "MAINSTEM_REVIEW_ANCHORS"  # further copies of the anchors, separated as PATH is
+ANCHOR_FILE = "anchors.jsonl"
 LONGEST = 1024  # bytes of a line; the store's own have some 260
 
 
@@ -187,3 +189,9 @@ def lines_of(rows: "Iterable[Row]") -> Iterator[str]:
     """Return the anchors of records."""
     for row in rows:
         yield anchor_line(row.num, row.hash, row.signature)
+
+
+def anchor_files(home: Path) -> tuple[AnchorFile, ...]:
+    """Copies of the anchors: that of the home, and those that MAINSTEM_REVIEW_ANCHORS names."""
+    further = [Path(named) for named in os.environ.get(ANCHORS, "").split(os.pathsep) if named]
+    return tuple(AnchorFile(path) for path in [home / ANCHOR_FILE, *further])

@@ -13,8 +13,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.review import KEYS, ReviewStore, anchor_files, code_version
-from mainstem.apps.review_anchors import AnchorFile
+from mainstem.apps.review import KEYS, ReviewStore, code_version
+from mainstem.apps.review_anchors import AnchorFile, anchor_files
 from mainstem.apps.review_chain import Row, Verified, canonical, linked, verify_rows
 from mainstem.apps.review_database import Database, add_rows, clock, head, layout_of, migrate, rows_of
 from mainstem.apps.review_keys import Keys, Signer, keys_of
