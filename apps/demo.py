@@ -16,7 +16,7 @@ from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"
-FIELDS = 0.1  # of the time goes to the field map
+FIELDS, STUDIES = 0.1, 0.2  # up to where the field map and then the clinic's studies take the time
 JOB = "demonstration"
 
 
@@ -31,9 +31,12 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
     Raises:
         InputError: if another process is at it.
     """
+    from mainstem.apps.clinic_demo import ensure_studies  # late: pages of fields ask this module for their runs
+
     with telling(JOB, "the demonstration", progress) as report:
         ensure_demo(part_of(_named("field map", report), 0.0, FIELDS))
-        report("getting the data", FIELDS)
+        ensure_studies(mirror, part_of(_named("studies", report), FIELDS, STUDIES))
+        report("getting the data", STUDIES)
         data = REAL
         try:
             pull(REAL, mirror)
@@ -41,7 +44,7 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except InputError as error:
             print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
             data = SIMULATED
-        return ensure_run(data, mirror, part_of(_named("yield model", report), FIELDS, 1.0))
+        return ensure_run(data, mirror, part_of(_named("yield model", report), STUDIES, 1.0))
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:

@@ -41,6 +41,14 @@ def show_home() -> None:
         maps = st.container()
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
     with st.container(border=True):
+        st.subheader(":material/radiology: Clinic", anchor=False)
+        st.markdown(
+            "Which study to read next: slices in 16 bits, what calibrated models say of them and what they refuse to, "
+            "and decisions kept in a signed record. Research use only, not a medical device."
+        )
+        studies = st.container()
+        st.page_link(clinic_page, label="Open the worklist", icon=":material/radiology:")
+    with st.container(border=True):
         st.subheader(":material/terminal: From the command line", anchor=False)
         st.code(
             "mainstem finetune crop-yield --data PATH --crop wheat --country NL --out runs/mine\n"
@@ -55,6 +63,8 @@ def show_home() -> None:
         show_held(region_titles())
     with maps, mistakes_as_lines("The list of maps"):
         show_held(map_titles())
+    with studies, mistakes_as_lines("The list of studies"):
+        show_held(study_titles())
 
 
 def show_making() -> None:
@@ -89,6 +99,14 @@ def map_titles() -> list[str]:
     return titles
 
 
+def study_titles() -> list[str]:
+    """The demonstration's studies on this machine, by what they are."""
+    from mainstem.apps.clinic import clinic_folder, known_studies
+
+    kinds = [study.title.rstrip(" 0123456789") for study in known_studies(clinic_folder())]
+    return [f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds)]
+
+
 def show_held(titles: list[str]) -> None:
     """List what is on this machine."""
     if titles:
@@ -98,6 +116,7 @@ def show_held(titles: list[str]) -> None:
 
 home_page = st.Page(show_home, title="Mainstem", icon=":material/home:", default=True)
 field_page = st.Page(PAGES / "field_map" / "page.py", title="Fields", url_path="field_map", icon=":material/grid_on:")
+clinic_page = st.Page(PAGES / "clinic" / "page.py", title="Clinic", url_path="clinic", icon=":material/radiology:")
 yield_page = st.Page(
     PAGES / "yield_map" / "page.py", title="Crop yield", url_path="yield_map", icon=":material/agriculture:"
 )
@@ -107,4 +126,4 @@ st.set_page_config(
     layout="wide",
 )
 st.html(STYLE)
-st.navigation([home_page, yield_page, field_page], position="top").run()
+st.navigation([home_page, yield_page, field_page, clinic_page], position="top").run()

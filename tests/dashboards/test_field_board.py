@@ -35,8 +35,8 @@ from mainstem.core.prediction import Claim
 from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.dashboards.field_map.board import load_field_board
-from mainstem.dashboards.field_map.layers import list_layers
 from mainstem.dashboards.field_map.edits import add_field, import_fields
+from mainstem.dashboards.field_map.layers import list_layers
 from mainstem.data.earth.cog import write_cog
 from mainstem.data.earth.farm_sets import open_farms, simulated_farms
 from mainstem.data.earth.farms import simulate_farm, write_farm

@@ -1,0 +1,131 @@
+"""Studies that the clinician's page shows: those of the demonstration, and what a user opens for a session.
+
+A study is a folder: its files in `input/`, and study.json with a title of ours, its origin and what each model says.
+No text of a file gets into it: a title, a number and a hash name a study.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
+from mainstem.core.schema import read_object
+from mainstem.data.catalogue import data_home
+
+INPUT, FACTS = "input", "study.json"
+MOST_FILES = 5000
+MASK, HEATMAP = "mask", "heatmap"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What a model lays over the slices: a file of arrays (z, y, x) uint8, a mask's names; none for a heatmap."""
+
+    file: str
+    title: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One study.
+
+    Attributes:
+        id: opaque, of its contents.
+        title: ours; `kind` says what it is: its modality and how many images.
+        series: its series, where its files hold several.
+        facts: what is told beside the files and of the whole set, as its age band; never of a person.
+        predictions: as `Prediction.to_dict` writes them.
+        pixel_sha256: of what the models read.
+        truth: what the data set says, shown in hindsight; "" where unknown.
+    """
+
+    id: str
+    folder: Path
+    title: str
+    kind: str
+    note: str = ""
+    series: str = ""
+    simulated: bool | None = None
+    attribution: str = ""
+    facts: Mapping[str, str]
+    predictions: tuple[Mapping[str, Any], ...] = ()
+    layers: tuple[Layer, ...] = ()
+    pixel_sha256: str = ""
+    truth: str = ""
+
+    @property
+    def files(self) -> Path:
+        """Where its files lie."""
+        return self.folder / INPUT
+
+
+def clinic_folder() -> Path:
+    """Where the demonstration's studies lie."""
+    return data_home() / "clinic"
+
+
+def opaque(*parts: str | bytes) -> str:
+    """Return a name that tells nothing of what it is made of."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.encode() if isinstance(part, str) else part)
+        digest.update(b"|")
+    return digest.hexdigest()[:12]
+
+
+def write_study(study: Study) -> None:
+    """Write a study's facts beside its files."""
+    told = {name: value for name, value in asdict(study).items() if name != "folder"}
+    write_atomically(study.folder / FACTS, json.dumps(told).encode())
+
+
+def read_study(folder: Path) -> Study:
+    """Read a study's facts.
+
+    Raises:
+        InputError: if they are damaged.
+    """
+    told = read_object(folder / FACTS, InputError)
+    try:
+        layers = tuple(
+            Layer(file=str(one["file"]), title=str(one["title"]), names=tuple(map(str, one["names"])))
+            for one in told.pop("layers")
+        )
+        predictions = tuple(told.pop("predictions"))
+        return Study(folder=folder, layers=layers, predictions=predictions, **told)
+    except (TypeError, KeyError) as error:
+        raise InputError(f"{folder.name}/{FACTS} is damaged; delete the folder and run mainstem demo again") from error
+
+
+def known_studies(folder: Path) -> list[Study]:
+    """Studies that are whole, in the order of their titles."""
+    found = [read_study(path.parent) for path in sorted(folder.glob(f"*/{FACTS}"))]
+    return sorted(found, key=lambda study: study.title)
+
+
+def keep_files(folder: Path, contents: Mapping[str, bytes]) -> Path:
+    """Keep a user's files under numbers, for their names may be patients'; return where they lie.
+
+    Raises:
+        InputError: if there is none, or there are too many.
+    """
+    if not 0 < len(contents) <= MOST_FILES:
+        raise InputError(f"got {len(contents)} files, want 1 to {MOST_FILES}; choose fewer, or give them as a zip")
+    kept = folder / INPUT
+    for number, (name, content) in enumerate(contents.items()):
+        write_atomically(kept / f"{number:05d}{_ending(name)}", content)
+    return kept
+
+
+def _ending(name: str) -> str:
+    return next((ending for ending in (".nii.gz", ".nii", ".zip") if name.lower().endswith(ending)), ".dcm")
+
+
+def endings(paths: Sequence[Path]) -> set[str]:
+    """Endings of files that `keep_files` kept."""
+    return {_ending(path.name) for path in paths}

@@ -1,0 +1,170 @@
+"""From a study's files, a series of DICOM images or a NIfTI volume, to what is shown and what models are given."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.apps.clinic import Layer, Study, endings, opaque
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.data.medical.chest import SIDE as CHEST_SIDE
+from mainstem.data.medical.dicom_series import Found, Series, find_series
+from mainstem.data.medical.hippocampus import facts_of as facts_of_volume
+from mainstem.data.medical.nifti import read_nifti
+from mainstem.data.medical.pneumonia import SIDE as CHILD_SIDE
+from mainstem.data.medical.radiographs import facts_of as facts_of_radiograph
+from mainstem.data.medical.radiographs import on_grid
+
+RADIOGRAPHS = {"pneumonia": CHILD_SIDE, "findings": CHEST_SIDE}  # tasks on one radiograph: pixels a side
+VOLUMES = ("hippocampus",)
+NIFTI = (".nii", ".nii.gz")
+Samples = Mapping[str, Sample | InputError]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """What a study's files hold: one series of DICOM images, or one volume."""
+
+    series: Series | None = None
+    volume: Stream | None = None
+
+
+def open_study(study: Study) -> Opened:
+    """Open a study's files; no pixel of a series is decoded.
+
+    Raises:
+        InputError: if they are gone or cannot be read.
+    """
+    if study.series.endswith(NIFTI):
+        return Opened(volume=read_nifti(study.files / study.series))
+    for series in _found(study.files).series:
+        if study.series in ("", opaque(series.uid)):
+            return Opened(series=series)
+    raise InputError("the study's files are gone; open them again")
+
+
+@lru_cache(maxsize=16)
+def _found(folder: Path) -> Found:
+    """What a folder holds; its headers are read once."""
+    return find_series(folder)
+
+
+def studies_in(folder: Path, number: int) -> tuple[list[Study], list[str]]:
+    """Studies of a user's files, each with what the models say of it, and the files that were refused, with why."""
+    found: list[Study] = []
+    paths = sorted((folder / "input").iterdir())
+    refused = []
+    if endings(paths) - set(NIFTI):
+        held = _found(folder / "input")
+        found += [
+            _own(folder, opaque(one.uid), f"{one.modality or 'Image'}, {_images(len(one))}") for one in held.series
+        ]
+        refused = [one.reason for one in held.refused if not one.name.endswith(NIFTI)]
+    found += [_own(folder, path.name, "volume, NIfTI") for path in paths if path.name.endswith(NIFTI)]
+    told = [replace(study, title=f"Own study {number + index + 1}") for index, study in enumerate(found)]
+    return [said_of(study) for study in told], refused
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'s' * (count != 1)}"
+
+
+def _own(folder: Path, series: str, kind: str) -> Study:
+    return Study(
+        id=opaque(str(folder), series), folder=folder, title="", kind=kind, series=series, facts={},
+        note="opened by you, kept for this session alone", attribution="the user's own",
+    )  # fmt: skip
+
+
+def said_of(study: Study) -> Study:
+    """Return a study with what every model says of it; masks are written beside its files."""
+    from mainstem.apps.clinic_predictions import ask_all, models, pixel_sha256  # late: looking needs no torch
+
+    try:
+        opened = open_study(study)
+        samples = _samples(study, opened)
+    except InputError as error:
+        return replace(study, note=f"{study.note}; cannot be read: {error}")
+    said, layers = ask_all(samples), []
+    for name, (_, mask) in zip([name for name in samples if name in models()], said, strict=True):
+        if mask is not None:
+            task, fitted = models()[name]
+            file = f"{opaque(study.id, name)}.npy"
+            np.save(study.folder / file, mask, allow_pickle=False)
+            layers.append(Layer(file=file, title=f"{task.task} mask", names=tuple(fitted.target.facts()["names"])))
+    streams = [
+        stream for sample in samples.values() if isinstance(sample, Sample) for stream in sample.streams.values()
+    ]
+    return replace(
+        study, predictions=tuple(told for told, _ in said), layers=tuple(layers), pixel_sha256=pixel_sha256(streams)
+    )
+
+
+def _samples(study: Study, opened: Opened) -> Samples:
+    """What each task is given of a study, or why it cannot be given it."""
+    makers = {name: partial(_radiograph, study, opened, side) for name, side in RADIOGRAPHS.items()}
+    makers |= {name: partial(_volume, study, opened) for name in VOLUMES}
+    found: dict[str, Sample | InputError] = {}
+    for name, make in makers.items():
+        try:
+            found[name] = make()
+        except InputError as error:
+            found[name] = error
+    return found
+
+
+def _radiograph(study: Study, opened: Opened, side: int) -> Sample:
+    """The middle picture on a task's grid, 0-1, with what the file, or the set it is of, says of the patient."""
+    series = opened.series
+    if series is None:
+        raise InputError("a volume of NIfTI, and no radiograph")
+    index = len(series) // 2
+    age, sex, view = (series.facts.get(name) for name in ("age_years", "sex", "view"))
+    told = {
+        "age": "" if age is None else f"{age:g}",
+        "sex": sex or "",
+        "view": view or "",
+        "modality": series.modality or "",
+    }
+    facts = {**facts_of_radiograph({name: str(text) for name, text in told.items()}, study.title), **study.facts}
+    return _sample(study, on_grid(_grey(series, index), side), facts)
+
+
+def _grey(series: Series, index: int) -> NDArray[np.float32]:
+    """A picture (y, x) as the file asks to have it shown, 0-1; one that names no window over all that its bits hold."""
+    values = series.stream(frame=index).values.mean(0)
+    windows = series.slices[index].picture.windows
+    if windows and not series.is_inverted:
+        low, span = windows[0].center - windows[0].width / 2, windows[0].width
+    else:
+        header = series.slices[index].header
+        steps = float((1 << header.bits_stored) - 1)
+        low = (-(1 << (header.bits_stored - 1)) if header.is_signed else 0) * series.slope(index) + series.intercept(
+            index
+        )
+        span = steps * series.slope(index)
+    found: NDArray[np.float32] = np.clip((values - low) / span, 0, 1).astype(np.float32)
+    return np.nan_to_num(found)
+
+
+def _volume(study: Study, opened: Opened) -> Sample:
+    stream = opened.volume
+    if stream is None:
+        assert opened.series is not None
+        if len(opened.series) == 1:
+            raise InputError("a single picture, and no volume")
+        if opened.series.modality != "MR":
+            raise InputError(f"modality is {opened.series.modality}, the adapter was trained on MR alone")
+        stream = opened.series.stream()
+    return _sample(study, stream, {**facts_of_volume(stream), **study.facts})
+
+
+def _sample(study: Study, stream: Stream, facts: Mapping[str, str | float]) -> Sample:
+    source = Provenance(
+        data="clinic", item=study.id, attribution=study.attribution, simulated=bool(study.simulated), facts=facts
+    )
+    return Sample(streams={"image": stream}, target=None, source=source)

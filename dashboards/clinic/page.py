@@ -1,0 +1,170 @@
+"""The clinician's page: which study to read next, its slices, what the models say of it, and what is decided."""
+
+import streamlit as st
+
+from mainstem.apps.clinic import Study
+from mainstem.dashboards.clinic.board import (
+    RESEARCH,
+    Item,
+    download,
+    matching,
+    next_id,
+    panel_of,
+    standing_of,
+    summary,
+    triage,
+    worklist,
+)
+from mainstem.dashboards.clinic.own import bring_own, offer_demo
+from mainstem.dashboards.clinic.reads import all_studies, read_picture
+from mainstem.dashboards.clinic.reviews import ask, newest, say_recorded
+from mainstem.dashboards.clinic.words import words_of
+from mainstem.dashboards.components.reader import reader
+from mainstem.dashboards.components.tables import choice_table, named_in_address
+from mainstem.dashboards.shell import (
+    follow_address,
+    header,
+    mistakes_as_lines,
+    note_in_address,
+    origin_of,
+    plain,
+    put_in_address,
+    recall,
+    remember,
+)
+from mainstem.data.spreadsheets import csv_bytes
+
+IN_ADDRESS = ("study", "blind", "search")
+ASKED = "asked on the canvas"  # session key: an act whose dialog is to be opened
+STYLE = """<style>
+.stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
+.stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
+.stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+.stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
+[data-testid="stSidebarHeader"] { height: 2.5rem; padding: 0.5rem 1rem 0; margin: 0; }
+[data-testid="stSidebarUserContent"] { padding: 0 0 1rem; }
+</style>"""
+LIST_PX = 480  # of the worklist beside the canvas
+
+
+def show_clinic() -> None:
+    """Lay the page out: the list on the left, the chosen study on a canvas."""
+    st.html(STYLE)
+    recall("clinic", IN_ADDRESS)
+    studies = {study.id: study for study in all_studies()}
+    with mistakes_as_lines("The reviews"):
+        say_recorded()
+    reviews = newest(list(studies.values())) if studies else {}
+    items = [item_of(study, standing_of(reviews.get(study.id))) for study in studies.values()]
+    with st.sidebar, mistakes_as_lines("The worklist"):
+        chosen, blind = show_list(items)
+    by_id = {item.id: item for item in items}
+    if not studies:
+        offer_demo()
+    elif chosen in studies:
+        with mistakes_as_lines("The study"):
+            show_study(studies[chosen], by_id[chosen], items, blind)
+    else:
+        st.warning("There is no such study here; choose one of the list.", icon=":material/warning:")
+    remember("clinic", IN_ADDRESS)
+
+
+def item_of(study: Study, standing: str) -> Item:
+    """A study as the list shows it."""
+    return Item(
+        id=study.id, title=study.title, kind=study.kind, note=study.note, standing=standing,
+        origin=origin_of([] if study.simulated is None else [study.simulated]), attribution=study.attribution,
+        says=tuple(words_of(prediction) for prediction in study.predictions),
+    )  # fmt: skip
+
+
+def show_list(items: list[Item]) -> tuple[str, bool]:
+    """Show the worklist in the order to read it; return the chosen study and whether the first read is blind."""
+    follow_address("blind", [True, False], False)
+    blind = bool(st.session_state["blind"])
+    ordered = triage(items, blind=blind)
+    st.caption(plain(summary(ordered, blind=blind)) if items else "No study yet.")
+    follow_search()
+    asked = st.text_input(
+        "Search the list", key="search", placeholder="radiograph unsure", on_change=note_in_address, args=("search",)
+    )
+    shown = matching(ordered, asked, blind=blind)
+    chosen, _ = named_in_address("study", {item.id for item in items}, ordered[0].id if ordered else "")
+    if items and not shown:
+        st.info("No study matches; take words away.", icon=":material/search_off:")
+    elif shown:
+        table = worklist(shown, blind=blind)[["study", "state"]]
+        choice_table(
+            table, [item.id for item in shown], chosen, choose_study, f"worklist {asked} {blind} {len(shown)}", LIST_PX
+        )
+    st.toggle(
+        "Blind first read", key="blind", on_change=note_in_address, args=("blind",),
+        help="Hides what the models say of a study until your own opinion is recorded.",
+    )  # fmt: skip
+    bring_own(choose_study)
+    if items:
+        st.download_button(
+            "The list as CSV", lambda: csv_bytes(download(ordered, blind=blind)), "worklist.csv", "text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+    return chosen, blind
+
+
+def follow_search() -> None:
+    """Set the search to what the address asks for."""
+    st.session_state["search"] = st.query_params.get("search", "")[:100]
+
+
+def choose_study(study: str) -> None:
+    """Choose a study for the whole page."""
+    put_in_address("study", study)
+
+
+def show_study(study: Study, item: Item, items: list[Item], blind: bool) -> None:
+    """Show one study, and what was asked for on its canvas."""
+    header(
+        study.title, origin=item.origin, training=_training(item), adapter=_adapters(item),
+        not_for="diagnosis: research use only, not a medical device",
+    )  # fmt: skip
+    draw(study, item, [one.id for one in triage(items, blind=blind)], blind)
+    act = st.session_state.pop(ASKED, None)
+    if act is not None:
+        ask(study, item, act)
+    with st.expander("The list in full, where the data come from, and what was decided"):
+        st.dataframe(worklist(triage(items, blind=blind), blind=blind), hide_index=True)
+        st.caption(f"{RESEARCH}. {plain(item.title)}: {plain(item.note)}. {plain(item.attribution, 1000)}")
+        if study.truth and item.standing in ("accepted", "overridden"):
+            st.caption(f"In hindsight, the data set says: {plain(study.truth)}.")
+
+
+@st.fragment
+def draw(study: Study, item: Item, order: list[str], blind: bool) -> None:
+    """Draw the study; chunks of slices are runs of this fragment alone, acts are runs of the page."""
+    with mistakes_as_lines("The study"):
+        hidden = item.is_hidden(blind=blind)
+        picture = read_picture(study, study.id, not hidden)
+        act = reader(picture, panel_of(item, blind=blind), "reader")
+        if act is None or act.key != picture.key:
+            return
+        if act.name in ("next", "previous"):
+            ids = [Item(id=one, title="", kind="", origin="") for one in order]
+            choose_study(next_id(ids, study.id, 1 if act.name == "next" else -1))
+        else:
+            st.session_state[ASKED] = act
+        st.rerun()
+
+
+def _adapters(item: Item) -> str:
+    """Who speaks of a study."""
+    told = [words.model for words in item.says if words.is_told]
+    return "; ".join(told) or "no adapter predicts this"
+
+
+def _training(item: Item) -> str:
+    """What those learnt from who speak of it."""
+    told = [bool(words.prediction.get("trained_on_simulations")) for words in item.says if words.is_told]
+    return origin_of(told) if told else item.origin
+
+
+with mistakes_as_lines("The page"):
+    show_clinic()

@@ -1,0 +1,101 @@
+"""What the clinician's page reads: the demonstration's studies once for all, a user's own once for their session."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from mainstem.apps.cli_review import review_home, review_url
+from mainstem.apps.clinic import FACTS, Study, clinic_folder, keep_files, known_studies
+from mainstem.apps.clinic_reading import open_study, studies_in
+from mainstem.apps.review import ReviewStore
+from mainstem.core.errors import InputError
+from mainstem.dashboards.clinic.pictures import Mask, picture_of_series, picture_of_volume
+from mainstem.dashboards.components.reader import Picture
+
+OWN = "own studies"  # session key
+
+
+@st.cache_resource(
+    scope="session", on_release=lambda folder: shutil.rmtree(folder, ignore_errors=True), show_spinner=False
+)
+def session_folder() -> Path:
+    """A folder of this session and of this user of the machine alone; it is deleted when the session ends."""
+    return Path(tempfile.mkdtemp(prefix="mainstem-clinic-"))
+
+
+def own_studies() -> list[Study]:
+    """Studies that the user opened in this session."""
+    found: list[Study] = st.session_state.setdefault(OWN, [])
+    return found
+
+
+def take_own(contents: Mapping[str, bytes]) -> tuple[list[Study], list[str]]:
+    """Keep a user's files for the session and read them; return their studies, and why files were refused.
+
+    Raises:
+        InputError: if none of them can be read.
+    """
+    held = own_studies()
+    folder = session_folder() / f"{len(list(session_folder().iterdir())):04d}"
+    keep_files(folder, contents)
+    found, refused = studies_in(folder, len(held))
+    if not found:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise InputError(f"no picture could be read: {refused[0] if refused else 'the files hold none'}")
+    held.extend(found)
+    return found, refused
+
+
+def all_studies() -> list[Study]:
+    """The user's own studies, then the demonstration's."""
+    return [*own_studies(), *_demo(_stamp())]
+
+
+@st.cache_resource(show_spinner=False, max_entries=2)
+def _demo(stamp: str) -> list[Study]:
+    assert stamp is not None
+    return known_studies(clinic_folder())
+
+
+def _stamp() -> str:
+    """When the demonstration's studies last changed."""
+    return "-".join(str(path.stat().st_mtime_ns) for path in sorted(clinic_folder().glob(f"*/{FACTS}")))
+
+
+@st.cache_resource(show_spinner="Opening the study", max_entries=6, scope="session")
+def read_picture(_study: Study, id: str, with_layers: bool) -> Picture:
+    """Open a study, with what the models lay over it or without."""
+    assert id
+    masks = (
+        [_mask(_study.folder, layer.file, layer.title, layer.names) for layer in _study.layers] if with_layers else []
+    )
+    opened = open_study(_study)
+    if opened.series is not None:
+        return picture_of_series(opened.series, id, masks)
+    assert opened.volume is not None
+    return picture_of_volume(opened.volume, id, masks)
+
+
+def _mask(folder: Path, file: str, title: str, names: tuple[str, ...]) -> Mask:
+    return title, names, np.load(folder / file, allow_pickle=False)
+
+
+@st.cache_resource(show_spinner=False)
+def _store(url: str, home: str) -> ReviewStore:
+    Path(home).mkdir(parents=True, exist_ok=True)
+    return ReviewStore.open(url, Path(home))
+
+
+def review_store() -> ReviewStore:
+    """The review store that `mainstem review` verifies; it is begun where there is none.
+
+    Raises:
+        InputError: if it cannot be opened.
+    """
+    home = review_home(Path(named) if (named := os.environ.get("MAINSTEM_REVIEW_HOME")) else None)
+    return _store(review_url(os.environ.get("MAINSTEM_REVIEW_URL"), home), str(home))
