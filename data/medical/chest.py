@@ -11,7 +11,7 @@ from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.images import GREY, read_image
 from mainstem.data.medical.pneumonia import image_set
-from mainstem.data.medical.radiographs import MODALITY, Told, facts_of, grey, is_image
+from mainstem.data.medical.radiographs import MODALITY, Told, facts_of, grey
 from mainstem.data.tabular import Table, open_table, shown
 
 CHEST = "nih-cxr64"
@@ -25,7 +25,7 @@ NORMAL = "0_normal"
 
 
 def open_chest(data: str, mirror: Path | None = None, told: Told | None = None) -> SampleSet:
-    """Read the set by name, a folder in its layout, or one image file, of which no finding is known.
+    """Read the set by name, a folder in its layout, or images and DICOM, of which no finding is known.
 
     Raises:
         InputError: if it is none of them.
@@ -34,11 +34,11 @@ def open_chest(data: str, mirror: Path | None = None, told: Told | None = None) 
         data_set = find_data_set(CHEST)
         return read_folder(pull(data, mirror), CHEST, data_set.licence, data_set.attribution)
     path = Path(data)
-    if is_image(path):
-        return image_set(path, SIDE, FINDINGS, told)
-    if not path.is_dir():
-        raise InputError(f"got {shown(data)}; want {CHEST}, a folder with {TABLE}, or an image (.png, .jpg, .tif)")
-    return read_folder(path, path.name, "unknown", "")
+    if (path / TABLE).is_file():
+        return read_folder(path, path.name, "unknown", "")
+    if not path.exists():
+        raise InputError(f"got {shown(data)}; want {CHEST}, a folder with {TABLE}, an image (.png, .jpg) or DICOM")
+    return image_set(path, SIDE, FINDINGS, told)
 
 
 def read_folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSet:

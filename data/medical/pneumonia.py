@@ -14,7 +14,7 @@ from mainstem.core.split import CALIBRATE, TEST
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.images import GREY
-from mainstem.data.medical.radiographs import MODALITY, Told, is_image, read_radiograph
+from mainstem.data.medical.radiographs import MODALITY, Told, radiographs_in
 from mainstem.data.tabular import check_regular, shown
 
 PNEUMONIA = "pneumoniamnist"
@@ -29,7 +29,7 @@ Bytes = NDArray[np.uint8]
 
 
 def open_pneumonia(data: str, mirror: Path | None = None, told: Told | None = None) -> SampleSet:
-    """Read the set by name, a file or folder in its layout, or one image file, of which no target is known.
+    """Read the set by name, a file or folder in its layout, or images and DICOM, of which no target is known.
 
     Raises:
         InputError: if it is none of them.
@@ -38,19 +38,19 @@ def open_pneumonia(data: str, mirror: Path | None = None, told: Told | None = No
     if data == PNEUMONIA:
         return _read_set(pull(data, mirror) / FILE, PNEUMONIA, data_set.licence, data_set.attribution)
     path = Path(data)
-    if is_image(path):
-        return image_set(path, SIDE, CLASSES, told)
-    if path.is_dir():
+    if (path / FILE).is_file():
         path = path / FILE
-    if path.suffix != ".npz":
-        raise InputError(f"got {shown(data)}; want {PNEUMONIA}, a .npz in its layout, or an image (.png, .jpg, .tif)")
-    return _read_set(path, path.name, "unknown", "")
+    if path.suffix == ".npz":
+        return _read_set(path, path.name, "unknown", "")
+    if not path.exists():
+        raise InputError(f"got {shown(data)}; want {PNEUMONIA}, a .npz in its layout, an image (.png, .jpg) or DICOM")
+    return image_set(path, SIDE, CLASSES, told)
 
 
 def image_set(path: Path, side: int, classes: tuple[str, ...], told: Told | None) -> SampleSet:
-    """Return an image file as a set of one sample."""
-    sample = read_radiograph(path, side, told)
-    return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=classes)
+    """Return an image file, or what DICOM there is at a path, as a set without targets."""
+    samples = tuple(radiographs_in(path, side, told))
+    return SampleSet(name=path.name, samples=samples, flagged={}, attribution="", classes=classes)
 
 
 def _read_set(path: Path, name: str, licence: str, attribution: str) -> SampleSet:

@@ -1,9 +1,10 @@
-"""Single radiographs: image files on a square grid, with the facts that a table beside them tells."""
+"""Single radiographs: image files and DICOM on a square grid, with the facts that a table or tags tell."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.images import GREY, IMAGES, read_image
 from mainstem.data.tabular import open_table, shown
+
+if TYPE_CHECKING:
+    from mainstem.data.medical.dicom_series import Series
 
 Pixels = NDArray[np.float32]
 MODALITY = "radiograph"
@@ -120,6 +124,50 @@ def read_radiograph(path: Path, side: int, told: Told | None) -> Sample:
         target=None,
         source=Provenance(data=path.name, item=path.stem, facts={**facts, "pixels": f"{width} x {height}"}),
     )
+
+
+def radiographs_in(path: Path, side: int, told: Told | None) -> list[Sample]:
+    """Read an image file, or the pictures of a DICOM file, folder or zip, each as a sample.
+
+    Raises:
+        InputError: if nothing in it can be read; it says what was refused first.
+    """
+    if is_image(path):
+        return [read_radiograph(path, side, told)]
+    from mainstem.data.medical.dicom_series import find_series
+
+    found = find_series(path)
+    samples = [of_series(series, index, side, told) for series in found.series for index in range(len(series))]
+    if not samples:
+        why = f"{found.refused[0].name}: {found.refused[0].reason}" if found.refused else "it holds no picture"
+        raise InputError(f"{path.name} holds no radiograph that can be read ({why})")
+    return samples
+
+
+def of_series(series: "Series", index: int, side: int, told: Told | None = None) -> Sample:
+    """Return a picture of a DICOM series as a sample; its tags tell its facts, and a table those that they do not.
+
+    Grey runs over the window that the file names first, else over all that its bits hold.
+    """
+    one = series.slices[index]
+    values = grey(series.stream(frame=index).values)
+    windows, slope, intercept = one.picture.windows, series.slope(index), series.intercept(index)
+    if windows:
+        low, high = windows[0].center - windows[0].width / 2, windows[0].center + windows[0].width / 2
+    else:
+        ends = (-(1 << one.header.bits_stored - 1), (1 << one.header.bits_stored - 1) - 1)
+        first, last = ends if one.header.is_signed else (0, (1 << one.header.bits_stored) - 1)
+        low, high = sorted((first * slope + intercept, last * slope + intercept))
+    tags = {"age": series.facts.get("age_years"), "sex": series.facts.get("sex"), "view": series.facts.get("view")}
+    texts = {name: str(value) for name, value in tags.items() if value is not None}
+    name = Path(one.place.name).name
+    facts = {**(told.of(name) if told is not None else {}), **facts_of(texts, name)}
+    known = MODALITIES.get((series.modality or "").lower(), series.modality)
+    facts |= {"modality": known} if known else {}
+    shown = np.clip(np.nan_to_num((values - low) / max(high - low, 1e-6)), 0, 1).astype(np.float32)
+    item = Path(name).stem if len(series) == 1 else f"{Path(name).stem} {one.index + 1}"
+    source = Provenance(data=name, item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}"})
+    return Sample(streams={"image": on_grid(shown, side)}, target=None, source=source)
 
 
 def grey(values: NDArray[np.float32]) -> Pixels:

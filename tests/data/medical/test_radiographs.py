@@ -115,8 +115,38 @@ def test_a_folder_s_findings_persons_and_faults_are_read_and_a_leaking_split_is_
     assert "1 patients are in test and train" in found.unsound_split
     assert "1 of 2 test images" in found.unsound_split
     assert open_chest(str(chest_folder(tmp_path / "sound", "train"))).unsound_split == ""
-    with pytest.raises(InputError, match="no file"):
-        open_chest(str(tmp_path))
+    with pytest.raises(InputError, match="want nih-cxr64"):
+        open_chest(str(tmp_path / "absent"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no radiograph that can be read"):
+        open_chest(str(tmp_path / "empty"))
+
+
+def test_a_dicom_radiograph_tells_its_facts_and_is_as_bright_as_its_image(tmp_path):
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
+
+    pixels = np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
+    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid(entropy_srcs=["a"])
+    made.SeriesInstanceUID, made.StudyInstanceUID = (generate_uid(entropy_srcs=[name]) for name in "bc")
+    made.Modality, made.PatientAge, made.PatientSex, made.ViewPosition = "DX", "003Y", "F", "AP"
+    made.Rows = made.Columns = 28
+    made.SamplesPerPixel, made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 1, 8, 8, 7, 0
+    for photometric, shown in (("MONOCHROME2", pixels), ("MONOCHROME1", 255 - pixels)):
+        made.PhotometricInterpretation, made.PixelData = photometric, shown.tobytes()
+        made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+        (sample,) = open_pneumonia(str(tmp_path / "a.dcm")).samples
+        assert sample.source.facts == {
+            "age_band": "1 to 5 years", "sex": "female", "view": "AP", "modality": "radiograph", "pixels": "28 x 28",
+        }  # fmt: skip
+        np.testing.assert_allclose(sample.streams["image"].values[0], pixels / 255, atol=1e-6)
+    del made.PatientAge
+    made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert "age_band" not in open_pneumonia(str(tmp_path / "a.dcm")).samples[0].source.facts
 
 
 def test_a_table_that_leads_outside_the_folder_is_refused(tmp_path):
