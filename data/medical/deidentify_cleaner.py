@@ -15,12 +15,17 @@ from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.deidentify_codes import clean_code
 from mainstem.data.medical.deidentify_dates import capped_age, kept_time, moved_date, moved_date_time
 from mainstem.data.medical.deidentify_key import Key
-from mainstem.data.medical.deidentify_terms import is_term
+from mainstem.data.medical.deidentify_terms import has_terms, is_term
 
 TIMES = frozenset(("DA", "DT", "TM"))
 TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
 NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV", "US or SS"))
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
+SAFE_TEXT = {
+    rules.LABELS: rules.is_anatomical,
+    rules.TECHNICAL: rules.is_technical,
+    rules.WORDED: has_terms,
+}
 WORD = re.compile(r"[^\W_]+")
 LONG = 6  # digits of a number that may be a record's
 MEASURED = (1e-6, 1e5)
@@ -57,8 +62,8 @@ class Cleaner:
         if kind == "SQ":
             return self._sequence(element, action)
         if kind in BULKS or kind in NUMBERS:
-            is_kept = tag in rules.BULK if kind in BULKS else action is None and not self._is_record(element)
-            return _copy(element) if is_kept else None
+            is_kept = tag in rules.BULK if kind in BULKS else action is None
+            return (_element(tag, kind, []) if self._is_record(element) else _copy(element)) if is_kept else None
         values = self._values(tag, kind, _texts(element), action)
         return None if values is None else _element(tag, kind, values)
 
@@ -90,6 +95,7 @@ class Cleaner:
 
     def _uid(self, tag: int, uid: str) -> str:
         is_kind = uid in UID_dictionary or (tag in rules.CLASSES and UID(uid).is_valid)
+        is_kind |= tag in rules.SCHEMES and uid.startswith(rules.HL7_ROOT) and UID(uid).is_valid
         return uid if is_kind or not uid else self.key.uid(uid)
 
     def _text(self, tag: int, text: str) -> str:
@@ -98,8 +104,8 @@ class Cleaner:
             return text
         if tag in rules.PATIENT:
             return self.key.patient(text)
-        is_safe = rules.is_anatomical if tag in rules.LABELS else rules.is_technical
-        is_kept = tag in rules.LABELS | rules.TECHNICAL and is_safe(text) and not self._is_name(text)
+        is_safe = next((check for tags, check in SAFE_TEXT.items() if tag in tags), None)
+        is_kept = is_safe is not None and is_safe(text) and not self._is_name(text)
         return text if is_kept else self.key.label(text)
 
     def _code_string(self, tag: int, text: str) -> str:

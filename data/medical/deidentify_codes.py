@@ -33,7 +33,7 @@ STANDARD = {
     "BARI": r"\d{1,4}",
     "NEU": r"\d{1,5}",
 }
-CODE_KEYWORDS = ("CodeValue", "LongCodeValue", "URNCodeValue")
+CODE_KEYWORDS = ("CodeValue", "LongCodeValue")  # a URN goes with all UR
 
 
 def clean_code(item: Dataset, key: Key, is_name: Callable[[str], bool]) -> None:
@@ -47,15 +47,15 @@ def clean_code(item: Dataset, key: Key, is_name: Callable[[str], bool]) -> None:
     Source: PS3.3 section 8.8, the attributes of a coded entry.
     """
     scheme = str(item.get("CodingSchemeDesignator") or "")
-    name = next((name for name in CODE_KEYWORDS if item.get(name)), None)
-    value = str(item[name].value) if name else ""
     if scheme and scheme not in STANDARD:
         item.CodingSchemeDesignator = LOCAL
-    is_kept = scheme in STANDARD and is_code(scheme, value) and not is_name(value)
-    if name and not is_kept:
-        item[name].value = key.label(value)
+    values = {name: str(item[name].value) for name in CODE_KEYWORDS if item.get(name)}
+    is_kept = scheme in STANDARD and all(is_code(scheme, value) and not is_name(value) for value in values.values())
+    for name in values if not is_kept else ():
+        item[name].value = key.label(values[name])
     if "CodeMeaning" in item:
         given = str(item.CodeMeaning or "")
+        value = next(iter(values.values()), "")
         item.CodeMeaning = meaning(scheme, value, "" if is_name(given) else given) if is_kept else WITHHELD
 
 

@@ -97,7 +97,7 @@ def make_key(path: Path) -> Key:
 
 
 def read_key(path: Path) -> Key:
-    """Read a key file.
+    """Read a key file, of hexadecimal digits or of random bytes as they are.
 
     Raises:
         InputError: if it is absent, readable by others, too short, or not made at random; its content is never shown.
@@ -113,7 +113,7 @@ def read_key(path: Path) -> Key:
     try:
         secret = bytes.fromhex(text.decode("ascii"))
     except ValueError:
-        raise InputError(f"{path} is no key file of hexadecimal digits; make one with --new-key") from None
+        secret = text.strip()  # random bytes as they are
     if len(secret) < BYTES or len(set(secret)) < DISTINCT:
-        raise InputError(f"{path} is too short or not random: want {2 * BYTES} random digits; make one with --new-key")
+        raise InputError(f"{path} is too short or not random: want {BYTES} random bytes; make one with --new-key")
     return Key(secret)

@@ -41,14 +41,19 @@ STRUCTURE = _tags("ValueType RelationshipType ContinuityOfContent")  # terms of 
 BIRTH = _tags("PatientBirthDate PatientBirthTime")  # no option keeps them
 TIMEZONE = _tags("TimezoneOffsetFromUTC")
 LABELS = _tags("SegmentLabel ROIName ROIObservationLabel")
-CLASSES = _tags(  # UIDs that name a kind and not an instance
+CLASSES = _tags(  # UIDs of kinds, also of a maker's own; those of other attributes stay where the standard lists them
     "SOPClassUID ReferencedSOPClassUID ReferencedSOPClassUIDInFile RelatedGeneralSOPClassUID "
-    "OriginalSpecializedSOPClassUID CodingSchemeUID ContextUID MappingResourceUID ReferencedTransferSyntaxUIDInFile"
+    "OriginalSpecializedSOPClassUID"
 )
-TECHNICAL = _tags(  # text that is kept where it looks technical
-    "Manufacturer ManufacturerModelName SoftwareVersions SequenceName PulseSequenceName FilterType TypeOfFilters "
-    "ConvolutionKernel ReceiveCoilName TransmitCoilName ImagedNucleus StackID DimensionDescriptionLabel "
-    "WindowCenterWidthExplanation RescaleType LUTExplanation ModalityLUTType SegmentAlgorithmName CodingSchemeVersion"
+SCHEMES = _tags("CodingSchemeUID")
+HL7_ROOT = "2.16.840.1.113883."  # of the coding schemes that HL7 registers
+TECHNICAL = _tags(  # text that is kept where it looks technical: makers' own words
+    "Manufacturer ManufacturerModelName SoftwareVersions SequenceName PulseSequenceName FilterType ConvolutionKernel "
+    "ReceiveCoilName TransmitCoilName SegmentAlgorithmName CodingSchemeVersion"
+)
+WORDED = _tags(  # text that is kept where its words are terms
+    "TypeOfFilters ImagedNucleus StackID DimensionDescriptionLabel WindowCenterWidthExplanation RescaleType "
+    "LUTExplanation ModalityLUTType"
 )
 BULK = _tags(
     "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "

@@ -26,8 +26,13 @@ TERMS = frozenset(TERMS_TEXT.split())
 
 def is_term(text: str) -> bool:
     """True for a code string whose words are all terms, and none of whose numbers is long."""
-    is_plain = CODE_STRING.fullmatch(text) is not None and not LONG_NUMBER.search(text)
-    return is_plain and all(len(word) <= SHORT or word in _terms() for word in WORD.findall(text.lower()))
+    return CODE_STRING.fullmatch(text) is not None and has_terms(text)
+
+
+def has_terms(text: str) -> bool:
+    """True for text whose words are all terms, and none of whose numbers is long."""
+    words = WORD.findall(text.lower())
+    return text.isascii() and not LONG_NUMBER.search(text) and all(len(w) <= SHORT or w in _terms() for w in words)
 
 
 @cache
