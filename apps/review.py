@@ -77,18 +77,15 @@ class ReviewStore:
         database = Database(url)
         if not database.is_file_missing():
             with database.reading() as connection:
-                check_layout(layout_of(connection), database.name)
-                first = row_of(connection, 0) if layout_of(connection) is not None else None
+                layout = layout_of(connection)
+                check_layout(layout, database.name)
+                first = row_of(connection, 0) if layout is not None else None
             if first is not None:
                 return cls._opened(database, home, first, mode)
-        begun = {
-            "kind": "begin",
-            "store": uuid4().hex,
-            "mode": mode or "clinic",
-            "anchor_every": anchor_every,
-            "code": code_version(),
-        }
-        return cls._begin(database, home, begun, mode)
+        if anchor_every < 1:
+            raise InputError(f"got anchor_every={anchor_every}, want 1 or more; correct it")
+        said = {"store": uuid4().hex, "mode": mode or "clinic", "anchor_every": anchor_every, "code": code_version()}
+        return cls._begin(database, home, {"kind": "begin", **said}, mode)
 
     @classmethod
     def open_there(cls, url: str, home: Path) -> "ReviewStore":
@@ -117,6 +114,7 @@ class ReviewStore:
             migrate(connection)
             first = row_of(connection, 0)
             if first is None:
+                _check_unanchored(home, database.name)
                 body = canonical({**begun, "when": clock(connection)})
                 first = linked(None, body, signer)
                 add_rows(connection, [first])
@@ -301,6 +299,17 @@ class ReviewStore:
 
     def _recorded(self, row: Row) -> Recorded:
         return recorded(row.num, row.hash, check_whole(row, self.keys))
+
+
+def _check_unanchored(home: Path, name: str) -> None:
+    """Refuse to begin a store in the home of one that is gone: that would hide the loss.
+
+    Raises:
+        InputError: if there are anchors.
+    """
+    for file in anchor_files(home):
+        if file.last() >= 0:
+            raise InputError(f"{file.path} knows reviews, and {name} has none; restore a backup, or name another home")
 
 
 def _check_corrected(connection: Connection, review: Review, keys: Keys) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from mainstem.apps.review import KEYS, ReviewStore, code_version
 from mainstem.apps.review_anchors import AnchorFile, anchor_files
 from mainstem.apps.review_chain import Row, Verified, canonical, linked, verify_rows
-from mainstem.apps.review_database import Database, add_rows, clock, head, layout_of, migrate, rows_of
+from mainstem.apps.review_database import Database, add_rows, clock, head, is_taken, migrate, rows_of
 from mainstem.apps.review_keys import Keys, Signer, keys_of
 from mainstem.core.errors import InputError
 from mainstem.core.files import scratch, sync_file, sync_folder, write_whole
@@ -190,13 +190,12 @@ def restore(source: Path, url: str, home: Path, *, accept_loss: bool = False) ->
 
 def _replay(source: Path, database: Database, keys: Keys) -> None:
     """Append a backup's records to a new store, all or none."""
-    if database.path is not None:
-        _check_new(database.path)
+    is_new = database.is_file_missing()
     try:
         database.begin_file()
         with database.writing() as connection:
-            if layout_of(connection) is not None:
-                raise InputError(f"{database.name} holds a review store, which is never overwritten; name another")
+            if is_taken(connection):
+                raise InputError(f"{database.name} holds reviews, and nothing is ever overwritten; name another")
             migrate(connection)
             rows = rows_in(source)
             while chunk := list(islice(rows, CHUNK)):
@@ -206,7 +205,7 @@ def _replay(source: Path, database: Database, keys: Keys) -> None:
                 raise InputError(f"{source} was not restored: {found.why}; it changed meanwhile, try again")
     except BaseException:
         database.close()
-        if database.path is not None:
+        if database.path is not None and is_new:
             for end in ("", "-wal", "-shm"):  # this process has just made them
                 Path(f"{database.path}{end}").unlink(missing_ok=True)
         raise

@@ -162,6 +162,11 @@ def layout_of(connection: Connection) -> str | None:
     return str(connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608 - a constant
 
 
+def is_taken(connection: Connection) -> bool:
+    """True where there is a store, or a table that one would need."""
+    return not {REVIEWS.name, VERSION_TABLE}.isdisjoint(inspect(connection).get_table_names())
+
+
 def check_layout(found: str | None, name: str) -> None:
     """Check that this program knows a store's layout.
 

@@ -100,6 +100,17 @@ def test_nothing_is_written_after_a_tail_that_was_cut(tmp_path):
         old.as_user(ADMIN).anchor()
 
 
+def test_no_store_is_begun_in_the_home_of_one_that_is_gone(url, tmp_path):
+    backup = tmp_path / "backup"
+    back_up(begun(f"sqlite:///{tmp_path / 'gone.db'}", tmp_path / "home", 2).as_user(ADMIN), backup)
+    with pytest.raises(InputError, match=r"knows reviews, and .* has none; restore a backup"):
+        ReviewStore.open(url, tmp_path / "home")
+    assert restore(backup, url, tmp_path / "home").num == 2  # as it is told
+    with pytest.raises(InputError, match="anchor_every=0"):
+        ReviewStore.open(f"sqlite:///{tmp_path / 'new.db'}", tmp_path / "other", anchor_every=0)
+    assert begun(f"sqlite:///{tmp_path / 'new.db'}", tmp_path / "other", 1).verify().ok
+
+
 def test_half_a_line_that_a_failing_disk_left_is_found_and_mended(url, tmp_path):
     store = begun(url, tmp_path / "home", 2)
     path = tmp_path / "home" / "anchors.jsonl"
@@ -219,7 +230,7 @@ def test_a_backup_is_restored_into_either_database(url, tmp_path, write, to, req
     assert restore(tmp_path / "backup", new, tmp_path / "home").num == 5
     assert bodies(ReviewStore.open(new, tmp_path / "home")) == bodies(store)
     begun(new, tmp_path / "home", 1)
-    with pytest.raises(InputError, match=r"never overwritten|is ever overwritten"):
+    with pytest.raises(InputError, match="nothing is ever overwritten"):
         restore(tmp_path / "backup", new, tmp_path / "home", accept_loss=True)
     assert ReviewStore.open(new, tmp_path / "home").verify().num == 6
     with pytest.raises(InputError, match="is ever overwritten"):

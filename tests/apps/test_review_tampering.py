@@ -89,6 +89,7 @@ def misses_on_disk(tampering: Tampering, files: Path, folder: Path, seeds: range
         try:
             write(folder / str(seed), store)
         except (sqlite3.IntegrityError, sqlite3.OperationalError):  # the table itself refuses: no JSON, a number twice
+            shutil.rmtree(folder / str(seed))
             continue
         num += 1
         found = verify_files(folder / str(seed), tampering)
