@@ -8,7 +8,7 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -27,10 +27,10 @@ Entry = zipfile.ZipInfo
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where one file's bytes are: a path, and the entry's name where that is a zip."""
+    """Where one file's bytes are: a path, and the entry's name where that is a zip; neither is ever logged."""
 
-    path: Path
-    member: str = ""
+    path: Path = field(repr=False)
+    member: str = field(default="", repr=False)
     name: str  # as messages say it: below the folder that was given
 
 

@@ -46,9 +46,9 @@ def read_header(dataset: "FileDataset", stream: BinaryIO) -> Header:
             raise InputError("its pixels are compressed and its transfer syntax says that they are not; it is damaged")
         _check_length(header, pixels.held)
     header, found, flags = _pictures(dataset, header)
-    if header.modality == "CT" and not header.has_lut:
-        if any(picture.slope is None or picture.rescale_type not in (None, "HU") for picture in found):
-            header, flags = replace(header, unit="1"), (*flags, NOT_HU)
+    is_hounsfield = all(picture.slope is not None and picture.rescale_type in (None, "HU") for picture in found)
+    if header.unit == "HU" and not is_hounsfield:
+        header, flags = replace(header, unit="1"), (*flags, NOT_HU)
     if len({picture.slope for picture in found}) > 1 or len({picture.intercept for picture in found}) > 1:
         flags = (*flags, "rescale differs by frame")
     if header.syntax in JPEG and has_wrong_scan(first_fragment(stream, pixels)):
