@@ -191,7 +191,7 @@ class Calibration(HeldOut):
     def _described(self, level: float, pattern: str) -> str:
         if not self.has_groups:
             return (
-                f"{self.population}; {len(self.of(pattern)[0])} cases held out; at least {level:.0%} on average over "
+                f"{self.population}; {self.num_groups(pattern)} cases held out; at least {level:.0%} on average over "
                 "cases drawn like these: the data name no groups, so that nothing is claimed of a new one"
             )
         names = np.unique(self.of(pattern)[1]).tolist()

@@ -96,7 +96,7 @@ class MaskHead(Head):
         shown = latents.tokens * latents.mask[..., None]
         placed = shown.new_zeros(len(shown), math.prod(shape), shown.shape[-1])
         placed = placed.scatter(1, latents.cell[..., None].expand_as(shown), shown)
-        return placed.transpose(1, 2).unflatten(2, shape)
+        return placed.transpose(1, 2).reshape(len(shown), -1, *shape)
 
     def _decoded(self, values: Tensor, seen: Tensor, tokens: Tensor) -> Tensor:
         """Logits (batch, classes, z, y, x), computed where any of these volumes is, zero beyond."""

@@ -173,7 +173,7 @@ class Mask(Named):
             raise InputError(f"got volumes of {tuple(sides)} voxels, want {self.grid} at most; cut them")
         found = np.zeros((*likely.shape[:2], *self.grid), np.float32)
         found[:, :, : sides[0], : sides[1], : sides[2]] = likely.cpu().numpy()
-        return {"probabilities": found, "voxel_ml": distribution.voxel_ml.double().cpu().numpy()}  # type: ignore[dict-item]
+        return {"probabilities": found, "voxel_ml": distribution.voxel_ml.double().cpu().numpy()}
 
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
         """Return the mean of members' probabilities, and each structure's mL: of its mask, expected, and in doubt."""

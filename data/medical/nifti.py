@@ -131,7 +131,7 @@ def _check(header: "Nifti1Header", name: str) -> int:
         raise InputError(
             f"{name} asks for {_sides(shape)} voxels from byte {start} on, want {MOST_VOXELS} at most; cut it"
         )
-    return start + num * int(dtype.itemsize)
+    return int(start + num * dtype.itemsize)
 
 
 def _sides(shape: Sequence[int]) -> str:
