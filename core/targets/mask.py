@@ -176,10 +176,13 @@ class Mask(Named):
         return {"probabilities": found, "voxel_ml": distribution.voxel_ml.double().cpu().numpy()}
 
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
-        """Return the mean of members' probabilities, and each structure's mL: of its mask, expected, and in doubt."""
+        """Return the mean of members' probabilities, and each structure's mL: of its mask, and in doubt.
+
+        Doubt is the mean of members' own, which scores are told in: that of their mean is larger where they differ.
+        """
         likely, ml = np.mean([one["probabilities"] for one in members], axis=0), members[0]["voxel_ml"]
-        doubt = np.stack([(each * (1 - each)).sum((1, 2, 3), dtype=np.float64) for each in likely])
-        told = {"probabilities": likely, "voxel_ml": ml, "doubt": np.maximum(doubt * ml[:, None], LEAST_ML)}
+        doubt = np.mean([_doubt(one["probabilities"]) for one in members], axis=0) * ml[:, None]
+        told = {"probabilities": likely, "voxel_ml": ml, "doubt": np.maximum(doubt, LEAST_ML)}
         return {**told, "volumes": self.volumes(self.point(told), ml)}
 
     def volumes(self, labels: Array, voxel_ml: Array) -> Array:
@@ -289,6 +292,11 @@ class Mask(Named):
                 "found_share": float(np.mean(held)),
             }
         return {"by_structure": rows}
+
+
+def _doubt(probabilities: Array) -> Array:
+    """Voxels in doubt (cases, structures): p (1 - p), summed."""
+    return np.stack([(each * (1 - each)).sum((1, 2, 3), dtype=np.float64) for each in probabilities])
 
 
 def _likeliest(likely: Array, num: float) -> NDArray[np.bool_]:
