@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from mainstem.adapters import load_adapter_module, own_adapters, shipped_runs
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted, load_run
+from mainstem.core.heatmaps import heatmap
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Provenance, Sample, Stream
@@ -19,7 +21,19 @@ from mainstem.core.task import Task
 
 ADAPTER = "diagnostics"
 LEVEL = 0.9
-Said = tuple[dict[str, Any], NDArray[np.uint8] | None]  # a prediction, and its mask (z, y, x) where it has one
+IMAGE = "image"  # the stream of every task
+NOTHING = ("normal", "no finding")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Said:
+    """What a model says: its prediction as JSON, and a mask (z, y, x) or a heatmap on the task's grid (y, x) of it."""
+
+    told: dict[str, Any]
+    title: str = ""
+    names: tuple[str, ...] = ()
+    mask: NDArray[np.uint8] | None = None
+    heat: NDArray[np.uint8] | None = None
 
 
 @cache
@@ -38,18 +52,36 @@ def ask_all(samples: Mapping[str, Sample | InputError]) -> list[Said]:
 
 
 def ask(task: Task, fitted: Fitted, sample: Sample | InputError) -> Said:
-    """Return what one model says of a sample."""
+    """Return what one model says of a sample, and what it lays over it."""
     if isinstance(sample, InputError):
-        found = _refused(fitted, str(sample))
-    else:
-        (found,) = predict(fitted, [sample], task.view_of, LEVEL)
-    told = {**found.to_dict(), "calibration_sha256": calibration_sha256(fitted),
-            "trained_on_simulations": fitted.manifest.simulated}  # fmt: skip
+        return Said(told=_told(fitted, _refused(fitted, str(sample))))
+    (found,) = predict(fitted, [sample], task.view_of, LEVEL)
+    told, names = _told(fitted, found), tuple(map(str, fitted.target.facts()["names"]))
     labels = getattr(found.region, "labels", None)
-    if labels is None or isinstance(sample, InputError):
-        return told, None
-    sides = next(iter(sample.streams.values())).values.shape[-3:]
-    return told, np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)
+    if labels is not None:
+        sides = next(iter(sample.streams.values())).values.shape[-3:]
+        mask = np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)
+        return Said(told=told, title=f"{task.task} mask", names=names, mask=mask)
+    if not found.probabilities or sample.streams[IMAGE].kind != "image":
+        return Said(told=told)
+    looked_for = max(names[-len(found.probabilities) :], key=lambda name: _chance(found, name))
+    heat = np.maximum(heatmap(fitted, sample, IMAGE, names.index(looked_for)), 0)
+    scaled = np.round(255 * heat / max(float(heat.max()), 1e-12)).astype(np.uint8)
+    return Said(told=told, title=f"where the model looked for {looked_for.lower()} (no evidence)", heat=scaled)
+
+
+def _chance(found: Prediction, name: str) -> float:
+    """Probability of a finding; that nothing is found is none."""
+    return -1.0 if name in NOTHING else found.probabilities.get(name, 0.0)
+
+
+def _told(fitted: Fitted, found: Prediction) -> dict[str, Any]:
+    """A prediction as JSON, with what the store and the page say of its model besides."""
+    return {
+        **found.to_dict(),
+        "calibration_sha256": calibration_sha256(fitted),
+        "trained_on_simulations": fitted.manifest.simulated,
+    }
 
 
 def _refused(fitted: Fitted, reason: str) -> Prediction:

@@ -1,14 +1,15 @@
 """From a study's files, a series of DICOM images or a NIfTI volume, to what is shown and what models are given."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.clinic import Layer, Study, endings, opaque
+from mainstem.apps.clinic import INPUT, Layer, Study, endings, opaque
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.medical.chest import SIDE as CHEST_SIDE
@@ -18,6 +19,9 @@ from mainstem.data.medical.nifti import read_nifti
 from mainstem.data.medical.pneumonia import SIDE as CHILD_SIDE
 from mainstem.data.medical.radiographs import facts_of as facts_of_radiograph
 from mainstem.data.medical.radiographs import on_grid
+
+if TYPE_CHECKING:
+    from mainstem.apps.clinic_predictions import Said
 
 RADIOGRAPHS = {"pneumonia": CHILD_SIDE, "findings": CHEST_SIDE}  # tasks on one radiograph: pixels a side
 VOLUMES = ("hippocampus",)
@@ -56,10 +60,10 @@ def _found(folder: Path) -> Found:
 def studies_in(folder: Path, number: int) -> tuple[list[Study], list[str]]:
     """Studies of a user's files, each with what the models say of it, and the files that were refused, with why."""
     found: list[Study] = []
-    paths = sorted((folder / "input").iterdir())
+    paths = sorted((folder / INPUT).iterdir())
     refused = []
     if endings(paths) - set(NIFTI):
-        held = _found(folder / "input")
+        held = _found(folder / INPUT)
         found += [
             _own(folder, opaque(one.uid), f"{one.modality or 'Image'}, {_images(len(one))}") for one in held.series
         ]
@@ -82,26 +86,40 @@ def _own(folder: Path, series: str, kind: str) -> Study:
 
 def said_of(study: Study) -> Study:
     """Return a study with what every model says of it; masks are written beside its files."""
-    from mainstem.apps.clinic_predictions import ask_all, models, pixel_sha256  # late: looking needs no torch
+    from mainstem.apps.clinic_predictions import ask_all, pixel_sha256  # late: looking needs no torch
 
     try:
         opened = open_study(study)
         samples = _samples(study, opened)
     except InputError as error:
         return replace(study, note=f"{study.note}; cannot be read: {error}")
-    said, layers = ask_all(samples), []
-    for name, (_, mask) in zip([name for name in samples if name in models()], said, strict=True):
-        if mask is not None:
-            task, fitted = models()[name]
-            file = f"{opaque(study.id, name)}.npy"
-            np.save(study.folder / file, mask, allow_pickle=False)
-            layers.append(Layer(file=file, title=f"{task.task} mask", names=tuple(fitted.target.facts()["names"])))
-    streams = [
-        stream for sample in samples.values() if isinstance(sample, Sample) for stream in sample.streams.values()
-    ]
+    said = ask_all(samples)
+    layers = [layer for number, one in enumerate(said) for layer in _layers(study, opened, number, one)]
+    streams = [one for sample in samples.values() if isinstance(sample, Sample) for one in sample.streams.values()]
     return replace(
-        study, predictions=tuple(told for told, _ in said), layers=tuple(layers), pixel_sha256=pixel_sha256(streams)
+        study, predictions=tuple(one.told for one in said), layers=tuple(layers), pixel_sha256=pixel_sha256(streams)
     )
+
+
+def _layers(study: Study, opened: Opened, number: int, said: "Said") -> Iterator[Layer]:
+    """Write what a model lays over a study, on the grid of its slices."""
+    values = said.mask
+    if said.heat is not None and opened.series is not None:
+        values = np.zeros((len(opened.series), opened.series.rows, opened.series.columns), np.uint8)
+        values[len(values) // 2] = over_square(said.heat, opened.series.rows, opened.series.columns)
+    if values is not None:
+        np.save(study.folder / f"layer-{number}.npy", values, allow_pickle=False)
+        yield Layer(file=f"layer-{number}.npy", title=said.title, names=said.names)
+
+
+def over_square(heat: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
+    """Lay a square (side, side) over the largest square in the middle of a picture, as `on_grid` took it from there."""
+    short, side = min(rows, columns), len(heat)
+    at = np.arange(short) * side // short
+    found = np.zeros((rows, columns), np.uint8)
+    top, left = (rows - short) // 2, (columns - short) // 2
+    found[top : top + short, left : left + short] = heat[at][:, at]
+    return found
 
 
 def _samples(study: Study, opened: Opened) -> Samples:

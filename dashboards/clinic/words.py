@@ -36,13 +36,15 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     """Say a prediction, as `Prediction.to_dict` writes it, in words."""
     model, reasons = prediction["model"], tuple(prediction["reasons"])
     who = f"{model['adapter']} {model['task']} {model['version']}"
-    if prediction["abstained"]:
+    if prediction["abstained"] and prediction["region"] is None:
         why = "; ".join(reasons) or prediction["claim"]["reason"] or "no reason is given"
         return Words(state="not predicted", headline=f"not predicted: {why}", lines=(), chance=0.0, model=who,
                      prediction=prediction)  # fmt: skip
     shares = {name: float(share) for name, share in prediction["probabilities"].items()}
     found = {name: share for name, share in shares.items() if name.lower() not in NOTHING}
     state, headline = _region(prediction, shares)
+    if prediction["abstained"]:
+        state, headline, reasons = "unsure", f"unsure: {'; '.join(reasons)}", ()
     claim = prediction["claim"]
     if claim["state"] != "stated" and state != "finding":
         state = "unsure"
@@ -62,14 +64,22 @@ def _region(prediction: Mapping[str, Any], shares: Mapping[str, float]) -> tuple
         return _classes(region["classes"], level)
     if "present" in region:
         return _findings(region, level)
+    if "low" not in region:
+        return "measured", "; ".join(_structure(name, told, level) for name, told in region.items())
     ends = [_number(region[end]) for end in ("low", "high")]
     return "measured", f"{_value(prediction)}, {level} between {ends[0]} and {ends[1]} {prediction['units']}"
+
+
+def _structure(name: str, told: Mapping[str, float], level: str) -> str:
+    """One structure of a mask: its volume with its interval, and what of it stays open."""
+    low, high, volume = (_number(told[part]) for part in ("low", "high", "volume_ml"))
+    return f"{name} {volume} mL, {level} between {low} and {high} mL, {told['open_voxels']:.0f} voxels open"
 
 
 def _classes(classes: Sequence[str], level: str) -> tuple[State, str]:
     if len(classes) == 1:
         (only,) = classes
-        return ("nothing found" if only.lower() in NOTHING else "finding"), f"{only}, alone at {level}"
+        return ("nothing found" if only.lower() in NOTHING else "finding"), f"{only}, all else ruled out at {level}"
     if not classes:
         return "unsure", f"unsure: no class fits at {level}"
     return "unsure", f"unsure: {' or '.join(classes)} at {level}"
@@ -94,12 +104,19 @@ def _number(value: float) -> str:
 
 def _probabilities(shares: Mapping[str, float]) -> str:
     ordered = sorted(shares.items(), key=lambda item: -item[1])
-    return "Calibrated probability: " + ", ".join(f"{name} {share:.0%}" for name, share in ordered) if shares else ""
+    return (
+        "Calibrated probability: " + ", ".join(f"{name} {_share(share)}" for name, share in ordered) if shares else ""
+    )
+
+
+def _share(share: float) -> str:
+    """A share in words: none is certain."""
+    return "over 99%" if share > 0.99 else "under 1%" if share < 0.01 else f"{share:.0%}"
 
 
 def _claim(claim: Mapping[str, Any], level: float) -> str:
     if claim["state"] == "stated":
         whose = claim["population"] or "cases like those of calibration"
-        return f"Claim stated: what is said holds for {level:.0%} of {whose}"
+        return f"Claim stated at {level:.0%}: {whose}"
     name = "Claim withdrawn" if claim["state"] == "withdrawn" else "No claim"
     return f"{name}: {claim['reason'] or 'no reason is given'}"

@@ -38,9 +38,12 @@ def item(name, *says, standing="unread"):
 
 
 def test_every_kind_of_region_has_its_words_and_its_state():
-    assert (SURE.state, SURE.headline) == ("finding", "pneumonia, alone at 90%")
+    assert (SURE.state, SURE.headline) == ("finding", "pneumonia, all else ruled out at 90%")
+    assert said(ClassSet(classes=("a",)), "a", probabilities={"a": 0.999, "b": 0.001}).lines == (
+        "Calibrated probability: a over 99%, b under 1%",
+    )
     assert SURE.lines == ("Calibrated probability: pneumonia 96%, normal 4%",)
-    assert SURE.claim == "Claim stated: what is said holds for 90% of children of one hospital"
+    assert SURE.claim == "Claim stated at 90%: children of one hospital"
     assert (BOTH.state, BOTH.headline) == ("unsure", "unsure: normal or pneumonia at 90%")
     assert NORMAL.state == "nothing found"
     assert (ABSTAINED.state, ABSTAINED.headline) == (
@@ -52,6 +55,12 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     assert (found.state, found.headline) == ("finding", "present at 90%: Effusion; cannot be ruled out: Mass")
     assert said(FindingSet(present=(), absent=("Hernia",), open=()), "x").state == "nothing found"
     assert said(ClassSet(classes=())).state == "unsure"
+    open_ = said(ClassSet(classes=("normal", "pneumonia")), None, abstained=True, reasons=("it fits neither class",))
+    assert (open_.state, open_.headline, open_.is_told) == ("unsure", "unsure: it fits neither class", True)
+    structure = {"volume_ml": 1.5, "low": 1.4, "high": 1.7, "open_voxels": 30}
+    masks = words_of({**made.NORMAL, "region": {"anterior": structure}, "probabilities": {}, "units": "mL"})
+    assert masks.headline == "anterior 1.5 mL, 90% between 1.4 and 1.7 mL, 30 voxels open"
+    assert masks.state == "measured"
     assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
 
 
@@ -85,7 +94,7 @@ def test_a_blind_list_gives_nothing_away(says):
     assert [one.id for one in shown] == ["0", "1", "2", "3"]
     told = worklist(shown, blind=True).to_csv() + download(shown, blind=True).to_csv() + summary(shown, blind=True)
     panels = str([panel_of(one, blind=True) for one in shown if one.can_be_judged])
-    for word in ("alone at", "unsure", "96%", "nothing found", "finding"):
+    for word in ("ruled out", "unsure", "96%", "nothing found", "finding"):
         assert word not in told
         assert word not in panels
     assert not matching(shown, "finding", blind=True)
