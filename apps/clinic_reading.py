@@ -17,8 +17,7 @@ from mainstem.data.medical.dicom_series import Found, Series, find_series
 from mainstem.data.medical.hippocampus import facts_of as facts_of_volume
 from mainstem.data.medical.nifti import read_nifti
 from mainstem.data.medical.pneumonia import SIDE as CHILD_SIDE
-from mainstem.data.medical.radiographs import facts_of as facts_of_radiograph
-from mainstem.data.medical.radiographs import on_grid
+from mainstem.data.medical.radiographs import of_series
 
 if TYPE_CHECKING:
     from mainstem.apps.clinic_predictions import Said
@@ -136,37 +135,11 @@ def _samples(study: Study, opened: Opened) -> Samples:
 
 
 def _radiograph(study: Study, opened: Opened, side: int) -> Sample:
-    """The middle picture on a task's grid, 0-1, with what the file, or the set it is of, says of the patient."""
-    series = opened.series
-    if series is None:
+    """The middle picture on a task's grid, with what the file, or the set it is of, says of the patient."""
+    if opened.series is None:
         raise InputError("a volume of NIfTI, and no radiograph")
-    index = len(series) // 2
-    age, sex, view = (series.facts.get(name) for name in ("age_years", "sex", "view"))
-    told = {
-        "age": "" if age is None else f"{age:g}",
-        "sex": sex or "",
-        "view": view or "",
-        "modality": series.modality or "",
-    }
-    facts = {**facts_of_radiograph({name: str(text) for name, text in told.items()}, study.title), **study.facts}
-    return _sample(study, on_grid(_grey(series, index), side), facts)
-
-
-def _grey(series: Series, index: int) -> NDArray[np.float32]:
-    """A picture (y, x) as the file asks to have it shown, 0-1; one that names no window over all that its bits hold."""
-    values = series.stream(frame=index).values.mean(0)
-    windows = series.slices[index].picture.windows
-    if windows and not series.is_inverted:
-        low, span = windows[0].center - windows[0].width / 2, windows[0].width
-    else:
-        header = series.slices[index].header
-        steps = float((1 << header.bits_stored) - 1)
-        low = (-(1 << (header.bits_stored - 1)) if header.is_signed else 0) * series.slope(index) + series.intercept(
-            index
-        )
-        span = steps * series.slope(index)
-    found: NDArray[np.float32] = np.clip((values - low) / span, 0, 1).astype(np.float32)
-    return np.nan_to_num(found)
+    found = of_series(opened.series, len(opened.series) // 2, side)
+    return _sample(study, found.streams["image"], {**found.source.facts, **study.facts})
 
 
 def _volume(study: Study, opened: Opened) -> Sample:
