@@ -157,7 +157,7 @@ TASK = Task(
     target=Quantity(units="cells", lowest=0.0, metric="rmse"),
     config=FitConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=12, batch_size=32, lr_per_step=1e-3, input_noise=0.1, dropout=0.1),
+        training=TrainingConfig(epochs=40, batch_size=32, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),
         num_folds=5,
     ),
     read=read,
