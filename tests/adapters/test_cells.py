@@ -1,6 +1,7 @@
 """Counts of cells: the stain's known answers, the ridge on it, the shared contract, and the real smears."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.predict import outside_scope
+from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.core.task import DataRequest
-from mainstem.core.testing import check_task
 from mainstem.core.tokens import Patches
 
 
-def smears(folder, num: int = 48):
+def smears(folder: Path, num: int = 48) -> SampleSet:
+    """Drawn smears of twelve slides, whose platelets are counted."""
     source = TASK.read(DataRequest(data=str(write_smears(folder, num)), options={"cell": "platelets"}))
     grouped = [
         replace(sample, source=replace(sample.source, group=f"slide {row % 12}", licence="CC0-1.0"))
@@ -95,11 +97,10 @@ def test_pictures_are_mirrored_in_training_each_as_it_falls():
     assert torch.equal(found["smear.values"], again["smear.values"])
 
 
-def test_it_keeps_the_contract(tmp_path):
-    source = smears(tmp_path / "smears")
-    check_task(TASK, source, tmp_path)
+def test_a_run_counts_the_cells_that_it_was_trained_to_count(tmp_path):
+    source = smears(tmp_path, 2)
     scope = TASK.scope_of(source.samples)
-    (red,) = TASK.read(DataRequest(data=str(tmp_path / "smears" / "JPEGImages" / "Smear_00000.jpg"))).samples
+    (red,) = TASK.read(DataRequest(data=str(tmp_path / "JPEGImages" / "Smear_00000.jpg"))).samples
     assert "cell is red" in outside_scope(scope, red)  # a run that counts platelets
     assert not outside_scope(scope, source.samples[0])
 

@@ -125,6 +125,7 @@ def test_the_set_is_whole_and_its_faults_are_named(home):
     assert all(sample.source.item.startswith(str(sample.source.group)) for sample in source.samples)
     assert len(groups) == 42
     assert {sample.source.part for sample in source.samples} == {""}
+    assert "neighbours in number" in source.unsound_split
     assert source.licence == "MIT"
 
 
