@@ -35,9 +35,9 @@ def is_available(uid: str) -> bool:
 
 def decode_openjpeg(data: bytes, runner: "DecodeRunner") -> bytearray:
     """One frame of JPEG 2000, as pydicom's own plugin has it."""
-    from openjpeg import decode_pixel_data
+    from openjpeg.utils import decode_pixel_data
 
-    frame: bytearray = decode_pixel_data(data, version=2, **runner.options)
+    frame = bytearray(decode_pixel_data(data, version=2, **runner.options))
     if runner.photometric_interpretation in ("YBR_ICT", "YBR_RCT"):
         runner.set_option("photometric_interpretation", "RGB")
     precision = runner.get_option("j2k_precision", runner.bits_stored)
@@ -70,7 +70,7 @@ def decode_frame(dataset: "FileDataset", header: Header, index: int, data: bytes
 
 
 def _decoder(syntax: str) -> "Decoder":
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     try:
         decoder = get_decoder(syntax)

@@ -68,7 +68,7 @@ def _picture(group: _Group, index: int, whole: Picture) -> Picture:
         frame=index,
         position=position,
         orientation=orientation,
-        spacing_mm=spacing if spacing is not None and min(spacing) > 0 else None,
+        spacing_mm=(spacing[0], spacing[1]) if spacing is not None and min(spacing) > 0 else None,
         thickness_mm=tags.number(group.macro("PixelMeasuresSequence"), "SliceThickness"),
         slope=whole.slope if slope is None else slope,
         intercept=whole.intercept if intercept is None else intercept,

@@ -52,6 +52,7 @@ def read_dataset(stream: BinaryIO, with_pixels: bool) -> "tuple[FileDataset, Bin
     """
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
+    from pydicom.uid import ExplicitVRLittleEndian
 
     _check_beginning(stream)
     stream, was_deflated = _inflated(stream)
@@ -61,7 +62,7 @@ def read_dataset(stream: BinaryIO, with_pixels: bool) -> "tuple[FileDataset, Bin
         raise InputError("no DICOM file") from error
     _check_kind(dataset)
     if was_deflated:
-        dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return dataset, stream
 
 
@@ -77,8 +78,10 @@ def _check_beginning(stream: BinaryIO) -> None:
 
 def _inflated(stream: BinaryIO) -> tuple[BinaryIO, bool]:
     """The stream with its deflated part unpacked, up to a limit (PS3.5 section A.5), and whether there was one."""
+    from pydicom.filebase import DicomBytesIO
     from pydicom.filereader import _read_file_meta_info, read_preamble
     from pydicom.filewriter import write_file_meta_info
+    from pydicom.uid import ExplicitVRLittleEndian
 
     preamble = read_preamble(stream, force=True)
     meta = _read_file_meta_info(stream)
@@ -94,13 +97,11 @@ def _inflated(stream: BinaryIO) -> tuple[BinaryIO, bool]:
         raise InputError("its deflated data are damaged; ask for the file again") from error
     if inflater.unconsumed_tail or (not inflater.eof and len(unpacked) >= most):
         raise InputError(f"its deflated data grow beyond {most} bytes or {MOST_RATIO} times; it is refused")
-    out = BytesIO()
+    out = DicomBytesIO()
     out.write((preamble or bytes(PREAMBLE)) + b"DICM")
-    meta.TransferSyntaxUID = "1.2.840.10008.1.2.1"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
     write_file_meta_info(out, meta, enforce_standard=False)
-    out.write(unpacked)
-    out.seek(0)
-    return out, True
+    return BytesIO(out.getvalue() + unpacked), True
 
 
 def _check_kind(dataset: "FileDataset") -> None:

@@ -4,6 +4,7 @@ Nothing but positions and orientations (0020,0032 and 0020,0037) is asked; numbe
 say nothing of place. Sources: PS3.3 C.7.6.2.1.1 (equation of the image plane).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,8 +70,8 @@ def is_orientation(orientation: Sequence[float] | None) -> bool:
     if orientation is None:
         return False
     along, down = np.reshape(np.asarray(orientation, np.float64), (2, 3))
-    off = (abs(np.linalg.norm(along) - 1), abs(np.linalg.norm(down) - 1), abs(along @ down))
-    return bool(max(off) <= 10 * SAME_COSINE)
+    off = [abs(math.hypot(*along) - 1), abs(math.hypot(*down) - 1), abs(float(along @ down))]
+    return max(off) <= 10 * SAME_COSINE
 
 
 def orientations(pictures: Sequence[Picture]) -> list[tuple[float, ...]]:
@@ -166,7 +167,7 @@ def resampled(values: NDArray[np.float32], distances_mm: Array, gap_mm: float) -
 
 def letters(direction: Sequence[float] | Array) -> str:
     """Where a direction points: L, R, A, P, S (up), I (down); two letters where it lies well between."""
-    found = sorted(range(3), key=lambda axis: -abs(direction[axis]))
+    found = sorted(range(3), key=lambda axis: -abs(float(direction[axis])))
     kept = [axis for axis in found if abs(direction[axis]) > 0.3827][:2]  # sine of 22.5 degrees
     return "".join(LETTERS[axis][int(direction[axis] > 0)] for axis in kept)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-Vector = tuple[float, float, float]
+Numbers = tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Picture:
     Attributes:
         frame: index in the file.
         tile: of a mosaic, row by row; None where the frame is the picture.
-        position: centre of the first pixel, mm, patient LPS (0020,0032); None where not known.
-        orientation: direction cosines along a row, then down a column (0020,0037).
+        position: three numbers, centre of the first pixel, mm, patient LPS (0020,0032); None where not known.
+        orientation: six numbers, direction cosines along a row, then down a column (0020,0037).
         spacing_mm: between rows, between columns (0028,0030), of the patient; None where not known.
         slope: and `intercept` from stored values to `Header.unit`; None where values stay as stored.
         rescale_type: what the file calls rescaled values (0028,1054), of the standard's words.
@@ -38,8 +38,8 @@ class Picture:
 
     frame: int
     tile: int | None = None
-    position: Vector | None = None
-    orientation: tuple[float, float, float, float, float, float] | None = None
+    position: Numbers | None = None
+    orientation: Numbers | None = None
     spacing_mm: tuple[float, float] | None = None
     thickness_mm: float | None = None
     slope: float | None = None
@@ -51,7 +51,9 @@ class Picture:
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Self:
         """From JSON."""
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
+        }
         return cls(**(values | {"windows": tuple(Window(**window) for window in told["windows"])}))
 
 

@@ -170,16 +170,18 @@ def _check_length(header: Header, held: int) -> None:
 def _pictures(dataset: "Dataset", header: Header) -> tuple[Header, list[Picture], tuple[str, ...]]:
     """The header, of a mosaic with its tiles, the pictures, and what is to be said of them."""
     spacing, flags = spacing_of(dataset, header.modality)
+    slope, intercept = _rescale(dataset, header)
     whole = Picture(
         frame=0,
-        position=tags.numbers(dataset, "ImagePositionPatient", 3),  # type: ignore[arg-type]  # as many as asked for
-        orientation=tags.numbers(dataset, "ImageOrientationPatient", 6),  # type: ignore[arg-type]
+        position=tags.numbers(dataset, "ImagePositionPatient", 3),
+        orientation=tags.numbers(dataset, "ImageOrientationPatient", 6),
         spacing_mm=spacing,
         thickness_mm=tags.number(dataset, "SliceThickness"),
         rescale_type=tags.word(dataset, "RescaleType", tags.RESCALE_TYPES),
         windows=read_windows(dataset),
         part=_part(dataset),
-        **_rescale(dataset, header),
+        slope=slope,
+        intercept=intercept,
     )
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
         return header, *frame_pictures(dataset, header.num_frames, whole)
@@ -199,20 +201,20 @@ def _framed(dataset: "Dataset", header: Header, whole: Picture) -> list[Picture]
     (a, b, c), (d, e, f) = whole.orientation[:3], whole.orientation[3:]
     normal = (b * f - c * e, c * d - a * f, a * e - b * d)
     places = [tuple(p + offset * n for p, n in zip(whole.position, normal, strict=True)) for offset in offsets]
-    return [replace(whole, frame=index, position=place) for index, place in enumerate(places)]  # type: ignore[arg-type]
+    return [replace(whole, frame=index, position=place) for index, place in enumerate(places)]
 
 
-def _rescale(dataset: "Dataset", header: Header) -> dict[str, float | None]:
+def _rescale(dataset: "Dataset", header: Header) -> tuple[float | None, float | None]:
     """Slope and intercept; None where the file names neither, or a modality LUT does the work."""
     scaling = tags.number(dataset, "DoseGridScaling") if header.modality == "RTDOSE" else None
     slope, intercept = tags.number(dataset, "RescaleSlope"), tags.number(dataset, "RescaleIntercept")
     if header.has_lut or (slope is None and intercept is None and scaling is None):
-        return {"slope": None, "intercept": None}
+        return None, None
     if scaling is not None:
-        return {"slope": scaling, "intercept": 0.0}
+        return scaling, 0.0
     if slope is None or intercept is None or slope == 0:
         raise InputError("a rescale slope or intercept alone, or a slope of 0; the values cannot be known")
-    return {"slope": slope, "intercept": intercept}
+    return slope, intercept
 
 
 def _part(dataset: "Dataset") -> tuple[str, ...]:

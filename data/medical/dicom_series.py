@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -170,7 +171,7 @@ class Series:
             raise InputError(f"got picture {index} of {len(self)}, counted from 0")
         return self.slices[index]
 
-    def _read(self, do: str, index: int) -> NDArray[np.generic] | NDArray[np.float32]:
+    def _read(self, do: str, index: int) -> NDArray[Any]:
         one = self._at(index)
         pixels = one.header.rows * one.header.columns * one.header.samples
         _, values = worker().ask(do, one.place, {"index": one.index, "sop_uid": one.header.sop_uid}, pixels)
@@ -235,8 +236,9 @@ def _found(places: Sequence[Place], answers: Sequence[_Answer], refused: list[Re
     by_series: dict[str, list[Refused]] = {}
     for one, answer in zip(places, answers, strict=True):
         header, reason = answer.header, answer.reason
-        if header is not None and header.sop_uid in seen and header.sop_uid:
-            header, reason = None, f"a copy of {seen[header.sop_uid]}"
+        if header is not None and header.sop_uid and header.sop_uid in seen:
+            reason = f"a copy of {seen[header.sop_uid]}"
+            header = None
         if header is None:
             refused.append(Refused(one.name, reason))
             by_series.setdefault(answer.series_uid, []).append(refused[-1])

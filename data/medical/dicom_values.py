@@ -149,6 +149,6 @@ def is_named(dataset: "Dataset", name: str) -> bool:
 
 def class_name(sop_class: str) -> str:
     """The standard's name of a kind of object, without " Storage"; of one that it does not know, no name."""
-    from pydicom.uid import UID_dictionary
+    from pydicom._uid_dict import UID_dictionary
 
     return UID_dictionary[sop_class][0].removesuffix(" Storage") if sop_class in UID_dictionary else "unknown object"
