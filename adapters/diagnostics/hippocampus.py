@@ -55,7 +55,7 @@ class Contrast:
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return quantiles of the standardised volume, and how far neighbours along z, y and x differ in it.
 
-        Inverted, rotated, blurred and noisy volumes differ in these, other scales of intensity do not.
+        Inverted, empty and noisy volumes differ in these; other scales of intensity, and turned volumes, do not.
         """
         found = []
         for sample in samples:

@@ -56,7 +56,7 @@ def test_no_scale_of_intensities_changes_what_is_seen(source):
     assert not flat.values.any()
 
 
-def test_inverted_rotated_and_noisy_volumes_look_otherwise(source):
+def test_inverted_and_noisy_volumes_look_otherwise(source):
     samples = list(source.samples[:8])
 
     def changed(change) -> np.ndarray:
