@@ -6,7 +6,7 @@ No text of a file gets into it: a title, a number and a hash name a study.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from mainstem.data.catalogue import data_home
 
 INPUT, FACTS = "input", "study.json"
 MOST_FILES = 5000
-MASK, HEATMAP = "mask", "heatmap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,8 +123,3 @@ def keep_files(folder: Path, contents: Mapping[str, bytes]) -> Path:
 
 def _ending(name: str) -> str:
     return next((ending for ending in (".nii.gz", ".nii", ".zip") if name.lower().endswith(ending)), ".dcm")
-
-
-def endings(paths: Sequence[Path]) -> set[str]:
-    """Endings of files that `keep_files` kept."""
-    return {_ending(path.name) for path in paths}

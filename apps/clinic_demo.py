@@ -147,11 +147,11 @@ def write_phantom(place: Path) -> None:
 
 def _dataset(kind: str, modality: str, name: str, index: int = 0) -> Any:  # noqa: ANN401 - pydicom has no types
     from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+    from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
     dataset, meta = Dataset(), FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = dataset.SOPClassUID = kind
+    meta.MediaStorageSOPClassUID = dataset.SOPClassUID = UID(kind)
     own = generate_uid(entropy_srcs=["mainstem", name, str(index)])
     meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = own
     dataset.SeriesInstanceUID = generate_uid(entropy_srcs=["mainstem series", name])

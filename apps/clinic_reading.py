@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.clinic import INPUT, Layer, Study, endings, opaque
+from mainstem.apps.clinic import INPUT, Layer, Study, opaque
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.medical.chest import SIDE as CHEST_SIDE
@@ -52,22 +52,24 @@ def open_study(study: Study) -> Opened:
 
 @lru_cache(maxsize=16)
 def _found(folder: Path) -> Found:
-    """What a folder holds; its headers are read once."""
-    return find_series(folder)
+    """Series of a folder's files and of the zips among them; headers are read once."""
+    zips = sorted(folder.glob("*.zip"))
+    has_more = any(not path.name.endswith((".zip", *NIFTI)) for path in folder.iterdir())
+    found = [find_series(path) for path in (*zips, *([folder] if has_more else []))]
+    own = {path.name for path in folder.iterdir() if path.name.endswith((".zip", *NIFTI))}
+    return Found(
+        series=tuple(series for one in found for series in one.series),
+        refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
+    )
 
 
 def studies_in(folder: Path, number: int) -> tuple[list[Study], list[str]]:
     """Studies of a user's files, each with what the models say of it, and the files that were refused, with why."""
-    found: list[Study] = []
-    paths = sorted((folder / INPUT).iterdir())
-    refused = []
-    if endings(paths) - set(NIFTI):
-        held = _found(folder / INPUT)
-        found += [
-            _own(folder, opaque(one.uid), f"{one.modality or 'Image'}, {_images(len(one))}") for one in held.series
-        ]
-        refused = [one.reason for one in held.refused if not one.name.endswith(NIFTI)]
-    found += [_own(folder, path.name, "volume, NIfTI") for path in paths if path.name.endswith(NIFTI)]
+    held = _found(folder / INPUT)
+    found = [_own(folder, opaque(one.uid), f"{one.modality or 'Image'}, {_images(len(one))}") for one in held.series]
+    volumes = sorted(path.name for path in (folder / INPUT).iterdir() if path.name.endswith(NIFTI))
+    found += [_own(folder, name, "volume, NIfTI") for name in volumes]
+    refused = [one.reason for one in held.refused]
     told = [replace(study, title=f"Own study {number + index + 1}") for index, study in enumerate(found)]
     return [said_of(study) for study in told], refused
 

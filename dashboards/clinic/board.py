@@ -153,13 +153,11 @@ def summary(items: Sequence[Item], *, blind: bool) -> str:
 def panel_of(item: Item, *, blind: bool) -> Panel:
     """What stands on the canvas beside a study, and what may be decided of it."""
     if item.is_hidden(blind=blind):
-        lines = (("warn", f"What the model says is {HIDDEN}."), ("quiet", f"{RESEARCH}."))
-        return Panel(title="Blind first read", lines=lines, acts=(("opinion", "Record my opinion", "o"),))
-    lines = tuple(
-        line
-        for words in sorted(item.says, key=lambda words: (not words.is_told, _urgency(words)))
-        for line in _said(words)
-    ) or (("warn", NO_ADAPTER),)
+        veil = (("warn", f"What the model says is {HIDDEN}."), ("quiet", f"{RESEARCH}."))
+        return Panel(title="Blind first read", lines=veil, acts=(("opinion", "Record my opinion", "o"),))
+    speaking = [words for words in sorted(item.says, key=_urgency) if words.is_told]
+    lines = tuple(line for words in speaking for line in _said(words)) or (("warn", NO_ADAPTER),)
+    lines += tuple(("quiet", f"{words.model} {words.headline}") for words in item.says if not words.is_told)
     told = (("good", f"Decided: {item.standing}."),) if item.standing in SETTLED else ()
     quiet = tuple(("quiet", text) for text in (item.note, f"{RESEARCH}.") if text)
     return Panel(title=item.title, lines=(*told, *lines, *quiet), acts=_acts(item))
@@ -174,7 +172,7 @@ def _acts(item: Item) -> tuple[tuple[str, str, str], ...]:
 
 
 def _said(words: Words) -> tuple[tuple[str, str], ...]:
-    mark = "warn" if words.state in ("unsure", "not predicted", "finding") else "good"
+    mark = "warn" if words.state in ("unsure", "finding") else "good"
     claim = (("quiet" if words.claim.startswith("Claim stated") else "warn", words.claim),) if words.claim else ()
     return ((mark, f"{words.headline[:1].upper()}{words.headline[1:]}"), *(("", line) for line in words.lines), *claim,
             ("quiet", words.model))  # fmt: skip

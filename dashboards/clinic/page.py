@@ -6,6 +6,7 @@ from mainstem.apps.clinic import Study
 from mainstem.dashboards.clinic.board import (
     RESEARCH,
     Item,
+    Standing,
     download,
     matching,
     next_id,
@@ -69,7 +70,7 @@ def show_clinic() -> None:
     remember("clinic", IN_ADDRESS)
 
 
-def item_of(study: Study, standing: str) -> Item:
+def item_of(study: Study, standing: Standing) -> Item:
     """A study as the list shows it."""
     return Item(
         id=study.id, title=study.title, kind=study.kind, note=study.note, standing=standing,

@@ -5,7 +5,7 @@ import streamlit as st
 from mainstem.apps.clinic import Study
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_records import REASONS, Recorded
-from mainstem.apps.review_roles import User
+from mainstem.apps.review_roles import Role, User
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.board import Answer, Item, review_of, standing_of
 from mainstem.dashboards.clinic.reads import review_store
@@ -14,7 +14,7 @@ from mainstem.dashboards.shell import mistakes_as_lines, plain, show_error
 
 SIGN = "reader's sign"  # session key: who decides; never in the address
 SAID = "just recorded"  # session key: what to say of it after the page is drawn anew
-ROLE = "clinician"
+ROLE: Role = "clinician"
 
 
 def store_of(sign: str) -> ReviewStore:
@@ -73,10 +73,11 @@ def ask(study: Study, item: Item, act: Act) -> None:
 
 
 def _sign() -> str:
-    return st.text_input(
-        "Your sign", st.session_state.get(SIGN, ""), max_chars=40, placeholder="initials or staff number",
+    sign: str = st.text_input(
+        "Your sign", str(st.session_state.get(SIGN, "")), max_chars=40, placeholder="initials or staff number",
         help="Stands in the review record, with the time and what was shown.",
     )  # fmt: skip
+    return sign
 
 
 def _keep(study: Study, item: Item, act: Act, answer: Answer, sign: str) -> None:

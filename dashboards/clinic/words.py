@@ -11,7 +11,7 @@ ICONS: Mapping[str, str] = {
     "deferred": "…", "accepted": "✓", "overridden": "✎", "opinion recorded": "◌",
 }  # fmt: skip
 NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
-NO_ADAPTER = "Not predicted: no adapter predicts this"
+NO_ADAPTER = "Not predicted: no adapter predicts this."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     claim = prediction["claim"]
     if claim["state"] != "stated" and state != "finding":
         state = "unsure"
-    told = tuple(part for part in (_probabilities(shares), *reasons) if part)
+    told = tuple(part for part in (_probabilities(shares), *reasons) if part and part != claim["reason"])
     return Words(
         state=state, headline=headline, lines=told, chance=max(found.values(), default=0.0), model=who,
         claim=_claim(claim, prediction["level"]), prediction=prediction,

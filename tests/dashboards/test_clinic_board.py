@@ -110,6 +110,9 @@ def test_what_no_model_says_can_be_deferred_but_not_accepted():
     assert [name for name, _, _ in panel_of(item("a", ABSTAINED), blind=False).acts] == ["override", "defer"]
     assert [name for name, _, _ in panel_of(item("a", SURE), blind=False).acts] == ["accept", "override", "defer"]
     assert "no adapter predicts this" in str(panel_of(item("a"), blind=False))
+    lines = panel_of(item("a", ABSTAINED, NORMAL), blind=False).lines
+    assert lines[0] == ("good", "Normal, all else ruled out at 90%")
+    assert ("quiet", f"diagnostics pneumonia 1 {ABSTAINED.headline}") in lines
 
 
 def test_every_panel_says_for_what_it_must_not_be_used():
