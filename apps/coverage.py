@@ -1,7 +1,7 @@
 """How intervals keep their promise: coverage by group, by claim and by what samples lack, and on training groups."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,16 +104,18 @@ def report_alarm(known: Array, features: Array) -> dict[str, Any]:
 def recalibrated(target: Target, told: Outputs, truth: Array, level: float) -> dict[str, Any]:
     """Return coverage and size of sets once LOCAL_LABELS cases a class calibrate them, over SPLITS random splits.
 
-    The rest of the cases are judged; nothing is said where a class has too few, or the target no classes.
+    The rest of the cases are judged; each case of a class calibrates about as often, which steadies the mean. Nothing
+    is said where a class has too few, or the target no classes.
     """
     strata, names = target.strata(truth), target.strata_names()
     rows_of = {} if strata is None else {name: np.flatnonzero(np.asarray(strata) == name) for name in names}
     if not rows_of or min(map(len, rows_of.values())) < LOCAL_LABELS + FEWEST_LEFT:
         return {}
     scores, rng, cases = target.scores(told, truth), np.random.default_rng(0), np.arange(len(truth))
+    parts = [_parts(rows, rng) for rows in rows_of.values()]
     mean, size, by_class = [], [], {name: list[float]() for name in names}
     for _ in range(SPLITS):
-        local = np.concatenate([rng.choice(rows, LOCAL_LABELS, replace=False) for rows in rows_of.values()])
+        local = np.concatenate([next(part) for part in parts])
         own = np.asarray(strata)[local].tolist()
         known = HeldOut(scores=scores[local], groups=tuple(map(str, local.tolist())), patterns=None, strata=tuple(own))
         rest = np.setdiff1d(cases, local)
@@ -127,6 +129,12 @@ def recalibrated(target: Target, told: Outputs, truth: Array, level: float) -> d
     figures = {"mean": float(np.mean(mean)), "by_class": {name: float(np.mean(own)) for name, own in by_class.items()}}
     counts = {"local_labels_a_class": LOCAL_LABELS, "splits": SPLITS}
     return {"recalibrated": {**figures, "mean_set_size": float(np.mean(size)), **counts}}
+
+
+def _parts(rows: NDArray[np.intp], rng: np.random.Generator) -> Iterator[NDArray[np.intp]]:
+    """Give LOCAL_LABELS of the rows time and again, each once before any is given again."""
+    while True:
+        yield from rng.permutation(rows)[: len(rows) // LOCAL_LABELS * LOCAL_LABELS].reshape(-1, LOCAL_LABELS)
 
 
 def judge_training_groups(found: OutOfFold, places: Labels, level: float, *, names_them: bool) -> dict[str, Any]:

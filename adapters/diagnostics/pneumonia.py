@@ -42,8 +42,13 @@ class WithRival:
         return offset + self.rival.log_odds(samples)
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return what the shift alarm compares."""
-        return self.images.features(samples)
+        """Return what the shift alarm compares: images, and the machine's log-odds and their size.
+
+        Where a classifier's answers move, its inputs have: Lipton et al. 2018, Detecting and Correcting for Label Shift
+        with Black Box Predictors; Rabanser et al. 2019, Failing Loudly, section 5.
+        """
+        odds = self.rival.log_odds(samples)
+        return np.column_stack([self.images.features(samples), odds, np.abs(odds)])
 
     def strangeness(self, samples: Sequence[Sample]) -> Array:
         """Return how unlike all of training each image is."""

@@ -107,10 +107,11 @@ class Radiographs:
         return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:
-        """Return mean and spread of each image's grey, and its standardised components."""
+        """Return mean and spread of each image's grey, its standardised components, and both its distances."""
         pixels = pixels_of(samples)
-        within = (standardised(pixels) - self.centre) @ self.components.T / self.spread
-        return np.column_stack([pixels.mean(1), pixels.std(1), within])
+        images = standardised(pixels)
+        within = (images - self.centre) @ self.components.T / self.spread
+        return np.column_stack([pixels.mean(1), pixels.std(1), within, self.distances(images)])
 
     def strangeness(self, samples: Sequence[Sample]) -> Array:
         """Return how unlike all of training each image is: 1 where so much as ORDINARY of it; infinite where flat."""
