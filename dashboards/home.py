@@ -23,8 +23,8 @@ def show_home() -> None:
     st.title("Mainstem")
     st.markdown("Predictions from any data stream, each with its interval, its origin and what may be claimed of it.")
     made = st.container()
-    left, right = st.columns(2)
-    with left.container(border=True):
+    first, second, third = st.columns(3)
+    with first.container(border=True, height="stretch"):
         st.subheader(":material/agriculture: Crop yield", anchor=False)
         st.markdown(
             "Which regions to look at: yield by county or region, the interval, the chance of falling under a "
@@ -32,7 +32,7 @@ def show_home() -> None:
         )
         regions = st.container()
         st.page_link(yield_page, label="Open the yield map", icon=":material/map:")
-    with right.container(border=True):
+    with second.container(border=True, height="stretch"):
         st.subheader(":material/grid_on: Fields", anchor=False)
         st.markdown(
             "Which fields to visit: yield of every pixel and field from a season of satellite scenes, with intervals, "
@@ -40,7 +40,7 @@ def show_home() -> None:
         )
         maps = st.container()
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
-    with st.container(border=True):
+    with third.container(border=True, height="stretch"):
         st.subheader(":material/radiology: Clinic", anchor=False)
         st.markdown(
             "Which study to read next: slices in 16 bits, what calibrated models say of them and what they refuse to, "
