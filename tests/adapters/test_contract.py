@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.adapters.made_radiographs import write_adults, write_children
+from tests.adapters.test_cells import smears
 from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
 
@@ -59,6 +60,7 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("land-cover", "land-cover"): patches,
     ("fuel-moisture", "fuel-moisture"): moisture,
     ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
+    ("diagnostics", "cells"): lambda folder: smears(folder / "smears"),
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
 
