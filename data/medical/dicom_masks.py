@@ -23,7 +23,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Mask:
+class Structure:
     """One structure on a series' grid.
 
     Attributes:
@@ -39,7 +39,7 @@ class Mask:
     outside: int
 
 
-def read_masks(path: Path, series: Series) -> tuple[Mask, ...]:
+def read_masks(path: Path, series: Series) -> tuple[Structure, ...]:
     """Masks of an RTSTRUCT or a SEG on the grid of a series.
 
     Raises:
@@ -64,7 +64,7 @@ def _check_reference(named: Sequence[str], series: Series, file: str) -> None:
         raise InputError(f"{file} was drawn on another series; give that one")
 
 
-def _regions(regions: Sequence[dict[str, object]], points: Points, series: Series) -> Iterator[Mask]:
+def _regions(regions: Sequence[dict[str, object]], points: Points, series: Series) -> Iterator[Structure]:
     begin = 0
     for region in regions:
         lengths = region["lengths"]
@@ -72,7 +72,7 @@ def _regions(regions: Sequence[dict[str, object]], points: Points, series: Serie
         contours = np.split(points[begin : begin + sum(lengths)], np.cumsum(lengths)[:-1]) if lengths else []
         begin += sum(lengths)
         values, outside = fill_contours(contours, series)
-        yield Mask(number=int(str(region["number"])), name=str(region["name"]), values=values, outside=outside)
+        yield Structure(number=int(str(region["number"])), name=str(region["name"]), values=values, outside=outside)
 
 
 def fill_contours(contours: Sequence[Points], series: Series) -> tuple[NDArray[np.float32], int]:
@@ -165,7 +165,7 @@ STEPS: dict[int, tuple[tuple[int, int], ...]] = {
 }  # fmt: skip
 
 
-def _segments(place: Place, series: Series) -> tuple[Mask, ...]:
+def _segments(place: Place, series: Series) -> tuple[Structure, ...]:
     told, _ = worker().ask("segments", place, {})
     header, segments = Header.of(told["header"]), told["segments"]
     _check_reference(segments["series"], series, place.name)
@@ -185,7 +185,7 @@ def _segments(place: Place, series: Series) -> tuple[Mask, ...]:
                 outside[own] += 1
     names = segments["names"]
     return tuple(
-        Mask(number=number, name=names[str(number)], values=found, outside=outside[number])
+        Structure(number=number, name=names[str(number)], values=found, outside=outside[number])
         for number, found in sorted(values.items())
     )
 
