@@ -40,7 +40,8 @@ def _kernel(cases: Array) -> Array:
     """Gaussian likeness (cases, cases) over the median of squared distances."""
     length = (cases**2).sum(1)
     squares = np.maximum(length[:, None] + length - 2 * cases @ cases.T, 0.0)
-    return np.exp(-squares / max(float(np.median(squares)), 1e-12))
+    likeness: Array = np.exp(-squares / max(float(np.median(squares)), 1e-12))
+    return likeness
 
 
 def _discrepancies(kernel: Array, chosen: Array, num: int) -> Array:

@@ -1,6 +1,7 @@
 """Findings on chest radiographs of adults, several at once: the trunk on 64 x 64 pixels, judged on patients unseen."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from mainstem.adapters.diagnostics.rival import machine_on_components
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Findings
-from mainstem.core.task import DataRequest, FitConfig, Holding, Task
+from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.chest import SIDE, open_chest
 
@@ -31,6 +32,11 @@ EPOCHS, BATCH, RATE = 8, 32, 1e-3  # of the convolutional baseline
 def read(request: DataRequest) -> SampleSet:
     """Read the radiographs that a user asks for."""
     return open_chest(request.data, request.mirror, told_of(request))
+
+
+def prepare(samples: Sequence[Sample], order: Order) -> Radiographs:
+    """Fit on training samples; the trunk is shown the principal components too."""
+    return replace(Radiographs.fit(samples), shows_components=True)
 
 
 def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
@@ -72,12 +78,12 @@ TASK = Task(
     target=Findings(),
     config=FitConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=20, batch_size=64, lr_per_step=1e-3, dropout=0.1),
+        training=TrainingConfig(epochs=12, batch_size=64, lr_per_step=2e-3, dropout=0.1),
         num_folds=5,
         patch_size=8,
     ),
     read=read,
-    prepare=Radiographs.fit,
+    prepare=prepare,
     restore=Radiographs.restore,
     options=(META,),
     scope_of=scope_of,

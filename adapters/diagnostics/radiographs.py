@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from mainstem.core.stream import Sample
+from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.task import DataRequest, Option, Order
 from mainstem.core.tokens import Patches
 from mainstem.data.medical.radiographs import Told
@@ -64,27 +64,36 @@ class Radiographs:
     usual: Array  # (2, 2): mean and standard deviation of both logarithms
     limit: float
     contrast: float  # the least
+    shows_components: bool = (
+        False  # to the trunk too, as a token beside the patches: of few images it learns these first
+    )
 
     @classmethod
     def fit(cls, samples: Sequence[Sample], order: Order = "any") -> "Radiographs":
-        """Fit on training samples."""
+        """Fit on training samples; what is usual is told by images of one half beside components of the other."""
+        pixels = pixels_of(samples)
+        images, middle = standardised(pixels), len(samples) // 2
+        halves = ((images[:middle], images[middle:]), (images[middle:], images[:middle]))
+        away = np.vstack([cls._plain(seen).distances(held) for seen, held in halves])
+        usual = np.stack([away.mean(0), np.maximum(away.std(0), 1e-6)])
+        limit = float(np.quantile(((away - usual[0]) / usual[1]).max(1), ORDINARY))
+        contrast = FLATTEST * float(pixels.std(1).min())
+        return replace(cls._plain(images), usual=usual, limit=limit, contrast=contrast)
+
+    @classmethod
+    def _plain(cls, images: Array) -> "Radiographs":
+        """Fit the components alone."""
         from sklearn.decomposition import PCA
 
-        pixels = pixels_of(samples)
-        images = standardised(pixels)
         found = PCA(min(COMPONENTS, len(images) - 1), random_state=0).fit(images)
-        plain = cls(
+        return cls(
             centre=found.mean_,
             components=found.components_,
             spread=np.maximum(np.sqrt(found.explained_variance_), 1e-6),
             usual=np.array([[0.0, 0.0], [1.0, 1.0]]),
             limit=0.0,
-            contrast=FLATTEST * float(pixels.std(1).min()),
+            contrast=0.0,
         )
-        away = plain.distances(images)
-        usual = np.stack([away.mean(0), np.maximum(away.std(0), 1e-6)])
-        largest = ((away - usual[0]) / usual[1]).max(1)
-        return replace(plain, usual=usual, limit=float(np.quantile(largest, ORDINARY)))
 
     def distances(self, images: Array) -> Array:
         """Logarithms (samples, 2) of both squared distances of standardised images."""
@@ -99,7 +108,12 @@ class Radiographs:
         for sample in samples:
             stream = sample.streams[STREAM]
             values = standardised(stream.values.reshape(1, -1).astype(np.float64)).reshape(stream.values.shape)
-            shown.append(replace(sample, streams={STREAM: replace(stream, values=values.astype(np.float32))}))
+            streams = {STREAM: replace(stream, values=values.astype(np.float32))}
+            if self.shows_components:
+                within = (values.reshape(-1) - self.centre) @ self.components.T / self.spread
+                channels = tuple(Channel(name=f"component {index + 1}", unit="1") for index in range(len(within)))
+                streams["components"] = Stream(kind="scalar", values=within, channels=channels)
+            shown.append(replace(sample, streams=streams))
         return shown, np.zeros(len(samples))
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
@@ -123,12 +137,15 @@ class Radiographs:
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return plain JSON types and arrays."""
         arrays = {name: getattr(self, name) for name in ("centre", "components", "spread", "usual")}
-        return {"limit": self.limit, "contrast": self.contrast}, arrays
+        plain = {"limit": self.limit, "contrast": self.contrast, "shows_components": self.shows_components}
+        return plain, {name: np.float32(values) for name, values in arrays.items()}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Radiographs":
         """Read what `state` gave."""
-        return cls(limit=float(state["limit"]), contrast=float(state["contrast"]), **dict(arrays))
+        known = {name: values.astype(np.float64) for name, values in arrays.items()}
+        shows = bool(state.get("shows_components", False))
+        return cls(limit=float(state["limit"]), contrast=float(state["contrast"]), shows_components=shows, **known)
 
 
 def moved(patches: Patches, aims: Tensor, generator: torch.Generator) -> tuple[Patches, Tensor]:
