@@ -12,13 +12,13 @@ from mainstem.data.medical.dicom_header import Window as Preset
 from mainstem.data.medical.dicom_series import Series
 
 KEYS = {"brain": "1", "lung": "2", "soft tissue": "3", "bone": "4", "liver": "5"}  # the file's own: 0
-Mask = tuple[str, Sequence[str], NDArray[np.uint8]]  # title, names of labels (none of a heatmap), values (z, y, x)
+Laid = tuple[str, Sequence[str], NDArray[np.uint8]]  # title, names of labels (none of a heatmap), values (z, y, x)
 INT16 = np.iinfo(np.int16)
 STEPS = 65535  # that values which are no whole numbers are shown in
 OFTEN = (1.0, 99.0)  # percentiles of a slice, where the file names no window
 
 
-def picture_of_series(series: Series, study: str, masks: Sequence[Mask]) -> Picture:
+def picture_of_series(series: Series, study: str, masks: Sequence[Laid]) -> Picture:
     """Return a series of DICOM images as the reader shows it, decoded slice by slice, in the files' own orientation."""
     middle = len(series) // 2
     picture, placement = series.slices[middle].picture, series.placement
@@ -72,7 +72,7 @@ def _often(values: NDArray[Any]) -> Window:
     return Window(name="usual range", width=high - low, level=(high + low) / 2, key="0")
 
 
-def picture_of_volume(stream: Stream, study: str, masks: Sequence[Mask]) -> Picture:
+def picture_of_volume(stream: Stream, study: str, masks: Sequence[Laid]) -> Picture:
     """Return a volume (1, z, y, x) as the reader shows it, its slices turned as radiologists look at them.
 
     Args:

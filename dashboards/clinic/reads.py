@@ -14,7 +14,7 @@ from mainstem.apps.clinic import FACTS, Study, clinic_folder, keep_files, known_
 from mainstem.apps.clinic_reading import open_study, studies_in
 from mainstem.apps.review import ReviewStore
 from mainstem.core.errors import InputError
-from mainstem.dashboards.clinic.pictures import Mask, picture_of_series, picture_of_volume
+from mainstem.dashboards.clinic.pictures import Laid, picture_of_series, picture_of_volume
 from mainstem.dashboards.components.reader import Picture
 
 OWN = "own studies"  # session key
@@ -81,7 +81,7 @@ def read_picture(_study: Study, id: str, with_layers: bool) -> Picture:
     return picture_of_volume(opened.volume, id, masks)
 
 
-def _mask(folder: Path, file: str, title: str, names: tuple[str, ...]) -> Mask:
+def _mask(folder: Path, file: str, title: str, names: tuple[str, ...]) -> Laid:
     return title, names, np.load(folder / file, allow_pickle=False)
 
 

@@ -80,7 +80,7 @@ def test_a_damaged_study_is_named_by_its_number_alone(clinic):
 
 def canvas_of(page):
     canvas = page.locator("canvas[data-seen='1']")
-    canvas.wait_for(timeout=60_000)
+    canvas.wait_for(timeout=120_000)
     return canvas
 
 
