@@ -33,6 +33,8 @@ def test_the_wheel_is_whole(tmp_path):
         "mainstem/core/trunk.py", "mainstem/core/openmodels/models.yaml",
         "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
         *(f"mainstem/adapters/shipped/crop-yield/pixel/{file}" for file in SHIPPED_FILES),
+        *(f"mainstem/adapters/shipped/diagnostics/hippocampus/{file}" for file in SHIPPED_FILES),
+        "mainstem/data/listings/msd-hippocampus.yaml",
         "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
         "mainstem/apps/review_migrations/env.py", "mainstem/apps/review_migrations/versions/v0001_reviews.py",
         "mainstem/dashboards/yield_map/page.py", "mainstem/dashboards/.streamlit/config.toml",
