@@ -328,6 +328,7 @@ def test_mutations_of_a_dozen_files_are_read_or_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_ten_thousand_mutations_end_no_process_of_ours(tmp_path):
     counts = survive(tmp_path, range(1000, 11000))
     assert counts["read"] + counts["refused"] == 10_000
