@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -110,8 +110,8 @@ def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Pat
     (out / OPEN).mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, Any]] = []
     for name, prediction, sample in zip(names, predictions, samples, strict=True):
-        found, stream = prediction.region, sample.streams["image"]
-        if isinstance(found, Masks):
+        found, stream = region_of(prediction), sample.streams["image"]
+        if found is not None:
             box = tuple(slice(0, side) for side in stream.values.shape[1:])
             write_labels(out / name, found.labels[box], stream, USE)
             still = sum(one[box] * (1 << index) for index, one in enumerate(found.open))
@@ -120,11 +120,15 @@ def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Pat
     write_atomically(out / TABLE, csv_bytes(pd.DataFrame(rows)))
 
 
+def region_of(prediction: Prediction) -> Masks | None:
+    """The mask that this task's target tells; None where nothing was predicted."""
+    return cast("Masks | None", prediction.region)
+
+
 def _rows(prediction: Prediction) -> list[dict[str, Any]]:
     """A row a structure."""
-    region, model = prediction.region, prediction.model
-    volumes = region.volumes if isinstance(region, Masks) else {}
-    ends = region.intervals if isinstance(region, Masks) else {}
+    region, model = region_of(prediction), prediction.model
+    volumes, ends = ({}, {}) if region is None else (region.volumes, region.intervals)
     return [
         {
             "item": prediction.source.item,

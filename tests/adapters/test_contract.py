@@ -13,6 +13,7 @@ from tests.adapters.made_radiographs import write_adults, write_children
 from tests.adapters.test_cells import smears
 from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
+from tests.data.medical.made_volumes import save_crops
 
 from mainstem.adapters import find_adapters, find_task, load_adapter_module
 from mainstem.adapters.crop_yield.growth import derive
@@ -26,6 +27,7 @@ from mainstem.data.earth.land_cover import open_land_cover
 from mainstem.data.earth.pixels import open_pixels
 from mainstem.data.earth.simulate import simulate_regions
 from mainstem.data.medical.chest import open_chest
+from mainstem.data.medical.hippocampus import open_hippocampus
 from mainstem.data.medical.pneumonia import open_pneumonia
 
 NUM = 60
@@ -60,6 +62,9 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("land-cover", "land-cover"): patches,
     ("fuel-moisture", "fuel-moisture"): moisture,
     ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
+    ("diagnostics", "hippocampus"): lambda folder: open_hippocampus(
+        str(save_crops(folder, 20, (28, 40, 24)))
+    ),
     ("diagnostics", "cells"): lambda folder: smears(folder / "smears"),
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }

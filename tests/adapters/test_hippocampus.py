@@ -20,8 +20,6 @@ from mainstem.apps.finetune import is_fitted
 from mainstem.core.evaluation import dice
 from mainstem.core.fitted import load_run
 from mainstem.core.samples import SampleSet
-from mainstem.core.targets import Mask
-from mainstem.core.testing import check_task
 from mainstem.core.tokens import Patches
 from mainstem.data.medical.hippocampus import open_hippocampus
 
@@ -40,11 +38,6 @@ def shipped() -> Path:
 
 def run(*words: str) -> None:
     app(list(words), standalone_mode=False)
-
-
-def test_the_shared_contract(source, tmp_path):
-    task = replace(TASK, target=Mask(grid=(24, 40, 32)))
-    check_task(task, source, tmp_path)
 
 
 def test_no_scale_of_intensities_changes_what_is_seen(source):
