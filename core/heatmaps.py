@@ -61,7 +61,7 @@ def _of_member(member: Member, sample: Sample, stream: str, column: int) -> Arra
     down, across = (-(-side // size) for side in values.shape[1:])
     falls = np.zeros(down * across)
     falls[cells] = told[0] - told[1:]
-    return np.kron(falls.reshape(down, across), np.ones((size, size)))
+    return falls.reshape(down, across).repeat(size, 0).repeat(size, 1)
 
 
 def _first(outputs: Outputs, column: int) -> Array:

@@ -55,8 +55,12 @@ class FitConfig:
     @property
     def stream_settings(self) -> Settings:
         """What streams' parts are told beside what their kinds say."""
-        known: Settings = {"steps_per_token": self.steps_per_token, "patch_size": self.patch_size}
-        return Settings(**{name: value for name, value in known.items() if value})  # type: ignore[typeddict-item]
+        found = Settings()
+        if self.steps_per_token:
+            found["steps_per_token"] = self.steps_per_token
+        if self.patch_size:
+            found["patch_size"] = self.patch_size
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -60,7 +60,7 @@ def _densenet(seen: Array, truth: Array, asked: Array, seed: int) -> Array:
     images, told = (torch.from_numpy(standardised(pixels)).float().view(-1, 1, SIDE, SIDE) for pixels in (seen, asked))
     aims = torch.from_numpy(truth).float()
     for _ in range(EPOCHS):
-        for rows in torch.randperm(len(images)).split(BATCH):
+        for rows in torch.split(torch.randperm(len(images)), BATCH):
             if len(rows) > 1:  # the norm of a batch of one is none
                 loss = F.binary_cross_entropy_with_logits(net(images[rows]), aims[rows])
                 optimizer.zero_grad()
@@ -68,7 +68,8 @@ def _densenet(seen: Array, truth: Array, asked: Array, seed: int) -> Array:
                 optimizer.step()
     net.eval()
     with torch.no_grad():
-        return net(told).sigmoid().double().numpy()
+        found: Array = net(told).sigmoid().double().numpy()
+    return found
 
 
 TASK = Task(

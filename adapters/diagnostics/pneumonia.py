@@ -56,7 +56,8 @@ class WithRival:
 
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return plain JSON types and arrays of both."""
-        plain, arrays = {}, {}
+        plain: dict[str, Any] = {}
+        arrays: dict[str, Array] = {}
         for name in ("images", "rival"):
             plain[name], found = getattr(self, name).state()
             arrays |= {f"{name}.{key}": values for key, values in found.items()}

@@ -50,6 +50,12 @@ def standardised(pixels: Array) -> Array:
     return scaled
 
 
+def halved(values: Array) -> Array:
+    """Values at half the size that they have in memory, as a file keeps them."""
+    found: Array = np.asarray(values, np.float32)
+    return found
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Radiographs:
     """Principal components of standardised training images, and how far these lie within them and beside them.
@@ -100,7 +106,8 @@ class Radiographs:
         away = images - self.centre
         within = away @ self.components.T
         beside = np.maximum((away**2).sum(1) - (within**2).sum(1), 1e-12)
-        return np.log(np.stack([np.maximum(((within / self.spread) ** 2).sum(1), 1e-12), beside], 1))
+        found: Array = np.log(np.stack([np.maximum(((within / self.spread) ** 2).sum(1), 1e-12), beside], 1))
+        return found
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
         """Return the samples with standardised images, and no offset."""
@@ -138,7 +145,7 @@ class Radiographs:
         """Return plain JSON types and arrays."""
         arrays = {name: getattr(self, name) for name in ("centre", "components", "spread", "usual")}
         plain = {"limit": self.limit, "contrast": self.contrast, "shows_components": self.shows_components}
-        return plain, {name: np.float32(values) for name, values in arrays.items()}
+        return plain, {name: halved(values) for name, values in arrays.items()}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Radiographs":

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mainstem.adapters.diagnostics.radiographs import STREAM, moved_images, pixels_of, standardised
+from mainstem.adapters.diagnostics.radiographs import STREAM, halved, moved_images, pixels_of, standardised
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
@@ -64,7 +64,7 @@ class Rival:
     def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Return plain JSON types and arrays."""
         arrays = {name: getattr(self, name) for name in ("centre", "components", "support", "weights")}
-        return {"gamma": self.gamma, "bias": self.bias}, {name: np.float32(own) for name, own in arrays.items()}
+        return {"gamma": self.gamma, "bias": self.bias}, {name: halved(own) for name, own in arrays.items()}
 
     @classmethod
     def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Rival":

@@ -1,6 +1,7 @@
 """Chest radiographs of adults with findings mined from reports: a part of NIH ChestX-ray14 of 64 x 64 pixels."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def read_folder(folder: Path, name: str, licence: str, attribution: str) -> Samp
     table = open_table(folder / TABLE)
     table.need("file", "Finding Labels", "Patient ID", *COLUMNS.values())
     columns = {column: table.names(column) for column in ("file", "Finding Labels", "Patient ID", *COLUMNS.values())}
-    origin = {"data": name, "licence": licence, "attribution": attribution}
+    origin = Provenance(data=name, item="", licence=licence, attribution=attribution)
     samples = tuple(
         _sample(folder, {column: str(values[row]) for column, values in columns.items()}, origin)
         for row in range(len(table))
@@ -62,7 +63,7 @@ def read_folder(folder: Path, name: str, licence: str, attribution: str) -> Samp
     )
 
 
-def _sample(folder: Path, row: dict[str, str], origin: dict[str, str]) -> Sample:
+def _sample(folder: Path, row: dict[str, str], origin: Provenance) -> Sample:
     path = folder / row["file"]
     if not path.resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{TABLE} names {shown(row['file'])}, which lies outside the folder; mend it")
@@ -74,7 +75,7 @@ def _sample(folder: Path, row: dict[str, str], origin: dict[str, str]) -> Sample
     return Sample(
         streams={"image": Stream(kind="image", values=values[None], channels=GREY)},
         target=np.array([float(name in found) for name in FINDINGS]),
-        source=Provenance(item=path.stem, group=row["Patient ID"], facts={**facts, "modality": MODALITY}, **origin),
+        source=replace(origin, item=path.stem, group=row["Patient ID"], facts={**facts, "modality": MODALITY}),
     )
 
 

@@ -62,9 +62,7 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("land-cover", "land-cover"): patches,
     ("fuel-moisture", "fuel-moisture"): moisture,
     ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
-    ("diagnostics", "hippocampus"): lambda folder: open_hippocampus(
-        str(save_crops(folder, 20, (28, 40, 24)))
-    ),
+    ("diagnostics", "hippocampus"): lambda folder: open_hippocampus(str(save_crops(folder, 20, (28, 40, 24)))),
     ("diagnostics", "cells"): lambda folder: smears(folder / "smears"),
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
