@@ -13,7 +13,7 @@ import typer
 
 from mainstem.apps.cli_lists import AsJson
 from mainstem.apps.ending import tell
-from mainstem.core.files import home as mainstem_home
+from mainstem.apps.review_places import review_home, review_url
 
 if TYPE_CHECKING:
     from mainstem.apps.review import ReviewStore
@@ -40,18 +40,6 @@ def check_installed() -> None:
     for library in ("sqlalchemy", "alembic", "cryptography"):
         if find_spec(library) is None:
             raise MissingExtraError(library, "review")
-
-
-def review_home(home: Path | None = None) -> Path:
-    """Where the store's keys and anchors are, unless another folder is named."""
-    from mainstem.data.catalogue import LAYOUT
-
-    return home or mainstem_home() / LAYOUT / "review"
-
-
-def review_url(url: str | None, home: Path | None = None) -> str:
-    """Address of the store, unless another is named."""
-    return url or f"sqlite:///{review_home(home) / 'reviews.db'}"
 
 
 @review_app.command("verify")

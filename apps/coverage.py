@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.batches import is_strange
+from mainstem.core.batch_alarm import is_strange
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.folds import has_groups

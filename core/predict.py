@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.alarm import ShiftAlarm
-from mainstem.core.batches import is_strange
+from mainstem.core.batch_alarm import is_strange
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted

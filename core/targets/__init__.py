@@ -10,12 +10,9 @@ from mainstem.core.targets.mask import Mask, Masks
 from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
 from mainstem.core.targets.quantity import Quantity
 
-KINDS: tuple[type[Target], ...] = (
-    Findings,
-    Quantity,
-    Classes,
-    Mask,
-)  # in the order in which labels are held against them
+KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; the last two are in no table
+    Findings, Quantity, Classes, Detection, Mask,
+)  # fmt: skip
 
 
 def recognise(labels: Labels) -> Target:

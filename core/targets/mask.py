@@ -22,7 +22,6 @@ from mainstem.core.evaluation import dice, volume_error_percent
 from mainstem.core.stream import Sample
 from mainstem.core.targets.decoder import MaskHead, Voxels
 from mainstem.core.targets.interval import Interval
-from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
 from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
 
@@ -83,11 +82,6 @@ class Mask(Named):
     kind: ClassVar[str] = "mask"
     lower_is_better: ClassVar[bool] = False
     needs_labels: ClassVar[str] = "a mask"
-
-    @classmethod
-    def recognised(cls, labels: Labels) -> "Mask | None":
-        """Take none: masks are files of their own, not a table's column."""
-        return None
 
     def learnable(self, truth: Array) -> Array:
         """Return the truth.

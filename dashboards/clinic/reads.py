@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from mainstem.apps.cli_review import review_home, review_url
 from mainstem.apps.clinic import FACTS, Study, clinic_folder, keep_files, known_studies
 from mainstem.apps.clinic_reading import open_study, studies_in
 from mainstem.apps.review import ReviewStore
+from mainstem.apps.review_places import review_home, review_url
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.pictures import Laid, picture_of_series, picture_of_volume
 from mainstem.dashboards.components.reader import Picture

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mainstem.core.batches import SHARE, batch_p_value, is_strange
+from mainstem.core.batch_alarm import SHARE, batch_p_value, is_strange
 
 
 def test_batches_drawn_alike_are_called_strange_no_more_often_than_is_said():

@@ -1,4 +1,4 @@
-"""Many cases at once whose data name no group: are they, taken together, drawn as the cases of calibration were?"""
+"""The shift alarm of cases without groups: are they, taken together, drawn as the cases of calibration were?"""
 
 import numpy as np
 from numpy.typing import NDArray
