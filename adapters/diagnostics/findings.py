@@ -88,7 +88,7 @@ TASK = Task(
     restore=Radiographs.restore,
     options=(META,),
     scope_of=scope_of,
-    holding=Holding(protocol="grouped-folds"),
+    holding=Holding(protocol="grouped-folds", only_same_data=True),
     group_name="patient",
     optional=(),
     augment=moved,

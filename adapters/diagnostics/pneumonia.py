@@ -13,7 +13,7 @@ from mainstem.core.folds import targets_of
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Detection
-from mainstem.core.task import DataRequest, FitConfig, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.pneumonia import open_pneumonia
 
@@ -100,6 +100,7 @@ TASK = Task(
     read=read,
     prepare=WithRival.fit,
     restore=restore,
+    holding=Holding(only_same_data=True),
     options=(META,),
     scope_of=scope_of,
     optional=(),

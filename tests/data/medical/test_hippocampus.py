@@ -42,8 +42,13 @@ def test_a_folder_in_the_set_s_layout_gives_images_with_labels(tmp_path):
     sample = found.samples[0]
     assert sample.streams["image"].values.shape[1:] == sample.target.shape == SHAPE[::-1]
     assert [(sample.target == label).sum() for label in (1, 2)] == [640, 800]
-    assert sample.source.group is None, "no subject is named"
+    assert [one.source.group for one in found.samples] == ["a", "b"]
     assert sample.source.facts["file"] == "a.nii.gz"
+
+
+def test_both_sides_of_a_person_are_held_out_together(tmp_path):
+    found = open_hippocampus(str(made(tmp_path / "mine", "hippocampus_017", "hippocampus_018", "hippocampus_019")))
+    assert [sample.source.group for sample in found.samples] == ["person 9", "person 9", "person 10"]
 
 
 def test_faults_are_said_and_left_out(tmp_path):
