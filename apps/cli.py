@@ -241,7 +241,9 @@ def predict_inputs(
     write_told(found, predictions, samples, out)
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
-    tell(f"{len(predictions)} predictions in {out}; claims: {counts}")
+    refused = sum(prediction.abstained for prediction in predictions)
+    beside = f", of which {refused} say why nothing is predicted" if refused else ""
+    tell(f"{len(predictions)} predictions in {out}{beside}; claims: {counts}")
 
 
 app.command("map", cls=ComputeCommand)(map_adapter)

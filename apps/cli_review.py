@@ -70,7 +70,8 @@ def verify(
     if as_json:
         print(json.dumps({**asdict(found), "keys": keys.fingerprints()}))
     elif found.ok:
-        tell(f"records 0 to {found.num} are as they were written; anchored up to {found.anchored}")
+        held = f"records 0 to {found.num} are as they were written" if found.num else "no review is recorded yet"
+        tell(f"{held}; anchored up to {found.anchored}")
         tell(*(f"believed: key {fingerprint}" for fingerprint in keys.fingerprints()))
     else:
         tell(f"NOT as it was written: {found.why}", to=sys.stderr)

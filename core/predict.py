@@ -103,7 +103,8 @@ def outside_scope(scope: Mapping[str, Sequence[str]], sample: Sample) -> str:
     for name, allowed in scope.items():
         value = sample.source.facts.get(name)
         if str(value) not in allowed:
-            return f"{name} is {value}, the adapter was trained on {', '.join(allowed)} alone"
+            told = "not told" if value is None else value
+            return f"{name} is {told}, the adapter was trained on {', '.join(allowed)} alone"
     return ""
 
 

@@ -20,13 +20,14 @@ from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.hippocampus import STRUCTURES, open_hippocampus
 from mainstem.data.medical.nifti import write_labels
+from mainstem.data.medical.radiographs import USE
 from mainstem.data.spreadsheets import csv_bytes
 
 Array = NDArray[np.float64]
 GRID = (48, 64, 48)  # z, y, x
 TARGET = Mask(grid=GRID)
 SCOPE = ("spacing", "axes", "sides", "values")
-USE = "research use only, not a medical device"
+
 TABLE = "volumes.csv"
 OPEN = "open"  # folder of the voxels that can neither be said nor ruled out: 1 anterior, 2 posterior, 3 both
 CLIPPED = (0.5, 99.5)  # percentiles (Isensee et al. 2021, nnU-Net, methods: so for CT; here for MR without a scale)

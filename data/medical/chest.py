@@ -12,7 +12,7 @@ from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.images import GREY, read_image
 from mainstem.data.medical.pneumonia import image_set
-from mainstem.data.medical.radiographs import MODALITY, Told, facts_of, grey
+from mainstem.data.medical.radiographs import MODALITY, USE, Told, facts_of, grey
 from mainstem.data.tabular import Table, open_table, shown
 
 CHEST = "nih-cxr64"
@@ -75,7 +75,9 @@ def _sample(folder: Path, row: dict[str, str], origin: Provenance) -> Sample:
     return Sample(
         streams={"image": Stream(kind="image", values=values[None], channels=GREY)},
         target=np.array([float(name in found) for name in FINDINGS]),
-        source=replace(origin, item=path.stem, group=row["Patient ID"], facts={**facts, "modality": MODALITY}),
+        source=replace(
+            origin, item=path.stem, group=row["Patient ID"], facts={**facts, "modality": MODALITY, "use": USE}
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from mainstem.core.split import CALIBRATE, TEST
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.images import GREY
-from mainstem.data.medical.radiographs import MODALITY, Told, radiographs_in
+from mainstem.data.medical.radiographs import MODALITY, USE, Told, radiographs_in
 from mainstem.data.tabular import check_regular, shown
 
 PNEUMONIA = "pneumoniamnist"
@@ -23,7 +23,7 @@ SIDE = 28
 CLASSES = ("normal", "pneumonia")
 PARTS = {"train": "train", "val": CALIBRATE, "test": TEST}
 # Kermany et al. 2018, Cell 172, 1122: anterior-posterior, children of one to five years, Guangzhou
-FACTS = {"modality": MODALITY, "view": "AP", "age_band": "1 to 5 years"}
+FACTS = {"modality": MODALITY, "view": "AP", "age_band": "1 to 5 years", "use": USE}
 LARGEST = 64 << 20  # bytes of an array
 Bytes = NDArray[np.uint8]
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mainstem.data.medical.dicom_series import Series
 
 Pixels = NDArray[np.float32]
+USE = "research use only, not a medical device"  # a fact of every picture: so it stands in every row that leaves
 MODALITY = "radiograph"
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601, of colour files
 BANDS = ((1, "under 1 year"), (6, "1 to 5 years"), (18, "6 to 17 years"), (40, "18 to 39 years"),
@@ -122,7 +123,7 @@ def read_radiograph(path: Path, side: int, told: Told | None) -> Sample:
     return Sample(
         streams={"image": on_grid(values, side)},
         target=None,
-        source=Provenance(data=path.name, item=path.stem, facts={**facts, "pixels": f"{width} x {height}"}),
+        source=Provenance(data=path.name, item=path.stem, facts={**facts, "pixels": f"{width} x {height}", "use": USE}),
     )
 
 
@@ -166,7 +167,9 @@ def of_series(series: "Series", index: int, side: int, told: Told | None = None)
     facts |= {"modality": known} if known else {}
     shown = np.clip(np.nan_to_num((values - low) / max(high - low, 1e-6)), 0, 1).astype(np.float32)
     item = Path(name).stem if len(series) == 1 else f"{Path(name).stem} {one.index + 1}"
-    source = Provenance(data=name, item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}"})
+    source = Provenance(
+        data=name, item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}", "use": USE}
+    )
     return Sample(streams={"image": on_grid(shown, side)}, target=None, source=source)
 
 
