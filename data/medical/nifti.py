@@ -1,8 +1,8 @@
 """NIfTI files to volumes in patient millimetres, and labels back onto a volume's grid.
 
 Files place voxels in RAS (NIfTI-1 standard, section 6.2, as nibabel reads it), streams in LPS, as DICOM does. What
-would have to be guessed is refused: no transform, no unit of length, several frames, colours. Values are scaled as the
-header says (scl_slope, scl_inter). A .gz is unpacked only as far as its header says that there are voxels.
+would have to be guessed is refused: no transform, two that contradict each other, no unit of length, several frames,
+colours; and so are voxels that are no boxes. Values are scaled as the header says (scl_slope, scl_inter). A .gz is unpacked only as far as its header says that there are voxels.
 """
 
 import gzip
@@ -34,6 +34,8 @@ MOST_DESCRIPTION = 79  # bytes (NIfTI-1: descrip)
 MOST_BEFORE = 1 << 20  # bytes of header and extensions before the voxels
 MILLIMETRES = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from RAS, and back
+SHEAR_DEGREES = 1.0  # from a right angle: a voxel then holds 0.02 % less than the product of its sides
+APART = 0.5  # of a voxel's shortest side, that two transforms may place a corner of the volume apart
 
 
 def is_nifti(path: Path) -> bool:
@@ -142,18 +144,51 @@ def _geometry(header: "Nifti1Header", name: str) -> Geometry:
     """Where voxels lie, in mm.
 
     Raises:
-        InputError: if the file does not say it, or says it in no unit.
+        InputError: if the file does not say it, says it twice otherwise or in no unit, or axes are not at right angles.
     """
     unit = header.get_xyzt_units()[0]
     if unit not in MILLIMETRES:
         raise InputError(f"{name} does not say in which unit its voxels are (xyzt_units); set it to mm if they are")
     if not int(header["sform_code"]) and not int(header["qform_code"]):
         raise InputError(f"{name} does not say where its voxels lie (sform, qform); save it with a transform")
+    _check_both(header, name)
     scaled = np.diag([*[MILLIMETRES[unit]] * 3, 1.0])
     try:
-        return Geometry(affine=LPS @ scaled @ header.get_best_affine(), unit="mm", frame="LPS")
+        found = Geometry(affine=LPS @ scaled @ header.get_best_affine(), unit="mm", frame="LPS")
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
+    _check_angles(found, name)
+    return found
+
+
+def _check_both(header: "Nifti1Header", name: str) -> None:
+    """Refuse two transforms that place a corner of the volume apart: nobody knows which is true."""
+    if not int(header["sform_code"]) or not int(header["qform_code"]):
+        return
+    sform, qform = header.get_sform(), header.get_qform()
+    sides = np.array(header.get_data_shape()[:3])
+    corners = np.vstack([(np.indices((2, 2, 2)).reshape(3, -1).T * (sides - 1)).T, np.ones(8)])
+    first, second = sform @ corners, qform @ corners
+    apart = np.linalg.norm(first - second, axis=0)
+    if not apart.max() <= APART * float(np.linalg.norm(sform[:3, :3], axis=0).min()):
+        at = int(apart.argmax())
+        one, other = (", ".join(f"{value:.1f}" for value in placed[:3, at]) for placed in (first, second))
+        raise InputError(
+            f"{name} places voxel {corners[:3, at].astype(int).tolist()} at ({one}) by its sform and at ({other}) by "
+            "its qform; set the code of the wrong one to 0"
+        )
+
+
+def _check_angles(geometry: Geometry, name: str) -> None:
+    """Refuse axes that are not at right angles: sides then say nothing of volumes."""
+    turned = geometry.affine[:3, :3] / geometry.spacing()
+    for first, second in ((0, 1), (0, 2), (1, 2)):
+        angle = float(np.degrees(np.arccos(np.clip(turned[:, first] @ turned[:, second], -1, 1))))
+        if not abs(angle - 90) <= SHEAR_DEGREES:
+            raise InputError(
+                f"{name} is sheared: axes {'xyz'[first]} and {'xyz'[second]} stand at {angle:.1f} degrees, want 90; "
+                "resample it"
+            )
 
 
 def _image(content: bytes) -> Any:  # noqa: ANN401 - nibabel names no type for it

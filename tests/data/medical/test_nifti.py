@@ -89,6 +89,39 @@ def test_what_would_be_guessed_or_is_damaged_is_refused(tmp_path, change, words,
         read_nifti(path)
 
 
+def placed(path: Path, sform: np.ndarray, qform: np.ndarray | None = None) -> Path:
+    image = nib.Nifti1Image(VALUES, sform)
+    image.header.set_xyzt_units("mm")
+    image.set_sform(sform, code=1)
+    image.set_qform(qform, code=0 if qform is None else 1)
+    nib.save(image, path)
+    return path
+
+
+def test_axes_that_are_not_at_right_angles_are_refused_with_their_angle(tmp_path):
+    def sheared(degrees: float) -> np.ndarray:
+        affine, angle = np.eye(4), np.deg2rad(degrees)
+        affine[:2, 1] = np.cos(angle), np.sin(angle)
+        return affine
+
+    assert read_nifti(placed(tmp_path / "a.nii", sheared(89.5))).geometry is not None
+    for degrees in (52.0, 128.0):
+        with pytest.raises(InputError, match=f"x and y stand at {degrees:.1f} degrees"):
+            read_nifti(placed(tmp_path / "a.nii", sheared(degrees)))
+
+
+def test_two_places_that_contradict_each_other_are_refused_and_both_said(tmp_path):
+    turned = np.diag([-1.0, -1.0, 1.0, 1.0])
+    turned[:3, 3] = 1.0, 2.0, 0.0  # the same box
+    for qform in (np.diag([2.0, 2.0, 2.0, 1.0]), turned, np.diag([-1.0, 1.0, 1.0, 1.0])):
+        with pytest.raises(InputError, match="sform.*qform.*set the code"):
+            read_nifti(placed(tmp_path / "a.nii", np.eye(4), qform))
+    nearly = np.eye(4)
+    nearly[0, 3] = 0.01
+    assert read_nifti(placed(tmp_path / "a.nii", np.eye(4), nearly)).geometry is not None
+    np.testing.assert_allclose(read_nifti(placed(tmp_path / "a.nii", RAS, RAS)).geometry.spacing(), (1, 2, 3))
+
+
 def test_a_bomb_is_unpacked_no_further_than_its_header_says(tmp_path):
     content = save(tmp_path / "a.nii").read_bytes()
     (tmp_path / "bomb.nii.gz").write_bytes(gzip.compress(content + bytes(1 << 28), 1))
