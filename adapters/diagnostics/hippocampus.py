@@ -104,8 +104,8 @@ def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Pat
     Raises:
         InputError: if two images have one name.
     """
-    names = [str(sample.source.facts["file"]) for sample in samples]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    names, items = [str(sample.source.facts["file"]) for sample in samples], [one.source.item for one in samples]
+    twice = sorted({item for item in items if items.count(item) > 1})
     if twice:
         raise InputError(f"two images are named {twice[0]!r:.60}; write them to folders of their own, one by one")
     (out / OPEN).mkdir(parents=True, exist_ok=True)

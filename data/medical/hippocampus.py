@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ IMAGES, LABELS = "images", "labels"
 SIDES = ((27, 48), (36, 64), (21, 48))  # voxels along x, y and z: the set's 31-43, 40-59 and 24-47, a tenth wider
 TOLERANCE = 0.01  # of 1 mm
 NUMBERED = re.compile(r"hippocampus_(\d{3})")  # how the set names its crops
+NOT_FINITE = "not finite"
 
 
 def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
@@ -51,6 +53,7 @@ def _folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSe
     for item, path in images.items():
         stream = read_nifti(path)
         marked, fault = _labels(labels[item], stream) if item in labels else (None, "an image without labels")
+        fault = fault or (f"voxels that are {NOT_FINITE}" if values_of(stream) == NOT_FINITE else "")
         if fault:
             flagged[item] = fault
         samples.append(_sample(stream, marked, _source(path, name, (licence, attribution))))
@@ -65,10 +68,17 @@ def _folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSe
 
 
 def _files(folder: Path) -> Mapping[str, Path]:
-    """NIfTI files by their name without its ending; those that a finder of macOS hides are none."""
+    """NIfTI files by their name without its ending; those that a finder of macOS hides are none.
+
+    Raises:
+        InputError: if two have one name.
+    """
     if not folder.is_dir():
         return {}
     every = sorted(path for path in folder.iterdir() if is_nifti(path) and not path.name.startswith("."))
+    for path, after in pairwise(sorted(every, key=item_of)):
+        if item_of(path) == item_of(after):
+            raise InputError(f"{folder} holds {path.name} and {after.name}, one case twice; keep one")
     return {item_of(path): path for path in every}
 
 
@@ -137,8 +147,15 @@ def facts_of(stream: Stream) -> dict[str, str]:
         "spacing": "1 mm" if is_isotropic else " x ".join(f"{size:.3g}" for size in spacing) + " mm",
         "axes": _axes(stream),
         "sides": f"{usual if is_usual else ' x '.join(map(str, sides))} voxels",
-        "values": "negative" if np.nanmin(stream.values) < 0 else "not negative",
+        "values": values_of(stream),
     }
+
+
+def values_of(stream: Stream) -> str:
+    """Say of a volume's values if they are numbers, and if any is negative."""
+    if not np.isfinite(stream.values).all():
+        return NOT_FINITE
+    return "negative" if stream.values.min() < 0 else "not negative"
 
 
 def _axes(stream: Stream) -> str:

@@ -96,6 +96,26 @@ def test_facts_say_what_a_volume_is_like(tmp_path, affine, shape, least, wanted)
     assert facts | wanted == facts
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_voxels_that_are_no_numbers_are_said_and_not_trained_on(tmp_path, value):
+    for values in (np.full(SHAPE, value, np.float32), np.ones(SHAPE, np.float32)):
+        values[3, 4, 5] = value
+        assert facts_of(read_nifti(save(tmp_path / "a.nii", values)))["values"] == "not finite"
+    folder = made(tmp_path / "mine", "a", "b")
+    save(folder / "images" / "a.nii.gz", values)
+    found = open_hippocampus(str(folder))
+    assert "not finite" in found.flagged["a"]
+    assert [sample.source.item for sample in found.training()] == ["b"]
+
+
+@pytest.mark.parametrize("part", ["images", "labels"])
+def test_two_files_of_one_name_are_refused(tmp_path, part):
+    folder = made(tmp_path / "mine", "a", "b")
+    save(folder / part / "a.nii", np.ones(SHAPE, np.uint8))
+    with pytest.raises(InputError, match=r"a\.nii and a\.nii\.gz"):
+        open_hippocampus(str(folder))
+
+
 def test_every_image_of_the_catalogue_has_its_labels():
     names = [file.name for file in find_data_set(HIPPOCAMPUS).files]
     images, labels = ({name.split("/")[1] for name in names if name.startswith(part)} for part in ("images", "labels"))
