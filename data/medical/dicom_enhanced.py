@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
-from mainstem.data.medical.dicom_header import Picture, Window
+from mainstem.data.medical.dicom_header import Header, Picture, Window
+from mainstem.data.medical.dicom_spacing import spacing_of
 from mainstem.data.medical.dicom_windows import read_windows
 
 if TYPE_CHECKING:
@@ -16,27 +17,33 @@ if TYPE_CHECKING:
 
 KINDS = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence", "XRay3DFrameTypeSequence")
 NO_GROUPS = "no place of its own for every frame"
-NO_SPACING = "no PixelSpacing: no millimetres"
 
 
-def frame_pictures(dataset: "Dataset", num_frames: int, whole: Picture) -> tuple[list[Picture], tuple[str, ...]]:
+def frame_pictures(dataset: "Dataset", header: Header, whole: Picture) -> tuple[list[Picture], tuple[str, ...]]:
     """One picture a frame, and what is to be said of them.
 
     Raises:
         InputError: if there are not as many groups as frames.
     """
+    from pydicom.dataset import Dataset
+
     shared = tags.item(dataset, "SharedFunctionalGroupsSequence")
     groups = tags.value(dataset, "PerFrameFunctionalGroupsSequence")
+    num_frames = header.num_frames
     if groups is None:
         groups = [None] * num_frames
     if len(groups) != num_frames:
         raise InputError(f"{len(groups)} functional groups for {num_frames} frames; ask for the file again")
-    found = [_picture(_Group(own, shared), index, whole) for index, own in enumerate(groups)]
-    flags = {
-        NO_SPACING: any(picture.spacing_mm is None for picture in found),
-        NO_GROUPS: num_frames > 1 and any(picture.position is None for picture in found),
-    }
-    return found, tuple(words for words, holds in flags.items() if holds)
+    found, flags = [], dict[str, None]()
+    for index, own in enumerate(groups):
+        group = _Group(own, shared)
+        measures = group.macro("PixelMeasuresSequence") or Dataset()
+        spacing, said = spacing_of(dataset, header.modality, header.sop_class, measures)
+        found.append(_picture(group, index, replace(whole, spacing_mm=spacing)))
+        flags |= dict.fromkeys(said)
+    if num_frames > 1 and any(picture.position is None for picture in found):
+        flags[NO_GROUPS] = None
+    return found, tuple(flags)
 
 
 class _Group:
@@ -58,7 +65,6 @@ class _Group:
 def _picture(group: _Group, index: int, whole: Picture) -> Picture:
     position = group.numbers("PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = group.numbers("PlaneOrientationSequence", "ImageOrientationPatient", 6)
-    spacing = group.numbers("PixelMeasuresSequence", "PixelSpacing", 2)
     rescale = group.macro("PixelValueTransformationSequence")
     slope, intercept = tags.number(rescale, "RescaleSlope"), tags.number(rescale, "RescaleIntercept")
     if (slope is None) != (intercept is None) or slope == 0:
@@ -68,7 +74,6 @@ def _picture(group: _Group, index: int, whole: Picture) -> Picture:
         frame=index,
         position=position,
         orientation=orientation,
-        spacing_mm=(spacing[0], spacing[1]) if spacing is not None and min(spacing) > 0 else None,
         thickness_mm=tags.number(group.macro("PixelMeasuresSequence"), "SliceThickness"),
         slope=whole.slope if slope is None else slope,
         intercept=whole.intercept if intercept is None else intercept,

@@ -169,7 +169,7 @@ def _check_length(header: Header, held: int) -> None:
 
 def _pictures(dataset: "Dataset", header: Header) -> tuple[Header, list[Picture], tuple[str, ...]]:
     """The header, of a mosaic with its tiles, the pictures, and what is to be said of them."""
-    spacing, flags = spacing_of(dataset, header.modality)
+    spacing, flags = spacing_of(dataset, header.modality, header.sop_class)
     slope, intercept = _rescale(dataset, header)
     whole = Picture(
         frame=0,
@@ -184,7 +184,7 @@ def _pictures(dataset: "Dataset", header: Header) -> tuple[Header, list[Picture]
         intercept=intercept,
     )
     if "PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset:
-        return header, *frame_pictures(dataset, header.num_frames, whole)
+        return header, *frame_pictures(dataset, header, whole)
     if "MOSAIC" in tags.words(dataset, "ImageType") and header.num_frames == 1:
         tiles, found, said = mosaic_pictures(dataset, header, whole)
         return replace(header, tiles=tiles), found, (*flags, *said)

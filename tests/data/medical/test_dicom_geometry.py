@@ -9,13 +9,13 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import EnhancedMRImageStorage
+from pydicom.uid import BreastTomosynthesisImageStorage, EnhancedMRImageStorage, EnhancedXAImageStorage
 from tests.data.medical.dicom_made import AXIAL, made_slice, set_pixels, written
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical.dicom_geometry import letters, plane, resampled
 from mainstem.data.medical.dicom_series import find_series
-from mainstem.data.medical.dicom_spacing import DETECTOR, SAME
+from mainstem.data.medical.dicom_spacing import BOUNDS, DETECTOR, SAME, UNSAID
 
 MIRROR = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "medical" / "dicom"
 FLAT = np.zeros((3, 4), np.int16)
@@ -130,7 +130,12 @@ def test_files_without_place_are_shown_but_make_no_volume(tmp_path):
         ([0.2, 0.2], [0.2, 0.2], None, None, SAME),
         ([0.2, 0.2], [0.2, 0.2], "FIDUCIAL", (0.2, 0.2), None),
         ([0.18, 0.18], [0.2, 0.2], "GEOMETRY", (0.18, 0.18), None),
-        ([0.0, 0.2], None, None, None, "above 0"),
+        ([0.2, 0.2], [0.20001, 0.20001], None, None, SAME),
+        ([0.18, 0.18], [0.2, 0.2], None, (0.18, 0.18), UNSAID),
+        ([0.0, 0.2], None, None, None, "0.001 to 100 mm"),
+        ([1e-30, 1e30], None, "GEOMETRY", None, "0.001 to 100 mm"),
+        ([0.2, 100.1], None, "GEOMETRY", None, "0.001 to 100 mm"),
+        ([0.0009, 0.2], None, "GEOMETRY", None, "0.001 to 100 mm"),
         (None, None, None, None, "no PixelSpacing"),
     ],
 )
@@ -146,6 +151,45 @@ def test_millimetres_of_radiographs_are_the_patients_or_none(tmp_path, pixel, im
     assert series.spacing_mm == expected
     assert (series.stream().geometry is None) == (expected is None)
     assert flag is None or any(flag in said for said in series.flags)
+
+
+@pytest.mark.parametrize("modality", ["DR", "", "DX", "CR", "MG", "PX", "RF", "XA", "OT", "XC", "DR ROE"])
+def test_a_modality_that_is_no_section_has_no_millimetres_of_its_detector(tmp_path, modality):
+    image = made_slice(FLAT, modality=modality)
+    image.ImagerPixelSpacing = image.PixelSpacing
+    (series,) = find_series(written(tmp_path / "a", [image])).series
+    assert (series.spacing_mm, SAME in series.flags) == (None, True)
+    image.PixelSpacingCalibrationType = "GEOMETRY"
+    (series,) = find_series(written(tmp_path / "b", [image])).series
+    assert series.spacing_mm == (0.5, 0.25)
+
+
+@pytest.mark.parametrize(("modality", "is_flagged"), [("CT", False), ("MR", False), ("US", False), ("DR", True)])
+def test_only_sections_are_believed_without_calibration(tmp_path, modality, is_flagged):
+    (series,) = find_series(written(tmp_path / "a", [made_slice(FLAT, modality=modality)])).series
+    assert (series.spacing_mm, UNSAID in series.flags) == ((0.5, 0.25), is_flagged)
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "modality", "spacing", "expected", "flag"),
+    [
+        (EnhancedMRImageStorage, "MR", [0.5, 0.25], (0.5, 0.25), None),
+        (EnhancedMRImageStorage, "MR", [1e-30, 1e30], None, BOUNDS),
+        (EnhancedXAImageStorage, "XA", [0.5, 0.25], None, SAME),
+        (EnhancedXAImageStorage, "XA", [0.4, 0.2], (0.4, 0.2), UNSAID),
+        (BreastTomosynthesisImageStorage, "MG", [0.5, 0.25], (0.5, 0.25), None),
+    ],
+)
+def test_frames_are_held_to_the_same_rules(tmp_path, sop_class, modality, spacing, expected, flag):
+    image = made_slice(FLAT, modality=modality, sop_class=sop_class)
+    image.ImagerPixelSpacing = [0.5, 0.25]
+    measures, group = Dataset(), Dataset()
+    measures.PixelSpacing = spacing
+    group.PixelMeasuresSequence = Sequence([measures])
+    image.SharedFunctionalGroupsSequence = Sequence([group])
+    (series,) = find_series(written(tmp_path / "a", [image])).series
+    assert series.spacing_mm == expected
+    assert [said for said in (SAME, UNSAID, BOUNDS) if said in series.flags] == ([flag] if flag else [])
 
 
 def test_an_enhanced_file_without_shared_groups_falls_back_to_nothing(tmp_path):
