@@ -20,10 +20,17 @@ from mainstem.data.medical.archives import Place, Refused, is_zip, places_below
 from mainstem.data.medical.dicom_geometry import Placement, orientations, place, resampled, sorted_along
 from mainstem.data.medical.dicom_header import Header, Window
 from mainstem.data.medical.dicom_process import worker
-from mainstem.data.medical.dicom_slices import Slice, said_by_files, said_of_places, shared_facts
+from mainstem.data.medical.dicom_slices import (
+    SeriesKey,
+    Slice,
+    said_by_files,
+    said_of_apart,
+    said_of_places,
+    shared_facts,
+)
+from mainstem.data.medical.dicom_twins import said_of_twin
 from mainstem.data.medical.dicom_volume import brighter, image_stream, volume_geometry, volume_stream
 
-SIZES = "the series holds pictures of several sizes, which are listed apart"
 MOST_VOLUME = 4 << 30  # bytes of float32
 PRESETS = (  # of CT in HU, as readers commonly set them
     Window(name="brain", center=40, width=80),
@@ -36,7 +43,7 @@ PRESETS = (  # of CT in HU, as readers commonly set them
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """Pictures of one series and size, in order along their normal where places are known.
+    """Pictures of one patient, frame of reference, series and size, in order along their normal where places are known.
 
     Attributes:
         uid: of the series; "" where the file has none.
@@ -188,7 +195,7 @@ class Found:
 
 
 def find_series(path: Path, progress: Progress = silent) -> Found:
-    """Series of images in a file, a folder or a zip; no pixel is decoded.
+    """Series of images in a file, a folder or a zip, apart by patient and frame of reference; no pixel is decoded.
 
     Files whose names hold the patient's name, as their own tags say it, are called by number.
 
@@ -219,6 +226,7 @@ class _Answer:
     reason: str = ""
     series_uid: str = ""
     is_named: bool = False
+    patient: str = field(default="", repr=False)
 
 
 def _answer(one: Place) -> _Answer:
@@ -227,25 +235,34 @@ def _answer(one: Place) -> _Answer:
     except InputError as error:
         return _Answer(reason=str(error).removeprefix(f"{one.name}: "))
     header = None if told["header"] is None else Header.of(told["header"])
-    return _Answer(header=header, reason=told["reason"], series_uid=told["series_uid"], is_named=told["is_named"])
+    return _Answer(
+        header=header, reason=told["reason"], series_uid=told["series_uid"], is_named=told["is_named"],
+        patient=told["patient"],
+    )  # fmt: skip
 
 
 def _found(places: Sequence[Place], answers: Sequence[_Answer], refused: list[Refused]) -> Found:
-    seen: dict[str, str] = {}
+    seen: dict[str, Slice] = {}
+    patients: dict[str, int] = {}
     slices: list[Slice] = []
     by_series: dict[str, list[Refused]] = {}
     for one, answer in zip(places, answers, strict=True):
-        header, reason = answer.header, answer.reason
-        if header is not None and header.sop_uid and header.sop_uid in seen:
-            reason = f"a copy of {seen[header.sop_uid]}"
-            header = None
-        if header is None:
+        patient = patients.setdefault(answer.patient, len(patients))
+        read = [] if answer.header is None else _slices(one, answer.header, patient)
+        twin = seen.get(read[0].header.sop_uid) if read else None
+        if read and twin is None:
+            slices += read
+            if read[0].header.sop_uid:
+                seen[read[0].header.sop_uid] = read[0]
+        else:
+            reason = answer.reason if twin is None else said_of_twin(read[0], twin)
             refused.append(Refused(one.name, reason))
             by_series.setdefault(answer.series_uid, []).append(refused[-1])
-        else:
-            seen[header.sop_uid] = one.name
-            slices += [Slice(place=one, header=header, index=index) for index in range(len(header.pictures))]
     return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused))
+
+
+def _slices(file: Place, header: Header, patient: int) -> list[Slice]:
+    return [Slice(place=file, header=header, index=at, patient=patient) for at in range(len(header.pictures))]
 
 
 def list_places(path: Path) -> tuple[list[Place], list[Refused]]:
@@ -262,16 +279,15 @@ def list_places(path: Path) -> tuple[list[Place], list[Refused]]:
 
 
 def _grouped(slices: Sequence[Slice], refused: dict[str, list[Refused]]) -> Iterator[Series]:
-    groups: dict[tuple[object, ...], list[Slice]] = {}
+    groups: dict[SeriesKey, list[Slice]] = {}
+    same: dict[str, list[SeriesKey]] = {}
     for one in slices:
-        header = one.header
-        size = (header.rows // header.tiles, header.columns // header.tiles, header.samples)
-        own = header.series_uid or one.place.name
-        groups.setdefault((str(header.modality), own, *size), []).append(one)
-    shared = [key[1] for key in groups]
-    for key in sorted(groups, key=str):
+        groups.setdefault(SeriesKey.of(one), []).append(one)
+    for key in groups:
+        same.setdefault(key.series, []).append(key)
+    for key in sorted(groups):
         found = _series(groups[key], tuple(refused.get(groups[key][0].header.series_uid, ())))
-        yield replace(found, flags=(*found.flags, SIZES)) if shared.count(key[1]) > 1 else found
+        yield replace(found, flags=(*found.flags, *said_of_apart(same[key.series])))
 
 
 def _series(slices: Sequence[Slice], refused: tuple[Refused, ...]) -> Series:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 from mainstem.data.medical.archives import Place
 from mainstem.data.medical.dicom_geometry import Placement, is_orientation, orientations
@@ -11,21 +12,57 @@ MIXED = "orientations differ, as in a localizer: no volume"
 PLACELESS = "places of slices are not known: no volume, and their order means nothing"
 CINE = "places of frames are not known: no volume; their order is that of the file"
 REPEATED = "slices that lie where another lies"
+APART = {  # what a volume has one of, and what is said of a series UID that has several
+    "patient": "several patients",
+    "study": "several studies",
+    "frame_of_reference": "several frames of reference",
+    "modality": "several modalities",
+    "size": "pictures of several sizes",
+}
 TILT_DIFFERS = "the tilt of positions is not that of GantryDetectorTilt"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Slice:
-    """One picture of a series: where its file is, and what the file says of it."""
+    """One picture of a series: where its file is, and what the file says of it.
+
+    Attributes:
+        patient: a number for each patient of one reading, which says nothing of who it is.
+    """
 
     place: Place
     header: Header
     index: int
+    patient: int = 0
 
     @property
     def picture(self) -> Picture:
         """Place, spacing and rescale."""
         return self.header.pictures[self.index]
+
+
+class SeriesKey(NamedTuple):
+    """What pictures have to share to be of one series: a UID of a series alone is written twice too easily."""
+
+    modality: str
+    series: str
+    size: tuple[int, int, int]
+    study: str
+    frame_of_reference: str
+    patient: int
+
+    @classmethod
+    def of(cls, one: Slice) -> Self:
+        """Of a picture; of one without series UID, the file itself is the series."""
+        header = one.header
+        return cls(
+            modality=str(header.modality),
+            series=header.series_uid or one.place.name,
+            size=(header.rows // header.tiles, header.columns // header.tiles, header.samples),
+            study=header.study_uid,
+            frame_of_reference=header.frame_of_reference,
+            patient=one.patient,
+        )
 
 
 def shared_facts(slices: Sequence[Slice]) -> dict[str, str | float | None]:
@@ -52,6 +89,13 @@ def said_by_files(slices: Sequence[Slice]) -> list[str]:
     if any(not one.header.series_uid for one in slices):
         said.append("no series UID")
     return said
+
+
+def said_of_apart(same: Sequence[SeriesKey]) -> Iterator[str]:
+    """What is to be said of a series UID under which several series lie."""
+    for name, several in APART.items():
+        if len({getattr(key, name) for key in same}) > 1:
+            yield f"the series UID is that of {several}, which are listed apart"
 
 
 def said_of_places(slices: Sequence[Slice], placement: Placement | None) -> Iterator[str]:

@@ -147,6 +147,17 @@ def is_named(dataset: "Dataset", name: str) -> bool:
     return any(part in name.lower() for part in parts)
 
 
+def patient_sha256(dataset: "Dataset") -> str:
+    """Hash of who the patient is (number, name, date of birth), to be compared within one reading and never shown."""
+    told = []
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate"):
+        try:
+            told.append(str(value(dataset, keyword) or "").rstrip("^ \0").strip())
+        except InputError as error:
+            told.append(f"\0{error}")
+    return hashlib.sha256("\1".join(told).encode("utf-8", "replace")).hexdigest()
+
+
 def class_name(sop_class: str) -> str:
     """The standard's name of a kind of object, without " Storage"; of one that it does not know, no name."""
     from pydicom._uid_dict import UID_dictionary

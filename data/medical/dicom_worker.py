@@ -5,6 +5,7 @@ Started by `dicom_process`. Every request has a limit of processor time (RLIMIT_
 where it holds an array, that array's bytes. No answer quotes a file: errors of libraries are told by their kind alone.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -105,17 +106,26 @@ def _list(request: Request) -> Answer:
 
 
 def _header(request: Request) -> Answer:
-    """A file's header, or why it has none and to which series it would belong."""
+    """A file's header, or why it has none and to which series it would belong; and whose it is, as a hash."""
     stream, _ = open_place(Path(request["path"]), request["member"])
     with stream:
         dataset, at_pixels = read_dataset(stream, with_pixels=False)
         told: dict[str, Any] = {"header": None, "reason": "", "series_uid": tags.uid(dataset, "SeriesInstanceUID")}
         told["is_named"] = tags.is_named(dataset, request["name"])
+        told["patient"] = tags.patient_sha256(dataset)
         try:
             told["header"] = read_header(dataset, at_pixels).told()
         except InputError as error:
             told["reason"] = str(error)
         return told, None
+
+
+def _digest(request: Request) -> Answer:
+    """Hash of a file's bytes from where its pixels begin."""
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        _, at_pixels = read_dataset(stream, with_pixels=False)
+        return {"sha256": hashlib.sha256(at_pixels.read()).hexdigest()}, None
 
 
 def _parsed(request: Request) -> "tuple[FileDataset, Header]":
@@ -167,6 +177,7 @@ def _segments(request: Request) -> Answer:
 DO: Mapping[str, Callable[[Request], Answer]] = {
     "list": _list,
     "header": _header,
+    "digest": _digest,
     "stored": _stored,
     "rescaled": _rescaled,
     "contours": _contours,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.medical.dicom_made import made_slice, written
+from tests.data.medical.dicom_made import made_slice, set_pixels, written
 
 from mainstem.core.errors import InputError
-from mainstem.data.medical.dicom_series import find_series
+from mainstem.data.medical.dicom_series import Found, find_series
 
 MIRROR = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "medical"
 
@@ -60,6 +60,68 @@ def test_nothing_is_millimetres_where_no_spacing_is_known(tmp_path):
     assert series.stream(frame=0).geometry is None
     with pytest.raises(InputError, match="no pixel spacing"):
         series.stream()
+
+
+@pytest.mark.parametrize(
+    ("keyword", "others", "flag"),
+    [
+        ("PatientID", "4711", "several patients"),
+        ("PatientName", "Doe^Jane", "several patients"),
+        ("PatientBirthDate", "19580312", "several patients"),
+        ("StudyInstanceUID", "1.2.3", "several studies"),
+        ("FrameOfReferenceUID", "1.2.3", "several frames of reference"),
+        ("Modality", "MR", "several modalities"),
+    ],
+)
+def test_slices_of_two_people_studies_or_frames_make_two_series(tmp_path, keyword, others, flag):
+    slices = stack([0, 5, 10, 15])
+    for one in slices[1::2]:
+        setattr(one, keyword, others)
+    found = find_series(written(tmp_path / "a", slices))
+    assert sorted(series.positions[:, 2].tolist() for series in found.series) == [[0, 10], [5, 15]]
+    for series in found.series:
+        assert f"the series UID is that of {flag}, which are listed apart" in series.flags
+        assert series.gaps_mm == (10,)
+        assert not keyword.startswith("Patient") or others not in repr(series)
+
+
+def test_a_patient_written_with_padding_is_one_patient(tmp_path):
+    slices = stack([0, 5])
+    slices[0].PatientName, slices[1].PatientName = "Doe^Jane", "Doe^Jane^^ "
+    slices[0].PatientID, slices[1].PatientID = "4711", "4711 "
+    (series,) = find_series(written(tmp_path / "a", slices)).series
+    assert (len(series), series.flags) == (2, ())
+
+
+def twins(folder: Path, change) -> Found:
+    """What is found of a slice and of another with the same SOP instance UID, changed."""
+    first, second = stack([0, 0])
+    second.SOPInstanceUID = second.file_meta.MediaStorageSOPInstanceUID = first.SOPInstanceUID
+    change(second)
+    return find_series(written(folder, [first, second]))
+
+
+def test_a_file_written_twice_is_a_copy(tmp_path):
+    found = twins(tmp_path / "a", lambda one: setattr(one, "InstanceNumber", 2))
+    assert [one.reason for one in found.refused] == ["a copy of I03.dcm"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda one: set_pixels(one, np.full((3, 4), 7, np.int16)),
+        lambda one: setattr(one, "ImagePositionPatient", [10, -20, 5]),
+        lambda one: setattr(one, "PixelSpacing", [0.5, 0.5]),
+        lambda one: setattr(one, "RescaleIntercept", 0),
+        lambda one: setattr(one, "PatientID", "4711"),
+        lambda one: setattr(one, "StudyInstanceUID", "1.2.3"),
+    ],
+)
+def test_another_picture_with_the_same_uid_is_no_copy(tmp_path, change):
+    found = twins(tmp_path / "a", change)
+    (refused,) = found.refused
+    assert refused.reason.startswith("another picture with the same SOP instance UID as I03.dcm")
+    assert [len(series) for series in found.series] == [1]
 
 
 @pytest.mark.mirror
