@@ -138,7 +138,10 @@ def forget(home: Home = None) -> None:
 
     patient = typer.prompt("Patient", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
     if not Pseudonyms(review_home(home) / PSEUDONYMS).forget(patient):
-        raise InputError("there is no key of this patient here; check the identifier, or name the home")
+        raise InputError(
+            "there is no key of this patient here; give PatientID, with ^^^ and its issuer where files name one, or "
+            "name the home"
+        )
     tell("the key is destroyed; delete its copies in backups of the home, too")
 
 

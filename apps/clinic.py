@@ -6,10 +6,14 @@ No text of a file gets into it: a title, a number and a hash name a study.
 
 import hashlib
 import json
+import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
@@ -17,6 +21,7 @@ from mainstem.core.schema import read_object
 from mainstem.data.catalogue import data_home
 
 INPUT, FACTS = "input", "study.json"
+WHOLE = f"[!.]*/{FACTS}"  # of studies below a folder, without those that are being written
 MOST_FILES = 5000
 
 
@@ -36,7 +41,8 @@ class Study:
     Attributes:
         id: opaque, of its contents.
         title: ours; `kind` says what it is: its modality and how many images.
-        series: its series, where its files hold several.
+        series: the key of what it is in its files, where they hold several things.
+        patient: whose it is, for a pseudonym: kept in memory, never written or shown; "" where no file says so.
         facts: what is told beside the files and of the whole set, as its age band; never of a person.
         predictions: as `Prediction.to_dict` writes them.
         pixel_sha256: of what the models read.
@@ -56,6 +62,7 @@ class Study:
     layers: tuple[Layer, ...] = ()
     pixel_sha256: str = ""
     truth: str = ""
+    patient: str = field(default="", repr=False)
 
     @property
     def files(self) -> Path:
@@ -78,8 +85,8 @@ def opaque(*parts: str | bytes) -> str:
 
 
 def write_study(study: Study) -> None:
-    """Write a study's facts beside its files."""
-    told = {name: value for name, value in asdict(study).items() if name != "folder"}
+    """Write a study's facts beside its files; whose it is is none of them."""
+    told = {name: value for name, value in asdict(study).items() if name not in ("folder", "patient")}
     write_atomically(study.folder / FACTS, json.dumps(told).encode())
 
 
@@ -101,9 +108,35 @@ def read_study(folder: Path) -> Study:
         raise InputError(f"{folder.name}/{FACTS} is damaged; delete the folder and run mainstem demo again") from error
 
 
+def write_layer(study: Study, number: int, values: NDArray[np.uint8]) -> str:
+    """Write what a model lays over a study (z, y, x) under the study's own name; return the file's."""
+    file = f"layer-{study.id}-{number}.npz"
+    np.savez_compressed(study.folder / file, values=values, study=np.array(study.id))
+    return file
+
+
+def read_layer(study: Study, layer: Layer, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Read what a model lays over a study whose slices are of a shape (z, y, x).
+
+    Raises:
+        InputError: if it is damaged, of another study, or of another shape.
+    """
+    try:
+        with np.load(study.folder / layer.file, allow_pickle=False) as kept:
+            values, whose = kept["values"], str(kept["study"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError("a mask of the study cannot be read; open the files again, or make the demo anew") from error
+    if (whose, values.shape, values.dtype) != (study.id, shape, np.dtype(np.uint8)):
+        raise InputError(
+            f"a mask {values.shape} is not of this study {shape}; open the files again, or make the demo anew"
+        )
+    found: NDArray[np.uint8] = values
+    return found
+
+
 def known_studies(folder: Path) -> list[Study]:
     """Studies that are whole, in the order of their titles."""
-    found = [read_study(path.parent) for path in sorted(folder.glob(f"*/{FACTS}"))]
+    found = [read_study(path.parent) for path in sorted(folder.glob(WHOLE))]
     return sorted(found, key=lambda study: study.title)
 
 

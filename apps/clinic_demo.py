@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.clinic import FACTS, INPUT, Study, clinic_folder, known_studies, opaque, write_study
+from mainstem.apps.clinic import INPUT, WHOLE, Study, clinic_folder, known_studies, opaque, write_study
 from mainstem.apps.clinic_reading import said_of
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder
@@ -37,13 +37,19 @@ def ensure_studies(mirror: Path | None = None, progress: Progress = silent) -> i
     """
     folder = clinic_folder()
     if not known_studies(folder):
-        made = list(_all(mirror))
-        for number, (study, write) in enumerate(made):
-            progress(study.title, number / len(made))
-            with suppress(InputError), new_folder(folder / study.id) as place:  # another process may be at it
-                (place / INPUT).mkdir()
-                write(place / INPUT)
-                write_study(said_of(replace(study, folder=place)))
+        with ExitStack() as places:
+            studies = []
+            made = list(_all(mirror))
+            for number, (study, write) in enumerate(made):
+                progress(study.title, number / len(made) / 2)
+                with suppress(InputError):  # another process may be at it
+                    place = places.enter_context(new_folder(folder / study.id))
+                    (place / INPUT).mkdir()
+                    write(place / INPUT)
+                    studies.append(replace(study, folder=place))
+            progress("what the models say of the studies", 0.5)
+            for study in said_of(studies):
+                write_study(study)
     return len(known_studies(folder))
 
 
@@ -87,7 +93,7 @@ def _volumes(mirror: Path | None) -> Iterator[tuple[Study, Any]]:
         study = Study(
             id=opaque(HIPPOCAMPUS, path.read_bytes()), folder=Path(), title=f"Hippocampus {number + 1}",
             kind="MR, volume", note="a crop around one hippocampus", simulated=False, attribution=data.attribution,
-            facts={}, series="00000.nii.gz",
+            facts={},
         )  # fmt: skip
         yield study, _copier([path], ".nii.gz")
 
@@ -174,4 +180,4 @@ def _pixels(dataset: Any, values: NDArray[Any]) -> None:  # noqa: ANN401 - pydic
 
 def is_made() -> bool:
     """True where a study of the demonstration can be shown."""
-    return any(clinic_folder().glob(f"*/{FACTS}"))
+    return any(clinic_folder().glob(WHOLE))

@@ -14,7 +14,7 @@ from mainstem.adapters import load_adapter_module, own_adapters, shipped_runs
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.heatmaps import heatmap
-from mainstem.core.predict import predict
+from mainstem.core.predict import outside_scope, predict
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.core.task import Task
@@ -46,16 +46,36 @@ def models() -> Mapping[str, tuple[Task, Fitted]]:
     return {name: (task, load_run(runs[name], task)) for name, task in tasks.items() if name in runs}
 
 
-def ask_all(samples: Mapping[str, Sample | InputError]) -> list[Said]:
-    """Ask every model of whose task there is a sample; one that could not be made is a reason to refuse."""
-    return [ask(*models()[name], sample) for name, sample in samples.items() if name in models()]
+def within_scope(name: str, sample: Sample | InputError) -> Sample | InputError:
+    """A sample for a task; where its facts lie outside the scope of the task's model, why, and no pixels."""
+    if isinstance(sample, InputError) or name not in models():
+        return sample
+    outside = outside_scope(models()[name][1].manifest.scope, sample)
+    return InputError(outside) if outside else sample
 
 
-def ask(task: Task, fitted: Fitted, sample: Sample | InputError) -> Said:
-    """Return what one model says of a sample, and what it lays over it."""
-    if isinstance(sample, InputError):
-        return Said(told=_told(fitted, _refused(fitted, str(sample))))
-    (found,) = predict(fitted, [sample], task.view_of, LEVEL)
+def ask_all(studies: Sequence[Mapping[str, Sample | InputError]]) -> list[list[Said]]:
+    """Ask every model about all studies at once, for they are judged together; a task with no sample says why."""
+    said = {
+        name: iter(ask(task, fitted, [samples[name] for samples in studies if name in samples]))
+        for name, (task, fitted) in models().items()
+    }
+    return [[next(said[name]) for name in samples if name in said] for samples in studies]
+
+
+def ask(task: Task, fitted: Fitted, samples: Sequence[Sample | InputError]) -> list[Said]:
+    """Return what one model says of samples, and what it lays over each."""
+    given = [sample for sample in samples if isinstance(sample, Sample)]
+    found = iter(predict(fitted, given, task.view_of, LEVEL) if given else ())
+    return [
+        _said(task, fitted, sample, next(found))
+        if isinstance(sample, Sample)
+        else Said(told=_told(fitted, _refused(fitted, str(sample))))
+        for sample in samples
+    ]
+
+
+def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said:
     told, names = _told(fitted, found), tuple(map(str, fitted.target.facts()["names"]))
     labels = getattr(found.region, "labels", None)
     if labels is not None:

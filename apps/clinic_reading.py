@@ -1,21 +1,21 @@
 """From a study's files, a series of DICOM images or a NIfTI volume, to what is shown and what models are given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.clinic import INPUT, Layer, Study, opaque
+from mainstem.apps.clinic import INPUT, Layer, Study, opaque, write_layer
+from mainstem.apps.clinic_listing import Listed, held_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.medical.chest import SIDE as CHEST_SIDE
-from mainstem.data.medical.dicom_series import Found, Series, find_series
+from mainstem.data.medical.dicom_series import Series
 from mainstem.data.medical.hippocampus import facts_of as facts_of_volume
-from mainstem.data.medical.nifti import read_nifti
 from mainstem.data.medical.pneumonia import SIDE as CHILD_SIDE
 from mainstem.data.medical.radiographs import of_series
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 RADIOGRAPHS = {"pneumonia": CHILD_SIDE, "findings": CHEST_SIDE}  # tasks on one radiograph: pixels a side
 VOLUMES = ("hippocampus",)
-NIFTI = (".nii", ".nii.gz")
 Samples = Mapping[str, Sample | InputError]
 
 
@@ -35,82 +34,95 @@ class Opened:
     series: Series | None = None
     volume: Stream | None = None
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its slices (z, y, x)."""
+        if self.series is not None:
+            return len(self.series), self.series.rows, self.series.columns
+        assert self.volume is not None
+        return self.volume.values.shape[1:]
+
 
 def open_study(study: Study) -> Opened:
-    """Open a study's files; no pixel of a series is decoded.
+    """Open the very series or volume that was listed; no pixel of a series is decoded.
 
     Raises:
-        InputError: if they are gone or cannot be read.
+        InputError: if its files are gone or others, or cannot be read.
     """
-    if study.series.endswith(NIFTI):
-        return Opened(volume=read_nifti(study.files / study.series))
-    for series in _found(study.files).series:
-        if study.series in ("", opaque(series.uid)):
-            return Opened(series=series)
-    raise InputError("the study's files are gone; open them again")
+    listed = [one for one in held_in(study.files).listed if study.series in ("", one.key)]
+    if len(listed) != 1:
+        raise InputError("the study's files are gone, or others than were listed; open them again")
+    return Opened(series=listed[0].series, volume=listed[0].volume())
 
 
-@lru_cache(maxsize=16)
-def _found(folder: Path) -> Found:
-    """Series of a folder's files and of the zips among them; headers are read once."""
-    zips = sorted(folder.glob("*.zip"))
-    has_more = any(not path.name.endswith((".zip", *NIFTI)) for path in folder.iterdir())
-    found = [find_series(path) for path in (*zips, *([folder] if has_more else []))]
-    own = {path.name for path in folder.iterdir() if path.name.endswith((".zip", *NIFTI))}
-    return Found(
-        series=tuple(series for one in found for series in one.series),
-        refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
-    )
+def studies_in(folder: Path, known: Sequence[Study] = ()) -> tuple[list[Study], list[str]]:
+    """Studies of a user's files, with what the models say of all together, and why files were refused.
+
+    One that is known stays as it is.
+    """
+    held = held_in(folder / INPUT)
+    before = {study.id: study for study in known}
+    new = [study for one in held.listed if (study := _own(folder, one)).id not in before]
+    told = [replace(study, title=f"Own study {len(before) + 1 + index}") for index, study in enumerate(new)]
+    after = before | {study.id: study for study in said_of(told)}
+    return [after[opaque(one.key)] for one in held.listed], list(held.refused)
 
 
-def studies_in(folder: Path, number: int) -> tuple[list[Study], list[str]]:
-    """Studies of a user's files, each with what the models say of it, and the files that were refused, with why."""
-    held = _found(folder / INPUT)
-    found = [_own(folder, opaque(one.uid), f"{one.modality or 'Image'}, {_images(len(one))}") for one in held.series]
-    volumes = sorted(path.name for path in (folder / INPUT).iterdir() if path.name.endswith(NIFTI))
-    found += [_own(folder, name, "volume, NIfTI") for name in volumes]
-    refused = [one.reason for one in held.refused]
-    told = [replace(study, title=f"Own study {number + index + 1}") for index, study in enumerate(found)]
-    return [said_of(study) for study in told], refused
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'s' * (count != 1)}"
-
-
-def _own(folder: Path, series: str, kind: str) -> Study:
+def _own(folder: Path, one: Listed) -> Study:
     return Study(
-        id=opaque(str(folder), series), folder=folder, title="", kind=kind, series=series, facts={},
+        id=opaque(one.key), folder=folder, title="", kind=one.kind, series=one.key, facts={}, patient=one.patient(),
         note="opened by you, kept for this session alone", attribution="the user's own",
     )  # fmt: skip
 
 
-def said_of(study: Study) -> Study:
-    """Return a study with what every model says of it; masks are written beside its files."""
-    from mainstem.apps.clinic_predictions import ask_all, pixel_sha256  # late: looking needs no torch
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """A study, its slices' shape and whether they are a series', and what models are given of it."""
+
+    study: Study
+    shape: tuple[int, ...] = ()
+    is_series: bool = False
+    samples: Samples
+
+
+def said_of(studies: Sequence[Study]) -> list[Study]:
+    """Return studies with what every model says of them, asked once for all; masks are written beside their files."""
+    from mainstem.apps.clinic_predictions import ask_all  # late: looking needs no torch
+
+    asked = [_asked(study) for study in studies]
+    said = ask_all([one.samples for one in asked])
+    return [_answered(one, told) for one, told in zip(asked, said, strict=True)]
+
+
+def _asked(study: Study) -> _Asked:
+    """What models are given of a study; what none of them predicts is not kept, for it may be gigabytes."""
+    from mainstem.apps.clinic_predictions import pixel_sha256, within_scope
 
     try:
         opened = open_study(study)
         samples = _samples(study, opened)
     except InputError as error:
-        return replace(study, note=f"{study.note}; cannot be read: {error}")
-    said = ask_all(samples)
-    layers = [layer for number, one in enumerate(said) for layer in _layers(study, opened, number, one)]
+        return _Asked(study=replace(study, note=f"{study.note}; cannot be read: {error}"), samples={})
     streams = [one for sample in samples.values() if isinstance(sample, Sample) for one in sample.streams.values()]
-    return replace(
-        study, predictions=tuple(one.told for one in said), layers=tuple(layers), pixel_sha256=pixel_sha256(streams)
-    )
+    return _Asked(
+        study=replace(study, pixel_sha256=pixel_sha256(streams)), shape=opened.shape,
+        is_series=opened.series is not None, samples={name: within_scope(name, one) for name, one in samples.items()},
+    )  # fmt: skip
 
 
-def _layers(study: Study, opened: Opened, number: int, said: "Said") -> Iterator[Layer]:
+def _answered(asked: _Asked, said: Sequence["Said"]) -> Study:
+    layers = [layer for number, one in enumerate(said) for layer in _layers(asked, number, one)]
+    return replace(asked.study, predictions=tuple(one.told for one in said), layers=tuple(layers))
+
+
+def _layers(asked: _Asked, number: int, said: "Said") -> Iterator[Layer]:
     """Write what a model lays over a study, on the grid of its slices."""
     values = said.mask
-    if said.heat is not None and opened.series is not None:
-        values = np.zeros((len(opened.series), opened.series.rows, opened.series.columns), np.uint8)
-        values[len(values) // 2] = over_square(said.heat, opened.series.rows, opened.series.columns)
+    if said.heat is not None and asked.is_series:
+        values = np.zeros(asked.shape, np.uint8)
+        values[len(values) // 2] = over_square(said.heat, *asked.shape[1:])
     if values is not None:
-        np.save(study.folder / f"layer-{number}.npy", values, allow_pickle=False)
-        yield Layer(file=f"layer-{number}.npy", title=said.title, names=said.names)
+        yield Layer(file=write_layer(asked.study, number, values), title=said.title, names=said.names)
 
 
 def over_square(heat: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.uint8]:
@@ -132,7 +144,7 @@ def _samples(study: Study, opened: Opened) -> Samples:
         try:
             found[name] = make()
         except InputError as error:
-            found[name] = error
+            found[name] = error.with_traceback(None)  # which would hold on to pixels
     return found
 
 

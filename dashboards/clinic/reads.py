@@ -6,11 +6,10 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
 
-from mainstem.apps.clinic import FACTS, Study, clinic_folder, keep_files, known_studies
-from mainstem.apps.clinic_reading import open_study, studies_in
+from mainstem.apps.clinic import WHOLE, Study, clinic_folder, keep_files, known_studies, read_layer
+from mainstem.apps.clinic_reading import Opened, open_study, studies_in
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_places import review_home, review_url
 from mainstem.core.errors import InputError
@@ -41,13 +40,16 @@ def take_own(contents: Mapping[str, bytes]) -> tuple[list[Study], list[str]]:
         InputError: if none of them can be read.
     """
     held = own_studies()
-    folder = session_folder() / f"{len(list(session_folder().iterdir())):04d}"
+    folder = Path(tempfile.mkdtemp(dir=session_folder()))
     keep_files(folder, contents)
-    found, refused = studies_in(folder, len(held))
+    found, refused = studies_in(folder, held)
     if not found:
         shutil.rmtree(folder, ignore_errors=True)
         raise InputError(f"no picture could be read: {refused[0] if refused else 'the files hold none'}")
-    held.extend(found)
+    new = [study for study in found if study.folder == folder]
+    if not new:
+        shutil.rmtree(folder, ignore_errors=True)  # all of them are open already
+    held.extend(new)
     return found, refused
 
 
@@ -64,25 +66,28 @@ def _demo(stamp: str) -> list[Study]:
 
 def _stamp() -> str:
     """When the demonstration's studies last changed."""
-    return "-".join(str(path.stat().st_mtime_ns) for path in sorted(clinic_folder().glob(f"*/{FACTS}")))
+    return "-".join(str(path.stat().st_mtime_ns) for path in sorted(clinic_folder().glob(WHOLE)))
 
 
 @st.cache_resource(show_spinner="Opening the study", max_entries=6, scope="session")
 def read_picture(_study: Study, id: str, with_layers: bool) -> Picture:
     """Open a study, with what the models lay over it or without."""
     assert id
-    masks = (
-        [_mask(_study.folder, layer.file, layer.title, layer.names) for layer in _study.layers] if with_layers else []
-    )
     opened = open_study(_study)
+    masks = laid_over(_study, opened) if with_layers else []
     if opened.series is not None:
         return picture_of_series(opened.series, id, masks)
     assert opened.volume is not None
     return picture_of_volume(opened.volume, id, masks)
 
 
-def _mask(folder: Path, file: str, title: str, names: tuple[str, ...]) -> Laid:
-    return title, names, np.load(folder / file, allow_pickle=False)
+def laid_over(study: Study, opened: Opened) -> list[Laid]:
+    """What the models lay over a study's slices.
+
+    Raises:
+        InputError: if a layer is damaged, or of another study.
+    """
+    return [(layer.title, layer.names, read_layer(study, layer, opened.shape)) for layer in study.layers]
 
 
 @st.cache_resource(show_spinner=False)

@@ -27,8 +27,8 @@ def store_of(sign: str) -> ReviewStore:
 
 
 def pseudonym(study: Study) -> str:
-    """What the store calls a study: of its contents alone, which name no patient."""
-    return review_store().pseudonyms.of(study.id, "study", study.id)
+    """What the store calls a study: of its patient's number in the files, or of its own where they name nobody."""
+    return review_store().pseudonyms.of(study.patient or study.id, "study", study.id)
 
 
 def newest(studies: list[Study]) -> dict[str, Recorded]:

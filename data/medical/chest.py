@@ -71,7 +71,11 @@ def _sample(folder: Path, row: dict[str, str], origin: Provenance) -> Sample:
     if values.shape != (SIDE, SIDE):
         raise InputError(f"{path.name} has {values.shape} pixels, want {SIDE} x {SIDE} as all of the set; resize it")
     found = set(row["Finding Labels"].split(SEPARATOR))
-    facts = facts_of({name: row[column] for name, column in COLUMNS.items()}, path.name)
+    facts = {
+        **facts_of({name: row[column] for name, column in COLUMNS.items()}, path.name),
+        "modality": MODALITY,
+        "use": USE,
+    }
     return Sample(
         streams={"image": Stream(kind="image", values=values[None], channels=GREY)},
         target=np.array([float(name in found) for name in FINDINGS]),

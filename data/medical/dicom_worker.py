@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
 MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the libraries are loaded
+MOST_AT_ONCE = 1 << 20  # bytes that are hashed
 LARGEST_KEPT = 512 << 20  # bytes of a file that stays parsed for its next picture
 Request = Mapping[str, Any]
 Answer = tuple[dict[str, Any], NDArray[np.generic] | None]
@@ -128,6 +129,17 @@ def _digest(request: Request) -> Answer:
         return {"sha256": hashlib.sha256(at_pixels.read()).hexdigest()}, None
 
 
+def _identity(request: Request) -> Answer:
+    """Hash of a file's bytes, and whose it says that it is."""
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        digest = hashlib.sha256()
+        while part := stream.read(MOST_AT_ONCE):
+            digest.update(part)
+        stream.seek(0)
+        return {"sha256": digest.hexdigest(), "patient": tags.patient(read_dataset(stream, with_pixels=False)[0])}, None
+
+
 def _parsed(request: Request) -> "tuple[FileDataset, Header]":
     """A file's dataset with its pixels, and its header; the last one stays, for the next picture of the same file."""
     path = Path(request["path"])
@@ -178,6 +190,7 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
     "list": _list,
     "header": _header,
     "digest": _digest,
+    "identity": _identity,
     "stored": _stored,
     "rescaled": _rescaled,
     "contours": _contours,

@@ -62,9 +62,9 @@ def test_own_files_become_studies_by_series_and_what_is_none_is_told(tmp_path, u
     contents = {path.name: path.read_bytes() for path in made.iterdir()} | {"notes.txt": b"DOE^JOHN " * 40}
     folder = tmp_path / "own"
     keep_files(folder, contents)
-    found, refused = studies_in(folder, 3)
+    found, refused = studies_in(folder)
     assert sorted((study.title, study.kind) for study in found) == [
-        ("Own study 4", "CT, 24 images"), ("Own study 5", "DX, 1 image"),
+        ("Own study 1", "CT, 24 images"), ("Own study 2", "DX, 1 image"),
     ]  # fmt: skip
     assert len(refused) == 1
     assert "DOE" not in str(found) + str(refused)

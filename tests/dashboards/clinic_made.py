@@ -1,10 +1,11 @@
 """Studies made in code, and what models would say of them, for the tests of the clinician's page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from mainstem.apps.clinic import INPUT, Layer, Study, opaque, write_study
+from mainstem.apps.clinic import INPUT, Layer, Study, opaque, write_layer, write_study
 from mainstem.apps.clinic_demo import write_phantom, write_radiograph
 from mainstem.core.prediction import Claim, ModelRef, Prediction
 from mainstem.core.stream import Provenance
@@ -55,12 +56,12 @@ def made_clinic(home: Path) -> dict[str, str]:
             write_radiograph(folder / INPUT / "00000.dcm", image)
             mask = np.zeros((1, 64, 64), np.uint8)
             mask[0, 20:40, 20:40] = 1
-            np.save(folder / "mask.npy", mask)
-            layers = (Layer(file="mask.npy", title="Opacity mask", names=("opacity",)),)
+            layers = (Layer(file="", title="Opacity mask", names=("opacity",)),)
         study = Study(
             id=ids[title], folder=folder, title=title, kind="CT, 24 images" if title == "Head" else "DX, 1 image",
             note="made in a test", simulated=True, attribution="Simulated by Mainstem", facts={}, predictions=(says,),
-            layers=layers, pixel_sha256="c" * 64,
+            pixel_sha256="c" * 64,
         )  # fmt: skip
-        write_study(study)
+        layers = tuple(replace(layer, file=write_layer(study, 0, mask)) for layer in layers)
+        write_study(replace(study, layers=layers))
     return ids

@@ -50,7 +50,7 @@ def test_the_middle_square_is_taken_and_one_of_the_size_stays_as_it_is(tmp_path)
     Image.fromarray(np.full((20, 30, 3), (255, 0, 0), np.uint8)).save(tmp_path / "red.png")
     sample = read_radiograph(tmp_path / "red.png", 4, None)
     np.testing.assert_allclose(sample.streams["image"].values, 0.299, atol=1e-6)
-    assert sample.source.facts == {"pixels": "30 x 20"}
+    assert sample.source.facts == {"pixels": "30 x 20", "use": "research use only, not a medical device"}
 
 
 def arrays(**changed: np.ndarray) -> bytes:

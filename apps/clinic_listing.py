@@ -1,0 +1,127 @@
+"""What a folder of files holds: series of DICOM images and volumes of NIfTI, each under a key of its contents.
+
+What is opened is found again by that key: equal keys are copies and are refused. A file's own UIDs are a part of a key
+and never all of it, for files lack them, or share one with another patient's. Whose files they are is asked apart, and
+kept by whoever asks.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Stream
+from mainstem.data.medical.archives import Place
+from mainstem.data.medical.dicom_process import worker
+from mainstem.data.medical.dicom_series import Found, Series, find_series
+from mainstem.data.medical.nifti import SUFFIXES, read_nifti
+
+COPY = "a copy of another file here"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Listed:
+    """One series, or one volume in a file of NIfTI; its key is a sha256 in hexadecimal digits."""
+
+    key: str
+    series: Series | None = None
+    path: Path = Path()
+
+    @property
+    def kind(self) -> str:
+        """What it is, in words of the standard."""
+        if self.series is None:
+            return "volume, NIfTI"
+        return f"{self.series.modality or 'Image'}, {len(self.series)} image{'s' * (len(self.series) != 1)}"
+
+    def volume(self) -> Stream | None:
+        """The volume of a file of NIfTI.
+
+        Raises:
+            InputError: if it cannot be read.
+        """
+        return None if self.series is not None else read_nifti(self.path)
+
+    def patient(self) -> str:
+        """Whose it is: PatientID, and behind ^^^ who gave it, where the file says so; "" where it names nobody.
+
+        Raises:
+            InputError: if the file is gone.
+        """
+        return "" if self.series is None else str(_identity(self.series.slices[0].place)["patient"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What a folder holds, and why its other files were refused."""
+
+    listed: tuple[Listed, ...]
+    refused: tuple[str, ...]
+
+
+@lru_cache(maxsize=16)
+def held_in(folder: Path) -> Held:
+    """What a folder's files and the zips among them hold; every file is read once, and no pixel decoded.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    found = _found(folder)
+    volumes = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    listed: dict[str, Listed] = {}
+    refused = [one.reason for one in found.refused]
+    for one in (*_listed(found.series, refused), *map(_volume, volumes)):
+        if one.key in listed:
+            refused.append(COPY)
+        listed.setdefault(one.key, one)
+    return Held(listed=tuple(listed.values()), refused=tuple(refused))
+
+
+def _found(folder: Path) -> Found:
+    own = {path.name for path in folder.iterdir() if path.name.endswith((".zip", *SUFFIXES))}
+    zips = sorted(folder.glob("*.zip"))
+    has_more = any(path.name not in own for path in folder.iterdir())
+    found = [find_series(path) for path in (*zips, *([folder] if has_more else []))]
+    return Found(
+        series=tuple(series for one in found for series in one.series),
+        refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
+    )
+
+
+def _listed(found: tuple[Series, ...], refused: list[str]) -> Iterator[Listed]:
+    for series in found:
+        try:
+            yield Listed(key=_key_of(series), series=series)
+        except InputError as error:
+            refused.append(str(error))
+
+
+def _key_of(series: Series) -> str:
+    """Hash of a series' UIDs, size and files, in whatever order they came.
+
+    Raises:
+        InputError: if a file is gone, or the files name several patients.
+    """
+    told = {(one.place.path, one.place.member): one.place for one in series.slices}
+    files = [_identity(place) for place in told.values()]
+    patients = {file["patient"] for file in files}
+    if len(patients) > 1:
+        raise InputError(f"a series whose files name {len(patients)} patients; open each patient's files apart")
+    size = f"{series.rows} {series.columns} {series.samples}"
+    return _sha256(series.study_uid, series.uid, str(series.modality), size, *sorted(file["sha256"] for file in files))
+
+
+def _volume(path: Path) -> Listed:
+    with path.open("rb") as file:
+        return Listed(key=_sha256("NIfTI", hashlib.file_digest(file, "sha256").hexdigest()), path=path)
+
+
+def _sha256(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+
+def _identity(place: Place) -> Any:  # noqa: ANN401 - plain JSON types
+    return worker().ask("identity", place, {})[0]

@@ -1,0 +1,183 @@
+"""A user's own studies: each opened as it was listed, under an id of its contents, with its own layers and patient."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from tests.dashboards.clinic_made import REFUSED
+
+from mainstem.apps import clinic_predictions
+from mainstem.apps.clinic import Study, keep_files, read_layer
+from mainstem.apps.clinic_demo import write_phantom, write_radiograph
+from mainstem.apps.clinic_predictions import Said
+from mainstem.apps.clinic_reading import open_study, studies_in
+from mainstem.apps.review_pseudonyms import Pseudonyms
+from mainstem.core.errors import InputError
+from mainstem.dashboards.clinic.reads import laid_over
+from mainstem.dashboards.clinic.reviews import pseudonym, review_store
+
+UIDS = ("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID")
+
+
+def radiograph(tmp_path: Path, level: int, side: int = 16, **tags: str | None) -> bytes:
+    """A DICOM file of one grey level, with some tags set, or without them where None."""
+    write_radiograph(tmp_path / "made.dcm", np.full((side, side), level, np.uint8))
+    dataset: Dataset = dcmread(tmp_path / "made.dcm")
+    for name, value in tags.items():
+        if value is None:
+            delattr(dataset, name)
+        else:
+            setattr(dataset, name, value)
+    kept = io.BytesIO()
+    dataset.save_as(kept)
+    return kept.getvalue()
+
+
+def volume(tmp_path: Path, shape: tuple[int, int, int], level: int = 1) -> bytes:
+    """A NIfTI volume (x, y, z) of one level."""
+    image = nibabel.Nifti1Image(np.full(shape, level, np.int16), np.eye(4))
+    image.header.set_xyzt_units("mm")
+    nibabel.save(image, tmp_path / "made.nii.gz")
+    return (tmp_path / "made.nii.gz").read_bytes()
+
+
+def opened(
+    tmp_path: Path, name: str, *contents: bytes, ending: str = ".dcm", known=()
+) -> tuple[list[Study], list[str]]:
+    keep_files(tmp_path / name, {f"{number}{ending}": one for number, one in enumerate(contents)})
+    return studies_in(tmp_path / name, known)
+
+
+def level_of(study: Study) -> float:
+    series = open_study(study).series
+    assert series is not None
+    return float(series.frame(0).max())
+
+
+@pytest.fixture
+def unasked(monkeypatch):
+    monkeypatch.setattr(clinic_predictions, "models", dict)
+
+
+@pytest.fixture
+def masked(monkeypatch):
+    """A model whose mask holds the brightest value of its volume."""
+
+    def ask_all(studies):
+        made = [one["hippocampus"].streams["image"].values[0] for one in studies]
+        return [[Said(told=REFUSED, title="mask", names=("a",), mask=one.astype(np.uint8))] for one in made]
+
+    monkeypatch.setattr(clinic_predictions, "models", dict)
+    monkeypatch.setattr(clinic_predictions, "ask_all", ask_all)
+
+
+def test_each_volume_of_one_upload_has_its_own_mask(tmp_path, masked):
+    found, _ = opened(tmp_path, "own", volume(tmp_path, (4, 5, 6), 1), volume(tmp_path, (4, 5, 7), 2), ending=".nii.gz")
+    masks = [laid_over(study, open_study(study))[0][2] for study in found]
+    assert [(mask.shape, int(mask.max())) for mask in masks] == [((6, 5, 4), 1), ((7, 5, 4), 2)]
+
+
+def test_a_layer_of_another_study_or_of_another_shape_is_refused(tmp_path, masked):
+    contents = [volume(tmp_path, (4, 5, 6), level) for level in (1, 2)]
+    (first, second), _ = opened(tmp_path, "own", *contents, ending=".nii.gz")
+    assert read_layer(first, first.layers[0], (6, 5, 4)).max() == 1
+    with pytest.raises(InputError, match="is not of this study"):
+        read_layer(first, second.layers[0], (6, 5, 4))
+    with pytest.raises(InputError, match="is not of this study"):
+        read_layer(first, first.layers[0], (6, 5, 5))
+    np.save(first.folder / "old.npy", np.zeros((6, 5, 4), np.uint8))
+    with pytest.raises(InputError, match="cannot be read"):
+        read_layer(first, replace(first.layers[0], file="old.npy"), (6, 5, 4))
+
+
+@pytest.mark.parametrize(
+    "differing",
+    [
+        ({"SeriesInstanceUID": None}, {"SeriesInstanceUID": None}),
+        ({"SeriesInstanceUID": "1.2.7"}, {"SeriesInstanceUID": "1.2.7", "side": 8}),
+        (dict.fromkeys(UIDS[:2]), dict.fromkeys(UIDS[:2]) | {"side": 8}),
+    ],
+    ids=["no series UID", "one series UID of two sizes", "no UID"],
+)
+def test_what_is_opened_is_what_was_listed(tmp_path, unasked, differing):
+    contents = [radiograph(tmp_path, level, **tags) for level, tags in zip((100, 200), differing, strict=True)]
+    found, refused = opened(tmp_path, "own", *contents)
+    assert refused == []
+    assert len({study.id for study in found}) == 2
+    assert sorted(map(level_of, found)) == [100, 200]
+
+
+def test_two_patients_under_one_series_uid_are_never_one_study(tmp_path, unasked):
+    made = [radiograph(tmp_path, level, SeriesInstanceUID="1.2.7", PatientID=f"P{level}") for level in (100, 200)]
+    found, refused = opened(tmp_path, "own", *made)
+    assert len(found) == 2 or (not found and "2 patients" in refused[0])
+    assert "P100" not in str(refused)
+
+
+def test_the_same_file_twice_is_one_study(tmp_path, unasked):
+    nameless = radiograph(tmp_path, 100, SeriesInstanceUID=None, SOPInstanceUID=None)
+    found, refused = opened(tmp_path, "own", nameless, nameless)
+    assert (len(found), refused) == (1, ["a copy of another file here"])
+    volumes, refused = opened(tmp_path, "volumes", *[volume(tmp_path, (4, 5, 6))] * 2, ending=".nii.gz")
+    assert (len(volumes), refused) == (1, ["a copy of another file here"])
+
+
+def test_an_id_is_of_contents_alone_so_that_history_is_found_again(tmp_path, unasked):
+    head = tmp_path / "head"
+    head.mkdir()
+    write_phantom(head)
+    slices = [path.read_bytes() for path in sorted(head.iterdir())]
+    (first,), _ = opened(tmp_path, "one", *slices)
+    second, _ = opened(tmp_path, "two", radiograph(tmp_path, 7), *reversed(slices))
+    assert first.id in {study.id for study in second}
+    (fewer,), _ = opened(tmp_path, "three", *slices[1:])
+    assert fewer.id != first.id
+    (third, _), _ = opened(tmp_path, "four", radiograph(tmp_path, 8), *slices, known=[first])
+    assert third is first  # open already
+
+
+def test_files_that_were_changed_are_not_opened(tmp_path, unasked):
+    (study,), _ = opened(tmp_path, "own", radiograph(tmp_path, 7))
+    with pytest.raises(InputError, match="gone, or others"):
+        open_study(replace(study, series="0" * 64))
+
+
+def test_a_patient_s_records_are_forgotten_by_the_number_in_their_files(tmp_path, home, unasked):
+    made = [
+        radiograph(tmp_path, 1, PatientID="4711 "),
+        radiograph(tmp_path, 2, PatientID="4711", IssuerOfPatientID="Clinic B"),
+        radiograph(tmp_path, 3),
+    ]
+    found, _ = opened(tmp_path, "own", *made)
+    assert "4711" not in repr(found)
+    names = {int(level_of(study)): pseudonym(study) for study in found}
+    assert len(set(names.values())) == 3
+    keys: Pseudonyms = review_store().pseudonyms
+    for patient, level in (("4711", 1), ("4711^^^Clinic B", 2)):
+        assert keys.forget(patient)
+        after = {int(level_of(study)): pseudonym(study) for study in found}
+        assert [one for one in names if names[one] != after[one]] == [level]
+        names = after
+    (nameless,) = [study for study in found if level_of(study) == 3]
+    assert keys.forget(nameless.id)
+
+
+def test_studies_opened_together_are_judged_together(tmp_path, monkeypatch):
+    task = SimpleNamespace(task="pneumonia", view_of=None)
+    fitted = SimpleNamespace(manifest=SimpleNamespace(scope={}))
+    asked = []
+
+    def predict(fitted, samples, *rest):
+        asked.append(len(samples))
+        raise InputError("enough")
+
+    monkeypatch.setattr(clinic_predictions, "models", lambda: {"pneumonia": (task, fitted)})
+    monkeypatch.setattr(clinic_predictions, "predict", predict)
+    with pytest.raises(InputError, match="enough"):
+        opened(tmp_path, "own", *(radiograph(tmp_path, level) for level in range(1, 24)))
+    assert asked == [23]
