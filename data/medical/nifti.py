@@ -2,7 +2,8 @@
 
 Files place voxels in RAS (NIfTI-1 standard, section 6.2, as nibabel reads it), streams in LPS, as DICOM does. What
 would have to be guessed is refused: no transform, two that contradict each other, no unit of length, several frames,
-colours; and so are voxels that are no boxes. Values are scaled as the header says (scl_slope, scl_inter). A .gz is unpacked only as far as its header says that there are voxels.
+colours; and so are voxels that are no boxes. Values are scaled as the header says (scl_slope, scl_inter). A .gz is
+unpacked only as far as its header says that there are voxels.
 """
 
 import gzip

@@ -114,7 +114,7 @@ def test_two_places_that_contradict_each_other_are_refused_and_both_said(tmp_pat
     turned = np.diag([-1.0, -1.0, 1.0, 1.0])
     turned[:3, 3] = 1.0, 2.0, 0.0  # the same box
     for qform in (np.diag([2.0, 2.0, 2.0, 1.0]), turned, np.diag([-1.0, 1.0, 1.0, 1.0])):
-        with pytest.raises(InputError, match="sform.*qform.*set the code"):
+        with pytest.raises(InputError, match=r"sform.*qform.*set the code"):
             read_nifti(placed(tmp_path / "a.nii", np.eye(4), qform))
     nearly = np.eye(4)
     nearly[0, 3] = 0.01

@@ -142,6 +142,7 @@ def test_a_dicom_radiograph_tells_its_facts_and_is_as_bright_as_its_image(tmp_pa
         (sample,) = open_pneumonia(str(tmp_path / "a.dcm")).samples
         assert sample.source.facts == {
             "age_band": "1 to 5 years", "sex": "female", "view": "AP", "modality": "radiograph", "pixels": "28 x 28",
+            "use": "research use only, not a medical device",
         }  # fmt: skip
         np.testing.assert_allclose(sample.streams["image"].values[0], pixels / 255, atol=1e-6)
     del made.PatientAge
