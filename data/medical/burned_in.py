@@ -23,6 +23,7 @@ MODALITIES = {"US": "ultrasound", "OT": "a modality not told", "XC": "a photogra
 SCREEN = ("SCREEN", "CAPTURE")
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4 and HEVC: PS3.5 10.5 to 10.9
+FLOATS = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}  # PS3.3 C.7.6.24, C.7.6.25
 LOWEST, TALLEST = 5, 64  # pixels of a letter; of pictures of many pixels the tallest is a sixteenth
 WIDEST = 1.6  # of a letter, in its height
 FILLS = (0.12, 0.95)  # of its box
@@ -57,7 +58,20 @@ def text_in(frame: NDArray[np.generic]) -> bool:
         frame: (y, x), or (y, x, channel) in colour.
     """
     planes = [frame] if frame.ndim == 2 else [frame[..., channel] for channel in range(frame.shape[-1])]
-    return any(_shows_letters(plane.astype(np.float32)) for plane in planes)
+    with np.errstate(over="ignore"):
+        numbers = [plane.astype(np.float32) for plane in planes]
+    return any(_shows_letters(_filled(plane)) or _shows_letters(_is_number(plane)) for plane in numbers)
+
+
+def _is_number(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 where a picture has a number, 0 where it has none: letters may be drawn in what is none."""
+    return np.isfinite(plane).astype(np.float32)
+
+
+def _filled(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture whose lowest number stands where it has none."""
+    is_number = np.isfinite(plane)
+    return plane if is_number.all() else np.where(is_number, plane, plane[is_number].min(initial=np.inf))
 
 
 def _shows_letters(plane: NDArray[np.float32]) -> bool:
@@ -110,8 +124,13 @@ def _has_row(boxes: Boxes) -> bool:
 
 
 def frames_of(dataset: Dataset) -> Iterator[NDArray[np.generic]]:
-    """The frames that are searched: decoded as they are stored; none of segmentations, which are drawn."""
+    """The frames that are searched: decoded as they are stored; none of segmentations of one bit, which are drawn."""
     from pydicom.pixels.utils import iter_pixels
 
-    if dataset.get("PixelData") and str(dataset.SOPClassUID) not in SEGMENTATIONS:
+    is_mask = str(dataset.SOPClassUID) in SEGMENTATIONS and dataset.get("BitsAllocated") == 1
+    if dataset.get("PixelData") and not is_mask:
         yield from iter_pixels(dataset)
+    for name, kind in FLOATS.items():
+        if dataset.get(name):
+            order = "<" if dataset.file_meta.TransferSyntaxUID.is_little_endian else ">"
+            yield from np.frombuffer(dataset[name].value, order + kind).reshape(-1, dataset.Rows, dataset.Columns)

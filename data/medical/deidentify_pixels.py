@@ -33,10 +33,11 @@ def clean_pixels(clean: Dataset, old: Dataset) -> None:
     Raises:
         InputError: if the pixels cannot be told apart.
     """
-    if not clean.get("PixelData"):
-        return
     syntax = clean.file_meta.TransferSyntaxUID
     try:
+        _cut_floats(clean)
+        if not clean.get("PixelData"):
+            return
         if not syntax.is_encapsulated:
             _clean_native(clean, old)
         elif syntax in JPEG:
@@ -47,6 +48,16 @@ def clean_pixels(clean: Dataset, old: Dataset) -> None:
             _clean_frames(clean, partial(strip_rle, size=clean.Rows * clean.Columns))
     except (ValueError, AttributeError, TypeError, IndexError, struct.error):
         raise InputError("its pixel data do not fit its header or are damaged; mend it first") from None
+
+
+def _cut_floats(clean: Dataset) -> None:
+    """Take away what lies behind the last pixel that is a float; fewer than are declared are damage."""
+    for name in ("FloatPixelData", "DoubleFloatPixelData"):
+        if clean.get(name):
+            length = get_expected_length(clean)
+            if len(clean[name].value) < length:
+                raise ValueError("too few pixels")
+            clean[name].value = clean[name].value[:length]
 
 
 def _clean_frames(clean: Dataset, strip: Callable[[bytes], bytes]) -> None:
