@@ -16,8 +16,9 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from mainstem.core.errors import InputError
-from mainstem.data.medical.deidentify_cleaner import Cleaner, identities
+from mainstem.data.medical.deidentify_cleaner import Cleaner
 from mainstem.data.medical.deidentify_key import Key
+from mainstem.data.medical.deidentify_names import identities
 from mainstem.data.medical.deidentify_pixels import clean_pixels
 
 IMPLEMENTATION_UID = "2.25.204914376138154216937203561847290118236"  # Mainstem's own, PS3.7 D.3.3.2

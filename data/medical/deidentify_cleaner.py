@@ -1,13 +1,10 @@
 """Makes a dataset anew, element by element, from what the rules keep; nested as deep as it goes."""
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom._uid_dict import UID_dictionary
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.uid import UID
 
@@ -15,7 +12,8 @@ from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.deidentify_codes import clean_code
 from mainstem.data.medical.deidentify_dates import capped_age, kept_time, moved_date, moved_date_time
 from mainstem.data.medical.deidentify_key import Key
-from mainstem.data.medical.deidentify_terms import has_terms, is_term
+from mainstem.data.medical.deidentify_names import LONG, Identities, elements, texts
+from mainstem.data.medical.deidentify_terms import has_terms, is_technical, is_term
 
 TIMES = frozenset(("DA", "DT", "TM"))
 TEXTS = frozenset(("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UT"))
@@ -23,13 +21,11 @@ NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US",
 BULKS = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "OB or OW", "US or OW", "US or SS or OW"))
 SAFE_TEXT = {
     rules.LABELS: rules.is_anatomical,
-    rules.TECHNICAL: rules.is_technical,
+    rules.TECHNICAL: is_technical,
     rules.WORDED: has_terms,
 }
-WORD = re.compile(r"[^\W_]+")
-LONG = 6  # digits of a number that may be a record's
 MEASURED = (1e-6, 1e5)
-SHORTEST = 4  # letters of a name that is looked for in what is kept
+FOUR = 4  # digits of a measured number that counts as a record's; fewer are equal by chance
 
 
 @dataclass(frozen=True)
@@ -38,39 +34,43 @@ class Cleaner:
 
     key: Key
     days: int  # that its dates are moved by
-    names: frozenset[str]  # of people, places and records that it gives away, in small letters
+    known: Identities  # that it gives away in one place, and that nothing kept may hold
 
-    def cleaned(self, old: Dataset) -> Dataset:
-        """A dataset of what may be kept of another, which is not changed."""
+    def cleaned(self, old: Dataset, parent: int = 0) -> Dataset:
+        """A dataset of what may be kept of another, an item of the sequence `parent`; that one is not changed."""
         new = Dataset()
         for element in elements(old):
             if element.tag.is_private:
                 _add_private(element, old, new)
-            elif (kept := self._kept(element)) is not None:
+            elif (kept := self._kept(element, parent)) is not None:
                 new.add(kept)
-        clean_code(new, self.key, self._is_name)
+        clean_code(new, self.key, self.known.are_in)
         return new
 
-    def _kept(self, element: DataElement) -> DataElement | None:
+    def _kept(self, element: DataElement, parent: int) -> DataElement | None:
         """What stays of an element of the standard; None where nothing does."""
         tag, kind = int(element.tag), element.VR
         action = rules.table().get(tag)
         if kind in TIMES:
-            return _element(tag, kind, [] if tag in rules.BIRTH else self._times(kind, _texts(element)))
+            return _element(tag, kind, [] if tag in rules.BIRTH else self._times(kind, texts(element)))
         if action == rules.REMOVED or rules.has_no_place(element.tag.group, element.tag.element):
             return None
         if kind == "SQ":
             return self._sequence(element, action)
-        if kind in BULKS or kind in NUMBERS:
-            is_kept = tag in rules.BULK if kind in BULKS else action is None
-            return (_element(tag, kind, []) if self._is_record(element) else _copy(element)) if is_kept else None
-        values = self._values(tag, kind, _texts(element), action)
+        if kind in BULKS or rules.bulk_parents(tag):
+            return _copy(element) if parent in rules.bulk_parents(tag) else None
+        if kind in NUMBERS:
+            number = self._unlike_record(element) if self._is_record(element) else _copy(element)
+            return number if action is None else None
+        values = self._values(tag, kind, texts(element), action)
         return None if values is None else _element(tag, kind, values)
 
     def _sequence(self, element: DataElement, action: str | None) -> DataElement | None:
         if action == rules.REPLACED:
             return None
-        items = [] if action == rules.EMPTIED else [self.cleaned(item) for item in element.value or ()]
+        items = (
+            [] if action == rules.EMPTIED else [self.cleaned(item, int(element.tag)) for item in element.value or ()]
+        )
         return DataElement(element.tag, "SQ", Sequence(items))
 
     def _values(self, tag: int, kind: str, values: list[str], action: str | None) -> list[str] | None:
@@ -105,53 +105,29 @@ class Cleaner:
         if tag in rules.PATIENT:
             return self.key.patient(text)
         is_safe = next((check for tags, check in SAFE_TEXT.items() if tag in tags), None)
-        is_kept = is_safe is not None and is_safe(text) and not self._is_name(text)
-        return text if is_kept else self.key.label(text)
+        is_kept = is_safe is not None and is_safe(text) and not self.known.are_in(text)
+        return text if is_kept or rules.is_enumerated(tag, text) else self.key.label(text)
 
     def _code_string(self, tag: int, text: str) -> str:
         """A defined term as it is; what is none, or a name, becomes a term that says so."""
         if tag in rules.SEX:
             return text if text in ("M", "F", "O") else ""
-        is_kept = is_term(text) and (tag in rules.STRUCTURE or not self._is_name(text))
+        is_kept = rules.is_enumerated(tag, text) or (is_term(text) and not self.known.are_in(text))
         return text if is_kept else "REMOVED"
+
+    def _unlike_record(self, element: DataElement) -> DataElement:
+        """Another number where somebody numbers, which may have to be there (type 1); none where somebody measures."""
+        is_numbered = int(element.tag) in rules.NUMBERING
+        values = [self.key.number(value) for value in texts(element)] if is_numbered else []
+        return _element(int(element.tag), element.VR, values)
 
     def _is_record(self, element: DataElement) -> bool:
         """True for a number written as text that is a record's number or the date of birth."""
-        texts = _texts(element) if element.VR in ("DS", "IS") else []
-        return any(len(text) >= LONG and text in self.names for text in texts)
-
-    def _is_name(self, text: str) -> bool:
-        small = text.lower()
-        words = set(WORD.findall(small))
-        return any(name in words or (not name.isalnum() and name in small) for name in self.names)
-
-
-def identities(dataset: Dataset) -> frozenset[str]:
-    """Names of people, places and records that an object gives away, in small letters, to find them elsewhere in it."""
-    found: set[str] = set()
-    for element in elements(dataset):
-        if element.VR == "SQ":
-            for item in element.value or ():
-                found |= identities(item)
-        elif element.VR == "PN":
-            words = (word for text in _texts(element) for word in WORD.findall(text.lower()))
-            found.update(word for word in words if not word.isdigit())
-        elif int(element.tag) in rules.IDENTITIES:
-            found.update(text.lower() for text in _texts(element))
-    return frozenset(name for name in found - rules.ANATOMY if len(name) >= SHORTEST)
-
-
-def elements(dataset: Dataset) -> Iterator[DataElement]:
-    """The elements of a dataset that can be read; what cannot is never kept."""
-    for tag in sorted(dataset.keys()):
-        try:
-            element = dataset[tag]
-        except RecursionError:
-            raise
-        except Exception:  # noqa: S112 - pydicom converts when asked, and fails in many ways on bad bytes
-            continue
-        if isinstance(element, DataElement):
-            yield element
+        values, tag = texts(element) if element.VR in ("DS", "IS") else [], int(element.tag)
+        if tag in rules.COUNTS:
+            return False
+        least = 1 if tag in rules.NUMBERING else FOUR if len(values) == 1 else LONG
+        return any(self.known.has_number(value, least) for value in values)
 
 
 def _add_private(element: DataElement, old: Dataset, new: Dataset) -> None:
@@ -166,17 +142,10 @@ def _add_private(element: DataElement, old: Dataset, new: Dataset) -> None:
 def _are_measured(element: DataElement) -> bool:
     """True for numbers of a size that is measured; letters that are read as numbers are far larger or smaller."""
     try:
-        numbers = [abs(float(text)) for text in _texts(element)]
+        numbers = [abs(float(text)) for text in texts(element)]
     except ValueError:
         return False
     return all(number == 0 or MEASURED[0] <= number <= MEASURED[1] for number in numbers)
-
-
-def _texts(element: DataElement) -> list[str]:
-    """Values as text without padding."""
-    value = element.value
-    values = value if isinstance(value, MultiValue | list | tuple) else [value]
-    return [] if value is None else [str(each).strip(" \0") for each in values]
 
 
 def _element(tag: int, kind: str, values: list[str]) -> DataElement:

@@ -20,6 +20,7 @@ MAX_FILE_BYTES = 4096
 DISTINCT = 12  # bytes of a random key that differ: 32 random ones never have fewer
 ROOT = "2.25."  # UIDs made of UUIDs: PS3.5 B.2
 UUID_HEAD, SEAL = 12, 4  # bytes
+MOST = 10**9 - 1  # an IS has at most 2^31 - 1: PS3.5 table 6.2-1
 FIRST_DAY, LAST_DAY = 366, 3652  # dates are moved by 1 to 10 years, into the past: nothing lies in the future
 
 
@@ -43,6 +44,10 @@ class Key:
     def label(self, old: str) -> str:
         """What stands for a name or text: the same for the same text, 15 letters, which fits all VRs of text."""
         return self._name("X", old, 14)
+
+    def number(self, old: str) -> str:
+        """The number, of nine digits at most, that stands for another."""
+        return str(1 + int.from_bytes(self._digest("number", old)) % MOST)
 
     def days(self, patient: str) -> int:
         """By how many days the dates of a patient are moved; none where the patient is a pseudonym already."""

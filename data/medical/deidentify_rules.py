@@ -37,7 +37,6 @@ CLEANED = _tags(
     "AcquisitionContextSequence ReferencedStudySequence ReferencedPerformedProcedureStepSequence"
 )
 SEX = _tags("PatientSex")
-STRUCTURE = _tags("ValueType RelationshipType ContinuityOfContent")  # terms of reports, which words of names may equal
 BIRTH = _tags("PatientBirthDate PatientBirthTime")  # no option keeps them
 TIMEZONE = _tags("TimezoneOffsetFromUTC")
 LABELS = _tags("SegmentLabel ROIName ROIObservationLabel")
@@ -55,22 +54,35 @@ WORDED = _tags(  # text that is kept where its words are terms
     "TypeOfFilters ImagedNucleus StackID DimensionDescriptionLabel WindowCenterWidthExplanation RescaleType "
     "LUTExplanation ModalityLUTType"
 )
-BULK = _tags(
-    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths LUTData "
+TOP = 0  # what stands in no sequence
+# Bulk data by the sequence that its IOD has it in; elsewhere it is removed.
+PLACES_OF_BULK = {
+    "PixelData FloatPixelData DoubleFloatPixelData ExtendedOffsetTable ExtendedOffsetTableLengths "
+    "SpectroscopyData": "TOP",
+    "LUTData": "ModalityLUTSequence VOILUTSequence PresentationLUTSequence",
     "RedPaletteColorLookupTableData GreenPaletteColorLookupTableData BluePaletteColorLookupTableData "
     "AlphaPaletteColorLookupTableData SegmentedRedPaletteColorLookupTableData "
     "SegmentedGreenPaletteColorLookupTableData SegmentedBluePaletteColorLookupTableData "
-    "SegmentedAlphaPaletteColorLookupTableData WaveformData SpectroscopyData PointCoordinatesData "
-    "DoublePointCoordinatesData VectorGridData LongPrimitivePointIndexList LongEdgePointIndexList "
-    "LongVertexPointIndexList TrianglePointIndexList LongTrianglePointIndexList"
-)
+    "SegmentedAlphaPaletteColorLookupTableData": "TOP PaletteColorLookupTableSequence",
+    "WaveformData": "WaveformSequence",
+    "PointCoordinatesData DoublePointCoordinatesData": "SurfacePointsSequence AnnotationGroupSequence",
+    "VectorGridData": "DeformableRegistrationGridSequence",
+    "LongPrimitivePointIndexList": "AnnotationGroupSequence TriangleStripSequence TriangleFanSequence LineSequence "
+    "FacetSequence",
+    "LongEdgePointIndexList LongVertexPointIndexList TrianglePointIndexList LongTrianglePointIndexList": (
+        "SurfaceMeshPrimitivesSequence"
+    ),
+}
 PATIENT = _tags("PatientID PatientName")
 CODES = _tags("CodeValue LongCodeValue CodeMeaning CodingSchemeDesignator")
-IDENTITIES = _tags(  # what these say is looked for in all that is kept
-    "PatientID AccessionNumber OtherPatientIDs StudyID DeviceSerialNumber InstitutionName StationName PatientBirthDate"
+# What these say is looked for in all that is kept: of records at any length, of places and devices where it is long.
+RECORDS = _tags("PatientID AccessionNumber OtherPatientIDs AdmissionID PatientTelephoneNumbers")
+PLACES = _tags("StudyID DeviceSerialNumber InstitutionName StationName PatientBirthDate")
+NUMBERING = _tags(  # numbers that somebody gives, and that measure nothing
+    "SeriesNumber AcquisitionNumber InstanceNumber ItemNumber OverlayNumber CurveNumber LUTNumber "
+    "TemporalPositionIdentifier FrameAcquisitionNumber"
 )
-TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")
-LONG_NUMBER = re.compile(r"\d{6}")  # dates, telephone and record numbers
+COUNTS = _tags("NumberOfFrames ReferencedFrameNumber ROINumber ReferencedROINumber")  # without which others are lost
 OFFSET = re.compile(r"[+-]\d{4}")
 # The words of structures; a label of others is replaced by its pseudonym.
 ANATOMY_TEXT = """
@@ -86,6 +98,41 @@ tissue trachea tumor tumour upper uterus vein ventricle vertebra vesicle vessel 
 headnecktrunk chestabdomen chestabdpelvis abdomenpelvis wholebody phantom
 """
 ANATOMY = frozenset(ANATOMY_TEXT.split())
+# Values of an attribute that the standard lists: who is named so is not named by them (PS3.3).
+ENUMERATED_TEXT = {
+    "Modality": (
+        "ANN,AR,ASMT,AU,BDUS,BI,BMD,CFM,CR,CT,CTPROTOCOL,DMS,DG,DOC,DX,ECG,EEG,EMG,EOG,EPS,ES,FID,GM,HC,HD,IO,IOL,IVOCT,"
+        "IVUS,KER,KO,LEN,LS,M3D,MG,MR,NM,OAM,OCT,OP,OPM,OPT,OPTBSV,OPTENF,OPV,OSS,OT,PA,PLAN,POS,PR,PT,PX,REG,RESP,RF,"
+        "RG,RTDOSE,RTIMAGE,RTINTENT,RTPLAN,RTRAD,RTRECORD,RTSEGANN,RTSTRUCT,RWV,SEG,SM,SMR,SR,SRF,STAIN,TEXTUREMAP,TG,"
+        "US,VA,XA,XAPROTOCOL,XC"
+    ),
+    "PhotometricInterpretation": (
+        "MONOCHROME1,MONOCHROME2,PALETTE COLOR,RGB,YBR_FULL,YBR_FULL_422,YBR_PARTIAL_420,YBR_ICT,YBR_RCT,XYB"
+    ),
+    "SpecificCharacterSet": "ISO_IR 100,ISO_IR 192,ISO_IR 6,GB18030,GBK",
+    "ValueType": (
+        "TEXT,NUM,CODE,DATETIME,DATE,TIME,UIDREF,PNAME,COMPOSITE,IMAGE,WAVEFORM,SCOORD,SCOORD3D,TCOORD,CONTAINER,TABLE"
+    ),
+    "RelationshipType": (
+        "CONTAINS,HAS PROPERTIES,HAS OBS CONTEXT,HAS ACQ CONTEXT,INFERRED FROM,SELECTED FROM,HAS CONCEPT MOD"
+    ),
+    "ContinuityOfContent": "SEPARATE,CONTINUOUS",
+    "ImageType": "ORIGINAL,DERIVED,PRIMARY,SECONDARY,AXIAL,LOCALIZER,MIXED",
+    "FrameType": "ORIGINAL,DERIVED,PRIMARY,SECONDARY,AXIAL,LOCALIZER,MIXED",
+    "BurnedInAnnotation": "YES,NO",
+    "RecognizableVisualFeatures": "YES,NO",
+    "LossyImageCompression": "00,01",
+    "RescaleType": "HU,US,OD,MGML,Z_EFF,ED,EDW,HU_MOD,PCT",
+    "ScanningSequence": "SE,IR,GR,EP,RM",
+    "SequenceVariant": "SK,MTC,SS,TRSS,SP,MP,OSP,NONE",
+    "MRAcquisitionType": "2D,3D",
+    "PatientPosition": "HFP,HFS,HFDR,HFDL,FFDR,FFDL,FFP,FFS",
+    "Laterality": "R,L",
+    "ImageLaterality": "R,L,U,B",
+    "SegmentAlgorithmType": "AUTOMATIC,SEMIAUTOMATIC,MANUAL",
+    "SegmentationType": "BINARY,FRACTIONAL,LABELMAP",
+    "ContourGeometricType": "POINT,OPEN_PLANAR,OPEN_NONPLANAR,CLOSED_PLANAR,CLOSEDPLANAR_XOR",
+}
 # Creator -> (group, VR by the last two digits of the element): numbers of PS3.15 E.3.10, and of Siemens mosaics.
 SAFE_PRIVATE: dict[str, tuple[int, dict[int, str]]] = {
     "Philips PET Private Group": (0x7053, {0x00: "DS", 0x09: "DS"}),  # uptake and activity factors
@@ -115,14 +162,33 @@ def table() -> dict[int, str]:
     return {tag: action for tag, action in listed.items() if tag not in kept}
 
 
+def is_enumerated(tag: int, text: str) -> bool:
+    """True for a value that the standard lists for an attribute."""
+    return text in _enumerated().get(tag, ())
+
+
+@cache
+def _enumerated() -> dict[int, frozenset[str]]:
+    return {int(str(tag_for_keyword(name))): frozenset(text.split(",")) for name, text in ENUMERATED_TEXT.items()}
+
+
+def bulk_parents(tag: int) -> frozenset[int]:
+    """The sequences that bulk data may stand in; `TOP` for none, nothing for what is never kept."""
+    return _bulk().get(tag, frozenset())
+
+
+@cache
+def _bulk() -> dict[int, frozenset[int]]:
+    return {
+        tag: _tags(parents.replace("TOP", "")) | ({TOP} if "TOP" in parents else set())
+        for names, parents in PLACES_OF_BULK.items()
+        for tag in _tags(names)
+    }
+
+
 def has_no_place(group: int, element: int) -> bool:
     """True for commands, file meta, group lengths, curves (50xx) and overlays (60xx), which draw and label."""
     return element == 0 or group < 8 or group & 0xFF00 in (0x5000, 0x6000)
-
-
-def is_technical(text: str) -> bool:
-    """True for text of the usual letters without long numbers."""
-    return bool(TECHNICAL_TEXT.fullmatch(text)) and not LONG_NUMBER.search(text)
 
 
 def is_anatomical(text: str) -> bool:

@@ -141,6 +141,7 @@ def _examined(data: bytes, key: Key) -> Answer:
 
     from mainstem.data.medical.burned_in import told_by_header
     from mainstem.data.medical.deidentify import deidentify, quiet
+    from mainstem.data.medical.deidentify_bulk import doubt_about
 
     _check_bytes(data)
     with quiet():
@@ -149,7 +150,7 @@ def _examined(data: bytes, key: Key) -> Answer:
             raise InputError("it is a directory of files (DICOMDIR), not an object")
         clean = deidentify(dataset, key)
         _check_size(clean)
-        reason = told_by_header(dataset) or _seen(clean)
+        reason = told_by_header(dataset) or doubt_about(clean, dataset) or _seen(clean)
         written = io.BytesIO()
         clean.save_as(written, enforce_file_format=True)
     uids = [str(clean.get(name) or "none") for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")]
@@ -179,7 +180,7 @@ def _check_size(dataset: "Dataset") -> None:
     declared = int(dataset.get("BitsAllocated") or 8) // 8
     for number in numbers:
         declared *= number
-    if dataset.get("PixelData") and declared > MAX_DECLARED:
+    if "Rows" in dataset and declared > MAX_DECLARED:
         raise InputError(f"it declares {declared / 1e9:,.0f} GB of pixels")
 
 
