@@ -7,7 +7,7 @@ kept by whoever asks.
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,9 +94,16 @@ def _found(folder: Path) -> Found:
 def _listed(found: tuple[Series, ...], refused: list[str]) -> Iterator[Listed]:
     for series in found:
         try:
-            yield Listed(key=_key_of(series), series=series)
+            nameless = _nameless(series)
+            yield Listed(key=_key_of(nameless), series=nameless)
         except InputError as error:
             refused.append(str(error))
+
+
+def _nameless(series: Series) -> Series:
+    """A series whose errors do not say what its files are called: in a zip, that is as its maker pleased."""
+    slices = tuple(replace(one, place=replace(one.place, name="a file")) for one in series.slices)
+    return replace(series, slices=slices)
 
 
 def _key_of(series: Series) -> str:

@@ -129,17 +129,6 @@ def _digest(request: Request) -> Answer:
         return {"sha256": hashlib.sha256(at_pixels.read()).hexdigest()}, None
 
 
-def _identity(request: Request) -> Answer:
-    """Hash of a file's bytes, and whose it says that it is."""
-    stream, _ = open_place(Path(request["path"]), request["member"])
-    with stream:
-        digest = hashlib.sha256()
-        while part := stream.read(MOST_AT_ONCE):
-            digest.update(part)
-        stream.seek(0)
-        return {"sha256": digest.hexdigest(), "patient": tags.patient(read_dataset(stream, with_pixels=False)[0])}, None
-
-
 def _parsed(request: Request) -> "tuple[FileDataset, Header]":
     """A file's dataset with its pixels, and its header; the last one stays, for the next picture of the same file."""
     path = Path(request["path"])
@@ -181,6 +170,17 @@ def _contours(request: Request) -> Answer:
         return read_contours(read_dataset(stream, with_pixels=False)[0])
 
 
+def _identity(request: Request) -> Answer:
+    """Hash of a file's bytes, and whose it says that it is."""
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        digest = hashlib.sha256()
+        while part := stream.read(MOST_AT_ONCE):
+            digest.update(part)
+        stream.seek(0)
+        return {"sha256": digest.hexdigest(), "patient": tags.patient(read_dataset(stream, with_pixels=False)[0])}, None
+
+
 def _segments(request: Request) -> Answer:
     dataset, header = _parsed(request)
     return {"header": header.told(), "segments": read_segments(dataset, header)}, None
@@ -190,11 +190,11 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
     "list": _list,
     "header": _header,
     "digest": _digest,
-    "identity": _identity,
     "stored": _stored,
     "rescaled": _rescaled,
     "contours": _contours,
     "segments": _segments,
+    "identity": _identity,
 }
 
 if __name__ == "__main__":

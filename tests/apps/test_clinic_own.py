@@ -1,6 +1,7 @@
 """A user's own studies: each opened as it was listed, under an id of its contents, with its own layers and patient."""
 
 import io
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -145,6 +146,20 @@ def test_files_that_were_changed_are_not_opened(tmp_path, unasked):
     (study,), _ = opened(tmp_path, "own", radiograph(tmp_path, 7))
     with pytest.raises(InputError, match="gone, or others"):
         open_study(replace(study, series="0" * 64))
+
+
+def test_no_error_says_what_a_file_of_a_zip_is_called(tmp_path, unasked):
+    def zipped(level: int) -> bytes:
+        kept = io.BytesIO()
+        with zipfile.ZipFile(kept, "w") as packed:
+            packed.writestr("DOE_JOHN.dcm", radiograph(tmp_path, level))
+        return kept.getvalue()
+
+    (study,), _ = opened(tmp_path, "own", zipped(1), ending=".zip")
+    series = open_study(study).series
+    (study.files / "00000.zip").write_bytes(zipped(2))
+    with pytest.raises(InputError, match="a file: changed since it was listed"):
+        series.frame(0)
 
 
 def test_a_patient_s_records_are_forgotten_by_the_number_in_their_files(tmp_path, home, unasked):
