@@ -133,7 +133,7 @@ def show_study(study: Study, item: Item, items: list[Item], blind: bool) -> None
         ask(study, item, act)
     with st.expander("The list in full, where the data come from, and what was decided"):
         st.dataframe(worklist(triage(items, blind=blind), blind=blind), hide_index=True)
-        st.caption(f"{RESEARCH}. {plain(item.title)}: {plain(item.note)}. {plain(item.attribution, 1000)}")
+        st.caption(f"{plain(RESEARCH)}. {plain(item.title)}: {plain(item.note)}. {plain(item.attribution, 1000)}")
         if study.truth and item.standing in ("accepted", "overridden"):
             st.caption(f"In hindsight, the data set says: {plain(study.truth)}.")
 

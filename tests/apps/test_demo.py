@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps import demo, field_maps, finetune
+from mainstem.apps import clinic_demo, demo, field_maps, finetune
 from mainstem.apps.jobs import find_job
 from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError
@@ -46,6 +46,11 @@ def test_a_part_lies_between_two_shares_of_the_whole():
     assert told == pytest.approx([0.2, 0.4, 0.6])
 
 
+def asked(page: AppTest) -> list[str]:
+    """What the page's own buttons offer, but for one's own files, which are brought at any time."""
+    return [button.label for button in page.main.button if button.label != "Map these"]
+
+
 def test_pages_are_told_by_a_living_process_alone(home):
     assert find_job(demo.JOB) is None
     with subprocess.Popen([sys.executable, "-c", TELL], stdout=subprocess.PIPE, env=dict(os.environ)) as maker:
@@ -60,13 +65,13 @@ def test_pages_are_told_by_a_living_process_alone(home):
             for name in ("yield_map", "field_map"):
                 page = AppTest.from_file(str(PAGES / name / "page.py"), default_timeout=60).run()
                 assert "`mainstem demo` is making" in lines(page)
-                assert [button.label for button in page.main.button] == ["Stop"]  # no training of what is being trained
+                assert asked(page) == ["Stop"]  # no training of what is being trained
         finally:
             maker.kill()
     assert find_job(demo.JOB) is None  # killed: what it wrote last is no longer true
     page = AppTest.from_file(str(PAGES / "field_map" / "page.py"), default_timeout=60).run()
     assert "No map yet" in lines(page)
-    assert [button.label for button in page.main.button] == ["Make it now"]
+    assert asked(page) == ["Make it now"]
 
 
 def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
@@ -77,13 +82,15 @@ def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
     assert [stage for stage, _ in told] == ["field map, simulating a farm"]
     told.clear()
     monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
+    monkeypatch.setattr(clinic_demo, "ensure_studies", lambda mirror, progress: progress("all", 1.0))
     monkeypatch.setattr(finetune, "finetune", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
     assert [stage for stage, _ in told] == [
-        "field map, whole", "getting the data", "yield model, reading the data", "yield model, training",
+        "field map, whole", "studies, all", "getting the data", "yield model, reading the data",
+        "yield model, training",
     ]  # fmt: skip
-    assert [share for _, share in told] == pytest.approx(4 * [demo.FIELDS])
+    assert [share for _, share in told] == pytest.approx([demo.FIELDS] + 4 * [demo.STUDIES])
     assert find_job(demo.JOB) is None
 
 

@@ -164,7 +164,7 @@ def test_names_of_regions_and_maps_are_shown_as_they_are(place, page):
         assert page.locator("[data-testid=stMain] a[href*='//']").count() == 0
     opened(page, place, "field_map", map=ODD_MAP)
     assert ODD_MAP in page.locator("h2").inner_text()
-    assert page.locator("[data-testid=stSidebar] input").first.input_value() == ODD_MAP
+    assert page.locator("[data-testid=stSelectbox] input").first.input_value() == ODD_MAP
 
 
 def test_the_last_act_chooses_the_region_wherever_it_was(place, page):
@@ -203,7 +203,9 @@ def test_a_region_without_data_this_season_says_so(place, page):
 def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, page, tmp_path):
     opened(page, place, "field_map", map="other")
     page.get_by_role("button", name="probability below 5").wait_for()
-    page.locator("[data-testid=stSidebar] [role=combobox], [data-testid=stSidebar] [data-baseweb=select]").first.click()
+    page.locator(
+        "[data-testid=stSelectbox] [role=combobox], [data-testid=stSelectbox] [data-baseweb=select]"
+    ).first.click()
     page.get_by_role("option", name="farm", exact=True).click()
     page.get_by_role("button", name="probability below 8").wait_for()
     expect(page.get_by_role("button", name="probability below 5")).to_have_count(0, timeout=WAIT_MS)
