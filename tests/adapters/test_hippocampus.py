@@ -36,6 +36,14 @@ def shipped() -> Path:
     return shipped_runs("diagnostics")["hippocampus"]
 
 
+@pytest.fixture(scope="module")
+def usual(shipped) -> np.ndarray:
+    """A crop (x, y, z) that looks as the shipped run's training does on average."""
+    mean = load_run(shipped, TASK).ensemble.members[0].preparation.facing.mean.T
+    rows = [np.arange(side) * len(mean) // side for side in SIDES]
+    return (100 + 1000 * mean[np.ix_(*rows)]).clip(0).astype(np.float32)
+
+
 def run(*words: str) -> None:
     app(list(words), standalone_mode=False)
 
@@ -64,6 +72,36 @@ def test_inverted_and_noisy_volumes_look_otherwise(source):
         lambda values: np.random.default_rng(0).normal(size=values.shape),
     ):
         assert (np.abs(changed(change).mean(0) - plain.mean(0)) / spread).max() > 5
+
+
+def test_what_lies_otherwise_than_its_header_says_is_told(source):
+    known = hippocampus.prepare(source.samples[:14], "any")
+    state, arrays = known.state()
+    json.dumps(state)
+
+    def told(change) -> np.ndarray:
+        streams = [one.streams["image"] for one in source.samples[14:]]
+        shown = [replace(one, values=np.ascontiguousarray(change(one.values))) for one in streams]
+        made = [replace(one, streams={"image": two}) for one, two in zip(source.samples[14:], shown, strict=True)]
+        found = known.strangeness(made)
+        np.testing.assert_array_equal(hippocampus.restore(state, arrays).strangeness(made), found)
+        return found
+
+    assert (told(lambda values: values) <= 1).all()
+    assert (told(lambda values: 3 * values) <= 1).all()
+    for axes in ((1,), (2,), (3,), (1, 2), (1, 3), (2, 3), (1, 2, 3)):
+        assert (told(lambda values, axes=axes: np.flip(values, axes)) > 1).all()
+    for axes in ((0, 2, 1, 3), (0, 3, 2, 1), (0, 2, 3, 1)):
+        assert (told(lambda values, axes=axes: values.transpose(axes)) > 1).all()
+    assert (told(np.zeros_like) <= 1).all(), "no way fits better: left to the alarm"
+    assert not Contrast().strangeness(source.samples).any()
+
+
+def test_training_that_lies_either_way_refuses_neither(source):
+    both = [replace(one.streams["image"], values=one.streams["image"].values[..., ::-1]) for one in source.samples[::2]]
+    made = [replace(one, streams={"image": two}) for one, two in zip(source.samples[::2], both, strict=True)]
+    known = hippocampus.prepare([*source.samples[1::2], *made], "any")
+    assert (known.strangeness(made) <= 1).mean() >= 0.8
 
 
 def test_batches_are_turned_alike_with_their_labels_and_by_their_seed_alone(source):
@@ -98,29 +136,33 @@ def test_monai_s_u_net_learns_in_the_time_it_is_given(source, monkeypatch):
     assert dice(truth[16:], told, (1, 2)) > 0.3
 
 
-def test_the_shipped_run_predicts_at_once(shipped, tmp_path):
+def test_the_shipped_run_predicts_at_once(shipped, usual, tmp_path):
     assert is_fitted(TASK, shipped)
     assert USE in load_run(shipped, TASK).manifest.known_failures
     assert str(Path.home()) not in (shipped / "record.json").read_text()
     assert sum(file.stat().st_size for file in shipped.iterdir()) < 12e6
-    image, wide = tmp_path / "one.nii.gz", tmp_path / "wide.nii"
-    values, _ = crop(0, SIDES)
-    for path, affine in ((image, np.diag([1.0, 1.0, 1.0, 1.0])), (wide, np.diag([2.0, 1.0, 1.0, 1.0]))):
+    image, wide, down = tmp_path / "one.nii.gz", tmp_path / "wide.nii", tmp_path / "down.nii"
+    for path, values, affine in (
+        (image, usual, np.eye(4)),
+        (wide, usual, np.diag([2.0, 1.0, 1.0, 1.0])),
+        (down, usual[:, :, ::-1], np.eye(4)),
+    ):
         made = nib.Nifti1Image(values, affine)
         made.header.set_xyzt_units("mm")
         nib.save(made, path)
     out = tmp_path / "out"
-    run("predict", "diagnostics", "--task", "hippocampus", str(image), str(wide), "--out", str(out))
+    run("predict", "diagnostics", "--task", "hippocampus", str(image), str(wide), str(down), "--out", str(out))
     labels = nib.load(out / "one.nii.gz")
     assert labels.shape == SIDES
     np.testing.assert_allclose(labels.affine, nib.load(image).affine)
     assert set(np.unique(np.asarray(labels.dataobj))) <= {0, 1, 2}
     assert not (out / "wide.nii").exists()
+    assert not (out / "down.nii").exists()
     still = np.asarray(nib.load(out / "open" / "one.nii.gz").dataobj)
     assert 0 < (still > 0).mean() < 0.5
     table = pd.read_csv(out / "volumes.csv", keep_default_na=False, na_values=[""])
     assert list(table.columns[:6]) == ["item", "structure", "volume_ml", "lower", "upper", "claim"]
-    assert table["structure"].tolist() == ["anterior", "posterior"] * 2
+    assert table["structure"].tolist() == ["anterior", "posterior"] * 3
     assert set(table["use"]) == {USE}
     told, refused = table[table["item"] == "one"], table[table["item"] == "wide"]
     counts = [(np.asarray(labels.dataobj) == label).sum() / 1000 for label in (1, 2)]
@@ -130,6 +172,9 @@ def test_the_shipped_run_predicts_at_once(shipped, tmp_path):
     assert refused["volume_ml"].isna().all()
     assert set(refused["claim"]) == {"none"}
     assert all("spacing is 2 x 1 x 1 mm" in words for words in refused["reasons"])
+    upside_down = table[table["item"] == "down"]
+    assert upside_down["volume_ml"].isna().all()
+    assert all("unlike all that was trained on" in words for words in upside_down["reasons"])
 
 
 def test_labels_never_take_the_place_of_images(shipped, tmp_path):

@@ -1,4 +1,4 @@
-"""Crops as the hippocampus set has them, made: two bright bodies in noise, one before the other."""
+"""Crops as the hippocampus set has them, made: two bright bodies in noise, one before the other, under uneven light."""
 
 from pathlib import Path
 
@@ -17,7 +17,10 @@ def crop(seed: int, sides: tuple[int, int, int]) -> tuple[NDArray[np.float32], N
         centre = middle + np.array([0.0, ahead, 0.0])
         radii = rng.uniform(5, 7, 3)
         labels[(((np.moveaxis(place, 0, -1) - centre) / radii) ** 2).sum(-1) < 1] = label
-    values = 100 * rng.uniform(0.5, 2) * (1 + 2.0 * (labels == 1) + 1.5 * (labels == 2) + rng.normal(0, 0.15, sides))
+    light = np.tensordot([0.2, 0.5, 1.0], place / np.reshape(sides, (3, 1, 1, 1)), 1)  # by which they lie one way alone
+    values = (
+        100 * rng.uniform(0.5, 2) * (1 + light + 2.0 * (labels == 1) + 1.5 * (labels == 2) + rng.normal(0, 0.15, sides))
+    )
     return np.abs(values).astype(np.float32), labels
 
 
