@@ -87,7 +87,7 @@ def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said
     looked_for = max(names[-len(found.probabilities) :], key=lambda name: _chance(found, name))
     heat = np.maximum(heatmap(fitted, sample, IMAGE, names.index(looked_for)), 0)
     scaled = np.round(255 * heat / max(float(heat.max()), 1e-12)).astype(np.uint8)
-    return Said(told=told, title=f"where the model looked for {looked_for.lower()} (no evidence)", heat=scaled)
+    return Said(told=told, title=f"where the trunk looked for {looked_for.lower()} (no evidence)", heat=scaled)
 
 
 def _chance(found: Prediction, name: str) -> float:

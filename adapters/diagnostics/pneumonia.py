@@ -110,6 +110,7 @@ TASK = Task(
     known_failures=(
         "research use only, not a medical device",
         "children of one to five years of one hospital, anterior-posterior, seen at 28 x 28 pixels",
-        "at another site fewer sets hold the truth than is stated, until 100 labels a class of its own calibrate it",
+        "at another site fewer sets hold the truth, until 100 labels a class of its own calibrate it: of the official "
+        "test images 61 % of the normal ones at 90 %, 94 % of those with pneumonia",
     ),
 )
