@@ -60,7 +60,8 @@ def _cube(volume: Array) -> Array:
     """A volume as means of CUBE blocks a side, mean 0 and length 1; zero where all are alike."""
     blocks: Array = F.adaptive_avg_pool3d(torch.from_numpy(np.nan_to_num(volume))[None, None], CUBE)[0, 0].numpy()
     away = blocks - blocks.mean()
-    return away / max(float(np.linalg.norm(away)), 1e-9)
+    found: Array = away / max(float(np.linalg.norm(away)), 1e-9)
+    return found
 
 
 def _beyond(cubes: Array, mean: Array) -> Array:
