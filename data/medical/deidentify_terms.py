@@ -24,6 +24,7 @@ iso gbk utf rgb ybr rct ict hsv mpr mip csa dis mtc trss osp per ppg pff pfp tof
 loc mlo lmo rld lld llo rlo mrl eye ear hip arm leg toe jaw rib add sub lut num log lin pos neg low mid avg max min std
 var raw mag pha pca csi svs fid tir dir ffe tfe hdr drr box cut off yes asl bold cbf cbv mtt ttp ivim fat out
 hfs hfp ffs ffp hfd ffd hfv dlp tss ctp cta mra mrv mrs pdw fov snr dti cine kvp mas seg dyn sec max rec src res
+rwv sms smr rms sar syn wsd som spi
 """
 TERMS = frozenset(TERMS_TEXT.split())
 # Words of makers, models, software, sequences and kernels.
@@ -45,6 +46,7 @@ tfl fid fre flash fisp truefisp tfi tir tse epfid epse spc spcir spcr vibe twist
 memp fgre efgre efgrespgr gre fse frfse ssfse propeller blade merge bravo cube lava vasc fiesta ideal thrive vista
 sense grase resolve ep2d diff trace ortho fast field echo spin turbo gradient recalled inversion recovery spoiled
 pydicom dcmtk gdcm dcmqi highdicom slicer plastimatch monai itk mainstem itksnap nnunet totalsegmentator
+slicereditor pixelmed qiicr logiq millennium
 """
 MAKERS = frozenset(MAKERS_TEXT.split())
 TECHNICAL_TEXT = re.compile(r"[A-Za-z0-9 .,:;/_+*#%()\[\]<>='&-]{0,64}")

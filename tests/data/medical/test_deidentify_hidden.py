@@ -83,7 +83,7 @@ def test_names_dates_and_numbers_in_kept_text_go(name, attribute, text):
     made = _ct(name)
     setattr(made, attribute, text)
     clean = deidentify(made, KEY)
-    assert clean[attribute].value in ("REMOVED", KEY.label(text))
+    assert clean[attribute].value == ("REMOVED" if attribute == "BodyPartExamined" else KEY.label(text))
     assert deidentify(clean, KEY)[attribute].value == clean[attribute].value
 
 
