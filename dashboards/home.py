@@ -10,7 +10,7 @@ from mainstem.dashboards.shell import mistakes_as_lines, plain, recall
 PAGES = Path(__file__).parent
 MOST_LISTED = 5
 STYLE = """<style>
-.stMainBlockContainer { padding: 3.6rem 1rem 2rem; }
+.stMainBlockContainer { padding: 4rem 1rem 2rem; }
 .stMainBlockContainer h2 { font-size: 1.5rem; padding: 0; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: #4a544c; opacity: 1; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
