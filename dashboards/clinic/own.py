@@ -19,7 +19,8 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
         st.markdown(
             "DICOM files, a folder's files (choose them all) or a zip, or NIfTI volumes. They are kept in a folder of "
             "this machine's temporary files that only this user account can read, and deleted when this session ends. "
-            "Names in them, and the names of files, are shown nowhere. Nothing leaves this machine."
+            "Names in them are shown nowhere, names of files here alone, until they are opened. Nothing leaves this "
+            "machine."
         )
         files = st.file_uploader("Files", accept_multiple_files=True, key=f"study files {taken}")
         if st.button("Open", type="primary", disabled=not files):
