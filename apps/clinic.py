@@ -45,7 +45,7 @@ class Study:
         patient: whose it is, for a pseudonym: kept in memory, never written or shown; "" where no file says so.
         facts: what is told beside the files and of the whole set, as its age band; never of a person.
         predictions: as `Prediction.to_dict` writes them.
-        pixel_sha256: of what the models read.
+        pixel_sha256: of every slice, those that no model reads too.
         truth: what the data set says, shown in hindsight; "" where unknown.
     """
 

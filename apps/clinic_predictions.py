@@ -16,7 +16,7 @@ from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.heatmaps import heatmap
 from mainstem.core.predict import outside_scope, predict
 from mainstem.core.prediction import Claim, Prediction
-from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import Task
 
 ADAPTER = "diagnostics"
@@ -121,12 +121,4 @@ def calibration_sha256(fitted: Fitted) -> str | None:
         digest.update(json.dumps([view, plain], sort_keys=True, default=str).encode())
         for name, values in sorted(arrays.items()):
             digest.update(name.encode() + np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()
-
-
-def pixel_sha256(streams: Sequence[Stream]) -> str:
-    """Hash of the values that models read."""
-    digest = hashlib.sha256()
-    for stream in streams:
-        digest.update(np.ascontiguousarray(stream.values).tobytes())
     return digest.hexdigest()

@@ -1,5 +1,6 @@
 """From a study's files, a series of DICOM images or a NIfTI volume, to what is shown and what models are given."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -41,6 +42,17 @@ class Opened:
             return len(self.series), self.series.rows, self.series.columns
         assert self.volume is not None
         return self.volume.values.shape[1:]
+
+    def pixel_sha256(self) -> str:
+        """Hash of every slice's pixels, those that no model reads too.
+
+        Raises:
+            InputError: if one cannot be decoded.
+        """
+        if self.series is not None:
+            return self.series.pixel_sha256()
+        assert self.volume is not None
+        return hashlib.sha256(np.ascontiguousarray(self.volume.values).tobytes()).hexdigest()
 
 
 def open_study(study: Study) -> Opened:
@@ -96,16 +108,15 @@ def said_of(studies: Sequence[Study]) -> list[Study]:
 
 def _asked(study: Study) -> _Asked:
     """What models are given of a study; what none of them predicts is not kept, for it may be gigabytes."""
-    from mainstem.apps.clinic_predictions import pixel_sha256, within_scope
+    from mainstem.apps.clinic_predictions import within_scope
 
     try:
         opened = open_study(study)
-        samples = _samples(study, opened)
+        samples, pixels = _samples(study, opened), opened.pixel_sha256()
     except InputError as error:
         return _Asked(study=replace(study, note=f"{study.note}; cannot be read: {error}"), samples={})
-    streams = [one for sample in samples.values() if isinstance(sample, Sample) for one in sample.streams.values()]
     return _Asked(
-        study=replace(study, pixel_sha256=pixel_sha256(streams)), shape=opened.shape,
+        study=replace(study, pixel_sha256=pixels), shape=opened.shape,
         is_series=opened.series is not None, samples={name: within_scope(name, one) for name, one in samples.items()},
     )  # fmt: skip
 

@@ -115,7 +115,7 @@ class Review:
 
     Attributes:
         study, series, instances: pseudonyms; no instance need be named where the series says it.
-        pixel_sha256: of the pixels that the model read.
+        pixel_sha256: of the pixels that the study holds.
         finding: what the reader says instead of the prediction, or beside it.
         reason_code: one of `REASONS`, or the site's own; an override has one.
         reason_text: free; needed where the code is "other". Refused in a research store: nobody can tell what it holds.

@@ -196,3 +196,27 @@ def test_studies_opened_together_are_judged_together(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="enough"):
         opened(tmp_path, "own", *(radiograph(tmp_path, level) for level in range(1, 24)))
     assert asked == [23]
+
+
+def test_a_review_s_pixels_are_those_of_every_slice_read_by_a_model_or_not(tmp_path, unasked):
+    hashes = []
+    for name, first in (("a", 10), ("b", 11)):  # slices of one series; the middle one is the same
+        slices = [
+            radiograph(
+                tmp_path,
+                level,
+                Modality="CT",
+                SOPInstanceUID=f"2.25.{number + 1}",
+                SeriesInstanceUID="2.25.7",
+                StudyInstanceUID="2.25.8",
+                ImagePositionPatient=[0, 0, number],
+                ImageOrientationPatient=[1, 0, 0, 0, 1, 0],
+                PixelSpacing=[1, 1],
+                FrameOfReferenceUID="2.25.9",
+            )
+            for number, level in enumerate((first, 20, 30))
+        ]
+        (study,), refused = opened(tmp_path, name, *slices)
+        assert not refused
+        hashes.append(study.pixel_sha256)
+    assert len(set(hashes)) == 2
