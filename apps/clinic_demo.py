@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.clinic import INPUT, WHOLE, Study, clinic_folder, known_studies, opaque, write_study
+from mainstem.apps.clinic import INPUT, Study, clinic_folder, known_studies, opaque, write_study
 from mainstem.apps.clinic_reading import said_of
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder
@@ -176,8 +176,3 @@ def _pixels(dataset: Any, values: NDArray[Any]) -> None:  # noqa: ANN401 - pydic
     dataset.BitsAllocated = dataset.BitsStored = bits
     dataset.HighBit, dataset.PixelRepresentation = bits - 1, int(values.dtype.kind == "i")
     dataset.PixelData = values.tobytes()
-
-
-def is_made() -> bool:
-    """True where a study of the demonstration can be shown."""
-    return any(clinic_folder().glob(WHOLE))

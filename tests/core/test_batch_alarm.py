@@ -30,3 +30,12 @@ def test_order_and_what_is_unknown_change_nothing():
     gap = np.full((100, 1), np.nan)
     assert batch_p_value(np.hstack([known, gap]), np.hstack([batch, gap[:30]])) == p_value
     assert batch_p_value(gap, gap) is None
+
+
+def test_a_wider_spread_is_seen_though_no_mean_moves():
+    fired = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        known, batch = rng.normal(size=(400, 5)), 1.6 * rng.normal(size=(100, 5))
+        fired.append(is_strange(known - known.mean(0), batch - batch.mean(0)))
+    assert np.mean(fired) >= 0.9

@@ -20,12 +20,6 @@ SCRIPTS = ("volumes.js", "drawing.js", "measures.js", "controls.js", "panel.js",
 SENT = "reader_sent"  # session key: studies whose first slice the browser was given
 MOST_A_CHUNK = 8 << 20  # bytes; the browser asks for half as much
 KINDS = {"int16": "i2", "uint16": "u2", "uint8": "u1"}
-LETTERS = (
-    ("L", "R"),
-    ("P", "A"),
-    ("S", "I"),
-)  # of the axes of patient coordinates, towards more and less (PS3.3 C.7.6.2)
-OBLIQUE = 0.5  # of the largest component: a second letter is told where another is at least so large
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
