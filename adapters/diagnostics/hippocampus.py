@@ -178,7 +178,7 @@ TASK = Task(
     target=TARGET,
     config=FitConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=24, batch_size=2, lr_per_step=2e-3, weight_decay=0.01, precision="bfloat16"),
+        training=TrainingConfig(epochs=40, batch_size=2, lr_per_step=2e-3, weight_decay=0.01, precision="bfloat16"),
         num_folds=5,
     ),
     read=read,
