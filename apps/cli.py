@@ -12,9 +12,10 @@ import typer
 
 from mainstem.apps import ending
 from mainstem.apps.cli_dicom import dicom_app
-from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app, runs_app
+from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.cli_review import review_app
+from mainstem.apps.cli_runs import runs_app
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.progress import shown
 from mainstem.apps.shared_options import (
@@ -161,9 +162,12 @@ def finetune_adapter(
 
     found = find_task(adapter, task)
     spec = given_fit(ctx, found, trunk, frozen, seed)
-    source = found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror))
+    request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
+    source = found.read(request)
     with shown("finetune", as_json) as report:
-        records = [finetune(found, source, each, folder, report) for each, folder in seeded_runs(spec, out, seeds)]
+        records = [
+            finetune(found, source, each, folder, report, request) for each, folder in seeded_runs(spec, out, seeds)
+        ]
     if as_json:
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return

@@ -1,7 +1,6 @@
-"""Commands that list and fetch: data sets, open encoders, run folders; part of `apps.cli`."""
+"""Commands that list and fetch: data sets, open encoders; part of `apps.cli`."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,6 @@ Mirror = Annotated[Path | None, typer.Option(help="A folder to take files from i
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify and prune data sets.")
 models_app = typer.Typer(no_args_is_help=True, help="List and pull open encoders.")
-runs_app = typer.Typer(no_args_is_help=True, help="List and show run folders.")
 
 
 @data_app.command("list")
@@ -101,41 +99,3 @@ def pull_model(
     from mainstem.apps.models import pull
 
     tell(pull(name, to, mirror))
-
-
-@runs_app.command("list")
-def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path(), as_json: AsJson = False) -> None:
-    """List the run folders below a folder; one that is damaged is named beside the others."""
-    from mainstem.core.errors import InputError
-    from mainstem.core.records import RECORD_FILE, read_record
-    from mainstem.core.schema import printable
-
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}; name the one that holds your runs")
-    found, damaged = {}, []
-    for path in sorted(folder.rglob(RECORD_FILE)):
-        try:
-            found[str(path.parent)] = read_record(path.parent)
-        except InputError as error:
-            damaged.append(str(error))
-    tell(*(f"mainstem: {line}" for line in damaged), to=sys.stderr)
-    if as_json:
-        print(json.dumps(found))
-        return
-    for run, record in found.items():
-        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["out_of_fold"].items())
-        tell(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
-    if not found and not damaged:
-        tell(f"no run below {folder.resolve()}; mainstem finetune writes one")
-
-
-@runs_app.command("show")
-def show_run(run: Path, as_json: AsJson = False) -> None:
-    """Print a run's record, or its card."""
-    from mainstem.core.records import read_card, read_record
-
-    record = read_record(run)
-    if as_json:
-        print(json.dumps(record))
-    else:
-        tell(*read_card(run).split("\n"))

@@ -16,7 +16,7 @@ from mainstem.core.fitted_file import read_manifest
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.samples import SampleSet
-from mainstem.core.task import Task
+from mainstem.core.task import DataRequest, Task
 
 
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:
@@ -29,8 +29,18 @@ def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9)
     }
 
 
-def finetune(task: Task, source: SampleSet, spec: FitSpec, out: Path, progress: Progress = silent) -> dict[str, Any]:
-    """Fit on the training part of `source`, write the run folder `out` and return its record."""
+def finetune(
+    task: Task,
+    source: SampleSet,
+    spec: FitSpec,
+    out: Path,
+    progress: Progress = silent,
+    request: DataRequest | None = None,
+) -> dict[str, Any]:
+    """Fit on the training part of `source`, write the run folder `out` and return its record.
+
+    With the `request` that `source` was read by, the run can be repeated from its record.
+    """
     start = time.perf_counter()
     train = labelled(task, source)
     rows: list[dict[str, Any]] = []
@@ -42,11 +52,16 @@ def finetune(task: Task, source: SampleSet, spec: FitSpec, out: Path, progress: 
     with new_run(out) as folder:
         fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report)
         figures = figures_of(fitted, judged[task.first_view], task.first_view)
-        return write_run(folder, spec, fitted, figures, (rows, time.perf_counter() - start))
+        return write_run(folder, spec, fitted, figures, (rows, time.perf_counter() - start), request)
 
 
 def write_run(
-    folder: Path, spec: FitSpec, fitted: Fitted, figures: dict[str, float], done: tuple[list[dict[str, Any]], float]
+    folder: Path,
+    spec: FitSpec,
+    fitted: Fitted,
+    figures: dict[str, float],
+    done: tuple[list[dict[str, Any]], float],
+    request: DataRequest | None = None,
 ) -> dict[str, Any]:
     """Write record, metrics and card of a fitted adapter to its run folder, and return the record.
 
@@ -62,7 +77,10 @@ def write_run(
         "trained": [member.trained for member in manifest.members],
         "tokenizer": manifest.training.get("tokenizer", ""),
         "seed": spec.config.training.seed,
+        "request": None if request is None else {"data": request.data, "options": dict(request.options)},
+        "data_sha256": fitted.taught.sha256(),
         "adapter_sha256": fitted.adapter_sha256,
+        "trained_sha256": fitted.adapter_sha256,
         "trunk_sha256": manifest.trunk_sha256,
         "out_of_fold": figures,
         "seconds": seconds,

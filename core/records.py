@@ -22,11 +22,21 @@ RECORD_FILE, METRICS_FILE, CARD_FILE = "record.json", "metrics.jsonl", "card.md"
 LARGEST_CARD = 1 << 20  # bytes; a card of thousands of groups has some ten kB
 
 
+class Request(BaseModel):
+    """What was asked of the data: a name or a path, and values of the task's own options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    options: dict[str, str] = Field(default_factory=dict)
+
+
 class RunRecord(BaseModel):
     """What every record says; more may stand beside it.
 
     `next_adapter_sha256` is that of an adapter about to be written: a kill between the two leaves a run that can be
-    read.
+    read. `trained_sha256` is that of the adapter as it was trained, whatever calibrated it since; `data_sha256` that of
+    the contents it learned from; `request` what was asked of the data, without which a run cannot be repeated.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -43,6 +53,9 @@ class RunRecord(BaseModel):
     spec: dict[str, Any]
     calibrations: list[dict[str, Any]] = Field(default_factory=list)
     next_adapter_sha256: Sha256 | None = None
+    trained_sha256: Sha256 | None = None
+    data_sha256: Sha256 | None = None
+    request: Request | None = None
 
 
 def read_record(run: Path) -> dict[str, Any]:

@@ -91,6 +91,11 @@ class Taught:
         """Return the arrays that are saved."""
         return {"trained": self.trained, "calibrated": self.calibrated}
 
+    def sha256(self) -> str:
+        """Return a hash of all contents that were learned from, in any order."""
+        known = np.union1d(self.trained, self.calibrated).astype("<i8")
+        return hashlib.sha256(known.tobytes()).hexdigest()
+
     def has_seen(self, sample: Sample) -> bool:
         """True where a sample, or its group of the same data, was trained or calibrated on: nothing new to claim."""
         return self._holds(sample, TRAINED, CALIBRATED)

@@ -1,0 +1,66 @@
+"""`mainstem runs repeat`: train a run again from its record alone, and say whether the same bits came out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mainstem.adapters import task_of_run
+from mainstem.apps.finetune import finetune
+from mainstem.core.errors import InputError
+from mainstem.core.finetuning import FitSpec
+from mainstem.core.progress import Progress, silent
+from mainstem.core.records import read_record
+from mainstem.core.schema import first_mistake
+from mainstem.core.task import DataRequest
+
+BITS = ("trained_sha256", "trunk_sha256")  # what has to be the same
+CAUSES = ("data_sha256", "code", "environment")  # what may explain that it is not
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """A run that was trained again: whether the bits are the same, and what of the record differs (before, now)."""
+
+    out: Path
+    is_same: bool
+    differs: Mapping[str, tuple[Any, Any]]
+
+    def describe(self) -> list[str]:
+        """Say so in lines."""
+        if self.is_same:
+            return [f"{self.out}: the same to the bit"]
+        lines = [f"{name}: {before} before, {now} now" for name, (before, now) in self.differs.items()]
+        return [f"{self.out} is another run", *lines]
+
+
+def repeat(
+    run: Path, out: Path, *, adapter: str | None = None, mirror: Path | None = None, progress: Progress = silent
+) -> Repeated:
+    """Train `run` again into the folder `out`, by what its record says alone, and compare.
+
+    What calibrated the run since is not repeated; adapter and trunk are compared as they were trained. One machine, one
+    version of torch and one number of threads give one result; others may differ in the last bits.
+
+    Raises:
+        InputError: if the record names no request, as of a run made by a program, or settings of another version.
+    """
+    record = read_record(run)
+    request = record.get("request")
+    if request is None or record.get("trained_sha256") is None:
+        raise InputError(f"the record of {run} does not say what was asked of the data; train it again by the command")
+    task = task_of_run(run, adapter)
+    try:
+        spec = TypeAdapter(FitSpec).validate_python(record["spec"])
+    except ValidationError as error:
+        raise InputError(f"{run} has settings that this version does not know: {first_mistake(error)}") from error
+    asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror)
+    now = finetune(task, task.read(asked), spec, out, progress, asked)
+    written = read_record(out)
+    differs = {
+        name: (record.get(name), written[name]) for name in (*BITS, *CAUSES) if record.get(name) != written[name]
+    }
+    is_same = all(record[name] == now[name] for name in BITS)
+    return Repeated(out=out, is_same=is_same, differs=differs)

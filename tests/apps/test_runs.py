@@ -1,0 +1,181 @@
+"""What can be done with run folders: compared, repeated to the bit, packed for a paper, exported to other trackers."""
+
+import json
+import zipfile
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from mainstem.adapters import find_task
+from mainstem.apps.bundle import bundle
+from mainstem.apps.compare_runs import compare
+from mainstem.apps.export_runs import export
+from mainstem.apps.finetune import finetune
+from mainstem.apps.repeat import repeat
+from mainstem.core.errors import InputError
+from mainstem.core.finetuning import spec_of
+from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_json
+from mainstem.core.task import DataRequest
+
+ADAPTER = """
+from dataclasses import replace
+from mainstem.adapters.template import TASK as TEMPLATE
+from mainstem.core.targets import Quantity
+from mainstem.core.task import FitConfig
+from mainstem.core.training import TrainingConfig
+
+TASK = replace(TEMPLATE, name="soil", target=Quantity(units="%"),
+               config=FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=64), num_folds=2))
+"""
+
+
+def write_table(path: Path, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    rows = ["sample,target,group,licence,rain [mm],heat [degC]"]
+    rows += [
+        f"s{row},{rng.normal(5, 1):.4f},g{row % 6},CC0-1.0,{rng.normal(60, 9):.3f},{rng.normal(9, 3):.3f}"
+        for row in range(72)
+    ]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def soil(tmp_path_factory) -> Path:
+    """A folder with an adapter file, a table and two runs of it, the second with another seed."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "soil.py").write_text(ADAPTER)
+    task = find_task(str(folder / "soil.py"))
+    request = DataRequest(data=str(write_table(folder / "train.csv", 0)))
+    for seed in (0, 1):
+        spec = spec_of(task).seeded(seed)
+        finetune(task, task.read(request), spec, folder / f"run-{seed}", request=request)
+    return folder
+
+
+def again(soil: Path, out: Path):
+    return repeat(soil / "run-0", out, adapter=str(soil / "soil.py"))
+
+
+def test_five_of_five_repeats_give_the_same_bits(soil, tmp_path):
+    found = [again(soil, tmp_path / str(number)) for number in range(5)]
+    assert [one.is_same for one in found] == [True] * 5
+    adapters = {sha256((one.out / "adapter.safetensors").read_bytes()).hexdigest() for one in found}
+    assert adapters == {read_record(soil / "run-0")["adapter_sha256"]}
+
+
+def test_other_data_under_the_same_name_are_told_as_the_cause(soil, tmp_path):
+    before = (soil / "train.csv").read_bytes()
+    try:
+        write_table(soil / "train.csv", 7)
+        found = again(soil, tmp_path / "out")
+    finally:
+        (soil / "train.csv").write_bytes(before)
+    assert not found.is_same
+    assert {"trained_sha256", "data_sha256"} <= set(found.differs)
+    assert any(line.startswith("data_sha256: ") for line in found.describe())
+
+
+def test_a_calibrated_run_is_compared_as_it_was_trained(soil, tmp_path):
+    record = read_record(soil / "run-0")
+    write_json(soil / "run-0" / RECORD_FILE, {**record, "adapter_sha256": "0" * 64})
+    try:
+        assert again(soil, tmp_path / "out").is_same
+    finally:
+        write_json(soil / "run-0" / RECORD_FILE, record)
+
+
+def test_a_run_that_names_no_request_is_refused_before_it_trains(soil, tmp_path):
+    record = read_record(soil / "run-0")
+    (tmp_path / "old").mkdir()
+    write_json(tmp_path / "old" / RECORD_FILE, {key: value for key, value in record.items() if key != "request"})
+    with pytest.raises(InputError, match="does not say what was asked of the data"):
+        repeat(tmp_path / "old", tmp_path / "out", adapter=str(soil / "soil.py"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_tells_runs_apart_is_listed_and_nothing_else(soil):
+    found = compare([soil / "run-0", soil / "run-1"])
+    assert found["settings"]["spec.config.training.seed"] == [0, 1]
+    assert found["settings"]["seed"] == [0, 1]
+    assert not {"data", "data_sha256", "spec.config.training.epochs"} & set(found["settings"])
+    assert all(len(row) == 2 for row in found["figures"].values())
+
+
+def test_a_bundle_is_the_same_bytes_twice_and_its_sums_are_right(soil, tmp_path):
+    names = bundle(soil / "run-0", tmp_path / "one.zip", with_weights=True)
+    bundle(soil / "run-0", tmp_path / "two.zip", with_weights=True)
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "one.zip") as packed:
+        assert sorted(packed.namelist()) == names
+        sums = dict(reversed(line.split("  ")) for line in packed.read("SHA256SUMS").decode().splitlines())
+        assert set(sums) == set(names) - {"SHA256SUMS"}
+        assert all(sha256(packed.read(name)).hexdigest() == told for name, told in sums.items())
+        citation = yaml.safe_load(packed.read("CITATION.cff"))
+        assert citation["cff-version"] == "1.2.0"
+        assert "CC0-1.0" in packed.read("LICENCES.md").decode()
+        assert any(line.startswith("torch==") for line in packed.read("environment.txt").decode().splitlines())
+
+
+def test_a_bundle_without_weights_names_them_by_their_hash(soil, tmp_path):
+    names = bundle(soil / "run-0", tmp_path / "one.zip")
+    assert "adapter.safetensors" not in names
+    with zipfile.ZipFile(tmp_path / "one.zip") as packed:
+        assert json.loads(packed.read("record.json")) == read_record(soil / "run-0")
+    with pytest.raises(InputError, match=r"want a \.zip file"):
+        bundle(soil / "run-0", tmp_path / "one.tar")
+
+
+@pytest.fixture
+def curves(soil, tmp_path) -> Path:
+    """A run folder with a curve of three steps."""
+    folder = tmp_path / "curves"
+    folder.mkdir()
+    (folder / RECORD_FILE).write_bytes((soil / "run-0" / RECORD_FILE).read_bytes())
+    rows = [{"step": step, "loss": 1 / (1 + step), "stage": "training"} for step in range(3)]
+    (folder / METRICS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_tensorboard_s_files_hold_the_curve(curves, tmp_path):
+    proto = pytest.importorskip("tensorboardX.proto.event_pb2")
+    assert export(curves, "tensorboard", tmp_path / "tb") == 3
+    (path,) = (tmp_path / "tb" / "curves").glob("events.out.tfevents.*")
+    data, found = path.read_bytes(), []
+    while data:  # a record: length in 8 bytes, its checksum in 4, the event, its checksum in 4
+        size = int.from_bytes(data[:8], "little")
+        event = proto.Event.FromString(data[12 : 12 + size])
+        found += [(event.step, value.tag, value.simple_value) for value in event.summary.value if value.tag == "loss"]
+        data = data[16 + size :]
+    assert found == [(step, "loss", pytest.approx(1 / (1 + step))) for step in range(3)]
+
+
+def test_mlflow_reads_the_curve_back(curves, tmp_path):
+    tracking = pytest.importorskip("mlflow.tracking")
+    assert export(curves, "mlflow", tmp_path / "ml") == 3
+    client = tracking.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'ml' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("soil-table")
+    (run,) = client.search_runs([experiment.experiment_id])
+    told = [(one.step, one.value) for one in client.get_metric_history(run.info.run_id, "loss")]
+    assert told == [(step, 1 / (1 + step)) for step in range(3)]
+    assert run.data.params["epochs"] == "1"
+
+
+def test_damaged_metrics_are_named_by_their_line(curves, tmp_path):
+    with (curves / METRICS_FILE).open("a") as file:
+        file.write("{half")
+    with pytest.raises(InputError, match="line 4: not JSON"):
+        export(curves, "tensorboard", tmp_path / "tb")
+
+
+def test_settings_of_another_version_are_refused(soil, tmp_path):
+    record = read_record(soil / "run-0")
+    training = {**record["spec"]["config"]["training"], "epochs": "many"}
+    spec = {**record["spec"], "config": {**record["spec"]["config"], "training": training}}
+    (tmp_path / "odd").mkdir()
+    write_json(tmp_path / "odd" / RECORD_FILE, {**record, "spec": spec})
+    with pytest.raises(InputError, match="settings that this version does not know"):
+        repeat(tmp_path / "odd", tmp_path / "out", adapter=str(soil / "soil.py"))
