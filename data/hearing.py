@@ -17,11 +17,15 @@ def tell(tables: "Iterable[Table]") -> None:
     """Say what was understood of tables beyond the plain reading; once all that can be refused has been."""
     for table in tables:
         if table.notes:
-            note = f"{table.name}: {'; '.join(table.notes)}"
-            LOG.warning("%s", note)
-            heard = HEARD.get()
-            if heard is not None:
-                heard.append(note)
+            note(f"{table.name}: {'; '.join(table.notes)}")
+
+
+def note(text: str) -> None:
+    """Say a line of what a user should know of the data, though nothing is wrong with them."""
+    LOG.warning("%s", text)
+    heard = HEARD.get()
+    if heard is not None:
+        heard.append(text)
 
 
 @contextmanager

@@ -1,0 +1,136 @@
+"""By which right data are used: the licence that a catalogue entry or a record beside the files states, or none."""
+
+import re
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.errors import InputError
+from mainstem.core.samples import SampleSet
+from mainstem.core.schema import printable, read_object
+from mainstem.data.catalogue import read_catalogue
+from mainstem.data.hearing import note
+
+CROISSANT, SHARDS = "croissant.json", "shards.json"  # a folder's records: of its native files, of baked shards
+NOT_STATED = "licence not stated"
+NO_LICENCES = {
+    "",
+    "unknown",
+    "unstated",
+    "none",
+    "n/a",
+    "noassertion",
+    "the user's own",
+    "the user's own data",
+    NOT_STATED,
+}
+MADE = re.compile(r"simulated-maize(-\d+)?|simulated-farms(:.*)?|few-simulated-farms")  # names of our own simulators
+SOURCES = ("isBasedOn", "url", "citeAs")  # where a Croissant record says its data come from, the nearest first
+
+
+@dataclass(frozen=True)
+class Rights:
+    """A licence, the record or place that data come from, and whether both are stated."""
+
+    licence: str
+    source: str
+    is_stated: bool
+
+
+UNSTATED = Rights(NOT_STATED, "", is_stated=False)
+
+
+def rights_of(name_or_path: str | Path) -> Rights:
+    """Return by which right a set of the catalogue, a simulated one, or a path may be used.
+
+    Of a path the record says so: `shards.json` or `croissant.json` in the folder; of a file `FILE.croissant.json`
+    beside it, or the folder's `croissant.json` where it lists the file.
+
+    Raises:
+        InputError: if there is neither a set nor a path of this name, or a record cannot be read.
+    """
+    name, path = str(name_or_path), Path(name_or_path)
+    if (found := read_catalogue().get(name)) is not None:
+        return Rights(found.licence, f"https://github.com/{found.repository}/tree/{found.commit}", is_stated=True)
+    if MADE.fullmatch(name):
+        return Rights("CC0-1.0", "simulated by Mainstem", is_stated=True)
+    if not path.exists():
+        raise InputError(f"got {printable(name, 200)!r}, which is neither a data set's name nor a path; see data list")
+    for record in _records(path):
+        if record.is_file():
+            return _told_by(record, path)
+    return UNSTATED
+
+
+def check_rights(names: Iterable[str], waived: Container[str] = ()) -> None:
+    """Refuse data without licence and record, but for those `waived`: their user says that the rights are theirs.
+
+    Raises:
+        InputError: naming them all.
+    """
+    without = [name for name in names if name not in waived and not rights_of(name).is_stated]
+    if without:
+        named, first = ", ".join(printable(name, 200) for name in without), printable(without[0], 200)
+        raise InputError(
+            f"got {named} without licence and record; write them down by mainstem data card {first} --licence LICENCE "
+            "--source ADDRESS, or list what is yours to use under i_have_the_rights, which the record keeps"
+        )
+
+
+def with_rights(source: SampleSet, name_or_path: str) -> SampleSet:
+    """Return the set with the licence that is known of it; that none is stated is said, and written in its place."""
+    if is_licence(source.licence):
+        return source
+    rights = rights_of(name_or_path)
+    if not rights.is_stated:
+        note(f"{source.name}: {NOT_STATED}; mainstem data card writes it down")
+    return replace(source, licence=rights.licence)
+
+
+def is_licence(text: str) -> bool:
+    """True where a text says anything of a licence."""
+    return text.strip().lower() not in NO_LICENCES
+
+
+def _records(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [path / SHARDS, path / CROISSANT]
+    return [path.with_name(f"{path.name}.{CROISSANT}"), path.with_name(CROISSANT)]
+
+
+def _told_by(record: Path, path: Path) -> Rights:
+    """What a record says of a path; of a file that its folder's record does not list, nothing."""
+    facts = read_object(record, InputError)
+    is_folders = path.is_file() and record.name == CROISSANT
+    if is_folders and path.name not in _files(facts):
+        return UNSTATED
+    if record.name == SHARDS:
+        licence, source = _text(facts.get("licence")), _text(facts.get("source"))
+    else:
+        licence = _text(_entry(facts, "license"))
+        source = next((text for key in SOURCES if (text := _text(_entry(facts, key)))), "")
+    if not is_licence(licence) or not source.strip():
+        return UNSTATED
+    return Rights(licence, source, is_stated=True)
+
+
+def _files(facts: Mapping[str, Any]) -> set[str]:
+    found = _entry(facts, "distribution")
+    files = found if isinstance(found, list) else [found]
+    return {_text(_entry(file, "contentUrl")).removeprefix("./") for file in files if isinstance(file, dict)}
+
+
+def _entry(facts: Mapping[str, Any], key: str) -> object:
+    """An entry of schema.org, under any of the names that JSON-LD gives it."""
+    names = (key, f"sc:{key}", f"https://schema.org/{key}", f"http://schema.org/{key}")
+    return next((facts[name] for name in names if name in facts), None)
+
+
+def _text(value: object) -> str:
+    """An entry as text: a text, what a list holds, or the name or address of an object."""
+    if isinstance(value, list):
+        return ", ".join(text for each in value if (text := _text(each)))
+    if isinstance(value, dict):
+        return next((text for key in ("url", "@id", "@value", "name") if (text := _text(_entry(value, key)))), "")
+    return printable(value, 1000) if isinstance(value, str) else ""

@@ -1,0 +1,116 @@
+"""Data say by which right they are used, or are refused where a corpus must."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from mainstem.core.errors import InputError
+from mainstem.core.samples import SampleSet
+from mainstem.data.catalogue import read_catalogue
+from mainstem.data.earth import farm_sets
+from mainstem.data.hearing import hearing
+from mainstem.data.rights import NOT_STATED, check_rights, rights_of, with_rights
+
+STATED = {"license": "CC-BY-4.0", "url": "https://example.org/set"}
+
+
+def write(path, facts):
+    path.write_text(json.dumps(facts))
+
+
+def test_every_set_of_the_catalogue_states_its_licence():
+    for name, known in read_catalogue().items():
+        assert rights_of(name).licence == known.licence
+        assert known.commit in rights_of(name).source
+    check_rights(read_catalogue())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "simulated-maize",
+        "simulated-maize-7",
+        farm_sets.SIMULATED,
+        f"{farm_sets.SIMULATED}:all",
+        farm_sets.FEW_SIMULATED,
+    ],
+)
+def test_simulated_sets_are_our_own(name):
+    assert rights_of(name).is_stated
+
+
+def test_a_folder_without_a_record_is_refused_but_where_its_user_has_the_rights(tmp_path):
+    (tmp_path / "own").mkdir()
+    assert not rights_of(tmp_path / "own").is_stated
+    with pytest.raises(InputError, match=r"own without licence and record; .*i_have_the_rights"):
+        check_rights(["us-maize", str(tmp_path / "own")])
+    check_rights(["us-maize", str(tmp_path / "own")], {str(tmp_path / "own")})
+    write(tmp_path / "own" / "croissant.json", STATED)
+    check_rights([str(tmp_path / "own")])
+    assert rights_of(tmp_path / "own").source == "https://example.org/set"
+
+
+@pytest.mark.parametrize(
+    ("licence", "told"),
+    [
+        ("CC0-1.0", "CC0-1.0"),
+        (["CC-BY-4.0", "MIT"], "CC-BY-4.0, MIT"),
+        (
+            {"@type": "CreativeWork", "name": "MIT", "url": "https://spdx.org/licenses/MIT"},
+            "https://spdx.org/licenses/MIT",
+        ),
+        ({"name": "MIT"}, "MIT"),
+        ("unknown", NOT_STATED),
+        ("", NOT_STATED),
+        (7, NOT_STATED),
+        ([], NOT_STATED),
+    ],
+)
+@pytest.mark.parametrize("key", ["license", "sc:license", "https://schema.org/license"])
+def test_licences_are_read_however_json_ld_writes_them(tmp_path, licence, told, key):
+    write(tmp_path / "croissant.json", {key: licence, "url": "https://example.org"})
+    assert rights_of(tmp_path).licence == told
+    assert rights_of(tmp_path).is_stated == (told != NOT_STATED)
+
+
+def test_a_licence_without_a_source_is_no_record(tmp_path):
+    write(tmp_path / "croissant.json", {"license": "MIT"})
+    assert not rights_of(tmp_path).is_stated
+
+
+def test_a_file_is_covered_by_its_own_record_or_by_its_folder_s_where_that_lists_it(tmp_path):
+    for name in ("a.csv", "b.csv", "c.csv"):
+        (tmp_path / name).write_text("x")
+    write(tmp_path / "croissant.json", {**STATED, "distribution": [{"contentUrl": "a.csv"}]})
+    write(tmp_path / "b.csv.croissant.json", {**STATED, "license": "MIT"})
+    assert [rights_of(tmp_path / f"{name}.csv").licence for name in "abc"] == ["CC-BY-4.0", "MIT", NOT_STATED]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "\x00\xff"])
+def test_a_broken_record_is_said_and_is_no_licence(tmp_path, text):
+    (tmp_path / "croissant.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape("croissant.json")):
+        check_rights([str(tmp_path)])
+
+
+def test_a_name_that_is_nothing_is_refused():
+    with pytest.raises(InputError, match="neither a data set's name nor a path"):
+        check_rights(["us-mais"])
+
+
+def test_training_on_one_s_own_says_once_that_no_licence_is_stated(tmp_path):
+    source = SampleSet(name="own", samples=(), flagged={}, attribution="")
+    with hearing() as notes:
+        assert with_rights(source, str(tmp_path)).licence == NOT_STATED
+    assert notes == ["own: licence not stated; mainstem data card writes it down"]
+    write(tmp_path / "croissant.json", STATED)
+    with hearing() as notes:
+        assert with_rights(source, str(tmp_path)).licence == "CC-BY-4.0"
+    assert not notes
+
+
+def test_a_set_with_a_licence_is_left_as_it_is():
+    source = SampleSet(name="own", samples=np.zeros(0), flagged={}, attribution="", licence="MIT")
+    assert with_rights(source, "anywhere") is source
