@@ -1,4 +1,4 @@
-"""The one-machine training loop: read it top to bottom."""
+"""Fitting an adapter: what learns, from which batches, towards which aims; the loop itself is core/loop.py."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,12 +16,13 @@ from mainstem.core.devices import AUTO, Compute, Precision, move
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
+from mainstem.core.loop import Objective, Plan, optimize
 from mainstem.core.lora import ALPHA_PER_RANK, add_lora
 from mainstem.core.stream import Sample
 from mainstem.core.targets.parts import Loss
 from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
-from mainstem.core.tokens import Patches
+from mainstem.core.tokens import Patches, weights_device
 from mainstem.core.trunk import Trunk
 
 MOST = 10**7  # of anything counted here
@@ -58,6 +59,17 @@ class TrainingConfig:
     def compute(self) -> Compute:
         """Where it is trained, and in which precision."""
         return Compute(device=self.device, precision=self.precision)
+
+    def descent(self, steps: int) -> Plan:
+        """How weights are changed in so many steps."""
+        return Plan(
+            steps=steps,
+            lr_per_step=self.lr_per_step,
+            weight_decay=self.weight_decay,
+            warmup_share=self.warmup_share,
+            clip_norm=self.clip_norm,
+            seed=self.seed,
+        )
 
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 24, 16
@@ -102,37 +114,44 @@ def train(
         InputError: if noise is asked for, and the tokenizer has no place for it, or training diverges.
     """
     adapter, trunk = parts
-    device = config.compute.place()
-    move(parts, device)
-    torch.manual_seed(config.seed)
-    trained = [parameter for parameter in adapter.parameters() if parameter.requires_grad]
-    parameters = [*trained, *_trunk_parameters(trunk, config, adapter.lora)]
-    optimizer = torch.optim.AdamW(parameters, lr=config.lr_per_step, weight_decay=config.weight_decay)
+    move(parts, config.compute.place())
+    _let_learn(adapter, trunk, config)
     plan = TrainingPlan.of(config, len(samples))
-    batches = _batches(parts, samples, config, islice(order(config.seed, len(samples), plan.batch_size), plan.steps))
+    rows = order(config.seed, len(samples), plan.batch_size)
+    found = _batches(parts, samples, config, islice(rows, plan.steps))
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
-    losses: list[float] = []
-    generator = torch.Generator().manual_seed(config.seed)
-    for rows, patches in batches:
-        wanted = aims[rows]
-        if adapter.augment is not None:
-            patches, wanted = adapter.augment(patches, wanted, generator)
-        optimizer.param_groups[0]["lr"] = config.lr_per_step * schedule(len(losses), plan.steps, config.warmup_share)
-        try:
-            distribution = adapter.distribution(patches, trunk, config.precision)
-        except ValueError as error:
-            if "invalid values" not in str(error):  # what torch's distributions say of NaN among their parameters
-                raise
-            raise InputError(f"training diverged at step {len(losses)}; lower training.lr_per_step") from error
-        counted = None if weights is None else weights[rows].to(device)
-        loss = loss_of(distribution, wanted.to(device), counted).mean()
-        take_step(optimizer, parameters, loss, config.clip_norm)
-        losses.append(float(loss.detach()))
+    objective = Fitting(parts, aims, loss_of, config.precision, weights)
+    losses = optimize(objective, lambda first: found, config.descent(plan.steps))
     adapter.eval()
     trunk.eval()
     return losses
+
+
+class Fitting(Objective):
+    """An adapter on its trunk, fitted to the aims (samples, ...) of samples, each of which counts its weight, or 1."""
+
+    def __init__(
+        self,
+        parts: tuple[Adapter, Trunk],
+        aims: Tensor,
+        loss_of: LossOf,
+        precision: Precision,
+        weights: Tensor | None = None,
+    ) -> None:
+        super().__init__()
+        self.adapter, self.trunk = parts
+        self.aims, self.weights, self.loss_of, self.precision = aims, weights, loss_of, precision
+
+    def loss(self, rows: Tensor, patches: Patches, generator: torch.Generator) -> Loss:
+        """Return the loss of the head's distributions for the aims of these rows, both augmented where asked for."""
+        aims, device = self.aims[rows], weights_device(self.adapter)
+        if self.adapter.augment is not None:
+            patches, aims = self.adapter.augment(patches, aims, generator)
+        distribution = self.adapter.distribution(patches, self.trunk, self.precision)
+        counted = None if self.weights is None else self.weights[rows].to(device)
+        return self.loss_of(distribution, aims.to(device), counted)
 
 
 def _batches(
@@ -155,16 +174,6 @@ def _batches(
     return cut_batches(adapter.tokenizer, samples, rows, config.num_workers)
 
 
-def take_step(
-    optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], loss: Tensor, clip_norm: float
-) -> None:
-    """Change the parameters by the gradients of a loss, cut to a norm."""
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(parameters, clip_norm)
-    optimizer.step()
-
-
 def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:
     """The parts of the tokenizer that add noise to their inputs."""
     return [module for module in adapter.modules() if isinstance(module, StandardScale | GridTokenizer)]
@@ -178,19 +187,9 @@ def _set_regularization(adapter: Adapter, trunk: Trunk, config: TrainingConfig) 
             module.p = config.dropout
 
 
-def _trunk_parameters(trunk: Trunk, config: TrainingConfig, lora: str) -> list[nn.Parameter]:
-    """The trunk's parameters that learn; the others are frozen."""
+def _let_learn(adapter: Adapter, trunk: Trunk, config: TrainingConfig) -> None:
+    """Say which of the trunk's parameters learn: all, those of a LoRA that is added, or none."""
     trunk.requires_grad_(config.trunk == "full")
-    if config.trunk == "full":
-        return list(trunk.parameters())
     if config.trunk == "lora":
-        return add_lora(trunk, lora, config.lora_rank, alpha=ALPHA_PER_RANK * config.lora_rank, seed=config.seed)
-    return []
-
-
-def schedule(step: int, steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then half a cosine to zero (Loshchilov & Hutter 2017, SGDR, equation 5, one cycle)."""
-    warmup = max(int(warmup_share * steps), 1)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+        rank = config.lora_rank
+        add_lora(trunk, adapter.lora, rank, alpha=ALPHA_PER_RANK * rank, seed=config.seed)

@@ -13,7 +13,6 @@ from mainstem.core.devices import Compute, move
 from mainstem.core.lora import OWN, add_lora
 from mainstem.core.targets import Quantity
 from mainstem.core.tokens import place
-from mainstem.core.training import take_step
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
 
@@ -28,6 +27,13 @@ PEAK_BFLOAT16 = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12}
 def full_precision(monkeypatch):
     """Convolutions in float32, as products are by default; else cuDNN takes TF32, of 10 bits."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+def take_step(optimizer, weights, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    optimizer.step()
 
 
 def adapted(family: str) -> tuple[Drawn, Adapter]:
@@ -46,7 +52,7 @@ def step(model: Drawn, adapter: Adapter, device: torch.device) -> tuple[torch.Te
     trained = [parameter for parameter in parts if parameter.requires_grad]
     before = adapter.distribution(patches, model.trunk)
     loss = TARGET.loss(before, AIMS.to(device), None).mean()
-    take_step(torch.optim.SGD(trained, lr=0.1), trained, loss, 1.0)
+    take_step(torch.optim.SGD(trained, lr=0.1), trained, loss)
     with torch.no_grad():
         after = adapter.distribution(patches, model.trunk)
     told = (before.mean, before.stddev, loss, after.mean, after.stddev)
@@ -80,7 +86,7 @@ def test_the_share_of_peak_is_stated(record_property):
     def train_once() -> None:
         with torch.autocast("cuda", torch.bfloat16):
             loss = trunk(tokens).pooled.square().mean()
-        take_step(optimizer, list(trunk.parameters()), loss, 1.0)
+        take_step(optimizer, list(trunk.parameters()), loss)
 
     with FlopCounterMode(display=False) as counter:
         train_once()

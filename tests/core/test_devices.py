@@ -22,7 +22,6 @@ from mainstem.core.openmodels.galileo import kernel_resize
 from mainstem.core.preparation import MeanOffset
 from mainstem.core.targets import Classes, Findings, Quantity, Target
 from mainstem.core.tokens import Patches, TokenBatch
-from mainstem.core.training import take_step
 
 THERE = "meta"
 NAMES = ("corn", "soy", "wheat")
@@ -82,7 +81,9 @@ def test_a_step_of_training_mixes_no_devices(fake, family, kind, dtype):
         tokens = model.tokenizer.project(patches.to(THERE, dtype))
         latents = model.trunk(tokens)
         loss = target.loss(judge(latents), fake.from_tensor(aims).to(THERE), None).mean()
-        take_step(torch.optim.SGD(weights(judge), lr=0.1), weights(judge), loss, 1.0)
+        loss.backward()
+        nn.utils.clip_grad_norm_(weights(judge), 1.0)
+        torch.optim.SGD(weights(judge), lr=0.1).step()
     for tensor in (tokens.values, tokens.positions, tokens.stream, tokens.mask, latents.pooled, loss):
         assert isinstance(tensor, FakeTensor)
         assert tensor.device.type == THERE

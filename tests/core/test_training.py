@@ -9,7 +9,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets.quantity import Quantity, ScalarHead
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
-from mainstem.core.training import TrainingConfig, schedule, train
+from mainstem.core.training import TrainingConfig, train
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
 
@@ -125,13 +125,6 @@ def test_training_that_diverges_and_a_lora_wider_than_its_layer_are_one_line():
     )):  # fmt: skip
         with pytest.raises(InputError, match=told):
             fit(make_samples(60), TrainingConfig(epochs=4, **changes))
-
-
-def test_the_rate_warms_up_and_ends_near_zero():
-    rates = [schedule(step, 100, 0.1) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == pytest.approx(1.0)
-    assert rates[-1] < 1e-3
 
 
 def test_what_is_learned_is_changed_by_the_seed_s_draws_and_aims_with_it():
