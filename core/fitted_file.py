@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mainstem.core.adapter import Adapter
-from mainstem.core.errors import ArtifactError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key, load_lora, lora_alpha, lora_state, numbered
 from mainstem.core.manifest import AdapterManifest, MemberFacts, parse_manifest
@@ -23,6 +23,7 @@ from mainstem.core.schema import printable
 from mainstem.core.state import State
 from mainstem.core.targets import Target
 from mainstem.core.taught import Taught
+from mainstem.core.tokenizers.streams import specs_of
 from mainstem.core.training import TrainingPlan
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import trunk_config
@@ -249,7 +250,11 @@ def load_adapter(manifest: AdapterManifest, own: Mapping[str, Tensor], index: in
     width = config.project or config.dim
     check_room(width * target.num_values, num_weights(weights), "the adapter's head")
     tokenizer = restore_tokenizer(manifest.members[index].tokenizer, config.dim, num_weights(weights))
-    adapter = Adapter(tokenizer, target.head(width), numbered(index))
+    try:
+        head = target.head(width, specs_of(tokenizer))
+    except InputError as error:
+        raise ArtifactError(f"its head does not fit what it reads: {error}") from error
+    adapter = Adapter(tokenizer, head, numbered(index))
     fill(adapter, weights, "the adapter")
     return adapter.eval()
 

@@ -21,7 +21,7 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets import Blend, Known, Outputs, Target
 from mainstem.core.targets.parts import Reading
 from mainstem.core.task import FitConfig, Order, Task
-from mainstem.core.tokenizers.specs import Settings
+from mainstem.core.tokenizers.specs import Settings, StreamSpec
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
@@ -222,8 +222,9 @@ class MemberFit:
         base = None if base is None else _to_train(base, training)
         trunk = base.trunk if base is not None else Trunk(SIZES[self.config.trunk_size], training.seed)
         torch.manual_seed(training.seed)
-        head = target.head(trunk.config.project or trunk.config.dim)  # before the tokenizer: seeds keep their meaning
-        tokenizer = tokenizer_of(base, prepared, trunk.config.dim, self.config.stream_settings)
+        specs = specs_to_read(base, prepared, self.config.stream_settings)
+        head = target.head(trunk.config.project or trunk.config.dim, specs)  # first: seeds keep their meaning
+        tokenizer = tokenizer_of(base, specs, trunk.config.dim)
         adapter = Adapter(tokenizer, head, lora, self.task.augment)
         counted = None if weights is None else torch.from_numpy(weights).float()
         train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
@@ -258,15 +259,23 @@ def _to_train(base: OpenModel, config: TrainingConfig) -> OpenModel:
     return base
 
 
-def tokenizer_of(
-    base: OpenModel | None, samples: Sequence[Sample], dim: int, wanted: Settings | None = None
-) -> OpenTokenizer:
+def specs_to_read(
+    base: OpenModel | None, samples: Sequence[Sample], wanted: Settings | None = None
+) -> Mapping[str, StreamSpec]:
+    """What the tokenizer of a trunk will read, by stream; {} where it is an open model's own."""
+    if base is None:
+        return read_specs(samples, wanted)
+    own = base.tokenizer
+    return own.joined(read_specs(samples, wanted)) if isinstance(own, StreamsTokenizer) else {}
+
+
+def tokenizer_of(base: OpenModel | None, specs: Mapping[str, StreamSpec], dim: int) -> OpenTokenizer:
     """The open model's own tokenizer; those of the project's own trunks with parts for streams that they do not know.
 
     `tokenizer_words` says which streams are new.
     """
     own = StreamsTokenizer({}, dim) if base is None else base.tokenizer
-    return own.widened(read_specs(samples, wanted)) if isinstance(own, StreamsTokenizer) else own
+    return own.widened(specs) if isinstance(own, StreamsTokenizer) else own
 
 
 def tokenizer_words(base: OpenModel | None, used: Sequence[OpenTokenizer]) -> str:

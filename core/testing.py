@@ -10,7 +10,7 @@ import torch
 from mainstem.core.adapter import Adapter
 from mainstem.core.finetuning import FitSpec, fit_and_save
 from mainstem.core.fitted import Fitted, load_fitted
-from mainstem.core.member import tokenizer_of
+from mainstem.core.member import specs_to_read, tokenizer_of
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.predict import predict, tell
 from mainstem.core.samples import SampleSet
@@ -94,9 +94,9 @@ def _check_one_batch_can_be_learned(task: Task, source: SampleSet, base: OpenMod
     part = None if base is None else base.shared()
     trunk = Trunk(SIZES["xs"]) if part is None else part.trunk
     torch.manual_seed(0)
-    adapter = Adapter(
-        tokenizer_of(part, prepared, trunk.config.dim), target.head(trunk.config.project or trunk.config.dim)
-    )
+    specs = specs_to_read(part, prepared)
+    tokenizer = tokenizer_of(part, specs, trunk.config.dim)
+    adapter = Adapter(tokenizer, target.head(trunk.config.project or trunk.config.dim, specs))
     config = TrainingConfig(epochs=60, batch_size=8, lr_per_step=3e-3, trunk="full" if part is None else "lora")
     losses = train((adapter, trunk), prepared[:8], torch.from_numpy(aims)[:8], target.loss, config)
     assert np.isfinite(losses).all(), "the loss is finite"

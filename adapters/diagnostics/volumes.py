@@ -20,7 +20,7 @@ BOX = (32, 48, 32)  # z, y and x of what training sees at once: most of a crop
 SHIFT = 4.0  # voxels either way, so that a crop's rim is seen too
 TURN, STRETCH = 0.25, 0.15  # radians about each axis, and share of the size
 MOST_SEED = 2**31
-TOKEN = 8
+STRIDES = (2, 2, 2)  # of the U-Net
 SECONDS = 433.0  # of the processor: what a member of ours trains for (40 epochs of 166 crops, on a shared machine)
 BATCH_SIZE, LR_PER_STEP, WEIGHT_DECAY = 2, 2e-3, 0.01
 
@@ -97,7 +97,7 @@ def unet(known: tuple[Sequence[Sample], Array], asked: Sequence[Sample], grid: S
     values, aims = _stacked(samples, grid), torch.from_numpy(truth)
     num_classes = int(truth.max()) + 1
     model = UNet(
-        spatial_dims=3, in_channels=1, out_channels=num_classes, channels=(16, 32, 64, 128), strides=(2, 2, 2),
+        spatial_dims=3, in_channels=1, out_channels=num_classes, channels=(16, 32, 64, 128), strides=STRIDES,
         num_res_units=2,
     )  # fmt: skip
     loss_of = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False)
@@ -129,10 +129,10 @@ def _stacked(samples: Sequence[Sample], grid: Sequence[int]) -> Tensor:
 
 
 def _labels(model: torch.nn.Module, samples: Sequence[Sample], grid: Sequence[int]) -> Array:
-    found = np.zeros((len(samples), *grid), np.int8)
+    found, step = np.zeros((len(samples), *grid), np.int8), math.prod(STRIDES)
     for row, sample in zip(found, samples, strict=True):
         sides = sample.streams["image"].values.shape[1:]
-        whole = [math.ceil(side / TOKEN) * TOKEN for side in sides]
+        whole = [math.ceil(side / step) * step for side in sides]
         with torch.no_grad():
             logits = model(_stacked([sample], whole).nan_to_num())[0]
         box = tuple(slice(0, side) for side in sides)

@@ -20,7 +20,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, Specs
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -138,8 +138,12 @@ class Target(ABC):
         return 1
 
     @abstractmethod
-    def head(self, dim: int) -> Head:
-        """Return an untrained head on latents (batch, dim)."""
+    def head(self, dim: int, specs: Specs) -> Head:
+        """Return an untrained head on latents (batch, dim) of streams that are read so, by name.
+
+        Raises:
+            InputError: if it cannot be put on these.
+        """
 
     @abstractmethod
     def truth(self, samples: Sequence[Sample]) -> Array:

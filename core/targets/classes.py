@@ -15,7 +15,7 @@ from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
 from mainstem.core.told import targets_in
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Classes(Named):
         found = {name: shares.argmax(1).astype(np.float64) for name, shares in likely.items()}
         return {"commonest": np.full(len(lesson.asked), commonest), **found}
 
-    def head(self, dim: int) -> Head:
+    def head(self, dim: int, specs: Specs) -> Head:
         """Return a categorical head."""
         return ClassHead(dim, len(self.names))
 

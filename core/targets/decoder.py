@@ -10,14 +10,15 @@ from torch.distributions import Categorical, Distribution
 from torch.nn import functional as F
 
 from mainstem.core.errors import InputError
-from mainstem.core.targets.parts import Head, Reading
+from mainstem.core.targets.parts import Head, Reading, Specs
 from mainstem.core.tokens import Patches
 
 WIDTH = 24  # channels at 2 voxels, twice as many at 4
-TOKEN = 8  # voxels a side of the tokens' patches (core.tokenizers.kinds)
+QUARTER = 4  # voxels a side of what the trunk's tokens are joined with: patches are of whole ones
 AT_ONCE = 4  # volumes decoded together outside training: more gain nothing, and take memory
 EPSILON = 1e-5
 LEAK = 0.01
+Sides = tuple[int, int, int]  # voxels along z, y and x
 ML_PER_M3 = 1e6
 
 
@@ -55,17 +56,18 @@ class Convolution(nn.Module):
 
 
 class MaskHead(Head):
-    """A class a voxel, of tokens of 8 voxels a side and of the volume at 2 and 4."""
+    """A class a voxel, of tokens of `patch` voxels (z, y, x) and of the volume at 2 and 4."""
 
     reads_tokens: ClassVar[bool] = True
 
-    def __init__(self, dim: int, channels: int, num_classes: int) -> None:
+    def __init__(self, dim: int, channels: int, num_classes: int, patch: Sides) -> None:
         super().__init__()
-        self.num_classes = num_classes
+        self.num_classes, self.patch = num_classes, patch
+        steps = [size // QUARTER for size in patch]
         self.halves = nn.ModuleList([Convolution(8 * channels, WIDTH), Convolution(WIDTH, WIDTH)])
         self.down = nn.Conv3d(WIDTH, 2 * WIDTH, 2, 2)
         self.quarters = nn.ModuleList([Convolution(2 * WIDTH, 2 * WIDTH)])
-        self.spread = nn.ConvTranspose3d(dim, 2 * WIDTH, 2, 2)
+        self.spread = nn.ConvTranspose3d(dim, 2 * WIDTH, steps, steps)
         self.joined = nn.ModuleList([Convolution(2 * WIDTH, 2 * WIDTH), Convolution(2 * WIDTH, 2 * WIDTH)])
         self.up = nn.ConvTranspose3d(2 * WIDTH, WIDTH, 2, 2)
         self.fine = nn.ModuleList([Convolution(2 * WIDTH, WIDTH), Convolution(WIDTH, WIDTH)])
@@ -75,7 +77,7 @@ class MaskHead(Head):
         """Return classes of the voxels that were cut, padding included.
 
         Raises:
-            InputError: if anything but one volume of whole tokens was read.
+            InputError: if tokens do not say of which patch they are.
         """
         assert reading.patches is not None
         values, affine = volume_in(reading.patches)
@@ -90,9 +92,9 @@ class MaskHead(Head):
     def _grid(self, reading: Reading, sides: Sequence[int]) -> Tensor:
         """Tokens (batch, dim, z, y, x) at their places, zero where there is none."""
         latents = reading.latents
-        shape = [side // TOKEN for side in sides]
-        if latents is None or latents.cell is None or any(side % TOKEN for side in sides):
-            raise InputError(f"masks want volumes of {TOKEN} voxels a side at least, and a tokenizer of the project's")
+        shape = self._patches(sides)
+        if latents is None or latents.cell is None:
+            raise InputError("masks want tokens that say of which patch they are; use a trunk of the project's")
         shown = latents.tokens * latents.mask[..., None]
         placed = shown.new_zeros(len(shown), math.prod(shape), shown.shape[-1])
         placed = placed.scatter(1, latents.cell[..., None].expand_as(shown), shown)
@@ -100,14 +102,18 @@ class MaskHead(Head):
 
     def _decoded(self, values: Tensor, seen: Tensor, tokens: Tensor) -> Tensor:
         """Logits (batch, classes, z, y, x), computed where any of these volumes is, zero beyond."""
-        sides = [_whole(seen, axis) for axis in (2, 3, 4)]
+        sides = [size * _reach(seen, axis, size) for axis, size in zip((2, 3, 4), self.patch, strict=True)]
         box = (slice(None), slice(None), *(slice(0, side) for side in sides))
         shown = values[box].nan_to_num()  # standardised by their preparation: a missing value is the mean
         mask = None if bool(seen[box].all()) else seen[box].to(shown.dtype)
-        near = tokens[(slice(None), slice(None), *(slice(0, side // TOKEN) for side in sides))]
+        near = tokens[(slice(None), slice(None), *(slice(0, num) for num in self._patches(sides)))]
         logits = self._logits(shown, mask, near)
         beyond = [size - side for size, side in zip(values.shape[2:], sides, strict=True)]
         return F.pad(logits, (0, beyond[2], 0, beyond[1], 0, beyond[0]))
+
+    def _patches(self, sides: Sequence[int]) -> list[int]:
+        """How many patches lie along each axis."""
+        return [side // size for side, size in zip(sides, self.patch, strict=True)]
 
     def _logits(self, values: Tensor, seen: Tensor | None, tokens: Tensor) -> Tensor:
         by_two = None if seen is None else F.max_pool3d(seen, 2)
@@ -119,16 +125,24 @@ class MaskHead(Head):
         return unfolded(self.last(half), self.num_classes)
 
 
-def volume_in(patches: Patches) -> tuple[Tensor, Tensor]:
-    """Values (batch, channel, z, y, x) and affines (batch, 4, 4), metres, of the one volume that was cut.
+def patch_of(specs: Specs) -> Sides:
+    """Voxels (z, y, x) of a patch of the one volume that is read.
 
     Raises:
-        InputError: if there are other streams.
+        InputError: if there are other streams, or its patches are not of whole quarters.
     """
-    names = {name.rpartition(".")[0] for name in patches.parts}
-    if len(names) != 1 or not all(f"{name}.affine" in patches for name in names):
-        raise InputError(f"masks are told of one volume alone, got {', '.join(sorted(names))}; leave the others out")
-    (name,) = names
+    if [spec.kind for spec in specs.values()] != ["volume"]:
+        others = ", ".join(sorted(specs)) or "a tokenizer that says nothing of its patches"
+        raise InputError(f"masks are told of one volume alone, got {others}; leave the others out")
+    (patch,) = (spec.patch for spec in specs.values())
+    if any(size % QUARTER for size in patch):
+        raise InputError(f"masks want patches of whole {QUARTER} voxels a side, got {patch}; set another patch_size")
+    return patch
+
+
+def volume_in(patches: Patches) -> tuple[Tensor, Tensor]:
+    """Values (batch, channel, z, y, x) and affines (batch, 4, 4), metres, of the one volume that was cut."""
+    (name,) = {name.rpartition(".")[0] for name in patches.parts}
     return patches[f"{name}.values"], patches[f"{name}.affine"]
 
 
@@ -156,7 +170,7 @@ def _held(x: Tensor, seen: Tensor | None) -> Tensor:
     return x if seen is None else x * seen
 
 
-def _whole(seen: Tensor, axis: int) -> int:
-    """How far any volume of (batch, 1, z, y, x) reaches along an axis, in whole tokens."""
+def _reach(seen: Tensor, axis: int, size: int) -> int:
+    """How many patches of a size any volume of (batch, 1, z, y, x) reaches along an axis."""
     reach = torch.nonzero(seen.amax([other for other in range(5) if other != axis]))
-    return math.ceil((int(reach.max()) + 1 if len(reach) else 1) / TOKEN) * TOKEN
+    return math.ceil((int(reach.max()) + 1 if len(reach) else 1) / size)

@@ -16,7 +16,7 @@ from mainstem.core.schema import printable
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class Findings(Named):
         each = [classifications(replace(lesson, truth=known), 2) for known in lesson.truth.T]
         return {name: np.stack([found[name][:, 1] for found in each], 1) for name in each[0]}
 
-    def head(self, dim: int) -> Head:
+    def head(self, dim: int, specs: Specs) -> Head:
         """Return a probability a finding."""
         return FindingsHead(dim, len(self.names))
 

@@ -20,10 +20,10 @@ from mainstem.core.baselines import Lesson
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import dice, volume_error_percent
 from mainstem.core.stream import Sample
-from mainstem.core.targets.decoder import MaskHead, Voxels
+from mainstem.core.targets.decoder import MaskHead, Voxels, patch_of
 from mainstem.core.targets.interval import Interval
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions, Specs
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -72,7 +72,7 @@ class Mask(Named):
     A structure's score is the error of its volume in mL, in scales of the volume that is in doubt: voxels' p (1 - p).
 
     Attributes:
-        grid: voxels along z, y and x that hold any case, multiples of the tokens' side.
+        grid: voxels along z, y and x that hold any case, in whole patches.
         channels: of the volume.
     """
 
@@ -114,9 +114,16 @@ class Mask(Named):
         votes = [(lesson.truth == index).sum(0) for index in range(len(self.names) + 1)]
         return {"commonest": np.repeat(np.argmax(votes, 0).astype(np.int8)[None], len(lesson.asked), axis=0)}
 
-    def head(self, dim: int) -> Head:
-        """Return an untrained decoder."""
-        return MaskHead(dim, self.channels, len(self.names) + 1)
+    def head(self, dim: int, specs: Specs) -> Head:
+        """Return an untrained decoder of the one volume that is read.
+
+        Raises:
+            InputError: if there are other streams, or the grid is not of whole patches.
+        """
+        patch = patch_of(specs)
+        if any(side % size for side, size in zip(self.grid, patch, strict=True)):
+            raise InputError(f"the grid {self.grid} is not of whole patches {patch}; set another patch_size")
+        return MaskHead(dim, self.channels, len(self.names) + 1, patch)
 
     def truth(self, samples: Sequence[Sample]) -> Array:
         """Return labels (samples, *grid), int8.

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from mainstem.core.evaluation import Metric
+from mainstem.core.tokenizers.specs import StreamSpec
 from mainstem.core.tokens import Patches
 from mainstem.core.trunk import Latents
 
 Array = NDArray[np.float64]
 Outputs = Mapping[str, Array]  # named arrays (cases, ...), in the target's unit
+Specs = Mapping[str, StreamSpec]  # how streams are read, by name
 Blend = Mapping[str, float]  # what is learned from predictions out of fold: how much each part of an output is worth
 
 
@@ -101,4 +103,4 @@ class Regions:
     level: float
 
 
-__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Reading", "Region", "Regions"]
+__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Reading", "Region", "Regions", "Specs"]

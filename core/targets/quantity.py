@@ -20,7 +20,7 @@ from mainstem.core.targets.base import Target
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.lines import fit_line, lines_of_others
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions
+from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -119,7 +119,7 @@ class Quantity(Target):
         """Return the average, and ridge, forest and boosting."""
         return super().baselines(lesson) | regressions(lesson)
 
-    def head(self, dim: int) -> Head:
+    def head(self, dim: int, specs: Specs) -> Head:
         """Return a normal head."""
         return ScalarHead(dim)
 

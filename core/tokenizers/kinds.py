@@ -53,12 +53,11 @@ def _is_metric(name: str, forms: Sequence[Form]) -> bool:
 
 
 def _space(spec: StreamSpec, dim: int) -> SpaceTokenizer:
-    patch = (spec.patch_depth, spec.patch_size, spec.patch_size)
-    return SpaceTokenizer(dim, spec.channels, spec.statistics, patch, spec.is_metric)
+    return SpaceTokenizer(dim, spec.channels, spec.statistics, spec.patch, spec.is_metric)
 
 
 def _pixels(spec: StreamSpec) -> int:
-    return max(spec.patch_depth * spec.patch_size**2, 2)
+    return max(math.prod(spec.patch), 2)
 
 
 KINDS: Mapping[str, StreamKind] = {

@@ -36,6 +36,11 @@ class StreamSpec:
     is_metric: bool = False
     steps_per_token: int = 1
 
+    @property
+    def patch(self) -> tuple[int, int, int]:
+        """Pixels of a patch along z, y and x."""
+        return self.patch_depth, self.patch_size, self.patch_size
+
     def __post_init__(self) -> None:
         names = [channel.name for channel in self.channels]
         if not names or len(set(names)) < len(names) or set(names) != set(self.statistics):

@@ -93,6 +93,11 @@ def _misfit(own: StreamSpec | None, spec: StreamSpec) -> str:
     return f"without {spec.channels[places.index(None)].name}" if None in places else ""
 
 
+def specs_of(tokenizer: OpenTokenizer) -> Mapping[str, StreamSpec]:
+    """What a tokenizer reads, by stream; {} where it is an open model's own."""
+    return tokenizer.specs if isinstance(tokenizer, StreamsTokenizer) else {}
+
+
 def module_name(stream: str) -> str:
     """A stream's name as torch takes it for a module: points escaped, names of ModuleDict's own marked."""
     escaped = stream.replace("%", "%25").replace(".", "%2E")
@@ -145,6 +150,10 @@ class StreamsTokenizer(OpenTokenizer):
         """Say, by stream, what it would not read of samples' streams, or would read as something else."""
         return {name: why for name, spec in specs.items() if (why := _misfit(self.specs.get(name), spec))}
 
+    def joined(self, specs: Mapping[str, StreamSpec]) -> dict[str, StreamSpec]:
+        """Return its own streams' specs, with these where they are new to it, or misfit."""
+        return self.specs | {name: specs[name] for name in self.misfits(specs)}
+
     def widened(self, specs: Mapping[str, StreamSpec]) -> "StreamsTokenizer":
         """Return a tokenizer that reads these streams too, itself where it reads them all.
 
@@ -154,7 +163,7 @@ class StreamsTokenizer(OpenTokenizer):
         if not new:
             return self
         found = StreamsTokenizer(new, self.dim)
-        found.specs = self.specs | new
+        found.specs = self.joined(specs)
         found.streams.update({key: part for key, part in self.streams.items() if key not in found.streams})
         return found
 

@@ -47,7 +47,7 @@ def main():
     torch.manual_seed(0)
     samples, target = images(num, side), Quantity(units="1")
     tokenizer = PatchTokenizer(PatchConfig(dim=64, patch_size=patch, side=side // patch))
-    parts = Adapter(tokenizer, target.head(64)), Trunk(TRUNK, seed=0)
+    parts = Adapter(tokenizer, target.head(64, {})), Trunk(TRUNK, seed=0)
     aims = torch.from_numpy(samples.truth()).float().nan_to_num()
     config = TrainingConfig(epochs=1, batch_size=batch, num_workers=workers, device="cpu")
     watcher = threading.Thread(target=watch, daemon=True)

@@ -41,7 +41,7 @@ def adapted(family: str) -> tuple[Drawn, Adapter]:
     model = drawn(family)
     for parameter in add_lora(model.trunk, OWN, 2, 4.0):
         torch.nn.init.normal_(parameter, std=0.1)
-    return model, Adapter(model.tokenizer, TARGET.head(model.trunk.config.project or DIM))
+    return model, Adapter(model.tokenizer, TARGET.head(model.trunk.config.project or DIM, {}))
 
 
 def step(model: Drawn, adapter: Adapter, device: torch.device) -> tuple[torch.Tensor, ...]:

@@ -73,7 +73,7 @@ def faked(mode: FakeTensorMode, patches: Patches) -> Patches:
 @pytest.mark.parametrize("family", MADE)
 def test_a_step_of_training_mixes_no_devices(fake, family, kind, dtype):
     model, (target, aims) = drawn(family), AIMS[kind]
-    judge = target.head(model.trunk.config.project or DIM)
+    judge = target.head(model.trunk.config.project or DIM, {})
     patches = faked(fake, model.cut(4))
     for part in (model.tokenizer, model.trunk, judge):
         move(fake, part, dtype)
@@ -110,7 +110,7 @@ def test_a_mix_of_devices_is_refused(fake, family):
 def own_member(kind: str) -> Member:
     model, (target, _) = drawn("mainstem"), AIMS[kind]
     torch.manual_seed(0)
-    adapter = Adapter(model.tokenizer, target.head(DIM)).requires_grad_(False)
+    adapter = Adapter(model.tokenizer, target.head(DIM, {})).requires_grad_(False)
     preparation = MeanOffset(mean=1.0, channels={})
     return Member(trunk=model.trunk, adapter=adapter, preparation=preparation, target=target, frame={"std": 2.0})
 

@@ -50,7 +50,7 @@ def test_a_run_goes_on_at_any_batch(num):
 
 
 def trained(samples, workers: int = 0, trunk: str = "full", dropout: float = 0.1):
-    adapter, body = Adapter(tokenizer(), TARGET.head(DIM)), Trunk(TRUNK, seed=1)
+    adapter, body = Adapter(tokenizer(), TARGET.head(DIM, {})), Trunk(TRUNK, seed=1)
     if trunk == "frozen":
         adapter.tokenizer.requires_grad_(False)
     aims = torch.tensor([sample.target for sample in samples], dtype=torch.float32)

@@ -21,12 +21,14 @@ from mainstem.core.predict import predict
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.targets import Mask, Masks
-from mainstem.core.targets.decoder import MaskHead, folded, unfolded
+from mainstem.core.targets.decoder import folded, unfolded
 from mainstem.core.targets.mask import OUTSIDE
+from mainstem.core.targets.parts import Reading
 from mainstem.core.task import DataRequest, FitConfig, Task
-from mainstem.core.tokens import Patches
+from mainstem.core.tokenizers.streams import read_specs
+from mainstem.core.tokens import Patches, TokenBatch
 from mainstem.core.training import TrainingConfig
-from mainstem.core.trunk import Trunk
+from mainstem.core.trunk import Latents, Trunk
 from mainstem.core.trunk_config import SIZES
 
 MM = Geometry(affine=np.diag([1.0, 1.0, 2.0, 1.0]), unit="mm", frame="LPS")
@@ -143,7 +145,8 @@ def test_voxels_leave_as_they_entered():
 
 def adapted(samples: list[Sample]) -> tuple[Adapter, Trunk]:
     torch.manual_seed(0)
-    return Adapter(tokenizer_of(None, samples, 64), TARGET.head(64)).eval(), Trunk(SIZES["xs"]).eval()
+    specs = read_specs(samples)
+    return Adapter(tokenizer_of(None, specs, 64), TARGET.head(64, specs)).eval(), Trunk(SIZES["xs"]).eval()
 
 
 def test_padding_changes_no_voxel():
@@ -228,7 +231,56 @@ def test_what_is_no_mask_is_refused():
 def test_a_head_wants_one_volume_alone():
     flat = Stream(kind="scalar", values=np.zeros(1), channels=CHANNEL)
     samples = [replace(phantom(0), streams={**phantom(0).streams, "more": flat})]
-    adapter, trunk = adapted(samples)
-    assert isinstance(adapter.head, MaskHead)
     with pytest.raises(InputError, match="one volume alone"):
-        adapter(samples, trunk)
+        adapted(samples)
+
+
+def test_patches_are_of_whole_quarters_and_fill_the_grid():
+    for size, target, words in ((6, TARGET, "whole 4 voxels"), (16, TARGET, "not of whole patches")):
+        with pytest.raises(InputError, match=words):
+            target.head(64, read_specs([phantom(0)], {"patch_size": size}))
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_a_token_tells_of_its_own_patch(size):
+    torch.manual_seed(0)
+    specs = read_specs([phantom(0, (16, 32, 16))], {"patch_size": size})
+    head, tokenizer = replace(TARGET, grid=(16, 32, 16)).head(64, specs), tokenizer_of(None, specs, 64)
+    quarters: list[torch.Tensor] = []
+    head.spread.register_forward_hook(lambda module, given, made: quarters.append(made[0]))
+    patches = tokenizer.cut([phantom(0, (16, 32, 16))])
+    tokens = tokenizer.project(patches)
+    shape = np.array([16, 32, 16]) // (8, size, size)
+    assert tokens.mask.shape == (1, shape.prod())
+    for told in range(shape.prod()):
+        values = torch.zeros(*tokens.mask.shape, 64)
+        values[0, told] = 1
+        for shown in (values, torch.zeros_like(values)):
+            head(Reading(pooled=values[:, 0], latents=latents(tokens, shown), patches=patches))
+        where = torch.nonzero((quarters.pop() != quarters.pop()).any(0)) * 4  # voxels
+        patch = np.array(np.unravel_index(int(tokens.cell[0, told]), shape)) * (8, size, size)
+        assert where.amin(0).tolist() == patch.tolist()
+        assert (where.amax(0) + 4).tolist() == (patch + (8, size, size)).tolist()
+
+
+def latents(tokens: TokenBatch, values: torch.Tensor) -> Latents:
+    return Latents(
+        tokens=values, pooled=values[:, 0], positions=tokens.positions, stream=tokens.stream, mask=tokens.mask,
+        cell=tokens.cell,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [4, 16])
+def test_masks_are_learned_from_patches_of_other_sizes(size, tmp_path):
+    task = replace(TASK, target=Mask(grid=(16, 32, 16)))
+    finetune(task, made(0, 10), FitSpec(config=replace(CONFIG, patch_size=size)), tmp_path / "run")
+    fresh = made(100, 4)
+    told = predict(load_run(tmp_path / "run", task), fresh.samples, task.view_of, 0.8)
+    found = [
+        one.region.labels[tuple(map(slice, sample.target.shape))]
+        for one, sample in zip(told, fresh.samples, strict=True)
+    ]
+    scores = [
+        dice(sample.target[None], labels[None], (1, 2)) for labels, sample in zip(found, fresh.samples, strict=True)
+    ]
+    assert np.mean(scores) > 0.5  # of five volumes each
