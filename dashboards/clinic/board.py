@@ -95,9 +95,8 @@ def triage(items: Iterable[Item], *, blind: bool = False) -> list[Item]:
     return sorted(items, key=order)
 
 
-def next_id(items: Sequence[Item], chosen: str, by: int) -> str:
-    """The study before or after the chosen one, round and round."""
-    ids = [item.id for item in items]
+def next_id(ids: Sequence[str], chosen: str, by: int) -> str:
+    """The study so many before or after the chosen one, round and round."""
     return ids[(ids.index(chosen) + by) % len(ids)] if chosen in ids else (ids[0] if ids else "")
 
 
@@ -157,10 +156,10 @@ def panel_of(item: Item, *, blind: bool) -> Panel:
         return Panel(title="Blind first read", lines=veil, acts=(("opinion", "Record my opinion", "o"),))
     speaking = [words for words in sorted(item.says, key=_urgency) if words.is_told]
     lines = tuple(line for words in speaking for line in _said(words)) or (("warn", NO_ADAPTER),)
-    lines += tuple(("quiet", f"{words.model} {words.headline}") for words in item.says if not words.is_told)
+    folded = tuple(f"{words.model} {words.headline}" for words in item.says if not words.is_told)
     told = (("good", f"Decided: {item.standing}."),) if item.standing in SETTLED else ()
     quiet = tuple(("quiet", text) for text in (item.note, f"{RESEARCH}.") if text)
-    return Panel(title=item.title, lines=(*told, *lines, *quiet), acts=_acts(item))
+    return Panel(title=item.title, lines=(*told, *lines, *quiet), folded=folded, acts=_acts(item))
 
 
 def _acts(item: Item) -> tuple[tuple[str, str, str], ...]:

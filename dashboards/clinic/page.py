@@ -18,9 +18,9 @@ from mainstem.dashboards.clinic.board import (
 )
 from mainstem.dashboards.clinic.own import bring_own, offer_demo
 from mainstem.dashboards.clinic.reads import all_studies, read_picture
-from mainstem.dashboards.clinic.reviews import ask, newest, say_recorded
+from mainstem.dashboards.clinic.reviews import ask, newest, say_missed, say_recorded
 from mainstem.dashboards.clinic.words import words_of
-from mainstem.dashboards.components.reader import reader
+from mainstem.dashboards.components.reader import TURN, reader
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.shell import (
     follow_address,
@@ -145,11 +145,12 @@ def draw(study: Study, item: Item, order: list[str], blind: bool) -> None:
         hidden = item.is_hidden(blind=blind)
         picture = read_picture(study, study.id, not hidden)
         act = reader(picture, panel_of(item, blind=blind), "reader")
-        if act is None or act.key != picture.key:
+        if act is None:
             return
-        if act.name in ("next", "previous"):
-            ids = [Item(id=one, title="", kind="", origin="") for one in order]
-            choose_study(next_id(ids, study.id, 1 if act.name == "next" else -1))
+        if act.key != picture.key:
+            say_missed()
+        elif act.name == TURN:
+            choose_study(next_id(order, study.id, act.steps))
         else:
             st.session_state[ASKED] = act
         st.rerun()

@@ -14,6 +14,8 @@ from mainstem.dashboards.shell import mistakes_as_lines, plain, show_error
 
 SIGN = "reader's sign"  # session key: who decides; never in the address
 SAID = "just recorded"  # session key: what to say of it after the page is drawn anew
+MISSED = "just missed"  # session key: likewise, of what was not taken
+NOT_TAKEN = "What you pressed was not taken: this study took the place of the one you saw. Look, and press again."
 ROLE: Role = "clinician"
 
 
@@ -61,10 +63,17 @@ def record(study: Study, item: Item, act: Act, answer: Answer, sign: str) -> Rec
 
 
 def say_recorded() -> None:
-    """Say what was recorded, once."""
+    """Say what was recorded, or not taken, once."""
     said = st.session_state.pop(SAID, "")
     if said:
         st.toast(plain(said), icon=":material/check_circle:")
+    if st.session_state.pop(MISSED, False):
+        st.toast(NOT_TAKEN, icon=":material/warning:")
+
+
+def say_missed() -> None:
+    """Say, when the page is drawn anew, that an act on another study was not taken."""
+    st.session_state[MISSED] = True
 
 
 def ask(study: Study, item: Item, act: Act) -> None:

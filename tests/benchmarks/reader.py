@@ -53,12 +53,18 @@ FIRST_SLICE = """([label, old]) => new Promise((done) => {
 
 
 @contextmanager
-def reader_served(shape: tuple[int, int, int], *, plain: bool = False) -> Iterator[tuple[str, int]]:
+def reader_served(
+    shape: tuple[int, int, int], *, plain: bool = False, slow_s: float = 0.0
+) -> Iterator[tuple[str, int]]:
     """Serve the phantom; give its address and the server's process."""
     from tests.dashboards.browser import free_port
 
     port = free_port()
-    told = {"READER_SHAPE": ",".join(map(str, shape)), "READER_PLAIN": "1" if plain else ""}
+    told = {
+        "READER_SHAPE": ",".join(map(str, shape)),
+        "READER_PLAIN": "1" if plain else "",
+        "READER_SLOW_S": str(slow_s),
+    }
     command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
     options = ["--server.headless=true", "--server.address=127.0.0.1", "--server.fileWatcherType=none",
                "--browser.gatherUsageStats=false"]  # fmt: skip

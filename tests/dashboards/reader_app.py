@@ -1,9 +1,11 @@
 """The reader on a phantom of known values, served by itself for tests and the benchmark: `streamlit run`.
 
-READER_SHAPE is slices, rows, columns; READER_PLAIN leaves out what is not known of many files.
+READER_SHAPE is slices, rows, columns; READER_PLAIN leaves out what is not known of many files, and
+READER_SLOW_S has each act take so long.
 """
 
 import os
+import time
 
 import numpy as np
 import streamlit as st
@@ -12,6 +14,7 @@ from mainstem.dashboards.components.reader import Overlay, Panel, Picture, Slice
 
 SLICES, ROWS, COLUMNS = (int(size) for size in os.environ.get("READER_SHAPE", "28,512,512").split(","))
 IS_PLAIN = bool(os.environ.get("READER_PLAIN"))
+SLOW_S = float(os.environ.get("READER_SLOW_S", "0"))  # that an act is at work
 
 
 @st.cache_resource
@@ -60,7 +63,11 @@ def show(name: str) -> None:
     )  # fmt: skip
     done = reader(picture(name), panel, "reader")
     if done is not None:
-        st.write(f"Done: {done.name}, {done.mask}, {done.heatmap}, level {done.window[0]:g}, width {done.window[1]:g}.")
+        time.sleep(SLOW_S)
+        st.session_state["done"] = [*st.session_state.get("done", []), done]
+        st.rerun(scope="fragment")
+    for done in st.session_state.get("done", []):
+        st.write(f"Done: {done.name}, {done.mask}, {done.heatmap}, level {done.window[0]:g}, steps {done.steps}.")
 
 
 st.set_page_config(layout="wide", page_icon=None)

@@ -83,8 +83,10 @@ def test_a_slice_of_another_shape_is_refused():
 
 def test_an_act_is_read_or_nothing():
     told = {"act": "accept", "key": "k", "mask": True, "heatmap": False, "window": [40, 80], "seconds": 3.5}
+    told |= {"num": 7, "steps": -2}
     act = read_act(json.dumps(told))
     assert (act.name, act.mask, act.heatmap, act.window, act.seconds) == ("accept", True, False, (40.0, 80.0), 3.5)
+    assert (act.num, act.steps) == (7, -2)
     for text in ("", "{}", json.dumps({**told, "window": [1]}), json.dumps({**told, "seconds": "x"})):
         assert read_act(text) is None
 
@@ -135,6 +137,10 @@ def shown(page) -> dict:
     return page.locator("canvas[data-drawn]").evaluate(INSIDE)
 
 
+def enlarged(said: dict) -> float:
+    return float(said["status"].split("enlarged ")[1].split(" times")[0])
+
+
 def choose(page, name: str):
     page.get_by_text(name, exact=True).click()
     canvas = page.locator("canvas[data-seen='1']")
@@ -154,7 +160,13 @@ def test_slices_windows_and_measures_by_keys_and_nothing_is_sent_twice(chromium)
         assert max(sizes) < 6 << 20
         assert sum(sizes) < 1.2 * 40 * (256 * 256 * 2 + 2 * 256 * 256) + 4e6  # each slice and plane once
         said = shown(page)
-        assert said["status"].startswith("Slice 21 of 40 at 50.0 mm · window 400, level 40 HU (the file's own) · 100 %")
+        assert said["status"].startswith(
+            "Slice 21 of 40 at 50.0 mm · window 400, level 40 HU (the file's own) · enlarged "
+        )
+        before = enlarged(said)
+        held = canvas.evaluate("canvas => [canvas.width, canvas.height]")
+        fits = min((held[0] - 334) / 256, held[1] / (256 * 2))  # beside the panel; rows are twice as far apart
+        assert before == pytest.approx(fits, rel=0.05)
         assert "<b>as text</b>" in said["panel"]
         assert said["html"] == 0
         for key in ("ArrowDown", "PageUp", "1"):
@@ -164,7 +176,7 @@ def test_slices_windows_and_measures_by_keys_and_nothing_is_sent_twice(chromium)
             canvas.press(key)
         said = shown(page)
         assert "by hand" in said["status"]
-        assert "125 %" in said["table"]
+        assert enlarged(said) == pytest.approx(1.25 * before, rel=0.08)
         assert "Heatmap, 45 %" in said["table"]
         assert "Mask" not in said["table"]
         length = float(said["status"].split(" mm")[-2].split()[-1])
@@ -199,3 +211,26 @@ def test_what_is_not_known_is_not_made_up_and_monochrome1_is_turned(chromium):
         top = "canvas.height / 2 - canvas.width / 2 + 4"
         corner = f"canvas => [...canvas.getContext('2d').getImageData(canvas.width / 2, {top}, 1, 1).data]"
         assert canvas.evaluate(corner)[0] == 255  # air, which is bright where small values are
+
+
+@pytest.mark.browser
+def test_what_is_pressed_while_a_study_opens_is_kept_or_said_and_lands_on_no_other(chromium):
+    with reader_served((3, 64, 64), slow_s=2.0) as (address, _), opened(chromium) as (page, _):
+        page.goto(address)
+        canvas = choose(page, "first")
+        page.locator("canvas[data-held='3']").wait_for(timeout=60_000)
+        for key in ("n", "n", "n", "p", "a"):  # one goes, the others wait together, the decision does not
+            canvas.press(key)
+        said = page.locator(".reader-busy")
+        said.filter(has_text="Another study is opening").filter(has_text="Accept was not taken").wait_for()
+        page.get_by_text("Done: turn, True, False, level 40, steps 1.").nth(1).wait_for(timeout=30_000)
+        page.locator("canvas[data-waiting='']").wait_for(timeout=30_000)
+        assert page.get_by_text("Done:").count() == 2
+        canvas.press("d")
+        canvas.press("a")
+        said.filter(has_text="Accept was not taken: defer comes first").wait_for()
+        page.get_by_text("Done: defer").wait_for(timeout=30_000)
+        page.wait_for_timeout(2500)
+        assert page.get_by_text("Done:").count() == 3
+        canvas.press("ArrowDown")
+        assert not said.is_visible()

@@ -16,8 +16,10 @@ from mainstem.core.errors import InputError
 from mainstem.data.medical.dicom_geometry import letters
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("volumes.js", "drawing.js", "measures.js", "controls.js", "panel.js", "reader.js")
+SCRIPTS = ("volumes.js", "drawing.js", "measures.js", "acts.js", "controls.js", "panel.js", "reader.js")
 SENT = "reader_sent"  # session key: studies whose first slice the browser was given
+TAKEN = "reader_taken"  # session key: number of the act that was handed on last
+TURN = "turn"  # act: to another study, so many steps on in the list
 MOST_A_CHUNK = 8 << 20  # bytes; the browser asks for half as much
 KINDS = {"int16": "i2", "uint16": "u2", "uint8": "u1"}
 
@@ -94,6 +96,7 @@ class Panel:
 
     title: str
     lines: tuple[tuple[str, str], ...] = ()  # (state: "", "warn", "good" or "quiet"; text)
+    folded: tuple[str, ...] = ()  # of each model that does not apply its name and why, behind one line that counts them
     acts: tuple[tuple[str, str, str], ...] = ()
 
 
@@ -110,12 +113,14 @@ class Act:
     """What was done on the canvas, and what was seen meanwhile.
 
     Attributes:
-        name: of an act of the panel, "next" or "previous".
+        name: of an act of the panel, or TURN.
         key: of the picture that it was done on.
         mask: whether one was shown at any time.
         heatmap: likewise.
         window: level and width.
         seconds: that the study was open.
+        num: of the act; one is handed on once, however often the browser sends it.
+        steps: of a TURN, backwards below 0.
     """
 
     name: str
@@ -124,6 +129,8 @@ class Act:
     heatmap: bool
     window: tuple[float, float]
     seconds: float
+    num: int = 0
+    steps: int = 0
 
 
 def edges(directions: NDArray[np.float64] | None) -> dict[str, str]:
@@ -134,8 +141,8 @@ def edges(directions: NDArray[np.float64] | None) -> dict[str, str]:
     return {"left": letters(-along), "right": letters(along), "top": letters(-down), "bottom": letters(down)}
 
 
-def pack(picture: Picture, panel: Panel, wanted: Wanted) -> bytes:
-    """Return the payload that volumes.js reads; its first lines say how it is laid out.
+def pack(picture: Picture, panel: Panel, wanted: Wanted, taken: int = 0) -> bytes:
+    """Return the payload that volumes.js reads, whose first lines say how it is laid out; `taken` is the act's number.
 
     Raises:
         InputError: if a slice does not have the picture's shape.
@@ -155,7 +162,7 @@ def pack(picture: Picture, panel: Panel, wanted: Wanted) -> bytes:
             box, part = _cropped(held)
             planes.append({"overlay": key, "slice": index, "box": box})
             arrays.append(part)
-    header = {**_told(picture), "slices": slices, "planes": planes, "panel": vars(panel)}
+    header = {**_told(picture), "slices": slices, "planes": planes, "panel": vars(panel), "taken": taken}
     text = json.dumps(header, allow_nan=False).encode()
     parts = [struct.pack("<I", len(text)), text, b"\0" * (-(4 + len(text)) % 4)]
     for array in arrays:
@@ -215,16 +222,17 @@ def read_act(text: str) -> Act | None:
         level, width = (float(end) for end in told["window"])
         return Act(
             name=str(told["act"]), key=str(told["key"]), mask=bool(told["mask"]), heatmap=bool(told["heatmap"]),
-            window=(level, width), seconds=float(told["seconds"]),
+            window=(level, width), seconds=float(told["seconds"]), num=int(told["num"]), steps=int(told["steps"]),
         )  # fmt: skip
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def reader(picture: Picture, panel: Panel, key: str) -> Act | None:
-    """Draw a picture, and send what the browser asks for of it; return what was just done on the canvas.
+    """Draw a picture, and send what the browser asks for of it; return what was just done on the canvas, once.
 
-    Mount it in a fragment: each chunk is a run of its own.
+    Mount it in a fragment: each chunk is a run of its own. After an act draw it again, whatever became of the act:
+    that tells the browser that it was taken, which until then says that it waits and takes no other.
     """
     mount = st.components.v2.component(
         "mainstem_reader",
@@ -239,10 +247,14 @@ def reader(picture: Picture, panel: Panel, key: str) -> Act | None:
         wanted = Wanted(slices=(picture.num_slices // 2,))
         sent.add(picture.key)
     result = mount(
-        key=key, data=pack(picture, panel, wanted), height="content",
+        key=key, data=pack(picture, panel, wanted, st.session_state.get(TAKEN, 0)), height="content",
         on_wanted_change=lambda: None, on_act_change=lambda: None,
     )  # fmt: skip
-    return read_act(str(result.act or ""))
+    act = read_act(str(result.act or ""))
+    if act is None or act.num == st.session_state.get(TAKEN):
+        return None
+    st.session_state[TAKEN] = act.num
+    return act
 
 
 def content_key(*parts: bytes | str | Sequence[float]) -> str:

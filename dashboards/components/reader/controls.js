@@ -8,7 +8,7 @@ const HELP = [
   ["drag", "window (right: wider, down: darker), or what the tool does"], ["w v m", "drag to window, move or measure"],
   ["Shift + arrows", "what dragging does: window, move, or the cross of measures"], ["Space", "sets an end of a measure; else plays the slices"],
   ["Backspace", "takes the last measure back"], ["1 … 5, 0", "windows as on the buttons; 0 the file's own"], ["+ − f", "zoom, and fit again"],
-  ["x h", "mask and heatmap on or off"], [", .", "overlays paler, stronger"], ["i", "the model's words away and back"],
+  ["x h", "mask and heatmap on or off"], [", .", "overlays paler, stronger"], ["i", "the model's words away and back"], ["y", "why models do not apply"],
   ["n p", "next and previous study"], ["?", "this help"],
 ];
 
@@ -87,12 +87,6 @@ function fold(view) {
   schedule(view);
 }
 
-function act(view, name) {
-  const seconds = Math.round(performance.now() - view.since) / 1000;
-  const [mask, heatmap] = ["mask", "heatmap"].map((kind) => view.seen.has(kind)), { level, width } = view.window;
-  view.trigger("act", JSON.stringify({ act: name, key: view.volume.header.key, mask, heatmap, window: [level, width], seconds }));
-}
-
 function help(view) {
   const box = view.root.querySelector(".reader-help");
   box.hidden = !box.hidden;
@@ -113,11 +107,12 @@ function press(view, event) {
   const acts = {
     "+": () => zoomBy(view, 1.25), "=": () => zoomBy(view, 1.25), "-": () => zoomBy(view, 0.8), f: () => fit(view),
     x: () => toggle(view, true), h: () => toggle(view, false), ",": () => strengthen(view, -OPACITY_STEP), ".": () => strengthen(view, OPACITY_STEP),
-    i: () => fold(view), "?": () => help(view), n: () => act(view, "next"), p: () => act(view, "previous"),
+    i: () => fold(view), "?": () => help(view), n: () => act(view, TURN, 1), p: () => act(view, TURN, -1), y: () => why(view),
     " ": () => (view.tool === "measure" ? setPoint(view) : play(view)), Backspace: () => unmeasure(view),
     Escape: () => { view.open = null; if (!view.root.querySelector(".reader-help").hidden) help(view); schedule(view); },
   };
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (view.refused) { view.refused = ""; busy(view); }
   const tool = TOOLS.find(([, , key]) => key === event.key);
   if (far && event.shiftKey) drag(view, ...far);
   else if (event.key in steps) go(view, view.slice + steps[event.key]);

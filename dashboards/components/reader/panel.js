@@ -48,14 +48,29 @@ function overlayTools(view) {
 }
 
 function panel(view) {
-  const { title, lines, acts } = view.volume.header.panel, box = view.root.querySelector(".reader-panel");
+  const { title, lines, folded, acts } = view.volume.header.panel, box = view.root.querySelector(".reader-panel");
   box.classList.toggle("is-folded", view.isFolded);
   if (!title) { box.replaceChildren(); return; }
   const head = element("h3", title);
   head.append(button(view.isFolded ? "Show" : "Hide", "i", () => fold(view)));
   const row = element("div", "", { class: "reader-acts" });
   row.append(...acts.map(([name, label, key]) => button(label, key, () => act(view, name))));
-  box.replaceChildren(head, ...lines.map(([state, text]) => element("p", text, state ? { class: state } : {})), row);
+  const said = ([state, text]) => element("p", text, state ? { class: state } : {});
+  box.replaceChildren(head, ...lines.map(said), ...(folded.length ? [reasons(folded)] : []), row);
+}
+
+// Why models do not apply to a study: one line, which opens.
+function reasons(folded) {
+  const box = element("details", "", { class: "reader-why" });
+  const line = element("summary", folded.length === 1 ? "1 model does not apply: why" : `${folded.length} models do not apply: why`);
+  line.append(element("kbd", "y"));
+  box.append(line, ...folded.map((text) => element("p", text, { class: "quiet" })));
+  return box;
+}
+
+function why(view) {
+  const box = view.root.querySelector(".reader-why");
+  if (box) box.open = !box.open;
 }
 
 function valueAt(view, point) {
@@ -68,6 +83,12 @@ function valueAt(view, point) {
 
 function number(value) { return Number.isInteger(value) ? String(value) : value.toPrecision(4).replace(/\.?0+$/, ""); }
 
+// Pixels of the screen along one of the picture's columns; not how much larger than the patient, whom a screen's size hides.
+function enlargement(view) {
+  const { x } = place(view);
+  return `${x >= 10 ? Math.round(x) : Number(x.toPrecision(2))} times`;
+}
+
 // What is seen, in words: for the status line, for the table, for screen readers.
 function words(view) {
   const { count, positions, unit, spacing, overlays } = view.volume.header, { width, level, name } = view.window;
@@ -76,7 +97,7 @@ function words(view) {
   return [
     ["Slice", `${view.slice + 1} of ${count}${where}`],
     ["Window", `${number(width)}, level ${number(level)}${unit ? ` ${unit}` : ""} (${name})`],
-    ["Zoom", `${Math.round(100 * view.zoom)} %`],
+    ["Enlarged", enlargement(view)],
     ["Measured", measured.join("; ") || (spacing ? "nothing" : "nothing; no millimetres, as the spacing is not known")],
     ["Overlays", overlays.filter((one) => view.shown.get(one.key).on).map((one) => `${one.title}, ${Math.round(100 * view.shown.get(one.key).opacity)} %`).join("; ") || "none shown"],
   ];
@@ -84,7 +105,7 @@ function words(view) {
 
 function tell(view) {
   const told = words(view), named = Object.fromEntries(told), under = view.hover ? valueAt(view, view.hover) : "";
-  const parts = [`Slice ${named.Slice}`, `window ${named.Window}`, named.Zoom];
+  const parts = [`Slice ${named.Slice}`, `window ${named.Window}`, `enlarged ${named.Enlarged}`];
   if (measuresHere(view).length) parts.push(named.Measured);
   if (under) parts.push(under);
   const status = parts.join(" · ");

@@ -29,7 +29,8 @@ function turn(view, volume) {
   view.root.querySelector(".reader-under").hidden = false;
   view.slider.style.display = view.root.querySelector(".reader-play").style.display = header.count > 1 ? "" : "none";
   view.canvas.dataset.study = header.key;
-  if ([document.body, null].includes(document.activeElement) || view.root.contains?.(document.activeElement)) view.canvas.focus({ preventScroll: true });
+  const { activeElement } = document;  // who chose a study in the list reads it next
+  if ([document.body, null].includes(activeElement) || view.root.contains?.(activeElement) || activeElement.closest("[data-testid=stDataFrame]")) view.canvas.focus({ preventScroll: true });
 }
 
 export default function ({ parentElement, data, setTriggerValue }) {
@@ -38,6 +39,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const { volume, isNews } = receive(data instanceof Uint8Array ? data : new Uint8Array(data));
   const isTurned = view.volume?.header.key !== volume.header.key || !view.slider.max;
   if (isTurned || view.volume !== volume) turn(view, volume);
+  const isTaken = taken(view, volume.header.taken);
   for (const { key, names } of volume.header.overlays) {
     if (!view.shown.has(key)) view.shown.set(key, { on: names.length > 0, opacity: 0.45 });
   }
@@ -49,5 +51,5 @@ export default function ({ parentElement, data, setTriggerValue }) {
     size(view);
   }
   schedule(view);
-  if (isNews || isTurned) ask(view);
+  if (isNews || isTurned || isTaken) ask(view);
 }

@@ -68,5 +68,6 @@ function ask(view) {
   view.canvas.dataset.held = view.volume.slices.filter(Boolean).length;
   if (!slices.length && !planes.length) return;
   view.retry = setTimeout(() => ask(view), LOST_MS);
+  if (view.waiting) return;  // an act that is not taken yet would be lost
   view.trigger("wanted", JSON.stringify({ key: view.volume.header.key, slices, planes }));
 }
