@@ -9,15 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.plain_yaml import read_yaml
 from mainstem.core.schema import printable
 
-LARGEST_BYTES = 64 << 10  # of a file of settings, which has some dozen lines
-DEEPEST = 8  # levels of one
 CONFIG = "config"  # the field of a spec whose own fields are named without it
 NOTHING = ("null", "none", "~")
 TRUNK, DEVICE = "trunk", "training.device"
@@ -44,7 +42,7 @@ def read_settings(file: Path | None, given: Sequence[str]) -> dict[str, Any]:
     Raises:
         InputError: if one is unknown, given twice, or of another type.
     """
-    texts = {} if file is None else _flat(_read_yaml(file), "", str(file))
+    texts = {} if file is None else _flat(read_yaml(file), "", str(file))
     typed: dict[str, str] = {}
     for one in given:
         name, equals, text = one.partition("=")
@@ -95,47 +93,6 @@ def _read(name: str, text: str, known: Mapping[str, Any]) -> Any:  # noqa: ANN40
     except ValidationError as error:
         wanted = error.errors(include_url=False)[0]["msg"].lower()
         raise InputError(f"got {name}={printable(text)}: {printable(wanted, 200)}") from error
-
-
-def _read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever a file holds
-    """Read a small YAML file without tags, anchors and repeated names; every value stays the text that it is."""
-    try:
-        if not path.is_file():
-            raise InputError(f"no file {printable(path, 200)}; name a YAML file of settings")
-        if path.stat().st_size > LARGEST_BYTES:
-            raise InputError(f"{path} has more than {LARGEST_BYTES >> 10} KiB, which no file of settings has")
-        text = path.read_text(encoding="utf-8-sig")
-        _check_events(text, str(path))
-        return _plain(yaml.compose(text, Loader=yaml.BaseLoader), str(path))
-    except (OSError, yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{printable(path, 200)} cannot be read as YAML ({printable(error, 200)}); mend it") from error
-
-
-def _check_events(text: str, name: str) -> None:
-    """Refuse what could grow when it is read, before it is."""
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.BaseLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        where = f"{name}, line {event.start_mark.line + 1}" if event.start_mark else name
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise InputError(f"{where}: got an anchor, an alias or a tag; write the value out")
-        if depth > DEEPEST:
-            raise InputError(f"{where}: got more than {DEEPEST} levels, which no settings have; mend it")
-
-
-def _plain(node: yaml.Node | None, name: str) -> Any:  # noqa: ANN401 - whatever a file holds
-    """A node's texts, lists and mappings."""
-    if isinstance(node, yaml.MappingNode):
-        found: dict[str, Any] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.value in found:
-                line = key.start_mark.line + 1
-                raise InputError(f"{name}, line {line}: a setting comes twice, or has no name; mend it")
-            found[key.value] = _plain(value, name)
-        return found
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(value, name) for value in node.value]
-    return {} if node is None else node.value
 
 
 def _flat(plain: Any, prefix: str, name: str) -> dict[str, str]:  # noqa: ANN401 - whatever a file holds

@@ -6,7 +6,8 @@ import pytest
 
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
-from mainstem.core.settings import LARGEST_BYTES, names, read_settings, with_settings
+from mainstem.core.plain_yaml import LARGEST_BYTES
+from mainstem.core.settings import names, read_settings, with_settings
 from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
 
