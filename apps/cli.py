@@ -12,6 +12,7 @@ import typer
 
 from mainstem.apps import ending
 from mainstem.apps.cli_dicom import dicom_app
+from mainstem.apps.cli_launch import env_app, launch_run
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.cli_review import review_app
@@ -37,6 +38,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(dicom_app, name="dicom")
 app.add_typer(review_app, name="review")
+app.add_typer(env_app, name="env")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]
 Task = Annotated[str | None, typer.Option(help="Of the adapter's tasks, the first unless given.")]
@@ -250,6 +252,7 @@ def predict_inputs(
     tell(f"{len(predictions)} predictions in {out}{beside}; claims: {counts}")
 
 
+app.command("launch")(launch_run)
 app.command("map", cls=ComputeCommand)(map_adapter)
 app.command("map-merge")(merge_shards)
 

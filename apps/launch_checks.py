@@ -1,0 +1,224 @@
+"""What is tested before a job is submitted: first what the spec names, then what the login node knows of the site."""
+
+import difflib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+from typing import Literal
+
+from mainstem.apps.launch_plan import Job
+from mainstem.apps.run_spec import RunSpec, members
+from mainstem.apps.typed_files import as_time, seconds_of
+from mainstem.core.errors import InputError
+from mainstem.core.schema import printable
+from mainstem.data.catalogue import read_catalogue
+from mainstem.data.rights import check_rights
+
+ASKED_S = 30.0  # that a scheduler has to answer
+MACHINES = {0x3E: "x86_64", 0xB7: "aarch64"}  # e_machine of an ELF header (System V ABI, figure 4-4)
+WRITTEN = 16 << 20  # bytes written to see whether a quota is used up
+UNLIMITED = ("UNLIMITED", "NONE", "INFINITE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a test found; "unknown" where a site does not tell, which refuses nothing."""
+
+    what: str
+    state: Literal["ok", "fail", "unknown"]
+    found: str
+
+
+def check_names(spec: RunSpec, *, is_there: bool) -> None:
+    """Check what a spec names: its task, its settings, the rights to its data; with `is_there`, that all is here.
+
+    Raises:
+        InputError: if something is unknown, absent, or may not be used.
+    """
+    waived = spec.data_named() if spec.i_have_the_rights is True else tuple(spec.i_have_the_rights or ())
+    for name in waived:
+        if name not in spec.data_named():
+            raise InputError(f"i_have_the_rights names {printable(name)}, which the spec does not use; mend it")
+    here = [name for name in spec.data_named() if is_there or name in read_catalogue() or Path(name).exists()]
+    check_rights(here, waived)
+    for path in (*spec.scenes, *((spec.corpora,) if spec.corpora else ()), *((spec.run,) if spec.run else ())):
+        if is_there and not Path(path).exists():
+            raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
+    if spec.adapter and spec.command != "map":
+        _check_fit(spec)
+
+
+def _check_fit(spec: RunSpec) -> None:
+    from mainstem.adapters import find_task
+    from mainstem.core.finetuning import spec_of
+    from mainstem.core.settings import TRUNK, read_settings, with_settings
+
+    assert spec.adapter is not None
+    task = find_task(spec.adapter, spec.task)
+    shared = [f"{name}={value}" for name, value in spec.flat_settings().items()]
+    for member in members(spec):
+        own = [text for flag, text in zip(member.arguments, member.arguments[1:], strict=False) if flag == "--set"]
+        values = read_settings(None, [*shared, *own])
+        with_settings(spec_of(task, values.pop(TRUNK, spec.trunk), spec.frozen), values)
+
+
+def check_site(job: Job, script: Path | None = None) -> list[Finding]:
+    """Test on a login node what a job needs there: the scheduler, its limits, the account, files, room for results."""
+    found = [*_files(job), _room(job)]
+    if job.site.scheduler == "none":
+        return found
+    if shutil.which("sbatch") is None:
+        return [*found, Finding(what="Slurm", state="fail", found=f"no sbatch here; log in to {job.site.title}")]
+    found += [*_limits(job), _account(job)]
+    return [*found, _test_only(script)] if script is not None else found
+
+
+def _files(job: Job) -> Iterator[Finding]:
+    """The container and the environment, where the site has them."""
+    site = job.site
+    if site.container:
+        image = Path(os.environ.get("MAINSTEM_SIF") or site.container)
+        yield _there("container", image, "ask the site for its new name, and set MAINSTEM_SIF to it")
+    if not site.environment:
+        return
+    place = Path(os.environ.get("MAINSTEM_ENV") or _expanded(site.environment, job))
+    if site.container or not shutil.which("mainstem"):
+        yield _there("environment", place, f"make it by mainstem env build {job.site_name}")
+    python = place / "bin" / "python"
+    if site.architecture and python.exists():
+        machine = machine_of(python.resolve())
+        fits = machine in (None, site.architecture)
+        told = f"{place} is for {machine}, nodes are {site.architecture}"
+        yield Finding(what="architecture", state="ok" if fits else "fail", found=told)
+
+
+def _there(what: str, path: Path, advice: str) -> Finding:
+    return Finding(what=what, state="ok", found=str(path)) if path.exists() else Finding(
+        what=what, state="fail", found=f"no {path}; {advice}"
+    )  # fmt: skip
+
+
+def _expanded(text: str, job: Job) -> str:
+    """Resolve MAINSTEM_HOME as the script does."""
+    home = os.environ.get("MAINSTEM_HOME") or job.site.home.replace("{account}", job.account or "")
+    return os.path.expandvars(text.replace("$MAINSTEM_HOME", home))
+
+
+def machine_of(program: Path) -> str | None:
+    """Return which machine a program is for; None where it is no ELF file, or for another one."""
+    with suppress(OSError):
+        with program.open("rb") as file:
+            head = file.read(20)
+        if head[:4] == b"\x7fELF":
+            return MACHINES.get(int.from_bytes(head[18:20], "little" if head[5] == 1 else "big"))
+    return None
+
+
+def _room(job: Job) -> Finding:
+    """Write where the run will write: a quota that is used up tells so in no other way that all file systems share."""
+    folder = Path(job.spec.out).resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    probe = folder / f".mainstem-probe-{os.getpid()}"
+    try:
+        with probe.open("xb") as file:
+            file.write(bytes(WRITTEN))
+            file.flush()
+            os.fsync(file.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(what="room", state="fail", found=f"{folder} cannot be written ({error.strerror or error})")
+    finally:
+        probe.unlink(missing_ok=True)
+    return Finding(what="room", state="ok", found=f"{folder}, {free / 1e9:.0f} GB free")
+
+
+def _limits(job: Job) -> Iterator[Finding]:
+    """What the partition gives as of now."""
+    told = asked("scontrol", "--oneliner", "show", "partition", *([job.partition] if job.partition else []))
+    shown = [_entries(line) for line in told.splitlines() if line.strip()]
+    if job.partition is None:
+        shown = [each for each in shown if each.get("Default") == "YES"]
+    if not shown:
+        near = "" if job.partition is None else _near(job.partition)
+        told = f"there is no partition {job.partition}{near}" if job.partition else "there is no default; name one"
+        yield Finding(what="partition", state="fail", found=told)
+        return
+    limits = shown[0]
+    name, state = limits.get("PartitionName", ""), limits.get("State", "")
+    yield Finding(what="partition", state="ok" if state == "UP" else "fail", found=f"{name} is {state or 'unknown'}")
+    yield _within("time", job.time_s, limits.get("MaxTime"), name)
+    yield _within("nodes", job.nodes, limits.get("MaxNodes"), name)
+    yield _within("nodes in all", job.nodes, limits.get("TotalNodes"), name)
+    allowed, denied = limits.get("AllowAccounts", "ALL"), limits.get("DenyAccounts", "")
+    if job.account and (allowed not in ("ALL", "") and job.account not in allowed.split(",")):
+        yield Finding(what="account", state="fail", found=f"{name} takes {allowed} alone")
+    if job.account and job.account in denied.split(","):
+        yield Finding(what="account", state="fail", found=f"{name} does not take {job.account}")
+
+
+def _near(name: str) -> str:
+    shown = [_entries(line) for line in asked("scontrol", "--oneliner", "show", "partition").splitlines()]
+    names = [each["PartitionName"] for each in shown if "PartitionName" in each]
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}" if names else ""
+
+
+def _within(what: str, wanted: int, limit: str | None, name: str) -> Finding:
+    """Compare with a limit as Slurm tells it: a number, or a time."""
+    if limit is None or limit.upper() in UNLIMITED:
+        return Finding(what=what, state="ok", found=f"{name} sets no limit")
+    most = _as_seconds(limit) if what == "time" else int(limit) if limit.isdecimal() else None
+    if most is None:
+        return Finding(what=what, state="unknown", found=f"{name} says {printable(limit)}")
+    shown = as_time(wanted) if what == "time" else str(wanted)
+    return Finding(what=what, state="ok" if wanted <= most else "fail", found=f"{shown} of {limit} in {name}")
+
+
+def _as_seconds(text: str) -> int | None:
+    try:
+        return seconds_of(text)
+    except InputError:
+        return None
+
+
+def _account(job: Job) -> Finding:
+    """Whether the account is one of this user's, where the site keeps a list."""
+    if job.account is None:
+        return Finding(what="account", state="unknown", found="none was named, and none is needed")
+    told = asked("sacctmgr", "--noheader", "--parsable2", "show", "assoc", f"user={getuser()}", "format=account")
+    names = sorted({line.strip() for line in told.splitlines() if line.strip()})
+    if not names:
+        return Finding(what="account", state="unknown", found=f"{job.account}; the site keeps no list of accounts")
+    state: Literal["ok", "fail"] = "ok" if job.account.lower() in [name.lower() for name in names] else "fail"
+    return Finding(what="account", state=state, found=f"{job.account}; yours are {', '.join(names)}")
+
+
+def _test_only(script: Path) -> Finding:
+    """Ask Slurm itself, which submits nothing."""
+    done = _run(["sbatch", "--test-only", str(script)])
+    told = " ".join(done.stderr.replace("sbatch: ", "").split()) if done else "it does not answer"
+    return Finding(what="sbatch", state="ok" if done and done.returncode == 0 else "fail", found=printable(told, 300))
+
+
+def asked(*command: str) -> str:
+    """Return what a program of the scheduler prints; "" where it is absent, fails or does not answer."""
+    done = _run(command)
+    return done.stdout if done is not None and done.returncode == 0 else ""
+
+
+def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
+    with suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASKED_S)  # noqa: S603
+    return None
+
+
+def _entries(line: str) -> Mapping[str, str]:
+    """NAME=VALUE pairs of a line that scontrol prints."""
+    return dict(re.findall(r"(\w+)=(\S*)", line))

@@ -1,0 +1,228 @@
+"""One job script from a job, the same bytes from the same job: read it before it runs, keep it with the run.
+
+What each site needs, and why, is in its profile (apps/sites); how a run is told to save, and comes back, is here:
+Slurm sends USR1 to the processes some minutes before the time limit, a run then saves and exits with `SAVED`, and only
+then the job asks to come back. Nothing asks for that on TERM, which scancel sends.
+"""
+
+import shlex
+from collections.abc import Sequence
+
+from mainstem.apps.launch_plan import Job
+from mainstem.apps.run_spec import Member, arguments
+from mainstem.apps.typed_files import as_time
+
+SAVED = 75  # exit status of a run that saved and is not done (EX_TEMPFAIL of BSD sysexits.h: try again)
+MOST_RESTARTS = 100  # of one job: one that never gets further must end
+WAIT_S = 120  # that the others have to save, once the first process of a step has ended
+JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"
+INSIDE = "/user-software"  # where a container sees the environment
+
+
+def render(job: Job) -> str:
+    """Return the script."""
+    parts = [_head(job), _environment(job)]
+    parts += [_rendezvous(job)] if job.site.scheduler == "slurm" and job.spec.is_distributed else []
+    parts += [_local(job)] if job.site.scheduler == "none" else [_command(job), _step(job), _run(job)]
+    return "\n".join("\n".join(lines) + "\n" for lines in parts)
+
+
+def job_folder(out: str) -> str:
+    """Return the folder of a job beside the folder that its run writes."""
+    return f"{out.rstrip('/')}{JOB_FOLDER}"
+
+
+def log_name(job: Job) -> str:
+    """Return the log of a job as Slurm names it: %a is a member's index."""
+    is_array = job.indices > 1 and job.site.scheduler == "slurm"
+    return f"{job_folder(job.spec.out)}/{'log-%a.txt' if is_array else LOG}"
+
+
+def _head(job: Job) -> list[str]:
+    site, spec = job.site, job.spec
+    size = f"{job.nodes} node{'s' if job.nodes > 1 else ''}" + (f" of {job.gpus} {site.gpu}" if job.gpus else "")
+    lines = ["#!/bin/bash", f"# mainstem {spec.command} on {site.title}, {size}; {site.said}."]
+    return lines if site.scheduler == "none" else [*lines, *(f"#SBATCH --{text}" for text in _options(job))]
+
+
+def _options(job: Job) -> list[str]:
+    site = job.site
+    found = [f"job-name={job.spec.out.rstrip('/').rpartition('/')[2]}"]
+    found += [f"account={job.account}"] if job.account else []
+    found += [f"partition={job.partition}"] if job.partition else []
+    found += [f"nodes={job.nodes}", f"ntasks-per-node={job.processes}"]
+    found += [f"cpus-per-task={job.cores}"] if job.cores else []
+    found += [f"gres=gpu:{job.gpus}" if site.gpus_requested_by == "gres" else f"gpus-per-node={job.gpus}"][: job.gpus]
+    found += [f"mem={job.memory_gb}G"] if job.memory_gb else []
+    found += [f"time={as_time(job.time_s)}", f"output={log_name(job)}", "open-mode=append"]
+    found += [f"signal=USR1@{site.signal_before_s}", "requeue" if site.requeue else "no-requeue"]
+    return [*found, f"array=0-{job.indices - 1}"] if job.indices > 1 else found
+
+
+def _environment(job: Job) -> list[str]:
+    site = job.site
+    lines = [*site.modules, "", "set -uo pipefail"] if site.modules else ["set -uo pipefail"]
+    lines.append(f'export MAINSTEM_HOME="${{MAINSTEM_HOME:-{site.home.replace("{account}", job.account or "")}}}"')
+    if site.is_offline:
+        lines += ["export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1  # compute nodes reach no hub"]
+    lines += [f"export {name}={shlex.quote(value)}" for name, value in site.variables.items()]
+    lines += [f"export OMP_NUM_THREADS={job.cores}"] if job.cores else []
+    if site.scheduler == "slurm":
+        lines += ['export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself']
+    return [*lines, *(_container(job) if site.container else _virtual(job))]
+
+
+def _container(job: Job) -> list[str]:
+    return [
+        f'image="${{MAINSTEM_SIF:-{job.site.container}}}"',
+        f'environment="${{MAINSTEM_ENV:-{job.site.environment}}}"',
+        'for file in "$image" "$environment"; do',
+        '  if [ ! -e "$file" ]; then',
+        f'    echo "mainstem: no file $file; mainstem env build {job.site_name} makes the environment" >&2',
+        "    exit 2",
+        "  fi",
+        "done",
+        f"export SINGULARITYENV_PREPEND_PATH={INSIDE}/bin",
+        'echo "container $(readlink -f "$image")"',
+    ]
+
+
+def _virtual(job: Job) -> list[str]:
+    lines = []
+    if job.site.environment:
+        lines = [
+            f'environment="${{MAINSTEM_ENV:-{job.site.environment}}}"',
+            'if [ -d "$environment" ]; then',
+            '  export PATH="$environment/bin:$PATH"',
+            "fi",
+        ]
+    return [
+        *lines,
+        "if ! command -v mainstem > /dev/null; then",
+        f'  echo "mainstem: it is not installed; mainstem env build {job.site_name} makes an environment" >&2',
+        "  exit 2",
+        "fi",
+    ]
+
+
+def _rendezvous(job: Job) -> list[str]:
+    lines = ['hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")', "MASTER_ADDR=${hosts%%$'\\n'*}"]
+    if job.site.address == "infiniband-suffix":
+        lines += ['if getent hosts "${MASTER_ADDR}i" > /dev/null; then', '  MASTER_ADDR="${MASTER_ADDR}i"', "fi"]
+    if job.site.address == "resolved-or-node":
+        lines += [
+            'if ! getent hosts "$MASTER_ADDR" > /dev/null; then',
+            '  MASTER_ADDR=$(scontrol show node "$MASTER_ADDR" | sed -n "s/.*NodeAddr=\\([^ ]*\\).*/\\1/p")',
+            "fi",
+        ]
+    return [*lines, "export MASTER_ADDR MASTER_PORT=$((10000 + SLURM_JOB_ID % 10000))"]
+
+
+def _command(job: Job) -> list[str]:
+    """What runs: arguments that all members share, and each one's own."""
+    shared = f"command=(mainstem {shlex.join(arguments(job.spec))}"
+    if job.spec.command == "map":
+        out = shlex.quote(job.spec.out)
+        shard = f' --shard "${{SLURM_ARRAY_TASK_ID:-0}}/{job.indices}"' if job.indices > 1 else ""
+        merge = [
+            'if [ "${1:-}" = merge ]; then  # submitted beside the array, to run when it is done',
+            f"  command=(mainstem map-merge {out})",
+            "fi",
+        ]
+        return [f"{shared} --out {out}{shard})", *(merge if job.indices > 1 else [])]
+    return [*_own(job.members, '"${SLURM_ARRAY_TASK_ID:-0}"', job.spec.command), f'{shared} "${{own[@]}}")']
+
+
+def _own(runs: Sequence[Member], index: str, command: str) -> list[str]:
+    """Set `own` to a member's own arguments."""
+
+    def assigned(run: Member) -> str:
+        if command == "evaluate":  # it prints
+            return f"out={shlex.quote(run.out)} own=({shlex.join(run.arguments)})"
+        return f"own=({shlex.join([*run.arguments, '--out', run.out])})"
+
+    if len(runs) == 1:
+        return [assigned(runs[0])]
+    return [f"case {index} in", *(f"  {number}) {assigned(run)} ;;" for number, run in enumerate(runs)), "esac"]
+
+
+def _step(job: Job) -> list[str]:
+    """What each process of the step does before it becomes ours: no variable of a process is known before srun."""
+    site = job.site
+    lines = ["step=$(cat << 'STEP'", 'trap "" USR1  # it comes to starters too; a run that saves on it takes it back']
+    if job.spec.is_distributed:
+        lines.append('export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"')
+    if site.visible_gpus and job.gpus:
+        lines.append(f"export {site.visible_gpus}={','.join(map(str, range(job.gpus)))}")
+    if site.node_caches:
+        lines.append(
+            'caches=$(mktemp -d "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-XXXXXX")  # on the node: locks hang else'
+        )
+        lines += [f'export {name}="$caches/{name.lower()}"' for name in site.node_caches]
+    inside = f'singularity exec -B "$environment:{INSIDE}:image-src=/" "$image" ' if site.container else ""
+    return [*lines, f'exec {inside}"$@"', "STEP", ")"]
+
+
+def _run(job: Job) -> list[str]:
+    """Run the step, clear its caches away, and come back where it saved because its time ends."""
+    lines = ["export environment image"] if job.site.container else []
+    lines += ['stopped=""', "trap 'stopped=yes' TERM  # scancel: it ends here, whatever the run says", "status=0"]
+    binding = f"v,mask_cpu={','.join(job.site.cpu_masks)}" if _is_masked(job) else job.site.cpu_bind
+    bound = f"--cpu-bind={binding} " if binding else ""
+    step = f'srun {bound}--wait={WAIT_S} --kill-on-bad-exit=0 bash -c "$step" step "${{command[@]}}"'
+    if job.spec.command == "evaluate":
+        lines += ['mkdir -p "$out"', f'{step} > "$out/evaluate.json.part" || status=$?', _kept()]
+    else:
+        lines.append(f"{step} || status=$?")
+    if job.site.node_caches:
+        lines.append(
+            'srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c '
+            "'rm -rf -- \"${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-\"*' || true"
+        )
+        lines.insert(-1, "# shellcheck disable=SC2016  # each node's own TMPDIR")
+    return [*lines, *_comeback(job), 'exit "$status"']
+
+
+def _kept() -> str:
+    return 'if [ "$status" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; fi'
+
+
+def _is_masked(job: Job) -> bool:
+    return len(job.site.cpu_masks) == job.processes > 1
+
+
+def _comeback(job: Job) -> list[str]:
+    if not job.site.requeue:
+        return []
+    own = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if job.indices > 1 else "$SLURM_JOB_ID"
+    return [
+        'restarts="${SLURM_RESTART_COUNT:-0}"',
+        f'if [ "$status" -eq {SAVED} ] && [ -z "$stopped" ] && [ "$restarts" -lt {MOST_RESTARTS} ]; then',
+        f'  job="{own}"' + ("  # by the array's number all of it would come back" if job.indices > 1 else ""),
+        '  case "$(scontrol show job "$job")" in',
+        '    *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled',
+        "  esac",
+        "fi",
+    ]
+
+
+def _local(job: Job) -> list[str]:
+    """All members one after another, on this machine."""
+    start = f"torchrun --standalone --nproc-per-node={job.processes} --no-python " if job.processes > 1 else ""
+    count = len(job.members)
+    if job.spec.command == "map":
+        body = [f"command=(mainstem {shlex.join([*arguments(job.spec), '--out', job.spec.out])})"]
+    else:
+        body = [
+            *_own(job.members, '"$index"', job.spec.command),
+            f'command=(mainstem {shlex.join(arguments(job.spec))} "${{own[@]}}")',
+        ]
+    run = f'{start}"${{command[@]}}"'
+    if job.spec.command == "evaluate":
+        run = (
+            f'mkdir -p "$out" && {run} > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json"'
+        )
+    body += [f"{run} || status=$?"]
+    if count > 1:
+        body = [f"for index in {' '.join(map(str, range(count)))}; do", *(f"  {line}" for line in body), "done"]
+    return ["trap 'exit 143' TERM", "status=0", *body, 'exit "$status"']
