@@ -174,7 +174,7 @@ def finetune_adapter(
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return
     for record in records:
-        figures = ", ".join(f"{name} {value:.3g}" for name, value in record["out_of_fold"].items())
+        figures = ", ".join(f"{name} {value:.3g}" for name, value in record["held_out"].items())
         tell(f"adapter {record['adapter_sha256'][:12]} in {record['seconds']:.0f} s: {figures}")
         if record["tokenizer"]:
             tell(f"tokenizer: {record['tokenizer']}")

@@ -34,7 +34,7 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = P
         print(json.dumps(found))
         return
     for run, record in found.items():
-        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["out_of_fold"].items())
+        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["held_out"].items())
         tell(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
     if not found and not damaged:
         tell(f"no run below {folder.resolve()}; mainstem finetune writes one")

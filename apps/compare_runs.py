@@ -6,7 +6,7 @@ from typing import Any
 
 from mainstem.core.records import read_record
 
-LEFT_OUT = ("command", "seconds", "trained", "calibrations", "out_of_fold", "next_adapter_sha256")
+LEFT_OUT = ("command", "seconds", "trained", "calibrations", "held_out", "next_adapter_sha256")
 
 
 def compare(runs: Sequence[Path]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     return {
         "runs": [str(run) for run in runs],
         "settings": {name: row for name, row in _table(settings).items() if any(value != row[0] for value in row)},
-        "figures": _table([one["out_of_fold"] for one in records]),
+        "figures": _table([one["held_out"] for one in records]),
         "seconds": [one["seconds"] for one in records],
     }
 

@@ -20,12 +20,12 @@ from mainstem.core.task import DataRequest, Task
 
 
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:
-    """Return out-of-fold figures of a view: what the target says of its predictions, and their coverage."""
+    """Return figures of a view on what was held out: what the target says of its predictions, and their coverage."""
     coverage = fitted.calibration[view].coverage_by_group(level)
     told = fitted.target.figures(judged.raw, judged.truth, judged.blend)
     return {
         **{name: value for name, value in told.items() if np.isfinite(value)},  # none where all truths are alike
-        **({"out_of_fold_coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
+        **({"held_out_coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),
     }
 
 
@@ -82,11 +82,11 @@ def write_run(
         "adapter_sha256": fitted.adapter_sha256,
         "trained_sha256": fitted.adapter_sha256,
         "trunk_sha256": manifest.trunk_sha256,
-        "out_of_fold": figures,
+        "held_out": figures,
         "seconds": seconds,
     }
     write_record(folder, record, [*rows, figures])
-    write_card(folder, manifest, {name: f"{value:.4g}" for name, value in figures.items()})
+    write_card(folder, manifest, figures)
     return record
 
 

@@ -19,6 +19,7 @@ from mainstem.core.revision import code_revision
 from mainstem.core.schema import Count, Finite, Flag, Name, Sha256, first_mistake, printable, read_object
 
 RECORD_FILE, METRICS_FILE, CARD_FILE = "record.json", "metrics.jsonl", "card.md"
+BEFORE = "out_of_fold"
 LARGEST_CARD = 1 << 20  # bytes; a card of thousands of groups has some ten kB
 
 
@@ -47,7 +48,7 @@ class RunRecord(BaseModel):
     simulated: Flag
     adapter_sha256: Sha256
     trunk_sha256: Sha256
-    out_of_fold: dict[str, Finite]
+    held_out: dict[str, Finite]
     seconds: Finite
     seed: Count
     spec: dict[str, Any]
@@ -66,13 +67,22 @@ def read_record(run: Path) -> dict[str, Any]:
     """
     if not (run / RECORD_FILE).is_file():
         raise InputError(f"{run} is no run folder (record.json cannot be read); name what finetune --out wrote")
-    record = read_object(run / RECORD_FILE, InputError)
+    record = _as_now(read_object(run / RECORD_FILE, InputError))
     try:
         RunRecord(**record)
     except (ValidationError, TypeError) as error:
         said = first_mistake(error) if isinstance(error, ValidationError) else printable(error)
         raise InputError(f"{run / RECORD_FILE} is damaged: {said}; restore it from a copy or train it again") from error
     return record
+
+
+def _as_now(record: dict[str, Any]) -> dict[str, Any]:
+    """A record in today's words: one of before calls figures out of fold, whatever they were judged on."""
+    told = record.get(BEFORE)
+    if not isinstance(told, dict):
+        return record
+    figures = {name.replace(BEFORE, "held_out"): value for name, value in told.items()}
+    return {"held_out": figures, **{name: value for name, value in record.items() if name != BEFORE}}
 
 
 def read_card(run: Path) -> str:
@@ -168,8 +178,8 @@ def _groups_words(groups: Sequence[str]) -> str:
     return " and ".join(words) or "which name no groups"
 
 
-def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, str]) -> None:
-    """Write card.md: what the adapter is for, what it was judged on, and where it fails."""
+def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, float]) -> None:
+    """Write card.md: what the adapter is for, its figures on what was held out, and where it fails."""
     training = manifest.training
     scope = "; ".join(f"{name}: {', '.join(values)}" for name, values in manifest.scope.items())
     lines = [
@@ -186,7 +196,8 @@ def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, st
         f"| attribution | {manifest.attribution} |",
         f"| trunk | {manifest.trunk['dim']} wide, {manifest.trunk['depth']} deep, sha256 {manifest.trunk_sha256} |",
         *([f"| tokenizer | {training['tokenizer']} |"] if training.get("tokenizer") else []),
-        *(f"| {name} | {value} |" for name, value in figures.items()),
+        *([f"| held out | {training['judged_on']} |"] if training.get("judged_on") else []),
+        *(f"| {name} | {value:.4g} |" for name, value in figures.items()),
         "",
         "## Known failures",
         "",

@@ -244,9 +244,9 @@ class Target(ABC):
         """Metrics of points by name; the first is the headline, in which differences to baselines are told."""
 
     def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
-        """Return what a record says of predictions out of fold."""
+        """Return what a record says of predictions of cases held out."""
         point = self.point(self.combine([raw], blend))
-        return {f"out_of_fold_{name}": found.metric(truth, point) for name, found in self.measures.items()}
+        return {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()}
 
     def adds(self, raw: Outputs, truth: Array, blend: Blend) -> bool:
         """True where the inputs add something to what is known without them."""

@@ -218,7 +218,7 @@ class Classes(Named):
         """Return macro F1, accuracy and the temperature."""
         predicted = raw["logits"].argmax(1).astype(np.float64)
         metrics = {"macro_f1": macro_f1, "accuracy": accuracy}
-        return {f"out_of_fold_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
+        return {f"held_out_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
 
     def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
         """Name the classes that too few groups show to be ruled out."""

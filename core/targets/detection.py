@@ -86,7 +86,7 @@ class Detection(Classes):
     def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return the measures, and what parts are worth."""
         point = self.point(self.combine([raw], blend))
-        told = {f"out_of_fold_{name}": found.metric(truth, point) for name, found in self.measures.items()}
+        told = {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()}
         return told | dict(blend)
 
     def undecided(self, told: Outputs, quantile: Array) -> list[str]:

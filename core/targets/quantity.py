@@ -240,7 +240,7 @@ class Quantity(Target):
     def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return the errors of the model, of the past alone and of all but the trunk, and what the parts are worth."""
         told = self.combine([raw], blend)
-        ways = {"out_of_fold": told["mean"], "offset": raw["past"], "without_trunk": told["without_trunk"]}
+        ways = {"held_out": told["mean"], "offset": raw["past"], "without_trunk": told["without_trunk"]}
         return {f"{name}_rmse": rmse(truth, values) for name, values in ways.items()} | dict(blend)
 
     def adds(self, raw: Outputs, truth: Array, blend: Blend) -> bool:

@@ -220,9 +220,9 @@ def worth(board: YieldBoard, factor: float = 1.0, unit: str = "t/ha") -> tuple[b
 
     `factor` is how many of the unit make 1 t/ha.
     """
-    told = board.record.get("out_of_fold")
+    told = board.record.get("held_out")
     figures: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
-    model, past = (_number(figures.get(name)) for name in ("out_of_fold_rmse", "offset_rmse"))
+    model, past = (_number(figures.get(name)) for name in ("held_out_rmse", "offset_rmse"))
     if not (0 < model < np.inf and 0 < past < np.inf):
         return False, "This run does not say what it is worth on years held out of training; train it anew to know."
     saved = 1 - model / past

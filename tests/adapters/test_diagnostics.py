@@ -204,4 +204,4 @@ def test_real_radiographs_are_told_from_what_is_none_and_adults_are_refused(home
     adults = predict(fitted, open_chest("nih-cxr64").samples[:20], lambda sample: "whole")
     assert all(one.abstained and "the adapter was trained on" in one.reasons[0] for one in adults)
     record = json.loads((RUNS["findings"] / "record.json").read_text())
-    assert {f"threshold {name}" for name in FINDINGS} <= set(record["out_of_fold"])
+    assert {f"threshold {name}" for name in FINDINGS} <= set(record["held_out"])

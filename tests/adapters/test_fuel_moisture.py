@@ -211,4 +211,4 @@ def test_a_frozen_run_is_trained_scored_and_used_on_a_table_of_one_s_own(real, t
     assert len(predicted) == 6
     record = json.loads((out / "record.json").read_text())
     assert (record["task"], record["spec"]["trunk"]) == ("fuel-moisture", "presto")
-    assert record["out_of_fold"]["out_of_fold_rmse"] < 30
+    assert record["held_out"]["held_out_rmse"] < 30

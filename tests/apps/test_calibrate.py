@@ -349,5 +349,5 @@ def test_a_fit_of_which_few_groups_have_all_inputs_is_written(tmp_path, monkeypa
     monkeypatch.setitem(SETS, "few", mixed)
     task = replace(TASK, optional=())  # no gaps are drawn besides
     record = finetune(task, read(DataRequest(data="few")), FitSpec(config=QUICK), tmp_path / "run")
-    assert "out_of_fold_coverage_at_90" not in record["out_of_fold"]
+    assert "held_out_coverage_at_90" not in record["held_out"]
     assert len(predicted(tmp_path / "run", SETS["later"])) == len(SETS["later"])

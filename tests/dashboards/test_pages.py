@@ -67,8 +67,8 @@ def test_a_story_runs_from_early_to_late(board):
 def test_a_model_that_adds_nothing_is_called_so(board):
     from dataclasses import replace
 
-    figures = {"out_of_fold_rmse": 1.0, "offset_rmse": 1.0, "gate": 0.0}
-    is_worth, sentence = worth(replace(board, record={"out_of_fold": figures}))
+    figures = {"held_out_rmse": 1.0, "offset_rmse": 1.0, "gate": 0.0}
+    is_worth, sentence = worth(replace(board, record={"held_out": figures}))
     assert not is_worth
     assert "adds nothing" in sentence
 

@@ -321,7 +321,7 @@ def test_a_kill_between_artefact_and_record_leaves_a_run_that_can_be_read(run, w
 
 RECORDS = {
     "a list": "[]", "empty": "", "no JSON": "{", "bytes": "\udcff\udcfe", "text": '"run"', "deep": "[" * 100_000,
-    "NaN figure": {"out_of_fold": {"rmse": float("nan")}}, "figures a list": {"out_of_fold": [1]},
+    "NaN figure": {"held_out": {"rmse": float("nan")}}, "figures a list": {"held_out": [1]},
     "adapter a number": {"adapter": 5}, "adapter absent": {"adapter": None}, "seed negative": {"seed": -1},
     "hash of text": {"adapter_sha256": "x"}, "calibrations a text": {"calibrations": "none"},
     "spec a list": {"spec": []},

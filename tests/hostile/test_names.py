@@ -88,7 +88,7 @@ def test_two_uploads_of_one_name_do_not_mix(uploads):
 
 RECORD = {
     "adapter": "soil", "task": "soil", "data": "t", "simulated": False, "adapter_sha256": "a" * 64,
-    "trunk_sha256": "b" * 64, "out_of_fold": {"rmse": 1.0}, "seconds": 1.0, "seed": 0, "spec": {},
+    "trunk_sha256": "b" * 64, "held_out": {"rmse": 1.0}, "seconds": 1.0, "seed": 0, "spec": {},
 }  # fmt: skip
 ESCAPES = "\x1b]0;owned\x07 \x1b[2J \x9b2J \u202e \r \x08"
 FORGED = "b\x1b[2Jx\nmainstem: ok"

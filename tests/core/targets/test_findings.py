@@ -74,7 +74,7 @@ def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
     fresh = made(1)
     fitted = load_run(run, TASK)
     told, thresholds = predict(fitted, fresh.samples, TASK.view_of, 0.9), fitted.ensemble.blend["whole"]
-    record = json.loads((run / "record.json").read_text())["out_of_fold"]
+    record = json.loads((run / "record.json").read_text())["held_out"]
     assert {name: record[f"threshold {name}"] for name in NAMES} == thresholds
     truth = np.stack([sample.target for sample in fresh.samples])
     shares = np.array([[one.probabilities[name] for name in NAMES] for one in told])

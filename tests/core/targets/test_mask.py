@@ -260,7 +260,7 @@ def test_a_token_tells_of_its_own_patch(size):
         where = torch.nonzero((quarters.pop() != quarters.pop()).any(0)) * 4  # voxels
         patch = np.array(np.unravel_index(int(tokens.cell[0, told]), shape)) * (8, size, size)
         assert where.amin(0).tolist() == patch.tolist()
-        assert (where.amax(0) + 4).tolist() == (patch + (8, size, size)).tolist()
+        assert (where.amax(0) + 4).tolist() == (patch + np.array([8, size, size])).tolist()
 
 
 def latents(tokens: TokenBatch, values: torch.Tensor) -> Latents:
