@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.sources import read_source
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import ArtifactError, CalibrationError, InputError
@@ -62,7 +63,7 @@ def calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpec
 
 def _calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpec) -> dict[str, Any]:
     fitted, record = load_run(run, task), read_record(run)
-    source = task.read(request)
+    source = read_source(task, request)
     fitted.target.check_data(source)
     known_groups = {group for calibration in fitted.calibration.values() for group in calibration.groups or ()}
     local = _new_to(fitted, source, is_appended=spec.is_appended)

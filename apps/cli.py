@@ -160,12 +160,13 @@ def finetune_adapter(
     """Fit an adapter, calibrate it on groups never trained on, and write a run folder."""
     from mainstem.adapters import find_task
     from mainstem.apps.finetune import finetune, seeded_runs
+    from mainstem.apps.sources import read_licensed
     from mainstem.core.task import DataRequest
 
     found = find_task(adapter, task)
     spec = given_fit(ctx, found, trunk, frozen, seed)
     request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
-    source = found.read(request)
+    source = read_licensed(found, request)
     with shown("finetune", as_json) as report:
         records = [
             finetune(found, source, each, folder, report, request) for each, folder in seeded_runs(spec, out, seeds)
@@ -232,6 +233,7 @@ def predict_inputs(
     """Predict with intervals, claims and origin, one row a sample."""
     from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.export import check_room, write_told
+    from mainstem.apps.sources import read_source
     from mainstem.core.fitted import load_run
     from mainstem.core.predict import check_thresholds, predict
     from mainstem.core.task import DataRequest
@@ -241,7 +243,7 @@ def predict_inputs(
     check_thresholds(below or ())
     found = task_of_run(run, adapter, task)
     check_room(found, out, [*inputs, run, *files_named(inputs)])
-    sources = [found.read(DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
+    sources = [read_source(found, DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
     samples = [sample for source in sources for sample in source.samples]
     predictions = predict(load_run(run, found).on(given_compute(ctx)), samples, found.view_of, level, below or ())
     write_told(found, predictions, samples, out)

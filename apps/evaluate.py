@@ -27,6 +27,7 @@ from mainstem.apps.protocols import (
     split_samples,
 )
 from mainstem.apps.scoring import Scored, join, score_by_protocol, score_in_folds
+from mainstem.apps.sources import read_licensed, read_source
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
 from mainstem.core.finetuning import fit_and_save
@@ -69,7 +70,7 @@ def evaluate(
     start = time.perf_counter()
     if spec.window and spec.protocol != SEASONS:
         raise InputError(f"a window is of --protocol {SEASONS} alone; leave --window out, or add it")
-    source = task.read(request)
+    source = read_licensed(task, request)
     protocol = chosen_protocol(task, source, spec.protocol)
     if run is not None:
         protocol = SEASONS if spec.protocol == SEASONS else RUN
@@ -102,6 +103,7 @@ def evaluate(
         "flagged_rows": len(source.labelled()) - len(usable),
         "simulated": source.simulated,
         **body,
+        "licence": source.licence,
         "attribution": source.attribution,
         "seconds": time.perf_counter() - start,
     }
@@ -158,7 +160,7 @@ def _read_named(work: Work) -> tuple[tuple[Task, SampleSet], Parts]:
     """Find the task and read its data, once a process."""
     assert work.adapter is not None
     task = find_task(work.adapter, work.task)
-    source = task.read(work.request)
+    source = read_source(task, work.request)
     return (task, source), split_samples(source.unflagged(), work.protocol, source.test_groups, task.forget)
 
 

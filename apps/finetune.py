@@ -73,6 +73,7 @@ def write_run(
         "task": manifest.task,
         "data": manifest.training["data"],
         "simulated": manifest.simulated,
+        "licence": manifest.licence,
         "spec": dataclasses.asdict(spec),
         "trained": [member.trained for member in manifest.members],
         "tokenizer": manifest.training.get("tokenizer", ""),
