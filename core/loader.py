@@ -4,7 +4,7 @@ import copy
 import math
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mainstem.core.cases import bytes_in, steps_in
 from mainstem.core.errors import MainstemError
+from mainstem.core.permutation import Permutation
 from mainstem.core.samples import is_lazy, read_now
 from mainstem.core.stream import Sample
 from mainstem.core.tokens import OpenTokenizer, Patches
@@ -21,6 +22,8 @@ Batch = tuple[Tensor, Patches]  # the rows of samples (batch,), and what cutting
 MOST_STEPS = 12_800  # of a batch of prediction in memory, so that a core's cache holds its widest layer
 MOST_BYTES = 64 << 20  # of the streams of such a batch, padded to the largest
 MOST_CUT = 2 << 30  # bytes of streams, padded to the largest, that are cut once and kept for all epochs
+MOST_DRAWN = 1 << 20  # samples whose order is drawn at once; that of more is computed batch by batch
+COMPUTED_AT_ONCE = 4096  # places, or one batch
 READ_AT_ONCE = 64  # of samples that are not held in memory, where no plan of training says how many
 
 
@@ -36,11 +39,26 @@ def permutations(seed: int, num: int, epoch: int = 0) -> Iterator[Tensor]:
 
 
 def order(seed: int, num: int, batch_size: int, first: int = 0) -> Iterator[Tensor]:
-    """Yield the rows of batch after batch, from the `first`, without end; an epoch's last may be smaller."""
+    """Yield the rows of batch after batch, from the `first`, without end; an epoch's last may be smaller.
+
+    Nobody's share enters: processes that divide each batch among them see the same samples, however many they are.
+    """
     epoch, skipped = divmod(first, math.ceil(num / batch_size))
+    if num > MOST_DRAWN:
+        for computed in count(epoch):
+            yield from _computed(Permutation(num=num, seed=seed, epoch=computed), batch_size, skipped)
+            skipped = 0
     for permutation in permutations(seed, num, epoch):
         yield from torch.split(permutation, batch_size)[skipped:]
         skipped = 0
+
+
+def _computed(permutation: Permutation, batch_size: int, skipped: int) -> Iterator[Tensor]:
+    """Yield the rows of an epoch's batches but for the first."""
+    step = batch_size * math.ceil(COMPUTED_AT_ONCE / batch_size)
+    for start in range(skipped * batch_size, permutation.num, step):
+        places = np.arange(start, min(start + step, permutation.num))
+        yield from torch.split(torch.from_numpy(permutation.at(places)), batch_size)
 
 
 def cut_batches(
