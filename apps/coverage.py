@@ -27,9 +27,9 @@ Labels = Sequence[str]
 
 
 def report_coverage(
-    regions: tuple[NDArray[np.bool_], Array], level: float, groups: Labels, claims: Labels, patterns: Labels
+    regions: tuple[NDArray[np.bool_] | Array, Array], level: float, groups: Labels, claims: Labels, patterns: Labels
 ) -> dict[str, Any]:
-    """Share of cases (cases,) that lie in their region: pooled, by group with its commonest claim, where claims stand.
+    """Share of cases (cases,) in their regions: pooled, by group with its commonest claim, and where claims stand.
 
     `regions` says of each case if it lies in its region, and the region's size. `by_pattern` goes by what samples lack,
     where some lack anything.
@@ -62,7 +62,9 @@ def _rows(labels: Labels) -> Mapping[str, NDArray[np.bool_]]:
     return {str(label): named == label for label in np.unique(named)}
 
 
-def _where(inside: NDArray[np.bool_], stated: NDArray[np.bool_], groups: Labels | None = None) -> dict[str, Any]:
+def _where(
+    inside: NDArray[np.bool_] | Array, stated: NDArray[np.bool_], groups: Labels | None = None
+) -> dict[str, Any]:
     """Coverage of the cases whose claim stands, their share, and the lowest of a group."""
     found: dict[str, Any] = {
         "share": float(stated.mean()),
@@ -105,11 +107,13 @@ def recalibrated(target: Target, told: Outputs, truth: Array, level: float) -> d
     """Return coverage and size of sets once LOCAL_LABELS cases a class calibrate them, over SPLITS random splits.
 
     The rest of the cases are judged; each case of a class calibrates about as often, which steadies the mean. Nothing
-    is said where a class has too few, or the target no classes.
+    is said where a class has too few, the target no classes, or a case several.
     """
     strata, names = target.strata(truth), target.strata_names()
-    rows_of = {} if strata is None else {name: np.flatnonzero(np.asarray(strata) == name) for name in names}
-    if not rows_of or min(map(len, rows_of.values())) < LOCAL_LABELS + FEWEST_LEFT:
+    if strata is None or len(strata) != len(truth):
+        return {}
+    rows_of = {name: np.flatnonzero(np.asarray(strata) == name) for name in names}
+    if min(map(len, rows_of.values())) < LOCAL_LABELS + FEWEST_LEFT:
         return {}
     scores, rng, cases = target.scores(told, truth), np.random.default_rng(0), np.arange(len(truth))
     parts = [_parts(rows, rng) for rows in rows_of.values()]

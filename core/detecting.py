@@ -35,6 +35,15 @@ def sensitivity_at_95_specificity(truth: Array, probability: Array) -> float:
     return float((here > threshold).mean())
 
 
+def mean_sensitivity(truth: Array, probabilities: Array) -> float:
+    """Mean over findings of `sensitivity_at_95_specificity`, of cases whose truth is known; NaN where none has both."""
+    pairs = [
+        (own[np.isfinite(own)], likely[np.isfinite(own)]) for own, likely in zip(truth.T, probabilities.T, strict=True)
+    ]
+    found = [sensitivity_at_95_specificity(own, likely) for own, likely in pairs if 0 < own.sum() < len(own)]
+    return float(np.mean(found)) if found else float("nan")
+
+
 def ece(truth: Array, probability: Array) -> float:
     """Expected calibration error of the likelier answer, in NUM_BINS bins of equal width.
 

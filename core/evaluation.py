@@ -68,17 +68,6 @@ def over_groups(values: NDArray[Any], groups: Sequence[str]) -> float:
     return float(np.mean([values[labels == group].mean() for group in np.unique(labels)]))
 
 
-def mean_f1(truth: Array, probabilities: Array) -> float:
-    """Mean over findings of F1 at 1/2, of the cases whose truth is known; NaN where none is ever true."""
-    scores = []
-    for known, likely in zip(truth.T, probabilities.T, strict=True):
-        seen = np.isfinite(known)
-        here, named = known[seen] == 1, likely[seen] >= 0.5
-        if here.any():
-            scores.append(2 * float((here & named).sum()) / float(here.sum() + named.sum()))
-    return float(np.mean(scores)) if scores else float("nan")
-
-
 def mean_auroc(truth: Array, probabilities: Array) -> float:
     """Mean over findings of the area under the receiver operating characteristic; NaN where none has both truths.
 

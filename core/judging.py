@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,15 +44,19 @@ class Evidence:
     def of(
         cls, target: Target, told: Outputs, truth: Array, groups: Sequence[str], patterns: Sequence[str]
     ) -> "Evidence":
-        """Score what was told of cases; the parts of one that are told apart count as cases of its group."""
-        scores, scale = target.scores(told, truth), target.scale(told)
+        """Score what was told of cases; the parts of one that are told apart count as cases of its group.
+
+        A part of which nothing is known has no score (NaN), and counts for nothing.
+        """
+        scores, strata = target.scores(told, truth), target.strata(truth)
         times = scores[0].size if len(scores) else 1
+        known = ~np.isnan(scores.ravel())
         return cls(
-            scores=scores.ravel(),
-            scale=scale.ravel(),
-            groups=tuple(group for group in groups for _ in range(times)),
-            patterns=tuple(pattern for pattern in patterns for _ in range(times)),
-            strata=target.strata(truth),
+            scores=scores.ravel()[known],
+            scale=target.scale(told).ravel()[known],
+            groups=tuple(compress((group for group in groups for _ in range(times)), known)),
+            patterns=tuple(compress((pattern for pattern in patterns for _ in range(times)), known)),
+            strata=None if strata is None else tuple(compress(strata, known)),
         )
 
     @classmethod

@@ -81,7 +81,8 @@ class Member:
 
     def known(self, samples: Sequence[Sample], past: Array) -> Known:
         """Return what its target knows of samples before the trunk has read them."""
-        return Known(past=past, plain=self.preparation.fallback(samples, past) - past, frame=self.frame)
+        plain = self.preparation.fallback(samples, past)
+        return Known(past=past, plain=(plain.T - past).T, frame=self.frame)
 
     def told(self, reading: Reading, known: Known) -> Outputs:
         """Return what the head says of what it reads."""

@@ -26,7 +26,8 @@ class Preparation(Protocol):
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.
 
-        Its share weighs it against the offset, and the gate the trunk's prediction against that.
+        Its share weighs it against the offset, and the gate the trunk's prediction against that. Of several findings
+        it is (samples, findings).
         """
 
     def features(self, samples: Sequence[Sample]) -> Array:

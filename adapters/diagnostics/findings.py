@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from mainstem.adapters.diagnostics.radiographs import (
     standardised,
     told_of,
 )
-from mainstem.adapters.diagnostics.rival import machine_on_components
+from mainstem.adapters.diagnostics.rival import Regressions, WithRival, machine_on_components, restored
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Findings
@@ -34,15 +35,21 @@ def read(request: DataRequest) -> SampleSet:
     return open_chest(request.data, request.mirror, told_of(request))
 
 
-def prepare(samples: Sequence[Sample], order: Order) -> Radiographs:
+def prepare(samples: Sequence[Sample], order: Order) -> WithRival:
     """Fit on training samples; the trunk is shown the principal components too."""
-    return replace(Radiographs.fit(samples), shows_components=True)
+    images = replace(Radiographs.fit(samples), shows_components=True)
+    return WithRival(images=images, rival=Regressions.fit(samples, _truth(samples)))
+
+
+def _truth(samples: Sequence[Sample]) -> Array:
+    """What is there (samples, findings)."""
+    return np.stack([np.asarray(sample.target, np.float64) for sample in samples])
 
 
 def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
     """Return each finding's probability by SVMs on principal components, and by a small DenseNet-121."""
     seen, asked = pixels_of(train), pixels_of(test)
-    truth = np.stack([np.asarray(sample.target, np.float64) for sample in train])
+    truth = _truth(train)
     machines = [machine_on_components(seen, known.astype(np.int64), asked, seed) for known in truth.T]
     return {"svm_on_components": np.stack(machines, 1), "densenet": _densenet(seen, truth, asked, seed)}
 
@@ -85,7 +92,7 @@ TASK = Task(
     ),
     read=read,
     prepare=prepare,
-    restore=Radiographs.restore,
+    restore=partial(restored, Regressions.restore),
     options=(META,),
     scope_of=scope_of,
     holding=Holding(protocol="grouped-folds", only_same_data=True),

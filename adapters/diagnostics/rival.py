@@ -1,6 +1,6 @@
-"""A support-vector machine on principal components: beside the trunk, and the baseline."""
+"""Plain models on principal components, beside the trunk: a support-vector machine, and a line a finding."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mainstem.adapters.diagnostics.radiographs import STREAM, halved, moved_images, pixels_of, standardised
+from mainstem.adapters.diagnostics.radiographs import STREAM, Radiographs, halved, moved_images, pixels_of, standardised
 from mainstem.core.stream import Sample
 
 Array = NDArray[np.float64]
 COPIES, SEED = 2, 0  # of each training image, moved a little
 COMPONENTS = 60
+STIFFNESS = 0.01  # inverse strength of the regressions' penalty, on whitened components
 SLOPE = 3.0  # log-odds of the margin: about one in twenty beyond it errs (Platt 1999 finds 1 to 4)
 
 
@@ -71,6 +72,108 @@ class Rival:
         """Read what `state` gave."""
         known = {name: own.astype(np.float64) for name, own in arrays.items()}
         return cls(gamma=float(state["gamma"]), bias=float(state["bias"]), **known)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Regressions:
+    """A logistic regression a finding on components of standardised images, as a weight a pixel.
+
+    Each learns of the images whose finding was read, as they are and moved a little; both answers count alike. Of few
+    images with a rare finding a kernel learns no more than a line does.
+    """
+
+    weights: Array  # (pixels, findings)
+    bias: Array  # (findings,)
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], truth: Array) -> "Regressions":
+        """Fit on training samples and what they show (samples, findings), 0 or 1, NaN where unread."""
+        from sklearn.decomposition import PCA
+
+        images = standardised(pixels_of(samples))
+        found = PCA(min(COMPONENTS, len(images) - 1), whiten=True, random_state=0).fit(images)
+        seen = np.vstack([found.transform(images), *(found.transform(one) for one in _copies(images, samples))])
+        lines = np.stack([_line(seen, np.tile(known, 1 + COPIES)) for known in truth.T], 1)
+        weights = found.components_.T @ (lines[:-1] / np.sqrt(found.explained_variance_)[:, None])
+        return cls(weights=weights, bias=lines[-1] - found.mean_ @ weights)
+
+    def log_odds(self, samples: Sequence[Sample]) -> Array:
+        """Return log-odds (samples, findings)."""
+        found: Array = standardised(pixels_of(samples)) @ self.weights + self.bias
+        return found
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return arrays; there are no plain types."""
+        return {}, {"weights": halved(self.weights), "bias": halved(self.bias)}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Regressions":
+        """Read what `state` gave."""
+        return cls(**{name: own.astype(np.float64) for name, own in arrays.items()})
+
+
+def _line(seen: Array, known: Array) -> Array:
+    """Weights of components (cases, components), and last the bias; zeros where not both answers are known."""
+    from sklearn.linear_model import LogisticRegression
+
+    told = np.isfinite(known)
+    if len(np.unique(known[told])) < 2:
+        return np.zeros(seen.shape[1] + 1)
+    found = LogisticRegression(C=STIFFNESS, class_weight="balanced", max_iter=1000).fit(seen[told], known[told])
+    return np.append(found.coef_[0], found.intercept_)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WithRival:
+    """Radiographs prepared as all are, and a plain model's log-odds beside them."""
+
+    images: Radiographs
+    rival: Rival | Regressions
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
+        """Return the samples with standardised images, and no offset."""
+        return self.images(samples)
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the plain model's log-odds (samples,), or (samples, findings)."""
+        found: Array = (offset + self.rival.log_odds(samples).T).T
+        return found
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return what the shift alarm compares: images, and the plain model's log-odds and their size.
+
+        Where a classifier's answers move, its inputs have: Lipton et al. 2018, Detecting and Correcting for Label Shift
+        with Black Box Predictors; Rabanser et al. 2019, Failing Loudly, section 5.
+        """
+        odds = self.rival.log_odds(samples)
+        return np.column_stack([self.images.features(samples), odds, np.abs(odds)])
+
+    def strangeness(self, samples: Sequence[Sample]) -> Array:
+        """Return how unlike all of training each image is."""
+        return self.images.strangeness(samples)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return plain JSON types and arrays of both."""
+        plain: dict[str, Any] = {}
+        arrays: dict[str, Array] = {}
+        for name in ("images", "rival"):
+            plain[name], found = getattr(self, name).state()
+            arrays |= {f"{name}.{key}": values for key, values in found.items()}
+        return plain, arrays
+
+
+def restored(
+    rival: Callable[[Mapping[str, Any], Mapping[str, Array]], Rival | Regressions],
+    state: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+) -> WithRival:
+    """Read what `WithRival.state` gave, the plain model as `rival` does."""
+
+    def of(name: str) -> dict[str, Array]:
+        return {key.partition(".")[2]: own for key, own in arrays.items() if key.startswith(f"{name}.")}
+
+    images = Radiographs.restore(state["images"], of("images"))
+    return WithRival(images=images, rival=rival(state["rival"], of("rival")))
 
 
 def _copies(images: Array, samples: Sequence[Sample]) -> list[Array]:

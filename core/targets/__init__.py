@@ -3,7 +3,8 @@
 from mainstem.core.targets.base import Target
 from mainstem.core.targets.classes import Classes, ClassSet
 from mainstem.core.targets.detection import Detection
-from mainstem.core.targets.findings import Findings, FindingSet
+from mainstem.core.targets.finding_set import FindingSet
+from mainstem.core.targets.findings import Findings
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.mask import Mask, Masks

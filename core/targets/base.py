@@ -110,20 +110,25 @@ class Target(ABC):
             ArtifactError: if they are of another kind, or contradict what the task says.
         """
 
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Return least and most of each part's worth."""
+        return self.blend_ranges
+
     def check_blend(self, blend: Blend, view: str) -> Blend:
         """Return a blend that a file holds.
 
         Raises:
             ArtifactError: if a part lacks, is none of this kind's, or out of its range.
         """
-        lacking = sorted(set(self.blend_ranges) - self.blend_optional - set(blend))
-        odd = sorted(set(blend) - set(self.blend_ranges))
+        ranges = self.ranges()
+        lacking = sorted(set(ranges) - self.blend_optional - set(blend))
+        odd = sorted(set(blend) - set(ranges))
         if lacking or odd:
             raise ArtifactError(
                 f"the blend of the view {view!r} has no or an odd {(lacking or odd)[0]!r}; train it again"
             )
         for name, value in blend.items():
-            least, most = self.blend_ranges[name]
+            least, most = ranges[name]
             if not least <= value <= most:
                 raise ArtifactError(f"got {name} {value:g} of {view!r}, want {least:g} to {most:g}; train it again")
         return dict(blend)
@@ -218,8 +223,8 @@ class Target(ABC):
     def regions(self, told: Outputs, quantile: Array) -> Sequence[Region]:
         """Return the region of each case at quantiles of the score (cases,), or (cases, strata)."""
 
-    def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
-        """True (cases,), or (cases, parts), where the truth lies in the region."""
+    def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_] | Array:
+        """True (cases,), or (cases, parts), where the truth lies in the region; or the share of it that does."""
         inside: NDArray[np.bool_] = np.abs(self.scores(told, truth)) <= self.quantile_of_truth(truth, quantile)
         return inside
 

@@ -220,12 +220,6 @@ class Classes(Named):
         metrics = {"macro_f1": macro_f1, "accuracy": accuracy}
         return {f"held_out_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
 
-    def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
-        """Name the classes that too few groups show to be ruled out."""
-        quantiles = calibration.stratum_quantiles(self.names, level)
-        rare = [name for name, most in zip(self.names, quantiles.tolist(), strict=True) if most == np.inf]
-        return tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
-
     def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
         """Return coverage and size as means over groups: a group of many cases counts once."""
         inside, size = self.covered(case.told, case.truth, case.quantile), self.size(case.told, case.quantile)

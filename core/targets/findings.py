@@ -1,42 +1,26 @@
-"""Findings that may stand together: a probability each, and for each what cannot be ruled out, all of them at once."""
+"""Findings that may stand together: a probability each, and for each whether it can be said or ruled out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution
 
 from mainstem.core.baselines import Lesson, classifications
-from mainstem.core.detecting import best_threshold, one_finding
-from mainstem.core.errors import ArtifactError, InputError
-from mainstem.core.evaluation import mean_auroc, mean_f1
-from mainstem.core.schema import printable
+from mainstem.core.detecting import mean_sensitivity, one_finding
+from mainstem.core.errors import InputError
+from mainstem.core.evaluation import mean_auroc
 from mainstem.core.stream import Sample
+from mainstem.core.targets.finding_set import FindingSet
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
+from mainstem.core.targets.odds import learned, ranges_of, told_by
 from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
 
-
-@dataclass(frozen=True, kw_only=True)
-class FindingSet:
-    """What is there at the level, what is not, and what can neither be said nor ruled out."""
-
-    present: tuple[str, ...]
-    absent: tuple[str, ...]
-    open: tuple[str, ...]
-
-    def __contains__(self, found: Sequence[str]) -> bool:
-        return set(self.present) <= set(found) and not set(self.absent) & set(found)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON types."""
-        return {name: list(found) for name, found in vars(self).items()}
-
-    def columns(self) -> dict[str, Any]:
-        """Return what a table says of it, by column."""
-        return {name: "; ".join(found) for name, found in vars(self).items()}
+BoolArray = NDArray[np.bool_]
 
 
 class FindingsHead(Head):
@@ -55,7 +39,10 @@ class FindingsHead(Head):
 class Findings(Named):
     """Several findings, each there (1) or not (0); truth is (cases, findings), NaN where a reader said nothing of it.
 
-    A case's score is its worst 1 - probability of what is true, so that a region holds all its findings at once.
+    The preparation's fallback is taken as a plain model's log-odds, and trusted by the `plain` share that predictions
+    out of fold teach. Each finding is calibrated by itself, where it is there and where it is not: by the quantile of
+    1 - the probability of what was true, of what readers spoke of. Either answer is ruled out only where enough groups
+    show it. Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional).
     A finding is named where its probability reaches the threshold that tells it best out of fold, by sensitivity and
     specificity alike (Youden 1950, Index for rating diagnostic tests): of rare ones one half would name none.
     """
@@ -106,43 +93,58 @@ class Findings(Named):
         return Loss(total=total, count=seen.sum().clamp(min=1))
 
     def outputs(self, distribution: Distribution, known: Known) -> Outputs:
-        """Return probabilities (cases, findings)."""
-        return {"probabilities": distribution.mean.double().cpu().numpy()}
+        """Return the trunk's log-odds (cases, findings) and the plain model's."""
+        assert isinstance(distribution, Bernoulli)
+        odds = distribution.logits.double().cpu().numpy()
+        return {"trunk": odds, "plain": np.zeros(odds.shape) + known.plain.reshape(len(odds), -1)}
 
     def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
-        """Return each finding's threshold; one half where nothing tells it."""
-        pairs = zip(self.names, truth.T, outputs["probabilities"].T, strict=True)
-        return {name: best_threshold(known, likely) for name, known, likely in pairs}
+        """Return the plain model's share, and each finding's line and threshold; one half where nothing tells it."""
+        return learned(outputs, truth, self.names)
 
-    def check_blend(self, blend: Blend, view: str) -> Blend:
-        """Return thresholds by finding.
-
-        Raises:
-            ArtifactError: if one lacks, is of no finding, or no probability.
-        """
-        odd = sorted(set(blend) ^ set(self.names)) or [name for name, most in blend.items() if not 0 <= most <= 1]
-        if odd:
-            raise ArtifactError(f"the view {view!r} has no or an odd threshold of {printable(odd[0])}; train it again")
-        return dict(blend)
+    def ranges(self) -> Mapping[str, tuple[float, float]]:
+        """Return least and most of what is learned of all findings, and of each."""
+        return ranges_of(self.names)
 
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
-        """Return the mean of members' probabilities, and the thresholds (cases, findings) of those told as there."""
-        likely = np.mean([one["probabilities"] for one in members], axis=0)
-        least = np.array([blend[name] for name in self.names])
-        return {"probabilities": likely, "thresholds": np.tile(least, (len(likely), 1))}
+        """Return the mean of members' probabilities (cases, findings), those of both parts, and the thresholds."""
+        return told_by(members, blend, self.names)
+
+    def parts(self, told: Outputs) -> dict[str, Array]:
+        """Return what trunk and plain model would tell by themselves; nothing where there is no plain one."""
+        is_plain = bool(np.ptp(told["plain"], axis=0).any())
+        return {"trunk": told["trunk"], "plain_model": told["plain"]} if is_plain else {}
+
+    def scale(self, told: Outputs) -> Array:
+        """Return one a finding (cases, findings)."""
+        return np.ones_like(told["probabilities"])
 
     def scores(self, told: Outputs, truth: Array) -> Array:
-        """Return the worst 1 - probability of what is true (cases,); of what nobody read, the less likely is taken."""
-        return np.asarray(self._away(told, truth).max(1))
+        """Return 1 - probability of what is true (cases, findings); NaN where nobody read it."""
+        return np.abs(truth - told["probabilities"])
 
-    def _away(self, told: Outputs, truth: Array) -> Array:
-        likely = told["probabilities"]
-        return np.where(np.isnan(truth), np.abs(likely - 0.5) + 0.5, np.abs(truth - likely))
+    def strata(self, truth: Array) -> tuple[str, ...]:
+        """Return of each case's findings, one after another, which it is and whether it is there; "" where unread."""
+        names = np.array(self.strata_names(), object).reshape(-1, 2)
+        known = np.nan_to_num(truth).astype(int)
+        each = np.where(np.isnan(truth), "", names[np.arange(len(self.names)), known])
+        return tuple(each.ravel().tolist())
 
-    def covered(self, told: Outputs, truth: Array, quantile: Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """True (cases,) where the truth lies in the region; what neither answer fits stays open."""
-        away, most = self._away(told, truth), quantile[:, None]
-        return np.asarray(((away <= most) | (1 - away > most)).all(1))
+    def strata_names(self) -> tuple[str, ...]:
+        """Return each finding as absent, and as present."""
+        return tuple(f"{name} {state}" for name in self.names for state in ("absent", "present"))
+
+    def held(self, told: Outputs, quantile: Array) -> BoolArray:
+        """True (cases, findings, 2) where absence, and presence, is not ruled out; what neither fits stays open."""
+        away = np.stack([told["probabilities"], 1 - told["probabilities"]], -1)
+        inside = away <= quantile.reshape(len(away), -1, 2)
+        return np.asarray(inside | ~inside.any(-1, keepdims=True))
+
+    def covered(self, told: Outputs, truth: Array, quantile: Array) -> Array:
+        """Return of each case (cases,) the share of its findings, as far as read, whose truth is not ruled out."""
+        there, seen = self.held(told, quantile), np.isfinite(truth)
+        right = np.where(truth == 1, there[..., 1], there[..., 0]) & seen
+        return np.asarray(right.sum(1) / seen.sum(1))
 
     def point(self, told: Outputs) -> Array:
         """Return the probabilities (cases, findings)."""
@@ -155,20 +157,20 @@ class Findings(Named):
 
     def regions(self, told: Outputs, quantile: Array) -> list[FindingSet]:
         """Return what is there, what is not, and what stays open."""
-        there, not_there = np.stack([1 - told["probabilities"], told["probabilities"]]) <= quantile[:, None]
-        ways = {"present": there & ~not_there, "absent": not_there & ~there, "open": there == not_there}
+        absent, there = np.moveaxis(self.held(told, quantile), -1, 0)
+        ways, names = {"present": ~absent, "absent": ~there, "open": absent & there}, np.array(self.names)
         return [
-            FindingSet(**{way: tuple(np.array(self.names)[held[row]].tolist()) for way, held in ways.items()})
+            FindingSet(**{way: tuple(names[is_so[row]].tolist()) for way, is_so in ways.items()})
             for row in range(len(quantile))
         ]
 
     def size(self, told: Outputs, quantile: Array) -> Array:
         """Return how many findings stay open (cases,)."""
-        return np.array([float(len(region.open)) for region in self.regions(told, quantile)])
+        return np.asarray(self.held(told, quantile).all(-1).sum(1, dtype=np.float64))
 
     def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
-        """Return the measures, and each finding's threshold."""
-        return super().figures(raw, truth, blend) | {f"threshold {name}": least for name, least in blend.items()}
+        """Return the measures, and what was learned of parts and findings."""
+        return super().figures(raw, truth, blend) | dict(blend)
 
     def subgroup(self, told: Outputs, truth: Array) -> dict[str, Any]:
         """Return by finding how many cases are read and show it, and figures where enough do and enough do not."""
@@ -176,15 +178,20 @@ class Findings(Named):
         return {"n": len(truth), **{name: one_finding(known, likely, least) for name, known, likely, least in rows}}
 
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
-        """Return `by_finding`: cases, area under the curve and that of baselines, sensitivity and specificity."""
-        found = self.subgroup(case.told, case.truth)
+        """Return `by_finding`: cases, figures, baselines' areas, and coverage where it is there and where it is not."""
+        found, held = self.subgroup(case.told, case.truth), self.held(case.told, case.quantile)
         table = {name: dict(found[name]) for name in self.names}
         for index, name in enumerate(self.names):
             own = case.truth[:, [index]]
             table[name] |= {f"{other}_auc": mean_auroc(own, told[:, [index]]) for other, told in baselines.items()}
+            for state, side in (("absent", 0), ("present", 1)):
+                rows = held[case.truth[:, index] == side, index, side]
+                table[name] |= {f"coverage_where_{state}": float(rows.mean())} if len(rows) else {}
+            table[name]["open"] = float(held[:, index].all(-1).mean())
         return {"by_finding": table}
 
     @property
     def measures(self) -> Mapping[str, Measure]:
-        """Mean area under the curve and mean F1 over findings."""
-        return {found.__name__: Measure(metric=found, over="pooled") for found in (mean_auroc, mean_f1)}
+        """Mean area under the curve over findings, and mean sensitivity at a specificity."""
+        figures = {"mean_auroc": mean_auroc, "mean_sensitivity_at_95_specificity": mean_sensitivity}
+        return {name: Measure(metric=metric, over="pooled") for name, metric in figures.items()}

@@ -89,6 +89,13 @@ class Named(Target):
         self.refuse_marks(marks)
         return {name: told["probabilities"][:, index] for index, name in enumerate(self.names)}
 
+    def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
+        """Name the strata of truth that too few groups show to be ruled out."""
+        names = self.strata_names()
+        quantiles = calibration.stratum_quantiles(names, level)
+        rare = [name for name, most in zip(names, quantiles.tolist(), strict=True) if most == np.inf]
+        return tuple(f"too few groups show {name} for it to be ruled out" for name in rare)
+
     @property
     def num_values(self) -> int:
         """One a name."""

@@ -73,7 +73,8 @@ class Loss:
 class Known:
     """What a member knows of cases (cases,) before the trunk is asked.
 
-    `past` is the preparation's offset, `plain` what its fallback adds; `frame` is what `standardise` gave in training.
+    `past` is the preparation's offset, `plain` what its fallback adds, (cases, findings) of several; `frame` is what
+    `standardise` gave in training.
     """
 
     past: Array

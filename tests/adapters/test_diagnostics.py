@@ -16,7 +16,6 @@ from tests.adapters.made_radiographs import grounds, write_adults, write_childre
 
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.diagnostics import TASKS, findings, pneumonia
-from mainstem.adapters.diagnostics.pneumonia import WithRival
 from mainstem.adapters.diagnostics.radiographs import Radiographs, moved_images, standardised
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import is_fitted
@@ -69,7 +68,7 @@ def test_what_is_turned_inverted_blank_or_noise_is_stranger_than_what_was_held_o
 def test_exposure_changes_nothing_that_the_trunk_or_the_machine_sees(children):
     source = open_pneumonia(str(children))
     train = source.training()
-    prepared = WithRival.fit(train, "any")
+    prepared = pneumonia.prepare(train, "any")
     darker = [with_image(one, 0.5 * one.streams["image"].values[0] + 0.1) for one in train[:5]]
     for mine, its in zip(prepared(darker)[0], prepared(train[:5])[0], strict=True):
         np.testing.assert_allclose(mine.streams["image"].values, its.streams["image"].values, atol=1e-3)
@@ -78,7 +77,7 @@ def test_exposure_changes_nothing_that_the_trunk_or_the_machine_sees(children):
     )
     told = prepared.fallback(train, np.zeros(len(train)))
     assert ((told > 0) == [one.target == 1 for one in train]).mean() > 0.95
-    restored = pneumonia.restore(*prepared.state())
+    restored = pneumonia.TASK.restore(*prepared.state())
     np.testing.assert_allclose(restored.fallback(train, np.zeros(len(train))), told, rtol=1e-4, atol=1e-4)
 
 
