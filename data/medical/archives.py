@@ -1,7 +1,7 @@
-"""Files of a file, a folder or a zip: which there are, what is refused, and their bytes up to a limit.
+"""Files of a file, a folder or a zip: which there are, which of them are not read, and their bytes up to a limit.
 
-Nothing is unpacked onto the disk. A zip is read with limits on entries, bytes and ratio, and one that holds links,
-passwords or paths that leave it is refused whole: it was not made by an archive of images.
+Nothing is unpacked onto the disk, and no name of an entry is ever a path of one. A zip is read with limits on entries,
+bytes and ratio; those of its entries that are links, have a password or grow too much are not read.
 """
 
 import os
@@ -16,11 +16,12 @@ from typing import BinaryIO
 from mainstem.core.errors import InputError
 
 MOST_FILES = 100_000  # of one folder; a CT of the whole body has some 2,000
-MOST_ENTRIES = 20_000  # of one zip
+MOST_ENTRIES = MOST_FILES  # of one zip
 MOST_TOTAL = 8 << 30  # bytes that a zip may unpack to
 MOST_BYTES = 1 << 30  # bytes of one file
 MOST_RATIO = 100  # unpacked to packed: zip, and DICOM's deflated transfer syntax; 12-bit images reach some 4
 SMALLEST = 1 << 20  # bytes that may be unpacked from anything, whatever the ratio
+GROWS = f"an entry that would grow more than {MOST_RATIO} times"
 ZIP_MAGIC = b"PK\x03\x04"
 Entry = zipfile.ZipInfo
 
@@ -32,6 +33,7 @@ class Place:
     path: Path = field(repr=False)
     member: str = field(default="", repr=False)
     name: str  # as messages say it: below the folder that was given
+    refusal: str = ""  # why it is not to be read, as listing it told: "it is ..."
 
 
 @dataclass(frozen=True)
@@ -42,35 +44,32 @@ class Refused:
     reason: str
 
 
-def places_below(path: Path) -> tuple[list[Place], list[Refused]]:
-    """Every plain file of a file or folder, by name; links that leave the folder are refused.
+def places_below(path: Path) -> list[Place]:
+    """Every file of a file or folder, by name; links that are found there are not followed.
 
     Raises:
         InputError: if there is nothing at the path, or more than MOST_FILES.
     """
     if path.is_file():
-        return [Place(path=path, name=path.name)], []
+        return [Place(path=path, name=path.name)]
     if not path.is_dir():
         raise InputError(f"{path} is no file or folder; name DICOM files, a folder of them or a .zip")
-    found: list[Place] = []
-    refused: list[Refused] = []
-    for file in sorted(_walk(path)):
-        name = file.relative_to(path).as_posix()
-        mode = file.lstat().st_mode
-        if stat.S_ISLNK(mode):
-            refused.append(Refused(name, "a link; give the file itself"))
-        elif stat.S_ISREG(mode):
-            found.append(Place(path=file, name=name))
-        else:
-            refused.append(Refused(name, "no plain file"))
-        if len(found) + len(refused) > MOST_FILES:
-            raise InputError(f"{path} holds more than {MOST_FILES} files; name a study's folder")
-    return found, refused
+    found = [Place(path=file, name=file.relative_to(path).as_posix(), refusal=_refusal(file)) for file in _walk(path)]
+    return sorted(found, key=lambda place: place.path)
+
+
+def _refusal(file: Path) -> str:
+    mode = file.lstat().st_mode
+    return "a link; give the file itself" if stat.S_ISLNK(mode) else "" if stat.S_ISREG(mode) else "no plain file"
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    num = 0
     for place, folders, files in os.walk(folder, followlinks=False):
         linked = [name for name in folders if Path(place, name).is_symlink()]
+        num += len(linked) + len(files)
+        if num > MOST_FILES:
+            raise InputError(f"{folder} holds more than {MOST_FILES} files; name a study's folder")
         yield from (Path(place, name) for name in (*linked, *files))
 
 
@@ -80,16 +79,14 @@ def is_zip(path: Path) -> bool:
         return file.read(4) == ZIP_MAGIC
 
 
-def zip_members(path: Path) -> list[str]:
-    """Names of the files in a zip.
+def zip_places(path: Path) -> list[Place]:
+    """Files in a zip, by name.
 
     Raises:
         InputError: if it is damaged, or asks for more than a zip of images does.
     """
     with _opened(path) as archive:
         entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-        for entry in entries:
-            _check_entry(entry)
     if len(entries) > MOST_ENTRIES:
         raise InputError(f"a zip of {len(entries)} entries, want at most {MOST_ENTRIES}; unpack it")
     total = sum(entry.file_size for entry in entries)
@@ -97,7 +94,14 @@ def zip_members(path: Path) -> list[str]:
         raise InputError(f"a zip of {total} bytes unpacked, want at most {MOST_TOTAL}; unpack it")
     if len({entry.filename for entry in entries}) < len(entries):
         raise InputError("a zip with two entries of the same name; unpack it")
-    return sorted(entry.filename for entry in entries)
+    names = {entry.filename: _harm(entry) for entry in entries}
+    return [Place(path=path, member=name, name=name, refusal=names[name]) for name in sorted(names)]
+
+
+def leads_outside(member: str) -> bool:
+    """True for an entry whose name would be a place outside of where its zip is unpacked."""
+    parts = PurePosixPath(member.replace("\\", "/"))
+    return parts.is_absolute() or ".." in parts.parts or ":" in member
 
 
 def _opened(path: Path) -> zipfile.ZipFile:
@@ -107,16 +111,15 @@ def _opened(path: Path) -> zipfile.ZipFile:
         raise InputError("a damaged zip; make it anew") from error
 
 
-def _check_entry(entry: Entry) -> None:
-    parts = PurePosixPath(entry.filename.replace("\\", "/"))
-    if parts.is_absolute() or ".." in parts.parts or ":" in entry.filename:
-        raise InputError("a zip whose entries lead outside it; it is refused")
+def _harm(entry: Entry) -> str:
+    """Why an entry is not read; empty where it may be."""
     if stat.S_ISLNK(entry.external_attr >> 16):
-        raise InputError("a zip that holds links; give the files themselves")
+        return "a link; links in a zip are not followed"
     if entry.flag_bits & 1:
-        raise InputError("a zip with a password; unpack it")
+        return "an entry with a password; unpack the zip"
     if entry.file_size > max(SMALLEST, MOST_RATIO * entry.compress_size):
-        raise InputError(f"a zip whose entries grow more than {MOST_RATIO} times; it is refused")
+        return GROWS
+    return ""
 
 
 def open_place(path: Path, member: str = "") -> tuple[BinaryIO, int]:
@@ -133,7 +136,8 @@ def open_place(path: Path, member: str = "") -> tuple[BinaryIO, int]:
     with _opened(path) as archive:
         try:
             entry = archive.getinfo(member)
-            _check_entry(entry)
+            if harm := _harm(entry):
+                raise InputError(harm)
             if entry.file_size > MOST_BYTES:
                 raise InputError(f"{entry.file_size} bytes, want at most {MOST_BYTES}; split it")
             with archive.open(entry) as file:

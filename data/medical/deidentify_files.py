@@ -2,9 +2,7 @@
 
 import hashlib
 import importlib.util
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,23 +11,14 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import write_atomically
 from mainstem.core.outputs import check_parent
 from mainstem.core.progress import Progress, silent
+from mainstem.data.medical.archives import GROWS, Place
 from mainstem.data.medical.deidentify_key import Key
-from mainstem.data.medical.deidentify_worker import CLEAN, REFUSED, Answer, Worker, running
+from mainstem.data.medical.deidentify_worker import CLEAN, REFUSED, Answer
+from mainstem.data.medical.dicom_process import Limits, list_places, worker
 
 QUARANTINE = "quarantine"
-MAX_BYTES = 1 << 30  # of one file
-MAX_FILES = 100_000
-MAX_ZIP_BYTES, MAX_ZIP_RATIO = 8 << 30, 100
+CLEANING = Limits(60.0, 0.5e6)  # a frame of 512 x 512 takes 0.2 s to search
 NOTE = "research use only; faces, handwriting and lettering in the pixels are not removed"
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A file that is asked for: its path below what was given, and its bytes, or why they are not read."""
-
-    path: str
-    read: Callable[[], bytes]
-    reason: str = ""
 
 
 @dataclass
@@ -62,19 +51,18 @@ def deidentify_tree(source: Path, out: Path, key: Key, progress: Progress = sile
     """
     _check_libraries()
     _check_apart(source, out)
-    entries = list(_zip_entries(source) if zipfile.is_zipfile(source) else _entries(source))
-    if not entries:
+    places = list_places(source)
+    if not places:
         raise InputError(f"no files in {source}; name DICOM files, a folder of them or a zip")
     report, written = _Report(), dict[str, bytes]()
-    with running(key) as worker:
-        for number, entry in enumerate(entries, 1):
-            progress(f"file {number} of {len(entries)}", number / len(entries))
-            answer = _answer(entry, worker)
-            if answer.state != REFUSED:
-                answer = _written(answer, out, written, report)
-            if answer.state == REFUSED:
-                name = key.file_name(entry.path)
-                report.refused.append({"number": number, "name": name, "reason": answer.reason})
+    for number, place in enumerate(places, 1):
+        progress(f"file {number} of {len(places)}", number / len(places))
+        answer = _answer(place, key)
+        if answer.state != REFUSED:
+            answer = _written(answer, out, written, report)
+        if answer.state == REFUSED:
+            name = key.file_name(place.name)
+            report.refused.append({"number": number, "name": name, "reason": answer.reason})
     return report.told()
 
 
@@ -95,13 +83,14 @@ def _written(answer: Answer, out: Path, written: dict[str, bytes], report: _Repo
     return answer
 
 
-def _answer(entry: _Entry, worker: Worker) -> Answer:
-    if entry.reason:
-        return Answer(REFUSED, entry.reason)
+def _answer(place: Place, key: Key) -> Answer:
+    if place.refusal:
+        return Answer(REFUSED, "it unpacks to too much" if place.refusal == GROWS else f"it is {place.refusal}")
     try:
-        return worker.ask(entry.read())
-    except (OSError, RuntimeError, zipfile.BadZipFile, NotImplementedError, EOFError):
-        return Answer(REFUSED, "it cannot be read")
+        told, data = worker().ask("deidentify", place, {"key": key.secret.hex()}, limits=CLEANING)
+    except InputError as error:
+        return Answer(REFUSED, str(error).removeprefix(f"{place.name}: "))
+    return Answer(told["state"], told["reason"], tuple(told["uids"]), b"" if data is None else data.tobytes())
 
 
 def _check_libraries() -> None:
@@ -122,41 +111,3 @@ def _check_apart(source: Path, out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; name a folder")
     check_parent(out)
-
-
-def _entries(source: Path) -> Iterator[_Entry]:
-    """Files of a folder, or one; links are not followed."""
-    paths = sorted(path for path in source.rglob("*") if not path.is_dir()) if source.is_dir() else [source]
-    if len(paths) > MAX_FILES:
-        raise InputError(f"{len(paths)} files in {source}, want at most {MAX_FILES}; take folders of it one by one")
-    for path in paths:
-        name = path.relative_to(source).as_posix() if path != source else path.name
-        yield _Entry(name, path.read_bytes, _why_not(path, is_given=path == source))
-
-
-def _why_not(path: Path, is_given: bool) -> str:
-    if path.is_symlink() and not is_given:
-        return "it is a link"
-    if not path.is_file():
-        return "it is no plain file"
-    return "it is larger than a GiB" if path.stat().st_size > MAX_BYTES else ""
-
-
-def _zip_entries(source: Path) -> Iterator[_Entry]:
-    """Files of a zip; nothing is unpacked to the disk."""
-    with zipfile.ZipFile(source) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-    total = sum(info.file_size for info in infos)
-    if len(infos) > MAX_FILES or total > MAX_ZIP_BYTES:
-        raise InputError(f"{source} holds {len(infos)} files of {total / 1e9:.1f} GB; want at most {MAX_FILES} of 8 GB")
-    for info in sorted(infos, key=lambda info: info.filename):
-        is_bomb = info.file_size > max(1 << 20, MAX_ZIP_RATIO * info.compress_size) or info.file_size > MAX_BYTES
-        yield _Entry(info.filename, _reader(source, info), "it unpacks to too much" if is_bomb else "")
-
-
-def _reader(source: Path, info: zipfile.ZipInfo) -> Callable[[], bytes]:
-    def read() -> bytes:
-        with zipfile.ZipFile(source) as archive, archive.open(info) as file:
-            return file.read(info.file_size)
-
-    return read

@@ -1,4 +1,4 @@
-"""Requests to the one worker process that reads foreign files; what ends it is an error of the file that did."""
+"""Requests to the one worker process that opens foreign files; what ends it is an error of the file that did."""
 
 import atexit
 import json
@@ -11,21 +11,32 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MissingExtraError
-from mainstem.data.medical.archives import Place
+from mainstem.data.medical.archives import MOST_BYTES, Place, is_zip, places_below
 
 START_S = 120.0  # to load the libraries, on a machine that is busy
 IDLE = 15.0  # times its processor time that a request may wait for
-SECONDS = 1.0  # of processor time for any request
-BYTES_S = 20e6  # of a file, a second beyond that
 PIXELS_S = 1e6  # of JPEG 2000 a second at the slowest, on one core
-MOST_ANSWER = 1 << 30  # bytes
+MOST_ANSWER = MOST_BYTES + (1 << 20)  # bytes: a copy of a file is seldom longer than it
 CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Processor time that a request may take: for any file, and for so many bytes of one a second beyond."""
+
+    seconds: float
+    bytes_s: float
+
+
+READING = Limits(1.0, 20e6)
+LISTING = Limits(5.0, 20e6)  # a zip of the most entries takes two
 
 
 class _Ended(Exception):
@@ -40,19 +51,26 @@ class Worker:
     process: "subprocess.Popen[bytes] | None" = None
     is_ready: bool = False
 
-    def ask(self, do: str, place: Place, rest: Mapping[str, Any], pixels: int = 0) -> tuple[Any, NDArray[Any] | None]:
+    def ask(
+        self, do: str, place: Place, rest: Mapping[str, Any], pixels: int = 0, limits: Limits = READING
+    ) -> tuple[Any, NDArray[Any] | None]:
         """An answer, and its array where it has one.
 
         Args:
             do: one of `dicom_worker.DO`.
             place: of the file that the request is about.
             rest: further arguments, as JSON.
-            pixels: that are to be decoded, which sets the limit of time.
+            pixels: that are to be decoded, which adds to the limit of time.
+            limits: of the time beside them.
 
         Raises:
-            InputError: if the file is refused, or ended the worker.
+            InputError: if the file is gone, refused, or ended the worker.
         """
-        seconds = SECONDS + place.path.stat().st_size / BYTES_S + pixels / PIXELS_S
+        try:
+            num_bytes = min(place.path.stat().st_size, MOST_BYTES)
+        except OSError as error:
+            raise InputError(f"{place.name}: gone since it was listed; list it again") from error
+        seconds = limits.seconds + num_bytes / limits.bytes_s + pixels / PIXELS_S
         request = {"do": do, "path": str(place.path.absolute()), "member": place.member, "seconds": seconds, **rest}
         with self.lock:
             try:
@@ -160,6 +178,18 @@ def worker() -> Worker:
             raise MissingExtraError("pydicom", "medical")
         _workers[os.getpid()] = Worker()
     return _workers[os.getpid()]
+
+
+def list_places(path: Path) -> list[Place]:
+    """Every file of a file, folder or zip, by name.
+
+    Raises:
+        InputError: if there is nothing at the path, or it is a zip that is refused.
+    """
+    if not (path.is_file() and is_zip(path)):
+        return places_below(path)
+    told, _ = worker().ask("list", Place(path=path, name=path.name), {}, limits=LISTING)
+    return [Place(path=path, member=name, name=name, refusal=refusal) for name, refusal in told["entries"]]
 
 
 @atexit.register

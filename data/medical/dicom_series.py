@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Stream
-from mainstem.data.medical.archives import Place, Refused, is_zip, places_below
+from mainstem.data.medical.archives import Place, Refused, leads_outside
 from mainstem.data.medical.dicom_geometry import Placement, orientations, place, resampled, sorted_along
 from mainstem.data.medical.dicom_header import Header, Window
-from mainstem.data.medical.dicom_process import worker
+from mainstem.data.medical.dicom_process import list_places, worker
 from mainstem.data.medical.dicom_slices import (
     SeriesKey,
     Slice,
@@ -32,6 +32,7 @@ from mainstem.data.medical.dicom_twins import said_of_twin
 from mainstem.data.medical.dicom_volume import brighter, image_stream, volume_geometry, volume_stream
 
 MOST_VOLUME = 4 << 30  # bytes of float32
+OUTSIDE = "an entry whose name leads outside it"
 PRESETS = (  # of CT in HU, as readers commonly set them
     Window(name="brain", center=40, width=80),
     Window(name="lung", center=-600, width=1500),
@@ -207,7 +208,7 @@ def find_series(path: Path, progress: Progress = silent) -> Found:
         InputError: if there is nothing at the path, or it is a zip that is refused.
         MissingExtraError: if pydicom is not installed.
     """
-    places, refused = list_places(path)
+    places, refused = _listed(path)
     answers = []
     for index, one in enumerate(places):
         answers.append(_answer(one))
@@ -265,17 +266,18 @@ def _slices(file: Place, header: Header, patient: int) -> list[Slice]:
     return [Slice(place=file, header=header, index=at, patient=patient) for at in range(len(header.pictures))]
 
 
-def list_places(path: Path) -> tuple[list[Place], list[Refused]]:
-    """Every file of a file, folder or zip, and those that are refused unread.
+def _listed(path: Path) -> tuple[list[Place], list[Refused]]:
+    """Files to be read, and those that are refused unread; a zip with one of those was made by no archive of images.
 
     Raises:
         InputError: if there is nothing at the path, or it is a zip that is refused.
     """
-    places, refused = places_below(path)
-    if path.is_file() and is_zip(path):
-        told, _ = worker().ask("list", places[0], {})
-        return [Place(path=path, member=name, name=name) for name in told["members"]], refused
-    return places, refused
+    places = list_places(path)
+    for one in places:
+        if one.member and (harm := one.refusal or (OUTSIDE if leads_outside(one.member) else "")):
+            raise InputError(f"{path.name}: a zip that holds {harm}; it is refused")
+    refused = [Refused(one.name, one.refusal) for one in places if one.refusal]
+    return [one for one in places if not one.refusal], refused
 
 
 def _grouped(slices: Sequence[Slice], refused: dict[str, list[Refused]]) -> Iterator[Series]:

@@ -1,4 +1,4 @@
-"""The process that reads foreign files: one request a line in, one answer out, and nothing a decoder does gets further.
+"""The process that opens foreign files: one request a line in, one answer out, and nothing a decoder does gets further.
 
 Started by `dicom_process`. Every request has a limit of processor time (RLIMIT_CPU) and the process one of memory
 (RLIMIT_AS); a decoder that panics, aborts or runs on ends this process and no other. An answer is a line of JSON and,
@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.data.medical import dicom_values as tags
-from mainstem.data.medical.archives import open_place, zip_members
+from mainstem.data.medical.archives import open_place, zip_places
 from mainstem.data.medical.dicom_contours import read_contours
 from mainstem.data.medical.dicom_files import import_pydicom, read_dataset
 from mainstem.data.medical.dicom_header import Header
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
 
 MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the libraries are loaded
+MEMORY_TO_CLEAN = 7 << 30  # a file, its dataset and its copy, each of at most a GiB, and a frame that is searched
 MOST_AT_ONCE = 1 << 20  # bytes that are hashed
 LARGEST_KEPT = 512 << 20  # bytes of a file that stays parsed for its next picture
 Request = Mapping[str, Any]
@@ -51,6 +53,7 @@ def serve() -> None:
     for line in sys.stdin.buffer:
         request = json.loads(line)
         _limit_seconds(float(request["seconds"]))
+        _limit_memory(MEMORY_TO_CLEAN if request["do"] == "deidentify" else MOST_MEMORY)
         _tell(answers, *_answer(request))
 
 
@@ -81,16 +84,20 @@ def _load_decoders() -> None:
             __import__(name)
 
 
-def _limit_memory() -> None:
+def _limit_memory(most: int = MOST_MEMORY) -> None:
     with suppress(ImportError, OSError, ValueError):
         import resource
 
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        held = pages * os.sysconf("SC_PAGE_SIZE")
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        most = held + MOST_MEMORY if hard == resource.RLIM_INFINITY else min(held + MOST_MEMORY, hard)
-        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        most += _held_at_first()
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the patient's data
+
+
+@cache
+def _held_at_first() -> int:
+    """Bytes of addresses that the process had when it was first asked."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _limit_seconds(seconds: float) -> None:
@@ -103,7 +110,7 @@ def _limit_seconds(seconds: float) -> None:
 
 
 def _list(request: Request) -> Answer:
-    return {"members": zip_members(Path(request["path"]))}, None
+    return {"entries": [(place.name, place.refusal) for place in zip_places(Path(request["path"]))]}, None
 
 
 def _header(request: Request) -> Answer:
@@ -186,6 +193,18 @@ def _segments(request: Request) -> Answer:
     return {"header": header.told(), "segments": read_segments(dataset, header)}, None
 
 
+def _deidentify(request: Request) -> Answer:
+    """The bytes of a file's copy without who the patient is, and what is to be done with it."""
+    from mainstem.data.medical.deidentify_key import Key
+    from mainstem.data.medical.deidentify_worker import examine
+
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        found = examine(stream.read(), Key(bytes.fromhex(request["key"])))
+    head = {"state": found.state, "reason": found.reason, "uids": found.uids}
+    return head, np.frombuffer(found.data, np.uint8) if found.data else None
+
+
 DO: Mapping[str, Callable[[Request], Answer]] = {
     "list": _list,
     "header": _header,
@@ -195,6 +214,7 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
     "contours": _contours,
     "segments": _segments,
     "identity": _identity,
+    "deidentify": _deidentify,
 }
 
 if __name__ == "__main__":
