@@ -1,4 +1,4 @@
-"""`mainstem runs`: list, show, compare, repeat, bundle and export run folders; part of `apps.cli`."""
+"""`mainstem runs`: run folders, and the jobs that make them; part of `apps.cli`."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from mainstem.apps.cli_lists import AsJson, Mirror
 from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
 
-runs_app = typer.Typer(no_args_is_help=True, help="List, show, compare, repeat, bundle and export run folders.")
+runs_app = typer.Typer(no_args_is_help=True, help="Run folders, and the jobs that make them.")
 
 
 @runs_app.command("list")
@@ -121,3 +121,37 @@ def export_run(
     if to not in TRACKERS:
         raise InputError(f"got --to {to!r:.40}, want {' or '.join(TRACKERS)}")
     tell(f"{export(run, to, out)} values in {out}")
+
+
+@runs_app.command("status")
+def tell_status(run: Path, as_json: AsJson = False) -> None:
+    """Say what became of a run that was launched."""
+    from dataclasses import asdict
+
+    from mainstem.apps.run_jobs import status
+
+    found = status(run)
+    if as_json:
+        print(json.dumps(asdict(found)))
+    else:
+        tell(found.describe())
+
+
+@runs_app.command("logs")
+def print_logs(
+    run: Path,
+    lines: Annotated[int, typer.Option(min=1, max=100_000, help="How many of the last.")] = 50,
+    member: Annotated[int, typer.Option(min=0, help="Of an array.")] = 0,
+) -> None:
+    """Print the end of a launched run's log."""
+    from mainstem.apps.run_jobs import logs
+
+    tell(*logs(run, lines, member))
+
+
+@runs_app.command("cancel")
+def cancel_run(run: Path) -> None:
+    """End a launched run for good; what it saved stays."""
+    from mainstem.apps.run_jobs import cancel
+
+    tell(cancel(run).describe())

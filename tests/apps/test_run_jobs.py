@@ -1,0 +1,90 @@
+"""A run that was launched on this machine: what became of it, what it says, and its end."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from mainstem.apps.launch import LAUNCH_FILE, launch, process_started
+from mainstem.apps.launch_plan import Ask, plan_job
+from mainstem.apps.run_jobs import cancel, logs, read_job, status
+from mainstem.apps.run_spec import read_spec
+from mainstem.apps.site_profiles import read_site
+from mainstem.core.errors import InputError
+from mainstem.core.records import read_record, write_json
+
+SPEC = """
+command: finetune
+adapter: crop-yield
+data: simulated-maize
+settings: {{trunk_size: xs, training: {{epochs: {epochs}, min_steps: 1}}, num_folds: 2}}
+out: mine
+time: "00:10:00"
+"""
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """Begin a run in an empty folder, and leave nothing behind."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    jobs = []
+
+    def begin(epochs: int) -> Path:
+        Path("run.yaml").write_text(SPEC.format(epochs=epochs))
+        jobs.append(launch(plan_job("local", read_site("local"), read_spec(Path("run.yaml")), Ask())))
+        return Path("mine")
+
+    yield begin
+    for job in jobs:
+        if process_started(int(job["job_id"])) == job["process_started"]:
+            os.killpg(int(job["job_id"]), 9)
+
+
+def wait_for(run: Path, *states: str, seconds: float = 240.0):
+    until = time.monotonic() + seconds
+    while (found := status(run)).state not in states and time.monotonic() < until:
+        time.sleep(0.2)
+    return found
+
+
+def test_a_run_is_followed_to_its_end(begun):
+    run = begun(1)
+    assert status(run).state == "running"
+    found = wait_for(run, "done", "ended")
+    assert (found.state, found.members_done, found.members) == ("done", 1, 1), logs(run, 20)
+    assert any("written: mine" in line for line in logs(run, 20))
+    assert len(logs(run, 1)) == 1
+    assert read_record(run)["request"] == {"data": "simulated-maize", "options": {}}
+    with pytest.raises(InputError, match="is done already"):
+        cancel(run)
+
+
+def test_a_cancelled_run_ends_and_does_not_come_back(begun):
+    run = begun(10_000)
+    assert status(Path("mine.job")).state == "running"
+    found = cancel(run)
+    assert (found.state, found.members_done) == ("ended", 0)
+    time.sleep(1.0)
+    assert status(run).state == "ended"
+    record = read_job(run)[1]
+    assert process_started(int(record["job_id"])) != record["process_started"]
+
+
+def test_another_process_of_the_same_number_is_not_taken_for_the_run(begun):
+    run = begun(10_000)
+    folder, record = read_job(run)
+    write_json(folder / LAUNCH_FILE, {**record, "job_id": str(os.getpid())})
+    try:
+        assert status(run).state == "ended"
+        with pytest.raises(InputError, match="nothing to cancel"):
+            cancel(run)
+    finally:
+        write_json(folder / LAUNCH_FILE, record)
+
+
+def test_what_was_never_launched_is_one_line(tmp_path):
+    for ask in (status, cancel, lambda run: logs(run, 5)):
+        with pytest.raises(InputError, match="was not launched"):
+            ask(tmp_path / "mine")
