@@ -41,7 +41,7 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
         "simulated": source.simulated,
         "licence": source.licence,
         "attribution": source.attribution,
-        "adapter": f"{prediction.model.adapter} {prediction.model.version}",
+        "adapter": prediction.model.name,
         "adapter_sha256": prediction.model.adapter_sha256,
     }
     is_taken = not prediction.probabilities.keys().isdisjoint(told | origin)  # as by classes low, middle and high

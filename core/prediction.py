@@ -30,6 +30,11 @@ class ModelRef:
     adapter_sha256: str
     trunk_sha256: str
 
+    @property
+    def name(self) -> str:
+        """Adapter, task and version, as tables say them."""
+        return f"{self.adapter} {self.task} {self.version}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mainstem.core.brief import Brief, Form
 from mainstem.core.cases import Cases, Columns, blocks_in, names_in
 from mainstem.core.split import Rows, Split
-from mainstem.core.stream import Sample, Stream
+from mainstem.core.stream import NO_LICENCE, Sample, Stream
 from mainstem.core.told import told_in
 
 Load = Callable[[int], Mapping[str, Stream]]  # the streams of a row of the whole set
@@ -176,7 +176,7 @@ class SampleSet:
     samples: Sequence[Sample]
     flagged: Mapping[str, str]
     attribution: str
-    licence: str = "unknown"
+    licence: str = NO_LICENCE
     simulated: bool = False
     test_groups: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()

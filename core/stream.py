@@ -148,6 +148,9 @@ class Stream:
         return finite if self.valid is None else finite & self.valid
 
 
+NO_LICENCE = "not stated"  # of data that say none, as a user's own
+
+
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
     """Where a sample comes from, under which licence, and to which calibration group it belongs.
@@ -156,7 +159,7 @@ class Provenance:
         data: name of the data set or path of the user's table.
         item: the sample's own name in it, e.g. "IA_STORY 2012".
         group: what calibration must hold out whole (year, person, site, trial); None where the data name none.
-        licence: SPDX identifier or the licence's name.
+        licence: SPDX identifier or the licence's name; NO_LICENCE where none is stated.
         attribution: the sentence that has to travel with every export.
         simulated: True where the values come from a simulator.
         facts: further facts that pages show (region, year, age of the data in days ...).
@@ -166,7 +169,7 @@ class Provenance:
     data: str
     item: str
     group: str | None = None
-    licence: str = "unknown"
+    licence: str = NO_LICENCE
     attribution: str = ""
     simulated: bool = False
     facts: Mapping[str, str | float] = field(default_factory=dict)

@@ -9,6 +9,7 @@ from typing import Any
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import printable, read_object
+from mainstem.core.stream import NO_LICENCE
 from mainstem.data.catalogue import read_catalogue
 from mainstem.data.hearing import note
 
@@ -16,6 +17,7 @@ CROISSANT, SHARDS = "croissant.json", "shards.json"  # a folder's records: of it
 NOT_STATED = "licence not stated"
 NO_LICENCES = {
     "",
+    NO_LICENCE,
     "unknown",
     "unstated",
     "none",

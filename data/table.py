@@ -21,7 +21,7 @@ from mainstem.core.blocks import Block
 from mainstem.core.cases import Cases
 from mainstem.core.errors import InputError
 from mainstem.core.samples import LazySamples, SampleSet
-from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.stream import NO_LICENCE, Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Target, recognise
 from mainstem.data.hearing import tell
 from mainstem.data.images import IMAGES, read_image
@@ -93,7 +93,7 @@ def read_samples(path: Path, target: Target | None = None) -> SampleSet:
     tell([columns.table])
     return SampleSet(
         name=path.stem, samples=samples, flagged={}, attribution=f"{path.name}, licence {', '.join(licences)}",
-        licence=", ".join(licences) or UNSTATED, classes=columns.classes,
+        licence=", ".join(licences) or NO_LICENCE, classes=columns.classes,
     )  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def _cases(columns: _Columns, order: NDArray[np.intp]) -> Cases:
     name = columns.table.name
     told = {field: columns.facts[column][order] for field, column in COLUMN_OF.items()}
     told["group"] = np.array([group or None for group in told["group"]], object)
-    told["licence"] = np.array([licence or UNSTATED for licence in told["licence"]], object)
+    told["licence"] = np.array([licence or NO_LICENCE for licence in told["licence"]], object)
     words = {licence: f"{name}, licence {licence}" for licence in set(told["licence"])}
     told["attribution"] = np.array([words[licence] for licence in told["licence"]], object)
     return Cases(

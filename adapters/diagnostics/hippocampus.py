@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mainstem.adapters.diagnostics.facing import Facing
-from mainstem.adapters.diagnostics.volumes import turned, unet
+from mainstem.adapters.diagnostics.volumes import Marked, turned, unet
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.prediction import Prediction
@@ -30,6 +30,7 @@ TARGET = Mask(grid=GRID)
 SCOPE = ("spacing", "axes", "sides", "values")
 
 TABLE = "volumes.csv"
+DIGITS = 3  # of mL: a voxel of 1 mm is 0.001 mL
 OPEN = "open"  # folder of the voxels that can neither be said nor ruled out: 1 anterior, 2 posterior, 3 both
 CLIPPED = (0.5, 99.5)  # percentiles (Isensee et al. 2021, nnU-Net, methods: so for CT; here for MR without a scale)
 QUANTILES = (1, 10, 25, 50, 75, 90, 99)
@@ -147,28 +148,32 @@ def _rows(prediction: Prediction) -> list[dict[str, Any]]:
         {
             "item": prediction.source.item,
             "structure": name,
-            "volume_ml": volumes.get(name),
-            "lower": ends[name].low if name in ends else None,
-            "upper": ends[name].high if name in ends else None,
+            "volume_ml": _ml(volumes.get(name)),
+            "lower": _ml(ends[name].low) if name in ends else None,
+            "upper": _ml(ends[name].high) if name in ends else None,
             "claim": prediction.claim.state,
             "level": prediction.level,
             "reasons": "; ".join(prediction.reasons),
             "use": USE,
             "licence": prediction.source.licence,
             "attribution": prediction.source.attribution,
-            "adapter": f"{model.adapter} {model.task} {model.version}",
+            "adapter": model.name,
             "adapter_sha256": model.adapter_sha256,
         }
         for name in STRUCTURES
     ]
 
 
+def _ml(volume: float | None) -> float | None:
+    """A volume to a voxel of 1 mm; None where there is none."""
+    return None if volume is None else round(volume, DIGITS)
+
+
 def rivals(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
     """MONAI's U-Net on the same volumes, turned alike, for as long as a member of ours trains."""
-    contrast, truth = Contrast(), TARGET.told(SampleSet(
-        name="", samples=(), flagged={}, attribution="", classes=STRUCTURES
-    )).truth(train)  # fmt: skip
-    return {"monai_unet": unet((contrast(train)[0], truth), contrast(test)[0], GRID, seed)}
+    (known, _), (asked, _) = Contrast()(train), Contrast()(test)
+    labels = replace(TARGET, names=STRUCTURES).truth(train)
+    return {"monai_unet": unet(Marked(samples=known, labels=labels), asked, GRID, seed)}
 
 
 TASK = Task(

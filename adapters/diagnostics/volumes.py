@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,6 +24,14 @@ MOST_SEED = 2**31
 STRIDES = (2, 2, 2)  # of the U-Net
 SECONDS = 433.0  # of the processor: what a member of ours trains for (40 epochs of 166 crops, on a shared machine)
 BATCH_SIZE, LR_PER_STEP, WEIGHT_DECAY = 2, 2e-3, 0.01
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Marked:
+    """Volumes, standardised, and their labels (volumes, z, y, x), -1 where a volume has no voxel."""
+
+    samples: Sequence[Sample]
+    labels: Array
 
 
 @cache
@@ -82,7 +91,7 @@ def _turned(values: Tensor, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return found["image"].float(), found["label"][0].to(labels.dtype)
 
 
-def unet(known: tuple[Sequence[Sample], Array], asked: Sequence[Sample], grid: Sequence[int], seed: int) -> Array:
+def unet(known: Marked, asked: Sequence[Sample], grid: Sequence[int], seed: int) -> Array:
     """Return labels (cases, *grid) by MONAI's U-Net, trained for SECONDS of the processor on samples and their labels.
 
     With residual units and instance norm (Kerfoot et al. 2018, Left-ventricle quantification using residual U-Net), by
@@ -93,9 +102,8 @@ def unet(known: tuple[Sequence[Sample], Array], asked: Sequence[Sample], grid: S
 
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    samples, truth = known
-    values, aims = _stacked(samples, grid), torch.from_numpy(truth)
-    num_classes = int(truth.max()) + 1
+    values, aims = _stacked(known.samples, grid), torch.from_numpy(known.labels)
+    num_classes = int(aims.max()) + 1
     model = UNet(
         spatial_dims=3, in_channels=1, out_channels=num_classes, channels=(16, 32, 64, 128), strides=STRIDES,
         num_res_units=2,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mainstem.core.blocks import Block
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
-from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
+from mainstem.core.stream import NO_LICENCE, Channel, Geometry, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.earth.eopatch import Cube, is_eopatch, open_eopatch, open_land_use
 from mainstem.data.earth.scenes import origin_of
@@ -25,7 +25,7 @@ def open_land_cover(data: str, mirror: Path | None = None) -> SampleSet:
     Raises:
         InputError: if it is neither, or no polygon is labelled.
     """
-    attribution, licence, folder = "", "unknown", Path(data)
+    attribution, licence, folder = "", NO_LICENCE, Path(data)
     if data == EOLEARN:
         found = find_data_set(data)
         folder, attribution, licence = pull(data, mirror), found.attribution, found.licence

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import TEST
-from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.images import IMAGES, RGB, read_image
 from mainstem.data.tabular import check_regular, shown
@@ -55,7 +55,7 @@ def open_cells(data: str, cell: str, mirror: Path | None = None) -> SampleSet:
         return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="")
     if not (path / "JPEGImages").is_dir():
         raise InputError(f"got {shown(data)}; want {BCCD}, a picture, or a folder with JPEGImages and Annotations")
-    return _read_set(path, cell, (path.resolve().name, "unknown", ""))
+    return _read_set(path, cell, (path.resolve().name, NO_LICENCE, ""))
 
 
 def in_tens(source: SampleSet) -> SampleSet:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
-from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_nifti
 
@@ -34,13 +34,13 @@ def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
         return _folder(pull(data, mirror), data, data_set.licence, data_set.attribution)
     path = Path(data)
     if is_nifti(path):
-        sample = _sample(read_nifti(path), None, _source(path, path.resolve().parent.name, ("unknown", "")))
+        sample = _sample(read_nifti(path), None, _source(path, path.resolve().parent.name, (NO_LICENCE, "")))
         return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
     if not (path / IMAGES).is_dir():
         raise InputError(
             f"got {data!r:.80}; want {HIPPOCAMPUS}, a folder of {IMAGES}/ and {LABELS}/, or an image (.nii, .nii.gz)"
         )
-    return _folder(path, path.resolve().name, "unknown", "")
+    return _folder(path, path.resolve().name, NO_LICENCE, "")
 
 
 def _folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSet:

@@ -179,6 +179,7 @@ def test_a_prediction_needs_no_run_and_what_is_out_of_scope_or_untold_is_refused
     done = subprocess.run([*PROGRAM, *asked], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "p.csv", comment="#").set_index("item")
+    assert set(table["adapter"]) == {"diagnostics pneumonia 1"}
     assert "unlike all" in table.reasons["told"] or not table.abstained["told"]
     assert "age_band is 40 to 64 years, the adapter was trained on 1 to 5 years alone" in table.reasons["adult"]
     assert "is not told" in table.reasons["untold"]

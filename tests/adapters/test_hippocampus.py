@@ -1,6 +1,7 @@
 """Hippocampus masks: the shared contract, scale and scope, what is written, and the run that comes with the package."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from tests.data.medical.made_volumes import crop, save_crops
 from mainstem.adapters import find_task, shipped_runs
 from mainstem.adapters.diagnostics import hippocampus
 from mainstem.adapters.diagnostics.hippocampus import TASK, USE, Contrast, standardised
-from mainstem.adapters.diagnostics.volumes import BOX, turned, unet
+from mainstem.adapters.diagnostics.volumes import BOX, Marked, turned, unet
 from mainstem.apps.cli import app
 from mainstem.apps.finetune import is_fitted
 from mainstem.core.evaluation import dice
@@ -131,7 +132,7 @@ def test_monai_s_u_net_learns_in_the_time_it_is_given(source, monkeypatch):
     monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.SECONDS", 6.0)
     shown, _ = Contrast()(list(source.samples))
     truth = TASK.target.told(source).truth(shown)
-    told = unet((shown[:16], truth[:16]), shown[16:], hippocampus.GRID, 0)
+    told = unet(Marked(samples=shown[:16], labels=truth[:16]), shown[16:], hippocampus.GRID, 0)
     assert told.shape == truth[16:].shape
     assert dice(truth[16:], told, (1, 2)) > 0.3
 
@@ -164,6 +165,10 @@ def test_the_shipped_run_predicts_at_once(shipped, usual, tmp_path):
     assert list(table.columns[:6]) == ["item", "structure", "volume_ml", "lower", "upper", "claim"]
     assert table["structure"].tolist() == ["anterior", "posterior"] * 3
     assert set(table["use"]) == {USE}
+    assert set(table["licence"]) == {"not stated"}
+    assert set(table["adapter"]) == {f"diagnostics hippocampus {TASK.version}"}
+    for cell in re.findall(r"\d+\.\d{4,}", (out / "volumes.csv").read_text()):
+        raise AssertionError(f"{cell} says more than a voxel of 1 mm can")
     told, refused = table[table["item"] == "one"], table[table["item"] == "wide"]
     counts = [(np.asarray(labels.dataobj) == label).sum() / 1000 for label in (1, 2)]
     assert told["volume_ml"].tolist() == pytest.approx(counts)

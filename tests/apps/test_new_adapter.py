@@ -36,7 +36,7 @@ def test_the_tutorial_runs_as_written(tmp_path):
         assert done.returncode == 0, f"{block}\n{done.stdout[-1500:]}\n{done.stderr[-1500:]}"
     assert (tmp_path / "tests" / "adapters" / "test_soil_moisture.py").is_file()
     told = pd.read_csv(tmp_path / "predictions.csv")
-    assert set(told["adapter"]) == {"soil-moisture 1"}
+    assert set(told["adapter"]) == {"soil-moisture table 1"}
     new = told["item"].str.removeprefix("plot-").astype(int) % 11 >= 9  # the sites that were never measured
     assert set(told["claim"][~new]) == {"none"}
     assert (told["claim"][new] == "stated").mean() > 0.8
