@@ -193,7 +193,7 @@ def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress
         raise InputError(f"all is judged on {splits[0].judged_on}, which cannot be scored in folds; use --protocol")
     with tempfile.TemporaryDirectory() as folder:
         fitted, judged = fit_and_save(task, source, samples, fit, Path(folder), progress=progress)
-    scored = score_in_folds(task, fitted, judged, [split.calibrate for split in splits], (samples, spec.level))
+    scored = score_in_folds(task, fitted, judged, [split.calibrate for split in splits], samples, spec.level)
     baselines: dict[str, list[np.ndarray[Any, Any]]] = {}
     for split in splits:
         train, test = [samples[row] for row in split.train], [samples[row] for row in split.calibrate]

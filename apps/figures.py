@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.coverage import report_coverage
-from mainstem.apps.scoring import Scored, ScoredMeans, hash_together
+from mainstem.apps.scoring import Hashes, Scored, ScoredMeans
 from mainstem.core.evaluation import (
     Aggregate,
     Metric,
@@ -34,7 +34,7 @@ Measures = Mapping[str, Measure]
 def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[str, Any]:
     """Return metrics, baselines, paired differences, coverage and figures by group and by view; None: unknown."""
     results = with_weakest_claims(results)
-    first, view = results[0], task.first_view
+    first, view, hashes = results[0], task.first_view, Hashes.join([found.hashes for found in results])
     target, measures = first.target, first.target.measures
     headline = next(iter(measures))
     at_view = partial(Scored.point, view=view)
@@ -64,8 +64,8 @@ def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[
             }
             for name in first.told
         },
-        "trunk_sha256": hash_together([found.hashes[0] for found in results]),
-        "adapter_sha256": hash_together([found.hashes[1] for found in results]),
+        "trunk_sha256": hashes.trunk,
+        "adapter_sha256": hashes.adapter,
     }
     told: dict[str, Any] = with_unknown(body)
     return told

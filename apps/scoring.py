@@ -30,6 +30,42 @@ Rows = NDArray[np.intp]
 PARTS = 20  # of cases without groups: enough for Student's t, and few enough to show
 
 
+@dataclass(frozen=True, kw_only=True)
+class Hashes:
+    """SHA-256 of the weights of trunk and adapter; of several fits one each, of theirs in order."""
+
+    trunk: str
+    adapter: str
+
+    @classmethod
+    def of(cls, fitted: Fitted) -> "Hashes":
+        """Those of a fit."""
+        return cls(trunk=fitted.manifest.trunk_sha256, adapter=fitted.adapter_sha256)
+
+    @classmethod
+    def join(cls, parts: Sequence["Hashes"]) -> "Hashes":
+        """Those of several fits together."""
+        return cls(trunk=_together([part.trunk for part in parts]), adapter=_together([part.adapter for part in parts]))
+
+
+def _together(hashes: Sequence[str]) -> str:
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cases:
+    """Samples with their truth and their groups' labels (samples,)."""
+
+    samples: Sequence[Sample]
+    truth: Array
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of(cls, target: Target, samples: Sequence[Sample]) -> "Cases":
+        """Samples with what the target reads of them."""
+        return cls(samples=samples, truth=target.truth(samples), groups=labels_of(samples))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredMeans:
     """Means of samples that belong together, their intervals (means,), and how many samples each is the mean of."""
@@ -71,7 +107,7 @@ class Scored:
     claims: tuple[str, ...]
     patterns: tuple[str, ...]
     means: ScoredMeans | None
-    hashes: tuple[str, str]
+    hashes: Hashes
     inside: Mapping[str, tuple[str, ...]]
     alone: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -112,22 +148,22 @@ def score_by_protocol(task: Task, fitted: Fitted, test: Sequence[Sample], spec: 
 
 def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> Scored:
     """Predict test samples as they were known at each view; claims are those of the fullest one."""
-    truth, groups = fitted.target.truth(test), labels_of(test)
+    cases = Cases.of(fitted.target, test)
     found = {name: judge(fitted, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
     first = found[task.first_view]
     return Scored(
         target=fitted.target,
         level=level,
-        truth=truth,
-        groups=groups,
+        truth=cases.truth,
+        groups=cases.groups,
         told={name: verdict.told.outputs for name, verdict in found.items()},
         quantile={name: verdict.told.quantile for name, verdict in found.items()},
         baselines={},
         claims=tuple(claim.state for claim in first.claims),
         patterns=first.told.patterns,
-        means=_score_means(task, fitted, (test, truth, groups), first.told, level),
-        hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
-        inside={"group": groups, task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
+        means=_score_means(task, fitted, cases, first.told, level),
+        hashes=Hashes.of(fitted),
+        inside={"group": cases.groups, task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
         facts=subgroups_of(task, test),
         alone=report_alone(fitted, first.told, test, task.first_view, level),
     )
@@ -158,13 +194,11 @@ def score_in_folds(
     fitted: Fitted,
     judged: Mapping[str, OutOfFold],
     held: Sequence[Rows],
-    known: tuple[Sequence[Sample], float],
+    samples: Sequence[Sample],
+    level: float,
 ) -> Scored:
-    """Score what members said out of fold; blend and regions of a fold come from the other folds alone.
-
-    `known` are the samples and the level of regions.
-    """
-    view, target, (samples, level) = task.first_view, fitted.target, known
+    """Score what members said of samples out of fold; blend and regions of a fold come from the other folds alone."""
+    view, target = task.first_view, fitted.target
     found, calibration = judged[view], fitted.calibration[view]
     claim = calibration.claim(level)
     told, quantile = in_folds(found, held, level)
@@ -180,7 +214,7 @@ def score_in_folds(
         claims=(claim.state,) * num,
         patterns=("",) * num,
         means=None,
-        hashes=(fitted.manifest.trunk_sha256, fitted.adapter_sha256),
+        hashes=Hashes.of(fitted),
         inside={},
         facts=subgroups_of(task, [samples[row] for row in found.rows.tolist()]),
     )
@@ -223,17 +257,14 @@ def _score_seasons(task: Task, fitted: Fitted, test: Sequence[Sample], spec: Eva
     return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
 
 
-def _score_means(
-    task: Task, fitted: Fitted, cases: tuple[Sequence[Sample], Array, tuple[str, ...]], told: Told, level: float
-) -> ScoredMeans | None:
+def _score_means(task: Task, fitted: Fitted, cases: Cases, told: Told, level: float) -> ScoredMeans | None:
     """Means of samples that belong together, with their intervals; None where the task has none."""
     calibration = fitted.calibration.get(mean_view(task.first_view))
     if not task.mean_of or calibration is None:
         return None
-    test, truth, groups = cases
-    labels = labels_by(test, task.mean_of)
-    told_of = Judged(truth=truth, mean=fitted.target.point(told.outputs), scale=told.outputs["scale"], groups=groups)
-    means = told_of.means(labels)
+    labels, point = labels_by(cases.samples, task.mean_of), fitted.target.point(told.outputs)
+    judged = Judged(truth=cases.truth, mean=point, scale=told.outputs["scale"], groups=cases.groups)
+    means = judged.means(labels)
     ends = fitted.target.layers(
         {"mean": means.mean, "scale": means.scale}, calibration.half_widths(level, [""] * len(means.truth))
     )
@@ -253,13 +284,8 @@ def join(parts: Sequence[Scored]) -> Scored:
         claims=tuple(claim for part in parts for claim in part.claims),
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=ScoredMeans.join([part.means for part in parts if part.means is not None]),
-        hashes=(hash_together([part.hashes[0] for part in parts]), hash_together([part.hashes[1] for part in parts])),
+        hashes=Hashes.join([part.hashes for part in parts]),
         inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
         facts={name: tuple(label for part in parts for label in part.facts[name]) for name in first.facts},
         alone=first.alone if len(parts) == 1 else {},
     )
-
-
-def hash_together(hashes: Sequence[str]) -> str:
-    """One hash for several fits: of their hashes in order."""
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
