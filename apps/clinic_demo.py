@@ -1,6 +1,5 @@
 """The demonstration's studies: real ones where their data can be had, and a phantom made in code where they cannot."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -18,12 +17,10 @@ from mainstem.core.files import new_folder
 from mainstem.core.progress import Progress, silent
 from mainstem.data.catalogue import find_data_set, pull
 
-RADIOGRAPHS, HIPPOCAMPUS = "pneumoniamnist", "msd-hippocampus"
-HEAD_CT = "medical/dicom/ct_head_ge"  # below a mirror
+RADIOGRAPHS, HIPPOCAMPUS, HEAD_CT = "pneumoniamnist", "msd-hippocampus", "ct-head-ge"
 NUM_RADIOGRAPHS, NUM_VOLUMES = 12, 2
 WRAPPED = "28 pixels, wrapped as DICOM for demonstration; children of one hospital"
 OF_CHILDREN = {"modality": "radiograph", "view": "AP", "age_band": "1 to 5 years"}  # Kermany et al. 2018, all images
-HEAD_ATTRIBUTION = "dcm_qa_ct, GE HiSpeed Dual, neurolabusc, BSD-2-Clause"
 PHANTOM_NOTE = "simulated: an ellipsoid of tissue in a shell of bone, made in code"
 CT_STORAGE, DX_STORAGE = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.1.1"  # PS3.4 B.5
 PHANTOM_SLICES, PHANTOM_SIDE = 24, 128
@@ -99,15 +96,14 @@ def _volumes(mirror: Path | None) -> Iterator[tuple[Study, Any]]:
 
 
 def _head_ct(mirror: Path | None) -> Iterator[tuple[Study, Any]]:
-    root = mirror or (Path(os.environ["MAINSTEM_MIRROR"]) if os.environ.get("MAINSTEM_MIRROR") else None)
-    paths = sorted((root / HEAD_CT).glob("*.dcm")) if root else []
-    if paths:
-        study = Study(
-            id=opaque(HEAD_CT, paths[0].read_bytes()), folder=Path(), title="Head CT",
-            kind=f"CT, {len(paths)} images", note="a real scan with a tilted gantry and uneven gaps", simulated=False,
-            attribution=HEAD_ATTRIBUTION, facts={},
-        )  # fmt: skip
-        yield study, _copier(paths, ".dcm")
+    data, folder = find_data_set(HEAD_CT), pull(HEAD_CT, mirror)
+    paths = [folder / file.name for file in data.files]
+    study = Study(
+        id=opaque(HEAD_CT, paths[0].read_bytes()), folder=Path(), title="Head CT", kind=f"CT, {len(paths)} images",
+        note="a real scan with a tilted gantry and uneven gaps", simulated=False, attribution=data.attribution,
+        facts={},
+    )  # fmt: skip
+    yield study, _copier(paths, ".dcm")
 
 
 def _copier(paths: list[Path], ending: str) -> Any:  # noqa: ANN401 - a function

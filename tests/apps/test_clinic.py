@@ -48,6 +48,7 @@ def test_radiographs_are_wrapped_bit_by_bit_and_called_what_they_are(home, unask
         assert np.array_equal(series.stored(0), arrays["test_images"][0])
     assert series.spacing_mm is None
     assert series.facts["age_years"] is None  # of no child is the very age known
+    assert studies["Head CT"].attribution == find_data_set("ct-head-ge").attribution
     head = open_study(studies["Head CT"]).series
     assert len(head) == 28
     assert head.gantry_tilt_deg == pytest.approx(18.5, abs=0.1)

@@ -64,7 +64,7 @@ def test_every_entry_names_licence_attribution_and_hashes():
 
 
 @pytest.mark.mirror
-@pytest.mark.parametrize("name", ["us-maize", "nl-maize", "es-maize", "us-counties"])
+@pytest.mark.parametrize("name", ["us-maize", "nl-maize", "es-maize", "us-counties", "ct-head-ge"])
 def test_the_real_sets_pull_from_the_mirror(name, tmp_path, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
     catalogue.pull(name)
