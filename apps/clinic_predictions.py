@@ -1,4 +1,4 @@
-"""What the diagnostics adapters that come with the package say of a study: each is asked, and answers or refuses."""
+"""What the adapters that come with the package, and read studies, say of one: each is asked, and answers or refuses."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters import load_adapter_module, own_adapters, shipped_runs
+from mainstem.adapters import find_task, load_adapter_module, own_adapters, shipped_runs
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.heatmaps import heatmap
@@ -18,10 +18,9 @@ from mainstem.core.predict import outside_scope, predict
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import Task
+from mainstem.data.medical.studies import SampleOf
 
-ADAPTER = "diagnostics"
 LEVEL = 0.9
-IMAGE = "image"  # the stream of every task
 NOTHING = ("normal", "no finding")
 
 
@@ -36,35 +35,51 @@ class Said:
     heat: NDArray[np.uint8] | None = None
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A task with its fit, and how a study becomes what it is given."""
+
+    task: Task
+    fitted: Fitted
+    sample_of: SampleOf
+
+
 @cache
-def models() -> Mapping[str, tuple[Task, Fitted]]:
-    """The tasks of the adapter that a run ships for, by name, each loaded once."""
-    if ADAPTER not in own_adapters():
-        return {}
-    tasks: Mapping[str, Task] = load_adapter_module(ADAPTER).TASKS
-    runs = shipped_runs(ADAPTER)
-    return {name: (task, load_run(runs[name], task)) for name, task in tasks.items() if name in runs}
+def models() -> Mapping[str, Model]:
+    """The tasks by name, each loaded once, of which an adapter's SAMPLE_OF says what they are given of a study.
+
+    Those of the project's own adapters that a run ships for: one more is its file, and its run.
+    """
+    found = {}
+    for adapter in own_adapters():
+        runs = shipped_runs(adapter)
+        sample_of = getattr(load_adapter_module(adapter), "SAMPLE_OF", {}) if runs else {}
+        for name in filter(runs.__contains__, sample_of):
+            task = find_task(adapter, name)
+            found[f"{adapter} {name}"] = Model(task=task, fitted=load_run(runs[name], task), sample_of=sample_of[name])
+    return found
 
 
 def within_scope(name: str, sample: Sample | InputError) -> Sample | InputError:
     """A sample for a task; where its facts lie outside the scope of the task's model, why, and no pixels."""
-    if isinstance(sample, InputError) or name not in models():
+    if isinstance(sample, InputError):
         return sample
-    outside = outside_scope(models()[name][1].manifest.scope, sample)
+    outside = outside_scope(models()[name].fitted.manifest.scope, sample)
     return InputError(outside) if outside else sample
 
 
 def ask_all(studies: Sequence[Mapping[str, Sample | InputError]]) -> list[list[Said]]:
     """Ask every model about all studies at once, for they are judged together; a task with no sample says why."""
     said = {
-        name: iter(ask(task, fitted, [samples[name] for samples in studies if name in samples]))
-        for name, (task, fitted) in models().items()
+        name: iter(ask(model, [samples[name] for samples in studies if name in samples]))
+        for name, model in models().items()
     }
-    return [[next(said[name]) for name in samples if name in said] for samples in studies]
+    return [[next(said[name]) for name in samples] for samples in studies]
 
 
-def ask(task: Task, fitted: Fitted, samples: Sequence[Sample | InputError]) -> list[Said]:
+def ask(model: Model, samples: Sequence[Sample | InputError]) -> list[Said]:
     """Return what one model says of samples, and what it lays over each."""
+    task, fitted = model.task, model.fitted
     given = [sample for sample in samples if isinstance(sample, Sample)]
     found = iter(predict(fitted, given, task.view_of, LEVEL) if given else ())
     return [
@@ -76,16 +91,17 @@ def ask(task: Task, fitted: Fitted, samples: Sequence[Sample | InputError]) -> l
 
 
 def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said:
-    told, names = _told(fitted, found), tuple(map(str, fitted.target.facts()["names"]))
+    told, names = _told(fitted, found), fitted.target.told_names
     labels = getattr(found.region, "labels", None)
     if labels is not None:
         sides = next(iter(sample.streams.values())).values.shape[-3:]
         mask = np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)
         return Said(told=told, title=f"{task.task} mask", names=names, mask=mask)
-    if not found.probabilities or sample.streams[IMAGE].kind != "image":
+    images = [name for name, stream in sample.streams.items() if stream.kind == "image"]
+    if not names or not found.probabilities or not images:
         return Said(told=told)
     looked_for = max(names[-len(found.probabilities) :], key=lambda name: _chance(found, name))
-    heat = np.maximum(heatmap(fitted, sample, IMAGE, names.index(looked_for)), 0)
+    heat = np.maximum(heatmap(fitted, sample, images[0], names.index(looked_for)), 0)
     scaled = np.round(255 * heat / max(float(heat.max()), 1e-12)).astype(np.uint8)
     return Said(told=told, title=f"where the trunk looked for {looked_for.lower()} (no evidence)", heat=scaled)
 

@@ -1,9 +1,7 @@
 """From a study's files, a series of DICOM images or a NIfTI volume, to what is shown and what models are given."""
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,46 +11,13 @@ from numpy.typing import NDArray
 from mainstem.apps.clinic import INPUT, Layer, Study, opaque, write_layer
 from mainstem.apps.clinic_listing import Listed, held_in
 from mainstem.core.errors import InputError
-from mainstem.core.stream import Provenance, Sample, Stream
-from mainstem.data.medical.chest import SIDE as CHEST_SIDE
-from mainstem.data.medical.dicom_series import Series
-from mainstem.data.medical.hippocampus import facts_of as facts_of_volume
-from mainstem.data.medical.pneumonia import SIDE as CHILD_SIDE
-from mainstem.data.medical.radiographs import of_series
+from mainstem.core.stream import Provenance, Sample
+from mainstem.data.medical.studies import Opened
 
 if TYPE_CHECKING:
     from mainstem.apps.clinic_predictions import Said
 
-RADIOGRAPHS = {"pneumonia": CHILD_SIDE, "findings": CHEST_SIDE}  # tasks on one radiograph: pixels a side
-VOLUMES = ("hippocampus",)
 Samples = Mapping[str, Sample | InputError]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Opened:
-    """What a study's files hold: one series of DICOM images, or one volume."""
-
-    series: Series | None = None
-    volume: Stream | None = None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of its slices (z, y, x)."""
-        if self.series is not None:
-            return len(self.series), self.series.rows, self.series.columns
-        assert self.volume is not None
-        return self.volume.values.shape[1:]
-
-    def pixel_sha256(self) -> str:
-        """Hash of every slice's pixels, those that no model reads too.
-
-        Raises:
-            InputError: if one cannot be decoded.
-        """
-        if self.series is not None:
-            return self.series.pixel_sha256()
-        assert self.volume is not None
-        return hashlib.sha256(np.ascontiguousarray(self.volume.values).tobytes()).hexdigest()
 
 
 def open_study(study: Study) -> Opened:
@@ -147,40 +112,22 @@ def over_square(heat: NDArray[np.uint8], rows: int, columns: int) -> NDArray[np.
 
 
 def _samples(study: Study, opened: Opened) -> Samples:
-    """What each task is given of a study, or why it cannot be given it."""
-    makers = {name: partial(_radiograph, study, opened, side) for name, side in RADIOGRAPHS.items()}
-    makers |= {name: partial(_volume, study, opened) for name in VOLUMES}
+    """What each model is given of a study, or why it cannot be given it."""
+    from mainstem.apps.clinic_predictions import models
+
     found: dict[str, Sample | InputError] = {}
-    for name, make in makers.items():
+    for name, model in models().items():
         try:
-            found[name] = make()
+            found[name] = _named(study, model.sample_of(opened))
         except InputError as error:
             found[name] = error.with_traceback(None)  # which would hold on to pixels
     return found
 
 
-def _radiograph(study: Study, opened: Opened, side: int) -> Sample:
-    """The middle picture on a task's grid, with what the file, or the set it is of, says of the patient."""
-    if opened.series is None:
-        raise InputError("a volume of NIfTI, and no radiograph")
-    found = of_series(opened.series, len(opened.series) // 2, side)
-    return _sample(study, found.streams["image"], {**found.source.facts, **study.facts})
-
-
-def _volume(study: Study, opened: Opened) -> Sample:
-    stream = opened.volume
-    if stream is None:
-        assert opened.series is not None
-        if len(opened.series) == 1:
-            raise InputError("a single picture, and no volume")
-        if opened.series.modality != "MR":
-            raise InputError(f"modality is {opened.series.modality}, the adapter was trained on MR alone")
-        stream = opened.series.stream()
-    return _sample(study, stream, {**facts_of_volume(stream), **study.facts})
-
-
-def _sample(study: Study, stream: Stream, facts: Mapping[str, str | float]) -> Sample:
+def _named(study: Study, sample: Sample) -> Sample:
+    """A sample under the study's own name, with what the set that it is of says of its patients beside its files."""
     source = Provenance(
-        data="clinic", item=study.id, attribution=study.attribution, simulated=bool(study.simulated), facts=facts
-    )
-    return Sample(streams={"image": stream}, target=None, source=source)
+        data="clinic", item=study.id, attribution=study.attribution, simulated=bool(study.simulated),
+        facts={**sample.source.facts, **study.facts},
+    )  # fmt: skip
+    return replace(sample, source=source)

@@ -1,11 +1,21 @@
 """Diagnoses from images, for research: each task a module. A package, because readers and rivals need a room."""
 
+from collections.abc import Mapping
+from functools import partial
+
 from mainstem.adapters.diagnostics import cells, findings, hippocampus
 from mainstem.adapters.diagnostics.pneumonia import TASK
 from mainstem.core.task import Task
+from mainstem.data.medical import chest, pneumonia
+from mainstem.data.medical.studies import SampleOf, radiograph_of, volume_of
 
 TASKS: dict[str, Task] = {  # the first unless told
     task.task: task for task in (TASK, findings.TASK, hippocampus.TASK, cells.TASK)
 }
+SAMPLE_OF: Mapping[str, SampleOf] = {  # tasks that the clinician's page asks of a study, and what each is given of it
+    TASK.task: partial(radiograph_of, side=pneumonia.SIDE),
+    findings.TASK.task: partial(radiograph_of, side=chest.SIDE),
+    hippocampus.TASK.task: partial(volume_of, modality="MR"),
+}
 
-__all__ = ["TASK", "TASKS"]
+__all__ = ["SAMPLE_OF", "TASK", "TASKS"]

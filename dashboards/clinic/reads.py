@@ -9,12 +9,13 @@ from pathlib import Path
 import streamlit as st
 
 from mainstem.apps.clinic import WHOLE, Study, clinic_folder, keep_files, known_studies, read_layer
-from mainstem.apps.clinic_reading import Opened, open_study, studies_in
+from mainstem.apps.clinic_reading import open_study, studies_in
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_places import review_home, review_url
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.pictures import Laid, picture_of_series, picture_of_volume
 from mainstem.dashboards.components.reader import Picture
+from mainstem.data.medical.studies import Opened
 
 OWN = "own studies"  # session key
 

@@ -3,6 +3,7 @@
 import io
 import zipfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from mainstem.apps.review_pseudonyms import Pseudonyms
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.reads import laid_over
 from mainstem.dashboards.clinic.reviews import pseudonym, review_store
+from mainstem.data.medical.studies import radiograph_of, volume_of
 
 UIDS = ("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID")
 
@@ -60,6 +62,9 @@ def level_of(study: Study) -> float:
     return float(series.frame(0).max())
 
 
+ANYTHING = SimpleNamespace(manifest=SimpleNamespace(scope={}))  # is in its scope
+
+
 @pytest.fixture
 def unasked(monkeypatch):
     monkeypatch.setattr(clinic_predictions, "models", dict)
@@ -70,10 +75,11 @@ def masked(monkeypatch):
     """A model whose mask holds the brightest value of its volume."""
 
     def ask_all(studies):
-        made = [one["hippocampus"].streams["image"].values[0] for one in studies]
+        made = [one["made"].streams["image"].values[0] for one in studies]
         return [[Said(told=REFUSED, title="mask", names=("a",), mask=one.astype(np.uint8))] for one in made]
 
-    monkeypatch.setattr(clinic_predictions, "models", dict)
+    model = SimpleNamespace(fitted=ANYTHING, sample_of=partial(volume_of, modality="MR"))
+    monkeypatch.setattr(clinic_predictions, "models", lambda: {"made": model})
     monkeypatch.setattr(clinic_predictions, "ask_all", ask_all)
 
 
@@ -182,16 +188,28 @@ def test_a_patient_s_records_are_forgotten_by_the_number_in_their_files(tmp_path
     assert keys.forget(nameless.id)
 
 
+def test_an_adapter_is_asked_once_it_says_what_it_reads(monkeypatch):
+    module = SimpleNamespace(SAMPLE_OF={"shipped": volume_of, "not shipped": volume_of})
+    monkeypatch.setattr(clinic_predictions, "own_adapters", lambda: {"made": "", "blind": ""})
+    monkeypatch.setattr(clinic_predictions, "shipped_runs", lambda name: {"shipped": Path(name), "other": Path()})
+    monkeypatch.setattr(clinic_predictions, "load_adapter_module", {"made": module, "blind": object()}.get)
+    monkeypatch.setattr(clinic_predictions, "find_task", lambda adapter, name: (adapter, name))
+    monkeypatch.setattr(clinic_predictions, "load_run", lambda run, task: run)
+    ((name, model),) = clinic_predictions.models.__wrapped__().items()
+    assert (name, model.task, model.fitted) == ("made shipped", ("made", "shipped"), Path("made"))
+
+
 def test_studies_opened_together_are_judged_together(tmp_path, monkeypatch):
-    task = SimpleNamespace(task="pneumonia", view_of=None)
-    fitted = SimpleNamespace(manifest=SimpleNamespace(scope={}))
+    model = SimpleNamespace(
+        task=SimpleNamespace(view_of=None), fitted=ANYTHING, sample_of=partial(radiograph_of, side=28)
+    )
     asked = []
 
     def predict(fitted, samples, *rest):
         asked.append(len(samples))
         raise InputError("enough")
 
-    monkeypatch.setattr(clinic_predictions, "models", lambda: {"pneumonia": (task, fitted)})
+    monkeypatch.setattr(clinic_predictions, "models", lambda: {"made": model})
     monkeypatch.setattr(clinic_predictions, "predict", predict)
     with pytest.raises(InputError, match="enough"):
         opened(tmp_path, "own", *(radiograph(tmp_path, level) for level in range(1, 24)))

@@ -1,0 +1,71 @@
+"""What a study holds, one series of DICOM images or one volume, and what models are given of it."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from mainstem.core.errors import InputError
+from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.data.medical.dicom_series import Series
+from mainstem.data.medical.hippocampus import facts_of
+from mainstem.data.medical.radiographs import of_series
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Opened:
+    """What a study's files hold: one series of DICOM images, or one volume."""
+
+    series: Series | None = None
+    volume: Stream | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its slices (z, y, x)."""
+        if self.series is not None:
+            return len(self.series), self.series.rows, self.series.columns
+        assert self.volume is not None
+        return self.volume.values.shape[1:]
+
+    def pixel_sha256(self) -> str:
+        """Hash of every slice's pixels, those that no model reads too.
+
+        Raises:
+            InputError: if one cannot be decoded.
+        """
+        if self.series is not None:
+            return self.series.pixel_sha256()
+        assert self.volume is not None
+        return hashlib.sha256(np.ascontiguousarray(self.volume.values).tobytes()).hexdigest()
+
+
+SampleOf = Callable[[Opened], Sample]  # what a task is given of a study; an InputError says why it cannot be given it
+
+
+def radiograph_of(opened: Opened, side: int) -> Sample:
+    """The middle picture on a grid of `side` x `side` pixels, with what its tags say.
+
+    Raises:
+        InputError: if it holds no picture that can be read.
+    """
+    if opened.series is None:
+        raise InputError("a volume of NIfTI, and no radiograph")
+    return of_series(opened.series, len(opened.series) // 2, side)
+
+
+def volume_of(opened: Opened, modality: str) -> Sample:
+    """The whole volume, of a series that was taken by a modality as DICOM names it, or of a file that names none.
+
+    Raises:
+        InputError: if it is of another modality, a single picture, or of no even grid.
+    """
+    stream = opened.volume
+    if stream is None:
+        assert opened.series is not None
+        if len(opened.series) == 1:
+            raise InputError("a single picture, and no volume")
+        if opened.series.modality != modality:
+            raise InputError(f"modality is {opened.series.modality}, the adapter was trained on {modality} alone")
+        stream = opened.series.stream()
+    return Sample(streams={"image": stream}, target=None, source=Provenance(data="", item="", facts=facts_of(stream)))
