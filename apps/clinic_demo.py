@@ -16,8 +16,10 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder
 from mainstem.core.progress import Progress, silent
 from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.medical.hippocampus import HIPPOCAMPUS, IMAGES, item_of, person_of
 
-RADIOGRAPHS, HIPPOCAMPUS, HEAD_CT = "pneumoniamnist", "msd-hippocampus", "ct-head-ge"
+RADIOGRAPHS, HEAD_CT = "pneumoniamnist", "ct-head-ge"
+CROP = "Hippocampus"  # title of its studies, before their numbers
 NUM_RADIOGRAPHS, NUM_VOLUMES = 12, 2
 WRAPPED = "28 pixels, wrapped as DICOM for demonstration; children of one hospital"
 OF_CHILDREN = {"modality": "radiograph", "view": "AP", "age_band": "1 to 5 years"}  # Kermany et al. 2018, all images
@@ -45,9 +47,30 @@ def ensure_studies(mirror: Path | None = None, progress: Progress = silent) -> i
                     write(place / INPUT)
                     studies.append(replace(study, folder=place))
             progress("what the models say of the studies", 0.5)
-            for study in said_of(studies):
+            for study in _unseen(said_of(studies), mirror):
                 write_study(study)
     return len(known_studies(folder))
+
+
+def _unseen(studies: list[Study], mirror: Path | None) -> list[Study]:
+    """The studies, those of the hippocampus' own set as a model tells them that has not learnt from them."""
+    from mainstem.apps.clinic_folds import told_unseen  # late: it loads torch
+
+    if not any(study.title.startswith(CROP) for study in studies):
+        return studies
+    persons = {_opaque_volume(path): person_of(item_of(path)) for path in _crops(mirror)}
+    everyone = set(persons.values())
+    return [
+        told_unseen(study, persons[study.id], everyone) if study.title.startswith(CROP) else study for study in studies
+    ]
+
+
+def _crops(mirror: Path | None) -> list[Path]:
+    return sorted((pull(HIPPOCAMPUS, mirror) / IMAGES).glob("*.nii.gz"))
+
+
+def _opaque_volume(path: Path) -> str:
+    return opaque(HIPPOCAMPUS, path.read_bytes())
 
 
 def _all(mirror: Path | None) -> Iterator[tuple[Study, Any]]:
@@ -83,12 +106,10 @@ def _writer(image: NDArray[np.uint8]) -> Any:  # noqa: ANN401 - a function
 
 
 def _volumes(mirror: Path | None) -> Iterator[tuple[Study, Any]]:
-    data = find_data_set(HIPPOCAMPUS)
-    folder = pull(HIPPOCAMPUS, mirror)
-    paths = sorted((folder / "images").glob("*.nii.gz"))
+    data, paths = find_data_set(HIPPOCAMPUS), _crops(mirror)
     for number, path in enumerate(paths[:: max(len(paths) // NUM_VOLUMES, 1)][:NUM_VOLUMES]):
         study = Study(
-            id=opaque(HIPPOCAMPUS, path.read_bytes()), folder=Path(), title=f"Hippocampus {number + 1}",
+            id=_opaque_volume(path), folder=Path(), title=f"{CROP} {number + 1}",
             kind="MR, volume", note="a crop around one hippocampus", simulated=False, attribution=data.attribution,
             facts={},
         )  # fmt: skip

@@ -1,0 +1,79 @@
+"""A training case shown as an unseen one: by the member of a model of folds that never saw the case's person."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from mainstem.apps.clinic import Layer, Study, write_layer
+from mainstem.apps.clinic_predictions import ask, models
+from mainstem.apps.clinic_reading import open_study
+from mainstem.core.conformal import Calibration
+from mainstem.core.fitted import Fitted
+from mainstem.core.stream import Provenance, Sample
+from mainstem.core.taught import print_of
+from mainstem.data.medical.hippocampus import HIPPOCAMPUS, facts_of
+
+TASK = "hippocampus"
+UNSEEN = "told by the one of the model's members that never saw this person"
+SEEN = "seen in training: the model has learnt from this very case, so that its answer proves nothing"
+
+
+def told_unseen(study: Study, person: str, persons: Collection[str]) -> Study:
+    """A crop of the hippocampus' own set, as whom the model has not seen tells it where there is one; else labelled.
+
+    Args:
+        study: whose files are in place, and which every model was asked about.
+        person: whose crop it is.
+        persons: of the whole set, which say who was in whose fold.
+    """
+    if TASK not in models():
+        return study
+    task, fitted = models()[TASK]
+    stream = open_study(study).volume
+    assert stream is not None
+    source = Provenance(
+        data=HIPPOCAMPUS, item=study.id, group=person, attribution=study.attribution, facts=facts_of(stream)
+    )
+    sample = Sample(streams={"image": stream}, target=None, source=source)
+    unseen = without(fitted, sample, persons)
+    if unseen is None:
+        return replace(study, note=f"{study.note}; {SEEN}") if fitted.taught.has_seen(sample) else study
+    (said,) = ask(task, unseen, [sample])
+    told = tuple(said.told if one["model"]["task"] == TASK else one for one in study.predictions)
+    layers = study.layers
+    if said.mask is not None:
+        layers = (Layer(file=write_layer(study, 0, said.mask), title=said.title, names=said.names),)
+    return replace(study, predictions=told, layers=layers, note=f"{study.note}; {UNSEEN}")
+
+
+def without(fitted: Fitted, sample: Sample, persons: Collection[str]) -> Fitted | None:
+    """The member that never saw a sample's person, with what calibration knows of all others; None where none is known.
+
+    Folds are dealt as `core.folds.group_folds` deals them, to the persons in order.
+    """
+    names, members, training = sorted(set(persons)), fitted.ensemble.members, fitted.manifest.training
+    keys = {fitted.manifest.keys(name) for name in names}
+    if training["judged_on"] != "folds" or keys != set(training["groups"]) or sample.source.group not in names:
+        return None
+    key = fitted.manifest.keys(sample.source.group)
+    member = members[names.index(sample.source.group) % min(len(members), len(names))]
+    seen = {data: [group for group in groups if group != key] for data, groups in training["seen"].items()}
+    taught = replace(
+        fitted.taught,
+        training={**training, "seen": seen},
+        trained=np.setdiff1d(fitted.taught.trained, [print_of(sample)]),
+    )
+    calibration = {view: _of_others(known, key) for view, known in fitted.calibration.items()}
+    return replace(fitted, ensemble=fitted.ensemble.alone(member), calibration=calibration, taught=taught)
+
+
+def _of_others(known: Calibration, key: str) -> Calibration:
+    kept = np.array([group != key for group in known.groups], bool)
+    return replace(
+        known,
+        scores=known.scores[kept],
+        groups=tuple(np.asarray(known.groups)[kept].tolist()),
+        patterns=tuple(known.pattern_of_cases()[kept].tolist()),
+        strata=None if known.strata is None else tuple(np.asarray(known.strata)[kept].tolist()),
+    )
