@@ -15,6 +15,7 @@ from mainstem.apps.cli_dicom import dicom_app
 from mainstem.apps.cli_launch import env_app, launch_run
 from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
+from mainstem.apps.cli_pretrain import pretrain_trunk
 from mainstem.apps.cli_review import review_app
 from mainstem.apps.cli_runs import runs_app
 from mainstem.apps.ending import check_arguments, tell
@@ -255,6 +256,7 @@ def predict_inputs(
 
 
 app.command("launch")(launch_run)
+app.command("pretrain")(pretrain_trunk)
 app.command("map", cls=ComputeCommand)(map_adapter)
 app.command("map-merge")(merge_shards)
 

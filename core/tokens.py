@@ -195,6 +195,10 @@ class StreamTokenizer(nn.Module, ABC):
     def project(self, patches: Patches) -> TokenBatch:
         """Return tokens (batch, tokens, dim) whose mask is False wherever nothing was observed."""
 
+    @abstractmethod
+    def content(self, patches: Patches) -> Tensor:
+        """Return what each token was cut from (batch, tokens, values): standardised, without noise, NaN if missing."""
+
     def forward(self, streams: Sequence[Stream | None]) -> TokenBatch:
         """Cut and project."""
         return self.project(self.cut(streams).to(weights_device(self)))

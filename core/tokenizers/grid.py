@@ -112,6 +112,13 @@ class GridTokenizer(StreamTokenizer):
             cell=cells(mask),
         )
 
+    def content(self, patches: Patches) -> Tensor:
+        """Return the pixels of each date's patches (batch, dates x patches, channels x pixels)."""
+        values, size = patches["values"], self.patch_size
+        scaled = (values - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        cut = F.unfold(scaled.flatten(0, 1), size, stride=size).transpose(1, 2)
+        return cut.reshape(len(values), -1, cut.shape[-1])
+
     def _positions(self, patches: Patches, shape: tuple[int, int]) -> Tensor:
         """Times and patch centres (batch, steps, patches, 4)."""
         rows, columns = shape

@@ -38,9 +38,13 @@ class StandardScale(nn.Module):
         self.register_buffer("mean", torch.tensor([mean for mean, _ in pairs]))
         self.register_buffer("std", torch.tensor([max(std, 1e-6) for _, std in pairs]))
 
+    def exact(self, values: Tensor) -> Tensor:
+        """Standardise the last dim, without noise."""
+        return (values - self.mean) / self.std
+
     def forward(self, values: Tensor) -> Tensor:
         """Standardise the last dim."""
-        scaled: Tensor = (values - self.mean) / self.std
+        scaled = self.exact(values)
         return scaled + self.noise * torch.randn_like(scaled) if self.training and self.noise else scaled
 
 
@@ -70,6 +74,11 @@ class ChannelTokenizer(StreamTokenizer):
             times = (times * seen).sum(-1) / seen.sum(-1).clamp(min=1)
             seen = seen.any(-1)
         return place(self.embedding(torch.cat(parts, -1)) + self.stream_code, seen, times)
+
+    def content(self, patches: Patches) -> Tensor:
+        """Return each token's steps (batch, tokens, steps x channels)."""
+        values = patches["values"]
+        return self.scale.exact(values).reshape(len(values), values.shape[1] // self.steps_per_token, -1)
 
 
 class ScalarTokenizer(ChannelTokenizer):

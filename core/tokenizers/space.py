@@ -76,12 +76,7 @@ class SpaceTokenizer(StreamTokenizer):
 
     def project(self, patches: Patches) -> TokenBatch:
         """Embed each patch, in order of z, y and x."""
-        values = patches["values"]
-        num, width, *sides = values.shape
-        shape = [side // size for side, size in zip(sides, self.patch, strict=True)]
-        (z, y, x), (deep, tall, wide) = shape, self.patch
-        cut = values.view(num, width, z, deep, y, tall, x, wide).permute(0, 2, 4, 6, 3, 5, 7, 1)
-        cut = cut.reshape(num, math.prod(shape), math.prod(self.patch), width)
+        cut, shape = self._cells(patches)
         present = cut.isfinite()
         scaled = torch.where(present, self.scale(cut.nan_to_num()), 0.0)
         shares = present.to(scaled.dtype).mean(2)
@@ -93,6 +88,19 @@ class SpaceTokenizer(StreamTokenizer):
             mask=mask,
             cell=cells(mask),
         )
+
+    def content(self, patches: Patches) -> Tensor:
+        """Return each patch's pixels (batch, patches, pixels x channels)."""
+        return self.scale.exact(self._cells(patches)[0]).flatten(2)
+
+    def _cells(self, patches: Patches) -> tuple[Tensor, list[int]]:
+        """Pixels by patch (batch, patches, pixels, channels), and how many patches lie along z, y and x."""
+        values = patches["values"]
+        num, width, *sides = values.shape
+        shape = [side // size for side, size in zip(sides, self.patch, strict=True)]
+        (z, y, x), (deep, tall, wide) = shape, self.patch
+        cut = values.view(num, width, z, deep, y, tall, x, wide).permute(0, 2, 4, 6, 3, 5, 7, 1)
+        return cut.reshape(num, math.prod(shape), math.prod(self.patch), width), shape
 
     def _positions(self, affine: Tensor, shape: Sequence[int]) -> Tensor:
         """Patch centres (batch, patches, 4) of (batch, 4, 4) affines; time is 0."""

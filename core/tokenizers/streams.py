@@ -1,7 +1,7 @@
 """Samples of any streams to tokens: one tokenizer a stream, by its kind."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -122,7 +122,7 @@ class StreamsTokenizer(OpenTokenizer):
             {module_name(name): kind_of(spec.kind, name).tokenizer(spec, dim) for name, spec in specs.items()}
         )
         for name in specs:
-            draw_code(name, self._tokenizer(name))
+            draw_code(name, self.part(name))
 
     def cut_inputs(self, inputs: Inputs) -> Patches:
         """Stack the samples' streams.
@@ -142,7 +142,7 @@ class StreamsTokenizer(OpenTokenizer):
             )
         parts: dict[str, Tensor | list[Tensor]] = {}
         for name in self.specs:
-            patches = self._tokenizer(name).cut(streams_in(samples, name))
+            patches = self.part(name).cut(streams_in(samples, name))
             parts |= {f"{name}.{part}": values for part, values in patches.parts.items()}
         return Patches(parts=parts)
 
@@ -167,15 +167,23 @@ class StreamsTokenizer(OpenTokenizer):
         found.streams.update({key: part for key, part in self.streams.items() if key not in found.streams})
         return found
 
+    def of(self, names: Collection[str]) -> "StreamsTokenizer":
+        """Return a tokenizer of those streams alone, in the same order, around the same parts."""
+        found = StreamsTokenizer({}, self.dim)
+        found.specs = {name: spec for name, spec in self.specs.items() if name in names}
+        found.streams.update({module_name(name): self.part(name) for name in found.specs})
+        return found
+
     def facts(self) -> dict[str, Any]:
         """Return the streams that are read."""
         return {"kind": "streams", "streams": {name: asdict(spec) for name, spec in self.specs.items()}}
 
     def project(self, patches: Patches) -> TokenBatch:
         """Return the tokens, valid ones first."""
-        return concatenate([self._tokenizer(name).project(patches.below(f"{name}.")) for name in self.specs]).trimmed()
+        return concatenate([self.part(name).project(patches.below(f"{name}.")) for name in self.specs]).trimmed()
 
-    def _tokenizer(self, name: str) -> StreamTokenizer:
+    def part(self, name: str) -> StreamTokenizer:
+        """Return what reads a stream."""
         tokenizer = self.streams[module_name(name)]
         assert isinstance(tokenizer, StreamTokenizer)
         return tokenizer

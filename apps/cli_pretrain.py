@@ -1,0 +1,32 @@
+"""`mainstem pretrain`; part of `apps.cli`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mainstem.apps.cli_lists import AsJson, Mirror
+from mainstem.apps.ending import tell
+from mainstem.apps.progress import shown
+
+
+def pretrain_trunk(
+    spec: Annotated[Path, typer.Argument(help="A YAML file, as docs/examples/pretrain.yaml.")],
+    out: Annotated[Path, typer.Option(help="The run folder to write, which --trunk takes.")],
+    mirror: Mirror = None,
+    as_json: AsJson = False,
+) -> None:
+    """Teach a trunk and its tokenizers from mixed corpora without labels, and write a run folder."""
+    from mainstem.apps.pretrain import pretrain
+    from mainstem.apps.pretrain_spec import read_spec
+
+    found = read_spec(spec)
+    with shown("pretrain", as_json) as report:
+        record = pretrain(found, out, mirror, report)
+    if as_json:
+        print(json.dumps(record))
+        return
+    last = ", ".join(f"{name} {record['last'][name]:.3g}" for name in ("latents", "reconstruction", "contrast"))
+    tell(f"trunk {record['trunk_sha256'][:12]} in {record['seconds']:.0f} s: {last}", f"written: {out}")
+    tell(*dict.fromkeys(one["attribution"] for one in record["corpora"].values()))

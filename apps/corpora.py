@@ -1,0 +1,295 @@
+"""Corpora of a pretraining: sets that tasks read, prepared as these are for fine-tuning, without what is held out."""
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mainstem.adapters import find_task
+from mainstem.apps.pretrain_spec import CorpusSpec, HeldOutSpec, PretrainSpec, SetSpec
+from mainstem.core.errors import InputError
+from mainstem.core.folds import drawn
+from mainstem.core.layout import Layout
+from mainstem.core.loader import Batch, cut_batches, order
+from mainstem.core.progress import Progress, silent
+from mainstem.core.samples import LazyStreams, SampleSet, Told, read_now
+from mainstem.core.schema import printable
+from mainstem.core.split import Split
+from mainstem.core.stream import Sample
+from mainstem.core.task import DataRequest, Task
+from mainstem.core.taught import print_of
+from mainstem.core.tokenizers.specs import StreamSpec
+from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
+from mainstem.data.rights import check_rights
+
+LARGEST_MIXTURE = 10**8  # batches, whose corpora are drawn at once
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Samples that an evaluation is scored on."""
+
+    name: str
+    spec: HeldOutSpec
+    task: Task
+    samples: Sequence[Sample]
+
+    @cached_property
+    def items(self) -> frozenset[tuple[str, str]]:
+        """Data and item of each."""
+        return frozenset((sample.source.data, sample.source.item) for sample in self.samples)
+
+    @cached_property
+    def groups(self) -> frozenset[tuple[str, str]]:
+        """Data and group of those that name one."""
+        named = ((sample.source.data, sample.source.group) for sample in self.samples)
+        return frozenset((data, group) for data, group in named if group is not None)
+
+    @cached_property
+    def prints(self) -> frozenset[int]:
+        """The content of each, whatever its group is called."""
+        return frozenset(_content(sample) for sample in self.samples)
+
+    def names(self, sample: Sample) -> bool:
+        """True where a sample, or its group, of the same data is held out by name."""
+        its = sample.source
+        return (its.data, its.item) in self.items or (its.data, its.group) in self.groups
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a record says of it; of persons no names."""
+        names = sorted({group for _, group in self.groups})
+        content = hashlib.sha256(repr(sorted(self.prints)).encode()).hexdigest()
+        told = {"num_groups": len(names)} if self.task.is_private else {"groups": names}
+        return {**self.spec.model_dump(), **told, "num_samples": len(self.samples), "prints_sha256": content}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Corpus:
+    """Prepared samples of one set, the streams that they show, and how many evaluations hold out."""
+
+    name: str
+    spec: CorpusSpec
+    samples: Sequence[Sample]
+    streams: Mapping[str, StreamSpec]
+    source: SampleSet
+    num_excluded: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        return {
+            **self.spec.model_dump(),
+            "num_samples": len(self.samples),
+            "num_excluded": self.num_excluded,
+            "streams": sorted(self.streams),
+            "licence": self.source.licence,
+            "attribution": self.source.attribution,
+            "simulated": self.source.simulated,
+        }
+
+
+def _content(sample: Sample) -> int:
+    now = read_now(sample)
+    return print_of(replace(now, source=replace(now.source, group=None)))
+
+
+def open_corpora(
+    spec: PretrainSpec, mirror: Path | None = None, progress: Progress = silent
+) -> tuple[list[Corpus], list[HeldOut]]:
+    """Read what a spec names: corpora without anything that evaluations hold out, and what these hold out.
+
+    Raises:
+        InputError: if a corpus has no licence on record, an evaluation holds out nothing, a corpus contains a sample
+            of one under another name, or two corpora give one name to streams of different kinds.
+    """
+    check_rights([one.data for one in spec.corpora.values()], spec.i_have_the_rights)
+    read = _Reader(mirror)
+    held = []
+    for name, one in spec.evaluations.items():
+        progress(f"reading {name}", 0.0)
+        held.append(hold_out(name, one, read))
+    corpora = []
+    for name, corpus in spec.corpora.items():
+        progress(f"reading {name}", len(corpora) / len(spec.corpora))
+        corpora.append(open_corpus(name, corpus, held, read, spec.seed))
+    return corpora, held
+
+
+class _Reader:
+    """Reads each set once, though a corpus and an evaluation name it."""
+
+    def __init__(self, mirror: Path | None) -> None:
+        self.mirror = mirror
+        self.known: dict[str, tuple[Task, SampleSet]] = {}
+
+    def __call__(self, spec: SetSpec) -> tuple[Task, SampleSet]:
+        key = repr((spec.adapter, spec.task, spec.data, sorted(spec.options.items())))
+        if key not in self.known:
+            task = find_task(spec.adapter, spec.task)
+            request = DataRequest(data=spec.data, options=spec.options, mirror=self.mirror)
+            self.known[key] = task, task.read(request)
+        return self.known[key]
+
+
+def hold_out(name: str, spec: HeldOutSpec, read: "_Reader") -> HeldOut:
+    """Return what an evaluation is scored on: the test part that the data bring, named groups, and folds of the rest.
+
+    Raises:
+        InputError: if that is nothing, a group or fold is unknown, or groups are persons, whom a spec does not name.
+    """
+    task, source = read(spec)
+    samples = source.samples
+    groups = {str(sample.source.group) for sample in samples if sample.source.group is not None}
+    if spec.groups and task.is_private:
+        raise InputError(
+            f"evaluations.{name}: groups of {task.task} are persons, whom no spec names; use folds or test"
+        )
+    for group in spec.groups:
+        if group not in groups:
+            near = difflib.get_close_matches(group, groups, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {printable(', '.join(sorted(groups)), 300)}"
+            raise InputError(f"evaluations.{name}: {spec.data} has no group {printable(group)!r}; {hint}")
+    tested = source.split().test.tolist() if spec.test else []
+    chosen = [samples[row] for row in tested]
+    chosen += [sample for sample in samples if str(sample.source.group) in spec.groups]
+    if spec.folds:
+        rest = source.training()
+        splits = Split.by_group(rest, spec.num_folds)
+        if max(spec.folds) >= len(splits):
+            raise InputError(f"evaluations.{name}: got fold {max(spec.folds)}, want 0 to {len(splits) - 1}")
+        chosen += [rest[row] for fold in spec.folds for row in splits[fold].calibrate.tolist()]
+    if not chosen:
+        raise InputError(f"evaluations.{name}: {spec.data} brings no test part; hold out groups or folds by name")
+    return HeldOut(name=name, spec=spec, task=task, samples=chosen)
+
+
+def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "_Reader", seed: int) -> Corpus:
+    """Read and prepare the training part of a set, without what is held out and what lies too near to it.
+
+    The task prepares samples as it does for a fit, from these samples alone; what their inputs hold of the targets of
+    groups held out is forgotten.
+
+    Raises:
+        InputError: if nothing is left, or a sample has the content of one that is held out.
+    """
+    task, source = read(spec)
+    given = source.training()
+    own = [one for one in held if any(data == source.name for data, _ in one.items)]
+    is_held = np.array([any(one.names(sample) for one in own) for sample in given], bool)
+    kept = [given[row] for row in np.flatnonzero(~is_held).tolist()]
+    kept = _far_from(kept, [sample for one in own for sample in one.samples], task.holding.buffer_m)
+    kept = list(task.forget(kept, frozenset(group for one in own for _, group in one.groups)))
+    if not kept:
+        raise InputError(f"corpora.{name}: evaluations hold out all of {spec.data}; leave the corpus out")
+    _check_content(name, kept, held)
+    num_excluded = len(given) - len(kept)
+    kept = list(drawn(Layout.of(kept)(kept), task.holding.largest_group, seed))
+    prepared = [_renamed(sample, spec.rename) for sample in task.prepare(kept, "any")(kept)[0]]
+    _check_names(name, prepared, spec.rename)
+    streams = read_specs(prepared, task.config.stream_settings)
+    return Corpus(name=name, spec=spec, samples=prepared, streams=streams, source=source, num_excluded=num_excluded)
+
+
+def _far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> list[Sample]:
+    """Those samples that lie no nearer than a buffer to any that is held out."""
+    if not buffer_m or not held or not kept:
+        return kept
+    rows, nothing = np.arange(len(kept) + len(held)), np.empty(0, np.intp)
+    split = Split(train=rows[: len(kept)], calibrate=rows[len(kept) :], test=nothing, judged_on="")
+    return [kept[row] for row in split.beyond(buffer_m, [*kept, *held]).train.tolist()]
+
+
+def _check_content(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> None:
+    for sample in samples:
+        content = _content(sample)
+        for one in held:
+            if content in one.prints:
+                item = "a sample" if one.task.is_private else printable(sample.source.item)
+                raise InputError(
+                    f"corpora.{name} holds {item}, on which evaluations.{one.name} is scored under another name; leave "
+                    "it out"
+                )
+
+
+@dataclass(frozen=True)
+class _Renamed:
+    """Streams under other names; it goes to workers too."""
+
+    names: tuple[tuple[str, str], ...]
+
+    def __call__(self, streams: Mapping[str, Told]) -> Mapping[str, Told]:
+        names = dict(self.names)
+        return {names.get(name, name): stream for name, stream in streams.items()}
+
+
+def _renamed(sample: Sample, names: Mapping[str, str]) -> Sample:
+    change, streams = _Renamed(tuple(names.items())), sample.streams
+    if not names:
+        return sample
+    return replace(sample, streams=streams.arranged(change) if isinstance(streams, LazyStreams) else change(streams))
+
+
+def _check_names(name: str, samples: Sequence[Sample], names: Mapping[str, str]) -> None:
+    held = set(samples[0].streams)
+    unknown = sorted(set(names.values()) - held)
+    if unknown:
+        raise InputError(
+            f"corpora.{name}.rename: no stream becomes {unknown[0]!r}; there are {', '.join(sorted(held))}"
+        )
+
+
+def read_streams(corpora: Sequence[Corpus]) -> dict[str, StreamSpec]:
+    """Return how each stream is read, by name: one that several corpora show with the statistics of all of them.
+
+    Raises:
+        InputError: if they show it as different kinds, or its channels in different units.
+    """
+    found: dict[str, StreamSpec] = {}
+    for name in sorted({name for corpus in corpora for name in corpus.streams}):
+        its = [corpus for corpus in corpora if name in corpus.streams]
+        first = its[0].streams[name]
+        found[name] = first if len(its) == 1 else _joint(name, its, first)
+    return found
+
+
+def _joint(name: str, corpora: Sequence[Corpus], first: StreamSpec) -> StreamSpec:
+    try:
+        joint = read_specs([sample for corpus in corpora for sample in corpus.samples])[name]
+    except InputError as error:
+        names = ", ".join(corpus.name for corpus in corpora)
+        raise InputError(f"corpora {names}: {error}; or give one another name, as rename: {{{name}: other}}") from error
+    return replace(first, channels=joint.channels, statistics=joint.statistics)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mixture:
+    """Batches of corpora drawn by their weights: each of one corpus, in an order that seed and place alone say."""
+
+    corpora: Sequence[Corpus]
+    tokenizer: StreamsTokenizer
+    spec: PretrainSpec
+
+    def __call__(self, first: int) -> Iterator[Batch]:
+        """Yield the batches of a step and of all after it (core.loop)."""
+        training, seed = self.spec.training, self.spec.seed
+        weights = np.array([corpus.spec.weight for corpus in self.corpora])
+        num = training.steps * training.batches_per_step
+        chosen = np.random.default_rng([seed, 47]).choice(len(weights), num, p=weights / weights.sum())
+        done, left = np.split(chosen, [first * training.batches_per_step])
+        found = [
+            self._batches(index, int((done == index).sum()), int((left == index).sum()))
+            for index in range(len(self.corpora))
+        ]
+        return (next(found[index]) for index in left.tolist())
+
+    def _batches(self, index: int, first: int, num: int) -> Iterator[Batch]:
+        corpus, training = self.corpora[index], self.spec.training
+        size = min(corpus.spec.batch_size or training.batch_size, len(corpus.samples))
+        rows = islice(order(self.spec.seed + index, len(corpus.samples), size, first), num)
+        own = self.tokenizer.of(set(corpus.streams))
+        return cut_batches(own, corpus.samples, rows, training.num_workers)

@@ -1,0 +1,147 @@
+"""`mainstem pretrain`: teach a trunk and the tokenizers of its streams from corpora without labels."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mainstem.apps.corpora import Corpus, Mixture, open_corpora, read_streams
+from mainstem.apps.pretrain_spec import PretrainSpec
+from mainstem.core.devices import Compute, move
+from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
+from mainstem.core.loop import optimize
+from mainstem.core.objectives import MaskedPretraining
+from mainstem.core.openmodels import OpenModel, load_open_model
+from mainstem.core.openmodels.own import save_own
+from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.records import CARD_FILE, METRICS_FILE, new_run, write_record
+from mainstem.core.tokenizers.streams import StreamsTokenizer
+
+READING = 0.1  # of the time, as far as progress knows
+EVERY = 20  # steps, whose mean losses are a line of metrics
+
+
+class Told:
+    """Lines of metrics.jsonl, each the mean of EVERY steps, appended as they come."""
+
+    def __init__(self, path: Path, steps: int, progress: Progress) -> None:
+        self.path, self.steps, self.progress = path, steps, progress
+        self.begin, self.rows = time.perf_counter(), list[dict[str, Any]]()
+        self.sums: dict[str, list[float]] = {}
+
+    def __call__(self, step: int, told: Mapping[str, float]) -> None:
+        """Take what an objective says after a step."""
+        for name, value in told.items():
+            self.sums.setdefault(name, []).append(value)
+        if (step + 1) % EVERY and step + 1 < self.steps:
+            return
+        means = {name: sum(values) / len(values) for name, values in self.sums.items()}
+        row = {"step": step + 1, **means, "seconds": round(time.perf_counter() - self.begin, 3)}
+        self.rows.append(row)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, sort_keys=True) + "\n")
+        self.sums = {}
+        self.progress(f"step {step + 1} of {self.steps}", (step + 1) / self.steps)
+
+
+def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
+    """Learn from the corpora of a spec, write the run folder `out` and return its record.
+
+    The folder is a model: `--trunk OUT` adapts it, its tokenizers included.
+
+    Raises:
+        InputError: as `open_corpora`; if the trunk is none of the project's own; if training diverges.
+    """
+    begin = time.perf_counter()
+    base = own_model(spec)
+    with new_run(out) as folder:
+        corpora, held = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
+        told = Told(folder / METRICS_FILE, spec.training.steps, part_of(progress, READING, 1.0))
+        model = learn(spec, base, corpora, told)
+        save_own(model, folder)
+        record = {
+            "kind": "pretrain",
+            "spec": spec.model_dump(),
+            "seed": spec.seed,
+            "corpora": {corpus.name: corpus.facts() for corpus in corpora},
+            "held_out": {one.name: one.facts() for one in held},
+            "i_have_the_rights": list(spec.i_have_the_rights),
+            "simulated": all(corpus.source.simulated for corpus in corpora),
+            "trunk_sha256": model.sha256(),
+            "last": told.rows[-1],
+            "seconds": time.perf_counter() - begin,
+        }
+        write_record(folder, record, told.rows)
+        write_card(folder, record, model)
+    return record
+
+
+def own_model(spec: PretrainSpec) -> OpenModel:
+    """Return the trunk that learns.
+
+    Raises:
+        InputError: if it is none of the project's own.
+    """
+    base = load_open_model(spec.trunk, seed=spec.seed)
+    if not isinstance(base.tokenizer, StreamsTokenizer):
+        raise InputError(
+            f"got trunk {spec.trunk!r}, of the family {base.family}; want xs, ti, s, b, or one made of these"
+        )
+    return base
+
+
+def learn(spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: Told) -> OpenModel:
+    """Return the model after learning from the corpora, on the CPU."""
+    torch.manual_seed(spec.seed)
+    assert isinstance(base.tokenizer, StreamsTokenizer)
+    tokenizer = base.tokenizer.widened(read_streams(corpora))
+    parts = (tokenizer, base.trunk)
+    objective = MaskedPretraining(parts, spec.objective, spec.masking, spec.training.steps, spec.seed)
+    objective.precision, objective.report = spec.training.precision, told
+    compute = Compute(device=spec.training.device, precision=spec.training.precision)
+    move([objective], compute.place())
+    objective.train()
+    optimize(objective, Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec), spec.training.plan(spec.seed))
+    objective.eval()
+    move(parts, torch.device("cpu"))
+    return replace(base, trunk=base.trunk, tokenizers={"streams": tokenizer})
+
+
+def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> None:
+    """Write card.md: what the trunk saw, under which licences, and what it was kept from."""
+    shape, last = model.trunk.config, record["last"]
+    lines = [
+        "# A pretrained trunk",
+        "",
+        "It predicts nothing by itself: `mainstem finetune ADAPTER --trunk FOLDER` adapts it, its tokenizers included. "
+        + ("**Taught by simulated data alone.**" if record["simulated"] else ""),
+        "",
+        f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in {last['step']} steps: latents "
+        f"{last['latents']:.3g}, reconstruction {last['reconstruction']:.3g}, contrast {last['contrast']:.3g}.",
+        "",
+        "## What it saw",
+        "",
+        "| corpus | data | samples | streams | licence | attribution |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {name} | {one['data']} | {one['num_samples']} | {', '.join(one['streams'])} | {one['licence']} | "
+            f"{one['attribution']} |"
+            for name, one in record["corpora"].items()
+        ),
+        "",
+        "Preparations (normals, scales, anchors) were fitted on the labels of these samples; the trunk saw no others.",
+        "",
+        "## What it was kept from",
+        "",
+        *(
+            f"- {name}: {one['num_samples']} samples of {one['data']}" + (", its test part" if one["test"] else "")
+            for name, one in record["held_out"].items()
+        ),
+        "",
+    ]
+    write_atomically(folder / CARD_FILE, "\n".join(lines).encode())
