@@ -90,8 +90,10 @@ def _findings(region: Mapping[str, Sequence[str]], level: str) -> tuple[State, s
     parts = [f"present at {level}: {', '.join(present)}"] if present else []
     parts += [f"cannot be ruled out: {', '.join(open_)}"] if open_ else []
     state: State = "finding" if present else "unsure" if open_ else "nothing found"
-    # not "ruled out": one quantile serves all findings, and a rare one that is there is mostly below it
-    return state, "; ".join(parts) or f"nothing found; thought absent: {', '.join(region['absent'])}"
+    # by itself: that one of several is there after all happens more often than that a given one is
+    return state, "; ".join(
+        parts
+    ) or f"nothing found; ruled out at {level}, each by itself: {', '.join(region['absent'])}"
 
 
 def _value(prediction: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from tests.adapters.made_radiographs import grounds, write_adults, write_childre
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.diagnostics import TASKS, findings, pneumonia
 from mainstem.adapters.diagnostics.radiographs import Radiographs, moved_images, standardised
+from mainstem.adapters.diagnostics.rival import Regressions, WithRival
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import is_fitted
 from mainstem.apps.protocols import EvaluationSpec
@@ -79,6 +80,22 @@ def test_exposure_changes_nothing_that_the_trunk_or_the_machine_sees(children):
     assert ((told > 0) == [one.target == 1 for one in train]).mean() > 0.95
     restored = pneumonia.TASK.restore(*prepared.state())
     np.testing.assert_allclose(restored.fallback(train, np.zeros(len(train))), told, rtol=1e-4, atol=1e-4)
+
+
+def test_each_finding_has_a_line_and_one_that_nobody_or_everybody_shows_has_none(tmp_path):
+    known, fresh = (open_chest(str(write_adults(tmp_path / name, num))).samples for name, num in (("a", 80), ("b", 50)))
+    there = np.arange(80) % 2 == 1  # as `write_adults` makes them
+    truth = np.stack([there, np.where(np.arange(80) % 5 == 0, np.nan, ~there), np.ones(80), np.full(80, np.nan)], 1)
+    lines = Regressions.fit(known, truth)
+    odds, later = lines.log_odds(known), np.arange(50) % 2 == 1
+    assert ((odds[:, 0] > 0) == there).mean() > 0.95
+    assert ((lines.log_odds(fresh)[:, :2] > 0) == np.stack([later, ~later], 1)).mean() > 0.9
+    assert (odds[:, 2:] == 0).all()
+    prepared = WithRival(images=Radiographs.fit(known), rival=lines)
+    again = findings.TASK.restore(*prepared.state())
+    past = np.arange(80.0)
+    np.testing.assert_allclose(again.fallback(known, past), odds + past[:, None], rtol=1e-4, atol=1e-3)
+    assert prepared.features(known).shape == (80, 24 + 2 * 4)
 
 
 def test_images_are_moved_a_little_as_the_seed_draws():
