@@ -16,12 +16,11 @@ from typing import BinaryIO
 from mainstem.core.errors import InputError
 
 MOST_FILES = 100_000  # of one folder; a CT of the whole body has some 2,000
-MOST_ENTRIES = MOST_FILES  # of one zip
+MOST_ENTRIES = 50_000  # of one zip; without its 64-bit extension the format holds 65,535
 MOST_TOTAL = 8 << 30  # bytes that a zip may unpack to
 MOST_BYTES = 1 << 30  # bytes of one file
 MOST_RATIO = 100  # unpacked to packed: zip, and DICOM's deflated transfer syntax; 12-bit images reach some 4
 SMALLEST = 1 << 20  # bytes that may be unpacked from anything, whatever the ratio
-GROWS = f"an entry that would grow more than {MOST_RATIO} times"
 ZIP_MAGIC = b"PK\x03\x04"
 Entry = zipfile.ZipInfo
 
@@ -118,7 +117,7 @@ def _harm(entry: Entry) -> str:
     if entry.flag_bits & 1:
         return "an entry with a password; unpack the zip"
     if entry.file_size > max(SMALLEST, MOST_RATIO * entry.compress_size):
-        return GROWS
+        return f"an entry that would grow more than {MOST_RATIO} times"
     return ""
 
 

@@ -11,9 +11,9 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import write_atomically
 from mainstem.core.outputs import check_parent
 from mainstem.core.progress import Progress, silent
-from mainstem.data.medical.archives import GROWS, Place
+from mainstem.data.medical.archives import Place
+from mainstem.data.medical.deidentify_copy import CLEAN, REFUSED, Answer
 from mainstem.data.medical.deidentify_key import Key
-from mainstem.data.medical.deidentify_worker import CLEAN, REFUSED, Answer
 from mainstem.data.medical.dicom_process import Limits, list_places, worker
 
 QUARANTINE = "quarantine"
@@ -85,7 +85,7 @@ def _written(answer: Answer, out: Path, written: dict[str, bytes], report: _Repo
 
 def _answer(place: Place, key: Key) -> Answer:
     if place.refusal:
-        return Answer(REFUSED, "it unpacks to too much" if place.refusal == GROWS else f"it is {place.refusal}")
+        return Answer(REFUSED, f"it is {place.refusal}")
     try:
         told, data = worker().ask("deidentify", place, {"key": key.secret.hex()}, limits=CLEANING)
     except InputError as error:

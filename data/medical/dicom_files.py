@@ -1,7 +1,7 @@
 """A file's bytes to a DICOM dataset, checked before pydicom reads them; runs in the worker of `dicom_worker`.
 
-Refused: programs in the preamble (CVE-2019-11687), DICOMDIR (CVE-2026-32711: it names other files), deflated data that
-grow beyond a limit, what does not begin as DICOM, and an image that declares more pixels than a screen or a model uses.
+Refused: programs in the preamble (CVE-2019-11687), deflated data that grow beyond a limit, and what does not begin as
+DICOM.
 """
 
 import logging
@@ -44,34 +44,40 @@ def import_pydicom() -> None:
     warnings.simplefilter("ignore")
 
 
-def read_dataset(stream: BinaryIO, with_pixels: bool) -> "tuple[FileDataset, BinaryIO]":
+def read_dataset(stream: BinaryIO, with_pixels: bool, needs_preamble: bool = False) -> "tuple[FileDataset, BinaryIO]":
     """The dataset of a file, without its pixels unless asked for, and the stream, which stands where they begin.
+
+    Args:
+        stream: of the file's bytes.
+        with_pixels: read them, too.
+        needs_preamble: refuse a dataset that is no file of DICOM's (PS3.10), as old devices wrote them.
 
     Raises:
         InputError: if it is refused before it is read.
     """
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-    _check_beginning(stream)
+    _check_beginning(stream, needs_preamble)
     stream, was_deflated = _inflated(stream)
     try:
         dataset = dcmread(stream, force=True, stop_before_pixels=not with_pixels)
     except InvalidDicomError as error:
         raise InputError("no DICOM file") from error
-    _check_kind(dataset)
     if was_deflated:
-        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset, stream
 
 
-def _check_beginning(stream: BinaryIO) -> None:
+def _check_beginning(stream: BinaryIO, needs_preamble: bool) -> None:
     beginning = stream.read(PREAMBLE + 4)
     stream.seek(0)
     is_whole = beginning[PREAMBLE:] == b"DICM"
+    if needs_preamble and not is_whole:
+        raise InputError("no DICOM file (no DICM at byte 128)")
     if beginning.startswith(PROGRAMS):
-        raise InputError("begins as a program, which a DICOM preamble can hide; it is refused")
+        raise InputError("begins as a program: a DICOM preamble can hide an executable; it is refused")
     if not is_whole and beginning[:2] not in BARE_GROUPS:
         raise InputError("no DICOM file")
 
@@ -96,7 +102,7 @@ def _inflated(stream: BinaryIO) -> tuple[BinaryIO, bool]:
     except zlib.error as error:
         raise InputError("its deflated data are damaged; ask for the file again") from error
     if inflater.unconsumed_tail or (not inflater.eof and len(unpacked) >= most):
-        raise InputError(f"its deflated data grow beyond {most} bytes or {MOST_RATIO} times; it is refused")
+        raise InputError(f"its deflated data grow beyond {most} bytes; what inflates to more is refused")
     out = DicomBytesIO()
     out.write((preamble or bytes(PREAMBLE)) + b"DICM")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
@@ -104,10 +110,10 @@ def _inflated(stream: BinaryIO) -> tuple[BinaryIO, bool]:
     return BytesIO(out.getvalue() + unpacked), True
 
 
-def _check_kind(dataset: "FileDataset") -> None:
+def is_directory(dataset: "FileDataset") -> bool:
+    """True for a DICOMDIR, which names other files; to follow its names is to leave the folder (CVE-2026-32711)."""
     kind = str(dataset.file_meta.get("MediaStorageSOPClassUID", "")) or str(dataset.get("SOPClassUID", ""))
-    if kind == DIRECTORY or "DirectoryRecordSequence" in dataset:
-        raise InputError("a DICOMDIR, which only lists files; name the folder of the images themselves")
+    return kind == DIRECTORY or "DirectoryRecordSequence" in dataset
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
 from mainstem.data.medical.dicom_enhanced import frame_pictures
-from mainstem.data.medical.dicom_files import NO_SYNTAX, find_pixels, first_fragment
+from mainstem.data.medical.dicom_files import NO_SYNTAX, find_pixels, first_fragment, is_directory
 from mainstem.data.medical.dicom_header import Header, Picture
 from mainstem.data.medical.dicom_jpeg import JPEG, MENDED, has_wrong_scan
 from mainstem.data.medical.dicom_mosaic import mosaic_pictures
@@ -36,6 +36,8 @@ def read_header(dataset: "FileDataset", stream: BinaryIO) -> Header:
     """
     from pydicom.uid import UID
 
+    if is_directory(dataset):
+        raise InputError("a DICOMDIR, which only lists files; name the folder of the images themselves")
     header = _image(dataset)
     _check_size(header)
     pixels = find_pixels(stream, dataset)

@@ -195,8 +195,8 @@ def _segments(request: Request) -> Answer:
 
 def _deidentify(request: Request) -> Answer:
     """The bytes of a file's copy without who the patient is, and what is to be done with it."""
+    from mainstem.data.medical.deidentify_copy import examine
     from mainstem.data.medical.deidentify_key import Key
-    from mainstem.data.medical.deidentify_worker import examine
 
     stream, _ = open_place(Path(request["path"]), request["member"])
     with stream:

@@ -23,10 +23,10 @@ from mainstem.core.errors import InputError
 from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.burned_in import frames_of
 from mainstem.data.medical.deidentify import CODES, deidentify
+from mainstem.data.medical.deidentify_copy import examine
 from mainstem.data.medical.deidentify_dates import capped_age, kept_time, moved_date, moved_date_time
 from mainstem.data.medical.deidentify_files import deidentify_tree
 from mainstem.data.medical.deidentify_key import Key, make_key, read_key
-from mainstem.data.medical.deidentify_worker import examine
 
 KEY, OTHER = Key(bytes(range(32))), Key(bytes(range(1, 33)))
 MEDICAL = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "medical"

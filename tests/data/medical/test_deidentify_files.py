@@ -4,7 +4,9 @@ import hashlib
 import io
 import json
 import os
+import signal
 import struct
+import threading
 import zipfile
 import zlib
 from pathlib import Path
@@ -15,15 +17,17 @@ from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import RLELossless
 from tests.data.medical.planted import Marks, ct
 
 from mainstem.apps import cli
 from mainstem.core.errors import InputError
-from mainstem.data.medical import deidentify_worker
+from mainstem.data.medical import deidentify_files
+from mainstem.data.medical.deidentify_copy import examine
 from mainstem.data.medical.deidentify_files import deidentify_tree
 from mainstem.data.medical.deidentify_key import Key
 from mainstem.data.medical.deidentify_pixels import strip_jpeg, strip_jpeg_2000, strip_rle
-from mainstem.data.medical.deidentify_worker import examine, running
+from mainstem.data.medical.dicom_process import Limits, worker
 
 KEY = Key(bytes(range(32)))
 
@@ -81,7 +85,7 @@ def test_a_zip_is_read_and_a_bomb_in_it_refused(whole, tmp_path):
         archive.writestr("bomb.dcm", bytes(5 << 20))
     done = deidentify_tree(path, tmp_path / "out", KEY)
     assert (done["num_written"], done["num_refused"]) == (1, 1)
-    assert done["refused"][0]["reason"] == "it unpacks to too much"
+    assert done["refused"][0]["reason"] == "it is an entry that would grow more than 100 times"
     assert {each.name for each in tmp_path.iterdir()} == {"study.zip", "out"}
 
 
@@ -143,27 +147,53 @@ def test_the_preamble_of_a_picture_is_no_refusal_but_goes(whole):
     assert answer.data[:132] == bytes(128) + b"DICM"
 
 
-def test_mutations_end_neither_this_process_nor_the_other(whole):
+def _folder(path: Path, *files: bytes) -> Path:
+    path.mkdir()
+    for index, data in enumerate(files):
+        (path / f"{index:02}.dcm").write_bytes(data)
+    return path
+
+
+def test_mutations_end_neither_this_process_nor_the_other(whole, tmp_path):
     rng = np.random.default_rng(0)
-    with running(KEY) as worker:
-        for _ in range(15):
-            data = bytearray(whole)
-            for at in rng.integers(0, len(data), 8):
-                data[at] = rng.integers(0, 256)
-            assert worker.ask(bytes(data)).state in ("clean", "quarantined", "refused")
-        assert worker.ask(whole).state == "clean"
+    mutated = [bytearray(whole) for _ in range(15)]
+    for data in mutated:
+        for at in rng.integers(0, len(data), 8):
+            data[at] = rng.integers(0, 256)
+    folder = _folder(tmp_path / "in", *map(bytes, mutated), _with_text(whole))
+    done = deidentify_tree(folder, tmp_path / "out", KEY)
+    assert sum(done[f"num_{name}"] for name in ("written", "duplicates", "quarantined", "refused")) == 16
+    assert "text in the pixels" in [each["reason"] for each in done["quarantined"]]
 
 
-def test_a_process_that_ends_or_hangs_costs_its_file_alone(whole, monkeypatch):
-    with running(KEY) as worker:
-        worker._process.kill()
-        assert worker.ask(whole).reason == "reading it ends the process that does"
-        assert worker.ask(whole).state == "clean"
-        monkeypatch.setattr(deidentify_worker, "SECONDS", 0.0)
-        monkeypatch.setattr(deidentify_worker, "SECONDS_PER_MB", 0.0)
-        assert worker.ask(whole * 200).reason == "reading it takes too long"
-        monkeypatch.undo()
-        assert worker.ask(whole).state == "clean"
+def _long(whole: bytes) -> bytes:
+    """Forty frames of 2048 x 2048 in few bytes, which take a quarter of a second each to search."""
+    dataset = dcmread(io.BytesIO(whole))
+    rows = b"".join(bytes((129, row % 256)) * 16 for row in range(2048))  # runs of 128 (PS3.5 annex G)
+    dataset.Rows = dataset.Columns = 2048
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 8, 8, 7, 0
+    dataset.NumberOfFrames = 40
+    dataset.PixelData = encapsulate([struct.pack("<16L", 1, 64, *[0] * 14) + rows] * 40)
+    dataset.file_meta.TransferSyntaxUID = RLELossless
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3.5"
+    return _bytes(dataset)
+
+
+def test_a_process_that_ends_or_hangs_costs_its_file_alone(whole, tmp_path, monkeypatch):
+    small, text = _folder(tmp_path / "a", whole), _folder(tmp_path / "b", whole, _with_text(whole))
+    assert deidentify_tree(small, tmp_path / "before", KEY)["num_written"] == 1
+    process = worker().process
+    process.send_signal(signal.SIGSTOP)  # it takes the request, and answers no more
+    threading.Timer(0.2, process.kill).start()
+    done = deidentify_tree(text, tmp_path / "killed", KEY)
+    assert (done["num_quarantined"], [each["number"] for each in done["refused"]]) == (1, [1])
+    assert "broke its decoder (signal 9)" in done["refused"][0]["reason"]
+    monkeypatch.setattr(deidentify_files, "CLEANING", Limits(seconds=1.0, bytes_s=1e12))
+    done = deidentify_tree(_folder(tmp_path / "c", whole, _long(whole)), tmp_path / "hung", KEY)
+    assert (done["num_written"], [each["number"] for each in done["refused"]]) == (1, [2])
+    assert "took more time or memory than it may" in done["refused"][0]["reason"]
+    monkeypatch.undo()
+    assert deidentify_tree(small, tmp_path / "after", KEY)["num_written"] == 1
 
 
 def test_comments_in_jpeg_2000_go_and_pixels_stay():

@@ -13,9 +13,9 @@ from pydicom.sequence import Sequence
 
 from mainstem.data.medical.burned_in import text_in
 from mainstem.data.medical.deidentify import deidentify
+from mainstem.data.medical.deidentify_copy import Answer, examine
 from mainstem.data.medical.deidentify_key import Key
 from mainstem.data.medical.deidentify_terms import is_technical, is_term
-from mainstem.data.medical.deidentify_worker import Answer, examine
 
 KEY = Key(bytes(range(32)))
 CT, SEG, PARAMETRIC = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.30"

@@ -27,8 +27,8 @@ from pydicom.sequence import Sequence
 from tests.data.medical.dicom_made import made_slice, written
 
 from mainstem.core.errors import InputError
-from mainstem.data.medical import archives, dicom_process, dicom_worker
-from mainstem.data.medical.archives import Place
+from mainstem.data.medical import dicom_process, dicom_worker
+from mainstem.data.medical.archives import MOST_ENTRIES, Place
 from mainstem.data.medical.dicom_describe import describe, lines_of
 from mainstem.data.medical.dicom_process import Worker, worker
 from mainstem.data.medical.dicom_series import find_series
@@ -150,7 +150,9 @@ def test_zips_that_mean_harm_are_refused_whole(tmp_path, monkeypatch):
         zipped(tmp_path / "root.zip", {"/a.dcm": b"x"}): "outside",
         zipped(tmp_path / "back.zip", {"..\\a.dcm": b"x"}): "outside",
         zipped(tmp_path / "bomb.zip", {"a.dcm": bytes(50 << 20)}): "grow more than 100 times",
-        zipped(tmp_path / "many.zip", {f"{index}": b"" for index in range(archives.MOST_ENTRIES + 1)}): "entries",
+        zipped(
+            tmp_path / "many.zip", dict.fromkeys(map(str, range(MOST_ENTRIES + 1)), b""), zipfile.ZIP_STORED
+        ): "entries",
     }
     for path, reason in cases.items():
         with pytest.raises(InputError, match=reason):
