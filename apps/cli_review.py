@@ -130,14 +130,25 @@ def restore_reviews(
 
 
 @review_app.command("forget")
-def forget(home: Home = None) -> None:
+def forget(
+    home: Home = None,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="The site's secret, as when a study ends: nobody's can be told any more.")
+    ] = False,
+) -> None:
     """Destroy the key of a patient, named on standard input: their records can no longer be told from others'."""
     from mainstem.apps.review import PSEUDONYMS
     from mainstem.apps.review_pseudonyms import Pseudonyms
     from mainstem.core.errors import InputError
 
-    patient = typer.prompt("Patient", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
-    if not Pseudonyms(review_home(home) / PSEUDONYMS).forget(patient):
+    asked = 'Write "all" to destroy the keys of all patients' if everybody else "Patient"
+    said = typer.prompt(asked, hide_input=not everybody) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    pseudonyms = Pseudonyms(review_home(home) / PSEUDONYMS)
+    if everybody and said != "all":
+        raise InputError('nothing is destroyed: want the word "all" on standard input')
+    if everybody and not pseudonyms.forget_all():
+        raise InputError("there is no secret of a site here; name the home")
+    if not everybody and not pseudonyms.forget(said):
         raise InputError(
             "there is no key of this patient here; give PatientID, with ^^^ and its issuer where files name one, or "
             "name the home"

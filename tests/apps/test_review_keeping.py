@@ -434,6 +434,12 @@ def test_the_administrator_s_commands(tmp_path):
     assert done.output == "restored records 0 to 3\n"
     assert run(tmp_path, "forget", said="P1\n").exit_code == 0
     assert not list((tmp_path / "home" / "pseudonyms").glob("??/*.key"))
+    before = store.pseudonyms.of("P2", "study", "1.2.3")
+    assert "nothing is destroyed" in str(run(tmp_path, "forget", "--all", said="P2\n").exception)
+    assert store.pseudonyms.of("P2", "study", "1.2.3") == before
+    assert run(tmp_path, "forget", "--all", said="all\n").exit_code == 0
+    assert "no secret of a site" in str(run(tmp_path, "forget", "--all", said="all\n").exception)
+    assert store.pseudonyms.of("P2", "study", "1.2.3") != before
 
 
 def test_verify_ends_with_one_and_names_the_record(tmp_path):
