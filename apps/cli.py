@@ -134,7 +134,7 @@ def evaluate_adapter(
     if as_json:
         print(json.dumps(result))
         return
-    tell(*describe(result).split("\n"))
+    tell(*describe(result, found.target).split("\n"))
 
 
 def _check_untrained(given: Mapping[str, object]) -> None:

@@ -1,11 +1,14 @@
 """An evaluation as lines to read: figures, what can be told apart from each baseline, and how far intervals held."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mainstem.core.targets import Target
 
 
-def describe(result: Mapping[str, Any]) -> str:
-    """An evaluation as lines to read."""
+def describe(result: Mapping[str, Any], target: "Target") -> str:
+    """An evaluation as lines to read; its target says what it alone put into it."""
     first = next(iter(result["metrics"]))
     lines = [
         f"{name:33} " + "  ".join(f"{metric} {figure(value)}" for metric, value in metrics.items())
@@ -20,9 +23,7 @@ def describe(result: Mapping[str, Any]) -> str:
         lines.append(f"{first} of its parts: {'; '.join(parts)}")
     if "means" in result:
         lines.append(_means_line(result["means"]))
-    for name, row in result.get("by_class", {}).items():
-        lines.append(f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups")
-    lines += _coverage_lines(result["coverage"])
+    lines += [*_coverage_lines(result["coverage"]), *target.lines(result)]
     return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
 
 
@@ -40,22 +41,11 @@ def _coverage_lines(coverage: Mapping[str, Any]) -> list[str]:
     lines = [
         f"coverage at {coverage['level']:.0%}: {coverage['pooled']:.1%}; claim withdrawn: {withdrawn or 'nowhere'}"
     ]
-    if "mean_over_groups" in coverage:
-        lines.append(
-            f"as a mean over groups {coverage['mean_over_groups']:.1%}, {coverage['mean_width']:.2f} of them left open "
-            "on average"
-        )
-    lines += [
-        f"  {name:22} coverage {found['coverage']:.1%}, width {found['mean_width']:.3g}; of its voxels "
-        f"{found['found_share']:.1%} said or open"
-        for name, found in coverage.get("by_structure", {}).items()
-    ]
     stands = coverage["stated"]
     if stands["coverage"] is not None:
-        score = f"; interval score {coverage['interval_score']:.3g}" if "interval_score" in coverage else ""
         lines.append(
             f"where the claim stands ({stands['share']:.0%} of cases): {stands['coverage']:.1%}, in no group less than "
-            f"{stands['lowest_group']:.1%}{score}"
+            f"{stands['lowest_group']:.1%}"
         )
     for pattern, found in coverage.get("by_pattern", {}).items():
         claimed = "no claim" if found["coverage"] is None else f"{found['coverage']:.1%} of those claimed"

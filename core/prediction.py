@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from mainstem.core.stream import Provenance
-from mainstem.core.targets.parts import Region
+from mainstem.core.targets.parts import Region, RegionWords, figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +63,19 @@ class Prediction:
     reasons: tuple[str, ...] = ()
     probabilities: Mapping[str, float] = field(default_factory=dict)
 
+    def words(self) -> RegionWords:
+        """Say to a person what is told, and what cannot be ruled out."""
+        told = f"{figure(self.value)} {self.units}" if isinstance(self.value, float | int) else str(self.value)
+        if self.region is None:
+            return RegionWords(text=f"{told}: never calibrated, so that nothing can be ruled out", is_decided=False)
+        return self.region.words(told, self.units, self.level)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain JSON types."""
         return {
             **vars(self),
             "region": None if self.region is None else self.region.to_dict(),
+            "words": vars(self.words()) | {},
             "claim": vars(self.claim) | {},
             "model": vars(self.model) | {},
             "source": {**vars(self.source), "facts": dict(self.source.facts)},

@@ -8,7 +8,7 @@ from mainstem.core.targets.findings import Findings
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.mask import Mask, Masks
-from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions
+from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, RegionWords
 from mainstem.core.targets.quantity import Quantity
 
 KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; the last two are in no table
@@ -28,6 +28,6 @@ def recognise(labels: Labels) -> Target:
 
 __all__ = [
     "KINDS", "Blend", "ClassSet", "Classes", "Detection", "FindingSet", "Findings", "Head", "Interval", "Known",
-    "Labels", "Loss", "Mask", "Masks", "Measure", "Outputs", "Quantity", "Region", "Regions", "Target", "below_name",
-    "recognise",
+    "Labels", "Loss", "Mask", "Masks", "Measure", "Outputs", "Quantity", "Region", "RegionWords", "Regions",
+    "Target", "below_name", "recognise",
 ]  # fmt: skip

@@ -313,6 +313,10 @@ class Target(ABC):
         """Return further tables of an evaluation, by name."""
         return {}
 
+    def lines(self, result: Mapping[str, Any]) -> list[str]:
+        """Say to people what `coverage_figures` and `breakdown` put into an evaluation."""
+        return []
+
     def subgroup(self, told: Outputs, truth: Array) -> dict[str, Any]:
         """Return what an evaluation says of the cases of one subgroup: their number, and figures where they suffice."""
         if len(truth) < FEWEST_CASES:

@@ -15,7 +15,19 @@ from mainstem.core.evaluation import accuracy, macro_f1, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
+from mainstem.core.targets.parts import (
+    Array,
+    Blend,
+    Head,
+    Known,
+    Loss,
+    Measure,
+    Outputs,
+    Reading,
+    Regions,
+    RegionWords,
+    Specs,
+)
 from mainstem.core.told import targets_in
 
 if TYPE_CHECKING:
@@ -42,6 +54,13 @@ class ClassSet:
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
         return {"classes": "; ".join(self.classes)}
+
+    def words(self, told: str, units: str, level: float) -> RegionWords:
+        """Name the one class that is left, or say why none is."""
+        if len(self.classes) == 1:
+            return RegionWords(text=f"{self.classes[0]}, all else ruled out at {level:.0%}", there=self.classes)
+        left = f"{' or '.join(self.classes)} at {level:.0%}" if self.classes else f"no class fits at {level:.0%}"
+        return RegionWords(text=f"unsure: {left}", is_decided=False)
 
 
 class ClassHead(Head):
@@ -240,6 +259,20 @@ class Classes(Named):
                 **_coverage_of_class(sets[here, index], labels[here].tolist()),
             }
         return {"by_class": table}
+
+    def lines(self, result: Mapping[str, Any]) -> list[str]:
+        """Say coverage as a mean over groups, and the F1 of each class."""
+        coverage = result["coverage"]
+        over = (
+            f"as a mean over groups {coverage['mean_over_groups']:.1%}, {coverage['mean_width']:.2f} of them left open"
+        )
+        return [
+            f"{over} on average",
+            *(
+                f"  {name:22} F1 {row['f1']:.2f}, {row['support']} cases of {row['groups']} groups"
+                for name, row in result["by_class"].items()
+            ),
+        ]
 
     def layer_names(self) -> tuple[str, ...]:
         """Names of a map's bands."""

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mainstem.core.targets.parts import RegionWords
+
 
 @dataclass(frozen=True, kw_only=True)
 class FindingSet:
@@ -23,3 +25,11 @@ class FindingSet:
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
         return {name: "; ".join(found) for name, found in vars(self).items()}
+
+    def words(self, told: str, units: str, level: float) -> RegionWords:
+        """Name what is there and what stays open; what is ruled out where there is neither."""
+        parts = [f"present at {level:.0%}: {', '.join(self.present)}"] if self.present else []
+        parts += [f"cannot be ruled out: {', '.join(self.open)}"] if self.open else []
+        # by itself: that one of several is there after all happens more often than that a given one is
+        none = f"nothing found; ruled out at {level:.0%}, each by itself: {', '.join(self.absent)}"
+        return RegionWords(text="; ".join(parts) or none, there=self.present, is_decided=not self.open)

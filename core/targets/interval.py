@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from mainstem.core.targets.parts import RegionWords, figure
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -21,6 +23,11 @@ class Interval:
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
         return self.to_dict()
+
+    def words(self, told: str, units: str, level: float) -> RegionWords:
+        """Say the value and both ends."""
+        ends = f"{level:.0%} between {figure(self.low)} and {figure(self.high)} {units}"
+        return RegionWords(text=f"{told}, {ends}", is_measure=True)
 
 
 def below_name(mark: float) -> str:

@@ -23,7 +23,19 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets.decoder import MaskHead, Voxels, patch_of
 from mainstem.core.targets.interval import Interval
 from mainstem.core.targets.named import Named
-from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Regions, Specs
+from mainstem.core.targets.parts import (
+    Array,
+    Blend,
+    Head,
+    Known,
+    Loss,
+    Measure,
+    Outputs,
+    Regions,
+    RegionWords,
+    Specs,
+    figure,
+)
 
 if TYPE_CHECKING:
     from mainstem.core.conformal import Calibration
@@ -63,6 +75,14 @@ class Masks:
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
         return {f"{name}_{part}": value for name, told in self.to_dict().items() for part, value in told.items()}
+
+    def words(self, told: str, units: str, level: float) -> RegionWords:
+        """Say each structure's volume, its ends, and how many voxels stay open."""
+        each = [
+            f"{own.words(f'{name} {figure(self.volumes[name])} {units}', units, level).text}, {still.sum()} voxels open"
+            for (name, own), still in zip(self.intervals.items(), self.open, strict=True)
+        ]
+        return RegionWords(text="; ".join(each), is_measure=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,6 +313,14 @@ class Mask(Named):
                 "found_share": float(np.mean(held)),
             }
         return {"by_structure": rows}
+
+    def lines(self, result: Mapping[str, Any]) -> list[str]:
+        """Say of each structure how often its interval holds, and how many of its voxels are said or open."""
+        return [
+            f"  {name:22} coverage {found['coverage']:.1%}, width {found['mean_width']:.3g}; of its voxels "
+            f"{found['found_share']:.1%} said or open"
+            for name, found in result["coverage"]["by_structure"].items()
+        ]
 
 
 def _doubt(probabilities: Array) -> Array:

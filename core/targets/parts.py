@@ -21,6 +21,23 @@ Specs = Mapping[str, StreamSpec]  # how streams are read, by name
 Blend = Mapping[str, float]  # what is learned from predictions out of fold: how much each part of an output is worth
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegionWords:
+    """A region in words.
+
+    Attributes:
+        text: what cannot be ruled out, and at which level.
+        there: names of what it says is there; () of what is measured.
+        is_decided: nothing stays open that it could tell apart.
+        is_measure: it says how much of something there is, and not whether.
+    """
+
+    text: str
+    there: tuple[str, ...] = ()
+    is_decided: bool = True
+    is_measure: bool = False
+
+
 class Region(Protocol):
     """All values that cannot be ruled out."""
 
@@ -32,6 +49,14 @@ class Region(Protocol):
 
     def columns(self) -> dict[str, Any]:
         """Return what a table says of it, by column."""
+
+    def words(self, told: str, units: str, level: float) -> RegionWords:
+        """Say it to a person; `told` is the value in words."""
+
+
+def figure(value: float) -> str:
+    """A number as people read it: three digits, or all before the point."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,4 +129,7 @@ class Regions:
     level: float
 
 
-__all__ = ["Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Reading", "Region", "Regions", "Specs"]
+__all__ = [
+    "Array", "Blend", "Head", "Known", "Loss", "Measure", "Outputs", "Reading", "Region", "RegionWords", "Regions",
+    "Specs", "figure",
+]  # fmt: skip

@@ -283,6 +283,11 @@ class Quantity(Target):
             "misses_above": float((truth > high)[~inside].mean()) if not inside.all() else None,
         }
 
+    def lines(self, result: Mapping[str, Any]) -> list[str]:
+        """Say the interval score, where regions have ends."""
+        score = result["coverage"]["interval_score"]
+        return [] if score is None else [f"interval score {score:.3g}"]
+
     def layer_names(self) -> tuple[str, ...]:
         """Names of a map's bands."""
         return ("mean", "lower", "upper")

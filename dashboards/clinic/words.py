@@ -1,6 +1,6 @@
 """What a prediction says to a clinician: value, region and claim, never a bare number, and how urgent it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,10 @@ ICONS: Mapping[str, str] = {
     "deferred": "…", "accepted": "✓", "overridden": "✎", "opinion recorded": "◌",
 }  # fmt: skip
 NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
+BEFORE: Mapping[str, Any] = {  # of a study that an earlier version asked about
+    "text": "unsure: told by an earlier version; open its files again, or make the demo anew",
+    "there": (), "is_decided": False, "is_measure": False,
+}  # fmt: skip
 NO_ADAPTER = "Not predicted: no adapter predicts this."
 
 
@@ -42,7 +46,7 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
                      prediction=prediction)  # fmt: skip
     shares = {name: float(share) for name, share in prediction["probabilities"].items()}
     found = {name: share for name, share in shares.items() if name.lower() not in NOTHING}
-    state, headline = _region(prediction, shares)
+    state, headline = _region(prediction)
     if prediction["abstained"]:
         state, headline, reasons = "unsure", f"unsure: {'; '.join(reasons)}", ()
     claim = prediction["claim"]
@@ -55,54 +59,14 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     )  # fmt: skip
 
 
-def _region(prediction: Mapping[str, Any], shares: Mapping[str, float]) -> tuple[State, str]:
-    """What cannot be ruled out, and how urgent that is."""
-    region, level = prediction["region"], f"{prediction['level']:.0%}"
-    if region is None:
-        return "unsure", f"{_value(prediction)}: never calibrated, so that nothing can be ruled out"
-    if "classes" in region:
-        return _classes(region["classes"], level)
-    if "present" in region:
-        return _findings(region, level)
-    if "low" not in region:
-        return "measured", "; ".join(_structure(name, told, level) for name, told in region.items())
-    ends = [_number(region[end]) for end in ("low", "high")]
-    return "measured", f"{_value(prediction)}, {level} between {ends[0]} and {ends[1]} {prediction['units']}"
-
-
-def _structure(name: str, told: Mapping[str, float], level: str) -> str:
-    """One structure of a mask: its volume with its interval, and what of it stays open."""
-    low, high, volume = (_number(told[part]) for part in ("low", "high", "volume_ml"))
-    return f"{name} {volume} mL, {level} between {low} and {high} mL, {told['open_voxels']:.0f} voxels open"
-
-
-def _classes(classes: Sequence[str], level: str) -> tuple[State, str]:
-    if len(classes) == 1:
-        (only,) = classes
-        return ("nothing found" if only.lower() in NOTHING else "finding"), f"{only}, all else ruled out at {level}"
-    if not classes:
-        return "unsure", f"unsure: no class fits at {level}"
-    return "unsure", f"unsure: {' or '.join(classes)} at {level}"
-
-
-def _findings(region: Mapping[str, Sequence[str]], level: str) -> tuple[State, str]:
-    present, open_ = list(region["present"]), list(region["open"])
-    parts = [f"present at {level}: {', '.join(present)}"] if present else []
-    parts += [f"cannot be ruled out: {', '.join(open_)}"] if open_ else []
-    state: State = "finding" if present else "unsure" if open_ else "nothing found"
-    # by itself: that one of several is there after all happens more often than that a given one is
-    return state, "; ".join(
-        parts
-    ) or f"nothing found; ruled out at {level}, each by itself: {', '.join(region['absent'])}"
-
-
-def _value(prediction: Mapping[str, Any]) -> str:
-    value = prediction["value"]
-    return f"{_number(value)} {prediction['units']}" if isinstance(value, float | int) else str(value)
-
-
-def _number(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+def _region(prediction: Mapping[str, Any]) -> tuple[State, str]:
+    """What cannot be ruled out, as the region itself says it, and how urgent that is."""
+    words = prediction.get("words", BEFORE)
+    if words["is_measure"]:
+        return "measured", words["text"]
+    if any(name.lower() not in NOTHING for name in words["there"]):
+        return "finding", words["text"]
+    return ("nothing found" if words["is_decided"] else "unsure"), words["text"]
 
 
 def _probabilities(shares: Mapping[str, float]) -> str:

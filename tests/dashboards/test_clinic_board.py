@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +11,7 @@ from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_roles import User
 from mainstem.core.errors import InputError
 from mainstem.core.prediction import Claim
-from mainstem.core.targets import ClassSet, FindingSet, Interval
+from mainstem.core.targets import ClassSet, FindingSet, Interval, Masks
 from mainstem.dashboards.clinic.board import (
     Answer,
     Item,
@@ -61,11 +62,19 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     assert said(ClassSet(classes=())).state == "unsure"
     open_ = said(ClassSet(classes=("normal", "pneumonia")), None, abstained=True, reasons=("it fits neither class",))
     assert (open_.state, open_.headline, open_.is_told) == ("unsure", "unsure: it fits neither class", True)
-    structure = {"volume_ml": 1.5, "low": 1.4, "high": 1.7, "open_voxels": 30}
-    masks = words_of({**made.NORMAL, "region": {"anterior": structure}, "probabilities": {}, "units": "mL"})
-    assert masks.headline == "anterior 1.5 mL, 90% between 1.4 and 1.7 mL, 30 voxels open"
+    still, ends = np.zeros((1, 4, 4, 4), bool), Interval(low=1.4, high=1.7)
+    still[0, :2, :3, :] = True
+    mask = Masks(labels=np.zeros((4, 4, 4), np.int8), open=still, volumes={"head": 1.5}, intervals={"head": ends})
+    masks = said(mask, "head 1.50 mL", units="mL")
+    assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, 24 voxels open"
     assert masks.state == "measured"
     assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
+
+
+def test_what_an_earlier_version_told_is_unsure_until_it_is_asked_again():
+    before = {name: value for name, value in made.NORMAL.items() if name != "words"}
+    assert words_of(before).state == "unsure"
+    assert "earlier version" in words_of(before).headline
 
 
 def test_nothing_found_without_a_claim_is_unsure_and_a_finding_stays_one():
