@@ -10,7 +10,6 @@ from mainstem.core.errors import InputError
 from mainstem.core.fitted import Fitted
 from mainstem.core.member import Member
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Outputs
 from mainstem.core.targets.parts import Reading
 from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.tokens import weights_device
@@ -19,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 def heatmap(fitted: Fitted, sample: Sample, stream: str, column: int = 0) -> Array:
-    """Return (y, x) of a sample's image: the fall of what is told, in its own terms, with each patch's token left out.
+    """Return (y, x) of a sample's image: the fall of what the trunk tells, in its terms, without each patch's token.
 
     Averaged over members; `column` says of which class or finding. What a preparation adds besides the trunk, as a
     plain model's part, is not asked.
@@ -57,14 +56,9 @@ def _of_member(member: Member, sample: Sample, stream: str, column: int) -> Arra
         mask[torch.arange(1, len(rows), device=own.device), own] = False
         pooled = member.trunk(replace(every, mask=mask, is_dense=False), [member.lora] * len(rows)).pooled
     known = member.known([sample], past).rows(np.zeros(len(rows), np.intp))
-    told = _first(member.told(Reading(pooled=pooled.float()), known), column)
+    told = member.told(Reading(pooled=pooled.float()), known)[member.target.of_trunk]
+    told = told if told.ndim == 1 else told[:, column]
     down, across = (-(-side // size) for side in values.shape[1:])
     falls = np.zeros(down * across)
     falls[cells] = told[0] - told[1:]
     return falls.reshape(down, across).repeat(size, 0).repeat(size, 1)
-
-
-def _first(outputs: Outputs, column: int) -> Array:
-    """The first of what is told (cases,), of a column where it has several."""
-    values = next(iter(outputs.values()))
-    return values if values.ndim == 1 else values[:, column]

@@ -37,6 +37,7 @@ class Target(ABC):
     kind: ClassVar[str]
     lower_is_better: ClassVar[bool] = True
     preparation: ClassVar[str] = "as_they_are"  # the plain one of core/preparation.py that suits it
+    of_trunk: ClassVar[str] = "trunk"  # the name of that output which the trunk alone tells
     needs_labels: ClassVar[str] = "a known target"  # what a set must hold to be learned from
     frame_names: ClassVar[frozenset[str]] = frozenset()  # of what `standardise` gives
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of each part's worth

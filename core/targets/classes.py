@@ -88,6 +88,7 @@ class Classes(Named):
     units: str = "class"
     kind: ClassVar[str] = "classes"
     lower_is_better: ClassVar[bool] = False
+    of_trunk: ClassVar[str] = "logits"
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (1e-9, LARGEST_TEMPERATURE)}
     needs_labels: ClassVar[str] = "a known class"
 

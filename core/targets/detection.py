@@ -24,6 +24,7 @@ class Detection(Classes):
     """
 
     kind: ClassVar[str] = "detection"
+    of_trunk: ClassVar[str] = "trunk"
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
         "temperature": (1e-9, LARGEST_TEMPERATURE),
         "plain": (0.0, 1.0),

@@ -101,6 +101,7 @@ class Mask(Named):
     units: str = "mL"
     kind: ClassVar[str] = "mask"
     lower_is_better: ClassVar[bool] = False
+    of_trunk: ClassVar[str] = "probabilities"
     needs_labels: ClassVar[str] = "a mask"
 
     def learnable(self, truth: Array) -> Array:
