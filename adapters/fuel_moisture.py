@@ -16,7 +16,7 @@ from mainstem.core.openmodels import presto_samples as presto
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Mapped, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.core.trees import Trees
 from mainstem.data.earth.pixels import open_pixels
@@ -226,7 +226,7 @@ TASK = Task(
     prepare=SeasonalNormal.fit,
     restore=restore,
     open_model=OPEN_MODEL,
-    window=1,
+    mapped=Mapped(window=1),
     optional=("land_cover",),
     baselines=forests,
     known_failures=(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Classes
-from mainstem.core.task import DataRequest, FitConfig, Holding, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Mapped, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.land_cover import WINDOW, open_land_cover
 
@@ -71,10 +71,9 @@ TASK = Task(
     read=read,
     baselines=forests,
     holding=Holding(buffer_m=BUFFER_M, largest_group=LARGEST_POLYGON, protocol="grouped-folds", only_same_data=True),
-    group_name="polygon",
+    grouping=Grouping(name="polygon"),
     optional=(),
-    window=WINDOW,
-    map_overlap=MAP_OVERLAP,
+    mapped=Mapped(window=WINDOW, overlap=MAP_OVERLAP),
     known_failures=(
         "learned from one square kilometre of Slovenia: elsewhere the classes and seasons differ",
         "classes of few polygons are hardly ever right: see their support",

@@ -72,7 +72,7 @@ def _calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpe
     _check(fitted, local, spec)
     groups = written_groups(fitted, local)
     _check_order(set(groups), known_groups, fitted.manifest.training["groups"], spec)
-    places = labels_by(local, task.mean_of) if task.mean_of else groups
+    places = labels_by(local, task.grouping.mean_of) if task.grouping.mean_of else groups
     num_places = len(set(places) - {""})
     is_first_reality = _is_first_reality(fitted, source, num_places, spec)
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
@@ -208,7 +208,7 @@ class Local:
             scale = float(evidence.scale.mean())
             calibration[view] = kept.no_narrower_than(narrowest, LEVEL, scale)
             narrowest = calibration[view].half_width(LEVEL) * scale
-            if self.task.mean_of:
+            if self.task.grouping.mean_of:
                 taught = replace(fitted, ensemble=replace(fitted.ensemble, blend=blends), calibration=calibration)
                 cases = Judged(truth=truth, mean=told["mean"], scale=told["scale"], groups=self.groups)
                 calibration |= self.means(fitted, taught, view, cases, spec)
@@ -247,8 +247,8 @@ class Local:
         """
         name, before = mean_view(view), fitted.calibration.get(mean_view(view))
         fewest = 1 if spec.is_appended else FEWEST_GROUPS
-        labels = labels_by(self.samples, self.task.mean_of)
-        sizes = sizes_by(self.samples, self.task.mean_of)
+        labels = labels_by(self.samples, self.task.grouping.mean_of)
+        sizes = sizes_by(self.samples, self.task.grouping.mean_of)
         found = mean_calibration(view, cases, labels, self.population, fewest, sizes)
         if before is None:
             return found
@@ -257,7 +257,7 @@ class Local:
         old, new = fitted.calibration[view], taught.calibration[view]
         kept = outgrown(before, old, new, _stretch(fitted, taught, view))
         is_founded = spec.is_appended and new.half_width(LEVEL) <= old.half_width(LEVEL)
-        part = self.task.mean_of
+        part = self.task.grouping.mean_of
         reason = (
             f"the labels name no {part}s of {fewest} groups: intervals of a {part}'s mean are those of before, widened "
             f"as single samples' are; calibrate on labels that name their {part}"
@@ -302,7 +302,7 @@ class Local:
             if spec.is_appended and view in alarm:
                 alarm[view] = alarm[view].with_cases(features, self.groups, places, own)
             elif ShiftAlarm.suffices(features, self.groups):
-                alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.place_of, own)
+                alarm[view] = ShiftAlarm.fit(features, self.groups, places, self.task.grouping.place_of, own)
         return alarm
 
 

@@ -65,7 +65,7 @@ class HeldOut:
         """Return what a record says of it; of persons no names."""
         names = sorted({group for _, group in self.groups})
         content = hashlib.sha256(repr(sorted(self.prints)).encode()).hexdigest()
-        told = {"num_groups": len(names)} if self.task.is_private else {"groups": names}
+        told = {"num_groups": len(names)} if self.task.grouping.are_persons else {"groups": names}
         return {**self.spec.model_dump(), **told, "num_samples": len(self.samples), "prints_sha256": content}
 
 
@@ -145,7 +145,7 @@ def hold_out(name: str, spec: HeldOutSpec, read: "_Reader") -> HeldOut:
     task, source = read(spec)
     samples = source.samples
     groups = {str(sample.source.group) for sample in samples if sample.source.group is not None}
-    if spec.groups and task.is_private:
+    if spec.groups and task.grouping.are_persons:
         raise InputError(
             f"evaluations.{name}: groups of {task.task} are persons, whom no spec names; use folds or test"
         )
@@ -209,7 +209,7 @@ def _check_content(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]
         content = _content(sample)
         for one in held:
             if content in one.prints:
-                item = "a sample" if one.task.is_private else printable(sample.source.item)
+                item = "a sample" if one.task.grouping.are_persons else printable(sample.source.item)
                 raise InputError(
                     f"corpora.{name} holds {item}, on which evaluations.{one.name} is scored under another name; leave "
                     "it out"

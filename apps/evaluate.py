@@ -141,7 +141,7 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
     if work.protocol != HOLDOUT:
         return _Evaluated(results=results, training_groups=[])
     places, known_groups = np.asarray(places_of(task, parts[0][0])), groups_of(parts[0][0])
-    names_them = is_ordered(known_groups) and not task.is_private  # as artefacts keep names
+    names_them = is_ordered(known_groups) and not task.grouping.are_persons  # as artefacts keep names
     training_groups = [
         judge_training_groups(found, places[found.rows].tolist(), spec.level, names_them=names_them)
         for _, found in scored

@@ -88,7 +88,9 @@ def best_baseline(
 
 
 def _means(results: Sequence[Scored], task: Task) -> dict[str, Any]:
-    judged = [report_means(found.means, task.mean_of, found.level) for found in results if found.means is not None]
+    judged = [
+        report_means(found.means, task.grouping.mean_of, found.level) for found in results if found.means is not None
+    ]
     return {"means": mean_over_seeds(judged)} if judged else {}
 
 

@@ -53,8 +53,10 @@ def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
         InputError: naming the first option that nothing would read.
     """
     fitted.target.refuse_marks(spec.below)
-    derived = {"weather", "soil"} if task.derive is not unchanged else set()  # of raw streams, which no layout names
-    read = derived | set(fitted.manifest.channels) | set(task.needs)
+    derived = (
+        {"weather", "soil"} if task.mapped.derive is not unchanged else set()
+    )  # of raw streams, which no layout names
+    read = derived | set(fitted.manifest.channels) | set(task.mapped.needs)
     if spec.context.fields is not None:
         fitted.target.refuse_means("leave --fields out")
     for name, given in (("weather", spec.context.weather), ("soil", spec.context.soil)):
@@ -73,10 +75,10 @@ class MapModel:
 
     def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec) -> None:
         self.task, self.fitted, self.scenes, self.context = task, fitted, context.scenes, context
-        self.spec, self.overlap = spec, task.map_overlap
+        self.spec, self.overlap = spec, task.mapped.overlap
         self.view = task.first_view
         self.calibration = fitted.calibration[self.view]
-        self.reader = PixelReader.of(task.window, self.scenes, context)
+        self.reader = PixelReader.of(task.mapped.window, self.scenes, context)
         looked = self._look()
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         if self.is_relative:
@@ -131,7 +133,7 @@ class MapModel:
         said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
         source = replace(raw.source, simulated=self.scenes.is_simulated, facts=said)
         told = replace(raw, source=source, facts=self.context.facts(list(self.fitted.manifest.scope), rows, columns))
-        derived = self.task.derive(told)
+        derived = self.task.mapped.derive(told)
         return derived if isinstance(derived, Cases) else Cases.of(derived)
 
     def _beyond(self, samples: Cases) -> list[str]:

@@ -47,7 +47,7 @@ def map_scenes(
     Raises:
         InputError: if the task is not of pixels, or the scenes or what goes with them cannot be used as they are.
     """
-    if not task.window:
+    if not task.mapped.window:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
     check_shard(spec.shard)
     check_thresholds(spec.below)
@@ -75,7 +75,7 @@ def _map(
     staged, seen = read
     scenes = open_scenes(staged)
     context = Context.open(spec.context, scenes)
-    context.check(task.needs)
+    context.check(task.mapped.needs)
     fitted = load_run(run, task).on(spec.compute)
     check_used(task, fitted, spec)
     model = MapModel(task, fitted, context, spec)

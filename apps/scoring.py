@@ -163,7 +163,9 @@ def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> S
         patterns=first.told.patterns,
         means=_score_means(task, fitted, cases, first.told, level),
         hashes=Hashes.of(fitted),
-        inside={"group": cases.groups, task.mean_of: labels_by(test, task.mean_of)} if task.mean_of else {},
+        inside={"group": cases.groups, task.grouping.mean_of: labels_by(test, task.grouping.mean_of)}
+        if task.grouping.mean_of
+        else {},
         facts=subgroups_of(task, test),
         alone=report_alone(fitted, first.told, test, task.first_view, level),
     )
@@ -260,9 +262,9 @@ def _score_seasons(task: Task, fitted: Fitted, test: Sequence[Sample], spec: Eva
 def _score_means(task: Task, fitted: Fitted, cases: Cases, told: Told, level: float) -> ScoredMeans | None:
     """Means of samples that belong together, with their intervals; None where the task has none."""
     calibration = fitted.calibration.get(mean_view(task.first_view))
-    if not task.mean_of or calibration is None:
+    if not task.grouping.mean_of or calibration is None:
         return None
-    labels, point = labels_by(cases.samples, task.mean_of), fitted.target.point(told.outputs)
+    labels, point = labels_by(cases.samples, task.grouping.mean_of), fitted.target.point(told.outputs)
     judged = Judged(truth=cases.truth, mean=point, scale=told.outputs["scale"], groups=cases.groups)
     means = judged.means(labels)
     ends = fitted.target.layers(

@@ -77,7 +77,7 @@ def fit_and_save(
     found = fit(task, source, train, recipe, part_of(progress, 0.0, FITTING))
     population = population_of(task, source, train)
     known = calibrate_fit(task, train, found, recipe, population, part_of(progress, FITTING, 1.0))
-    keys = Keys.drawn_from(np.unique(prints), is_private=task.is_private)
+    keys = Keys.drawn_from(np.unique(prints), is_private=task.grouping.are_persons)
     facts = {
         **task.facts(),
         "scope": task.scope_of(train),
@@ -132,9 +132,9 @@ def _learned(found: Fit, base: OpenModel | None) -> dict[str, Any]:
 def population_of(task: Task, source: SampleSet, train: Sequence[Sample]) -> str:
     """Say for whom coverage is stated: of simulations, that nothing of it is real."""
     kind = "simulated " if source.simulated else ""
-    parts = set(labels_by(train, task.mean_of)) - {""} if task.mean_of else ()
+    parts = set(labels_by(train, task.grouping.mean_of)) - {""} if task.grouping.mean_of else ()
     told = f"{source.name}, {len(train)} samples"
-    told += f" of {len(parts)} {kind}{task.mean_of}s" if parts else ""
+    told += f" of {len(parts)} {kind}{task.grouping.mean_of}s" if parts else ""
     return f"simulations alone, nothing real: {told}" if source.simulated else told
 
 

@@ -131,14 +131,16 @@ def calibrate_fit(
         one = about.on(Evidence.join([whole, *evidence[view]]), streams)
         calibration[view] = one.no_narrower_than(narrowest, LEVEL, float(whole.scale.mean()))
         narrowest = calibration[view].half_width(LEVEL) * float(whole.scale.mean())
-        if task.mean_of:
+        if task.grouping.mean_of:
             own = [samples[row] for row in found.rows.tolist()]
             cases = Judged(truth=found.truth, mean=told["mean"], scale=told["scale"], groups=found.groups)
-            sizes = sizes_by(own, task.mean_of)
-            calibration |= mean_calibration(view, cases, labels_by(own, task.mean_of), population, sizes=sizes)
+            sizes = sizes_by(own, task.grouping.mean_of)
+            calibration |= mean_calibration(view, cases, labels_by(own, task.grouping.mean_of), population, sizes=sizes)
         if ShiftAlarm.suffices(found.features, found.groups):
             places = [everywhere[row] for row in found.rows.tolist()]
-            alarm[view] = ShiftAlarm.fit(found.features, found.groups, places, task.place_of, found.own_features)
+            alarm[view] = ShiftAlarm.fit(
+                found.features, found.groups, places, task.grouping.place_of, found.own_features
+            )
     return Certified(calibration=calibration, alarm=alarm)
 
 
@@ -170,7 +172,7 @@ def described(calibration: Calibration, task: Task, samples: Sequence[Sample]) -
     return replace(
         calibration,
         held=held_of(task, samples),
-        season_of=task.season_of,
+        season_of=task.grouping.season_of,
         seasons=seasons_of(task, samples),
         has_groups=has_groups(samples),
         only_of=samples[0].source.data if task.holding.only_same_data else "",
@@ -206,17 +208,21 @@ def outgrown(means: Calibration, before: Calibration, after: Calibration, stretc
 
 def held_of(task: Task, samples: Sequence[Sample]) -> str:
     """What is held out whole: in words that say that it is simulated, where all of it is."""
-    return f"simulated {task.group_name}s" if all(sample.source.simulated for sample in samples) else "groups"
+    return f"simulated {task.grouping.name}s" if all(sample.source.simulated for sample in samples) else "groups"
 
 
 def seasons_of(task: Task, samples: Sequence[Sample]) -> tuple[str, ...]:
     """The seasons that the samples name, where the task's groups are none."""
-    return tuple(sorted({season_in(sample, task.season_of) for sample in samples} - {""})) if task.season_of else ()
+    return (
+        tuple(sorted({season_in(sample, task.grouping.season_of) for sample in samples} - {""}))
+        if task.grouping.season_of
+        else ()
+    )
 
 
 def places_of(task: Task, samples: Sequence[Sample]) -> tuple[str, ...]:
     """The place of every sample, by which it recurs in other groups; "" where the task names none."""
-    return labels_by(samples, task.place_of) if task.place_of else ("",) * len(samples)
+    return labels_by(samples, task.grouping.place_of) if task.grouping.place_of else ("",) * len(samples)
 
 
 def forward_judges(
@@ -230,7 +236,7 @@ def forward_judges(
     judged is otherwise unknown to its judge.
     """
     groups = groups_of(samples)
-    names = sorted(set(groups), key=float) if is_ordered(groups) and not task.is_private else []
+    names = sorted(set(groups), key=float) if is_ordered(groups) and not task.grouping.are_persons else []
     if recipe.order != "later" or len(names) < cases_needed(LEVEL) or are_judged_together(fitted.splits):
         return []
     labels = np.array(groups)
@@ -256,7 +262,7 @@ def later_part(task: Task, samples: Sequence[Sample], fitted: Fit) -> list[Judge
     split, groups = fitted.splits[0], groups_of(samples)
     taught = {groups[row] for row in split.train.tolist()}
     later = {group for group in {groups[row] for row in split.calibrate.tolist()} if is_beyond(group, taught)}
-    if split.judged_on != OFFICIAL or task.is_private or not later:
+    if split.judged_on != OFFICIAL or task.grouping.are_persons or not later:
         return []
     rows = np.array([row for row in split.calibrate.tolist() if groups[row] in later])
     return [Judge(model=fitted.ensemble, rows=rows, ahead=least_lead(taught | later, 1))]

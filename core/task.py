@@ -111,6 +111,42 @@ class Holding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grouping:
+    """How samples belong together: what their groups are, and facts by which they belong together besides.
+
+    Attributes:
+        name: what a group is in a word, so that claims can say what was held out.
+        are_persons: their names are hashed even where they are numbers, which then have no order.
+        place_of: the fact by which a sample recurs in other groups, as a region does in other years.
+        season_of: the fact that names a sample's season, where groups are none, but share its conditions.
+        mean_of: the fact by which samples belong together, as pixels to a place, so that their means are wanted too.
+    """
+
+    name: str = "group"
+    are_persons: bool = False
+    place_of: str = ""
+    season_of: str = ""
+    mean_of: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapped:
+    """How scenes are mapped.
+
+    Attributes:
+        window: pixels a side that a sample of a scene sees, 1 for a series of one pixel; 0 where none can be mapped.
+        overlap: pixels that neighbouring tiles of a map share.
+        needs: what a map must be given besides scenes, by name.
+        derive: what the task's `read` makes of raw samples, for those of a map, which do not come through it.
+    """
+
+    window: int = 0
+    overlap: int = 0
+    needs: tuple[str, ...] = ()
+    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """One adapter task.
 
@@ -121,22 +157,14 @@ class Task:
         view_of: the name of the view that a sample's own inputs stand for.
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
-        window: pixels a side that a sample of a scene sees, 1 for a series of one pixel; 0 where none can be mapped.
-        map_overlap: pixels that neighbouring tiles of a map share.
-        derive: what `read` makes of raw samples, for those that do not come through it, as a map's.
-        needs: what a map must be given besides scenes, by name.
-        group_name: what a simulated group is in a word, so that claims can say what was held out.
-        mean_of: the fact by which samples belong together, as pixels to a place, so that their means are wanted too.
+        mapped: how scenes are mapped.
         baselines: fits and predicts (train, test, seed) points; None for plain ones of any samples.
         rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
         forget: takes the targets of groups out of other samples' streams, as a year's value out of later years' past.
-        place_of: the fact by which a sample recurs in other groups, as a region does in other years.
-        season_of: the fact that names a sample's season, where groups are none, but share its conditions.
         optional: streams that a sample may lack; None for any but the last.
         augment: changes batches and their aims in training, as by turning a picture; None leaves them as they are.
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         subgroups: facts by whose values an evaluation tells figures apart, with counts.
-        is_private: groups are persons: their names are hashed even where they are numbers, which then have no order.
     """
 
     name: str
@@ -149,27 +177,20 @@ class Task:
     restore: RestorePreparation = restore_plain
     options: tuple[Option, ...] = ()
     holding: Holding = field(default_factory=Holding)
+    grouping: Grouping = field(default_factory=Grouping)
     views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)
     view_of: Callable[[Sample], str] = lambda sample: WHOLE_VIEW
-    derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
     scope_of: Callable[[Sequence[Sample]], dict[str, list[str]]] = lambda samples: {}
     known_failures: tuple[str, ...] = ()
     open_model: str | None = None
-    window: int = 0
-    map_overlap: int = 0
-    needs: tuple[str, ...] = ()
-    group_name: str = "group"
-    mean_of: str = ""
+    mapped: Mapped = field(default_factory=Mapped)
     baselines: Baselines | None = None
     forget: Forget = knows_no_target
-    place_of: str = ""
-    season_of: str = ""
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
     augment: Augment | None = None
     write: Write | None = None
     subgroups: tuple[str, ...] = ()
-    is_private: bool = False
 
     def __post_init__(self) -> None:
         """Check what would else fail after a fit.
@@ -177,7 +198,7 @@ class Task:
         Raises:
             InputError: if means are asked of what has none.
         """
-        if self.mean_of:
+        if self.grouping.mean_of:
             self.target.refuse_means("leave mean_of out")
 
     @property

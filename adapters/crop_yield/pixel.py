@@ -15,7 +15,7 @@ from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Mapped, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.farm_sets import open_farms
 
@@ -126,7 +126,6 @@ def _table(samples: Sequence[Sample]) -> Array:
 
 TASK = Task(
     name="crop-yield",
-    season_of="year",
     task="pixel",
     version="3",  # 2: farms differ by biology; 3: a token holds a month
     target=Quantity(units="t/ha", lowest=0.0, metric="rmse"),
@@ -139,12 +138,9 @@ TASK = Task(
     read=read,
     prepare=GrowthPreparation.fit,
     restore=restore,
-    derive=derive,
     scope_of=scope_of,
-    window=1,
-    needs=("weather",),
-    mean_of="field",
-    group_name="farm",
+    mapped=Mapped(window=1, needs=("weather",), derive=derive),
+    grouping=Grouping(name="farm", season_of="year", mean_of="field"),
     optional=(),
     baselines=baselines,
     known_failures=(

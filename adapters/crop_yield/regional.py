@@ -29,7 +29,7 @@ from mainstem.core.preparation import stream_means
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Holding, Option, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Option, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.open_regions import open_regions
 
@@ -236,7 +236,7 @@ TASK = Task(
     restore=restore_preparation,
     views=views(),
     view_of=lambda sample: f"lead{lead_of(sample)}",
-    place_of="region",
+    grouping=Grouping(place_of="region"),
     scope_of=scope_of,
     forget=forget,
     baselines=baselines,

@@ -13,7 +13,7 @@ from mainstem.core.folds import targets_of
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Holding, Option, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Option, Order, Task
 from mainstem.core.tokens import Patches
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.cells import open_cells
@@ -166,7 +166,7 @@ TASK = Task(
     options=(Option(name="cell", help="Which cells to count: red, white or platelets; red unless told."),),
     scope_of=scope_of,
     holding=Holding(protocol="grouped-folds"),
-    group_name="ten",
+    grouping=Grouping(name="ten"),
     optional=(),
     augment=mirrored,
     known_failures=(

@@ -22,7 +22,7 @@ from mainstem.adapters.diagnostics.rival import Regressions, WithRival, machine_
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Findings
-from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.chest import SIDE, open_chest
 
@@ -96,11 +96,10 @@ TASK = Task(
     options=(META,),
     scope_of=scope_of,
     holding=Holding(protocol="grouped-folds", only_same_data=True),
-    group_name="patient",
+    grouping=Grouping(name="patient", are_persons=True),
     optional=(),
     augment=moved,
     baselines=baselines,
-    is_private=True,
     subgroups=("sex", "age_band", "view"),
     known_failures=(
         "research use only, not a medical device",

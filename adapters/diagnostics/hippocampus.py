@@ -17,7 +17,7 @@ from mainstem.core.prediction import Prediction
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Mask, Masks
-from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.hippocampus import STRUCTURES, open_hippocampus
 from mainstem.data.medical.nifti import write_labels
@@ -195,8 +195,7 @@ TASK = Task(
     augment=turned,
     write=write,
     optional=(),
-    group_name="person",
-    is_private=True,
+    grouping=Grouping(name="person", are_persons=True),
     known_failures=(
         USE,
         "one hospital's T1 crops around the hippocampus at 1 mm: other sequences, whole heads and other spacings are "

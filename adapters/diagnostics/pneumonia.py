@@ -12,7 +12,7 @@ from mainstem.core.folds import targets_of
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Detection
-from mainstem.core.task import DataRequest, FitConfig, Holding, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.pneumonia import open_pneumonia
 
@@ -56,7 +56,7 @@ TASK = Task(
     optional=(),
     augment=moved,
     baselines=baselines,
-    is_private=True,
+    grouping=Grouping(are_persons=True),
     known_failures=(
         "research use only, not a medical device",
         "children of one to five years of one hospital, anterior-posterior, seen at 28 x 28 pixels",

@@ -120,7 +120,7 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     assert "over new simulated farms" in told
     test = derive([sample for sample in source.samples if sample.source.group in source.test_groups])
     means = score(TASK, artifact, test, 0.9).means
-    told = report_means(means, TASK.mean_of, 0.9)
+    told = report_means(means, TASK.grouping.mean_of, 0.9)
     assert told["n"] == len({sample.source.facts["field"] for sample in test})
     assert told["pixels_per_field"] == 36  # as good as all of a field, which a map averages; training had four
     truth = {

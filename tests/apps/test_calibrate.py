@@ -23,7 +23,7 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.targets.lines import LEAST_SLOPE
-from mainstem.core.task import DataRequest, FitConfig, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Task
 from mainstem.core.training import TrainingConfig
 
 
@@ -134,7 +134,7 @@ def one_field_each(samples: Sequence[Sample]) -> list[Sample]:
 
 TASK = Task(
     name="made", task="table", version="1", target=Quantity(units="t/ha"), config=QUICK, read=read,
-    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_plain, mean_of="field",
+    prepare=lambda samples, order: MeanOffset.fit(samples), restore=restore_plain, grouping=Grouping(mean_of="field"),
 )  # fmt: skip
 EARLY = replace(
     TASK,

@@ -21,7 +21,7 @@ from mainstem.core.records import expect_adapter
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Task
 from mainstem.core.training import TrainingConfig
 
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=8, batch_size=64, lr_per_step=3e-3), num_folds=3)
@@ -186,7 +186,7 @@ def test_labels_that_taught_a_run_are_not_judged_by_what_they_taught(tmp_path, m
         calibrate(TASK, tmp_path / "run", DataRequest(data="first"), CalibrationSpec(is_appended=True))
 
 
-SEASONAL = replace(TASK, season_of="season")
+SEASONAL = replace(TASK, grouping=Grouping(season_of="season"))
 
 
 def test_fields_of_one_season_say_nothing_of_another(tmp_path, monkeypatch):

@@ -114,7 +114,7 @@ def bench_alarm() -> dict[str, float]:
     for number, year in enumerate(np.unique(years).tolist()):
         own, rest = years == year, years != year
         others = features[rest], years[rest].tolist(), places[rest].tolist()
-        alarm = ShiftAlarm.fit(*others, TASK.place_of, ordinary[rest])
+        alarm = ShiftAlarm.fit(*others, TASK.grouping.place_of, ordinary[rest])
         rare = np.array([not alarm.knows(place) for place in places[own].tolist()], bool)
         if rare.any():
             fires = alarm.fires(features[own][rare], places[own][rare].tolist())

@@ -14,7 +14,7 @@ from mainstem.core.predict import predict
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Quantity
-from mainstem.core.task import FitConfig, Task
+from mainstem.core.task import FitConfig, Grouping, Task
 from mainstem.core.training import TrainingConfig
 
 NUM, GROUPS = 60, 10
@@ -23,10 +23,11 @@ NUMBERS = tuple(str(71_234_567 + row) for row in range(GROUPS))  # as hospitals 
 NAMES = tuple(f"Jane Doe {chr(65 + row)}" for row in range(GROUPS))
 
 
-def task(**settings: object) -> Task:
+def task(are_persons: bool = False) -> Task:
     return Task(
         name="test", task="made", version="1", target=Quantity(units="1"), config=CONFIG,
-        read=lambda request: pytest.fail("nothing is read"), **settings,
+        read=lambda request: pytest.fail("nothing is read"),
+        grouping=Grouping(are_persons=are_persons),
     )  # fmt: skip
 
 
@@ -40,9 +41,9 @@ def samples(groups: tuple[str | None, ...], seed: int = 0) -> SampleSet:
     return SampleSet(name="made", samples=tuple(found), flagged={}, attribution="made", licence="CC0-1.0")
 
 
-def trained(folder: Path, groups: tuple[str | None, ...], **settings: object) -> tuple[Task, bytes]:
+def trained(folder: Path, groups: tuple[str | None, ...], are_persons: bool = False) -> tuple[Task, bytes]:
     """The task, and all bytes of the run's files."""
-    made = task(**settings)
+    made = task(are_persons)
     finetune(made, samples(groups), FitSpec(config=CONFIG), folder)
     return made, b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
@@ -67,7 +68,7 @@ def test_the_salt_is_drawn_from_what_was_trained_on():
 
 @pytest.mark.parametrize(("groups", "is_private"), [(NAMES, False), (NUMBERS, True)], ids=["names", "numbers"])
 def test_no_file_of_a_run_holds_a_name(groups, is_private, tmp_path):
-    made, content = trained(tmp_path / "run", groups, is_private=is_private)
+    made, content = trained(tmp_path / "run", groups, is_private)
     assert b"case 3" not in content
     assert not [group for group in groups if group.encode() in content]
     assert b"whose names are kept as salted hashes" in content
@@ -88,7 +89,7 @@ def test_persons_have_no_order(tmp_path):
         replace(sample, source=replace(sample.source, group="99999999")) for sample in samples(NUMBERS).samples
     )
     for is_private in (False, True):
-        made, _ = trained(tmp_path / str(is_private), NUMBERS, is_private=is_private)
+        made, _ = trained(tmp_path / str(is_private), NUMBERS, is_private)
         told = predict(load_run(tmp_path / str(is_private), made), later[:3], made.view_of)
         assert ("later" in told[0].claim.reason + told[0].claim.population) != is_private
 

@@ -52,7 +52,7 @@ QUICK = FitConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "pixel"
     source = simulated_farms(range(5), ())
-    source = replace(source, samples=tuple(TASK.derive(source.samples)))
+    source = replace(source, samples=tuple(TASK.mapped.derive(source.samples)))
     finetune(TASK, source, FitSpec(config=QUICK), folder)
     return folder
 

@@ -28,7 +28,7 @@ def home(tmp_path_factory) -> Path:
     """A MAINSTEM_HOME with one map of a simulated farm, made by a model of few farms."""
     home = tmp_path_factory.mktemp("home")
     source = simulated_farms(range(4), ())
-    source = replace(source, samples=tuple(TASK.derive(source.samples)))
+    source = replace(source, samples=tuple(TASK.mapped.derive(source.samples)))
     run = home / "v1" / "runs" / "crop-yield-pixel"
     finetune(TASK, source, FitSpec(config=QUICK), run)
     folder = home / "v1" / "maps" / DEMO

@@ -6,7 +6,7 @@ import pytest
 from mainstem.core import preparation
 from mainstem.core.errors import InputError
 from mainstem.core.targets import KINDS, Classes, Findings, Quantity
-from mainstem.core.task import FitConfig, Task
+from mainstem.core.task import FitConfig, Grouping, Task
 
 NAMED = (Classes(names=("a", "b")), Findings(names=("a", "b")))
 SHARES = {"probabilities": np.array([[0.2, 0.8], [0.9, 0.1]])}
@@ -28,7 +28,7 @@ def test_what_is_named_has_none_and_a_task_that_wants_means_of_it_is_refused(tar
     with pytest.raises(InputError, match="has no mean; leave mean_of out"):
         Task(
             name="made", task="made", version="1", target=target, config=FitConfig(), read=lambda request: None,
-            mean_of="place",
+            grouping=Grouping(mean_of="place"),
         )  # fmt: skip
 
 
