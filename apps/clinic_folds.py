@@ -10,11 +10,11 @@ from mainstem.apps.clinic_predictions import ask, models
 from mainstem.apps.clinic_reading import open_study
 from mainstem.core.conformal import Calibration
 from mainstem.core.fitted import Fitted
-from mainstem.core.stream import Provenance, Sample
+from mainstem.core.stream import Sample
 from mainstem.core.taught import print_of
-from mainstem.data.medical.hippocampus import HIPPOCAMPUS, facts_of
+from mainstem.data.medical.hippocampus import HIPPOCAMPUS
 
-TASK = "hippocampus"
+MODEL = "diagnostics hippocampus"
 UNSEEN = "told by the one of the model's members that never saw this person"
 SEEN = "seen in training: the model has learnt from this very case, so that its answer proves nothing"
 
@@ -27,20 +27,17 @@ def told_unseen(study: Study, person: str, persons: Collection[str]) -> Study:
         person: whose crop it is.
         persons: of the whole set, which say who was in whose fold.
     """
-    if TASK not in models():
+    if MODEL not in models():
         return study
-    task, fitted = models()[TASK]
-    stream = open_study(study).volume
-    assert stream is not None
-    source = Provenance(
-        data=HIPPOCAMPUS, item=study.id, group=person, attribution=study.attribution, facts=facts_of(stream)
-    )
-    sample = Sample(streams={"image": stream}, target=None, source=source)
-    unseen = without(fitted, sample, persons)
+    model = models()[MODEL]
+    read = model.sample_of(open_study(study))
+    origin = replace(read.source, data=HIPPOCAMPUS, item=study.id, group=person, attribution=study.attribution)
+    sample = replace(read, source=origin)
+    unseen = without(model.fitted, sample, persons)
     if unseen is None:
-        return replace(study, note=f"{study.note}; {SEEN}") if fitted.taught.has_seen(sample) else study
-    (said,) = ask(task, unseen, [sample])
-    told = tuple(said.told if one["model"]["task"] == TASK else one for one in study.predictions)
+        return replace(study, note=f"{study.note}; {SEEN}") if model.fitted.taught.has_seen(sample) else study
+    (said,) = ask(replace(model, fitted=unseen), [sample])
+    told = tuple(said.told if one["model"]["task"] == model.task.task else one for one in study.predictions)
     layers = study.layers
     if said.mask is not None:
         layers = (Layer(file=write_layer(study, 0, said.mask), title=said.title, names=said.names),)

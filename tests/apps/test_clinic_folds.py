@@ -7,7 +7,7 @@ import pytest
 
 from mainstem.adapters.diagnostics.facing import Facing
 from mainstem.adapters.diagnostics.hippocampus import volumes_of
-from mainstem.apps.clinic_folds import TASK, without
+from mainstem.apps.clinic_folds import MODEL, without
 from mainstem.apps.clinic_predictions import models
 from mainstem.core.samples import read_now
 from mainstem.data.medical.hippocampus import HIPPOCAMPUS, open_hippocampus
@@ -15,7 +15,7 @@ from mainstem.data.medical.hippocampus import HIPPOCAMPUS, open_hippocampus
 
 @pytest.mark.mirror
 def test_whoever_tells_of_a_training_case_never_saw_its_person():
-    _, fitted = models()[TASK]
+    fitted = models()[MODEL].fitted
     samples = [read_now(sample) for sample in open_hippocampus(HIPPOCAMPUS).samples]
     persons = [str(sample.source.group) for sample in samples]
     distinct = sorted(set(persons))
