@@ -92,7 +92,7 @@ def ask(model: Model, samples: Sequence[Sample | InputError]) -> list[Said]:
 
 def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said:
     told, names = _told(fitted, found), fitted.target.told_names
-    labels = getattr(found.region, "labels", None)
+    labels = None if found.region is None else found.region.overlay()
     if labels is not None:
         sides = next(iter(sample.streams.values())).values.shape[-3:]
         mask = np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)

@@ -169,7 +169,7 @@ def _ml(volume: float | None) -> float | None:
     return None if volume is None else round(volume, DIGITS)
 
 
-def rivals(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
+def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
     """MONAI's U-Net on the same volumes, turned alike, for as long as a member of ours trains."""
     (known, _), (asked, _) = Contrast()(train), Contrast()(test)
     labels = replace(TARGET, names=STRUCTURES).truth(train)
@@ -191,7 +191,7 @@ TASK = Task(
     restore=restore,
     scope_of=scope_of,
     holding=Holding(protocol="grouped-folds", only_same_data=True),
-    baselines=rivals,
+    baselines=baselines,
     augment=turned,
     write=write,
     optional=(),

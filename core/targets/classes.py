@@ -24,6 +24,7 @@ from mainstem.core.targets.parts import (
     Measure,
     Outputs,
     Reading,
+    Region,
     Regions,
     RegionWords,
     Specs,
@@ -39,7 +40,7 @@ TEMPERATURES = np.geomspace(0.25, 8, 61)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassSet:
+class ClassSet(Region):
     """The classes that cannot be ruled out at the level, most probable first."""
 
     classes: tuple[str, ...]

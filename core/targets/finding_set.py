@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mainstem.core.targets.parts import RegionWords
+from mainstem.core.targets.parts import Region, RegionWords
 
 
 @dataclass(frozen=True, kw_only=True)
-class FindingSet:
+class FindingSet(Region):
     """What is there, what is not, each at the level by itself, and what can neither be said nor ruled out."""
 
     present: tuple[str, ...]

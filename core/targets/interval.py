@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from mainstem.core.targets.parts import RegionWords, figure
+from mainstem.core.targets.parts import Region, RegionWords, figure
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interval:
+class Interval(Region):
     """All values from `low` to `high`, in the prediction's units."""
 
     low: float

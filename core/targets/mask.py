@@ -31,6 +31,7 @@ from mainstem.core.targets.parts import (
     Loss,
     Measure,
     Outputs,
+    Region,
     Regions,
     RegionWords,
     Specs,
@@ -47,7 +48,7 @@ LEAST_ML = 1e-3  # of the volume in doubt: one voxel of 1 mm
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Masks:
+class Masks(Region):
     """A case's most probable mask, each structure's volume with its interval, and the voxels that stay open.
 
     Attributes:
@@ -83,6 +84,10 @@ class Masks:
             for (name, own), still in zip(self.intervals.items(), self.open, strict=True)
         ]
         return RegionWords(text="; ".join(each), is_measure=True)
+
+    def overlay(self) -> Labelled:
+        """Return the mask."""
+        return self.labels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,10 @@ class Region(Protocol):
     def words(self, told: str, units: str, level: float) -> RegionWords:
         """Say it to a person; `told` is the value in words."""
 
+    def overlay(self) -> NDArray[np.int8] | None:
+        """Labels (z, y, x) to lay over what was read, OUTSIDE where nothing was; None where it lies nowhere."""
+        return None
+
 
 def figure(value: float) -> str:
     """A number as people read it: three digits, or all before the point."""
