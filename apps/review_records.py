@@ -23,7 +23,7 @@ Line = Annotated[str, Field(max_length=400, pattern=rf"^[^\n{FORBIDDEN}]*$")]
 Text = Annotated[str, Field(max_length=4000, pattern=rf"^[^{FORBIDDEN}]*$")]
 Pseudonym = Annotated[str, Field(pattern=r"^p-[0-9a-f]{32}$")]
 Code = Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,39})?$")]
-Decision = Literal["accept", "override", "defer"]
+Decision = Literal["accept", "override", "defer", "read"]  # "read": without a model
 STRICT = ConfigDict(extra="forbid")
 OTHER = "other"
 REASONS: Mapping[str, str] = {
@@ -114,9 +114,10 @@ class Review:
     """One decision of one reader about one study.
 
     Attributes:
+        model, prediction: both None where no model was asked; the study is then read without one, or deferred.
         study, series, instances: pseudonyms; no instance need be named where the series says it.
         pixel_sha256: of the pixels that the study holds.
-        finding: what the reader says instead of the prediction, or beside it.
+        finding: what the reader says instead of the prediction, or beside it; "read" has one.
         reason_code: one of `REASONS`, or the site's own; an override has one.
         reason_text: free; needed where the code is "other". Refused in a research store: nobody can tell what it holds.
         seconds: from opening the study to the decision.
@@ -127,8 +128,8 @@ class Review:
 
     study: Pseudonym
     pixel_sha256: Sha256
-    model: Maker
-    prediction: Told
+    model: Maker | None
+    prediction: Told | None
     shown: Shown
     decision: Decision
     seconds: Annotated[Finite, Field(ge=0, le=1e7)]
@@ -182,9 +183,29 @@ def parse_review(found: object) -> Review:
         raise InputError(f"the review cannot be stored: {_mistake(error)}; correct it and send it again") from error
     if review.decision == "override" and not review.reason_code:
         raise InputError(f"an override needs a reason; choose one of {', '.join(REASONS)}")
+    _check_model(review)
     if review.reason_code == OTHER and not review.reason_text.strip():
         raise InputError("the reason 'other' needs words; write them")
     return review
+
+
+def _check_model(review: Review) -> None:
+    """Check that a decision is held against a model just where one was asked.
+
+    Raises:
+        InputError: if it is not.
+    """
+    is_asked = review.model is not None
+    if is_asked != (review.prediction is not None):
+        raise InputError("a model without its prediction, or the other way round; give both, or neither")
+    if not is_asked and (review.shown.prediction or review.shown.mask or review.shown.heatmap):
+        raise InputError("nothing of a model can have been shown where none was asked; say what was on the screen")
+    wanted = ("accept", "override", "defer") if is_asked else ("read", "defer")
+    if review.decision not in wanted:
+        asked = "a model was asked" if is_asked else "no model was asked"
+        raise InputError(f"got {review.decision}, want {' or '.join(wanted)}, for {asked}; correct it")
+    if review.decision == "read" and (review.finding is None or not str(review.finding).strip()):
+        raise InputError("a study read without a model needs a finding; write what you see")
 
 
 def _mistake(error: ValidationError | RecursionError) -> str:
@@ -203,7 +224,7 @@ def check_review(review: Review, user: User, mode: Mode) -> Review:
         InputError: naming the first thing that is wrong.
     """
     checked = parse_review(asdict(review))
-    _check_text(checked.prediction.region)
+    _check_text(None if checked.prediction is None else checked.prediction.region)
     if not user.id or len(user.id) > 200 or not user.id.isprintable():
         raise InputError(f"got the user {printable(user.id)!r}, want an id of 1 to 200 printable letters; correct it")
     if mode == "research" and not is_pseudonym(user.id):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -10,8 +10,8 @@ from mainstem.apps.review_records import Recorded, Review, parse_review
 from mainstem.dashboards.clinic.words import ICONS, NO_ADAPTER, URGENCY, Words
 from mainstem.dashboards.components.reader import Act, Panel
 
-Standing = Literal["unread", "opinion recorded", "deferred", "accepted", "overridden"]
-SETTLED: frozenset[Standing] = frozenset({"accepted", "overridden"})
+Standing = Literal["unread", "opinion recorded", "deferred", "accepted", "overridden", "read without a model"]
+SETTLED: frozenset[Standing] = frozenset({"accepted", "overridden", "read without a model"})
 HIDDEN = "hidden until your own opinion is recorded"
 TOLD = ("value", "region", "level", "units", "probabilities", "abstained")  # of a prediction, as it is kept
 RESEARCH = "Research use only, not a medical device"
@@ -21,7 +21,7 @@ RESEARCH = "Research use only, not a medical device"
 class Answer:
     """What a reader decides, "opinion" before the model is shown: the finding and the reason in their words."""
 
-    decision: Literal["accept", "override", "defer", "opinion"]
+    decision: Literal["accept", "override", "defer", "opinion", "read"]
     code: str = ""
     text: str = ""
     finding: str = ""
@@ -163,9 +163,9 @@ def panel_of(item: Item, *, blind: bool) -> Panel:
 
 
 def _acts(item: Item) -> tuple[tuple[str, str, str], ...]:
-    """What can be decided: nothing where no model was asked, for there is nothing to hold a decision against."""
+    """What can be decided; where no model was asked, the study is read without one."""
     if not item.says:
-        return ()
+        return (("read", "Record my finding", "o"), ("defer", "Defer", "d"))
     own = ("override", "Override" if item.can_be_judged else "Record my finding", "o")
     return (*((("accept", "Accept", "a"),) if item.can_be_judged else ()), own, ("defer", "Defer", "d"))
 
@@ -183,26 +183,22 @@ def standing_of(newest: Recorded | None) -> Standing:
         return "unread"
     review = newest.review
     if review.decision == "defer":
-        return "deferred" if review.shown.prediction else "opinion recorded"
-    return "accepted" if review.decision == "accept" else "overridden"
+        return "deferred" if review.shown.prediction or review.model is None else "opinion recorded"
+    settled: dict[str, Standing] = {"accept": "accepted", "override": "overridden", "read": "read without a model"}
+    return settled[review.decision]
 
 
-def review_of(words: Words, act: Act, answer: Answer, names: tuple[str, str]) -> Review:
+def review_of(words: Words | None, act: Act, answer: Answer, names: tuple[str, str]) -> Review:
     """Return what the store keeps of a decision; `names` are the study's pseudonym and the sha256 of its pixels.
 
     Raises:
         InputError: if it lacks a reason that it must have.
     """
-    told = words.prediction
-    claim = told["claim"]
     is_first = answer.decision == "opinion"
-    seen = not is_first
+    seen = words is not None and not is_first
     return parse_review(
         {
-            "study": names[0], "pixel_sha256": names[1], "seconds": act.seconds,
-            "model": {**told["model"], "calibration_sha256": told.get("calibration_sha256")},
-            "prediction": {name: told[name] for name in TOLD}
-            | {"claim": claim["state"], "claim_reason": claim["reason"], "reasons": tuple(told["reasons"])},
+            "study": names[0], "pixel_sha256": names[1], "seconds": act.seconds, **_held_against(words),
             "shown": {
                 "prediction": seen, "mask": act.mask and seen, "heatmap": act.heatmap and seen, "window": act.window,
                 "blind_first_read": bool(answer.first_read), "first_read": answer.first_read,
@@ -211,3 +207,16 @@ def review_of(words: Words, act: Act, answer: Answer, names: tuple[str, str]) ->
             "reason_code": answer.code, "reason_text": answer.text,
         }
     )  # fmt: skip
+
+
+def _held_against(words: Words | None) -> dict[str, Any]:
+    """Which model said what; neither where none was asked."""
+    if words is None:
+        return {"model": None, "prediction": None}
+    told = words.prediction
+    claim = told["claim"]
+    return {
+        "model": {**told["model"], "calibration_sha256": told.get("calibration_sha256")},
+        "prediction": {name: told[name] for name in TOLD}
+        | {"claim": claim["state"], "claim_reason": claim["reason"], "reasons": tuple(told["reasons"])},
+    }

@@ -5,6 +5,7 @@ import streamlit as st
 from mainstem.apps.clinic import Study
 from mainstem.dashboards.clinic.board import (
     RESEARCH,
+    SETTLED,
     Item,
     Standing,
     download,
@@ -134,7 +135,7 @@ def show_study(study: Study, item: Item, items: list[Item], blind: bool) -> None
     with st.expander("The list in full, where the data come from, and what was decided"):
         st.dataframe(worklist(triage(items, blind=blind), blind=blind), hide_index=True)
         st.caption(f"{plain(RESEARCH)}. {plain(item.title)}: {plain(item.note)}. {plain(item.attribution, 1000)}")
-        if study.truth and item.standing in ("accepted", "overridden"):
+        if study.truth and item.standing in SETTLED:
             st.caption(f"In hindsight, the data set says: {plain(study.truth)}.")
 
 

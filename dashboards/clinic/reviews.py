@@ -54,8 +54,8 @@ def record(study: Study, item: Item, act: Act, answer: Answer, sign: str) -> Rec
     """
     if not sign.strip():
         raise InputError("nobody signs; write your sign first")
-    if item.leading is None:
-        raise InputError("no model was asked about this study, so that there is nothing to decide")
+    if not study.pixel_sha256:
+        raise InputError("the study's pixels could not be read, so that nothing can be recorded of them")
     kept = store_of(sign.strip()).record(review_of(item.leading, act, answer, (pseudonym(study), study.pixel_sha256)))
     st.session_state[SIGN] = sign.strip()
     st.session_state[SAID] = f"Recorded as review {kept.num}: {item.title}, {standing_of(kept)}. {kept.warning}".strip()
@@ -78,7 +78,9 @@ def say_missed() -> None:
 
 def ask(study: Study, item: Item, act: Act) -> None:
     """Open the dialog of a decision."""
-    {"accept": _accept, "override": _override, "defer": _defer, "opinion": _opinion}[act.name](study, item, act)
+    {"accept": _accept, "override": _override, "defer": _defer, "opinion": _opinion, "read": _read}[act.name](
+        study, item, act
+    )
 
 
 def _sign() -> str:
@@ -133,6 +135,16 @@ def _defer(study: Study, item: Item, act: Act) -> None:
         sign = _sign()
         if st.form_submit_button("Record: deferred", type="primary"):
             _keep(study, item, act, Answer(decision="defer", text=text, first_read=first_read(study)), sign)
+
+
+@st.dialog("Read without a model")
+def _read(study: Study, item: Item, act: Act) -> None:
+    with mistakes_as_lines("The reading"), st.form("read", border=False):
+        st.markdown(f"No model was asked about **{plain(item.title)}**; the record says so.")
+        finding = st.text_input("Your finding", max_chars=400)
+        sign = _sign()
+        if st.form_submit_button("Record: read without a model", type="primary"):
+            _keep(study, item, act, Answer(decision="read", finding=finding.strip()), sign)
 
 
 @st.dialog("Blind first read")

@@ -9,6 +9,7 @@ URGENCY: Mapping[State, int] = {"finding": 0, "unsure": 1, "not predicted": 2, "
 ICONS: Mapping[str, str] = {
     "finding": "●", "unsure": "◐", "not predicted": "○", "measured": "◆", "nothing found": "□", "hidden": "◌",
     "deferred": "…", "accepted": "✓", "overridden": "✎", "opinion recorded": "◌",
+    "read without a model": "✓",
 }  # fmt: skip
 NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
 BEFORE: Mapping[str, Any] = {  # of a study that an earlier version asked about

@@ -119,7 +119,7 @@ def test_an_opinion_lifts_the_veil_and_no_model_needs_none():
 
 
 def test_what_no_model_says_can_be_deferred_but_not_accepted():
-    assert panel_of(item("a"), blind=False).acts == ()
+    assert [name for name, _, _ in panel_of(item("a"), blind=False).acts] == ["read", "defer"]
     assert [name for name, _, _ in panel_of(item("a", ABSTAINED), blind=False).acts] == ["override", "defer"]
     assert [name for name, _, _ in panel_of(item("a", SURE), blind=False).acts] == ["accept", "override", "defer"]
     assert "no adapter predicts this" in str(panel_of(item("a"), blind=False))
@@ -181,6 +181,26 @@ def test_decisions_are_kept_with_what_was_told_and_shown(store):
     )
     assert standing_of(decided(store, ABSTAINED, decision="defer")) == "deferred"
     assert store.verify().ok
+
+
+def test_a_study_that_no_model_was_asked_about_is_read_without_one(store):
+    with pytest.raises(InputError, match="needs a finding"):
+        decided(store, None, decision="read", finding=" ")
+    with pytest.raises(InputError, match="no model was asked"):
+        decided(store, None, decision="accept")
+    with pytest.raises(InputError, match="a model was asked"):
+        decided(store, SURE, decision="read", finding="normal")
+    waiting = decided(store, None, decision="defer")
+    assert standing_of(waiting) == "deferred"
+    kept = decided(store, None, decision="read", finding="old fracture")
+    assert standing_of(kept) == "read without a model"
+    found = store.history(NAMES[0])[-1].review
+    assert (found.model, found.prediction, found.finding) == (None, None, "old fracture")
+    assert (found.shown.prediction, found.shown.mask, found.shown.heatmap) == (False, False, False)
+    assert store.verify().ok
+    settled = item("a", standing=standing_of(kept))
+    assert triage([settled, item("b", NORMAL)])[-1] is settled
+    assert "✓ read without a model" in str(worklist([settled], blind=False))
 
 
 def test_a_first_read_is_kept_before_the_model_is_shown(store):
