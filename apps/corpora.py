@@ -108,7 +108,7 @@ def open_corpora(
             of one under another name, or two corpora give one name to streams of different kinds.
     """
     check_rights([one.data for one in spec.corpora.values()], spec.i_have_the_rights)
-    read = _Reader(mirror)
+    read = Reader(mirror)
     held = []
     for name, one in spec.evaluations.items():
         progress(f"reading {name}", 0.0)
@@ -120,7 +120,7 @@ def open_corpora(
     return corpora, held
 
 
-class _Reader:
+class Reader:
     """Reads each set once, though a corpus and an evaluation name it."""
 
     def __init__(self, mirror: Path | None) -> None:
@@ -128,6 +128,7 @@ class _Reader:
         self.known: dict[str, tuple[Task, SampleSet]] = {}
 
     def __call__(self, spec: SetSpec) -> tuple[Task, SampleSet]:
+        """Return the task and its set."""
         key = repr((spec.adapter, spec.task, spec.data, sorted(spec.options.items())))
         if key not in self.known:
             task = find_task(spec.adapter, spec.task)
@@ -136,7 +137,7 @@ class _Reader:
         return self.known[key]
 
 
-def hold_out(name: str, spec: HeldOutSpec, read: "_Reader") -> HeldOut:
+def hold_out(name: str, spec: HeldOutSpec, read: "Reader") -> HeldOut:
     """Return what an evaluation is scored on: the test part that the data bring, named groups, and folds of the rest.
 
     Raises:
@@ -168,7 +169,7 @@ def hold_out(name: str, spec: HeldOutSpec, read: "_Reader") -> HeldOut:
     return HeldOut(name=name, spec=spec, task=task, samples=chosen)
 
 
-def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "_Reader", seed: int) -> Corpus:
+def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "Reader", seed: int) -> Corpus:
     """Read and prepare the training part of a set, without what is held out and what lies too near to it.
 
     The task prepares samples as it does for a fit, from these samples alone; what their inputs hold of the targets of
@@ -182,7 +183,7 @@ def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "_Re
     own = [one for one in held if any(data == source.name for data, _ in one.items)]
     is_held = np.array([any(one.names(sample) for one in own) for sample in given], bool)
     kept = [given[row] for row in np.flatnonzero(~is_held).tolist()]
-    kept = _far_from(kept, [sample for one in own for sample in one.samples], task.holding.buffer_m)
+    kept = far_from(kept, [sample for one in own for sample in one.samples], task.holding.buffer_m)
     kept = list(task.forget(kept, frozenset(group for one in own for _, group in one.groups)))
     if not kept:
         raise InputError(f"corpora.{name}: evaluations hold out all of {spec.data}; leave the corpus out")
@@ -195,7 +196,7 @@ def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "_Re
     return Corpus(name=name, spec=spec, samples=prepared, streams=streams, source=source, num_excluded=num_excluded)
 
 
-def _far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> list[Sample]:
+def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> list[Sample]:
     """Those samples that lie no nearer than a buffer to any that is held out."""
     if not buffer_m or not held or not kept:
         return kept

@@ -11,7 +11,7 @@ import torch
 
 from mainstem.apps.corpora import Corpus, Mixture, open_corpora, read_streams
 from mainstem.apps.pretrain_spec import PretrainSpec
-from mainstem.core.devices import Compute, move
+from mainstem.core.devices import move, resolve_device
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.loop import optimize
@@ -101,12 +101,12 @@ def learn(spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: 
     assert isinstance(base.tokenizer, StreamsTokenizer)
     tokenizer = base.tokenizer.widened(read_streams(corpora))
     parts = (tokenizer, base.trunk)
-    objective = MaskedPretraining(parts, spec.objective, spec.masking, spec.training.steps, spec.seed)
-    objective.precision, objective.report = spec.training.precision, told
-    compute = Compute(device=spec.training.device, precision=spec.training.precision)
-    move([objective], compute.place())
+    training = spec.training
+    objective = MaskedPretraining(parts, spec.objective, spec.masking, training.steps, spec.seed, training.precision)
+    objective.report = told
+    move([objective], resolve_device(training.device))
     objective.train()
-    optimize(objective, Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec), spec.training.plan(spec.seed))
+    optimize(objective, Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec), training.plan(spec.seed))
     objective.eval()
     move(parts, torch.device("cpu"))
     return replace(base, trunk=base.trunk, tokenizers={"streams": tokenizer})
@@ -121,8 +121,8 @@ def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> Non
         "It predicts nothing by itself: `mainstem finetune ADAPTER --trunk FOLDER` adapts it, its tokenizers included. "
         + ("**Taught by simulated data alone.**" if record["simulated"] else ""),
         "",
-        f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in {last['step']} steps: latents "
-        f"{last['latents']:.3g}, reconstruction {last['reconstruction']:.3g}, contrast {last['contrast']:.3g}.",
+        f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in {last['step']} steps: "
+        f"latents {last['latents']:.3g}, reconstruction {last['reconstruction']:.3g}, contrast {last['contrast']:.3g}.",
         "",
         "## What it saw",
         "",
@@ -138,10 +138,7 @@ def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> Non
         "",
         "## What it was kept from",
         "",
-        *(
-            f"- {name}: {one['num_samples']} samples of {one['data']}" + (", its test part" if one["test"] else "")
-            for name, one in record["held_out"].items()
-        ),
+        *(f"- {name}: {one['num_samples']} samples of {one['data']}" for name, one in record["held_out"].items()),
         "",
     ]
     write_atomically(folder / CARD_FILE, "\n".join(lines).encode())

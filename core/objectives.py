@@ -110,11 +110,11 @@ class MaskedPretraining(Objective):
         masking: Masking,
         steps: int,
         seed: int = 0,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         self.tokenizer, self.trunk = parts
-        self.config, self.masking, self.steps = config, masking, steps
-        self.precision: Precision = "float32"
+        self.config, self.masking, self.steps, self.precision = config, masking, steps, precision
         self.teacher = nn.ModuleList(copy.deepcopy(list(parts))).requires_grad_(False)
         shape = self.trunk.config
         with torch.random.fork_rng(devices=[]):
@@ -170,7 +170,7 @@ class MaskedPretraining(Objective):
 
     @torch.no_grad()
     def _taught(self, patches: Patches, tokens: TokenBatch, hidden: Hidden) -> tuple[Tensor, Tensor]:
-        """What the teacher makes of all tokens (batch, tokens, dim), and of streams hidden whole, pooled (batch, dim)."""
+        """What the teacher makes of all tokens (batch, tokens, dim), and (batch, dim) of streams hidden whole."""
         tokenizer, trunk = self.teacher
         assert isinstance(tokenizer, StreamsTokenizer)
         assert isinstance(trunk, Trunk)

@@ -46,6 +46,9 @@ class PointTokenizer(StreamTokenizer):
         values = patches["values"]
         return place(self.embedding(values.nan_to_num()) + self.stream_code, values.isfinite().any(-1))
 
+    def content(self, patches: Patches) -> torch.Tensor:
+        return patches["values"]
+
 
 def cloud(row: int, seed: int = 0) -> Sample:
     rng = np.random.default_rng((seed, row))
