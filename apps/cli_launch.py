@@ -111,3 +111,32 @@ def _estimated(job: "Job", as_json: bool) -> None:
         print(json.dumps(found))
     else:
         tell(*describe(found))
+
+
+@env_app.callback()
+def about_environments() -> None:
+    """Make the environment that runs need on a site, beside its own torch."""
+
+
+@env_app.command("build")
+def build_environment(
+    site: SiteName,
+    wheels: Annotated[
+        Path | None, typer.Option(help="A folder of wheels, mainstem's among them; else pip's index is asked.")
+    ] = None,
+    account: Annotated[str, typer.Option(help="Whose part of the file system it lies in.")] = "",
+    no_deps: Annotated[bool, typer.Option("--no-deps", help="Install mainstem alone.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Make it; for a site that nothing of ours was run on, --dry-run prints the script to run there."""
+    from mainstem.apps.environments import build, check_wheels, render
+    from mainstem.apps.site_profiles import read_site, site_label
+
+    profile = read_site(site)
+    if wheels is not None and not (dry_run and not wheels.exists()):
+        check_wheels(wheels, profile)
+    script = render(site_label(site), profile, wheels, has_deps=not no_deps, account=account)
+    if dry_run:
+        sys.stdout.write(script)
+    else:
+        build(site_label(site), profile, script)

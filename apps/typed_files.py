@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, model_validator
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain_yaml import read_yaml
@@ -81,11 +81,11 @@ def _seconds(given: object) -> int:
         raise ValueError(str(error)) from error
 
 
-Seconds = Annotated[int, BeforeValidator(_seconds)]
-
-
 def as_time(seconds: int) -> str:
     """Return a time as Slurm writes it."""
     days, rest = divmod(seconds, 86_400)
     text = f"{rest // 3600:02}:{rest // 60 % 60:02}:{rest % 60:02}"
     return f"{days}-{text}" if days else text
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds), PlainSerializer(as_time, when_used="json")]

@@ -1,0 +1,66 @@
+#!/bin/bash
+# mainstem evaluate on JUWELS Booster (JSC), 1 node of 1 A100; never run there.
+#SBATCH --job-name=a
+#SBATCH --account=hai
+#SBATCH --partition=booster
+#SBATCH --nodes=1
+#SBATCH --ntasks-per-node=1
+#SBATCH --cpus-per-task=12
+#SBATCH --gres=gpu:1
+#SBATCH --time=02:00:00
+#SBATCH --output=runs/a.job/log.txt
+#SBATCH --open-mode=append
+#SBATCH --signal=USR1@120
+#SBATCH --requeue
+
+module --force purge
+module load Stages/2026 GCCcore/14.3.0 PyTorch/2.9.1
+
+set -uo pipefail
+export MAINSTEM_HOME="${MAINSTEM_HOME:-/p/scratch/hai/$USER/mainstem}"
+export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1  # compute nodes reach no hub
+export NCCL_SOCKET_IFNAME=ib0
+export GLOO_SOCKET_IFNAME=ib0
+export NCCL_IB_TIMEOUT=50
+export NCCL_IB_RETRY_CNT=10
+export UCX_RC_TIMEOUT=4s
+export OMP_NUM_THREADS=12
+export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself
+environment="${MAINSTEM_ENV:-$MAINSTEM_HOME/env/juwels-booster}"
+if [ -d "$environment" ]; then
+  export PATH="$environment/bin:$PATH"
+fi
+if ! command -v mainstem > /dev/null; then
+  echo "mainstem: it is not installed; mainstem env build juwels-booster makes an environment" >&2
+  exit 2
+fi
+
+out=runs/a own=()
+command=(mainstem evaluate crop-yield --data simulated-maize --window 3 --json "${own[@]}")
+
+step=$(cat << 'STEP'
+trap "" USR1  # it comes to starters too; a run that saves on it takes it back
+export CUDA_VISIBLE_DEVICES=0
+caches=$(mktemp -d "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-XXXXXX")  # on the node: locks hang else
+export TRITON_CACHE_DIR="$caches/triton_cache_dir"
+export TORCHINDUCTOR_CACHE_DIR="$caches/torchinductor_cache_dir"
+exec "$@"
+STEP
+)
+
+stopped=""
+trap 'stopped=yes' TERM  # scancel: it ends here, whatever the run says
+status=0
+mkdir -p "$out"
+srun --wait=120 --kill-on-bad-exit=0 bash -c "$step" step "${command[@]}" > "$out/evaluate.json.part" || status=$?
+if [ "$status" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; fi
+# shellcheck disable=SC2016  # each node's own TMPDIR
+srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
+restarts="${SLURM_RESTART_COUNT:-0}"
+if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+  job="$SLURM_JOB_ID"
+  case "$(scontrol show job "$job")" in
+    *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled
+  esac
+fi
+exit "$status"

@@ -1,0 +1,16 @@
+#!/bin/bash
+# mainstem evaluate on this machine, 1 node; run there on 2026-11-29.
+
+set -uo pipefail
+export MAINSTEM_HOME="${MAINSTEM_HOME:-$HOME/.mainstem}"
+if ! command -v mainstem > /dev/null; then
+  echo "mainstem: it is not installed; mainstem env build local makes an environment" >&2
+  exit 2
+fi
+
+trap 'exit 143' TERM
+status=0
+out=runs/a own=()
+command=(mainstem evaluate crop-yield --data simulated-maize --window 3 --json "${own[@]}")
+mkdir -p "$out" && "${command[@]}" > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json" || status=$?
+exit "$status"

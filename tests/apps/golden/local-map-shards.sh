@@ -1,0 +1,15 @@
+#!/bin/bash
+# mainstem map on this machine, 1 node; run there on 2026-11-29.
+
+set -uo pipefail
+export MAINSTEM_HOME="${MAINSTEM_HOME:-$HOME/.mainstem}"
+if ! command -v mainstem > /dev/null; then
+  echo "mainstem: it is not installed; mainstem env build local makes an environment" >&2
+  exit 2
+fi
+
+trap 'exit 143' TERM
+status=0
+command=(mainstem map crop-yield a.tif --out maps/a)
+"${command[@]}" || status=$?
+exit "$status"
