@@ -1,0 +1,102 @@
+"""All that is told of baked samples but their streams: an Arrow table, a row each, read when a set is opened."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.core.cases import Cases
+from mainstem.core.samples import LazySamples, LazyStreams, Load
+from mainstem.core.stream import Provenance, Sample
+
+TEXTS = ("data", "item", "group", "licence", "attribution", "part")  # of Provenance; "group" may be null
+ROWS_AT_ONCE = 1 << 16
+
+
+@dataclass
+class IndexRows:
+    """Rows that wait to be written."""
+
+    columns: dict[str, list[Any]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.columns.get("item", ()))
+
+    def add(self, sample: Sample) -> None:
+        """Add a sample's row: texts as they are, facts in JSON, a target as type, shape and bytes."""
+        source = sample.source
+        target = None if sample.target is None else np.ascontiguousarray(sample.target).reshape(np.shape(sample.target))
+        target = target.astype(np.float64) if target is not None and not target.ndim else target
+        told = {name: getattr(source, name) for name in TEXTS} | {
+            "simulated": bool(source.simulated),
+            "origin": sample.origin,
+            "facts": json.dumps(dict(source.facts), default=lambda value: value.item()),
+            "form": None if target is None else json.dumps([target.dtype.str, target.shape]),
+            "target": None if target is None else target.tobytes(),
+        }
+        for name, value in told.items():
+            self.columns.setdefault(name, []).append(value)
+
+
+def schema() -> Any:  # noqa: ANN401 - pyarrow's Schema
+    """Columns of an index."""
+    import pyarrow as pa
+
+    texts = [pa.field(name, pa.string()) for name in (*TEXTS, "origin", "facts", "form")]
+    return pa.schema([*texts, pa.field("simulated", pa.bool_()), pa.field("target", pa.large_binary())])
+
+
+def read_samples(table: Any, load: Load) -> Sequence[Sample]:  # noqa: ANN401 - pyarrow's Table
+    """Return an index's samples, as arrays where targets have one shape, else one by one; `load` reads streams."""
+    texts = {name: table[name].to_numpy(zero_copy_only=False) for name in (*TEXTS, "origin")}
+    forms, kept = table["form"].to_pylist(), table["target"].to_pylist()
+    parsed = {form: json.loads(form) for form in set(forms) - {None}}
+    if all(dtype == "<f8" for dtype, _ in parsed.values()) and len(parsed) < 2:
+        shape = tuple(next(iter(parsed.values()))[1]) if parsed else None
+        return LazySamples.of(_cases(table, texts, None if shape is None else _stacked(kept, shape)), load)
+    facts = table["facts"].to_pylist()
+    simulated = table["simulated"].to_pylist()
+    return tuple(
+        Sample(
+            streams=LazyStreams(load, row),
+            target=None if forms[row] is None else _target(kept[row], *parsed[forms[row]]),
+            source=Provenance(
+                **{name: texts[name][row] for name in TEXTS},
+                simulated=simulated[row],
+                facts=json.loads(facts[row]),
+            ),
+            origin=texts["origin"][row],
+        )
+        for row in range(table.num_rows)
+    )
+
+
+def _cases(table: Any, texts: dict[str, NDArray[Any]], targets: NDArray[Any] | None) -> Cases:  # noqa: ANN401
+    told = [json.loads(each) for each in table["facts"].to_pylist()]
+    facts = {name: np.empty(len(told), object) for name in sorted({name for each in told for name in each})}
+    for name, column in facts.items():
+        column[:] = [each.get(name) for each in told]
+    simulated = table["simulated"].to_numpy(zero_copy_only=False).astype(object)
+    return Cases(
+        num=table.num_rows,
+        streams={},
+        source=Provenance(data="", item=""),
+        told={**{name: texts[name] for name in TEXTS}, "simulated": simulated},
+        facts=facts,
+        targets=targets,
+        origin=texts["origin"],
+    )
+
+
+def _stacked(kept: list[bytes | None], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    nothing = np.full(shape, np.nan).tobytes()
+    joined = b"".join(nothing if each is None else each for each in kept)
+    return np.frombuffer(joined, np.float64).reshape(len(kept), *shape)
+
+
+def _target(kept: bytes, dtype: str, shape: list[int]) -> float | NDArray[Any]:
+    found = np.frombuffer(kept, np.dtype(dtype)).reshape(shape).copy()
+    return float(found) if not found.ndim else found
