@@ -12,7 +12,7 @@ from torch.distributions import Bernoulli, Distribution
 from mainstem.core.baselines import Lesson, classifications
 from mainstem.core.detecting import mean_sensitivity, one_finding
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import mean_auroc
+from mainstem.core.evaluation import mean_auroc, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.finding_set import FindingSet
 from mainstem.core.targets.labels import YES_OR_NO, Labels
@@ -178,15 +178,16 @@ class Findings(Named):
         return {"n": len(truth), **{name: one_finding(known, likely, least) for name, known, likely, least in rows}}
 
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
-        """Return `by_finding`: cases, figures, baselines' areas, and coverage where it is there and where it is not."""
+        """Return `by_finding`: cases, figures, baselines' areas, and coverage over groups by what is true."""
         found, held = self.subgroup(case.told, case.truth), self.held(case.told, case.quantile)
         table = {name: dict(found[name]) for name in self.names}
         for index, name in enumerate(self.names):
             own = case.truth[:, [index]]
             table[name] |= {f"{other}_auc": mean_auroc(own, told[:, [index]]) for other, told in baselines.items()}
             for state, side in (("absent", 0), ("present", 1)):
-                rows = held[case.truth[:, index] == side, index, side]
-                table[name] |= {f"coverage_where_{state}": float(rows.mean())} if len(rows) else {}
+                here = case.truth[:, index] == side
+                shares = over_groups(held[here, index, side], np.asarray(groups)[here].tolist()) if here.any() else None
+                table[name][f"coverage_where_{state}"] = shares
             table[name]["open"] = float(held[:, index].all(-1).mean())
         return {"by_finding": table}
 

@@ -53,7 +53,10 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     )
     assert (VOLUME.state, VOLUME.headline) == ("measured", "3.1 mL, 90% between 2.81 and 3.5 mL")
     found = said(FindingSet(present=("Effusion",), absent=("Hernia",), open=("Mass",)), "x")
-    assert (found.state, found.headline) == ("finding", "present at 90%: Effusion; cannot be ruled out: Mass")
+    assert (found.state, found.headline) == (
+        "finding",
+        "suspected, absence ruled out at 90%: Effusion; cannot be ruled out: Mass",
+    )
     none = said(FindingSet(present=(), absent=("Hernia", "Mass"), open=()), "x")
     assert (none.state, none.headline) == (
         "nothing found",
