@@ -17,18 +17,18 @@ from mainstem.core.stream import Stream
 from mainstem.data.medical.archives import Place
 from mainstem.data.medical.dicom_process import worker
 from mainstem.data.medical.dicom_series import Found, Series, find_series
-from mainstem.data.medical.nifti import SUFFIXES, read_nifti
+from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_volume
 
 COPY = "a copy of another file here"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Listed:
-    """One series, or one volume in a file of NIfTI; its key is a sha256 in hexadecimal digits."""
+    """One series, or the place of one volume of NIfTI; its key is a sha256 in hexadecimal digits."""
 
     key: str
     series: Series | None = None
-    path: Path = Path()
+    place: Place | None = None
 
     @property
     def kind(self) -> str:
@@ -43,7 +43,7 @@ class Listed:
         Raises:
             InputError: if it cannot be read.
         """
-        return None if self.series is not None else read_nifti(self.path)
+        return None if self.place is None else read_volume(self.place)
 
     def patient(self) -> str:
         """Whose it is: PatientID, and behind ^^^ who gave it, where the file says so; "" where it names nobody.
@@ -70,10 +70,10 @@ def held_in(folder: Path) -> Held:
         InputError: if nothing can be read.
     """
     found = _found(folder)
-    volumes = sorted(path for path in folder.iterdir() if path.name.endswith(SUFFIXES))
+    volumes = [Place(path=path, name="a file") for path in sorted(folder.iterdir()) if is_nifti(path)]
     listed: dict[str, Listed] = {}
     refused = [one.reason for one in found.refused]
-    for one in (*_listed(found.series, refused), *map(_volume, volumes)):
+    for one in (*_listed(found.series, refused), *map(_volume, (*volumes, *found.volumes))):
         if one.key in listed:
             refused.append(COPY)
         listed.setdefault(one.key, one)
@@ -88,6 +88,7 @@ def _found(folder: Path) -> Found:
     return Found(
         series=tuple(series for one in found for series in one.series),
         refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
+        volumes=tuple(replace(file, name="a file") for one in found for file in one.volumes if file.member),
     )
 
 
@@ -121,9 +122,8 @@ def _key_of(series: Series) -> str:
     return _sha256(series.study_uid, series.uid, str(series.modality), size, *sorted(file["sha256"] for file in files))
 
 
-def _volume(path: Path) -> Listed:
-    with path.open("rb") as file:
-        return Listed(key=_sha256("NIfTI", hashlib.file_digest(file, "sha256").hexdigest()), path=path)
+def _volume(place: Place) -> Listed:
+    return Listed(key=_sha256("NIfTI", worker().ask("sha256", place, {})[0]["sha256"]), place=place)
 
 
 def _sha256(*parts: str) -> str:

@@ -1,4 +1,4 @@
-"""What DICOM files hold, as JSON and as lines: series, their geometry and what is wrong with them, and no person.
+"""What DICOM files hold, and those of NIfTI beside them, as JSON and as lines: series, geometry, faults, and no person.
 
 Every picture is decoded once, so that what cannot be is told here and not at a later screen.
 """
@@ -10,10 +10,14 @@ from typing import Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.data.medical.dicom_geometry import letters, plane
+from mainstem.data.medical.archives import Place
+from mainstem.data.medical.dicom_geometry import Placement, letters, place, plane, sorted_along
+from mainstem.data.medical.dicom_header import Picture
 from mainstem.data.medical.dicom_series import Series, find_series
+from mainstem.data.medical.nifti import read_volume
 
 NOTE = "Research use only, not a medical device."
+NIFTI = "a volume of NIfTI, which names neither patient nor modality"
 
 
 def describe(path: Path, progress: Progress = silent) -> dict[str, Any]:
@@ -23,12 +27,15 @@ def describe(path: Path, progress: Progress = silent) -> dict[str, Any]:
         InputError: if there is nothing at the path.
     """
     found = find_series(path, part_of(progress, 0.0, 0.5))
-    told = []
-    for index, series in enumerate(found.series):
-        share = 0.5 + 0.5 * index / len(found.series)
-        progress(f"series {index + 1} of {len(found.series)}", share)
-        told.append(_series(series))
     refused = [{"name": one.name, "reason": one.reason} for one in found.refused]
+    told, each = [], (*found.series, *found.volumes)
+    for index, one in enumerate(each):
+        progress(f"series {index + 1} of {len(each)}", 0.5 + 0.5 * index / len(each))
+        try:
+            told.append(_series(one) if isinstance(one, Series) else _volume(one))
+        except InputError as error:
+            assert isinstance(one, Place)
+            refused.append({"name": one.name, "reason": str(error).removeprefix(f"{one.name}: ")})
     return {"series": told, "refused": refused, "note": NOTE}
 
 
@@ -44,9 +51,7 @@ def _series(series: Series) -> dict[str, Any]:
         "rows": series.rows,
         "columns": series.columns,
         "spacing_mm": None if series.spacing_mm is None else list(series.spacing_mm),
-        "gaps_mm": None if series.gaps_mm is None else [round(gap, 4) for gap in series.gaps_mm],
-        "gantry_tilt_deg": None if series.gantry_tilt_deg is None else round(series.gantry_tilt_deg, 3),
-        "orientation": _orientation(series),
+        **_where(series.placement),
         "rescale": _rescale(series),
         "window": [
             {"name": one.name, "center": one.center, "width": one.width, "function": one.function}
@@ -69,12 +74,41 @@ def _failure(series: Series, index: int) -> dict[str, str] | None:
     return None
 
 
-def _orientation(series: Series) -> dict[str, Any] | None:
-    if series.placement is None:
-        return None
-    cosines = series.placement.orientation.tolist()
+def _volume(file: Place) -> dict[str, Any]:
+    """A volume of NIfTI as a series of its slices.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    stream = read_volume(file)
+    assert stream.geometry is not None
+    affine, spacing = stream.geometry.affine, stream.geometry.spacing()
+    orientation = tuple((affine[:3, :2] / spacing[:2]).T.ravel().tolist())
+    slices = [
+        Picture(frame=index, position=tuple((affine @ (0, 0, index, 1))[:3].tolist()), orientation=orientation)
+        for index in range(stream.values.shape[1])
+    ]
+    order = sorted_along(slices)
+    _, _, rows, columns = stream.values.shape
     return {
-        "plane": plane(cosines), "row": letters(cosines[:3]), "column": letters(cosines[3:]), "cosines": cosines,
+        "series_uid": "", "study_uid": "", "modality": None, "num_slices": len(slices), "num_refused": 0,
+        "rows": rows, "columns": columns, "spacing_mm": [spacing[1], spacing[0]],
+        **_where(None if order is None else place([slices[index] for index in order])),
+        "rescale": None, "window": [], "facts": {}, "flags": [NIFTI], "refused": [],
+    }  # fmt: skip
+
+
+def _where(placement: Placement | None) -> dict[str, Any]:
+    """Gaps, tilt and orientation; None where they are not known."""
+    if placement is None:
+        return {"gaps_mm": None, "gantry_tilt_deg": None, "orientation": None}
+    cosines = placement.orientation.tolist()
+    return {
+        "gaps_mm": [round(gap, 4) for gap in placement.gaps_mm.tolist()],
+        "gantry_tilt_deg": round(placement.tilt_deg, 3) if len(placement.positions) > 1 else None,
+        "orientation": {
+            "plane": plane(cosines), "row": letters(cosines[:3]), "column": letters(cosines[3:]), "cosines": cosines,
+        },
     }  # fmt: skip
 
 

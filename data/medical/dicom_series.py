@@ -30,6 +30,7 @@ from mainstem.data.medical.dicom_slices import (
 )
 from mainstem.data.medical.dicom_twins import said_of_twin
 from mainstem.data.medical.dicom_volume import brighter, image_stream, volume_geometry, volume_stream
+from mainstem.data.medical.nifti import is_nifti
 
 MOST_VOLUME = 4 << 30  # bytes of float32
 OUTSIDE = "an entry whose name leads outside it"
@@ -189,10 +190,15 @@ class Series:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a path holds: series, by modality and UID, and every file that was not read, with why."""
+    """What a path holds: series, by modality and UID, and every file that was not read, with why.
+
+    Attributes:
+        volumes: files of NIfTI by their names, which `nifti.read_volume` reads.
+    """
 
     series: tuple[Series, ...]
     refused: tuple[Refused, ...]
+    volumes: tuple[Place, ...] = ()
 
 
 def find_series(path: Path, progress: Progress = silent) -> Found:
@@ -209,14 +215,16 @@ def find_series(path: Path, progress: Progress = silent) -> Found:
         MissingExtraError: if pydicom is not installed.
     """
     places, refused = _listed(path)
-    answers = []
+    answers: dict[int, _Answer] = {}
     for index, one in enumerate(places):
-        answers.append(_answer(one))
+        if not is_nifti(Path(one.member or one.path)):
+            answers[index] = _answer(one)
         progress(f"file {index + 1} of {len(places)}", (index + 1) / len(places))
-    if any(answer.is_named for answer in answers):
+    if any(answer.is_named for answer in answers.values()):
         places = [replace(one, name=f"file {index + 1}") for index, one in enumerate(places)]
         refused = [replace(one, name=f"link {index + 1}") for index, one in enumerate(refused)]
-    return _found(places, answers, refused)
+    volumes = tuple(one for index, one in enumerate(places) if index not in answers)
+    return _found([(places[index], answer) for index, answer in answers.items()], refused, volumes)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,12 +250,12 @@ def _answer(one: Place) -> _Answer:
     )  # fmt: skip
 
 
-def _found(places: Sequence[Place], answers: Sequence[_Answer], refused: list[Refused]) -> Found:
+def _found(answers: Sequence[tuple[Place, _Answer]], refused: list[Refused], volumes: tuple[Place, ...]) -> Found:
     seen: dict[str, Slice] = {}
     patients: dict[str, int] = {}
     slices: list[Slice] = []
     by_series: dict[str, list[Refused]] = {}
-    for one, answer in zip(places, answers, strict=True):
+    for one, answer in answers:
         patient = patients.setdefault(answer.patient, len(patients))
         read = [] if answer.header is None else _slices(one, answer.header, patient)
         twin = seen.get(read[0].header.sop_uid) if read else None
@@ -259,7 +267,7 @@ def _found(places: Sequence[Place], answers: Sequence[_Answer], refused: list[Re
             reason = answer.reason if twin is None else said_of_twin(read[0], twin)
             refused.append(Refused(one.name, reason))
             by_series.setdefault(answer.series_uid, []).append(refused[-1])
-    return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused))
+    return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused), volumes=volumes)
 
 
 def _slices(file: Place, header: Header, patient: int) -> list[Slice]:

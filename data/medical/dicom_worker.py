@@ -177,20 +177,42 @@ def _contours(request: Request) -> Answer:
         return read_contours(read_dataset(stream, with_pixels=False)[0])
 
 
+def _sha256(request: Request) -> Answer:
+    """Hash of a file's bytes."""
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        return {"sha256": _hashed(stream)}, None
+
+
 def _identity(request: Request) -> Answer:
     """Hash of a file's bytes, and whose it says that it is."""
     stream, _ = open_place(Path(request["path"]), request["member"])
     with stream:
-        digest = hashlib.sha256()
-        while part := stream.read(MOST_AT_ONCE):
-            digest.update(part)
+        digest = _hashed(stream)
         stream.seek(0)
-        return {"sha256": digest.hexdigest(), "patient": tags.patient(read_dataset(stream, with_pixels=False)[0])}, None
+        return {"sha256": digest, "patient": tags.patient(read_dataset(stream, with_pixels=False)[0])}, None
+
+
+def _hashed(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while part := stream.read(MOST_AT_ONCE):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _segments(request: Request) -> Answer:
     dataset, header = _parsed(request)
     return {"header": header.told(), "segments": read_segments(dataset, header)}, None
+
+
+def _volume(request: Request) -> Answer:
+    """A file of NIfTI's voxels (z, y, x), and the affine to patient mm."""
+    from mainstem.data.medical.nifti import read_voxels
+
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        values, affine = read_voxels(stream, "it")
+    return {"affine": affine.tolist()}, values
 
 
 def _deidentify(request: Request) -> Answer:
@@ -213,7 +235,9 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
     "rescaled": _rescaled,
     "contours": _contours,
     "segments": _segments,
+    "sha256": _sha256,
     "identity": _identity,
+    "volume": _volume,
     "deidentify": _deidentify,
 }
 

@@ -21,7 +21,8 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import write_atomically
 from mainstem.core.plain import one_line
 from mainstem.core.stream import Channel, Geometry, Stream
-from mainstem.data.tabular import check_regular
+from mainstem.data.medical.archives import Place
+from mainstem.data.medical.dicom_process import Limits, worker
 
 if TYPE_CHECKING:
     from nibabel.nifti1 import Nifti1Header
@@ -36,6 +37,7 @@ MOST_BEFORE = 1 << 20  # bytes of header and extensions before the voxels
 MILLIMETRES = {"meter": 1e3, "mm": 1.0, "micron": 1e-3}
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # from RAS, and back
 SHEAR_DEGREES = 1.0  # from a right angle: a voxel then holds 0.02 % less than the product of its sides
+UNPACKING = Limits(seconds=20.0, bytes_s=20e6)  # a GiB from a .gz, and libraries to be loaded
 APART = 0.5  # of a voxel's shortest side, that two transforms may place a corner of the volume apart
 
 
@@ -50,24 +52,51 @@ def read_nifti(path: Path, channel: str = "intensity") -> Stream:
     Raises:
         InputError: if it is absent, damaged or too large, or its place, unit or order would have to be guessed.
     """
+    from mainstem.data.tabular import check_regular
+
     if check_regular(path, "name a .nii or .nii.gz file").st_size > MOST_BYTES:
         raise InputError(f"{path.name} is larger than {MOST_BYTES >> 20} MiB; cut it")
+    with path.open("rb") as file:
+        values, affine = read_voxels(file, path.name)
+    return _stream(values, affine, channel)
+
+
+def read_volume(place: Place, channel: str = "intensity") -> Stream:
+    """As `read_nifti`, of a file in a zip, too: it is opened by the worker of `dicom_process`, within its limits.
+
+    Raises:
+        InputError: as `read_nifti`.
+    """
+    told, values = worker().ask("volume", place, {}, limits=UNPACKING)
+    assert values is not None
+    return _stream(values, np.array(told["affine"]), channel)
+
+
+def _stream(values: NDArray[np.float32], affine: NDArray[np.float64], channel: str) -> Stream:
+    return Stream(
+        kind="volume",
+        values=values[None],
+        channels=(Channel(name=channel, unit="1"),),
+        geometry=Geometry(affine=affine, unit="mm", frame="LPS"),
+    )
+
+
+def read_voxels(file: BinaryIO, name: str) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Voxels (z, y, x) of a file that may be packed, and the affine from (x, y, z) to mm in LPS.
+
+    Raises:
+        InputError: as `read_nifti`; it begins with the name.
+    """
     try:
-        with _opened(path) as file:
-            header, content = _read(file, path.name)
-        geometry = _geometry(header, path.name)
+        header, content = _read(_unpacked(file), name)
+        geometry = _geometry(header, name)
         values = _image(content).get_fdata(dtype=np.float32)
     except InputError:
         raise
     except Exception as error:  # a decoder of damaged bytes raises anything
-        raise InputError(f"{path.name} cannot be read as NIfTI ({one_line(error)}); save it again") from error
+        raise InputError(f"{name} cannot be read as NIfTI ({one_line(error)}); save it again") from error
     volume = values.reshape(values.shape[:3]).transpose(2, 1, 0)
-    return Stream(
-        kind="volume",
-        values=np.ascontiguousarray(volume)[None],
-        channels=(Channel(name=channel, unit="1"),),
-        geometry=geometry,
-    )
+    return np.ascontiguousarray(volume), geometry.affine
 
 
 def write_labels(path: Path, labels: NDArray[Any], like: Stream, description: str = "") -> None:
@@ -90,10 +119,10 @@ def write_labels(path: Path, labels: NDArray[Any], like: Stream, description: st
     write_atomically(path, packed)
 
 
-def _opened(path: Path) -> "BinaryIO | gzip.GzipFile":
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if is_packed else path.open("rb")
+def _unpacked(file: BinaryIO) -> "BinaryIO | gzip.GzipFile":
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return gzip.GzipFile(fileobj=file) if is_packed else file
 
 
 def _read(file: "BinaryIO | gzip.GzipFile", name: str) -> "tuple[Nifti1Header, bytes]":

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zipfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from mainstem.core.errors import InputError
-from mainstem.data.medical.nifti import read_nifti, write_labels
+from mainstem.data.medical.dicom_describe import describe, lines_of
+from mainstem.data.medical.dicom_series import find_series
+from mainstem.data.medical.nifti import read_nifti, read_volume, write_labels
 
 RAS = np.array([[0.0, -2.0, 0.0, 10.0], [1.0, 0.0, 0.0, 20.0], [0.0, 0.0, 3.0, 30.0], [0.0, 0.0, 0.0, 1.0]])
 VALUES = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
@@ -142,3 +145,36 @@ def test_no_change_of_bytes_raises_anything_else(tmp_path, seed):
     (tmp_path / "b.nii").write_bytes(content)
     with suppress(InputError):
         read_nifti(tmp_path / "b.nii")
+
+
+def test_a_volume_in_a_zip_is_read_and_described_as_its_file_is(tmp_path):
+    file = save(tmp_path / "a.nii.gz")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.write(file, "deep/a.nii.gz")
+        archive.writestr("deep/cut.nii", b"\x5c\x01\0\0")
+    (place, cut) = find_series(tmp_path / "a.zip").volumes
+    stream, own = read_volume(place), read_nifti(file)
+    np.testing.assert_array_equal(stream.values, own.values)
+    np.testing.assert_array_equal(stream.geometry.affine, own.geometry.affine)
+    with pytest.raises(InputError, match=r"deep/cut\.nii: it begins as no NIfTI file does"):
+        read_volume(cut)
+    told, alone = describe(tmp_path / "a.zip"), describe(file)
+    assert told["refused"] == [{"name": "deep/cut.nii", "reason": "it begins as no NIfTI file does; fetch it again"}]
+    assert told["series"] == alone["series"]
+    (series,) = told["series"]
+    assert (series["num_slices"], series["rows"], series["columns"]) == (4, 3, 2)
+    assert (series["spacing_mm"], series["gaps_mm"], series["gantry_tilt_deg"]) == ([2.0, 1.0], [3.0] * 3, 0.0)
+    where = series["orientation"]  # x runs to the front, y to the left: RAS has its columns so
+    assert (where["plane"], where["row"], where["column"]) == ("axial", "A", "L")
+    assert "3 x 2, 2 x 1 mm, gaps 3 x 3.00 mm" in "\n".join(lines_of(told))
+
+
+def test_a_volume_that_unpacks_to_too_much_in_a_zip_is_refused_unread(tmp_path):
+    image = nib.Nifti1Image(np.zeros((2, 2, 2), np.uint8), RAS)
+    image.header.set_data_shape((16384, 16384, 16))
+    image.header.set_xyzt_units("mm")
+    content = image.header.binaryblock + bytes(4)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.nii.gz", gzip.compress(content + bytes(1 << 20)))
+    (refused,) = describe(tmp_path / "a.zip")["refused"]
+    assert "asks for 16384 x 16384 x 16 voxels" in refused["reason"]
