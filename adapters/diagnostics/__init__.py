@@ -16,7 +16,7 @@ TASKS: dict[str, Task] = {  # the first unless told
 SAMPLE_OF: Mapping[str, SampleOf] = {  # tasks that the clinician's page asks of a study, and what each is given of it
     TASK.task: partial(radiograph_of, side=SIDE_OF_CHILDREN),
     findings.TASK.task: partial(radiograph_of, side=SIDE_OF_ADULTS),
-    hippocampus.TASK.task: partial(volume_of, modality="MR"),
+    hippocampus.TASK.task: volume_of,
 }
 
 __all__ = ["SAMPLE_OF", "TASK", "TASKS"]

@@ -12,6 +12,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.medical.hippocampus_dicom import read_series
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_nifti
 
 HIPPOCAMPUS = "msd-hippocampus"
@@ -26,6 +27,8 @@ NOT_FINITE = "not finite"
 def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
     """Read the set by name, a folder of images/ and labels/, or one image, whose structures are unknown.
 
+    An image is a NIfTI volume, or a DICOM series: a folder of its files, or a zip.
+
     Raises:
         InputError: if it is none of them, or an image cannot be read.
     """
@@ -36,11 +39,23 @@ def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
     if is_nifti(path):
         sample = _sample(read_nifti(path), None, _source(path, path.resolve().parent.name, (NO_LICENCE, "")))
         return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
-    if not (path / IMAGES).is_dir():
+    if (path / IMAGES).is_dir():
+        return _folder(path, path.resolve().name, NO_LICENCE, "")
+    if not path.exists():
         raise InputError(
-            f"got {data!r:.80}; want {HIPPOCAMPUS}, a folder of {IMAGES}/ and {LABELS}/, or an image (.nii, .nii.gz)"
+            f"got {data!r:.80}; want {HIPPOCAMPUS}, a folder of {IMAGES}/ and {LABELS}/, or an image (.nii, .nii.gz, "
+            "or a DICOM series: a folder or a .zip)"
         )
-    return _folder(path, path.resolve().name, NO_LICENCE, "")
+    return _series(path)
+
+
+def _series(path: Path) -> SampleSet:
+    """One DICOM series, whose labels are written as NIfTI under its folder's or zip's name."""
+    place = path.resolve()
+    item = place.name if place.is_dir() else place.stem
+    source = Provenance(data=place.parent.name, item=item, licence=NO_LICENCE, facts={"file": f"{item}.nii.gz"})
+    sample = _sample(read_series(path), None, source)
+    return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
 
 
 def _folder(folder: Path, name: str, licence: str, attribution: str) -> SampleSet:

@@ -10,6 +10,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.medical.dicom_series import Series
 from mainstem.data.medical.hippocampus import facts_of
+from mainstem.data.medical.hippocampus_dicom import volume_of as volume_of_series
 from mainstem.data.medical.radiographs import of_series
 
 
@@ -54,8 +55,8 @@ def radiograph_of(opened: Opened, side: int) -> Sample:
     return of_series(opened.series, len(opened.series) // 2, side)
 
 
-def volume_of(opened: Opened, modality: str) -> Sample:
-    """The whole volume, of a series that was taken by a modality as DICOM names it, or of a file that names none.
+def volume_of(opened: Opened) -> Sample:
+    """The whole MR volume, in the order of axes that training has, or a file's, which names no modality.
 
     Raises:
         InputError: if it is of another modality, a single picture, or of no even grid.
@@ -63,9 +64,5 @@ def volume_of(opened: Opened, modality: str) -> Sample:
     stream = opened.volume
     if stream is None:
         assert opened.series is not None
-        if len(opened.series) == 1:
-            raise InputError("a single picture, and no volume")
-        if opened.series.modality != modality:
-            raise InputError(f"modality is {opened.series.modality}, the adapter was trained on {modality} alone")
-        stream = opened.series.stream()
+        stream = volume_of_series(opened.series)
     return Sample(streams={"image": stream}, target=None, source=Provenance(data="", item="", facts=facts_of(stream)))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.data.medical.dicom_made import made_slice, written
 from tests.data.medical.made_volumes import crop, save_crops
 
 from mainstem.adapters import find_task, shipped_runs
@@ -18,6 +20,7 @@ from mainstem.adapters.diagnostics.hippocampus import TASK, USE, Contrast, stand
 from mainstem.adapters.diagnostics.volumes import BOX, Marked, turned, unet
 from mainstem.apps.cli import app
 from mainstem.apps.finetune import is_fitted
+from mainstem.core.errors import InputError
 from mainstem.core.evaluation import dice
 from mainstem.core.fitted import load_run
 from mainstem.core.samples import SampleSet
@@ -25,6 +28,7 @@ from mainstem.core.tokens import Patches
 from mainstem.data.medical.hippocampus import open_hippocampus
 
 SIDES = (28, 40, 24)
+MR = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +184,57 @@ def test_the_shipped_run_predicts_at_once(shipped, usual, tmp_path):
     upside_down = table[table["item"] == "down"]
     assert upside_down["volume_ml"].isna().all()
     assert all("unlike all that was trained on" in words for words in upside_down["reasons"])
+
+
+def as_dicom(folder: Path, values: np.ndarray, modality: str = "MR", gap: float = 1.0) -> Path:
+    """A crop (x, y, z) from (0, 0, 0) to right, anterior, superior, as axial slices, as scanners lay them."""
+    slices = []
+    for index, plane in enumerate(np.moveaxis(values, 2, 0)):
+        pixels = plane.T[::-1, ::-1].astype(np.int16)  # rows to the back, columns to the left
+        corner = (1.0 - values.shape[0], 1.0 - values.shape[1], gap * index)
+        made = made_slice(
+            np.ascontiguousarray(pixels), position=corner, modality=modality, sop_class=MR, number=index + 1
+        )
+        made.PixelSpacing, made.RescaleSlope, made.RescaleIntercept = [1.0, 1.0], 1.0, 0.0
+        slices.append(made)
+    return written(folder, slices)
+
+
+def test_a_dicom_series_is_predicted_as_the_same_crop_in_nifti_and_placed_alike(shipped, usual, tmp_path):
+    whole = np.round(usual)
+    made = nib.Nifti1Image(whole, np.eye(4))
+    made.header.set_xyzt_units("mm")
+    nib.save(made, tmp_path / "plain.nii.gz")
+    folder = as_dicom(tmp_path / "crop", whole)
+    shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
+    given = [str(tmp_path / name) for name in ("plain.nii.gz", "crop", "packed.zip")]
+    out = tmp_path / "out"
+    run("predict", "diagnostics", "--task", "hippocampus", *given, "--out", str(out))
+    plain = nib.load(out / "plain.nii.gz")
+    assert np.asarray(plain.dataobj).any()
+    for name in ("crop.nii.gz", "packed.nii.gz"):
+        found = nib.load(out / name)
+        np.testing.assert_allclose(found.affine, plain.affine, atol=1e-6)
+        np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(plain.dataobj))
+    table = pd.read_csv(out / "volumes.csv").groupby("structure")["volume_ml"]
+    assert (table.nunique() == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda folder: as_dicom(folder, np.ones(SIDES), "CT"), "modality is CT, the adapter was trained on MR alone"),
+        (lambda folder: as_dicom(folder, np.ones((8, 8, 1))), "a single picture, and no volume"),
+        (lambda folder: written(folder, []), "holds no series of DICOM images"),
+    ],
+)
+def test_a_series_that_is_no_mr_volume_is_refused_in_one_line(shipped, tmp_path, made, said):
+    with pytest.raises(InputError, match=said) as refused:
+        run(
+            "predict", "diagnostics", "--task", "hippocampus", str(made(tmp_path / "s")), "--out", str(tmp_path / "out")
+        )
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
 
 
 def test_labels_never_take_the_place_of_images(shipped, tmp_path):
