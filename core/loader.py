@@ -3,8 +3,9 @@
 import copy
 import math
 import multiprocessing
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count, islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count, islice, tee
 
 import numpy as np
 import torch
@@ -25,6 +26,31 @@ MOST_CUT = 2 << 30  # bytes of streams, padded to the largest, that are cut once
 MOST_DRAWN = 1 << 20  # samples whose order is drawn at once; that of more is computed batch by batch
 COMPUTED_AT_ONCE = 4096  # places, or one batch
 READ_AT_ONCE = 64  # of samples that are not held in memory, where no plan of training says how many
+
+
+@dataclass(frozen=True)
+class Idle:
+    """A batch that counts nothing: a process that has no sample left passes it, as the others pass theirs."""
+
+    batch: Batch
+
+
+def shared(
+    read: Callable[[Iterable[Tensor]], Iterator[Batch]],
+    batches: Iterable[Tensor],
+    place: tuple[int, int],
+    parts: int = 1,
+) -> Iterator[Batch | Idle]:
+    """Yield one process's parts of batches, `parts` of each: `place` is its rank, and how many processes there are.
+
+    Every row of a batch is in one part of one process; where there are fewer rows than parts, some are idle.
+    """
+    rank, size = place
+    here, read_ahead = tee(
+        (batch, part) for batch in batches for part in torch.tensor_split(torch.tensor_split(batch, size)[rank], parts)
+    )
+    found = read(part if len(part) else batch[:1] for batch, part in read_ahead)
+    return (batch if len(part) else Idle(batch) for batch, (_, part) in zip(found, here, strict=False))
 
 
 def permutations(seed: int, num: int, epoch: int = 0) -> Iterator[Tensor]:

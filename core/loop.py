@@ -2,19 +2,23 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
+from mainstem.core.distributed import Spread, World, collect, held_by
+from mainstem.core.easing import eased
 from mainstem.core.errors import InputError
-from mainstem.core.loader import Batch
+from mainstem.core.loader import Batch, Idle
 from mainstem.core.targets.parts import Loss
 from mainstem.core.tokens import Patches
+from mainstem.core.train_state import TrainState
+from mainstem.core.watch import Watch
 
-Batches = Callable[[int], Iterator[Batch]]  # from a step on: `Plan.parts` batches a step
+Batches = Callable[[int], Iterator[Batch | Idle]]  # from a step on: `Plan.parts` batches a step, of each process
 
 
 class Objective(nn.Module, ABC):
@@ -48,7 +52,8 @@ class Objective(nn.Module, ABC):
 class Plan:
     """How weights are changed: by AdamW, its rate warmed up and then cooled down over `steps`.
 
-    `parts` batches make a step: their gradients are those of all their cases together.
+    `parts` batches make a step: their gradients are those of all their cases together. `spread` says how weights lie
+    in several processes; `core.easing` what recomputed and compiled blocks are.
     """
 
     steps: int
@@ -58,63 +63,103 @@ class Plan:
     clip_norm: float = 1.0
     seed: int = 0
     parts: int = 1
+    spread: Spread = "replicate"
+    is_recomputed: bool = False
+    is_compiled: bool = False
 
 
-def optimize(objective: Objective, batches: Batches, plan: Plan) -> list[float]:
-    """Change the weights of an objective that learn, and return the losses of a case, one a step.
+def optimize(objective: Objective, batches: Batches, plan: Plan, watch: Watch | None = None) -> list[float]:
+    """Change the weights of an objective that learn, and return the losses of a case, one a step that was done here.
 
-    What there is of state: the weights that learn and what `objective.kept` names; AdamW's two moments of each; the
-    number of steps done, of which the rate and the place in the data are functions; torch's own generator, from which
-    dropout draws, and the one that is handed to the objective, both seeded here.
+    What there is of state (core/train_state.py): the weights that learn and what `objective.kept` names; AdamW's two
+    moments of each; the number of steps done, of which the rate and the place in the data are functions; torch's own
+    generator, from which dropout draws, and the one that is handed to the objective, both seeded here, in each process
+    apart. A watch takes a training up where it was left, and saves it.
 
     Raises:
         InputError: if training diverges.
+        Interrupted: if the watch was told to end it.
     """
-    torch.manual_seed(plan.seed)
-    generator = torch.Generator().manual_seed(plan.seed)
-    learned = [parameter for parameter in objective.parameters() if parameter.requires_grad]
+    watch = Watch() if watch is None else watch
+    world = watch.world
+    torch.manual_seed(plan.seed + world.rank)
+    called = world.spread(objective, plan.spread)
+    held = held_by(called)
+    assert isinstance(held, Objective)
+    learned = [parameter for parameter in held.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learned, lr=plan.lr_per_step, weight_decay=plan.weight_decay)
-    found = batches(0)
+    generator = torch.Generator().manual_seed(plan.seed + world.rank)
+    state = TrainState(module=held, optimizer=optimizer, generator=generator, kept=held.kept())
     losses: list[float] = []
-    for step in range(plan.steps):
-        optimizer.param_groups[0]["lr"] = plan.lr_per_step * schedule(step, plan.steps, plan.warmup_share)
-        optimizer.zero_grad()
-        losses.append(add_gradients(objective, islice(found, plan.parts), learned, generator))
-        if not math.isfinite(losses[-1]):
-            raise InputError(f"training diverged at step {step}; lower training.lr_per_step")
-        nn.utils.clip_grad_norm_(learned, plan.clip_norm)
-        optimizer.step()
-        objective.after_step(step)
+    with eased(held, is_recomputed=plan.is_recomputed, is_compiled=plan.is_compiled), watch.over(state, objective):
+        found = batches(state.step)
+        for step in range(state.step, plan.steps):
+            rate = plan.lr_per_step * schedule(step, plan.steps, plan.warmup_share)
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.zero_grad()
+            parts = islice(found, plan.parts)
+            done = add_gradients(called, parts, plan.parts, state, world)
+            if not math.isfinite(done.loss):
+                raise InputError(f"training diverged at step {step}; lower training.lr_per_step")
+            nn.utils.clip_grad_norm_(learned, plan.clip_norm)
+            optimizer.step()
+            held.after_step(step)
+            state.step += 1
+            losses.append(done.loss)
+            watch.after_step(state, plan.steps, done.loss, done.samples, rate)
+    collect(called, objective)
     return losses
 
 
-def add_gradients(
-    objective: Objective, parts: Iterable[Batch], learned: Sequence[nn.Parameter], generator: torch.Generator
-) -> float:
-    """Add the gradients of the mean over all cases of a step's parts, and return that mean.
+@dataclass(frozen=True)
+class Done:
+    """What a step found: the mean loss of all cases, and how many samples there were, in all processes."""
 
-    Parts are added up in units of what the first one counts, so that a part alone is its own mean. NaN says that the
-    weights are no numbers any more.
+    loss: float
+    samples: int
+
+
+def add_gradients(
+    called: nn.Module, parts: Iterable[Batch | Idle], num_parts: int, state: TrainState, world: World
+) -> Done:
+    """Add the gradients of the mean over all cases of a step: of all its parts, in all processes.
+
+    Parts are added up in units of what the first one counts, so that a part alone is its own mean. A loss of NaN says
+    that the weights are no numbers any more.
     """
-    mean, counts = 0.0, []
-    for rows, patches in parts:
-        try:
-            loss: Loss = objective(rows, patches, generator)
-        except ValueError as error:
-            if "invalid values" not in str(error):  # what torch's distributions say of NaN among their parameters
-                raise
-            return math.nan
-        counts.append(loss.count)
-        of_part = loss.total / counts[0]
-        of_part.backward()  # type: ignore[no-untyped-call]
-        mean += float(of_part.detach())
-    if len(counts) == 1:
-        return mean
-    share = float(counts[0]) / sum(map(float, counts))
-    for parameter in learned:
-        if parameter.grad is not None:
-            parameter.grad.mul_(share)
-    return mean * share
+    mean, samples, counts = 0.0, 0.0, []
+    for number, found in enumerate(parts, 1):
+        rows, patches = found.batch if isinstance(found, Idle) else found
+        is_counted = not isinstance(found, Idle)
+        with world.undivided(called, is_last=number == num_parts):
+            loss = tried(called, rows, patches, state.generator)
+            told = math.nan if loss is None else float(loss.count) * is_counted
+            count, num_rows = world.sums(told, len(rows) * is_counted)
+            if loss is None or math.isnan(count):
+                return Done(math.nan, 0)
+            counts.append(count)
+            # gradients are averaged over processes; alone, the first part is divided by the very tensor, to the bit
+            unit = loss.count if world.size == number == 1 else counts[0] / world.size
+            of_part = loss.total / unit * is_counted
+            of_part.backward()  # type: ignore[no-untyped-call]
+        mean, samples = mean + float(of_part.detach()), samples + num_rows
+    share = counts[0] / sum(counts)
+    if len(counts) > 1:
+        for parameter in state.learned().values():
+            if parameter.grad is not None:
+                parameter.grad.mul_(share)
+    return Done(world.sums(mean)[0] * share / world.size, int(samples))
+
+
+def tried(called: nn.Module, rows: Tensor, patches: Patches, generator: torch.Generator) -> Loss | None:
+    """Return the loss of a batch; None where torch's distributions find no numbers among their parameters."""
+    try:
+        loss: Loss = called(rows, patches, generator)
+    except ValueError as error:
+        if "invalid values" not in str(error):
+            raise
+        return None
+    return loss
 
 
 def schedule(step: int, steps: int, warmup_share: float) -> float:

@@ -13,9 +13,10 @@ from torch.distributions import Distribution
 
 from mainstem.core.adapter import POOLED, Adapter
 from mainstem.core.devices import AUTO, Compute, Precision, move
+from mainstem.core.distributed import Spread
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
-from mainstem.core.loader import Batch, cut_batches, in_turn, order, rows_of
+from mainstem.core.loader import Batch, Idle, cut_batches, in_turn, order, rows_of, shared
 from mainstem.core.loop import Objective, Plan, optimize
 from mainstem.core.lora import ALPHA_PER_RANK, add_lora
 from mainstem.core.stream import Sample
@@ -24,6 +25,7 @@ from mainstem.core.tokenizers.grid import GridTokenizer
 from mainstem.core.tokenizers.scalar import StandardScale
 from mainstem.core.tokens import Patches, weights_device
 from mainstem.core.trunk import Trunk
+from mainstem.core.watch import Watch
 
 MOST = 10**7  # of anything counted here
 Count = Annotated[int, Field(ge=1, le=MOST)]  # ranges hold for what a user sets (core.settings)
@@ -54,6 +56,10 @@ class TrainingConfig:
     device: str = AUTO  # any that `resolve_device` knows
     precision: Precision = "float32"
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0  # that read and cut a set which is not held in memory
+    micro_batches: Annotated[int, Field(ge=1, le=4096)] = 1  # that a batch is computed in, one after the other
+    spread: Spread = "replicate"  # of weights over processes: all in each, or a share of each (of each machine: hybrid)
+    is_recomputed: bool = False  # blocks in the backward pass, which saves their memory and takes a third more time
+    is_compiled: bool = False  # blocks, by torch.compile
 
     @property
     def compute(self) -> Compute:
@@ -69,6 +75,10 @@ class TrainingConfig:
             warmup_share=self.warmup_share,
             clip_norm=self.clip_norm,
             seed=self.seed,
+            parts=self.micro_batches,
+            spread=self.spread,
+            is_recomputed=self.is_recomputed,
+            is_compiled=self.is_compiled,
         )
 
 
@@ -100,12 +110,15 @@ def train(
     loss_of: LossOf,
     config: TrainingConfig,
     weights: Tensor | None = None,
+    *,
+    watch: Watch | None = None,
 ) -> list[float]:
     """Fit adapter and trunk to aims (samples, ...), what a target made of truths; return the losses.
 
     A LoRA is added to the trunk under the adapter's name for it; all else that the trunk holds stays as it is.
 
-    `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay.
+    `weights` (samples,) say what each sample counts, else 1. Both parts are moved to the config's device, and stay. A
+    `watch` saves the training, takes it up again, and shares it out over processes.
 
     With one seed on one machine two runs give the same weights: the order of samples, dropout and every new
     weight come from `config.seed`. Samples that are not held in memory are read a batch at a time, by workers.
@@ -114,16 +127,21 @@ def train(
         InputError: if noise is asked for, and the tokenizer has no place for it, or training diverges.
     """
     adapter, trunk = parts
+    watch = Watch() if watch is None else watch
     move(parts, config.compute.place())
     _let_learn(adapter, trunk, config)
+    read = _reader(parts, samples, config)
     plan = TrainingPlan.of(config, len(samples))
-    rows = order(config.seed, len(samples), plan.batch_size)
-    found = _batches(parts, samples, config, islice(rows, plan.steps))
+
+    def batches(first: int) -> Iterator[Batch | Idle]:
+        rows = islice(order(config.seed, len(samples), plan.batch_size, first), plan.steps - first)
+        return shared(read, rows, (watch.world.rank, watch.world.size), config.micro_batches)
+
     _set_regularization(adapter, trunk, config)
     adapter.train()
     trunk.train(config.trunk != "frozen")
     objective = Fitting(parts, aims, loss_of, config.precision, weights)
-    losses = optimize(objective, lambda first: found, config.descent(plan.steps))
+    losses = optimize(objective, batches, config.descent(plan.steps), watch)
     adapter.eval()
     trunk.eval()
     return losses
@@ -154,10 +172,10 @@ class Fitting(Objective):
         return self.loss_of(distribution, aims.to(device), counted)
 
 
-def _batches(
-    parts: tuple[Adapter, Trunk], samples: Sequence[Sample], config: TrainingConfig, rows: Iterable[Tensor]
-) -> Iterator[Batch]:
-    """Batches of rows, of features where no weight before the head is trained."""
+def _reader(
+    parts: tuple[Adapter, Trunk], samples: Sequence[Sample], config: TrainingConfig
+) -> Callable[[Iterable[Tensor]], Iterator[Batch]]:
+    """What reads batches of rows, of features where no weight before the head is trained."""
     adapter, trunk = parts
     if (
         config.trunk == "frozen"
@@ -166,12 +184,12 @@ def _batches(
     ):
         every = cut_batches(adapter.tokenizer, samples, in_turn(samples), config.num_workers)
         features = frozen_features(adapter.tokenizer, trunk, (one for _, one in every), precision=config.precision)
-        return rows_of(Patches(parts={POOLED: features}), rows)
+        return lambda rows: rows_of(Patches(parts={POOLED: features}), rows)
     if config.input_noise and not _noisy(adapter):
         raise InputError(
             f"input_noise is {config.input_noise:g}, and {type(adapter.tokenizer).__name__} adds none; set it to 0"
         )
-    return cut_batches(adapter.tokenizer, samples, rows, config.num_workers)
+    return lambda rows: cut_batches(adapter.tokenizer, samples, rows, config.num_workers)
 
 
 def _noisy(adapter: Adapter) -> list[StandardScale | GridTokenizer]:

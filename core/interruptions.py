@@ -1,0 +1,70 @@
+"""What a scheduler asks of a training: to save and be queued again (USR1, its time is up), or to save and stop (TERM).
+
+A training that is asked to stop is never queued again: `scancel` sends TERM, and a job that answered it by queueing
+itself could not be cancelled.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Literal
+
+from mainstem.core.errors import MainstemError
+
+Wish = Literal["", "requeue", "stop"]
+
+
+class Interrupted(MainstemError):
+    """A training ended before its time because it was asked to; what it had is saved."""
+
+    def __init__(self, wish: Wish, step: int) -> None:
+        super().__init__(f"asked to {wish} after step {step}; saved, and the same command goes on from there")
+        self.wish, self.step = wish, step
+
+
+class Interruptions:
+    """Whether this process was asked to end, by a signal or by its own time limit (seconds; 0 for none)."""
+
+    def __init__(self, time_limit_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._until = clock, clock() + time_limit_s if time_limit_s else None
+        self._came: Wish = ""
+
+    def wish(self) -> Wish:
+        """Return what is asked for; to stop goes before to be queued again."""
+        if self._came == "stop" or self._until is None or self._clock() < self._until:
+            return self._came
+        return "requeue"
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Take note of USR1 and TERM meanwhile, instead of ending; who was told of them before is told afterwards."""
+        wishes: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
+
+        def note(number: int, frame: FrameType | None) -> None:
+            self._came = "stop" if self._came == "stop" else wishes[number]
+
+        is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+        before = {number: signal.signal(number, note) for number in wishes if is_main}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def requeue() -> str:
+    """Have Slurm queue this process's job again, and return what there is to say of it."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if not job:
+        return "no Slurm job to queue again; start the same command again"
+    asked = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Slurm's own
+    return (
+        f"job {job} is queued again"
+        if not asked.returncode
+        else f"job {job} is not queued again: {asked.stderr.strip()}"
+    )

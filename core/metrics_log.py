@@ -1,0 +1,79 @@
+"""Figures of a training, a JSON object a line, appended while it runs; whoever reads meanwhile sees whole lines.
+
+A line that a kill cut off is dropped when the log is opened again, and so are lines of steps that are done anew.
+"""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mainstem.core.files import write_whole
+
+EVERY_S = 1.0  # how old a line may be before it is in the file
+MOST_LINES = 1000  # of one training
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the lines that are whole; none where there is no file."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in text.split(b"\n")[:-1]:  # what follows the last break is nothing, or was cut off
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            found.append(row)
+    return found
+
+
+class MetricsLog:
+    """The log of a run's trainings, one after the other: training, step, loss, lr_per_step, samples, seconds.
+
+    A training of more than MOST_LINES steps tells the mean loss of every so many. `seconds` are of the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self._begun = path, time.monotonic()
+        self._waiting: list[str] = []
+        self._written = self._begun
+        self._losses: list[float] = []
+        self._samples = 0
+
+    def begin(self, training: int, step: int) -> None:
+        """Drop the lines of what is about to be done: steps of this training from `step` on, and later trainings."""
+        rows = [row for row in read_lines(self.path) if (row["training"], row["step"]) <= (training, step)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path, [f"{json.dumps(row)}\n".encode() for row in rows])
+        self._waiting, self._losses, self._samples = [], [], 0
+
+    def add(self, place: tuple[int, int, int], loss: float, samples: int, told: Mapping[str, float]) -> None:
+        """Note a step: `place` is the training, the steps done with this one, and those there will be."""
+        training, step, steps = place
+        self._losses.append(loss)
+        self._samples += samples
+        if step % max(-(-steps // MOST_LINES), 1) and step != steps:
+            return
+        now = time.monotonic()
+        row = {"training": training, "step": step, "loss": sum(self._losses) / len(self._losses), **told}
+        row |= {"samples": self._samples, "seconds": round(now - self._begun, 3)}
+        self._waiting.append(json.dumps(row))
+        self._losses, self._samples = [], 0
+        if now - self._written > EVERY_S:
+            self.flush()
+
+    def flush(self, *, is_durable: bool = False) -> None:
+        """Write what waits; durable, force it onto the disk."""
+        if self._waiting:
+            with self.path.open("ab") as file:
+                file.write("".join(f"{line}\n" for line in self._waiting).encode())
+                file.flush()
+                if is_durable:
+                    os.fsync(file.fileno())
+        self._waiting, self._written = [], time.monotonic()
