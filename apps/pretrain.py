@@ -100,7 +100,7 @@ def learn(spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: 
     torch.manual_seed(spec.seed)
     assert isinstance(base.tokenizer, StreamsTokenizer)
     tokenizer = base.tokenizer.widened(read_streams(corpora))
-    parts = (tokenizer, base.trunk)
+    parts = (tokenizer.requires_grad_(True), base.trunk.requires_grad_(True))  # a loaded trunk comes frozen
     training = spec.training
     objective = MaskedPretraining(parts, spec.objective, spec.masking, training.steps, spec.seed, training.precision)
     objective.report = told

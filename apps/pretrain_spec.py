@@ -119,10 +119,12 @@ def read_spec(path: Path) -> PretrainSpec:
 
 
 def _nearest(place: list[str]) -> str:
+    """Name the setting that an unknown one resembles, in the same part of the spec where there is one."""
     known = sorted(set(_names(PretrainSpec, "")))
-    last = {name.rpartition(".")[2]: name for name in known}
-    near = difflib.get_close_matches(place[-1], last, n=1, cutoff=0.5)
-    hint = f"did you mean {last[near[0]]}?" if near else f"want one of {', '.join(known)}"
+    near = difflib.get_close_matches(place[-1], {name.rpartition(".")[2] for name in known}, n=1, cutoff=0.5)
+    meant = [name for name in known if near and name.rpartition(".")[2] == near[0]]
+    meant.sort(key=lambda name: name.partition(".")[0] != place[0])
+    hint = f"did you mean {meant[0]}?" if meant else f"want one of {', '.join(known)}"
     return f"there is no setting {printable('.'.join(place))}; {hint}"
 
 

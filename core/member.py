@@ -252,9 +252,15 @@ def rows_of_outputs(outputs: Outputs, chosen: NDArray[np.intp]) -> Outputs:
 
 
 def _to_train(base: OpenModel, config: TrainingConfig) -> OpenModel:
-    """Return the open model with copies of those of its parts whose own weights learn."""
+    """Return the open model with copies of those of its parts whose own weights learn.
+
+    Where a trunk of the project's own learns whole, the tokenizers that came with it learn as new ones do.
+    """
     if config.trunk == "full":
-        return copy.deepcopy(base)
+        whole = copy.deepcopy(base)
+        for tokenizer in whole.tokenizers.values():
+            tokenizer.requires_grad_(isinstance(tokenizer, StreamsTokenizer))
+        return whole
     if any(parameter.requires_grad for parameter in base.tokenizer.parameters()):
         return replace(base, tokenizers=copy.deepcopy(base.tokenizers))
     return base

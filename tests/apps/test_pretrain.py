@@ -1,0 +1,247 @@
+"""`mainstem pretrain`: a run folder that is a trunk to adapt, mixtures that seek, and specs that are refused."""
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tests.hostile.harness import run_cli
+
+from mainstem.adapters import find_task
+from mainstem.apps.corpora import Mixture, open_corpora, read_streams
+from mainstem.apps.finetune import finetune
+from mainstem.apps.pretrain import pretrain
+from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
+from mainstem.core.errors import InputError
+from mainstem.core.finetuning import spec_of
+from mainstem.core.fitted import load_run
+from mainstem.core.openmodels import load_open_model
+from mainstem.core.settings import with_settings
+from mainstem.core.task import DataRequest
+from mainstem.core.tokenizers.streams import StreamsTokenizer
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "pretrain.yaml"
+ADAPTER = '''
+"""Waves: their next value. `waves` name a test part, `copies` are some of it, `pictures` are something else."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mainstem.core.preparation import from_the_mean
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Channel, Provenance, Sample, Stream
+from mainstem.core.targets import Quantity
+from mainstem.core.task import DataRequest, FitConfig, Task
+from mainstem.core.training import TrainingConfig
+
+ONE = (Channel(name="height", unit="m"),)
+
+
+def wave(name, row):
+    rng = np.random.default_rng((row, name == 'more'))
+    phase, steps = rng.uniform(0, 6.28), np.arange(6.0 + row % 3)
+    series = np.sin(phase + steps)[:, None]
+    if name == "pictures":
+        streams = {"waves": Stream(kind="image", values=np.tile(series.T[:, None], (1, 4, 1))[:, :, :6], channels=ONE)}
+    else:
+        streams = {"waves": Stream(kind="series", values=series, channels=ONE, times=steps),
+                   "first": Stream(kind="scalar", values=series[0], channels=ONE)}
+    source = Provenance(data=name, item=f"{row}", group=f"beach {row % 8}", licence="CC0-1.0", attribution="made",
+                        part="test" if name == "waves" and row % 8 == 7 else "")
+    return Sample(streams=streams, target=float(np.sin(phase - 1)), source=source)
+
+
+def read(request):
+    name = Path(request.data).name
+    if name == "copies":
+        samples = [wave("waves", row) for row in range(16)]
+        samples = [replace(one, source=replace(one.source, data="copies", group="elsewhere " + one.source.item, part=""))
+                   for one in samples]
+    else:
+        samples = [wave(name, row) for row in range(40)]
+    return SampleSet(name=name, samples=tuple(samples), flagged={}, attribution="made", licence="CC0-1.0")
+
+
+TASK = Task(
+    name="waves", task="waves", version="1", target=Quantity(units="m"),
+    config=FitConfig(training=TrainingConfig(epochs=1), num_folds=2), read=read, prepare=from_the_mean,
+)
+PRIVATE = replace(TASK, task="private", is_private=True)
+TASKS = {"waves": TASK, "private": PRIVATE}
+'''  # noqa: E501
+
+
+@pytest.fixture
+def made(tmp_path) -> Path:
+    (tmp_path / "waves.py").write_text(ADAPTER)
+    for name in ("waves", "copies", "pictures", "more"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def spec_in(made: Path, **changed) -> PretrainSpec:
+    adapter = str(made / "waves.py")
+    corpora = {"one": {"adapter": adapter, "data": str(made / "waves")}}
+    corpora |= changed.pop("corpora", {"more": {"adapter": adapter, "data": str(made / "more"), "weight": 3}})
+    plain = {
+        "trunk": "xs",
+        "corpora": corpora,
+        "evaluations": {"score": {"adapter": adapter, "data": str(made / "waves"), "groups": ["beach 2"]}},
+        "i_have_the_rights": [str(made / name) for name in ("waves", "copies", "pictures", "more")],
+        "training": {"steps": 6, "batch_size": 8},
+    }
+    return PretrainSpec.model_validate(plain | changed)
+
+
+def corpus(made: Path, name: str, **more) -> dict[str, object]:
+    return {name: {"adapter": str(made / "waves.py"), "data": str(made / name), **more}}
+
+
+def test_a_run_is_a_trunk_whose_tokenizers_are_kept_when_it_is_adapted(made):
+    out = made / "run"
+    record = pretrain(spec_in(made), out)
+    assert json.loads((out / "record.json").read_text())["trunk_sha256"] == record["trunk_sha256"]
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 6
+    assert {"latents", "reconstruction", "contrast", "spread"} <= set(rows[-1])
+    card = (out / "card.md").read_text()
+    assert "CC0-1.0" in card
+    assert "score: 10 samples" in card  # beach 7, the test part, and beach 2
+    model, drawn = load_open_model(out), load_open_model("xs")
+    assert model.sha256() == record["trunk_sha256"]
+    assert not torch.equal(model.trunk.blocks[0].mlp.up.weight, drawn.trunk.blocks[0].mlp.up.weight)
+    assert isinstance(model.tokenizer, StreamsTokenizer)
+    assert set(model.tokenizer.specs) == {"waves", "first"}
+    task = find_task(str(made / "waves.py"))
+    fitting = with_settings(spec_of(task, str(out)), {"training.trunk": "full"})
+    adapted = finetune(task, task.read(DataRequest(data=str(made / "waves"))), fitting, made / "adapted")
+    assert adapted["tokenizer"] == "the trunk's own"
+    member = load_run(made / "adapted", task).ensemble.members[0]
+    assert not torch.equal(member.trunk.blocks[0].mlp.up.weight, model.trunk.blocks[0].mlp.up.weight)
+    found, was = member.adapter.tokenizer.state_dict(), model.tokenizer.state_dict()
+    changed = {name.rpartition(".")[2] for name, weight in was.items() if not torch.equal(found[name], weight)}
+    assert changed == {"weight", "bias", "stream_code"}  # the statistics are those of pretraining
+
+
+def test_a_seed_says_all_and_a_run_goes_on_from_another(made):
+    first, again = pretrain(spec_in(made), made / "a"), pretrain(spec_in(made), made / "b")
+    other = pretrain(spec_in(made, seed=1), made / "c")
+    on = pretrain(spec_in(made, trunk=str(made / "a")), made / "d")
+    assert first["trunk_sha256"] == again["trunk_sha256"] != other["trunk_sha256"]
+    assert on["trunk_sha256"] != first["trunk_sha256"]
+    assert on["last"]["latents"] < first["last"]["latents"]
+
+
+def test_a_mixture_seeks_and_keeps_to_its_weights(made):
+    spec = spec_in(made, training={"steps": 200, "batch_size": 8, "batches_per_step": 2})
+    corpora, _ = open_corpora(spec)
+    mixture = Mixture(corpora=corpora, tokenizer=StreamsTokenizer(read_streams(corpora), 64), spec=spec)
+    whole = list(mixture(0))
+    assert len(whole) == 400
+    for (rows, patches), (wanted, others) in zip(islice(mixture(150), 100), whole[300:], strict=True):
+        assert torch.equal(rows, wanted)
+        assert torch.equal(patches["waves.values"].nan_to_num(), others["waves.values"].nan_to_num())
+    sizes = {len(one.samples): one.spec.weight for one in corpora}  # 30 of the first, 40 of the second
+    of_second = np.mean([int(rows.max()) >= min(sizes) for rows, _ in whole])
+    assert of_second > 0.6  # weight 3 of 4; a batch of 8 in 40 shows a row past 30 nine times in ten
+    seen = np.concatenate([rows.numpy() for rows, _ in whole])
+    assert set(seen.tolist()) == set(range(40))
+
+
+def test_what_evaluations_score_is_in_no_corpus(made):
+    corpora, held = open_corpora(spec_in(made))
+    groups = {sample.source.group for sample in corpora[0].samples}
+    assert groups == {f"beach {number}" for number in (0, 1, 3, 4, 5, 6)}
+    assert corpora[0].num_excluded == 5  # the test part is no training part anyway
+    assert len(corpora[1].samples) == 40  # other data, whose groups have the same names
+    told = held[0].facts()
+    assert told["groups"] == ["beach 2", "beach 7"]
+    assert told["num_samples"] == 10
+    folds = {
+        "adapter": str(made / "waves.py"),
+        "data": str(made / "waves"),
+        "folds": [1],
+        "num_folds": 7,
+        "test": False,
+    }
+    corpora, held = open_corpora(spec_in(made, evaluations={"fold": folds}))
+    assert {sample.source.group for sample in corpora[0].samples} == {
+        f"beach {number}" for number in (0, 2, 3, 4, 5, 6)
+    }
+    assert held[0].facts()["folds"] == (1,)
+
+
+def test_a_copy_of_what_is_scored_is_refused_whatever_it_is_called(made):
+    with pytest.raises(InputError, match=r"corpora\.copies holds 2, on which evaluations\.score is scored"):
+        open_corpora(spec_in(made, corpora=corpus(made, "copies")))
+
+
+def test_groups_of_persons_are_not_named(made):
+    private = {"adapter": str(made / "waves.py"), "task": "private", "data": str(made / "waves")}
+    with pytest.raises(InputError, match="groups of private are persons"):
+        open_corpora(spec_in(made, evaluations={"score": {**private, "groups": ["beach 2"]}}))
+    _, held = open_corpora(spec_in(made, evaluations={"score": {**private, "folds": [0]}}))
+    assert "beach" not in json.dumps({**held[0].facts(), "data": "", "adapter": ""})
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "said"),
+    [
+        ({"groups": ["beach 22"]}, "has no group 'beach 22'; did you mean 'beach 2'"),
+        ({"folds": [9]}, "got fold 9, want 0 to 4"),
+        ({"test": False}, "brings no test part; hold out groups or folds by name"),
+    ],
+)
+def test_an_evaluation_that_holds_out_nothing_known_is_refused(made, evaluation, said):
+    score = {"adapter": str(made / "waves.py"), "data": str(made / "waves"), **evaluation}
+    with pytest.raises(InputError, match=said):
+        open_corpora(spec_in(made, evaluations={"score": score}))
+
+
+def test_one_name_for_streams_of_two_kinds_is_refused_unless_one_is_renamed(made):
+    corpora, _ = open_corpora(spec_in(made, corpora=corpus(made, "pictures")))
+    with pytest.raises(InputError, match=r"corpora one, pictures: .*rename: {waves: other}"):
+        read_streams(corpora)
+    corpora, _ = open_corpora(spec_in(made, corpora=corpus(made, "pictures", rename={"waves": "beach"})))
+    assert {name: spec.kind for name, spec in read_streams(corpora).items()} == {
+        "beach": "image", "first": "scalar", "waves": "series",
+    }  # fmt: skip
+    with pytest.raises(InputError, match="no stream becomes 'sea'; there are waves"):
+        open_corpora(spec_in(made, corpora=corpus(made, "pictures", rename={"wave": "sea"})))
+
+
+def test_data_without_rights_are_refused_before_anything_is_read(made):
+    with pytest.raises(InputError, match=r"without licence and record.*i_have_the_rights"):
+        open_corpora(spec_in(made, i_have_the_rights=()))
+
+
+def test_the_example_is_a_spec():
+    spec = read_spec(EXAMPLE)
+    assert spec.trunk == "xs"
+    assert set(spec.corpora) == {"regions", "moisture"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("training: {stepz: 5}", "there is no setting training.stepz; did you mean training.steps?"),
+        ("objective: {contrasts: 5}", "did you mean objective.contrast?"),
+        ("masking: {bursts: 5}", "did you mean masking.burst?"),
+        ("corpus: {}", "did you mean corpora?"),
+        ("training: {steps: many}", "training.steps is many"),
+        ("masking: {least: 0.9, most: 0.5}", "the least first"),
+        ("trunk: 5.5.5\nevaluation: {}", "did you mean evaluations?"),
+    ],
+)
+def test_a_spec_that_is_not_understood_is_one_line(tmp_path, line, said):
+    path = tmp_path / "spec.yaml"
+    base = "corpora:\n  a: {adapter: land-cover, data: eolearn-ndvi}\nevaluations: {}\n"
+    path.write_text(base + line + "\n")
+    run_cli("pretrain", str(path), "--out", str(tmp_path / "run")).refused(said)
+    assert not (tmp_path / "run").exists()
+    path.write_text(base.replace("data:", "dato:") + "\n")
+    run_cli("pretrain", str(path), "--out", str(tmp_path / "run")).refused("did you mean corpora.NAME.data?")
