@@ -19,6 +19,7 @@ from mainstem.apps.cli_pretrain import pretrain_trunk
 from mainstem.apps.cli_review import review_app
 from mainstem.apps.cli_runs import runs_app
 from mainstem.apps.ending import check_arguments, tell
+from mainstem.apps.peaks import note_peaks
 from mainstem.apps.progress import shown
 from mainstem.apps.shared_options import (
     ComputeCommand,
@@ -318,4 +319,6 @@ def dashboard(port: Port = 8501) -> None:
 
 def main() -> None:
     """Run a command; a user's mistake is one line and exit status 2."""
-    sys.exit(ending.run(partial(app, standalone_mode=False)))
+    status = ending.run(partial(app, standalone_mode=False))
+    note_peaks(status)
+    sys.exit(status)

@@ -9,6 +9,7 @@ import shlex
 from collections.abc import Sequence
 
 from mainstem.apps.launch_plan import Job
+from mainstem.apps.peaks import PEAKS
 from mainstem.apps.run_spec import Member, arguments
 from mainstem.apps.typed_files import as_time
 
@@ -67,6 +68,7 @@ def _environment(job: Job) -> list[str]:
         lines += ["export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1  # compute nodes reach no hub"]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in site.variables.items()]
     lines += [f"export OMP_NUM_THREADS={job.cores}"] if job.cores else []
+    lines += [f"export {PEAKS}={shlex.quote(job_folder(job.spec.out))}  # where it tells how much memory it took"]
     if site.scheduler == "slurm":
         lines += ['export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself']
     return [*lines, *(_container(job) if site.container else _virtual(job))]
@@ -152,6 +154,7 @@ def _step(job: Job) -> list[str]:
     lines = ["step=$(cat << 'STEP'", 'trap "" USR1  # it comes to starters too; a run that saves on it takes it back']
     if job.spec.is_distributed:
         lines.append('export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"')
+        lines.append(f"export LOCAL_WORLD_SIZE={job.processes}")
     if site.visible_gpus and job.gpus:
         lines.append(f"export {site.visible_gpus}={','.join(map(str, range(job.gpus)))}")
     if site.node_caches:

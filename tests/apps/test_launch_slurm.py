@@ -1,0 +1,138 @@
+"""Jobs on a real two-node Slurm: a fine-tuning to its end, ranks, arrays, coming back after USR1, the end by scancel.
+
+Where a job's behaviour is asked for, not a model's, the program is a few lines called mainstem.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.apps.slurm_cluster import cluster, wait_for
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """#!/usr/bin/env python3
+# notes its start; saves on USR1 and, against the rules, on TERM too; is done when it was started twice
+import os, pathlib, signal, sys, time
+
+out, rank = pathlib.Path(sys.argv[-1]), os.environ["RANK"]
+out.mkdir(parents=True, exist_ok=True)
+count = len(list(out.glob(f"start-{rank}-*")))
+for number in (signal.SIGUSR1, signal.SIGTERM):
+    signal.signal(number, lambda *_: sys.exit(75))
+names = "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TRITON_CACHE_DIR"
+(out / f"start-{rank}-{count}").write_text(" ".join(os.environ[name] for name in names.split()))
+while not count:
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    with cluster(tmp_path_factory.mktemp("slurm") / "state") as env:
+        yield env
+
+
+@pytest.fixture
+def launch(slurm, tmp_path):
+    """Launch a spec from an empty folder, with the program of these tests unless another is named."""
+    environment = tmp_path / "env"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "mainstem").write_text(PROGRAM)
+    (environment / "bin" / "mainstem").chmod(0o755)
+    base = {**slurm, "PYTHONPATH": f"{ROOT / '.src'}", "OMP_NUM_THREADS": "1", "MAINSTEM_HOME": str(tmp_path / "home")}
+
+    def launched(spec: dict[str, object], *options: str, program: Path | None = environment) -> dict[str, object]:
+        (tmp_path / "run.yaml").write_text(json.dumps(spec))
+        code = "from mainstem.apps.cli import main; main()"
+        command = [sys.executable, "-c", code, "launch", "generic-slurm", "run.yaml", *options, "--json"]
+        env = {**base, **({"MAINSTEM_ENV": str(program)} if program else {})}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return launched
+
+
+FIT = {
+    "command": "finetune", "adapter": "crop-yield", "data": "simulated-maize", "out": "runs/a", "time": "00:10:00",
+    "settings": {"trunk_size": "xs", "training": {"epochs": 1, "min_steps": 24}, "num_folds": 2},
+}  # fmt: skip
+
+
+def asked(slurm, *command: str) -> str:
+    return subprocess.run(command, env=slurm, capture_output=True, text=True, check=False).stdout
+
+
+def state(slurm, job: object) -> str:
+    found = re.search(r"JobState=(\w+)", asked(slurm, "scontrol", "show", "job", str(job)))
+    return found[1] if found else ""
+
+
+def test_ranks_come_back_after_usr1_and_find_each_other(slurm, launch, tmp_path):
+    record = launch(FIT, "--nodes", "2", "--account", "test")
+    out, job = tmp_path / "runs" / "a", record["job_id"]
+    wait_for(lambda: (out / "start-0-0").exists() and (out / "start-1-0").exists(), 20)
+    first = [(out / f"start-{rank}-0").read_text().split() for rank in (0, 1)]
+    assert [row[:4] for row in first] == [["0", "0", "2", "1"], ["1", "0", "2", "1"]]
+    assert {row[4] for row in first} == {"127.0.0.1"}  # n1 does not resolve: Slurm's own address of it
+    assert {int(row[5]) for row in first} == {10_000 + int(str(job))}
+    assert first[0][6] != first[1][6]
+    asked(slurm, "scancel", "--signal=USR1", str(job))
+    wait_for(lambda: state(slurm, job) == "COMPLETED", 60)
+    assert {path.name for path in out.iterdir()} == {"start-0-0", "start-0-1", "start-1-0", "start-1-1"}
+    assert "Restarts=1" in asked(slurm, "scontrol", "show", "job", str(job))
+    assert not list(Path("/tmp").glob(f"mainstem-{job}-*"))  # its caches are cleared away
+
+
+def test_of_an_array_only_the_member_that_saved_comes_back(slurm, launch, tmp_path):
+    record = launch({**FIT, "seeds": 2})
+    out, job = tmp_path / "runs" / "a", record["job_id"]
+    wait_for(lambda: all((out / f"seed-{seed}" / "start-0-0").exists() for seed in (0, 1)), 20)
+    asked(slurm, "scancel", "--signal=USR1", f"{job}_1")  # which is the one that has the array's own number
+    wait_for(lambda: (out / "seed-1" / "start-0-1").exists(), 60)
+    assert state(slurm, f"{job}_0") == "RUNNING"
+    assert not (out / "seed-0" / "start-0-1").exists()
+    asked(slurm, "scancel", str(job))
+    wait_for(lambda: state(slurm, f"{job}_0") == "CANCELLED", 30)
+    assert {Path(member["out"]).name for member in record["members"]} == {"seed-0", "seed-1"}
+
+
+def test_scancel_is_the_end_even_of_a_program_that_says_it_saved(slurm, launch, tmp_path):
+    jobs = [launch({**FIT, "out": f"runs/{number}"})["job_id"] for number in range(3)]
+    for number in range(3):
+        wait_for(lambda number=number: (tmp_path / "runs" / str(number) / "start-0-0").exists(), 20)
+    for job in jobs:
+        asked(slurm, "scancel", str(job))
+    wait_for(lambda: all(state(slurm, job) == "CANCELLED" for job in jobs), 30)
+    asked(slurm, "sleep", "8")  # longer than a job that is queued again waits here
+    assert [state(slurm, job) for job in jobs] == ["CANCELLED"] * 3
+    assert not list((tmp_path / "runs").glob("*/start-0-1"))
+
+
+def test_what_slurm_itself_would_refuse_is_told_before_it_is_asked(slurm, launch, tmp_path):
+    for spec, said in (
+        ({**FIT, "partition": "boster"}, "did you mean booster"),
+        ({**FIT, "partition": "urgent", "time": "02:00:00"}, "02:00:00 of 01:00:00 in urgent"),
+        ({**FIT, "gpus_per_node": 5}, "sbatch"),
+    ):
+        with pytest.raises(AssertionError, match=said):
+            launch(spec)
+    with pytest.raises(AssertionError, match="3 of 2 in booster"):
+        launch(FIT, "--nodes", "3")
+    assert not asked(slurm, "squeue", "--noheader")
+    assert not (tmp_path / "runs" / "a.job" / "launch.json").exists()
+
+
+def test_a_fine_tuning_runs_to_its_end(slurm, launch, tmp_path):
+    record = launch(FIT, "--account", "test", program=Path(sys.prefix))
+    wait_for(lambda: state(slurm, record["job_id"]) in ("COMPLETED", "FAILED"), 300)
+    log = (tmp_path / str(record["log"])).read_text()
+    assert state(slurm, record["job_id"]) == "COMPLETED", log
+    run = json.loads((tmp_path / "runs" / "a" / "record.json").read_text())
+    assert run["command"][:2] == ["finetune", "crop-yield"]
+    peaks = json.loads((tmp_path / "runs" / "a.job" / "peaks-0-0.json").read_text())
+    assert peaks["status"] == 0
+    assert 50e6 < peaks["host_bytes"] < 8e9
