@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from mainstem.apps import ending
+from mainstem.apps.cli_data import data_app
 from mainstem.apps.cli_dicom import dicom_app
 from mainstem.apps.cli_launch import env_app, launch_run
-from mainstem.apps.cli_lists import AsJson, Mirror, data_app, models_app
+from mainstem.apps.cli_lists import AsJson, Mirror, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.cli_pretrain import pretrain_trunk
 from mainstem.apps.cli_review import review_app

@@ -1,19 +1,52 @@
-"""What `--data` names, read as a task reads it."""
+"""What `--data` names: a baked folder, or whatever a task reads; and its way into a baked folder."""
 
+from pathlib import Path
+
+from mainstem.core.errors import InputError
+from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet
+from mainstem.core.schema import printable
 from mainstem.core.task import DataRequest, Task
-from mainstem.data.rights import with_rights
+from mainstem.data import catalogue, croissant, shards
+from mainstem.data.rights import CROISSANT, rights_of, with_rights
+from mainstem.data.shard_writing import ReadBy, bake
+from mainstem.data.shards import ShardsRecord, is_baked, open_shards, read_record
 
 
 def read_source(task: Task, request: DataRequest) -> SampleSet:
-    """Read what a user names.
+    """Read what a user names: shards that were baked for this task, or data that it reads itself.
 
     Raises:
         InputError: if it cannot be used as it is.
     """
-    return task.read(request)
+    if not is_baked(request.data):
+        return task.read(request)
+    folder = Path(request.data)
+    record = read_record(folder)
+    if (record.adapter, record.task) != (task.name, task.task):
+        raise InputError(
+            f"{folder} was baked by {record.adapter or 'no adapter'}'s task {record.task or 'none'}, want "
+            f"{task.name}'s {task.task}; bake the data again with --adapter {task.name} --task {task.task}"
+        )
+    if request.options:
+        told = ", ".join(f"--{name} {printable(value)}" for name, value in sorted(record.options.items())) or "none"
+        raise InputError(f"{folder} is baked, with options {told}; leave --{next(iter(request.options))} out")
+    return open_shards(folder)
 
 
 def read_licensed(task: Task, request: DataRequest) -> SampleSet:
     """Read what is to be learned from; where no licence is stated, that is said, and kept in the record."""
     return with_rights(read_source(task, request), request.data)
+
+
+def bake_source(task: Task, request: DataRequest, out: Path, progress: Progress = silent) -> ShardsRecord:
+    """Bake what a task reads into the new folder `out`."""
+    by = ReadBy(adapter=task.name, task=task.task, options=request.options)
+    return bake(read_licensed(task, request), rights_of(request.data), out, by, progress)
+
+
+def faults_of(name: str) -> list[str]:
+    """Return what is wrong with the files of a baked folder, of one with a card, or of a set of the catalogue."""
+    if is_baked(name):
+        return shards.verify(Path(name))
+    return croissant.verify(Path(name) / CROISSANT) if Path(name).is_dir() else catalogue.verify(name)

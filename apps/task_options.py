@@ -67,7 +67,7 @@ class TaskCommand(TyperCommand):
             return None
 
     def _choices(self, args: Sequence[str]) -> dict[str, str | None]:
-        return {name: _value_of(name, args) for name in ("--task", "--adapter", "--run")}
+        return {name: value_of(name, args) for name in ("--task", "--adapter", "--run")}
 
     def _task(self, named: str, values: dict[str, str | None]) -> "Task":
         from pathlib import Path
@@ -132,7 +132,8 @@ def given_options(ctx: typer.Context) -> dict[str, str]:
     return found
 
 
-def _value_of(name: str, args: Sequence[str]) -> str | None:
+def value_of(name: str, args: Sequence[str]) -> str | None:
+    """What the arguments give an option; None where they do not."""
     for place, arg in enumerate(args):
         if arg == name and place + 1 < len(args):
             return args[place + 1]

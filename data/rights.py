@@ -108,13 +108,18 @@ def _told_by(record: Path, path: Path) -> Rights:
     if is_folders and path.name not in _files(facts):
         return UNSTATED
     if record.name == SHARDS:
-        licence, source = _text(facts.get("licence")), _text(facts.get("source"))
-    else:
-        licence = _text(_entry(facts, "license"))
-        source = next((text for key in SOURCES if (text := _text(_entry(facts, key)))), "")
-    if not is_licence(licence) or not source.strip():
-        return UNSTATED
-    return Rights(licence, source, is_stated=True)
+        return _rights(_text(facts.get("licence")), _text(facts.get("source")))
+    return rights_in(facts)
+
+
+def rights_in(facts: Mapping[str, Any]) -> Rights:
+    """Return by which right data may be used as their Croissant record says."""
+    source = next((text for key in SOURCES if (text := _text(_entry(facts, key)))), "")
+    return _rights(_text(_entry(facts, "license")), source)
+
+
+def _rights(licence: str, source: str) -> Rights:
+    return Rights(licence, source, is_stated=True) if is_licence(licence) and source.strip() else UNSTATED
 
 
 def _files(facts: Mapping[str, Any]) -> set[str]:
