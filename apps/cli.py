@@ -174,6 +174,8 @@ def finetune_adapter(
         records = [
             finetune(found, source, each, folder, report, request) for each, folder in seeded_runs(spec, out, seeds)
         ]
+    if not all(records):  # the first of several processes speaks for all
+        return
     if as_json:
         print(json.dumps(records[0] if seeds == 1 else {"runs": records}))
         return

@@ -13,6 +13,7 @@ from typing import TextIO
 import typer
 
 from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.interruptions import Interrupted
 from mainstem.core.plain import is_text, plain
 from mainstem.data.hearing import hearing
 
@@ -77,7 +78,7 @@ def _status_of(error: BaseException, signals: Signals) -> int:
         return _usage(error)
     if isinstance(error, MainstemError):
         _say(str(error))
-        return MISTAKE
+        return error.status if isinstance(error, Interrupted) else MISTAKE
     if isinstance(error, BrokenPipeError) and error.filename is None:
         return NOBODY_READS  # | head: as other programs, without a word
     if isinstance(error, OSError):

@@ -1,22 +1,35 @@
 """`mainstem finetune`: fit an adapter, calibrate it on groups that its members never saw, and write a run folder."""
 
 import dataclasses
+import hashlib
+import json
+import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from mainstem.core.errors import ArtifactError
+from mainstem.apps.ending import tell
+from mainstem.core.distributed import World, join
+from mainstem.core.errors import ArtifactError, InputError, MainstemError
 from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
+from mainstem.core.interruptions import Interrupted, requeue
+from mainstem.core.metrics_log import read_lines
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest, Task
+from mainstem.core.watch import LOG_FILE, Watch
+
+HOW = ("device", "num_workers", "spread", "backend", "is_recomputed")  # of training: by what, not what, is learned
 
 
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:
@@ -40,19 +53,103 @@ def finetune(
     """Fit on the training part of `source`, write the run folder `out` and return its record.
 
     With the `request` that `source` was read by, the run can be repeated from its record.
+
+    Until the run is written, `OUT.state` beside it keeps what the trainings have come to, from which the same command
+    goes on after a kill. Of several processes the first writes and speaks, and returns a record; the others an empty
+    one.
+
+    Raises:
+        Interrupted: if it was asked to end, by a signal or the time limit; Slurm is asked to queue the job again.
     """
     start = time.perf_counter()
     train = labelled(task, source)
+    training = spec.config.training
+    world = join(training.compute.place(), training.backend)
     rows: list[dict[str, Any]] = []
 
     def report(stage: str, share: float) -> None:
         rows.append({"stage": stage, "share": share, "seconds": round(time.perf_counter() - start, 3)})
-        progress(stage, share)
+        if world.is_first:
+            progress(stage, share)
 
-    with new_run(out) as folder:
-        fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report)
+    state = state_of(out)
+    with run_folder(out, world) as folder, kept_until_written(state, world):
+        watch = Watch(state, spec.checkpoint, identity_of(task, source, spec), world, say=say)
+        with ended_well(watch):
+            fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report, watch=watch)
+        if not world.is_first:
+            return {}
         figures = figures_of(fitted, judged[task.first_view], task.first_view)
-        return write_run(folder, spec, fitted, figures, (rows, time.perf_counter() - start), request)
+        steps = read_lines(state / LOG_FILE)
+        return write_run(folder, spec, fitted, figures, ([*steps, *rows], time.perf_counter() - start), request)
+
+
+def state_of(out: Path) -> Path:
+    """Return the folder that keeps what trainings have come to until the run `out` is written."""
+    named = out if out.name else out.resolve()
+    return named.with_name(f"{named.name}.state")
+
+
+def identity_of(task: Task, source: SampleSet, spec: FitSpec) -> dict[str, str]:
+    """Return the hash of all settings that change what is learned, beyond rounding."""
+    told = dataclasses.asdict(spec.config)
+    told["training"] = {name: value for name, value in told["training"].items() if name not in HOW}
+    text = json.dumps([task.name, task.task, task.version, source.name, spec.order, spec.trunk, told], default=str)
+    return {"config": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def say(text: str) -> None:
+    """Say in a line on standard error what goes on all the same."""
+    tell(f"note: {text}", to=sys.stderr)
+
+
+@contextmanager
+def run_folder(out: Path, world: World) -> Iterator[Path]:
+    """Give the first process the new run's folder, and each of the others one that is thrown away.
+
+    Raises:
+        MainstemError: in all of them, if the first one cannot have it.
+    """
+    with ExitStack() as stack:
+        refused = ""
+        if world.is_first:
+            try:
+                folder = stack.enter_context(new_run(out))
+            except MainstemError as error:
+                if world.size == 1:
+                    raise
+                refused = str(error)
+        else:
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+        if refused := world.told(refused):
+            raise InputError(refused)
+        yield folder
+
+
+@contextmanager
+def kept_until_written(state: Path, world: World) -> Iterator[None]:
+    """Delete the state once all went well, or where no training has come to anything."""
+    try:
+        yield
+    except BaseException:
+        if world.is_first and not any(state.glob("training-*")):
+            shutil.rmtree(state, ignore_errors=True)
+        raise
+    if world.is_first:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+@contextmanager
+def ended_well(watch: Watch) -> Iterator[None]:
+    """Have the job queued again where a training ended for it; no process leaves before that is asked for."""
+    try:
+        with watch.interruptions.between(is_alone=watch.world.size == 1):
+            yield
+    except Interrupted as ended:
+        if ended.wish == "requeue" and watch.world.is_first:
+            say(requeue())
+        watch.world.told("")
+        raise
 
 
 def write_run(

@@ -4,6 +4,7 @@ A batch is that of one process, cut into shares: which samples a step sees, and 
 number of processes, and so are losses and gradients, sums over cases that are divided once by what all of them count.
 """
 
+import atexit
 import copy
 import os
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import cache
 from typing import Literal
 
 import torch
@@ -201,17 +203,22 @@ class _Touch:
         return replace(loss, total=loss.total + sum(zeros))
 
 
-def join(device: torch.device, backend: Backend = "auto", environ: Mapping[str, str] = os.environ) -> World:
-    """Return this process's world: alone, or with the others once all of them are there.
+@cache
+def join(device: torch.device, backend: Backend = "auto") -> World:
+    """Return this process's world: alone, or with the others once all of them are there; they part when they end.
 
     Raises:
         InputError: if one does not come, or the backend is not that of the device.
     """
+    atexit.register(leave)
+    return meet(device, backend, os.environ)
+
+
+def meet(device: torch.device, backend: Backend, environ: Mapping[str, str]) -> World:
+    """Return the world of a process whose place is told by these variables; `join` says the rest."""
     place = place_of(environ)
     if place is None:
         return World(device=device)
-    if dist.is_initialized():
-        raise InputError("this process has joined others already")
     name = backend if backend != "auto" else ("nccl" if device.type == "cuda" else "gloo")
     if name == "nccl" and device.type != "cuda":
         raise InputError(f"got the backend nccl for {device}, which sums on GPUs alone; take gloo, or --device cuda")

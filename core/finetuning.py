@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.summary import Summary
 from mainstem.core.task import FitConfig, Order, Recipe, Task
 from mainstem.core.taught import CALIBRATED, TRAINED
+from mainstem.core.watch import CheckpointConfig, Watch
 
 FITTING = 0.7  # of the time goes to the folds, the rest to calibration
 
@@ -37,6 +38,7 @@ class FitSpec:
     config: FitConfig
     order: Order = "later"
     trunk: str | None = None
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
 
     def seeded(self, seed: int) -> "FitSpec":
         """Return the spec with another seed."""
@@ -67,11 +69,18 @@ def spec_of(task: Task, trunk: str | None = None, frozen: bool = False) -> FitSp
 
 
 def fit_and_save(
-    task: Task, source: SampleSet, train: Sequence[Sample], spec: FitSpec, folder: Path, *, progress: Progress = silent
+    task: Task,
+    source: SampleSet,
+    train: Sequence[Sample],
+    spec: FitSpec,
+    folder: Path,
+    *,
+    progress: Progress = silent,
+    watch: Watch | None = None,
 ) -> tuple[Fitted, Mapping[str, OutOfFold]]:
-    """Fit, calibrate by view, and write adapter and trunk to `folder`."""
+    """Fit, calibrate by view, and write adapter and trunk to `folder`; a watch takes up what trainings had come to."""
     base = spec.open_model()
-    recipe = Recipe(config=spec.config, order=spec.order, base=base)
+    recipe = Recipe(config=spec.config, order=spec.order, base=base, watch=watch)
     summary = Summary.of(train, task.views.values())
     train, prints = summary.samples, summary.prints
     found = fit(task, source, train, recipe, part_of(progress, 0.0, FITTING))

@@ -1,7 +1,7 @@
 """Fitting a task: members trained on parts of the samples, each judged on what it never saw."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,6 +106,7 @@ def fit(task: Task, source: SampleSet, samples: Sequence[Sample], recipe: Recipe
     samples = layout(samples)
     splits = member_splits(samples, recipe.config.num_folds, task.holding.buffer_m)
     maker = MemberFit(task=task, target=target, config=recipe.config, order=recipe.order, layout=layout)
+    maker = replace(maker, watch=recipe.watch)
     base = None if recipe.base is None else recipe.base.shared()
     members: list[Member] = []
     said: dict[str, list[tuple[Outputs, Array, Array]]] = {name: [] for name in task.views}

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
@@ -19,12 +19,19 @@ from mainstem.core.errors import MainstemError
 Wish = Literal["", "requeue", "stop"]
 
 
-class Interrupted(MainstemError):
-    """A training ended before its time because it was asked to; what it had is saved."""
+SIGNALS: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
 
-    def __init__(self, wish: Wish, step: int) -> None:
-        super().__init__(f"asked to {wish} after step {step}; saved, and the same command goes on from there")
+
+class Interrupted(MainstemError):
+    """A training ended before its time because it was asked to; what it had is saved. `status` is what a shell sees."""
+
+    def __init__(self, wish: Wish, step: int | None = None) -> None:
+        done = "between two trainings" if step is None else f"after step {step}"
+        super().__init__(
+            f"asked to {wish}, ended {done}; what was done is kept, and the same command goes on from there"
+        )
         self.wish, self.step = wish, step
+        self.status = 128 + (signal.SIGTERM if wish == "stop" else signal.SIGUSR1)
 
 
 class Interruptions:
@@ -43,18 +50,35 @@ class Interruptions:
     @contextmanager
     def heard(self) -> Iterator[None]:
         """Take note of USR1 and TERM meanwhile, instead of ending; who was told of them before is told afterwards."""
-        wishes: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
 
         def note(number: int, frame: FrameType | None) -> None:
-            self._came = "stop" if self._came == "stop" else wishes[number]
+            self._came = "stop" if self._came == "stop" else SIGNALS[number]
 
-        is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
-        before = {number: signal.signal(number, note) for number in wishes if is_main}
-        try:
+        with _handled(SIGNALS, note):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+
+    @contextmanager
+    def between(self, *, is_alone: bool) -> Iterator[None]:
+        """Answer USR1 between trainings too: at once; one of several processes notes it for the next step of all."""
+
+        def answer(number: int, frame: FrameType | None) -> None:
+            self._came = "stop" if self._came == "stop" else "requeue"
+            if is_alone:
+                raise Interrupted("requeue")
+
+        with _handled([signal.SIGUSR1], answer):
+            yield
+
+
+@contextmanager
+def _handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    is_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    before = {number: signal.signal(number, handler) for number in numbers if is_main}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
 
 
 def requeue() -> str:

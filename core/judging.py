@@ -243,6 +243,7 @@ def forward_judges(
     judges, base = [], None if recipe.base is None else recipe.base.shared()
     parts = np.array_split(np.array(names[len(names) // 2 :]), ORIGINS)
     maker = MemberFit(task=task, target=fitted.ensemble.target, config=recipe.config, order=recipe.order)
+    maker = replace(maker, watch=recipe.watch)
     for index, part in enumerate(parts):
         is_before = np.isin(labels, names[: names.index(str(part[0]))])
         before = np.flatnonzero(is_before)

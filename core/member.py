@@ -27,6 +27,7 @@ from mainstem.core.tokens import OpenTokenizer
 from mainstem.core.training import TrainingConfig, TrainingPlan, train
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
+from mainstem.core.watch import Watch
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
@@ -196,6 +197,7 @@ class MemberFit:
     config: FitConfig
     order: Order
     layout: Layout | None = None
+    watch: Watch | None = None
 
     def seeded(self, seed: int) -> "MemberFit":
         """Return the same with another seed of training."""
@@ -228,7 +230,7 @@ class MemberFit:
         tokenizer = tokenizer_of(base, specs, trunk.config.dim)
         adapter = Adapter(tokenizer, head, lora, self.task.augment)
         counted = None if weights is None else torch.from_numpy(weights).float()
-        train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted)
+        train((adapter, trunk), prepared, torch.from_numpy(aims), target.loss, training, counted, watch=self.watch)
         plan = TrainingPlan.of(training, len(prepared))
         return Member(
             trunk=trunk,

@@ -57,9 +57,10 @@ def read_settings(file: Path | None, given: Sequence[str]) -> dict[str, Any]:
 
 def with_settings(spec: FitSpec, values: Mapping[str, Any]) -> FitSpec:
     """Return the spec with settings by name in the place of its own."""
-    config = {name: value for name, value in values.items() if name not in _own_names()}
-    own = {name: value for name, value in values.items() if name in _own_names()}
-    return dataclasses.replace(spec, config=_replaced(spec.config, config), **own)
+    own = {name: value for name, value in values.items() if name.partition(".")[0] in _own_names()}
+    config = {name: value for name, value in values.items() if name not in own}
+    changed: FitSpec = _replaced(spec, own)
+    return dataclasses.replace(changed, config=_replaced(spec.config, config))
 
 
 def _own_names() -> set[str]:

@@ -28,6 +28,7 @@ from mainstem.core.stream import Sample
 from mainstem.core.targets import Target
 from mainstem.core.tokenizers.specs import Settings
 from mainstem.core.training import TrainingConfig
+from mainstem.core.watch import Watch
 
 Array = NDArray[np.float64]
 Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]  # train, test, seed -> points
@@ -65,11 +66,15 @@ class FitConfig:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recipe:
-    """How a task is fitted: training, the order in which groups will be asked for, an open model to adapt, if any."""
+    """How a task is fitted: training, the order in which groups will be asked for, an open model to adapt, if any.
+
+    `watch` is over all trainings of the fit, one after the other; None saves and shares out none.
+    """
 
     config: FitConfig
     order: Order = "later"
     base: OpenModel | None = None
+    watch: Watch | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 
 from mainstem.core.adapter import POOLED, Adapter
 from mainstem.core.devices import AUTO, Compute, Precision, move
-from mainstem.core.distributed import Spread
+from mainstem.core.distributed import Backend, Spread
 from mainstem.core.errors import InputError
 from mainstem.core.features import frozen_features
 from mainstem.core.loader import Batch, Idle, cut_batches, in_turn, order, rows_of, shared
@@ -58,6 +58,7 @@ class TrainingConfig:
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0  # that read and cut a set which is not held in memory
     micro_batches: Annotated[int, Field(ge=1, le=4096)] = 1  # that a batch is computed in, one after the other
     spread: Spread = "replicate"  # of weights over processes: all in each, or a share of each (of each machine: hybrid)
+    backend: Backend = "auto"  # of several processes: gloo on CPUs, else nccl, which is RCCL on AMD's GPUs
     is_recomputed: bool = False  # blocks in the backward pass, which saves their memory and takes a third more time
     is_compiled: bool = False  # blocks, by torch.compile
 

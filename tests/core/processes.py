@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mainstem.core.distributed import World, join, leave
+from mainstem.core.distributed import World, leave, meet
 
 PATIENCE_S = 300
 
@@ -34,7 +34,7 @@ def places(size: int) -> list[dict[str, str]]:
 @contextmanager
 def joined(environ: dict[str, str]) -> Iterator[World]:
     try:
-        yield join(torch.device("cpu"), "gloo", environ)
+        yield meet(torch.device("cpu"), "gloo", environ)
     finally:
         leave()
 

@@ -1,13 +1,19 @@
 """Several processes train as one: the same losses, each sample once, whatever the number and the way of spreading."""
 
+from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from tests.core.made_training import Made, digest, trained
+from tests.core.made_training import BATCH, NUM, Made, digest, trained
 from tests.core.processes import run_in
 
-from mainstem.core.watch import Watch
+from mainstem.core.distributed import place_of
+from mainstem.core.errors import InputError
+from mainstem.core.loader import Idle, rows_of, shared
+from mainstem.core.tokens import Patches
+from mainstem.core.watch import CheckpointConfig, Watch
 
 
 def told(world, each):
@@ -38,6 +44,39 @@ def test_losses_are_those_of_one_process(together):
 def test_all_processes_end_with_the_same_weights(together):
     for each in together.values():
         assert len({weights for _, weights, _ in each}) == 1
+
+
+class Ends(Exception):
+    """A kill between two steps."""
+
+
+def up_to(world, step: int, folder: Path, ways: list[Made]) -> dict[str, list[float]]:
+    """Take a training of each way up where it was left, until a step is done; return the losses of what was done."""
+    found: dict[str, list[float]] = {made.spread: [] for made in ways}
+
+    class Killed(Watch):
+        def after_step(self, state, *told):
+            found[self.folder.name].append(told[1])
+            super().after_step(state, *told)
+            if state.step == step:
+                raise Ends
+
+    for made in ways:
+        with pytest.raises(Ends):
+            trained(made, Killed(folder / made.spread, CheckpointConfig(every_steps=step), world=world))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_a_training_goes_on_with_another_number_of_processes(tmp_path):
+    ways = [Made(spread="shard"), Made(spread="replicate", part="full")]
+    first = run_in(2, up_to, 6, tmp_path, ways)[0]
+    second = up_to(Watch().world, 12, tmp_path, ways)
+    third = run_in(2, up_to, 18, tmp_path, ways)[0]
+    for made in ways:
+        losses = [*first[made.spread], *second[made.spread], *third[made.spread]]
+        alone = trained(replace(made, spread="replicate"))[1]
+        assert losses == pytest.approx(alone[:18], rel=1e-5)
 
 
 def test_each_sample_is_seen_once_an_epoch_by_one_process(together):
