@@ -28,8 +28,6 @@ from mainstem.core.tokenizers.specs import StreamSpec
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.rights import check_rights
 
-LARGEST_MIXTURE = 10**8  # batches, whose corpora are drawn at once
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
@@ -109,15 +107,26 @@ def open_corpora(
     """
     check_rights([one.data for one in spec.corpora.values()], spec.i_have_the_rights)
     read = Reader(mirror)
-    held = []
+    held, corpora = [], list[Corpus]()
     for name, one in spec.evaluations.items():
         progress(f"reading {name}", 0.0)
         held.append(hold_out(name, one, read))
-    corpora = []
+    for name, corpus in spec.corpora.items():
+        progress(f"reading {name}", 0.0)
+        held += _own_test(name, corpus, held, read)
     for name, corpus in spec.corpora.items():
         progress(f"reading {name}", len(corpora) / len(spec.corpora))
         corpora.append(open_corpus(name, corpus, held, read, spec.seed))
     return corpora, held
+
+
+def _own_test(name: str, corpus: CorpusSpec, held: Sequence[HeldOut], read: "Reader") -> list[HeldOut]:
+    """The test part that a corpus's data bring, where no evaluation names it: it is held out all the same."""
+    is_named = any(one.spec.test and one.spec.key == corpus.key for one in held)
+    if is_named or not len(read(corpus)[1].split().test):
+        return []
+    own = {field: getattr(corpus, field) for field in SetSpec.model_fields}
+    return [hold_out(f"{name}: its own test part", HeldOutSpec(**own), read)]
 
 
 class Reader:
@@ -125,16 +134,15 @@ class Reader:
 
     def __init__(self, mirror: Path | None) -> None:
         self.mirror = mirror
-        self.known: dict[str, tuple[Task, SampleSet]] = {}
+        self.known: dict[tuple[str, ...], tuple[Task, SampleSet]] = {}
 
     def __call__(self, spec: SetSpec) -> tuple[Task, SampleSet]:
         """Return the task and its set."""
-        key = repr((spec.adapter, spec.task, spec.data, sorted(spec.options.items())))
-        if key not in self.known:
+        if spec.key not in self.known:
             task = find_task(spec.adapter, spec.task)
             request = DataRequest(data=spec.data, options=spec.options, mirror=self.mirror)
-            self.known[key] = task, task.read(request)
-        return self.known[key]
+            self.known[spec.key] = task, task.read(request)
+        return self.known[spec.key]
 
 
 def hold_out(name: str, spec: HeldOutSpec, read: "Reader") -> HeldOut:

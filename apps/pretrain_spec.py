@@ -35,6 +35,16 @@ class SetSpec(Strict):
     task: str | None = None
     options: dict[str, str] = Field(default_factory=dict)
 
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells sets apart."""
+        return (
+            self.adapter,
+            self.task or "",
+            self.data,
+            *(f"{name}={self.options[name]}" for name in sorted(self.options)),
+        )
+
 
 class CorpusSpec(SetSpec):
     """A set to learn from: how often, how many samples at once, and other names for its streams."""
