@@ -16,26 +16,21 @@ runs_app = typer.Typer(no_args_is_help=True, help="Run folders, and the jobs tha
 
 @runs_app.command("list")
 def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = Path(), as_json: AsJson = False) -> None:
-    """List the run folders below a folder; one that is damaged is named beside the others."""
-    from mainstem.core.errors import InputError
-    from mainstem.core.records import RECORD_FILE, read_record
+    """List the run folders below a folder, and what is in training; one that is damaged is named beside the others."""
+    from mainstem.apps.runs import find_runs
     from mainstem.core.schema import printable
 
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}; name the one that holds your runs")
-    found, damaged = {}, []
-    for path in sorted(folder.rglob(RECORD_FILE)):
-        try:
-            found[str(path.parent)] = read_record(path.parent)
-        except InputError as error:
-            damaged.append(str(error))
+    found, damaged = find_runs(folder)
     tell(*(f"mainstem: {line}" for line in damaged), to=sys.stderr)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps({str(run.path): run.record for run in found if run.state == "done"}))
         return
-    for run, record in found.items():
-        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in record["held_out"].items())
-        tell(f"{run}: {record['adapter']} on {printable(record['data'], 200)}, {figures}")
+    for run in found:
+        if run.state != "done":
+            tell(f"{run.path}: {run.state}")
+            continue
+        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in run.record["held_out"].items())
+        tell(f"{run.path}: {run.record['adapter']} on {printable(run.record['data'], 200)}, {figures}")
     if not found and not damaged:
         tell(f"no run below {folder.resolve()}; mainstem finetune writes one")
 

@@ -49,7 +49,8 @@ def show_home() -> None:
         studies = st.container()
         st.page_link(clinic_page, label="Open the worklist", icon=":material/radiology:")
     with st.container(border=True):
-        st.subheader(":material/terminal: From the command line", anchor=False)
+        st.subheader(":material/model_training: Research and the command line", anchor=False)
+        st.page_link(research_page, label="Runs, data sets, an adapter for your table", icon=":material/monitoring:")
         st.code(
             "mainstem finetune crop-yield --data PATH --crop wheat --country NL --out runs/mine\n"
             "mainstem predict crop-yield PATH --crop wheat --country NL --run runs/mine --out yields.csv\n"
@@ -120,10 +121,13 @@ clinic_page = st.Page(PAGES / "clinic" / "page.py", title="Clinic", url_path="cl
 yield_page = st.Page(
     PAGES / "yield_map" / "page.py", title="Crop yield", url_path="yield_map", icon=":material/agriculture:"
 )
+research_page = st.Page(
+    PAGES / "research" / "page.py", title="Research", url_path="research", icon=":material/monitoring:"
+)
 st.set_page_config(
     page_title="Mainstem",
     page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
     layout="wide",
 )
 st.html(STYLE)
-st.navigation([home_page, yield_page, field_page, clinic_page], position="top").run()
+st.navigation([home_page, yield_page, field_page, clinic_page, research_page], position="top").run()

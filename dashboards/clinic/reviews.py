@@ -68,7 +68,7 @@ def say_recorded() -> None:
     if said:
         st.toast(plain(said), icon=":material/check_circle:")
     if st.session_state.pop(MISSED, False):
-        st.toast(NOT_TAKEN, icon=":material/warning:")
+        st.toast(plain(NOT_TAKEN), icon=":material/warning:")
 
 
 def say_missed() -> None:

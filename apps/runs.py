@@ -1,0 +1,71 @@
+"""Run folders below a folder: those that are done, and those that are being trained."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mainstem.apps.launch import LAUNCH_FILE
+from mainstem.apps.launch_script import JOB_FOLDER
+from mainstem.core.errors import InputError
+from mainstem.core.metrics_log import read_lines
+from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record
+
+STATE_FOLDER = ".state"  # beside a run: what its trainings have come to until it is written
+DEEPEST = 6  # folders below the one that was named
+LARGEST_BYTES = 1 << 28  # of a metrics file that is drawn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run: done, in training, or launched and not begun; `record` says nothing until it is done."""
+
+    path: Path
+    state: Literal["done", "training", "launched"]
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return what its log says, oldest first; none where it is none or too large to draw."""
+        folder = self.path if self.state == "done" else beside(self.path, STATE_FOLDER)
+        file = folder / METRICS_FILE
+        return read_lines(file) if file.is_file() and file.stat().st_size <= LARGEST_BYTES else []
+
+
+def beside(run: Path, ending: str) -> Path:
+    """Return the folder beside a run's that is named after it."""
+    return run.with_name(f"{run.name}{ending}")
+
+
+def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
+    """Return the runs below a folder, by path, and in a line each those whose record is damaged.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}; name the one that holds your runs")
+    found: dict[Path, Run] = {}
+    damaged = []
+    for path, names in _walk(folder):
+        if RECORD_FILE in names:
+            try:
+                found[path] = Run(path=path, state="done", record=read_record(path))
+            except InputError as error:
+                damaged.append(str(error))
+        for ending, file, state in ((STATE_FOLDER, METRICS_FILE, "training"), (JOB_FOLDER, LAUNCH_FILE, "launched")):
+            if path.name.endswith(ending) and file in names:
+                run = path.with_name(path.name.removesuffix(ending))
+                is_new = run not in found or found[run].state == "launched"
+                if is_new and not (run / RECORD_FILE).exists():
+                    found[run] = Run(path=run, state=state)
+    return [found[path] for path in sorted(found)], damaged
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, set[str]]]:
+    """Folders and the names of files in each; hidden ones and links are left alone."""
+    for place, folders, files in os.walk(folder):
+        path = Path(place)
+        depth = len(path.relative_to(folder).parts)
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and depth < DEEPEST)
+        yield path, set(files)
