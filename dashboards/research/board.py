@@ -16,6 +16,7 @@ from mainstem.data.catalogue import is_pulled, read_catalogue
 from mainstem.data.table import read_samples, target_of
 
 CURVE = ("run", "training", "step", "loss")
+HELD_OUT, MOST_FIGURES = "held_out_", 3  # beside them stand what parts are worth, as gate and thresholds
 MOST_POINTS = 500  # of a curve, about as many as a screen has pixels for
 
 
@@ -35,8 +36,8 @@ def _told(run: Run) -> dict[str, Any]:
         step = f"training {lines[-1]['training'] + 1}, step {lines[-1]['step']}" if lines else ""
         return {"adapter": "", "data": "", "held out": step}
     record = run.record
-    first = next(iter(record["held_out"].items()), None)
-    figure = f"{first[0].removeprefix('held_out_')} {first[1]:.4g}" if first else ""
+    figures = [(name.removeprefix(HELD_OUT), value) for name, value in record["held_out"].items() if HELD_OUT in name]
+    figure = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures[:MOST_FIGURES])
     return {"adapter": f"{record['adapter']} {record['task']}", "data": record["data"], "held out": figure}
 
 

@@ -107,7 +107,7 @@ def curve_chart(curves: pd.DataFrame) -> alt.Chart:
     """Losses by step, a line a training, a colour a run."""
     return (
         alt.Chart(curves, height=CHART_PX)
-        .mark_line()
+        .mark_line(opacity=0.7)
         .encode(
             x=alt.X("step:Q", title="step"),
             y=alt.Y("loss:Q", title="loss a case", scale=alt.Scale(zero=False)),
