@@ -22,7 +22,7 @@ def picture_of_series(series: Series, study: str, masks: Sequence[Laid]) -> Pict
     """Return a series of DICOM images as the reader shows it, decoded slice by slice, in the files' own orientation."""
     middle = len(series) // 2
     picture, placement = series.slices[middle].picture, series.placement
-    own = series.slices[middle].picture.windows
+    own = series.own_windows(middle)
     known = None if picture.orientation is None or (placement is None and len(series) > 1) else picture.orientation
     return Picture(
         key=content_key(study), rows=series.rows, columns=series.columns, num_slices=len(series),
@@ -61,7 +61,8 @@ def windows_of(presets: Sequence[Preset], num_own: int, middle: NDArray[Any]) ->
 def _window(preset: Preset, own: int) -> Window:
     """A window; `own` is its place among the file's own, below 0 for none of them."""
     name = preset.name if own < 0 else f"file's own{f' {own + 1}' if own else ''}"
-    return Window(name=name, width=preset.width, level=preset.center, key="0" if own == 0 else KEYS.get(name, ""))
+    key = "0" if own == 0 else KEYS.get(name, "")
+    return Window(name=name, width=preset.width, level=preset.center, key=key, greys=preset.greys)
 
 
 def _often(values: NDArray[Any]) -> Window:

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 
 from mainstem.data.medical import deidentify_rules as rules
 from mainstem.data.medical.deidentify_names import elements, identities
+from mainstem.data.medical.dicom_windows import lut_entries
 
 ECGS = tuple(f"1.2.840.10008.5.1.4.1.1.9.1.{number}" for number in (1, 2, 3, 4))  # PS3.4 table B.5-1
 LEADS = {"MDC": r"2:\d{1,3}", "SCPECG": r"5\.6\.3-9-\d{1,3}"}  # PS3.16 CID 3001, as it is and as it was
@@ -32,7 +33,7 @@ def doubt_about(clean: Dataset, old: Dataset) -> str:
     for item, element in _bulk_of(clean):
         if isinstance(element.value, bytes) and known.are_bytes(element.value):
             return "a name in bulk data"
-        if element.keyword == "LUTData" and not _is_curve(_entries(item, order)):
+        if element.keyword == "LUTData" and not _is_curve(lut_entries(item, order)):
             return "a lookup table that is no curve"
         if element.keyword in COORDINATES and not _are_sizes(element.value, order + COORDINATES[element.keyword]):
             return "coordinates of no size that is measured"
@@ -66,16 +67,6 @@ def _are_leads(group: Dataset) -> bool:
 def _is_lead(source: Dataset) -> bool:
     wanted = LEADS.get(str(source.get("CodingSchemeDesignator", "")), "(?!)")
     return re.fullmatch(wanted, str(source.get("CodeValue", ""))) is not None
-
-
-def _entries(item: Dataset, order: str) -> NDArray[np.int64]:
-    """Entries of a lookup table, of 8 or 16 bits; none where it is longer or shorter than its descriptor says."""
-    number, data = int(item.LUTDescriptor[0]) or 1 << 16, item.LUTData
-    if not isinstance(data, bytes):
-        table = np.atleast_1d(np.asarray(data, np.int64))
-    else:
-        table = np.frombuffer(data, "u1" if len(data) == number + number % 2 else f"{order}u2").astype(np.int64)
-    return table[:number] if number <= len(table) <= number + 1 else np.zeros(0, np.int64)
 
 
 def _is_curve(entries: NDArray[np.int64]) -> bool:

@@ -55,7 +55,7 @@ def _series(series: Series) -> dict[str, Any]:
         "rescale": _rescale(series),
         "window": [
             {"name": one.name, "center": one.center, "width": one.width, "function": one.function}
-            for one in series.slices[0].picture.windows
+            for one in series.own_windows()
         ],
         "facts": dict(series.facts),
         "flags": list(series.flags),

@@ -12,13 +12,20 @@ class Window:
     """How to show values: grey from black to white over `width` around `center`, in rescaled units.
 
     Attributes:
-        function: LINEAR, LINEAR_EXACT or SIGMOID, PS3.3 C.11.2.1.2 and C.11.2.1.3.
+        function: LINEAR, LINEAR_EXACT or SIGMOID, PS3.3 C.11.2.1.2 and C.11.2.1.3, or TABLE, C.11.2.1.1.
+        greys: of a table, 0 to 255, by whole values from `center` less half of the width on; the ends go on.
     """
 
     name: str
     center: float
     width: float
     function: str = "LINEAR"
+    greys: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Self:
+        """From JSON."""
+        return cls(**(dict(told) | {"greys": tuple(told["greys"])}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +40,7 @@ class Picture:
         spacing_mm: between rows, between columns (0028,0030), of the patient; None where not known.
         slope: and `intercept` from stored values to `Header.unit`; None where values stay as stored.
         rescale_type: what the file calls rescaled values (0028,1054), of the standard's words.
+        num_tables: VOI LUTs of the file, which the worker reads where they are asked for.
         part: what tells apart pictures of the same place (echo, time, frame type ...); compared, never shown.
     """
 
@@ -46,6 +54,7 @@ class Picture:
     intercept: float | None = None
     rescale_type: str | None = None
     windows: tuple[Window, ...] = ()
+    num_tables: int = 0
     part: tuple[str, ...] = ()
 
     @classmethod
@@ -54,7 +63,7 @@ class Picture:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in told.items()
         }
-        return cls(**(values | {"windows": tuple(Window(**window) for window in told["windows"])}))
+        return cls(**(values | {"windows": tuple(map(Window.of, told["windows"]))}))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from mainstem.data.medical.dicom_header import Header, Picture
 from mainstem.data.medical.dicom_jpeg import JPEG, MENDED, has_wrong_scan
 from mainstem.data.medical.dicom_mosaic import mosaic_pictures
 from mainstem.data.medical.dicom_spacing import spacing_of
-from mainstem.data.medical.dicom_windows import read_windows
+from mainstem.data.medical.dicom_windows import read_tables, read_windows
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -22,6 +22,7 @@ MOST_SIDE = 65_535  # rows and columns are of 16 bits, PS3.3 C.7.6.3
 MOST_FRAME = 256 << 20  # bytes of one frame, unpacked: 16,000 x 8,000 of 16 bits
 MOST_DECLARED = 8 << 30  # bytes of all frames
 MOST_FRAMES = 65_536
+LUT_SHOWN = "a VOI LUT, which is one of its windows"
 NOT_HU = "no rescale to HU: values of this CT have no unit"
 BITS = (1, 8, 16, 32, 64)
 OVERLAYS = range(0x6000, 0x6020, 2)  # PS3.5 section 7.6
@@ -108,6 +109,7 @@ def _syntax(dataset: "FileDataset") -> tuple[str, tuple[str, ...]]:
 
 def _flags(dataset: "Dataset", photometric: str, syntax: str, modality: str | None) -> tuple[str, ...]:
     has_rescale = tags.value(dataset, "RescaleSlope") is not None or tags.value(dataset, "RescaleIntercept") is not None
+    num_luts = len(read_tables(dataset))
     is_lossy = syntax in LOSSY or tags.value(dataset, "LossyImageCompression") == "01"
     told = {
         "MONOCHROME1: larger values are darker": photometric == "MONOCHROME1",
@@ -115,7 +117,8 @@ def _flags(dataset: "Dataset", photometric: str, syntax: str, modality: str | No
         "no modality of the standard's": modality is None,
         "burned-in text is declared": tags.word(dataset, "BurnedInAnnotation", ("YES",)) is not None,
         "a modality LUT and a rescale; the LUT is used": "ModalityLUTSequence" in dataset and has_rescale,
-        "a VOI LUT is not applied": "VOILUTSequence" in dataset,
+        LUT_SHOWN: num_luts > 0,
+        "a VOI LUT that cannot be read is not applied": num_luts < len(tags.value(dataset, "VOILUTSequence") or ()),
         "a supplemental colour palette is not applied": photometric.startswith("MONO")
         and "RedPaletteColorLookupTableData" in dataset,
         "overlays are not shown": any((group, 0x10) in dataset for group in OVERLAYS),
@@ -181,6 +184,7 @@ def _pictures(dataset: "Dataset", header: Header) -> tuple[Header, list[Picture]
         thickness_mm=tags.number(dataset, "SliceThickness"),
         rescale_type=tags.word(dataset, "RescaleType", tags.RESCALE_TYPES),
         windows=read_windows(dataset),
+        num_tables=len(read_tables(dataset)),
         part=_part(dataset),
         slope=slope,
         intercept=intercept,

@@ -122,8 +122,17 @@ class Series:
 
     def window_presets(self, index: int = 0) -> tuple[Window, ...]:
         """Windows that the file names for a picture, then the usual ones of CT in HU."""
-        usual = PRESETS if self.unit == "HU" else ()
-        return (*self._at(index).picture.windows, *usual)
+        return (*self.own_windows(index), *(PRESETS if self.unit == "HU" else ()))
+
+    def own_windows(self, index: int = 0) -> tuple[Window, ...]:
+        """Windows that the file names for a picture, then its lookup tables.
+
+        Raises:
+            InputError: if a table cannot be read again.
+        """
+        one = self._at(index)
+        told = worker().ask("tables", one.place, {})[0]["windows"] if one.picture.num_tables else ()
+        return (*one.picture.windows, *map(Window.of, told))
 
     def pixel_sha256(self) -> str:
         """Hash of all pictures in order: shape, type and bytes, as decoded before any rescale of 16 bits.

@@ -1,6 +1,10 @@
-"""Windows that a file asks to be shown with; runs in the worker."""
+"""Windows and lookup tables that a file asks to be shown with; runs in the worker."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.data.medical import dicom_values as tags
 from mainstem.data.medical.dicom_header import Window
@@ -19,7 +23,51 @@ def read_windows(dataset: "Dataset") -> tuple[Window, ...]:
     found: dict[tuple[float, float], Window] = {}
     for index, (center, width) in enumerate(zip(centers, widths, strict=True)):
         said = named[index] if len(named) == len(centers) else ""
-        name = said.lower() if said and set(said.split()) <= tags.WINDOW_WORDS else f"window {index + 1}"
+        name = _name(said) or f"window {index + 1}"
         if width > 0:
             found.setdefault((center, width), Window(name=name, center=center, width=width, function=function))
     return tuple(found.values())
+
+
+def _name(said: str) -> str:
+    """What a file calls a window, in common words; empty where it uses others, which may name somebody."""
+    return said.lower() if said and set(said.split()) <= tags.WINDOW_WORDS else ""
+
+
+def read_tables(dataset: "Dataset") -> tuple[Window, ...]:
+    """VOI LUTs of the file, PS3.3 C.11.2.1.1, but those that are no tables of 8 to 16 bits."""
+    return tuple(_tables(dataset))
+
+
+def _tables(dataset: "Dataset") -> Iterator[Window]:
+    for index, item in enumerate(tags.value(dataset, "VOILUTSequence") or ()):
+        descriptor = tags.numbers(item, "LUTDescriptor", 3)
+        is_little = dataset.original_encoding[1]
+        entries = (
+            np.zeros(0) if descriptor is None or "LUTData" not in item else lut_entries(item, "<" if is_little else ">")
+        )
+        if descriptor is None or not len(entries) or not 8 <= descriptor[2] <= 16:
+            continue
+        shares = entries / ((1 << int(descriptor[2])) - 1)
+        yield Window(
+            name=_name(str(tags.value(item, "LUTExplanation") or "").strip().upper()) or f"lookup table {index + 1}",
+            center=descriptor[1] + len(entries) / 2,
+            width=float(len(entries)),
+            function="TABLE",
+            greys=tuple(np.rint(255 * np.clip(shares, 0, 1)).astype(int).tolist()),
+        )
+
+
+def lut_entries(item: "Dataset", order: str) -> NDArray[np.int64]:
+    """Entries of a lookup table, of 8 or 16 bits; none where it is longer or shorter than its descriptor says.
+
+    Args:
+        item: of a sequence of tables.
+        order: of bytes, < or >.
+    """
+    number, data = int(item.LUTDescriptor[0]) or 1 << 16, item.LUTData
+    if not isinstance(data, bytes):
+        table = np.atleast_1d(np.asarray(data, np.int64))
+    else:
+        table = np.frombuffer(data, "u1" if len(data) == number + number % 2 else f"{order}u2").astype(np.int64)
+    return table[:number] if number <= len(table) <= number + 1 else np.zeros(0, np.int64)

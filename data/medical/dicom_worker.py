@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -29,6 +30,7 @@ from mainstem.data.medical.dicom_header import Header
 from mainstem.data.medical.dicom_pixels import rescaled, stored
 from mainstem.data.medical.dicom_reading import read_header
 from mainstem.data.medical.dicom_segments import read_segments
+from mainstem.data.medical.dicom_windows import read_tables
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -171,6 +173,12 @@ def _rescaled(request: Request) -> Answer:
     return _picture(request, rescaled)
 
 
+def _tables(request: Request) -> Answer:
+    stream, _ = open_place(Path(request["path"]), request["member"])
+    with stream:
+        return {"windows": [asdict(one) for one in read_tables(read_dataset(stream, with_pixels=False)[0])]}, None
+
+
 def _contours(request: Request) -> Answer:
     stream, _ = open_place(Path(request["path"]), request["member"])
     with stream:
@@ -233,6 +241,7 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
     "digest": _digest,
     "stored": _stored,
     "rescaled": _rescaled,
+    "tables": _tables,
     "contours": _contours,
     "segments": _segments,
     "sha256": _sha256,

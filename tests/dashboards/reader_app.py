@@ -48,6 +48,7 @@ def picture(name: str) -> Picture:
     windows = (
         Window(name="the file's own", width=400, level=40, key="0"),
         Window(name="brain", width=80, level=40, key="1"),
+        Window(name="table", width=2, level=-989, key="2", greys=(77, 200)),  # of -990 and -989
     )
     return Picture(
         key=key, rows=ROWS, columns=COLUMNS, num_slices=SLICES, read=lambda index: Slice(stored=volume[index]),

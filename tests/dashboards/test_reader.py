@@ -211,6 +211,9 @@ def test_what_is_not_known_is_not_made_up_and_monochrome1_is_turned(chromium):
         top = "canvas.height / 2 - canvas.width / 2 + 4"
         corner = f"canvas => [...canvas.getContext('2d').getImageData(canvas.width / 2, {top}, 1, 1).data]"
         assert canvas.evaluate(corner)[0] == 255  # air, which is bright where small values are
+        canvas.press("2")
+        assert "(table)" in shown(page)["status"]
+        assert canvas.evaluate(corner)[0] == 255 - 77  # -990 by a table, turned over
 
 
 @pytest.mark.browser

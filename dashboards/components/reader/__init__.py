@@ -35,12 +35,17 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """A window to look through, in the picture's unit, and the key that sets it."""
+    """A window to look through, in the picture's unit, and the key that sets it.
+
+    Attributes:
+        greys: 0 to 255, of whole values from `level` less half of the width on; none of a straight line.
+    """
 
     name: str
     width: float
     level: float
     key: str
+    greys: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,16 +5,19 @@ const HEAT_COLOURS = ["#0d0887", "#7d03a8", "#cb4679", "#f89441", "#f0f921"];  /
 const PANEL_PX = 334;  // that the panel covers
 const LIGHT = "#f2f5f2";
 
-// Grey of every stored value (PS3.3 C.11.2.1.2, linear; of values that are no whole numbers C.11.2.1.3.2, exact).
+// Grey of every stored value (PS3.3 C.11.2.1.1, a table of the file's; C.11.2.1.2, linear; of values that are no whole
+// numbers C.11.2.1.3.2, exact).
 function greys(view, one) {
-  const { inverted, exact } = view.volume.header, { width, level } = view.window;
-  const name = [one.kind, one.slope, one.intercept, width, level, inverted].join();
+  const { inverted, exact, windows } = view.volume.header, { width, level, name: chosen } = view.window;
+  const name = [one.kind, one.slope, one.intercept, width, level, chosen, inverted].join();
   if (view.greysOf === name) return view.greys;
   const num = one.kind === "u1" ? 256 : 65536, table = new Uint32Array(num);
+  const curve = windows.find((each) => each.name === chosen)?.greys || [], first = level - width / 2;
   const middle = exact ? level : level - 0.5, span = exact ? width : Math.max(width - 1, 1e-6);
   for (let bits = 0; bits < num; bits++) {
     const stored = one.kind === "i2" ? (bits << 16) >> 16 : bits;
-    const share = (one.slope * stored + one.intercept - middle) / span + 0.5;
+    const value = one.slope * stored + one.intercept, at = Math.min(Math.max(Math.floor(value - first), 0), curve.length - 1);
+    const share = curve.length ? curve[at] / 255 : (value - middle) / span + 0.5;
     const grey = Math.round(255 * Math.min(Math.max(inverted ? 1 - share : share, 0), 1));
     table[bits] = 0xff000000 | (grey << 16) | (grey << 8) | grey;
   }
@@ -26,7 +29,7 @@ function greys(view, one) {
 function renderSlice(view) {
   const { header, slices } = view.volume, one = slices[view.slice];
   if (!one) return false;
-  const name = [header.key, view.slice, view.window.width, view.window.level].join();
+  const name = [header.key, view.slice, view.window.width, view.window.level, view.window.name].join();
   if (view.rendered === name) return true;
   if (view.plane.width !== header.columns || view.plane.height !== header.rows || !view.image) {
     view.plane.width = header.columns;

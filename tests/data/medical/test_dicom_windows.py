@@ -1,0 +1,76 @@
+"""Lookup tables that files ask to be shown with: as windows, of the greys that pydicom's own function gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.pixels import apply_voi_lut
+from pydicom.sequence import Sequence
+from tests.data.medical.dicom_made import made_slice, written
+
+from mainstem.data.medical.dicom_describe import describe
+from mainstem.data.medical.dicom_reading import LUT_SHOWN
+from mainstem.data.medical.dicom_series import Series, find_series
+
+CURVE = (np.linspace(0, 1, 300) ** 2 * 4095).astype(np.uint16)  # of 12 bits
+VALUES = np.arange(-200, 280, 2, dtype=np.int16).reshape(16, 15)  # below the table, in it and beyond
+
+
+def table(first: int, entries: np.ndarray, bits: int, explanation: str = "") -> Dataset:
+    item = Dataset()
+    item.add_new("LUTDescriptor", "SS" if first < 0 else "US", [len(entries), first, bits])
+    item.LUTExplanation = explanation
+    item.add_new("LUTData", "OW", entries.astype("<u2").tobytes() if bits > 8 else entries.astype("u1").tobytes())
+    return item
+
+
+def image(*tables: Dataset) -> FileDataset:
+    made = made_slice(VALUES)
+    made.RescaleSlope, made.RescaleIntercept = 1.0, 0.0
+    made.VOILUTSequence = Sequence(tables)
+    return made
+
+
+def shown(series: Series, which: int) -> np.ndarray:
+    """A picture's greys by one of its tables, as whoever draws it looks them up."""
+    window = series.own_windows()[which]
+    at = np.floor(series.frame(0) - (window.center - window.width / 2)).astype(int)
+    return np.asarray(window.greys)[np.clip(at, 0, len(window.greys) - 1)]
+
+
+def test_a_table_gives_the_greys_that_pydicom_gives(tmp_path):
+    made = image(table(-100, CURVE, 12, "BONE"), table(-50, 255 - np.arange(200), 8, "DOE^JANE"))
+    (series,) = find_series(written(tmp_path / "a", [made])).series
+    assert [(one.name, one.function) for one in series.own_windows()] == [
+        ("bone", "TABLE"),
+        ("lookup table 2", "TABLE"),
+    ]
+    oracle = apply_voi_lut(VALUES, made, index=0)
+    np.testing.assert_array_equal(shown(series, 0), np.rint(oracle * (255 / 4095)))
+    falling = 255 - np.clip(VALUES.astype(int) + 50, 0, 199)  # pydicom reads no tables of bytes
+    np.testing.assert_array_equal(shown(series, 1), falling)
+    assert series.window_presets()[:2] == series.own_windows()
+    assert LUT_SHOWN in series.flags
+
+
+def test_the_table_of_a_real_file_comes_after_its_windows_and_is_described():
+    path = Path(get_testdata_file("vlut_04.dcm"))
+    dataset = dcmread(path)
+    (series,) = find_series(path).series
+    oracle = apply_voi_lut(dataset.pixel_array, dataset)
+    np.testing.assert_array_equal(shown(series, 0), np.rint(oracle.astype(float) * (255 / 65535)))
+    (told,) = describe(path)["series"]
+    assert told["window"] == [{"name": "lookup table 1", "center": 128.0, "width": 256.0, "function": "TABLE"}]
+
+
+@pytest.mark.parametrize("broken", [table(0, CURVE[:100], 12), table(0, CURVE, 3), Dataset()])
+def test_a_table_that_is_none_is_said_and_the_picture_is_read(tmp_path, broken):
+    if "LUTData" in broken and broken.LUTDescriptor[2] == 12:
+        broken.LUTDescriptor = [300, 0, 12]
+    (series,) = find_series(written(tmp_path / "a", [image(broken)])).series
+    assert series.own_windows() == ()
+    assert "a VOI LUT that cannot be read is not applied" in series.flags
+    assert series.frame(0)[0, 0] == -200
