@@ -1,4 +1,4 @@
-"""Diagnoses from images, for research: each task a module. A package, because readers and rivals need a room."""
+"""Diagnoses from images, for research: each task a module. A package, because readers and plain models need a room."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from mainstem.adapters.diagnostics.plain import Regressions, WithPlain, machine_on_components, restored
 from mainstem.adapters.diagnostics.radiographs import (
     META,
     Radiographs,
@@ -18,7 +19,6 @@ from mainstem.adapters.diagnostics.radiographs import (
     standardised,
     told_of,
 )
-from mainstem.adapters.diagnostics.rival import Regressions, WithRival, machine_on_components, restored
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Findings
@@ -35,10 +35,10 @@ def read(request: DataRequest) -> SampleSet:
     return open_chest(request.data, request.mirror, told_of(request))
 
 
-def prepare(samples: Sequence[Sample], order: Order) -> WithRival:
+def prepare(samples: Sequence[Sample], order: Order) -> WithPlain:
     """Fit on training samples; the trunk is shown the principal components too."""
     images = replace(Radiographs.fit(samples), shows_components=True)
-    return WithRival(images=images, rival=Regressions.fit(samples, _truth(samples)))
+    return WithPlain(images=images, plain=Regressions.fit(samples, _truth(samples)))
 
 
 def _truth(samples: Sequence[Sample]) -> Array:

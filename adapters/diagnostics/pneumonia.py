@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.diagnostics.plain import SupportVectors, WithPlain, machine_on_components, restored
 from mainstem.adapters.diagnostics.radiographs import META, Radiographs, moved, pixels_of, scope_of, told_of
-from mainstem.adapters.diagnostics.rival import Rival, WithRival, machine_on_components, restored
 from mainstem.core.folds import targets_of
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
@@ -19,10 +19,10 @@ from mainstem.data.medical.pneumonia import open_pneumonia
 Array = NDArray[np.float64]
 
 
-def prepare(samples: Sequence[Sample], order: Order) -> WithRival:
+def prepare(samples: Sequence[Sample], order: Order) -> WithPlain:
     """Fit on training samples."""
     labels = targets_of(samples).astype(np.int64)
-    return WithRival(images=Radiographs.fit(samples), rival=Rival.fit(samples, labels))
+    return WithPlain(images=Radiographs.fit(samples), plain=SupportVectors.fit(samples, labels))
 
 
 def read(request: DataRequest) -> SampleSet:
@@ -49,7 +49,7 @@ TASK = Task(
     ),
     read=read,
     prepare=prepare,
-    restore=partial(restored, Rival.restore),
+    restore=partial(restored, SupportVectors.restore),
     holding=Holding(only_same_data=True),
     options=(META,),
     scope_of=scope_of,

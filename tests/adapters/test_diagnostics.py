@@ -16,8 +16,8 @@ from tests.adapters.made_radiographs import grounds, write_adults, write_childre
 
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.diagnostics import TASKS, findings, pneumonia
+from mainstem.adapters.diagnostics.plain import Regressions, WithPlain
 from mainstem.adapters.diagnostics.radiographs import Radiographs, moved_images, standardised
-from mainstem.adapters.diagnostics.rival import Regressions, WithRival
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.finetune import is_fitted
 from mainstem.apps.protocols import EvaluationSpec
@@ -91,11 +91,15 @@ def test_each_finding_has_a_line_and_one_that_nobody_or_everybody_shows_has_none
     assert ((odds[:, 0] > 0) == there).mean() > 0.95
     assert ((lines.log_odds(fresh)[:, :2] > 0) == np.stack([later, ~later], 1)).mean() > 0.9
     assert (odds[:, 2:] == 0).all()
-    prepared = WithRival(images=Radiographs.fit(known), rival=lines)
+    prepared = WithPlain(images=Radiographs.fit(known), plain=lines)
     again = findings.TASK.restore(*prepared.state())
     past = np.arange(80.0)
     np.testing.assert_allclose(again.fallback(known, past), odds + past[:, None], rtol=1e-4, atol=1e-3)
     assert prepared.features(known).shape == (80, 24 + 2 * 4)
+    plain, arrays = prepared.state()
+    before = {key.replace("plain", "rival"): values for key, values in arrays.items()}
+    older = findings.TASK.restore({"images": plain["images"], "rival": plain["plain"]}, before)
+    np.testing.assert_array_equal(older.fallback(known, past), again.fallback(known, past))
 
 
 def test_images_are_moved_a_little_as_the_seed_draws():

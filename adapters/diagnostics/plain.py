@@ -15,11 +15,12 @@ Array = NDArray[np.float64]
 COPIES, SEED = 2, 0  # of each training image, moved a little
 COMPONENTS = 60
 STIFFNESS = 0.01  # inverse strength of the regressions' penalty, on whitened components
+BEFORE = "rival"
 SLOPE = 3.0  # log-odds of the margin: about one in twenty beyond it errs (Platt 1999 finds 1 to 4)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rival:
+class SupportVectors:
     """A Gaussian kernel's decision on components of standardised images, as arrays.
 
     It learns from each image as it is and moved a little, so that it knows what does not matter; both classes count
@@ -35,7 +36,7 @@ class Rival:
     bias: float
 
     @classmethod
-    def fit(cls, samples: Sequence[Sample], labels: NDArray[np.int64]) -> "Rival":
+    def fit(cls, samples: Sequence[Sample], labels: NDArray[np.int64]) -> "SupportVectors":
         """Fit on training samples and their classes, 0 or 1."""
         from sklearn.decomposition import PCA
         from sklearn.svm import SVC
@@ -68,7 +69,7 @@ class Rival:
         return {"gamma": self.gamma, "bias": self.bias}, {name: halved(own) for name, own in arrays.items()}
 
     @classmethod
-    def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "Rival":
+    def restore(cls, state: Mapping[str, Any], arrays: Mapping[str, Array]) -> "SupportVectors":
         """Read what `state` gave."""
         known = {name: own.astype(np.float64) for name, own in arrays.items()}
         return cls(gamma=float(state["gamma"]), bias=float(state["bias"]), **known)
@@ -124,11 +125,11 @@ def _line(seen: Array, known: Array) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WithRival:
+class WithPlain:
     """Radiographs prepared as all are, and a plain model's log-odds beside them."""
 
     images: Radiographs
-    rival: Rival | Regressions
+    plain: SupportVectors | Regressions
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
         """Return the samples with standardised images, and no offset."""
@@ -136,7 +137,7 @@ class WithRival:
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return the plain model's log-odds (samples,), or (samples, findings)."""
-        found: Array = (offset + self.rival.log_odds(samples).T).T
+        found: Array = (offset + self.plain.log_odds(samples).T).T
         return found
 
     def features(self, samples: Sequence[Sample]) -> Array:
@@ -145,7 +146,7 @@ class WithRival:
         Where a classifier's answers move, its inputs have: Lipton et al. 2018, Detecting and Correcting for Label Shift
         with Black Box Predictors; Rabanser et al. 2019, Failing Loudly, section 5.
         """
-        odds = self.rival.log_odds(samples)
+        odds = self.plain.log_odds(samples)
         return np.column_stack([self.images.features(samples), odds, np.abs(odds)])
 
     def strangeness(self, samples: Sequence[Sample]) -> Array:
@@ -156,24 +157,24 @@ class WithRival:
         """Return plain JSON types and arrays of both."""
         plain: dict[str, Any] = {}
         arrays: dict[str, Array] = {}
-        for name in ("images", "rival"):
+        for name in ("images", "plain"):
             plain[name], found = getattr(self, name).state()
             arrays |= {f"{name}.{key}": values for key, values in found.items()}
         return plain, arrays
 
 
 def restored(
-    rival: Callable[[Mapping[str, Any], Mapping[str, Array]], Rival | Regressions],
+    read: Callable[[Mapping[str, Any], Mapping[str, Array]], SupportVectors | Regressions],
     state: Mapping[str, Any],
     arrays: Mapping[str, Array],
-) -> WithRival:
-    """Read what `WithRival.state` gave, the plain model as `rival` does."""
+) -> WithPlain:
+    """Read what `WithPlain.state` gave, the plain model as `read` does; runs of before call it a rival."""
+    name = BEFORE if BEFORE in state else "plain"
 
     def of(name: str) -> dict[str, Array]:
         return {key.partition(".")[2]: own for key, own in arrays.items() if key.startswith(f"{name}.")}
 
-    images = Radiographs.restore(state["images"], of("images"))
-    return WithRival(images=images, rival=rival(state["rival"], of("rival")))
+    return WithPlain(images=Radiographs.restore(state["images"], of("images")), plain=read(state[name], of(name)))
 
 
 def _copies(images: Array, samples: Sequence[Sample]) -> list[Array]:
