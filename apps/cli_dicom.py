@@ -11,7 +11,8 @@ from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
 
 dicom_app = typer.Typer(
-    no_args_is_help=True, help="Describe and de-identify DICOM files. Research use only, no medical device."
+    no_args_is_help=True,
+    help="Describe DICOM files, de-identify them, write their masks. Research use only, no medical device.",
 )
 
 
@@ -29,6 +30,26 @@ def describe_files(
         print(json.dumps(told))
         return
     tell(*lines_of(told))
+
+
+@dicom_app.command("masks")
+def write_masks(
+    path: Annotated[Path, typer.Argument(help="A folder or a .zip of images and of their SEG or RTSTRUCT files.")],
+    out: Annotated[Path, typer.Option(help="The folder to write, new or empty.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write what people's contours and segmentations mark as label NIfTI on their images' grid, and names.csv."""
+    from mainstem.data.medical import dicom_labels
+
+    with shown("masks", as_json):
+        done = dicom_labels.write_masks(path, out)
+    if as_json:
+        print(json.dumps(done))
+        return
+    tell(f"{len(done['written'])} structures in {out}: {done['origin']}")
+    for reason in done["refused"]:
+        tell(f"refused: {reason}")
+    tell(done["note"])
 
 
 @dicom_app.command("deidentify")

@@ -19,6 +19,7 @@ from mainstem.data.medical.dicom_process import worker
 from mainstem.data.medical.dicom_series import Series
 
 OFF_GRID = 0.01  # of a pixel or of a gap: what a frame may lie off the series' own
+OTHER_SERIES = "was drawn on another series; give that one"
 Points = NDArray[np.float64]
 
 
@@ -45,23 +46,32 @@ def read_masks(path: Path, series: Series) -> tuple[Structure, ...]:
     Raises:
         InputError: if the file is neither, refers to another series, or the series or its grid does not fit.
     """
+    return tuple(each_mask(Place(path=path, name=path.name), series))
+
+
+def each_mask(place: Place, series: Series) -> Iterator[Structure]:
+    """Give masks as `read_masks` does, those of contours one at a time: each is as large as the series.
+
+    Raises:
+        InputError: as there.
+    """
     if series.placement is None or series.spacing_mm is None or series.placement.num_repeated:
         raise InputError("masks need a series of known places and spacing, one slice a place; give one of its parts()")
-    place = Place(path=path, name=path.name)
     try:
         told, points = worker().ask("contours", place, {})
     except InputError as error:
         if "no contours" not in str(error):
             raise
-        return _segments(place, series)
-    _check_reference(told["series"], series, path.name)
+        yield from _segments(place, series)
+        return
+    _check_reference(told["series"], series, place.name)
     assert points is not None
-    return tuple(_regions(told["regions"], points, series))
+    yield from _regions(told["regions"], points, series)
 
 
 def _check_reference(named: Sequence[str], series: Series, file: str) -> None:
     if named and series.uid not in named:
-        raise InputError(f"{file} was drawn on another series; give that one")
+        raise InputError(f"{file} {OTHER_SERIES}")
 
 
 def _regions(regions: Sequence[dict[str, object]], points: Points, series: Series) -> Iterator[Structure]:

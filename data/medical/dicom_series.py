@@ -32,6 +32,7 @@ from mainstem.data.medical.dicom_twins import said_of_twin
 from mainstem.data.medical.dicom_volume import brighter, image_stream, volume_geometry, volume_stream
 from mainstem.data.medical.nifti import is_nifti
 
+MASK_KINDS = ("Segmentation", "Label Map Segmentation", "RT Structure Set")  # PS3.4 B.5, without " Storage"
 MOST_VOLUME = 4 << 30  # bytes of float32
 OUTSIDE = "an entry whose name leads outside it"
 PRESETS = (  # of CT in HU, as readers commonly set them
@@ -78,6 +79,11 @@ class Series:
 
     def __len__(self) -> int:
         return len(self.slices)
+
+    @property
+    def is_mask(self) -> bool:
+        """True of a segmentation, whose pictures are masks of another series."""
+        return self.slices[0].header.sop_class in MASK_KINDS
 
     @property
     def gantry_tilt_deg(self) -> float | None:
@@ -201,13 +207,17 @@ class Series:
 class Found:
     """What a path holds: series, by modality and UID, and every file that was not read, with why.
 
+    A segmentation is among series too, a structure set among what was not read.
+
     Attributes:
         volumes: files of NIfTI by their names, which `nifti.read_volume` reads.
+        masks: files of segmentations and structure sets.
     """
 
     series: tuple[Series, ...]
     refused: tuple[Refused, ...]
     volumes: tuple[Place, ...] = ()
+    masks: tuple[Place, ...] = ()
 
 
 def find_series(path: Path, progress: Progress = silent) -> Found:
@@ -246,6 +256,11 @@ class _Answer:
     is_named: bool = False
     patient: str = field(default="", repr=False)
 
+    @property
+    def kind(self) -> str:
+        """What the standard calls the object, as far as it is told."""
+        return self.reason.split(":")[0] if self.header is None else self.header.sop_class
+
 
 def _answer(one: Place) -> _Answer:
     try:
@@ -276,7 +291,8 @@ def _found(answers: Sequence[tuple[Place, _Answer]], refused: list[Refused], vol
             reason = answer.reason if twin is None else said_of_twin(read[0], twin)
             refused.append(Refused(one.name, reason))
             by_series.setdefault(answer.series_uid, []).append(refused[-1])
-    return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused), volumes=volumes)
+    masks = tuple(one for one, answer in answers if answer.kind in MASK_KINDS)
+    return Found(series=tuple(_grouped(slices, by_series)), refused=tuple(refused), volumes=volumes, masks=masks)
 
 
 def _slices(file: Place, header: Header, patient: int) -> list[Slice]:
