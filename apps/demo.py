@@ -16,7 +16,7 @@ from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"
-FIELDS, STUDIES = 0.1, 0.2  # up to where the field map and then the clinic's studies take the time
+STUDIES, FIELDS = 0.1, 0.2  # up to where the clinic's studies and then the field map take the time
 JOB = "demonstration"
 
 
@@ -26,7 +26,9 @@ def run_folder(data: str) -> Path:
 
 
 def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Have a field map and a run to show: of real counties where they can be pulled, else of simulated regions.
+    """Have studies, a field map and a run to show: of real counties where they can be pulled, else simulated ones.
+
+    The studies come first: they take seconds, and who reads them needs no farm.
 
     Raises:
         InputError: if another process is at it.
@@ -34,9 +36,13 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
     from mainstem.apps.clinic_demo import ensure_studies  # late: pages of fields ask this module for their runs
 
     with telling(JOB, "the demonstration", progress) as report:
-        ensure_demo(part_of(_named("field map", report), 0.0, FIELDS))
-        ensure_studies(mirror, part_of(_named("studies", report), FIELDS, STUDIES))
-        report("getting the data", STUDIES)
+        report("studies, reading what there is", 0.0)
+        try:
+            ensure_studies(mirror, part_of(_named("studies", report), 0.0, STUDIES))
+        except InputError as error:
+            print(f"{plain(error)}\nthe clinic has no studies to show", file=sys.stderr)
+        ensure_demo(part_of(_named("field map", report), STUDIES, FIELDS))
+        report("getting the data", FIELDS)
         data = REAL
         try:
             pull(REAL, mirror)
@@ -44,7 +50,7 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except InputError as error:
             print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
             data = SIMULATED
-        return ensure_run(data, mirror, part_of(_named("yield model", report), STUDIES, 1.0))
+        return ensure_run(data, mirror, part_of(_named("yield model", report), FIELDS, 1.0))
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:

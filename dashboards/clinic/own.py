@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from mainstem.dashboards.clinic.reads import take_own
+from mainstem.dashboards.clinic.reads import has_studies, take_own
 from mainstem.dashboards.shell import mistakes_as_lines, plain
 
 TAKEN = "studies brought"  # session key: how often this user has opened files
@@ -37,10 +37,9 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
 
 def offer_demo() -> None:
     """Say how to come by studies where there is none."""
-    from mainstem.apps.jobs import find_jobs  # late, for they load torch, which takes seconds
-    from mainstem.dashboards.waiting import is_being_made
+    from mainstem.dashboards.waiting import is_being_made  # late: it loads torch, which takes seconds
 
     st.header("Clinic", anchor=False)
-    if is_being_made(lambda: False) or find_jobs():
+    if is_being_made(has_studies):
         return
     st.info("No study yet: run `mainstem demo`, or open studies of your own on the left.", icon=":material/radiology:")

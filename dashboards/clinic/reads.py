@@ -59,6 +59,11 @@ def all_studies() -> list[Study]:
     return [*own_studies(), *_demo(_stamp())]
 
 
+def has_studies() -> bool:
+    """True where there is one to show, the demonstration's rest being made or not."""
+    return bool(own_studies()) or bool(_stamp())
+
+
 @st.cache_resource(show_spinner=False, max_entries=2)
 def _demo(stamp: str) -> list[Study]:
     assert stamp is not None

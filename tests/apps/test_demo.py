@@ -11,10 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.apps import clinic_demo, demo, field_maps, finetune
-from mainstem.apps.jobs import find_job
+from mainstem.apps.jobs import find_job, telling
 from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError
 from mainstem.core.progress import part_of
+from mainstem.dashboards.clinic.reads import has_studies
 
 PAGES = Path(dashboards.__file__).parent
 TELL = """
@@ -74,24 +75,44 @@ def test_pages_are_told_by_a_living_process_alone(home):
     assert asked(page) == ["Make it now"]
 
 
-def test_the_field_map_comes_first_and_shares_only_grow(home, monkeypatch):
+def test_the_studies_come_first_and_shares_only_grow(home, monkeypatch):
     told: list[tuple[str, float]] = []
-    monkeypatch.setattr(field_maps, "simulate_farm", _far_enough)
-    with pytest.raises(InputError, match="far enough"):
-        demo.prepare(home, lambda stage, share: told.append((stage, share)))
-    assert [stage for stage, _ in told] == ["field map, simulating a farm"]
-    told.clear()
-    monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda mirror, progress: progress("all", 1.0))
+    monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
     monkeypatch.setattr(finetune, "finetune", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
     assert [stage for stage, _ in told] == [
-        "field map, whole", "studies, all", "getting the data", "yield model, reading the data",
-        "yield model, training",
+        "studies, reading what there is", "studies, all", "field map, whole", "getting the data",
+        "yield model, reading the data", "yield model, training",
     ]  # fmt: skip
-    assert [share for _, share in told] == pytest.approx([demo.FIELDS] + 4 * [demo.STUDIES])
+    assert [share for _, share in told] == pytest.approx([0.0, demo.STUDIES] + 4 * [demo.FIELDS])
     assert find_job(demo.JOB) is None
+
+
+def test_studies_that_cannot_be_had_keep_nobody_from_a_field_map(home, monkeypatch, capsys):
+    monkeypatch.setattr(clinic_demo, "ensure_studies", lambda *_: _far_enough())
+    monkeypatch.setattr(field_maps, "simulate_farm", _far_enough)
+    told: list[str] = []
+    with pytest.raises(InputError, match="far enough"):
+        demo.prepare(home, lambda stage, share: told.append(stage))
+    assert told == ["studies, reading what there is", "field map, simulating a farm"]
+    assert "the clinic has no studies to show" in capsys.readouterr().err
+
+
+def test_the_clinic_shows_its_studies_while_the_rest_is_made(home, monkeypatch):
+    from tests.dashboards.clinic_made import made_clinic
+
+    with telling(demo.JOB, "the demonstration") as report:
+        report("studies, what the models say of the studies", 0.05)
+        page = AppTest.from_file(str(PAGES / "clinic" / "page.py"), default_timeout=60).run()
+        assert "`mainstem demo` is making" in lines(page)
+        report("yield model, fold 1 of 6", 0.3)
+        made_clinic(home)
+        assert has_studies()  # what the page waits for
+        page.run()
+        assert "## Sure" in lines(page)
+        assert "is making" not in lines(page)
 
 
 def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
@@ -100,14 +121,16 @@ def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
     mirror.mkdir()
     command = [sys.executable, "-c", OURSELVES, "demo", "--mirror", str(mirror), "--port", "8967"]
     with subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as parent:
-        until = time.monotonic() + 60
-        while find_job(demo.JOB) is None and time.monotonic() < until:
-            time.sleep(0.1)
-        assert find_job(demo.JOB).stage
-        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-        assert len(children) == 2
-        parent.terminate()
-        parent.wait(30)
+        try:
+            until = time.monotonic() + 120
+            while find_job(demo.JOB) is None and time.monotonic() < until:
+                time.sleep(0.1)
+            assert find_job(demo.JOB).stage
+            children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+            assert len(children) == 2
+        finally:
+            parent.terminate()
+            parent.wait(30)
     until = time.monotonic() + 20
     while find_job(demo.JOB) is not None and time.monotonic() < until:
         time.sleep(0.1)
