@@ -280,12 +280,19 @@ def bench_reader() -> dict[str, float]:
     return reader.bench_reader()
 
 
+def bench_loop() -> dict[str, float]:
+    """The training loop beside a bare one, and what a save costs a training that goes on."""
+    from tests.benchmarks import loop
+
+    return loop.bench_loop()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review,
-    "reader": bench_reader,
+    "reader": bench_reader, "loop": bench_loop,
 }  # fmt: skip
 
 
