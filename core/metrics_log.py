@@ -47,8 +47,8 @@ class MetricsLog:
         self._samples = 0
 
     def begin(self, training: int, step: int) -> None:
-        """Drop the lines of what is about to be done: steps of this training from `step` on, and later trainings."""
-        rows = [row for row in read_lines(self.path) if (row["training"], row["step"]) <= (training, step)]
+        """Drop the lines of what is about to be done: steps of this training after `step`."""
+        rows = [row for row in read_lines(self.path) if row["training"] != training or row["step"] <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, [f"{json.dumps(row)}\n".encode() for row in rows])
         self._waiting, self._losses, self._samples = [], [], 0
