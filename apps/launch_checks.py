@@ -41,17 +41,28 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
     Raises:
         InputError: if something is unknown, absent, or may not be used.
     """
-    waived = spec.data_named() if spec.i_have_the_rights is True else tuple(spec.i_have_the_rights or ())
+    names, waived = _data_of(spec)
     for name in waived:
-        if name not in spec.data_named():
+        if name not in names:
             raise InputError(f"i_have_the_rights names {printable(name)}, which the spec does not use; mend it")
-    here = [name for name in spec.data_named() if is_there or name in read_catalogue() or Path(name).exists()]
+    here = [name for name in names if is_there or name in read_catalogue() or Path(name).exists()]
     check_rights(here, waived)
     for path in (*spec.scenes, *((spec.corpora,) if spec.corpora else ()), *((spec.run,) if spec.run else ())):
         if is_there and not Path(path).exists():
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
-    if spec.adapter and spec.command != "map":
+    if spec.data:
         _check_fit(spec)
+
+
+def _data_of(spec: RunSpec) -> tuple[list[str], tuple[str, ...]]:
+    """Return what is learned from, and what of it may be used without a licence; of a pretraining its own spec says."""
+    if spec.corpora and Path(spec.corpora).exists():
+        from mainstem.apps.pretrain_spec import read_spec
+
+        found = read_spec(Path(spec.corpora))
+        return [one.data for one in found.corpora.values()], tuple(found.i_have_the_rights)
+    names = [spec.data] if spec.data else []
+    return names, tuple(names) if spec.i_have_the_rights is True else tuple(spec.i_have_the_rights or ())
 
 
 def _check_fit(spec: RunSpec) -> None:

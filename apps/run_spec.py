@@ -55,7 +55,8 @@ class RunSpec(Typed):
         seeds: how many, each a member of a job array.
         sweep: settings with the values each is to have; every combination is a member.
         shards: of a map, each a member; they are put together at the end.
-        i_have_the_rights: data without a licence that may be used all the same: true for all, or their names.
+        i_have_the_rights: data without a licence that may be used all the same: true for all, or their names; of a
+            pretraining, its own SPEC says so.
     """
 
     command: Command
@@ -104,10 +105,6 @@ class RunSpec(Typed):
     def flat_settings(self) -> dict[str, str]:
         """Return the settings by dotted name."""
         return dict(_flat(self.settings, ""))
-
-    def data_named(self) -> tuple[str, ...]:
-        """Return the data sets and paths whose rights are asked for."""
-        return (self.data,) if self.data else ()
 
     @property
     def is_distributed(self) -> bool:
@@ -179,7 +176,7 @@ def _flat(given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
     for name, value in given.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
-        elif isinstance(value, str):
-            yield f"{prefix}{name}", value
+        elif isinstance(value, str | int | float):
+            yield f"{prefix}{name}", str(value)
         else:
             raise ValueError(f"settings.{prefix}{name} is a list, want one value; several are swept under sweep")

@@ -10,7 +10,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.apps.regions import write_regions
 from tests.apps.slurm_cluster import cluster, wait_for
+
+from mainstem.apps.launch import launch as launch_job
+from mainstem.apps.launch_plan import Ask, plan_job
+from mainstem.apps.run_spec import RunSpec
+from mainstem.apps.site_profiles import read_site
+from mainstem.core.errors import InputError
+from mainstem.core.plain_yaml import read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """#!/usr/bin/env python3
@@ -36,26 +44,26 @@ def slurm(tmp_path_factory):
 
 
 @pytest.fixture
-def launch(slurm, tmp_path):
+def launch(slurm, tmp_path, monkeypatch):
     """Launch a spec from an empty folder, with the program of these tests unless another is named."""
     environment = tmp_path / "env"
     (environment / "bin").mkdir(parents=True)
     (environment / "bin" / "mainstem").write_text(PROGRAM)
     (environment / "bin" / "mainstem").chmod(0o755)
-    base = {**slurm, "PYTHONPATH": f"{ROOT / '.src'}", "OMP_NUM_THREADS": "1", "MAINSTEM_HOME": str(tmp_path / "home")}
+    own = {"PYTHONPATH": f"{ROOT / '.src'}", "OMP_NUM_THREADS": "1", "MAINSTEM_HOME": str(tmp_path / "home")}
+    for name, value in {**slurm, **own}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
 
-    def launched(spec: dict[str, object], *options: str, program: Path | None = environment) -> dict[str, object]:
-        (tmp_path / "run.yaml").write_text(json.dumps(spec))
-        code = "from mainstem.apps.cli import main; main()"
-        command = [sys.executable, "-c", code, "launch", "generic-slurm", "run.yaml", *options, "--json"]
-        env = {**base, **({"MAINSTEM_ENV": str(program)} if program else {})}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    def launched(spec: dict[str, object], ask: Ask | None = None, program: Path = environment) -> dict[str, object]:
+        monkeypatch.setenv("MAINSTEM_ENV", str(program))
+        site = read_site("generic-slurm")
+        return launch_job(plan_job("generic-slurm", site, RunSpec.model_validate(spec), ask or Ask()))
 
     return launched
 
 
+TWO = Ask(nodes=2, account="test")
 FIT = {
     "command": "finetune", "adapter": "crop-yield", "data": "simulated-maize", "out": "runs/a", "time": "00:10:00",
     "settings": {"trunk_size": "xs", "training": {"epochs": 1, "min_steps": 24}, "num_folds": 2},
@@ -72,7 +80,7 @@ def state(slurm, job: object) -> str:
 
 
 def test_ranks_come_back_after_usr1_and_find_each_other(slurm, launch, tmp_path):
-    record = launch(FIT, "--nodes", "2", "--account", "test")
+    record = launch(FIT, TWO)
     out, job = tmp_path / "runs" / "a", record["job_id"]
     wait_for(lambda: (out / "start-0-0").exists() and (out / "start-1-0").exists(), 20)
     first = [(out / f"start-{rank}-0").read_text().split() for rank in (0, 1)]
@@ -118,21 +126,35 @@ def test_what_slurm_itself_would_refuse_is_told_before_it_is_asked(slurm, launch
         ({**FIT, "partition": "urgent", "time": "02:00:00"}, "02:00:00 of 01:00:00 in urgent"),
         ({**FIT, "gpus_per_node": 5}, "sbatch"),
     ):
-        with pytest.raises(AssertionError, match=said):
+        with pytest.raises(InputError, match=said):
             launch(spec)
-    with pytest.raises(AssertionError, match="3 of 2 in booster"):
-        launch(FIT, "--nodes", "3")
+    with pytest.raises(InputError, match="3 of 2 in booster"):
+        launch(FIT, Ask(nodes=3))
     assert not asked(slurm, "squeue", "--noheader")
     assert not (tmp_path / "runs" / "a.job" / "launch.json").exists()
 
 
-def test_a_fine_tuning_runs_to_its_end(slurm, launch, tmp_path):
-    record = launch(FIT, "--account", "test", program=Path(sys.prefix))
-    wait_for(lambda: state(slurm, record["job_id"]) in ("COMPLETED", "FAILED"), 300)
-    log = (tmp_path / str(record["log"])).read_text()
+def test_a_fine_tuning_runs_to_its_end_on_two_nodes(slurm, launch, tmp_path):
+    write_regions(tmp_path / "farms")
+    own = {"data": "farms", "options": {"crop": "wheat", "country": "NL"}, "i_have_the_rights": "true"}
+    record = launch({**FIT, **own}, TWO, program=Path(sys.prefix))
+    check_end(slurm, record, tmp_path)
+
+
+@pytest.mark.slow
+def test_the_example_runs_to_its_end(slurm, launch, tmp_path):
+    spec = read_yaml(ROOT / "docs" / "examples" / "run.yaml")
+    check_end(slurm, launch(spec, TWO, program=Path(sys.prefix)), tmp_path)
+
+
+def check_end(slurm, record: dict[str, object], folder: Path) -> None:
+    """Wait for a fine-tuning's end, and look at what it wrote."""
+    wait_for(lambda: state(slurm, record["job_id"]) in ("COMPLETED", "FAILED"), 500)
+    log = (folder / str(record["log"])).read_text()
     assert state(slurm, record["job_id"]) == "COMPLETED", log
-    run = json.loads((tmp_path / "runs" / "a" / "record.json").read_text())
+    run = json.loads((folder / str(record["out"]) / "record.json").read_text())
     assert run["command"][:2] == ["finetune", "crop-yield"]
-    peaks = json.loads((tmp_path / "runs" / "a.job" / "peaks-0-0.json").read_text())
-    assert peaks["status"] == 0
-    assert 50e6 < peaks["host_bytes"] < 8e9
+    for rank in (0, 1):
+        peaks = json.loads((folder / f"{record['out']}.job" / f"peaks-0-{rank}.json").read_text())
+        assert peaks["status"] == 0
+        assert 50e6 < peaks["host_bytes"] < 8e9
