@@ -12,8 +12,9 @@ from mainstem.apps.launch_plan import Job
 from mainstem.apps.peaks import PEAKS
 from mainstem.apps.run_spec import Member, arguments
 from mainstem.apps.typed_files import as_time
+from mainstem.core.interruptions import BY_SCRIPT, Interrupted
 
-SAVED = 75  # exit status of a run that saved and is not done (EX_TEMPFAIL of BSD sysexits.h: try again)
+SAVED = Interrupted("requeue").status  # of a run that saved and is not done
 MOST_RESTARTS = 100  # of one job: one that never gets further must end
 WAIT_S = 120  # that the others have to save, once the first process of a step has ended
 JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"
@@ -70,6 +71,7 @@ def _environment(job: Job) -> list[str]:
     lines += [f"export OMP_NUM_THREADS={job.cores}"] if job.cores else []
     lines += [f"export {PEAKS}={shlex.quote(job_folder(job.spec.out))}  # where it tells how much memory it took"]
     if site.scheduler == "slurm":
+        lines += [f"export {BY_SCRIPT}=1"] if site.requeue else []
         lines += ['export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself']
     return [*lines, *(_container(job) if site.container else _virtual(job))]
 

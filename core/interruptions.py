@@ -17,8 +17,7 @@ from typing import Literal
 from mainstem.core.errors import MainstemError
 
 Wish = Literal["", "requeue", "stop"]
-
-
+BY_SCRIPT = "MAINSTEM_REQUEUED_BY_SCRIPT"  # set by a job's script that asks for it once it sees `Interrupted.status`
 SIGNALS: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
 
 
@@ -82,11 +81,18 @@ def _handled(numbers: Iterable[int], handler: Callable[[int, FrameType | None], 
 
 
 def requeue() -> str:
-    """Have Slurm queue this process's job again, and return what there is to say of it."""
-    job = os.environ.get("SLURM_JOB_ID", "")
+    """Have Slurm queue this process's job again, unless its script does, and return what there is to say of it."""
+    array, member = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    # a member may have the array's own number: by that, all of it would be queued again
+    job = f"{array}_{member}" if array and member else os.environ.get("SLURM_JOB_ID", "")
     if not job:
         return "no Slurm job to queue again; start the same command again"
-    asked = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Slurm's own
+    if os.environ.get(BY_SCRIPT):
+        return f"the script of job {job} has it queued again"
+    try:
+        asked = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Slurm's own
+    except OSError as error:  # inside a container there is none
+        return f"job {job} is not queued again: {error.strerror}"
     return (
         f"job {job} is queued again"
         if not asked.returncode

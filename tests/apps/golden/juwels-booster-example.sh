@@ -25,6 +25,8 @@ export NCCL_IB_TIMEOUT=50
 export NCCL_IB_RETRY_CNT=10
 export UCX_RC_TIMEOUT=4s
 export OMP_NUM_THREADS=12
+export MAINSTEM_PEAKS=runs/maize.job  # where it tells how much memory it took
+export MAINSTEM_REQUEUED_BY_SCRIPT=1
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself
 environment="${MAINSTEM_ENV:-$MAINSTEM_HOME/env/juwels-booster}"
 if [ -d "$environment" ]; then
@@ -48,6 +50,7 @@ command=(mainstem finetune crop-yield --data simulated-maize --set trunk_size=xs
 step=$(cat << 'STEP'
 trap "" USR1  # it comes to starters too; a run that saves on it takes it back
 export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"
+export LOCAL_WORLD_SIZE=4
 export CUDA_VISIBLE_DEVICES=0,1,2,3
 caches=$(mktemp -d "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-XXXXXX")  # on the node: locks hang else
 export TRITON_CACHE_DIR="$caches/triton_cache_dir"
@@ -63,7 +66,7 @@ srun --wait=120 --kill-on-bad-exit=0 bash -c "$step" step "${command[@]}" || sta
 # shellcheck disable=SC2016  # each node's own TMPDIR
 srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
 restarts="${SLURM_RESTART_COUNT:-0}"
-if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+if [ "$status" -eq 138 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
   job="$SLURM_JOB_ID"
   case "$(scontrol show job "$job")" in
     *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled

@@ -3,6 +3,7 @@
 
 set -uo pipefail
 export MAINSTEM_HOME="${MAINSTEM_HOME:-$HOME/.mainstem}"
+export MAINSTEM_PEAKS=maps/a.job  # where it tells how much memory it took
 if ! command -v mainstem > /dev/null; then
   echo "mainstem: it is not installed; mainstem env build local makes an environment" >&2
   exit 2

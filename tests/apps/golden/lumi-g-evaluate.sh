@@ -29,6 +29,8 @@ export FI_CXI_DISABLE_CQ_HUGETLB=1
 export CXI_FORK_SAFE=1
 export CXI_FORK_SAFE_HP=1
 export OMP_NUM_THREADS=7
+export MAINSTEM_PEAKS=runs/a.job  # where it tells how much memory it took
+export MAINSTEM_REQUEUED_BY_SCRIPT=1
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself
 image="${MAINSTEM_SIF:-/appl/local/laifs/containers/lumi-multitorch-latest.sif}"
 environment="${MAINSTEM_ENV:-$MAINSTEM_HOME/env/lumi-g.sqsh}"
@@ -65,7 +67,7 @@ if [ "$status" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; 
 # shellcheck disable=SC2016  # each node's own TMPDIR
 srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
 restarts="${SLURM_RESTART_COUNT:-0}"
-if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+if [ "$status" -eq 138 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
   job="$SLURM_JOB_ID"
   case "$(scontrol show job "$job")" in
     *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled

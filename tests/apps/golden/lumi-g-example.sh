@@ -29,6 +29,8 @@ export FI_CXI_DISABLE_CQ_HUGETLB=1
 export CXI_FORK_SAFE=1
 export CXI_FORK_SAFE_HP=1
 export OMP_NUM_THREADS=7
+export MAINSTEM_PEAKS=runs/maize.job  # where it tells how much memory it took
+export MAINSTEM_REQUEUED_BY_SCRIPT=1
 export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself
 image="${MAINSTEM_SIF:-/appl/local/laifs/containers/lumi-multitorch-latest.sif}"
 environment="${MAINSTEM_ENV:-$MAINSTEM_HOME/env/lumi-g.sqsh}"
@@ -51,6 +53,7 @@ command=(mainstem finetune crop-yield --data simulated-maize --set trunk_size=xs
 step=$(cat << 'STEP'
 trap "" USR1  # it comes to starters too; a run that saves on it takes it back
 export RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID" WORLD_SIZE="$SLURM_NTASKS"
+export LOCAL_WORLD_SIZE=8
 caches=$(mktemp -d "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-XXXXXX")  # on the node: locks hang else
 export MIOPEN_USER_DB_PATH="$caches/miopen_user_db_path"
 export MIOPEN_CUSTOM_CACHE_DIR="$caches/miopen_custom_cache_dir"
@@ -68,7 +71,7 @@ srun --cpu-bind=v,mask_cpu=0x00fe000000000000,0xfe00000000000000,0x0000000000fe0
 # shellcheck disable=SC2016  # each node's own TMPDIR
 srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
 restarts="${SLURM_RESTART_COUNT:-0}"
-if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+if [ "$status" -eq 138 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
   job="$SLURM_JOB_ID"
   case "$(scontrol show job "$job")" in
     *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled
