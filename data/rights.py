@@ -59,10 +59,8 @@ def rights_of(name_or_path: str | Path) -> Rights:
         return Rights("CC0-1.0", "simulated by Mainstem", is_stated=True)
     if not path.exists():
         raise InputError(f"got {printable(name, 200)!r}, which is neither a data set's name nor a path; see data list")
-    for record in _records(path):
-        if record.is_file():
-            return _told_by(record, path)
-    return UNSTATED
+    told = (_told_by(record, path) for record in _records(path) if record.is_file())
+    return next((rights for rights in told if rights.is_stated), UNSTATED)
 
 
 def check_rights(names: Iterable[str], waived: Container[str] = ()) -> None:

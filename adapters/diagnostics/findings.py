@@ -104,8 +104,8 @@ TASK = Task(
     known_failures=(
         "research use only, not a medical device",
         "adults of one hospital, seen at 64 x 64 pixels; findings were mined from reports, one in ten wrongly",
-        "tells little: of patients that neither training nor weighing saw a mean area under the curve of .64, and at 90 "
-        "% each finding stays open on half to three quarters of the images",
+        "tells little: of patients that neither training nor weighing saw a mean area under the curve of .64, and at "
+        "90 % each finding stays open on half to three quarters of the images",
         "what it tells as present is suspected, no more: held out, 5 of 57 images told to show a nodule did, 56 of 214 "
         "an effusion; of those that show one, 3 of 33 and 6 of 158 were told not to",
         "the view is a confounder: who cannot stand is taken anterior-posterior, and is sicker",

@@ -266,6 +266,13 @@ def bench_images() -> dict[str, float]:
     return images.bench_images()
 
 
+def bench_shards() -> dict[str, float]:
+    """Raw images read from shards at random, and seeks in an order of 10^8."""
+    from tests.benchmarks import shards
+
+    return shards.bench_shards()
+
+
 def bench_review() -> dict[str, float]:
     """Verification of fifty thousand reviews, beside the sha256 of as many bytes."""
     from tests.benchmarks import review
@@ -291,7 +298,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
-    "images": bench_images, "land_cover": bench_land_cover, "review": bench_review,
+    "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop,
 }  # fmt: skip
 

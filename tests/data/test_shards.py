@@ -243,6 +243,8 @@ def test_a_baked_set_says_its_rights(tmp_path):
     )
     with pytest.raises(InputError, match="own without licence and record"):
         check_rights([str(folder), str(tmp_path / "own")])
+    (tmp_path / "own" / "croissant.json").write_text('{"license": "MIT", "isBasedOn": "ourselves"}')
+    check_rights([str(folder), str(tmp_path / "own")])
 
 
 def test_objects_are_no_values(tmp_path):
