@@ -14,6 +14,10 @@ from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record
 
 STATE_FOLDER = ".state"  # beside a run: what its trainings have come to until it is written
 DEEPEST = 6  # folders below the one that was named
+State = Literal["done", "training", "launched"]
+BESIDE: tuple[tuple[str, str, State], ...] = (  # folders beside a run, a file in each, and what it says of the run
+    (STATE_FOLDER, METRICS_FILE, "training"), (JOB_FOLDER, LAUNCH_FILE, "launched"),
+)  # fmt: skip
 LARGEST_BYTES = 1 << 28  # of a metrics file that is drawn
 
 
@@ -22,7 +26,7 @@ class Run:
     """A run: done, in training, or launched and not begun; `record` says nothing until it is done."""
 
     path: Path
-    state: Literal["done", "training", "launched"]
+    state: State
     record: dict[str, Any] = field(default_factory=dict)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -53,7 +57,7 @@ def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
                 found[path] = Run(path=path, state="done", record=read_record(path))
             except InputError as error:
                 damaged.append(str(error))
-        for ending, file, state in ((STATE_FOLDER, METRICS_FILE, "training"), (JOB_FOLDER, LAUNCH_FILE, "launched")):
+        for ending, file, state in BESIDE:
             if path.name.endswith(ending) and file in names:
                 run = path.with_name(path.name.removesuffix(ending))
                 is_new = run not in found or found[run].state == "launched"

@@ -105,7 +105,7 @@ def show_curves(folder: str, chosen: tuple[str, ...]) -> None:
 
 def curve_chart(curves: pd.DataFrame) -> alt.Chart:
     """Losses by step, a line a training, a colour a run."""
-    return (
+    chart: alt.Chart = (
         alt.Chart(curves, height=CHART_PX)
         .mark_line(opacity=0.7)
         .encode(
@@ -116,6 +116,7 @@ def curve_chart(curves: pd.DataFrame) -> alt.Chart:
             tooltip=["curve:N", "step:Q", alt.Tooltip("loss:Q", format=".4g")],
         )
     )
+    return chart
 
 
 def show_chosen(runs: Sequence[Run], folder: Path) -> None:
