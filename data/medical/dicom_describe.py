@@ -28,7 +28,8 @@ def describe(path: Path, progress: Progress = silent) -> dict[str, Any]:
     """
     found = find_series(path, part_of(progress, 0.0, 0.5))
     refused = [{"name": one.name, "reason": one.reason} for one in found.refused]
-    told, each = [], (*found.series, *found.volumes)
+    told = []
+    each: list[Series | Place] = [*found.series, *found.volumes]
     for index, one in enumerate(each):
         progress(f"series {index + 1} of {len(each)}", 0.5 + 0.5 * index / len(each))
         try:
