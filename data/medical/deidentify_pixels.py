@@ -12,8 +12,9 @@ from pydicom.pixels.utils import get_expected_length
 from pydicom.uid import JPEG2000TransferSyntaxes, JPEGLSTransferSyntaxes, JPEGTransferSyntaxes, RLELossless
 
 from mainstem.core.errors import InputError
+from mainstem.data.medical.dicom_decoders import HTJ2K
+from mainstem.data.medical.dicom_values import OVERLAYS
 
-HTJ2K = ("1.2.840.10008.1.2.4.201", "1.2.840.10008.1.2.4.202", "1.2.840.10008.1.2.4.203")
 JPEG = frozenset((*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes))
 JPEG_2000 = frozenset((*JPEG2000TransferSyntaxes, *HTJ2K))
 MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")  # after entropy-coded data: 00-7F are stuffed, D0-D7 restart it
@@ -81,7 +82,7 @@ def _clean_native(clean: Dataset, old: Dataset) -> None:
 def _overlay_bits(old: Dataset) -> Iterator[int]:
     """Bits of a cell above the stored ones that an overlay uses (PS3.5 8.1.2, retired)."""
     high = int(old.HighBit)
-    for group in range(0x6000, 0x6020, 2):
+    for group in OVERLAYS:
         if (group, 0x0010) in old and (group, 0x3000) not in old:
             bit = int(old[group, 0x0102].value) if (group, 0x0102) in old else 0
             if high < bit < int(old.BitsAllocated):

@@ -25,7 +25,6 @@ MOST_FRAMES = 65_536
 LUT_SHOWN = "a VOI LUT, which is one of its windows"
 NOT_HU = "no rescale to HU: values of this CT have no unit"
 BITS = (1, 8, 16, 32, 64)
-OVERLAYS = range(0x6000, 0x6020, 2)  # PS3.5 section 7.6
 LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
 
 
@@ -121,7 +120,7 @@ def _flags(dataset: "Dataset", photometric: str, syntax: str, modality: str | No
         "a VOI LUT that cannot be read is not applied": num_luts < len(tags.value(dataset, "VOILUTSequence") or ()),
         "a supplemental colour palette is not applied": photometric.startswith("MONO")
         and "RedPaletteColorLookupTableData" in dataset,
-        "overlays are not shown": any((group, 0x10) in dataset for group in OVERLAYS),
+        "overlays are not shown": any((group, 0x10) in dataset for group in tags.OVERLAYS),
         "pixel padding": tags.value(dataset, "PixelPaddingValue") is not None,
     }
     return tuple(words for words, holds in told.items() if holds)

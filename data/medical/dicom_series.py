@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, silent
 from mainstem.core.stream import Stream
-from mainstem.data.medical.archives import Place, Refused, leads_outside
+from mainstem.data.medical.archives import Place, Refused
 from mainstem.data.medical.dicom_geometry import Placement, orientations, place, resampled, sorted_along
 from mainstem.data.medical.dicom_header import Header, Window
-from mainstem.data.medical.dicom_process import list_places, worker
+from mainstem.data.medical.dicom_listing import Answer, ask_header, list_readable
+from mainstem.data.medical.dicom_process import worker
 from mainstem.data.medical.dicom_slices import (
     SeriesKey,
     Slice,
@@ -34,7 +35,6 @@ from mainstem.data.medical.nifti import is_nifti
 
 MASK_KINDS = ("Segmentation", "Label Map Segmentation", "RT Structure Set")  # PS3.4 B.5, without " Storage"
 MOST_VOLUME = 4 << 30  # bytes of float32
-OUTSIDE = "an entry whose name leads outside it"
 PRESETS = (  # of CT in HU, as readers commonly set them
     Window(name="brain", center=40, width=80),
     Window(name="lung", center=-600, width=1500),
@@ -233,11 +233,11 @@ def find_series(path: Path, progress: Progress = silent) -> Found:
         InputError: if there is nothing at the path, or it is a zip that is refused.
         MissingExtraError: if pydicom is not installed.
     """
-    places, refused = _listed(path)
-    answers: dict[int, _Answer] = {}
+    places, refused = list_readable(path)
+    answers: dict[int, Answer] = {}
     for index, one in enumerate(places):
         if not is_nifti(Path(one.member or one.path)):
-            answers[index] = _answer(one)
+            answers[index] = ask_header(one)
         progress(f"file {index + 1} of {len(places)}", (index + 1) / len(places))
     if any(answer.is_named for answer in answers.values()):
         places = [replace(one, name=f"file {index + 1}") for index, one in enumerate(places)]
@@ -246,35 +246,7 @@ def find_series(path: Path, progress: Progress = silent) -> Found:
     return _found([(places[index], answer) for index, answer in answers.items()], refused, volumes)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answer:
-    """What the worker says of a file: a header, or why not and of which series; and if its name names the patient."""
-
-    header: Header | None = None
-    reason: str = ""
-    series_uid: str = ""
-    is_named: bool = False
-    patient: str = field(default="", repr=False)
-
-    @property
-    def kind(self) -> str:
-        """What the standard calls the object, as far as it is told."""
-        return self.reason.split(":")[0] if self.header is None else self.header.sop_class
-
-
-def _answer(one: Place) -> _Answer:
-    try:
-        told, _ = worker().ask("header", one, {"name": one.name})
-    except InputError as error:
-        return _Answer(reason=str(error).removeprefix(f"{one.name}: "))
-    header = None if told["header"] is None else Header.of(told["header"])
-    return _Answer(
-        header=header, reason=told["reason"], series_uid=told["series_uid"], is_named=told["is_named"],
-        patient=told["patient"],
-    )  # fmt: skip
-
-
-def _found(answers: Sequence[tuple[Place, _Answer]], refused: list[Refused], volumes: tuple[Place, ...]) -> Found:
+def _found(answers: Sequence[tuple[Place, Answer]], refused: list[Refused], volumes: tuple[Place, ...]) -> Found:
     seen: dict[str, Slice] = {}
     patients: dict[str, int] = {}
     slices: list[Slice] = []
@@ -297,20 +269,6 @@ def _found(answers: Sequence[tuple[Place, _Answer]], refused: list[Refused], vol
 
 def _slices(file: Place, header: Header, patient: int) -> list[Slice]:
     return [Slice(place=file, header=header, index=at, patient=patient) for at in range(len(header.pictures))]
-
-
-def _listed(path: Path) -> tuple[list[Place], list[Refused]]:
-    """Files to be read, and those that are refused unread; a zip with one of those was made by no archive of images.
-
-    Raises:
-        InputError: if there is nothing at the path, or it is a zip that is refused.
-    """
-    places = list_places(path)
-    for one in places:
-        if one.member and (harm := one.refusal or (OUTSIDE if leads_outside(one.member) else "")):
-            raise InputError(f"{path.name}: a zip that holds {harm}; it is refused")
-    refused = [Refused(one.name, one.refusal) for one in places if one.refusal]
-    return [one for one in places if not one.refusal], refused
 
 
 def _grouped(slices: Sequence[Slice], refused: dict[str, list[Refused]]) -> Iterator[Series]:

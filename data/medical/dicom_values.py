@@ -43,6 +43,7 @@ WINDOW_WORDS = _named(
     "BRAIN BONE LUNG ABDOMEN MEDIASTINUM SOFT TISSUE LIVER HEAD SPINE CHEST ANGIO NORMAL HARDER SOFTER STANDARD "
     "WINDOW WINDOW1 WINDOW2 WINDOW3 USER ALGO1 ALGO2"
 )
+OVERLAYS = range(0x6000, 0x6020, 2)  # groups of overlays, PS3.5 section 7.6
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 section 9.1; leading zeros are met and harm nothing
 YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 table 6.2-1, AS
 
