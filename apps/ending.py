@@ -177,6 +177,7 @@ def _be_quiet() -> None:
     """Libraries' warnings and logs are for developers, who ask for them by -W or by logging of their own."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # torch is not loaded yet
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
 

@@ -21,7 +21,6 @@ from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
-from mainstem.core.interruptions import Interrupted, requeue
 from mainstem.core.metrics_log import read_lines
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
@@ -75,7 +74,7 @@ def finetune(
     state = state_of(out)
     with run_folder(out, world) as folder, kept_until_written(state, world):
         watch = Watch(state, spec.checkpoint, identity_of(task, source, spec), world, say=say)
-        with ended_well(watch):
+        with watch.requeued():
             fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report, watch=watch)
         if not world.is_first:
             return {}
@@ -137,19 +136,6 @@ def kept_until_written(state: Path, world: World) -> Iterator[None]:
         raise
     if world.is_first:
         shutil.rmtree(state, ignore_errors=True)
-
-
-@contextmanager
-def ended_well(watch: Watch) -> Iterator[None]:
-    """Have the job queued again where a training ended for it; no process leaves before that is asked for."""
-    try:
-        with watch.interruptions.between(is_alone=watch.world.size == 1):
-            yield
-    except Interrupted as ended:
-        if ended.wish == "requeue" and watch.world.is_first:
-            say(requeue())
-        watch.world.told("")
-        raise
 
 
 def write_run(

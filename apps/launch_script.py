@@ -12,9 +12,8 @@ from mainstem.apps.launch_plan import Job
 from mainstem.apps.peaks import PEAKS
 from mainstem.apps.run_spec import Member, arguments
 from mainstem.apps.typed_files import as_time
-from mainstem.core.interruptions import BY_SCRIPT, Interrupted
+from mainstem.core.interruptions import BY_SCRIPT, SAVED
 
-SAVED = Interrupted("requeue").status  # of a run that saved and is not done
 MOST_RESTARTS = 100  # of one job: one that never gets further must end
 WAIT_S = 120  # that the others have to save, once the first process of a step has ended
 JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"

@@ -18,6 +18,7 @@ from mainstem.core.errors import MainstemError
 
 Wish = Literal["", "requeue", "stop"]
 BY_SCRIPT = "MAINSTEM_REQUEUED_BY_SCRIPT"  # set by a job's script that asks for it once it sees `Interrupted.status`
+SAVED = 75  # exit status of what has saved and is not done (EX_TEMPFAIL of BSD sysexits.h: try again)
 SIGNALS: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
 
 
@@ -30,7 +31,7 @@ class Interrupted(MainstemError):
             f"asked to {wish}, ended {done}; what was done is kept, and the same command goes on from there"
         )
         self.wish, self.step = wish, step
-        self.status = 128 + (signal.SIGTERM if wish == "stop" else signal.SIGUSR1)
+        self.status = 128 + signal.SIGTERM if wish == "stop" else SAVED
 
 
 class Interruptions:
@@ -55,6 +56,8 @@ class Interruptions:
 
         with _handled(SIGNALS, note):
             yield
+        if self._came == "stop":
+            signal.raise_signal(signal.SIGTERM)  # it came after the last step
 
     @contextmanager
     def between(self, *, is_alone: bool) -> Iterator[None]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from mainstem.core.distributed import World
 from mainstem.core.errors import ArtifactError
-from mainstem.core.interruptions import Interrupted, Interruptions, Wish
+from mainstem.core.interruptions import Interrupted, Interruptions, Wish, requeue
 from mainstem.core.metrics_log import MetricsLog
 from mainstem.core.train_state import TrainState, identity_of
 
@@ -69,6 +69,18 @@ class Watch:
         self._training = -1
         self._checkpoints: Checkpoints | None = None
         self._saved_at, self._saved_step, self._begun = time.monotonic(), -1, time.monotonic()
+
+    @contextmanager
+    def requeued(self) -> Iterator[None]:
+        """Have Slurm queue the job again where a training ended for it; no process leaves before that is asked for."""
+        try:
+            with self.interruptions.between(is_alone=self.world.size == 1):
+                yield
+        except Interrupted as ended:
+            if ended.wish == "requeue" and self.world.is_first:
+                self.say(requeue())
+            self.world.told("")
+            raise
 
     @contextmanager
     def over(self, state: TrainState, begun_with: nn.Module) -> Iterator[None]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from mainstem.apps.finetune import ended_well
 from mainstem.core.distributed import join
 from mainstem.core.files import write_whole
 from mainstem.core.interruptions import Interrupted
@@ -41,7 +40,7 @@ def main(folder: Path, steps: int, pace_s: float) -> int:
         with watch.notes.open("a") as file:
             file.write(f"{time.time():.3f} start {os.environ.get('SLURM_RESTART_COUNT', '0')}\n")
     try:
-        with ended_well(watch):
+        with watch.requeued():
             objective, _ = trained(Made(steps=steps, dropout=0.1), watch)
     except Interrupted as ended:
         return ended.status
