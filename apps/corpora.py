@@ -2,7 +2,7 @@
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from mainstem.adapters import find_task
 from mainstem.apps.pretrain_spec import CorpusSpec, HeldOutSpec, PretrainSpec, SetSpec
+from mainstem.core.distributed import World
 from mainstem.core.errors import InputError
 from mainstem.core.folds import drawn
 from mainstem.core.layout import Layout
-from mainstem.core.loader import Batch, cut_batches, order
+from mainstem.core.loader import Batch, Idle, cut_batches, order, shared
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import LazyStreams, SampleSet, Told, read_now
 from mainstem.core.schema import printable
@@ -27,6 +29,8 @@ from mainstem.core.taught import print_of
 from mainstem.core.tokenizers.specs import StreamSpec
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.rights import check_rights
+
+ALONE = World()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -282,9 +286,10 @@ class Mixture:
     corpora: Sequence[Corpus]
     tokenizer: StreamsTokenizer
     spec: PretrainSpec
+    world: World = ALONE
 
-    def __call__(self, first: int) -> Iterator[Batch]:
-        """Yield the batches of a step and of all after it (core.loop)."""
+    def __call__(self, first: int) -> Iterator[Batch | Idle]:
+        """Yield this process's shares of the batches of a step and of all after it (core.loop)."""
         training, seed = self.spec.training, self.spec.seed
         weights = np.array([corpus.spec.weight for corpus in self.corpora])
         num = training.steps * training.batches_per_step
@@ -296,9 +301,13 @@ class Mixture:
         ]
         return (next(found[index]) for index in left.tolist())
 
-    def _batches(self, index: int, first: int, num: int) -> Iterator[Batch]:
+    def _batches(self, index: int, first: int, num: int) -> Iterator[Batch | Idle]:
         corpus, training = self.corpora[index], self.spec.training
         size = min(corpus.spec.batch_size or training.batch_size, len(corpus.samples))
         rows = islice(order(self.spec.seed + index, len(corpus.samples), size, first), num)
         own = self.tokenizer.of(set(corpus.streams))
-        return cut_batches(own, corpus.samples, rows, training.num_workers)
+
+        def read(shares: Iterable[Tensor]) -> Iterator[Batch]:
+            return cut_batches(own, corpus.samples, shares, training.num_workers)
+
+        return shared(read, rows, (self.world.rank, self.world.size))

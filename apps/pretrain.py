@@ -1,5 +1,6 @@
 """`mainstem pretrain`: teach a trunk and the tokenizers of its streams from corpora without labels."""
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -10,29 +11,37 @@ from typing import Any
 import torch
 
 from mainstem.apps.corpora import Corpus, Mixture, open_corpora, read_streams
+from mainstem.apps.finetune import ended_well, kept_until_written, run_folder, say, state_of
 from mainstem.apps.pretrain_spec import PretrainSpec
 from mainstem.core.devices import move, resolve_device
+from mainstem.core.distributed import join
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.loop import optimize
+from mainstem.core.metrics_log import read_lines
 from mainstem.core.objectives import MaskedPretraining
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.progress import Progress, part_of, silent
-from mainstem.core.records import CARD_FILE, METRICS_FILE, new_run, write_record
+from mainstem.core.records import CARD_FILE, write_record
 from mainstem.core.tokenizers.streams import StreamsTokenizer
+from mainstem.core.watch import Watch
+from mainstem.core.weights import file_sha256
 
+PARTS_FILE, WEIGHTS_FILE = "parts.jsonl", "model.safetensors"
 READING = 0.1  # of the time, as far as progress knows
 EVERY = 20  # steps, whose mean losses are a line of metrics
 
 
 class Told:
-    """Lines of metrics.jsonl, each the mean of EVERY steps, appended as they come."""
+    """Lines of what the losses are made of, each the mean of EVERY steps, appended as they come.
+
+    A training that was taken up again tells steps anew; the later line counts.
+    """
 
     def __init__(self, path: Path, steps: int, progress: Progress) -> None:
         self.path, self.steps, self.progress = path, steps, progress
-        self.begin, self.rows = time.perf_counter(), list[dict[str, Any]]()
-        self.sums: dict[str, list[float]] = {}
+        self.begin, self.sums = time.perf_counter(), dict[str, list[float]]()
 
     def __call__(self, step: int, told: Mapping[str, float]) -> None:
         """Take what an objective says after a step."""
@@ -42,43 +51,68 @@ class Told:
             return
         means = {name: sum(values) / len(values) for name, values in self.sums.items()}
         row = {"step": step + 1, **means, "seconds": round(time.perf_counter() - self.begin, 3)}
-        self.rows.append(row)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, sort_keys=True) + "\n")
         self.sums = {}
         self.progress(f"step {step + 1} of {self.steps}", (step + 1) / self.steps)
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the lines in order of steps."""
+        found = {row["step"]: row for row in read_lines(self.path)}
+        return [found[step] for step in sorted(found)]
+
 
 def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Learn from the corpora of a spec, write the run folder `out` and return its record.
 
-    The folder is a model: `--trunk OUT` adapts it, its tokenizers included.
+    The folder is a model: `--trunk OUT` adapts it, its tokenizers included. Until it is written, `OUT.state` beside it
+    keeps what the training has come to, from which the same command goes on after a kill. Of several processes the
+    first writes and speaks, and returns a record; the others an empty one. Each draws masks of its own, and contrasts
+    its own share of a batch, so that their number changes what is learned.
 
     Raises:
         InputError: as `open_corpora`; if the trunk is none of the project's own; if training diverges.
+        Interrupted: if it was asked to end, by a signal or the time limit; Slurm is asked to queue the job again.
     """
-    begin = time.perf_counter()
-    base = own_model(spec)
-    with new_run(out) as folder:
-        corpora, held = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
-        told = Told(folder / METRICS_FILE, spec.training.steps, part_of(progress, READING, 1.0))
-        model = learn(spec, base, corpora, told)
+    begin, base, state = time.perf_counter(), own_model(spec), state_of(out)
+    world = join(resolve_device(spec.training.device), spec.training.backend)
+    with run_folder(out, world) as folder, kept_until_written(state, world):
+        progress = progress if world.is_first else silent
+        corpora, excluded = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
+        watch = Watch(state, spec.checkpoint, identity_of(spec), world, say=say)
+        told = Told(state / PARTS_FILE, spec.training.steps, part_of(progress, READING, 1.0))
+        with ended_well(watch):
+            model = learn(spec, base, corpora, told, watch)
+        if not world.is_first:
+            return {}
         save_own(model, folder)
+        rows = told.rows()
         record = {
-            "kind": "pretrain",
+            "adapter": "pretrain",
+            "task": "trunk",
+            "data": ", ".join(corpus.spec.data for corpus in corpora),
+            "adapter_sha256": file_sha256(folder / WEIGHTS_FILE),
+            "trunk_sha256": model.sha256(),
+            "held_out": {},
             "spec": spec.model_dump(),
             "seed": spec.seed,
             "corpora": {corpus.name: corpus.facts() for corpus in corpora},
-            "held_out": {one.name: one.facts() for one in held},
+            "excluded": {one.name: one.facts() for one in excluded},
             "i_have_the_rights": list(spec.i_have_the_rights),
             "simulated": all(corpus.source.simulated for corpus in corpora),
-            "trunk_sha256": model.sha256(),
-            "last": told.rows[-1],
+            "last": rows[-1],
             "seconds": time.perf_counter() - begin,
         }
-        write_record(folder, record, told.rows)
+        write_record(folder, record, rows)
         write_card(folder, record, model)
     return record
+
+
+def identity_of(spec: PretrainSpec) -> dict[str, str]:
+    """Return the hash of all settings that change what is learned, beyond rounding."""
+    plain = spec.model_dump(exclude={"checkpoint": True, "training": {"device", "num_workers", "backend"}})
+    return {"config": hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}
 
 
 def own_model(spec: PretrainSpec) -> OpenModel:
@@ -95,7 +129,9 @@ def own_model(spec: PretrainSpec) -> OpenModel:
     return base
 
 
-def learn(spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: Told) -> OpenModel:
+def learn(
+    spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: Told, watch: Watch | None = None
+) -> OpenModel:
     """Return the model after learning from the corpora, on the CPU."""
     torch.manual_seed(spec.seed)
     assert isinstance(base.tokenizer, StreamsTokenizer)
@@ -103,10 +139,13 @@ def learn(spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: 
     parts = (tokenizer.requires_grad_(True), base.trunk.requires_grad_(True))  # a loaded trunk comes frozen
     training = spec.training
     objective = MaskedPretraining(parts, spec.objective, spec.masking, training.steps, spec.seed, training.precision)
-    objective.report = told
+    watch = Watch() if watch is None else watch
+    if watch.world.is_first:
+        objective.report = told
     move([objective], resolve_device(training.device))
     objective.train()
-    optimize(objective, Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec), training.plan(spec.seed))
+    mixture = Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec, world=watch.world)
+    optimize(objective, mixture, training.plan(spec.seed), watch)
     objective.eval()
     move(parts, torch.device("cpu"))
     return replace(base, trunk=base.trunk, tokenizers={"streams": tokenizer})
@@ -138,7 +177,7 @@ def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> Non
         "",
         "## What it was kept from",
         "",
-        *(f"- {name}: {one['num_samples']} samples of {one['data']}" for name, one in record["held_out"].items()),
+        *(f"- {name}: {one['num_samples']} samples of {one['data']}" for name, one in record["excluded"].items()),
         "",
     ]
     write_atomically(folder / CARD_FILE, "\n".join(lines).encode())

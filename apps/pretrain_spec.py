@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mainstem.core.devices import AUTO, Precision
+from mainstem.core.distributed import Backend
 from mainstem.core.errors import InputError
 from mainstem.core.loop import Plan
 from mainstem.core.masking import Masking
@@ -16,6 +17,7 @@ from mainstem.core.objectives import ObjectiveConfig
 from mainstem.core.plain_yaml import read_yaml
 from mainstem.core.schema import first_mistake, printable
 from mainstem.core.training import Count, NotNegative, Positive, Share
+from mainstem.core.watch import CheckpointConfig
 
 Weight = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Part = Annotated[int, Field(ge=0, le=1000)]
@@ -76,6 +78,8 @@ class TrainingSpec(Strict):
     device: str = AUTO
     precision: Precision = "float32"
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0
+    backend: Backend = "auto"
+    is_recomputed: bool = False
 
     def plan(self, seed: int) -> Plan:
         """Return what the loop is told."""
@@ -87,6 +91,7 @@ class TrainingSpec(Strict):
             clip_norm=self.clip_norm,
             seed=seed,
             parts=self.batches_per_step,
+            is_recomputed=self.is_recomputed,
         )
 
 
@@ -101,6 +106,7 @@ class PretrainSpec(Strict):
     training: TrainingSpec = TrainingSpec()
     objective: ObjectiveConfig = ObjectiveConfig()
     masking: Masking = Masking()
+    checkpoint: CheckpointConfig = CheckpointConfig()
 
     @model_validator(mode="after")
     def _has_corpora(self) -> Self:

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import nn
 
 from mainstem.core.distributed import World
@@ -29,6 +29,8 @@ Say = Callable[[str], None]
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
     """When a training's state is saved; 0 for never. At most so many steps, or seconds, are lost to a kill."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     every_steps: Annotated[int, Field(ge=0, le=10**9)] = 0
     every_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 300.0

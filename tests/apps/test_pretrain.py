@@ -1,6 +1,7 @@
 """`mainstem pretrain`: a run folder that is a trunk to adapt, mixtures that seek, and specs that are refused."""
 
 import json
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from tests.hostile.harness import run_cli
 from mainstem.adapters import find_task
 from mainstem.apps.corpora import Mixture, open_corpora, read_streams
 from mainstem.apps.finetune import finetune
-from mainstem.apps.pretrain import pretrain
+from mainstem.apps.pretrain import Told, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import spec_of
 from mainstem.core.fitted import load_run
 from mainstem.core.openmodels import load_open_model
+from mainstem.core.records import read_record
 from mainstem.core.settings import with_settings
 from mainstem.core.task import DataRequest
 from mainstem.core.tokenizers.streams import StreamsTokenizer
@@ -70,7 +72,7 @@ TASK = Task(
     name="waves", task="waves", version="1", target=Quantity(units="m"),
     config=FitConfig(training=TrainingConfig(epochs=1), num_folds=2), read=read, prepare=from_the_mean,
 )
-PRIVATE = replace(TASK, task="private", is_private=True)
+PRIVATE = replace(TASK, task="private", grouping=replace(TASK.grouping, are_persons=True))
 TASKS = {"waves": TASK, "private": PRIVATE}
 '''  # noqa: E501
 
@@ -134,6 +136,32 @@ def test_a_seed_says_all_and_a_run_goes_on_from_another(made):
     assert first["trunk_sha256"] == again["trunk_sha256"] != other["trunk_sha256"]
     assert on["trunk_sha256"] != first["trunk_sha256"]
     assert on["last"]["latents"] < first["last"]["latents"]
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
+    spec = spec_in(made, checkpoint={"every_steps": 2})
+    whole = pretrain(spec, made / "whole")
+    take = Told.__call__
+
+    def killed(told: Told, step: int, said: Mapping[str, float]) -> None:
+        take(told, step, said)
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Told, "__call__", killed)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(spec, made / "killed")
+    assert not (made / "killed").exists()
+    assert (made / "killed.state").is_dir()
+    steps: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Told, "__call__", lambda told, step, said: (steps.append(step), take(told, step, said)))
+        again = pretrain(spec, made / "killed")
+    assert steps == [2, 3, 4, 5]
+    assert again["trunk_sha256"] == whole["trunk_sha256"]
+    assert not (made / "killed.state").exists()
+    assert read_record(made / "killed")["data"]
 
 
 def test_a_mixture_seeks_and_keeps_to_its_weights(made):
@@ -231,6 +259,7 @@ def test_the_example_is_a_spec():
         ("training: {stepz: 5}", "there is no setting training.stepz; did you mean training.steps?"),
         ("objective: {contrasts: 5}", "did you mean objective.contrast?"),
         ("masking: {bursts: 5}", "did you mean masking.burst?"),
+        ("checkpoint: {every: 5}", "did you mean checkpoint.every_s?"),
         ("corpus: {}", "did you mean corpora?"),
         ("training: {steps: many}", "training.steps is many"),
         ("masking: {least: 0.9, most: 0.5}", "the least first"),

@@ -102,7 +102,7 @@ def compare(run: Path | None, done: Sequence[Row], note: Callable[[Row], None]) 
     whole = {case.held.name: prepared_once(case.task, case.train) for case in cases}
     pretrained = None if run is None else load_open_model(run)
     if run is not None:
-        told = read_object(run / "record.json")["held_out"]
+        told = read_object(run / "record.json")["excluded"]
         for case in cases:
             assert case.held.facts()["prints_sha256"] == told[case.held.name]["prints_sha256"], case.held.name
     known = {tuple(row[name] for name in KEYS) for row in done}
