@@ -17,7 +17,7 @@ from mainstem.apps.run_spec import RunSpec, members
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
-from mainstem.data.catalogue import read_catalogue
+from mainstem.data.catalogue import LAYOUT, read_catalogue
 from mainstem.data.rights import check_rights
 
 ASKED_S = 30.0  # that a scheduler has to answer
@@ -81,7 +81,7 @@ def _check_fit(spec: RunSpec) -> None:
 
 def check_site(job: Job, script: Path | None = None) -> list[Finding]:
     """Test on a login node what a job needs there: the scheduler, its limits, the account, files, room for results."""
-    found = [*_files(job), _room(job)]
+    found = [*_files(job), *_staged(job), _room(job)]
     if job.site.scheduler == "none":
         return found
     if shutil.which("sbatch") is None:
@@ -107,6 +107,20 @@ def _files(job: Job) -> Iterator[Finding]:
         fits = machine in (None, site.architecture)
         told = f"{place} is for {machine}, nodes are {site.architecture}"
         yield Finding(what="architecture", state="ok" if fits else "fail", found=told)
+
+
+def _staged(job: Job) -> Iterator[Finding]:
+    """Whether the sets of the catalogue are where the job will look for them, where it could not fetch them itself."""
+    if not job.site.is_offline or os.environ.get("MAINSTEM_MIRROR"):
+        return
+    home = _expanded("$MAINSTEM_HOME", job)
+    for name in _data_of(job.spec)[0]:
+        if (data_set := read_catalogue().get(name)) is None:
+            continue
+        folder = Path(home) / LAYOUT / data_set.folder
+        lacking = [file.name for file in data_set.files if not (folder / file.name).is_file()]
+        told = f"{folder} lacks {len(lacking)} files; MAINSTEM_HOME={home} mainstem data pull {name} brings them"
+        yield Finding(what=f"data {name}", state="fail" if lacking else "ok", found=told if lacking else str(folder))
 
 
 def _there(what: str, path: Path, advice: str) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tests.hostile.harness import run_cli
 
-from mainstem.apps.launch_checks import check_names, machine_of
+from mainstem.apps.launch_checks import check_names, check_site, machine_of
 from mainstem.apps.launch_plan import Ask, as_smoke, plan_job
 from mainstem.apps.launch_script import render
 from mainstem.apps.run_spec import RunSpec, command_line, members, read_spec
@@ -18,6 +18,7 @@ from mainstem.apps.site_profiles import Site, read_site, site_names
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.plain_yaml import read_yaml
+from mainstem.data.catalogue import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "docs" / "examples" / "run.yaml"
@@ -284,6 +285,26 @@ def test_data_without_a_licence_is_refused_unless_the_spec_says_whose_it_is(tmp_
             check_names(spec_of(spec), is_there=is_there)
     check_names(spec_of({**spec, "i_have_the_rights": "true"}), is_there=True)
     check_names(spec_of({**spec, "i_have_the_rights": [spec["data"]]}), is_there=True)
+
+
+def test_data_that_a_node_without_network_could_not_fetch_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
+    monkeypatch.delenv("MAINSTEM_MIRROR", raising=False)
+    job = plan_job("jupiter", read_site("jupiter"), spec_of({**FIT, "data": "us-maize"}), ASKS["jupiter"])
+
+    def told() -> tuple[str, str]:
+        found = {finding.what: finding for finding in check_site(job)}
+        return found["data us-maize"].state, found["Slurm"].state
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert told() == ("fail", "fail")  # nor is there a scheduler
+    folder = tmp_path / "v1" / read_catalogue()["us-maize"].folder
+    folder.mkdir(parents=True)
+    for file in read_catalogue()["us-maize"].files:
+        (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file.name).touch()
+    assert told() == ("ok", "fail")
 
 
 def test_a_profile_of_one_s_own_is_read_and_its_mistakes_are_named(tmp_path):

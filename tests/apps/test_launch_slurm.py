@@ -147,6 +147,20 @@ def test_the_example_runs_to_its_end(slurm, launch, tmp_path):
     check_end(slurm, launch(spec, TWO, program=Path(sys.prefix)), tmp_path)
 
 
+@pytest.mark.slow
+def test_a_fine_tuning_whose_time_ends_comes_back_and_is_done(slurm, launch, tmp_path):
+    write_regions(tmp_path / "farms")
+    longer = {"trunk_size": "xs", "training": {"epochs": 1, "min_steps": 400}, "num_folds": 2}
+    own = {"data": "farms", "options": {"crop": "wheat", "country": "NL"}, "i_have_the_rights": "true"}
+    record = launch({**FIT, **own, "settings": longer}, TWO, program=Path(sys.prefix))
+    steps = tmp_path / "runs" / "a.state" / "metrics.jsonl"
+    wait_for(lambda: steps.exists() and steps.stat().st_size > 0, 500)
+    asked(slurm, "scancel", "--signal=USR1", str(record["job_id"]))
+    check_end(slurm, record, tmp_path)
+    assert "Restarts=1" in asked(slurm, "scontrol", "show", "job", str(record["job_id"]))
+    assert "has it queued again" in (tmp_path / str(record["log"])).read_text()
+
+
 def check_end(slurm, record: dict[str, object], folder: Path) -> None:
     """Wait for a fine-tuning's end, and look at what it wrote."""
     wait_for(lambda: state(slurm, record["job_id"]) in ("COMPLETED", "FAILED"), 500)
