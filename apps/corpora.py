@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mainstem.adapters import find_task
 from mainstem.apps.pretrain_spec import CorpusSpec, HeldOutSpec, PretrainSpec, SetSpec
+from mainstem.apps.sources import read_source
 from mainstem.core.distributed import World
 from mainstem.core.errors import InputError
 from mainstem.core.folds import drawn
@@ -145,7 +146,7 @@ class Reader:
         if spec.key not in self.known:
             task = find_task(spec.adapter, spec.task)
             request = DataRequest(data=spec.data, options=spec.options, mirror=self.mirror)
-            self.known[spec.key] = task, task.read(request)
+            self.known[spec.key] = task, read_source(task, request)
         return self.known[spec.key]
 
 

@@ -19,6 +19,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
 from mainstem.data.catalogue import LAYOUT, read_catalogue
 from mainstem.data.rights import check_rights
+from mainstem.data.shards import refuse_damaged
 
 ASKED_S = 30.0  # that a scheduler has to answer
 MACHINES = {0x3E: "x86_64", 0xB7: "aarch64"}  # e_machine of an ELF header (System V ABI, figure 4-4)
@@ -47,6 +48,8 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
             raise InputError(f"i_have_the_rights names {printable(name)}, which the spec does not use; mend it")
     here = [name for name in names if is_there or name in read_catalogue() or Path(name).exists()]
     check_rights(here, waived)
+    if is_there:
+        refuse_damaged(here)
     for path in (*spec.scenes, *((spec.corpora,) if spec.corpora else ()), *((spec.run,) if spec.run else ())):
         if is_there and not Path(path).exists():
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")

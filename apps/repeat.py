@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from mainstem.adapters import task_of_run
 from mainstem.apps.finetune import finetune
+from mainstem.apps.sources import read_licensed
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.progress import Progress, silent
@@ -57,7 +58,7 @@ def repeat(
     except ValidationError as error:
         raise InputError(f"{run} has settings that this version does not know: {first_mistake(error)}") from error
     asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror)
-    now = finetune(task, task.read(asked), spec, out, progress, asked)
+    now = finetune(task, read_licensed(task, asked), spec, out, progress, asked)
     written = read_record(out)
     differs = {
         name: (record.get(name), written[name]) for name in (*BITS, *CAUSES) if record.get(name) != written[name]

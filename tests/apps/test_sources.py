@@ -20,6 +20,7 @@ from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.hearing import hearing
 from mainstem.data.rights import NOT_STATED
+from mainstem.data.shards import refuse_damaged
 
 QUICK = FitSpec(config=FitConfig(num_folds=2, training=TrainingConfig(epochs=1)))
 
@@ -77,6 +78,8 @@ def test_commands_bake_verify_and_card(table, tmp_path):
     assert (code, told) == (0, f"4 files, MIT: {card}\n")
     index = folder / "index.arrow"
     index.write_bytes(index.read_bytes()[:-1] + b"?")
+    with pytest.raises(InputError, match=r"set is damaged: index\.arrow is not as it was written: .*; copy it again"):
+        refuse_damaged([table.data, str(folder)])
     code, told = run("verify", folder)
     assert code == 1
     assert "index.arrow is not as it was written" in told

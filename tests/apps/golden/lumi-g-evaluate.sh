@@ -67,7 +67,7 @@ if [ "$status" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; 
 # shellcheck disable=SC2016  # each node's own TMPDIR
 srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
 restarts="${SLURM_RESTART_COUNT:-0}"
-if [ "$status" -eq 138 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
   job="$SLURM_JOB_ID"
   case "$(scontrol show job "$job")" in
     *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled

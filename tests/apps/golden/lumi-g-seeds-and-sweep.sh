@@ -77,7 +77,7 @@ srun --cpu-bind=v,mask_cpu=0x00fe000000000000,0xfe00000000000000,0x0000000000fe0
 # shellcheck disable=SC2016  # each node's own TMPDIR
 srun --ntasks-per-node=1 --ntasks="$SLURM_NNODES" bash -c 'rm -rf -- "${TMPDIR:-/tmp}/mainstem-$SLURM_JOB_ID-"*' || true
 restarts="${SLURM_RESTART_COUNT:-0}"
-if [ "$status" -eq 138 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
+if [ "$status" -eq 75 ] && [ -z "$stopped" ] && [ "$restarts" -lt 100 ]; then
   job="${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"  # by the array's number all of it would come back
   case "$(scontrol show job "$job")" in
     *JobState=RUNNING*) scontrol requeue "$job" ;;  # not one that is being cancelled
