@@ -6,7 +6,7 @@ kept by whoever asks.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.data.medical.archives import Place
 from mainstem.data.medical.dicom_process import worker
-from mainstem.data.medical.dicom_series import Found, Series, find_series
+from mainstem.data.medical.dicom_series import MASK_KINDS, Found, Series, find_series
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_volume
 
 COPY = "a copy of another file here"
@@ -56,10 +56,11 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What a folder holds, and why its other files were refused."""
+    """What a folder holds, files that mark structures on it, and why its other files were refused."""
 
     listed: tuple[Listed, ...]
     refused: tuple[str, ...]
+    masks: tuple[Place, ...] = ()
 
 
 @lru_cache(maxsize=16)
@@ -72,12 +73,14 @@ def held_in(folder: Path) -> Held:
     found = _found(folder)
     volumes = [Place(path=path, name="a file") for path in sorted(folder.iterdir()) if is_nifti(path)]
     listed: dict[str, Listed] = {}
-    refused = [one.reason for one in found.refused]
-    for one in (*_listed(found.series, refused), *map(_volume, (*volumes, *found.volumes))):
+    images = [series for series in found.series if not series.is_mask]
+    masks = found.masks if images else ()
+    refused = [one.reason for one in found.refused if not (masks and one.reason.startswith(MASK_KINDS))]
+    for one in (*_listed(images or found.series, refused), *map(_volume, (*volumes, *found.volumes))):
         if one.key in listed:
             refused.append(COPY)
         listed.setdefault(one.key, one)
-    return Held(listed=tuple(listed.values()), refused=tuple(refused))
+    return Held(listed=tuple(listed.values()), refused=tuple(refused), masks=masks)
 
 
 def _found(folder: Path) -> Found:
@@ -89,10 +92,11 @@ def _found(folder: Path) -> Found:
         series=tuple(series for one in found for series in one.series),
         refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
         volumes=tuple(replace(file, name="a file") for one in found for file in one.volumes if file.member),
+        masks=tuple(replace(place, name="a file of masks") for one in found for place in one.masks),
     )
 
 
-def _listed(found: tuple[Series, ...], refused: list[str]) -> Iterator[Listed]:
+def _listed(found: Sequence[Series], refused: list[str]) -> Iterator[Listed]:
     for series in found:
         try:
             nameless = _nameless(series)

@@ -1,7 +1,7 @@
 """The clinician's worklist: which study to read next, what is said of each, and what has been decided."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -160,6 +160,12 @@ def panel_of(item: Item, *, blind: bool) -> Panel:
     told = (("good", f"Decided: {item.standing}."),) if item.standing in SETTLED else ()
     quiet = tuple(("quiet", text) for text in (item.note, f"{RESEARCH}.") if text)
     return Panel(title=item.title, lines=(*told, *lines, *quiet), folded=folded, acts=_acts(item))
+
+
+def with_faults(panel: Panel, faults: Sequence[str]) -> Panel:
+    """A panel that says why contours in the study's files are not shown."""
+    lines = tuple(("warn", f"Contours in the study's files that are not shown: {fault}") for fault in faults)
+    return replace(panel, lines=(*panel.lines, *lines))
 
 
 def _acts(item: Item) -> tuple[tuple[str, str, str], ...]:

@@ -15,10 +15,11 @@ from mainstem.dashboards.clinic.board import (
     standing_of,
     summary,
     triage,
+    with_faults,
     worklist,
 )
 from mainstem.dashboards.clinic.own import bring_own, offer_demo
-from mainstem.dashboards.clinic.reads import all_studies, read_picture
+from mainstem.dashboards.clinic.reads import all_studies, contours_of, read_picture
 from mainstem.dashboards.clinic.reviews import ask, newest, say_missed, say_recorded
 from mainstem.dashboards.clinic.words import words_of
 from mainstem.dashboards.components.reader import TURN, reader
@@ -145,7 +146,8 @@ def draw(study: Study, item: Item, order: list[str], blind: bool) -> None:
     with mistakes_as_lines("The study"):
         hidden = item.is_hidden(blind=blind)
         picture = read_picture(study, study.id, not hidden)
-        act = reader(picture, panel_of(item, blind=blind), "reader")
+        _, faults = contours_of(study, study.id)
+        act = reader(picture, with_faults(panel_of(item, blind=blind), faults), "reader")
         if act is None:
             return
         if act.key != picture.key:

@@ -4,17 +4,20 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
 
 from mainstem.apps.clinic import WHOLE, Study, clinic_folder, keep_files, known_studies, read_layer
+from mainstem.apps.clinic_listing import held_in
 from mainstem.apps.clinic_reading import open_study, studies_in
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_places import review_home, review_url
 from mainstem.core.errors import InputError
-from mainstem.dashboards.clinic.pictures import Laid, picture_of_series, picture_of_volume
-from mainstem.dashboards.components.reader import Picture
+from mainstem.dashboards.clinic.pictures import Laid, overlay_of, picture_of_series, picture_of_volume
+from mainstem.dashboards.components.reader import Overlay, Picture
+from mainstem.data.medical.dicom_labels import ORIGIN, labels_on
 from mainstem.data.medical.studies import Opened
 
 OWN = "own studies"  # session key
@@ -82,9 +85,31 @@ def read_picture(_study: Study, id: str, with_layers: bool) -> Picture:
     opened = open_study(_study)
     masks = laid_over(_study, opened) if with_layers else []
     if opened.series is not None:
-        return picture_of_series(opened.series, id, masks)
+        picture = picture_of_series(opened.series, id, masks)
+        own, _ = contours_of(_study, id)
+        return replace(picture, overlays=(*picture.overlays, *own))
     assert opened.volume is not None
     return picture_of_volume(opened.volume, id, masks)
+
+
+@st.cache_resource(show_spinner="Reading the contours in the study's files", max_entries=6, scope="session")
+def contours_of(_study: Study, id: str) -> tuple[tuple[Overlay, ...], tuple[str, ...]]:
+    """What `marked_in` finds, read once."""
+    assert id
+    return marked_in(_study)
+
+
+def marked_in(study: Study) -> tuple[tuple[Overlay, ...], tuple[str, ...]]:
+    """What a study's own SEG and RTSTRUCT files mark on it, which is by no model; and why some cannot be shown."""
+    series, masks = open_study(study).series, held_in(study.files).masks
+    if series is None or not masks:
+        return (), ()
+    found, faults = labels_on(series, masks)
+    more = [f" ({number})" if number > 1 else "" for number in range(1, len(found) + 1)]
+    return tuple(
+        overlay_of(f"{ORIGIN[:1].upper()}{ORIGIN[1:]}{which}", one.names, one.values, is_told=False)
+        for which, one in zip(more, found, strict=True)
+    ), faults
 
 
 def laid_over(study: Study, opened: Opened) -> list[Laid]:

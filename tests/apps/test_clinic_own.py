@@ -1,6 +1,7 @@
 """A user's own studies: each opened as it was listed, under an id of its contents, with its own layers and patient."""
 
 import io
+import os
 import zipfile
 from dataclasses import replace
 from functools import partial
@@ -20,7 +21,7 @@ from mainstem.apps.clinic_predictions import Said
 from mainstem.apps.clinic_reading import open_study, studies_in
 from mainstem.apps.review_pseudonyms import Pseudonyms
 from mainstem.core.errors import InputError
-from mainstem.dashboards.clinic.reads import laid_over
+from mainstem.dashboards.clinic.reads import laid_over, marked_in
 from mainstem.dashboards.clinic.reviews import pseudonym, review_store
 from mainstem.data.medical.studies import radiograph_of, volume_of
 
@@ -238,3 +239,17 @@ def test_a_review_s_pixels_are_those_of_every_slice_read_by_a_model_or_not(tmp_p
         assert not refused
         hashes.append(study.pixel_sha256)
     assert len(set(hashes)) == 2
+
+
+@pytest.mark.mirror
+def test_a_study_s_own_segmentation_lies_over_it_and_is_no_model_s(tmp_path, unasked):
+    folder = Path(os.environ["MAINSTEM_MIRROR"]) / "medical" / "dicom" / "dcmqi" / "segmentations"
+    images = [path.read_bytes() for path in sorted((folder / "ct-3slice").iterdir())]
+    masks = [(folder / name).read_bytes() for name in ("liver.dcm", "24x38x3/seg/label.seg")]
+    (study,), refused = opened(tmp_path, "own", *images, *masks)
+    assert (study.kind, refused) == ("CT, 3 images", [])
+    (liver,), faults = marked_in(study)
+    assert (liver.title, liver.names, liver.kind) == ("Contours in the file, not by a model", ("Liver",), "contours")
+    assert sorted(liver.planes) == [0, 1, 2]
+    assert faults == ()  # the other one is of another series
+    assert study.layers == ()

@@ -56,12 +56,19 @@ class Overlay:
         key: of its contents.
         planes: (y, x) uint8 by slice; a slice without one holds nothing.
         names: of a mask's labels; none for a heatmap.
+        is_told: by a model; False of what the study's own files mark.
     """
 
     key: str
     title: str
     planes: Mapping[int, NDArray[np.uint8]]
     names: tuple[str, ...] = ()
+    is_told: bool = True
+
+    @property
+    def kind(self) -> str:
+        """As which it is shown, put on and off, and noted as seen."""
+        return "contours" if not self.is_told else "mask" if self.names else "heatmap"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,7 +190,7 @@ def _told(picture: Picture) -> dict[str, Any]:
         "edges": edges(picture.directions), "windows": [vars(window) for window in picture.windows],
         "inverted": picture.is_inverted, "exact": picture.is_exact,
         "overlays": [
-            {"key": one.key, "title": one.title, "names": one.names, "held": sorted(one.planes)}
+            {"key": one.key, "title": one.title, "names": one.names, "kind": one.kind, "held": sorted(one.planes)}
             for one in picture.overlays
         ],
     }  # fmt: skip

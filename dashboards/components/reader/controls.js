@@ -8,7 +8,7 @@ const HELP = [
   ["drag", "window (right: wider, down: darker), or what the tool does"], ["w v m", "drag to window, move or measure"],
   ["Shift + arrows", "what dragging does: window, move, or the cross of measures"], ["Space", "sets an end of a measure; else plays the slices"],
   ["Backspace", "takes the last measure back"], ["1 … 5, 0", "windows as on the buttons; 0 the file's own"], ["+ − f", "zoom, and fit again"],
-  ["x h", "mask and heatmap on or off"], [", .", "overlays paler, stronger"], ["i", "the model's words away and back"], ["y", "why models do not apply"],
+  ["x h c", "mask, heatmap and the file's own contours on or off"], [", .", "overlays paler, stronger"], ["i", "the model's words away and back"], ["y", "why models do not apply"],
   ["n p", "next and previous study"], ["?", "this help"],
 ];
 
@@ -59,9 +59,9 @@ function drag(view, dx, dy) {
   }
 }
 
-function toggle(view, isMask) {
+function toggle(view, kind) {
   for (const overlay of view.volume.header.overlays) {
-    if (overlay.names.length > 0 === isMask) view.shown.get(overlay.key).on = !view.shown.get(overlay.key).on;
+    if (overlay.kind === kind) view.shown.get(overlay.key).on = !view.shown.get(overlay.key).on;
   }
   overlayTools(view);
   schedule(view);
@@ -106,7 +106,7 @@ function press(view, event) {
   const preset = windows.find((one) => one.key === event.key), done = words.acts.find(([, , key]) => key === event.key);
   const acts = {
     "+": () => zoomBy(view, 1.25), "=": () => zoomBy(view, 1.25), "-": () => zoomBy(view, 0.8), f: () => fit(view),
-    x: () => toggle(view, true), h: () => toggle(view, false), ",": () => strengthen(view, -OPACITY_STEP), ".": () => strengthen(view, OPACITY_STEP),
+    x: () => toggle(view, "mask"), h: () => toggle(view, "heatmap"), c: () => toggle(view, "contours"), ",": () => strengthen(view, -OPACITY_STEP), ".": () => strengthen(view, OPACITY_STEP),
     i: () => fold(view), "?": () => help(view), n: () => act(view, TURN, 1), p: () => act(view, TURN, -1), y: () => why(view),
     " ": () => (view.tool === "measure" ? setPoint(view) : play(view)), Backspace: () => unmeasure(view),
     Escape: () => { view.open = null; if (!view.root.querySelector(".reader-help").hidden) help(view); schedule(view); },

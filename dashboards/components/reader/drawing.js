@@ -97,7 +97,7 @@ function draw(view) {
     for (const overlay of volume.header.overlays) {
       const shown = view.shown.get(overlay.key), one = shown.on ? planeOf(view, overlay) : null;
       if (!one) continue;
-      view.seen.add(overlay.names.length ? "mask" : "heatmap");
+      view.seen.add(overlay.kind);
       pen.globalAlpha = shown.opacity;
       pen.drawImage(one.canvas, one.box[0], one.box[1]);
     }

@@ -32,7 +32,7 @@ function tools(view) {
 function overlayTools(view) {
   const { overlays } = view.volume.header, box = view.root.querySelector(".reader-overlays");
   box.replaceChildren(...overlays.flatMap((overlay) => {
-    const shown = view.shown.get(overlay.key), isMask = overlay.names.length > 0;
+    const shown = view.shown.get(overlay.key), isMask = overlay.names.length > 0, key = { mask: "x", heatmap: "h", contours: "c" }[overlay.kind];
     const slider = element("input", "", { type: "range", min: "0", max: "1", step: "0.05", value: String(shown.opacity), "aria-label": `Opacity of ${overlay.title}` });
     slider.addEventListener("input", () => { shown.opacity = Number(slider.value); schedule(view); });
     const label = element("label", "");
@@ -43,7 +43,7 @@ function overlayTools(view) {
     });
     label.append(slider);
     const flip = () => { shown.on = !shown.on; overlayTools(view); schedule(view); };
-    return [button(overlay.title, isMask ? "x" : "h", flip, { "aria-pressed": String(shown.on) }), label];
+    return [button(overlay.title, key, flip, { "aria-pressed": String(shown.on) }), label];
   }));
 }
 
