@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from mainstem.apps.corpora import Corpus, Mixture, open_corpora, read_streams
-from mainstem.apps.finetune import ended_well, kept_until_written, run_folder, say, state_of
+from mainstem.apps.finetune import kept_until_written, run_folder, say, state_of
 from mainstem.apps.pretrain_spec import PretrainSpec
 from mainstem.core.devices import move, resolve_device
 from mainstem.core.distributed import join
@@ -82,7 +82,7 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
         corpora, excluded = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
         watch = Watch(state, spec.checkpoint, identity_of(spec), world, say=say)
         told = Told(state / PARTS_FILE, spec.training.steps, part_of(progress, READING, 1.0))
-        with ended_well(watch):
+        with watch.requeued():
             model = learn(spec, base, corpora, told, watch)
         if not world.is_first:
             return {}

@@ -150,6 +150,7 @@ def _names(kind: type, prefix: str) -> Iterator[str]:
     if dataclasses.is_dataclass(kind):
         yield from (f"{prefix}{field.name}" for field in dataclasses.fields(kind))
         return
+    assert issubclass(kind, BaseModel)
     for name, field in kind.model_fields.items():
         inner = named.get(name, field.annotation)
         has_parts = isinstance(inner, type) and (dataclasses.is_dataclass(inner) or issubclass(inner, BaseModel))

@@ -164,8 +164,8 @@ class MaskedPretraining(Objective):
         """Let the teacher follow: it keeps more and more of what it has (Grill et al. 2020, BYOL, section 3.3)."""
         keeps = 1 - (1 - self.config.teacher_keeps) * (1 - step / max(self.steps, 1))
         with torch.no_grad():
-            own = [weight for part in (self.tokenizer, self.trunk) for weight in part.parameters()]
-            torch._foreach_lerp_(list(self.teacher.parameters()), own, 1 - keeps)
+            own: list[Tensor] = [weight for part in (self.tokenizer, self.trunk) for weight in part.parameters()]
+            torch._foreach_lerp_([*self.teacher.parameters()], own, 1 - keeps)
         self.report(step, {name: float(value) for name, value in self.told.items()})
 
     @torch.no_grad()

@@ -20,8 +20,8 @@ from typing import Any
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.schema import printable, read_object
 from mainstem.data.catalogue import HOST, DataSet, read_catalogue
-from mainstem.data.rights import CROISSANT, Rights, is_licence, rights_in, rights_of
-from mainstem.data.shards import SHARDS, is_baked, read_record
+from mainstem.data.rights import CROISSANT, SHARDS, Rights, is_licence, rights_in, rights_of
+from mainstem.data.shards import is_baked, read_record
 
 VERSION = "http://mlcommons.org/croissant/1.1"
 GEO = "http://mlcommons.org/croissant/geo/"

@@ -63,7 +63,7 @@ class MaskHead(Head):
     def __init__(self, dim: int, channels: int, num_classes: int, patch: Sides) -> None:
         super().__init__()
         self.num_classes, self.patch = num_classes, patch
-        steps = [size // QUARTER for size in patch]
+        steps = (patch[0] // QUARTER, patch[1] // QUARTER, patch[2] // QUARTER)
         self.halves = nn.ModuleList([Convolution(8 * channels, WIDTH), Convolution(WIDTH, WIDTH)])
         self.down = nn.Conv3d(WIDTH, 2 * WIDTH, 2, 2)
         self.quarters = nn.ModuleList([Convolution(2 * WIDTH, 2 * WIDTH)])

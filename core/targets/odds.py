@@ -61,13 +61,13 @@ def weigh(outputs: Outputs, truth: Array) -> tuple[float, list[Line]]:
     Log-odds and truth are (cases, findings), NaN where nobody read it. One share serves all findings: rare ones would
     choose theirs by a few cases. It is 0 where there is no plain model.
     """
-    tried = []
+    tried: list[tuple[float, float, list[Line]]] = []
     for share in SHARES if outputs["plain"].any() else SHARES[:1]:
         odds = mixed(outputs, float(share))
         lines, losses = zip(*map(fit_line, odds.T, truth.T), strict=True)
         tried.append((float(np.sum(losses)), float(share), list(lines)))
-    _, share, lines = min(tried, key=lambda one: one[:2])
-    return share, lines
+    best = min(tried, key=lambda one: one[:2])
+    return best[1:]
 
 
 def fit_line(odds: Array, truth: Array) -> tuple[Line, float]:
