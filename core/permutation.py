@@ -42,7 +42,7 @@ class Permutation:
 
     @cached_property
     def _keys(self) -> Words:
-        return np.random.SeedSequence((self.seed, self.epoch)).generate_state(ROUNDS, np.uint64)
+        return np.random.SeedSequence((self.seed, self.epoch)).generate_state(ROUNDS, np.uint64).astype(np.uint64)
 
     def at(self, places: Places) -> Places:
         """Return the samples that stand at places (places,), each from 0 to `num` - 1."""
