@@ -45,6 +45,7 @@ class MetricsLog:
         self._written = self._begun
         self._losses: list[float] = []
         self._samples = 0
+        self._is_torn = False
 
     def begin(self, training: int, step: int) -> None:
         """Drop the lines of what is about to be done: steps of this training after `step`."""
@@ -69,11 +70,18 @@ class MetricsLog:
             self.flush()
 
     def flush(self, *, is_durable: bool = False) -> None:
-        """Write what waits; durable, force it onto the disk."""
-        if self._waiting:
+        """Write what waits; durable, force it onto the disk. What a full disk does not take waits on."""
+        self._written = time.monotonic()
+        if not self._waiting:
+            return
+        try:
             with self.path.open("ab") as file:
-                file.write("".join(f"{line}\n" for line in self._waiting).encode())
+                # a line that the disk took a part of only ends here, and is dropped by who reads
+                file.write(("\n" * self._is_torn + "".join(f"{line}\n" for line in self._waiting)).encode())
                 file.flush()
                 if is_durable:
                     os.fsync(file.fileno())
-        self._waiting, self._written = [], time.monotonic()
+        except OSError:
+            self._is_torn = True
+            return
+        self._waiting, self._is_torn = [], False
