@@ -77,12 +77,12 @@ def test_the_site_s_own_torch_is_not_replaced(site, tmp_path, monkeypatch):
 
 
 def test_an_environment_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    (tmp_path / "python3").write_text('#!/bin/sh\nmkdir -p "$4" && false\n')  # python3 -m venv --system... PLACE
+    (tmp_path / "python3").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("MAINSTEM_ENV", str(tmp_path / "env"))
-    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
-    monkeypatch.delenv("PYTHONPATH", raising=False)
-    (tmp_path / "wheels").mkdir()
     with pytest.raises(InputError, match="was not made"):
-        build("local", read_site("local"), render("local", read_site("local"), tmp_path / "wheels"))
+        build("local", read_site("local"), render("local", read_site("local"), None))
     assert not (tmp_path / "env").exists()
 
 
