@@ -1,5 +1,6 @@
 """Progress of long work on standard error: a bar on a screen, plain lines in a log, nothing for a machine."""
 
+import os
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ EVERY_S = 5.0  # between lines of a log; work that takes less says nothing
 @contextmanager
 def shown(title: str, quiet: bool) -> Iterator[Progress]:
     """Show how far the work is and how long is left; nothing is said where the output is for a machine."""
-    if quiet:
+    if quiet or os.environ.get("RANK", "0") != "0":  # of several processes the first speaks
         yield silent
     elif sys.stderr is not None and sys.stderr.isatty():
         with _bar(title) as report:

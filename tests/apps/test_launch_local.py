@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from tests.apps.slurm_cluster import wait_for
 from mainstem.apps.launch import launch
 from mainstem.apps.launch_estimate import PROGRESS, estimate
 from mainstem.apps.launch_plan import Ask, as_smoke, plan_job
-from mainstem.apps.progress import describe_progress
+from mainstem.apps.progress import describe_progress, shown
 from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
@@ -82,6 +83,16 @@ def test_without_the_rights_nothing_is_launched(planned, folder):
     with pytest.raises(InputError, match="without licence"):
         launch(planned({**FIT, "out": "runs/c", "i_have_the_rights": "false"}))
     assert not (folder / "runs" / "c.job").exists()
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_several_processes_the_first_tells_how_far_they_are(rank, speaks, monkeypatch, capsys):
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("mainstem.apps.progress.EVERY_S", 0.05)
+    with shown("finetune", quiet=False) as report:
+        report("fold 1 of 2", 0.35)
+        time.sleep(0.5)
+    assert bool(PROGRESS.findall(capsys.readouterr().err)) == speaks
 
 
 def test_progress_in_a_log_is_understood_as_it_is_told():
