@@ -23,7 +23,7 @@ from mainstem.dashboards.clinic.reads import all_studies, contours_of, read_pict
 from mainstem.dashboards.clinic.reviews import ask, newest, say_missed, say_recorded
 from mainstem.dashboards.clinic.words import words_of
 from mainstem.dashboards.components.reader import TURN, reader
-from mainstem.dashboards.components.tables import choice_table, named_in_address
+from mainstem.dashboards.components.tables import ROW_PX, choice_table, named_in_address
 from mainstem.dashboards.shell import (
     follow_address,
     header,
@@ -38,16 +38,18 @@ from mainstem.dashboards.shell import (
 from mainstem.data.spreadsheets import csv_bytes
 
 IN_ADDRESS = ("study", "blind", "search")
-ASKED = "asked on the canvas"  # session key: an act whose dialog is to be opened
+ASKED = "asked on the canvas"  # session key: the study that was seen, and the act whose dialog is to be opened
 STYLE = """<style>
 .stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
 .stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
 .stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
-[data-testid="stSidebarHeader"] { height: 2.5rem; padding: 0.5rem 1rem 0; margin: 0; }
-[data-testid="stSidebarUserContent"] { padding: 0 0 1rem; }
+[data-testid="stSidebarHeader"] { height: 2rem; padding: 0.4rem 0.75rem 0; margin: 0; }
+[data-testid="stSidebarUserContent"] { padding: 0 0 0.5rem; margin: 0 -0.75rem; }
+[data-testid="stSidebarUserContent"] .stVerticalBlock { gap: 0.45rem; }
+[data-testid="stSidebarUserContent"] [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 </style>"""
-LIST_PX = 480  # of the worklist beside the canvas
+LIST_PX = 14 * ROW_PX + 3  # of the worklist beside the canvas: whole rows, so that all controls fit into 800 pixels
 
 
 def show_clinic() -> None:
@@ -89,8 +91,9 @@ def show_list(items: list[Item]) -> tuple[str, bool]:
     st.caption(plain(summary(ordered, blind=blind)) if items else "No study yet.")
     follow_search()
     asked = st.text_input(
-        "Search the list", key="search", placeholder="radiograph unsure", on_change=note_in_address, args=("search",)
-    )
+        "Search the list", key="search", placeholder="Search: radiograph unsure", on_change=note_in_address,
+        args=("search",), label_visibility="collapsed",
+    )  # fmt: skip
     shown = matching(ordered, asked, blind=blind)
     chosen, _ = named_in_address("study", {item.id for item in items}, ordered[0].id if ordered else "")
     if items and not shown:
@@ -130,9 +133,11 @@ def show_study(study: Study, item: Item, items: list[Item], blind: bool) -> None
         not_for="diagnosis: research use only, not a medical device",
     )  # fmt: skip
     draw(study, item, [one.id for one in triage(items, blind=blind)], blind)
-    act = st.session_state.pop(ASKED, None)
-    if act is not None:
+    seen, act = st.session_state.pop(ASKED, ("", None))
+    if act is not None and seen == study.id:
         ask(study, item, act)
+    elif act is not None:
+        say_missed()
     with st.expander("The list in full, where the data come from, and what was decided"):
         st.dataframe(worklist(triage(items, blind=blind), blind=blind), hide_index=True)
         st.caption(f"{plain(RESEARCH)}. {plain(item.title)}: {plain(item.note)}. {plain(item.attribution, 1000)}")
@@ -155,7 +160,7 @@ def draw(study: Study, item: Item, order: list[str], blind: bool) -> None:
         elif act.name == TURN:
             choose_study(next_id(order, study.id, act.steps))
         else:
-            st.session_state[ASKED] = act
+            st.session_state[ASKED] = study.id, act
         st.rerun()
 
 

@@ -2,6 +2,7 @@
 // taken the act; until then it is sent again, and nothing else is: a newer message would take the place of one unread.
 
 const RESEND_MS = 10000;
+const ADDRESS_MS = 100, MOST_LOOKS = 20;  // between looks at the address, and how many
 const TURN = "turn";
 
 function act(view, name, steps = 0) {
@@ -21,20 +22,30 @@ function send(view, name, steps) {
   view.lastAct = num;
   view.refused = "";
   const told = JSON.stringify({ act: name, num, steps, key: view.volume.header.key, mask, heatmap, window: [level, width], seconds });
-  view.waiting = { name, num, then: 0, refused: "", again: setInterval(() => (view.canvas.isConnected ? view.trigger("act", told) : clearInterval(view.waiting?.again)), RESEND_MS) };
+  view.waiting = { name, num, href: location.href, then: 0, refused: "", again: setInterval(() => (view.canvas.isConnected ? view.trigger("act", told) : clearInterval(view.waiting?.again)), RESEND_MS) };
   view.trigger("act", told);
 }
 
-// True where the server's picture says that it has taken what was waited for.
+// The server's picture repeats the number of the act that it has taken.
 function taken(view, num) {
   const { waiting } = view;
-  if (!waiting || waiting.num !== num) return false;
+  if (!waiting || waiting.num !== num || waiting.isTaken) return;
+  waiting.isTaken = true;
   clearInterval(waiting.again);
+  settle(view, waiting, 0);
+}
+
+// Every message names the study by the page's address, which follows the picture: one sent earlier would ask for the old.
+function settle(view, waiting, looks) {
+  if (waiting.name === TURN && location.href === waiting.href && looks < MOST_LOOKS) {
+    setTimeout(() => settle(view, waiting, looks + 1), ADDRESS_MS);
+    return;
+  }
   view.waiting = null;
   if (waiting.then) send(view, TURN, waiting.then);
   (view.waiting || view).refused = waiting.refused;
   busy(view);
-  return true;
+  ask(view);
 }
 
 function labelOf(view, name) {

@@ -39,7 +39,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const { volume, isNews } = receive(data instanceof Uint8Array ? data : new Uint8Array(data));
   const isTurned = view.volume?.header.key !== volume.header.key || !view.slider.max;
   if (isTurned || view.volume !== volume) turn(view, volume);
-  const isTaken = taken(view, volume.header.taken);
+  taken(view, volume.header.taken);
   for (const { key, names } of volume.header.overlays) {
     if (!view.shown.has(key)) view.shown.set(key, { on: names.length > 0, opacity: 0.45 });
   }
@@ -51,5 +51,5 @@ export default function ({ parentElement, data, setTriggerValue }) {
     size(view);
   }
   schedule(view);
-  if (isNews || isTurned || isTaken) ask(view);
+  if (isNews || isTurned) ask(view);
 }
