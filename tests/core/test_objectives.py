@@ -1,13 +1,15 @@
 """Pretraining's losses: packed or not the same, what is hidden tells nothing, and each part is learned."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from tests.core.processes import run_in
 
-from mainstem.core.loader import cut_batches, order
+from mainstem.core.loader import Batch, Idle, cut_batches, order, shared
 from mainstem.core.loop import Plan, optimize
 from mainstem.core.masking import Masking, draw_hidden
 from mainstem.core.objectives import MaskedPretraining, ObjectiveConfig, encode, width_of
@@ -15,6 +17,8 @@ from mainstem.core.stream import Channel, Geometry, Provenance, Sample, Stream
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.core.trunk import Trunk
 from mainstem.core.trunk_config import SIZES
+from mainstem.core.watch import Watch
+from mainstem.core.weights import state_sha256
 
 DAY_S = 86_400.0
 WHOLE = Masking(whole_stream=1.0, burst=0.0, patches=0.0)
@@ -133,8 +137,8 @@ def test_content_is_what_tokens_were_cut_from():
 
 
 def test_a_few_samples_are_learned_by_heart_and_stay_apart():
-    objective = objective_of(steps=150, teacher_keeps=0.9)
-    plan = Plan(steps=150, lr_per_step=3e-3)
+    objective = objective_of(steps=80, teacher_keeps=0.9)
+    plan = Plan(steps=80, lr_per_step=3e-3)
     lost(objective)
     before = {name: float(value) for name, value in objective.told.items()}
     optimize(
@@ -144,9 +148,9 @@ def test_a_few_samples_are_learned_by_heart_and_stay_apart():
     )
     lost(objective)
     after = {name: float(value) for name, value in objective.told.items()}
-    assert after["latents"] < 0.6 * before["latents"]
-    assert after["reconstruction"] < 0.6 * before["reconstruction"]
-    assert after["contrast"] < 0.6 * before["contrast"]
+    assert after["latents"] < 0.7 * before["latents"]
+    assert after["reconstruction"] < 0.7 * before["reconstruction"]
+    assert after["contrast"] < 0.7 * before["contrast"]
     assert after["spread"] > 0.2
 
 
@@ -186,3 +190,22 @@ def test_samples_of_one_token_do_not_count():
     nothing = lost(objective_of(), alone)
     assert float(nothing.total.detach()) == 0.0
     assert int(nothing.count) == 1
+
+
+def learned_beside_others(world) -> tuple[str, str]:
+    objective, place = objective_of(steps=4), (world.rank, world.size)
+
+    def batches(first: int) -> Iterator[Batch | Idle]:
+        rows = order(0, len(SAMPLES), 5, first)  # of the last 4 of an epoch each process sees 2
+        return shared(lambda shares: cut_batches(objective.tokenizer, SAMPLES, shares), rows, place)
+
+    optimize(objective, batches, Plan(steps=4, lr_per_step=1e-3), Watch(world=world))
+    of_teacher = {name: weight for name, weight in objective.state_dict().items() if name.startswith("teacher")}
+    return state_sha256(objective.state_dict()), state_sha256(of_teacher)
+
+
+@pytest.mark.slow
+def test_processes_that_learn_together_end_with_the_same_weights_and_teacher():
+    one, other = run_in(2, learned_beside_others)
+    assert one == other
+    assert one[1] != state_sha256({f"teacher.{name}": one for name, one in objective_of().teacher.state_dict().items()})
