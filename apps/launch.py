@@ -81,7 +81,7 @@ def _check_free(job: Job, folder: Path) -> None:
 def is_active(record: dict[str, Any]) -> bool:
     """True where a job that was launched waits or runs."""
     if record.get("process_started"):
-        return process_started(int(record["job_id"])) == str(record["process_started"])
+        return bool(process_started(int(record["job_id"])) == record["process_started"])
     return bool(asked("squeue", "--noheader", f"--jobs={record.get('job_id')}").strip())
 
 
