@@ -195,3 +195,20 @@ def test_the_clinic_fits_a_phone(clinic, home, chromium):
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert "not predicted: modality is CT" in panel(page)
         assert outside == []
+
+
+@pytest.mark.browser
+def test_steps_and_a_decision_in_one_breath_are_about_the_study_that_is_seen(clinic, home, chromium):
+    with served(home) as address, opened(chromium, 1280) as (page, _):
+        page.set_viewport_size({"width": 1280, "height": 800})
+        page.goto(f"{address}/clinic?study={clinic['Sure']}")
+        canvas = canvas_of(page)
+        for key in ("n", "n", "n", "d"):  # Sure, Both, Head, Normal; the decision comes too early
+            canvas.press(key)
+        page.locator(".reader-busy").filter(has_text="Defer was not taken").wait_for()
+        wait_panel(page, "normal, all else ruled out")
+        page.locator("canvas[data-waiting='']").wait_for(timeout=30_000)
+        canvas_of(page).press("d")
+        page.get_by_role("dialog").get_by_text("Normal stays on the list").wait_for(timeout=30_000)
+        sidebar = page.locator("[data-testid=stSidebarContent]")
+        assert sidebar.evaluate("one => one.scrollHeight <= one.clientHeight")  # all controls are in sight
