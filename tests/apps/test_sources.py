@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from tests.adapters.test_contract import OF_ADAPTERS
+from tests.data.test_shards import told
 from typer.testing import CliRunner
 
 from mainstem.adapters import template
@@ -15,12 +17,13 @@ from mainstem.apps.finetune import finetune
 from mainstem.apps.sources import bake_source, read_licensed, read_source
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
-from mainstem.core.samples import is_lazy
+from mainstem.core.samples import is_lazy, read_now
 from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.training import TrainingConfig
 from mainstem.data.hearing import hearing
-from mainstem.data.rights import NOT_STATED
-from mainstem.data.shards import refuse_damaged
+from mainstem.data.rights import NOT_STATED, Rights
+from mainstem.data.shard_writing import ReadBy, bake
+from mainstem.data.shards import open_shards, refuse_damaged
 
 QUICK = FitSpec(config=FitConfig(num_folds=2, training=TrainingConfig(epochs=1)))
 
@@ -83,3 +86,12 @@ def test_commands_bake_verify_and_card(table, tmp_path):
     code, told = run("verify", folder)
     assert code == 1
     assert "index.arrow is not as it was written" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("adapter", "task"), OF_ADAPTERS, ids=lambda name: name)
+def test_what_every_adapter_reads_is_baked_bit_for_bit(adapter, task, tmp_path, home):
+    source = OF_ADAPTERS[adapter, task](tmp_path)
+    bake(source, Rights("MIT", "made", is_stated=True), tmp_path / "set", ReadBy())
+    found = open_shards(tmp_path / "set")
+    assert [told(read_now(sample)) for sample in found.samples] == [told(read_now(one)) for one in source.samples]
