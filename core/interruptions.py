@@ -5,6 +5,7 @@ itself could not be cancelled.
 """
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -92,12 +93,21 @@ def requeue() -> str:
         return "no Slurm job to queue again; start the same command again"
     if os.environ.get(BY_SCRIPT):
         return f"the script of job {job} has it queued again"
-    try:
-        asked = subprocess.run(["scontrol", "requeue", job], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Slurm's own
-    except OSError as error:  # inside a container there is none
-        return f"job {job} is not queued again: {error.strerror}"
+    done = _scontrol("requeue", job)
     return (
-        f"job {job} is queued again"
-        if not asked.returncode
-        else f"job {job} is not queued again: {asked.stderr.strip()}"
+        f"job {job} is queued again" if not done.returncode else f"job {job} is not queued again: {done.stderr.strip()}"
     )
+
+
+def is_preempted() -> bool:
+    """True where TERM came because another job takes the nodes: Slurm queues this one again, unless it ends itself."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    told = _scontrol("show", "job", job).stdout if job else ""
+    return "JobState=RUNNING" in told and re.search(r"\bPreemptTime=\d", told) is not None
+
+
+def _scontrol(*asked: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(["scontrol", *asked], capture_output=True, text=True, check=False)  # noqa: S603, S607 - Slurm's own
+    except OSError as error:
+        return subprocess.CompletedProcess(asked, 1, "", str(error))

@@ -13,7 +13,7 @@ from torch import nn
 
 from mainstem.core.distributed import World
 from mainstem.core.errors import ArtifactError
-from mainstem.core.interruptions import Interrupted, Interruptions, Wish, requeue
+from mainstem.core.interruptions import Interrupted, Interruptions, Wish, is_preempted, requeue
 from mainstem.core.metrics_log import MetricsLog
 from mainstem.core.train_state import TrainState, identity_of
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mainstem.core.checkpoint import Checkpoints
 
 SHORT_S = 5.0  # a training that took less is begun anew rather than saved when it ends
+PREEMPTED_S = 1.0  # between two looks at a job that waits to be ended
 LOG_FILE = "metrics.jsonl"
 Identity = Mapping[str, str]
 Say = Callable[[str], None]
@@ -74,13 +75,18 @@ class Watch:
 
     @contextmanager
     def requeued(self) -> Iterator[None]:
-        """Have Slurm queue the job again where a training ended for it; no process leaves before that is asked for."""
+        """Have Slurm queue the job again where a training ended for it; no process leaves before that is asked for.
+
+        A job that is preempted and leaves before its grace is over counts as failed, and is not queued again: it stays.
+        """
         try:
             with self.interruptions.between(is_alone=self.world.size == 1):
                 yield
         except Interrupted as ended:
             if ended.wish == "requeue" and self.world.is_first:
                 self.say(requeue())
+            while ended.wish == "stop" and self.world.is_first and is_preempted():
+                time.sleep(PREEMPTED_S)
             self.world.told("")
             raise
 

@@ -21,6 +21,7 @@ from tests.core.processes import joined, places
 MADE = Made(steps=25, dropout=0.1)
 EACH = CheckpointConfig(every_steps=1)  # hardly a moment in which nothing is being saved
 DIGEST = "digest"
+SAVE_S = 0.03  # of a save of so little
 
 
 @dataclass
@@ -95,7 +96,13 @@ def kill_at_random(root: Path, size: int, kills: int, seed: int) -> Told:
         while not (folder / DIGEST).exists():
             had, pids, is_saving[0] = newest(folder), begun(folder, size, is_saving), 0
             if whole_s is not None and told.kills < kills:
-                time.sleep(chance.uniform(0, whole_s / 2))
+                if told.kills % 2:
+                    until = time.monotonic() + whole_s  # while a save goes on, one of those that come
+                    while not is_saving[0] and time.monotonic() < until:
+                        time.sleep(0.001)
+                    time.sleep(chance.uniform(0, SAVE_S))
+                else:
+                    time.sleep(chance.uniform(0, whole_s / 2))
                 if any(os.waitpid(pid, os.WNOHANG)[0] for pid in pids[:1]):
                     pids = pids[1:]
                 else:
