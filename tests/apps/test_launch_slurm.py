@@ -19,6 +19,7 @@ from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
 from mainstem.core.plain_yaml import read_yaml
+from mainstem.data.earth.farms import simulate_farm, write_farm
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """#!/usr/bin/env python3
@@ -160,6 +161,23 @@ def test_a_fine_tuning_whose_time_ends_comes_back_and_is_done(slurm, launch, tmp
     check_end(slurm, record, tmp_path)
     assert "Restarts=1" in asked(slurm, "scontrol", "show", "job", str(record["job_id"]))
     assert "has it queued again" in (tmp_path / str(record["log"])).read_text()
+
+
+@pytest.mark.slow
+def test_a_map_s_shards_are_put_together_once_all_are_made(slurm, launch, tmp_path):
+    scenes = write_farm(simulate_farm(0), tmp_path / "farm")
+    farm = tmp_path / "farm"
+    own = {"fields": str(farm / "fields.gpkg"), "weather": str(farm / "weather.csv")}
+    spec = {
+        "command": "map", "adapter": "crop-yield", "scenes": [str(scene) for scene in scenes], "options": own,
+        "out": "maps/a", "shards": 2, "time": "00:10:00",
+    }  # fmt: skip
+    record = launch(spec, program=Path(sys.prefix))
+    wait_for(lambda: state(slurm, record["merge_job_id"]) in ("COMPLETED", "FAILED", "CANCELLED"), 500)
+    log = (tmp_path / "maps" / "a.job" / "log.txt").read_text()
+    assert state(slurm, record["merge_job_id"]) == "COMPLETED", log
+    assert (tmp_path / "maps" / "a" / "map.tif").exists()
+    assert {path.name for path in (tmp_path / "maps" / "a.job").glob("log*")} == {"log.txt", "log-0.txt", "log-1.txt"}
 
 
 def check_end(slurm, record: dict[str, object], folder: Path) -> None:
