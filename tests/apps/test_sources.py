@@ -44,7 +44,8 @@ def test_training_on_what_was_baked_is_training_on_what_was_read(table, tmp_path
     assert is_lazy(sources[1].samples)
     runs = [finetune(TASK, source, QUICK, tmp_path / f"run{row}") for row, source in enumerate(sources)]
     assert runs[0]["licence"] == runs[1]["licence"] == NOT_STATED
-    assert runs[0]["out_of_fold"] == pytest.approx(runs[1]["out_of_fold"], rel=1e-6)
+    assert runs[0]["data_sha256"] == runs[1]["data_sha256"]
+    assert runs[0]["held_out"] == pytest.approx(runs[1]["held_out"], rel=1e-6)
     assert f"| licence of the data | {NOT_STATED} |" in (tmp_path / "run1" / "card.md").read_text()
 
 
