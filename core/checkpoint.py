@@ -8,6 +8,7 @@ byte that is read is ever run.
 
 import hashlib
 import json
+import logging
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -62,6 +63,7 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Save state as it is now; writing goes on while training does, after the save before it is done."""
         self.wait()
+        logging.getLogger("c10d-NullHandler-dcp_logger").setLevel(logging.WARNING)  # it tells of each tensor by itself
         if self._stager is None:
             pinned = torch.cuda.is_available()
             self._stager = DefaultStager(StagingOptions(pinned, False, False, False))

@@ -19,7 +19,7 @@ from mainstem.core.training import TrainingConfig
 from mainstem.core.watch import CheckpointConfig, Watch
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
-QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1, batch_size=64), num_folds=2)
+QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=3, batch_size=64), num_folds=2)
 SPEC = FitSpec(config=QUICK, checkpoint=CheckpointConfig(every_steps=2))
 
 
@@ -51,7 +51,7 @@ def whole(table, tmp_path_factory):
 def test_the_same_command_goes_on_after_a_kill(table, tmp_path, whole, monkeypatch):
     out, after = tmp_path / "run", Watch.after_step
     record, lines = whole
-    for training, step in ((0, 3), (1, 5), (2, 4)):
+    for training, step in ((0, 3), (1, 5)):
 
         def killed(self, state, *told, at=(training, step)):
             after(self, state, *told)

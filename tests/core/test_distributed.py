@@ -28,6 +28,7 @@ def told(world, each):
 def together():
     ways = [Made(spread=way, dtype=dtype) for dtype in (torch.float32, torch.float64) for way in ("replicate", "shard")]
     ways.append(Made(part="full", spread="shard", dtype=torch.float64))
+    ways.append(Made(spread="hybrid", dtype=torch.float64, is_recomputed=True))
     ways.append(Made(part="full", spread="replicate", dtype=torch.float64, parts=3))
     return dict(zip(ways, zip(*run_in(2, told, ways), strict=True), strict=True))
 

@@ -10,6 +10,7 @@ from mainstem.core.plain_yaml import LARGEST_BYTES
 from mainstem.core.settings import names, read_settings, with_settings
 from mainstem.core.task import FitConfig
 from mainstem.core.training import TrainingConfig
+from mainstem.core.watch import CheckpointConfig
 
 SPEC = FitSpec(config=FitConfig(training=TrainingConfig(epochs=3)))
 
@@ -38,7 +39,8 @@ def test_every_field_can_be_set_and_no_other_changes():
 def test_the_names_are_those_of_all_fields():
     training = {f"training.{field.name}" for field in dataclasses.fields(TrainingConfig)}
     config = {field.name for field in dataclasses.fields(FitConfig)} - {"training"}
-    assert set(names()) == training | config | {"order", "trunk"}
+    checkpoint = {f"checkpoint.{field.name}" for field in dataclasses.fields(CheckpointConfig)}
+    assert set(names()) == training | config | checkpoint | {"order", "trunk"}
 
 
 def test_a_file_says_the_same_and_set_goes_before_it(tmp_path):
