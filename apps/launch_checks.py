@@ -113,7 +113,7 @@ def _files(job: Job) -> Iterator[Finding]:
 
 
 def _staged(job: Job) -> Iterator[Finding]:
-    """Whether the sets of the catalogue are where the job will look for them, where it could not fetch them itself."""
+    """Whether sets and models by name are where the job will look for them, where it could not fetch them itself."""
     if not job.site.is_offline or os.environ.get("MAINSTEM_MIRROR"):
         return
     home = _expanded("$MAINSTEM_HOME", job)
@@ -124,6 +124,24 @@ def _staged(job: Job) -> Iterator[Finding]:
         lacking = [file.name for file in data_set.files if not (folder / file.name).is_file()]
         told = f"{folder} lacks {len(lacking)} files; MAINSTEM_HOME={home} mainstem data pull {name} brings them"
         yield Finding(what=f"data {name}", state="fail" if lacking else "ok", found=told if lacking else str(folder))
+    if name := _model_of(job.spec):
+        from mainstem.core.openmodels.fetching import is_whole, staged_folder
+
+        staged = staged_folder(name, Path(home) / "models")
+        told = f"no {staged}; MAINSTEM_HOME={home} mainstem models pull {name} brings it"
+        there = is_whole(staged)
+        yield Finding(what=f"model {name}", state="ok" if there else "fail", found=str(staged) if there else told)
+
+
+def _model_of(spec: RunSpec) -> str | None:
+    """Return the named open model that a fit adapts, the task's own unless the spec says which."""
+    from mainstem.adapters import find_task
+    from mainstem.core.openmodels.fetching import listings
+
+    if spec.adapter is None or not spec.data:
+        return None
+    name = spec.trunk or find_task(spec.adapter, spec.task).open_model
+    return name if name in listings() else None
 
 
 def _there(what: str, path: Path, advice: str) -> Finding:

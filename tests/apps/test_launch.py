@@ -17,6 +17,7 @@ from mainstem.apps.run_spec import RunSpec, command_line, members, read_spec
 from mainstem.apps.site_profiles import Site, read_site, site_names
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
+from mainstem.core.openmodels.fetching import COMPLETE, staged_folder
 from mainstem.core.plain_yaml import read_yaml
 from mainstem.data.catalogue import read_catalogue
 
@@ -290,21 +291,25 @@ def test_data_without_a_licence_is_refused_unless_the_spec_says_whose_it_is(tmp_
 def test_data_that_a_node_without_network_could_not_fetch_must_be_there(tmp_path, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
     monkeypatch.delenv("MAINSTEM_MIRROR", raising=False)
-    job = plan_job("jupiter", read_site("jupiter"), spec_of({**FIT, "data": "us-maize"}), ASKS["jupiter"])
+    spec = spec_of({**FIT, "data": "us-maize", "trunk": "dinov2-small"})
+    job = plan_job("jupiter", read_site("jupiter"), spec, ASKS["jupiter"])
 
-    def told() -> tuple[str, str]:
+    def told() -> tuple[str, ...]:
         found = {finding.what: finding for finding in check_site(job)}
-        return found["data us-maize"].state, found["Slurm"].state
+        return tuple(found[what].state for what in ("data us-maize", "model dinov2-small", "Slurm"))
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert told() == ("fail", "fail")  # nor is there a scheduler
+    assert told() == ("fail", "fail", "fail")  # nor is there a scheduler
     folder = tmp_path / "v1" / read_catalogue()["us-maize"].folder
     folder.mkdir(parents=True)
     for file in read_catalogue()["us-maize"].files:
         (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
         (folder / file.name).touch()
-    assert told() == ("ok", "fail")
+    staged = staged_folder("dinov2-small", tmp_path / "models")
+    (staged / COMPLETE).parent.mkdir(parents=True)
+    (staged / COMPLETE).touch()
+    assert told() == ("ok", "ok", "fail")
 
 
 def test_a_profile_of_one_s_own_is_read_and_its_mistakes_are_named(tmp_path):
