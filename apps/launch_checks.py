@@ -124,13 +124,13 @@ def _staged(job: Job) -> Iterator[Finding]:
         lacking = [file.name for file in data_set.files if not (folder / file.name).is_file()]
         told = f"{folder} lacks {len(lacking)} files; MAINSTEM_HOME={home} mainstem data pull {name} brings them"
         yield Finding(what=f"data {name}", state="fail" if lacking else "ok", found=told if lacking else str(folder))
-    if name := _model_of(job.spec):
+    if model := _model_of(job.spec):
         from mainstem.core.openmodels.fetching import is_whole, staged_folder
 
-        staged = staged_folder(name, Path(home) / "models")
-        told = f"no {staged}; MAINSTEM_HOME={home} mainstem models pull {name} brings it"
+        staged = staged_folder(model, Path(home) / "models")
+        told = f"no {staged}; MAINSTEM_HOME={home} mainstem models pull {model} brings it"
         there = is_whole(staged)
-        yield Finding(what=f"model {name}", state="ok" if there else "fail", found=str(staged) if there else told)
+        yield Finding(what=f"model {model}", state="ok" if there else "fail", found=str(staged) if there else told)
 
 
 def _model_of(spec: RunSpec) -> str | None:

@@ -124,6 +124,12 @@ def test_what_a_process_is_told_is_told_inside_the_step():
         assert 'RANK="$SLURM_PROCID" LOCAL_RANK="$SLURM_LOCALID"' in inside
 
 
+def test_this_machine_s_gpus_are_shared_out_by_torchrun():
+    several = render(plan_job("local", read_site("local"), spec_of({**FIT, "gpus_per_node": 2}), Ask()))
+    assert 'torchrun --standalone --nproc-per-node=2 --no-python "${command[@]}" || status=$?' in several
+    assert "torchrun" not in script("local", "example")
+
+
 def test_an_array_has_a_member_a_combination_and_requeues_one_at_a_time():
     text = script("lumi-g", "seeds-and-sweep")
     assert "#SBATCH --array=0-3" in text
