@@ -18,9 +18,10 @@ def map_adapter(
     ctx: typer.Context,
     adapter: str,
     scenes: Annotated[
-        list[Path], typer.Argument(help="GeoTIFFs, .SAFE folders, STAC items, .zarr, .nc or EOPatches of one grid.")
+        list[Path],
+        typer.Argument(help="GeoTIFFs, .SAFE, STAC items, .zarr, .nc, EOPatches of one grid; or a STAC collection."),
     ],
-    out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json.")],
+    out: Annotated[Path, typer.Option(help="The folder of map.tif and item.json, or of a folder a tile.")],
     run: Annotated[Path | None, typer.Option(help="The run folder; else one that comes with the package.")] = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
@@ -31,16 +32,18 @@ def map_adapter(
     fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
     crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
-    shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of the blocks, for map-merge.")] = "0/1",
+    shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of blocks or tiles.")] = "0/1",
     workers: Annotated[int, typer.Option(min=1, max=1024, help="Threads that read; they change no bit.")] = 2,
     as_json: AsJson = False,
 ) -> None:
     """Map an adapter over scenes of any size, with intervals, claim and origin; goes on where it was killed."""
     from mainstem.adapters import task_of_run
+    from mainstem.apps.map_collections import map_collection
     from mainstem.apps.map_context import ContextSpec
     from mainstem.apps.map_models import MapSpec
     from mainstem.apps.map_pixels import map_scenes
     from mainstem.data.earth.crops import checked_crop
+    from mainstem.data.earth.stac_collections import is_collection
 
     run = named_run(run, adapter)
     named = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", shard)
@@ -58,18 +61,26 @@ def map_adapter(
         compute=given_compute(ctx),
     )
     with shown("map", as_json) as report:
-        done = map_scenes(task, run, scenes, out, spec, report)
+        if has_tiles := len(scenes) == 1 and is_collection(scenes[0]):
+            done = map_collection(task, run, scenes[0], out, spec, report)
+        else:
+            done = map_scenes(task, run, scenes, out, spec, report)
     if as_json:
         print(json.dumps(done))
+    elif has_tiles:
+        tell(
+            f"{done['collection'] or f'shard {shard} of {out}'}; made {len(done['made'])} of {len(done['tiles'])} tiles"
+        )
     else:
         tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
 
 
 def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:
-    """Assemble a map whose shards are all made."""
+    """Assemble a map, or the collection of a folder's maps, whose shards are all made."""
     from mainstem.apps.map_files import merge_map
+    from mainstem.apps.map_index import TILES, merge_collection
 
-    tell(merge_map(out))
+    tell(merge_collection(out) if (out / TILES).is_file() else merge_map(out))
 
 
 def named_run(run: Path | None, adapter: str, task: str | None = None) -> Path:

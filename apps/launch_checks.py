@@ -18,6 +18,7 @@ from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
 from mainstem.data.catalogue import LAYOUT, read_catalogue
+from mainstem.data.earth.stac_collections import is_collection, open_collection
 from mainstem.data.rights import check_rights
 from mainstem.data.shards import refuse_damaged
 
@@ -55,6 +56,10 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
     if spec.data:
         _check_fit(spec)
+    if is_there and len(spec.scenes) == 1 and is_collection(path := Path(spec.scenes[0])):
+        tiles = len(open_collection(path).tiles)
+        if spec.shards > tiles:
+            raise InputError(f"got {spec.shards} shards, {path.name} has {tiles} tiles; give {tiles} at most")
 
 
 def _data_of(spec: RunSpec) -> tuple[list[str], tuple[str, ...]]:

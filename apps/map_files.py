@@ -26,6 +26,7 @@ from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, 
 from mainstem.data.earth.vectors import files_of
 
 MAP, NOTES, ITEM, SCENES = "map.tif", "notes.json", "item.json", ".scenes"
+COLLECTION = "collection.json"  # in the folder above, of a map that is a tile of one
 UNFINISHED = "whole"  # where the files of a map lie until all of them are made
 PUTTING = f".{MAP}.putting"  # there while files are moved into place
 FIELDS = tuple(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv"))
@@ -60,8 +61,19 @@ class Layers(BaseModel):
         return self
 
 
+class PartOf(BaseModel):
+    """The collection that a map is a tile of, and hashes of what it was asked for and of the scenes that were read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    collection: Text
+    asked: Sha256
+    read: Sha256
+
+
 class MapFacts(BaseModel):
-    """What shards tell the one that assembles them, and a map the page that shows it."""
+    """What shards tell the one that assembles them, and a map the page that shows it; `files`, of a whole map, are the
+    sha256 of all others."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,9 +86,13 @@ class MapFacts(BaseModel):
     mean_factor: Positive
     lowest: Finite | None = None
     highest: Finite | None = None
+    part_of: PartOf | None = None
+    files: dict[str, Sha256] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
+        if foreign := sorted(set(self.files) - set(WRITTEN)):
+            raise ValueError(f"files name {foreign[0]}, which is no map's")
         if self.layers.classes is not None and len(self.layers.classes) != len(self.names):
             raise ValueError("classes and bands are not one each")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
@@ -111,7 +127,8 @@ def read_facts(path: Path) -> MapFacts:
 def facts_bytes(notes: MapFacts) -> bytes:
     """The notes as they are kept."""
     layers, dates = notes.layers.model_dump(exclude_none=True), [date.isoformat() for date in notes.dates]
-    return json.dumps({**dict(notes), "dates": dates, "layers": layers}).encode()
+    part_of = None if notes.part_of is None else notes.part_of.model_dump()
+    return json.dumps({**dict(notes), "dates": dates, "layers": layers, "part_of": part_of}).encode()
 
 
 def facts_digest(notes: MapFacts) -> str:
@@ -157,15 +174,31 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
         )
         fields = write_fields(table, whole)
     write_item(whole / MAP, out.resolve().name, notes, layers)
-    write_atomically(whole / NOTES, facts_bytes(notes))
+    made = {path.name: content(path).sha256 for path in sorted(whole.iterdir())}
+    write_atomically(whole / NOTES, facts_bytes(notes.model_copy(update={"files": made})))
     check_free(out)  # again: it took a while
     _put(whole, out)
-    shutil.rmtree(parts)
-    shutil.rmtree(out / SCENES, ignore_errors=True)
+    drop_staged(out)
     files: dict[str, Any] = {"layers": [str(out / path.name) for path in layers]}
     if fields:
         files["fields"] = [str(out / path.name) for path in fields]
     return files | {"item": str(out / ITEM)}
+
+
+def drop_staged(out: Path) -> None:
+    """Delete what only a map in the making needs."""
+    shutil.rmtree(parts_folder(out / MAP), ignore_errors=True)
+    shutil.rmtree(out / SCENES, ignore_errors=True)
+
+
+def is_whole(out: Path, notes: MapFacts) -> bool:
+    """True where all files of a map are as they were written; they are read."""
+    if not notes.files or (out / PUTTING).exists():
+        return False
+    try:
+        return all(content(out / name).sha256 == sha256 for name, sha256 in notes.files.items())
+    except OSError:
+        return False
 
 
 def _put(whole: Path, out: Path) -> None:
@@ -258,5 +291,9 @@ def write_item(target: Path, name: str, notes: MapFacts, layers: Sequence[Path] 
     for layer in layers:
         beside = pystac.Asset(href=f"./{layer.name}", media_type=pystac.MediaType.COG, roles=["data"])
         item.add_asset(layer.stem, beside)
+    if notes.part_of is not None:
+        item.collection_id = notes.part_of.collection
+        for rel in ("root", "parent", "collection"):
+            item.add_link(pystac.Link(rel, f"../{COLLECTION}", pystac.MediaType.JSON))
     plain = item.to_dict(include_self_link=False)
     write_atomically(target.parent / ITEM, (json.dumps(plain, indent=2) + "\n").encode())

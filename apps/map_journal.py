@@ -16,7 +16,7 @@ import json
 import math
 import shutil
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -74,7 +74,18 @@ def opened(output: Path, plan: Plan) -> Iterator[Path]:
     Raises:
         InputError: if shards of another plan are being made there.
     """
-    folder, digest = parts_folder(output), plan.digest()
+    folder = parts_folder(output)
+    with agreed(output, plan.digest(), lambda: _begin(folder, plan)):
+        yield folder
+
+
+@contextmanager
+def agreed(output: Path, digest: str, begin: Callable[[], None]) -> Iterator[None]:
+    """Keep those of another plan from an output, and `begin` there, which nobody else does at the same time.
+
+    Raises:
+        InputError: if shards of another plan are being made there.
+    """
     with ExitStack() as held:
         with locked(_lock(output, "gate"), str(output), wait_s=WAIT_S):
             for other in output.parent.glob(f".{output.name}.plan-*"):
@@ -82,8 +93,8 @@ def opened(output: Path, plan: Plan) -> Iterator[Path]:
                     with locked(other, f"{output} of other inputs"):
                         pass
             held.enter_context(locked(_plan_lock(output, digest), str(output), shared=True))
-            _begin(folder, plan)
-        yield folder
+            begin()
+        yield
 
 
 def _begin(folder: Path, plan: Plan) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
+from mainstem.apps.map_files import PartOf
 from mainstem.apps.map_reading import PixelReader
 from mainstem.core.bounds import Bounds
 from mainstem.core.cases import Cases
@@ -34,7 +35,8 @@ NOT_REAL = f"trained on simulations alone; first calibrate on {FEWEST_PLACES} re
 
 @dataclass(frozen=True, kw_only=True)
 class MapSpec:
-    """What a map shows: level of its intervals, thresholds whose probability is wanted, and which share to make."""
+    """What a map shows: level of its intervals, thresholds whose probability is wanted, and which share to make; what
+    it is a tile of."""
 
     level: float = 0.9
     below: tuple[float, ...] = ()
@@ -44,6 +46,7 @@ class MapSpec:
     facts: Mapping[str, str] = field(default_factory=dict)  # said of all pixels whose field says none, as their crop
     allowed_hosts: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
+    part_of: PartOf | None = None
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:

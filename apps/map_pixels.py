@@ -91,6 +91,7 @@ def _map(
         "fields_sha256": None if fields is None else fields_sha256(fields),
         "mean_factor": model.mean_factor(),
         **dict(zip(("lowest", "highest"), model.bounds().told(), strict=True)),
+        "part_of": spec.part_of,
     }
     facts = facts_of(told, f"what {run} or the scenes say of themselves")
     watched = [content(path, stat) for path, stat in seen.items()]

@@ -52,7 +52,7 @@ def open_item(path: Path, folder: Path, allowed_hosts: Sequence[str] = ()) -> St
         InputError: if the item is damaged, lacks date, bands, scale or classification, gives one twice, an asset is of
             elsewhere, or its host is not allowed.
     """
-    item = _read_item(path)
+    item = read_item(path)
     if item.datetime is None:
         raise InputError(f"item {item.id} has no datetime; a composite's date is not guessed")
     time = real_time(in_utc(item.datetime, f"item {item.id}"), f"item {item.id}")
@@ -99,14 +99,19 @@ def local_assets(path: Path) -> list[Path]:
         InputError: if it is no item.
     """
     found = []
-    for asset in _read_item(path).assets.values():
+    for asset in read_item(path).assets.values():
         with suppress(OSError, ValueError, RuntimeError):  # a name that cannot be is refused when it is read
             if not urllib.parse.urlsplit(asset.href).scheme:
                 found.append((path.parent / asset.href).resolve())
     return found
 
 
-def _read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
+def read_item(path: Path) -> Any:  # noqa: ANN401 - pystac's
+    """Read an item's file; every asset has an address that is a text.
+
+    Raises:
+        InputError: if it is no item.
+    """
     try:
         import pystac
     except ImportError as error:
