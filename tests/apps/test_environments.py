@@ -51,7 +51,7 @@ def test_a_dry_run_prints_the_script_and_nothing_else():
     run_cli("env", "build", "jupiter").refused("never run there", "--dry-run")
 
 
-@pytest.mark.parametrize("site", ["local", "generic-slurm"])
+@pytest.mark.parametrize("site", ["local", pytest.param("generic-slurm", marks=pytest.mark.slow)])
 def test_the_site_s_own_torch_is_not_replaced(site, tmp_path, monkeypatch):
     own, wheels, place = tmp_path / "site-packages", tmp_path / "wheels", tmp_path / "env"
     own.mkdir()
