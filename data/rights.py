@@ -82,7 +82,12 @@ def with_rights(source: SampleSet, name_or_path: str) -> SampleSet:
     """Return the set with the licence that is known of it; that none is stated is said, and written in its place."""
     if is_licence(source.licence):
         return source
-    rights = rights_of(name_or_path)
+    try:
+        rights = rights_of(name_or_path)
+    except InputError:
+        if Path(name_or_path).exists():
+            raise
+        rights = UNSTATED  # a name that only the task knows, which it has read
     if not rights.is_stated:
         note(f"{source.name}: {NOT_STATED}; mainstem data card writes it down")
     return replace(source, licence=rights.licence)

@@ -59,7 +59,7 @@ def test_a_file_says_the_same_and_set_goes_before_it(tmp_path):
         ("training.epoch=5", "no setting training.epoch; did you mean training.epochs?"),
         ("epochs=5", "did you mean training.epochs?"),
         ("config.training.epochs=5", "did you mean training.epochs?"),
-        ("zzz=5", "want one of num_folds"),
+        ("zzz=5", "want one of checkpoint.every_s"),
         ("training=5", "no setting training;"),
         ("training.epochs.x=5", "did you mean training.epochs?"),
         ("__class__=5", "no setting"),
