@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from mainstem.adapters.diagnostics.plain import Regressions, WithPlain, machine_on_components, restored
+from mainstem.adapters.diagnostics.machines import machines
+from mainstem.adapters.diagnostics.plain import Regressions, WithPlain, restored
 from mainstem.adapters.diagnostics.radiographs import (
     META,
     Radiographs,
@@ -22,6 +23,7 @@ from mainstem.adapters.diagnostics.radiographs import (
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Findings
+from mainstem.core.targets.odds import likely_of
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.medical.chest import SIDE, open_chest
@@ -47,11 +49,13 @@ def _truth(samples: Sequence[Sample]) -> Array:
 
 
 def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
-    """Return each finding's probability by SVMs on principal components, and by a small DenseNet-121."""
-    seen, asked = pixels_of(train), pixels_of(test)
+    """Return each finding's probability by SVMs, by the plain model beside the trunk, and by a DenseNet-121."""
     truth = _truth(train)
-    machines = [machine_on_components(seen, known.astype(np.int64), asked, seed) for known in truth.T]
-    return {"svm_on_components": np.stack(machines, 1), "densenet": _densenet(seen, truth, asked, seed)}
+    return {
+        "svm_on_components": machines(train, truth, test, seed),
+        "regressions": likely_of(Regressions.fit(train, truth).log_odds(test), 1.0, 0.0),
+        "densenet": _densenet(pixels_of(train), truth, pixels_of(test), seed),
+    }
 
 
 def _densenet(seen: Array, truth: Array, asked: Array, seed: int) -> Array:

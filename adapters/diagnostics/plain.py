@@ -43,7 +43,7 @@ class SupportVectors:
 
         images = standardised(pixels_of(samples))
         found = PCA(min(COMPONENTS, len(images) - 1), random_state=0).fit(images)
-        seen = np.vstack([found.transform(images), *(found.transform(one) for one in _copies(images, samples))])
+        seen = np.vstack([found.transform(images), *(found.transform(one) for one in copies_of(images, samples))])
         labels = np.tile(labels, 1 + COPIES)
         gamma = float(1 / (seen.shape[1] * seen.var()))
         machine = SVC(gamma=gamma, class_weight="balanced").fit(seen, labels)
@@ -93,7 +93,7 @@ class Regressions:
 
         images = standardised(pixels_of(samples))
         found = PCA(min(COMPONENTS, len(images) - 1), whiten=True, random_state=0).fit(images)
-        seen = np.vstack([found.transform(images), *(found.transform(one) for one in _copies(images, samples))])
+        seen = np.vstack([found.transform(images), *(found.transform(one) for one in copies_of(images, samples))])
         lines = np.stack([_line(seen, np.tile(known, 1 + COPIES)) for known in truth.T], 1)
         weights = found.components_.T @ (lines[:-1] / np.sqrt(found.explained_variance_)[:, None])
         return cls(weights=weights, bias=lines[-1] - found.mean_ @ weights)
@@ -177,7 +177,7 @@ def restored(
     return WithPlain(images=Radiographs.restore(state["images"], of("images")), plain=read(state[name], of(name)))
 
 
-def _copies(images: Array, samples: Sequence[Sample]) -> list[Array]:
+def copies_of(images: Array, samples: Sequence[Sample]) -> list[Array]:
     """Standardised images (images, pixels), moved: COPIES of each."""
     shape = samples[0].streams[STREAM].values.shape
     shown, generator = torch.from_numpy(images).float().view(-1, *shape), torch.Generator().manual_seed(SEED)

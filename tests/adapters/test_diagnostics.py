@@ -16,6 +16,7 @@ from tests.adapters.made_radiographs import grounds, write_adults, write_childre
 
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.diagnostics import TASKS, findings, pneumonia
+from mainstem.adapters.diagnostics.machines import machines
 from mainstem.adapters.diagnostics.plain import Regressions, WithPlain
 from mainstem.adapters.diagnostics.radiographs import Radiographs, moved_images, standardised
 from mainstem.apps.evaluate import evaluate
@@ -102,6 +103,16 @@ def test_each_finding_has_a_line_and_one_that_nobody_or_everybody_shows_has_none
     np.testing.assert_array_equal(older.fallback(known, past), again.fallback(known, past))
 
 
+def test_machines_tell_fresh_patients_and_know_no_finding_that_nobody_read_or_everybody_shows(tmp_path):
+    known, fresh = (open_chest(str(write_adults(tmp_path / name, num))).samples for name, num in (("a", 80), ("b", 50)))
+    there, later = np.arange(80) % 2 == 1, np.arange(50) % 2 == 1
+    truth = np.stack([there, np.where(np.arange(80) % 5 == 0, np.nan, ~there), np.ones(80), np.full(80, np.nan)], 1)
+    likely = machines(known, truth, fresh, 0)
+    assert ((likely[:, :2] > 0.5) == np.stack([later, ~later], 1)).mean() > 0.9
+    assert (np.ptp(likely[:, 2:], axis=0) == 0).all()
+    assert likely[0, 2] > 0.9
+
+
 def test_images_are_moved_a_little_as_the_seed_draws():
     image = torch.from_numpy(standardised(pixels_of_made(4))).float().view(4, 1, 28, 28)
     first, again = (moved_images(image, torch.Generator().manual_seed(3)) for _ in range(2))
@@ -136,7 +147,7 @@ def test_findings_are_told_by_subgroup_with_counts_and_a_leaking_split_is_refuse
     task = replace(findings.TASK, config=replace(findings.TASK.config, num_folds=3))
     told = evaluate(task, request, EvaluationSpec(fit=quick(task, 1)))
     assert told["protocol"] == "grouped-folds"
-    assert set(told["baselines"]) == {"svm_on_components", "densenet"}
+    assert set(told["baselines"]) == {"svm_on_components", "regressions", "densenet"}
     assert set(told["subgroups"]) == {"sex", "age_band", "view"}
     women = told["subgroups"]["sex"]["female"]
     assert women["n"] == 60
