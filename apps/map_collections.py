@@ -7,7 +7,7 @@ whoever it is and however often.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from mainstem.core.progress import Progress, silent
 from mainstem.core.task import Task
 from mainstem.data.earth.stac import local_assets
 from mainstem.data.earth.stac_collections import Collection, open_collection
+
+Make = Callable[[str, PartOf, Progress], object]  # a tile's map, by the tile's name
 
 
 def map_collection(
@@ -52,16 +54,21 @@ def map_collection(
     plan = _plan(task, run, found, spec)
     share = sorted(plan.tiles)[spec.shard[0] :: spec.shard[1]]
     target = out / COLLECTION
+
+    def make(name: str, part: PartOf, report: Progress) -> None:
+        target.unlink(missing_ok=True)  # it tells of another map of this tile
+        map_scenes(task, run, found.tiles[name], out / name, replace(spec, shard=(0, 1), part_of=part), report)
+
     try:
         _check_free(out)
         with (
             reserved(target, spec.shard),
-            agreed(target, _sha256(plan.bytes()), lambda: _begin(out, plan)),
+            agreed(target, _sha256(plan.encoded()), lambda: _begin(out, plan)),
         ):
-            made = _map_tiles(share, found, plan, (task, run, out, spec), progress)
+            made = _map_tiles(share, found, plan, out, make, progress)
+        whole = finish(out)
     except OSError as error:
         raise unwritten(out, error) from error
-    whole = finish(out)
     told = {"collection": None if whole is None else str(whole), "shard": list(spec.shard)}
     return {**told, "tiles": share, "made": made}
 
@@ -90,8 +97,8 @@ def _sha256(data: bytes) -> str:
 
 
 def _begin(out: Path, plan: TilesPlan) -> None:
-    if not (out / TILES).is_file() or (out / TILES).read_bytes() != plan.bytes():
-        write_atomically(out / TILES, plan.bytes())
+    if not (out / TILES).is_file() or (out / TILES).read_bytes() != plan.encoded():
+        write_atomically(out / TILES, plan.encoded())
 
 
 def _check_free(out: Path) -> None:
@@ -102,31 +109,31 @@ def _check_free(out: Path) -> None:
 
 
 def _map_tiles(
-    share: Sequence[str],
-    found: Collection,
-    plan: TilesPlan,
-    asked: tuple[Task, Path, Path, MapSpec],
-    progress: Progress,
+    share: Sequence[str], found: Collection, plan: TilesPlan, out: Path, make: Make, progress: Progress
 ) -> list[str]:
     """Map these tiles where they are not whole, and say which that were."""
-    task, run, out, spec = asked
     made, failed = [], []
     for number, name in enumerate(share):
 
         def report(stage: str, done: float, number: int = number, name: str = name) -> None:
             progress(f"tile {name}, {number + 1} of {len(share)}: {stage}", (number + done) / len(share))
 
-        read = [content(asset).sha256 for item in found.tiles[name] for asset in local_assets(item) if asset.is_file()]
-        part = PartOf(collection=plan.collection, asked=plan.tiles[name], read=_sha256("\n".join(read).encode()))
+        part = PartOf(collection=plan.collection, asked=plan.tiles[name], read=_read(found.tiles[name]))
         try:
             if not _is_made(out / name, part):
-                map_scenes(task, run, found.tiles[name], out / name, replace(spec, shard=(0, 1), part_of=part), report)
+                make(name, part, report)
                 made.append(name)
         except InputError as error:
             failed.append(f"tile {name}: {error}")
     if failed:
         raise InputError(f"{len(failed)} of {len(share)} tiles cannot be mapped; {failed[0]}")
     return made
+
+
+def _read(items: Sequence[Path]) -> str:
+    """Hash of the bytes of assets that lie beside their items; of others the items say the address."""
+    beside = [asset for item in items for asset in local_assets(item) if asset.is_relative_to(item.parent.resolve())]
+    return _sha256("\n".join(content(asset).sha256 for asset in beside if asset.is_file()).encode())
 
 
 def _is_made(folder: Path, part: PartOf) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 INDEX, TILES = "index.parquet", ".tiles.json"
 SPDX = re.compile(r"[A-Za-z0-9.+-]{2,60}")  # what STAC takes for a licence's name
+FOLDER = r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$"
 POINTS = 20  # a side of a footprint: a straight side of a grid is bent in degrees
 
 
@@ -38,9 +39,9 @@ class TilesPlan(BaseModel):
     source: Text
     source_licence: Text
     providers: list[Text]
-    tiles: dict[Text, Sha256] = Field(min_length=1)
+    tiles: dict[Annotated[str, Field(pattern=FOLDER)], Sha256] = Field(min_length=1)
 
-    def bytes(self) -> bytes:
+    def encoded(self) -> bytes:
         """The plan as it is kept."""
         return self.model_dump_json(indent=1).encode()
 
