@@ -5,6 +5,7 @@ import hashlib
 import os
 import urllib.parse
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -47,6 +48,17 @@ def read_catalogue() -> dict[str, DataSet]:
     """Return all data sets by name."""
     entries = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text())
     return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
+@cache
+def names() -> frozenset[str]:
+    """Return the names of all data sets."""
+    return frozenset(yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text()))
+
+
+def own_name(name: str) -> str:
+    """The name by which a user's own files go, which is no data set's: that alone goes by it which `pull` opened."""
+    return f"own {name}" if name in names() else name
 
 
 def _entry(name: str, entry: dict[str, object]) -> DataSet:

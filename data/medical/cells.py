@@ -14,7 +14,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import TEST
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
-from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.images import IMAGES, RGB, read_image
 from mainstem.data.tabular import check_regular, shown
 
@@ -51,11 +51,11 @@ def open_cells(data: str, cell: str, mirror: Path | None = None) -> SampleSet:
         return in_tens(_read_set(pull(BCCD, mirror), cell, (BCCD, found.licence, found.attribution)))
     path = Path(data)
     if path.suffix.lower() in IMAGES:
-        sample = _sample(read_image(path), cell, Provenance(data=path.name, item=path.stem))
+        sample = _sample(read_image(path), cell, Provenance(data=own_name(path.name), item=path.stem))
         return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="")
     if not (path / "JPEGImages").is_dir():
         raise InputError(f"got {shown(data)}; want {BCCD}, a picture, or a folder with JPEGImages and Annotations")
-    return _read_set(path, cell, (path.resolve().name, NO_LICENCE, ""))
+    return _read_set(path, cell, (own_name(path.resolve().name), NO_LICENCE, ""))
 
 
 def in_tens(source: SampleSet) -> SampleSet:

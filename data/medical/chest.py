@@ -9,7 +9,7 @@ import numpy as np
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
-from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.images import GREY, read_image
 from mainstem.data.medical.pneumonia import image_set
 from mainstem.data.medical.radiographs import MODALITY, USE, Told, facts_of, grey
@@ -36,7 +36,7 @@ def open_chest(data: str, mirror: Path | None = None, told: Told | None = None) 
         return read_folder(pull(data, mirror), CHEST, data_set.licence, data_set.attribution)
     path = Path(data)
     if (path / TABLE).is_file():
-        return read_folder(path, path.name, NO_LICENCE, "")
+        return read_folder(path, own_name(path.name), NO_LICENCE, "")
     if not path.exists():
         raise InputError(f"got {shown(data)}; want {CHEST}, a folder with {TABLE}, an image (.png, .jpg) or DICOM")
     return image_set(path, SIDE, FINDINGS, told)

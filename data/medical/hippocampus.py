@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
-from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.medical.hippocampus_dicom import read_series
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_nifti
 
@@ -37,10 +37,11 @@ def open_hippocampus(data: str, mirror: Path | None = None) -> SampleSet:
         return _folder(pull(data, mirror), data, data_set.licence, data_set.attribution)
     path = Path(data)
     if is_nifti(path):
-        sample = _sample(read_nifti(path), None, _source(path, path.resolve().parent.name, (NO_LICENCE, "")))
+        source = _source(path, own_name(path.resolve().parent.name), (NO_LICENCE, ""))
+        sample = _sample(read_nifti(path), None, source)
         return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
     if (path / IMAGES).is_dir():
-        return _folder(path, path.resolve().name, NO_LICENCE, "")
+        return _folder(path, own_name(path.resolve().name), NO_LICENCE, "")
     if not path.exists():
         raise InputError(
             f"got {data!r:.80}; want {HIPPOCAMPUS}, a folder of {IMAGES}/ and {LABELS}/, or an image (.nii, .nii.gz, "
@@ -53,7 +54,8 @@ def _series(path: Path) -> SampleSet:
     """One DICOM series, whose labels are written as NIfTI under its folder's or zip's name."""
     place = path.resolve()
     item = place.name if place.is_dir() else place.stem
-    source = Provenance(data=place.parent.name, item=item, licence=NO_LICENCE, facts={"file": f"{item}.nii.gz"})
+    data, facts = own_name(place.parent.name), {"file": f"{item}.nii.gz"}
+    source = Provenance(data=data, item=item, licence=NO_LICENCE, facts=facts)
     sample = _sample(read_series(path), None, source)
     return SampleSet(name=path.name, samples=(sample,), flagged={}, attribution="", classes=STRUCTURES)
 

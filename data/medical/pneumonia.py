@@ -12,7 +12,7 @@ from mainstem.core.plain import one_line
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import CALIBRATE, TEST
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
-from mainstem.data.catalogue import find_data_set, pull
+from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.images import GREY
 from mainstem.data.medical.radiographs import MODALITY, USE, Told, radiographs_in
 from mainstem.data.tabular import check_regular, shown
@@ -41,7 +41,7 @@ def open_pneumonia(data: str, mirror: Path | None = None, told: Told | None = No
     if (path / FILE).is_file():
         path = path / FILE
     if path.suffix == ".npz":
-        return _read_set(path, path.name, NO_LICENCE, "")
+        return _read_set(path, own_name(path.name), NO_LICENCE, "")
     if not path.exists():
         raise InputError(f"got {shown(data)}; want {PNEUMONIA}, a .npz in its layout, an image (.png, .jpg) or DICOM")
     return image_set(path, SIDE, CLASSES, told)

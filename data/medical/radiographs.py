@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.data.catalogue import own_name
 from mainstem.data.images import GREY, IMAGES, read_image
 from mainstem.data.tabular import open_table, shown
 
@@ -123,7 +124,9 @@ def read_radiograph(path: Path, side: int, told: Told | None) -> Sample:
     return Sample(
         streams={"image": on_grid(values, side)},
         target=None,
-        source=Provenance(data=path.name, item=path.stem, facts={**facts, "pixels": f"{width} x {height}", "use": USE}),
+        source=Provenance(
+            data=own_name(path.name), item=path.stem, facts={**facts, "pixels": f"{width} x {height}", "use": USE}
+        ),
     )
 
 
@@ -168,7 +171,7 @@ def of_series(series: "Series", index: int, side: int, told: Told | None = None)
     shown = np.clip(np.nan_to_num((values - low) / max(high - low, 1e-6)), 0, 1).astype(np.float32)
     item = Path(name).stem if len(series) == 1 else f"{Path(name).stem} {one.index + 1}"
     source = Provenance(
-        data=name, item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}", "use": USE}
+        data=own_name(name), item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}", "use": USE}
     )
     return Sample(streams={"image": on_grid(shown, side)}, target=None, source=source)
 

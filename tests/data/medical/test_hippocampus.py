@@ -46,6 +46,15 @@ def test_a_folder_in_the_set_s_layout_gives_images_with_labels(tmp_path):
     assert sample.source.facts["file"] == "a.nii.gz"
 
 
+def test_a_user_s_own_crops_never_go_by_the_set_s_name(tmp_path):
+    folder = made(tmp_path / "msd-hippocampus", "a")
+    crop = (folder / "images" / "a.nii.gz").rename(folder / "b.nii.gz")
+    (alone,) = open_hippocampus(str(crop)).samples
+    crop.rename(folder / "images" / "a.nii.gz")
+    (whole,) = open_hippocampus(str(folder)).samples
+    assert [one.source.data for one in (alone, whole)] == ["own msd-hippocampus"] * 2
+
+
 def test_both_sides_of_a_person_are_held_out_together(tmp_path):
     found = open_hippocampus(str(made(tmp_path / "mine", "hippocampus_017", "hippocampus_018", "hippocampus_019")))
     assert [sample.source.group for sample in found.samples] == ["person 9", "person 9", "person 10"]

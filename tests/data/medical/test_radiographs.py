@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from mainstem.core.errors import InputError
+from mainstem.data.catalogue import names, own_name
 from mainstem.data.medical.chest import FINDINGS, SIDE, open_chest
 from mainstem.data.medical.pneumonia import FILE, open_pneumonia
 from mainstem.data.medical.radiographs import Told, age_band, on_grid, read_radiograph
@@ -122,6 +123,13 @@ def test_a_folder_s_findings_persons_and_faults_are_read_and_a_leaking_split_is_
         open_chest(str(tmp_path / "empty"))
 
 
+def test_a_user_s_own_files_never_go_by_a_set_s_name(tmp_path):
+    own = chest_folder(tmp_path / "nih-cxr64", "train")
+    assert open_chest(str(own)).samples[0].source.data == "own nih-cxr64"
+    assert {own_name(name) for name in names()}.isdisjoint(names())
+    assert own_name("clinic a") == "clinic a"
+
+
 def test_a_dicom_radiograph_tells_its_facts_and_is_as_bright_as_its_image(tmp_path):
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
@@ -148,6 +156,8 @@ def test_a_dicom_radiograph_tells_its_facts_and_is_as_bright_as_its_image(tmp_pa
     del made.PatientAge
     made.save_as(tmp_path / "a.dcm", enforce_file_format=True)
     assert "age_band" not in open_pneumonia(str(tmp_path / "a.dcm")).samples[0].source.facts
+    (tmp_path / "a.dcm").rename(tmp_path / "pneumoniamnist")
+    assert open_pneumonia(str(tmp_path / "pneumoniamnist")).samples[0].source.data == "own pneumoniamnist"
 
 
 def test_a_table_that_leads_outside_the_folder_is_refused(tmp_path):
