@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
@@ -20,6 +21,9 @@ TABLE = "meta.csv"
 SIDE = 64
 # those of the 14 that 20 patients or more show; the others are told in the catalogue
 FINDINGS = ("Atelectasis", "Cardiomegaly", "Effusion", "Infiltration", "Nodule")
+# the others (Wang et al. 2017, ChestX-ray8, section 3, and its release of 14)
+UNASKED = ("Consolidation", "Mass", "Pneumothorax", "Edema", "Fibrosis", "Emphysema", "Pleural_Thickening", "Pneumonia",
+           "Hernia")  # fmt: skip
 NONE, SEPARATOR = "No Finding", "|"
 COLUMNS = {"age": "Patient Age", "sex": "Patient Gender", "view": "View Position"}
 NORMAL = "0_normal"
@@ -46,7 +50,8 @@ def read_folder(folder: Path, name: str, licence: str, attribution: str) -> Samp
     """Read a folder of images with a table of their patients, findings and views; persons are the groups."""
     table = open_table(folder / TABLE)
     table.need("file", "Finding Labels", "Patient ID", *COLUMNS.values())
-    columns = {column: table.names(column) for column in ("file", "Finding Labels", "Patient ID", *COLUMNS.values())}
+    columns = {column: table.names(column) for column in ("file", "Patient ID", *COLUMNS.values())}
+    columns["Finding Labels"] = table.names("Finding Labels", is_needed=False)
     origin = Provenance(data=name, item="", licence=licence, attribution=attribution)
     samples = tuple(
         _sample(folder, {column: str(values[row]) for column, values in columns.items()}, origin)
@@ -70,7 +75,6 @@ def _sample(folder: Path, row: dict[str, str], origin: Provenance) -> Sample:
     values = grey(read_image(path).values)
     if values.shape != (SIDE, SIDE):
         raise InputError(f"{path.name} has {values.shape} pixels, want {SIDE} x {SIDE} as all of the set; resize it")
-    found = set(row["Finding Labels"].split(SEPARATOR))
     facts = {
         **facts_of({name: row[column] for name, column in COLUMNS.items()}, path.name),
         "modality": MODALITY,
@@ -78,11 +82,29 @@ def _sample(folder: Path, row: dict[str, str], origin: Provenance) -> Sample:
     }
     return Sample(
         streams={"image": Stream(kind="image", values=values[None], channels=GREY)},
-        target=np.array([float(name in found) for name in FINDINGS]),
+        target=_read(row["Finding Labels"], path.name),
         source=replace(
             origin, item=path.stem, group=row["Patient ID"], facts={**facts, "modality": MODALITY, "use": USE}
         ),
     )
+
+
+def _read(mark: str, image: str) -> NDArray[np.float64] | None:
+    """What is there (findings,), 1 or 0, of a mark such as "Effusion|Nodule"; None where nobody read the image.
+
+    Raises:
+        InputError: if it names what is no finding, or one beside none.
+    """
+    if not mark:
+        return None
+    found = mark.split(SEPARATOR)
+    odd = [name for name in found if name not in (*FINDINGS, *UNASKED, NONE)]
+    if odd or (NONE in found and len(found) > 1):
+        raise InputError(
+            f"{image}: got the finding {shown(odd[0] if odd else mark)}, want {NONE!r}, or any of "
+            f"{', '.join((*FINDINGS, *UNASKED))} with {SEPARATOR!r} between; mend {TABLE}"
+        )
+    return np.array([float(name in found) for name in FINDINGS])
 
 
 def _contradicted(table: Table, files: list[str], labels: list[str]) -> dict[str, str]:
@@ -93,7 +115,7 @@ def _contradicted(table: Table, files: list[str], labels: list[str]) -> dict[str
     return {
         Path(file).stem: f"its folder says {folder}, the table {label}"
         for file, folder, label in zip(files, folders, labels, strict=True)
-        if (folder == NORMAL) != (label == NONE)
+        if label and (folder == NORMAL) != (label == NONE)
     }
 
 

@@ -123,6 +123,21 @@ def test_a_folder_s_findings_persons_and_faults_are_read_and_a_leaking_split_is_
         open_chest(str(tmp_path / "empty"))
 
 
+def test_words_that_are_no_finding_are_refused_and_an_empty_mark_is_no_absence(tmp_path):
+    table = chest_folder(tmp_path / "a", "train") / "meta.csv"
+    text = table.read_text()
+    for wrong in ("effusion", "Efusion|Cardiomegally", "Effusion;Nodule", "unknown", "No Finding|Effusion"):
+        table.write_text(text.replace("Effusion|Nodule", wrong))
+        with pytest.raises(
+            InputError, match=r"1\.png: got the finding .*want 'No Finding', or any of Atelectasis, .*Hernia"
+        ):
+            open_chest(str(table.parent))
+    table.write_text(text.replace("Effusion|Nodule", ""))
+    found = open_chest(str(table.parent))
+    assert found.samples[1].target is None
+    assert [one.source.item for one in found.unflagged()] == ["2"]
+
+
 def test_a_user_s_own_files_never_go_by_a_set_s_name(tmp_path):
     own = chest_folder(tmp_path / "nih-cxr64", "train")
     assert open_chest(str(own)).samples[0].source.data == "own nih-cxr64"
