@@ -35,8 +35,8 @@ def describe(path: Path, progress: Progress = silent) -> dict[str, Any]:
         try:
             told.append(_series(one) if isinstance(one, Series) else _volume(one))
         except InputError as error:
-            assert isinstance(one, Place)
-            refused.append({"name": one.name, "reason": str(error).removeprefix(f"{one.name}: ")})
+            file = one if isinstance(one, Place) else one.slices[0].place
+            refused.append({"name": file.name, "reason": str(error).removeprefix(f"{file.name}: ")})
     return {"series": told, "refused": refused, "note": NOTE}
 
 

@@ -23,6 +23,7 @@ MOST_FRAME = 256 << 20  # bytes of one frame, unpacked: 16,000 x 8,000 of 16 bit
 MOST_DECLARED = 8 << 30  # bytes of all frames
 MOST_FRAMES = 65_536
 LUT_SHOWN = "a VOI LUT, which is one of its windows"
+LUT_SKIPPED = "a VOI LUT that cannot be read, or is one of too many, is not applied"
 NOT_HU = "no rescale to HU: values of this CT have no unit"
 BITS = (1, 8, 16, 32, 64)
 LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
@@ -117,7 +118,7 @@ def _flags(dataset: "Dataset", photometric: str, syntax: str, modality: str | No
         "burned-in text is declared": tags.word(dataset, "BurnedInAnnotation", ("YES",)) is not None,
         "a modality LUT and a rescale; the LUT is used": "ModalityLUTSequence" in dataset and has_rescale,
         LUT_SHOWN: num_luts > 0,
-        "a VOI LUT that cannot be read is not applied": num_luts < len(tags.value(dataset, "VOILUTSequence") or ()),
+        LUT_SKIPPED: num_luts < len(tags.value(dataset, "VOILUTSequence") or ()),
         "a supplemental colour palette is not applied": photometric.startswith("MONO")
         and "RedPaletteColorLookupTableData" in dataset,
         "overlays are not shown": any((group, 0x10) in dataset for group in tags.OVERLAYS),

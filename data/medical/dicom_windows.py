@@ -12,6 +12,8 @@ from mainstem.data.medical.dicom_header import Window
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+MOST_ENTRIES = 1 << 18  # of all tables of a file: four of the most that one has
+
 
 def read_windows(dataset: "Dataset") -> tuple[Window, ...]:
     """Windows of the file, named by its own words where they are common ones."""
@@ -35,19 +37,20 @@ def _name(said: str) -> str:
 
 
 def read_tables(dataset: "Dataset") -> tuple[Window, ...]:
-    """VOI LUTs of the file, PS3.3 C.11.2.1.1, but those that are no tables of 8 to 16 bits."""
+    """VOI LUTs of the file, PS3.3 C.11.2.1.1, but those that are no tables of 8 to 16 bits, or beyond MOST_ENTRIES."""
     return tuple(_tables(dataset))
 
 
 def _tables(dataset: "Dataset") -> Iterator[Window]:
+    order, left = "<" if dataset.original_encoding[1] else ">", MOST_ENTRIES
     for index, item in enumerate(tags.value(dataset, "VOILUTSequence") or ()):
         descriptor = tags.numbers(item, "LUTDescriptor", 3)
-        is_little = dataset.original_encoding[1]
-        entries = (
-            np.zeros(0) if descriptor is None or "LUTData" not in item else lut_entries(item, "<" if is_little else ">")
-        )
-        if descriptor is None or not len(entries) or not 8 <= descriptor[2] <= 16:
+        if descriptor is None or "LUTData" not in item or (int(descriptor[0]) or 1 << 16) > left:
             continue
+        entries = lut_entries(item, order)
+        if not len(entries) or not 8 <= descriptor[2] <= 16:
+            continue
+        left -= len(entries)
         shares = entries / ((1 << int(descriptor[2])) - 1)
         yield Window(
             name=_name(str(tags.value(item, "LUTExplanation") or "").strip().upper()) or f"lookup table {index + 1}",

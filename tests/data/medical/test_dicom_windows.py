@@ -11,8 +11,9 @@ from pydicom.pixels import apply_voi_lut
 from pydicom.sequence import Sequence
 from tests.data.medical.dicom_made import made_slice, written
 
+from mainstem.core.errors import InputError
 from mainstem.data.medical.dicom_describe import describe
-from mainstem.data.medical.dicom_reading import LUT_SHOWN
+from mainstem.data.medical.dicom_reading import LUT_SHOWN, LUT_SKIPPED
 from mainstem.data.medical.dicom_series import Series, find_series
 
 CURVE = (np.linspace(0, 1, 300) ** 2 * 4095).astype(np.uint16)  # of 12 bits
@@ -72,5 +73,25 @@ def test_a_table_that_is_none_is_said_and_the_picture_is_read(tmp_path, broken):
         broken.LUTDescriptor = [300, 0, 12]
     (series,) = find_series(written(tmp_path / "a", [image(broken)])).series
     assert series.own_windows() == ()
-    assert "a VOI LUT that cannot be read is not applied" in series.flags
+    assert LUT_SKIPPED in series.flags
     assert series.frame(0)[0, 0] == -200
+
+
+def test_of_many_large_tables_the_first_are_shown_and_the_others_said(tmp_path):
+    one = table(0, np.arange(65535, dtype=np.uint16), 16)
+    folder = written(tmp_path / "a", [image(*[one] * 40)])
+    (series,) = find_series(folder).series
+    assert len(series.own_windows()) == 4
+    assert LUT_SKIPPED in series.flags
+    (told,) = describe(folder)["series"]
+    assert (len(told["window"]), told["num_slices"], told["num_refused"]) == (4, 1, 0)
+
+
+def test_a_series_that_cannot_be_described_is_refused_by_name(tmp_path, monkeypatch):
+    def broken(series: Series) -> None:
+        raise InputError(f"{series.slices[0].place.name}: gone since it was listed; list it again")
+
+    monkeypatch.setattr(Series, "own_windows", broken)
+    assert describe(written(tmp_path / "a", [image()]))["refused"] == [
+        {"name": "I03.dcm", "reason": "gone since it was listed; list it again"}
+    ]
