@@ -1,6 +1,6 @@
 """From a study's series or volume to what the reader shows: stored pixels, windows, directions, overlays."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def picture_of_series(series: Series, study: str, masks: Sequence[Laid]) -> Pict
         directions=None if known is None else _directions(known),
         windows=windows_of(series.window_presets(middle), len(own), series.frame(middle)),
         is_inverted=series.is_inverted, is_exact=bool(own) and own[0].function == "LINEAR_EXACT",
-        overlays=tuple(overlay_of(title, names, values) for title, names, values in masks),
+        overlays=tuple(overlay_of(title, names, planes_of(values)) for title, names, values in masks),
     )  # fmt: skip
 
 
@@ -94,16 +94,21 @@ def picture_of_volume(stream: Stream, study: str, masks: Sequence[Laid]) -> Pict
         spacing_mm=None if spacing is None else (spacing[1], spacing[0]),
         positions_mm=() if spacing is None else tuple(spacing[2] * index for index in range(len(volume))),
         directions=directions, windows=(_often(middle),), is_exact=is_exact,
-        overlays=tuple(overlay_of(title, names, values[turned]) for title, names, values in masks),
+        overlays=tuple(overlay_of(title, names, planes_of(values[turned])) for title, names, values in masks),
     )  # fmt: skip
 
 
-def overlay_of(title: str, names: Sequence[str], values: NDArray[np.uint8], *, is_told: bool = True) -> Overlay:
-    """What is laid over slices (z, y, x), told by a model or else marked in the study's own files."""
-    planes = {index: plane for index, plane in enumerate(values) if plane.any()}
-    return Overlay(
-        key=content_key(title, values.tobytes()), title=title, planes=planes, names=tuple(names), is_told=is_told
-    )
+def planes_of(values: NDArray[np.uint8]) -> dict[int, NDArray[np.uint8]]:
+    """Slices of a volume (z, y, x) that hold something."""
+    return {index: plane for index, plane in enumerate(values) if plane.any()}
+
+
+def overlay_of(
+    title: str, names: Sequence[str], planes: Mapping[int, NDArray[np.uint8]], *, is_told: bool = True
+) -> Overlay:
+    """What is laid over slices (y, x), told by a model or else marked in the study's own files."""
+    contents = [part for index in sorted(planes) for part in (str(index), planes[index].tobytes())]
+    return Overlay(key=content_key(title, *contents), title=title, planes=planes, names=tuple(names), is_told=is_told)
 
 
 def _stored(values: NDArray[Any]) -> tuple[NDArray[Any], float, float, bool]:

@@ -13,30 +13,31 @@ KINDS = ("BINARY", "FRACTIONAL", "LABELMAP")  # PS3.3 C.8.20.2
 
 
 def read_segments(dataset: "FileDataset", header: Header) -> dict[str, Any]:
-    """Segments by number, the segment of each frame (0: of a label map), and what a fraction of 1 is stored as.
+    """Segments by number, the segment of each frame (none of a label map's), and what a fraction of 1 is stored as.
 
     Raises:
-        InputError: if the file is no segmentation, or a frame's segment is not told.
+        InputError: if the file is no segmentation, or a frame's segment is not told, or its fractions mean nothing.
     """
     if "SegmentSequence" not in dataset:
         raise InputError(f"{header.sop_class}: no segments; want a Segmentation")
     kind = tags.word(dataset, "SegmentationType", KINDS)
     if kind is None:
         raise InputError("a segmentation that is not binary, fractional or a label map; convert it")
-    segments = {
-        tags.whole(one, "SegmentNumber"): str(tags.value(one, "SegmentLabel") or "")
-        for one in tags.value(dataset, "SegmentSequence") or ()
-    }
-    numbers = [0] * header.num_frames if kind == "LABELMAP" else _numbers(dataset, header.num_frames)
-    unknown = sorted(set(numbers) - set(segments) - {0})
+    segments = tags.names_by_number(dataset, "SegmentSequence", "SegmentNumber", "SegmentLabel")
+    numbers = [] if kind == "LABELMAP" else _numbers(dataset, header.num_frames)
+    unknown = sorted(set(numbers) - set(segments))
     if unknown:
         raise InputError(f"a frame of segment {unknown[0]}, which the file does not describe; it is damaged")
+    one = tags.whole(dataset, "MaximumFractionalValue", 0) if kind == "FRACTIONAL" else 1
+    if one < 1:
+        raise InputError("fractions without the number that stands for a whole; ask for the file again")
     source = tags.item(dataset, "ReferencedSeriesSequence")
     return {
         "kind": kind,
         "names": segments,
         "frames": numbers,
-        "one": tags.whole(dataset, "MaximumFractionalValue", 1),
+        "one": one,
+        "patient": tags.patient_sha256(dataset),
         "series": [] if source is None else [tags.uid(source, "SeriesInstanceUID")],
     }
 

@@ -45,6 +45,7 @@ WINDOW_WORDS = _named(
 )
 OVERLAYS = range(0x6000, 0x6020, 2)  # groups of overlays, PS3.5 section 7.6
 UID_FORM = re.compile(r"[0-9]+(\.[0-9]+)+")  # PS3.5 section 9.1; leading zeros are met and harm nothing
+MOST_STRUCTURES = 1000  # of one file; atlases of the whole body and of the brain name some 200
 YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}  # PS3.5 table 6.2-1, AS
 
 
@@ -154,13 +155,45 @@ def _identifier(dataset: "Dataset", keyword: str) -> str:
 
 
 def is_named(dataset: "Dataset", name: str) -> bool:
-    """True where a file's name holds a part of the patient's name or number, as the file's own tags say them."""
+    """True where a file or structure is called by a part of the patient's name or number as its tags say them."""
     told = []
     for keyword in ("PatientName", "PatientID", "OtherPatientIDs"):
         with suppress(InputError):
             told.append(str(value(dataset, keyword) or "").lower())
     parts = re.findall(r"[^\W_]{3,}", " ".join(told))
     return any(part in name.lower() for part in parts)
+
+
+def by_number(dataset: "Dataset", sequence: str, number: str) -> "dict[int, Dataset]":
+    """Items of a sequence by the number that each has.
+
+    Raises:
+        InputError: if there are too many, or two have one number.
+    """
+    items = value(dataset, sequence) or ()
+    if len(items) > MOST_STRUCTURES:
+        raise InputError(f"{len(items)} structures, want at most {MOST_STRUCTURES}; split the file")
+    found: dict[int, Dataset] = {}
+    for one in items:
+        if (own := whole(one, number)) in found:
+            raise InputError(f"two structures of number {own}, so that their names are not known; the file is damaged")
+        found[own] = one
+    return found
+
+
+def names_by_number(dataset: "Dataset", sequence: str, number: str, name: str) -> dict[int, str]:
+    """What structures are called; those whose names hold the patient's own, or nothing, by their number.
+
+    Raises:
+        InputError: as `by_number`.
+    """
+    told = {own: str(value(one, name) or "").strip() for own, one in by_number(dataset, sequence, number).items()}
+    return {own: said if said and not is_named(dataset, said) else numbered(own) for own, said in told.items()}
+
+
+def numbered(number: int) -> str:
+    """A name for what has none that may be shown."""
+    return f"structure {number}"
 
 
 def patient_sha256(dataset: "Dataset") -> str:

@@ -11,7 +11,8 @@ import pytest
 from tests.data.medical.dicom_made import made_slice, written
 
 from mainstem.apps.cli import app
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.data.medical.dicom_fill import Plane
 from mainstem.data.medical.dicom_labels import ORIGIN, layered, write_masks
 from mainstem.data.medical.dicom_masks import Structure, read_masks
 from mainstem.data.medical.dicom_series import find_series
@@ -21,23 +22,23 @@ LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def structure(number: int, name: str, *voxels: int) -> Structure:
-    values = np.zeros((1, 2, 4), np.float32)
-    values.flat[list(voxels)] = 1
-    return Structure(number=number, name=name, values=values, outside=number)
+    values = np.zeros((2, 4), bool)
+    values.flat[list(voxels)] = True
+    return Structure(number=number, name=name, shape=(1, 2, 4), planes={0: Plane(0, 0, values)}, outside=number)
 
 
 def test_structures_that_overlap_lie_in_volumes_of_their_own():
-    found = layered([structure(3, "a", 0, 1), structure(4, "", 1, 2), structure(5, "c", 4), structure(6, "d", 0)])
-    assert [one.names for one in found] == [("a", "c"), ("structure 4", "d")]
+    found = layered([structure(3, "a", 0, 1), structure(4, "b", 1, 2), structure(5, "c", 4), structure(6, "d", 0)])
+    assert [one.names for one in found] == [("a", "c"), ("b", "d")]
     assert [one.values.ravel().tolist() for one in found] == [[1, 1, 0, 0, 2, 0, 0, 0], [2, 1, 1, 0, 0, 0, 0, 0]]
-    assert found[0].outside == (3, 5)
+    assert [one.outside for one in found[0].structures] == [3, 5]
 
 
 def test_a_folder_without_masks_or_a_full_one_is_refused(tmp_path):
     images = written(tmp_path / "ct", [made_slice(np.zeros((4, 4), np.int16))])
     with pytest.raises(InputError, match="holds no structure set or segmentation"):
         write_masks(images, tmp_path / "out")
-    with pytest.raises(InputError, match="is not empty"):
+    with pytest.raises(ArtifactError, match="exists already"):
         write_masks(images, images)
 
 

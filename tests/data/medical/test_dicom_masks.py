@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstem.core.errors import InputError
+from mainstem.data.medical.dicom_fill import fill, fill_contours, sides_of, to_pixels
 from mainstem.data.medical.dicom_geometry import place
-from mainstem.data.medical.dicom_masks import fill_contours, fill_polygon, read_masks, to_pixels, trace
+from mainstem.data.medical.dicom_masks import read_masks, trace
 from mainstem.data.medical.dicom_series import Series, find_series
 
 MIRROR = Path(os.environ.get("MAINSTEM_MIRROR", "")) / "medical"
@@ -26,6 +27,15 @@ def distances(points: np.ndarray, polygon: np.ndarray) -> np.ndarray:
     length = np.maximum((along**2).sum(1), 1e-12)
     share = np.clip(((points[:, None] - begin) * along).sum(2) / length, 0, 1)
     return np.linalg.norm(points[:, None] - begin - share[..., None] * along, axis=2).min(1)
+
+
+def fill_polygon(points: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """True at pixel centres inside of a closed polygon of (x, y)."""
+    inside = np.zeros((rows, columns), bool)
+    plane = fill(points, np.roll(points, -1, axis=0), rows, columns)
+    if plane is not None:
+        inside[plane.box] = plane.values
+    return inside
 
 
 def test_a_circle_has_its_area_and_comes_back_within_half_a_pixel():
@@ -55,6 +65,22 @@ def test_traces_filled_again_are_the_mask(seed, share):
     np.testing.assert_array_equal(filled, mask)
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_lines_that_cross_themselves_are_filled_odd_over_even_wherever_they_run(seed):
+    random = np.random.default_rng(seed)
+    contours = [random.uniform(-4, 14, (random.integers(3, 9), 2)) for _ in range(3)]
+    sides = [np.concatenate(each) for each in zip(*((one, np.roll(one, -1, 0)) for one in contours), strict=True)]
+    plane, found = fill(*sides, 9, 11), np.zeros((9, 11), bool)
+    if plane is not None:
+        found[plane.box] = plane.values
+    (x, y), (next_x, next_y) = sides[0].T, sides[1].T
+    for row, column in np.ndindex(9, 11):  # a ray to the left
+        cuts = (y <= row) != (next_y <= row)
+        at = x[cuts] + (row - y[cuts]) / (next_y[cuts] - y[cuts]) * (next_x[cuts] - x[cuts])
+        assert found[row, column] == ((at <= column).sum() % 2 == 1)
+
+
 def stacked(series: Series, heights: list[float]) -> Series:
     """The one slice's grid at other heights along its normal."""
     (only,) = series.slices
@@ -79,11 +105,15 @@ def test_contours_of_a_real_case_become_masks_and_contours_within_half_a_pixel()
             continue
         heights = sorted({float(one[0, 2]) for one in contours})
         grid = stacked(series, heights)
-        values, outside = fill_contours(contours, grid)
-        assert outside == 0
+        sides = sides_of(np.concatenate(contours), [len(one) for one in contours], grid)
+        assert sides.outside == 0
+        values = np.zeros((len(grid), grid.rows, grid.columns), bool)
+        for index, plane in fill_contours(sides, grid.rows, grid.columns).items():
+            values[index][plane.box] = plane.values
         for index in np.flatnonzero(values.any((1, 2)))[::EVERY]:
-            drawn = [points for which, points in (to_pixels(one, grid) for one in contours) if which == index]
-            for back in trace(values[index] > 0):
+            placed = [to_pixels(one, [len(one)], grid) for one in contours]
+            drawn = [points for which, points in placed if which[0] == index]
+            for back in trace(values[index]):
                 worst = max(worst, float(np.min([distances(back[::5], one) for one in drawn], axis=0).max()))
                 num += 1
     assert num > 60
