@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from mainstem.core.errors import MainstemError
 
@@ -17,6 +18,7 @@ T = TypeVar("T")
 LONGEST_TEXT = 400  # letters of a name, a reason or a message that a page shows; files hold the whole
 SPLIT = ":small[]"  # an empty span: parts what Streamlit would still read into plain letters (emoji, icons, links)
 READ_INTO = re.compile(r":|@|www(?=\.)|[-<>=~](?=[-<>=])", re.IGNORECASE)
+LEFT = "left at"  # session key: by page, what its address says
 ORIGIN_ICONS = {"real data": "public", "simulated": "science"}
 log = logging.getLogger(__name__)
 
@@ -128,21 +130,22 @@ def choose(
 
 
 def recall(page: str, names: Sequence[str]) -> None:
-    """Have the address of a page that is opened anew, and asks for nothing, ask for what it last showed this user.
+    """Have the address of a page say what the page shows, which the session knows best.
 
-    The links between the pages carry no address of their own.
+    It is asked when the page is opened, and when the user goes back or on in the browser: what it says at any other
+    time may be older than what was chosen since, as a message of the browser carries the address it was sent under. A
+    page that is opened anew, and is asked for nothing, shows what it last showed this user: links between the pages
+    carry no address of their own.
     """
-    left: dict[str, dict[str, str]] = st.session_state.setdefault("left at", {})
-    if st.session_state.get("page") != page and not set(names) & set(st.query_params):
-        for name, value in left.get(page, {}).items():
-            st.query_params[name] = value
-    st.session_state["page"] = page
-
-
-def remember(page: str, names: Sequence[str]) -> None:
-    """Remember what a page shows, for `recall`."""
+    left: dict[str, dict[str, str]] = st.session_state.setdefault(LEFT, {})
     asked = {name: str(st.query_params[name]) for name in names if name in st.query_params}
-    st.session_state.setdefault("left at", {})[page] = asked
+    ran = get_script_run_ctx()
+    is_here, is_back = st.session_state.get("page") == page, ran is not None and ran.is_history_navigation
+    if page not in left or is_back or (asked and not is_here):
+        left[page] = asked
+    st.session_state["page"] = page
+    for name in names:
+        _mirror(name, left[page].get(name))
 
 
 def say_in_vain(where: DeltaGenerator, name: str, asked: str, shown: str) -> None:
@@ -158,12 +161,23 @@ def note_in_address(name: str, *outdated: str) -> None:
     """Write the widget's value into the address, and drop the names that it makes meaningless."""
     put_in_address(name, st.session_state.get(name))
     for other in outdated:
-        st.query_params.pop(other, None)
+        put_in_address(other, None)
 
 
 def put_in_address(name: str, value: object) -> None:
-    """Write a value into the address, or drop it where there is none."""
-    if value is None or value == "":
-        st.query_params.pop(name, None)
+    """Write a value into the address, or drop it where there is none, and keep it for `recall`."""
+    told = None if value is None or value == "" else str(value)
+    kept = st.session_state.setdefault(LEFT, {}).setdefault(st.session_state.get("page", ""), {})
+    if told is None:
+        kept.pop(name, None)
     else:
-        st.query_params[name] = str(value)
+        kept[name] = told
+    _mirror(name, told)
+
+
+def _mirror(name: str, told: str | None) -> None:
+    """Have the address say this, and send nothing where it does."""
+    if told is None and name in st.query_params:
+        del st.query_params[name]
+    elif told is not None and st.query_params.get(name) != told:
+        st.query_params[name] = told

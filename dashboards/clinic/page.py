@@ -33,13 +33,11 @@ from mainstem.dashboards.shell import (
     plain,
     put_in_address,
     recall,
-    remember,
 )
 from mainstem.data.spreadsheets import csv_bytes
 
 IN_ADDRESS = ("study", "blind", "search")
 ASKED = "asked on the canvas"  # session key: the study that was seen, and the act whose dialog is to be opened
-GOING = "study of the last act"  # session key: what the page is drawn anew for, whatever the browser's address says yet
 STYLE = """<style>
 .stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
 .stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
@@ -57,8 +55,6 @@ def show_clinic() -> None:
     """Lay the page out: the list on the left, the chosen study on a canvas."""
     st.html(STYLE)
     recall("clinic", IN_ADDRESS)
-    if GOING in st.session_state:
-        choose_study(st.session_state.pop(GOING))
     studies = {study.id: study for study in all_studies()}
     with mistakes_as_lines("The reviews"):
         say_recorded()
@@ -74,7 +70,6 @@ def show_clinic() -> None:
             show_study(studies[chosen], by_id[chosen], items, blind)
     else:
         st.warning("There is no such study here; choose one of the list.", icon=":material/warning:")
-    remember("clinic", IN_ADDRESS)
 
 
 def item_of(study: Study, standing: Standing) -> Item:
@@ -161,10 +156,10 @@ def draw(study: Study, item: Item, order: list[str], blind: bool) -> None:
         if act.key != picture.key:
             say_missed()
         elif act.name == TURN:
-            st.session_state[GOING] = next_id(order, study.id, act.steps)
+            choose_study(next_id(order, study.id, act.steps))
         else:
             st.session_state[ASKED] = study.id, act
-            st.session_state[GOING] = study.id
+            choose_study(study.id)
         st.rerun()
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 SHOWN = "table_chose"  # session key: by table, the row that was last chosen in the table itself
+TIMES = "table_times"  # session key: how often a table began anew
 HEIGHT_PX, ROW_PX = 300, 35  # at most; of a row and of the head, as Streamlit draws them
 
 
@@ -38,7 +39,7 @@ def choice_table(
     """
     last: dict[str, str] = st.session_state.setdefault(SHOWN, {})
     if last.get(name) != chosen:  # chosen elsewhere: a new table begins with that row
-        st.session_state[f"{SHOWN} times"] = st.session_state.get(f"{SHOWN} times", 0) + 1
+        st.session_state[TIMES] = st.session_state.get(TIMES, 0) + 1
         last.clear()
         last[name] = chosen
     key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
@@ -51,6 +52,9 @@ def choice_table(
 
 
 def _choose(key: str, name: str, names: tuple[str, ...], on_chosen: Callable[[str], None]) -> None:
+    """Take a choice, unless the table has begun anew since: the browser may repeat the last one of the table before."""
+    if key != f"{name} {st.session_state[TIMES]}":
+        return
     rows = st.session_state[key].selection.rows
     if rows and 0 <= rows[0] < len(names):
         st.session_state[SHOWN] = {name: names[rows[0]]}

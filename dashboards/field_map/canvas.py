@@ -69,10 +69,7 @@ def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) ->
 def note_layer(side: Side, title: str) -> None:
     """Write into the address which layer a side shows."""
     name, otherwise = side.layer
-    if title == otherwise:
-        st.query_params.pop(name, None)
-    else:
-        st.query_params[name] = title
+    put_in_address(name, None if title == otherwise else title)
 
 
 def choose_date(board: FieldBoard, asked_as: tuple[str, int], *, is_asked: bool) -> str:

@@ -14,7 +14,7 @@ from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_mak
 from mainstem.dashboards.field_map.files import show_downloads, show_import
 from mainstem.dashboards.field_map.reads import read_geometry, read_map, stamp_of
 from mainstem.dashboards.field_map.season import show_field
-from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, recall, remember, show_error
+from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, recall, show_error
 
 IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer")
 
@@ -35,7 +35,6 @@ def show_fields() -> None:
     elif name:
         with mistakes_as_lines(f"The map {name}"):
             show_map(name, title)
-    remember("field_map", IN_ADDRESS)
 
 
 def show_map(name: str, title: DeltaGenerator) -> None:

@@ -29,7 +29,6 @@ from mainstem.dashboards.shell import (
     plain,
     put_in_address,
     recall,
-    remember,
 )
 from mainstem.data.catalogue import data_home
 
@@ -56,7 +55,6 @@ def show_research() -> None:
     )
     with mistakes_as_lines():
         {"Runs": show_runs, "Data sets": show_data, "New adapter": show_wizard}[shown]()
-    remember("research", IN_ADDRESS)
 
 
 def show_runs() -> None:

@@ -18,7 +18,6 @@ from mainstem.dashboards.shell import (
     plain,
     put_in_address,
     recall,
-    remember,
     say_in_vain,
 )
 from mainstem.dashboards.yield_map.board import ranked
@@ -44,7 +43,6 @@ def show_yields() -> None:
     if choice is not None:
         with mistakes_as_lines(f"The set {choice.name}"):
             show_set(choice, vain)
-    remember(PAGE, IN_ADDRESS)
 
 
 def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:

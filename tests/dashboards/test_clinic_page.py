@@ -3,6 +3,7 @@
 import sqlite3
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydicom import dcmread
@@ -13,6 +14,7 @@ from mainstem.apps.clinic import clinic_folder, keep_files, known_studies
 from mainstem.apps.clinic_demo import write_phantom
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.reads import review_store
+from mainstem.dashboards.components import tables
 from tests.dashboards.browser import opened, served
 from tests.dashboards.clinic_made import made_clinic
 
@@ -48,6 +50,25 @@ def test_the_urgent_study_is_open_and_the_header_says_what_it_is(clinic):
         assert part in said
     table = page.sidebar.dataframe[0].value
     assert table["study"].tolist() == ["Sure", "Both", "Head", "Normal"]
+
+
+def test_an_address_older_than_what_was_chosen_since_changes_nothing(clinic):
+    page = run(study=clinic["Both"])
+    page.session_state["left at"]["clinic"]["study"] = clinic["Head"]  # as a turn keeps it
+    page.run()
+    assert "## Head" in said_on(page)
+    assert page.query_params["study"] == clinic["Head"]
+
+
+def test_a_choice_repeated_of_a_table_that_began_anew_is_not_taken(monkeypatch):
+    row = SimpleNamespace(selection=SimpleNamespace(rows=[1]))
+    kept = {tables.TIMES: 2, "list 1": row, "list 2": row}
+    monkeypatch.setattr(tables, "st", SimpleNamespace(session_state=kept))
+    taken: list[str] = []
+    tables._choose("list 1", "list", ("a", "b"), taken.append)
+    assert taken == []
+    tables._choose("list 2", "list", ("a", "b"), taken.append)
+    assert taken == ["b"]
 
 
 def test_a_search_narrows_the_list_and_says_when_nothing_is_left(clinic):
@@ -197,6 +218,26 @@ def test_the_clinic_fits_a_phone(clinic, home, chromium):
         canvas.press("y")  # why
         wait_panel(page, "not predicted: modality is CT")
         assert outside == []
+
+
+@pytest.mark.browser
+def test_the_address_and_the_study_stay_after_a_turn(clinic, home, chromium):
+    with served(home) as address, opened(chromium, 1280) as (page, _):
+        page.goto(f"{address}/clinic")
+        title = page.locator("h2")
+        for titled in ("Both", "Head"):
+            canvas_of(page).press("n")
+            title.filter(has_text=titled).wait_for(timeout=30_000)
+            page.wait_for_timeout(5000)  # in which the browser asks for slices, under the address that it has by then
+            assert page.url.endswith(f"study={clinic[titled]}")
+        page.get_by_test_id("stCheckbox").get_by_text("Blind first read").click()
+        page.wait_for_url("**blind=True**")
+        page.wait_for_timeout(1000)
+        assert "Head" in title.inner_text()
+        page.go_back()
+        page.wait_for_url(lambda url: "blind" not in url)
+        page.go_back()  # the one thing that the address may still say after the page is open
+        title.filter(has_text="Both").wait_for(timeout=30_000)
 
 
 @pytest.mark.browser
