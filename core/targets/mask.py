@@ -78,9 +78,9 @@ class Masks(Region):
         return {f"{name}_{part}": value for name, told in self.to_dict().items() for part, value in told.items()}
 
     def words(self, told: str, units: str, level: float) -> RegionWords:
-        """Say each structure's volume, its ends, and how many voxels stay open."""
+        """Say each structure's volume, its ends, and of how many voxels nobody can tell."""
         each = [
-            f"{own.words(f'{name} {figure(self.volumes[name])} {units}', units, level).text}, {still.sum()} voxels open"
+            f"{own.words(f'{name} {figure(self.volumes[name])} {units}', units, level).text}, unsure voxels: {still.sum()}"
             for (name, own), still in zip(self.intervals.items(), self.open, strict=True)
         ]
         return RegionWords(text="; ".join(each), is_measure=True)

@@ -83,6 +83,13 @@ def ask(study: Study, item: Item, act: Act) -> None:
     )
 
 
+def _say_what_it_is_about(item: Item) -> None:
+    """Name the study, what was said of it, and what is claimed of that."""
+    st.markdown(f"**{plain(item.title)}**: {plain(item.headline)}")
+    if item.leading is not None and item.leading.claim:
+        st.caption(plain(item.leading.claim))
+
+
 def _sign() -> str:
     sign: str = st.text_input(
         "Your sign", str(st.session_state.get(SIGN, "")), max_chars=40, placeholder="initials or staff number",
@@ -104,7 +111,7 @@ def _keep(study: Study, item: Item, act: Act, answer: Answer, sign: str) -> None
 @st.dialog("Accept what the model says")
 def _accept(study: Study, item: Item, act: Act) -> None:
     with mistakes_as_lines("The decision"), st.form("accept", border=False):
-        st.markdown(f"**{plain(item.title)}**: {plain(item.headline)}")
+        _say_what_it_is_about(item)
         sign = _sign()
         if st.form_submit_button("Record: accepted", type="primary"):
             _keep(study, item, act, Answer(decision="accept", first_read=first_read(study)), sign)
@@ -113,7 +120,7 @@ def _accept(study: Study, item: Item, act: Act) -> None:
 @st.dialog("Override")
 def _override(study: Study, item: Item, act: Act) -> None:
     with mistakes_as_lines("The decision"), st.form("override", border=False):
-        st.markdown(f"**{plain(item.title)}**: {plain(item.headline)}")
+        _say_what_it_is_about(item)
         finding = st.text_input("Your finding", max_chars=400)
         code = st.selectbox(
             "Reason", list(REASONS), None, format_func=lambda one: REASONS[one], placeholder="choose one"

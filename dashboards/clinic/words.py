@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mainstem.dashboards.clinic.reasons import claim_of, plainly
+
 State = Literal["finding", "unsure", "not predicted", "measured", "nothing found"]
 URGENCY: Mapping[State, int] = {"finding": 0, "unsure": 1, "not predicted": 2, "measured": 3, "nothing found": 4}
 ICONS: Mapping[str, str] = {
@@ -42,21 +44,23 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
     model, reasons = prediction["model"], tuple(prediction["reasons"])
     who = f"{model['adapter']} {model['task']} {model['version']}"
     if prediction["abstained"] and prediction["region"] is None:
-        why = "; ".join(reasons) or prediction["claim"]["reason"] or "no reason is given"
+        why = "; ".join(map(plainly, reasons)) or plainly(prediction["claim"]["reason"]) or "no reason is given"
         return Words(state="not predicted", headline=f"not predicted: {why}", lines=(), chance=0.0, model=who,
                      prediction=prediction)  # fmt: skip
     shares = {name: float(share) for name, share in prediction["probabilities"].items()}
     found = {name: share for name, share in shares.items() if name.lower() not in NOTHING}
     state, headline = _region(prediction)
     if prediction["abstained"]:
-        state, headline, reasons = "unsure", f"unsure: {'; '.join(reasons)}", ()
-    claim = prediction["claim"]
-    if claim["state"] != "stated" and state != "finding":
-        state = "unsure"
-    told = tuple(part for part in (_probabilities(shares), *reasons) if part and part != claim["reason"])
+        state, headline, reasons = "unsure", f"unsure: {'; '.join(map(plainly, reasons))}", ()
+    claim, is_claimed = prediction["claim"], prediction["claim"]["state"] == "stated"
+    if not is_claimed:
+        headline = headline if prediction["abstained"] else _unclaimed(prediction)
+        state = state if state == "finding" else "unsure"
+    others = (plainly(reason) for reason in reasons if reason != claim["reason"])
+    told = tuple(part for part in (_probabilities(shares, is_claimed=is_claimed), *others) if part)
     return Words(
         state=state, headline=headline, lines=told, chance=max(found.values(), default=0.0), model=who,
-        claim=_claim(claim, prediction["level"]), prediction=prediction,
+        claim=claim_of(claim, prediction["level"]), prediction=prediction,
     )  # fmt: skip
 
 
@@ -70,21 +74,24 @@ def _region(prediction: Mapping[str, Any]) -> tuple[State, str]:
     return ("nothing found" if words["is_decided"] else "unsure"), words["text"]
 
 
-def _probabilities(shares: Mapping[str, float]) -> str:
+def _unclaimed(prediction: Mapping[str, Any]) -> str:
+    """What is told where no claim stands behind it: nothing is ruled out, and no range holds so often."""
+    words = prediction.get("words", BEFORE)
+    if words is BEFORE:
+        return str(words["text"])
+    if words["is_measure"]:
+        return f"without a claim, so that the truth may lie elsewhere more often: {words['text']}"
+    found = [name for name in words["there"] if name.lower() not in NOTHING]
+    told = f"suspects {', '.join(found)}" if found else "suspects nothing" if words["is_decided"] else "is unsure"
+    return f"no claim: the model {told}, and nothing is ruled out"
+
+
+def _probabilities(shares: Mapping[str, float], *, is_claimed: bool) -> str:
     ordered = sorted(shares.items(), key=lambda item: -item[1])
-    return (
-        "Calibrated probability: " + ", ".join(f"{name} {_share(share)}" for name, share in ordered) if shares else ""
-    )
+    name = "Calibrated probability" if is_claimed else "Probability, not calibrated for studies like this"
+    return f"{name}: {', '.join(f'{one} {_share(share)}' for one, share in ordered)}" if shares else ""
 
 
 def _share(share: float) -> str:
     """A share in words: none is certain."""
     return "over 99%" if share > 0.99 else "under 1%" if share < 0.01 else f"{share:.0%}"
-
-
-def _claim(claim: Mapping[str, Any], level: float) -> str:
-    if claim["state"] == "stated":
-        whose = claim["population"] or "cases like those of calibration"
-        return f"Claim stated at {level:.0%}: {whose}"
-    name = "Claim withdrawn" if claim["state"] == "withdrawn" else "No claim"
-    return f"{name}: {claim['reason'] or 'no reason is given'}"

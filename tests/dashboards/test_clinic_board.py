@@ -25,6 +25,7 @@ from mainstem.dashboards.clinic.board import (
     triage,
     worklist,
 )
+from mainstem.dashboards.clinic.reasons import plainly
 from mainstem.dashboards.clinic.words import words_of
 from mainstem.dashboards.components.reader import Act
 from tests.dashboards import clinic_made as made
@@ -69,7 +70,7 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     still[0, :2, :3, :] = True
     mask = Masks(labels=np.zeros((4, 4, 4), np.int8), open=still, volumes={"head": 1.5}, intervals={"head": ends})
     masks = said(mask, "head 1.50 mL", units="mL")
-    assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, 24 voxels open"
+    assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, unsure voxels: 24"
     assert masks.state == "measured"
     assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
 
@@ -85,7 +86,32 @@ def test_nothing_found_without_a_claim_is_unsure_and_a_finding_stays_one():
     normal = said(ClassSet(classes=("normal",)), claim=gone)
     assert normal.state == "unsure"
     assert normal.claim == "Claim withdrawn: the inputs of i are unlike calibration"
-    assert said(ClassSet(classes=("pneumonia",)), claim=gone).state == "finding"
+    assert normal.headline == "no claim: the model suspects nothing, and nothing is ruled out"
+    found = said(ClassSet(classes=("pneumonia",)), claim=gone, probabilities=made.shares(0.9))
+    assert found.state == "finding"
+    assert found.headline == "no claim: the model suspects pneumonia, and nothing is ruled out"
+    assert found.lines == ("Probability, not calibrated for studies like this: pneumonia 90%, normal 10%",)
+    both = said(ClassSet(classes=("normal", "pneumonia")), claim=gone)
+    assert both.headline == "no claim: the model is unsure, and nothing is ruled out"
+    assert said(Interval(low=1.0, high=3.0), 2.0, claim=gone, units="mL").headline.startswith("without a claim, so")
+
+
+def test_why_there_is_no_claim_is_said_to_a_clinician():
+    whose = plainly("regions were calibrated on groups of pneumoniamnist alone")
+    assert whose.startswith("how often the model errs was measured on pneumoniamnist alone, and on no study of this")
+    assert "100 labelled studies a class, `mainstem calibrate`" in whose
+    for reason in (
+        "the sample names no group, so that nobody knows whether it was trained on", "never calibrated",
+        "it is unlike all that was trained on: strangeness 1.82, want 1 at most",
+        "the inputs of p7 are unlike those of the 159 groups of calibration",
+        "the inputs of i depart from what is normal in calibration further than 99% of its cases do",
+        "nothing of i can be compared with the cases of calibration",
+        "p7 was trained or calibrated on: nothing new to claim",
+    ):  # fmt: skip
+        told = plainly(reason)
+        for word in ("group", "159", "sample", "strangeness", "inputs"):
+            assert word not in told
+    assert plainly("modality is CT") == "modality is CT"
 
 
 def test_the_urgent_come_first_and_what_is_settled_last():
