@@ -80,7 +80,8 @@ class Masks(Region):
     def words(self, told: str, units: str, level: float) -> RegionWords:
         """Say each structure's volume, its ends, and of how many voxels nobody can tell."""
         each = [
-            f"{own.words(f'{name} {figure(self.volumes[name])} {units}', units, level).text}, unsure voxels: {still.sum()}"
+            f"{own.words(f'{name} {figure(self.volumes[name])} {units}', units, level).text}, "
+            f"{still.sum()} voxels unsure"
             for (name, own), still in zip(self.intervals.items(), self.open, strict=True)
         ]
         return RegionWords(text="; ".join(each), is_measure=True)

@@ -70,7 +70,7 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     still[0, :2, :3, :] = True
     mask = Masks(labels=np.zeros((4, 4, 4), np.int8), open=still, volumes={"head": 1.5}, intervals={"head": ends})
     masks = said(mask, "head 1.50 mL", units="mL")
-    assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, unsure voxels: 24"
+    assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, 24 voxels unsure"
     assert masks.state == "measured"
     assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
 
