@@ -195,11 +195,13 @@ def load_fitted(folder: Path, target: Target, restore: RestorePreparation) -> Fi
 
 
 def _check_strata(calibration: Mapping[str, Calibration], target: Target, folder: Path) -> None:
-    """Refuse calibrations of other strata than the target's."""
+    """Refuse calibrations of other strata than the target's, or of scores that it cannot have."""
     wanted = set(target.strata_names())
     for known in calibration.values():
         if (known.strata is None) != (not wanted) or not set(known.strata or ()) <= wanted:
-            raise ArtifactError(f"{folder} calibrates other classes than it names; train it again")
+            raise ArtifactError(f"{folder} does not calibrate each {target.kind} that it names; train it again")
+        if wanted and known.scores.max() > target.most_score:
+            raise ArtifactError(f"{folder} has calibration scores beyond {target.most_score:g}; train it again")
 
 
 def _num_features(alarm: Mapping[str, ShiftAlarm]) -> int | None:

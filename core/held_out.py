@@ -147,6 +147,6 @@ class HeldOut:
                 raise ArtifactError(f"got {len(labels)} labels of {len(scores)} calibration scores; calibrate it again")
         if strata is None and np.median(np.abs(scores)) < LEAST_SCORE:
             raise ArtifactError("the calibration scores are zeros, which would state intervals of no width; fit again")
-        if strata is not None and (scores.min() < 0 or scores.max() > 1 or not scores.any()):
-            raise ArtifactError("the calibration scores are no 1 - probability of each case; train it again")
+        if strata is not None and (scores.min() < 0 or not scores.any()):
+            raise ArtifactError("the calibration scores are no sizes of errors; train it again")
         return HeldOut(scores=scores, groups=groups, patterns=patterns, strata=strata)

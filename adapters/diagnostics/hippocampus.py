@@ -201,7 +201,8 @@ TASK = Task(
         "one hospital's T1 crops around the hippocampus at 1 mm: other sequences, whole heads and other spacings are "
         "not predicted, but a file names no modality, and another one that looks alike is",
         "the data name no subject: neighbouring numbers are taken for one person's two sides, as their scans say",
-        "each structure's interval holds by itself; both together hold less often",
+        "each structure's interval holds by itself: held out, of 91 % of anterior and 90 % of posterior parts, of both "
+        "together on 82 % of crops; of the fifth of crops where the part is smallest on 81 % and 71 %",
         "a crop that another way of training's mean crop, turned or mirrored, fits better is not predicted: none of "
         "the set's lies so, but a crop around the other side's hippocampus does; turns of less than 45 degrees stay "
         "unseen",

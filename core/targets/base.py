@@ -39,6 +39,7 @@ class Target(ABC):
     preparation: ClassVar[str] = "as_they_are"  # the plain one of core/preparation.py that suits it
     of_trunk: ClassVar[str] = "trunk"  # the name of that output which the trunk alone tells
     needs_labels: ClassVar[str] = "a known target"  # what a set must hold to be learned from
+    most_score: ClassVar[float] = 1.0  # where strata are kept; infinite where scores are no 1 - probability
     frame_names: ClassVar[frozenset[str]] = frozenset()  # of what `standardise` gives
     blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}  # least and most of each part's worth
     blend_optional: ClassVar[frozenset[str]] = frozenset()  # of those, what only a user's own labels teach

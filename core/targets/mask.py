@@ -96,6 +96,7 @@ class Mask(Named):
     """Structures in a volume; truth is (cases, *grid) int8, `OUTSIDE` where a case's volume has no voxel.
 
     A structure's score is the error of its volume in mL, in scales of the volume that is in doubt: voxels' p (1 - p).
+    Each structure is calibrated by itself: one quantile for all would hold of one too often, of another too seldom.
 
     Attributes:
         grid: voxels along z, y and x that hold any case, in whole patches.
@@ -109,6 +110,7 @@ class Mask(Named):
     lower_is_better: ClassVar[bool] = False
     of_trunk: ClassVar[str] = "probabilities"
     needs_labels: ClassVar[str] = "a mask"
+    most_score: ClassVar[float] = np.inf
 
     def learnable(self, truth: Array) -> Array:
         """Return the truth.
@@ -226,6 +228,20 @@ class Mask(Named):
         """Return errors of volumes (cases, structures), in scales."""
         return np.abs(self.volumes(truth, told["voxel_ml"]) - told["volumes"]) / told["doubt"]
 
+    def strata(self, truth: Array) -> tuple[str, ...]:
+        """Return of each case's structures, one after another, which it is."""
+        return self.names * len(truth)
+
+    def strata_names(self) -> tuple[str, ...]:
+        """Return the structures."""
+        return self.names
+
+    def reasons(self, calibration: "Calibration", level: float) -> tuple[str, ...]:
+        """Name the structures that too few groups show for an interval that ends."""
+        quantiles = calibration.stratum_quantiles(self.names, level)
+        rare = [name for name, most in zip(self.names, quantiles.tolist(), strict=True) if most == np.inf]
+        return tuple(f"too few groups show {name} for its volume to be held at {level:.0%}" for name in rare)
+
     def point(self, told: Outputs) -> Array:
         """Return the most probable class of each voxel (cases, *grid), int8."""
         found = np.zeros((len(told["probabilities"]), *self.grid), np.int8)
@@ -244,7 +260,7 @@ class Mask(Named):
     def ends(self, told: Outputs, quantile: Array) -> tuple[Array, Array]:
         """Return the ends (cases, structures) of volumes' intervals, mL: none is below nothing or above the grid."""
         most = np.prod(self.grid) * told["voxel_ml"][:, None]
-        half = quantile[:, None] * told["doubt"]
+        half = quantile * told["doubt"]
         return np.maximum(told["volumes"] - half, 0.0), np.minimum(told["volumes"] + half, most)
 
     def regions(self, told: Outputs, quantile: Array) -> list[Masks]:
@@ -296,12 +312,14 @@ class Mask(Named):
         return {}
 
     def coverage_figures(self, case: Regions, groups: Sequence[str]) -> dict[str, Any]:
-        """Return coverage and width by structure, mL, and how much of the truth is said or open, of what is said true.
+        """Return coverage by structure and of all together, and widths, mL.
 
-        `found_share` is the share of a structure's voxels that its mask or its open voxels hold.
+        `of_smallest` is the coverage of the fifth of cases where the structure is smallest, `found_share` the share of
+        a structure's voxels that its mask or its open voxels hold.
         """
         inside, width = self.covered(case.told, case.truth, case.quantile), self.size(case.told, case.quantile)
         _, high = self.ends(case.told, case.quantile)
+        smallest = np.argsort(self.volumes(case.truth, case.told["voxel_ml"]), 0)[: -(-len(inside) // 5)]
         rows: dict[str, Any] = {}
         for index, name in enumerate(self.names):
             held = [
@@ -316,18 +334,20 @@ class Mask(Named):
             ]
             rows[name] = {
                 "coverage": float(inside[:, index].mean()),
+                "of_smallest": float(inside[smallest[:, index], index].mean()),
                 "mean_width": float(width[:, index].mean()),
                 "found_share": float(np.mean(held)),
             }
-        return {"by_structure": rows}
+        return {"by_structure": rows, "together": float(inside.all(1).mean())}
 
     def lines(self, result: Mapping[str, Any]) -> list[str]:
         """Say of each structure how often its interval holds, and how many of its voxels are said or open."""
-        return [
-            f"  {name:22} coverage {found['coverage']:.1%}, width {found['mean_width']:.3g}; of its voxels "
-            f"{found['found_share']:.1%} said or open"
+        each = [
+            f"  {name:22} coverage {found['coverage']:.1%} ({found['of_smallest']:.1%} of the smallest fifth), width "
+            f"{found['mean_width']:.3g}; of its voxels {found['found_share']:.1%} said or open"
             for name, found in result["coverage"]["by_structure"].items()
         ]
+        return [*each, f"  {'all together':22} coverage {result['coverage']['together']:.1%}"]
 
 
 def _doubt(probabilities: Array) -> Array:

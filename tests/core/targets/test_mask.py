@@ -15,7 +15,8 @@ from mainstem.core.adapter import Adapter
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import dice, volume_error_percent
 from mainstem.core.finetuning import FitSpec
-from mainstem.core.fitted import load_run
+from mainstem.core.fitted import load_run, save_again
+from mainstem.core.judging import Evidence
 from mainstem.core.member import tokenizer_of
 from mainstem.core.predict import predict
 from mainstem.core.samples import SampleSet
@@ -103,13 +104,13 @@ def test_a_volume_is_that_of_its_mask_and_its_doubt_that_of_the_rim():
 
 def test_a_region_holds_the_volume_and_leaves_the_likeliest_rim_open():
     told = told_of(ball_of(0.25))
-    quantile = np.array([98 * 2e-3 / told["doubt"][0, 0]])
+    quantile = np.full((1, 2), 98 * 2e-3 / told["doubt"][0, 0])
     (region,) = TARGET.regions(told, quantile)
     assert region.intervals["ball"].high == pytest.approx(125 * 2e-3)
     assert region.intervals["ball"].low == 0.0
     assert region.open[0].sum() == 125  # nothing is said, and all that is possible stays open
     assert not region.open[1].any()
-    (narrow,) = TARGET.regions(told, np.array([0.0]))
+    (narrow,) = TARGET.regions(told, np.zeros((1, 2)))
     assert not narrow.open.any()
     assert {"ball": 27 * 2e-3, "shell": 0.0} in region
     assert {"ball": 1.0, "shell": 0.0} not in region
@@ -118,9 +119,38 @@ def test_a_region_holds_the_volume_and_leaves_the_likeliest_rim_open():
 
 
 def test_an_endless_quantile_opens_the_grid_and_not_more():
-    low, high = TARGET.ends(told_of(ball_of(0.25)), np.array([np.inf]))
+    low, high = TARGET.ends(told_of(ball_of(0.25)), np.full((1, 2), np.inf))
     assert low.tolist() == [[0.0, 0.0]]
     assert high.tolist() == [[16 * 24 * 16 * 2e-3] * 2]
+
+
+def test_each_structure_has_a_quantile_of_its_own():
+    rng = np.random.default_rng(0)
+    voxels = np.zeros((400, 2, 16, 24, 16), np.float32)
+    voxels[:, :, 0, 0] = 0.3  # 16 voxels in doubt each, likelier none of both
+    told = dict(TARGET.combine([{"probabilities": voxels, "voxel_ml": np.ones(400)}], {}))
+    truth = np.zeros((400, 16, 24, 16), np.int8)
+    for case, (ball, shell) in enumerate(zip(rng.integers(0, 4, 400), rng.integers(0, 13, 400), strict=True)):
+        truth[case, 1, 0, :ball], truth[case, 2, 0, :shell] = 1, 2
+    groups = [str(case // 2) for case in range(400)]
+    known = Evidence.of(TARGET, told, truth, groups, [""] * 400).calibration((), "made", ())
+    quantile = known.quantiles(0.9, [""] * 400, TARGET.strata_names())
+    assert quantile[0].tolist() == pytest.approx([3 / (16 * 0.21), 11 / (16 * 0.21)])
+    inside = TARGET.covered(told, truth, quantile)
+    assert inside.shape == (400, 2)
+    assert ((inside.mean(0) >= 0.88) & (inside.mean(0) <= 1)).all()
+    assert TARGET.reasons(known, 0.9) == ()
+    few = Evidence.of(TARGET, {name: told[name][:8] for name in told}, truth[:8], groups[:8], [""] * 8)
+    assert "too few groups show ball" in TARGET.reasons(few.calibration((), "made", ()), 0.9)[0]
+
+
+def test_a_run_that_calibrates_all_structures_together_is_refused(run, tmp_path):
+    known = load_run(run, TASK)
+    assert set(known.calibration["whole"].strata) == set(NAMES)
+    together = {view: replace(one, strata=None) for view, one in known.calibration.items()}
+    save_again(tmp_path, replace(known, calibration=together))
+    with pytest.raises(ArtifactError, match="does not calibrate each mask that it names; train it again"):
+        load_run(tmp_path, TASK)
 
 
 def test_dice_is_monai_s():
@@ -206,6 +236,8 @@ def test_an_evaluation_tells_each_structure(tmp_path):
     assert told["metrics"]["dice"] > told["baselines"]["commonest"]["dice"]
     assert set(told["coverage"]["by_structure"]) == set(NAMES)
     assert 0.6 <= told["coverage"]["pooled"] <= 1.0
+    each = [found["coverage"] for found in told["coverage"]["by_structure"].values()]
+    assert told["coverage"]["together"] <= min(each)
     assert told["coverage"]["by_structure"]["ball"]["found_share"] > 0.7
     json.dumps(told)
 
