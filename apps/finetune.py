@@ -34,7 +34,7 @@ HOW = ("device", "num_workers", "spread", "backend", "is_recomputed")  # of trai
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:
     """Return figures of a view on what was held out: what the target says of its predictions, and their coverage."""
     coverage = fitted.calibration[view].coverage_by_group(level)
-    told = fitted.target.figures(judged.raw, judged.truth, judged.blend)
+    told = fitted.target.figures(judged.nested, judged.raw, judged.truth, judged.blend)
     return {
         **{name: value for name, value in told.items() if np.isfinite(value)},  # none where all truths are alike
         **({"held_out_coverage_at_90": float(np.mean(list(coverage.values())))} if len(coverage) > 2 else {}),

@@ -20,6 +20,7 @@ from mainstem.core.targets import Blend, Outputs, Target
 from mainstem.core.task import Recipe, Task
 
 Array = NDArray[np.float64]
+PARTS = 5  # of the groups, to judge what was weighed on the others
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +49,19 @@ class OutOfFold:
     def told(self) -> Outputs:
         """What is told of the samples, their parts being weighed."""
         return self.target.combine(self.raws, self.blend)
+
+    @cached_property
+    def nested(self) -> Outputs:
+        """What is told of each of PARTS parts of the groups, where the others alone say what parts are worth."""
+        _, index = np.unique(np.asarray(self.groups), return_inverse=True)
+        own = [np.flatnonzero(index % PARTS == part) for part in range(min(PARTS, index.max(initial=0) + 1))]
+        if len(own) < 2 or not self.blend:
+            return self.target.combine([self.raw], self.blend)
+        told = []
+        for rows in own:
+            blend = self.blend_on(~np.isin(np.arange(len(index)), rows))
+            told.append(self.target.combine([rows_of_outputs(self.raw, rows)], blend))
+        return rows_of_outputs(join_outputs(told), np.argsort(np.concatenate(own)))
 
     def blend_on(self, chosen: NDArray[np.bool_]) -> Blend:
         """Return what the parts are worth as some of the samples alone would have it."""

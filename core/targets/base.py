@@ -250,10 +250,13 @@ class Target(ABC):
     def measures(self) -> Mapping[str, Measure]:
         """Metrics of points by name; the first is the headline, in which differences to baselines are told."""
 
-    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
-        """Return what a record says of predictions of cases held out."""
-        point = self.point(self.combine([raw], blend))
-        return {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()}
+    def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+        """Return what a record says of cases held out: the measures, and what all groups say that parts are worth.
+
+        `told` goes by what parts are worth in other groups than a case's own, `raw` are the parts.
+        """
+        point = self.point(told)
+        return {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()} | dict(blend)
 
     def adds(self, raw: Outputs, truth: Array, blend: Blend) -> bool:
         """True where the inputs add something to what is known without them."""

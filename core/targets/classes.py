@@ -235,7 +235,7 @@ class Classes(Named):
             "accuracy_over_groups": Measure(metric=accuracy, over="groups"),
         }
 
-    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+    def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return macro F1, accuracy and the temperature."""
         predicted = raw["logits"].argmax(1).astype(np.float64)
         metrics = {"macro_f1": macro_f1, "accuracy": accuracy}

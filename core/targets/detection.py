@@ -84,11 +84,10 @@ class Detection(Classes):
         figures = (auc, accuracy, sensitivity_at_95_specificity, ece)
         return {found.__name__: Measure(metric=found, over="pooled") for found in figures}
 
-    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+    def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return the measures, and what parts are worth."""
-        point = self.point(self.combine([raw], blend))
-        told = {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()}
-        return told | dict(blend)
+        point = self.point(told)
+        return {f"held_out_{name}": found.metric(truth, point) for name, found in self.measures.items()} | dict(blend)
 
     def undecided(self, told: Outputs, quantile: Array) -> list[str]:
         """Say why a case (cases,) is not told: both classes stay in its set, or none does; "" where one does."""

@@ -168,10 +168,6 @@ class Findings(Named):
         """Return how many findings stay open (cases,)."""
         return np.asarray(self.held(told, quantile).all(-1).sum(1, dtype=np.float64))
 
-    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
-        """Return the measures, and what was learned of parts and findings."""
-        return super().figures(raw, truth, blend) | dict(blend)
-
     def subgroup(self, told: Outputs, truth: Array) -> dict[str, Any]:
         """Return by finding how many cases are read and show it, and figures where enough do and enough do not."""
         rows = zip(self.names, truth.T, told["probabilities"].T, told["thresholds"].T, strict=True)

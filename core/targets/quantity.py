@@ -237,9 +237,8 @@ class Quantity(Target):
         errors = relative | absolute if self.metric == "nrmse_percent" else absolute | relative
         return {**errors, "r2": Measure(metric=r2)}
 
-    def figures(self, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
+    def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return the errors of the model, of the past alone and of all but the trunk, and what the parts are worth."""
-        told = self.combine([raw], blend)
         ways = {"held_out": told["mean"], "offset": raw["past"], "without_trunk": told["without_trunk"]}
         return {f"{name}_rmse": rmse(truth, values) for name, values in ways.items()} | dict(blend)
 

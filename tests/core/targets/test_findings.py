@@ -17,6 +17,7 @@ from mainstem.core.detecting import best_threshold, mean_sensitivity, one_findin
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.evaluation import mean_auroc
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import load_run
 from mainstem.core.judging import Evidence
 from mainstem.core.predict import predict
@@ -193,6 +194,24 @@ def test_a_finding_s_score_is_one_less_the_probability_of_what_is_true_and_of_wh
     loss.total.backward()
     assert (loss.mean().item(), loss.count.item()) == (pytest.approx(np.log(2)), 1)
     assert logits.grad[0, 1] == 0
+
+
+def test_what_a_record_says_of_cases_held_out_was_weighed_without_them():
+    rng = np.random.default_rng(0)
+    truth = (rng.random((60, 2)) < 0.5).astype(float)
+    raw = {"trunk": rng.normal(size=(60, 2)), "plain": np.zeros((60, 2))}  # chance alone
+    groups = tuple(str(row % 30) for row in range(60))
+    rest = {"features": np.zeros((60, 1)), "own_features": np.zeros((60, 1)), "rows": np.arange(60)}
+    judged = OutOfFold(
+        target=TWO, truth=truth, raws=(raw,), blend=TWO.blend(raw, truth, groups), groups=groups, **rest
+    )  # fmt: skip
+    turned = replace(judged, truth=np.where(np.arange(60)[:, None] == 7, 1 - truth, truth))
+    own = np.array(groups) == groups[7]
+    np.testing.assert_array_equal(judged.nested["probabilities"][own], turned.nested["probabilities"][own])
+    assert not np.array_equal(judged.nested["probabilities"][~own], turned.nested["probabilities"][~own])
+    figures = TWO.figures(judged.nested, raw, truth, judged.blend)
+    assert figures["held_out_mean_auroc"] == mean_auroc(truth, judged.nested["probabilities"])
+    assert judged.blend.items() <= figures.items()
 
 
 def test_the_part_that_knows_is_trusted_and_its_line_gives_probabilities():
