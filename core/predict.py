@@ -20,7 +20,7 @@ from mainstem.core.gaps import patterns_in
 from mainstem.core.manifest import FEWEST_PLACES, AdapterManifest
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Outputs
+from mainstem.core.targets import Outputs, Region
 
 MOST_THRESHOLDS = 100  # each is a column, or a band of a map, which holds 1000 at most
 Array = NDArray[np.float64]
@@ -266,7 +266,9 @@ def _predict_view(
     verdict, target, calibration = judge(fitted, samples, view, level), fitted.target, fitted.calibration.get(view)
     told = verdict.told
     shares = target.probabilities(told.outputs, calibration, told.patterns, thresholds)
-    regions = [None] * len(samples) if calibration is None else target.regions(told.outputs, told.quantile)
+    regions: Sequence[Region | None] = [None] * len(samples)
+    if calibration is not None:
+        regions = target.noted(target.regions(told.outputs, told.quantile), calibration, level)
     reasons = (*_view_reasons(fitted, view), *(() if calibration is None else target.reasons(calibration, level)))
     model, predictions = fitted.reference(), []
     values = target.values(told.outputs)

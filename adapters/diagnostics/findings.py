@@ -110,8 +110,10 @@ TASK = Task(
         "adults of one hospital, seen at 64 x 64 pixels; findings were mined from reports, one in ten wrongly",
         "tells little: of patients that neither training nor weighing saw a mean area under the curve of .64, and at "
         "90 % each finding stays open on half to three quarters of the images",
-        "what it tells as present is suspected, no more: held out, 5 of 57 images told to show a nodule did, 56 of 214 "
+        "what it tells as present is suspected, no more: held out, 5 of 56 images told to show a nodule did, 56 of 214 "
         "an effusion; of those that show one, 3 of 33 and 6 of 158 were told not to",
+        "no triage: something is suspected on 64 % of images with a finding and on 44 % of those without, and of 824 "
+        "images none is told to show nothing",
         "the view is a confounder: who cannot stand is taken anterior-posterior, and is sicker",
         "Consolidation, Mass, Pneumothorax, Edema, Fibrosis, Emphysema, Pleural_Thickening, Pneumonia and Hernia are "
         "not looked for: fewer than 20 patients show them",

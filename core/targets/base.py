@@ -225,6 +225,10 @@ class Target(ABC):
     def regions(self, told: Outputs, quantile: Array) -> Sequence[Region]:
         """Return the region of each case at quantiles of the score (cases,), or (cases, strata)."""
 
+    def noted(self, regions: Sequence[Any], calibration: "Calibration", level: float) -> Sequence[Region]:
+        """Return regions with what calibration says of the like of them; of most kinds nothing."""
+        return regions
+
     def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_] | Array:
         """True (cases,), or (cases, parts), where the truth lies in the region; or the share of it that does."""
         inside: NDArray[np.bool_] = np.abs(self.scores(told, truth)) <= self.quantile_of_truth(truth, quantile)

@@ -13,12 +13,14 @@ from mainstem.core.baselines import Lesson, classifications
 from mainstem.core.detecting import mean_sensitivity, one_finding
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_auroc, over_groups
+from mainstem.core.held_out import HeldOut
 from mainstem.core.stream import Sample
 from mainstem.core.targets.finding_set import FindingSet
 from mainstem.core.targets.labels import YES_OR_NO, Labels
 from mainstem.core.targets.named import Named
 from mainstem.core.targets.odds import learned, ranges_of, told_by
 from mainstem.core.targets.parts import Array, Blend, Head, Known, Loss, Measure, Outputs, Reading, Regions, Specs
+from mainstem.core.targets.suspects import shown_of, strata_of
 
 BoolArray = NDArray[np.bool_]
 
@@ -112,8 +114,7 @@ class Findings(Named):
 
     def parts(self, told: Outputs) -> dict[str, Array]:
         """Return what trunk and plain model would tell by themselves; nothing where there is no plain one."""
-        is_plain = bool(np.ptp(told["plain"], axis=0).any())
-        return {"trunk": told["trunk"], "plain_model": told["plain"]} if is_plain else {}
+        return {"trunk": told["trunk"], "plain_model": told["plain"]} if np.ptp(told["plain"], axis=0).any() else {}
 
     def scale(self, told: Outputs) -> Array:
         """Return one a finding (cases, findings)."""
@@ -127,12 +128,11 @@ class Findings(Named):
         """Return of each case's findings, one after another, which it is and whether it is there; "" where unread."""
         names = np.array(self.strata_names(), object).reshape(-1, 2)
         known = np.nan_to_num(truth).astype(int)
-        each = np.where(np.isnan(truth), "", names[np.arange(len(self.names)), known])
-        return tuple(each.ravel().tolist())
+        return tuple(np.where(np.isnan(truth), "", names[np.arange(len(self.names)), known]).ravel().tolist())
 
     def strata_names(self) -> tuple[str, ...]:
         """Return each finding as absent, and as present."""
-        return tuple(f"{name} {state}" for name in self.names for state in ("absent", "present"))
+        return tuple(stratum for name in self.names for stratum in strata_of(name))
 
     def held(self, told: Outputs, quantile: Array) -> BoolArray:
         """True (cases, findings, 2) where absence, and presence, is not ruled out; what neither fits stays open."""
@@ -163,6 +163,11 @@ class Findings(Named):
             FindingSet(**{way: tuple(names[is_so[row]].tolist()) for way, is_so in ways.items()})
             for row in range(len(quantile))
         ]
+
+    def noted(self, regions: Sequence[FindingSet], calibration: HeldOut, level: float) -> list[FindingSet]:
+        """Return regions that say how often what is told as present is there."""
+        shown = shown_of(calibration, self.names, level)
+        return [replace(one, shown={name: shown[name] for name in one.present}) for one in regions]
 
     def size(self, told: Outputs, quantile: Array) -> Array:
         """Return how many findings stay open (cases,)."""

@@ -53,11 +53,20 @@ def test_every_kind_of_region_has_its_words_and_its_state():
         "not predicted: modality is CT, the adapter was trained on radiograph alone",
     )
     assert (VOLUME.state, VOLUME.headline) == ("measured", "3.1 mL, 90% between 2.81 and 3.5 mL")
-    found = said(FindingSet(present=("Effusion",), absent=("Hernia",), open=("Mass",)), "x")
+    suspected = FindingSet(present=("Nodule",), absent=("Hernia",), open=(), shown={"Nodule": (5, 58)})
+    found = said(suspected, "x")
     assert (found.state, found.headline) == (
-        "finding",
-        "suspected, absence ruled out at 90%: Effusion; cannot be ruled out: Mass",
+        "unsure",  # it is wrong more often than not: it outranks nothing that is unsure
+        "suspected: Nodule (of held-out cases told so, 5 of 58 show it)",
     )
+    likely = replace(suspected, present=("Nodule", "Edema"), open=("Mass",), shown={"Nodule": (5, 58), "Edema": (3, 6)})
+    assert (said(likely, "x").state, said(likely, "x").headline) == (
+        "finding",
+        "suspected: Nodule (of held-out cases told so, 5 of 58 show it), Edema (of held-out cases told so, 3 of 6 show "
+        "it); cannot be ruled out: Mass",
+    )
+    unknown = said(FindingSet(present=("Effusion",), absent=(), open=()), "x")
+    assert (unknown.state, unknown.headline) == ("unsure", "suspected: Effusion (no held-out case was told so)")
     none = said(FindingSet(present=(), absent=("Hernia", "Mass"), open=()), "x")
     assert (none.state, none.headline) == (
         "nothing found",

@@ -25,6 +25,7 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.targets import Classes, Findings, FindingSet
 from mainstem.core.targets.odds import fit_line, learned, likely_of
+from mainstem.core.targets.suspects import shown_of
 from mainstem.core.task import DataRequest, FitConfig, Task
 from mainstem.core.training import TrainingConfig
 
@@ -166,6 +167,25 @@ def test_a_rare_finding_is_not_told_absent_where_its_own_cases_do_not_say_so():
     assert not any(
         region.absent.count("rust") for region in TWO.regions(told, few.quantiles(0.9, groups, TWO.strata_names()))
     )
+
+
+def test_a_region_says_how_many_held_out_cases_told_so_show_it():
+    truth, likely = np.zeros((400, 2)), np.tile([[0.1, 0.2]], (400, 1))
+    truth[:40, 0], likely[:40, 0] = 1, 0.7  # rust is there, and told
+    likely[40:60, 0] = 0.7  # and of 20 told too, who have none: one in eighteen of these
+    truth[:, 1] = 1
+    groups = [str(row % 100) for row in range(400)]
+    told = {"probabilities": likely}
+    known = Evidence.of(TWO, told, truth, groups, [""] * 400).calibration((), "made", ())
+    shown = shown_of(known, NAMES, 0.9)
+    assert shown == {"rust": (40, 60), "mildew": (0, 0)}  # that mildew is absent nobody ever saw
+    assert shown_of(known, NAMES, 0.96)["rust"] == (0, 0)  # one in eighteen is too many at 96 %
+    regions = TWO.noted(TWO.regions(told, known.quantiles(0.9, [""] * 400, TWO.strata_names())), known, 0.9)
+    assert regions[0].shown == {"rust": (40, 60)}
+    assert regions[0].to_dict()["held_out"] == {"rust": {"show": 40, "told": 60}}
+    assert regions[0].columns()["held_out"] == "rust 40 of 60"
+    assert regions[399].shown == {}
+    assert regions[0].words("", "", 0.9).there == ("rust",)
 
 
 def test_what_is_told_to_be_covered_lies_in_the_region_told():
