@@ -15,11 +15,13 @@ from tests.hostile.harness import run_cli
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps import map as streaming
+from mainstem.apps.launch_checks import check_names
 from mainstem.apps.map_collections import map_collection
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_index import merge_collection
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
+from mainstem.apps.run_spec import RunSpec
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
 from mainstem.data.earth.stac_collections import open_collection
@@ -164,6 +166,10 @@ def test_what_is_of_one_grid_and_what_is_anothers_is_refused(farm, tmp_path):
     (tmp_path / "b" / "collection.json").write_text("{}")
     with pytest.raises(InputError, match=r"holds collection\.json, but no maps that it is of"):
         map_collection(TASK, RUN, source, tmp_path / "b", spec)
+    asked = {"command": "map", "adapter": "crop-yield", "scenes": str(source), "out": "maps", "time": "00:10:00"}
+    check_names(RunSpec.model_validate({**asked, "shards": 2}), is_there=True)
+    with pytest.raises(InputError, match=r"got 3 shards, c\.json has 2 tiles"):
+        check_names(RunSpec.model_validate({**asked, "shards": 3}), is_there=True)
     (tmp_path / "c.json").write_text(json.dumps({"type": "Collection", "links": [], "id": "a"}))
     refused = ("map", "crop-yield", tmp_path / "c.json", "--out", tmp_path / "c")
     run_cli(*refused).refused("c.json links to no item")
