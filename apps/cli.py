@@ -235,12 +235,12 @@ def predict_inputs(
     below: Annotated[list[float] | None, typer.Option(help="Threshold whose probability is wanted; repeat it.")] = None,
     mirror: Mirror = None,
 ) -> None:
-    """Predict with intervals, claims and origin, one row a sample."""
+    """Predict with intervals, claims and origin, one row a sample; exit status 1 where some inputs were refused."""
     from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.export import check_room, write_told
-    from mainstem.apps.sources import read_source
+    from mainstem.apps.sources import read_each
     from mainstem.core.fitted import load_run
-    from mainstem.core.predict import check_thresholds, predict
+    from mainstem.core.predict import check_thresholds, predict, unread_in
     from mainstem.core.task import DataRequest
     from mainstem.data.table import files_named
 
@@ -248,15 +248,18 @@ def predict_inputs(
     check_thresholds(below or ())
     found = task_of_run(run, adapter, task)
     check_room(found, out, [*inputs, run, *files_named(inputs)])
-    sources = [read_source(found, DataRequest(data=data, options=given_options(ctx), mirror=mirror)) for data in inputs]
-    samples = [sample for source in sources for sample in source.samples]
-    predictions = predict(load_run(run, found).on(given_compute(ctx)), samples, found.view_of, level, below or ())
-    write_told(found, predictions, samples, out)
+    asked = [DataRequest(data=data, options=given_options(ctx), mirror=mirror) for data in inputs]
+    samples, unread = read_each(found, asked)
+    fitted = load_run(run, found).on(given_compute(ctx))
+    predictions = predict(fitted, samples, found.view_of, level, below or ())
+    write_told(found, predictions, samples, out, unread_in(fitted, unread, level))
     states = [prediction.claim.state for prediction in predictions]
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
     refused = sum(prediction.abstained for prediction in predictions)
     beside = f", of which {refused} say why nothing is predicted" if refused else ""
     tell(f"{len(predictions)} predictions in {out}{beside}; claims: {counts}")
+    tell(*(f"refused: {name}: {why}" for name, why in unread.items()), to=sys.stderr)
+    raise typer.Exit(1 if unread else 0)
 
 
 app.command("launch")(launch_run)

@@ -25,7 +25,7 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
     told = {
         "item": source.item,
         **dict(source.facts),
-        "value": prediction.value,
+        "value": None if region is not None and not region.tells(prediction.value) else prediction.value,
         "low": None,
         "high": None,
         **({} if region is None else region.columns()),
@@ -84,10 +84,16 @@ def check_room(task: Task, out: Path, inputs: Sequence[str | Path]) -> None:
             raise InputError(f"{out} holds what is read ({given}); name another folder to write")
 
 
-def write_told(task: Task, predictions: Sequence[Prediction], samples: Sequence[Sample], out: Path) -> None:
-    """Write predictions of samples as their task does, or as a table."""
+def write_told(
+    task: Task,
+    predictions: Sequence[Prediction],
+    samples: Sequence[Sample],
+    out: Path,
+    unread: Sequence[Prediction] = (),
+) -> None:
+    """Write predictions of samples as their task does, or as a table, and there what could not be read."""
     if task.write is None:
-        write_predictions(predictions, out)
+        write_predictions([*predictions, *unread], out)
     else:
         task.write(predictions, samples, out)
 

@@ -1,11 +1,13 @@
 """What `--data` names: a baked folder, or whatever a task reads; and its way into a baked folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import printable
+from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
 from mainstem.data import catalogue, croissant, shards
 from mainstem.data.rights import CROISSANT, rights_of, with_rights
@@ -32,6 +34,29 @@ def read_source(task: Task, request: DataRequest) -> SampleSet:
         told = ", ".join(f"--{name} {printable(value)}" for name, value in sorted(record.options.items())) or "none"
         raise InputError(f"{folder} is baked, with options {told}; leave --{next(iter(request.options))} out")
     return open_shards(folder)
+
+
+def read_each(task: Task, requests: Sequence[DataRequest]) -> tuple[list[Sample], dict[str, str]]:
+    """Read the samples of all that a user names; name what could not be read, and why.
+
+    Raises:
+        InputError: if nothing can be read.
+    """
+    samples: list[Sample] = []
+    refused: dict[str, str] = {}
+    first: InputError | None = None
+    for request in requests:
+        try:
+            found = read_source(task, request)
+        except InputError as error:
+            first = first or error
+            refused[Path(request.data).name] = str(error)
+        else:
+            samples += found.samples
+            refused |= found.refused
+    if first is not None and not samples:
+        raise first
+    return samples, refused
 
 
 def read_licensed(task: Task, request: DataRequest) -> SampleSet:

@@ -6,6 +6,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from mainstem.core.folds import season_in
 from mainstem.core.gaps import patterns_in
 from mainstem.core.manifest import FEWEST_PLACES, AdapterManifest
 from mainstem.core.prediction import Claim, Prediction
-from mainstem.core.stream import Sample
+from mainstem.core.stream import Provenance, Sample
 from mainstem.core.targets import Outputs, Region
 
 MOST_THRESHOLDS = 100  # each is a column, or a band of a map, which holds 1000 at most
@@ -221,7 +222,7 @@ def predict(
     inside: dict[str, list[int]] = {}
     for row, (sample, reason) in enumerate(zip(samples, refusals(fitted, samples), strict=True)):
         if reason:
-            found[row] = _abstained(fitted, sample, level, reason)
+            found[row] = _abstained(fitted, sample.source, level, reason)
         else:
             inside.setdefault(view_of(sample), []).append(row)
     for view, rows in inside.items():
@@ -246,7 +247,15 @@ def check_thresholds(thresholds: Sequence[float]) -> None:
             raise InputError(f"got the threshold {mark:g} (--below) twice; give it once")
 
 
-def _abstained(fitted: Fitted, sample: Sample, level: float, reason: str) -> Prediction:
+def unread_in(fitted: Fitted, refused: Mapping[str, str], level: float) -> list[Prediction]:
+    """Return rows that name files which could not be read, and why."""
+    return [
+        _abstained(fitted, Provenance(data=name, item=PurePath(name).stem), level, f"could not be read: {why}")
+        for name, why in refused.items()
+    ]
+
+
+def _abstained(fitted: Fitted, source: Provenance, level: float, reason: str) -> Prediction:
     return Prediction(
         value=None,
         region=None,
@@ -254,7 +263,7 @@ def _abstained(fitted: Fitted, sample: Sample, level: float, reason: str) -> Pre
         units=fitted.manifest.units,
         claim=Claim(state="none", reason=reason),
         model=fitted.reference(),
-        source=sample.source,
+        source=source,
         abstained=True,
         reasons=(reason,),
     )

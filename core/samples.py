@@ -1,7 +1,7 @@
 """Samples that need not fit in memory: an index in arrays, and streams that are read when they are asked for."""
 
 from collections.abc import Callable, Container, ItemsView, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, TypeVar, overload
 
 import numpy as np
@@ -169,7 +169,8 @@ class SampleSet:
 
     `flagged` names items with a fault, and why; `test_groups` an official test split, never trained on; `classes` the
     names that targets are indices of, where they are classes. `unsound_split` says why the
-    split that the data bring is not used; "" where it is, or they bring none.
+    split that the data bring is not used; "" where it is, or they bring none. `refused` names files that could not be
+    read beside those that could, and why.
     """
 
     name: str
@@ -181,6 +182,7 @@ class SampleSet:
     test_groups: frozenset[str] = frozenset()
     classes: tuple[str, ...] = ()
     unsound_split: str = ""
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def labelled(self) -> Sequence[Sample]:
         """The samples whose target is known, faults included."""

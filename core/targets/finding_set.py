@@ -24,6 +24,10 @@ class FindingSet(Region):
     def __contains__(self, found: Sequence[str]) -> bool:
         return set(self.present) <= set(found) and not set(self.absent) & set(found)
 
+    def tells(self, value: object) -> bool:
+        """Say if a table may tell a value by itself beside it: the likeliest finding is none unless it is suspected."""
+        return value in self.present
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
         counts = {name: {"show": shown, "told": told} for name, (shown, told) in self.shown.items()}

@@ -44,6 +44,10 @@ class Region(Protocol):
     def __contains__(self, value: Any) -> bool:  # noqa: ANN401 - whatever the kind tells
         """Say if a value lies in it."""
 
+    def tells(self, value: object) -> bool:
+        """Say if a table may tell a value by itself beside it."""
+        return value is not None
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON types."""
 

@@ -49,8 +49,10 @@ def open_pneumonia(data: str, mirror: Path | None = None, told: Told | None = No
 
 def image_set(path: Path, side: int, classes: tuple[str, ...], told: Told | None) -> SampleSet:
     """Return an image file, or what DICOM there is at a path, as a set without targets."""
-    samples = tuple(radiographs_in(path, side, told))
-    return SampleSet(name=path.name, samples=samples, flagged={}, attribution="", classes=classes)
+    samples, refused = radiographs_in(path, side, told)
+    return SampleSet(
+        name=path.name, samples=tuple(samples), flagged={}, attribution="", classes=classes, refused=refused
+    )
 
 
 def _read_set(path: Path, name: str, licence: str, attribution: str) -> SampleSet:

@@ -130,14 +130,14 @@ def read_radiograph(path: Path, side: int, told: Told | None) -> Sample:
     )
 
 
-def radiographs_in(path: Path, side: int, told: Told | None) -> list[Sample]:
-    """Read an image file, or the pictures of a DICOM file, folder or zip, each as a sample.
+def radiographs_in(path: Path, side: int, told: Told | None) -> tuple[list[Sample], dict[str, str]]:
+    """Read an image file, or the pictures of a DICOM file, folder or zip, each as a sample; name what was refused.
 
     Raises:
         InputError: if nothing in it can be read; it says what was refused first.
     """
     if is_image(path):
-        return [read_radiograph(path, side, told)]
+        return [read_radiograph(path, side, told)], {}
     from mainstem.data.medical.dicom_series import find_series
 
     found = find_series(path)
@@ -145,7 +145,7 @@ def radiographs_in(path: Path, side: int, told: Told | None) -> list[Sample]:
     if not samples:
         why = f"{found.refused[0].name}: {found.refused[0].reason}" if found.refused else "it holds no picture"
         raise InputError(f"{path.name} holds no radiograph that can be read ({why})")
-    return samples
+    return samples, {one.name: one.reason for one in found.refused}
 
 
 def of_series(series: "Series", index: int, side: int, told: Told | None = None) -> Sample:

@@ -218,6 +218,28 @@ def test_a_prediction_needs_no_run_and_what_is_out_of_scope_or_untold_is_refused
     assert table.value[["adult", "untold"]].isna().all()
 
 
+def test_one_damaged_file_loses_no_other(tmp_path):
+    from mainstem.apps.clinic_demo import write_radiograph
+
+    write_radiograph(tmp_path / "a.dcm", grounds(1, 64, np.array([True]), 0)[0])
+    (tmp_path / "cut.dcm").write_bytes((tmp_path / "a.dcm").read_bytes()[:900])
+    Image.fromarray(grounds(1, 64, np.array([True]), 1)[0]).save(tmp_path / "b.png")
+    (tmp_path / "m.csv").write_text("image,age,sex,view,modality\na.dcm,50,F,AP,DX\nb.png,50,F,AP,DX\n")
+    images = [str(tmp_path / name) for name in ("a.dcm", "cut.dcm", "b.png")]
+    asked = ["predict", "diagnostics", "--task", "findings", *images, "--meta", str(tmp_path / "m.csv")]
+    done = subprocess.run([*PROGRAM, *asked, "--out", "p.csv"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "refused: cut.dcm: " in done.stderr
+    table = pd.read_csv(tmp_path / "p.csv", comment="#").set_index("item")
+    assert list(table.index) == ["a", "b", "cut"]
+    assert table.reasons["cut"].startswith("could not be read: ")
+    alone = subprocess.run(
+        [*PROGRAM, *asked[:4], images[1], "--out", "q.csv"], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert alone.returncode == 2
+    assert not (tmp_path / "q.csv").exists()
+
+
 @pytest.mark.mirror
 def test_real_radiographs_are_told_from_what_is_none_and_adults_are_refused(home):
     fitted = shipped("pneumonia")

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstem.apps.export import prediction_row
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_roles import User
 from mainstem.core.errors import InputError
-from mainstem.core.prediction import Claim
+from mainstem.core.prediction import Claim, Prediction
+from mainstem.core.stream import Provenance
 from mainstem.core.targets import ClassSet, FindingSet, Interval, Masks
 from mainstem.dashboards.clinic.board import (
     Answer,
@@ -82,6 +84,19 @@ def test_every_kind_of_region_has_its_words_and_its_state():
     assert masks.headline == "head 1.5 mL, 90% between 1.4 and 1.7 mL, 24 voxels unsure"
     assert masks.state == "measured"
     assert said(None, 3.0, units="mL").headline.startswith("3 mL: never calibrated")
+
+
+def test_a_table_tells_no_likeliest_finding_as_a_value():
+    def row(value: str) -> dict:
+        found = FindingSet(present=("Mass",), absent=(), open=("Effusion",))
+        source = Provenance(data="d", item="i")
+        return prediction_row(
+            Prediction(
+                value=value, region=found, level=0.9, units="x", claim=made.STATED, model=made.MODEL, source=source
+            )
+        )
+
+    assert (row("Mass")["value"], row("Effusion")["value"]) == ("Mass", None)
 
 
 def test_what_an_earlier_version_told_is_unsure_until_it_is_asked_again():
