@@ -140,7 +140,7 @@ def add_gradients(
             counts.append(count)
             # gradients are averaged over processes; alone, the first part is divided by the very tensor, to the bit
             unit = loss.count if world.size == number == 1 else counts[0] / world.size
-            of_part = loss.total / unit * is_counted
+            of_part = loss.total / unit if is_counted else loss.total * 0.0
             of_part.backward()  # type: ignore[no-untyped-call]
         mean, samples = mean + float(of_part.detach()), samples + num_rows
     share = counts[0] / sum(counts)

@@ -167,6 +167,7 @@ class Watch:
 
     def _keep_end(self, state: TrainState) -> None:
         """Save what a training ends with, where it would take long to come to it again."""
-        took_long = time.monotonic() - self._begun >= SHORT_S or bool(self.config.every_steps)
-        if self.world.sums(self.world.is_first and took_long)[0]:
+        took_long = bool(self.config.every_s) and time.monotonic() - self._begun >= SHORT_S
+        is_kept = took_long or bool(self.config.every_steps)
+        if self.world.sums(self.world.is_first and is_kept)[0]:
             self._save(state, is_final=True)

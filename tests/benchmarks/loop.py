@@ -14,10 +14,11 @@ from mainstem.core.distributed import World
 from mainstem.core.loader import order
 from mainstem.core.loop import schedule
 from mainstem.core.tokens import Patches
-from mainstem.core.watch import Watch
+from mainstem.core.watch import CheckpointConfig, Watch
 from tests.core.made_training import BATCH, NUM, Made, Small, trained
 
-ROUNDS, STEPS = 9, 40
+ROUNDS, STEPS = 15, 30
+NEVER = CheckpointConfig(every_s=0.0)  # what a save costs is told apart
 STATE_MIB, SAVES = 128, 5
 
 
@@ -52,7 +53,7 @@ def overhead() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(ROUNDS + 1):
             ours = [
-                cpu_s(lambda one=one, turn=turn: trained(one, Watch(Path(folder) / f"{turn}-{one.steps}")))
+                cpu_s(lambda one=one, turn=turn: trained(one, Watch(Path(folder) / f"{turn}-{one.steps}", NEVER)))
                 for one in (short, whole)
             ]
             plain = [cpu_s(lambda one=one: bare(one)) for one in (short, whole)]
