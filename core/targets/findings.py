@@ -158,11 +158,9 @@ class Findings(Named):
     def regions(self, told: Outputs, quantile: Array) -> list[FindingSet]:
         """Return what is there, what is not, and what stays open."""
         absent, there = np.moveaxis(self.held(told, quantile), -1, 0)
-        ways, names = {"present": ~absent, "absent": ~there, "open": absent & there}, np.array(self.names)
-        return [
-            FindingSet(**{way: tuple(names[is_so[row]].tolist()) for way, is_so in ways.items()})
-            for row in range(len(quantile))
-        ]
+        names = np.array(self.names)
+        ways = [[tuple(names[row].tolist()) for row in is_so] for is_so in (~absent, ~there, absent & there)]
+        return [FindingSet(present=here, absent=gone, open=left) for here, gone, left in zip(*ways, strict=True)]
 
     def noted(self, regions: Sequence[FindingSet], calibration: HeldOut, level: float) -> list[FindingSet]:
         """Return regions that say how often what is told as present is there."""

@@ -82,7 +82,10 @@ def layered(structures: Iterable[Structure], room: int = MOST_LAID) -> tuple[Lab
     """
     layers: list[Labels] = []
     for one in structures:
-        inside = {index: Plane(plane.top, plane.left, plane.values >= HALF) for index, plane in one.planes.items()}
+        inside = {
+            index: Plane(plane.top, plane.left, np.asarray(plane.values, np.float32) >= HALF)
+            for index, plane in one.planes.items()
+        }
         if not any(each.take(one, inside) for each in layers):
             if len(layers) == MOST_LAYERS:
                 raise InputError(f"more than {MOST_LAYERS} structures lie over one another; split the file")
