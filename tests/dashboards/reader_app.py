@@ -1,7 +1,7 @@
 """The reader on a phantom of known values, served by itself for tests and the benchmark: `streamlit run`.
 
 READER_SHAPE is slices, rows, columns; READER_PLAIN leaves out what is not known of many files, and
-READER_SLOW_S has each act take so long.
+READER_SLOW_S has each act take so long; READER_MARKED marks so many structures, as a study's own files do.
 """
 
 import os
@@ -14,6 +14,7 @@ from mainstem.dashboards.components.reader import Overlay, Panel, Picture, Slice
 
 SLICES, ROWS, COLUMNS = (int(size) for size in os.environ.get("READER_SHAPE", "28,512,512").split(","))
 IS_PLAIN = bool(os.environ.get("READER_PLAIN"))
+MARKED = int(os.environ.get("READER_MARKED", "0"))
 SLOW_S = float(os.environ.get("READER_SLOW_S", "0"))  # that an act is at work
 
 
@@ -41,6 +42,14 @@ def picture(name: str) -> Picture:
         Overlay(key=f"{key} mask", title="Mask", names=("one", "other"), planes=dict.fromkeys(range(SLICES), mask)),
         Overlay(key=f"{key} heat", title="Heatmap", planes=dict.fromkeys(range(SLICES), heat)),
     )
+    for first in range(0, MARKED, 8):
+        plane = np.zeros((ROWS, COLUMNS), np.uint8)
+        for label in range(1, min(MARKED - first, 8) + 1):
+            at = 6 * (first + label)
+            plane[at : at + 5, 6:30] = label
+        names = tuple(f"marked {first + label}" for label in range(1, min(MARKED - first, 8) + 1))
+        planes = dict.fromkeys(range(SLICES), plane)
+        overlays += (Overlay(key=f"{key} {first}", title="By the file", names=names, planes=planes, is_told=False),)
     known = {} if IS_PLAIN else {
         "unit": "HU", "spacing_mm": (0.5, 0.25), "positions_mm": tuple(2.5 * index for index in range(SLICES)),
         "directions": np.eye(3),
@@ -48,6 +57,7 @@ def picture(name: str) -> Picture:
     windows = (
         Window(name="the file's own", width=400, level=40, key="0"),
         Window(name="brain", width=80, level=40, key="1"),
+        Window(name="wide", width=435200, level=-12346.2, key="3"),
         Window(name="table", width=2, level=-989, key="2", greys=(77, 200)),  # of -990 and -989
     )
     return Picture(

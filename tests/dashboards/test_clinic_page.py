@@ -214,6 +214,9 @@ def test_the_clinic_fits_a_phone(clinic, home, chromium):
         page.goto(f"{address}/clinic?study={clinic['Head']}")
         canvas = canvas_of(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert canvas.bounding_box()["y"] < 300  # below one folded row of tools
+        page.get_by_role("button", name="Tools").click()
+        page.get_by_role("button", name="Measure").wait_for()
         assert "Not predicted: no adapter predicts this" in panel(page)
         canvas.press("y")  # why
         wait_panel(page, "not predicted: modality is CT")

@@ -197,6 +197,39 @@ def test_slices_windows_and_measures_by_keys_and_nothing_is_sent_twice(chromium)
         assert outside == []
 
 
+COLOURS_SEEN = """(canvas) => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Map(); for (let i = 0; i < data.length; i += 4) {
+    const name = `rgb(${data[i]}, ${data[i + 1]}, ${data[i + 2]})`; seen.set(name, (seen.get(name) || 0) + 1); }
+    return Object.fromEntries(seen); }"""
+
+
+@pytest.mark.browser
+def test_structures_of_the_file_are_outlines_of_their_own_colours_each_with_a_tick(chromium, monkeypatch):
+    monkeypatch.setenv("READER_MARKED", "12")
+    with reader_served((3, 128, 128)) as (address, _), opened(chromium) as (page, _):
+        page.goto(address)
+        page.get_by_text("first").click()
+        canvas = page.locator("canvas[data-seen='1']")
+        canvas.wait_for(timeout=60_000)
+        swatches = page.locator(".reader-swatch")
+        colours = swatches.evaluate_all("all => all.map((one) => getComputedStyle(one).backgroundColor)")
+        assert len(colours) == len(set(colours)) == 14  # two of the model's mask
+        page.wait_for_timeout(1000)
+        seen = canvas.evaluate(COLOURS_SEEN)
+        filled = 5 * 24 * canvas.evaluate("(one) => (one.height / 128) ** 2")  # pixels on the screen of a structure
+        for colour in colours[2:]:
+            assert 0 < seen[colour] < 0.5 * filled
+        page.get_by_label("marked 9").uncheck()
+        page.wait_for_timeout(500)
+        seen = canvas.evaluate(COLOURS_SEEN)
+        assert colours[10] not in seen
+        assert colours[11] in seen
+        canvas.press("3")
+        page.wait_for_timeout(500)
+        assert "window 435\u202f200, level -12\u202f346 HU (wide)" in page.locator(".reader-status").text_content()
+
+
 @pytest.mark.browser
 def test_what_is_not_known_is_not_made_up_and_monochrome1_is_turned(chromium):
     with reader_served((3, 64, 64), plain=True) as (address, _), opened(chromium, 400) as (page, _):

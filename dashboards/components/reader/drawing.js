@@ -1,6 +1,8 @@
 // From stored pixels to the canvas: window, overlays, orientation letters, scale bar.
 
 const MASK_COLOURS = ["#E69F00", "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7"];  // Okabe & Ito 2008
+const GOLDEN_DEGREES = 137.508;  // between hues that come after those
+const OUTLINE_PX = 2;
 const HEAT_COLOURS = ["#0d0887", "#7d03a8", "#cb4679", "#f89441", "#f0f921"];  // plasma
 const PANEL_PX = 334;  // that the panel covers
 const LIGHT = "#f2f5f2";
@@ -46,31 +48,88 @@ function renderSlice(view) {
 
 function rgb(text) { return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)); }
 
-// Colours of a plane's values; of a heatmap paler where it is low.
-function colouring(names) {
+// The colour of a structure, another for each of all overlays of a picture: the named ones, then hues far apart in turn.
+function colourOf({ overlays }, overlay, index) {
+  const before = overlays.slice(0, overlays.indexOf(overlay)).reduce((sum, { names }) => sum + names.length, 0), num = before + index;
+  if (num < MASK_COLOURS.length) return MASK_COLOURS[num];
+  const light = [0.65, 0.5, 0.8][num % 3], spread = Math.min(light, 1 - light);
+  const part = (turn) => { const at = (turn + (num * GOLDEN_DEGREES) / 30) % 12; return light - spread * Math.max(-1, Math.min(at - 3, 9 - at, 1)); };
+  return `#${[0, 8, 4].map((turn) => Math.round(255 * part(turn)).toString(16).padStart(2, "0")).join("")}`;
+}
+
+// Colours of a plane's values; of a heatmap paler where it is low, of structures that are off none.
+function colouring(header, overlay, off) {
+  const { names } = overlay;
   const table = new Uint32Array(256);
   for (let value = 1; value < 256; value++) {
     const at = (value / 255) * (HEAT_COLOURS.length - 1), low = Math.min(Math.floor(at), HEAT_COLOURS.length - 2);
     const [from, to] = [rgb(HEAT_COLOURS[low]), rgb(HEAT_COLOURS[low + 1])];
-    const [r, g, b] = names.length ? rgb(MASK_COLOURS[(value - 1) % MASK_COLOURS.length]) : from.map((part, i) => part + (at - low) * (to[i] - part));
-    table[value] = ((names.length ? 255 : value) << 24) | (b << 16) | (g << 8) | r;
+    const [r, g, b] = names.length ? rgb(colourOf(header, overlay, value - 1)) : from.map((part, i) => part + (at - low) * (to[i] - part));
+    table[value] = ((!names.length ? value : off.has(value) ? 0 : 255) << 24) | (b << 16) | (g << 8) | r;
   }
   return table;
 }
 
-function planeOf(view, overlay) {
+function heldOf(view, overlay) {
   const one = view.volume.planes.get(overlay.key)?.get(view.slice);
-  if (!one || !one.box[2]) return null;
-  if (!one.canvas) {
-    overlay.table ||= colouring(overlay.names);
+  return one?.box[2] ? one : null;
+}
+
+function planeOf(view, overlay) {
+  const one = heldOf(view, overlay);
+  if (!one) return null;
+  const { off } = view.shown.get(overlay.key), drawn = [...off].join();
+  if (one.drawn !== drawn) {
+    const table = colouring(view.volume.header, overlay, off);
+    one.drawn = drawn;
     one.canvas = document.createElement("canvas");
     [one.canvas.width, one.canvas.height] = [one.box[2], one.box[3]];
     const pen = one.canvas.getContext("2d"), image = pen.createImageData(one.box[2], one.box[3]);
     const out = new Uint32Array(image.data.buffer);
-    for (let i = 0; i < out.length; i++) out[i] = overlay.table[one.data[i]];
+    for (let i = 0; i < out.length; i++) out[i] = table[one.data[i]];
     pen.putImageData(image, 0, 0);
   }
   return one;
+}
+
+// Of each structure on a slice the sides of pixels between it and what it is not, as one path in pixels.
+function outlines(one) {
+  const [left, top, width, height] = one.box, paths = new Map();
+  const at = (x, y) => (x < 0 || y < 0 || x >= width || y >= height ? 0 : one.data[y * width + x]);
+  const line = (value, from, to) => {
+    if (!value) return;
+    if (!paths.has(value)) paths.set(value, new Path2D());
+    paths.get(value).moveTo(left + from[0], top + from[1]);
+    paths.get(value).lineTo(left + to[0], top + to[1]);
+  };
+  const sides = (long, wide, pair, point) => {
+    for (let row = 0; row <= wide; row++) {
+      for (let x = 0, from = 0; x < long; from = x) {
+        const [before, behind] = pair(x, row);
+        do x++; while (x < long && pair(x, row)[0] === before && pair(x, row)[1] === behind);
+        if (before !== behind) for (const value of [before, behind]) line(value, point(from, row), point(x, row));
+      }
+    }
+  };
+  sides(width, height, (x, y) => [at(x, y - 1), at(x, y)], (x, y) => [x, y]);
+  sides(height, width, (y, x) => [at(x - 1, y), at(x, y)], (y, x) => [x, y]);
+  return paths;
+}
+
+// What the study's own files mark hides nothing of the picture.
+function drawOutlines(view, overlay, one, at) {
+  const { off } = view.shown.get(overlay.key), onScreen = new DOMMatrix([at.x, 0, 0, at.y, at.left, at.top]), { pen } = view;
+  one.outlines ||= outlines(one);
+  pen.setTransform(1, 0, 0, 1, 0, 0);
+  pen.lineWidth = OUTLINE_PX * devicePixelRatio;
+  for (const [value, path] of one.outlines) {
+    if (off.has(value)) continue;
+    const moved = new Path2D();
+    moved.addPath(path, onScreen);
+    pen.strokeStyle = colourOf(view.volume.header, overlay, value - 1);
+    pen.stroke(moved);
+  }
+  pen.setTransform(onScreen);
 }
 
 // Where the slice lies on the canvas: device pixels of a column and a row, and of the upper left corner.
@@ -95,11 +154,12 @@ function draw(view) {
     pen.drawImage(view.plane, 0, 0);
     pen.imageSmoothingEnabled = false;
     for (const overlay of volume.header.overlays) {
-      const shown = view.shown.get(overlay.key), one = shown.on ? planeOf(view, overlay) : null;
+      const shown = view.shown.get(overlay.key), one = !shown.on ? null : overlay.kind === "contours" ? heldOf(view, overlay) : planeOf(view, overlay);
       if (!one) continue;
       view.seen.add(overlay.kind);
       pen.globalAlpha = shown.opacity;
-      pen.drawImage(one.canvas, one.box[0], one.box[1]);
+      if (overlay.kind === "contours") drawOutlines(view, overlay, one, at);
+      else pen.drawImage(one.canvas, one.box[0], one.box[1]);
     }
     pen.globalAlpha = 1;
     pen.setTransform(1, 0, 0, 1, 0, 0);

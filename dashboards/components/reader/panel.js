@@ -27,6 +27,8 @@ function tools(view) {
     one.name, one.key, () => setWindow(view, one.width, one.level, one.name), { "data-name": one.name, "aria-pressed": String(view.window.name === one.name) },
   )));
   overlayTools(view);
+  const bar = view.root.querySelector(".reader-bar"), more = view.root.querySelector(".reader-more");
+  more.onclick = () => more.setAttribute("aria-expanded", String(bar.classList.toggle("is-open")));
 }
 
 function overlayTools(view) {
@@ -35,16 +37,22 @@ function overlayTools(view) {
     const shown = view.shown.get(overlay.key), isMask = overlay.names.length > 0, key = { mask: "x", heatmap: "h", contours: "c" }[overlay.kind];
     const slider = element("input", "", { type: "range", min: "0", max: "1", step: "0.05", value: String(shown.opacity), "aria-label": `Opacity of ${overlay.title}` });
     slider.addEventListener("input", () => { shown.opacity = Number(slider.value); schedule(view); });
-    const label = element("label", "");
-    overlay.names.forEach((name, index) => {
-      const swatch = element("span", "", { class: "reader-swatch" });
-      swatch.style.background = MASK_COLOURS[index % MASK_COLOURS.length];
-      label.append(swatch, name);
-    });
-    label.append(slider);
+    const legend = element("div", "", { class: "reader-legend" });
+    legend.append(...overlay.names.map((name, index) => structure(view, overlay, name, index)), slider);
     const flip = () => { shown.on = !shown.on; overlayTools(view); schedule(view); };
-    return [button(overlay.title, key, flip, { "aria-pressed": String(shown.on) }), label];
+    return [button(overlay.title, key, flip, { "aria-pressed": String(shown.on) }), legend];
   }));
+}
+
+// A tick for a structure, which puts it on and off.
+function structure(view, overlay, name, index) {
+  const { off } = view.shown.get(overlay.key), line = element("label", ""), swatch = element("span", "", { class: "reader-swatch" });
+  const tick = element("input", "", { type: "checkbox" });
+  tick.checked = !off.has(index + 1);
+  tick.addEventListener("change", () => { if (!off.delete(index + 1)) off.add(index + 1); schedule(view); });
+  swatch.style.background = colourOf(view.volume.header, overlay, index);
+  line.append(tick, swatch, name);
+  return line;
 }
 
 function panel(view) {
@@ -81,7 +89,11 @@ function valueAt(view, point) {
   return `${number(one.slope * stored + one.intercept)} ${unit}`.trim() + ` at column ${column + 1}, row ${row + 1}`;
 }
 
-function number(value) { return Number.isInteger(value) ? String(value) : value.toPrecision(4).replace(/\.?0+$/, ""); }
+// Four digits, or all before the point, from 10 000 on in groups of three.
+function number(value) {
+  const told = Number.isInteger(value) || Math.abs(value) >= 1000 ? String(Math.round(value)) : value.toPrecision(4).replace(/\.?0+$/, "");
+  return Math.abs(value) >= 1e4 ? told.replace(/\B(?=(\d{3})+$)/g, "\u202f") : told;
+}
 
 // Pixels of the screen along one of the picture's columns; not how much larger than the patient, whom a screen's size hides.
 function enlargement(view) {

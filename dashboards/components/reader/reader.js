@@ -40,8 +40,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const isTurned = view.volume?.header.key !== volume.header.key || !view.slider.max;
   if (isTurned || view.volume !== volume) turn(view, volume);
   taken(view, volume.header.taken);
-  for (const { key, names } of volume.header.overlays) {
-    if (!view.shown.has(key)) view.shown.set(key, { on: names.length > 0, opacity: 0.45 });
+  for (const { key, names, kind } of volume.header.overlays) {
+    if (!view.shown.has(key)) view.shown.set(key, { on: names.length > 0, opacity: kind === "contours" ? 1 : 0.45, off: new Set() });
   }
   const drawn = JSON.stringify([volume.header.key, volume.header.panel, volume.header.overlays]);
   if (view.drawnFor !== drawn) {
