@@ -18,6 +18,7 @@ from mainstem.core.predict import outside_scope, predict
 from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import Task
+from mainstem.data.medical.axes import as_stored
 from mainstem.data.medical.studies import SampleOf
 
 LEVEL = 0.9
@@ -96,7 +97,7 @@ def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said
     if labels is not None:
         sides = next(iter(sample.streams.values())).values.shape[-3:]
         mask = np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)
-        return Said(told=told, title=f"{task.task} mask", names=names, mask=mask)
+        return Said(told=told, title=f"{task.task} mask", names=names, mask=as_stored(mask, sample))
     images = [name for name, stream in sample.streams.items() if stream.kind == "image"]
     if not names or not found.probabilities or not images:
         return Said(told=told)

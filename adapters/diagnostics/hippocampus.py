@@ -19,6 +19,7 @@ from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Mask, Masks
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Order, Task
 from mainstem.core.training import TrainingConfig
+from mainstem.data.medical.axes import as_stored, on_own_grid
 from mainstem.data.medical.hippocampus import STRUCTURES, open_hippocampus
 from mainstem.data.medical.nifti import write_labels
 from mainstem.data.medical.radiographs import USE
@@ -128,9 +129,10 @@ def write(predictions: Sequence[Prediction], samples: Sequence[Sample], out: Pat
         found, stream = region_of(prediction), sample.streams["image"]
         if found is not None:
             box = tuple(slice(0, side) for side in stream.values.shape[1:])
-            write_labels(out / name, found.labels[box], stream, USE)
-            still = sum(one[box] * (1 << index) for index, one in enumerate(found.open))
-            write_labels(out / OPEN / name, np.asarray(still), stream, f"not ruled out; {USE}")
+            still = np.asarray(sum(one[box] * (1 << index) for index, one in enumerate(found.open)))
+            own = on_own_grid(stream, sample)
+            write_labels(out / name, as_stored(found.labels[box], sample), own, USE)
+            write_labels(out / OPEN / name, as_stored(still, sample), own, f"not ruled out; {USE}")
         rows += _rows(prediction)
     write_atomically(out / TABLE, csv_bytes(pd.DataFrame(rows)))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, own_name, pull
+from mainstem.data.medical.axes import axes_of, reordered, to_model
 from mainstem.data.medical.hippocampus_dicom import read_series
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_nifti
 
@@ -21,6 +23,7 @@ IMAGES, LABELS = "images", "labels"
 SIDES = ((27, 48), (36, 64), (21, 48))  # voxels along x, y and z: the set's 31-43, 40-59 and 24-47, a tenth wider
 TOLERANCE = 0.01  # of 1 mm
 NUMBERED = re.compile(r"hippocampus_(\d{3})")  # how the set names its crops
+STEEPEST_DEG = 20.0  # from a side of the patient that an axis may run
 NOT_FINITE = "not finite"
 
 
@@ -142,12 +145,11 @@ def _source(path: Path, data: str, told: tuple[str, str]) -> Provenance:
 
 
 def _sample(stream: Stream, labels: NDArray[np.uint8] | None, source: Provenance) -> Sample:
-    facts = {**source.facts, **facts_of(stream)}
-    return Sample(
-        streams={"image": stream},
-        target=labels,
-        source=Provenance(**{**vars(source), "facts": facts}),
-    )
+    """A volume and its labels, their axes nearest to those of training."""
+    shown, stored = to_model(stream)
+    facts = {**source.facts, **facts_of(shown), **stored}
+    target = None if labels is None else reordered(labels, axes_of(stream), axes_of(shown))
+    return Sample(streams={"image": shown}, target=target, source=replace(source, facts=facts))
 
 
 def facts_of(stream: Stream) -> dict[str, str]:
@@ -162,7 +164,7 @@ def facts_of(stream: Stream) -> dict[str, str]:
     usual = " x ".join(f"{least}-{most}" for least, most in SIDES)
     return {
         "spacing": "1 mm" if is_isotropic else " x ".join(f"{size:.3g}" for size in spacing) + " mm",
-        "axes": _axes(stream),
+        "axes": axes_of(stream, STEEPEST_DEG),
         "sides": f"{usual if is_usual else ' x '.join(map(str, sides))} voxels",
         "values": values_of(stream),
     }
@@ -173,14 +175,3 @@ def values_of(stream: Stream) -> str:
     if not np.isfinite(stream.values).all():
         return NOT_FINITE
     return "negative" if stream.values.min() < 0 else "not negative"
-
-
-def _axes(stream: Stream) -> str:
-    """Where x, y and z run, nearest of right, anterior, superior and their opposites; oblique beyond 20 degrees."""
-    assert stream.geometry is not None
-    turned = stream.geometry.affine[:3, :3] / stream.geometry.spacing()
-    nearest = np.abs(turned).argmax(0)
-    if len(set(nearest.tolist())) < 3 or np.abs(turned).max(0).min() < np.cos(np.deg2rad(20)):
-        return "oblique"
-    names = ("RL", "AP", "IS")  # LPS: negative x is right, negative y anterior, negative z inferior
-    return "".join(names[axis][int(turned[axis, column] > 0)] for column, axis in enumerate(nearest.tolist()))

@@ -8,6 +8,7 @@ import numpy as np
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
+from mainstem.data.medical.axes import to_model
 from mainstem.data.medical.dicom_series import Series
 from mainstem.data.medical.hippocampus import facts_of
 from mainstem.data.medical.hippocampus_dicom import volume_of as volume_of_series
@@ -56,7 +57,7 @@ def radiograph_of(opened: Opened, side: int) -> Sample:
 
 
 def volume_of(opened: Opened) -> Sample:
-    """The whole MR volume, in the order of axes that training has, or a file's, which names no modality.
+    """The whole MR volume, or a file's, which names no modality, its axes nearest to those of training.
 
     Raises:
         InputError: if it is of another modality, a single picture, or of no even grid.
@@ -65,4 +66,6 @@ def volume_of(opened: Opened) -> Sample:
     if stream is None:
         assert opened.series is not None
         stream = volume_of_series(opened.series)
-    return Sample(streams={"image": stream}, target=None, source=Provenance(data="", item="", facts=facts_of(stream)))
+    shown, stored = to_model(stream)
+    source = Provenance(data="", item="", facts={**facts_of(shown), **stored})
+    return Sample(streams={"image": shown}, target=None, source=source)

@@ -19,13 +19,17 @@ from mainstem.adapters.diagnostics import hippocampus
 from mainstem.adapters.diagnostics.hippocampus import TASK, USE, Contrast, standardised
 from mainstem.adapters.diagnostics.volumes import BOX, Marked, turned, unet
 from mainstem.apps.cli import app
+from mainstem.apps.clinic_predictions import Model, ask
 from mainstem.apps.finetune import is_fitted
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import dice
 from mainstem.core.fitted import load_run
 from mainstem.core.samples import SampleSet
 from mainstem.core.tokens import Patches
+from mainstem.data.medical.axes import STORED
+from mainstem.data.medical.dicom_series import find_series
 from mainstem.data.medical.hippocampus import open_hippocampus
+from mainstem.data.medical.studies import Opened, volume_of
 
 SIDES = (28, 40, 24)
 MR = "1.2.840.10008.5.1.4.1.1.4"  # MR Image Storage
@@ -208,16 +212,41 @@ def test_a_dicom_series_is_predicted_as_the_same_crop_in_nifti_and_placed_alike(
     folder = as_dicom(tmp_path / "crop", whole)
     shutil.make_archive(str(tmp_path / "packed"), "zip", folder)
     given = [str(tmp_path / name) for name in ("plain.nii.gz", "crop", "packed.zip")]
+    nib.save(nib.load(given[0]).as_reoriented([[2, -1], [0, 1], [1, -1]]), tmp_path / "turned.nii.gz")
     out = tmp_path / "out"
-    run("predict", "diagnostics", "--task", "hippocampus", *given, "--out", str(out))
+    run("predict", "diagnostics", "--task", "hippocampus", *given, str(tmp_path / "turned.nii.gz"), "--out", str(out))
     plain = nib.load(out / "plain.nii.gz")
     assert np.asarray(plain.dataobj).any()
-    for name in ("crop.nii.gz", "packed.nii.gz"):
-        found = nib.load(out / name)
-        np.testing.assert_allclose(found.affine, plain.affine, atol=1e-6)
-        np.testing.assert_array_equal(np.asarray(found.dataobj), np.asarray(plain.dataobj))
+    for name, axes in (("crop", "LPS"), ("packed", "LPS"), ("turned", "AIL")):
+        for folder_of in (out, out / "open"):
+            found = nib.load(folder_of / f"{name}.nii.gz")
+            assert "".join(nib.aff2axcodes(found.affine)) == axes  # the study's own grid
+            again, wanted = nib.as_closest_canonical(found), nib.load(folder_of / "plain.nii.gz")
+            np.testing.assert_allclose(again.affine, wanted.affine, atol=1e-6)
+            np.testing.assert_array_equal(np.asarray(again.dataobj), np.asarray(wanted.dataobj))
     table = pd.read_csv(out / "volumes.csv").groupby("structure")["volume_ml"]
     assert (table.nunique() == 1).all()
+
+
+def test_the_page_gives_models_what_the_command_line_does_and_lays_masks_on_the_study_s_own_grid(
+    shipped, usual, tmp_path
+):
+    whole = np.round(usual)
+    (series,) = find_series(as_dicom(tmp_path / "crop", whole)).series
+    (asked,) = open_hippocampus(str(tmp_path / "crop")).samples
+    given = volume_of(Opened(series=series))
+    np.testing.assert_array_equal(given.streams["image"].values, asked.streams["image"].values)
+    assert given.source.facts["axes"] == asked.source.facts["axes"] == "RAS"
+    model = Model(task=TASK, fitted=load_run(shipped, TASK), sample_of=volume_of)
+    (said,) = ask(model, [given])
+    brightest = np.moveaxis(whole, 2, 0).transpose(0, 2, 1)[:, ::-1, ::-1]  # as the slices lie
+    np.testing.assert_array_equal(series.stream().values[0], brightest)
+    facts = {name: value for name, value in asked.source.facts.items() if name != STORED}
+    plain = replace(asked, source=replace(asked.source, facts=facts))
+    (unturned,) = ask(model, [plain])
+    assert unturned.mask is not None
+    assert unturned.mask.any()
+    np.testing.assert_array_equal(said.mask, unturned.mask[:, ::-1, ::-1])
 
 
 @pytest.mark.parametrize(
