@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class Plane(NamedTuple):
 
     top: int
     left: int
-    values: NDArray[np.generic]
+    values: NDArray[Any]
 
     @property
     def box(self) -> tuple[slice, slice]:
