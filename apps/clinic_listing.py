@@ -6,6 +6,7 @@ kept by whoever asks.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -14,11 +15,13 @@ from typing import Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
-from mainstem.data.medical.archives import Place
+from mainstem.data.medical.archives import Place, Refused
 from mainstem.data.medical.dicom_process import worker
 from mainstem.data.medical.dicom_series import MASK_KINDS, Found, Series, find_series
 from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_volume
 
+ALONE = "Open the images that it was drawn on with it"
+NO_DICOM = "no DICOM file"  # why the reader refuses what is of another kind
 COPY = "a copy of another file here"
 
 
@@ -75,7 +78,7 @@ def held_in(folder: Path) -> Held:
     listed: dict[str, Listed] = {}
     images = [series for series in found.series if not series.is_mask]
     masks = found.masks if images else ()
-    refused = [one.reason for one in found.refused if not (masks and one.reason.startswith(MASK_KINDS))]
+    refused = [_told(one) for one in found.refused if not (masks and one.reason.startswith(MASK_KINDS))]
     for one in (*_listed(images or found.series, refused), *map(_volume, (*volumes, *found.volumes))):
         if one.key in listed:
             refused.append(COPY)
@@ -90,10 +93,25 @@ def _found(folder: Path) -> Found:
     found = [find_series(path) for path in (*zips, *([folder] if has_more else []))]
     return Found(
         series=tuple(series for one in found for series in one.series),
-        refused=tuple(refused for one in found for refused in one.refused if refused.name not in own),
+        refused=tuple(
+            replace(refused, name="" if number < len(zips) else refused.name)
+            for number, one in enumerate(found)
+            for refused in one.refused
+            if refused.name not in own
+        ),
         volumes=tuple(replace(file, name="a file") for one in found for file in one.volumes if file.member),
         masks=tuple(replace(place, name="a file of masks") for one in found for place in one.masks),
     )
+
+
+def _told(one: Refused) -> str:
+    """Why a file was refused, what to give instead, and which of those given it was; not what its maker called it."""
+    number = re.fullmatch(r"(\d{5})\.dcm", one.name)
+    which = f"file {int(number[1]) + 1}: " if number else "a file of the zip: " if not one.name else ""
+    if one.reason == NO_DICOM:
+        return f"{which}{one.reason}, nor NIfTI: give one of these, which say what a picture shows and of what size"
+    more = f". {ALONE}" if one.reason.startswith(MASK_KINDS) else ""
+    return f"{which}{one.reason}{more}"
 
 
 def _listed(found: Sequence[Series], refused: list[str]) -> Iterator[Listed]:

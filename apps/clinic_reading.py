@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.clinic import INPUT, Layer, Study, opaque, write_layer
-from mainstem.apps.clinic_listing import Listed, held_in
+from mainstem.apps.clinic_listing import ALONE, Listed, held_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample
 from mainstem.data.medical.studies import Opened
@@ -46,9 +46,10 @@ def studies_in(folder: Path, known: Sequence[Study] = ()) -> tuple[list[Study], 
 
 
 def _own(folder: Path, one: Listed) -> Study:
+    alone = f"; marks structures, and is no picture. {ALONE}" if one.series is not None and one.series.is_mask else ""
     return Study(
         id=opaque(one.key), folder=folder, title="", kind=one.kind, series=one.key, facts={}, patient=one.patient(),
-        note="opened by you, kept for this session alone", attribution="the user's own",
+        note="opened by you, kept for this session alone" + alone, attribution="the user's own",
     )  # fmt: skip
 
 

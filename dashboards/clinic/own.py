@@ -32,7 +32,8 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
                 st.rerun()
     refused = st.session_state.get(REFUSED, [])
     if refused:
-        st.warning(f"{len(refused)} files were refused: {plain('; '.join(dict.fromkeys(refused[:MOST_SAID])))}")
+        were = "file was" if len(refused) == 1 else "files were"
+        st.warning(f"{len(refused)} {were} refused: {plain('; '.join(dict.fromkeys(refused[:MOST_SAID])))}")
 
 
 def offer_demo() -> None:

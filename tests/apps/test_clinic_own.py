@@ -12,6 +12,7 @@ import nibabel
 import numpy as np
 import pytest
 from pydicom import Dataset, dcmread
+from pydicom.data import get_testdata_file
 from tests.dashboards.clinic_made import REFUSED
 
 from mainstem.apps import clinic_predictions
@@ -118,6 +119,14 @@ def test_what_is_opened_is_what_was_listed(tmp_path, unasked, differing):
     assert refused == []
     assert len({study.id for study in found}) == 2
     assert sorted(map(level_of, found)) == [100, 200]
+
+
+def test_what_is_refused_is_told_by_its_number_and_says_what_is_wanted(tmp_path, unasked):
+    found, refused = opened(tmp_path, "own", radiograph(tmp_path, 100), b"\x89PNG no DICOM at all")
+    assert len(found) == 1
+    assert refused[0].startswith("file 2: no DICOM file, nor NIfTI: give one of these")
+    alone = Path(str(get_testdata_file("rtstruct.dcm"))).read_bytes()
+    assert opened(tmp_path, "rt", alone)[1][0].endswith("Open the images that it was drawn on with it")
 
 
 def test_two_patients_under_one_series_uid_are_never_one_study(tmp_path, unasked):
