@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
+from mainstem.data.medical.dicom_values import SEGMENTATIONS
+
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # and those under it, of several frames
 CLASSES = {  # PS3.4 table B.5-1, by what their pictures tend to show
     "1.2.840.10008.5.1.4.1.1.6.": "ultrasound",
@@ -21,7 +23,6 @@ CLASSES = {  # PS3.4 table B.5-1, by what their pictures tend to show
 }
 MODALITIES = {"US": "ultrasound", "OT": "a modality not told", "XC": "a photograph", "DOC": "a document"}
 SCREEN = ("SCREEN", "CAPTURE")
-SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 VIDEO = "1.2.840.10008.1.2.4.10"  # MPEG-2, MPEG-4 and HEVC: PS3.5 10.5 to 10.9
 FLOATS = {"FloatPixelData": "f4", "DoubleFloatPixelData": "f8"}  # PS3.3 C.7.6.24, C.7.6.25
 LOWEST, TALLEST = 5, 64  # pixels of a letter; of pictures of many pixels the tallest is a sixteenth

@@ -30,10 +30,11 @@ from mainstem.data.medical.dicom_slices import (
     shared_facts,
 )
 from mainstem.data.medical.dicom_twins import said_of_twin
+from mainstem.data.medical.dicom_values import MASKS
 from mainstem.data.medical.dicom_volume import brighter, image_stream, volume_geometry, volume_stream
 from mainstem.data.medical.nifti import is_nifti
 
-MASK_KINDS = ("Segmentation", "Label Map Segmentation", "RT Structure Set")  # PS3.4 B.5, without " Storage"
+MASK_KINDS = tuple(MASKS.values())
 MOST_VOLUME = 4 << 30  # bytes of float32
 PRESETS = (  # of CT in HU, as readers commonly set them
     Window(name="brain", center=40, width=80),
@@ -218,6 +219,16 @@ class Found:
     refused: tuple[Refused, ...]
     volumes: tuple[Place, ...] = ()
     masks: tuple[Place, ...] = ()
+
+    @property
+    def images(self) -> tuple[Series, ...]:
+        """Series of what was pictured, and not of what was marked on it."""
+        return tuple(one for one in self.series if not one.is_mask)
+
+    @property
+    def unread(self) -> tuple[Refused, ...]:
+        """What was not read but the structure sets, which have no pictures."""
+        return tuple(one for one in self.refused if not one.reason.startswith(MASK_KINDS))
 
 
 def find_series(path: Path, progress: Progress = silent) -> Found:

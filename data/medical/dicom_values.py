@@ -7,7 +7,7 @@ standard itself defines leaves this module; `patient` alone says who it is, to t
 import hashlib
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,11 @@ BODY_PARTS = _named(  # PS3.16 annex L, those that are common
     "ABDOMEN BRAIN BREAST CHEST HEAD HEART LUNG NECK PELVIS SKULL SPINE CSPINE TSPINE LSPINE WHOLEBODY LIVER PROSTATE "
     "EXTREMITY HAND FOOT KNEE HIP SHOULDER ELBOW WRIST ANKLE"
 )
+SEGMENTATIONS: Mapping[str, str] = {  # PS3.4 B.5, without " Storage"; pydicom 3.0 has no name for the second
+    "1.2.840.10008.5.1.4.1.1.66.4": "Segmentation",
+    "1.2.840.10008.5.1.4.1.1.66.7": "Label Map Segmentation",
+}
+MASKS: Mapping[str, str] = {**SEGMENTATIONS, "1.2.840.10008.5.1.4.1.1.481.3": "RT Structure Set"}
 PHOTOMETRIC = _named(
     "MONOCHROME1 MONOCHROME2 RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_422 YBR_PARTIAL_420 YBR_ICT YBR_RCT"
 ) | {"PALETTE COLOR"}
@@ -211,4 +216,5 @@ def class_name(sop_class: str) -> str:
     """The standard's name of a kind of object, without " Storage"; of one that it does not know, no name."""
     from pydicom._uid_dict import UID_dictionary
 
-    return UID_dictionary[sop_class][0].removesuffix(" Storage") if sop_class in UID_dictionary else "unknown object"
+    named: str = UID_dictionary[sop_class][0] if sop_class in UID_dictionary else "unknown object"
+    return MASKS.get(sop_class, named.removesuffix(" Storage"))
