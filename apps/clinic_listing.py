@@ -17,8 +17,9 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.data.medical.archives import Place, Refused
 from mainstem.data.medical.dicom_process import worker
-from mainstem.data.medical.dicom_series import MASK_KINDS, Found, Series, find_series
-from mainstem.data.medical.nifti import SUFFIXES, is_nifti, read_volume
+from mainstem.data.medical.dicom_series import Series
+from mainstem.data.medical.holdings import held_by
+from mainstem.data.medical.nifti import read_volume
 
 ALONE = "Open the images that it was drawn on with it"
 NO_DICOM = "no DICOM file"  # why the reader refuses what is of another kind
@@ -73,45 +74,25 @@ def held_in(folder: Path) -> Held:
     Raises:
         InputError: if nothing can be read.
     """
-    found = _found(folder)
-    volumes = [Place(path=path, name="a file") for path in sorted(folder.iterdir()) if is_nifti(path)]
+    found = held_by(folder)
+    volumes = [replace(place, name="a file") for place in found.volumes]
     listed: dict[str, Listed] = {}
-    images = [series for series in found.series if not series.is_mask]
-    masks = found.masks if images else ()
-    refused = [_told(one) for one in found.refused if not (masks and one.reason.startswith(MASK_KINDS))]
-    for one in (*_listed(images or found.series, refused), *map(_volume, (*volumes, *found.volumes))):
+    masks = tuple(replace(place, name="a file of masks") for place in found.masks) if found.images else ()
+    refused = [_told(one, is_mask=one not in found.unread) for one in (found.unread if masks else found.refused)]
+    for one in (*_listed(found.images or found.series, refused), *map(_volume, volumes)):
         if one.key in listed:
             refused.append(COPY)
         listed.setdefault(one.key, one)
     return Held(listed=tuple(listed.values()), refused=tuple(refused), masks=masks)
 
 
-def _found(folder: Path) -> Found:
-    own = {path.name for path in folder.iterdir() if path.name.endswith((".zip", *SUFFIXES))}
-    zips = sorted(folder.glob("*.zip"))
-    has_more = any(path.name not in own for path in folder.iterdir())
-    found = [find_series(path) for path in (*zips, *([folder] if has_more else []))]
-    return Found(
-        series=tuple(series for one in found for series in one.series),
-        refused=tuple(
-            replace(refused, name="" if number < len(zips) else refused.name)
-            for number, one in enumerate(found)
-            for refused in one.refused
-            if refused.name not in own
-        ),
-        volumes=tuple(replace(file, name="a file") for one in found for file in one.volumes if file.member),
-        masks=tuple(replace(place, name="a file of masks") for one in found for place in one.masks),
-    )
-
-
-def _told(one: Refused) -> str:
+def _told(one: Refused, *, is_mask: bool) -> str:
     """Why a file was refused, what to give instead, and which of those given it was; not what its maker called it."""
     number = re.fullmatch(r"(\d{5})\.dcm", one.name)
-    which = f"file {int(number[1]) + 1}: " if number else "a file of the zip: " if not one.name else ""
+    which = f"file {int(number[1]) + 1}: " if number else "a file of the zip: "
     if one.reason == NO_DICOM:
         return f"{which}{one.reason}, nor NIfTI: give one of these, which say what a picture shows and of what size"
-    more = f". {ALONE}" if one.reason.startswith(MASK_KINDS) else ""
-    return f"{which}{one.reason}{more}"
+    return f"{which}{one.reason}{f'. {ALONE}' if is_mask else ''}"
 
 
 def _listed(found: Sequence[Series], refused: list[str]) -> Iterator[Listed]:

@@ -13,7 +13,8 @@ from mainstem.core.progress import Progress, part_of, silent
 from mainstem.data.medical.archives import Place
 from mainstem.data.medical.dicom_geometry import Placement, letters, place, plane, sorted_along
 from mainstem.data.medical.dicom_header import Picture
-from mainstem.data.medical.dicom_series import Series, find_series
+from mainstem.data.medical.dicom_series import Series
+from mainstem.data.medical.holdings import held_by
 from mainstem.data.medical.nifti import read_volume
 
 NOTE = "Research use only, not a medical device."
@@ -26,7 +27,7 @@ def describe(path: Path, progress: Progress = silent) -> dict[str, Any]:
     Raises:
         InputError: if there is nothing at the path.
     """
-    found = find_series(path, part_of(progress, 0.0, 0.5))
+    found = held_by(path, part_of(progress, 0.0, 0.5))
     refused = [{"name": one.name, "reason": one.reason} for one in found.refused]
     told = []
     each: list[Series | Place] = [*found.series, *found.volumes]

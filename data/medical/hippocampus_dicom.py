@@ -5,24 +5,31 @@ from pathlib import Path
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel, Stream
-from mainstem.data.medical.dicom_series import Series, find_series
+from mainstem.data.medical.archives import Place
+from mainstem.data.medical.dicom_series import Series
+from mainstem.data.medical.holdings import held_by, why_none
+from mainstem.data.medical.nifti import read_volume
 
 
 def read_series(path: Path) -> Stream:
-    """The one MR series of a file, a folder or a zip as a volume.
+    """The one MR series, or volume of NIfTI, of a file, a folder or a zip.
 
     Raises:
         InputError: if it holds none or several, or no MR, or no volume of even gaps.
     """
-    found = find_series(path)
-    series = [part for one in found.series for part in one.parts()]
-    if not series:
-        why = found.refused[0].reason if found.refused else "it holds no file"
+    found = held_by(path)
+    held: list[Series | Place] = [*(part for one in found.images for part in one.parts()), *found.volumes]
+    if not held:
+        why = why_none(found)
         raise InputError(f"{path.name} holds no series of DICOM images ({why}); name one, or a NIfTI volume")
-    if len(series) > 1:
-        held = ", ".join(f"{one.modality or 'unknown'} of {len(one)}" for one in series[:4])
-        raise InputError(f"{path.name} holds {len(series)} series of images ({held}); put one into a folder of its own")
-    return volume_of(series[0])
+    if len(held) > 1:
+        told = ", ".join(map(_told, held[:4]))
+        raise InputError(f"{path.name} holds {len(held)} series of images ({told}); put one into a folder of its own")
+    return volume_of(held[0]) if isinstance(held[0], Series) else read_volume(held[0])
+
+
+def _told(one: Series | Place) -> str:
+    return f"{one.modality or 'unknown'} of {len(one)}" if isinstance(one, Series) else "a volume of NIfTI"
 
 
 def volume_of(series: Series) -> Stream:

@@ -138,12 +138,12 @@ def radiographs_in(path: Path, side: int, told: Told | None) -> tuple[list[Sampl
     """
     if is_image(path):
         return [read_radiograph(path, side, told)], {}
-    from mainstem.data.medical.dicom_series import find_series
+    from mainstem.data.medical.holdings import held_by, why_none
 
-    found = find_series(path)
-    samples = [of_series(series, index, side, told) for series in found.series for index in range(len(series))]
+    found = held_by(path)
+    samples = [of_series(series, index, side, told) for series in found.images for index in range(len(series))]
     if not samples:
-        why = f"{found.refused[0].name}: {found.refused[0].reason}" if found.refused else "it holds no picture"
+        why = "a volume of NIfTI, and no radiograph" if found.volumes else why_none(found)
         raise InputError(f"{path.name} holds no radiograph that can be read ({why})")
     return samples, {one.name: one.reason for one in found.refused}
 

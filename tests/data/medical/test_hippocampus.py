@@ -82,7 +82,8 @@ def test_one_image_is_a_sample_whose_structures_are_unknown(tmp_path):
     made(tmp_path, "a")
     (sample,) = open_hippocampus(str(tmp_path / "images" / "a.nii.gz")).samples
     assert sample.target is None
-    for wrong in ("nothing", str(tmp_path / "labels"), str(tmp_path / "images" / "b.nii")):
+    (tmp_path / "empty").mkdir()
+    for wrong in ("nothing", str(tmp_path / "empty"), str(tmp_path / "images" / "b.nii")):
         with pytest.raises(InputError):
             open_hippocampus(wrong)
 
