@@ -22,6 +22,7 @@ MOST_SIDE = 65_535  # rows and columns are of 16 bits, PS3.3 C.7.6.3
 MOST_FRAME = 256 << 20  # bytes of one frame, unpacked: 16,000 x 8,000 of 16 bits
 MOST_DECLARED = 8 << 30  # bytes of all frames
 MOST_FRAMES = 65_536
+SIGMOID = "a sigmoid window, which is shown as a line"
 LUT_SHOWN = "a VOI LUT, which is one of its windows"
 LUT_SKIPPED = "a VOI LUT that cannot be read, or is one of too many, is not applied"
 NOT_HU = "no rescale to HU: values of this CT have no unit"
@@ -54,6 +55,8 @@ def read_header(dataset: "FileDataset", stream: BinaryIO) -> Header:
         header, flags = replace(header, unit="1"), (*flags, NOT_HU)
     if len({picture.slope for picture in found}) > 1 or len({picture.intercept for picture in found}) > 1:
         flags = (*flags, "rescale differs by frame")
+    if any(window.function == "SIGMOID" for picture in found for window in picture.windows):
+        flags = (*flags, SIGMOID)
     if header.syntax in JPEG and has_wrong_scan(first_fragment(stream, pixels)):
         flags = (*flags, MENDED)
     return replace(header, pictures=tuple(found), flags=(*header.flags, *flags))

@@ -36,6 +36,20 @@ def _name(said: str) -> str:
     return said.lower() if said and set(said.split()) <= tags.WINDOW_WORDS else ""
 
 
+def shares(values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+    """Greys, 0 to 1, of values in rescaled units, as the reader draws them; a sigmoid as the line of its window.
+
+    Source: PS3.3 C.11.2.1.1, a table; C.11.2.1.2.1, linear; C.11.2.1.3.2, exact.
+    """
+    if window.function == "TABLE":
+        at = np.floor(np.nan_to_num(values) - (window.center - window.width / 2))
+        greys = np.asarray(window.greys, np.float32) / 255
+        return greys[np.clip(at, 0, len(greys) - 1).astype(np.int64)]
+    is_exact = window.function == "LINEAR_EXACT"
+    middle, span = (window.center, window.width) if is_exact else (window.center - 0.5, max(window.width - 1, 1e-6))
+    return np.clip((values - middle) / span + 0.5, 0, 1).astype(np.float32)
+
+
 def read_tables(dataset: "Dataset") -> tuple[Window, ...]:
     """VOI LUTs of the file, PS3.3 C.11.2.1.1, but those that are no tables of 8 to 16 bits, or beyond MOST_ENTRIES."""
     return tuple(_tables(dataset))

@@ -13,6 +13,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.catalogue import own_name
 from mainstem.data.images import GREY, IMAGES, read_image
+from mainstem.data.medical.dicom_windows import shares
 from mainstem.data.tabular import open_table, shown
 
 if TYPE_CHECKING:
@@ -151,29 +152,36 @@ def radiographs_in(path: Path, side: int, told: Told | None) -> tuple[list[Sampl
 def of_series(series: "Series", index: int, side: int, told: Told | None = None) -> Sample:
     """Return a picture of a DICOM series as a sample; its tags tell its facts, and a table those that they do not.
 
-    Grey runs over the window that the file names first, else over all that its bits hold.
+    Its greys are those that the reader shows first: of the file's first window, else of its first lookup table; of a
+    file that has neither they run over all that its bits hold.
     """
     one = series.slices[index]
-    values = grey(series.stream(frame=index).values)
-    windows, slope, intercept = one.picture.windows, series.slope(index), series.intercept(index)
-    if windows:
-        low, high = windows[0].center - windows[0].width / 2, windows[0].center + windows[0].width / 2
-    else:
-        ends = (-(1 << one.header.bits_stored - 1), (1 << one.header.bits_stored - 1) - 1)
-        first, last = ends if one.header.is_signed else (0, (1 << one.header.bits_stored) - 1)
-        low, high = sorted((first * slope + intercept, last * slope + intercept))
     tags = {"age": series.facts.get("age_years"), "sex": series.facts.get("sex"), "view": series.facts.get("view")}
     texts = {name: str(value) for name, value in tags.items() if value is not None}
     name = Path(one.place.name).name
     facts = {**(told.of(name) if told is not None else {}), **facts_of(texts, name)}
     known = MODALITIES.get((series.modality or "").lower(), series.modality)
     facts |= {"modality": known} if known else {}
-    shown = np.clip(np.nan_to_num((values - low) / max(high - low, 1e-6)), 0, 1).astype(np.float32)
     item = Path(name).stem if len(series) == 1 else f"{Path(name).stem} {one.index + 1}"
     source = Provenance(
         data=own_name(name), item=item, facts={**facts, "pixels": f"{series.columns} x {series.rows}", "use": USE}
     )
-    return Sample(streams={"image": on_grid(shown, side)}, target=None, source=source)
+    return Sample(streams={"image": on_grid(_greys(series, index), side)}, target=None, source=source)
+
+
+def _greys(series: "Series", index: int) -> Pixels:
+    """A picture (y, x), 0 to 1, black where it is padded, larger values brighter."""
+    one = series.slices[index]
+    values = grey(np.moveaxis(np.atleast_3d(series.frame(index)), -1, 0))
+    own = one.picture.windows or series.own_windows(index)
+    if own:
+        shown = shares(values, own[0])
+    else:
+        ends = (-(1 << one.header.bits_stored - 1), (1 << one.header.bits_stored - 1) - 1)
+        first, last = ends if one.header.is_signed else (0, (1 << one.header.bits_stored) - 1)
+        low, high = sorted(end * series.slope(index) + series.intercept(index) for end in (first, last))
+        shown = np.clip((values - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    return np.where(np.isnan(values), np.float32(0), 1 - shown if series.is_inverted else shown)
 
 
 def grey(values: NDArray[np.float32]) -> Pixels:

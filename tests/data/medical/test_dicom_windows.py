@@ -7,14 +7,15 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileDataset
-from pydicom.pixels import apply_voi_lut
+from pydicom.pixels import apply_voi_lut, apply_windowing
 from pydicom.sequence import Sequence
 from tests.data.medical.dicom_made import made_slice, written
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical.dicom_describe import describe
-from mainstem.data.medical.dicom_reading import LUT_SHOWN, LUT_SKIPPED
+from mainstem.data.medical.dicom_reading import LUT_SHOWN, LUT_SKIPPED, SIGMOID
 from mainstem.data.medical.dicom_series import Series, find_series
+from mainstem.data.medical.radiographs import of_series
 
 CURVE = (np.linspace(0, 1, 300) ** 2 * 4095).astype(np.uint16)  # of 12 bits
 VALUES = np.arange(-200, 280, 2, dtype=np.int16).reshape(16, 15)  # below the table, in it and beyond
@@ -95,3 +96,31 @@ def test_a_series_that_cannot_be_described_is_refused_by_name(tmp_path, monkeypa
     assert describe(written(tmp_path / "a", [image()]))["refused"] == [
         {"name": "I03.dcm", "reason": "gone since it was listed; list it again"}
     ]
+
+
+def windowed(function: str) -> FileDataset:
+    made = image()
+    made.WindowCenter, made.WindowWidth, made.VOILUTFunction = [40, -90], [100, 80], function
+    return made
+
+
+@pytest.mark.parametrize("is_inverted", [False, True])
+@pytest.mark.parametrize("kind", ["table", "LINEAR", "LINEAR_EXACT"])
+def test_models_see_the_greys_that_a_file_asks_for_first(tmp_path, kind, is_inverted):
+    made = image(table(-100, CURVE, 12)) if kind == "table" else windowed(kind)
+    made.PhotometricInterpretation = "MONOCHROME1" if is_inverted else "MONOCHROME2"
+    (series,) = find_series(written(tmp_path / "a", [made])).series
+    if kind == "table":
+        oracle = np.rint(apply_voi_lut(VALUES, made) * (255 / 4095)) / 255
+    else:
+        oracle = (apply_windowing(VALUES, made) + 2**15) / (2**16 - 1)
+    middle = oracle[:15]
+    seen = of_series(series, 0, 15).streams["image"].values[0]
+    np.testing.assert_allclose(seen, 1 - middle if is_inverted else middle, atol=1e-6)
+
+
+def test_a_sigmoid_that_is_shown_as_a_line_is_said(tmp_path):
+    (series,) = find_series(written(tmp_path / "a", [windowed("SIGMOID")])).series
+    assert SIGMOID in series.flags
+    (series,) = find_series(written(tmp_path / "b", [windowed("LINEAR")])).series
+    assert SIGMOID not in series.flags
