@@ -15,7 +15,7 @@ from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
 from tests.data.medical.made_volumes import save_crops
 
-from mainstem.adapters import find_adapters, find_task, load_adapter_module
+from mainstem.adapters import find_adapters, find_task, load_adapter_module, own_adapters, shipped_runs
 from mainstem.adapters.crop_yield.growth import derive
 from mainstem.apps.new_adapter import write_adapter
 from mainstem.core.openmodels import load_open_model
@@ -105,3 +105,11 @@ def test_tables_of_one_s_own_keep_it(kind, tmp_path):
     adapter, _ = write_adapter("own", tmp_path / "t.csv", tmp_path)
     task = load_adapter_module(str(adapter)).TASK
     check_task(task, task.read(DataRequest(data=str(tmp_path / "t.csv"))), tmp_path)
+
+
+@pytest.mark.parametrize("adapter", own_adapters())
+def test_a_task_that_the_clinician_s_page_asks_is_one_that_a_run_ships_for(adapter):
+    asked = set(getattr(load_adapter_module(adapter), "SAMPLE_OF", {}))
+    assert asked <= set(shipped_runs(adapter))
+    for task in asked:
+        assert find_task(adapter, task).task == task
