@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from mainstem.apps.clinic import Layer, Study, write_layer
-from mainstem.apps.clinic_predictions import ask, models
+from mainstem.apps.clinic_predictions import Said, ask, mask_title, models
 from mainstem.apps.clinic_reading import open_study
 from mainstem.core.conformal import Calibration
 from mainstem.core.fitted import Fitted
@@ -37,11 +37,18 @@ def told_unseen(study: Study, person: str, persons: Collection[str]) -> Study:
     if unseen is None:
         return replace(study, note=f"{study.note}; {SEEN}") if model.fitted.taught.has_seen(sample) else study
     (said,) = ask(replace(model, fitted=unseen), [sample])
-    told = tuple(said.told if one["model"]["task"] == model.task.task else one for one in study.predictions)
-    layers = study.layers
+    return replace(_said_by(study, said), note=f"{study.note}; {UNSEEN}")
+
+
+def _said_by(study: Study, said: Said) -> Study:
+    """A study with what the unseen member says in the place of what the model said, and no mask where it says none."""
+    is_model = [f"{one['model']['adapter']} {one['model']['task']}" == MODEL for one in study.predictions]
+    told = [said.told if asked else one for asked, one in zip(is_model, study.predictions, strict=True)]
+    layers = [layer for layer in study.layers if layer.title != mask_title(models()[MODEL].task)]
     if said.mask is not None:
-        layers = (Layer(file=write_layer(study, 0, said.mask), title=said.title, names=said.names),)
-    return replace(study, predictions=told, layers=layers, note=f"{study.note}; {UNSEEN}")
+        file = write_layer(study, is_model.index(True), said.mask)
+        layers.append(Layer(file=file, title=said.title, names=said.names))
+    return replace(study, predictions=tuple(told), layers=tuple(layers))
 
 
 def without(fitted: Fitted, sample: Sample, persons: Collection[str]) -> Fitted | None:

@@ -19,10 +19,9 @@ from mainstem.core.prediction import Claim, Prediction
 from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import Task
 from mainstem.data.medical.axes import as_stored
-from mainstem.data.medical.studies import SampleOf
+from mainstem.data.medical.studies import SampleOf, is_nothing
 
 LEVEL = 0.9
-NOTHING = ("normal", "no finding")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,13 +90,18 @@ def ask(model: Model, samples: Sequence[Sample | InputError]) -> list[Said]:
     ]
 
 
+def mask_title(task: Task) -> str:
+    """What a task's mask is called where it is laid over slices."""
+    return f"{task.task} mask"
+
+
 def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said:
     told, names = _told(fitted, found), fitted.target.told_names
     labels = None if found.region is None else found.region.overlay()
     if labels is not None:
         sides = next(iter(sample.streams.values())).values.shape[-3:]
         mask = np.maximum(labels[tuple(slice(0, side) for side in sides)], 0).astype(np.uint8)
-        return Said(told=told, title=f"{task.task} mask", names=names, mask=as_stored(mask, sample))
+        return Said(told=told, title=mask_title(task), names=names, mask=as_stored(mask, sample))
     images = [name for name, stream in sample.streams.items() if stream.kind == "image"]
     if not names or not found.probabilities or not images:
         return Said(told=told)
@@ -109,7 +113,7 @@ def _said(task: Task, fitted: Fitted, sample: Sample, found: Prediction) -> Said
 
 def _chance(found: Prediction, name: str) -> float:
     """Probability of a finding; that nothing is found is none."""
-    return -1.0 if name in NOTHING else found.probabilities.get(name, 0.0)
+    return -1.0 if is_nothing(name) else found.probabilities.get(name, 0.0)
 
 
 def _told(fitted: Fitted, found: Prediction) -> dict[str, Any]:

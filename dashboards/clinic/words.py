@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mainstem.dashboards.clinic.reasons import claim_of, plainly
+from mainstem.data.medical.studies import is_nothing
 
 State = Literal["finding", "unsure", "not predicted", "measured", "nothing found"]
 URGENCY: Mapping[State, int] = {"finding": 0, "unsure": 1, "not predicted": 2, "measured": 3, "nothing found": 4}
@@ -13,7 +14,6 @@ ICONS: Mapping[str, str] = {
     "deferred": "…", "accepted": "✓", "overridden": "✎", "opinion recorded": "◌",
     "read without a model": "✓",
 }  # fmt: skip
-NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
 BEFORE: Mapping[str, Any] = {  # of a study that an earlier version asked about
     "text": "unsure: told by an earlier version; open its files again, or make the demo anew",
     "there": (), "is_decided": False, "is_measure": False,
@@ -48,7 +48,7 @@ def words_of(prediction: Mapping[str, Any]) -> Words:
         return Words(state="not predicted", headline=f"not predicted: {why}", lines=(), chance=0.0, model=who,
                      prediction=prediction)  # fmt: skip
     shares = {name: float(share) for name, share in prediction["probabilities"].items()}
-    found = {name: share for name, share in shares.items() if name.lower() not in NOTHING}
+    found = {name: share for name, share in shares.items() if not is_nothing(name)}
     state, headline = _region(prediction)
     if prediction["abstained"]:
         state, headline, reasons = "unsure", f"unsure: {'; '.join(map(plainly, reasons))}", ()
@@ -69,7 +69,7 @@ def _region(prediction: Mapping[str, Any]) -> tuple[State, str]:
     words = prediction.get("words", BEFORE)
     if words["is_measure"]:
         return "measured", words["text"]
-    if any(name.lower() not in NOTHING for name in words["there"]):
+    if any(not is_nothing(name) for name in words["there"]):
         return "finding", words["text"]
     return ("nothing found" if words["is_decided"] else "unsure"), words["text"]
 
@@ -81,7 +81,7 @@ def _unclaimed(prediction: Mapping[str, Any]) -> str:
         return str(words["text"])
     if words["is_measure"]:
         return f"without a claim, so that the truth may lie elsewhere more often: {words['text']}"
-    found = [name for name in words["there"] if name.lower() not in NOTHING]
+    found = [name for name in words["there"] if not is_nothing(name)]
     told = f"suspects {', '.join(found)}" if found else "suspects nothing" if words["is_decided"] else "is unsure"
     return f"no claim: the model {told}, and nothing is ruled out"
 

@@ -42,7 +42,13 @@ class Opened:
         return hashlib.sha256(np.ascontiguousarray(self.volume.values).tobytes()).hexdigest()
 
 
+NOTHING = frozenset({"normal", "no finding", "none", "healthy"})  # names of classes that say that nothing was found
 SampleOf = Callable[[Opened], Sample]  # what a task is given of a study; an InputError says why it cannot be given it
+
+
+def is_nothing(name: str) -> bool:
+    """True of a class that says, however it is written, that nothing was found."""
+    return name.strip().lower() in NOTHING
 
 
 def radiograph_of(opened: Opened, side: int) -> Sample:

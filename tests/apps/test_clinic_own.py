@@ -24,7 +24,7 @@ from mainstem.apps.review_pseudonyms import Pseudonyms
 from mainstem.core.errors import InputError
 from mainstem.dashboards.clinic.reads import laid_over, marked_in
 from mainstem.dashboards.clinic.reviews import pseudonym, review_store
-from mainstem.data.medical.studies import radiograph_of, volume_of
+from mainstem.data.medical.studies import is_nothing, radiograph_of, volume_of
 
 UIDS = ("SeriesInstanceUID", "StudyInstanceUID", "SOPInstanceUID")
 
@@ -80,7 +80,7 @@ def masked(monkeypatch):
         made = [one["made"].streams["image"].values[0] for one in studies]
         return [[Said(told=REFUSED, title="mask", names=("a",), mask=one.astype(np.uint8))] for one in made]
 
-    model = SimpleNamespace(fitted=ANYTHING, sample_of=partial(volume_of, modality="MR"))
+    model = SimpleNamespace(fitted=ANYTHING, sample_of=volume_of)
     monkeypatch.setattr(clinic_predictions, "models", lambda: {"made": model})
     monkeypatch.setattr(clinic_predictions, "ask_all", ask_all)
 
@@ -262,3 +262,10 @@ def test_a_study_s_own_segmentation_lies_over_it_and_is_no_model_s(tmp_path, una
     assert sorted(liver.planes) == [0, 1, 2]
     assert faults == ()  # the other one is of another series
     assert study.layers == ()
+
+
+@pytest.mark.parametrize("name", ["Normal", "No Finding", "no finding", "NONE", " healthy "])
+def test_a_class_that_says_that_nothing_was_found_is_no_finding_however_it_is_written(name):
+    assert is_nothing(name)
+    found = SimpleNamespace(probabilities={name: 0.9, "Mass": 0.2})
+    assert clinic_predictions._chance(found, name) < clinic_predictions._chance(found, "Mass") == 0.2
