@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from mainstem.apps.launch_script import JOB_FOLDER
 from mainstem.core.errors import InputError
 from mainstem.core.metrics_log import read_lines
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record
+from mainstem.core.schema import read_object
 
 STATE_FOLDER = ".state"  # beside a run: what its trainings have come to until it is written
 DEEPEST = 6  # folders below the one that was named
@@ -34,6 +36,16 @@ class Run:
         folder = self.path if self.state == "done" else beside(self.path, STATE_FOLDER)
         file = folder / METRICS_FILE
         return read_lines(file) if file.is_file() and file.stat().st_size <= LARGEST_BYTES else []
+
+    def asked(self) -> dict[str, Any]:
+        """Return what launch was asked for, of a job array's member too; nothing where nobody knows."""
+        for run in (self.path, self.path.parent):
+            file = beside(run, JOB_FOLDER) / LAUNCH_FILE
+            if run.name and file.is_file():
+                with suppress(InputError):
+                    spec = read_object(file, InputError).get("spec")
+                    return spec if isinstance(spec, dict) else {}
+        return {}
 
 
 def beside(run: Path, ending: str) -> Path:

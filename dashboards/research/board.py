@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import altair as alt
 import pandas as pd
 
 from mainstem.apps.compare_runs import compare
@@ -17,6 +18,7 @@ from mainstem.data.table import read_samples, target_of
 
 CURVE = ("run", "training", "step", "loss")
 HELD_OUT, MOST_FIGURES = "held_out_", 3  # beside them stand what parts are worth, as gate and thresholds
+CHART_PX = 380
 MOST_POINTS = 500  # of a curve, about as many as a screen has pixels for
 
 
@@ -34,11 +36,19 @@ def _told(run: Run) -> dict[str, Any]:
     if run.state != "done":
         lines = [line for line in run.lines() if "step" in line]
         step = f"training {lines[-1]['training'] + 1}, step {lines[-1]['step']}" if lines else ""
-        return {"adapter": "", "data": "", "held out": step}
+        asked = run.asked()
+        adapter = [str(asked[name]) for name in ("adapter", "task") if name in asked] or [str(asked.get("command", ""))]
+        data = asked.get("data", asked.get("corpora", ""))
+        return {"adapter": " ".join(adapter), "data": _listed(data), "held out": step}
     record = run.record
     figures = [(name.removeprefix(HELD_OUT), value) for name, value in record["held_out"].items() if HELD_OUT in name]
     figure = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures[:MOST_FIGURES])
     return {"adapter": f"{record['adapter']} {record['task']}", "data": record["data"], "held out": figure}
+
+
+def _listed(data: object) -> str:
+    """Data as a launch names them: one, or several."""
+    return ", ".join(map(str, data)) if isinstance(data, list) else str(data)
 
 
 def curve_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:
@@ -53,6 +63,24 @@ def _curve(run: Run, name: str) -> pd.DataFrame:
     told["training"] = told["training"].fillna(0).astype(int)
     kept = [one.iloc[:: max(len(one) // MOST_POINTS, 1)] for _, one in told.groupby("training")]
     return pd.concat(kept) if kept else told
+
+
+def curve_chart(curves: pd.DataFrame) -> alt.Chart:
+    """Losses by step, a line a training, a colour a run; several trainings of a run differ in their dashes."""
+    dashes = {} if curves["training"].nunique() < 2 else {"strokeDash": alt.StrokeDash("training:N", title="training")}
+    chart: alt.Chart = (
+        alt.Chart(curves, height=CHART_PX)
+        .mark_line(opacity=0.7)
+        .encode(
+            x=alt.X("step:Q", title="step"),
+            y=alt.Y("loss:Q", title="loss a case", scale=alt.Scale(zero=False)),
+            color=alt.Color("run:N", title="run"),
+            detail="curve:N",
+            **dashes,
+            tooltip=["curve:N", "step:Q", alt.Tooltip("loss:Q", format=".4g")],
+        )
+    )
+    return chart
 
 
 def difference_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:

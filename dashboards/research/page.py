@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +13,7 @@ from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.palette import legible
 from mainstem.dashboards.research.board import (
     adapter_files,
+    curve_chart,
     curve_table,
     data_card,
     data_table,
@@ -37,7 +37,6 @@ SHOWN = ("Runs", "Data sets", "New adapter")
 EVERY_S = 3.0  # how often curves are drawn anew
 MOST_COMPARED = 6
 TABLE_ENDINGS = ["csv", "parquet"]
-CHART_PX = 380
 STYLE = """<style>
 .stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
 .stMainBlockContainer h2 { font-size: 1.25rem; padding: 0; }
@@ -99,22 +98,6 @@ def show_curves(folder: str, chosen: tuple[str, ...]) -> None:
         return
     curves["curve"] = curves["run"].str.cat(curves["training"].map("training {}".format), ", ")
     st.altair_chart(legible(curve_chart(curves)))
-
-
-def curve_chart(curves: pd.DataFrame) -> alt.Chart:
-    """Losses by step, a line a training, a colour a run."""
-    chart: alt.Chart = (
-        alt.Chart(curves, height=CHART_PX)
-        .mark_line(opacity=0.7)
-        .encode(
-            x=alt.X("step:Q", title="step"),
-            y=alt.Y("loss:Q", title="loss a case", scale=alt.Scale(zero=False)),
-            color=alt.Color("run:N", title="run"),
-            detail="curve:N",
-            tooltip=["curve:N", "step:Q", alt.Tooltip("loss:Q", format=".4g")],
-        )
-    )
-    return chart
 
 
 def show_chosen(runs: Sequence[Run], folder: Path) -> None:

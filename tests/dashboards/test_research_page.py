@@ -6,6 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -16,6 +17,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_json
 from mainstem.dashboards.research.board import (
     adapter_files,
+    curve_chart,
     curve_table,
     data_table,
     described,
@@ -61,6 +63,11 @@ def test_runs_are_found_done_in_training_and_launched(runs):
     table = run_table(found, runs).set_index("run")
     assert table.loc["growing", "held out"] == "training 1, step 3"
     assert table.loc["one", "data"] == "pneumoniamnist"
+    (runs / "growing.job").mkdir()
+    spec = {"command": "finetune", "adapter": "diagnostics", "task": "findings", "data": ["nih-cxr64", "mine"]}
+    write_json(runs / "growing.job" / "launch.json", {"job_id": "7", "spec": spec})
+    told = run_table(find_runs(runs)[0], runs).set_index("run").loc["growing"]
+    assert (told["adapter"], told["data"]) == ("diagnostics findings", "nih-cxr64, mine")
     with pytest.raises(InputError, match="no folder"):
         find_runs(runs / "nowhere")
 
@@ -73,6 +80,13 @@ def test_curves_hold_whole_lines_alone_and_are_thinned(runs):
     growing = curve_table(found, runs).query("run == 'growing'")
     assert 400 < len(growing) < 1100
     assert growing.loss.is_monotonic_decreasing
+
+
+def test_trainings_of_one_run_are_told_apart_where_there_are_several():
+    told = {"run": ["a", "a"], "training": [0, 1], "step": [1, 1], "loss": [1.0, 2.0], "curve": ["0", "1"]}
+    curves = pd.DataFrame(told)
+    assert curve_chart(curves).to_dict()["encoding"]["strokeDash"]["title"] == "training"
+    assert "strokeDash" not in curve_chart(curves[:1]).to_dict()["encoding"]
 
 
 def test_what_tells_runs_apart_is_shown_a_column_a_run(runs):
