@@ -52,7 +52,7 @@ def reordered(values: NDArray[Any], have: str, axes: str) -> NDArray[Any]:
     order, first = _order(have, axes), values.ndim - 3
     flipped = [first + 2 - column for column, axis in enumerate(order) if have[axis] != axes[column]]
     moved = values.transpose(*range(first), *(first + 2 - axis for axis in reversed(order)))
-    return np.ascontiguousarray(np.flip(moved, flipped))
+    return np.ascontiguousarray(np.flip(moved, tuple(flipped)))
 
 
 def _order(have: str, axes: str) -> list[int]:

@@ -44,10 +44,11 @@ def shares(values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
     if window.function == "TABLE":
         at = np.floor(np.nan_to_num(values) - (window.center - window.width / 2))
         greys = np.asarray(window.greys, np.float32) / 255
-        return greys[np.clip(at, 0, len(greys) - 1).astype(np.int64)]
+        found: NDArray[np.float32] = greys[np.clip(at, 0, len(greys) - 1).astype(np.int64)]
+        return found
     is_exact = window.function == "LINEAR_EXACT"
     middle, span = (window.center, window.width) if is_exact else (window.center - 0.5, max(window.width - 1, 1e-6))
-    return np.clip((values - middle) / span + 0.5, 0, 1).astype(np.float32)
+    return np.asarray(np.clip((values - middle) / span + 0.5, 0, 1), np.float32)
 
 
 def read_tables(dataset: "Dataset") -> tuple[Window, ...]:

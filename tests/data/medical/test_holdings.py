@@ -59,7 +59,7 @@ def test_every_kind_of_mask_is_one_by_its_uid(tmp_path, kind):
     assert found.unread == ()
     held = held_in(folder)
     assert ([one.kind for one in held.listed], len(held.masks), held.refused) == (["MR, 3 images"], 1, ())
-    assert [one.source.facts["modality"] for one in radiographs_in(folder, 8, None)] == ["MR"] * 3
+    assert [one.source.facts["modality"] for one in radiographs_in(folder, 8, None)[0]] == ["MR"] * 3
     (sample,) = open_hippocampus(str(folder)).samples
     assert sample.streams["image"].values.shape == (1, 3, *SHAPE)
 
