@@ -50,7 +50,7 @@ def reordered(values: NDArray[Any], have: str, axes: str) -> NDArray[Any]:
     if OBLIQUE in (have, axes) or have == axes:
         return values
     order, first = _order(have, axes), values.ndim - 3
-    flipped = [first + 2 - column for column, axis in enumerate(order) if have[axis] != axes[column]]
+    flipped = tuple(first + 2 - column for column, axis in enumerate(order) if have[axis] != axes[column])
     moved = values.transpose(*range(first), *(first + 2 - axis for axis in reversed(order)))
     return np.ascontiguousarray(np.flip(moved, tuple(flipped)))
 
