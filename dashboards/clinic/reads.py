@@ -107,7 +107,10 @@ def marked_in(study: Study) -> tuple[tuple[Overlay, ...], tuple[str, ...]]:
     found, faults = labels_on(series, masks)
     more = [f" ({number})" if number > 1 else "" for number in range(1, len(found) + 1)]
     return tuple(
-        overlay_of(f"{ORIGIN[:1].upper()}{ORIGIN[1:]}{which}", one.names, one.planes, is_told=False)
+        replace(
+            overlay_of(f"{ORIGIN[:1].upper()}{ORIGIN[1:]}{which}", one.names, one.planes, is_told=False),
+            colours=one.colours,
+        )
         for which, one in zip(more, found, strict=True)
     ), faults
 

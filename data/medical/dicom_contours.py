@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
+from mainstem.data.medical.dicom_colours import colour_of_region
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset, FileDataset
@@ -53,7 +54,12 @@ def _region(one: "Dataset") -> tuple[dict[str, Any], list[Points]]:
     sound = [points for points in found if points is not None]
     damaged = len(found) - len(sound)
     kept = [] if damaged else sound
-    told = {"lengths": [len(points) for points in kept], "open": len(contours) - len(closed), "damaged": damaged}
+    told: dict[str, Any] = {
+        "lengths": [len(points) for points in kept],
+        "open": len(contours) - len(closed),
+        "damaged": damaged,
+    }
+    told["colour"] = colour_of_region(one)
     return told, kept
 
 

@@ -48,6 +48,11 @@ class Labels:
         return tuple(one.name for one in self.structures)
 
     @property
+    def colours(self) -> tuple[str, ...]:
+        """That their file recommends, "" of none."""
+        return tuple(one.colour for one in self.structures)
+
+    @property
     def values(self) -> NDArray[np.uint8]:
         """All of it as a volume (z, y, x)."""
         found = np.zeros(self.structures[0].shape, np.uint8)

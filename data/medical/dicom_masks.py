@@ -41,6 +41,7 @@ class Structure:
             of binary segmentations.
         outside: contours or frames that lie on no slice of the series.
         num_open: lines and points, which enclose nothing.
+        colour: that its file recommends, as #rrggbb; "" of none.
     """
 
     number: int
@@ -49,6 +50,7 @@ class Structure:
     planes: Planes
     outside: int
     num_open: int = 0
+    colour: str = ""
 
     @property
     def values(self) -> NDArray[np.float32]:
@@ -142,6 +144,7 @@ def _regions(regions: list[Any], points: Points, series: Series, place: Place) -
         yield Structure(
             number=region["number"], name=region["name"], shape=_shape(series), outside=sides.outside,
             planes=fill_contours(sides, series.rows, series.columns), num_open=region["open"],
+            colour=region["colour"],
         )  # fmt: skip
 
 
@@ -160,7 +163,10 @@ def _segments(place: Place, series: Series) -> Iterator[Structure]:
     frames = Frames(place, header, segments, series)
     for number, name in sorted((int(number), name) for number, name in segments["names"].items()):
         planes, outside = frames.of(number)
-        yield Structure(number=number, name=name, shape=_shape(series), planes=planes, outside=outside)
+        yield Structure(
+            number=number, name=name, shape=_shape(series), planes=planes, outside=outside,
+            colour=segments["colours"][str(number)],
+        )  # fmt: skip
 
 
 def trace(mask: NDArray[np.bool_]) -> list[Points]:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import InputError
 from mainstem.data.medical import dicom_values as tags
+from mainstem.data.medical.dicom_colours import colour_of_segment
 from mainstem.data.medical.dicom_header import Header
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def read_segments(dataset: "FileDataset", header: Header) -> dict[str, Any]:
     kind = tags.word(dataset, "SegmentationType", KINDS)
     if kind is None:
         raise InputError("a segmentation that is not binary, fractional or a label map; convert it")
+    told = tags.by_number(dataset, "SegmentSequence", "SegmentNumber")
     segments = tags.names_by_number(dataset, "SegmentSequence", "SegmentNumber", "SegmentLabel")
     numbers = [] if kind == "LABELMAP" else _numbers(dataset, header.num_frames)
     unknown = sorted(set(numbers) - set(segments))
@@ -35,6 +37,7 @@ def read_segments(dataset: "FileDataset", header: Header) -> dict[str, Any]:
     return {
         "kind": kind,
         "names": segments,
+        "colours": {number: colour_of_segment(one) for number, one in told.items()},
         "frames": numbers,
         "one": one,
         "patient": tags.patient_sha256(dataset),

@@ -259,6 +259,7 @@ def test_a_study_s_own_segmentation_lies_over_it_and_is_no_model_s(tmp_path, una
     assert (study.kind, refused) == ("CT, 3 images", [])
     (liver,), faults = marked_in(study)
     assert (liver.title, liver.names, liver.kind) == ("Contours in the file, not by a model", ("Liver",), "contours")
+    assert liver.colours == ("#d98265",)  # L* 63.6, a* 32.2, b* 30.7, as the file recommends
     assert sorted(liver.planes) == [0, 1, 2]
     assert faults == ()  # the other one is of another series
     assert study.layers == ()

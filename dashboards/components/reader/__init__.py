@@ -56,6 +56,7 @@ class Overlay:
         key: of its contents.
         planes: (y, x) uint8 by slice; a slice without one holds nothing.
         names: of a mask's labels; none for a heatmap.
+        colours: of the names, #rrggbb where a file recommends one; else each has its own.
         is_told: by a model; False of what the study's own files mark.
     """
 
@@ -63,6 +64,7 @@ class Overlay:
     title: str
     planes: Mapping[int, NDArray[np.uint8]]
     names: tuple[str, ...] = ()
+    colours: tuple[str, ...] = ()
     is_told: bool = True
 
     @property
@@ -190,7 +192,8 @@ def _told(picture: Picture) -> dict[str, Any]:
         "edges": edges(picture.directions), "windows": [vars(window) for window in picture.windows],
         "inverted": picture.is_inverted, "exact": picture.is_exact,
         "overlays": [
-            {"key": one.key, "title": one.title, "names": one.names, "kind": one.kind, "held": sorted(one.planes)}
+            {"key": one.key, "title": one.title, "names": one.names, "colours": one.colours, "kind": one.kind,
+             "held": sorted(one.planes)}
             for one in picture.overlays
         ],
     }  # fmt: skip

@@ -48,8 +48,9 @@ function renderSlice(view) {
 
 function rgb(text) { return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16)); }
 
-// The colour of a structure, another for each of all overlays of a picture: the named ones, then hues far apart in turn.
+// The colour of a structure: its file's own, else another for each of all overlays of a picture: the named ones, then hues far apart in turn.
 function colourOf({ overlays }, overlay, index) {
+  if (overlay.colours[index]) return overlay.colours[index];
   const before = overlays.slice(0, overlays.indexOf(overlay)).reduce((sum, { names }) => sum + names.length, 0), num = before + index;
   if (num < MASK_COLOURS.length) return MASK_COLOURS[num];
   const light = [0.65, 0.5, 0.8][num % 3], spread = Math.min(light, 1 - light);
