@@ -1,7 +1,8 @@
 """A training case shown as an unseen one: by the member of a model of folds that never saw the case's person."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def told_unseen(study: Study, person: str, persons: Collection[str]) -> Study:
         person: whose crop it is.
         persons: of the whole set, which say who was in whose fold.
     """
-    if MODEL not in models():
+    if MODEL not in models() or not any(map(_is_of_model, study.predictions)):
         return study
     model = models()[MODEL]
     read = model.sample_of(open_study(study))
@@ -40,9 +41,13 @@ def told_unseen(study: Study, person: str, persons: Collection[str]) -> Study:
     return replace(_said_by(study, said), note=f"{study.note}; {UNSEEN}")
 
 
+def _is_of_model(told: Mapping[str, Any]) -> bool:
+    return f"{told['model']['adapter']} {told['model']['task']}" == MODEL
+
+
 def _said_by(study: Study, said: Said) -> Study:
     """A study with what the unseen member says in the place of what the model said, and no mask where it says none."""
-    is_model = [f"{one['model']['adapter']} {one['model']['task']}" == MODEL for one in study.predictions]
+    is_model = [_is_of_model(one) for one in study.predictions]
     told = [said.told if asked else one for asked, one in zip(is_model, study.predictions, strict=True)]
     layers = [layer for layer in study.layers if layer.title != mask_title(models()[MODEL].task)]
     if said.mask is not None:
