@@ -30,7 +30,7 @@ out, rank = pathlib.Path(sys.argv[-1]), os.environ["RANK"]
 out.mkdir(parents=True, exist_ok=True)
 count = len(list(out.glob(f"start-{rank}-*")))
 for number in (signal.SIGUSR1, signal.SIGTERM):
-    signal.signal(number, lambda *_: sys.exit(138))
+    signal.signal(number, lambda *_: sys.exit(75))
 names = "RANK LOCAL_RANK WORLD_SIZE LOCAL_WORLD_SIZE MASTER_ADDR MASTER_PORT TRITON_CACHE_DIR"
 (out / f"start-{rank}-{count}").write_text(" ".join(os.environ[name] for name in names.split()))
 while not count:
