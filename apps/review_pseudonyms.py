@@ -7,6 +7,7 @@ chain, stay as they are.
 """
 
 import hmac
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,17 +64,27 @@ class Pseudonyms:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_once(path, secrets.token_bytes(KEY_BYTES))
         key = path.read_bytes()
-        if len(key) != KEY_BYTES:
-            raise InputError(f"{path} is damaged: {len(key)} bytes, want {KEY_BYTES}; restore it from a copy")
+        if len(key) != KEY_BYTES or not any(key):
+            raise InputError(
+                f"{path} is damaged: {len(key)} bytes, want {KEY_BYTES} drawn ones; restore it from a copy"
+            )
         return key
 
 
 def _destroy(path: Path) -> bool:
-    """Overwrite and delete a file; what the disk keeps beneath is for whoever encrypts it."""
-    if not path.is_file():
+    """Take a key's name away, overwrite and delete it; what the disk keeps beneath is for whoever encrypts it.
+
+    Nobody reads a key that is half destroyed: it has lost its name before. One that a kill left is destroyed by the next.
+    """
+    gone = path.with_name(f"{path.name}.gone")
+    if path.is_file():
+        path.replace(gone)
+        sync_folder(path.parent)
+    if not gone.is_file():
         return False
-    with path.open("r+b", buffering=0) as file:
+    with gone.open("r+b", buffering=0) as file:
         file.write(bytes(KEY_BYTES))
-    path.unlink()
+        os.fsync(file.fileno())
+    gone.unlink()
     sync_folder(path.parent)
     return True

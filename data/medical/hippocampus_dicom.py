@@ -8,7 +8,7 @@ from mainstem.core.stream import Channel, Stream
 from mainstem.data.medical.archives import Place
 from mainstem.data.medical.dicom_series import Series
 from mainstem.data.medical.holdings import held_by, why_none
-from mainstem.data.medical.nifti import read_volume
+from mainstem.data.medical.nifti import check_angles, read_volume
 
 
 def read_series(path: Path) -> Stream:
@@ -36,7 +36,7 @@ def volume_of(series: Series) -> Stream:
     """An MR series as a volume.
 
     Raises:
-        InputError: if it is none, or its slices are no volume of even gaps.
+        InputError: if it is none, or its slices are no volume of even gaps at right angles.
     """
     if len(series) == 1:
         raise InputError("a single picture, and no volume")
@@ -44,4 +44,7 @@ def volume_of(series: Series) -> Stream:
         raise InputError(f"modality is {series.modality}, the adapter was trained on MR alone")
     if series.samples != 1:
         raise InputError("a volume of colours, want one value a voxel")
-    return replace(series.stream(), channels=(Channel(name="intensity", unit="1"),))
+    stream = series.stream()
+    if stream.geometry is not None:
+        check_angles(stream.geometry, "the series")
+    return replace(stream, channels=(Channel(name="intensity", unit="1"),))

@@ -187,7 +187,7 @@ def _geometry(header: "Nifti1Header", name: str) -> Geometry:
         found = Geometry(affine=LPS @ scaled @ header.get_best_affine(), unit="mm", frame="LPS")
     except InputError as error:
         raise InputError(f"{name}: {error}") from error
-    _check_angles(found, name)
+    check_angles(found, name)
     return found
 
 
@@ -209,7 +209,7 @@ def _check_both(header: "Nifti1Header", name: str) -> None:
         )
 
 
-def _check_angles(geometry: Geometry, name: str) -> None:
+def check_angles(geometry: Geometry, name: str) -> None:
     """Refuse axes that are not at right angles: sides then say nothing of volumes."""
     turned = geometry.affine[:3, :3] / geometry.spacing()
     for first, second in ((0, 1), (0, 2), (1, 2)):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydicom import dcmread
 from tests.data.medical.dicom_made import made_slice, written
 from tests.data.medical.made_volumes import crop, save_crops
 
@@ -295,3 +296,14 @@ def test_the_shipped_run_marks_what_experts_marked(shipped):
 def test_the_task_is_found_by_its_name():
     assert find_task("diagnostics", "hippocampus") is TASK
     json.dumps(TASK.facts())
+
+
+def test_a_series_whose_slices_are_shifted_is_no_volume_at_right_angles(tmp_path):
+    folder = as_dicom(tmp_path / "sheared", np.ones((32, 40, 30)))
+    for path in sorted(folder.iterdir()):
+        made = dcmread(path)
+        place = [float(value) for value in made.ImagePositionPatient]
+        made.ImagePositionPatient = [place[0], place[1] + 0.3 * place[2], place[2]]
+        made.save_as(path)
+    with pytest.raises(InputError, match="sheared: axes"):
+        open_hippocampus(str(folder))

@@ -477,3 +477,29 @@ def test_only_an_administrator_keeps_the_store(tmp_path):
     research = ReviewStore.open(f"sqlite:///{tmp_path / 's.db'}", tmp_path / "other", "research")
     assert export(research.as_user(User("p-" + "0" * 32, "researcher")), tmp_path / "export") == 0
     assert AnchorFile(tmp_path / "other" / "anchors.jsonl").last() == 0
+
+
+@pytest.mark.parametrize("at", ["overwritten", "deleted"])
+def test_a_key_that_is_half_destroyed_is_never_used_and_the_next_call_ends_it(tmp_path, monkeypatch, at):
+    pseudonyms = Pseudonyms(folder=tmp_path)
+    before = pseudonyms.of("P1", "study", "1.2.3")
+    with monkeypatch.context() as patch:
+        target, name = (os, "fsync") if at == "overwritten" else (Path, "unlink")
+        patch.setattr(target, name, lambda *_: (_ for _ in ()).throw(OSError("I/O error")))
+        with pytest.raises(OSError, match="I/O error"):
+            pseudonyms.forget_all()
+    assert pseudonyms.of("P1", "study", "1.2.3") != before  # of a site's secret drawn anew, not of zeros
+    (site,) = tmp_path.glob("site.key")
+    assert any(site.read_bytes())
+    assert pseudonyms.forget_all()
+    assert not list(tmp_path.glob("site*"))
+    assert not pseudonyms.forget_all()
+
+
+def test_a_key_of_zeros_is_no_key(tmp_path):
+    pseudonyms = Pseudonyms(folder=tmp_path)
+    pseudonyms.of("P1", "study", "1.2.3")
+    (site,) = tmp_path.glob("site.key")
+    site.write_bytes(bytes(len(site.read_bytes())))
+    with pytest.raises(InputError, match="want 32 drawn ones"):
+        pseudonyms.of("P1", "study", "1.2.3")
