@@ -74,7 +74,7 @@ class Pseudonyms:
 def _destroy(path: Path) -> bool:
     """Take a key's name away, overwrite and delete it; what the disk keeps beneath is for whoever encrypts it.
 
-    Nobody reads a key that is half destroyed: it has lost its name before. One that a kill left is destroyed by the next.
+    Nobody reads a key that is half destroyed: it lost its name before. What a kill left is destroyed by the next call.
     """
     gone = path.with_name(f"{path.name}.gone")
     if path.is_file():
