@@ -42,7 +42,7 @@ def choice_table(
         st.session_state[TIMES] = st.session_state.get(TIMES, 0) + 1
         last.clear()
         last[name] = chosen
-    key = f"{name} {st.session_state.get(f'{SHOWN} times', 0)}"
+    key = f"{name} {st.session_state.get(TIMES, 0)}"
     rows = [list(names).index(chosen)] if chosen in names else []
     height = min(most_px, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
@@ -53,7 +53,7 @@ def choice_table(
 
 def _choose(key: str, name: str, names: tuple[str, ...], on_chosen: Callable[[str], None]) -> None:
     """Take a choice, unless the table has begun anew since: the browser may repeat the last one of the table before."""
-    if key != f"{name} {st.session_state[TIMES]}":
+    if key != f"{name} {st.session_state.get(TIMES, 0)}":
         return
     rows = st.session_state[key].selection.rows
     if rows and 0 <= rows[0] < len(names):
