@@ -32,8 +32,8 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
                 st.rerun()
     refused = st.session_state.get(REFUSED, [])
     if refused:
-        were = "file was" if len(refused) == 1 else "files were"
-        st.warning(f"{len(refused)} {were} refused: {plain('; '.join(dict.fromkeys(refused[:MOST_SAID])))}")
+        count = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
+        st.warning(f"{count} refused: {plain('; '.join(dict.fromkeys(refused[:MOST_SAID])))}")
 
 
 def offer_demo() -> None:
