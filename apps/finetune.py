@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.apps.ending import tell
+from mainstem.apps.runs import STATE_FOLDER, beside
 from mainstem.core.distributed import World, join
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
 from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
@@ -85,8 +86,7 @@ def finetune(
 
 def state_of(out: Path) -> Path:
     """Return the folder that keeps what trainings have come to until the run `out` is written."""
-    named = out if out.name else out.resolve()
-    return named.with_name(f"{named.name}.state")
+    return beside(out, STATE_FOLDER)
 
 
 def identity_of(task: Task, source: SampleSet, spec: FitSpec) -> dict[str, str]:

@@ -50,7 +50,8 @@ class Run:
 
 def beside(run: Path, ending: str) -> Path:
     """Return the folder beside a run's that is named after it."""
-    return run.with_name(f"{run.name}{ending}")
+    named = run if run.name else run.resolve()
+    return named.with_name(f"{named.name}{ending}")
 
 
 def find_runs(folder: Path) -> tuple[list[Run], list[str]]:

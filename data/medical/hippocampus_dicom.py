@@ -25,14 +25,14 @@ def read_series(path: Path) -> Stream:
     if len(held) > 1:
         told = ", ".join(map(_told, held[:4]))
         raise InputError(f"{path.name} holds {len(held)} series of images ({told}); put one into a folder of its own")
-    return volume_of(held[0]) if isinstance(held[0], Series) else read_volume(held[0])
+    return volume_of_series(held[0]) if isinstance(held[0], Series) else read_volume(held[0])
 
 
 def _told(one: Series | Place) -> str:
     return f"{one.modality or 'unknown'} of {len(one)}" if isinstance(one, Series) else "a volume of NIfTI"
 
 
-def volume_of(series: Series) -> Stream:
+def volume_of_series(series: Series) -> Stream:
     """An MR series as a volume.
 
     Raises:

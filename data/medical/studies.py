@@ -11,7 +11,7 @@ from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.medical.axes import to_model
 from mainstem.data.medical.dicom_series import Series
 from mainstem.data.medical.hippocampus import facts_of
-from mainstem.data.medical.hippocampus_dicom import volume_of as volume_of_series
+from mainstem.data.medical.hippocampus_dicom import volume_of_series
 from mainstem.data.medical.radiographs import of_series
 
 
