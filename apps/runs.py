@@ -54,6 +54,18 @@ def beside(run: Path, ending: str) -> Path:
     return named.with_name(f"{named.name}{ending}")
 
 
+def run_at(path: Path) -> Run | None:
+    """Return the run of a path as it is now; None where there is none.
+
+    Raises:
+        InputError: if its record is damaged.
+    """
+    if (path / RECORD_FILE).is_file():
+        return Run(path=path, state="done", record=read_record(path))
+    states = [state for ending, file, state in BESIDE if (beside(path, ending) / file).is_file()]
+    return Run(path=path, state=states[0]) if states else None
+
+
 def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
     """Return the runs below a folder, by path, and in a line each those whose record is damaged.
 

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 import streamlit as st
 
-from mainstem.apps.runs import Run, find_runs
+from mainstem.apps.runs import Run, find_runs, run_at
 from mainstem.core.records import read_card
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.palette import legible
@@ -91,7 +91,7 @@ def asked_folder() -> str:
 @st.fragment(run_every=EVERY_S)
 def show_curves(folder: str, chosen: tuple[str, ...]) -> None:
     """Draw the losses of the chosen runs' trainings, anew while they grow."""
-    found = [run for run in find_runs(Path(folder))[0] if name_of(run, Path(folder)) in chosen]
+    found = [run for name in chosen if (run := run_at(Path(folder) / name)) is not None]
     curves = curve_table(found, Path(folder))
     if curves.empty:
         st.caption("These runs noted no losses: they were trained before losses were kept, or have just begun.")

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
 from mainstem.adapters import shipped_runs
-from mainstem.apps.runs import find_runs
+from mainstem.apps.runs import find_runs, run_at
 from mainstem.core.errors import InputError
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_json
 from mainstem.dashboards.research.board import (
@@ -70,6 +70,8 @@ def test_runs_are_found_done_in_training_and_launched(runs):
     assert (told["adapter"], told["data"]) == ("diagnostics findings", "nih-cxr64, mine")
     with pytest.raises(InputError, match="no folder"):
         find_runs(runs / "nowhere")
+    assert [run_at(run.path) for run in found] == found  # one by one, without looking through the folder again
+    assert run_at(runs / "nowhere") is None
 
 
 def test_curves_hold_whole_lines_alone_and_are_thinned(runs):
