@@ -60,7 +60,7 @@ def curve_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:
 def _curve(run: Run, name: str) -> pd.DataFrame:
     rows = [line for line in run.lines() if {"step", "loss"} <= line.keys()]
     told = pd.DataFrame(rows, columns=["training", "step", "loss"]).assign(run=name)[list(CURVE)]
-    told["training"] = told["training"].fillna(0).astype(int)
+    told["training"] = told["training"].fillna(0).astype(int) + 1  # as people count
     kept = [one.iloc[:: max(len(one) // MOST_POINTS, 1)] for _, one in told.groupby("training")]
     return pd.concat(kept) if kept else told
 
