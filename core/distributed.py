@@ -8,6 +8,7 @@ import atexit
 import copy
 import os
 import subprocess
+import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -142,8 +143,10 @@ class World:
         if self.size == 1:
             return objective
         if how == "replicate":
-            # a stream that all samples of a batch lack leaves its tokenizer without gradient
-            return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
+            with warnings.catch_warnings():  # torch 2.13 has another name for broadcast_buffers, torch 2.10 this alone
+                warnings.simplefilter("ignore", FutureWarning)
+                # a stream that all samples of a batch lack leaves its tokenizer without gradient
+                return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
         from torch.distributed.device_mesh import init_device_mesh  # late: half a second that few need
         from torch.distributed.fsdp import fully_shard
 
