@@ -198,20 +198,27 @@ def test_samples_of_one_token_do_not_count():
     assert int(nothing.count) == 1
 
 
-def learned_beside_others(world) -> tuple[str, str]:
-    objective, place = objective_of(steps=4), (world.rank, world.size)
+def learned_beside_others(world, ways) -> list[tuple[list[float], str, str]]:
+    found = []
+    for how in ways:
+        objective, place = objective_of(steps=4), (world.rank, world.size)
 
-    def batches(first: int) -> Iterator[Batch | Idle]:
-        rows = order(0, len(SAMPLES), 5, first)  # of the last 4 of an epoch each process sees 2
-        return shared(lambda shares: cut_batches(objective.tokenizer, SAMPLES, shares), rows, place)
+        def batches(first: int, objective=objective, place=place) -> Iterator[Batch | Idle]:
+            rows = order(0, len(SAMPLES), 5, first)  # of the last 4 of an epoch each process sees 2
+            return shared(lambda shares: cut_batches(objective.tokenizer, SAMPLES, shares), rows, place)
 
-    optimize(objective, batches, Plan(steps=4, lr_per_step=1e-3), Watch(world=world))
-    of_teacher = {name: weight for name, weight in objective.state_dict().items() if name.startswith("teacher")}
-    return state_sha256(objective.state_dict()), state_sha256(of_teacher)
+        losses = optimize(objective, batches, Plan(steps=4, lr_per_step=1e-3, **how), Watch(world=world))
+        of_teacher = {name: weight for name, weight in objective.state_dict().items() if name.startswith("teacher")}
+        found.append((losses, state_sha256(objective.state_dict()), state_sha256(of_teacher)))
+    return found
 
 
 @pytest.mark.slow
-def test_processes_that_learn_together_end_with_the_same_weights_and_teacher():
-    one, other = run_in(2, learned_beside_others)
-    assert one == other
-    assert one[1] != state_sha256({f"teacher.{name}": one for name, one in objective_of().teacher.state_dict().items()})
+def test_processes_that_learn_together_end_with_the_same_weights_and_teacher_however_they_hold_them():
+    ways = [{}, {"spread": "shard"}, {"spread": "hybrid", "is_recomputed": True}]
+    one, other = run_in(2, learned_beside_others, ways)
+    assert [of[1:] for of in one] == [of[1:] for of in other]
+    at_first = state_sha256({f"teacher.{name}": one for name, one in objective_of().teacher.state_dict().items()})
+    for losses, _, teacher in one:
+        assert losses == pytest.approx(one[0][0], rel=1e-5)
+        assert teacher != at_first
