@@ -14,6 +14,10 @@ from mainstem.apps.progress import shown
 def pretrain_trunk(
     spec: Annotated[Path, typer.Argument(help="A YAML file, as docs/examples/pretrain.yaml.")],
     out: Annotated[Path, typer.Option(help="The run folder to write, which --trunk takes.")],
+    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="Else the spec's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, as training.steps=500; goes before the spec.")
+    ] = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -21,7 +25,7 @@ def pretrain_trunk(
     from mainstem.apps.pretrain import pretrain
     from mainstem.apps.pretrain_spec import read_spec
 
-    found = read_spec(spec)
+    found = read_spec(spec, settings or (), seed)
     with shown("pretrain", as_json) as report:
         record = pretrain(found, out, mirror, report)
     if as_json:

@@ -67,18 +67,19 @@ class HeldOut:
     def facts(self) -> dict[str, Any]:
         """Return what a record says of it; of persons no names."""
         names = sorted({group for _, group in self.groups})
-        content = hashlib.sha256(repr(sorted(self.prints)).encode()).hexdigest()
-        told = {"num_groups": len(names)} if self.task.grouping.are_persons else {"groups": names}
-        return {**self.spec.model_dump(), **told, "num_samples": len(self.samples), "prints_sha256": content}
+        groups = {"num_groups": len(names)} if self.task.grouping.are_persons else {"groups": names}
+        content = hash_of(self.prints)
+        return {**self.spec.model_dump(), **groups, "num_samples": len(self.samples), "prints_sha256": content}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Corpus:
-    """Prepared samples of one set, the streams that they show, and how many evaluations hold out."""
+    """Prepared samples of one set, what they held as read, the streams that they show, and how many are held out."""
 
     name: str
     spec: CorpusSpec
     samples: Sequence[Sample]
+    prints: frozenset[int]
     streams: Mapping[str, StreamSpec]
     source: SampleSet
     num_excluded: int
@@ -89,11 +90,17 @@ class Corpus:
             **self.spec.model_dump(),
             "num_samples": len(self.samples),
             "num_excluded": self.num_excluded,
+            "prints_sha256": hash_of(self.prints),
             "streams": sorted(self.streams),
             "licence": self.source.licence,
             "attribution": self.source.attribution,
             "simulated": self.source.simulated,
         }
+
+
+def hash_of(prints: Iterable[int]) -> str:
+    """Return a hash of contents, in any order."""
+    return hashlib.sha256(repr(sorted(prints)).encode()).hexdigest()
 
 
 def _content(sample: Sample) -> int:
@@ -116,10 +123,11 @@ def open_corpora(
     for name, one in spec.evaluations.items():
         progress(f"reading {name}", 0.0)
         held.append(hold_out(name, one, read))
-    for name, corpus in spec.corpora.items():
+    in_order = sorted(spec.corpora.items())  # so that a spec says the same in any order, as a record does
+    for name, corpus in in_order:
         progress(f"reading {name}", 0.0)
         held += _own_test(name, corpus, held, read)
-    for name, corpus in spec.corpora.items():
+    for name, corpus in in_order:
         progress(f"reading {name}", len(corpora) / len(spec.corpora))
         corpora.append(open_corpus(name, corpus, held, read, spec.seed))
     return corpora, held
@@ -200,13 +208,15 @@ def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "Rea
     kept = list(task.forget(kept, frozenset(group for one in own for _, group in one.groups)))
     if not kept:
         raise InputError(f"corpora.{name}: evaluations hold out all of {spec.data}; leave the corpus out")
-    _check_content(name, kept, held)
+    prints = _checked_prints(name, kept, held)
     num_excluded = len(given) - len(kept)
     kept = list(drawn(Layout.of(kept)(kept), task.holding.largest_group, seed))
     prepared = [_renamed(sample, spec.rename) for sample in task.prepare(kept, "any")(kept)[0]]
     _check_names(name, prepared, spec.rename)
     streams = read_specs(prepared, task.config.stream_settings)
-    return Corpus(name=name, spec=spec, samples=prepared, streams=streams, source=source, num_excluded=num_excluded)
+    return Corpus(
+        name=name, spec=spec, samples=prepared, prints=prints, streams=streams, source=source, num_excluded=num_excluded
+    )
 
 
 def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> list[Sample]:
@@ -218,9 +228,11 @@ def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> lis
     return [kept[row] for row in split.beyond(buffer_m, [*kept, *held]).train.tolist()]
 
 
-def _check_content(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> None:
+def _checked_prints(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> frozenset[int]:
+    """Return the contents of samples, none of which is one that is held out."""
+    prints = set[int]()
     for sample in samples:
-        content = _content(sample)
+        prints.add(content := _content(sample))
         for one in held:
             if content in one.prints:
                 item = "a sample" if one.task.grouping.are_persons else printable(sample.source.item)
@@ -228,6 +240,7 @@ def _check_content(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]
                     f"corpora.{name} holds {item}, on which evaluations.{one.name} is scored under another name; leave "
                     "it out"
                 )
+    return frozenset(prints)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
     if spec.data:
         _check_fit(spec)
+    if spec.corpora and Path(spec.corpora).exists():
+        _check_pretraining(spec, Path(spec.corpora))
     if is_there and len(spec.scenes) == 1 and is_collection(path := Path(spec.scenes[0])):
         tiles = len(open_collection(path).tiles)
         if spec.shards > tiles:
@@ -80,11 +82,24 @@ def _check_fit(spec: RunSpec) -> None:
 
     assert spec.adapter is not None
     task = find_task(spec.adapter, spec.task)
+    for given in _settings_of_members(spec):
+        values = read_settings(None, given)
+        with_settings(spec_of(task, values.pop(TRUNK, spec.trunk), spec.frozen), values)
+
+
+def _check_pretraining(spec: RunSpec, corpora: Path) -> None:
+    from mainstem.apps.pretrain_spec import read_spec
+
+    for given in _settings_of_members(spec):
+        read_spec(corpora, given)
+
+
+def _settings_of_members(spec: RunSpec) -> Iterator[list[str]]:
+    """The settings of each member of an array, as NAME=VALUE."""
     shared = [f"{name}={value}" for name, value in spec.flat_settings().items()]
     for member in members(spec):
         own = [text for flag, text in zip(member.arguments, member.arguments[1:], strict=False) if flag == "--set"]
-        values = read_settings(None, [*shared, *own])
-        with_settings(spec_of(task, values.pop(TRUNK, spec.trunk), spec.frozen), values)
+        yield [*shared, *own]
 
 
 def check_site(job: Job, script: Path | None = None) -> list[Finding]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from mainstem.apps.corpora import Corpus, Mixture, open_corpora, read_streams
+from mainstem.apps.corpora import Corpus, Mixture, hash_of, open_corpora, read_streams
 from mainstem.apps.finetune import kept_until_written, run_folder, say, state_of
 from mainstem.apps.pretrain_spec import PretrainSpec
 from mainstem.core.devices import move, resolve_device
@@ -28,6 +28,7 @@ from mainstem.core.tokenizers.streams import StreamsTokenizer
 from mainstem.core.watch import Watch
 from mainstem.core.weights import file_sha256
 
+PRETRAINED = "pretrain"  # in the place of an adapter's name
 PARTS_FILE, WEIGHTS_FILE = "parts.jsonl", "model.safetensors"
 READING = 0.1  # of the time, as far as progress knows
 EVERY = 20  # steps, whose mean losses are a line of metrics
@@ -89,9 +90,10 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
         save_own(model, folder)
         rows = told.rows()
         record = {
-            "adapter": "pretrain",
+            "adapter": PRETRAINED,
             "task": "trunk",
             "data": ", ".join(corpus.spec.data for corpus in corpora),
+            "data_sha256": hash_of(content for corpus in corpora for content in corpus.prints),
             "adapter_sha256": file_sha256(folder / WEIGHTS_FILE),
             "trunk_sha256": model.sha256(),
             "held_out": {},

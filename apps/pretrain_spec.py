@@ -2,20 +2,21 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mainstem.core.devices import AUTO, Precision
-from mainstem.core.distributed import Backend
+from mainstem.core.distributed import Backend, Spread
 from mainstem.core.errors import InputError
 from mainstem.core.loop import Plan
 from mainstem.core.masking import Masking
 from mainstem.core.objectives import ObjectiveConfig
 from mainstem.core.plain_yaml import read_yaml
 from mainstem.core.schema import first_mistake, printable
+from mainstem.core.settings import split_settings
 from mainstem.core.training import Count, NotNegative, Positive, Share
 from mainstem.core.watch import CheckpointConfig
 
@@ -78,8 +79,10 @@ class TrainingSpec(Strict):
     device: str = AUTO
     precision: Precision = "float32"
     num_workers: Annotated[int, Field(ge=0, le=256)] = 0
+    spread: Spread = "replicate"
     backend: Backend = "auto"
     is_recomputed: bool = False
+    is_compiled: bool = False
 
     def plan(self, seed: int) -> Plan:
         """Return what the loop is told."""
@@ -91,7 +94,9 @@ class TrainingSpec(Strict):
             clip_norm=self.clip_norm,
             seed=seed,
             parts=self.batches_per_step,
+            spread=self.spread,
             is_recomputed=self.is_recomputed,
+            is_compiled=self.is_compiled,
         )
 
 
@@ -115,15 +120,17 @@ class PretrainSpec(Strict):
         return self
 
 
-def read_spec(path: Path) -> PretrainSpec:
-    """Read a spec.
+def read_spec(path: Path, given: Sequence[str] = (), seed: int | None = None) -> PretrainSpec:
+    """Read a spec; settings given as NAME=VALUE, the name with dots, go before the file's, and a seed before both.
 
     Raises:
-        InputError: if a key is unknown, absent or of another type; the nearest name is offered.
+        InputError: if a key is unknown, absent, given twice or of another type; the nearest name is offered.
     """
     plain = read_yaml(path)
+    for name, value in split_settings(given).items():
+        _put(plain, name, value)
     try:
-        return PretrainSpec.model_validate(plain)
+        found = PretrainSpec.model_validate(plain)
     except ValidationError as error:
         unknown = [
             one
@@ -132,6 +139,17 @@ def read_spec(path: Path) -> PretrainSpec:
         ]
         told = _nearest([str(key) for key in unknown[0]["loc"]]) if unknown else f"{first_mistake(error)}; mend it"
         raise InputError(f"{printable(path, 200)}: {told}") from error
+    return found if seed is None else found.model_copy(update={"seed": seed})
+
+
+def _put(plain: Any, name: str, value: str) -> None:  # noqa: ANN401 - whatever a file holds
+    """Put a value in its place, below parts that are there or not; where something else is, the schema says so."""
+    *parts, last = name.split(".")
+    for part in parts:
+        plain = plain.setdefault(part, {}) if isinstance(plain, dict) else None
+    if not isinstance(plain, dict):
+        raise InputError(f"got --set {printable(name)}, but the spec has one value there, and no parts; mend one")
+    plain[last] = value
 
 
 def _nearest(place: list[str]) -> str:

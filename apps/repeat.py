@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from mainstem.adapters import task_of_run
 from mainstem.apps.finetune import finetune
+from mainstem.apps.pretrain import PRETRAINED, pretrain
+from mainstem.apps.pretrain_spec import PretrainSpec
 from mainstem.apps.sources import read_licensed
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
@@ -19,6 +21,8 @@ from mainstem.core.task import DataRequest
 
 BITS = ("trained_sha256", "trunk_sha256")  # what has to be the same
 CAUSES = ("data_sha256", "code", "environment")  # what may explain that it is not
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +53,36 @@ def repeat(
         InputError: if the record names no request, as of a run made by a program, or settings of another version.
     """
     record = read_record(run)
+    is_pretrained = record.get("adapter") == PRETRAINED
+    bits = BITS[1:] if is_pretrained else BITS
+    if is_pretrained:
+        now = pretrain(_read_as(PretrainSpec, record, run), out, mirror, progress)
+    else:
+        now = _finetune_again(run, out, adapter, mirror, progress)
+    written = read_record(out)
+    differs = {
+        name: (record.get(name), written[name]) for name in (*bits, *CAUSES) if record.get(name) != written[name]
+    }
+    is_same = all(record[name] == now[name] for name in bits)
+    return Repeated(out=out, is_same=is_same, differs=differs)
+
+
+def _finetune_again(
+    run: Path, out: Path, adapter: str | None, mirror: Path | None, progress: Progress
+) -> dict[str, Any]:
+    record = read_record(run)
     request = record.get("request")
     if request is None or record.get("trained_sha256") is None:
         raise InputError(f"the record of {run} does not say what was asked of the data; train it again by the command")
     task = task_of_run(run, adapter)
+    spec = _read_as(FitSpec, record, run)
+    asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror)
+    return finetune(task, read_licensed(task, asked), spec, out, progress, asked)
+
+
+def _read_as(kind: type[Kind], record: Mapping[str, Any], run: Path) -> Kind:
+    """Return the settings that a record holds."""
     try:
-        spec = TypeAdapter(FitSpec).validate_python(record["spec"])
+        return TypeAdapter(kind).validate_python(record["spec"])
     except ValidationError as error:
         raise InputError(f"{run} has settings that this version does not know: {first_mistake(error)}") from error
-    asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror)
-    now = finetune(task, read_licensed(task, asked), spec, out, progress, asked)
-    written = read_record(out)
-    differs = {
-        name: (record.get(name), written[name]) for name in (*BITS, *CAUSES) if record.get(name) != written[name]
-    }
-    is_same = all(record[name] == now[name] for name in BITS)
-    return Repeated(out=out, is_same=is_same, differs=differs)

@@ -43,16 +43,25 @@ def read_settings(file: Path | None, given: Sequence[str]) -> dict[str, Any]:
         InputError: if one is unknown, given twice, or of another type.
     """
     texts = {} if file is None else _flat(read_yaml(file), "", str(file))
-    typed: dict[str, str] = {}
+    known = names()
+    return {name: _read(name, text, known) for name, text in {**texts, **split_settings(given)}.items()}
+
+
+def split_settings(given: Sequence[str]) -> dict[str, str]:
+    """Return the texts of settings given as NAME=VALUE, by name.
+
+    Raises:
+        InputError: if one is not given so, or twice.
+    """
+    found: dict[str, str] = {}
     for one in given:
         name, equals, text = one.partition("=")
         if not equals:
             raise InputError(f"got --set {printable(one)}, want NAME=VALUE, as training.epochs=5")
-        if name in typed:
+        if name in found:
             raise InputError(f"got --set {printable(name)} twice; give it once")
-        typed[name] = text
-    known = names()
-    return {name: _read(name, text, known) for name, text in {**texts, **typed}.items()}
+        found[name] = text
+    return found
 
 
 def with_settings(spec: FitSpec, values: Mapping[str, Any]) -> FitSpec:

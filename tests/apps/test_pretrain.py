@@ -1,6 +1,7 @@
 """`mainstem pretrain`: a run folder that is a trunk to adapt, mixtures that seek, and specs that are refused."""
 
 import json
+import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from mainstem.apps.corpora import Mixture, open_corpora, read_streams
 from mainstem.apps.finetune import finetune
 from mainstem.apps.pretrain import Told, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
+from mainstem.apps.repeat import repeat
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import spec_of
 from mainstem.core.fitted import load_run
@@ -136,6 +138,26 @@ def test_a_seed_says_all_and_a_run_goes_on_from_another(made):
     assert first["trunk_sha256"] == again["trunk_sha256"] != other["trunk_sha256"]
     assert on["trunk_sha256"] != first["trunk_sha256"]
     assert on["last"]["latents"] < first["last"]["latents"]
+    repeated = repeat(made / "a", made / "e")
+    assert repeated.is_same
+    assert not repeated.differs
+    assert not repeat(made / "c", made / "f").differs  # with its own seed
+
+
+def test_settings_on_the_command_line_go_before_the_spec(tmp_path):
+    found = read_spec(EXAMPLE, ["training.steps=7", "corpora.regions.weight=3", "checkpoint.every_s=5"], seed=4)
+    assert (found.training.steps, found.seed, found.checkpoint.every_s) == (7, 4, 5.0)
+    assert {name: corpus.weight for name, corpus in found.corpora.items()} == {"regions": 3.0, "moisture": 1.0}
+    assert found.training.batch_size == read_spec(EXAMPLE).training.batch_size
+    for given, told in (
+        (["training.step=7"], "did you mean training.steps?"),
+        (["trunk.size=xs"], "one value there"),
+        (["steps"], "want NAME=VALUE"),
+        (["seed=1", "seed=2"], "twice"),
+        (["training.steps=none"], "training.steps"),
+    ):
+        with pytest.raises(InputError, match=re.escape(told)):
+            read_spec(EXAMPLE, given)
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
@@ -181,11 +203,11 @@ def test_a_mixture_seeks_and_keeps_to_its_weights(made):
 
 
 def test_what_evaluations_score_is_in_no_corpus(made):
-    corpora, held = open_corpora(spec_in(made))
-    groups = {sample.source.group for sample in corpora[0].samples}
+    (more, one), held = open_corpora(spec_in(made))
+    groups = {sample.source.group for sample in one.samples}
     assert groups == {f"beach {number}" for number in (0, 1, 3, 4, 5, 6)}
-    assert corpora[0].num_excluded == 5  # the test part is no training part anyway
-    assert len(corpora[1].samples) == 40  # other data, whose groups have the same names
+    assert one.num_excluded == 5  # the test part is no training part anyway
+    assert len(more.samples) == 40  # other data, whose groups have the same names
     told = held[0].facts()
     assert told["groups"] == ["beach 2", "beach 7"]
     assert told["num_samples"] == 10
@@ -196,10 +218,8 @@ def test_what_evaluations_score_is_in_no_corpus(made):
         "num_folds": 7,
         "test": False,
     }
-    corpora, held = open_corpora(spec_in(made, evaluations={"fold": folds}))
-    assert {sample.source.group for sample in corpora[0].samples} == {
-        f"beach {number}" for number in (0, 2, 3, 4, 5, 6)
-    }
+    (_, one), held = open_corpora(spec_in(made, evaluations={"fold": folds}))
+    assert {sample.source.group for sample in one.samples} == {f"beach {number}" for number in (0, 2, 3, 4, 5, 6)}
     assert [one.facts()["folds"] for one in held] == [(1,), ()]  # and the test part
 
 
