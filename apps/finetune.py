@@ -23,6 +23,7 @@ from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
 from mainstem.core.metrics_log import read_lines
+from mainstem.core.openmodels.fetching import pinned
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.samples import SampleSet
@@ -52,7 +53,8 @@ def finetune(
 ) -> dict[str, Any]:
     """Fit on the training part of `source`, write the run folder `out` and return its record.
 
-    With the `request` that `source` was read by, the run can be repeated from its record.
+    With the `request` that `source` was read by, the run can be repeated from its record, which names the revision of
+    a trunk from the hub.
 
     Until the run is written, `OUT.state` beside it keeps what the trainings have come to, from which the same command
     goes on after a kill. Of several processes the first writes and speaks, and returns a record; the others an empty
@@ -62,6 +64,7 @@ def finetune(
         Interrupted: if it was asked to end, by a signal or the time limit; Slurm is asked to queue the job again.
     """
     start = time.perf_counter()
+    spec = spec if spec.trunk is None else dataclasses.replace(spec, trunk=pinned(spec.trunk))
     train = labelled(task, source)
     training = spec.config.training
     world = join(training.compute.place(), training.backend)

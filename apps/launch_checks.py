@@ -156,12 +156,12 @@ def _staged(job: Job) -> Iterator[Finding]:
 def _model_of(spec: RunSpec) -> str | None:
     """Return the named open model that a fit adapts, the task's own unless the spec says which."""
     from mainstem.adapters import find_task
-    from mainstem.core.openmodels.fetching import listings
+    from mainstem.core.openmodels.fetching import listings, split_revision
 
     if spec.adapter is None or not spec.data:
         return None
     name = spec.trunk or find_task(spec.adapter, spec.task).open_model
-    return name if name in listings() else None
+    return name if name and split_revision(name)[0] in listings() else None
 
 
 def _there(what: str, path: Path, advice: str) -> Finding:

@@ -33,6 +33,7 @@ REPO_FILES = (
     "config.json", "preprocessor_config.json", "tokenizer*", "special_tokens_map.json", "*.safetensors", INDEX,
 )  # fmt: skip
 COMPLETE = ".cache/mainstem/complete"  # written last: a folder without it was left halfway; the hub keeps its own there
+REVISION = re.compile(r"[0-9a-f]{40}")  # of a commit: a branch or a tag may come to mean another
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 
 
@@ -76,8 +77,42 @@ def staged_folder(name: str, root: Path) -> Path:
 def locate(name: str) -> Path:
     """The folder of a named model: staged, on the mirror, or fetched now."""
     _check_name(name)
-    staged = staged_folder(name, models_home())
-    return staged if is_whole(staged) else fetch(name, models_home())
+    return _staged(name, models_home()) or fetch(name, models_home())
+
+
+def pinned(name: str) -> str:
+    """Return the name with the revision that is staged of a hub repository, as NAME@REVISION; it is fetched if need be.
+
+    Whatever is no hub repository, a file, a size or a model whose files' hashes are on record, is returned as it is.
+    """
+    base, revision = split_revision(name)
+    listing = listings().get(base)
+    is_hub = not Path(name).exists() and (listing.repo if listing else HUB_NAME.fullmatch(base))
+    if revision or not is_hub:
+        return name
+    found = revision_of(locate(name))
+    return f"{name}@{found}" if found else name
+
+
+def split_revision(name: str) -> tuple[str, str]:
+    """Return a model's name, and the revision that is asked for; "" for the newest, or the one that is staged."""
+    base, _, revision = name.partition("@")
+    return base, revision
+
+
+def revision_of(staged: Path) -> str:
+    """The revision of a hub repository that a folder was staged from; "" where none is known."""
+    told = (staged / COMPLETE).read_text(encoding="utf-8").strip() if is_whole(staged) else ""
+    return told if REVISION.fullmatch(told) else ""
+
+
+def _staged(name: str, root: Path) -> Path | None:
+    """The whole folder of a model below a root, of the revision that is asked for, if any; None where there is none."""
+    base, revision = split_revision(name)
+    for folder in dict.fromkeys((staged_folder(name, root), staged_folder(base, root))):
+        if is_whole(folder) and revision in ("", revision_of(folder)):
+            return folder
+    return None
 
 
 def is_whole(staged: Path) -> bool:
@@ -91,13 +126,21 @@ def _check_name(name: str) -> None:
     Raises:
         InputError: if it is neither.
     """
-    if name in listings():
+    base, revision = split_revision(name)
+    if base in listings() and not revision:
         return
     path = Path(name)
     looks_like_path = path.suffix in (*SAFE, *CHECKED, ".json", ".npz") or (
         len(path.parts) > 1 and path.parent.exists()
     )
-    if looks_like_path or not HUB_NAME.fullmatch(name) or ".." in name or "--" in name:
+    is_hub = HUB_NAME.fullmatch(base) and ".." not in base and "--" not in base
+    if revision and (base in listings() or (is_hub and not looks_like_path)):
+        if base in listings() and not listings()[base].repo:
+            raise InputError(f"got {printable(name)}: the files of {base} are known by their sha256; leave @ out")
+        if not REVISION.fullmatch(revision):
+            raise InputError(f"got {printable(name)}: want the 40 digits of a commit after @, not a branch or a tag")
+        return
+    if looks_like_path or not is_hub or "@" in name:
         raise InputError(
             f"got {printable(name)!r}, which is no file, folder, known model or hub repository (owner/name); "
             "see mainstem models list"
@@ -108,7 +151,7 @@ def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
     """Stage a model's files below a root and return its folder.
 
     Args:
-        name: of the list, or owner/name on the hub.
+        name: of the list, or owner/name on the hub; NAME@COMMIT for one revision of a repository.
         root: where it is staged.
         mirror: the only place to take it from: laid out as `models pull --to` does, or as the data sets' mirror.
             MAINSTEM_MIRROR is one too, but for hub repositories that it lacks.
@@ -118,18 +161,18 @@ def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
         ArtifactError: if a file cannot be had, or its hash is not the one on record.
     """
     _check_name(name)
-    listing = listings().get(name)
+    listing, revision = listings().get(split_revision(name)[0]), ""
     target = staged_folder(name, root)
     told = mirror or (Path(os.environ["MAINSTEM_MIRROR"]) if os.environ.get("MAINSTEM_MIRROR") else None)
     if listing is not None and isinstance(listing.files, Mapping):
         source = None if told is None else _in_mirror(listing, told)
         for local, remote in listing.files.items():
             _fetch_file(listing, local, remote, source, target)
-    elif told is not None and (mirror is not None or is_whole(staged_folder(name, told))):
-        _copy_repo(name, told, target)
+    elif told is not None and (mirror is not None or _staged(name, told)):
+        revision = _copy_repo(name, told, target)
     else:
-        _fetch_repo(name, listing, target)
-    write_atomically(target / COMPLETE, b"every file is here\n")
+        revision = _fetch_repo(name, listing, target)
+    write_atomically(target / COMPLETE, f"{revision or 'every file is here'}\n".encode())
     return target
 
 
@@ -173,46 +216,54 @@ def _copy(source: Path, path: Path, sha256: str = "") -> None:
         raise ArtifactError(f"{source} has another sha256 than the one on record; it was changed: refused")
 
 
-def _copy_repo(name: str, mirror: Path, target: Path) -> None:
-    """Copy what `models pull --to` staged of a hub repository."""
-    source = staged_folder(name, mirror)
-    if not is_whole(source):
-        raise InputError(f"the mirror has no whole {source}; stage it there by mainstem models pull {name} --to DIR")
+def _copy_repo(name: str, mirror: Path, target: Path) -> str:
+    """Copy what `models pull --to` staged of a hub repository; return its revision, "" where none is known."""
+    source = _staged(name, mirror)
+    if source is None:
+        lacking = staged_folder(name, mirror)
+        raise InputError(f"the mirror has no whole {lacking}; stage it there by mainstem models pull {name} --to DIR")
     for path in sorted(source.iterdir()):
         if path.is_file():
             _copy(path, target / path.name)
+    return revision_of(source)
 
 
-def _fetch_repo(name: str, listing: Listing | None, target: Path) -> None:
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+def _fetch_repo(name: str, listing: Listing | None, target: Path) -> str:
+    """Download a repository; return the revision that came."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    repo = listing.repo if listing else name
+    base, wanted = split_revision(name)
+    repo, found = listing.repo if listing else base, list[str]()
     patterns = list(listing.files) if listing else list(REPO_FILES)
     target.mkdir(parents=True, exist_ok=True)
     try:
-        _within_limits(lambda: _download_repo(repo, patterns, target), repo, listing, target)
+        _within_limits(lambda: found.append(_download_repo(repo, wanted, patterns, target)), repo, listing, target)
     except GatedRepoError as error:
         raise ArtifactError(
             f"{repo} is gated: {listing.gate if listing and listing.gate else 'accept its licence'}"
         ) from error
     except RepositoryNotFoundError as error:
         raise InputError(f"the hub has no model {repo!r} that you may read; check its name or log in") from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"the hub's {repo!r} has no revision {wanted}; check it, or leave @ out") from error
     except MainstemError:
         raise
     except Exception as error:  # the library's HTTP client has errors of its own, another with each version
         raise ArtifactError(
             f"cannot reach the hub for {repo}; on a machine with network run: mainstem models pull {name} --to DIR"
         ) from error
+    return found[0]
 
 
-def _download_repo(repo: str, patterns: Sequence[str], target: Path) -> None:
+def _download_repo(repo: str, wanted: str, patterns: Sequence[str], target: Path) -> str:
     """Download a repository's files one by one: the hub's own pool would keep a process that has given up alive."""
     from huggingface_hub import HfApi, hf_hub_download
 
-    found = HfApi().model_info(repo)
+    found = HfApi().model_info(repo, revision=wanted or None)
     for name in [file.rfilename for file in found.siblings or ()]:
         if any(fnmatch(name, pattern) for pattern in patterns) and ".." not in Path(name).parts:
             hf_hub_download(repo, name, local_dir=target, revision=found.sha)
+    return found.sha or ""
 
 
 def _within_limits(download: Callable[[], object], repo: str, listing: Listing | None, target: Path) -> None:

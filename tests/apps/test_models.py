@@ -23,7 +23,7 @@ from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.fitted import load_fitted
 from mainstem.core.openmodels import load_open_model
-from mainstem.core.openmodels.fetching import fetch, listings
+from mainstem.core.openmodels.fetching import fetch, listings, pinned, revision_of
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
@@ -101,9 +101,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
         parts = self.path.split("?")[0].strip("/").split("/")
         files = sorted(path for path in self.root.iterdir())
         if parts[:2] == ["api", "models"]:
-            if parts[2:4] != ["test", "small"]:
+            if parts[2:4] != ["test", "small"] or parts[5:6] not in ([], ["a" * 40]):
                 self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
+                is_known = parts[2:4] == ["test", "small"]
+                self.send_header("X-Error-Code", "RevisionNotFound" if is_known else "RepoNotFound")
                 self.end_headers()
                 return
             body = json.dumps({
@@ -150,6 +151,30 @@ def test_a_hub_repository_is_staged_without_its_code_and_loads_offline(hub, dino
     assert {path.name for path in folder.iterdir() if path.is_file()} == {"config.json", "model.safetensors"}
     image = {"pixel_values": np.zeros((1, 3, 28, 28), np.float32)}
     np.testing.assert_array_equal(load_open_model(folder).embed(image), load_open_model(dinov2).embed(image))
+
+
+def test_a_revision_is_pinned_where_it_was_staged_and_asked_for_by_name(hub, dinov2, tmp_path, monkeypatch):
+    given = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "MAINSTEM_HOME": str(tmp_path / "home")}
+    done = run("models", "pull", "test/small", **given)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    assert pinned("test/small") == f"test/small@{'a' * 40}"
+    assert pinned(f"test/small@{'a' * 40}") == f"test/small@{'a' * 40}"
+    for own in ("xs", str(dinov2), "galileo-nano"):
+        assert pinned(own) == own
+    image = {"pixel_values": np.zeros((1, 3, 28, 28), np.float32)}
+    again = load_open_model(f"test/small@{'a' * 40}")  # staged, so that no hub is asked
+    np.testing.assert_array_equal(again.embed(image), load_open_model(dinov2).embed(image))
+    mirror = fetch(f"test/small@{'a' * 40}", tmp_path / "copy", tmp_path / "home" / "models")
+    assert revision_of(mirror) == "a" * 40
+    for name, told in (
+        ("test/small@main", "40 digits of a commit"),
+        ("galileo-nano@" + "a" * 40, "known by their sha256"),
+        ("test/small@" + "c" * 40, "no revision cccc"),
+    ):
+        refused = run("models", "pull", name, **given)
+        assert refused.returncode == 2
+        assert told in refused.stderr
 
 
 def test_a_repository_that_is_not_there_and_a_hub_out_of_reach_are_one_line_each(hub, tmp_path):
