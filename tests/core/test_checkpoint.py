@@ -1,8 +1,10 @@
 """Checkpoints: a training taken up again is the one that was never stopped; what is damaged or foreign is named."""
 
 import json
+import os
 import resource
 import signal
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -196,6 +198,34 @@ def test_a_full_disk_stops_the_save_and_not_the_last_good_state(tmp_path, full_d
     assert [folder.name for folder in tmp_path.iterdir()] == ["step-00000001"]
     assert read(found) == (1, 1.0)
     full_disk(resource.RLIM_INFINITY)
+    found.save(2, tensors(2.0))
+    found.close()
+    assert read(found) == (2, 2.0)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of its own of 160 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160k", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_without_room_stops_the_save_and_not_the_last_good_state(small_disk):
+    found, said = checkpoints(small_disk, said := []), said
+    found.save(1, tensors(1.0))
+    assert found.wait()
+    (small_disk / "other").write_bytes(bytes(4096 * (os.statvfs(small_disk).f_bavail - 1)))
+    found.save(2, tensors(2.0))
+    assert not found.wait()
+    assert len(said) == 1
+    assert "No space left on device" in said[0]
+    assert read(found) == (1, 1.0)
+    (small_disk / "other").unlink()
     found.save(2, tensors(2.0))
     found.close()
     assert read(found) == (2, 2.0)
