@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.apps.ending import tell
-from mainstem.apps.runs import STATE_FOLDER, beside
+from mainstem.apps.runs import STATE_FOLDER, beside, note_asked
 from mainstem.core.distributed import World, join
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
 from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
@@ -77,6 +77,8 @@ def finetune(
 
     state = state_of(out)
     with run_folder(out, world) as folder, kept_until_written(state, world):
+        if world.is_first:
+            note_asked(state, command="finetune", adapter=task.name, task=task.task, data=source.name)
         watch = Watch(state, spec.checkpoint, identity_of(task, source, spec), world, say=say)
         with watch.requeued():
             fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report, watch=watch)

@@ -13,6 +13,7 @@ import torch
 from mainstem.apps.corpora import Corpus, Mixture, hash_of, open_corpora, read_streams
 from mainstem.apps.finetune import kept_until_written, run_folder, say, state_of
 from mainstem.apps.pretrain_spec import PretrainSpec
+from mainstem.apps.runs import note_asked
 from mainstem.core.devices import move, resolve_device
 from mainstem.core.distributed import join
 from mainstem.core.errors import InputError
@@ -80,6 +81,9 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
     world = join(resolve_device(spec.training.device), spec.training.backend)
     with run_folder(out, world) as folder, kept_until_written(state, world):
         progress = progress if world.is_first else silent
+        if world.is_first:
+            data = ", ".join(corpus.data for _, corpus in sorted(spec.corpora.items()))
+            note_asked(state, command="pretrain", adapter=PRETRAINED, task="trunk", data=data)
         corpora, excluded = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
         watch = Watch(state, spec.checkpoint, identity_of(spec), world, say=say)
         told = Told(state / PARTS_FILE, spec.training.steps, part_of(progress, READING, 1.0))

@@ -1,5 +1,6 @@
 """Run folders below a folder: those that are done, and those that are being trained."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,11 +11,13 @@ from typing import Any, Literal
 from mainstem.apps.launch import LAUNCH_FILE
 from mainstem.apps.launch_script import JOB_FOLDER
 from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
 from mainstem.core.metrics_log import read_lines
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record
 from mainstem.core.schema import read_object
 
 STATE_FOLDER = ".state"  # beside a run: what its trainings have come to until it is written
+ASKED_FILE = "asked.json"  # in it: what is trained, on what
 DEEPEST = 6  # folders below the one that was named
 State = Literal["done", "training", "launched"]
 BESIDE: tuple[tuple[str, str, State], ...] = (  # folders beside a run, a file in each, and what it says of the run
@@ -38,7 +41,9 @@ class Run:
         return read_lines(file) if file.is_file() and file.stat().st_size <= LARGEST_BYTES else []
 
     def asked(self) -> dict[str, Any]:
-        """Return what launch was asked for, of a job array's member too; nothing where nobody knows."""
+        """Return what a training or its launch was asked for, of an array's member too; nothing where nobody knows."""
+        with suppress(InputError):
+            return read_object(beside(self.path, STATE_FOLDER) / ASKED_FILE, InputError)
         for run in (self.path, self.path.parent):
             file = beside(run, JOB_FOLDER) / LAUNCH_FILE
             if run.name and file.is_file():
@@ -46,6 +51,12 @@ class Run:
                     spec = read_object(file, InputError).get("spec")
                     return spec if isinstance(spec, dict) else {}
         return {}
+
+
+def note_asked(state: Path, **asked: str) -> None:
+    """Write into the state of a training what it was asked for."""
+    state.mkdir(parents=True, exist_ok=True)
+    write_atomically(state / ASKED_FILE, json.dumps(asked).encode())
 
 
 def beside(run: Path, ending: str) -> Path:

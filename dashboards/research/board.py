@@ -28,22 +28,23 @@ def name_of(run: Run, folder: Path) -> str:
 
 
 def run_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:
-    """A row a run: state, adapter, data, and the first figure on what was held out."""
-    return pd.DataFrame([{"run": name_of(run, folder), "state": run.state, **_told(run)} for run in runs])
+    """A row a run: state and how far it is, adapter, data, and the first figures on what was held out."""
+    return pd.DataFrame([{"run": name_of(run, folder), **_told(run)} for run in runs])
 
 
 def _told(run: Run) -> dict[str, Any]:
     if run.state != "done":
         lines = [line for line in run.lines() if "step" in line]
-        step = f"training {lines[-1]['training'] + 1}, step {lines[-1]['step']}" if lines else ""
+        step = f" {lines[-1]['training'] + 1}, step {lines[-1]['step']}" if lines else ""
         asked = run.asked()
-        adapter = [str(asked[name]) for name in ("adapter", "task") if name in asked] or [str(asked.get("command", ""))]
+        named = [str(asked[name]) for name in ("adapter", "task") if name in asked] or [str(asked.get("command", ""))]
         data = asked.get("data", asked.get("corpora", ""))
-        return {"adapter": " ".join(adapter), "data": _listed(data), "held out": step}
+        return {"state": f"{run.state}{step}", "adapter": " ".join(named), "data": _listed(data), "held out": ""}
     record = run.record
     figures = [(name.removeprefix(HELD_OUT), value) for name, value in record["held_out"].items() if HELD_OUT in name]
     figure = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures[:MOST_FIGURES])
-    return {"adapter": f"{record['adapter']} {record['task']}", "data": record["data"], "held out": figure}
+    adapter = f"{record['adapter']} {record['task']}"
+    return {"state": run.state, "adapter": adapter, "data": record["data"], "held out": figure}
 
 
 def _listed(data: object) -> str:

@@ -17,6 +17,7 @@ from mainstem.apps.finetune import finetune
 from mainstem.apps.pretrain import Told, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
 from mainstem.apps.repeat import repeat
+from mainstem.apps.runs import run_at
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import spec_of
 from mainstem.core.fitted import load_run
@@ -176,6 +177,10 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
             pretrain(spec, made / "killed")
     assert not (made / "killed").exists()
     assert (made / "killed.state").is_dir()
+    told = run_at(made / "killed")
+    assert told is not None
+    assert told.state == "training"
+    assert (told.asked()["task"], told.asked()["data"]) == ("trunk", f"{made / 'more'}, {made / 'waves'}")
     steps: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(Told, "__call__", lambda told, step, said: (steps.append(step), take(told, step, said)))

@@ -61,13 +61,16 @@ def test_runs_are_found_done_in_training_and_launched(runs):
     assert len(damaged) == 1
     assert "damaged" in damaged[0]
     table = run_table(found, runs).set_index("run")
-    assert table.loc["growing", "held out"] == "training 1, step 3"
+    assert (table.loc["growing", "state"], table.loc["growing", "held out"]) == ("training 1, step 3", "")
     assert table.loc["one", "data"] == "pneumoniamnist"
     (runs / "growing.job").mkdir()
     spec = {"command": "finetune", "adapter": "diagnostics", "task": "findings", "data": ["nih-cxr64", "mine"]}
     write_json(runs / "growing.job" / "launch.json", {"job_id": "7", "spec": spec})
     told = run_table(find_runs(runs)[0], runs).set_index("run").loc["growing"]
     assert (told["adapter"], told["data"]) == ("diagnostics findings", "nih-cxr64, mine")
+    write_json(runs / "growing.state" / "asked.json", {"adapter": "crop-yield", "task": "pixel", "data": "farms"})
+    told = run_table(find_runs(runs)[0], runs).set_index("run").loc["growing"]
+    assert (told["adapter"], told["data"]) == ("crop-yield pixel", "farms")  # of the training itself, launched or not
     with pytest.raises(InputError, match="no folder"):
         find_runs(runs / "nowhere")
     assert [run_at(run.path) for run in found] == found  # one by one, without looking through the folder again
