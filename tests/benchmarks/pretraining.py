@@ -9,6 +9,7 @@ head; it is scored by what the trunk alone says, without the plain models that a
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,7 +99,7 @@ def score(case: Scored, given: Sequence[Sample], base: OpenModel, seed: int) -> 
 
 def compare(run: Path | None, done: Sequence[Row], note: Callable[[Row], None]) -> None:
     """Score both sides of every pair, round by round, so that what is stopped has whole rounds."""
-    cases = list(scored_tasks())
+    cases, size = list(scored_tasks()), read_spec(SPEC).trunk
     whole = {case.held.name: prepared_once(case.task, case.train) for case in cases}
     pretrained = None if run is None else load_open_model(run)
     if run is not None:
@@ -109,13 +110,15 @@ def compare(run: Path | None, done: Sequence[Row], note: Callable[[Row], None]) 
     for seed, share in ROUNDS:
         for case in cases:
             given = case.train if share == 1 else part_of(case.train, share, seed)
-            for arm, base in (("drawn", load_open_model("xs", seed=seed)), ("pretrained", pretrained)):
+            for arm, base in (("drawn", load_open_model(size, seed=seed)), ("pretrained", pretrained)):
                 key = (case.task.task, share, seed, arm)
                 if base is None or key in known:
                     continue
                 task = whole[case.held.name] if share == 1 else prepared_once(case.task, given)
+                begin = time.process_time()
                 found = score(replace(case, task=task), given, base, seed)
-                note({**dict(zip(KEYS, key, strict=True)), "labels": len(given), "scores": found})
+                spent = round(time.process_time() - begin, 1)
+                note({**dict(zip(KEYS, key, strict=True)), "labels": len(given), "scores": found, "cpu_s": spent})
 
 
 def table(rows: Sequence[Row]) -> str:
