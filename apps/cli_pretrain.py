@@ -28,6 +28,8 @@ def pretrain_trunk(
     found = read_spec(spec, settings or (), seed)
     with shown("pretrain", as_json) as report:
         record = pretrain(found, out, mirror, report)
+    if not record:  # one of several processes, of which the first speaks
+        return
     if as_json:
         print(json.dumps(record))
         return

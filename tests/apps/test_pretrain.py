@@ -1,7 +1,10 @@
 """`mainstem pretrain`: a run folder that is a trunk to adapt, mixtures that seek, and specs that are refused."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from tests.hostile.harness import run_cli
 
 from mainstem.adapters import find_task
@@ -189,6 +193,20 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
     assert again["trunk_sha256"] == whole["trunk_sha256"]
     assert not (made / "killed.state").exists()
     assert read_record(made / "killed")["data"]
+
+
+@pytest.mark.parametrize("spread", ["replicate", pytest.param("shard", marks=pytest.mark.slow)])
+def test_the_command_in_two_processes_ends_well_and_writes_one_trunk(made, spread):
+    spec = spec_in(made).model_dump(mode="json", exclude_none=True)
+    (made / "spec.yaml").write_text(yaml.safe_dump(spec))
+    beside = Path(sys.executable).parent
+    command = [str(beside / "torchrun"), "--standalone", "--nproc-per-node=2", "--no-python", str(beside / "mainstem")]
+    command += ["pretrain", str(made / "spec.yaml"), "--set", f"training.spread={spread}", "--out", str(made / "run")]
+    told = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=told, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("trunk ") == 1
+    assert load_open_model(made / "run").sha256() == read_record(made / "run")["trunk_sha256"]
 
 
 def test_a_mixture_seeks_and_keeps_to_its_weights(made):
