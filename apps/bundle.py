@@ -2,6 +2,8 @@
 
 import hashlib
 import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import distributions
 from io import BytesIO
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mainstem.apps.pretrain import PRETRAINED
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.fitted_file import read_manifest
@@ -16,7 +19,7 @@ from mainstem.core.manifest import AdapterManifest
 from mainstem.core.records import CARD_FILE, METRICS_FILE, RECORD_FILE, read_record
 
 NEVER = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
-WEIGHTS = ("adapter.safetensors", "trunk.safetensors")
+WEIGHTS = ("adapter.safetensors", "trunk.safetensors", "model.safetensors", "config.json")
 MODE = 0o644 << 16
 
 
@@ -30,12 +33,13 @@ def bundle(run: Path, out: Path, *, with_weights: bool = False) -> list[str]:
     """
     if out.suffix != ".zip":
         raise InputError(f"got --out {out}, want a .zip file")
-    record, manifest = read_record(run), read_manifest(run)[0]
+    record = read_record(run)
+    told = _of_pretraining(record) if record["adapter"] == PRETRAINED else _of_adapter(read_manifest(run)[0])
     files = {name: (run / name).read_bytes() for name in (RECORD_FILE, METRICS_FILE, CARD_FILE)}
     files |= {
-        "manifest.json": manifest.model_dump_json(indent=2).encode() + b"\n",
-        "CITATION.cff": _citation(record, manifest).encode(),
-        "LICENCES.md": _licences(manifest).encode(),
+        **({} if told.manifest is None else {"manifest.json": told.manifest.encode() + b"\n"}),
+        "CITATION.cff": _citation(record, told).encode(),
+        "LICENCES.md": _licences(told).encode(),
         "environment.txt": _versions().encode(),
     }
     files |= {name: (run / name).read_bytes() for name in WEIGHTS if with_weights and (run / name).is_file()}
@@ -51,14 +55,48 @@ def bundle(run: Path, out: Path, *, with_weights: bool = False) -> list[str]:
     return sorted(files)
 
 
-def _citation(record: dict[str, Any], manifest: AdapterManifest) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Learned:
+    """What a run is, and what it was learned from: (data, attribution, licence) of each set."""
+
+    title: str
+    version: str
+    sources: Sequence[tuple[str, str, str]]
+    simulated: bool
+    model: str | None = None
+    manifest: str | None = None
+
+
+def _of_adapter(manifest: AdapterManifest) -> _Learned:
+    data = manifest.training["data"]
+    return _Learned(
+        title=f"{manifest.adapter}, {manifest.task}, trained on {data}",
+        version=manifest.version,
+        sources=[(data, manifest.attribution, manifest.licence)],
+        simulated=manifest.simulated,
+        model=manifest.training.get("open_model"),
+        manifest=manifest.model_dump_json(indent=2),
+    )
+
+
+def _of_pretraining(record: Mapping[str, Any]) -> _Learned:
+    corpora = record["corpora"].values()
+    return _Learned(
+        title=f"a trunk, pretrained on {record['data']}",
+        version="1",
+        sources=[(one["data"], one["attribution"], one["licence"]) for one in corpora],
+        simulated=record["simulated"],
+    )
+
+
+def _citation(record: Mapping[str, Any], told: _Learned) -> str:
     """A citation file (Citation File Format 1.2.0) of the run."""
-    told = {
+    cited = {
         "cff-version": "1.2.0",
         "message": "If you use this run, cite it, the software and the data.",
-        "title": f"{manifest.adapter}, {manifest.task}, trained on {manifest.training['data']}",
+        "title": told.title,
         "type": "software",
-        "version": f"{manifest.version}, adapter sha256 {record['adapter_sha256']}",
+        "version": f"{told.version}, adapter sha256 {record['adapter_sha256']}",
         "authors": [{"name": "The authors of the run"}],
         "references": [
             {
@@ -68,26 +106,29 @@ def _citation(record: dict[str, Any], manifest: AdapterManifest) -> str:
                 "license": "Apache-2.0",
                 "authors": [{"name": "The Mainstem contributors"}],
             },
-            {
-                "type": "data",
-                "title": manifest.training["data"],
-                "notes": f"{manifest.attribution} Licence: {manifest.licence}.",
-                "authors": [{"name": manifest.attribution or "not stated"}],
-            },
+            *(
+                {
+                    "type": "data",
+                    "title": data,
+                    "notes": f"{attribution} Licence: {licence}.",
+                    "authors": [{"name": attribution or "not stated"}],
+                }
+                for data, attribution, licence in told.sources
+            ),
         ],
     }
-    return yaml.safe_dump(told, sort_keys=False, allow_unicode=True)
+    return yaml.safe_dump(cited, sort_keys=False, allow_unicode=True)
 
 
-def _licences(manifest: AdapterManifest) -> str:
-    model = manifest.training.get("open_model")
+def _licences(told: _Learned) -> str:
+    several = len(told.sources) > 1
     lines = [
         "# Licences",
         "",
-        f"- data: {manifest.licence}. {manifest.attribution}",
+        *(f"- data{f' {data}' if several else ''}: {licence}. {by}" for data, by, licence in told.sources),
         "- software: Apache-2.0",
-        *([f"- open model {model}: see `mainstem models list`"] if model else []),
-        *(["- learned from simulations alone"] if manifest.simulated else []),
+        *([f"- open model {told.model}: see `mainstem models list`"] if told.model else []),
+        *(["- learned from simulations alone"] if told.simulated else []),
     ]
     return "\n".join(lines) + "\n"
 

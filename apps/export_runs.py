@@ -44,7 +44,8 @@ def _values(path: Path) -> Iterator[tuple[str, float, int]]:
 
 def _settings(record: Mapping[str, Any]) -> dict[str, str]:
     """What a tracker lists as a run's parameters."""
-    training = record["spec"]["config"]["training"]
+    spec = record["spec"]
+    training = spec.get("config", spec)["training"]  # a pretraining's spec has no config
     named = {name: record[name] for name in ("adapter", "task", "data", "seed", "code", "adapter_sha256")}
     return {name: str(value) for name, value in {**named, **training}.items()}
 

@@ -19,50 +19,20 @@ from mainstem.core.distributed import join
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.loop import optimize
-from mainstem.core.metrics_log import read_lines
+from mainstem.core.metrics_log import means_of, read_lines
 from mainstem.core.objectives import MaskedPretraining
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.openmodels.own import save_own
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import CARD_FILE, write_record
 from mainstem.core.tokenizers.streams import StreamsTokenizer
-from mainstem.core.watch import Watch
+from mainstem.core.watch import LOG_FILE, Watch
 from mainstem.core.weights import file_sha256
 
 PRETRAINED = "pretrain"  # in the place of an adapter's name
-PARTS_FILE, WEIGHTS_FILE = "parts.jsonl", "model.safetensors"
-READING = 0.1  # of the time, as far as progress knows
-EVERY = 20  # steps, whose mean losses are a line of metrics
-
-
-class Told:
-    """Lines of what the losses are made of, each the mean of EVERY steps, appended as they come.
-
-    A training that was taken up again tells steps anew; the later line counts.
-    """
-
-    def __init__(self, path: Path, steps: int, progress: Progress) -> None:
-        self.path, self.steps, self.progress = path, steps, progress
-        self.begin, self.sums = time.perf_counter(), dict[str, list[float]]()
-
-    def __call__(self, step: int, told: Mapping[str, float]) -> None:
-        """Take what an objective says after a step."""
-        for name, value in told.items():
-            self.sums.setdefault(name, []).append(value)
-        if (step + 1) % EVERY and step + 1 < self.steps:
-            return
-        means = {name: sum(values) / len(values) for name, values in self.sums.items()}
-        row = {"step": step + 1, **means, "seconds": round(time.perf_counter() - self.begin, 3)}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, sort_keys=True) + "\n")
-        self.sums = {}
-        self.progress(f"step {step + 1} of {self.steps}", (step + 1) / self.steps)
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return the lines in order of steps."""
-        found = {row["step"]: row for row in read_lines(self.path)}
-        return [found[step] for step in sorted(found)]
+WEIGHTS_FILE = "model.safetensors"
+LOSSES = ("loss", "latents", "reconstruction", "contrast", "spread")
+LAST = 20  # lines of metrics, whose means are said of the end
 
 
 def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
@@ -77,22 +47,21 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
         InputError: as `open_corpora`; if the trunk is none of the project's own; if training diverges.
         Interrupted: if it was asked to end, by a signal or the time limit; Slurm is asked to queue the job again.
     """
-    begin, base, state = time.perf_counter(), own_model(spec), state_of(out)
+    begin, base, state, steps = time.perf_counter(), own_model(spec), state_of(out), spec.training.steps
     world = join(resolve_device(spec.training.device), spec.training.backend)
     with run_folder(out, world) as folder, kept_until_written(state, world):
         progress = progress if world.is_first else silent
         if world.is_first:
             data = ", ".join(corpus.data for _, corpus in sorted(spec.corpora.items()))
             note_asked(state, command="pretrain", adapter=PRETRAINED, task="trunk", data=data)
-        corpora, excluded = open_corpora(spec, mirror, part_of(progress, 0.0, READING))
+        corpora, excluded = open_corpora(spec, mirror, part_of(progress, 0.0, 0.0))  # how long it takes nobody knows
         watch = Watch(state, spec.checkpoint, identity_of(spec), world, say=say)
-        told = Told(state / PARTS_FILE, spec.training.steps, part_of(progress, READING, 1.0))
         with watch.requeued():
-            model = learn(spec, base, corpora, told, watch)
+            model = learn(spec, base, corpora, watch, progress)
         if not world.is_first:
             return {}
         save_own(model, folder)
-        rows = told.rows()
+        rows = read_lines(state / LOG_FILE)
         record = {
             "adapter": PRETRAINED,
             "task": "trunk",
@@ -107,7 +76,7 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
             "excluded": {one.name: one.facts() for one in excluded},
             "i_have_the_rights": list(spec.i_have_the_rights),
             "simulated": all(corpus.source.simulated for corpus in corpora),
-            "last": rows[-1],
+            "last": {**means_of([{name: row[name] for name in LOSSES} for row in rows[-LAST:]]), "step": steps},
             "seconds": time.perf_counter() - begin,
         }
         write_record(folder, record, rows)
@@ -136,7 +105,7 @@ def own_model(spec: PretrainSpec) -> OpenModel:
 
 
 def learn(
-    spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], told: Told, watch: Watch | None = None
+    spec: PretrainSpec, base: OpenModel, corpora: Sequence[Corpus], watch: Watch, progress: Progress
 ) -> OpenModel:
     """Return the model after learning from the corpora, on the CPU."""
     torch.manual_seed(spec.seed)
@@ -145,9 +114,8 @@ def learn(
     parts = (tokenizer.requires_grad_(True), base.trunk.requires_grad_(True))  # a loaded trunk comes frozen
     training = spec.training
     objective = MaskedPretraining(parts, spec.objective, spec.masking, training.steps, spec.seed, training.precision)
-    watch = Watch() if watch is None else watch
-    if watch.world.is_first:
-        objective.report = told
+    steps = training.steps
+    objective.report = lambda step: progress(f"step {step + 1} of {steps}", (step + 1) / steps)
     move([objective], resolve_device(training.device))
     objective.train()
     mixture = Mixture(corpora=corpora, tokenizer=tokenizer, spec=spec, world=watch.world)

@@ -39,6 +39,10 @@ class Objective(nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """Follow the weights, which step number `step`, from 0 on, has just changed."""
 
+    def noted(self) -> dict[str, float]:
+        """Return figures of its last batch, in this process, that the log tells beside the loss."""
+        return {}
+
     def kept(self) -> dict[str, Tensor]:
         """Return what changes with training though it does not learn, by its name in the state dict."""
         return {}
@@ -106,7 +110,7 @@ def optimize(objective: Objective, batches: Batches, plan: Plan, watch: Watch | 
             held.after_step(step)
             state.step += 1
             losses.append(done.loss)
-            watch.after_step(state, plan.steps, done.loss, done.samples, rate)
+            watch.after_step(state, plan.steps, done.loss, done.samples, {"lr_per_step": rate, **held.noted()})
     collect(called, objective)
     return losses
 

@@ -6,7 +6,7 @@ A line that a kill cut off is dropped when the log is opened again, and so are l
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,23 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-class MetricsLog:
-    """The log of a run's trainings, one after the other: training, step, loss, lr_per_step, samples, seconds.
+def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each figure that the first of the rows names."""
+    return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
-    A training of more than MOST_LINES steps tells the mean loss of every so many. `seconds` are of the process.
+
+class MetricsLog:
+    """The log of a run's trainings, one after the other: training, step, loss and other figures, samples, seconds.
+
+    A training of more than MOST_LINES steps tells the means of every so many. `seconds` are of the process.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self._begun = path, time.monotonic()
         self._waiting: list[str] = []
         self._written = self._begun
-        self._losses: list[float] = []
-        self._samples = 0
+        self._training, self._samples = 0, 0
+        self._figures: list[Mapping[str, float]] = []
         self._is_torn = False
 
     def begin(self, training: int, step: int) -> None:
@@ -52,20 +57,19 @@ class MetricsLog:
         rows = [row for row in read_lines(self.path) if row["training"] != training or row["step"] <= step]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, [f"{json.dumps(row)}\n".encode() for row in rows])
-        self._waiting, self._losses, self._samples = [], [], 0
+        self._training, self._waiting, self._figures, self._samples = training, [], [], 0
 
-    def add(self, place: tuple[int, int, int], loss: float, samples: int, told: Mapping[str, float]) -> None:
-        """Note a step: `place` is the training, the steps done with this one, and those there will be."""
-        training, step, steps = place
-        self._losses.append(loss)
+    def add(self, step: int, steps: int, samples: int, figures: Mapping[str, float]) -> None:
+        """Note a step, the same figures for each: `step` of `steps` are done with it."""
+        self._figures.append(figures)
         self._samples += samples
         if step % max(-(-steps // MOST_LINES), 1) and step != steps:
             return
         now = time.monotonic()
-        row = {"training": training, "step": step, "loss": sum(self._losses) / len(self._losses), **told}
+        row: dict[str, float] = {"training": self._training, "step": step, **means_of(self._figures)}
         row |= {"samples": self._samples, "seconds": round(now - self._begun, 3)}
         self._waiting.append(json.dumps(row))
-        self._losses, self._samples = [], 0
+        self._figures, self._samples = [], 0
         if now - self._written > EVERY_S:
             self.flush()
 

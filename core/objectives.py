@@ -130,7 +130,7 @@ class MaskedPretraining(Objective):
         first = max(shape.depth - config.target_blocks, 0)
         self.target_blocks = tuple(range(first, shape.depth))
         self.told: dict[str, Tensor] = {}
-        self.report: Callable[[int, Mapping[str, float]], None] = lambda step, told: None
+        self.report: Callable[[int], None] = lambda step: None
 
     def kept(self) -> dict[str, Tensor]:
         """Return the teacher's weights."""
@@ -166,7 +166,11 @@ class MaskedPretraining(Objective):
         with torch.no_grad():
             own: list[Tensor] = [weight for part in (self.tokenizer, self.trunk) for weight in part.parameters()]
             torch._foreach_lerp_([*self.teacher.parameters()], own, 1 - keeps)
-        self.report(step, {name: float(value) for name, value in self.told.items()})
+        self.report(step)
+
+    def noted(self) -> dict[str, float]:
+        """Return the three losses of the last batch, and the spread."""
+        return {name: float(value) for name, value in self.told.items()}
 
     @torch.no_grad()
     def _taught(self, patches: Patches, tokens: TokenBatch, hidden: Hidden) -> tuple[Tensor, Tensor]:

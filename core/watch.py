@@ -123,7 +123,9 @@ class Watch:
         if self.log is not None:
             self.log.begin(self._training, state.step)
 
-    def after_step(self, state: TrainState, steps: int, loss: float, samples: int, lr_per_step: float) -> None:
+    def after_step(
+        self, state: TrainState, steps: int, loss: float, samples: int, figures: Mapping[str, float]
+    ) -> None:
         """Note a step, save where it is time to, and end where that is asked for.
 
         All processes agree on the step, by what any of them heard, and by the first one's clock.
@@ -132,7 +134,7 @@ class Watch:
             Interrupted: once the state is saved.
         """
         if self.log is not None:
-            self.log.add((self._training, state.step, steps), loss, samples, {"lr_per_step": lr_per_step})
+            self.log.add(state.step, steps, samples, {"loss": loss, **figures})
         wish = self.interruptions.wish() if self.folder is not None else ""
         is_due = self.world.is_first and self._is_due(state.step)
         stop, again, due = self.world.sums(wish == "stop", wish == "requeue", is_due)

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import zipfile
 from itertools import islice
 from pathlib import Path
 
@@ -16,20 +16,25 @@ import yaml
 from tests.hostile.harness import run_cli
 
 from mainstem.adapters import find_task
+from mainstem.apps.bundle import bundle
 from mainstem.apps.corpora import Mixture, open_corpora, read_streams
+from mainstem.apps.export_runs import export
 from mainstem.apps.finetune import finetune
-from mainstem.apps.pretrain import Told, pretrain
+from mainstem.apps.pretrain import pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
 from mainstem.apps.repeat import repeat
-from mainstem.apps.runs import run_at
+from mainstem.apps.runs import find_runs, run_at
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import spec_of
 from mainstem.core.fitted import load_run
+from mainstem.core.metrics_log import read_lines
+from mainstem.core.objectives import MaskedPretraining
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.records import read_record
 from mainstem.core.settings import with_settings
 from mainstem.core.task import DataRequest
 from mainstem.core.tokenizers.streams import StreamsTokenizer
+from mainstem.dashboards.research.board import curve_table
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "pretrain.yaml"
 ADAPTER = '''
@@ -143,6 +148,13 @@ def test_a_seed_says_all_and_a_run_goes_on_from_another(made):
     assert first["trunk_sha256"] == again["trunk_sha256"] != other["trunk_sha256"]
     assert on["trunk_sha256"] != first["trunk_sha256"]
     assert on["last"]["latents"] < first["last"]["latents"]
+    names = bundle(made / "a", made / "a.zip", with_weights=True)
+    assert {"LICENCES.md", "CITATION.cff", "model.safetensors"} <= set(names)
+    with zipfile.ZipFile(made / "a.zip") as packed:
+        assert packed.read("LICENCES.md").decode().count("CC0-1.0. made") == 2
+    assert export(made / "a", "tensorboard", made / "curves") >= 6 * 5
+    curves = curve_table(find_runs(made)[0], made)
+    assert curves[curves.run == "a"]["step"].tolist() == [1, 2, 3, 4, 5, 6]
     repeated = repeat(made / "a", made / "e")
     assert repeated.is_same
     assert not repeated.differs
@@ -168,15 +180,15 @@ def test_settings_on_the_command_line_go_before_the_spec(tmp_path):
 def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
     spec = spec_in(made, checkpoint={"every_steps": 2})
     whole = pretrain(spec, made / "whole")
-    take = Told.__call__
+    take = MaskedPretraining.after_step
 
-    def killed(told: Told, step: int, said: Mapping[str, float]) -> None:
-        take(told, step, said)
+    def killed(objective: MaskedPretraining, step: int) -> None:
+        take(objective, step)
         if step == 3:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Told, "__call__", killed)
+        patch.setattr(MaskedPretraining, "after_step", killed)
         with pytest.raises(KeyboardInterrupt):
             pretrain(spec, made / "killed")
     assert not (made / "killed").exists()
@@ -187,12 +199,13 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
     assert (told.asked()["task"], told.asked()["data"]) == ("trunk", f"{made / 'more'}, {made / 'waves'}")
     steps: list[int] = []
     with monkeypatch.context() as patch:
-        patch.setattr(Told, "__call__", lambda told, step, said: (steps.append(step), take(told, step, said)))
+        patch.setattr(MaskedPretraining, "after_step", lambda one, step: (steps.append(step), take(one, step)))
         again = pretrain(spec, made / "killed")
     assert steps == [2, 3, 4, 5]
     assert again["trunk_sha256"] == whole["trunk_sha256"]
     assert not (made / "killed.state").exists()
     assert read_record(made / "killed")["data"]
+    assert [row["step"] for row in read_lines(made / "killed" / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("spread", ["replicate", pytest.param("shard", marks=pytest.mark.slow)])
