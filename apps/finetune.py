@@ -28,9 +28,8 @@ from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest, Task
+from mainstem.core.training import HOW
 from mainstem.core.watch import LOG_FILE, Watch
-
-HOW = ("device", "num_workers", "spread", "backend", "is_recomputed")  # of training: by what, not what, is learned
 
 
 def figures_of(fitted: Fitted, judged: OutOfFold, view: str, level: float = 0.9) -> dict[str, float]:

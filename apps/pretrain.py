@@ -26,6 +26,7 @@ from mainstem.core.openmodels.own import save_own
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import CARD_FILE, write_record
 from mainstem.core.tokenizers.streams import StreamsTokenizer
+from mainstem.core.training import HOW
 from mainstem.core.watch import LOG_FILE, Watch
 from mainstem.core.weights import file_sha256
 
@@ -47,7 +48,7 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
         InputError: as `open_corpora`; if the trunk is none of the project's own; if training diverges.
         Interrupted: if it was asked to end, by a signal or the time limit; Slurm is asked to queue the job again.
     """
-    begin, base, state, steps = time.perf_counter(), own_model(spec), state_of(out), spec.training.steps
+    begin, base, state = time.perf_counter(), own_model(spec), state_of(out)
     world = join(resolve_device(spec.training.device), spec.training.backend)
     with run_folder(out, world) as folder, kept_until_written(state, world):
         progress = progress if world.is_first else silent
@@ -76,7 +77,7 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
             "excluded": {one.name: one.facts() for one in excluded},
             "i_have_the_rights": list(spec.i_have_the_rights),
             "simulated": all(corpus.source.simulated for corpus in corpora),
-            "last": {**means_of([{name: row[name] for name in LOSSES} for row in rows[-LAST:]]), "step": steps},
+            "last": last_of(rows),
             "seconds": time.perf_counter() - begin,
         }
         write_record(folder, record, rows)
@@ -86,8 +87,19 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
 
 def identity_of(spec: PretrainSpec) -> dict[str, str]:
     """Return the hash of all settings that change what is learned, beyond rounding."""
-    plain = spec.model_dump(exclude={"checkpoint": True, "training": {"device", "num_workers", "backend"}})
+    plain = spec.model_dump(exclude={"checkpoint": True, "training": set(HOW)})
     return {"config": hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()}
+
+
+def last_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the mean losses of the last lines of a log that tell them; what has been lost is left out."""
+    known = [{name: row[name] for name in LOSSES} for row in rows if row.keys() >= set(LOSSES)]
+    return means_of(known[-LAST:]) if known else {}
+
+
+def told(last: Mapping[str, float]) -> str:
+    """Say the losses that are known in a line."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in last.items()) or "no losses are on record"
 
 
 def own_model(spec: PretrainSpec) -> OpenModel:
@@ -127,15 +139,15 @@ def learn(
 
 def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> None:
     """Write card.md: what the trunk saw, under which licences, and what it was kept from."""
-    shape, last = model.trunk.config, record["last"]
+    shape = model.trunk.config
     lines = [
         "# A pretrained trunk",
         "",
         "It predicts nothing by itself: `mainstem finetune ADAPTER --trunk FOLDER` adapts it, its tokenizers included. "
         + ("**Taught by simulated data alone.**" if record["simulated"] else ""),
         "",
-        f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in {last['step']} steps: "
-        f"latents {last['latents']:.3g}, reconstruction {last['reconstruction']:.3g}, contrast {last['contrast']:.3g}.",
+        f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in "
+        f"{record['spec']['training']['steps']} steps: {told(record['last'])}.",
         "",
         "## What it saw",
         "",

@@ -38,6 +38,12 @@ def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
 
 
+def _is_kept(row: Mapping[str, Any], training: int, step: int) -> bool:
+    """True for a line of another training, or of a step that is done; never for a damaged one."""
+    its, done = row.get("training"), row.get("step")
+    return isinstance(its, int) and isinstance(done, int) and (its != training or done <= step)
+
+
 class MetricsLog:
     """The log of a run's trainings, one after the other: training, step, loss and other figures, samples, seconds.
 
@@ -54,7 +60,7 @@ class MetricsLog:
 
     def begin(self, training: int, step: int) -> None:
         """Drop the lines of what is about to be done: steps of this training after `step`."""
-        rows = [row for row in read_lines(self.path) if row["training"] != training or row["step"] <= step]
+        rows = [row for row in read_lines(self.path) if _is_kept(row, training, step)]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(self.path, [f"{json.dumps(row)}\n".encode() for row in rows])
         self._training, self._waiting, self._figures, self._samples = training, [], [], 0

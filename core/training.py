@@ -35,6 +35,10 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 LossOf = Callable[[Distribution, Tensor, Tensor | None], Loss]  # distribution, aims, weights
 
 
+# of a training's settings: by what, not what, is learned; a training goes on with others of them
+HOW = ("device", "num_workers", "spread", "backend", "is_recomputed")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How an adapter is trained; `trunk` says what of the trunk learns: all of it, a LoRA on it, or nothing."""

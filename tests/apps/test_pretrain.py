@@ -20,7 +20,7 @@ from mainstem.apps.bundle import bundle
 from mainstem.apps.corpora import Mixture, open_corpora, read_streams
 from mainstem.apps.export_runs import export
 from mainstem.apps.finetune import finetune
-from mainstem.apps.pretrain import pretrain
+from mainstem.apps.pretrain import identity_of, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
 from mainstem.apps.repeat import repeat
 from mainstem.apps.runs import find_runs, run_at
@@ -206,6 +206,13 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_alike(made, monkeypatch):
     assert not (made / "killed.state").exists()
     assert read_record(made / "killed")["data"]
     assert [row["step"] for row in read_lines(made / "killed" / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_pretraining_goes_on_spread_otherwise_but_not_with_other_settings(made):
+    own = identity_of(spec_in(made))
+    assert identity_of(spec_in(made, training={"steps": 6, "batch_size": 8, "spread": "shard"})) == own
+    assert identity_of(spec_in(made, checkpoint={"every_steps": 2})) == own
+    assert identity_of(spec_in(made, training={"steps": 7, "batch_size": 8})) != own
 
 
 @pytest.mark.parametrize("spread", ["replicate", pytest.param("shard", marks=pytest.mark.slow)])

@@ -284,4 +284,7 @@ def test_a_log_drops_what_was_cut_off_and_what_is_done_again(tmp_path):
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows) + '{"training": 1, "st')
     assert read_lines(path) == rows
     Watch(tmp_path).log.begin(0, 2)
+    damaged = {"trainin_": 0, "step": 1}, {"training": 0, "stem": 1}, {"training": "0", "step": None}
+    path.write_bytes(path.read_bytes() + b"".join(json.dumps(row).encode() + b"\n" for row in damaged))
+    Watch(tmp_path).log.begin(0, 2)
     assert read_lines(path) == [*rows[:2], rows[3]]  # the second training begins, and drops its own, later
