@@ -5,7 +5,11 @@ tests/benchmarks/pretraining.yaml --out RUN` wrote, and MAINSTEM_MIRROR where th
 trunks are scored, which another process may do meanwhile. Rows are added to the table as they come, and those that it
 holds are not made again. What the spec
 holds out is what is scored, and nothing else knows it. A pair shares labels, preparation, seed, order of batches and
-head; it is scored by what the trunk alone says, without the plain models that a task weighs it against.
+head; it is scored by what the trunk alone says, without the plain models that a task weighs it against. Those models,
+fitted on the same labels, stand beside it: a trunk is worth having where it beats them too.
+
+One trunk was pretrained, and one part held out: intervals are of seeds (labels drawn, order, head), not of other
+pretrainings or other places.
 """
 
 import json
@@ -17,9 +21,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mainstem.apps.baselines import baselines_of
 from mainstem.apps.corpora import HeldOut, Reader, far_from, hold_out
 from mainstem.apps.pretrain_spec import read_spec
+from mainstem.core.evaluation import student_p_value, student_quantile
 from mainstem.core.member import MemberFit
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.preparation import Preparation
@@ -33,7 +40,7 @@ SPEC, KEYS = Path(__file__).with_suffix(".yaml"), ("task", "share", "seed", "arm
 TRUNK_ALONE: Blend = {"share": 0.0, "gate": 1.0, "plain": 0.0, "temperature": 1.0}
 FEWEST_STEPS = 100
 EPOCHS = {"fuel-moisture": 10, "pneumonia": 3, "land-cover": 2}  # short: both sides of a pair have the same
-ARMS = ("drawn", "pretrained")
+ARMS, PLAIN = ("drawn", "pretrained"), "plain "
 Row = dict[str, Any]
 
 
@@ -90,7 +97,12 @@ def score(case: Scored, given: Sequence[Sample], base: OpenModel, seed: int) -> 
     config = replace(task.config, training=training)
     member = MemberFit(task=task, target=task.target, config=config, order="any")(given, base)
     told = task.target.combine([member.outputs(case.held.samples)], TRUNK_ALONE)
-    truth, point = task.target.truth(case.held.samples), task.target.point(told)
+    return scores_of(case, task.target.point(told))
+
+
+def scores_of(case: Scored, point: NDArray[np.float64]) -> dict[str, float]:
+    """The metrics of predictions of what is held out."""
+    task, truth = case.task, case.task.target.truth(case.held.samples)
     return {
         name: float(found.metric(truth, point))
         for name, found in task.target.measures.items()
@@ -110,6 +122,8 @@ def compare(run: Path | None, rows: Callable[[], Sequence[Row]], note: Callable[
     for seed, share in ROUNDS:
         for case in cases:
             given = case.train if share == 1 else part_of(case.train, share, seed)
+            if run is None:
+                add_plain(case, given, (seed, share), rows, note)
             for arm, base in (("pretrained", pretrained), ("drawn", load_open_model(size, seed=seed))):
                 key = (case.task.task, share, seed, arm)
                 if base is None or key in {tuple(row[name] for name in KEYS) for row in rows()}:
@@ -121,22 +135,99 @@ def compare(run: Path | None, rows: Callable[[], Sequence[Row]], note: Callable[
                 note({**dict(zip(KEYS, key, strict=True)), "labels": len(given), "scores": found, "cpu_s": spent})
 
 
+def add_plain(
+    case: Scored,
+    given: Sequence[Sample],
+    place: tuple[int, float],
+    rows: Callable[[], Sequence[Row]],
+    note: Callable[[Row], None],
+) -> None:
+    """Score what the task itself is held against, fitted on the same labels, unless the table has it."""
+    (seed, share), task = place, case.task
+    own = {"task": task.task, "share": share, "seed": seed}
+    if any(own.items() <= row.items() and row["arm"].startswith(PLAIN) for row in rows()):
+        return
+    for name, point in baselines_of(task, task.target)(given, case.held.samples, seed).items():
+        note({**own, "arm": f"{PLAIN}{name}", "labels": len(given), "scores": scores_of(case, point)})
+
+
 def table(rows: Sequence[Row]) -> str:
-    """Means of both sides by task and share, and the mean of paired differences with its standard error."""
-    lines = ["| task | labels | metric | drawn | pretrained | difference | seeds |", "|---|---|---|---|---|---|---|"]
+    """Means by task and share, and of paired differences with Student's t at 95 % and p-values after Holm.
+
+    The best of the plain models is the best of those on what is held out, which flatters it.
+    """
+    found = [one for one in (_compared(its) for its in _by_comparison(rows)) if one]
+    adjusted = holm([one.p_value for one in found])
+    lines = [
+        "| task | labels | metric | drawn | pretrained | difference (95 %) | p, Holm | best plain model | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    return "\n".join([*lines, *(one.line(p) for one, p in zip(found, adjusted, strict=True))])
+
+
+def _by_comparison(rows: Sequence[Row]) -> Iterator[list[Row]]:
     for task, share in dict.fromkeys((row["task"], row["share"]) for row in rows):
-        its = [row for row in rows if (row["task"], row["share"]) == (task, share)]
-        metric = next(iter(its[0]["scores"]))
-        found = {arm: {row["seed"]: row["scores"][metric] for row in its if row["arm"] == arm} for arm in ARMS}
-        seeds = sorted(set(found["drawn"]) & set(found["pretrained"]))
-        if not seeds:
-            continue
-        drawn, taught = (np.array([found[arm][seed] for seed in seeds], np.float64) for arm in ARMS)
-        away = taught - drawn
-        error = f" ± {away.std(ddof=1) / np.sqrt(len(away)):.3f}" if len(away) > 1 else ""
-        told = f"{drawn.mean():.3f} | {taught.mean():.3f} | {away.mean():+.3f}{error}"
-        lines.append(f"| {task} | {share:.0%}, {its[0]['labels']} | {metric} | {told} | {len(seeds)} |")
-    return "\n".join(lines)
+        yield [row for row in rows if (row["task"], row["share"]) == (task, share)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A task at a share of its labels: scores (seeds,) of both sides, and the best plain model's mean."""
+
+    words: str
+    drawn: NDArray[np.float64]
+    pretrained: NDArray[np.float64]
+    plain: str
+
+    @property
+    def away(self) -> NDArray[np.float64]:
+        """Pretrained less drawn (seeds,)."""
+        return self.pretrained - self.drawn
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean difference."""
+        return float(self.away.std(ddof=1) / np.sqrt(len(self.away)))
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, that there is no difference."""
+        return student_p_value(float(self.away.mean()), self.error, len(self.away) - 1)
+
+    def line(self, adjusted: float) -> str:
+        """A row of the table."""
+        width = student_quantile(0.975, len(self.away) - 1) * self.error
+        told = f"{self.drawn.mean():.3f} | {self.pretrained.mean():.3f} | {self.away.mean():+.3f} ± {width:.3f}"
+        return f"| {self.words} | {told} | {adjusted:.3f} | {self.plain} | {len(self.away)} |"
+
+
+def _compared(its: Sequence[Row]) -> Compared | None:
+    """Pairs of a task at a share; None where there are fewer than two."""
+    metric = next(iter(its[0]["scores"]))
+    found: dict[str, dict[int, float]] = {}
+    for row in its:
+        found.setdefault(row["arm"], {})[row["seed"]] = row["scores"][metric]
+    drawn, taught = (found.get(arm, {}) for arm in ARMS)
+    seeds = sorted(set(drawn) & set(taught))
+    if len(seeds) < 2:
+        return None
+    plain = {arm.removeprefix(PLAIN): np.mean([*own.values()]) for arm, own in found.items() if arm.startswith(PLAIN)}
+    best = (min if "rmse" in metric else max)(plain, key=lambda name: plain[name], default="")
+    return Compared(
+        words=f"{its[0]['task']} | {its[0]['share']:.0%}, {its[0]['labels']} | {metric}",
+        drawn=np.array([drawn[seed] for seed in seeds]),
+        pretrained=np.array([taught[seed] for seed in seeds]),
+        plain=f"{best} {plain[best]:.3f}" if best else "",
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values, in the same order. Source: Holm 1979, Scand. J. Statistics 6, 65."""
+    adjusted, least = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(np.argsort(p_values).tolist()):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = least
+    return adjusted
 
 
 def main(out: Path, run: Path | None) -> None:
