@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mainstem.apps.pretrain import PRETRAINED
+from mainstem.apps.pretrained import PRETRAINED
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.fitted_file import read_manifest

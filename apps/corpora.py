@@ -17,16 +17,16 @@ from mainstem.apps.pretrain_spec import CorpusSpec, HeldOutSpec, PretrainSpec, S
 from mainstem.apps.sources import read_source
 from mainstem.core.distributed import World
 from mainstem.core.errors import InputError
-from mainstem.core.folds import drawn
+from mainstem.core.folds import drawn, is_number, one_writing
 from mainstem.core.layout import Layout
 from mainstem.core.loader import Batch, Idle, cut_batches, order, shared
 from mainstem.core.progress import Progress, silent
-from mainstem.core.samples import LazyStreams, SampleSet, Told, read_now
+from mainstem.core.samples import LazyStreams, SampleSet, Told
 from mainstem.core.schema import printable
 from mainstem.core.split import Split
 from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
-from mainstem.core.taught import print_of
+from mainstem.core.taught import content_of, contents_in
 from mainstem.core.tokenizers.specs import StreamSpec
 from mainstem.core.tokenizers.streams import StreamsTokenizer, read_specs
 from mainstem.data.rights import check_rights
@@ -42,6 +42,7 @@ class HeldOut:
     spec: HeldOutSpec
     task: Task
     samples: Sequence[Sample]
+    simulated: bool = False
 
     @cached_property
     def items(self) -> frozenset[tuple[str, str]]:
@@ -57,7 +58,18 @@ class HeldOut:
     @cached_property
     def prints(self) -> frozenset[int]:
         """The content of each, whatever its group is called."""
-        return frozenset(_content(sample) for sample in self.samples)
+        return frozenset(content_of(sample) for sample in self.samples)
+
+    @cached_property
+    def streams(self) -> frozenset[int]:
+        """The content of each one's streams that change from sample to sample."""
+        return frozenset(content for sample in self.samples for content in contents_in(sample).values())
+
+    @cached_property
+    def numbers(self) -> frozenset[str]:
+        """Groups that are numbers, as years are: what one brings to a place it brings to others."""
+        named = {one_writing(group) for _, group in self.groups if is_number(group)}
+        return frozenset() if self.simulated else frozenset(named)
 
     def names(self, sample: Sample) -> bool:
         """True where a sample, or its group, of the same data is held out by name."""
@@ -101,11 +113,6 @@ class Corpus:
 def hash_of(prints: Iterable[int]) -> str:
     """Return a hash of contents, in any order."""
     return hashlib.sha256(repr(sorted(prints)).encode()).hexdigest()
-
-
-def _content(sample: Sample) -> int:
-    now = read_now(sample)
-    return print_of(replace(now, source=replace(now.source, group=None)))
 
 
 def open_corpora(
@@ -187,14 +194,14 @@ def hold_out(name: str, spec: HeldOutSpec, read: "Reader") -> HeldOut:
         chosen += [rest[row] for fold in spec.folds for row in splits[fold].calibrate.tolist()]
     if not chosen:
         raise InputError(f"evaluations.{name}: {spec.data} brings no test part; hold out groups or folds by name")
-    return HeldOut(name=name, spec=spec, task=task, samples=chosen)
+    return HeldOut(name=name, spec=spec, task=task, samples=chosen, simulated=source.simulated)
 
 
 def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "Reader", seed: int) -> Corpus:
     """Read and prepare the training part of a set, without what is held out and what lies too near to it.
 
     The task prepares samples as it does for a fit, from these samples alone; what their inputs hold of the targets of
-    groups held out is forgotten.
+    groups held out is forgotten. A group that is a number, as a year, is held out of all that is real.
 
     Raises:
         InputError: if nothing is left, or a sample has the content of one that is held out.
@@ -202,13 +209,17 @@ def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "Rea
     task, source = read(spec)
     given = source.training()
     own = [one for one in held if any(data == source.name for data, _ in one.items)]
-    is_held = np.array([any(one.names(sample) for one in own) for sample in given], bool)
+    numbers = _shared_numbers(task, source, held)
+    is_held = np.array(
+        [one_writing(str(each.source.group)) in numbers or any(one.names(each) for one in own) for each in given], bool
+    )
     kept = [given[row] for row in np.flatnonzero(~is_held).tolist()]
     kept = far_from(kept, [sample for one in own for sample in one.samples], task.holding.buffer_m)
-    kept = list(task.forget(kept, frozenset(group for one in own for _, group in one.groups)))
+    left_out = {str(given[row].source.group) for row in np.flatnonzero(is_held).tolist()}
+    kept = list(task.forget(kept, frozenset(left_out | {group for one in own for _, group in one.groups})))
     if not kept:
         raise InputError(f"corpora.{name}: evaluations hold out all of {spec.data}; leave the corpus out")
-    prints = _checked_prints(name, kept, held)
+    prints = _checked_prints(name, source.name, kept, held)
     num_excluded = len(given) - len(kept)
     kept = list(drawn(Layout.of(kept)(kept), task.holding.largest_group, seed))
     prepared = [_renamed(sample, spec.rename) for sample in task.prepare(kept, "any")(kept)[0]]
@@ -217,6 +228,12 @@ def open_corpus(name: str, spec: CorpusSpec, held: Sequence[HeldOut], read: "Rea
     return Corpus(
         name=name, spec=spec, samples=prepared, prints=prints, streams=streams, source=source, num_excluded=num_excluded
     )
+
+
+def _shared_numbers(task: Task, source: SampleSet, held: Sequence[HeldOut]) -> frozenset[str]:
+    """Groups held out that mean the same in a set: numbers of groups of the same name, as years, where all is real."""
+    alike = [one.numbers for one in held if one.task.grouping.name == task.grouping.name and not source.simulated]
+    return frozenset().union(*alike)
 
 
 def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> list[Sample]:
@@ -228,17 +245,22 @@ def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> lis
     return [kept[row] for row in split.beyond(buffer_m, [*kept, *held]).train.tolist()]
 
 
-def _checked_prints(name: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> frozenset[int]:
-    """Return the contents of samples, none of which is one that is held out."""
-    prints = set[int]()
+def _checked_prints(name: str, source: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> frozenset[int]:
+    """Return the contents of samples, none of which, nor, in other data, a stream of which is one that is held out."""
+    prints, others = set[int](), [one for one in held if all(data != source for data, _ in one.items)]
     for sample in samples:
-        prints.add(content := _content(sample))
-        for one in held:
-            if content in one.prints:
-                item = "a sample" if one.task.grouping.are_persons else printable(sample.source.item)
+        prints.add(content := content_of(sample))
+        if taken := [one for one in held if content in one.prints]:
+            item = "a sample" if taken[0].task.grouping.are_persons else printable(sample.source.item)
+            raise InputError(
+                f"corpora.{name} holds {item}, on which evaluations.{taken[0].name} is scored under another name; "
+                "leave it out"
+            )
+        for of, content in contents_in(sample).items() if others else ():
+            if taken := [one for one in others if content in one.streams]:
                 raise InputError(
-                    f"corpora.{name} holds {item}, on which evaluations.{one.name} is scored under another name; leave "
-                    "it out"
+                    f"corpora.{name} holds, as {of}, a stream on which evaluations.{taken[0].name} is scored under "
+                    "another name; leave it out"
                 )
     return frozenset(prints)
 

@@ -15,6 +15,7 @@ from mainstem.apps.baselines import baselines_of
 from mainstem.apps.coverage import judge_training_groups
 from mainstem.apps.figures import report
 from mainstem.apps.finetune import seeds_of
+from mainstem.apps.pretrained import read_pretrained
 from mainstem.apps.protocols import (
     GROUPED_FOLDS,
     HOLDOUT,
@@ -75,6 +76,9 @@ def evaluate(
     if run is not None:
         protocol = SEASONS if spec.protocol == SEASONS else RUN
     usable = source.unflagged()
+    if run is None and (trunk := read_pretrained(spec.fit.trunk)) is not None:
+        tested = [source.samples[row] for row in source.split().test] if protocol == HOLDOUT else usable
+        trunk.refuse_seen(tested, source.name)
     if run is not None:
         found = _Evaluated(results=[score_run(task, run, source, spec)], training_groups=[])
     else:
@@ -224,6 +228,8 @@ def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) ->
         raise InputError(
             f"{run} was trained on every group of these data, or calibrated; give data with groups it never saw"
         )
+    if (trunk := read_pretrained(run)) is not None:
+        trunk.refuse_seen(unseen, source.name)
     tested = frozenset(str(sample.source.group) for sample in test)
     train = task.forget(known, tested)
     baselines = baselines_of(task, fitted.target)(train, test, spec.fit.config.training.seed) if train else {}

@@ -6,8 +6,9 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.apps.ending import tell
+from mainstem.apps.pretrained import SEEN, SEEN_FILE, Pretrained, read_pretrained
 from mainstem.apps.runs import STATE_FOLDER, beside, note_asked
 from mainstem.core.distributed import World, join
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
@@ -27,6 +29,7 @@ from mainstem.core.openmodels.fetching import pinned
 from mainstem.core.progress import Progress, silent
 from mainstem.core.records import new_run, write_card, write_record
 from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
 from mainstem.core.training import HOW
 from mainstem.core.watch import LOG_FILE, Watch
@@ -65,6 +68,9 @@ def finetune(
     start = time.perf_counter()
     spec = spec if spec.trunk is None else dataclasses.replace(spec, trunk=pinned(spec.trunk))
     train = labelled(task, source)
+    trunk = read_pretrained(spec.trunk)
+    if trunk is not None:
+        trunk.refuse_seen([source.samples[row] for row in source.split().test], source.name)
     training = spec.config.training
     world = join(training.compute.place(), training.backend)
     rows: list[dict[str, Any]] = []
@@ -85,7 +91,9 @@ def finetune(
             return {}
         figures = figures_of(fitted, judged[task.first_view], task.first_view)
         steps = read_lines(state / LOG_FILE)
-        return write_run(folder, spec, fitted, figures, ([*steps, *rows], time.perf_counter() - start), request)
+        num_seen = note_seen(trunk, train, folder)
+        done = Done(rows=[*steps, *rows], seconds=time.perf_counter() - start, trunk=trunk, num_seen=num_seen)
+        return write_run(folder, spec, fitted, figures, done, request)
 
 
 def state_of(out: Path) -> Path:
@@ -142,19 +150,37 @@ def kept_until_written(state: Path, world: World) -> Iterator[None]:
         shutil.rmtree(state, ignore_errors=True)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Done:
+    """What was reported meanwhile, the seconds that all took, and what is known of the trunk that was adapted."""
+
+    rows: list[dict[str, Any]]
+    seconds: float
+    trunk: Pretrained | None
+    num_seen: int
+
+
+def note_seen(trunk: Pretrained | None, train: Sequence[Sample], folder: Path) -> int:
+    """Keep what the trunk saw with the run, and say how many of the samples adapted on were among it."""
+    if trunk is None:
+        return 0
+    shutil.copyfile(trunk.folder / SEEN_FILE, folder / SEEN_FILE)
+    if num_seen := trunk.count(train):
+        say(f"the trunk {trunk.folder}: {SEEN.format(num_seen)}")
+    return num_seen
+
+
 def write_run(
     folder: Path,
     spec: FitSpec,
     fitted: Fitted,
     figures: dict[str, float],
-    done: tuple[list[dict[str, Any]], float],
+    done: Done,
     request: DataRequest | None = None,
 ) -> dict[str, Any]:
-    """Write record, metrics and card of a fitted adapter to its run folder, and return the record.
-
-    `done` is what was reported meanwhile, and the seconds that all took.
-    """
-    manifest, (rows, seconds) = fitted.manifest, done
+    """Write record, metrics and card of a fitted adapter to its run folder, and return the record."""
+    manifest, trunk = fitted.manifest, done.trunk
+    labels = manifest.training.get("labels_sha256", "")
     record = {
         "adapter": manifest.adapter,
         "task": manifest.task,
@@ -166,15 +192,16 @@ def write_run(
         "tokenizer": manifest.training.get("tokenizer", ""),
         "seed": spec.config.training.seed,
         "request": None if request is None else {"data": request.data, "options": dict(request.options)},
-        "data_sha256": fitted.taught.sha256(),
+        "data_sha256": hashlib.sha256(f"{fitted.taught.sha256()}{labels}".encode()).hexdigest(),
         "adapter_sha256": fitted.adapter_sha256,
         "trained_sha256": fitted.adapter_sha256,
         "trunk_sha256": manifest.trunk_sha256,
+        "trunk": None if trunk is None else trunk.facts(done.num_seen),
         "held_out": figures,
-        "seconds": seconds,
+        "seconds": done.seconds,
     }
-    write_record(folder, record, [*rows, figures])
-    write_card(folder, manifest, figures)
+    write_record(folder, record, [*done.rows, figures])
+    write_card(folder, manifest, figures, "" if trunk is None else trunk.words(done.num_seen))
     return record
 
 

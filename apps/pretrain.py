@@ -13,6 +13,7 @@ import torch
 from mainstem.apps.corpora import Corpus, Mixture, hash_of, open_corpora, read_streams
 from mainstem.apps.finetune import kept_until_written, run_folder, say, state_of
 from mainstem.apps.pretrain_spec import PretrainSpec
+from mainstem.apps.pretrained import PRETRAINED, write_seen
 from mainstem.apps.runs import note_asked
 from mainstem.core.devices import move, resolve_device
 from mainstem.core.distributed import join
@@ -30,7 +31,6 @@ from mainstem.core.training import HOW
 from mainstem.core.watch import LOG_FILE, Watch
 from mainstem.core.weights import file_sha256
 
-PRETRAINED = "pretrain"  # in the place of an adapter's name
 WEIGHTS_FILE = "model.safetensors"
 LOSSES = ("loss", "latents", "reconstruction", "contrast", "spread")
 LAST = 20  # lines of metrics, whose means are said of the end
@@ -62,6 +62,7 @@ def pretrain(spec: PretrainSpec, out: Path, mirror: Path | None = None, progress
         if not world.is_first:
             return {}
         save_own(model, folder)
+        write_seen(folder, {content for corpus in corpora for content in corpus.prints})
         rows = read_lines(state / LOG_FILE)
         record = {
             "adapter": PRETRAINED,

@@ -9,8 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from mainstem.adapters import task_of_run
 from mainstem.apps.finetune import finetune
-from mainstem.apps.pretrain import PRETRAINED, pretrain
+from mainstem.apps.pretrain import pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec
+from mainstem.apps.pretrained import PRETRAINED
 from mainstem.apps.sources import read_licensed
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec

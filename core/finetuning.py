@@ -22,7 +22,7 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample, groups_by_data
 from mainstem.core.summary import Summary
 from mainstem.core.task import FitConfig, Order, Recipe, Task
-from mainstem.core.taught import CALIBRATED, TRAINED
+from mainstem.core.taught import CALIBRATED, TRAINED, labels_sha256
 from mainstem.core.watch import CheckpointConfig, Watch
 
 FITTING = 0.7  # of the time goes to the folds, the rest to calibration
@@ -119,6 +119,7 @@ def _training(source: SampleSet, train: Sequence[Sample], found: Fit, spec: FitS
         "data": source.name,
         "num_samples": len(learned),
         "groups": sorted(keys.each(sorted(groups))),
+        "labels_sha256": labels_sha256([*learned, *others]),
         "has_groups": has_groups(learned),
         TRAINED: groups_by_data(learned, keys),
         CALIBRATED: groups_by_data(others, keys),

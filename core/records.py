@@ -178,8 +178,8 @@ def _groups_words(groups: Sequence[str]) -> str:
     return " and ".join(words) or "which name no groups"
 
 
-def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, float]) -> None:
-    """Write card.md: what the adapter is for, its figures on what was held out, and where it fails."""
+def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, float], of_trunk: str = "") -> None:
+    """Write card.md: what the adapter is for, what its trunk learned from, figures on what was held out, failures."""
     training = manifest.training
     scope = "; ".join(f"{name}: {', '.join(values)}" for name, values in manifest.scope.items())
     lines = [
@@ -195,6 +195,7 @@ def write_card(folder: Path, manifest: AdapterManifest, figures: Mapping[str, fl
         f"| licence of the data | {manifest.licence} |",
         f"| attribution | {manifest.attribution} |",
         f"| trunk | {manifest.trunk['dim']} wide, {manifest.trunk['depth']} deep, sha256 {manifest.trunk_sha256} |",
+        *([f"| its trunk | {of_trunk} |"] if of_trunk else []),
         *([f"| tokenizer | {training['tokenizer']} |"] if training.get("tokenizer") else []),
         *([f"| held out | {training['judged_on']} |"] if training.get("judged_on") else []),
         *(f"| {name} | {value:.4g} |" for name, value in figures.items()),

@@ -18,6 +18,7 @@ from mainstem.core.samples import read_now
 from mainstem.core.stream import CHANNEL_DIM, Sample, Stream
 
 Prints = NDArray[np.int64]
+TELLING = 6  # observed numbers of a stream, from which on two that are alike to the bit are one
 TRAINED, CALIBRATED = "seen", "calibrated"  # of what a manifest says of training: groups by data
 
 
@@ -39,6 +40,35 @@ def print_of(sample: Sample, known: dict[int, bytes] | None = None) -> int:
             known[id(stream)] = b"".join(_content(stream))
         found.update(known[id(stream)])
     return int.from_bytes(found.digest(), "little", signed=True)
+
+
+def content_of(sample: Sample) -> int:
+    """64 bits of a sample's streams, whatever its group is called."""
+    now = read_now(sample)
+    return print_of(replace(now, source=replace(now.source, group=None)))
+
+
+def contents_in(sample: Sample) -> dict[str, int]:
+    """64 bits of each stream of a sample that is more than a few numbers, by its name: such as no other would share."""
+    return {
+        name: int.from_bytes(hashlib.blake2b(b"".join(_content(stream)), digest_size=8).digest(), "little")
+        for name, stream in read_now(sample).streams.items()
+        if stream.values.dtype.kind in "fiub"
+        and np.isfinite(stream.values[stream.observed()].astype(np.float64)).sum() >= TELLING
+    }
+
+
+def labels_sha256(samples: Sequence[Sample]) -> str:
+    """Return a hash of what samples are called, grouped by and aimed at, in any order."""
+    rows = (
+        hashlib.blake2b(f"{one.source.item}\n{one.source.group}\n".encode() + _bytes_of(one.target)).digest()
+        for one in samples
+    )
+    return hashlib.sha256(b"".join(sorted(rows))).hexdigest()
+
+
+def _bytes_of(target: object) -> bytes:
+    return b"" if target is None else np.ascontiguousarray(target, np.float64).tobytes()
 
 
 def _content(stream: Stream) -> Iterable[bytes]:

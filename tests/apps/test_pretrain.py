@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from tests.hostile.harness import run_cli
 from mainstem.adapters import find_task
 from mainstem.apps.bundle import bundle
 from mainstem.apps.corpora import Mixture, open_corpora, read_streams
+from mainstem.apps.evaluate import evaluate
 from mainstem.apps.export_runs import export
 from mainstem.apps.finetune import finetune
 from mainstem.apps.pretrain import identity_of, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
+from mainstem.apps.protocols import EvaluationSpec
 from mainstem.apps.repeat import repeat
 from mainstem.apps.runs import find_runs, run_at
 from mainstem.core.errors import InputError
@@ -55,8 +58,11 @@ from mainstem.core.training import TrainingConfig
 ONE = (Channel(name="height", unit="m"),)
 
 
+SEEDS = {'more': 1, 'years': 2, 'others': 3, 'simulated': 4}
+
+
 def wave(name, row):
-    rng = np.random.default_rng((row, name == 'more'))
+    rng = np.random.default_rng((row, SEEDS.get(name, 0)))
     phase, steps = rng.uniform(0, 6.28), np.arange(6.0 + row % 3)
     series = np.sin(phase + steps)[:, None]
     if name == "pictures":
@@ -64,8 +70,12 @@ def wave(name, row):
     else:
         streams = {"waves": Stream(kind="series", values=series, channels=ONE, times=steps),
                    "first": Stream(kind="scalar", values=series[0], channels=ONE)}
-    source = Provenance(data=name, item=f"{row}", group=f"beach {row % 8}", licence="CC0-1.0", attribution="made",
-                        part="test" if name == "waves" and row % 8 == 7 else "")
+    if name == "cut":
+        streams["first"] = replace(streams["first"], values=np.zeros(1))
+    group = f"{2000 + row % 4}" if name in ("years", "others", "simulated") else f"beach {row % 8}"
+    tested = {"waves": 7, "swapped": 0}.get(name)
+    source = Provenance(data=name, item=f"{row}", group=group, licence="CC0-1.0", attribution="made",
+                        part="test" if row % 8 == tested else "")
     return Sample(streams=streams, target=float(np.sin(phase - 1)), source=source)
 
 
@@ -77,7 +87,8 @@ def read(request):
                    for one in samples]
     else:
         samples = [wave(name, row) for row in range(40)]
-    return SampleSet(name=name, samples=tuple(samples), flagged={}, attribution="made", licence="CC0-1.0")
+    return SampleSet(name=name, samples=tuple(samples), flagged={}, attribution="made", licence="CC0-1.0",
+                     simulated=name == "simulated")
 
 
 TASK = Task(
@@ -89,10 +100,13 @@ TASKS = {"waves": TASK, "private": PRIVATE}
 '''  # noqa: E501
 
 
+NAMES = ("waves", "copies", "pictures", "more", "cut", "years", "others", "simulated", "swapped")
+
+
 @pytest.fixture
 def made(tmp_path) -> Path:
     (tmp_path / "waves.py").write_text(ADAPTER)
-    for name in ("waves", "copies", "pictures", "more"):
+    for name in NAMES:
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -105,7 +119,7 @@ def spec_in(made: Path, **changed) -> PretrainSpec:
         "trunk": "xs",
         "corpora": corpora,
         "evaluations": {"score": {"adapter": adapter, "data": str(made / "waves"), "groups": ["beach 2"]}},
-        "i_have_the_rights": [str(made / name) for name in ("waves", "copies", "pictures", "more")],
+        "i_have_the_rights": [str(made / name) for name in NAMES],
         "training": {"steps": 6, "batch_size": 8},
     }
     return PretrainSpec.model_validate(plain | changed)
@@ -269,6 +283,62 @@ def test_what_evaluations_score_is_in_no_corpus(made):
 def test_a_copy_of_what_is_scored_is_refused_whatever_it_is_called(made):
     with pytest.raises(InputError, match=r"corpora\.copies holds 2, on which evaluations\.score is scored"):
         open_corpora(spec_in(made, corpora=corpus(made, "copies")))
+
+
+def test_another_export_of_what_is_scored_is_refused_by_any_of_its_streams(made):
+    with pytest.raises(
+        InputError, match=r"corpora\.cut holds, as waves, a stream on which evaluations\.score is scored"
+    ):
+        open_corpora(spec_in(made, corpora=corpus(made, "cut")))
+
+
+def test_years_that_are_held_out_are_held_out_of_all_that_is_real(made):
+    (one, years), _ = open_corpora(
+        spec_in(made, evaluations=held(made, "years", "2003"), corpora=corpus(made, "years"))
+    )
+    assert {sample.source.group for sample in years.samples} == {"2000", "2001", "2002"}
+    spec = spec_in(made, evaluations=held(made, "years", "2003"), corpora=corpus(made, "others"))
+    other = open_corpora(spec)[0][1]
+    assert {sample.source.group for sample in other.samples} == {"2000", "2001", "2002"}
+    assert other.num_excluded == 10
+    assert len(one.samples) == 35  # its own test part alone
+    spec = spec_in(made, evaluations=held(made, "years", "2003"), corpora=corpus(made, "simulated"))
+    made_up = open_corpora(spec)[0][1]
+    assert made_up.num_excluded == 0
+
+
+def held(made: Path, name: str, *groups: str) -> dict[str, object]:
+    return {"score": {"adapter": str(made / "waves.py"), "data": str(made / name), "groups": list(groups)}}
+
+
+def test_an_adapter_s_record_names_what_its_trunk_saw_and_is_not_scored_on_it(made, capsys):
+    blind = spec_in(made, corpora={}, evaluations={})
+    pretrain(blind, made / "trunk")
+    task = find_task(str(made / "waves.py"))
+    source = task.read(DataRequest(data=str(made / "waves")))
+    fitting = with_settings(spec_of(task, str(made / "trunk")), {"training.trunk": "full"})
+    record = finetune(task, source, fitting, made / "adapted")
+    assert record["trunk"]["num_seen"] == 35  # all but the test part, which no corpus holds
+    assert record["trunk"]["corpora"]["one"]["licence"] == "CC0-1.0"
+    assert "it saw 35 of the samples adapted on" in capsys.readouterr().err
+    assert "it saw 35 of" in (made / "adapted" / "card.md").read_text()
+    other = task.read(DataRequest(data=str(made / "swapped")))  # what was trained on there is the test part here
+    with pytest.raises(InputError, match="saw 5 of the 5 samples on which swapped is scored"):
+        finetune(task, other, fitting, made / "never")
+    request = DataRequest(data=str(made / "swapped"))
+    with pytest.raises(InputError, match="pretrain without them"):
+        evaluate(task, request, EvaluationSpec(fit=fitting))
+
+
+def test_labels_are_among_the_data_that_a_record_hashes(made):
+    task = find_task(str(made / "waves.py"))
+    first = task.read(DataRequest(data=str(made / "more")))
+    other = replace(first, samples=tuple(replace(one, target=one.target * 1.3) for one in first.samples))
+    hashes = {
+        finetune(task, source, spec_of(task), made / name)["data_sha256"]
+        for name, source in (("a", first), ("b", other), ("c", first))
+    }
+    assert len(hashes) == 2
 
 
 def test_groups_of_persons_are_not_named(made):
