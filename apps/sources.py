@@ -9,8 +9,7 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.schema import printable
 from mainstem.core.stream import Sample
 from mainstem.core.task import DataRequest, Task
-from mainstem.data import catalogue, croissant, shards
-from mainstem.data.rights import CROISSANT, rights_of, with_rights
+from mainstem.data.rights import rights_of, with_rights
 from mainstem.data.shard_writing import ReadBy, bake
 from mainstem.data.shards import ShardsRecord, is_baked, open_shards, read_record
 
@@ -68,10 +67,3 @@ def bake_source(task: Task, request: DataRequest, out: Path, progress: Progress 
     """Bake what a task reads into the new folder `out`."""
     by = ReadBy(adapter=task.name, task=task.task, options=request.options)
     return bake(read_licensed(task, request), rights_of(request.data), out, by, progress)
-
-
-def faults_of(name: str) -> list[str]:
-    """Return what is wrong with the files of a baked folder, of one with a card, or of a set of the catalogue."""
-    if is_baked(name):
-        return shards.verify(Path(name))
-    return croissant.verify(Path(name) / CROISSANT) if Path(name).is_dir() else catalogue.verify(name)

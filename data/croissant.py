@@ -1,7 +1,7 @@
 """Cards of data sets: Croissant 1.1, with GeoCroissant 1.0 where there are rasters, written and read by mlcroissant.
 
-A card lists files by size and sha256, the licence and where the data come from. Nothing is fetched: a card that names
-an outside context is refused, as its reader would follow it. Sources: Croissant Format Specification 1.1 and
+A card lists files by size and sha256, the licence and where the data come from. Nothing is fetched: a card with
+a context that is no object of plain names is refused, as its reader would follow addresses in it. Sources: Croissant Format Specification 1.1 and
 GeoCroissant Format Specification 1.0 (MLCommons, 29 January 2026).
 """
 
@@ -41,7 +41,7 @@ RASTERS = (".tif", ".tiff")
 
 @dataclass(frozen=True, kw_only=True)
 class CardFile:
-    """One file: its path in the folder or its address, size in bytes, sha256."""
+    """One file: its path in the folder or its address, size in bytes, sha256; "" where a card states none of it."""
 
     name: str
     size: int
@@ -214,22 +214,18 @@ def read_card(path: Path) -> Card:
     """Read a card: its licence, source and files.
 
     Raises:
-        InputError: if it is no Croissant, or names outside contexts, which its reader would fetch.
+        InputError: if it is no Croissant, or has contexts that its reader might fetch.
     """
     facts = read_object(path, InputError)
     if outside := next(_outside(facts), ""):
-        raise InputError(f"{path} names the context {printable(outside)}, which is not fetched; write its names out")
+        raise InputError(f"{path} has the context {outside}, which is not fetched; write its names out as one object")
     metadata = _parsed(facts, str(path))
-    named = [file for file in metadata.distribution if getattr(file, "sha256", None)]
     return Card(
         name=str(metadata.name),
         description=str(metadata.description or ""),
         rights=rights_in(facts),
         attribution=str(metadata.cite_as or ""),
-        files=[
-            CardFile(name=str(file.content_url), size=_bytes(file.content_size), sha256=str(file.sha256))
-            for file in named
-        ],
+        files=[_listed(file) for file in metadata.distribution],
         extra={name: value for name, value in facts.items() if name.startswith("geocr:") or name == "spatialCoverage"},
     )
 
@@ -240,22 +236,14 @@ def place_of(name_or_path: str) -> Path:
     return path / CROISSANT if path.is_dir() else path.with_name(f"{path.name}.{CROISSANT}")
 
 
-def verify(card: Path) -> list[str]:
-    """Return what is wrong with the files that a card lists beside it: absent, or of another sha256."""
-    folder, wrong = card.parent.resolve(), []
-    for file in read_card(card).files:
-        path = folder / file.name
-        if "://" in file.name:
-            continue
-        if not path.resolve().is_relative_to(folder):
-            wrong.append(f"{printable(file.name)} lies outside the folder")
-        elif not path.is_file():
-            wrong.append(f"{printable(file.name)} is absent")
-        else:
-            with path.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() != file.sha256:
-                    wrong.append(f"{printable(file.name)} differs")
-    return wrong
+def _listed(file: Any) -> CardFile:  # noqa: ANN401 - mlcroissant's FileObject or FileSet
+    """An entry of a card; of what lies in another file, as in an archive, no sha256 is a whole file's."""
+    is_beside = getattr(file, "content_url", None) and not file.contained_in
+    return CardFile(
+        name=str(file.content_url if is_beside else file.name or file.id),
+        size=_bytes(getattr(file, "content_size", "")),
+        sha256=str(file.sha256 or "").lower() if is_beside else "",
+    )
 
 
 def _kind(name: str) -> str:
@@ -264,19 +252,21 @@ def _kind(name: str) -> str:
 
 def _bytes(text: object) -> int:
     number = str(text or "").removesuffix("B").strip()
-    return int(number) if number.isdigit() else 0
+    return int(number) if number.isdecimal() and len(number) < 20 else 0
 
 
-def _outside(value: object) -> Iterator[str]:
-    """Addresses of contexts that a reader of JSON-LD would fetch."""
-    if isinstance(value, list):
-        for each in value:
-            yield from _outside(each)
-    elif isinstance(value, dict):
-        for key, held in value.items():
-            if key in ("@context", "@import"):
-                yield from (each for each in (held if isinstance(held, list) else [held]) if isinstance(each, str))
-            yield from _outside(held)
+def _outside(facts: Mapping[str, Any]) -> Iterator[str]:
+    """Contexts, at any depth, that are no objects of plain names: their reader fetches what addresses they hold."""
+    waiting: list[Any] = [facts]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            context = value.get("@context", {})
+            if "@import" in value or not isinstance(context, dict):
+                yield printable(value.get("@import", context)) or "of no name"
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _parsed(facts: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - mlcroissant's Metadata

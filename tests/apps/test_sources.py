@@ -77,7 +77,7 @@ def test_commands_bake_verify_and_card(table, tmp_path):
     folder, card = tmp_path / "set", tmp_path / "set" / "croissant.json"
     code, told = run("bake", table.data, "--adapter", template.__file__, "--out", folder)
     assert (code, told.split(",")[0]) == (0, "60 samples")
-    assert run("verify", folder) == (0, f"{folder}: whole\n")
+    assert run("verify", folder) == (0, f"{folder}: 3 of 3 files whole\n")
     code, told = run("card", folder, "--licence", "MIT", "--source", "ourselves")
     assert (code, told) == (0, f"4 files, MIT: {card}\n")
     index = folder / "index.arrow"

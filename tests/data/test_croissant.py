@@ -4,18 +4,20 @@ import copy
 import hashlib
 import json
 import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import numpy as np
 import pytest
 from tests.core.lazy_images import images
 
-from mainstem.apps.sources import faults_of
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.data.catalogue import find_data_set
 from mainstem.data.croissant import GEO, VERSION, as_json, card_of, place_of, read_card
 from mainstem.data.rights import Rights, rights_of
 from mainstem.data.shard_writing import ReadBy, bake
+from mainstem.data.verifying import Verified, verify, verify_card
 
 mlc = pytest.importorskip("mlcroissant")
 
@@ -84,13 +86,57 @@ def test_a_single_file_s_card_lies_beside_it(tmp_path):
 def test_verify_finds_what_a_card_s_files_are_no_more(tmp_path):
     folder = own(tmp_path)
     card = write(folder)
-    assert faults_of(str(folder)) == []
+    assert verify(str(folder)) == Verified(num=2, wrong=())
     (folder / "a.csv").write_bytes(b"a.csw")
     (folder / "deep er" / "ü b.nii.gz").unlink()
-    assert faults_of(str(folder)) == ["a.csv differs", "deep er/ü b.nii.gz is absent"]
+    found = verify(str(folder))
+    assert found == Verified(num=2, wrong=("a.csv differs", "deep er/ü b.nii.gz is absent"))
+    assert not found.is_whole
     card["distribution"][0]["contentUrl"] = "../outside.csv"
     (folder / "croissant.json").write_text(json.dumps(card))
-    assert faults_of(str(folder))[0] == "../outside.csv lies outside the folder"
+    assert verify(str(folder)).wrong[0] == "../outside.csv lies outside the folder"
+
+
+def changed(folder, card, **entry):
+    """Verify a folder whose card says otherwise of its first file; None leaves an entry out."""
+    first, *rest = card["distribution"]
+    first = {name: value for name, value in {**first, **entry}.items() if value is not None}
+    (folder / "croissant.json").write_text(json.dumps({**card, "distribution": [first, *rest]}))
+    return verify(str(folder))
+
+
+def test_what_a_card_lets_nobody_check_is_not_whole(tmp_path):
+    folder = own(tmp_path)
+    card = write(folder)
+    bare = {name: value for name, value in card.items() if name != "distribution"}
+    (folder / "croissant.json").write_text(json.dumps(bare))
+    found = verify(str(folder))
+    assert (found.is_whole, str(found)) == (False, "nothing was checked")
+    listed = {**card, "distribution": card["distribution"][:1]}
+    for entry, why in (
+        ({"sha256": None, "md5": "0" * 32}, "a.csv (the card gives no sha256 of it)"),
+        ({"contentUrl": "file://a.csv", "sha256": "0" * 64}, "file://a.csv (an address)"),
+    ):
+        found = changed(folder, listed, **entry)
+        assert (found.is_whole, str(found)) == (False, f"nothing was checked; not checked: {why}")
+        found = changed(folder, card, **entry)
+        assert (found.is_whole, str(found)) == (True, f"1 of 1 files whole; not checked: {why}")
+
+
+def test_a_sha256_in_capitals_is_the_same(tmp_path):
+    folder = own(tmp_path)
+    card = write(folder)
+    capitals = card["distribution"][0]["sha256"].upper()
+    assert changed(folder, card, sha256=capitals) == Verified(num=2, wrong=())
+    assert changed(folder, card, sha256=capitals[1:] + capitals[0]).wrong == ("a.csv differs",)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "loop", "deep er", "."])
+def test_names_that_are_no_files_are_wrong(tmp_path, name):
+    folder = own(tmp_path)
+    card = write(folder)
+    (folder / "loop").symlink_to(folder / "loop")
+    assert len(changed(folder, card, contentUrl=name).wrong) == 1
 
 
 def test_a_baked_set_s_card_lists_its_shards(tmp_path):
@@ -140,6 +186,10 @@ def test_rasters_say_where_they_lie(tmp_path):
         {"@context": ["https://schema.org/", {"a": "b"}]},
         {"publisher": {"@context": "http://127.0.0.1:9/c.json", "name": "x"}},
         {"@context": {"@import": "http://127.0.0.1:9/c.json"}},
+        {"publisher": {"@context": [["http://127.0.0.1:9/c.json"]]}},
+        {"isBasedOn": [[{"a": [{"@context": [{"b": "c"}, [["http://127.0.0.1:9/c.json"]]]}]}]]},
+        {"@context": {"x": {"@id": "sc:x", "@context": [["http://127.0.0.1:9/c.json"]]}}},
+        {"@context": {"@context": [["http://127.0.0.1:9/c.json"]]}},
     ],
 )
 def test_a_card_that_would_fetch_is_refused(tmp_path, breach):
@@ -147,6 +197,41 @@ def test_a_card_that_would_fetch_is_refused(tmp_path, breach):
     (folder / "croissant.json").write_text(json.dumps({**write(folder), **breach}))
     with pytest.raises(InputError, match="which is not fetched"):
         read_card(folder / "croissant.json")
+
+
+@pytest.fixture
+def listener(monkeypatch):
+    """An address of this machine, and what asked it for anything."""
+    monkeypatch.undo()  # it may be asked
+    asked = []
+
+    class Heard(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_error(404)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/node", asked
+        server.shutdown()
+
+
+@pytest.mark.parametrize("depth", range(5))
+def test_no_card_makes_this_machine_ask_for_anything(tmp_path, listener, depth):
+    address, asked = listener
+    context = address
+    for _ in range(depth):
+        context = [context]
+    folder = own(tmp_path)
+    card = write(folder)
+    based = {**card, "isBasedOn": {"@context": context, "name": "x"}}
+    listed = {**card, "distribution": [{**card["distribution"][0], "@context": context}]}
+    term = {**card, "@context": {**card["@context"], "isBasedOn": {"@id": "sc:isBasedOn", "@context": context}}}
+    for breach in (based, listed, {**term, "isBasedOn": {"name": "x"}}):
+        (folder / "croissant.json").write_text(json.dumps(breach))
+        with pytest.raises(InputError, match="which is not fetched"):
+            verify_card(folder / "croissant.json")
+    assert asked == []
 
 
 @pytest.mark.parametrize("facts", [{}, {"@type": "sc:Dataset"}, {"distribution": 7}])
