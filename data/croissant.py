@@ -1,8 +1,8 @@
 """Cards of data sets: Croissant 1.1, with GeoCroissant 1.0 where there are rasters, written and read by mlcroissant.
 
-A card lists files by size and sha256, the licence and where the data come from. Nothing is fetched: a card with
-a context that is no object of plain names is refused, as its reader would follow addresses in it. Sources: Croissant Format Specification 1.1 and
-GeoCroissant Format Specification 1.0 (MLCommons, 29 January 2026).
+A card lists files by size and sha256, the licence and where the data come from. Nothing is fetched: a card with a
+context that is no object of plain names is refused, as its reader would follow addresses in it. Sources: Croissant
+Format Specification 1.1 and GeoCroissant Format Specification 1.0 (MLCommons, 29 January 2026).
 """
 
 import copy

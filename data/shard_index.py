@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.cases import Cases
+from mainstem.core.errors import InputError
+from mainstem.core.plain import is_text
 from mainstem.core.samples import LazySamples, LazyStreams, Load
+from mainstem.core.schema import printable
 from mainstem.core.stream import Provenance, Sample
+from mainstem.data.shard_records import form_of
 
 TEXTS = ("data", "item", "group", "licence", "attribution", "part")  # of Provenance; "group" may be null
 ROWS_AT_ONCE = 1 << 16
+MOST_BITS = 64  # of a fact that is a whole number
 
 
 @dataclass
@@ -26,19 +31,41 @@ class IndexRows:
         return len(self.columns.get("item", ()))
 
     def add(self, sample: Sample) -> None:
-        """Add a sample's row: texts as they are, facts in JSON, a target as type, shape and bytes."""
+        """Add a sample's row: texts as they are, facts in JSON, a target as type, shape and bytes.
+
+        Raises:
+            InputError: if something of it could not be read back as it is.
+        """
         source = sample.source
+        name = printable(source.item)
         target = None if sample.target is None else np.ascontiguousarray(sample.target).reshape(np.shape(sample.target))
-        target = target.astype(np.float64) if target is not None and not target.ndim else target
-        told = {name: getattr(source, name) for name in TEXTS} | {
+        told = {column: getattr(source, column) for column in TEXTS} | {
             "simulated": bool(source.simulated),
             "origin": sample.origin,
-            "facts": json.dumps(dict(source.facts), default=lambda value: value.item()),
-            "form": None if target is None else json.dumps([target.dtype.str, target.shape]),
+            "facts": json.dumps(
+                {fact: _plain(value, f"fact {fact!r:.60} of {name}") for fact, value in source.facts.items()}
+            ),
+            "form": None if target is None else json.dumps(form_of(target, f"the target of {name}")),
             "target": None if target is None else target.tobytes(),
         }
-        for name, value in told.items():
-            self.columns.setdefault(name, []).append(value)
+        for column, value in told.items():
+            if isinstance(value, str) and not is_text(value):
+                raise InputError(f"{column} of {name} is {printable(value)!r}, which is no UTF-8; rename it")
+            self.columns.setdefault(column, []).append(value)
+
+
+def _plain(value: object, name: str) -> str | float:
+    """A fact as JSON gives it back: text, a number, true or false; a number of NumPy's as Python's.
+
+    Raises:
+        InputError: if it is anything else, or has too many digits.
+    """
+    found = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(found, str | int | float) or isinstance(value, np.datetime64 | np.timedelta64 | np.longdouble):
+        raise InputError(f"{name} is of type {type(value).__name__}, want text or a number; convert it")
+    if isinstance(found, int) and found.bit_length() > MOST_BITS:
+        raise InputError(f"{name} has {found.bit_length()} bits, want {MOST_BITS} at most; write it as text")
+    return found
 
 
 def schema() -> Any:  # noqa: ANN401 - pyarrow's Schema
@@ -99,4 +126,4 @@ def _stacked(kept: list[bytes | None], shape: tuple[int, ...]) -> NDArray[np.flo
 
 def _target(kept: bytes, dtype: str, shape: list[int]) -> float | NDArray[Any]:
     found = np.frombuffer(kept, np.dtype(dtype)).reshape(shape).copy()
-    return float(found) if not found.ndim else found
+    return found.item() if not found.ndim else found

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.plain import is_text
 from mainstem.core.schema import printable
 from mainstem.core.stream import Channel, Geometry, Kind, Stream
 
@@ -49,7 +50,7 @@ def encode(streams: Mapping[str, Stream]) -> Record:
     """Write streams as bytes.
 
     Raises:
-        InputError: if one holds Python objects.
+        InputError: if one holds Python objects, or its name is no UTF-8.
     """
     parts = {name: (stream.values, stream.times, stream.valid) for name, stream in streams.items()}
     header = [
@@ -57,7 +58,7 @@ def encode(streams: Mapping[str, Stream]) -> Record:
             "name": name,
             "kind": stream.kind,
             "arrays": [_told(array, name) for array in parts[name]],
-            "channels": [[each.name, each.unit, each.wavelength_nm] for each in stream.channels],
+            "channels": [[each.name, each.unit, _plain(each.wavelength_nm)] for each in stream.channels],
             "geometry": None if stream.geometry is None else _placed(stream.geometry),
         }
         for name, stream in streams.items()
@@ -94,11 +95,24 @@ def decode(header: bytes, payload: memoryview) -> dict[str, Stream]:
 
 
 def _told(array: NDArray[Any] | None, name: str) -> tuple[str, list[int] | None]:
-    if array is None:
-        return "|b1", None
+    if not is_text(name):
+        raise InputError(f"stream {printable(name)} has a name that is no UTF-8; rename it")
+    return ("|b1", None) if array is None else form_of(array, f"stream {printable(name)}")
+
+
+def form_of(array: NDArray[Any], name: str) -> tuple[str, list[int]]:
+    """Type and shape of an array, with which its bytes are the array again.
+
+    Raises:
+        InputError: naming it, if it holds Python objects.
+    """
     if array.dtype.kind not in KINDS_STORED:
-        raise InputError(f"stream {printable(name)} holds {array.dtype}, want numbers or text; convert it")
+        raise InputError(f"{name} holds {array.dtype}, want numbers or text; convert it")
     return array.dtype.str, list(array.shape)
+
+
+def _plain(wavelength_nm: float | None) -> float | None:
+    return None if wavelength_nm is None else float(wavelength_nm)  # of NumPy's floats JSON knows one alone
 
 
 def _placed(geometry: Geometry) -> list[Any]:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from pydantic import ValidationError
 
+from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, sync_folder, write_whole
 from mainstem.core.progress import Progress, silent
 from mainstem.core.samples import SampleSet, read_now
+from mainstem.core.schema import first_mistake
 from mainstem.core.stream import Sample
 from mainstem.data.rights import SHARDS, Rights
 from mainstem.data.shard_index import ROWS_AT_ONCE, IndexRows
 from mainstem.data.shard_index import schema as index_schema
 from mainstem.data.shard_records import Record, encode
-from mainstem.data.shards import BATCHES, INDEX, BakedFile, ShardsRecord, arrow
+from mainstem.data.shards import BATCHES, INDEX, TOLD, BakedFile, ShardsRecord, arrow
 
 SHARD_BYTES = 128 << 20  # a shard is closed once it holds so many: it has 128 MB and at most one sample more
 BATCH_BYTES, BATCH_ROWS = 1 << 20, 1024  # a record batch is closed at the first of both
@@ -37,30 +40,33 @@ def bake(source: SampleSet, rights: Rights, out: Path, by: ReadBy, progress: Pro
 
     Raises:
         ArtifactError: if `out` is no empty folder, or the disk is full.
-        InputError: if another process is making it, or a stream cannot be written.
+        InputError: if another process is making it, or a stream, fact or target cannot be written.
     """
+    record = _record(source, rights, by)  # before anything is written
     with new_folder(out) as folder:
         files, streams = _write_all(source, folder, progress)
-        record = ShardsRecord(
-            name=source.name,
-            num=len(source.samples),
-            licence=source.licence,
-            source=rights.source,
-            attribution=source.attribution,
-            simulated=source.simulated,
-            adapter=by.adapter,
-            task=by.task,
-            options=dict(by.options),
-            flagged=dict(source.flagged),
-            test_groups=sorted(source.test_groups),
-            classes=list(source.classes),
-            unsound_split=source.unsound_split,
-            streams=streams,
-            files=tuple(files),
-        )
+        record = record.model_copy(update={"files": tuple(files), "streams": streams})
         write_whole(folder / SHARDS, [record.text()])
         sync_folder(folder)
     return record
+
+
+def _record(source: SampleSet, rights: Rights, by: ReadBy) -> ShardsRecord:
+    """What is told of a set before its samples are written."""
+    told = {name: getattr(source, name) for name in TOLD}
+    try:
+        return ShardsRecord(
+            **told,
+            num=len(source.samples),
+            source=rights.source,
+            adapter=by.adapter,
+            task=by.task,
+            options=dict(by.options),
+            streams={},
+            files=(),
+        )
+    except ValidationError as error:
+        raise InputError(f"the set cannot be baked: {first_mistake(error)}; mend what its reader tells") from error
 
 
 def _write_all(source: SampleSet, folder: Path, progress: Progress) -> tuple[list[BakedFile], dict[str, str]]:

@@ -13,14 +13,14 @@ import json
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.parallel import num_cores
@@ -33,7 +33,8 @@ from mainstem.data.shard_records import decode
 
 INDEX, BATCHES = "index.arrow", "batches.npy"
 NO_SHARDS = (INDEX, BATCHES)  # of a set's files
-FORMAT = 1
+FORMAT = 2
+TOLD = tuple(each.name for each in fields(SampleSet) if each.name != "samples")  # of a set: its record says all of it
 MOST_OPEN = 256  # shards that a process holds open
 BATCHES_KEPT = 16  # as views of the memory map
 AGAIN = "copy it again, or bake the set again into an empty folder"
@@ -51,7 +52,10 @@ class BakedFile(BaseModel):
 
 
 class ShardsRecord(BaseModel):
-    """What `shards.json` says; `adapter`, `task` and `options` are what read the data that were baked."""
+    """What `shards.json` says: the attributes of a SampleSet by their names, and how they were baked.
+
+    `adapter`, `task` and `options` are what read the data that were baked.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -66,9 +70,10 @@ class ShardsRecord(BaseModel):
     task: str
     options: dict[str, str]
     flagged: dict[str, str]
-    test_groups: list[str]
-    classes: list[str]
+    test_groups: Annotated[frozenset[str], PlainSerializer(sorted)]
+    classes: tuple[str, ...]
     unsound_split: str
+    refused: dict[str, str]
     streams: dict[str, str]
     files: tuple[BakedFile, ...]
 
@@ -123,17 +128,7 @@ def open_shards(folder: Path) -> SampleSet:
     """
     record = check_whole(folder)
     load = ShardStreams(folder=folder.absolute(), sha256=hashlib.sha256(record.text()).hexdigest())
-    return SampleSet(
-        name=record.name,
-        samples=_indexed(folder / INDEX, load),
-        flagged=record.flagged,
-        attribution=record.attribution,
-        licence=record.licence,
-        simulated=record.simulated,
-        test_groups=frozenset(record.test_groups),
-        classes=tuple(record.classes),
-        unsound_split=record.unsound_split,
-    )
+    return SampleSet(samples=_indexed(folder / INDEX, load), **{name: getattr(record, name) for name in TOLD})
 
 
 def check_whole(folder: Path) -> ShardsRecord:

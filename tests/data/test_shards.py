@@ -1,10 +1,15 @@
 """Baked sets read back bit for bit, and no flipped bit, torn file or killed bake is taken for data."""
 
+import datetime
 import shutil
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.core.lazy_images import images
 
 from mainstem.core.errors import ArtifactError, InputError
@@ -22,6 +27,12 @@ SOURCE = Provenance(
     data="made", item="ü 1", group="g", licence="CC0-1.0", attribution="us",
     facts={"year": 2020, "age": 0.1 + 0.2, "who": "x"},
 )  # fmt: skip
+
+OF_A_SET = {
+    "name": "made", "flagged": {"1": "odd"}, "attribution": "us", "licence": "CC0-1.0", "simulated": True,
+    "test_groups": frozenset({"g", "ä", "b"}), "classes": ("y", "x"), "unsound_split": "leaks",
+    "refused": {"f.tif": "is torn"},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -89,13 +100,77 @@ def test_streams_of_every_kind_come_back_bit_for_bit(tmp_path):
         )
         for row, target in enumerate(targets)
     )
-    source = made(samples, simulated=True, test_groups=frozenset({"g"}), classes=("x", "y"), unsound_split="leaks")
-    source = replace(source, flagged={"1": "odd"})
+    source = SampleSet(samples=samples, **OF_A_SET)
     bake(source, STATED, tmp_path / "set", ReadBy())
     found = open_shards(tmp_path / "set")
     assert is_lazy(found.samples)
     assert [told(read_now(sample)) for sample in found.samples] == list(map(told, samples))
-    assert vars(replace(found, samples=())) == vars(replace(source, samples=()))
+    assert {name: value for name, value in vars(found).items() if name != "samples"} == OF_A_SET
+
+
+def test_nothing_that_is_told_of_a_set_stays_at_its_default_above():
+    plain = SampleSet(name="", samples=(), flagged={}, attribution="")
+    assert all(OF_A_SET[each.name] != getattr(plain, each.name) for each in fields(SampleSet) if each.name != "samples")
+
+
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+NUMBERS = st.floats() | st.integers(-(2**63), 2**64 - 1) | st.booleans() | st.floats(width=32).map(np.float32)
+SHAPED = st.sampled_from(["u1", "<i8", ">f4", "?", "<U3", "c8"]).flatmap(
+    lambda kind: st.tuples(st.just(kind), st.lists(st.integers(0, 3), min_size=1, max_size=3))
+)
+TARGETS = (
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False)
+    | SHAPED.map(lambda form: np.arange(np.prod(form[1])).astype(form[0]).reshape(form[1]))
+)  # fmt: skip
+
+
+def same(told) -> str:
+    """What is told of a sample as text, for NaN does not equal itself; a target with its type."""
+    _, _, target, source, origin = told
+    facts = {name: value.item() if isinstance(value, np.generic) else value for name, value in source.facts.items()}
+    return repr((type(target), target, sorted(facts.items()), replace(source, facts={}), origin))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(TARGETS, st.dictionaries(TEXT, TEXT | NUMBERS, max_size=3), TEXT), min_size=1, max_size=4))
+def test_whatever_is_told_of_samples_comes_back_as_it_was(rows):
+    samples = tuple(
+        Sample(streams={}, target=target, source=replace(SOURCE, facts=facts, part=part, licence=part), origin=part)
+        for target, facts, part in rows
+    )
+    with TemporaryDirectory() as folder:
+        bake(made(samples), STATED, Path(folder) / "set", ReadBy())
+        found = open_shards(Path(folder) / "set").samples
+        assert [same(told(read_now(sample))) for sample in found] == [same(told(sample)) for sample in samples]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"facts": {"seen": datetime.date(2020, 1, 1)}}, "fact 'seen' of ü 1 is of type date, want text or a number"),
+        ({"facts": {"seen": np.datetime64("2020-01-01")}}, "is of type datetime64"),
+        ({"facts": {"hue": np.ones(3)}}, "fact 'hue' of ü 1 is of type ndarray"),
+        ({"facts": {"pair": (1, 2)}}, "is of type tuple"),
+        ({"facts": {"none": None}}, "is of type NoneType"),
+        ({"facts": {"long": np.longdouble(1)}}, "is of type longdouble"),
+        ({"facts": {"large": 10**5000}}, "has 16610 bits, want 64 at most"),
+        ({"part": "\udcff"}, r"part of ü 1 is '\\udcff', which is no UTF-8"),
+        ({"target": np.array([1, None])}, "the target of ü 1 holds object, want numbers or text"),
+        ({"target": 1 << 70}, "the target of ü 1 holds object"),
+        ({"streams": {"\udcff": every_kind()["text"]}}, "has a name that is no UTF-8"),
+        ({"flagged": {"1": 2}}, "the set cannot be baked: flagged.1 is 2"),
+    ],
+)
+def test_what_would_not_come_back_is_refused_in_one_line_and_leaves_nothing(tmp_path, change, said):
+    own = {name: value for name, value in change.items() if name in ("streams", "target")}
+    of_set = {name: value for name, value in change.items() if name == "flagged"}
+    source = replace(SOURCE, **{name: value for name, value in change.items() if name not in {*own, *of_set}})
+    sample = Sample(**{"streams": {}, "target": None, **own}, source=source)
+    with pytest.raises(InputError) as caught:
+        bake(replace(made((sample,)), **of_set), STATED, tmp_path / "set", ReadBy())
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("targets", ["numbers", "vectors", "none"])
