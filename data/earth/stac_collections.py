@@ -1,6 +1,5 @@
 """STAC collections and catalogs on disk: their items by relative links, as tiles, each of the dates of one grid."""
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from mainstem.data.json_text import read_json
 
 KINDS = ("Collection", "Catalog")
 LARGEST_CATALOG = 64 << 20
+LARGEST, LONGEST_SIDE = 1e15, 1 << 31  # of a grid's numbers, metres or degrees, and of its pixels
 MGRS = re.compile(r"(?:MGRS-)?0?(\d{1,2}[C-HJ-NP-X][A-HJ-NP-Z]{2})")
 CODE = re.compile(r"[A-Za-z]{1,20}:\d{1,10}")
 MGRS_PARTS = ("mgrs:utm_zone", "mgrs:latitude_band", "mgrs:grid_square")
@@ -55,7 +55,7 @@ def open_collection(path: Path) -> Collection:
     plain, dated = _read(path), defaultdict(list)
     for item_path in _items(path):
         item = read_item(item_path)
-        dated[_tile_of(item)].append((str(item.datetime), item.id, item_path))
+        dated[_tile_of(item, item_path.name)].append((str(item.datetime), item.id, item_path))
     if not dated:
         raise InputError(f"{path} links to no item (rel item or child); give a collection that holds its items")
     told, licence, providers = plain.get("id"), plain.get("license"), plain.get("providers")
@@ -129,33 +129,37 @@ def _read(path: Path) -> dict[str, Any]:
     return found
 
 
-def _tile_of(item: Any) -> str:  # noqa: ANN401 - pystac's
-    """Name of the tile of an item, fit for a folder."""
+def _tile_of(item: Any, name: str) -> str:  # noqa: ANN401 - pystac's
+    """Name of the tile of an item, which the file of this `name` holds, fit for a folder."""
     said = item.properties
     together = "".join(str(said.get(part, "")) for part in MGRS_PARTS)
     for told in (said.get("grid:code"), said.get("s2:mgrs_tile"), together):
         if isinstance(told, str) and (match := MGRS.fullmatch(told.removeprefix("T"))):
             return match[1]
-    grids = [_grid({**said, **asset.extra_fields}) for asset in item.assets.values()]
+    grids = [_grid({**said, **asset.extra_fields}, name) for asset in item.assets.values()]
     found = sorted(((abs(grid[1][0]), grid) for grid in grids if grid is not None), key=itemgetter(0))
     if not found:
         raise InputError(
-            f"item {item.id} names neither its tile (grid:code) nor its grid (proj:code, proj:shape, proj:transform); "
-            "add one"
+            f"{name} names neither its tile (grid:code) nor its grid (proj:code, proj:shape, proj:transform); add one"
         )
     code, (size, _, left, _, _, top), (height, width) = found[0][1]
     return "_".join([code.replace(":", ""), *(f"{number:.15g}" for number in (left, top, size)), f"{width}x{height}"])
 
 
-def _grid(said: Mapping[str, Any]) -> tuple[str, tuple[float, ...], tuple[int, ...]] | None:
+def _grid(said: Mapping[str, Any], name: str) -> tuple[str, tuple[float, ...], tuple[int, ...]] | None:
     """CRS, transform and rows and columns that an item says of an asset; None where it does not say all of them."""
     code, epsg = said.get("proj:code"), said.get("proj:epsg")
     named = code if isinstance(code, str) else f"EPSG:{epsg}" if isinstance(epsg, int) else ""
     transform, shape = said.get("proj:transform"), said.get("proj:shape")
     if not CODE.fullmatch(named) or not isinstance(transform, list) or not isinstance(shape, list):
         return None
-    numbers = [float(each) for each in transform[:6] if isinstance(each, int | float) and math.isfinite(each)]
-    sides = [each for each in shape if isinstance(each, int) and each > 0]
+    numbers = [float(each) for each in transform[:6] if _is_number(each)]
+    sides = [each for each in shape if isinstance(each, int) and 0 < each <= LONGEST_SIDE and _is_number(each)]
     if len(numbers) != 6 or len(sides) != 2 or len(shape) != 2:
-        raise InputError(f"an item says the grid {printable(transform)} of {printable(shape)}; mend proj:transform")
+        raise InputError(f"{name} says the grid {printable(transform)} of {printable(shape)}; mend proj:transform")
     return named, tuple(numbers), tuple(sides)
+
+
+def _is_number(value: object) -> bool:
+    """True for a finite number that a float holds; JSON's true is none, and its whole numbers have no end."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST < value < LARGEST

@@ -165,10 +165,49 @@ def test_mlflow_reads_the_curve_back(curves, tmp_path):
 
 
 def test_damaged_metrics_are_named_by_their_line(curves, tmp_path):
-    with (curves / METRICS_FILE).open("a") as file:
-        file.write("{half")
-    with pytest.raises(InputError, match="line 4: not JSON"):
+    for line, said in (
+        (b"{half", r"line 4 is no JSON"),
+        (b"[1]", r"line 4 holds a list, want one JSON object"),
+        (b"\xff\xfe{}", r"line 4 is no JSON"),
+        (b"[" * 5000, r"line 4 is no JSON"),
+        (b"", r"line 4 is no JSON"),
+        (b'{"step": "x"}', r"line 4: the step is x, want a whole number"),
+        (b'{"step": [1]}', r"line 4: the step is \[1\]"),
+        (b'{"step": true}', r"line 4: the step is True"),
+        (b'{"step": NaN}', r"line 4: the step is nan"),
+        (b'{"step": 1e999}', r"line 4: the step is inf"),
+        (b'{"step": 9223372036854775808}', r"line 4: the step is 9223372036854775808"),
+        (b'{"step": -1}', r"line 4: the step is -1"),
+        (b'{"loss": 1' + b"0" * 400 + b"}", r"line 4: loss is 1000.*, which no float holds"),
+        (b'{"loss": 1' + b"0" * 5000 + b"}", r"line 4 is no JSON"),
+    ):
+        (curves / METRICS_FILE).write_bytes(b'{"loss": 1}\n' * 3 + line + b"\n")
+        with pytest.raises(InputError, match=f"{METRICS_FILE}, {said}") as caught:
+            export(curves, "tensorboard", tmp_path / "tb")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", [{}, {"config": 7}, {"config": {}}, {"training": [1]}])
+def test_a_record_without_settings_is_refused(curves, tmp_path, spec):
+    record = json.loads((curves / RECORD_FILE).read_text())
+    (curves / RECORD_FILE).write_text(json.dumps({**record, "spec": spec}))
+    with pytest.raises(InputError, match=r"record\.json is damaged: spec has no training"):
         export(curves, "tensorboard", tmp_path / "tb")
+
+
+def test_odd_curves_are_exported_or_refused_in_one_line(curves, tmp_path):
+    pytest.importorskip("tensorboardX")
+    tracking = pytest.importorskip("mlflow.tracking")
+    lines = ['{"a/b c": NaN, "s": -Infinity}', '{"step": 9223372036854775807, "n": 1e308}']
+    (curves / METRICS_FILE).write_text("\n".join(lines))
+    assert [export(curves, tracker, tmp_path / tracker) for tracker in ("tensorboard", "mlflow")] == [3, 3]
+    (curves / METRICS_FILE).write_text('{"../x": 1}')
+    assert export(curves, "tensorboard", tmp_path / "odd") == 1
+    with pytest.raises(InputError, match="MLflow takes no such run") as caught:
+        export(curves, "mlflow", tmp_path / "odd")
+    assert "\n" not in str(caught.value)
+    client = tracking.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'odd' / 'mlflow.db'}")
+    assert client.search_runs([client.get_experiment_by_name("soil-table").experiment_id]) == []
 
 
 def test_settings_of_another_version_are_refused(soil, tmp_path):

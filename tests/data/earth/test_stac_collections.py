@@ -68,8 +68,8 @@ def test_what_leads_elsewhere_or_says_too_little_is_refused(tmp_path):
         (("https://host/a.json",), "leads to the network"),
         (("gone.json",), "is not there"),
         (("a\0.json",), "is no"),
-        (("a.json",), "item a names neither its tile"),
-        (("b.json",), "an item says the grid"),
+        (("a.json",), "a.json names neither its tile"),
+        (("b.json",), "b.json says the grid"),
         (("c.json",), "links to no item"),
         ((), "links to no item"),
     ):
@@ -85,3 +85,24 @@ def test_an_item_or_anything_else_is_no_collection(tmp_path):
     (tmp_path / "list.json").write_text("[1]")
     assert not is_collection(tmp_path / "list.json")
     assert not is_collection(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"proj:transform": [10**400, 0, 0, 0, -10, 0]},
+        {"proj:transform": [10.0, 0, 0, 0, -10, True]},
+        {"proj:transform": [10.0, 0, 0, 0, -10, None]},
+        {"proj:transform": []},
+        {"proj:transform": [[10.0], 0, 0, 0, -10, 0]},
+        {"proj:shape": [10**400, 100]},
+        {"proj:shape": [True, 100]},
+        {"proj:shape": [200, -1]},
+        {"proj:shape": [200.0, 100]},
+    ],
+)
+def test_a_grid_of_wrong_numbers_is_refused_by_name(tmp_path, said):
+    item(tmp_path / "odd.json", **{**GRID, **said})
+    with pytest.raises(InputError, match=r"^odd\.json says the grid") as caught:
+        open_collection(catalog(tmp_path / "c.json", "odd.json"))
+    assert len(str(caught.value)) < 300
