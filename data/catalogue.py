@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import os
+import re
 import urllib.parse
 from dataclasses import dataclass
 from functools import cache
@@ -48,6 +49,26 @@ def read_catalogue() -> dict[str, DataSet]:
     """Return all data sets by name."""
     entries = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text())
     return {name: _entry(name, entry) for name, entry in entries.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What a simulator makes: a regular expression of the names that its reader takes, licence and source."""
+
+    names: str
+    licence: str
+    source: str
+
+
+def find_simulation(name: str) -> Simulation | None:
+    """Return what is known of a simulated set of this name, None where there is none; nothing is simulated."""
+    return next((made for made in _simulations() if re.fullmatch(made.names, name)), None)
+
+
+@cache
+def _simulations() -> tuple[Simulation, ...]:
+    entries = yaml.safe_load((Path(__file__).parent / "simulations.yaml").read_text())
+    return tuple(Simulation(**entry) for entry in entries.values())
 
 
 @cache

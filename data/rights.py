@@ -1,6 +1,5 @@
 """By which right data are used: the licence that a catalogue entry or a record beside the files states, or none."""
 
-import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import NO_LICENCE
-from mainstem.data.catalogue import read_catalogue
+from mainstem.data.catalogue import find_simulation, read_catalogue
 from mainstem.data.hearing import note
 
 CROISSANT, SHARDS = "croissant.json", "shards.json"  # a folder's records: of its native files, of baked shards
@@ -27,7 +26,6 @@ NO_LICENCES = {
     "the user's own data",
     NOT_STATED,
 }
-MADE = re.compile(r"simulated-maize(-\d+)?|simulated-farms(:.*)?|few-simulated-farms")  # names of our own simulators
 SOURCES = ("isBasedOn", "url", "citeAs")  # where a Croissant record says its data come from, the nearest first
 
 
@@ -55,8 +53,8 @@ def rights_of(name_or_path: str | Path) -> Rights:
     name, path = str(name_or_path), Path(name_or_path)
     if (found := read_catalogue().get(name)) is not None:
         return Rights(found.licence, f"https://github.com/{found.repository}/tree/{found.commit}", is_stated=True)
-    if MADE.fullmatch(name):
-        return Rights("CC0-1.0", "simulated by Mainstem", is_stated=True)
+    if (made := find_simulation(name)) is not None:
+        return Rights(made.licence, made.source, is_stated=True)
     if not path.exists():
         raise InputError(f"got {printable(name, 200)!r}, which is neither a data set's name nor a path; see data list")
     told = (_told_by(record, path) for record in _records(path) if record.is_file())
@@ -137,10 +135,11 @@ def _entry(facts: Mapping[str, Any], key: str) -> object:
     return next((facts[name] for name in names if name in facts), None)
 
 
-def _text(value: object) -> str:
-    """An entry as text: a text, what a list holds, or the name or address of an object."""
-    if isinstance(value, list):
-        return ", ".join(text for each in value if (text := _text(each)))
-    if isinstance(value, dict):
-        return next((text for key in ("url", "@id", "@value", "name") if (text := _text(_entry(value, key)))), "")
+def _text(value: object, depth: int = 4) -> str:
+    """An entry as text: a text, what a list holds, or the name or address of an object; what lies deeper is none."""
+    if isinstance(value, list) and depth:
+        return ", ".join(text for each in value if (text := _text(each, depth - 1)))
+    if isinstance(value, dict) and depth:
+        texts = (_text(_entry(value, key), depth - 1) for key in ("url", "@id", "@value", "name"))
+        return next(filter(None, texts), "")
     return printable(value, 1000) if isinstance(value, str) else ""

@@ -10,8 +10,10 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.data.catalogue import read_catalogue
 from mainstem.data.earth import farm_sets
+from mainstem.data.earth.biology import worlds_of
+from mainstem.data.earth.open_regions import open_regions
 from mainstem.data.hearing import hearing
-from mainstem.data.rights import NOT_STATED, check_rights, is_licence, rights_of, with_rights
+from mainstem.data.rights import NOT_STATED, Rights, check_rights, is_licence, rights_of, with_rights
 
 STATED = {"license": "CC-BY-4.0", "url": "https://example.org/set"}
 
@@ -28,18 +30,23 @@ def test_every_set_of_the_catalogue_states_its_licence():
     check_rights(["us-maize", "bccd"])
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "simulated-maize",
-        "simulated-maize-7",
-        farm_sets.SIMULATED,
-        f"{farm_sets.SIMULATED}:all",
-        farm_sets.FEW_SIMULATED,
-    ],
-)
-def test_simulated_sets_are_our_own(name):
-    assert rights_of(name).is_stated
+def test_every_simulation_is_by_the_right_that_its_maker_states():
+    made = {
+        "simulated-maize": open_regions("simulated-maize"),
+        "simulated-maize-7": open_regions("simulated-maize-7"),
+        farm_sets.SIMULATED: farm_sets.simulated_farms((0,), ()),
+        f"{farm_sets.SIMULATED}:rue-15": farm_sets.simulated_farms((), (1,), worlds_of("rue-15")),
+    }
+    for name, source in made.items():
+        assert source.simulated
+        assert (source.name, rights_of(name)) == (name, Rights(source.licence, "simulated by Mainstem", is_stated=True))
+    check_rights([*made, farm_sets.FEW_SIMULATED])
+
+
+@pytest.mark.parametrize("name", ["simulated-maize-x", "few-simulated-farms:all", "my-simulated-farms"])
+def test_other_names_of_simulations_are_nobody_s(name):
+    with pytest.raises(InputError, match="neither a data set's name nor a path"):
+        rights_of(name)
 
 
 def test_a_folder_without_a_record_is_refused_but_where_its_user_has_the_rights(tmp_path):
@@ -63,6 +70,7 @@ def test_a_folder_without_a_record_is_refused_but_where_its_user_has_the_rights(
             "https://spdx.org/licenses/MIT",
         ),
         ({"name": "MIT"}, "MIT"),
+        ([[["MIT"]]], "MIT"),
         ("unknown", NOT_STATED),
         ("", NOT_STATED),
         (7, NOT_STATED),
@@ -74,6 +82,13 @@ def test_licences_are_read_however_json_ld_writes_them(tmp_path, licence, told, 
     write(tmp_path / "croissant.json", {key: licence, "url": "https://example.org"})
     assert rights_of(tmp_path).licence == told
     assert rights_of(tmp_path).is_stated == (told != NOT_STATED)
+
+
+@pytest.mark.parametrize("depth", [400, 900])
+def test_a_licence_that_lies_too_deep_is_none(tmp_path, depth):
+    text = f'{{"license": {"[" * depth}"MIT"{"]" * depth}, "url": "https://example.org"}}'
+    (tmp_path / "croissant.json").write_text(text)
+    assert not rights_of(tmp_path).is_stated
 
 
 def test_a_licence_without_a_source_is_no_record(tmp_path):
