@@ -8,6 +8,7 @@ Format Specification 1.1 and GeoCroissant Format Specification 1.0 (MLCommons, 2
 import copy
 import hashlib
 import logging
+import math
 import mimetypes
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,6 +80,8 @@ def card_of(name_or_path: str, licence: str = "", source: str = "") -> Card:
     rights = Rights(licence or stated.licence, source or stated.source, is_stated=True)
     if not is_licence(rights.licence) or not rights.source:
         raise InputError(f"nothing says by which right {path} is used; add --licence LICENCE --source ADDRESS")
+    if not path.exists():
+        raise InputError(f"{path} is simulated when it is read, and has no files to list; bake it, and card the shards")
     if is_baked(path):
         return _of_shards(path, rights)
     files = list(_hashed(path))
@@ -128,7 +131,9 @@ def _hashed(path: Path) -> Iterator[CardFile]:
         InputError: if there are too many, or none.
     """
     root = path if path.is_dir() else path.parent
-    paths = sorted(each for each in path.rglob("*") if _is_native(each, path)) if path.is_dir() else [path]
+    paths = (
+        sorted(each for each in path.rglob("*") if _is_native(each, path)) if path.is_dir() else [path] * path.is_file()
+    )
     if not 0 < len(paths) <= MOST_FILES:
         raise InputError(f"{path} holds {len(paths)} files, want 1 to {MOST_FILES}; bake larger sets, and card those")
     for each in paths:
@@ -144,30 +149,43 @@ def _is_native(path: Path, folder: Path) -> bool:
 
 def _footprint(paths: Sequence[Path]) -> dict[str, Any]:
     """What GeoCroissant says of GeoTIFFs: their extent in degrees, and CRS and resolution where they share them."""
-    rasters = [path for path in paths if path.suffix.lower() in RASTERS]
-    if not rasters:
-        return {}
-    from mainstem.data.earth.crs import to_wgs84
-    from mainstem.data.earth.raster import open_geotiff
-
     boxes, frames, sizes = [], set(), set()
-    for path in rasters:
-        with open_geotiff(path) as dataset:
-            crs = dataset.crs
-            boxes.append(to_wgs84(crs.to_wkt(), path.name).transform_bounds(*dataset.bounds))
-            frames.add(crs.to_string())
-            sizes.add((abs(dataset.res[0]), "degree" if crs.is_geographic else str(crs.linear_units)))
+    for path in paths:
+        if path.suffix.lower() in RASTERS and (found := _placed(path)) is not None:
+            boxes.append(found[0])
+            frames.add(found[1])
+            sizes.add(found[2])
+    if not boxes:
+        return {}
     west, south, east, north = (
         pick(side) for pick, side in zip((min, min, max, max), zip(*boxes, strict=True), strict=True)
     )
     place = {"@type": "GeoShape", "box": f"{south:.6f} {west:.6f} {north:.6f} {east:.6f}"}
-    found: dict[str, Any] = {"spatialCoverage": {"@type": "Place", "geo": place}}
+    said: dict[str, Any] = {"spatialCoverage": {"@type": "Place", "geo": place}}
     if len(frames) == 1:
-        found["geocr:coordinateReferenceSystem"] = frames.pop()
+        said["geocr:coordinateReferenceSystem"] = frames.pop()
     if len(sizes) == 1:
         value, unit = sizes.pop()
-        found["geocr:spatialResolution"] = {"@type": "QuantitativeValue", "value": value, "unitText": unit}
-    return found
+        said["geocr:spatialResolution"] = {"@type": "QuantitativeValue", "value": value, "unitText": unit}
+    return said
+
+
+def _placed(path: Path) -> tuple[tuple[float, ...], str, tuple[float, str]] | None:
+    """West, south, east and north of a GeoTIFF, its CRS, its resolution and unit; None of one that lies nowhere.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    from mainstem.data.earth.crs import to_wgs84
+    from mainstem.data.earth.raster import open_geotiff
+
+    with open_geotiff(path) as dataset:
+        if (crs := dataset.crs) is None:
+            return None
+        box = to_wgs84(crs.to_wkt(), path.name).transform_bounds(*dataset.bounds)
+        is_on_earth = all(map(math.isfinite, box)) and -90 <= box[1] <= box[3] <= 90
+        unit = "degree" if crs.is_geographic else str(crs.linear_units)
+        return (box, crs.to_string(), (abs(dataset.res[0]), unit)) if is_on_earth else None
 
 
 def as_json(card: Card) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import os
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -177,6 +178,38 @@ def test_rasters_say_where_they_lie(tmp_path):
     card = write(tmp_path / "scenes")
     assert "geocr:coordinateReferenceSystem" not in card
     assert float(card["spatialCoverage"]["geo"]["box"].split()[3]) > 8.9
+
+
+def test_rasters_that_lie_nowhere_are_files_all_the_same(tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    (tmp_path / "scenes").mkdir()
+    at = rasterio.Affine
+    for name, crs, place in (
+        ("none", None, at(10, 0, 0, 0, -10, 0)),
+        ("nan", "EPSG:32631", at(np.nan, 0, 0, 0, -10, 0)),
+        ("far", "EPSG:32631", at(1e9, 0, 1e12, 0, -1e9, 1e12)),
+        ("pole", "EPSG:4326", at(1, 0, 0, 0, -1, 5000)),
+    ):
+        with rasterio.open(
+            tmp_path / "scenes" / f"{name}.tif", "w", driver="GTiff", width=4, height=4, count=1, dtype="uint8",
+            crs=crs, transform=place,
+        ) as file:  # fmt: skip
+            file.write(np.ones((1, 4, 4), np.uint8))
+    card = write(tmp_path / "scenes")
+    assert len(card["distribution"]) == 4
+    assert "spatialCoverage" not in card
+    assert verify(str(tmp_path / "scenes")).is_whole
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="holds 0 files"):
+        card_of(str(tmp_path / "pipe"), "MIT", "us")
+
+
+def test_what_is_simulated_has_no_files_to_card():
+    with pytest.raises(InputError, match="bake it, and card the shards"):
+        card_of("simulated-maize")
 
 
 @pytest.mark.parametrize(
