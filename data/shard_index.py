@@ -17,6 +17,7 @@ from mainstem.core.stream import Provenance, Sample
 from mainstem.data.shard_records import form_of
 
 TEXTS = ("data", "item", "group", "licence", "attribution", "part")  # of Provenance; "group" may be null
+MAY_LACK = {"group", "form", "target"}
 ROWS_AT_ONCE = 1 << 16
 MOST_BITS = 64  # of a fact that is a whole number
 
@@ -77,7 +78,13 @@ def schema() -> Any:  # noqa: ANN401 - pyarrow's Schema
 
 
 def read_samples(table: Any, load: Load) -> Sequence[Sample]:  # noqa: ANN401 - pyarrow's Table
-    """Return an index's samples, as arrays where targets have one shape, else one by one; `load` reads streams."""
+    """Return an index's samples, as arrays where targets have one shape, else one by one; `load` reads streams.
+
+    Raises:
+        ValueError: if it has other columns than an index, or a text is absent.
+    """
+    if table.schema != schema() or any(table[name].null_count for name in {*table.column_names} - MAY_LACK):
+        raise ValueError("its columns are not an index's")
     texts = {name: table[name].to_numpy(zero_copy_only=False) for name in (*TEXTS, "origin")}
     forms, kept = table["form"].to_pylist(), table["target"].to_pylist()
     parsed = {form: json.loads(form) for form in set(forms) - {None}}

@@ -19,6 +19,8 @@ from mainstem.core.plain import is_text
 from mainstem.core.schema import printable
 from mainstem.core.stream import Channel, Geometry, Kind, Stream
 
+# what bytes that another program wrote, and signed, end in; damage is found before
+FOREIGN = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, MemoryError, RecursionError)
 KINDS_STORED = "biufcUSM"  # of NumPy's dtypes: all whose values are their bytes
 
 
@@ -85,11 +87,12 @@ def decode(header: bytes, payload: memoryview) -> dict[str, Stream]:
                 arrays.append(None if taken is None or shape is None else taken.reshape(shape).copy())
                 start += num * dtype.itemsize
             values, times, valid = arrays
-            assert values is not None
+            if values is None:
+                raise ValueError(f"stream {printable(form.name)} has no values")
             found[form.name] = Stream(
                 kind=form.kind, values=values, channels=form.channels, times=times, geometry=form.geometry, valid=valid
             )
-    except (ValueError, TypeError, KeyError, IndexError) as error:
+    except FOREIGN as error:
         raise InputError(f"a record is none of ours ({printable(error, 200)}); bake the data again") from error
     return found
 

@@ -29,7 +29,7 @@ from mainstem.core.schema import Count, Flag, Sha256, first_mistake, printable, 
 from mainstem.core.stream import Sample, Stream
 from mainstem.data.rights import SHARDS
 from mainstem.data.shard_index import read_samples
-from mainstem.data.shard_records import decode
+from mainstem.data.shard_records import FOREIGN, decode
 
 INDEX, BATCHES = "index.arrow", "batches.npy"
 NO_SHARDS = (INDEX, BATCHES)  # of a set's files
@@ -150,7 +150,7 @@ def _indexed(path: Path, load: Load) -> Sequence[Sample]:
     try:
         with pa.memory_map(str(path)) as file:
             return read_samples(pa.ipc.open_file(file).read_all(), load)
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+    except (pa.ArrowException, OSError, *FOREIGN) as error:
         raise InputError(f"{path} cannot be read ({printable(error, 200)}); {AGAIN}") from error
 
 
@@ -254,7 +254,7 @@ class _Shards:
             place = row - int(self.starts[batch])
             header, payload = (memoryview(column[place].as_buffer()) for column in (headers, payloads))
             wanted = sums[place].as_py()
-        except (arrow().ArrowException, OSError, ValueError, IndexError) as error:
+        except (arrow().ArrowException, OSError, *FOREIGN) as error:
             raise InputError(f"{path} cannot be read ({printable(error, 200)}); {AGAIN}") from error
         if zlib.crc32(payload, zlib.crc32(header)) != wanted:
             raise InputError(f"{path}: sample {row} is not as it was written (CRC-32 differs); {AGAIN}")

@@ -1,12 +1,16 @@
 """Baked sets read back bit for bit, and no flipped bit, torn file or killed bake is taken for data."""
 
 import datetime
+import hashlib
+import json
 import shutil
+import zlib
 from dataclasses import fields, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -320,6 +324,52 @@ def test_a_baked_set_says_its_rights(tmp_path):
         check_rights([str(folder), str(tmp_path / "own")])
     (tmp_path / "own" / "croissant.json").write_text('{"license": "MIT", "isBasedOn": "ourselves"}')
     check_rights([str(folder), str(tmp_path / "own")])
+
+
+def signed(folder, name: str, table) -> None:
+    """Put a table into a set's file, and sign it as a program of somebody else's would."""
+    with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    data, record = (folder / name).read_bytes(), shards.read_record(folder)
+    files = [
+        each.model_copy(update={"size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+        if each.name == name else each for each in record.files
+    ]  # fmt: skip
+    (folder / "shards.json").write_bytes(record.model_copy(update={"files": tuple(files)}).text())
+    shards._opened.cache_clear()
+
+
+def stored(arrays: list[object]) -> str:
+    return json.dumps([{"name": "t", "kind": "text", "arrays": arrays, "channels": [], "geometry": None}])
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        *(("index.arrow", "facts", value) for value in ("[1]", "{", "[" * 5000)),
+        *(("index.arrow", "form", value) for value in ('["<f8", [1000000000000]]', "[" * 5000, '["O", []]', "[1]")),
+        *(("index.arrow", column, value) for column in ("data", "item", "part", "origin") for value in (5, None)),
+        *(("shard-00000.arrow", "header", value) for value in (None, "[" * 5000, "7", '[{"name": 1}]')),
+        ("shard-00000.arrow", "header", stored([["|b1", None]] * 3)),
+        ("shard-00000.arrow", "header", stored([["<i8", [10**30]], ["|b1", None], ["|b1", None]])),
+    ],
+)
+def test_what_another_program_signed_is_refused_in_one_line(tmp_path, name, column, value):
+    text = Stream(kind="text", values=np.array([1]))
+    sample = Sample(streams={"t": text}, target=1.0, source=SOURCE)
+    bake(made((sample,)), STATED, tmp_path / "set", ReadBy())
+    table = pa.ipc.open_file(pa.py_buffer((tmp_path / "set" / name).read_bytes())).read_all()
+    kind = pa.int64() if value == 5 else table.schema.field(column).type
+    held = value.encode() if isinstance(value, str) and column == "header" else value
+    table = table.set_column(table.column_names.index(column), column, pa.array([held], kind))
+    if column == "header" and held is not None:
+        payload = table["payload"][0].as_py()
+        table = table.set_column(2, "crc32", pa.array([zlib.crc32(payload, zlib.crc32(held))], pa.uint32()))
+    signed(tmp_path / "set", name, table)
+    with pytest.raises(InputError) as caught:
+        [read_now(each) for each in open_shards(tmp_path / "set").samples]
+    assert "\n" not in str(caught.value)
+    assert "again" in str(caught.value)
 
 
 def test_objects_are_no_values(tmp_path):
