@@ -14,6 +14,7 @@ LARGEST_BYTES = 1 << 30  # of a metrics file: some millions of steps
 MLFLOW_FILE = "mlflow.db"
 LAST_STEP = 1 << 63  # that both trackers' files can say
 AT_ONCE = 1000  # metrics that MLflow takes in one call
+PLACES = ("step", "steps", "start")  # of a line: where it belongs, not what was found
 
 
 def export(run: Path, tracker: str, out: Path) -> int:
@@ -49,7 +50,7 @@ def _values(path: Path) -> Iterator[tuple[str, float, int]]:
         if not isinstance(step, int) or isinstance(step, bool) or not 0 <= step < LAST_STEP:
             raise InputError(f"{path}, line {number + 1}: the step is {printable(step)}, want a whole number; mend it")
         for name, value in row.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if name not in PLACES and isinstance(value, int | float) and not isinstance(value, bool):
                 yield name, _as_float(value, f"{path}, line {number + 1}: {printable(name)}"), step
 
 

@@ -20,7 +20,7 @@ from mainstem.apps.pretrained import SEEN, SEEN_FILE, Pretrained, read_pretraine
 from mainstem.apps.runs import STATE_FOLDER, beside, note_asked
 from mainstem.core.distributed import World, join
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
-from mainstem.core.finetuning import FitSpec, fit_and_save, labelled
+from mainstem.core.finetuning import FitSpec, fit_and_save, labelled, num_trainings
 from mainstem.core.fit import OutOfFold
 from mainstem.core.fitted import Fitted
 from mainstem.core.fitted_file import read_manifest
@@ -83,7 +83,8 @@ def finetune(
     state = state_of(out)
     with run_folder(out, world) as folder, kept_until_written(state, world):
         if world.is_first:
-            note_asked(state, command="finetune", adapter=task.name, task=task.task, data=source.name)
+            asked = {"adapter": task.name, "task": task.task, "data": source.name}
+            note_asked(state, command="finetune", trainings=num_trainings(task, train, spec), **asked)
         watch = Watch(state, spec.checkpoint, identity_of(task, source, spec), world, say=say)
         with watch.requeued():
             fitted, judged = fit_and_save(task, source, train, spec, folder, progress=report, watch=watch)

@@ -48,6 +48,8 @@ def launch(job: Job) -> dict[str, Any]:
         text = render(job)
         write_atomically(folder / SCRIPT, text.encode())
         _refuse(check_site(job, folder / SCRIPT))
+        for old in folder.glob("peaks-*.json"):
+            old.unlink()  # of an earlier start
         told = _begin(job, folder)
         record = {
             "site": job.site_name,

@@ -36,6 +36,7 @@ class Job:
         gpus, processes: a node.
         cores: a process; None where the site decides.
         memory_gb: a node; None where the site decides.
+        is_smoke: it ends with its time for good: what it has saved by then is all that was wanted.
     """
 
     site_name: str
@@ -50,6 +51,12 @@ class Job:
     processes: int
     cores: int | None
     memory_gb: int | None
+    is_smoke: bool = False
+
+    @property
+    def comes_back(self) -> bool:
+        """True where Slurm queues it again once it has saved because its time ends, or its node is lost."""
+        return self.site.requeue and not self.is_smoke
 
     @property
     def indices(self) -> int:
@@ -92,14 +99,15 @@ def plan_job(site_name: str, site: Site, spec: RunSpec, ask: Ask) -> Job:
 
 
 def as_smoke(job: Job) -> Job:
-    """Return ten minutes of a job's first member, on the partition for that, writing beside the job's own folder."""
+    """Return ten minutes of a job's first member and no more, on the partition for that, writing beside its folder."""
     site, partition = job.site, job.site.debug_partition or job.partition
     limits = site.partitions.get(partition or "")
     nodes = min(job.nodes, limits.max_nodes) if limits else job.nodes
     out = f"{job.spec.out}{SMOKE}"
     first = replace(job.members[0], out=out)
     spec = job.spec.model_copy(update={"out": out, "shards": 1})
-    return replace(job, spec=spec, members=(first,), nodes=nodes, partition=partition, time_s=min(SMOKE_S, job.time_s))
+    time_s = min(SMOKE_S, job.time_s)
+    return replace(job, spec=spec, members=(first,), nodes=nodes, partition=partition, time_s=time_s, is_smoke=True)
 
 
 def _instead(command: str) -> str:

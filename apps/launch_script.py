@@ -12,10 +12,11 @@ from mainstem.apps.launch_plan import Job
 from mainstem.apps.peaks import PEAKS
 from mainstem.apps.run_spec import Member, arguments
 from mainstem.apps.typed_files import as_time
-from mainstem.core.interruptions import BY_SCRIPT, SAVED
+from mainstem.core.interruptions import BY_SCRIPT, NEVER, SAVED
 
 MOST_RESTARTS = 100  # of one job: one that never gets further must end
-WAIT_S = 120  # that the others have to save, once the first process of a step has ended
+OVER = 124  # exit status of coreutils' timeout
+WAIT_S = 120  # to save: the others, once the first process of a step has ended; on this machine, once time is over
 JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"
 INSIDE = "/user-software"  # where a container sees the environment
 
@@ -56,7 +57,7 @@ def _options(job: Job) -> list[str]:
     found += [f"gres=gpu:{job.gpus}" if site.gpus_requested_by == "gres" else f"gpus-per-node={job.gpus}"][: job.gpus]
     found += [f"mem={job.memory_gb}G"] if job.memory_gb else []
     found += [f"time={as_time(job.time_s)}", f"output={log_name(job)}", "open-mode=append"]
-    found += [f"signal=USR1@{site.signal_before_s}", "requeue" if site.requeue else "no-requeue"]
+    found += [f"signal=USR1@{site.signal_before_s}", "requeue" if job.comes_back else "no-requeue"]
     return [*found, f"array=0-{job.indices - 1}"] if job.indices > 1 else found
 
 
@@ -70,7 +71,7 @@ def _environment(job: Job) -> list[str]:
     lines += [f"export OMP_NUM_THREADS={job.cores}"] if job.cores else []
     lines += [f"export {PEAKS}={shlex.quote(job_folder(job.spec.out))}  # where it tells how much memory it took"]
     if site.scheduler == "slurm":
-        lines += [f"export {BY_SCRIPT}=1"] if site.requeue else []
+        lines += [f"export {BY_SCRIPT}={1 if job.comes_back else NEVER}"]
         lines += ['export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"  # srun does not take it over by itself']
     return [*lines, *(_container(job) if site.container else _virtual(job))]
 
@@ -196,7 +197,9 @@ def _is_masked(job: Job) -> bool:
 
 
 def _comeback(job: Job) -> list[str]:
-    if not job.site.requeue:
+    if job.is_smoke:
+        return [f'if [ "$status" -eq {SAVED} ]; then', "  status=0  # ten minutes of it were wanted", "fi"]
+    if not job.comes_back:
         return []
     own = "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}" if job.indices > 1 else "$SLURM_JOB_ID"
     return [
@@ -211,8 +214,9 @@ def _comeback(job: Job) -> list[str]:
 
 
 def _local(job: Job) -> list[str]:
-    """All members one after another, on this machine."""
-    start = f"torchrun --standalone --nproc-per-node={job.processes} --no-python " if job.processes > 1 else ""
+    """All members one after another on this machine, each for the job's time: TERM then, on which a run saves."""
+    start = f"timeout --foreground --kill-after={WAIT_S} {job.time_s} "  # in our group of processes: cancelling ends it
+    start += f"torchrun --standalone --nproc-per-node={job.processes} --no-python " if job.processes > 1 else ""
     count = len(job.members)
     if job.spec.command == "map":
         body = [f"command=(mainstem {shlex.join([*arguments(job.spec), '--out', job.spec.out])})"]
@@ -226,7 +230,8 @@ def _local(job: Job) -> list[str]:
         run = (
             f'mkdir -p "$out" && {run} > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json"'
         )
-    body += [f"{run} || status=$?"]
+    over = f'[ "$status" -ne {OVER} ] || echo "mainstem: its time, {as_time(job.time_s)}, is over" >&2'
+    body += [f"{run} || {{ status=$?; {over}; }}"]
     if count > 1:
         body = [f"for index in {' '.join(map(str, range(count)))}; do", *(f"  {line}" for line in body), "done"]
     return ["trap 'exit 143' TERM", "status=0", *body, 'exit "$status"']

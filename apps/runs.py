@@ -53,7 +53,7 @@ class Run:
         return {}
 
 
-def note_asked(state: Path, **asked: str) -> None:
+def note_asked(state: Path, **asked: str | int) -> None:
     """Write into the state of a training what it was asked for."""
     state.mkdir(parents=True, exist_ok=True)
     write_atomically(state / ASKED_FILE, json.dumps(asked).encode())

@@ -13,7 +13,7 @@ from mainstem.core.fit import Fit, OutOfFold, fit
 from mainstem.core.fitted import Fitted, save_fitted
 from mainstem.core.folds import has_groups
 from mainstem.core.groups import Keys
-from mainstem.core.judging import Certified, calibrate_fit
+from mainstem.core.judging import ORIGINS, Certified, calibrate_fit, later_names
 from mainstem.core.means import labels_by
 from mainstem.core.member import tokenizer_words
 from mainstem.core.openmodels import OpenModel, load_open_model
@@ -146,6 +146,11 @@ def population_of(task: Task, source: SampleSet, train: Sequence[Sample]) -> str
     told = f"{source.name}, {len(train)} samples"
     told += f" of {len(parts)} {kind}{task.grouping.mean_of}s" if parts else ""
     return f"simulations alone, nothing real: {told}" if source.simulated else told
+
+
+def num_trainings(task: Task, train: Sequence[Sample], spec: FitSpec) -> int:
+    """Return how many trainings a fit has at most: a member a fold, and those that judge later groups."""
+    return spec.config.num_folds + (ORIGINS if later_names(task, train, spec.order) else 0)
 
 
 def labelled(task: Task, source: SampleSet) -> Sequence[Sample]:

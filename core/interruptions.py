@@ -19,6 +19,7 @@ from mainstem.core.errors import MainstemError
 
 Wish = Literal["", "requeue", "stop"]
 BY_SCRIPT = "MAINSTEM_REQUEUED_BY_SCRIPT"  # set by a job's script that asks for it once it sees `Interrupted.status`
+NEVER = "never"  # what it is set to by one that does not: its job is to end
 SAVED = 75  # exit status of what has saved and is not done (EX_TEMPFAIL of BSD sysexits.h: try again)
 SIGNALS: dict[int, Wish] = {signal.SIGUSR1: "requeue", signal.SIGTERM: "stop"}
 
@@ -91,6 +92,8 @@ def requeue() -> str:
     job = f"{array}_{member}" if array and member else os.environ.get("SLURM_JOB_ID", "")
     if not job:
         return "no Slurm job to queue again; start the same command again"
+    if os.environ.get(BY_SCRIPT) == NEVER:
+        return f"job {job} ends here and is not queued again; launch it again to go on"
     if os.environ.get(BY_SCRIPT):
         return f"the script of job {job} has it queued again"
     done = _scontrol("requeue", job)

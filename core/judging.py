@@ -21,7 +21,7 @@ from mainstem.core.quantiles import cases_needed
 from mainstem.core.split import OFFICIAL, are_judged_together
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Outputs, Target
-from mainstem.core.task import FitConfig, Recipe, Task
+from mainstem.core.task import FitConfig, Order, Recipe, Task
 
 Array = NDArray[np.float64]
 ORIGINS = 2  # from which later groups are predicted
@@ -235,11 +235,10 @@ def forward_judges(
     members, which had seen later groups too: two numbers between 0 and 1 may carry a trace of them. The part to be
     judged is otherwise unknown to its judge.
     """
-    groups = groups_of(samples)
-    names = sorted(set(groups), key=float) if is_ordered(groups) and not task.grouping.are_persons else []
-    if recipe.order != "later" or len(names) < cases_needed(LEVEL) or are_judged_together(fitted.splits):
+    names = later_names(task, samples, recipe.order)
+    if not names or are_judged_together(fitted.splits):
         return []
-    labels = np.array(groups)
+    labels = np.array(groups_of(samples))
     judges, base = [], None if recipe.base is None else recipe.base.shared()
     parts = np.array_split(np.array(names[len(names) // 2 :]), ORIGINS)
     maker = MemberFit(task=task, target=fitted.ensemble.target, config=recipe.config, order=recipe.order)
@@ -256,6 +255,13 @@ def forward_judges(
         judges.append(Judge(model=model, rows=np.flatnonzero(np.isin(labels, part)), ahead=ahead))
         progress(f"later groups, part {index + 1} of {ORIGINS}", (index + 1) / ORIGINS)
     return judges
+
+
+def later_names(task: Task, samples: Sequence[Sample], order: Order) -> list[str]:
+    """Return the groups in order, where later ones are asked for and there are enough to judge them; none else."""
+    groups = groups_of(samples)
+    names = sorted(set(groups), key=float) if is_ordered(groups) and not task.grouping.are_persons else []
+    return names if order == "later" and len(names) >= cases_needed(LEVEL) else []
 
 
 def later_part(task: Task, samples: Sequence[Sample], fitted: Fit) -> list[Judge]:

@@ -33,6 +33,12 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def next_start(path: Path) -> int:
+    """Return the number of a process that is about to append: how many have told something before it."""
+    told = [row.get("start", -1) for row in read_lines(path)]
+    return 1 + max((start for start in told if isinstance(start, int)), default=-1)
+
+
 def means_of(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Return the mean of each figure that the first of the rows names."""
     return {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
@@ -45,9 +51,10 @@ def _is_kept(row: Mapping[str, Any], training: int, step: int) -> bool:
 
 
 class MetricsLog:
-    """The log of a run's trainings, one after the other: training, step, loss and other figures, samples, seconds.
+    """The log of a run's trainings, one after the other: training, step of steps, loss and figures, samples, seconds.
 
-    A training of more than MOST_LINES steps tells the means of every so many. `seconds` are of the process.
+    A training of more than MOST_LINES steps tells the means of every so many, and of those before a state that is
+    saved. `seconds` are of the process, and `start` is its number: how many had told something before it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,6 +64,8 @@ class MetricsLog:
         self._training, self._samples = 0, 0
         self._figures: list[Mapping[str, float]] = []
         self._is_torn = False
+        self._start = next_start(path)
+        self._place: dict[str, float] = {}
 
     def begin(self, training: int, step: int) -> None:
         """Drop the lines of what is about to be done: steps of this training after `step`."""
@@ -67,21 +76,25 @@ class MetricsLog:
 
     def add(self, step: int, steps: int, samples: int, figures: Mapping[str, float]) -> None:
         """Note a step, the same figures for each: `step` of `steps` are done with it."""
+        is_first = not self._place  # of the process: from there on its pace is known
         self._figures.append(figures)
         self._samples += samples
-        if step % max(-(-steps // MOST_LINES), 1) and step != steps:
-            return
-        now = time.monotonic()
-        row: dict[str, float] = {"training": self._training, "step": step, **means_of(self._figures)}
-        row |= {"samples": self._samples, "seconds": round(now - self._begun, 3)}
-        self._waiting.append(json.dumps(row))
+        self._place = {"start": self._start, "training": self._training, "step": step, "steps": steps}
+        if step % max(-(-steps // MOST_LINES), 1) == 0 or step == steps or is_first:
+            self._note()
+            if time.monotonic() - self._written > EVERY_S:
+                self.flush()
+
+    def _note(self) -> None:
+        row = {**self._place, **means_of(self._figures), "samples": self._samples}
+        self._waiting.append(json.dumps({**row, "seconds": round(time.monotonic() - self._begun, 3)}))
         self._figures, self._samples = [], 0
-        if now - self._written > EVERY_S:
-            self.flush()
 
     def flush(self, *, is_durable: bool = False) -> None:
         """Write what waits; durable, force it onto the disk. What a full disk does not take waits on."""
         self._written = time.monotonic()
+        if is_durable and self._figures:
+            self._note()
         if not self._waiting:
             return
         try:

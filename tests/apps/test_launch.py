@@ -126,7 +126,8 @@ def test_what_a_process_is_told_is_told_inside_the_step():
 
 def test_this_machine_s_gpus_are_shared_out_by_torchrun():
     several = render(plan_job("local", read_site("local"), spec_of({**FIT, "gpus_per_node": 2}), Ask()))
-    assert 'torchrun --standalone --nproc-per-node=2 --no-python "${command[@]}" || status=$?' in several
+    start = "timeout --foreground --kill-after=120 7200 torchrun --standalone --nproc-per-node=2 --no-python"
+    assert f'{start} "${{command[@]}}" || {{ status=$?; ' in several
     assert "torchrun" not in script("local", "example")
 
 
@@ -151,9 +152,11 @@ def test_a_smoke_is_ten_minutes_of_the_first_member_on_the_debug_nodes():
     spec = spec_of({**FIT, "seeds": 4})
     job = as_smoke(plan_job("lumi-g", read_site("lumi-g"), spec, Ask(nodes=64, account=LUMI)))
     text = render(job)
-    for option in ("partition=dev-g", "nodes=32", "time=00:10:00", "output=runs/a.smoke.job/log.txt"):
+    for option in ("partition=dev-g", "nodes=32", "time=00:10:00", "output=runs/a.smoke.job/log.txt", "no-requeue"):
         assert f"#SBATCH --{option}\n" in text
     assert "--array" not in text
+    assert "scontrol requeue" not in text
+    assert "export MAINSTEM_REQUEUED_BY_SCRIPT=never\n" in text  # else the run itself would ask for it
     assert "own=(--seed 0 --out runs/a.smoke)" in text
 
 

@@ -1,5 +1,6 @@
 """Launching on this machine: the same spec, in the background; a smoke, and what it says of the whole."""
 
+import json
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from mainstem.apps.progress import describe_progress, shown
 from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
+from mainstem.core.records import write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -67,6 +69,80 @@ def test_a_smoke_runs_in_the_background_and_tells_what_the_whole_costs(planned, 
     assert found["node_hours"] == pytest.approx(3 * found["smoke"]["seconds"] / 3600)
     assert 0.05 < found["memory_gb_per_node"] < 8
     assert found["gpu_hours"] == 0
+
+
+def test_a_run_on_this_machine_ends_when_its_time_does(planned, folder):
+    settings = {**FIT["settings"], "training": {"epochs": 100_000}}
+    record = launch(planned({**FIT, "settings": settings, "out": "runs/short", "time": "00:00:03"}))
+    wait_for(lambda: not is_there(record["job_id"]), 60)
+    assert "its time, 00:00:03, is over" in (folder / record["log"]).read_text()
+    assert not (folder / "runs" / "short").exists()
+
+
+@pytest.mark.slow
+def test_a_smoke_of_a_long_pretraining_ends_at_its_time_and_tells_the_whole_by_its_pace(planned, folder):
+    """The known answer: what its own log says of seconds a step, times all steps, and starting once."""
+    steps = 200_000
+    corpora = {"regions": {"adapter": "crop-yield", "data": "farms", "options": FIT["options"]}}
+    spec = {"trunk": "xs", "corpora": corpora, "evaluations": {}, "training": {"steps": steps, "batch_size": 16}}
+    spec["i_have_the_rights"] = ["farms"]
+    (folder / "long.yaml").write_text(json.dumps(spec))
+    run = {"command": "pretrain", "corpora": "long.yaml", "out": "runs/long", "time": "00:00:40"}
+    record = launch(as_smoke(planned(run)))
+    wait_for(lambda: not is_there(record["job_id"]), 120)
+    log = (folder / record["log"]).read_text()
+    assert "its time, 00:00:40, is over" in log
+    assert "asked to stop, ended after step" in log
+    rows = [json.loads(line) for line in (folder / "runs" / "long.smoke.state" / "metrics.jsonl").open()]
+    assert (rows[0]["step"], rows[0]["steps"], rows[0]["start"]) == (1, steps, 0)
+    pace = (rows[-1]["seconds"] - rows[0]["seconds"]) / (rows[-1]["step"] - 1)
+    found = estimate(planned({**run, "time": "5-00:00:00"}))
+    assert found["hours_per_member"] == pytest.approx(pace * steps / 3600, rel=0.02)
+    assert 1 < found["smoke"]["start_s"] < 40
+
+
+def noted(folder: Path, rows: list[dict[str, float]], seconds: float, trainings: int = 1) -> None:
+    """Write what a smoke of a training leaves behind."""
+    job, state = folder / "runs" / "n.smoke.job", folder / "runs" / "n.smoke.state"
+    job.mkdir(parents=True, exist_ok=True)
+    state.mkdir(exist_ok=True)
+    write_json(job / "launch.json", {"nodes": 1, "gpus_per_node": 0})
+    write_json(job / "peaks-0-0.json", {"status": 75, "seconds": seconds, "host_bytes": 10**9, "gpu_bytes": 0})
+    write_json(state / "asked.json", {"trainings": trainings})
+    (state / "metrics.jsonl").write_text(
+        "".join(json.dumps({"training": 0, "steps": 1000, **row}) + "\n" for row in rows)
+    )
+
+
+def test_an_estimate_counts_starting_once_and_each_step_by_its_pace(planned, folder):
+    job = planned({**FIT, "out": "runs/n", "time": "01:00:00"})
+    first = [{"start": 0, "step": 1, "seconds": 30.0}, {"start": 0, "step": 101, "seconds": 130.0}]
+    noted(folder, first, 150.0)  # 101 steps of a second, 49 s beside them
+    assert estimate(job)["hours_per_member"] * 3600 == pytest.approx(49 + 1000)
+    again = [{"start": 1, "step": 102, "seconds": 200.0}, {"start": 1, "step": 152, "seconds": 300.0}]
+    noted(folder, [*first, *again], 310.0)  # the later start alone: 51 steps of two seconds, 208 s beside them
+    assert estimate(job)["hours_per_member"] * 3600 == pytest.approx(208 + 2000)
+    noted(folder, first, 150.0, trainings=7)
+    found = estimate(job)  # an hour is 49 s to start and 3551 steps
+    assert (found["starts_per_member"], found["hours_per_member"] * 3600) == (2, pytest.approx(2 * 49 + 7000))
+    more = {"training": 1, "start": 0, "step": 100, "steps": 500, "seconds": 1129.0}
+    noted(folder, [*first[:1], {"start": 0, "step": 1000, "seconds": 1029.0}, more], 1150.0, trainings=2)
+    assert estimate(job)["hours_per_member"] * 3600 == pytest.approx(50 + 1500)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "did not come to train"),
+        ([{"start": 0, "step": 1, "seconds": 3.0}, {"start": 0, "step": 9, "seconds": 4.0}], "8 steps .* too few"),
+        ([{"start": 0, "step": 500, "seconds": 9.0}, {"start": 1, "step": 501, "seconds": 8.0}], "0 steps .* too few"),
+        ([{"start": 0, "step": 1, "seconds": 3.0}, {"start": 0, "step": 20, "seconds": 40.0}], "ask for more time"),
+    ],
+)
+def test_nothing_is_estimated_of_a_smoke_that_did_too_little(planned, folder, rows, said):
+    noted(folder, rows, 700.0)
+    with pytest.raises(InputError, match=said):
+        estimate(planned({**FIT, "out": "runs/n"}))
 
 
 def test_members_run_one_after_another_and_stopping_ends_them_all(planned, folder):

@@ -14,7 +14,7 @@ from tests.apps.regions import write_regions
 from tests.apps.slurm_cluster import cluster, wait_for
 
 from mainstem.apps.launch import launch as launch_job
-from mainstem.apps.launch_plan import Ask, plan_job
+from mainstem.apps.launch_plan import Ask, as_smoke, plan_job
 from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
@@ -56,10 +56,12 @@ def launch(slurm, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
 
-    def launched(spec: dict[str, object], ask: Ask | None = None, program: Path = environment) -> dict[str, object]:
+    def launched(
+        spec: dict[str, object], ask: Ask | None = None, program: Path = environment, *, is_smoke: bool = False
+    ) -> dict[str, object]:
         monkeypatch.setenv("MAINSTEM_ENV", str(program))
-        site = read_site("generic-slurm")
-        return launch_job(plan_job("generic-slurm", site, RunSpec.model_validate(spec), ask or Ask()))
+        job = plan_job("generic-slurm", read_site("generic-slurm"), RunSpec.model_validate(spec), ask or Ask())
+        return launch_job(as_smoke(job) if is_smoke else job)
 
     return launched
 
@@ -94,6 +96,18 @@ def test_ranks_come_back_after_usr1_and_find_each_other(slurm, launch, tmp_path)
     assert {path.name for path in out.iterdir()} == {"start-0-0", "start-0-1", "start-1-0", "start-1-1"}
     assert "Restarts=1" in asked(slurm, "scontrol", "show", "job", str(job))
     assert not list(Path("/tmp").glob(f"mainstem-{job}-*"))  # its caches are cleared away
+
+
+def test_a_smoke_that_saved_because_its_time_ends_is_over(slurm, launch, tmp_path):
+    record = launch(FIT, TWO, is_smoke=True)
+    out, job = tmp_path / "runs" / "a.smoke", record["job_id"]
+    wait_for(lambda: (out / "start-0-0").exists() and (out / "start-1-0").exists(), 20)
+    asked(slurm, "scancel", "--signal=USR1", str(job))
+    wait_for(lambda: state(slurm, job) == "COMPLETED", 60)
+    asked(slurm, "sleep", "3")  # one that was asked for after all would wait to begin by now
+    assert state(slurm, job) == "COMPLETED"
+    assert "Requeue=0 Restarts=0" in asked(slurm, "scontrol", "show", "job", str(job))
+    assert {path.name for path in out.iterdir()} == {"start-0-0", "start-1-0"}
 
 
 def test_of_an_array_only_the_member_that_saved_comes_back(slurm, launch, tmp_path):
@@ -141,6 +155,21 @@ def test_a_fine_tuning_runs_to_its_end_on_two_nodes(slurm, launch, tmp_path):
     own = {"data": "farms", "options": {"crop": "wheat", "country": "NL"}, "i_have_the_rights": "true"}
     record = launch({**FIT, **own}, TWO, program=Path(sys.prefix))
     check_end(slurm, record, tmp_path)
+
+
+def test_a_training_in_a_smoke_does_not_ask_to_come_back_itself(slurm, launch, tmp_path):
+    write_regions(tmp_path / "farms")
+    endless = {"trunk_size": "xs", "training": {"epochs": 100_000}, "num_folds": 2}
+    own = {"data": "farms", "options": {"crop": "wheat", "country": "NL"}, "i_have_the_rights": "true"}
+    record = launch({**FIT, **own, "settings": endless}, TWO, program=Path(sys.prefix), is_smoke=True)
+    steps = tmp_path / "runs" / "a.smoke.state" / "metrics.jsonl"
+    wait_for(lambda: steps.exists() and len(steps.read_text().splitlines()) > 1, 300)
+    asked(slurm, "scancel", "--signal=USR1", str(record["job_id"]))
+    wait_for(lambda: state(slurm, record["job_id"]) not in ("RUNNING", "COMPLETING"), 60)
+    log = (tmp_path / str(record["log"])).read_text()
+    assert state(slurm, record["job_id"]) == "COMPLETED", log
+    assert "Restarts=0" in asked(slurm, "scontrol", "show", "job", str(record["job_id"]))
+    assert "is not queued again" in log
 
 
 @pytest.mark.slow

@@ -13,5 +13,5 @@ trap 'exit 143' TERM
 status=0
 out=runs/a own=()
 command=(mainstem evaluate crop-yield --data simulated-maize --window 3 --json "${own[@]}")
-mkdir -p "$out" && "${command[@]}" > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json" || status=$?
+mkdir -p "$out" && timeout --foreground --kill-after=120 7200 "${command[@]}" > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
 exit "$status"

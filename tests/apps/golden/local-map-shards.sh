@@ -12,5 +12,5 @@ fi
 trap 'exit 143' TERM
 status=0
 command=(mainstem map crop-yield a.tif --out maps/a)
-"${command[@]}" || status=$?
+timeout --foreground --kill-after=120 7200 "${command[@]}" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
 exit "$status"

@@ -19,6 +19,6 @@ for index in 0 1 2 3; do
     3) own=(--set training.lr_per_step=0.0003 --seed 1 --out runs/a/sweep-1/seed-1) ;;
   esac
   command=(mainstem finetune crop-yield --data simulated-maize "${own[@]}")
-  "${command[@]}" || status=$?
+  timeout --foreground --kill-after=120 7200 "${command[@]}" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
 done
 exit "$status"
