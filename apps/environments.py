@@ -1,4 +1,4 @@
-"""`mainstem env build`: a virtual environment beside a site's own torch, which nothing replaces."""
+"""`mainstem env build`: a virtual environment beside a site's own torch, which nothing replaces, or with its own."""
 
 import re
 import shlex
@@ -12,6 +12,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
 
 WHEEL = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)(-\d[^-]*)?-[^-]+-[^-]+-(?P<platform>[^-]+)\.whl")  # PEP 427
+OWN = "own"
 VERSION = """-c 'from importlib.metadata import version; print(version("torch"))' 2> /dev/null || true"""
 
 
@@ -26,7 +27,7 @@ def render(site_name: str, site: Site, wheels: Path | None, *, has_deps: bool = 
     """
     lines = [
         "#!/bin/bash",
-        f"# The environment of mainstem on {site.title}, beside the site's own torch; {site.said}.",
+        f"# The environment of mainstem on {site.title}, {_torch_of(site)}; {site.said}.",
         *site.modules,
         "set -euo pipefail",
         f'export MAINSTEM_HOME="${{MAINSTEM_HOME:-{site.home.replace("{account}", account or "$PROJECT")}}}"',
@@ -78,7 +79,7 @@ def check_wheels(folder: Path, site: Site) -> None:
 def _here(site: Site, wheels: Path | None, has_deps: bool) -> list[str]:
     return [
         "trap 'rm -rf \"$environment\"' ERR",  # half of one would be taken for one
-        *_install('"$environment"', shlex.quote(str(wheels)) if wheels else None, bool(site.modules), has_deps),
+        *_install(site, '"$environment"', shlex.quote(str(wheels)) if wheels else None, has_deps),
         "trap - ERR",
     ]
 
@@ -86,7 +87,7 @@ def _here(site: Site, wheels: Path | None, has_deps: bool) -> list[str]:
 def _in_container(site: Site, wheels: Path | None, has_deps: bool) -> list[str]:
     """Make it where it will be seen, then pack it into one file: thousands of small ones would wear Lustre out."""
     bound = f" -B {shlex.quote(f'{wheels}:/wheels')}" if wheels else ""
-    inside = _install(INSIDE, "/wheels" if wheels else None, True, has_deps)
+    inside = _install(site, INSIDE, "/wheels" if wheels else None, has_deps)
     return [
         f'image="${{MAINSTEM_SIF:-{site.container}}}"',
         "build=$(cat << 'BUILD'",
@@ -102,9 +103,16 @@ def _in_container(site: Site, wheels: Path | None, has_deps: bool) -> list[str]:
     ]
 
 
-def _install(place: str, wheels: str | None, needs_torch: bool, has_deps: bool) -> list[str]:
-    """Make an environment that sees the site's packages, and install mainstem with the site's torch held fast."""
+def _torch_of(site: Site) -> str:
+    return "with a torch of its own" if site.torch == OWN else "beside the site's own torch"
+
+
+def _install(site: Site, place: str, wheels: str | None, has_deps: bool) -> list[str]:
+    """Make an environment and install mainstem in it: with the site's packages and torch held fast, or all its own."""
     source = f" --no-index --find-links {wheels}" if wheels else ""
+    install = f"{place}/bin/python -m pip install{'' if has_deps else ' --no-deps'}{source}"
+    if site.torch == OWN:
+        return [f"python3 -m venv {place}", f"{install} mainstem", *(_has_cuda(place) if has_deps else [])]
     lacking = [
         'if [ -z "$torch" ]; then',
         '  echo "mainstem: there is no torch among the site\'s packages; load its module first" >&2',
@@ -114,13 +122,22 @@ def _install(place: str, wheels: str | None, needs_torch: bool, has_deps: bool) 
     return [
         f"python3 -m venv --system-site-packages {place}",
         f"torch=$({place}/bin/python {VERSION})",
-        *(lacking if needs_torch else []),
+        *(lacking if site.torch or site.modules or site.container else []),
         f'echo "${{torch:+torch==$torch}}" > {place}/constraints.txt',
-        f"{place}/bin/python -m pip install{'' if has_deps else ' --no-deps'}{source} "
-        f"--constraint {place}/constraints.txt mainstem",
+        f"{install} --constraint {place}/constraints.txt mainstem",
         f"after=$({place}/bin/python {VERSION})",
         'if [ -n "$torch" ] && [ "$after" != "$torch" ]; then',
         '  echo "mainstem: torch $torch of the site was replaced by $after" >&2',
+        "  false",
+        "fi",
+    ]
+
+
+def _has_cuda(place: str) -> list[str]:
+    """Refuse a torch without GPUs, which an index may well hold for a machine: nobody would see it but by the time."""
+    return [
+        f"if ! {place}/bin/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)'; then",
+        '  echo "mainstem: the torch that came is for no GPU; bring wheels of one for CUDA by --wheels" >&2',
         "  false",
         "fi",
     ]

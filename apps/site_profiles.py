@@ -46,6 +46,8 @@ class Site(Typed):
         shared_partition: where a part of a node is had; else the default one.
         modules: shell lines before anything else.
         container: an image that every process runs in; the environment is then a squashfs image below /user-software.
+        torch: the version that its modules or its container bring; "own": the environment brings one itself; None: not
+            known beforehand, so that one that is there is kept, and else one is brought.
         environment: the virtual environment that `env build` makes; "": the one that launch itself runs in.
         home: MAINSTEM_HOME there unless set; {account} is the job's.
         address: what the first node is called by the others: its hostname; with an i, which is its InfiniBand address,
@@ -79,6 +81,7 @@ class Site(Typed):
     debug_partition: Word | None = None
     modules: tuple[str, ...] = ()
     container: str | None = None
+    torch: Annotated[str, Field(pattern=r"^(own|\d+(\.\d+)+)$")] | None = None
     environment: str
     home: str = "$HOME/.mainstem"
     address: Literal["hostname", "infiniband-suffix", "resolved-or-node"] = "hostname"

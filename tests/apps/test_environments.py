@@ -1,13 +1,16 @@
 """Environments beside a site's own torch: what is made, what is refused, and that torch stays the site's."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from tests.hostile.harness import run_cli
 
 from mainstem.apps.environments import build, check_wheels, render
@@ -49,6 +52,45 @@ def test_a_dry_run_prints_the_script_and_nothing_else():
     assert "mksquashfs" in told.out
     assert "venv --system-site-packages /user-software" in told.out
     run_cli("env", "build", "jupiter").refused("never run there", "--dry-run")
+
+
+def test_no_profile_brings_a_torch_that_the_project_refuses():
+    """The bound is pyproject's own; a site whose newest is older gets an environment with a torch of its own."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    bound = next(Requirement(line).specifier for line in told if Requirement(line).name == "torch")
+    for name in site_names():
+        site = read_site(name)
+        loaded = re.findall(r"PyTorch/([0-9.]+)", " ".join(site.modules))
+        brought = [*loaded, *([site.torch] if site.torch not in (None, "own") else [])]
+        assert all(bound.contains(version) for version in brought), f"{name} brings torch {brought}, want {bound}"
+        assert bool(site.modules) <= (site.torch is not None), f"{name} does not say which torch it brings"
+    assert not bound.contains("2.9.1")
+
+
+@pytest.mark.slow
+def test_an_environment_of_its_own_torch_takes_none_of_the_site(tmp_path, monkeypatch):
+    """Run the script of JUPITER here: its modules are of no use, and a torch of the site's is not to be seen."""
+    wheels, place = tmp_path / "wheels", tmp_path / "env"
+    wheels.mkdir()
+    write_wheel(wheels, "mainstem", "0.1.0", needs="Requires-Dist: torch>=2.10\n")
+    write_wheel(wheels, "torch", "2.13.0")
+    site = read_site("jupiter")
+    text = render("jupiter", site, wheels)
+    assert "PyTorch" not in text
+    assert "--system-site-packages" not in text
+    monkeypatch.setenv("MAINSTEM_ENV", str(place))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    script = f"module() {{ :; }}\n{text}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode != 0  # that torch is a version and no more: it is for no GPU
+    assert "is for no GPU" in done.stderr
+    assert not place.exists()
+    with zipfile.ZipFile(wheels / "torch-2.13.0-py3-none-any.whl", "a") as wheel:
+        wheel.writestr("torch/__init__.py", "class version: cuda = '13.0'\n")
+    monkeypatch.setenv("PIP_NO_CACHE_DIR", "1")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (place / "bin" / "mainstem").exists()
 
 
 @pytest.mark.parametrize("site", ["local", pytest.param("generic-slurm", marks=pytest.mark.slow)])

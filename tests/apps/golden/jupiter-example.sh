@@ -14,7 +14,7 @@
 #SBATCH --requeue
 
 module --force purge
-module load Stages/2026 GCCcore/14.3.0 PyTorch/2.9.1
+module load Stages/2026 GCCcore/14.3.0 Python
 
 set -uo pipefail
 export MAINSTEM_HOME="${MAINSTEM_HOME:-/e/fscratch/hai/$USER/mainstem}"

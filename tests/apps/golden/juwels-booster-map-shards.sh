@@ -15,7 +15,7 @@
 #SBATCH --array=0-7
 
 module --force purge
-module load Stages/2026 GCCcore/14.3.0 PyTorch/2.9.1
+module load Stages/2026 GCCcore/14.3.0 Python
 
 set -uo pipefail
 export MAINSTEM_HOME="${MAINSTEM_HOME:-/p/scratch/hai/$USER/mainstem}"
@@ -38,7 +38,7 @@ if ! command -v mainstem > /dev/null; then
   exit 2
 fi
 
-command=(mainstem map crop-yield a.tif --out maps/a --shard "${SLURM_ARRAY_TASK_ID:-0}/8")
+command=(mainstem map crop-yield a.tif --out maps/a --shard "${SLURM_ARRAY_TASK_ID:-0}"/8)
 if [ "${1:-}" = merge ]; then  # submitted beside the array, to run when it is done
   command=(mainstem map-merge maps/a)
 fi

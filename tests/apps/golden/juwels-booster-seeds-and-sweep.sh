@@ -15,7 +15,7 @@
 #SBATCH --array=0-3
 
 module --force purge
-module load Stages/2026 GCCcore/14.3.0 PyTorch/2.9.1
+module load Stages/2026 GCCcore/14.3.0 Python
 
 set -uo pipefail
 export MAINSTEM_HOME="${MAINSTEM_HOME:-/p/scratch/hai/$USER/mainstem}"
