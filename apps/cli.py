@@ -50,6 +50,10 @@ TrunkName = Annotated[
 ]
 Seeds = Annotated[int, typer.Option(min=1, max=1000, help="How many to train, each with its own seed.")]
 Seed = Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; else the task's, 0.")]
+Rights = Annotated[
+    bool,
+    typer.Option("--i-have-the-rights", help="The data state no licence, and are yours to use: records keep that."),
+]
 Frozen = Annotated[bool, typer.Option("--frozen", help="Train the head alone, on features computed once.")]
 
 
@@ -106,6 +110,7 @@ def evaluate_adapter(
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Processes that train parts; all cores unless given.")
     ] = None,
+    i_have_the_rights: Rights = False,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -121,7 +126,8 @@ def evaluate_adapter(
         _check_untrained({**given, **settings_given(ctx)})
     found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
     fit = given_fit(ctx, found, trunk, frozen, seed)
-    request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
+    options = given_options(ctx)
+    request = DataRequest(data=data, options=options, mirror=mirror, i_have_the_rights=i_have_the_rights)
     spec = EvaluationSpec(
         fit=fit,
         protocol=protocol,
@@ -157,6 +163,7 @@ def finetune_adapter(
     frozen: Frozen = False,
     seeds: Seeds = 1,
     seed: Seed = None,
+    i_have_the_rights: Rights = False,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -168,7 +175,8 @@ def finetune_adapter(
 
     found = find_task(adapter, task)
     spec = given_fit(ctx, found, trunk, frozen, seed)
-    request = DataRequest(data=data, options=given_options(ctx), mirror=mirror)
+    options = given_options(ctx)
+    request = DataRequest(data=data, options=options, mirror=mirror, i_have_the_rights=i_have_the_rights)
     source = read_licensed(found, request)
     with shown("finetune", as_json) as report:
         records = [

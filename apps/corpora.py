@@ -149,6 +149,11 @@ def _own_test(name: str, corpus: CorpusSpec, held: Sequence[HeldOut], read: "Rea
     return [hold_out(f"{name}: its own test part", HeldOutSpec(**own), read)]
 
 
+def asked_of(spec: SetSpec, mirror: Path | None = None) -> tuple[Task, DataRequest]:
+    """Return the task that reads a set, and what it is asked for."""
+    return find_task(spec.adapter, spec.task), DataRequest(data=spec.data, options=spec.options, mirror=mirror)
+
+
 class Reader:
     """Reads each set once, though a corpus and an evaluation name it."""
 
@@ -159,8 +164,7 @@ class Reader:
     def __call__(self, spec: SetSpec) -> tuple[Task, SampleSet]:
         """Return the task and its set."""
         if spec.key not in self.known:
-            task = find_task(spec.adapter, spec.task)
-            request = DataRequest(data=spec.data, options=spec.options, mirror=self.mirror)
+            task, request = asked_of(spec, self.mirror)
             self.known[spec.key] = task, read_source(task, request)
         return self.known[spec.key]
 

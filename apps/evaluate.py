@@ -108,6 +108,7 @@ def evaluate(
         "simulated": source.simulated,
         **body,
         "licence": source.licence,
+        "i_have_the_rights": [request.data] if request.i_have_the_rights else [],
         "attribution": source.attribution,
         "seconds": time.perf_counter() - start,
     }

@@ -193,6 +193,7 @@ def write_run(
         "tokenizer": manifest.training.get("tokenizer", ""),
         "seed": spec.config.training.seed,
         "request": None if request is None else {"data": request.data, "options": dict(request.options)},
+        "i_have_the_rights": [request.data] if request is not None and request.i_have_the_rights else [],
         "data_sha256": hashlib.sha256(f"{fitted.taught.sha256()}{labels}".encode()).hexdigest(),
         "adapter_sha256": fitted.adapter_sha256,
         "trained_sha256": fitted.adapter_sha256,

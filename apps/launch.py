@@ -75,8 +75,8 @@ def _check_free(job: Job, folder: Path) -> None:
     """Refuse to write where a job still writes, or a run is done, which would come out when the GPU-hours are spent."""
     if (folder / LAUNCH_FILE).exists() and is_active(before := read_object(folder / LAUNCH_FILE, InputError)):
         raise InputError(f"job {before['job_id']} still writes {job.spec.out}; wait for it, or cancel it")
-    done = [member.out for member in job.members if (Path(member.out) / "record.json").exists()]
-    if done and job.spec.command != "map":
+    done = [member.out for member in job.members if job.spec.launchable.is_written(Path(member.out))]
+    if done:
         raise InputError(f"{done[0]} is there already; name another out in the spec")
 
 
@@ -107,7 +107,7 @@ def _begin(job: Job, folder: Path) -> dict[str, Any]:
     if job.site.scheduler == "none":
         return _begin_here(folder)
     job_id = _sbatch([str(folder / SCRIPT)])
-    if job.spec.command != "map" or job.indices == 1:
+    if not job.spec.launchable.is_sharded or job.indices == 1:
         return {"job_id": job_id}
     own = [f"--output={folder / LOG}", "--array=0", "--nodes=1", "--ntasks-per-node=1"]
     waits = [f"--dependency=afterok:{job_id}", "--kill-on-invalid-dep=yes"]

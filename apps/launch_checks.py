@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Literal
 
 from mainstem.apps.launch_plan import Job
-from mainstem.apps.run_spec import RunSpec, members
+from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
 from mainstem.data.catalogue import LAYOUT, read_catalogue
-from mainstem.data.earth.stac_collections import is_collection, open_collection
-from mainstem.data.rights import check_rights
+from mainstem.data.rights import check_rights, rights_of
 from mainstem.data.shards import refuse_damaged
 
 ASKED_S = 30.0  # that a scheduler has to answer
@@ -43,63 +42,22 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
     Raises:
         InputError: if something is unknown, absent, or may not be used.
     """
-    names, waived = _data_of(spec)
-    for name in waived:
-        if name not in names:
+    named = spec.launchable.named(spec)
+    for name in named.waived:
+        if name not in named.learned:
             raise InputError(f"i_have_the_rights names {printable(name)}, which the spec does not use; mend it")
-    here = [name for name in names if is_there or name in read_catalogue() or Path(name).exists()]
-    check_rights(here, waived)
+    here = [
+        name for name in (*named.learned, *named.beside) if is_there or name in read_catalogue() or Path(name).exists()
+    ]
+    check_rights([name for name in here if name in named.learned], named.waived)
+    for name in here:
+        rights_of(name)  # refuses what is neither a set's name nor a path
     if is_there:
         refuse_damaged(here)
-    for path in (*spec.scenes, *((spec.corpora,) if spec.corpora else ()), *((spec.run,) if spec.run else ())):
+    for path in named.files:
         if is_there and not Path(path).exists():
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
-    if spec.data:
-        _check_fit(spec)
-    if spec.corpora and Path(spec.corpora).exists():
-        _check_pretraining(spec, Path(spec.corpora))
-    if is_there and len(spec.scenes) == 1 and is_collection(path := Path(spec.scenes[0])):
-        tiles = len(open_collection(path).tiles)
-        if spec.shards > tiles:
-            raise InputError(f"got {spec.shards} shards, {path.name} has {tiles} tiles; give {tiles} at most")
-
-
-def _data_of(spec: RunSpec) -> tuple[list[str], tuple[str, ...]]:
-    """Return what is learned from, and what of it may be used without a licence; of a pretraining its own spec says."""
-    if spec.corpora and Path(spec.corpora).exists():
-        from mainstem.apps.pretrain_spec import read_spec
-
-        found = read_spec(Path(spec.corpora))
-        return [one.data for one in found.corpora.values()], tuple(found.i_have_the_rights)
-    names = [spec.data] if spec.data else []
-    return names, tuple(names) if spec.i_have_the_rights is True else tuple(spec.i_have_the_rights or ())
-
-
-def _check_fit(spec: RunSpec) -> None:
-    from mainstem.adapters import find_task
-    from mainstem.core.finetuning import spec_of
-    from mainstem.core.settings import TRUNK, read_settings, with_settings
-
-    assert spec.adapter is not None
-    task = find_task(spec.adapter, spec.task)
-    for given in _settings_of_members(spec):
-        values = read_settings(None, given)
-        with_settings(spec_of(task, values.pop(TRUNK, spec.trunk), spec.frozen), values)
-
-
-def _check_pretraining(spec: RunSpec, corpora: Path) -> None:
-    from mainstem.apps.pretrain_spec import read_spec
-
-    for given in _settings_of_members(spec):
-        read_spec(corpora, given)
-
-
-def _settings_of_members(spec: RunSpec) -> Iterator[list[str]]:
-    """The settings of each member of an array, as NAME=VALUE."""
-    shared = [f"{name}={value}" for name, value in spec.flat_settings().items()]
-    for member in members(spec):
-        own = [text for flag, text in zip(member.arguments, member.arguments[1:], strict=False) if flag == "--set"]
-        yield [*shared, *own]
+    spec.launchable.check(spec)
 
 
 def check_site(job: Job, script: Path | None = None) -> list[Finding]:
@@ -134,34 +92,25 @@ def _files(job: Job) -> Iterator[Finding]:
 
 def _staged(job: Job) -> Iterator[Finding]:
     """Whether sets and models by name are where the job will look for them, where it could not fetch them itself."""
+    from mainstem.core.openmodels.fetching import is_fetched, is_whole, staged_folder
+
     if not job.site.is_offline or os.environ.get("MAINSTEM_MIRROR"):
         return
     home = _expanded("$MAINSTEM_HOME", job)
-    for name in _data_of(job.spec)[0]:
+    named = job.spec.launchable.named(job.spec)
+    for name in dict.fromkeys((*named.learned, *named.beside)):
         if (data_set := read_catalogue().get(name)) is None:
             continue
         folder = Path(home) / LAYOUT / data_set.folder
         lacking = [file.name for file in data_set.files if not (folder / file.name).is_file()]
         told = f"{folder} lacks {len(lacking)} files; MAINSTEM_HOME={home} mainstem data pull {name} brings them"
         yield Finding(what=f"data {name}", state="fail" if lacking else "ok", found=told if lacking else str(folder))
-    if model := _model_of(job.spec):
-        from mainstem.core.openmodels.fetching import is_whole, staged_folder
-
-        staged = staged_folder(model, Path(home) / "models")
-        told = f"no {staged}; MAINSTEM_HOME={home} mainstem models pull {model} brings it"
-        there = is_whole(staged)
-        yield Finding(what=f"model {model}", state="ok" if there else "fail", found=str(staged) if there else told)
-
-
-def _model_of(spec: RunSpec) -> str | None:
-    """Return the named open model that a fit adapts, the task's own unless the spec says which."""
-    from mainstem.adapters import find_task
-    from mainstem.core.openmodels.fetching import listings, split_revision
-
-    if spec.adapter is None or not spec.data:
-        return None
-    name = spec.trunk or find_task(spec.adapter, spec.task).open_model
-    return name if name and split_revision(name)[0] in listings() else None
+    for model in named.models:
+        if is_fetched(model):
+            staged = staged_folder(model, Path(home) / "models")
+            told = f"no {staged}; MAINSTEM_HOME={home} mainstem models pull {model} brings it"
+            there = is_whole(staged)
+            yield Finding(what=f"model {model}", state="ok" if there else "fail", found=str(staged) if there else told)
 
 
 def _there(what: str, path: Path, advice: str) -> Finding:

@@ -61,7 +61,7 @@ class Job:
     @property
     def indices(self) -> int:
         """How many indices its array has; 1 where it has none."""
-        return self.spec.shards if self.spec.command == "map" else len(self.members)
+        return self.spec.shards if self.spec.launchable.is_sharded else len(self.members)
 
     @property
     def billed_gpus(self) -> int:
@@ -84,7 +84,7 @@ def plan_job(site_name: str, site: Site, spec: RunSpec, ask: Ask) -> Job:
     _check_site(site, spec, ask)
     _check_account(site_name, site, ask.account)
     if ask.nodes > 1 and not spec.is_distributed:
-        raise InputError(f"got {ask.nodes} nodes: {spec.command} takes 1 a member; {_instead(spec.command)}")
+        raise InputError(f"got {ask.nodes} nodes: {spec.command} takes 1 a member; {_instead(spec)}")
     _check_time(site, time_s)
     job = Job(
         site_name=site_name, site=site, spec=spec, members=runs, nodes=ask.nodes, account=ask.account,
@@ -110,8 +110,9 @@ def as_smoke(job: Job) -> Job:
     return replace(job, spec=spec, members=(first,), nodes=nodes, partition=partition, time_s=time_s, is_smoke=True)
 
 
-def _instead(command: str) -> str:
-    return "give shards in the spec, which share the map out" if command == "map" else "ask for --nodes 1"
+def _instead(spec: RunSpec) -> str:
+    sharded = spec.launchable.is_sharded
+    return "give shards in the spec, which share the work out" if sharded else "ask for --nodes 1"
 
 
 def _check_site(site: Site, spec: RunSpec, ask: Ask) -> None:
@@ -184,7 +185,7 @@ def _check_partition(site: Site, name: str, job: Job) -> None:
         raise InputError(f"got {job.nodes} nodes, {name} gives {limits.max_nodes} at most{_fitting(site, job)}")
     if job.nodes < limits.min_nodes:
         raise InputError(f"got {job.nodes} nodes, {name} gives {limits.min_nodes} at least{_fitting(site, job)}")
-    jobs = job.indices + (job.indices > 1 and job.spec.command == "map")  # and the one that puts shards together
+    jobs = job.indices + (job.indices > 1 and job.spec.launchable.is_sharded)  # and the one that puts shards together
     if limits.max_jobs is not None and jobs > limits.max_jobs:
         raise InputError(f"got {jobs} jobs, {name} admits {limits.max_jobs} of a user; launch fewer at once")
 

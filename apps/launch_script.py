@@ -6,7 +6,6 @@ then the job asks to come back. Nothing asks for that on TERM, which scancel sen
 """
 
 import shlex
-from collections.abc import Sequence
 
 from mainstem.apps.launch_plan import Job
 from mainstem.apps.peaks import PEAKS
@@ -15,6 +14,7 @@ from mainstem.apps.typed_files import as_time
 from mainstem.core.interruptions import BY_SCRIPT, NEVER, SAVED
 
 MOST_RESTARTS = 100  # of one job: one that never gets further must end
+MEMBER = '"${SLURM_ARRAY_TASK_ID:-0}"'
 OVER = 124  # exit status of coreutils' timeout
 WAIT_S = 120  # to save: the others, once the first process of a step has ended; on this machine, once time is over
 JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"
@@ -25,7 +25,9 @@ def render(job: Job) -> str:
     """Return the script."""
     parts = [_head(job), _environment(job)]
     parts += [_rendezvous(job)] if job.site.scheduler == "slurm" and job.spec.is_distributed else []
-    parts += [_local(job)] if job.site.scheduler == "none" else [_command(job), _step(job), _run(job)]
+    parts += (
+        [_local(job)] if job.site.scheduler == "none" else [_command(job, MEMBER, job.indices), _step(job), _run(job)]
+    )
     return "\n".join("\n".join(lines) + "\n" for lines in parts)
 
 
@@ -122,32 +124,39 @@ def _rendezvous(job: Job) -> list[str]:
     return [*lines, "export MASTER_ADDR MASTER_PORT=$((10000 + SLURM_JOB_ID % 10000))"]
 
 
-def _command(job: Job) -> list[str]:
-    """What runs: arguments that all members share, and each one's own."""
+def _command(job: Job, index: str, shards: int) -> list[str]:
+    """What runs: arguments that all members share, and those of the one whose index a variable holds."""
     shared = f"command=(mainstem {shlex.join(arguments(job.spec))}"
-    if job.spec.command == "map":
-        out = shlex.quote(job.spec.out)
-        shard = f' --shard "${{SLURM_ARRAY_TASK_ID:-0}}/{job.indices}"' if job.indices > 1 else ""
-        merge = [
-            'if [ "${1:-}" = merge ]; then  # submitted beside the array, to run when it is done',
-            f"  command=(mainstem map-merge {out})",
-            "fi",
-        ]
-        return [f"{shared} --out {out}{shard})", *(merge if job.indices > 1 else [])]
-    return [*_own(job.members, '"${SLURM_ARRAY_TASK_ID:-0}"', job.spec.command), f'{shared} "${{own[@]}}")']
+    if not job.spec.launchable.is_sharded:
+        return [*_own(job, index), f'{shared} "${{own[@]}}")']
+    out = shlex.quote(job.spec.out)
+    if shards == 1:
+        return [f"{shared} --out {out})"]
+    return [
+        f"{shared} --out {out} --shard {index}/{shards})",
+        'if [ "${1:-}" = merge ]; then  # submitted beside the array, to run when it is done',
+        f"  command=(mainstem map-merge {out})",
+        "fi",
+    ]
 
 
-def _own(runs: Sequence[Member], index: str, command: str) -> list[str]:
-    """Set `own` to a member's own arguments."""
+def _own(job: Job, index: str) -> list[str]:
+    """Set `own` to a member's own arguments, and `out` where the script itself writes there."""
 
     def assigned(run: Member) -> str:
-        if command == "evaluate":  # it prints
+        if job.spec.launchable.is_printed:
             return f"out={shlex.quote(run.out)} own=({shlex.join(run.arguments)})"
         return f"own=({shlex.join([*run.arguments, '--out', run.out])})"
 
-    if len(runs) == 1:
-        return [assigned(runs[0])]
-    return [f"case {index} in", *(f"  {number}) {assigned(run)} ;;" for number, run in enumerate(runs)), "esac"]
+    if len(job.members) == 1:
+        return [assigned(job.members[0])]
+    cases = (f"  {number}) {assigned(run)} ;;" for number, run in enumerate(job.members))
+    return [f"case {index} in", *cases, "esac"]
+
+
+def _printed(job: Job) -> str:
+    """Where the script writes what a command prints, in the shell's words."""
+    return f"$out/{job.spec.launchable.writes[0]}"
 
 
 def _step(job: Job) -> list[str]:
@@ -175,8 +184,10 @@ def _run(job: Job) -> list[str]:
     binding = f"v,mask_cpu={','.join(job.site.cpu_masks)}" if _is_masked(job) else job.site.cpu_bind
     bound = f"--cpu-bind={binding} " if binding else ""
     step = f'srun {bound}--wait={WAIT_S} --kill-on-bad-exit=0 bash -c "$step" step "${{command[@]}}"'
-    if job.spec.command == "evaluate":
-        lines += ['mkdir -p "$out"', f'{step} > "$out/evaluate.json.part" || status=$?', _kept()]
+    if job.spec.launchable.is_printed:
+        to = _printed(job)
+        lines += ['mkdir -p "$out"', f'{step} > "{to}.part" || status=$?']
+        lines.append(f'if [ "$status" -eq 0 ]; then mv "{to}.part" "{to}"; fi')
     else:
         lines.append(f"{step} || status=$?")
     if job.site.node_caches:
@@ -186,10 +197,6 @@ def _run(job: Job) -> list[str]:
         )
         lines.insert(-1, "# shellcheck disable=SC2016  # each node's own TMPDIR")
     return [*lines, *_comeback(job), 'exit "$status"']
-
-
-def _kept() -> str:
-    return 'if [ "$status" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; fi'
 
 
 def _is_masked(job: Job) -> bool:
@@ -218,20 +225,17 @@ def _local(job: Job) -> list[str]:
     start = f"timeout --foreground --kill-after={WAIT_S} {job.time_s} "  # in our group of processes: cancelling ends it
     start += f"torchrun --standalone --nproc-per-node={job.processes} --no-python " if job.processes > 1 else ""
     count = len(job.members)
-    if job.spec.command == "map":
-        body = [f"command=(mainstem {shlex.join([*arguments(job.spec), '--out', job.spec.out])})"]
-    else:
-        body = [
-            *_own(job.members, '"$index"', job.spec.command),
-            f'command=(mainstem {shlex.join(arguments(job.spec))} "${{own[@]}}")',
-        ]
+    body = _command(job, '"$index"', shards=1)
     run = f'{start}"${{command[@]}}"'
-    if job.spec.command == "evaluate":
-        run = (
-            f'mkdir -p "$out" && {run} > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json"'
-        )
-    over = f'[ "$status" -ne {OVER} ] || echo "mainstem: its time, {as_time(job.time_s)}, is over" >&2'
-    body += [f"{run} || {{ status=$?; {over}; }}"]
+    to = _printed(job)
+    if job.spec.launchable.is_printed:
+        body += ['mkdir -p "$out"']
+        run += f' > "{to}.part"'
+    body += ["ended=0", f"{run} || ended=$?"]
+    if job.spec.launchable.is_printed:
+        body += [f'if [ "$ended" -eq 0 ]; then mv "{to}.part" "{to}"; fi']
+    over = f'echo "mainstem: its time, {as_time(job.time_s)}, is over" >&2'
+    body += [f'if [ "$ended" -eq {OVER} ]; then {over}; fi', 'if [ "$ended" -ne 0 ]; then status=$ended; fi']
     if count > 1:
         body = [f"for index in {' '.join(map(str, range(count)))}; do", *(f"  {line}" for line in body), "done"]
     return ["trap 'exit 143' TERM", "status=0", *body, 'exit "$status"']

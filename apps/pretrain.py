@@ -23,7 +23,7 @@ from mainstem.core.loop import optimize
 from mainstem.core.metrics_log import means_of, read_lines
 from mainstem.core.objectives import MaskedPretraining
 from mainstem.core.openmodels import OpenModel, load_open_model
-from mainstem.core.openmodels.own import save_own
+from mainstem.core.openmodels.own import check_own, save_own
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import CARD_FILE, write_record
 from mainstem.core.tokenizers.streams import StreamsTokenizer
@@ -109,6 +109,7 @@ def own_model(spec: PretrainSpec) -> OpenModel:
     Raises:
         InputError: if it is none of the project's own.
     """
+    check_own(spec.trunk)
     base = load_open_model(spec.trunk, seed=spec.seed)
     if not isinstance(base.tokenizer, StreamsTokenizer):
         raise InputError(

@@ -77,7 +77,8 @@ def _finetune_again(
         raise InputError(f"the record of {run} does not say what was asked of the data; train it again by the command")
     task = task_of_run(run, adapter)
     spec = _read_as(FitSpec, record, run)
-    asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror)
+    waived = bool(record.get("i_have_the_rights"))
+    asked = DataRequest(data=request["data"], options=request["options"], mirror=mirror, i_have_the_rights=waived)
     return finetune(task, read_licensed(task, asked), spec, out, progress, asked)
 
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from mainstem.apps.launch import LAUNCH_FILE, process_started
 from mainstem.apps.launch_checks import asked
 from mainstem.apps.launch_script import job_folder
+from mainstem.apps.runs import written_of
 from mainstem.core.errors import InputError
-from mainstem.core.records import RECORD_FILE
 from mainstem.core.schema import read_object
 
 State = Literal["waiting", "running", "done", "failed", "cancelled", "ended", "unknown"]
@@ -26,12 +26,11 @@ STATES: Mapping[str, State] = {  # Slurm's, by squeue(1), "job state codes"; tho
 }  # fmt: skip
 ACTIVE = ("waiting", "running")
 STOP_S = 20.0  # to save and clear away, as Slurm's KillWait of most sites or less
-RECORDS = (RECORD_FILE, "map.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
-    """A job: what became of it, how many of its members wrote their record, and how often it began anew."""
+    """A job: what became of it, how many of its members wrote their result, and how often it began anew."""
 
     job_id: str
     site: str
@@ -65,16 +64,16 @@ def read_job(run: Path) -> tuple[Path, dict[str, Any]]:
 def status(run: Path) -> Status:
     """Ask a run's scheduler, or this machine, what became of its job."""
     record = read_job(run)[1]
-    outs = [Path(member["out"]) for member in record["members"]]
-    done = sum(any((out / name).is_file() for name in RECORDS) for out in outs)
+    written = written_of(record)
+    done = sum(written)
     state, restarts, reason = _here(record) if record.get("process_started") else _scheduled(record)
-    if state in ("ended", "unknown") and done == len(outs):
+    if state in ("ended", "unknown") and all(written):
         state, reason = "done", ""
     return Status(
         job_id=record["job_id"],
         site=record["site"],
         state=state,
-        members=len(outs),
+        members=len(written),
         members_done=done,
         restarts=restarts,
         reason=reason,

@@ -8,29 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from mainstem.apps.launch_commands import COMMON, LAUNCHABLE, Command, Launchable
 from mainstem.apps.site_profiles import Positive, Word
 from mainstem.apps.typed_files import Seconds, Typed, read_typed
 
-Command = Literal["finetune", "pretrain", "evaluate", "map"]
-COMMON = {
-    "command", "out", "time", "partition", "gpus_per_node", "cores_per_node", "memory_gb", "gpu_memory_gb",
-    "architecture", "i_have_the_rights",
+OURS = {
+    "out", "data", "json", "run", "seed", "seeds", "set", "shard", "spec", "task", "trunk", "frozen", "protocol",
+    "i-have-the-rights",
 }  # fmt: skip
-FIT = {"adapter", "task", "data", "trunk", "frozen", "options", "settings", "seed", "seeds", "sweep"}
-READS = {
-    "finetune": FIT,
-    "evaluate": FIT | {"protocol", "run"},
-    "pretrain": {"corpora", "options", "settings", "seed", "seeds", "sweep"},
-    "map": {"adapter", "run", "scenes", "options", "shards"},
-}
-NEEDS = {
-    "finetune": ("adapter", "data"),
-    "evaluate": ("adapter", "data"),
-    "pretrain": ("corpora",),
-    "map": ("adapter", "scenes"),
-}
-OURS = {"out", "data", "json", "run", "seed", "seeds", "set", "shard", "spec", "task", "trunk", "frozen", "protocol"}
-IS_DISTRIBUTED = {"finetune", "pretrain"}  # a process a GPU, over nodes; the others are one process a member
 OUT = r"^[A-Za-z0-9_./][A-Za-z0-9_./+=@-]*$"  # Slurm reads % and blanks in names of logs its own way
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
 
@@ -55,8 +40,8 @@ class RunSpec(Typed):
         seeds: how many, each a member of a job array.
         sweep: settings with the values each is to have; every combination is a member.
         shards: of a map, each a member; they are put together at the end.
-        i_have_the_rights: data without a licence that may be used all the same: true for all, or their names; of a
-            pretraining, its own SPEC says so.
+        i_have_the_rights: data without a licence that may be used all the same: true, or their name; the run's record
+            keeps it.
     """
 
     command: Command
@@ -88,9 +73,12 @@ class RunSpec(Typed):
     @model_validator(mode="after")
     def _fits_its_command(self) -> "RunSpec":
         given = self.model_fields_set - COMMON
-        if idle := sorted(given - READS[self.command]):
-            raise ValueError(f"{', '.join(idle)}: {self.command} does not read it; it reads {_listed(self.command)}")
-        if lacking := [name for name in NEEDS[self.command] if not getattr(self, name)]:
+        idle = sorted(given - self.launchable.reads)
+        if told := [f"{name}: {self.launchable.refused[name]}" for name in idle if name in self.launchable.refused]:
+            raise ValueError(told[0])
+        if idle:
+            raise ValueError(f"{', '.join(idle)}: {self.command} does not read it; it reads {_listed(self.launchable)}")
+        if lacking := [name for name in self.launchable.needs if not getattr(self, name)]:
             raise ValueError(f"{self.command} needs {' and '.join(lacking)}; add it")
         if ours := sorted(set(self.options) & OURS):
             raise ValueError(
@@ -106,10 +94,25 @@ class RunSpec(Typed):
         """Return the settings by dotted name."""
         return dict(_flat(self.settings, ""))
 
+    def settings_of_members(self) -> Iterator[list[str]]:
+        """Yield the settings of each member of an array, as NAME=VALUE."""
+        shared = [f"{name}={value}" for name, value in self.flat_settings().items()]
+        for combination in self.combinations():
+            yield [*shared, *(f"{name}={value}" for name, value in combination)]
+
+    def combinations(self) -> list[tuple[tuple[str, str], ...]]:
+        """Return every combination of the sweep; an empty one where there is no sweep."""
+        return list(itertools.product(*([(name, value) for value in values] for name, values in self.sweep.items())))
+
+    @property
+    def launchable(self) -> Launchable:
+        """What launching its command depends on."""
+        return LAUNCHABLE[self.command]
+
     @property
     def is_distributed(self) -> bool:
         """True where a member may have many processes."""
-        return self.command in IS_DISTRIBUTED
+        return self.launchable.is_distributed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,24 +139,23 @@ def arguments(spec: RunSpec) -> tuple[str, ...]:
     given += ["--frozen"] if spec.frozen else []
     given += [part for name, value in spec.flat_settings().items() for part in ("--set", f"{name}={value}")]
     given += [part for name, values in spec.options.items() for value in values for part in _option(name, value)]
-    given += ["--json"] if spec.command == "evaluate" else []
+    given += ["--i-have-the-rights"] if spec.i_have_the_rights else []
+    given += ["--json"] if spec.launchable.is_printed else []
     return (spec.command, *(text for text in (spec.adapter, spec.corpora) if text), *spec.scenes, *given)
 
 
 def command_line(spec: RunSpec, member: Member) -> tuple[str, ...]:
     """Return the whole command line of a member, `mainstem` itself left out."""
-    writes = () if spec.command == "evaluate" else ("--out", member.out)  # evaluate prints
+    writes = () if spec.launchable.is_printed else ("--out", member.out)
     return (*arguments(spec), *member.arguments, *writes)
 
 
 def members(spec: RunSpec) -> tuple[Member, ...]:
     """Return the runs of an array in order: every combination of the sweep with every seed; one where there is none."""
-    if spec.command == "map":
+    if spec.launchable.is_sharded:
         return (Member(out=spec.out, arguments=()),)  # shards are numbered by the script
     found = []
-    combinations = list(
-        itertools.product(*([(name, value) for value in values] for name, values in spec.sweep.items()))
-    )
+    combinations = spec.combinations()
     for number, combination in enumerate(combinations):
         for seed in range(spec.seed, spec.seed + spec.seeds):
             parts = [f"sweep-{number}"] if len(combinations) > 1 else []
@@ -164,8 +166,8 @@ def members(spec: RunSpec) -> tuple[Member, ...]:
     return tuple(found)
 
 
-def _listed(command: str) -> str:
-    return ", ".join(sorted(READS[command] | COMMON - {"command"}))
+def _listed(launchable: Launchable) -> str:
+    return ", ".join(sorted(launchable.reads | COMMON - {"command"}))
 
 
 def _option(name: str, value: str) -> tuple[str, ...]:

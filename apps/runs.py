@@ -2,13 +2,14 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from mainstem.apps.launch import LAUNCH_FILE
+from mainstem.apps.launch_commands import LAUNCHABLE
 from mainstem.apps.launch_script import JOB_FOLDER
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
@@ -19,7 +20,7 @@ from mainstem.core.schema import read_object
 STATE_FOLDER = ".state"  # beside a run: what its trainings have come to until it is written
 ASKED_FILE = "asked.json"  # in it: what is trained, on what
 DEEPEST = 6  # folders below the one that was named
-State = Literal["done", "training", "launched"]
+State = Literal["done", "training", "launched", "written"]
 BESIDE: tuple[tuple[str, str, State], ...] = (  # folders beside a run, a file in each, and what it says of the run
     (STATE_FOLDER, METRICS_FILE, "training"), (JOB_FOLDER, LAUNCH_FILE, "launched"),
 )  # fmt: skip
@@ -28,7 +29,10 @@ LARGEST_BYTES = 1 << 28  # of a metrics file that is drawn
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run: done, in training, or launched and not begun; `record` says nothing until it is done."""
+    """A run: done, in training, launched, or launched and written; `record` says nothing until it is done.
+
+    What is written and has no record is no run that was fitted: an evaluation, a map, an array of runs.
+    """
 
     path: Path
     state: State
@@ -74,7 +78,22 @@ def run_at(path: Path) -> Run | None:
     if (path / RECORD_FILE).is_file():
         return Run(path=path, state="done", record=read_record(path))
     states = [state for ending, file, state in BESIDE if (beside(path, ending) / file).is_file()]
-    return Run(path=path, state=states[0]) if states else None
+    return Run(path=path, state=_state_of(path, states[0])) if states else None
+
+
+def _state_of(path: Path, state: State) -> State:
+    """The state of a run of which something lies beside it: a launched one may be written since."""
+    if state == "launched":
+        with suppress(InputError):
+            written = written_of(read_object(beside(path, JOB_FOLDER) / LAUNCH_FILE, InputError))
+            return "written" if written and all(written) else state
+    return state
+
+
+def written_of(launched: Mapping[str, Any]) -> list[bool]:
+    """Return of each member of a launched job whether it has written its result."""
+    command = launched.get("spec", {}).get("command")
+    return [LAUNCHABLE[command].is_written(Path(member["out"])) for member in launched.get("members", ())]
 
 
 def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
@@ -96,9 +115,9 @@ def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
         for ending, file, state in BESIDE:
             if path.name.endswith(ending) and file in names:
                 run = path.with_name(path.name.removesuffix(ending))
-                is_new = run not in found or found[run].state == "launched"
+                is_new = run not in found or found[run].state in ("launched", "written")
                 if is_new and not (run / RECORD_FILE).exists():
-                    found[run] = Run(path=run, state=state)
+                    found[run] = Run(path=run, state=_state_of(run, state))
     return [found[path] for path in sorted(found)], damaged
 
 

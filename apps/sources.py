@@ -1,5 +1,6 @@
 """What `--data` names: a baked folder, or whatever a task reads; and its way into a baked folder."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,8 +21,24 @@ def read_source(task: Task, request: DataRequest) -> SampleSet:
     Raises:
         InputError: if it cannot be used as it is.
     """
+    check_request(task, request)
+    return open_shards(Path(request.data)) if is_baked(request.data) else task.read(request)
+
+
+def check_request(task: Task, request: DataRequest) -> None:
+    """Refuse what can be told to be wrong before any data are read.
+
+    Raises:
+        InputError: if the task has no such option, cannot take its value, or shards were baked for another one.
+    """
+    own = [option.name for option in task.options]
+    if odd := [name for name in request.options if name not in own]:
+        near = difflib.get_close_matches(odd[0], own, n=1)
+        told = f"did you mean {near[0]}?" if near else f"it has {', '.join(own) or 'none'}"
+        raise InputError(f"{task.name}'s task {task.task} has no option {printable(odd[0])}; {told}")
     if not is_baked(request.data):
-        return task.read(request)
+        task.check(request)
+        return
     folder = Path(request.data)
     record = read_record(folder)
     if (record.adapter, record.task) != (task.name, task.task):
@@ -32,7 +49,6 @@ def read_source(task: Task, request: DataRequest) -> SampleSet:
     if request.options:
         told = ", ".join(f"--{name} {printable(value)}" for name, value in sorted(record.options.items())) or "none"
         raise InputError(f"{folder} is baked, with options {told}; leave --{next(iter(request.options))} out")
-    return open_shards(folder)
 
 
 def read_each(task: Task, requests: Sequence[DataRequest]) -> tuple[list[Sample], dict[str, str]]:

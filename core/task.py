@@ -92,6 +92,7 @@ class DataRequest:
     data: str
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
     mirror: Path | None = None
+    i_have_the_rights: bool = False  # the user says so of data without a licence, and records keep it
 
     def option(self, name: str) -> str | None:
         """Return the value of an option; None where it was not given."""
@@ -159,6 +160,7 @@ class Task:
         target: what is predicted.
         prepare: fits the preparation on training samples, told in which order they will be asked for.
         options: what a user may choose of the data, shown in --help.
+        check: refuses a request that can be told to be wrong before any data are read.
         view_of: the name of the view that a sample's own inputs stand for.
         scope_of: the facts, by name, that a sample must have to be predicted, read from training samples.
         open_model: the open encoder that the task adapts unless another is named; None trains the project's own.
@@ -181,6 +183,7 @@ class Task:
     prepare: Callable[[Sequence[Sample], Order], Preparation] = as_they_are
     restore: RestorePreparation = restore_plain
     options: tuple[Option, ...] = ()
+    check: Callable[[DataRequest], None] = lambda request: None
     holding: Holding = field(default_factory=Holding)
     grouping: Grouping = field(default_factory=Grouping)
     views: Mapping[str, View] = field(default_factory=lambda: ONE_VIEW)

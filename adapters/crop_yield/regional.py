@@ -31,7 +31,7 @@ from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Option, Order, Task
 from mainstem.core.training import TrainingConfig
-from mainstem.data.earth.open_regions import open_regions
+from mainstem.data.earth.open_regions import check_regions, open_regions
 
 Array = NDArray[np.float64]
 LEVEL = (Channel(name="expected_yield", unit="t/ha"),)
@@ -223,6 +223,7 @@ TASK = Task(
     version="2",  # 2: rivals beside the trunk, normals without the season itself
     target=Quantity(units="t/ha", lowest=0.0),
     options=OPTIONS,
+    check=lambda request: check_regions(request.data, request.option("crop"), request.option("country")),
     config=FitConfig(
         steps_per_token=3,  # ten-day steps to a month: a third of the tokens, chosen for its cost
         trunk_size="xs",  # chosen, with the rest, by leaving years 2000-2011 of us-maize out: docs/benchmarks.md

@@ -16,7 +16,7 @@ from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Holding, Option, Order, Task
 from mainstem.core.tokens import Patches
 from mainstem.core.training import TrainingConfig
-from mainstem.data.medical.cells import open_cells
+from mainstem.data.medical.cells import check_cell, open_cells
 
 Array = NDArray[np.float64]
 # All that follows was chosen by leaving tens of neighbours out of BCCD's training part.
@@ -31,12 +31,13 @@ STAIN = tuple(
         "largest clump": "1", "white cells": "cells", **{f"spots beyond {mark:g}": "cells" for mark in VIOLET},
     }.items()
 )  # fmt: skip
+CELL = Option(name="cell", help="Which cells to count: red, white or platelets; red unless told.")
 PENALTY = 0.1  # of the ridge, times the number of samples
 
 
 def read(request: DataRequest) -> SampleSet:
     """Read the smears that a user asks for, and measure their stain."""
-    source = open_cells(request.data, request.option("cell") or "red", request.mirror)
+    source = open_cells(request.data, request.option(CELL.name) or "red", request.mirror)
     return replace(source, samples=tuple(map(measured, source.samples)))
 
 
@@ -163,7 +164,8 @@ TASK = Task(
     read=read,
     prepare=StainRidge.fit,
     restore=restore,
-    options=(Option(name="cell", help="Which cells to count: red, white or platelets; red unless told."),),
+    options=(CELL,),
+    check=lambda request: check_cell(request.option(CELL.name) or "red"),
     scope_of=scope_of,
     holding=Holding(protocol="grouped-folds"),
     grouping=Grouping(name="ten"),

@@ -76,7 +76,7 @@ def staged_folder(name: str, root: Path) -> Path:
 
 def locate(name: str) -> Path:
     """The folder of a named model: staged, on the mirror, or fetched now."""
-    _check_name(name)
+    check_name(name)
     return _staged(name, models_home()) or fetch(name, models_home())
 
 
@@ -120,7 +120,13 @@ def is_whole(staged: Path) -> bool:
     return (staged / COMPLETE).is_file()
 
 
-def _check_name(name: str) -> None:
+def is_fetched(name: str) -> bool:
+    """True for a name of the list or of a hub repository, which is staged before it is read; no size or path is."""
+    base = split_revision(name)[0]
+    return not Path(name).exists() and (base in listings() or HUB_NAME.fullmatch(base) is not None)
+
+
+def check_name(name: str) -> None:
     """Refuse what is no known model and no hub repository: a path that does not exist is never asked of the hub.
 
     Raises:
@@ -160,7 +166,7 @@ def fetch(name: str, root: Path, mirror: Path | None = None) -> Path:
         InputError: if the name is unknown, or the mirror lacks a file.
         ArtifactError: if a file cannot be had, or its hash is not the one on record.
     """
-    _check_name(name)
+    check_name(name)
     listing, revision = listings().get(split_revision(name)[0]), ""
     target = staged_folder(name, root)
     told = mirror or (Path(os.environ["MAINSTEM_MIRROR"]) if os.environ.get("MAINSTEM_MIRROR") else None)

@@ -41,10 +41,15 @@ def read_weights(name: str) -> Weights:
     if not path.is_dir() and not path.is_file():
         raise ArtifactError(f"{path} is no plain file or folder; name one that holds weights")
     folder = path if path.is_dir() else path.parent
-    return Weights(name=name, config=_config(folder), state=_state(path), folder=folder)
+    return Weights(name=name, config=read_config(folder), state=_state(path), folder=folder)
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read the config beside weights; {} where there is none.
+
+    Raises:
+        ArtifactError: if it is damaged, or asks for code of its own.
+    """
     for name in CONFIGS:
         path = folder / name
         if path.is_file():

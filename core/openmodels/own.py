@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.lora import is_lora_key
 from mainstem.core.openmodels.base import Blueprint, Family, OpenModel, Shapes, Weights
 from mainstem.core.openmodels.facts import TokenizerFacts
+from mainstem.core.openmodels.fetching import check_name, listings, split_revision
+from mainstem.core.openmodels.files import read_config
+from mainstem.core.schema import printable
 from mainstem.core.tokenizers.specs import read_streams
 from mainstem.core.tokenizers.streams import StreamsTokenizer, num_weights
 from mainstem.core.tokens import OpenTokenizer
@@ -26,6 +30,29 @@ def untrained(size: str, seed: int = 0) -> OpenModel:
     return OpenModel(
         name=size, family=MODEL_TYPE, trunk=trunk, tokenizers={"streams": StreamsTokenizer({}, trunk.config.dim)}
     )
+
+
+def check_own(name: str) -> None:
+    """Refuse what is no trunk of the project's own, as far as that is told without reading weights.
+
+    Raises:
+        InputError: if it is of another family, or there is none of this name.
+        ArtifactError: if its config is damaged.
+    """
+    if name in SIZES:
+        return
+    path, listing = Path(name), listings().get(split_revision(name)[0])
+    if path.exists():
+        family = read_config(path if path.is_dir() else path.parent).get("model_type", "unknown")
+    elif listing is not None:
+        family = listing.family
+    else:
+        check_name(name)
+        return
+    if family != MODEL_TYPE:
+        raise InputError(
+            f"got trunk {name!r:.200}, of the family {printable(family)}; want {', '.join(SIZES)}, or one made of these"
+        )
 
 
 def save_own(model: OpenModel, folder: Path) -> None:

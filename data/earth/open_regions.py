@@ -8,6 +8,7 @@ from pathlib import Path
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.data.catalogue import pull, read_catalogue
+from mainstem.data.earth.crops import crop_name
 from mainstem.data.earth.regions import load_cybench
 from mainstem.data.earth.simulate import simulate_regions
 from mainstem.data.earth.us_maize import load_us_maize
@@ -31,8 +32,9 @@ def open_regions(
         InputError: if there is none of this name, or a folder comes without crop and country.
     """
     if Path(data).is_dir():
-        if not crop or not country:
-            raise InputError(f"got the folder {data} without a crop or country; add --crop and --country")
+        check_regions(data, crop, country)
+        assert crop is not None
+        assert country is not None
         return licensed(load_cybench(Path(data), crop, country, name=data), OWN)
     simulated = SIMULATED.fullmatch(data)
     if simulated:
@@ -54,6 +56,21 @@ def open_regions(
         return licensed(load_us_maize(folder, data_set.attribution), data_set.licence)
     found = load_cybench(folder.parents[1], "maize", folder.name, data, data_set.attribution)
     return licensed(found, data_set.licence)
+
+
+def check_regions(data: str, crop: str | None, country: str | None) -> None:
+    """Refuse a folder without crop and country, and of a named set another crop than its own.
+
+    Raises:
+        InputError: saying which.
+    """
+    if Path(data).is_dir():
+        if not crop or not country:
+            raise InputError(f"got the folder {data} without a crop or country; add --crop and --country")
+        return
+    is_maize = SIMULATED.fullmatch(data) or (data.endswith("-maize") and data in read_catalogue())
+    if crop and is_maize and crop_name(crop) != "maize":
+        raise InputError(f"{data} is of crop maize, not {crop!r:.60}; leave --crop out")
 
 
 def licensed(found: SampleSet, licence: str) -> SampleSet:

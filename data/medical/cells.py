@@ -38,14 +38,23 @@ class Drawn:
     size: tuple[int, int]
 
 
+def check_cell(cell: str) -> None:
+    """Refuse a kind of cell that is not counted.
+
+    Raises:
+        InputError: naming those that are.
+    """
+    if cell not in NAMES:
+        raise InputError(f"got the cell {shown(cell)}, want {', '.join(NAMES)}")
+
+
 def open_cells(data: str, cell: str, mirror: Path | None = None) -> SampleSet:
     """Read smears by name, from a folder in the set's layout, or one picture, of which no count is known.
 
     Raises:
         InputError: if it is none of them, a kind of cell is unknown, or a picture or its boxes cannot be read.
     """
-    if cell not in NAMES:
-        raise InputError(f"got the cell {shown(cell)}, want {', '.join(NAMES)}")
+    check_cell(cell)
     if data == BCCD:
         found = find_data_set(BCCD)
         return in_tens(_read_set(pull(BCCD, mirror), cell, (BCCD, found.licence, found.attribution)))

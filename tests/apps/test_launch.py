@@ -11,14 +11,17 @@ import pytest
 from tests.hostile.harness import run_cli
 
 from mainstem.apps.launch_checks import check_names, check_site, machine_of
+from mainstem.apps.launch_commands import LAUNCHABLE
 from mainstem.apps.launch_plan import Ask, as_smoke, plan_job
 from mainstem.apps.launch_script import render
+from mainstem.apps.map_files import COLLECTION, NOTES
 from mainstem.apps.run_spec import RunSpec, command_line, members, read_spec
 from mainstem.apps.site_profiles import Site, read_site, site_names
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.fetching import COMPLETE, staged_folder
 from mainstem.core.plain_yaml import read_yaml
+from mainstem.core.records import RECORD_FILE
 from mainstem.data.catalogue import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +31,7 @@ LUMI = "project_465000001"
 FIT = {"command": "finetune", "adapter": "crop-yield", "data": "simulated-maize", "out": "runs/a", "time": "02:00:00"}
 MAP = {"command": "map", "adapter": "crop-yield", "scenes": ["a.tif"], "out": "maps/a", "time": "02:00:00"}
 EVALUATE = {**FIT, "command": "evaluate"}
+PRETRAIN = {"command": "pretrain", "corpora": "pretrain.yaml", "out": "runs/a", "time": "02:00:00"}
 ASKS = {
     "local": Ask(),
     "generic-slurm": Ask(nodes=2, account="test"),
@@ -127,7 +131,7 @@ def test_what_a_process_is_told_is_told_inside_the_step():
 def test_this_machine_s_gpus_are_shared_out_by_torchrun():
     several = render(plan_job("local", read_site("local"), spec_of({**FIT, "gpus_per_node": 2}), Ask()))
     start = "timeout --foreground --kill-after=120 7200 torchrun --standalone --nproc-per-node=2 --no-python"
-    assert f'{start} "${{command[@]}}" || {{ status=$?; ' in several
+    assert f'{start} "${{command[@]}}" || ended=$?' in several
     assert "torchrun" not in script("local", "example")
 
 
@@ -243,6 +247,9 @@ BAD_SPECS = [
     ({key: value for key, value in FIT.items() if key != "time"}, "time is missing"),
     ({key: value for key, value in FIT.items() if key != "data"}, "needs data"),
     ({**FIT, "shards": 4}, "finetune does not read it"),
+    ({**PRETRAIN, "i_have_the_rights": "true"}, "i_have_the_rights: the SPEC that corpora names says so itself"),
+    ({**MAP, "i_have_the_rights": "true"}, "map does not read it"),
+    ({**FIT, "options": {"i-have-the-rights": "true"}}, "launch sets it"),
     ({**MAP, "seeds": 4}, "map does not read it"),
     ({**FIT, "options": {"out": "x"}}, "launch sets it"),
     ({**FIT, "settings": {"a": ["1", "2"]}}, "swept under sweep"),
@@ -279,6 +286,70 @@ def test_a_bad_spec_is_one_line(given, said, tmp_path):
 def test_what_a_spec_names_is_known_before_anything_is_submitted(given, said):
     with pytest.raises(InputError, match=re.escape(said)):
         check_names(spec_of({**FIT, **given}), is_there=True)
+
+
+def pretraining(folder: Path, changed: dict[str, object]) -> RunSpec:
+    """Write a pretraining's SPEC, and return a run of it."""
+    corpora = {"regions": {"adapter": "crop-yield", "data": "nl-maize"}}
+    held = {"later": {"adapter": "fuel-moisture", "data": "fuel-moisture"}}
+    path = folder / "pretrain.yaml"
+    path.write_text(json.dumps({"trunk": "xs", "corpora": corpora, "evaluations": held, **changed}))
+    return spec_of({**PRETRAIN, "corpora": str(path)})
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"trunk": "nosuch"}, "'nosuch', which is no file, folder, known model"),
+        ({"trunk": "dinov2-small"}, "of the family dinov2; want xs"),
+        ({"corpora": {"a": {"adapter": "crop-yeild", "data": "nl-maize"}}}, "did you mean 'crop-yield'"),
+        (
+            {"corpora": {"a": {"adapter": "crop-yield", "task": "none", "data": "nl-maize"}}},
+            "corpora.a: got task 'none'",
+        ),
+        (
+            {"corpora": {"a": {"adapter": "crop-yield", "data": "nl-maize", "options": {"crop": "unicorn"}}}},
+            "not 'unicorn'",
+        ),
+        (
+            {"corpora": {"a": {"adapter": "crop-yield", "data": "nl-maize", "options": {"cropp": "maize"}}}},
+            "mean crop?",
+        ),
+        ({"evaluations": {"b": {"adapter": "crop-yeild", "data": "nl-maize"}}}, "evaluations.b"),
+        ({"evaluations": {"b": {"adapter": "crop-yield", "data": "nl-maze"}}}, "neither a data set's name nor a path"),
+    ],
+)
+def test_a_pretraining_that_cannot_start_is_refused_before_it_is_submitted(changed, said, tmp_path):
+    check_names(pretraining(tmp_path, {}), is_there=True)
+    with pytest.raises(InputError, match=re.escape(said)):
+        check_names(pretraining(tmp_path, changed), is_there=True)
+
+
+def test_what_a_pretraining_and_its_evaluations_read_must_be_staged_for_nodes_without_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
+    monkeypatch.delenv("MAINSTEM_MIRROR", raising=False)
+    monkeypatch.chdir(tmp_path)
+    job = plan_job("jupiter", read_site("jupiter"), pretraining(tmp_path, {"trunk": "us/own-trunk"}), ASKS["jupiter"])
+    found = {finding.what: finding.state for finding in check_site(job)}
+    wanted = ("data nl-maize", "data fuel-moisture", "model us/own-trunk")
+    assert [found[what] for what in wanted] == ["fail"] * 3
+
+
+def test_a_trunk_s_config_alone_says_whether_it_can_be_pretrained(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mainstem"}))
+    check_names(pretraining(tmp_path, {"trunk": str(tmp_path)}), is_there=True)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    with pytest.raises(InputError, match="of the family vit"):
+        check_names(pretraining(tmp_path, {"trunk": str(tmp_path)}), is_there=True)
+
+
+def test_a_fit_is_told_whose_data_they_are_and_a_result_is_known_by_its_file(tmp_path):
+    assert command_line(mine := spec_of({**FIT, "i_have_the_rights": "true"}), members(mine)[0])[-3:-2] == (
+        "--i-have-the-rights",
+    )
+    assert "--i-have-the-rights" not in command_line(spec_of(FIT), members(spec_of(FIT))[0])
+    assert LAUNCHABLE["map"].writes == (NOTES, COLLECTION)
+    assert {RECORD_FILE} == {name for one in ("finetune", "pretrain") for name in LAUNCHABLE[one].writes}
 
 
 def test_an_option_that_the_command_does_not_have_is_refused_by_the_command_s_own_parser(tmp_path):

@@ -17,7 +17,7 @@ from mainstem.apps.progress import describe_progress, shown
 from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
-from mainstem.core.records import write_json
+from mainstem.core.records import read_record, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -62,6 +62,7 @@ def test_a_smoke_runs_in_the_background_and_tells_what_the_whole_costs(planned, 
     wait_for(lambda: not is_there(record["job_id"]), 500)
     log = (folder / record["log"]).read_text()
     assert (folder / "runs" / "a.smoke" / "record.json").exists(), log
+    assert read_record(folder / "runs" / "a.smoke")["i_have_the_rights"] == ["farms"]
     with pytest.raises(InputError, match="is there already"):
         launch(smoke)
     found = estimate(planned({**FIT, "seeds": 3}))

@@ -13,5 +13,10 @@ trap 'exit 143' TERM
 status=0
 out=runs/a own=()
 command=(mainstem evaluate crop-yield --data simulated-maize --window 3 --json "${own[@]}")
-mkdir -p "$out" && timeout --foreground --kill-after=120 7200 "${command[@]}" > "$out/evaluate.json.part" && mv "$out/evaluate.json.part" "$out/evaluate.json" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
+mkdir -p "$out"
+ended=0
+timeout --foreground --kill-after=120 7200 "${command[@]}" > "$out/evaluate.json.part" || ended=$?
+if [ "$ended" -eq 0 ]; then mv "$out/evaluate.json.part" "$out/evaluate.json"; fi
+if [ "$ended" -eq 124 ]; then echo "mainstem: its time, 02:00:00, is over" >&2; fi
+if [ "$ended" -ne 0 ]; then status=$ended; fi
 exit "$status"

@@ -13,5 +13,8 @@ trap 'exit 143' TERM
 status=0
 own=(--out runs/maize)
 command=(mainstem finetune crop-yield --data simulated-maize --set trunk_size=xs --set training.epochs=1 --set training.min_steps=24 --set num_folds=2 "${own[@]}")
-timeout --foreground --kill-after=120 1800 "${command[@]}" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 00:30:00, is over" >&2; }
+ended=0
+timeout --foreground --kill-after=120 1800 "${command[@]}" || ended=$?
+if [ "$ended" -eq 124 ]; then echo "mainstem: its time, 00:30:00, is over" >&2; fi
+if [ "$ended" -ne 0 ]; then status=$ended; fi
 exit "$status"

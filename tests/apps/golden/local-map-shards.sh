@@ -12,5 +12,8 @@ fi
 trap 'exit 143' TERM
 status=0
 command=(mainstem map crop-yield a.tif --out maps/a)
-timeout --foreground --kill-after=120 7200 "${command[@]}" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
+ended=0
+timeout --foreground --kill-after=120 7200 "${command[@]}" || ended=$?
+if [ "$ended" -eq 124 ]; then echo "mainstem: its time, 02:00:00, is over" >&2; fi
+if [ "$ended" -ne 0 ]; then status=$ended; fi
 exit "$status"

@@ -19,6 +19,9 @@ for index in 0 1 2 3; do
     3) own=(--set training.lr_per_step=0.0003 --seed 1 --out runs/a/sweep-1/seed-1) ;;
   esac
   command=(mainstem finetune crop-yield --data simulated-maize "${own[@]}")
-  timeout --foreground --kill-after=120 7200 "${command[@]}" || { status=$?; [ "$status" -ne 124 ] || echo "mainstem: its time, 02:00:00, is over" >&2; }
+  ended=0
+  timeout --foreground --kill-after=120 7200 "${command[@]}" || ended=$?
+  if [ "$ended" -eq 124 ]; then echo "mainstem: its time, 02:00:00, is over" >&2; fi
+  if [ "$ended" -ne 0 ]; then status=$ended; fi
 done
 exit "$status"

@@ -44,7 +44,7 @@ done
 export SINGULARITYENV_PREPEND_PATH=/user-software/bin
 echo "container $(readlink -f "$image")"
 
-command=(mainstem map crop-yield a.tif --out maps/a --shard "${SLURM_ARRAY_TASK_ID:-0}/8")
+command=(mainstem map crop-yield a.tif --out maps/a --shard "${SLURM_ARRAY_TASK_ID:-0}"/8)
 if [ "${1:-}" = merge ]; then  # submitted beside the array, to run when it is done
   command=(mainstem map-merge maps/a)
 fi
