@@ -3,7 +3,7 @@
 import hashlib
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import distributions
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.fitted_file import read_manifest
 from mainstem.core.manifest import AdapterManifest
+from mainstem.core.openmodels.fetching import listings, split_revision
 from mainstem.core.records import CARD_FILE, METRICS_FILE, RECORD_FILE, read_record
 
 NEVER = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
@@ -23,7 +24,9 @@ WEIGHTS = ("adapter.safetensors", "trunk.safetensors", "model.safetensors", "con
 MODE = 0o644 << 16
 
 
-def bundle(run: Path, out: Path, *, with_weights: bool = False) -> list[str]:
+def bundle(
+    run: Path, out: Path, *, with_weights: bool = False, title: str = "", authors: Sequence[str] = ()
+) -> list[str]:
     """Write record, metrics, card, licences, CITATION.cff, versions and checksums of a run; return the names.
 
     Weights, which may be large, are named by their sha256, and added where they are asked for.
@@ -34,7 +37,9 @@ def bundle(run: Path, out: Path, *, with_weights: bool = False) -> list[str]:
     if out.suffix != ".zip":
         raise InputError(f"got --out {out}, want a .zip file")
     record = read_record(run)
-    told = _of_pretraining(record) if record["adapter"] == PRETRAINED else _of_adapter(read_manifest(run)[0])
+    is_pretrained = record["adapter"] == PRETRAINED
+    told = _of_pretraining(record) if is_pretrained else _of_adapter(record, read_manifest(run)[0])
+    told = replace(told, title=title or told.title, authors=authors or told.authors)
     files = {name: (run / name).read_bytes() for name in (RECORD_FILE, METRICS_FILE, CARD_FILE)}
     files |= {
         **({} if told.manifest is None else {"manifest.json": told.manifest.encode() + b"\n"}),
@@ -63,30 +68,35 @@ class _Learned:
     version: str
     sources: Sequence[tuple[str, str, str]]
     simulated: bool
+    authors: Sequence[str] = ("The authors of the run",)
     model: str | None = None
     manifest: str | None = None
 
 
-def _of_adapter(manifest: AdapterManifest) -> _Learned:
-    data = manifest.training["data"]
+def _of_adapter(record: Mapping[str, Any], manifest: AdapterManifest) -> _Learned:
+    data, trunk = manifest.training["data"], record.get("trunk") or {}
     return _Learned(
         title=f"{manifest.adapter}, {manifest.task}, trained on {data}",
-        version=manifest.version,
-        sources=[(data, manifest.attribution, manifest.licence)],
+        version=f"{manifest.version}, adapter sha256 {record['adapter_sha256']}",
+        sources=[(data, manifest.attribution, manifest.licence), *_corpora(trunk)],
         simulated=manifest.simulated,
-        model=manifest.training.get("open_model"),
+        model=None if trunk else manifest.training.get("open_model"),
         manifest=manifest.model_dump_json(indent=2),
     )
 
 
 def _of_pretraining(record: Mapping[str, Any]) -> _Learned:
-    corpora = record["corpora"].values()
     return _Learned(
         title=f"a trunk, pretrained on {record['data']}",
-        version="1",
-        sources=[(one["data"], one["attribution"], one["licence"]) for one in corpora],
+        version=f"trunk sha256 {record['trunk_sha256']}",
+        sources=_corpora(record),
         simulated=record["simulated"],
     )
+
+
+def _corpora(told: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """What a trunk was pretrained on."""
+    return [(one["data"], one["attribution"], one["licence"]) for one in told.get("corpora", {}).values()]
 
 
 def _citation(record: Mapping[str, Any], told: _Learned) -> str:
@@ -96,8 +106,8 @@ def _citation(record: Mapping[str, Any], told: _Learned) -> str:
         "message": "If you use this run, cite it, the software and the data.",
         "title": told.title,
         "type": "software",
-        "version": f"{told.version}, adapter sha256 {record['adapter_sha256']}",
-        "authors": [{"name": "The authors of the run"}],
+        "version": told.version,
+        "authors": [{"name": name} for name in told.authors],
         "references": [
             {
                 "type": "software",
@@ -127,10 +137,18 @@ def _licences(told: _Learned) -> str:
         "",
         *(f"- data{f' {data}' if several else ''}: {licence}. {by}" for data, by, licence in told.sources),
         "- software: Apache-2.0",
-        *([f"- open model {told.model}: see `mainstem models list`"] if told.model else []),
+        *([f"- open model {_public(told.model)}"] if told.model else []),
         *(["- learned from simulations alone"] if told.simulated else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _public(model: str) -> str:
+    """A model as others may know it: no path of this machine."""
+    name = split_revision(model)[0]
+    if name in listings():
+        return f"{model}: {listings()[name].licence}"
+    return f"{Path(model).name}, weights of one's own" if Path(model).exists() else f"{model}: see its hub page"
 
 
 def _versions() -> str:

@@ -75,6 +75,7 @@ def repeat_run(
     run: Path,
     out: Annotated[Path, typer.Option(help="The run folder to write.")],
     adapter: Annotated[str | None, typer.Option(help="Where it is none of mainstem's own: a name, or FILE.py.")] = None,
+    trunk: Annotated[str | None, typer.Option(help="Where its pretrained trunk lies now.")] = None,
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,7 +83,7 @@ def repeat_run(
     from mainstem.apps.repeat import repeat
 
     with shown("repeat", as_json) as report:
-        found = repeat(run, out, adapter=adapter, mirror=mirror, progress=report)
+        found = repeat(run, out, adapter=adapter, trunk=trunk, mirror=mirror, progress=report)
     if as_json:
         print(json.dumps({"is_same": found.is_same, "differs": found.differs, "out": str(out)}))
     else:
@@ -95,11 +96,13 @@ def bundle_run(
     run: Path,
     out: Annotated[Path, typer.Option(help="A .zip file.")],
     weights: Annotated[bool, typer.Option("--weights", help="Add adapter and trunk.")] = False,
+    title: Annotated[str, typer.Option(help="Of the citation.")] = "",
+    authors: Annotated[list[str] | None, typer.Option("--author", help="Of the citation; once for each.")] = None,
 ) -> None:
     """Pack what a paper hands in: configuration, hashes, metrics, card, licences, citation, versions."""
     from mainstem.apps.bundle import bundle
 
-    names = bundle(run, out, with_weights=weights)
+    names = bundle(run, out, with_weights=weights, title=title, authors=authors or ())
     tell(f"{out}: {', '.join(names)}")
 
 

@@ -15,7 +15,7 @@ from mainstem.apps.typed_files import as_time
 from mainstem.core.errors import InputError
 from mainstem.core.schema import read_object
 
-PROGRESS = re.compile(r"^\w+: .*, (\d+)% in (\d+) (s|min)\b", re.MULTILINE)  # as apps.progress tells it
+PROGRESS = re.compile(r"^\w+: .*, (\d+)% in (?:(\d+) min )?(\d+) s\b", re.MULTILINE)  # as apps.progress tells it
 LEAST_SHARE = 0.01  # of a run, before its end can be told from it
 LEAST_STEPS = 10  # of a training likewise
 
@@ -127,8 +127,8 @@ def _by_share(folder: Path, peaks: list[dict[str, Any]]) -> Pace:
     told = PROGRESS.findall(text)
     if not told or int(told[-1][0]) < 100 * LEAST_SHARE:
         raise InputError(f"the smoke did not come to {LEAST_SHARE:.0%} of its run; see {folder / LOG}")
-    percent, passed, unit = told[-1]
-    seconds, share = float(passed) * (60.0 if unit == "min" else 1.0), int(percent) / 100
+    percent, minutes, rest = told[-1]
+    seconds, share = 60.0 * int(minutes or 0) + float(rest), int(percent) / 100
     return Pace(seconds=seconds, start_s=0.0, work_s=seconds / share, share=share)
 
 

@@ -24,6 +24,7 @@ class Pretrained:
     """A pretrained trunk: contents (prints,) of the samples that it saw, and what its record says of each corpus."""
 
     folder: Path
+    sha256: str
     seen: Prints
     corpora: dict[str, dict[str, Any]]
 
@@ -46,12 +47,12 @@ class Pretrained:
     def facts(self, num_seen: int) -> dict[str, Any]:
         """Return what the record of an adapter says of its trunk: its corpora, and how many training samples it saw."""
         corpora = {name: {key: one[key] for key in TOLD} for name, one in self.corpora.items()}
-        return {"corpora": corpora, "num_seen": num_seen}
+        return {"sha256": self.sha256, "corpora": corpora, "num_seen": num_seen}
 
     def words(self, num_seen: int) -> str:
         """Say so in a line of a card."""
         learned = "; ".join(f"{one['data']} ({one['licence']})" for one in self.corpora.values())
-        told = f"pretrained on {learned}"
+        told = f"pretrained on {learned}, sha256 {self.sha256}"
         return f"{told}; {SEEN.format(num_seen)}" if num_seen else told
 
 
@@ -67,4 +68,5 @@ def read_pretrained(trunk: str | Path | None) -> Pretrained | None:
         return None
     record = read_record(folder)
     seen = np.load(folder / SEEN_FILE, allow_pickle=False)
-    return Pretrained(folder=folder, seen=seen, corpora=record.get("corpora") or record["trunk"]["corpora"])
+    told = record if record["adapter"] == PRETRAINED else {"trunk_sha256": record["trunk"]["sha256"], **record["trunk"]}
+    return Pretrained(folder=folder, sha256=told["trunk_sha256"], seen=seen, corpora=told["corpora"])

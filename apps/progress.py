@@ -51,14 +51,18 @@ def _bar(title: str) -> Iterator[Progress]:
 def _lines(title: str) -> Iterator[Progress]:
     """Say every few seconds what is being done, also where it does not report for long."""
     state, ended, begin = ("at work", 0.0), threading.Event(), time.monotonic()
+    since = (0.0, 0.0)  # seconds and share where the pace was first known: what is read before tells none
 
     def report(stage: str, share: float) -> None:
-        nonlocal state
+        nonlocal state, since
+        if share > 0 and not since[1]:
+            since = (time.monotonic() - begin, share)
         state = (stage, share)
 
     def tell() -> None:
         while not ended.wait(EVERY_S):
-            _tell(title, *state, time.monotonic() - begin)
+            passed_s = time.monotonic() - begin
+            _tell(f"{title}: {state[0]}, {describe_progress(state[1], passed_s, since)}")
 
     teller = threading.Thread(target=tell, daemon=True)
     teller.start()
@@ -69,18 +73,26 @@ def _lines(title: str) -> Iterator[Progress]:
         teller.join(1.0)
 
 
-def _tell(title: str, stage: str, share: float, passed_s: float) -> None:
+def _tell(text: str) -> None:
     try:
-        print(plain(f"{title}: {stage}, {describe_progress(share, passed_s)}"), file=sys.stderr, flush=True)
+        print(plain(text), file=sys.stderr, flush=True)
     except (OSError, ValueError):
         return  # the log is closed; the work goes on
 
 
-def describe_progress(share: float, passed_s: float) -> str:
-    """Say how much is done, in what time, and how long is left if the rest goes as fast."""
-    left = f", about {_duration(passed_s * (1 - share) / share)} left" if 0 < share < 1 else ""
-    return f"{share:.0%} in {_duration(passed_s)}{left}"
+def describe_progress(share: float, passed_s: float, since: tuple[float, float] = (0.0, 0.0)) -> str:
+    """Say how much is done, in what time, and how long is left if the rest goes as fast as it did since then."""
+    before_s, before = since
+    is_told = before < share < 1
+    left = f", about {_about((passed_s - before_s) * (1 - share) / (share - before))} left" if is_told else ""
+    return f"{share:.0%} in {_exactly(passed_s)}{left}"
 
 
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+def _exactly(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{int(seconds) // 60} min {int(seconds) % 60:02} s"
+
+
+def _about(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else (
+        f"{seconds / 3600:.0f} h"
+    )  # fmt: skip

@@ -180,3 +180,10 @@ def test_progress_in_a_log_is_understood_as_it_is_told():
         told = PROGRESS.findall(f"finetune: fold 1 of 2, {describe_progress(share, seconds)}\n")
         assert told
         assert int(told[0][0]) == round(100 * share)
+        assert 60 * int(told[0][1] or 0) + int(told[0][2]) == seconds
+
+
+def test_what_is_left_is_told_by_the_pace_since_work_was_done():
+    assert describe_progress(0.0, 65.0) == "0% in 65 s"  # reading: how long it takes nobody knows
+    assert describe_progress(0.2, 200.0, (100.0, 0.1)) == "20% in 3 min 20 s, about 13 min left"
+    assert describe_progress(0.1, 100.0, (100.0, 0.1)) == "10% in 100 s"

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -322,10 +323,29 @@ def test_an_adapter_s_record_names_what_its_trunk_saw_and_is_not_scored_on_it(ma
     assert record["trunk"]["corpora"]["one"]["licence"] == "CC0-1.0"
     assert "it saw 35 of the samples adapted on" in capsys.readouterr().err
     assert "it saw 35 of" in (made / "adapted" / "card.md").read_text()
+    assert record["trunk"]["sha256"] == read_record(made / "trunk")["trunk_sha256"]
+    bundle(made / "adapted", made / "adapted.zip", title="Waves", authors=["A. Person"])
+    with zipfile.ZipFile(made / "adapted.zip") as packed:
+        licences, cited = packed.read("LICENCES.md").decode(), yaml.safe_load(packed.read("CITATION.cff"))
+    assert licences.count("CC0-1.0. made") == 2  # its own data, and the corpus of its trunk
+    assert str(made) not in licences.replace(str(made / "waves"), "")
+    assert (cited["title"], cited["authors"]) == ("Waves", [{"name": "A. Person"}])
+    pretrain(spec_in(made, corpora={}, evaluations={}, seed=1), made / "other")
+    shutil.move(made / "trunk", made / "moved")
+    shutil.copytree(made / "other", made / "trunk")
+    request = DataRequest(data=str(made / "waves"))
+    asked = finetune(
+        task, source, with_settings(spec_of(task, str(made / "moved")), {}), made / "asked", request=request
+    )
+    assert asked["trunk"]["num_seen"] == 35
+    shutil.rmtree(made / "moved")
+    shutil.copytree(made / "other", made / "moved")
+    with pytest.raises(InputError, match="name its folder by --trunk"):
+        repeat(made / "asked", made / "again", adapter=str(made / "waves.py"))
     other = task.read(DataRequest(data=str(made / "swapped")))  # what was trained on there is the test part here
     with pytest.raises(InputError, match="saw 5 of the 5 samples on which swapped is scored"):
-        finetune(task, other, fitting, made / "never")
-    request = DataRequest(data=str(made / "swapped"))
+        finetune(task, other, replace(fitting, trunk=str(made / "moved")), made / "never")
+    request, fitting = DataRequest(data=str(made / "swapped")), replace(fitting, trunk=str(made / "moved"))
     with pytest.raises(InputError, match="pretrain without them"):
         evaluate(task, request, EvaluationSpec(fit=fitting))
 
