@@ -21,7 +21,7 @@ def pretrain_trunk(
     mirror: Mirror = None,
     as_json: AsJson = False,
 ) -> None:
-    """Teach a trunk and its tokenizers from mixed corpora without labels, and write a run folder."""
+    """Teach a trunk and its tokenizers from what mixed corpora hold, without aims, and write a run folder."""
     from mainstem.apps.pretrain import pretrain, told
     from mainstem.apps.pretrain_spec import read_spec
 

@@ -1,4 +1,4 @@
-"""`mainstem pretrain`: teach a trunk and the tokenizers of its streams from corpora without labels."""
+"""`mainstem pretrain`: teach a trunk and the tokenizers of its streams from what corpora hold, without aims."""
 
 import hashlib
 import json
@@ -161,11 +161,17 @@ def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> Non
             for name, one in record["corpora"].items()
         ),
         "",
-        "Preparations (normals, scales, anchors) were fitted on the labels of these samples; the trunk saw no others.",
+        "Preparations (normals, scales, anchors) were fitted on the labels of these samples. Of labels themselves the "
+        "trunk saw what streams hold of them, as past yields do.",
         "",
         "## What it was kept from",
         "",
         *(f"- {name}: {one['num_samples']} samples of {one['data']}" for name, one in record["excluded"].items()),
+        *(
+            []
+            if record["excluded"]
+            else ["Nothing: its SPEC names no evaluations, and the corpora bring no test part."]
+        ),
         "",
     ]
     write_atomically(folder / CARD_FILE, "\n".join(lines).encode())

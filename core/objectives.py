@@ -248,7 +248,8 @@ class MaskedPretraining(Objective):
             "contrast": (self.config.contrast, contrast),
         }
         for name, (_, of_samples) in parts.items():
-            self.told[name] = (of_samples.detach().sum() / count).float()
+            its = (of_samples > 0).sum().clamp(min=1) if name == "contrast" else count  # the others contrast nothing
+            self.told[name] = (of_samples.detach().sum() / its).float()
         total = torch.stack([weight * of_samples.sum() for weight, of_samples in parts.values()]).sum()
         return Loss(total=total, count=count)
 
