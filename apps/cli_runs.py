@@ -27,7 +27,7 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = P
         return
     for run in found:
         if run.state != "done":
-            tell(f"{run.path}: {run.state}")
+            tell(f"{run.path}: {run.describe_state()}")
             continue
         figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in run.record["held_out"].items())
         tell(f"{run.path}: {run.record['adapter']} on {printable(run.record['data'], 200)}, {figures}")

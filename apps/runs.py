@@ -31,12 +31,21 @@ LARGEST_BYTES = 1 << 28  # of a metrics file that is drawn
 class Run:
     """A run: done, in training, launched, or launched and written; `record` says nothing until it is done.
 
-    What is written and has no record is no run that was fitted: an evaluation, a map, an array of runs.
+    What is written and has no record is no run that was fitted: an evaluation, a map, an array of runs. `members` says
+    of each member of a launched job whether it has written its result.
     """
 
     path: Path
     state: State
     record: dict[str, Any] = field(default_factory=dict)
+    members: tuple[bool, ...] = ()
+
+    def describe_state(self) -> str:
+        """Say its state, and of an array how many of its members have written their result."""
+        count = f"{sum(self.members)} of {len(self.members)}"
+        if len(self.members) < 2 or self.state not in ("launched", "written"):
+            return self.state
+        return f"launched, {count} written" if self.state == "launched" else f"written, {count}"
 
     def lines(self) -> list[dict[str, Any]]:
         """Return what its log says, oldest first; none where it is none or too large to draw."""
@@ -78,22 +87,29 @@ def run_at(path: Path) -> Run | None:
     if (path / RECORD_FILE).is_file():
         return Run(path=path, state="done", record=read_record(path))
     states = [state for ending, file, state in BESIDE if (beside(path, ending) / file).is_file()]
-    return Run(path=path, state=_state_of(path, states[0])) if states else None
+    return _unfinished(path, states[0]) if states else None
 
 
-def _state_of(path: Path, state: State) -> State:
-    """The state of a run of which something lies beside it: a launched one may be written since."""
+def _unfinished(path: Path, state: State) -> Run:
+    """The run of which something lies beside it: a launched one may be written since."""
+    written: list[bool] = []
     if state == "launched":
         with suppress(InputError):
-            written = written_of(read_object(beside(path, JOB_FOLDER) / LAUNCH_FILE, InputError))
-            return "written" if written and all(written) else state
-    return state
+            written = written_of(read_object(beside(path, JOB_FOLDER) / LAUNCH_FILE, InputError), path)
+    is_whole = bool(written) and all(written)
+    return Run(path=path, state="written" if is_whole else state, members=tuple(written))
 
 
-def written_of(launched: Mapping[str, Any]) -> list[bool]:
-    """Return of each member of a launched job whether it has written its result."""
-    command = launched.get("spec", {}).get("command")
-    return [LAUNCHABLE[command].is_written(Path(member["out"])) for member in launched.get("members", ())]
+def written_of(launched: Mapping[str, Any], run: Path | None = None) -> list[bool]:
+    """Return of each member of a launched job whether it has written its result.
+
+    Members are named as from where the job was launched; `run`, the folder of its runs, finds them from anywhere.
+    """
+    command, out = launched.get("spec", {}).get("command"), launched.get("out", "")
+    named = [Path(member["out"]) for member in launched.get("members", ())]
+    if run is not None:
+        named = [run / path.relative_to(out) if path.is_relative_to(out) else path for path in named]
+    return [LAUNCHABLE[command].is_written(path) for path in named]
 
 
 def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
@@ -117,7 +133,7 @@ def find_runs(folder: Path) -> tuple[list[Run], list[str]]:
                 run = path.with_name(path.name.removesuffix(ending))
                 is_new = run not in found or found[run].state in ("launched", "written")
                 if is_new and not (run / RECORD_FILE).exists():
-                    found[run] = Run(path=run, state=_state_of(run, state))
+                    found[run] = _unfinished(run, state)
     return [found[path] for path in sorted(found)], damaged
 
 

@@ -39,7 +39,12 @@ def _told(run: Run) -> dict[str, Any]:
         asked = run.asked()
         named = [str(asked[name]) for name in ("adapter", "task") if name in asked] or [str(asked.get("command", ""))]
         data = asked.get("data", asked.get("corpora", ""))
-        return {"state": f"{run.state}{step}", "adapter": " ".join(named), "data": _listed(data), "held out": ""}
+        return {
+            "state": f"{run.describe_state()}{step}",
+            "adapter": " ".join(named),
+            "data": _listed(data),
+            "held out": "",
+        }
     record = run.record
     figures = [(name.removeprefix(HELD_OUT), value) for name, value in record["held_out"].items() if HELD_OUT in name]
     figure = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures[:MOST_FIGURES])

@@ -2,24 +2,30 @@
 
 import json
 import zipfile
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
-from mainstem.adapters import find_task
+from mainstem.adapters import find_task, shipped_runs
 from mainstem.apps.bundle import bundle
+from mainstem.apps.cli import app
 from mainstem.apps.compare_runs import compare
 from mainstem.apps.export_runs import export
 from mainstem.apps.finetune import finetune
 from mainstem.apps.repeat import repeat
+from mainstem.apps.run_spec import RunSpec, members
+from mainstem.apps.runs import find_runs, run_at
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import spec_of
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_json
 from mainstem.core.task import DataRequest
 
+RECORD = read_record(shipped_runs("diagnostics")["pneumonia"])
 ADAPTER = """
 from dataclasses import replace
 from mainstem.adapters.template import TASK as TEMPLATE
@@ -218,3 +224,34 @@ def test_settings_of_another_version_are_refused(soil, tmp_path):
     write_json(tmp_path / "odd" / RECORD_FILE, {**record, "spec": spec})
     with pytest.raises(InputError, match="settings that this version does not know"):
         repeat(tmp_path / "odd", tmp_path / "out", adapter=str(soil / "soil.py"))
+
+
+def listed(folder: Path) -> str:
+    done = CliRunner().invoke(app, ["runs", "list", str(folder)])
+    assert done.exit_code == 0, done.output
+    return done.output.replace(f"{folder}/", "")
+
+
+def test_an_array_tells_how_many_of_its_members_have_written_wherever_one_looks_from(tmp_path):
+    given = {
+        "command": "finetune",
+        "adapter": "soil",
+        "data": "train.csv",
+        "out": "runs/array",
+        "time": "00:10:00",
+        "seeds": 2,
+    }
+    spec = RunSpec.model_validate(given)
+    job = tmp_path / "runs" / "array.job"
+    job.mkdir(parents=True)
+    own = [asdict(member) for member in members(spec)]
+    write_json(job / "launch.json", {"job_id": "7", "spec": given, "out": spec.out, "members": own})
+    for done, told in ((0, "launched, 0 of 2 written"), (1, "launched, 1 of 2 written"), (2, "written, 2 of 2")):
+        for seed in range(done):
+            folder = tmp_path / spec.out / f"seed-{seed}"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(folder / RECORD_FILE, {**RECORD, "seed": seed})
+        assert f"array: {told}\n" in listed(tmp_path / "runs")
+        (array,) = [run for run in find_runs(tmp_path)[0] if run.path.name == "array"]
+        assert array == run_at(tmp_path / "runs" / "array")
+    assert listed(tmp_path / "runs").count("array/seed-") == 2
