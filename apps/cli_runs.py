@@ -29,8 +29,9 @@ def list_runs(folder: Annotated[Path, typer.Argument(help="Where to look.")] = P
         if run.state != "done":
             tell(f"{run.path}: {run.describe_state()}")
             continue
-        figures = ", ".join(f"{printable(name)} {value:.3g}" for name, value in run.record["held_out"].items())
-        tell(f"{run.path}: {run.record['adapter']} on {printable(run.record['data'], 200)}, {figures}")
+        figures = [f"{printable(name)} {value:.3g}" for name, value in run.figures().items()]
+        what = f"{run.record['adapter']} on {printable(run.record['data'], 200)}"
+        tell(f"{run.path}: {', '.join([what, *figures])}")
     if not found and not damaged:
         tell(f"no run below {folder.resolve()}; mainstem finetune writes one")
 

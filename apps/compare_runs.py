@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mainstem.apps.runs import figures_of
 from mainstem.core.records import read_record
 
-LEFT_OUT = ("command", "seconds", "trained", "calibrations", "held_out", "next_adapter_sha256")
+LEFT_OUT = ("command", "seconds", "trained", "calibrations", "held_out", "last", "next_adapter_sha256")
 
 
 def compare(runs: Sequence[Path]) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def compare(runs: Sequence[Path]) -> dict[str, Any]:
     return {
         "runs": [str(run) for run in runs],
         "settings": {name: row for name, row in _table(settings).items() if any(value != row[0] for value in row)},
-        "figures": _table([one["held_out"] for one in records]),
+        "figures": _table([figures_of(one) for one in records]),
         "seconds": [one["seconds"] for one in records],
     }
 

@@ -24,6 +24,7 @@ State = Literal["done", "training", "launched", "written"]
 BESIDE: tuple[tuple[str, str, State], ...] = (  # folders beside a run, a file in each, and what it says of the run
     (STATE_FOLDER, METRICS_FILE, "training"), (JOB_FOLDER, LAUNCH_FILE, "launched"),
 )  # fmt: skip
+LAST = "last_"  # of a training's lines: their means at its end
 LARGEST_BYTES = 1 << 28  # of a metrics file that is drawn
 
 
@@ -47,10 +48,24 @@ class Run:
             return self.state
         return f"launched, {count} written" if self.state == "launched" else f"written, {count}"
 
+    def figures(self) -> dict[str, float]:
+        """Return what came out; nothing until it is done."""
+        return figures_of(self.record) if self.record else {}
+
+    def log_file(self) -> Path:
+        """Return where its log is, if it has one."""
+        return (self.path if self.state == "done" else beside(self.path, STATE_FOLDER)) / METRICS_FILE
+
+    def changed(self) -> float:
+        """Return when its log was last written, or it was launched, in seconds since 1970."""
+        for file in (self.log_file(), self.path / RECORD_FILE, beside(self.path, JOB_FOLDER) / LAUNCH_FILE):
+            with suppress(OSError):
+                return file.stat().st_mtime
+        return 0.0
+
     def lines(self) -> list[dict[str, Any]]:
         """Return what its log says, oldest first; none where it is none or too large to draw."""
-        folder = self.path if self.state == "done" else beside(self.path, STATE_FOLDER)
-        file = folder / METRICS_FILE
+        file = self.log_file()
         return read_lines(file) if file.is_file() and file.stat().st_size <= LARGEST_BYTES else []
 
     def asked(self) -> dict[str, Any]:
@@ -66,6 +81,18 @@ class Run:
         return {}
 
 
+def figures_of(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return a record's figures on what was held out; of a pretraining, which holds none out, those at its end."""
+    last = record.get("last")
+    ends = last.items() if isinstance(last, Mapping) else ()
+    return {**record["held_out"], **{f"{LAST}{name}": value for name, value in ends if is_figure(value)}}
+
+
+def is_figure(value: object) -> bool:
+    """True for what can be drawn or compared."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def note_asked(state: Path, **asked: str | int) -> None:
     """Write into the state of a training what it was asked for."""
     state.mkdir(parents=True, exist_ok=True)
@@ -76,6 +103,11 @@ def beside(run: Path, ending: str) -> Path:
     """Return the folder beside a run's that is named after it."""
     named = run if run.name else run.resolve()
     return named.with_name(f"{named.name}{ending}")
+
+
+def is_launched(run: Path) -> bool:
+    """True where a run was handed to a site."""
+    return (beside(run, JOB_FOLDER) / LAUNCH_FILE).is_file()
 
 
 def run_at(path: Path) -> Run | None:

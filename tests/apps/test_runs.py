@@ -255,3 +255,25 @@ def test_an_array_tells_how_many_of_its_members_have_written_wherever_one_looks_
         (array,) = [run for run in find_runs(tmp_path)[0] if run.path.name == "array"]
         assert array == run_at(tmp_path / "runs" / "array")
     assert listed(tmp_path / "runs").count("array/seed-") == 2
+
+
+LAST = {"loss": 0.5, "latents": 0.25, "reconstruction": 0.4, "contrast": 0.6, "spread": 0.35}
+
+
+def test_a_pretraining_is_listed_and_compared_by_how_it_ended(tmp_path):
+    for name, spread in (("one", 0.35), ("two", 0.02)):
+        (tmp_path / name).mkdir()
+        last = {**LAST, "spread": spread}
+        record = {**RECORD, "adapter": "pretrain", "task": "trunk", "data": "a, b", "held_out": {}, "last": last}
+        write_json(tmp_path / name / RECORD_FILE, record)
+    (tmp_path / "three").mkdir()
+    write_json(tmp_path / "three" / RECORD_FILE, {**RECORD, "adapter": "soil", "data": "a", "held_out": {}})
+    lines = listed(tmp_path).splitlines()
+    assert lines[1:] == [
+        "three: soil on a",
+        "two: pretrain on a, b, last_contrast 0.6, last_latents 0.25, last_loss 0.5, last_reconstruction 0.4, "
+        "last_spread 0.02",
+    ]
+    found = compare([tmp_path / "one", tmp_path / "two"])
+    assert found["figures"] == {f"last_{name}": [LAST[name]] * 2 for name in LAST} | {"last_spread": [0.35, 0.02]}
+    assert found["settings"] == {}
