@@ -26,6 +26,7 @@ from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_
 from mainstem.core.task import DataRequest
 
 RECORD = read_record(shipped_runs("diagnostics")["pneumonia"])
+GUIDE = Path(__file__).parents[2] / "docs" / "researcher.md"
 ADAPTER = """
 from dataclasses import replace
 from mainstem.adapters.template import TASK as TEMPLATE
@@ -277,3 +278,16 @@ def test_a_pretraining_is_listed_and_compared_by_how_it_ended(tmp_path):
     found = compare([tmp_path / "one", tmp_path / "two"])
     assert found["figures"] == {f"last_{name}": [LAST[name]] * 2 for name in LAST} | {"last_spread": [0.35, 0.02]}
     assert found["settings"] == {}
+
+
+def test_the_guide_lists_the_six_commands_in_order_and_no_paragraph_twice():
+    text = GUIDE.read_text()
+    commands = [line.split() for line in text.split("| command |")[0].splitlines() if line.startswith("    mainstem ")]
+    assert [" ".join(words[1 : 2 + (words[1] == "runs")]) for words in commands] == [
+        "pretrain", "finetune", "launch", "runs compare", "runs repeat", "runs bundle",
+    ]  # fmt: skip
+    trunk, fitted = (words[words.index("--out") + 1] for words in commands[:2])
+    assert commands[1][commands[1].index("--trunk") + 1] == trunk
+    assert all(fitted in words for words in commands[3:])
+    for said in ("predicted is a type", "salted", "must stay whole", "one group in"):
+        assert text.count(said) == 1, said
