@@ -1,8 +1,9 @@
 """The researcher's page: runs and their curves side by side, cards, data sets with licences, an adapter for a table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import unquote
 
 import pandas as pd
 import streamlit as st
@@ -12,14 +13,22 @@ from mainstem.core.records import read_card
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.palette import legible
 from mainstem.dashboards.research.board import (
+    CHART_PX,
+    LOW_CHART_PX,
+    USUAL,
     adapter_files,
+    by_news,
     curve_chart,
     curve_table,
     data_card,
     data_table,
     described,
     difference_table,
+    figures_in,
+    first_compared,
     name_of,
+    next_commands,
+    result_of,
     run_table,
 )
 from mainstem.dashboards.shell import (
@@ -32,10 +41,12 @@ from mainstem.dashboards.shell import (
 )
 from mainstem.data.catalogue import data_home
 
-IN_ADDRESS = ("show", "folder", "data")
+IN_ADDRESS = ("show", "folder", "run", "compare", "figures", "data")
 SHOWN = ("Runs", "Data sets", "New adapter")
 EVERY_S = 3.0  # how often curves are drawn anew
 MOST_COMPARED = 6
+MOST_FIGURES = 12
+TABLE_PX = 300
 TABLE_ENDINGS = ["csv", "parquet"]
 STYLE = """<style>
 .stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
@@ -57,7 +68,7 @@ def show_research() -> None:
 
 
 def show_runs() -> None:
-    """List the runs below a folder, and compare those that are chosen."""
+    """List the runs below a folder, say what to do with the one that is clicked, and compare those that are chosen."""
     folder = Path(asked_folder())
     found, damaged = find_runs(folder) if folder.is_dir() or folder != data_home() else ([], [])
     for line in damaged:
@@ -69,35 +80,113 @@ def show_runs() -> None:
             icon=":material/model_training:",
         )
         return
-    names = {name_of(run, folder): run for run in found}
-    st.dataframe(run_table(found, folder), hide_index=True)
-    chosen = st.multiselect(
-        "Compare", list(names), default=list(names)[:2], max_selections=MOST_COMPARED, format_func=str, key="compare"
+    names = {name_of(run, folder): run for run in by_news(found)}
+    usual = first_compared(list(names.values()), folder)
+    show_table(names, folder, usual)
+    beside = st.columns(2)
+    chosen = choose_several(
+        lambda **told: beside[0].multiselect("Compare", max_selections=MOST_COMPARED, **told),
+        "compare", list(names), usual, MOST_COMPARED,
+    )  # fmt: skip
+    if not chosen:
+        return
+    runs = [names[name] for name in chosen]
+    offered = figures_in(runs)
+    figures: Sequence[str] = USUAL  # that may come
+    if offered:
+        usual = [name for name in USUAL if name in offered] or offered[:1]
+        figures = choose_several(
+            lambda **told: beside[1].pills("Draw", selection_mode="multi", **told), "figures", offered, usual,
+            MOST_FIGURES,
+        )  # fmt: skip
+    show_curves(str(folder), tuple(chosen), tuple(figures))
+    show_chosen(runs, folder)
+
+
+def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> None:
+    """List runs; of the one whose row is clicked, say how it ended and what can be done with it."""
+    asked, vain = named_in_address("run", names, "")
+    if vain:
+        st.warning(f"There is no run {plain(vain, 120)} here.", icon=":material/warning:")
+    listed = f"runs {hash(tuple(names))}"  # other runs, other rows
+    choice_table(
+        run_table(list(names.values()), folder),
+        list(names),
+        asked,
+        lambda name: take_run(name, usual),
+        listed,
+        TABLE_PX,
     )
-    if chosen:
-        show_curves(str(folder), tuple(chosen))
-        show_chosen([names[name] for name in chosen if name in names], folder)
+    if not asked:
+        st.caption("Click on the left of a row for what can be done with a run; its curve is drawn, too.")
+        return
+    run = names[asked]
+    told = f"**{plain(asked, 120)}**: {plain(result_of(run) or run.describe_state())}"
+    if commands := next_commands(run):
+        with st.expander(f"{told}. What to do with it", icon=":material/terminal:"):
+            st.code("\n".join(commands), language="bash", wrap_lines=True)
+    else:
+        st.markdown(told)
+
+
+def take_run(name: str, usual: Sequence[str]) -> None:
+    """Take the run whose row was clicked, and compare it with those that are compared."""
+    put_in_address("run", name)
+    compared = names_of(st.query_params.get("compare"), usual)
+    if name not in compared:
+        put_in_address("compare", as_text([*compared[: MOST_COMPARED - 1], name]))
+
+
+def choose_several(
+    widget: Callable[..., object], name: str, offered: Sequence[str], usual: Sequence[str], most: int
+) -> list[str]:
+    """Have one of Streamlit's widgets, given with its label, choose several of what is offered; the address follows."""
+    asked = names_of(st.query_params.get(name), usual)
+    st.session_state[name] = [one for one in dict.fromkeys(asked) if one in offered][:most]
+    widget(options=offered, format_func=str, key=name, on_change=note_several, args=(name,))
+    if vain := [plain(one, 120) for one in asked if one not in offered]:
+        st.caption(f"Not here: {', '.join(vain)}.")
+    return list(st.session_state[name])
+
+
+def note_several(name: str) -> None:
+    """Write what a widget has chosen into the address."""
+    put_in_address(name, as_text(st.session_state[name]))
+
+
+def as_text(names: Sequence[str]) -> str:
+    """Return names as an address has them, which may hold commas themselves; a comma alone where there is none."""
+    return ",".join(name.replace("%", "%25").replace(",", "%2C") for name in names) or ","
+
+
+def names_of(text: str | None, usual: Sequence[str]) -> list[str]:
+    """Return the names of a text of `as_text`; the usual ones where there is no text."""
+    return list(usual) if text is None else [unquote(name) for name in text.split(",") if name]
 
 
 def asked_folder() -> str:
     """The folder to look through: the address's, else where this machine keeps the pages' own runs."""
     st.session_state["folder"] = st.query_params.get("folder", str(data_home()))[:1000]
     return st.text_input(
-        "Folder of runs on this machine", key="folder", on_change=note_in_address, args=("folder",),
+        "Folder of runs on this machine", key="folder", on_change=note_in_address,
+        args=("folder", "run", "compare", "figures"),
         help="Every run folder below it is listed: what finetune, pretrain and launch wrote.",
     )  # fmt: skip
 
 
 @st.fragment(run_every=EVERY_S)
-def show_curves(folder: str, chosen: tuple[str, ...]) -> None:
-    """Draw the losses of the chosen runs' trainings, anew while they grow."""
+def show_curves(folder: str, chosen: tuple[str, ...], figures: tuple[str, ...]) -> None:
+    """Draw figures of the chosen runs' trainings, anew while they grow, each of each task on an axis of its own."""
     found = [run for name in chosen if (run := run_at(Path(folder) / name)) is not None]
-    curves = curve_table(found, Path(folder))
-    if curves.empty:
-        st.caption("These runs noted no losses: they were trained before losses were kept, or have just begun.")
-        return
-    curves["curve"] = curves["run"].str.cat(curves["training"].map("training {}".format), ", ")
-    st.altair_chart(legible(curve_chart(curves)))
+    curves = curve_table(found, Path(folder), figures)
+    drawn = list(curves.groupby(["task", "figure"], sort=False))
+    for _, own in drawn:
+        st.altair_chart(legible(curve_chart(own, chosen, CHART_PX if len(drawn) < 2 else LOW_CHART_PX)))
+    if figures and (without := [plain(name, 120) for name in chosen if name not in set(curves["run"])]):
+        st.caption(
+            f"No curve of {', '.join(without)}: noted no {' or '.join(plain(name, 60) for name in figures)} yet, or "
+            "was made before these were kept."
+        )
 
 
 def show_chosen(runs: Sequence[Run], folder: Path) -> None:
