@@ -25,13 +25,18 @@ WATCHED = ("spread", "latents", "reconstruction", "contrast")  # of a pretrainin
 PLACE = ("training", "step", "steps", "start", "samples", "seconds")  # of a line, beside its figures
 USUAL = ("loss", "spread")  # figures that are drawn unless others are asked for
 COMPARED = 2  # runs, unless others are asked for
-CHART_PX, LOW_CHART_PX = 380, 240  # of one; of each of several
+CHART_PX, LOW_CHART_PX = 280, 150  # of the plot of one; of each of several
+AROUND_PX, KEY_ROW_PX, KEY_COLUMNS = (
+    135,
+    24,
+    2,
+)  # what title, axis and head of the key take from a height; each row of it
 MOST_POINTS, MOST_MARKS = 500, 8  # of a curve: about as many as a screen has pixels for; as tell trainings apart
 COLOURS = (  # 3 to 1 on white or more (WCAG 2.2, 1.4.11), told apart by the colour-blind: Okabe & Ito 2008, without
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#882255",  # its light ones; wine of Tol 2021, muted
 )  # fmt: skip
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-KEY = alt.Legend(orient="bottom", columns=1, labelLimit=320)  # beneath, as a telephone is narrow
+KEY = alt.Legend(orient="bottom", columns=KEY_COLUMNS, labelLimit=160)  # beneath, as a telephone is narrow
 
 
 def name_of(run: Run, folder: Path) -> str:
@@ -111,7 +116,7 @@ def figures_in(runs: Sequence[Run]) -> list[str]:
     return sorted(named.difference(PLACE), key=lambda name: (name not in USUAL, name))
 
 
-def curve_table(runs: Sequence[Run], folder: Path, figures: Sequence[str] = USUAL) -> pd.DataFrame:
+def curve_table(runs: Sequence[Run], folder: Path, figures: Sequence[str] = USUAL[:1]) -> pd.DataFrame:
     """Columns run, task, training, step, figure, value: each training's curves, thinned to what a screen can show."""
     parts = [_curve(run, figure).assign(run=name_of(run, folder)) for figure in figures for run in runs]
     known = [part[list(CURVE)] for part in parts if len(part)]
@@ -140,7 +145,7 @@ def curve_chart(curves: pd.DataFrame, chosen: Sequence[str], height: int = CHART
     Args:
         curves: of `curve_table`.
         chosen: all runs on the page, each of which keeps its colour whatever the others are.
-        height: pixels.
+        height: of the plot, pixels.
     """
     trainings = sorted(curves["training"].unique().tolist())
     told, names = "run", [name for name in chosen if name in set(curves["run"])]
@@ -150,7 +155,8 @@ def curve_chart(curves: pd.DataFrame, chosen: Sequence[str], height: int = CHART
         colours = [COLOURS[at % len(COLOURS)] for at in range(len(trainings))]
     steps = [int(curves["step"].min()), int(curves["step"].max())]
     within = alt.Scale(domain=steps, nice=False) if steps[0] < steps[1] else alt.Scale(zero=False)
-    base = alt.Chart(curves, height=height).encode(
+    room = AROUND_PX + KEY_ROW_PX * -(-len(names) // KEY_COLUMNS)
+    base = alt.Chart(curves, height=height + room).encode(
         x=alt.X("step:Q", title="step", scale=within, axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=str(curves["figure"].iloc[0]).replace("_", " "), scale=alt.Scale(zero=False)),
         color=alt.Color(f"{told}:N", scale=alt.Scale(domain=names, range=colours), legend=KEY),
@@ -169,8 +175,7 @@ def curve_chart(curves: pd.DataFrame, chosen: Sequence[str], height: int = CHART
             )
         )
     lines = base.mark_line(strokeWidth=1.5).encode(detail=["run:N", "training:N"])
-    chart: alt.LayerChart = alt.layer(lines, marks).properties(title=str(curves["task"].iloc[0]))
-    return chart
+    return alt.LayerChart(layer=[lines, marks], title=str(curves["task"].iloc[0]))
 
 
 def difference_table(runs: Sequence[Run], folder: Path) -> pd.DataFrame:

@@ -99,7 +99,8 @@ def show_runs() -> None:
             lambda **told: beside[1].pills("Draw", selection_mode="multi", **told), "figures", offered, usual,
             MOST_FIGURES,
         )  # fmt: skip
-    show_curves(str(folder), tuple(chosen), tuple(figures))
+    every = EVERY_S if any(run.state != "done" for run in runs) else None  # drawing anew fades what is there
+    st.fragment(show_curves, run_every=every)(str(folder), tuple(chosen), tuple(figures))
     show_chosen(runs, folder)
 
 
@@ -123,7 +124,7 @@ def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> Non
     run = names[asked]
     told = f"**{plain(asked, 120)}**: {plain(result_of(run) or run.describe_state())}"
     if commands := next_commands(run):
-        with st.expander(f"{told}. What to do with it", icon=":material/terminal:"):
+        with st.expander(f"{told}. Commands for what comes next"):
             st.code("\n".join(commands), language="bash", wrap_lines=True)
     else:
         st.markdown(told)
@@ -174,7 +175,6 @@ def asked_folder() -> str:
     )  # fmt: skip
 
 
-@st.fragment(run_every=EVERY_S)
 def show_curves(folder: str, chosen: tuple[str, ...], figures: tuple[str, ...]) -> None:
     """Draw figures of the chosen runs' trainings, anew while they grow, each of each task on an axis of its own."""
     found = [run for name in chosen if (run := run_at(Path(folder) / name)) is not None]

@@ -18,6 +18,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.records import METRICS_FILE, RECORD_FILE, read_record, write_json
 from mainstem.dashboards.research.board import (
     COLOURS,
+    KEY_ROW_PX,
     adapter_files,
     by_news,
     curve_chart,
@@ -164,6 +165,12 @@ def test_trainings_are_told_apart_by_colour_and_of_several_runs_by_shape():
     assert "shape" not in mark
 
 
+def test_a_long_key_takes_nothing_from_the_plot():
+    names = ["a", "b", "c", "d", "e", "f"]
+    few, many = (curve_chart(curves_of(*names[:count]), names).to_dict()["height"] for count in (2, 6))
+    assert many - few == 2 * KEY_ROW_PX
+
+
 def luminance(colour: str) -> float:
     """Relative luminance (WCAG 2.2)."""
     parts = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
@@ -258,11 +265,10 @@ def test_the_page_lists_and_compares_the_runs_of_a_folder(runs, home):
 
 
 def test_the_address_holds_the_comparison(runs, home):
-    found = page(folder=str(runs))
-    assert "compare" not in found.query_params
     (runs / "a, b").mkdir()
     (runs / "a, b" / RECORD_FILE).write_bytes((runs / "one" / RECORD_FILE).read_bytes())
     found = page(folder=str(runs))
+    assert "compare" not in found.query_params
     found.multiselect[0].set_value(["a, b", "one"]).run()
     told = found.query_params["compare"]
     assert page(folder=str(runs), compare=told).multiselect[0].value == ["a, b", "one"]
