@@ -6,21 +6,21 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.launch_checks import Finding, asked, check_names, check_site
+from mainstem.apps.launch_checks import Finding, check_names, check_site
 from mainstem.apps.launch_plan import Job
+from mainstem.apps.launch_record import LAUNCH_FILE as LAUNCH_FILE
+from mainstem.apps.launch_record import LaunchRecord, active_jobs, end_jobs, note, read_launch, script_of
 from mainstem.apps.launch_script import LOG, SCRIPT, job_folder, log_name, render
 from mainstem.apps.run_spec import arguments
 from mainstem.core.errors import InputError
 from mainstem.core.files import locked, write_atomically
-from mainstem.core.records import write_json
-from mainstem.core.schema import read_object
 
-LAUNCH_FILE = "launch.json"
 SUBMIT_S = 120.0
 
 
@@ -30,8 +30,7 @@ def check(job: Job) -> list[Finding]:
     Raises:
         InputError: if what the spec names is unknown, absent, or may not be used.
     """
-    check_names(job.spec, is_there=True)
-    return check_site(job)
+    return [*check_names(job.spec, is_there=True), *check_site(job)]
 
 
 def launch(job: Job) -> dict[str, Any]:
@@ -50,41 +49,48 @@ def launch(job: Job) -> dict[str, Any]:
         _refuse(check_site(job, folder / SCRIPT))
         for old in folder.glob("peaks-*.json"):
             old.unlink()  # of an earlier start
-        told = _begin(job, folder)
-        record = {
-            "site": job.site_name,
-            **told,
-            "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
-            "script_sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "spec": job.spec.model_dump(mode="json", exclude_unset=True),
-            "command": ["mainstem", *arguments(job.spec)],
-            "out": job.spec.out,
-            "log": log_name(job),
-            "nodes": job.nodes,
-            "gpus_per_node": job.gpus,
-            "account": job.account,
-            "partition": job.partition,
-            "time_s": job.time_s,
-            "members": [asdict(member) for member in job.members],
-        }
-        write_json(folder / LAUNCH_FILE, record)
-    return record
+        record = note(folder, _record(job, text))  # before there is a job: one whose number is never written is found
+        return _begin_here(folder, record) if job.site.scheduler == "none" else _submit(job, folder, record)
+
+
+def _record(job: Job, text: str) -> dict[str, Any]:
+    return {
+        "site": job.site_name,
+        "is_local": job.site.scheduler == "none",
+        "submitted": datetime.now(UTC).isoformat(timespec="seconds"),
+        "script_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "spec": job.spec.model_dump(mode="json", exclude_unset=True),
+        "command": ["mainstem", *arguments(job.spec)],
+        "out": job.spec.out,
+        "log": log_name(job),
+        "nodes": job.nodes,
+        "gpus_per_node": job.gpus,
+        "account": job.account,
+        "partition": job.partition,
+        "time_s": job.time_s,
+        "members": [asdict(member) for member in job.members],
+    }
 
 
 def _check_free(job: Job, folder: Path) -> None:
     """Refuse to write where a job still writes, or a run is done, which would come out when the GPU-hours are spent."""
-    if (folder / LAUNCH_FILE).exists() and is_active(before := read_object(folder / LAUNCH_FILE, InputError)):
-        raise InputError(f"job {before['job_id']} still writes {job.spec.out}; wait for it, or cancel it")
+    if (folder / LAUNCH_FILE).exists() and (active := still_active(folder, read_launch(folder))):
+        raise InputError(f"job {active} still writes {job.spec.out}; wait for it, or cancel it")
     done = [member.out for member in job.members if job.spec.launchable.is_written(Path(member.out))]
     if done:
         raise InputError(f"{done[0]} is there already; name another out in the spec")
 
 
-def is_active(record: dict[str, Any]) -> bool:
-    """True where a job that was launched waits or runs."""
-    if record.get("process_started"):
-        return bool(process_started(int(record["job_id"])) == record["process_started"])
-    return bool(asked("squeue", "--noheader", f"--jobs={record.get('job_id')}").strip())
+def still_active(folder: Path, record: LaunchRecord) -> str:
+    """Return the numbers of what was launched and waits or runs; "" where it is over.
+
+    Raises:
+        InputError: if the scheduler does not say.
+    """
+    if not (record.is_local or record.process_started):
+        return ", ".join(active_jobs(folder, record))
+    is_alive = record.job_id and process_started(int(record.job_id)) == record.process_started
+    return record.job_id or "" if is_alive else ""
 
 
 def process_started(process: int) -> str | None:
@@ -102,16 +108,29 @@ def _refuse(findings: Sequence[Finding]) -> None:
         raise InputError(f"nothing is submitted; {'; '.join(failed)}")
 
 
-def _begin(job: Job, folder: Path) -> dict[str, Any]:
-    """Begin a job; say by what it is known."""
-    if job.site.scheduler == "none":
-        return _begin_here(folder)
-    job_id = _sbatch([str(folder / SCRIPT)])
+def _submit(job: Job, folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Submit a job, and the one that puts its shards together: both, or none."""
+    try:
+        job_id = _sbatch([script_of(folder)])
+    except InputError:
+        with suppress(InputError):  # it may have been taken all the same, where the answer was lost
+            if not active_jobs(folder, read_launch(folder)):
+                (folder / LAUNCH_FILE).unlink()
+        raise
+    record = note(folder, record, job_id=job_id)
     if not job.spec.launchable.is_sharded or job.indices == 1:
-        return {"job_id": job_id}
+        return record
     own = [f"--output={folder / LOG}", "--array=0", "--nodes=1", "--ntasks-per-node=1"]
     waits = [f"--dependency=afterok:{job_id}", "--kill-on-invalid-dep=yes"]
-    return {"job_id": job_id, "merge_job_id": _sbatch([*own, *waits, str(folder / SCRIPT), "merge"])}
+    try:
+        merge_id = _sbatch([*own, *waits, script_of(folder), "merge"])
+    except InputError as error:
+        try:
+            end_jobs(list(active_jobs(folder, read_launch(folder))) or [job_id])
+        except InputError as other:
+            raise InputError(f"{error}; its array {job_id} is queued: mainstem runs cancel {job.spec.out}") from other
+        raise InputError(f"{error}; without it nobody puts the shards together: array {job_id} is cancelled") from error
+    return note(folder, record, merge_job_id=merge_id)
 
 
 def _sbatch(given: Sequence[str]) -> str:
@@ -121,20 +140,31 @@ def _sbatch(given: Sequence[str]) -> str:
             command, capture_output=True, text=True, check=False, timeout=SUBMIT_S, env=_with_program()
         )
     except subprocess.TimeoutExpired as error:
-        raise InputError(f"sbatch did not answer within {SUBMIT_S:.0f} s; look for the job by squeue --me") from error
+        raise InputError(
+            f"sbatch did not answer within {SUBMIT_S:.0f} s; mainstem runs status finds the job"
+        ) from error
     if done.returncode:
         raise InputError(f"sbatch refuses the job: {' '.join(done.stderr.replace('sbatch: error: ', '').split())}")
     return done.stdout.strip().split(";")[0]
 
 
-def _begin_here(folder: Path) -> dict[str, Any]:
-    """Begin a script on this machine, in a session of its own: it goes on when the terminal is closed."""
+def _begin_here(folder: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Begin a script on this machine, in a session of its own: it goes on when the terminal is closed.
+
+    It waits until its number is written: were we killed before, it would end without having begun.
+    """
+    waits = 'read -r _ && exec "$BASH" "$0" < /dev/null'
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own script
-            [shutil.which("bash") or "/bin/bash", str(folder / SCRIPT)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=_with_program(),
+            [shutil.which("bash") or "/bin/bash", "-c", waits, str(folder / SCRIPT)],
+            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=_with_program(),
         )  # fmt: skip
-    return {"job_id": str(process.pid), "process_started": process_started(process.pid)}
+    assert process.stdin is not None
+    with process.stdin as begin:
+        started = process_started(process.pid)
+        record = note(folder, record, job_id=str(process.pid), process_started=started)
+        begin.write(b"\n")
+    return record
 
 
 def _with_program() -> dict[str, str]:

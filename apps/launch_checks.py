@@ -24,6 +24,7 @@ from mainstem.data.shards import refuse_damaged
 ASKED_S = 30.0  # that a scheduler has to answer
 MACHINES = {0x3E: "x86_64", 0xB7: "aarch64"}  # e_machine of an ELF header (System V ABI, figure 4-4)
 WRITTEN = 16 << 20  # bytes written to see whether a quota is used up
+NO_SUCH_JOB = re.compile(r"Invalid job id|Job \S+ not found")  # squeue and scontrol, of one that ended long ago
 UNLIMITED = ("UNLIMITED", "NONE", "INFINITE")
 
 
@@ -36,8 +37,11 @@ class Finding:
     found: str
 
 
-def check_names(spec: RunSpec, *, is_there: bool) -> None:
+def check_names(spec: RunSpec, *, is_there: bool) -> list[Finding]:
     """Check what a spec names: its task, its settings, the rights to its data; with `is_there`, that all is here.
+
+    Returns:
+        What was tested, all of it in order.
 
     Raises:
         InputError: if something is unknown, absent, or may not be used.
@@ -50,14 +54,25 @@ def check_names(spec: RunSpec, *, is_there: bool) -> None:
         name for name in (*named.learned, *named.beside) if is_there or name in read_catalogue() or Path(name).exists()
     ]
     check_rights([name for name in here if name in named.learned], named.waived)
-    for name in here:
-        rights_of(name)  # refuses what is neither a set's name nor a path
+    found = [_right(name, is_waived=name in named.waived) for name in dict.fromkeys(here)]
     if is_there:
         refuse_damaged(here)
     for path in named.files:
         if is_there and not Path(path).exists():
             raise InputError(f"no file or folder {printable(path, 200)}; the job would not find it either")
+    found += [Finding(what="file", state="ok", found=printable(path, 200)) for path in named.files if is_there]
     spec.launchable.check(spec)
+    found += [Finding(what="trunk", state="ok", found=printable(model, 200)) for model in named.models]
+    task = " ".join(part for part in (spec.command, spec.adapter, spec.task) if part)
+    told = f"{len(spec.flat_settings())} given, {len(spec.sweep)} swept, {printable(spec.indices)} members"
+    return [*found, Finding(what="task", state="ok", found=task), Finding(what="settings", state="ok", found=told)]
+
+
+def _right(name: str, *, is_waived: bool) -> Finding:
+    """By which right a set is used; refuses what is neither a set's name nor a path."""
+    right = rights_of(name)
+    licence = "yours to use, as the spec says" if is_waived and not right.is_stated else printable(right.licence)
+    return Finding(what=f"data {printable(name)}", state="ok", found=f"rights: {licence}")
 
 
 def check_site(job: Job, script: Path | None = None) -> list[Finding]:
@@ -217,18 +232,28 @@ def _account(job: Job) -> Finding:
 
 def _test_only(script: Path) -> Finding:
     """Ask Slurm itself, which submits nothing."""
-    done = _run(["sbatch", "--test-only", str(script)])
+    done = ran(["sbatch", "--test-only", str(script)])
     told = " ".join(done.stderr.replace("sbatch: ", "").split()) if done else "it does not answer"
     return Finding(what="sbatch", state="ok" if done and done.returncode == 0 else "fail", found=printable(told, 300))
 
 
 def asked(*command: str) -> str:
     """Return what a program of the scheduler prints; "" where it is absent, fails or does not answer."""
-    done = _run(command)
-    return done.stdout if done is not None and done.returncode == 0 else ""
+    return answer(*command) or ""
 
 
-def _run(command: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
+def answer(*command: str) -> str | None:
+    """Return what a program of the scheduler prints, "" where it knows no such job; None where it does not say."""
+    done = ran(command)
+    if done is None:
+        return None
+    if done.returncode == 0:
+        return done.stdout
+    return "" if NO_SUCH_JOB.search(done.stdout + done.stderr) else None
+
+
+def ran(command: Sequence[str]) -> "subprocess.CompletedProcess[str] | None":
+    """Run a program of the scheduler; None where it is absent or does not end in time."""
     with suppress(OSError, subprocess.TimeoutExpired):
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=ASKED_S)  # noqa: S603
     return None

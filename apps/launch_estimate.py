@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.launch import LAUNCH_FILE
 from mainstem.apps.launch_plan import SMOKE, Job
+from mainstem.apps.launch_record import LAUNCH_FILE, read_launch
 from mainstem.apps.launch_script import LOG, job_folder
 from mainstem.apps.runs import run_at
 from mainstem.apps.typed_files import as_time
@@ -42,12 +42,10 @@ def estimate(job: Job) -> dict[str, Any]:
     folder = Path(job_folder(out))
     if not (folder / LAUNCH_FILE).exists():
         raise InputError(f"no smoke of {job.spec.out}; run one first, by the same command with --smoke")
-    smoke = read_object(folder / LAUNCH_FILE, InputError)
+    smoke = read_launch(folder)
     peaks = [read_object(path, InputError) for path in sorted(folder.glob("peaks-0-*.json"))]
     pace = _by_steps(Path(out), folder, peaks) if job.spec.is_distributed else _by_share(folder, peaks)
-    before, now = (
-        nodes * max(gpus, 1) for nodes, gpus in ((smoke["nodes"], smoke["gpus_per_node"]), (job.nodes, job.gpus))
-    )
+    before, now = (nodes * max(gpus, 1) for nodes, gpus in ((smoke.nodes, smoke.gpus_per_node), (job.nodes, job.gpus)))
     if pace.start_s >= job.time_s:
         raise InputError(f"starting alone takes {pace.start_s:.0f} s of {as_time(job.time_s)}; ask for more time")
     work_s = pace.work_s * before / now
@@ -56,7 +54,7 @@ def estimate(job: Job) -> dict[str, Any]:
     told = {"seconds": pace.seconds, "start_s": pace.start_s, "share": pace.share}
     return {
         "site": job.site_name,
-        "smoke": {**told, "nodes": smoke["nodes"], "gpus_per_node": smoke["gpus_per_node"]},
+        "smoke": {**told, "nodes": smoke.nodes, "gpus_per_node": smoke.gpus_per_node},
         "members": job.indices,
         "hours_per_member": hours,
         "starts_per_member": starts,

@@ -1,11 +1,13 @@
 """What a launched command will read, and what it would refuse before reading it, command by command."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mainstem.core.errors import InputError
+from mainstem.core.schema import printable
 
 if TYPE_CHECKING:
     from mainstem.apps.pretrain_spec import PretrainSpec
@@ -69,9 +71,14 @@ def check_fit(spec: "RunSpec") -> None:
     own = {option.name for option in task.options}  # others are the command's, whose parser knows them
     given = {name: values[-1] for name, values in spec.options.items() if name in own}
     check_request(task, DataRequest(data=spec.data, options=given))
+    plain = spec_of(task, spec.trunk, spec.frozen)
     for settings in spec.settings_of_members():
-        values = read_settings(None, settings)
-        with_settings(spec_of(task, values.pop(TRUNK, spec.trunk), spec.frozen), values)
+        try:
+            values = read_settings(None, settings)
+            trunk = values.pop(TRUNK, spec.trunk)
+            with_settings(plain if trunk == spec.trunk else spec_of(task, trunk, spec.frozen), values)
+        except InputError as error:
+            raise InputError(f"{spec.where(str(error))}: {error}") from error
 
 
 def check_pretraining(spec: "RunSpec") -> None:
@@ -102,8 +109,20 @@ def check_map(spec: "RunSpec") -> None:
 
 def _pretrainings(spec: "RunSpec") -> "Iterator[PretrainSpec]":
     """The specs of all members; none where the file is not on this machine."""
-    from mainstem.apps.pretrain_spec import read_spec
-
     assert spec.corpora is not None
     if (path := Path(spec.corpora)).exists():
-        yield from (read_spec(path, settings) for settings in spec.settings_of_members())
+        yield from (_pretraining(spec, path, settings) for settings in spec.settings_of_members())
+
+
+def _pretraining(spec: "RunSpec", path: Path, settings: list[str]) -> "PretrainSpec":
+    """Read a SPEC with a member's settings; of a mistake that it does not have by itself, they are told."""
+    from mainstem.apps.pretrain_spec import read_spec
+
+    try:
+        return read_spec(path, settings)
+    except InputError as error:
+        with suppress(InputError):
+            read_spec(path)
+            said = str(error).removeprefix(f"{printable(path, 200)}: ")
+            error = InputError(f"{spec.where(said)}: {said}")
+        raise error

@@ -61,7 +61,7 @@ class Job:
     @property
     def indices(self) -> int:
         """How many indices its array has; 1 where it has none."""
-        return self.spec.shards if self.spec.launchable.is_sharded else len(self.members)
+        return 1 if self.is_smoke else self.spec.indices
 
     @property
     def billed_gpus(self) -> int:
@@ -80,21 +80,21 @@ def plan_job(site_name: str, site: Site, spec: RunSpec, ask: Ask) -> Job:
     gpus = _gpus(site, spec)
     partition = _partition(site, ask.partition or spec.partition, gpus)
     time_s = spec.time if ask.time is None else seconds_of(ask.time)
-    runs = members(spec)
     _check_site(site, spec, ask)
     _check_account(site_name, site, ask.account)
     if ask.nodes > 1 and not spec.is_distributed:
         raise InputError(f"got {ask.nodes} nodes: {spec.command} takes 1 a member; {_instead(spec)}")
     _check_time(site, time_s)
+    if spec.indices > site.max_array:  # before they are made
+        count = printable(spec.indices)
+        raise InputError(f"got {count} members, {site.title} takes {site.max_array} at once; launch them in parts")
     job = Job(
-        site_name=site_name, site=site, spec=spec, members=runs, nodes=ask.nodes, account=ask.account,
+        site_name=site_name, site=site, spec=spec, members=members(spec), nodes=ask.nodes, account=ask.account,
         partition=partition, time_s=time_s, gpus=gpus, processes=max(gpus, 1) if spec.is_distributed else 1,
         cores=_cores(site, spec, gpus), memory_gb=_memory(site, spec, gpus),
     )  # fmt: skip
     if partition is not None and site.partitions:
         _check_partition(site, partition, job)
-    if site.scheduler == "slurm" and job.indices > site.max_array:
-        raise InputError(f"got {job.indices} members, the site's arrays take {site.max_array}; launch them in parts")
     return job
 
 

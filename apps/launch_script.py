@@ -18,6 +18,7 @@ MEMBER = '"${SLURM_ARRAY_TASK_ID:-0}"'
 OVER = 124  # exit status of coreutils' timeout
 WAIT_S = 120  # to save: the others, once the first process of a step has ended; on this machine, once time is over
 JOB_FOLDER, SCRIPT, LOG = ".job", "job.sh", "log.txt"
+ARRAY_LOG = "log-%a.txt"  # of a member, as Slurm names it
 INSIDE = "/user-software"  # where a container sees the environment
 
 
@@ -39,7 +40,7 @@ def job_folder(out: str) -> str:
 def log_name(job: Job) -> str:
     """Return the log of a job as Slurm names it: %a is a member's index."""
     is_array = job.indices > 1 and job.site.scheduler == "slurm"
-    return f"{job_folder(job.spec.out)}/{'log-%a.txt' if is_array else LOG}"
+    return f"{job_folder(job.spec.out)}/{ARRAY_LOG if is_array else LOG}"
 
 
 def _head(job: Job) -> list[str]:

@@ -1,21 +1,25 @@
 """What to launch: a command with its arguments, where it writes, how long, and which members an array has."""
 
 import itertools
+import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
 from mainstem.apps.launch_commands import COMMON, LAUNCHABLE, Command, Launchable
 from mainstem.apps.site_profiles import Positive, Word
 from mainstem.apps.typed_files import Seconds, Typed, read_typed
+from mainstem.core.schema import printable
 
 OURS = {
     "out", "data", "json", "run", "seed", "seeds", "set", "shard", "spec", "task", "trunk", "frozen", "protocol",
-    "i-have-the-rights",
+    "i-have-the-rights", "help",
 }  # fmt: skip
+NUMBER = re.compile(r"-[0-9.][0-9.eE+-]*")  # which begins as an option does, and is none
 OUT = r"^[A-Za-z0-9_./][A-Za-z0-9_./+=@-]*$"  # Slurm reads % and blanks in names of logs its own way
 Texts = Annotated[tuple[str, ...], BeforeValidator(lambda given: [given] if isinstance(given, str) else given)]
 
@@ -69,6 +73,7 @@ class RunSpec(Typed):
     sweep: dict[str, Texts] = Field(default_factory=dict)
     shards: Annotated[int, Field(ge=1, le=100_000)] = 1
     i_have_the_rights: bool | tuple[str, ...] = False
+    _file: str = PrivateAttr(default="the run's spec")
 
     @model_validator(mode="after")
     def _fits_its_command(self) -> "RunSpec":
@@ -84,11 +89,24 @@ class RunSpec(Typed):
             raise ValueError(
                 f"options.{ours[0]}: launch sets it itself; write {ours[0]} beside options, or leave it out"
             )
+        if self.out.rstrip("/").rpartition("/")[2] in ("", ".", ".."):
+            raise ValueError(f"out is {self.out}, which names no new folder; give one, as runs/a")
+        for name, value in self._values():
+            if value.startswith("-") and not NUMBER.fullmatch(value):
+                raise ValueError(f"{name} is {printable(value)}, which the command would take for an option; mend it")
         if empty := [name for name, values in self.sweep.items() if not values]:
             raise ValueError(f"sweep.{empty[0]} has no value; give at least one")
         if both := sorted(set(self.sweep) & set(self.flat_settings())):
             raise ValueError(f"{both[0]} is set and swept; leave one out")
         return self
+
+    def _values(self) -> Iterator[tuple[str, str]]:
+        """What is handed to the command as an argument of its own, by the name of its entry."""
+        for name in ("adapter", "corpora", "task", "data", "trunk", "protocol", "run"):
+            if value := getattr(self, name):
+                yield name, value
+        yield from (("scenes", scene) for scene in self.scenes)
+        yield from ((f"options.{name}", value) for name, values in self.options.items() for value in values)
 
     def flat_settings(self) -> dict[str, str]:
         """Return the settings by dotted name."""
@@ -100,9 +118,20 @@ class RunSpec(Typed):
         for combination in self.combinations():
             yield [*shared, *(f"{name}={value}" for name, value in combination)]
 
+    def where(self, mistake: str) -> str:
+        """Say where the setting stands that a mistake is about."""
+        return f"{self._file}, {'sweep' if any(name in mistake for name in self.sweep) else 'settings'}"
+
     def combinations(self) -> list[tuple[tuple[str, str], ...]]:
         """Return every combination of the sweep; an empty one where there is no sweep."""
         return list(itertools.product(*([(name, value) for value in values] for name, values in self.sweep.items())))
+
+    @property
+    def indices(self) -> int:
+        """How many indices its array has, counted without making them: memory may not hold them all."""
+        if self.launchable.is_sharded:
+            return self.shards
+        return math.prod(len(values) for values in self.sweep.values()) * self.seeds
 
     @property
     def launchable(self) -> Launchable:
@@ -129,7 +158,9 @@ def read_spec(path: Path) -> RunSpec:
     Raises:
         InputError: if an entry is unknown, missing, or of no use to its command.
     """
-    return read_typed(RunSpec, path)
+    spec = read_typed(RunSpec, path)
+    spec._file = printable(path, 200)
+    return spec
 
 
 def arguments(spec: RunSpec) -> tuple[str, ...]:

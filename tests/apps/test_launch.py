@@ -214,6 +214,9 @@ IMPOSSIBLE = [
     ("generic-slurm", {**FIT, "seeds": 1002}, {}, "1001"),
     ("generic-slurm", EVALUATE, {"nodes": 2}, "evaluate takes 1"),
     ("generic-slurm", {**MAP, "shards": 4}, {"nodes": 2}, "give shards"),
+    ("local", {**FIT, "seeds": 1002}, {}, "got 1002 members, this machine takes 1001"),
+    ("local", {**FIT, "sweep": {f"s{n}": ["1", "2"] for n in range(40)}}, {}, f"got {2**40} members"),
+    ("lumi-g", {**FIT, "sweep": {f"s{n}": ["1", "2"] for n in range(40)}}, ON_LUMI, f"got {2**40} members"),
     ("local", FIT, {"nodes": 2}, "has 1"),
     ("local", FIT, {"partition": "booster"}, "has none"),
     ("local", FIT, {"time": "90"}, "HH:MM:SS"),
@@ -259,6 +262,16 @@ BAD_SPECS = [
     ({**FIT, "out": "runs/a b"}, "out is"),
     ({**FIT, "time": "2 hours"}, "HH:MM:SS"),
     ({**FIT, "seeds": 0}, "seeds is 0"),
+    ({**FIT, "adapter": "--help"}, "adapter is --help, which the command would take for an option"),
+    ({**PRETRAIN, "corpora": "--help"}, "corpora is --help"),
+    ({**MAP, "scenes": ["a.tif", "-h"]}, "scenes is -h"),
+    ({**FIT, "data": "--json"}, "data is --json"),
+    ({**FIT, "options": {"crop": "--help"}}, "options.crop is --help"),
+    ({**FIT, "options": {"help": "true"}}, "launch sets it"),
+    *(
+        ({**FIT, "out": out}, f"out is {out}, which names no new folder")
+        for out in ("/", ".", "..", "./", "a/.", "a/..", "a/./")
+    ),
     ([1, 2], "want names with values"),
 ]  # fmt: skip
 
@@ -358,6 +371,32 @@ def test_an_option_that_the_command_does_not_have_is_refused_by_the_command_s_ow
         run_cli("launch", "local", tmp_path / "run.yaml", "--dry-run").refused(word)
 
 
+def test_a_check_tells_all_that_it_tested(tmp_path):
+    (tmp_path / "run.yaml").write_text(json.dumps({**FIT, "sweep": {"training.epochs": ["5", "6"]}}))
+    told = run_cli("launch", "local", tmp_path / "run.yaml", "--check").taken().out.splitlines()
+    assert told[:-1] == [
+        "ok   data simulated-maize: rights: CC0-1.0",
+        "ok   task: finetune crop-yield",
+        "ok   settings: 0 given, 1 swept, 2 members",
+    ]
+    assert told[-1].startswith("ok   room: ")
+
+
+def test_a_wrong_setting_is_told_by_the_spec_that_it_stands_in(tmp_path):
+    pretraining(tmp_path, {})
+    corpora = {**PRETRAIN, "corpora": str(tmp_path / "pretrain.yaml")}
+    for given, part in (
+        ({"sweep": {"training.lr_per_stp": ["1"]}}, "sweep"),
+        ({"settings": {"training": {"lr_per_stp": "1"}}}, "settings"),
+    ):
+        for spec in (corpora, FIT):
+            (tmp_path / "bad.yaml").write_text(json.dumps({**spec, **given}))
+            told = run_cli("launch", "local", tmp_path / "bad.yaml", "--dry-run").refused("training.lr_per_stp")
+            assert told.err.startswith(f"mainstem: {tmp_path / 'bad.yaml'}, {part}: there is no setting")
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'pretrain.yaml'}: ")):
+        check_names(pretraining(tmp_path, {"corpra": {}}), is_there=True)
+
+
 def test_data_without_a_licence_is_refused_unless_the_spec_says_whose_it_is(tmp_path):
     (tmp_path / "mine.csv").write_text("sample,target,group\n")
     spec = {**FIT, "data": str(tmp_path / "mine.csv")}
@@ -397,7 +436,7 @@ def test_a_profile_of_one_s_own_is_read_and_its_mistakes_are_named(tmp_path):
     own.write_text(
         (ROOT / "apps" / "sites" / "generic-slurm.yaml").read_text().replace("max_array: 1001", "max_array: 2")
     )
-    with pytest.raises(InputError, match="arrays take 2"):
+    with pytest.raises(InputError, match="takes 2 at once"):
         plan_job("our-cluster", read_site(str(own)), spec_of({**FIT, "seeds": 3}), Ask())
     own.write_text(own.read_text() + "gpu_per_node: 4\n")
     with pytest.raises(InputError, match="did you mean gpus_per_node"):

@@ -107,7 +107,9 @@ def noted(folder: Path, rows: list[dict[str, float]], seconds: float, trainings:
     job, state = folder / "runs" / "n.smoke.job", folder / "runs" / "n.smoke.state"
     job.mkdir(parents=True, exist_ok=True)
     state.mkdir(exist_ok=True)
-    write_json(job / "launch.json", {"nodes": 1, "gpus_per_node": 0})
+    launched = {"site": "local", "is_local": True, "nodes": 1, "gpus_per_node": 0, "spec": FIT, "out": "runs/n.smoke"}
+    outs = {"log": "runs/n.smoke.job/log.txt", "members": [{"out": "runs/n.smoke"}]}
+    write_json(job / "launch.json", {**launched, **outs})
     write_json(job / "peaks-0-0.json", {"status": 75, "seconds": seconds, "host_bytes": 10**9, "gpu_bytes": 0})
     write_json(state / "asked.json", {"trainings": trainings})
     (state / "metrics.jsonl").write_text(

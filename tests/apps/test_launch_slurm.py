@@ -4,7 +4,9 @@ Where a job's behaviour is asked for, not a model's, the program is a few lines 
 """
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.apps.slurm_cluster import cluster, wait_for
 
 from mainstem.apps.launch import launch as launch_job
 from mainstem.apps.launch_plan import Ask, as_smoke, plan_job
+from mainstem.apps.run_jobs import cancel, status
 from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.site_profiles import read_site
 from mainstem.core.errors import InputError
@@ -148,6 +151,66 @@ def test_what_slurm_itself_would_refuse_is_told_before_it_is_asked(slurm, launch
         launch(FIT, Ask(nodes=3))
     assert not asked(slurm, "squeue", "--noheader")
     assert not (tmp_path / "runs" / "a.job" / "launch.json").exists()
+
+
+SHARDS = {
+    "command": "map",
+    "adapter": "crop-yield",
+    "scenes": ["a.tif"],
+    "out": "maps/a",
+    "shards": 4,
+    "time": "00:10:00",
+}
+REFUSES_MERGE = """case "$*" in *merge)
+  echo "sbatch: error: QOSMaxSubmitJobPerUserLimit" >&2; exit 1 ;;
+esac
+exec SBATCH "$@"
+"""
+DIES_AFTERWARDS = 'case "$*" in *--test-only*) exec SBATCH "$@" ;; esac\nSBATCH "$@"\nkill -9 "$PPID"\n'
+
+
+def put_first(folder: Path, monkeypatch, text: str) -> None:
+    """Have another sbatch found before Slurm's own, which it calls."""
+    own = shutil.which("sbatch")
+    assert own is not None
+    (folder / "first").mkdir()
+    (folder / "first" / "sbatch").write_text(f"#!/bin/bash\n{text.replace('SBATCH', own)}")
+    (folder / "first" / "sbatch").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'first'}:{os.environ['PATH']}")
+
+
+def test_of_a_map_whose_merge_is_refused_no_array_is_left(slurm, launch, tmp_path, monkeypatch):
+    (tmp_path / "a.tif").touch()
+    put_first(tmp_path, monkeypatch, REFUSES_MERGE)
+    with pytest.raises(InputError, match=r"QOSMaxSubmitJobPerUserLimit; .*array (\d+) is cancelled"):
+        launch(SHARDS)
+    wait_for(lambda: not asked(slurm, "squeue", "--noheader"), 30)
+    found = status(Path("maps/a"))
+    assert (found.state, found.members_done) == ("cancelled", 0)
+    assert state(slurm, found.job_id) == "CANCELLED"
+
+
+def test_a_job_whose_launch_was_killed_is_found_by_its_script(slurm, launch, tmp_path, monkeypatch):
+    (tmp_path / "a.tif").touch()
+    monkeypatch.setenv("MAINSTEM_ENV", str(tmp_path / "env"))
+    before = os.environ["PATH"]
+    put_first(tmp_path, monkeypatch, DIES_AFTERWARDS)
+    for spec in (FIT, SHARDS):
+        (tmp_path / "run.json").write_text(json.dumps({**spec, "sweep": {}} if spec is FIT else spec))
+        program = "from mainstem.apps.cli import main; main()"
+        call = [sys.executable, "-c", program, "launch", "generic-slurm", "run.json"]
+        assert subprocess.run(call, check=False).returncode == -9
+    monkeypatch.setenv("PATH", before)
+    for spec in (FIT, SHARDS):
+        out = Path(str(spec["out"]))
+        assert json.loads(out.with_name("a.job").joinpath("launch.json").read_text()).get("job_id") is None
+        found = status(out)
+        assert found.state in ("waiting", "running")
+        assert f"JobId={found.job_id}" in asked(slurm, "scontrol", "show", "job", found.job_id)
+        with pytest.raises(InputError, match=f"job {found.job_id} still writes {out}"):
+            launch(spec)
+        cancel(out)
+    wait_for(lambda: not asked(slurm, "squeue", "--noheader"), 30)
 
 
 def test_a_fine_tuning_runs_to_its_end_on_two_nodes(slurm, launch, tmp_path):

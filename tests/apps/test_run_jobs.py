@@ -86,7 +86,7 @@ def test_an_evaluation_and_a_map_are_done_once_they_have_written(tmp_path, monke
     with pytest.raises(InputError, match="score is there already"):
         launch(job)
     mapped = {"command": "map", "adapter": "crop-yield", "scenes": ["a.tif"], "out": "map", "time": "00:10:00"}
-    record = read_job(Path("score"))[1]
+    record = json.loads((Path("score.job") / LAUNCH_FILE).read_text())
     for name in ("notes.json", "collection.json"):
         out = Path(f"with-{name}")
         job = plan_job("local", read_site("local"), RunSpec.model_validate({**mapped, "out": str(out)}), Ask())
@@ -110,13 +110,14 @@ def test_a_cancelled_run_ends_and_does_not_come_back(begun):
     assert (found.state, found.members_done) == ("ended", 0)
     time.sleep(1.0)
     assert status(run).state == "ended"
-    record = read_job(run)[1]
+    record = json.loads((Path("mine.job") / LAUNCH_FILE).read_text())
     assert process_started(int(record["job_id"])) != record["process_started"]
 
 
 def test_another_process_of_the_same_number_is_not_taken_for_the_run(begun):
     run = begun(10_000)
-    folder, record = read_job(run)
+    folder = read_job(run).folder
+    record = json.loads((folder / LAUNCH_FILE).read_text())
     write_json(folder / LAUNCH_FILE, {**record, "job_id": str(os.getpid())})
     try:
         assert status(run).state == "ended"
