@@ -192,24 +192,21 @@ def test_of_a_map_whose_merge_is_refused_no_array_is_left(slurm, launch, tmp_pat
 
 def test_a_job_whose_launch_was_killed_is_found_by_its_script(slurm, launch, tmp_path, monkeypatch):
     (tmp_path / "a.tif").touch()
-    monkeypatch.setenv("MAINSTEM_ENV", str(tmp_path / "env"))
+    (tmp_path / "env" / "bin" / "mainstem").write_text("#!/bin/bash\nexec sleep 300\n")
+    (tmp_path / "run.json").write_text(json.dumps(SHARDS))
     before = os.environ["PATH"]
     put_first(tmp_path, monkeypatch, DIES_AFTERWARDS)
-    for spec in (FIT, SHARDS):
-        (tmp_path / "run.json").write_text(json.dumps({**spec, "sweep": {}} if spec is FIT else spec))
-        program = "from mainstem.apps.cli import main; main()"
-        call = [sys.executable, "-c", program, "launch", "generic-slurm", "run.json"]
-        assert subprocess.run(call, check=False).returncode == -9
+    call = [sys.executable, "-c", "from mainstem.apps.cli import main; main()", "launch", "generic-slurm", "run.json"]
+    environment = {**os.environ, "MAINSTEM_ENV": str(tmp_path / "env")}
+    assert subprocess.run(call, env=environment, check=False).returncode == -9
     monkeypatch.setenv("PATH", before)
-    for spec in (FIT, SHARDS):
-        out = Path(str(spec["out"]))
-        assert json.loads(out.with_name("a.job").joinpath("launch.json").read_text()).get("job_id") is None
-        found = status(out)
-        assert found.state in ("waiting", "running")
-        assert f"JobId={found.job_id}" in asked(slurm, "scontrol", "show", "job", found.job_id)
-        with pytest.raises(InputError, match=f"job {found.job_id} still writes {out}"):
-            launch(spec)
-        cancel(out)
+    assert "job_id" not in json.loads(Path("maps/a.job/launch.json").read_text())
+    found = status(Path("maps/a"))
+    assert found.state in ("waiting", "running")
+    assert f"JobId={found.job_id}" in asked(slurm, "scontrol", "show", "job", found.job_id)
+    with pytest.raises(InputError, match=f"job {found.job_id} still writes maps/a"):
+        launch(SHARDS)
+    cancel(Path("maps/a"))
     wait_for(lambda: not asked(slurm, "squeue", "--noheader"), 30)
 
 
