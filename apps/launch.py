@@ -14,8 +14,7 @@ from typing import Any
 
 from mainstem.apps.launch_checks import Finding, check_names, check_site
 from mainstem.apps.launch_plan import Job
-from mainstem.apps.launch_record import LAUNCH_FILE as LAUNCH_FILE
-from mainstem.apps.launch_record import LaunchRecord, active_jobs, end_jobs, note, read_launch, script_of
+from mainstem.apps.launch_record import LAUNCH_FILE, LaunchRecord, active_jobs, end_jobs, note, read_launch, script_of
 from mainstem.apps.launch_script import LOG, SCRIPT, job_folder, log_name, render
 from mainstem.apps.run_spec import arguments
 from mainstem.core.errors import InputError

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mainstem.apps.launch import LAUNCH_FILE
 from mainstem.apps.launch_commands import LAUNCHABLE
+from mainstem.apps.launch_record import LAUNCH_FILE
 from mainstem.apps.launch_script import JOB_FOLDER
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
