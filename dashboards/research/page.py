@@ -122,12 +122,12 @@ def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> Non
         st.caption("Click on the left of a row for what can be done with a run; its curve is drawn, too.")
         return
     run = names[asked]
-    told = f"**{plain(asked, 120)}**: {plain(result_of(run) or run.describe_state())}"
+    ended = result_of(run) or run.describe_state()
     if commands := next_commands(run):
-        with st.expander(f"{told}. Commands for what comes next"):
+        with st.expander(f"**{plain(asked, 120)}**: {plain(ended)}. Commands for what comes next"):
             st.code("\n".join(commands), language="bash", wrap_lines=True)
     else:
-        st.markdown(told)
+        st.markdown(f"**{plain(asked, 120)}**: {plain(ended)}")
 
 
 def take_run(name: str, usual: Sequence[str]) -> None:
@@ -145,8 +145,8 @@ def choose_several(
     asked = names_of(st.query_params.get(name), usual)
     st.session_state[name] = [one for one in dict.fromkeys(asked) if one in offered][:most]
     widget(options=offered, format_func=str, key=name, on_change=note_several, args=(name,))
-    if vain := [plain(one, 120) for one in asked if one not in offered]:
-        st.caption(f"Not here: {', '.join(vain)}.")
+    if vain := [one[:120] for one in asked if one not in offered]:
+        st.caption(f"Not here: {plain(', '.join(vain), 400)}.")
     return list(st.session_state[name])
 
 
@@ -182,10 +182,10 @@ def show_curves(folder: str, chosen: tuple[str, ...], figures: tuple[str, ...]) 
     drawn = list(curves.groupby(["task", "figure"], sort=False))
     for _, own in drawn:
         st.altair_chart(legible(curve_chart(own, chosen, CHART_PX if len(drawn) < 2 else LOW_CHART_PX)))
-    if figures and (without := [plain(name, 120) for name in chosen if name not in set(curves["run"])]):
+    if figures and (without := [name[:120] for name in chosen if name not in set(curves["run"])]):
         st.caption(
-            f"No curve of {', '.join(without)}: noted no {' or '.join(plain(name, 60) for name in figures)} yet, or "
-            "was made before these were kept."
+            f"No curve of {plain(', '.join(without), 400)}: noted no {plain(' or '.join(figures), 200)} yet, or was "
+            "made before these were kept."
         )
 
 

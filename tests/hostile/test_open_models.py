@@ -278,7 +278,7 @@ def pulled_from_hub(root: Path, how: str) -> str:
                 time.sleep(0.05)
 
     info = type("Info", (), {"sha": "a" * 40, "siblings": [type("File", (), {"rfilename": "config.json"})]})
-    huggingface_hub.HfApi.model_info = lambda self, repo: info
+    huggingface_hub.HfApi.model_info = lambda self, repo, revision: info
     huggingface_hub.hf_hub_download = download
     fetching.STALL_S, fetching.LARGEST_REPO = 1.0, 1 << 28
     return str(fetching.fetch("test/odd", root))
