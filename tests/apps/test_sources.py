@@ -18,7 +18,7 @@ from mainstem.apps.sources import bake_source, read_licensed, read_source
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.samples import is_lazy, read_now
-from mainstem.core.task import DataRequest, FitConfig
+from mainstem.core.task import DataRequest, FitConfig, Option
 from mainstem.core.training import TrainingConfig
 from mainstem.data.hearing import hearing
 from mainstem.data.rights import NOT_STATED, Rights
@@ -65,8 +65,11 @@ def test_what_was_baked_for_one_task_is_no_other_s(table, tmp_path):
         InputError, match="was baked by template's task table, want template's other; bake the data again"
     ):
         read_source(replace(TASK, task="other"), baked)
+    asked, cropped = replace(baked, options={"crop": "maize"}), replace(TASK, options=(Option(name="crop", help=""),))
+    with pytest.raises(InputError, match="has no option crop; it has none"):
+        read_source(TASK, asked)
     with pytest.raises(InputError, match="is baked, with options none; leave --crop out"):
-        read_source(TASK, replace(baked, options={"crop": "maize"}))
+        read_source(cropped, asked)
 
 
 def test_commands_bake_verify_and_card(table, tmp_path):
