@@ -25,18 +25,14 @@ WATCHED = ("spread", "latents", "reconstruction", "contrast")  # of a pretrainin
 PLACE = ("training", "step", "steps", "start", "samples", "seconds")  # of a line, beside its figures
 USUAL = ("loss", "spread")  # figures that are drawn unless others are asked for
 COMPARED = 2  # runs, unless others are asked for
-CHART_PX, LOW_CHART_PX = 280, 150  # of the plot of one; of each of several
-AROUND_PX, KEY_ROW_PX, KEY_COLUMNS = (
-    135,
-    24,
-    2,
-)  # what title, axis and head of the key take from a height; each row of it
+CHART_PX, LOW_CHART_PX = 280, 190  # of the plot of one; of each of several
+AROUND_PX, KEY_ROW_PX = 135, 24  # what title, axis and head of the key take from a height; each row of it
+KEY_COLUMNS, NUMBER_COLUMNS = 2, 7  # of a key on a telephone: names of runs, numbers of trainings
 MOST_POINTS, MOST_MARKS = 500, 8  # of a curve: about as many as a screen has pixels for; as tell trainings apart
 COLOURS = (  # 3 to 1 on white or more (WCAG 2.2, 1.4.11), told apart by the colour-blind: Okabe & Ito 2008, without
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#882255",  # its light ones; wine of Tol 2021, muted
 )  # fmt: skip
 SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down")
-KEY = alt.Legend(orient="bottom", columns=KEY_COLUMNS, labelLimit=160)  # beneath, as a telephone is narrow
 
 
 def name_of(run: Run, folder: Path) -> str:
@@ -155,23 +151,26 @@ def curve_chart(curves: pd.DataFrame, chosen: Sequence[str], height: int = CHART
         colours = [COLOURS[at % len(COLOURS)] for at in range(len(trainings))]
     steps = [int(curves["step"].min()), int(curves["step"].max())]
     within = alt.Scale(domain=steps, nice=False) if steps[0] < steps[1] else alt.Scale(zero=False)
-    room = AROUND_PX + KEY_ROW_PX * -(-len(names) // KEY_COLUMNS)
+    columns = KEY_COLUMNS if told == "run" else NUMBER_COLUMNS
+    room = AROUND_PX + KEY_ROW_PX * -(-len(names) // columns)
+    key = alt.Legend(orient="bottom", columns=columns, labelLimit=160)  # beneath, as a telephone is narrow
     base = alt.Chart(curves, height=height + room).encode(
         x=alt.X("step:Q", title="step", scale=within, axis=alt.Axis(tickMinStep=1, format="d")),
         y=alt.Y("value:Q", title=str(curves["figure"].iloc[0]).replace("_", " "), scale=alt.Scale(zero=False)),
-        color=alt.Color(f"{told}:N", scale=alt.Scale(domain=names, range=colours), legend=KEY),
+        color=alt.Color(f"{told}:N", scale=alt.Scale(domain=names, range=colours), legend=key),
         tooltip=["run:N", "training:N", "step:Q", alt.Tooltip("value:Q", format=".4g")],
     )
     marks = base.mark_point(filled=True, size=45, opacity=1).properties(
         data=_thinned(curves, MOST_MARKS, ("run", "training"))
     )
     if len(trainings) > 1:
-        shapes = [SHAPES[at % len(SHAPES)] for at in range(len(trainings))]
+        turns = [at + at // len(SHAPES) for at in range(len(trainings))]  # the seventh is not the first again
+        shapes = [SHAPES[turn % len(SHAPES)] for turn in turns]
         marks = marks.encode(
             shape=alt.Shape(
                 "training:N",
                 scale=alt.Scale(domain=trainings, range=shapes),
-                legend=alt.Legend(orient="bottom", columns=6),
+                legend=alt.Legend(orient="bottom", columns=NUMBER_COLUMNS),
             )
         )
     lines = base.mark_line(strokeWidth=1.5).encode(detail=["run:N", "training:N"])

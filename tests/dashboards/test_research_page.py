@@ -157,6 +157,9 @@ def test_trainings_are_told_apart_by_colour_and_of_several_runs_by_shape():
     line, mark = drawn(curve_chart(curves_of("a", trainings=3), ["a"]))
     assert line["color"]["field"] == mark["shape"]["field"] == "training"
     assert len(set(line["color"]["scale"]["range"])) == 3
+    line, mark = drawn(curve_chart(curves_of("a", trainings=8), ["a"]))
+    looks = zip(line["color"]["scale"]["range"], mark["shape"]["scale"]["range"], strict=True)
+    assert len(set(looks)) == 8
     line, mark = drawn(curve_chart(curves_of("b", "a", trainings=2), ["a", "b"]))
     assert (line["color"]["field"], mark["shape"]["field"]) == ("run", "training")
     assert line["color"]["scale"] == {"domain": ["a", "b"], "range": list(COLOURS[:2])}
