@@ -66,9 +66,15 @@ class LaunchRecord(_Kept):
             raise ValueError(f"log is {printable(self.log)}, want {' or '.join(names)}")
         return self
 
-    def written(self) -> list[bool]:
-        """Return of each member whether it has written its result."""
-        return [LAUNCHABLE[self.spec.command].is_written(Path(member.out)) for member in self.members]
+    def written(self, run: Path | None = None) -> list[bool]:
+        """Return of each member whether it has written its result.
+
+        Members are named as from where the job was launched; `run`, the folder of its runs, finds them from anywhere.
+        """
+        named = [Path(member.out) for member in self.members]
+        if run is not None:
+            named = [run / path.relative_to(self.out) if path.is_relative_to(self.out) else path for path in named]
+        return [LAUNCHABLE[self.spec.command].is_written(path) for path in named]
 
 
 def read_launch(folder: Path) -> LaunchRecord:

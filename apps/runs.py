@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from mainstem.apps.launch_commands import LAUNCHABLE
-from mainstem.apps.launch_record import LAUNCH_FILE
+from mainstem.apps.launch_record import LAUNCH_FILE, read_launch
 from mainstem.apps.launch_script import JOB_FOLDER
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
@@ -127,21 +126,9 @@ def _unfinished(path: Path, state: State) -> Run:
     written: list[bool] = []
     if state == "launched":
         with suppress(InputError):
-            written = written_of(read_object(beside(path, JOB_FOLDER) / LAUNCH_FILE, InputError), path)
+            written = read_launch(beside(path, JOB_FOLDER)).written(path)
     is_whole = bool(written) and all(written)
     return Run(path=path, state="written" if is_whole else state, members=tuple(written))
-
-
-def written_of(launched: Mapping[str, Any], run: Path | None = None) -> list[bool]:
-    """Return of each member of a launched job whether it has written its result.
-
-    Members are named as from where the job was launched; `run`, the folder of its runs, finds them from anywhere.
-    """
-    command, out = launched.get("spec", {}).get("command"), launched.get("out", "")
-    named = [Path(member["out"]) for member in launched.get("members", ())]
-    if run is not None:
-        named = [run / path.relative_to(out) if path.is_relative_to(out) else path for path in named]
-    return [LAUNCHABLE[command].is_written(path) for path in named]
 
 
 def find_runs(folder: Path) -> tuple[list[Run], list[str]]:

@@ -246,7 +246,8 @@ def test_an_array_tells_how_many_of_its_members_have_written_wherever_one_looks_
     job = tmp_path / "runs" / "array.job"
     job.mkdir(parents=True)
     own = [asdict(member) for member in members(spec)]
-    write_json(job / "launch.json", {"job_id": "7", "spec": given, "out": spec.out, "members": own})
+    facts = {"site": "generic-slurm", "nodes": 1, "gpus_per_node": 0, "log": f"{spec.out}.job/log-%a.txt"}
+    write_json(job / "launch.json", {**facts, "job_id": "7", "spec": given, "out": spec.out, "members": own})
     for done, told in ((0, "launched, 0 of 2 written"), (1, "launched, 1 of 2 written"), (2, "written, 2 of 2")):
         for seed in range(done):
             folder = tmp_path / spec.out / f"seed-{seed}"
