@@ -62,11 +62,25 @@ def write_seen(folder: Path, contents: Iterable[int]) -> None:
 
 
 def read_pretrained(trunk: str | Path | None) -> Pretrained | None:
-    """Return what is known of a trunk, or of the one that a run adapted; None where no pretraining is on record."""
+    """Return what is known of a trunk, or of the one that a run adapted; None where no pretraining is on record.
+
+    Raises:
+        InputError: if a trunk was pretrained and does not say what it saw.
+    """
     folder = Path(trunk or "")
-    if not trunk or not (folder / RECORD_FILE).is_file() or not (folder / SEEN_FILE).is_file():
+    if not trunk or not (folder / RECORD_FILE).is_file():
         return None
     record = read_record(folder)
-    seen = np.load(folder / SEEN_FILE, allow_pickle=False)
-    told = record if record["adapter"] == PRETRAINED else {"trunk_sha256": record["trunk"]["sha256"], **record["trunk"]}
-    return Pretrained(folder=folder, sha256=told["trunk_sha256"], seen=seen, corpora=told["corpora"])
+    is_trunk = record["adapter"] == PRETRAINED
+    told = record if is_trunk else record.get("trunk")
+    if told is None:
+        return None
+    try:
+        seen = np.load(folder / SEEN_FILE, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{folder / SEEN_FILE} is missing or damaged, so that nobody knows what the trunk saw; pretrain it "
+            "again, or restore the file"
+        ) from error
+    sha256 = record["trunk_sha256"] if is_trunk else told["sha256"]
+    return Pretrained(folder=folder, sha256=sha256, seen=seen, corpora=told["corpora"])

@@ -25,6 +25,7 @@ from mainstem.apps.export_runs import export
 from mainstem.apps.finetune import finetune
 from mainstem.apps.pretrain import identity_of, pretrain
 from mainstem.apps.pretrain_spec import PretrainSpec, read_spec
+from mainstem.apps.pretrained import read_pretrained
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.apps.repeat import repeat
 from mainstem.apps.runs import find_runs, run_at
@@ -330,6 +331,13 @@ def test_an_adapter_s_record_names_what_its_trunk_saw_and_is_not_scored_on_it(ma
     assert licences.count("CC0-1.0. made") == 2  # its own data, and the corpus of its trunk
     assert str(made) not in licences.replace(str(made / "waves"), "")
     assert (cited["title"], cited["authors"]) == ("Waves", [{"name": "A. Person"}])
+    shutil.copytree(made / "trunk", made / "forgetful")
+    for left in (b"", b"no array", None):
+        (made / "forgetful" / "seen.npy").unlink() if left is None else (
+            (made / "forgetful" / "seen.npy").write_bytes(left)
+        )
+        with pytest.raises(InputError, match="nobody knows what the trunk saw"):
+            read_pretrained(made / "forgetful")
     pretrain(spec_in(made, corpora={}, evaluations={}, seed=1), made / "other")
     shutil.move(made / "trunk", made / "moved")
     shutil.copytree(made / "other", made / "trunk")
