@@ -22,7 +22,7 @@ def pretrain_trunk(
     as_json: AsJson = False,
 ) -> None:
     """Teach a trunk and its tokenizers from what mixed corpora hold, without aims, and write a run folder."""
-    from mainstem.apps.pretrain import pretrain, told
+    from mainstem.apps.pretrain import describe_losses, pretrain
     from mainstem.apps.pretrain_spec import read_spec
 
     found = read_spec(spec, settings or (), seed)
@@ -33,6 +33,6 @@ def pretrain_trunk(
     if as_json:
         print(json.dumps(record))
         return
-    last = told(record["last"])
+    last = describe_losses(record["last"])
     tell(f"trunk {record['trunk_sha256'][:12]} in {record['seconds']:.0f} s: {last}", f"written: {out}")
     tell(*dict.fromkeys(one["attribution"] for one in record["corpora"].values()))

@@ -21,7 +21,7 @@ from mainstem.core.folds import drawn, is_number, one_writing
 from mainstem.core.layout import Layout
 from mainstem.core.loader import Batch, Idle, cut_batches, order, shared
 from mainstem.core.progress import Progress, silent
-from mainstem.core.samples import LazyStreams, SampleSet, Told
+from mainstem.core.samples import LazyStreams, SampleSet, Told, read_now
 from mainstem.core.schema import printable
 from mainstem.core.split import Split
 from mainstem.core.stream import Sample
@@ -252,7 +252,7 @@ def far_from(kept: list[Sample], held: Sequence[Sample], buffer_m: float) -> lis
 def _checked_prints(name: str, source: str, samples: Sequence[Sample], held: Sequence[HeldOut]) -> frozenset[int]:
     """Return the contents of samples, none of which, nor, in other data, a stream of which is one that is held out."""
     prints, others = set[int](), [one for one in held if all(data != source for data, _ in one.items)]
-    for sample in samples:
+    for sample in map(read_now, samples):
         prints.add(content := content_of(sample))
         if taken := [one for one in held if content in one.prints]:
             item = "a sample" if taken[0].task.grouping.are_persons else printable(sample.source.item)

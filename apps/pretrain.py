@@ -98,7 +98,7 @@ def last_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return means_of(known[-LAST:]) if known else {}
 
 
-def told(last: Mapping[str, float]) -> str:
+def describe_losses(last: Mapping[str, float]) -> str:
     """Say the losses that are known in a line."""
     return ", ".join(f"{name} {value:.3g}" for name, value in last.items()) or "no losses are on record"
 
@@ -149,7 +149,7 @@ def write_card(folder: Path, record: Mapping[str, Any], model: OpenModel) -> Non
         + ("**Taught by simulated data alone.**" if record["simulated"] else ""),
         "",
         f"{shape.dim} wide, {shape.depth} deep, sha256 {record['trunk_sha256']}. Learned in "
-        f"{record['spec']['training']['steps']} steps: {told(record['last'])}.",
+        f"{record['spec']['training']['steps']} steps: {describe_losses(record['last'])}.",
         "",
         "## What it saw",
         "",
