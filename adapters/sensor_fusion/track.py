@@ -1,0 +1,147 @@
+"""From samples to attitudes at every sample: causal, however the stream is cut, or smoothed over the whole."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.sensor_fusion.attitude import (
+    ATTITUDE, VELOCITY, State, Step, apart, begin, move, step,
+)  # fmt: skip
+from mainstem.adapters.sensor_fusion.blocks import block_size, integrate
+from mainstem.adapters.sensor_fusion.compiled import compiled, conjugate, exp, log, multiply
+from mainstem.adapters.sensor_fusion.settings import Settings
+
+Array = NDArray[np.float64]
+SEGMENT = 256  # blocks whose steps a smoother holds at once; those before are run anew
+
+
+class Track(NamedTuple):
+    """What is told of samples.
+
+    Attributes:
+        quat: earth from sensor (samples, 4).
+        covariance: of the attitude's error in earth axes (samples, 3, 3), rad2, as of the last correction.
+        surprise: of the field at each sample's block (samples,), 1 on average where all is well; NaN where none is.
+    """
+
+    quat: Array
+    covariance: Array
+    surprise: Array
+
+
+def follow(samples: Array, settings: Settings, rate_hz: float) -> Track:
+    """Return the attitude at each sample (samples, 9), rad/s, m/s2, uT, from it and those before it alone."""
+    track, state, whole = advance(begin(settings), samples, settings, rate_hz, block_size(rate_hz))
+    if whole < len(samples):
+        tell_early(state, samples, whole, settings, rate_hz, track)
+    return track
+
+
+@compiled
+def advance(state: State, samples: Array, settings: Settings, rate_hz: float, size: int) -> tuple[Track, State, int]:
+    """Run over all whole blocks; return the track with room for all samples, the state, and how many are told of."""
+    num = len(samples)
+    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan))
+    start = 0
+    while start + size <= num:
+        done = step(state, samples[start : start + size], settings, rate_hz)
+        tell(state, done, start, settings, track)
+        state = done.after
+        start += size
+    return track, state, start
+
+
+@compiled
+def tell(known: State, done: Step, start: int, settings: Settings, track: Track) -> None:
+    """Write the attitude at each sample of a block, from what was known by then; the last is corrected by the block."""
+    num = len(done.block.rates)
+    for index in range(num):
+        late = exp(done.block.rates[index] * settings.gyr_late)
+        is_last = index == num - 1
+        quat = done.after.quat if is_last else multiply(known.quat, done.block.turns[index + 1])
+        track.quat[start + index] = multiply(quat, late)
+        covariance = done.after.covariance if is_last else known.covariance
+        track.covariance[start + index] = covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+        track.surprise[start + index] = done.surprise
+
+
+@compiled
+def tell_early(
+    known: State, samples: Array, start: int, settings: Settings, rate_hz: float, track: Track
+) -> None:
+    """Write the attitudes at samples of a block that is not whole yet, from a place on."""
+    block = integrate(samples[start:], known.gyr_bias, known.rate, rate_hz)
+    for index in range(len(block.rates)):
+        late = exp(block.rates[index] * settings.gyr_late)
+        track.quat[start + index] = multiply(multiply(known.quat, block.turns[index + 1]), late)
+        track.covariance[start + index] = known.covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+
+
+def smooth(samples: Array, settings: Settings, rate_hz: float) -> Track:
+    """Return the attitude at each sample from all samples; at the last whole block's end it is the causal one.
+
+    Steps are kept for a segment of blocks at once: the run forward keeps one state a segment, from which the steps of
+    the segment are run anew. Source: Rauch, Tung, Striebel 1965, Maximum likelihood estimates of linear dynamic
+    systems; here of errors about the filter's own estimates.
+    """
+    size, kept, state = block_size(rate_hz), [], begin(settings)
+    length = size * SEGMENT
+    whole = len(samples) // size * size
+    for start in range(0, whole, length):
+        kept.append(state)
+        _, state, _ = advance(state, samples[start : min(start + length, whole)], settings, rate_hz, size)
+    track = Track(np.empty((len(samples), 4)), np.empty((len(samples), 3, 3)), np.full(len(samples), np.nan))
+    if whole < len(samples):
+        tell_early(state, samples, whole, settings, rate_hz, track)
+    later = state
+    for number, start in reversed(list(enumerate(range(0, whole, length)))):
+        segment = samples[start : min(start + length, whole)]
+        later = go_back(kept[number], later, segment, start, settings, rate_hz, size, track)
+    return track
+
+
+@compiled
+def go_back(
+    first: State, later: State, samples: Array, start: int, settings: Settings, rate_hz: float, size: int, track: Track
+) -> State:
+    """Smooth a segment from its end to its start; write its track, and return what is then known of its start."""
+    known = [first]
+    steps = [step(first, samples[:size], settings, rate_hz)]
+    for place in range(size, len(samples), size):
+        known.append(steps[-1].after)
+        steps.append(step(steps[-1].after, samples[place : place + size], settings, rate_hz))
+    for index in range(len(steps) - 1, -1, -1):
+        earlier = look_back(known[index], steps[index], later)
+        tell_between(earlier, later, steps[index], start + index * size, settings, track)
+        later = earlier
+    return later
+
+
+@compiled
+def look_back(known: State, done: Step, later: State) -> State:
+    """Return what is known at a block's start, given what all samples tell of its end."""
+    if not known.is_level or known.has_field != done.after.has_field:
+        return known  # the block itself said where up or north is: nothing before it can be told
+    gain = np.linalg.solve(done.before.covariance, done.transition @ known.covariance).T.copy()
+    errors = gain @ apart(done.before, later)
+    covariance = known.covariance + gain @ (later.covariance - done.before.covariance) @ gain.T.copy()
+    return move(known, errors, (covariance + covariance.T) / 2)
+
+
+@compiled
+def tell_between(earlier: State, later: State, done: Step, start: int, settings: Settings, track: Track) -> None:
+    """Write the attitudes at samples of a block, between what is known of its start and of its end.
+
+    The turn that is missed at the end is shared out evenly over the block.
+    """
+    num = len(done.block.rates)
+    missed = log(multiply(later.quat, conjugate(multiply(earlier.quat, done.block.turns[num]))))
+    for index in range(num):
+        share = (index + 1) / num
+        late = exp(done.block.rates[index] * settings.gyr_late)
+        quat = multiply(exp(missed * share), multiply(earlier.quat, done.block.turns[index + 1]))
+        track.quat[start + index] = multiply(quat, late)
+        ends = earlier.covariance * (1 - share) + later.covariance * share
+        track.covariance[start + index] = ends[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+        track.surprise[start + index] = done.surprise
