@@ -49,7 +49,9 @@ class Sensor:
         channels: as CHANNELS names them for the kind.
         frame: the frame that it is mounted in, or that positions are given in; "" where none is named.
         received: when the recorder got each reading (readings,), s from the origin; None where it is not known.
-        covariance: of the values (readings, channels, channels); NaN where unknown; None where never stated.
+        covariance: of the values (readings, channels, channels); NaN where unknown; None where never stated. Of an
+            orientation it is of the rotation vector (readings, 3, 3), rad2 in the earth's axes; of "gnss" of the
+            place in m2, east, north, up.
         beacons: places of a range sensor's beacons by channel, (3,) m in `frame`.
         source: topic, column or field that it was read from.
     """
