@@ -1,7 +1,6 @@
 """A topic's messages, gathered into sensors: compact while they come, arrays when all are there."""
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
 from mainstem.data.robot.recording import CHANNELS, Array, Kind, Sensor
-from mainstem.data.robot.ros_messages import OWN_ESTIMATE, Part, Parts
+from mainstem.data.robot.ros_messages import OWN_ESTIMATE, Part, Parts, known
 
 MOST_VALUES = 50_000_000  # float64 of one bag, 400 MB: a day of an IMU at 100 Hz
 RANGE = (Channel(name="range", unit="m"),)
@@ -44,13 +43,13 @@ class Column:
     covariances: dict[bytes, int] = field(default_factory=dict)
     which: "array[int]" = field(default_factory=lambda: array("i"))
     num_absent: int = 0
-    frames: Counter[str] = field(default_factory=Counter)
+    frames: dict[str, None] = field(default_factory=dict)
 
     def add(self, part: Part, room: Room) -> None:
         """Keep one reading."""
         self.values.extend(part.values)
         room.take(len(part.values) + 1)
-        self.frames[part.frame] += 1
+        self.frames.setdefault(part.frame)
         self.num_absent += part.is_absent
         if part.covariance is not None:
             key = part.covariance.tobytes()
@@ -62,10 +61,10 @@ class Column:
         """Covariances (readings, channels, channels), one read-only matrix for all where all are equal."""
         if not self.which:
             return None
-        known = np.stack([np.frombuffer(key, dtype=np.float64) for key in self.covariances])
-        size = round(known.shape[1] ** 0.5)
-        known = known.reshape(len(known), size, size)
-        return np.broadcast_to(known[0], (len(self.which), size, size)) if len(known) == 1 else known[self.which]
+        told = np.stack([np.frombuffer(key, dtype=np.float64) for key in self.covariances])
+        size = round(told.shape[1] ** 0.5)
+        stated = np.stack([known(each) for each in told.reshape(-1, size, size)])
+        return np.broadcast_to(stated[0], (len(self.which), size, size)) if len(stated) == 1 else stated[self.which]
 
 
 @dataclass

@@ -124,7 +124,9 @@ def _parsed(kind: int, data: bytes) -> Any:  # noqa: ANN401 - one of the library
     try:
         if kind == MESSAGE:
             return Message.read(stream, len(data))
-        return {SCHEMA: Schema, CHANNEL: Channel, CHUNK: Chunk}[kind].read(stream)
+        if kind == CHUNK:
+            return Chunk.read(stream)
+        return Schema.read(stream) if kind == SCHEMA else Channel.read(stream)
     except (McapError, struct.error, ValueError) as error:
         raise DamageError("record that is shorter than its kind") from error
 

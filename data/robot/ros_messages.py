@@ -23,7 +23,7 @@ PLANAR = np.ix_([0, 1, 5], [0, 1, 5])  # x, y and yaw of a twist's 6 x 6
 
 @dataclass(frozen=True)
 class Part:
-    """One sensor's share of a message: its frame, values, and their covariance, None where the type has none.
+    """One sensor's share of a message: its frame, values, and their covariance as told, None where the type has none.
 
     `is_absent` where the message says that it has no such value.
     """
@@ -62,8 +62,8 @@ def read_odometry(message: Any) -> Parts:  # noqa: ANN401 - a message
     place = message.pose.pose.position
     return {
         **_twist(body, message.twist.twist, message.twist.covariance),
-        "position": Part(world, _xyz(place), _known(covariance[:3, :3])),
-        "orientation": Part(world, _wxyz(message.pose.pose.orientation), _known(covariance[3:, 3:])),
+        "position": Part(world, _xyz(place), covariance[:3, :3]),
+        "orientation": Part(world, _wxyz(message.pose.pose.orientation), covariance[3:, 3:]),
     }
 
 
@@ -84,7 +84,7 @@ def read_fix(message: Any) -> Parts:  # noqa: ANN401 - a message
     covariance = _square(message.position_covariance, 3)
     if message.position_covariance_type == UNKNOWN_COVARIANCE or not has_fix:
         covariance = np.zeros((3, 3))
-    return {"gnss": Part(frame_name(message.header.frame_id), values, _known(covariance))}
+    return {"gnss": Part(frame_name(message.header.frame_id), values, covariance)}
 
 
 def read_range(message: Any) -> Parts:  # noqa: ANN401 - a message
@@ -112,20 +112,20 @@ CONVERSIONS: Mapping[str, str] = {
 
 def _twist(frame: str, twist: Any, covariance: Any) -> Parts:  # noqa: ANN401 - parts of a message
     values = (twist.linear.x, twist.linear.y, twist.angular.z)
-    known = None if covariance is None else _known(_square(covariance, 6)[PLANAR])
-    return {"wheel": Part(frame, values, known)}
+    told = None if covariance is None else _square(covariance, 6)[PLANAR]
+    return {"wheel": Part(frame, values, told)}
 
 
 def _stated(frame: str, values: tuple[float, ...], covariance: Any, factor: float = 1.0) -> Part:  # noqa: ANN401
     """A part whose covariance may say that it is absent."""
     matrix = _square(covariance, 3)
     if matrix[0, 0] == -1:
-        return Part(frame, (math.nan,) * len(values), _known(np.zeros((3, 3))), is_absent=True)
-    return Part(frame, values, _known(matrix * factor))
+        return Part(frame, (math.nan,) * len(values), np.zeros((3, 3)), is_absent=True)
+    return Part(frame, values, matrix if factor == 1 else matrix * factor)
 
 
-def _known(covariance: Array) -> Array:
-    """A covariance, NaN where it is told to be unknown (zeros), or is none (negative or not finite variances)."""
+def known(covariance: Array) -> Array:
+    """Return a covariance, NaN where it is told to be unknown (zeros), or is none (negative or endless variances)."""
     variances = np.diagonal(covariance)
     is_none = not covariance.any() or not np.isfinite(covariance).all() or (variances < 0).any()
     return np.full_like(covariance, np.nan) if is_none else covariance

@@ -44,14 +44,17 @@ def _paths(kind: str, store: "Typestore", before: Path) -> Iterator[Path]:
 
     if len(before) > DEEPEST or kind not in store.fielddefs or kind in (HEADER, "builtin_interfaces/msg/Time"):
         return
-    for name, (node, content) in store.fielddefs[kind][1]:
+    fields: Any = store.fielddefs[kind][1]
+    for name, (node, content) in fields:
         path = (*before, normalize_fieldname(name))
         if node == Nodetype.NAME:
             yield from _paths(str(content), store, path)
         elif node == Nodetype.BASE and content[0] != "string":
             yield path
-        elif node == Nodetype.ARRAY and content[0][0] == Nodetype.BASE and content[0][1][0] != "string":
-            yield from ((*path, index) for index in range(content[1]) if content[1] <= LONGEST_ARRAY)
+        elif node == Nodetype.ARRAY:
+            (inner, element), length = content
+            if inner == Nodetype.BASE and element[0] != "string" and length <= LONGEST_ARRAY:
+                yield from ((*path, index) for index in range(length))
 
 
 def _value(message: Any, path: Path) -> float:  # noqa: ANN401 - a message

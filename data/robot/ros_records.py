@@ -70,7 +70,7 @@ def _unpacked(data: bytes, compression: str, most: int) -> bytes:
     if compression == "bz2":
         return bz2.BZ2Decompressor().decompress(data, most)
     if compression == "lz4":
-        from lz4.frame import LZ4FrameDecompressor
+        from lz4.frame import LZ4FrameDecompressor  # type: ignore[import-untyped]
 
         return bytes(LZ4FrameDecompressor().decompress(data, max_length=most))
     if compression == "zstd":

@@ -1,0 +1,100 @@
+"""Where a recording's sensors are mounted: from its own frames, from a file, or taken for the body's where told so."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mainstem.core.errors import InputError
+from mainstem.core.plain_yaml import read_yaml
+from mainstem.core.schema import printable
+from mainstem.data.robot.recording import Array, Recording
+from mainstem.data.robot.ros_frames import frame_name, lacking, pose
+
+WANTED = "FRAME: {translation_m: [x, y, z], rotation_wxyz: [w, x, y, z]}"
+LARGEST_M = 1e4  # no sensor is mounted further from its robot
+OFF_UNIT = 0.01  # how far a written quaternion's length may be from 1, by rounding
+
+
+def with_extrinsics(recording: Recording, path: Path | None = None, assume_identity: bool = False) -> Recording:
+    """Return the recording with a pose for each frame that its sensors are mounted in, saying where it is from.
+
+    Args:
+        recording: with the extrinsics of its own file, /tf_static, where it has any.
+        path: YAML file of poses in the body's frame, {WANTED}; it goes before what the recording says.
+        assume_identity: take what still lacks for the body's own frame.
+
+    Raises:
+        InputError: naming the frames that lack a pose; if the file is none, or names a frame of no sensor.
+    """
+    frames = mounted_frames(recording)
+    written = read_extrinsics(path) if path is not None else {}
+    if unknown := [name for name in written if name not in frames and name != recording.body]:
+        raise InputError(f"{path} names {', '.join(unknown)}, and sensors are mounted in {_listed(frames)}; mend it")
+    found = {recording.body: np.eye(4), **recording.extrinsics, **written}
+    said = [f"{name}: mounted as {path} says{_instead(recording, name)}" for name in written]
+    if without := lacking(found, frames):
+        if not assume_identity:
+            raise InputError(
+                f"no pose of {_listed(without)} in {recording.body} is known; give --extrinsics FILE with {WANTED}, or "
+                "say --assume-identity"
+            )
+        found |= {name: np.eye(4) for name in without}
+        said += [f"{name or 'a frame without a name'}: ASSUMED to be {recording.body} itself" for name in without]
+    return replace(recording, extrinsics=found, converted=(*recording.converted, *said))
+
+
+def mounted_frames(recording: Recording) -> list[str]:
+    """Return the frames that sensors are mounted in; places and orientations are told in a world's frame instead."""
+    return sorted(
+        {
+            sensor.frame
+            for sensor in recording.sensors.values()
+            if sensor.kind not in ("position", "orientation", "other")
+        }
+    )
+
+
+def read_extrinsics(path: Path) -> dict[str, Array]:
+    """Read poses (4, 4) by frame from a YAML file.
+
+    Raises:
+        InputError: if it is none, or a pose is no pose.
+    """
+    told = read_yaml(path)
+    if not isinstance(told, Mapping) or not told:
+        raise InputError(f"{path} names no frame; write {WANTED}")
+    return {frame_name(str(name)): _pose(path, str(name), entry) for name, entry in told.items()}
+
+
+def _pose(path: Path, name: str, entry: Any) -> Array:  # noqa: ANN401 - whatever a file holds
+    where = f"{path}: {printable(name)}"
+    if not isinstance(entry, Mapping) or {*entry} != {"translation_m", "rotation_wxyz"}:
+        raise InputError(f"{where} has not translation_m and rotation_wxyz alone; write {WANTED}")
+    move, turn = _numbers(where, entry["translation_m"], 3), _numbers(where, entry["rotation_wxyz"], 4)
+    if math.hypot(*move) > LARGEST_M:
+        raise InputError(f"{where} is {math.hypot(*move):.3g} m from the body; give metres")
+    if abs(math.hypot(*turn) - 1) > OFF_UNIT:
+        raise InputError(f"{where} has a rotation of length {math.hypot(*turn):.3g}, want a unit quaternion w, x, y, z")
+    return pose(move, turn)
+
+
+def _numbers(where: str, found: Any, count: int) -> list[float]:  # noqa: ANN401 - whatever a file holds
+    try:
+        numbers = [float(value) for value in found]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where} holds {printable(found)}, want {count} numbers") from error
+    if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"{where} holds {printable(found)}, want {count} finite numbers")
+    return numbers
+
+
+def _instead(recording: Recording, name: str) -> str:
+    return ", not as the recording does" if name in recording.extrinsics and name != recording.body else ""
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(repr(name) if name else "a frame without a name" for name in names)

@@ -1,0 +1,93 @@
+"""Estimates to files that robots' tools read: MCAP of ROS 2 messages, and TUM text.
+
+Sources: mcap.dev, the profile "ros2"; the TUM RGB-D benchmark's trajectory format.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mainstem.core.errors import ArtifactError, InputError, MissingExtraError
+from mainstem.core.files import scratch, sync_file, sync_folder, write_atomically
+from mainstem.data.robot.estimate_messages import DIAGNOSTICS, IMU, ODOMETRY, SECOND_NS, Messages, stamps_ns
+from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
+from mainstem.data.robot.ros_types import NEWEST, ros2_store
+
+if TYPE_CHECKING:
+    from mcap.writer import Writer
+    from rosbags.typesys.store import Typestore
+
+TOPICS = {ODOMETRY: "/mainstem/odometry", IMU: "/mainstem/imu", DIAGNOSTICS: "/mainstem/diagnostics"}
+TUM_HEADER = "# timestamp tx ty tz qx qy qz qw; world from body"
+
+
+def write_mcap(path: Path, estimate: Estimate) -> None:
+    """Write an estimate as an MCAP file with schemas, whole or not at all; `ros2 bag` and Foxglove read it.
+
+    /mainstem/odometry where a position is estimated, /mainstem/imu with the orientation and its full covariance, and
+    /mainstem/diagnostics at the start and wherever a sensor's state changes.
+
+    Raises:
+        InputError: if the estimate is empty.
+        ArtifactError: if the file cannot be written.
+        MissingExtraError: if mcap or rosbags is not installed.
+    """
+    if not len(estimate.times):
+        raise InputError(f"an estimate of no time cannot be written to {path}; give one with readings")
+    try:
+        from mcap.writer import Writer
+    except ImportError as error:
+        raise MissingExtraError("mcap", "robot") from error
+    try:
+        with scratch(path) as folder:
+            part = folder / "part.mcap"
+            with part.open("wb") as file:
+                writer = Writer(file)
+                writer.start(profile="ros2", library="mainstem")
+                _write(writer, estimate)
+                writer.finish()
+            sync_file(part)
+            part.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
+
+
+def _write(writer: "Writer", estimate: Estimate) -> None:
+    messages = Messages(ros2_store(NEWEST), estimate)
+    channels = {kind: _register(writer, messages.store, kind) for kind in TOPICS}
+    writer.add_metadata("mainstem", {"note": estimate.note, "use": NO_PROTECTION, "origin": estimate.origin})
+    sequence = dict.fromkeys(TOPICS, 0)
+    for kind, stamp, message in messages.in_order():
+        data = bytes(messages.store.serialize_cdr(message, kind, little_endian=True))
+        log_ns = max(stamp, 0)  # MCAP's times are unsigned
+        writer.add_message(channels[kind], log_ns, data, log_ns, sequence=sequence[kind])
+        sequence[kind] += 1
+
+
+def _register(writer: "Writer", store: "Typestore", kind: str) -> int:
+    """A topic's channel, with its type's definition in the file."""
+    text, _ = store.generate_msgdef(kind, ros_version=2)
+    schema = writer.register_schema(name=kind, encoding="ros2msg", data=text.encode())
+    return writer.register_channel(TOPICS[kind], "cdr", schema, {"offered_qos_profiles": ""})
+
+
+def write_tum(path: Path, estimate: Estimate) -> None:
+    """Write an estimate as TUM text, one line a time: `timestamp tx ty tz qx qy qz qw`.
+
+    Raises:
+        ArtifactError: if the file cannot be written.
+    """
+    text = io.StringIO()
+    lines = [TUM_HEADER, f"# {estimate.note}; {NO_PROTECTION}"]
+    if estimate.position is None:
+        lines.append("# position is not estimated: tx ty tz are 0, for the format has no word for it")
+    text.write("\n".join(lines) + "\n")
+    position = np.zeros((len(estimate.times), 3)) if estimate.position is None else estimate.position
+    for stamp, place, turn in zip(stamps_ns(estimate).tolist(), position, estimate.quat, strict=True):
+        time = f"{'-' if stamp < 0 else ''}{abs(stamp) // SECOND_NS}.{abs(stamp) % SECOND_NS:09d}"
+        numbers = [*place.tolist(), *turn[1:].tolist(), float(turn[0])]
+        text.write(f"{time} {' '.join(f'{number:.9g}' for number in numbers)}\n")
+    write_atomically(path, text.getvalue().encode())
