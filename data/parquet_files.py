@@ -22,16 +22,8 @@ def read_parquet(path: Path) -> Cells:
     import pyarrow as pa
     from pyarrow import parquet
 
-    _check_footer(path)
     try:
-        with parquet.ParquetFile(
-            path,
-            thrift_string_size_limit=MAX_FOOTER_BYTES,
-            thrift_container_size_limit=MAX_FOOTER_BYTES,
-            page_checksum_verification=True,
-            pre_buffer=False,
-        ) as file:
-            _check_claims(file.metadata, path.name)
+        with open_parquet(path) as file:
             texts = [field.name for field in file.schema_arrow if pa.types.is_large_string(field.type)]
             texts += [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
         with parquet.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file:
@@ -45,6 +37,27 @@ def read_parquet(path: Path) -> Cells:
     if not table.num_rows or not columns:
         raise InputError(f"{path.name} holds no rows; want a row for each case")
     return Cells(columns=columns, rows=np.arange(1, table.num_rows + 1), separator=",")
+
+
+def open_parquet(path: Path) -> Any:  # noqa: ANN401 - pyarrow's ParquetFile
+    """Open a Parquet file whose claims have been weighed; nothing but its footer has been read.
+
+    Raises:
+        InputError: if it is no whole Parquet file, or claims more than fits.
+        pyarrow.ArrowException, OSError, ValueError: if its footer is damaged.
+    """
+    from pyarrow import parquet
+
+    _check_footer(path)
+    file = parquet.ParquetFile(
+        path,
+        thrift_string_size_limit=MAX_FOOTER_BYTES,
+        thrift_container_size_limit=MAX_FOOTER_BYTES,
+        page_checksum_verification=True,
+        pre_buffer=False,
+    )
+    _check_claims(file.metadata, path.name)
+    return file
 
 
 def _first_line(error: BaseException) -> str:

@@ -294,10 +294,15 @@ def _objects(root: Any, where: str) -> Iterator[ArrayClaim]:  # noqa: ANN401 - h
             if about.type == h5o.TYPE_GROUP:
                 pending.append(h5g.open(group, raw))
             elif about.type == h5o.TYPE_DATASET:
-                yield _data_set(group, raw, name, where)
+                yield plain_data_set(group, raw, name, where)
 
 
-def _data_set(group: Any, raw: bytes, name: str, where: str) -> ArrayClaim:  # noqa: ANN401 - h5py's
+def plain_data_set(group: Any, raw: bytes, name: str, where: str) -> ArrayClaim:  # noqa: ANN401 - h5py's
+    """What a data set of an HDF5 group claims, none of its values read.
+
+    Raises:
+        InputError: if they lie in other files, need a filter that is not HDF5's own, or are neither numbers nor text.
+    """
     from h5py import h5d, h5t
 
     found = h5d.open(group, raw)

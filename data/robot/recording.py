@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import NO_LICENCE, Channel, Stream
+from mainstem.data.robot.finding import Finding
 
 Array = NDArray[np.float64]
 Kind = Literal[
@@ -113,6 +114,7 @@ class Recording:
         body: name of the body's frame, as "base_link".
         converted: one line for each conversion of units or frames that was made, for the user to read.
         skipped: what was not read, by topic or column: why.
+        faults: what the file says of itself, or its reader found, as dropouts that a log counts; the doctor adds to it.
         simulated: True where a simulator made the values.
     """
 
@@ -123,6 +125,7 @@ class Recording:
     body: str = "base_link"
     converted: tuple[str, ...] = ()
     skipped: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Finding, ...] = ()
     licence: str = NO_LICENCE
     attribution: str = ""
     simulated: bool = False
