@@ -18,6 +18,7 @@ from mainstem.apps.cli_lists import AsJson, Mirror, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
 from mainstem.apps.cli_pretrain import pretrain_trunk
 from mainstem.apps.cli_review import review_app
+from mainstem.apps.cli_robot import robot_app
 from mainstem.apps.cli_runs import runs_app
 from mainstem.apps.ending import check_arguments, tell
 from mainstem.apps.peaks import note_peaks
@@ -41,6 +42,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
 app.add_typer(dicom_app, name="dicom")
 app.add_typer(review_app, name="review")
+app.add_typer(robot_app, name="robot")
 app.add_typer(env_app, name="env")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]

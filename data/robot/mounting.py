@@ -24,7 +24,7 @@ def with_extrinsics(recording: Recording, path: Path | None = None, assume_ident
 
     Args:
         recording: with the extrinsics of its own file, /tf_static, where it has any.
-        path: YAML file of poses in the body's frame, {WANTED}; it goes before what the recording says.
+        path: YAML file of poses in the body's frame (WANTED); it goes before what the recording says.
         assume_identity: take what still lacks for the body's own frame.
 
     Raises:

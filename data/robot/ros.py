@@ -13,16 +13,18 @@ import numpy as np
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.schema import printable
 from mainstem.data.robot import ros_bag1, ros_db3, ros_mcap
+from mainstem.data.robot.finding import Finding, State
 from mainstem.data.robot.recording import Recording
 from mainstem.data.robot.ros_collecting import Gathered, Room
 from mainstem.data.robot.ros_folder import files_of
 from mainstem.data.robot.ros_frames import Frames
 from mainstem.data.robot.ros_messages import CONVERSIONS, READERS
 from mainstem.data.robot.ros_own import own_reader
-from mainstem.data.robot.ros_records import Bounded, DamageError, Lost, Raw, Topic, told
+from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, told
 from mainstem.data.robot.ros_types import TRANSFORMS, Decoder, OwnTypes, decoder_of, kind_of, own_types
 
 MOST_TOPICS = 10_000
+LATEST_NS = 2**62  # the year 2116: differences of such stamps are whole numbers of 64 bits
 OTHER_CLOCK_NS = 86_400 * 10**9  # a day: stamps further from the recorder's follow another clock
 CALENDAR_S = (946_684_800, 4_102_444_800)  # 2000 to 2100 in seconds since 1970: stamps between are of a calendar
 SHORT_NAMES = tuple(name.replace("/msg/", "/") for name in READERS)
@@ -56,7 +58,10 @@ def read_bag(path: Path, msg_paths: Sequence[Path] = (), wanted: Collection[str]
     try:
         for file, is_packed in files_of(path, lost):
             for topic, received, data in _scan(file, is_packed, lost):
-                reading.take(topic, received, data)
+                if 0 <= received <= LATEST_NS:
+                    reading.take(topic, received, data)
+                else:
+                    lost["message that was received beyond any clock"] += 1
     except ImportError as error:
         raise MissingExtraError(error.name or "rosbags", "robot") from error
     return recording_of(reading, path.name, lost)
@@ -184,24 +189,22 @@ class Clock:
     zero_ns: int
     received_zero_ns: int
     origin: str
-    notes: tuple[str, ...]
+    faults: tuple[Finding, ...] = ()
 
 
 def _clock(gathered: Collection[Gathered], first_ns: int) -> Clock:
     """The recorder's first whole second, or, where no header follows its clock, the first stamp of the headers."""
-    offsets = {each.topic: offset for each in gathered if (offset := each.offset_ns()) is not None}
-    others = {topic: offset for topic, offset in offsets.items() if abs(offset) > OTHER_CLOCK_NS}
+    offsets = {each: offset for each in gathered if (offset := each.offset_ns()) is not None}
     zero = first_ns // 10**9 * 10**9
-    if offsets and len(others) == len(offsets):
-        stamps = [stamp for each in gathered for stamp in each.stamps if stamp]
-        note = "headers are stamped by another clock than the recorder's (a simulator's?): times count from their first"
-        return Clock(min(stamps), zero, "", (note,))
+    if offsets and all(abs(offset) > OTHER_CLOCK_NS for offset in offsets.values()):
+        words = (
+            "headers are stamped by another clock than the recorder's, as a simulator's: times count from their first"
+        )
+        fault = Finding(sensor="", what="clock", state="note", count=len(offsets), words=words)
+        return Clock(min(stamp for each in gathered for stamp in each.stamps if stamp), zero, "", (fault,))
     has_calendar = CALENDAR_S[0] <= zero // 10**9 <= CALENDAR_S[1]
-    origin = f"{np.datetime64(zero // 10**9, 's')}Z" if has_calendar else ""
-    notes = (
-        f"{topic}: headers are stamped {offset * 1e-9:+.0f} s off the recorder" for topic, offset in others.items()
-    )
-    return Clock(zero, zero, origin, tuple(notes))
+    faults = (each.other_clock() for each, offset in offsets.items() if abs(offset) > OTHER_CLOCK_NS)
+    return Clock(zero, zero, f"{np.datetime64(zero // 10**9, 's')}Z" if has_calendar else "", tuple(faults))
 
 
 def recording_of(reading: Reading, name: str, lost: Lost) -> Recording:
@@ -228,9 +231,22 @@ def recording_of(reading: Reading, name: str, lost: Lost) -> Recording:
         origin=clock.origin,
         extrinsics=extrinsics,
         body=body,
-        converted=(*_conversions(reading.types, gathered), *clock.notes, *reading.frames.doubts),
+        converted=(*_conversions(reading.types, gathered), *reading.frames.doubts),
         skipped={**skipped, **{name: why for each in gathered for name, why in each.absent()}},
+        faults=(
+            *_lost_parts(lost),
+            *clock.faults,
+            *(fault for each in reading.gathered.values() for fault in each.faults()),
+        ),
     )
+
+
+def _lost_parts(lost: Lost) -> Iterator[Finding]:
+    """What of the file could not be read."""
+    if lost:
+        words = f"the file is not whole ({'; '.join(told(lost))}); what is whole in it was read, the rest is a gap"
+        state: State = "note" if {*lost} == {NO_INDEX} else "bad"
+        yield Finding(sensor="", what="damage", state=state, count=lost.total(), words=words)
 
 
 def _damaged(reading: Reading) -> dict[str, str]:
@@ -247,9 +263,6 @@ def _conversions(types: Mapping[str, str], gathered: Collection[Gathered]) -> It
     for each in gathered:
         if (said := CONVERSIONS.get(types[each.topic])) is not None:
             yield f"{each.topic}: {said}"
-        if each.num_unstamped:
-            count = f"{each.num_unstamped:,} of {len(each.stamps):,}"
-            yield f"{each.topic}: {count} headers are stamped 0: they have no time, and no filter takes them"
         if not each.has_header:
             yield f"{each.topic}: its type has no header; the recorder's stamps are its times"
         yield from each.changes()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 
 from mainstem.core.errors import InputError
-from mainstem.data.robot.ros_records import Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
+from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
 
 MAGIC = b"#ROSBAG V2.0\n"
 MESSAGE, BAG, CHUNK, CONNECTION = 2, 3, 5, 7  # values of the header field "op"
@@ -44,7 +44,7 @@ def _indexed_topics(source: Bounded, lost: Lost) -> dict[int, Topic]:
     at = _number(header, b"index_pos", "<Q")
     topics: dict[int, Topic] = {}
     if not len(MAGIC) < at < source.size:
-        lost["no index, as a recorder that was stopped or a cut leaves it"] += 1
+        lost[NO_INDEX] += 1
         return topics
     source.file.seek(at)
     for inner, data in _records(source, Lost()):

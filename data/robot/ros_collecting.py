@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Channel
+from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.recording import CHANNELS, Array, Kind, Sensor
 from mainstem.data.robot.ros_messages import OWN_ESTIMATE, Part, Parts, known
 
@@ -67,7 +68,7 @@ class Column:
         return np.broadcast_to(stated[0], (len(self.which), size, size)) if len(stated) == 1 else stated[self.which]
 
 
-@dataclass
+@dataclass(eq=False)
 class Gathered:
     """What was read of one topic.
 
@@ -98,11 +99,6 @@ class Gathered:
         for kind, part in parts.items():
             self.columns.setdefault(kind, Column(part.frame)).add(part, room)
 
-    @property
-    def num_unstamped(self) -> int:
-        """Messages whose header was left at zero."""
-        return self.stamps.count(0)
-
     def sensors(self, zero_ns: int, received_zero_ns: int) -> Iterator[tuple[str, Sensor]]:
         """Yield the sensors by name: the topic's, with the kind behind it where the topic has several."""
         stamps = np.array(self.stamps, dtype=np.int64)
@@ -132,6 +128,24 @@ class Gathered:
         stamps, received = np.array(self.stamps, dtype=np.int64), np.array(self.received, dtype=np.int64)
         known = stamps != 0
         return int(np.median((stamps - received)[known])) if known.any() else None
+
+    def other_clock(self) -> Finding:
+        """Say that the headers do not follow the recorder's clock, though others do."""
+        off_s = (self.offset_ns() or 0) * 1e-9
+        words = f"headers are stamped {off_s:+.0f} s off the recorder, by another clock; mend the driver"
+        return Finding(sensor=self.topic, what="clock", state="bad", count=len(self.stamps), words=words)
+
+    def faults(self) -> Iterator[Finding]:
+        """Yield what is wrong with headers and messages."""
+        count = len(self.stamps)
+        if unstamped := self.stamps.count(0):
+            words = f"{unstamped:,} of {count:,} headers are stamped 0: they have no time, and no filter takes them"
+            yield Finding(sensor=self.topic, what="unstamped", state="bad", count=unstamped, words=words)
+        if self.num_damaged:
+            words = (
+                f"{self.num_damaged:,} of {count + self.num_damaged:,} messages do not fit their type, and are left out"
+            )
+            yield Finding(sensor=self.topic, what="damage", state="note", count=self.num_damaged, words=words)
 
     def absent(self) -> Iterator[tuple[str, str]]:
         """Yield what the messages say that they do not have, and why."""

@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from mainstem.core.errors import InputError
+from mainstem.core.schema import printable
 from mainstem.data.robot.ros_records import MOST_BYTES, DamageError, Lost, Raw, Topic, standard_type, unpack_zstd
 
 MAGIC = b"SQLite format 3\0"
@@ -31,13 +32,25 @@ def scan(path: Path, lost: Lost, is_packed: bool = False) -> Iterator[Raw]:
     if path.with_name(f"{path.name}-wal").exists():
         lost["the recorder's last writes are in a -wal file, which is not read"] += 1
     size = path.stat().st_size
+    if (wanted := _stated_size(path)) > size:
+        lost[f"cut off at byte {size} of {wanted}"] += 1
     with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro&immutable=1", uri=True)) as database:
         try:
             _restrict(database, size)
             topics = _topics(database, path.name)
             yield from _rows(database, topics, size // SMALLEST_ROW, is_packed, lost)
-        except (sqlite3.Error, OverflowError, MemoryError) as error:
-            lost[f"rows from where SQLite says: {error}"] += 1
+        except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:  # the last of its own messages
+            lost[f"rows from where SQLite says: {printable(error)}"] += 1
+
+
+def _stated_size(path: Path) -> int:
+    """Bytes that the file says it has (sqlite.org/fileformat2, section 1.3): pages that lack are read as empty."""
+    with path.open("rb") as file:
+        head = file.read(100)
+    if len(head) < 100 or head[24:28] != head[92:96]:  # the number of pages is of an older version
+        return 0
+    page_size = int.from_bytes(head[16:18], "big")
+    return int.from_bytes(head[28:32], "big") * (65_536 if page_size == 1 else page_size)
 
 
 def _restrict(database: sqlite3.Connection, size: int) -> None:

@@ -8,10 +8,12 @@ import yaml
 
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
-from mainstem.data.robot.ros_records import Lost
+from mainstem.data.robot.ros_records import NO_INDEX, Lost
 
 METADATA = "metadata.yaml"
-LARGEST_BYTES = 4 << 20  # of metadata.yaml: a topic takes some 1,500 of it
+LARGEST_BYTES = 1 << 20  # of metadata.yaml: a topic takes some 1,500 of it
+DEEPEST = 12  # levels of it: it has 8
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = ("*.db3", "*.mcap")
 
 
@@ -46,18 +48,36 @@ def _metadata(folder: Path, lost: Lost) -> Mapping[str, Any]:
     """What the folder's metadata.yaml says; nothing where it is absent or damaged, which is noted."""
     path = folder / METADATA
     if not path.is_file():
-        lost[f"no {METADATA}, as a recorder that was stopped leaves it"] += 1
+        lost[NO_INDEX] += 1
         return {}
     try:
         if path.stat().st_size > LARGEST_BYTES:
-            raise ValueError(f"more than {LARGEST_BYTES >> 20} MiB")
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
+            raise ValueError("it is too large")
+        found = _read(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
         if isinstance(found, dict):
             return found
     except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError):
         pass
     lost[f"{METADATA} cannot be read; the files were taken by name"] += 1
     return {}
+
+
+def _read(text: str) -> Any:  # noqa: ANN401 - whatever a file holds
+    """What a YAML text holds.
+
+    Raises:
+        ValueError: if it could grow when it is read: by many levels, or by names of what stands elsewhere.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST or getattr(event, "anchor", None):
+            raise ValueError("it is no metadata of a bag")
+    loader = LOADER(text)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def _listed(told: Mapping[str, Any], name: str) -> list[Any]:

@@ -1,5 +1,6 @@
 """The tree of frames of /tf_static, and where each frame lies in the body's. Source: REP-103, REP-105."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from mainstem.data.robot.recording import Array
 
 BODIES = ("base_link", "base_footprint")  # names of the body's frame, REP-105, the better known first
 MOST_FRAMES = 10_000
+FURTHEST_M = 1e6  # from a frame to its parent
 SHORTEST = 0.5  # of a quaternion: one that is no unit is a rounding off it, never half
 
 
@@ -44,11 +46,11 @@ class Frames:
         for each in transforms:
             child, parent = frame_name(each.child_frame_id), frame_name(each.header.frame_id)
             move, turn = each.transform.translation, each.transform.rotation
-            numbers = np.array([move.x, move.y, move.z, turn.w, turn.x, turn.y, turn.z])
-            if not np.isfinite(numbers).all() or np.linalg.norm(numbers[3:]) < SHORTEST or child == parent:
+            length, distance = math.hypot(turn.w, turn.x, turn.y, turn.z), math.hypot(move.x, move.y, move.z)
+            if not (SHORTEST < length < 1 / SHORTEST and distance < FURTHEST_M) or child == parent:
                 self.doubts[f"/tf_static: {child} in {parent} is no pose, and is not used"] = None
                 continue
-            found = (parent, pose(numbers[:3], numbers[3:]))
+            found = (parent, pose((move.x, move.y, move.z), (turn.w, turn.x, turn.y, turn.z)))
             before = self.parents.get(child)
             if before and (before[0] != parent or not np.allclose(before[1], found[1], atol=1e-6)):
                 self.doubts[f"/tf_static: {child} is told twice, otherwise; the later counts"] = None

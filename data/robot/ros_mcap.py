@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
-from mainstem.data.robot.ros_records import Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
+from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
 
 if TYPE_CHECKING:
     from mcap.records import Channel, Chunk, Schema
@@ -17,7 +17,6 @@ SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END, FOOTER = 0x03, 0x04, 0x05, 0x06, 0x0F
 INNER = (SCHEMA, CHANNEL, MESSAGE)  # what a chunk may hold
 FOOTER_BYTES = 9 + 20 + len(MAGIC)
 LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros1msg": "msg", "ros2msg": "msg", "ros2idl": "idl", "omgidl": "idl"}
-LATEST_NS = 2**63 - 1
 
 
 @dataclass
@@ -51,7 +50,7 @@ def scan(source: Bounded, lost: Lost) -> Iterator[Raw]:
     """Yield the messages in the order of the file."""
     known = Known()
     if not _read_summary(source, known):
-        lost["no index, as a recorder that was stopped or a cut leaves it"] += 1
+        lost[NO_INDEX] += 1
     source.file.seek(len(MAGIC))
     yield from _messages(source, known, (*INNER, CHUNK), lost)
 
@@ -81,7 +80,7 @@ def _messages(source: Bounded, known: Known, wanted: tuple[int, ...], lost: Lost
         known.note(kind, record)
         if content:
             yield from _messages(Bounded(BytesIO(content), len(content)), known, INNER, lost)
-        elif kind == MESSAGE and record.channel_id in known.topics and record.log_time <= LATEST_NS:
+        elif kind == MESSAGE and record.channel_id in known.topics:
             yield known.topics[record.channel_id], record.log_time, record.data
         elif kind == MESSAGE:
             lost["message of an unknown topic"] += 1
@@ -127,7 +126,7 @@ def _parsed(kind: int, data: bytes) -> Any:  # noqa: ANN401 - one of the library
         if kind == CHUNK:
             return Chunk.read(stream)
         return Schema.read(stream) if kind == SCHEMA else Channel.read(stream)
-    except (McapError, struct.error, ValueError) as error:
+    except (McapError, struct.error, ValueError, OverflowError) as error:
         raise DamageError("record that is shorter than its kind") from error
 
 

@@ -121,7 +121,15 @@ def _stated(frame: str, values: tuple[float, ...], covariance: Any, factor: floa
     matrix = _square(covariance, 3)
     if matrix[0, 0] == -1:
         return Part(frame, (math.nan,) * len(values), np.zeros((3, 3)), is_absent=True)
-    return Part(frame, values, matrix if factor == 1 else matrix * factor)
+    return Part(frame, values, _scaled(matrix, factor))
+
+
+def _scaled(covariance: Array, factor: float) -> Array:
+    """A covariance in another unit; what becomes endless by it is none, and `known` says so."""
+    if factor == 1:
+        return covariance
+    with np.errstate(over="ignore"):
+        return covariance * factor
 
 
 def known(covariance: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import BinaryIO, Literal
 
 from mainstem.core.errors import MissingExtraError
 
+NO_INDEX = "no index, as a recorder that was stopped, or a cut, leaves it"
 MOST_BYTES = 256 << 20  # of one record or unpacked chunk: recorders write chunks of about 1 MiB, large messages alone
 
 

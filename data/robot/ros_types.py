@@ -6,7 +6,7 @@ definitions, and only its own and those in folders that the user names are trust
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,27 +80,28 @@ def decoder_of(topic: Topic, own: OwnTypes | None) -> Decoder:
         return Decoder(topic, [own.stores[topic.encoding]])
     stores = [ros1_store()] if topic.encoding == "ros1" else [ros2_store(NEWEST), ros2_store(BEFORE_IRON)]
     if topic.definition:
-        stated = _parsed(topic, kind)
+        stated = _parsed(topic.definition, topic.language, kind)
         stores = [store for store in stores if _is_same(kind, stated, store.fielddefs)]
     if not stores:
         raise InputError(f"the file defines {topic.type} otherwise than ROS does; it is not read as one")
     return Decoder(topic, stores)
 
 
-def _parsed(topic: Topic, kind: str) -> Fields:
-    """The file's definition of a type, and of those that it holds."""
+@lru_cache(64)
+def _parsed(text: str, language: str, kind: str) -> Fields:
+    """A definition of a type, and of those that it holds."""
     from rosbags.typesys import get_types_from_idl, get_types_from_msg
 
-    if len(topic.definition) > LARGEST_DEFINITION:
-        raise InputError(f"the file's definition of {topic.type} is longer than any")
+    if len(text) > LARGEST_DEFINITION:
+        raise InputError(f"the file's definition of {kind} is longer than any")
     try:
-        if topic.language == "msg":
-            return get_types_from_msg(topic.definition, kind)
-        parts = topic.definition.split("=" * 80 + "\n")
+        if language == "msg":
+            return get_types_from_msg(text, kind)
+        parts = text.split("=" * 80 + "\n")
         texts = [part.partition("\n")[2] if part.startswith("IDL: ") else part for part in parts if part]
-        return {name: fields for text in texts for name, fields in get_types_from_idl(text).items()}
+        return {name: fields for each in texts for name, fields in get_types_from_idl(each).items()}
     except Exception as error:  # a parser of damaged text raises anything
-        raise InputError(f"the file's definition of {topic.type} cannot be read") from error
+        raise InputError(f"the file's definition of {kind} cannot be read") from error
 
 
 def _is_same(kind: str, stated: Fields, known: Fields) -> bool:

@@ -57,9 +57,10 @@ def write_mcap(path: Path, estimate: Estimate) -> None:
 
 def _write(writer: "Writer", estimate: Estimate) -> None:
     messages = Messages(ros2_store(NEWEST), estimate)
-    channels = {kind: _register(writer, messages.store, kind) for kind in TOPICS}
+    kinds = [kind for kind in TOPICS if kind != ODOMETRY or estimate.position is not None]
+    channels = {kind: _register(writer, messages.store, kind) for kind in kinds}
     writer.add_metadata("mainstem", {"note": estimate.note, "use": NO_PROTECTION, "origin": estimate.origin})
-    sequence = dict.fromkeys(TOPICS, 0)
+    sequence = dict.fromkeys(kinds, 0)
     for kind, stamp, message in messages.in_order():
         data = bytes(messages.store.serialize_cdr(message, kind, little_endian=True))
         log_ns = max(stamp, 0)  # MCAP's times are unsigned
