@@ -158,8 +158,8 @@ def _dropouts(found: Any, start_us: int) -> list[Finding]:  # noqa: ANN401 - pyu
     longest = max(each.duration for each in spans)
     first = tuple((each.timestamp - start_us) / 1e6 for each in spans[:FIRST])
     words = (
-        f"the log counts {len(spans)} dropouts, {lost_s:.2f} s in all, the longest {longest} ms: messages of these "
-        "spans are lost; use a faster card or log less"
+        f"the log counts {len(spans)} dropout{'' if len(spans) == 1 else 's'}, {lost_s:.2f} s in all, the longest "
+        f"{longest} ms: messages of these spans are lost; use a faster card or log less"
     )
     return [
         Finding(sensor="", what="dropouts", state="bad" if longest >= 1000 else "note", count=len(spans),
