@@ -36,19 +36,15 @@ def check_sensor(name: str, sensor: Sensor) -> list[Finding]:
 
 
 def _rotations(sensors: Mapping[str, Sensor]) -> Iterator[Finding]:
-    """Each gyroscope against the other source of rotation that shares most time with it."""
-    others = {
-        name: sensor
-        for kind in ("orientation", "gyroscope", "wheel")
-        for name, sensor in sensors.items()
-        if sensor.kind == kind
-    }
+    """Each gyroscope against the first other source of rotation of each kind."""
     for name, sensor in sensors.items():
         if sensor.kind != "gyroscope":
             continue
-        rivals = [other for other in others if other != name and _speaks(others[other])]
-        if rivals:
-            yield from check_lag(name, sensor, rivals[0], others[rivals[0]])
+        for kind in ("orientation", "gyroscope", "wheel"):
+            rivals = (each for each, found in sensors.items() if found.kind == kind and each != name and _speaks(found))
+            rival = next(rivals, None)
+            if rival is not None:
+                yield from check_lag(name, sensor, rival, sensors[rival])
 
 
 def _speaks(sensor: Sensor) -> bool:

@@ -144,11 +144,12 @@ def check_lag(name: str, gyroscope: Sensor, other_name: str, other: Sensor) -> I
         yield Finding(sensor=name, what="unit", state="bad", count=BLOCKS, words=words)
     size = abs(found.lag_s) - found.doubt_s
     if size > LAG_S:
+        late, early = (name, other_name) if found.lag_s > 0 else (other_name, name)
         words = (
-            f"it comes {abs(found.lag_s) * 1e3:.0f} ms {'after' if found.lag_s > 0 else 'before'} {other_name} (plus "
-            f"or minus {found.doubt_s * 1e3:.0f}, correlation {found.likeness:.2f}); shift one of them"
+            f"it comes {abs(found.lag_s) * 1e3:.0f} ms after {early} (plus or minus {found.doubt_s * 1e3:.0f}, "
+            f"correlation {found.likeness:.2f}): stamped late, or smoothed; subtract that from its stamps"
         )
-        yield Finding(sensor=name, what="lag", state="bad" if size > BAD_LAG_S else "note", count=BLOCKS, words=words)
+        yield Finding(sensor=late, what="lag", state="bad" if size > BAD_LAG_S else "note", count=BLOCKS, words=words)
 
 
 def measure_lag(gyroscope: Sensor, other: Sensor) -> Lag | None:
@@ -207,14 +208,15 @@ def _on_grid(grid: Array, times: Array, speed: Array, rate: float) -> Array:
 
 def _lag(a: Array, b: Array, rate: float) -> tuple[float, float, float]:
     """Lag of a behind b, s, the correlation there, and how much b moves."""
-    from scipy import signal
-
     reach = int(MOST_LAG_S * rate)
     left, right = a - a.mean(), b - b.mean()
     scale = float(np.sqrt((left @ left) * (right @ right)))
     if len(a) <= 4 * reach or scale == 0:
         return 0.0, 0.0, 0.0
-    likeness = signal.correlate(left, right, "full")[len(b) - 1 - reach : len(b) + reach] / scale
+    shifts = range(-reach, reach + 1)
+    kept = [slice(max(0, shift), len(a) + min(0, shift)) for shift in shifts]
+    back = [slice(max(0, -shift), len(a) + min(0, -shift)) for shift in shifts]
+    likeness = np.array([left[late] @ right[early] for late, early in zip(kept, back, strict=True)]) / scale
     best = int(np.argmax(likeness))
     shift = float(best - reach)
     if 0 < best < len(likeness) - 1:

@@ -12,6 +12,8 @@ from mainstem.data.robot.recording import Array, Sensor
 from mainstem.data.robot.units import DEGREE, GRAVITY, STILL, contradiction
 
 INERTIAL = ("gyroscope", "accelerometer", "magnetometer")
+ESTIMATES = ("orientation", "position", "other")  # which rest where a robot does
+STANDING = 1e-3  # m/s or rad/s: a vehicle may stand, and its odometry ends in rounding
 STUCK_READINGS = 10  # and more where equal neighbours are common, so that one in a million recordings has such a run
 STUCK_S = 0.1
 BY_CHANCE = 1e-6
@@ -77,14 +79,14 @@ def _stuck(name: str, sensor: Sensor) -> Iterator[Finding]:
     by chance in n readings about n p^k times, and k is chosen so that this is BY_CHANCE.
     """
     values = sensor.values
-    if len(values) < STUCK_READINGS or sensor.kind == "other":
+    if len(values) < STUCK_READINGS or sensor.kind in ESTIMATES:
         return
     state: State = "bad" if sensor.kind in INERTIAL else "note"
     if sensor.kind in INERTIAL:
         yield from _dead(name, sensor)
     equal = (values[1:] == values[:-1]).all(1)
-    if sensor.kind == "wheel":  # a vehicle may stand
-        equal &= (np.nan_to_num(values[1:]) != 0).any(1)
+    if sensor.kind == "wheel":
+        equal &= (np.abs(np.nan_to_num(values[1:])) > STANDING).any(1)
     usual = float(np.median([part.mean() for part in np.array_split(equal, BLOCKS) if len(part)]))
     if usual > 0.99:
         usual = float(np.min([part.mean() for part in np.array_split(equal, BLOCKS) if len(part)]))

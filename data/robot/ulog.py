@@ -7,7 +7,7 @@ messages of PX4-Autopilot.
 
 import contextlib
 import io
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -23,6 +23,7 @@ from mainstem.data.robot.ulog_topics import TOPICS, Log, Topic, calendar
 MAGIC: Final = b"ULog\x01\x12\x35"
 MOST_BYTES: Final = 4 << 30
 MOST_MEMORY: Final = 4 << 30
+HEADER: Final = 3  # bytes of a message's size and kind
 LARGEST_MESSAGE: Final = 65_535  # bytes: the header's size is a uint16
 MOST_READ: Final = 16  # times the file's size: a damaged one is searched back and forth
 
@@ -48,14 +49,16 @@ def read_ulog(path: Path) -> Recording:
     said = io.StringIO()
     try:
         with bounded_memory(path.name, MOST_MEMORY), contextlib.redirect_stdout(said):
-            head = _parsed(pyulog, path, chosen, header_only=True)
+            head, _ = _parsed(pyulog, path, chosen, header_only=True)
             _check_formats(head.message_formats, path.name)
-            found = _parsed(pyulog, path, chosen, header_only=False)
+            found, is_cut = _parsed(pyulog, path, chosen, header_only=False)
     except InputError:
         raise
     except Exception as error:  # pyulog raises what a damaged byte makes of its tables
         raise InputError(f"{path.name} cannot be read as ULog ({_line(error)}); fetch or write it again") from error
-    return _recording(path.name, found, chosen, said.getvalue())
+    damage = said.getvalue().splitlines()[:1] or ["bytes that are no message"] * bool(found.file_corruption)
+    damage += ["it ends within a message"] * is_cut
+    return _recording(path.name, found, chosen, damage)
 
 
 @dataclass
@@ -75,21 +78,24 @@ class _Metered(io.BufferedReader):
     """A file that is not read more than MOST_READ times over: pyulog goes back where bytes make no sense."""
 
     left: int = 0
+    is_cut: bool = False  # a message ended early, or never began after its header
 
     def read(self, size: int | None = -1, /) -> bytes:
         data = super().read(size)
         self.left -= max(len(data), 1)
+        self.is_cut |= len(data) < (size or 0) and (size != HEADER or len(data) > 0)
         if self.left < 0:
             raise ValueError("its messages lead in circles")
         return data
 
 
-def _parsed(pyulog: Any, path: Path, chosen: _Chosen, header_only: bool) -> Any:  # noqa: ANN401 - untyped library
+def _parsed(pyulog: Any, path: Path, chosen: _Chosen, header_only: bool) -> tuple[Any, bool]:  # noqa: ANN401
+    """What pyulog made of the file, and whether that was cut."""
     raw = io.FileIO(path)
     with _Metered(raw) as file:
         file.left = MOST_READ * path.stat().st_size
         stream: BinaryIO = file
-        return pyulog.ULog(stream, chosen, parse_header_only=header_only)
+        return pyulog.ULog(stream, chosen, parse_header_only=header_only), file.is_cut
 
 
 def _check_formats(formats: Mapping[str, Any], name: str) -> None:
@@ -114,8 +120,8 @@ def _line(error: BaseException) -> str:
     return (str(error).splitlines() or [""])[0][:100] or type(error).__name__
 
 
-def _recording(name: str, found: Any, chosen: _Chosen, said: str) -> Recording:  # noqa: ANN401 - pyulog's
-    log = Log(start_us=_start(found))
+def _recording(name: str, found: Any, chosen: _Chosen, damage: Sequence[str]) -> Recording:  # noqa: ANN401 - pyulog's
+    log = Log(start_us=int(found.start_timestamp))
     sensors: dict[str, Sensor] = {}
     counts = {each.name: 0 for each in found.data_list}
     for each in found.data_list:
@@ -131,8 +137,7 @@ def _recording(name: str, found: Any, chosen: _Chosen, said: str) -> Recording: 
         raise InputError(f"{name} holds {held} and no sensor that is read; log sensor_combined, or give another file")
     log.skipped |= dict.fromkeys(sorted(chosen.left), "not a sensor that is read")
     faults = [*log.faults, *_dropouts(found, log.start_us)]
-    if found.file_corruption or said:
-        faults.append(_damage(said))
+    faults += [_damage(told) for told in damage]
     return Recording(
         name=name,
         sensors=sensors,
@@ -143,10 +148,6 @@ def _recording(name: str, found: Any, chosen: _Chosen, said: str) -> Recording: 
         faults=tuple(faults),
         simulated="SITL" in str(found.msg_info_dict.get("ver_hw", "")),
     )
-
-
-def _start(found: Any) -> int:  # noqa: ANN401 - pyulog's
-    return int(found.start_timestamp)
 
 
 def _dropouts(found: Any, start_us: int) -> list[Finding]:  # noqa: ANN401 - pyulog's
@@ -167,9 +168,6 @@ def _dropouts(found: Any, start_us: int) -> list[Finding]:  # noqa: ANN401 - pyu
     ]  # fmt: skip
 
 
-def _damage(said: str) -> Finding:
-    told = (said.splitlines() or ["bytes that are no message"])[0].split("!")[0][:120]
-    return Finding(
-        sensor="", what="damage", state="bad", count=1,
-        words=f"the file is damaged ({told}); what could be read is shown, readings may lack: fetch it again",
-    )  # fmt: skip
+def _damage(told: str) -> Finding:
+    words = f"the file is damaged ({told.split('!')[0][:120]}); what could be read is shown, readings may lack"
+    return Finding(sensor="", what="damage", state="bad", count=1, words=words)

@@ -123,9 +123,19 @@ def _gnss(log: Log, label: str, fields: Fields) -> dict[str, Sensor]:
         log.converted.append(f"{label}: {int((fix < FIX_2D).sum())} readings without a fix are NaN")
     times, received = log.stamps(fields)
     sensor = Sensor(
-        kind="gnss", times=times, values=places, channels=CHANNELS["gnss"], frame="", received=received, source=label
-    )
+        kind="gnss", times=times, values=places, channels=CHANNELS["gnss"], frame="", received=received, source=label,
+        covariance=_accuracy(fields),
+    )  # fmt: skip
     return {label: sensor}
+
+
+def _accuracy(fields: Fields) -> Array:
+    """Covariance (readings, 3, 3) in m2, east, north, up: eph and epv as one standard deviation, as EKF2 takes them."""
+    across, up = fields["eph"].astype(np.float64), fields["epv"].astype(np.float64)
+    variances = np.stack([across, across, up], axis=1) ** 2
+    variances[variances == 0] = np.nan
+    covariance: Array = variances[:, :, None] * np.eye(3)
+    return covariance
 
 
 def _attitude(log: Log, label: str, fields: Fields) -> dict[str, Sensor]:

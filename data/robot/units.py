@@ -67,7 +67,8 @@ def contradiction(kind: Kind, values: NDArray[np.float64]) -> str:
 
     Lengths of vectors are looked at, as they do not depend on the mounting. Source of the bounds: the constants above.
     """
-    lengths = np.linalg.norm(values, axis=1) if values.ndim == 2 and len(values) else np.zeros(0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what a flipped bit makes of a number
+        lengths = np.linalg.norm(values, axis=1)
     lengths = lengths[np.isfinite(lengths)]
     if not len(lengths):
         return ""
