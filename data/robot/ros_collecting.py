@@ -62,9 +62,9 @@ class Column:
         """Covariances (readings, channels, channels), one read-only matrix for all where all are equal."""
         if not self.which:
             return None
-        told = np.stack([np.frombuffer(key, dtype=np.float64) for key in self.covariances])
-        size = round(told.shape[1] ** 0.5)
-        stated = np.stack([known(each) for each in told.reshape(-1, size, size)])
+        told = np.frombuffer(b"".join(self.covariances), dtype=np.float64)
+        size = round((len(told) / len(self.covariances)) ** 0.5)
+        stated = known(told.reshape(-1, size, size))
         return np.broadcast_to(stated[0], (len(self.which), size, size)) if len(stated) == 1 else stated[self.which]
 
 

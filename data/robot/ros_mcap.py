@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK, DATA_END, FOOTER = 0x03, 0x04, 0x05, 0x06, 0x0F, 0x02  # opcodes
 INNER = (SCHEMA, CHANNEL, MESSAGE)  # what a chunk may hold
+MESSAGE_HEAD = struct.Struct("<HIQQ")
 FOOTER_BYTES = 9 + 20 + len(MAGIC)
 LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros1msg": "msg", "ros2msg": "msg", "ros2idl": "idl", "omgidl": "idl"}
 
@@ -72,18 +73,25 @@ def _read_summary(source: Bounded, known: Known) -> bool:
 def _messages(source: Bounded, known: Known, wanted: tuple[int, ...], lost: Lost) -> Iterator[Raw]:
     for kind, data in _records(source, wanted, lost):
         try:
-            record = _parsed(kind, data)
-            content = _content(record) if kind == CHUNK else b""
+            if kind == MESSAGE:
+                yield _message(data, known)
+            elif kind == CHUNK:
+                content = _content(_parsed(kind, data))
+                yield from _messages(Bounded(BytesIO(content), len(content)), known, INNER, lost)
+            else:
+                known.note(kind, _parsed(kind, data))
         except DamageError as error:
             lost[str(error)] += 1
-            continue
-        known.note(kind, record)
-        if content:
-            yield from _messages(Bounded(BytesIO(content), len(content)), known, INNER, lost)
-        elif kind == MESSAGE and record.channel_id in known.topics:
-            yield known.topics[record.channel_id], record.log_time, record.data
-        elif kind == MESSAGE:
-            lost["message of an unknown topic"] += 1
+
+
+def _message(data: bytes, known: Known) -> Raw:
+    """A message record: channel, sequence, time that it was logged and published, and the message (mcap.dev/spec)."""
+    if len(data) < MESSAGE_HEAD.size:
+        raise DamageError("record that is shorter than its kind")
+    channel, _, logged_ns, _ = MESSAGE_HEAD.unpack_from(data)
+    if channel not in known.topics:
+        raise DamageError("message of an unknown topic")
+    return known.topics[channel], logged_ns, data[MESSAGE_HEAD.size :]
 
 
 def _records(source: Bounded, wanted: tuple[int, ...], lost: Lost) -> Iterator[tuple[int, bytes]]:
@@ -110,19 +118,17 @@ def _records(source: Bounded, wanted: tuple[int, ...], lost: Lost) -> Iterator[t
 
 
 def _parsed(kind: int, data: bytes) -> Any:  # noqa: ANN401 - one of the library's records
-    """One record.
+    """A schema, channel or chunk.
 
     Raises:
         DamageError: if it is shorter than it must be, or its text is none.
     """
     from mcap.data_stream import ReadDataStream
     from mcap.exceptions import McapError
-    from mcap.records import Channel, Chunk, Message, Schema
+    from mcap.records import Channel, Chunk, Schema
 
     stream = ReadDataStream(BytesIO(data))
     try:
-        if kind == MESSAGE:
-            return Message.read(stream, len(data))
         if kind == CHUNK:
             return Chunk.read(stream)
         return Schema.read(stream) if kind == SCHEMA else Channel.read(stream)

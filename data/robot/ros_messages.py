@@ -132,11 +132,14 @@ def _scaled(covariance: Array, factor: float) -> Array:
         return covariance * factor
 
 
-def known(covariance: Array) -> Array:
-    """Return a covariance, NaN where it is told to be unknown (zeros), or is none (negative or endless variances)."""
-    variances = np.diagonal(covariance)
-    is_none = not covariance.any() or not np.isfinite(covariance).all() or (variances < 0).any()
-    return np.full_like(covariance, np.nan) if is_none else covariance
+def known(covariances: Array) -> Array:
+    """Return covariances (..., size, size), NaN where they are told to be unknown (zeros), or are none.
+
+    None has negative or endless variances.
+    """
+    variances = np.diagonal(covariances, axis1=-2, axis2=-1)
+    is_unknown = ~covariances.any((-2, -1)) | ~np.isfinite(covariances).all((-2, -1)) | (variances < 0).any(-1)
+    return np.where(is_unknown[..., None, None], np.nan, covariances)
 
 
 def _square(numbers: Any, size: int) -> Array:  # noqa: ANN401 - an array of a message

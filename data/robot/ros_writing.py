@@ -47,7 +47,7 @@ def write_mcap(path: Path, estimate: Estimate) -> None:
                 writer = Writer(file)
                 writer.start(profile="ros2", library="mainstem")
                 _write(writer, estimate)
-                writer.finish()
+                writer.finish()  # type: ignore[no-untyped-call]
             sync_file(part)
             part.replace(path)
         sync_folder(path.parent)

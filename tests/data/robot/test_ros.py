@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mcap.writer import Writer as McapWriter
-from tests.data.robot.bags import FIX, IMU, RANGE, START_NS, STEP_NS, TWIST, Maker, all_sensors, write1, write2
+from tests.data.robot.bags import FIX, IMU, MAG, RANGE, START_NS, STEP_NS, TWIST, Maker, all_sensors, write1, write2
 
 from mainstem.core.errors import InputError
 from mainstem.data.robot.recording import Recording
 from mainstem.data.robot.ros import is_bag, read_bag
+from mainstem.data.robot.ros_collecting import Room
 
 
 def written(tmp_path: Path, form: str) -> Path:
@@ -224,6 +225,42 @@ def test_definition_that_is_not_the_standards_is_not_read_as_one(tmp_path):
     found = read_bag(garbled)
     assert "/good.gyroscope" in found.sensors
     assert "/imu" in found.skipped
+
+
+IDL = """{sep}
+IDL: sensor_msgs/msg/MagneticField
+module sensor_msgs {{ module msg {{
+  typedef double double__9[9];
+  struct MagneticField {{
+    std_msgs::msg::Header header;
+    geometry_msgs::msg::Vector3 magnetic_field;
+    double__9 {name};
+  }};
+}}; }};
+{sep}
+IDL: std_msgs/msg/Header
+module std_msgs {{ module msg {{ struct Header {{ builtin_interfaces::msg::Time stamp; string frame_id; }}; }}; }};
+"""
+
+
+def test_definition_in_idl_is_compared_too(tmp_path):
+    maker = Maker()
+    data = bytes(maker.store.serialize_cdr(maker.mag(START_NS), MAG))
+    for name, is_read in (("magnetic_field_covariance", True), ("covariance", False)):
+        text = IDL.format(sep="=" * 80, name=name).encode()
+        path = mcap(
+            tmp_path / f"{name}.mcap", [("/mag", (MAG, "ros2idl", text), "cdr", data), imu_channel(definition_of(IMU))]
+        )
+        found = read_bag(path)
+        assert ("/mag" in found.sensors) == is_read, found.skipped
+        assert ("/mag" in found.skipped) != is_read
+
+
+def test_bag_that_holds_more_values_than_memory_should_is_refused():
+    room = Room(left=10)
+    room.take(10)
+    with pytest.raises(InputError, match="choose topics"):
+        room.take(1)
 
 
 def test_message_shorter_than_its_type_is_counted(tmp_path):
