@@ -24,7 +24,10 @@ def check_recording(recording: Recording) -> tuple[Finding, ...]:
         found += sorted(check_sensor(name, sensor), key=lambda finding: ORDER[finding.state])
     found += check_overlap(recording.sensors)
     found += _rotations(recording.sensors)
-    return tuple(found)
+    named: dict[tuple[str, str], Finding] = {}
+    for finding in found:  # what two checks saw is said once
+        named.setdefault((finding.sensor, finding.what), finding)
+    return tuple(named.values())
 
 
 def check_sensor(name: str, sensor: Sensor) -> list[Finding]:

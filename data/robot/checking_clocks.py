@@ -23,10 +23,14 @@ JUMP_S: Final = 0.01
 LATE_S: Final = 1.0  # between a stamp and its arrival: a network may take that long, hardly longer
 GRID_HZ: Final = 100.0
 MOST_LAG_S: Final = 1.0
-LEAST_LIKENESS: Final = 0.8  # correlation, below which the two do not feel the same rotation
-LEAST_MOTION: Final = 0.05  # rad/s, standard deviation: at rest there is nothing to compare
+LEAST_LIKENESS: Final = 0.7  # correlation, below which the two do not feel the same rotation
+LEAST_MOTION: Final = 0.02  # rad/s, standard deviation, above a gyroscope's noise: at rest there is nothing to compare
 LAG_S, BAD_LAG_S = 0.02, 0.1  # a walking robot turns 1 and 6 degrees in it at 1 rad/s
 BLOCKS: Final = 12
+FEWEST_BLOCKS: Final = 5
+SHORTEST_BLOCK_S: Final = 5.0  # of slow motion any two pieces look alike at some lag
+MOST_SPREAD_S: Final = 0.2  # of eight in ten parts: what is alike by chance is so at any lag
+MOST_POINTS: Final = 10_000_000  # of the grid: a day at 100 Hz
 UNIT_RATIO: Final = 0.2
 
 
@@ -163,14 +167,20 @@ def measure_lag(gyroscope: Sensor, other: Sensor) -> Lag | None:
     if end - start < SHORTEST_S or not rate > 0:
         return None
     grid = np.arange(start, end, 1 / rate)
-    if not 8 * MOST_LAG_S * rate <= len(grid) <= 10_000_000:
+    if len(grid) > MOST_POINTS:
         return None
     a, b = _on_grid(grid, time_a, speed_a, rate), _on_grid(grid, time_b, speed_b, rate)
-    found = [_lag(x, y, rate) for x, y in zip(np.array_split(a, BLOCKS), np.array_split(b, BLOCKS), strict=True)]
-    good = [(lag, likeness) for lag, likeness, motion in found if likeness > LEAST_LIKENESS and motion > LEAST_MOTION]
-    if len(good) < BLOCKS / 3:
+    inner = np.arange(round(MOST_LAG_S * rate), len(grid) - round(MOST_LAG_S * rate))
+    blocks = min(BLOCKS, int(len(inner) / rate / SHORTEST_BLOCK_S))
+    if blocks < FEWEST_BLOCKS:
         return None
+    found = [_lag(a, b, int(part[0]), len(part), rate) for part in np.array_split(inner, blocks)]
+    good = [(lag, likeness) for lag, likeness, motion in found if likeness > LEAST_LIKENESS and motion > LEAST_MOTION]
     lags = np.array([lag for lag, _ in good])
+    if len(good) < max(FEWEST_BLOCKS, blocks / 2):
+        return None
+    if np.quantile(lags, 0.9) - np.quantile(lags, 0.1) > MOST_SPREAD_S:
+        return None
     spread = 1.4826 * float(np.median(np.abs(lags - np.median(lags))))
     moving = b > np.quantile(b, 0.5)
     return Lag(
@@ -206,21 +216,22 @@ def _on_grid(grid: Array, times: Array, speed: Array, rate: float) -> Array:
     return means
 
 
-def _lag(a: Array, b: Array, rate: float) -> tuple[float, float, float]:
-    """Lag of a behind b, s, the correlation there, and how much b moves."""
-    reach = int(MOST_LAG_S * rate)
-    left, right = a - a.mean(), b - b.mean()
-    scale = float(np.sqrt((left @ left) * (right @ right)))
-    if len(a) <= 4 * reach or scale == 0:
+def _lag(a: Array, b: Array, start: int, count: int, rate: float) -> tuple[float, float, float]:
+    """Lag of a part of a behind b, s, the correlation there, and how much b moves.
+
+    The part is laid over as long a part of b at each lag, so that none is favoured by a longer overlap.
+    """
+    reach = round(MOST_LAG_S * rate)
+    part = a[start : start + count] - a[start : start + count].mean()
+    parts = np.lib.stride_tricks.sliding_window_view(b[start - reach : start + count + reach], count)
+    spread = parts.std(axis=1)
+    if part.std() == 0 or not spread.all():
         return 0.0, 0.0, 0.0
-    shifts = range(-reach, reach + 1)
-    kept = [slice(max(0, shift), len(a) + min(0, shift)) for shift in shifts]
-    back = [slice(max(0, -shift), len(a) + min(0, -shift)) for shift in shifts]
-    likeness = np.array([left[late] @ right[early] for late, early in zip(kept, back, strict=True)]) / scale
+    likeness = parts @ part / (spread * part.std() * count)  # of lags from +reach to -reach
     best = int(np.argmax(likeness))
-    shift = float(best - reach)
+    shift = float(reach - best)
     if 0 < best < len(likeness) - 1:
         low, top, high = likeness[best - 1 : best + 2]
         bend = low - 2 * top + high
-        shift += 0.5 * float((low - high) / bend) if bend < 0 else 0.0
-    return shift / rate, float(likeness[best]), float(b.std())
+        shift -= 0.5 * float((low - high) / bend) if bend < 0 else 0.0
+    return shift / rate, float(likeness[best]), float(spread[best])

@@ -38,7 +38,10 @@ def check_stamps(name: str, sensor: Sensor) -> Iterator[Finding]:
     forward = forward[np.concatenate([[True], np.diff(forward) > 0])]
     if len(forward) >= FEWEST:
         pace = pace_of(forward)
-        faults += [*_uneven(name, forward, pace), *_gaps(name, sensor, forward, pace), *_changes(name, forward)]
+        faults += [
+            *_gaps(name, sensor, forward, pace),
+            *(list(_changes(name, forward)) or _uneven(name, forward, pace)),
+        ]
     yield from faults
     yield _rate(name, times, forward)
 
@@ -134,7 +137,8 @@ def _uneven(name: str, times: Array, pace: float) -> Iterator[Finding]:
 
 def _gaps(name: str, sensor: Sensor, times: Array, pace: float) -> Iterator[Finding]:
     steps = np.diff(times)
-    wide = steps > GAP * max(pace, float(np.median(steps)))
+    usual = float(np.median(steps[steps >= BURST * pace]))  # between bursts, where there are some
+    wide = steps > GAP * max(pace, usual)
     if not wide.any():
         return
     missing = float((steps[wide] - pace).sum())
