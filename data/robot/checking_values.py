@@ -42,7 +42,7 @@ def check_values(name: str, sensor: Sensor) -> Iterator[Finding]:
 
 
 def _infinite(name: str, sensor: Sensor) -> Iterator[Finding]:
-    rows = np.isinf(sensor.values).any(1)
+    rows: NDArray[np.bool_] = np.isinf(sensor.values).any(1)
     if rows.any():
         words = f"{int(rows.sum())} readings are infinite; they are not used, mend the driver"
         yield Finding(sensor=name, what="infinity", state="bad", count=int(rows.sum()),
@@ -51,7 +51,8 @@ def _infinite(name: str, sensor: Sensor) -> Iterator[Finding]:
 
 def _missing(name: str, sensor: Sensor) -> Iterator[Finding]:
     """Readings of NaN: stamps go on and the values lack."""
-    lost = np.isnan(sensor.values).any(1) if sensor.kind in INERTIAL else np.isnan(sensor.values).all(1)
+    absent = np.isnan(sensor.values)
+    lost: NDArray[np.bool_] = absent.any(1) if sensor.kind in INERTIAL else absent.all(1)
     if not lost.any():
         return
     starts, ends = runs(lost)

@@ -36,8 +36,7 @@ class Log:
 
     def seconds(self, stamps: NDArray[Any]) -> Array:
         """Return times, s from the log's start, of stamps in us; whole numbers are subtracted first."""
-        seconds: Array = (stamps.astype(np.int64) - np.int64(self.start_us)) * 1e-6
-        return seconds
+        return 1e-6 * (stamps.astype(np.int64) - np.int64(self.start_us)).astype(np.float64)
 
     def stamps(self, fields: Fields) -> tuple[Array, Array | None]:
         """Return times of the samples, and when they were published where both are told."""
