@@ -20,10 +20,11 @@ ORDER = {"bad": 0, "note": 1, "ok": 2}
 def check_recording(recording: Recording) -> tuple[Finding, ...]:
     """Return what was found in a recording, its reader's findings first, then by sensor; the worst of each first."""
     found = list(recording.faults)
-    for name, sensor in recording.sensors.items():
-        found += sorted(check_sensor(name, sensor), key=lambda finding: ORDER[finding.state])
-    found += check_overlap(recording.sensors)
-    found += _rotations(recording.sensors)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # of values that a damaged file holds
+        for name, sensor in recording.sensors.items():
+            found += sorted(check_sensor(name, sensor), key=lambda finding: ORDER[finding.state])
+        found += check_overlap(recording.sensors)
+        found += _rotations(recording.sensors)
     named: dict[tuple[str, str], Finding] = {}
     for finding in found:  # what two checks saw is said once
         named.setdefault((finding.sensor, finding.what), finding)

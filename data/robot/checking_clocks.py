@@ -30,6 +30,7 @@ BLOCKS: Final = 12
 FEWEST_BLOCKS: Final = 5
 SHORTEST_BLOCK_S: Final = 5.0  # of slow motion any two pieces look alike at some lag
 MOST_SPREAD_S: Final = 0.2  # of eight in ten parts: what is alike by chance is so at any lag
+LONGEST_PART: Final = 20_000  # points that a part compares: 200 s at 100 Hz
 MOST_POINTS: Final = 10_000_000  # of the grid: a day at 100 Hz
 UNIT_RATIO: Final = 0.2
 
@@ -109,11 +110,8 @@ def _skew(name: str, centres: Array, edge: Array) -> Iterator[Finding]:
 
 def check_overlap(sensors: Mapping[str, Sensor]) -> Iterator[Finding]:
     """Yield sensors that share no time with most others: stamped from another origin."""
-    spans = {
-        name: (float(np.nanmin(sensor.times)), float(np.nanmax(sensor.times)))
-        for name, sensor in sensors.items()
-        if np.isfinite(sensor.times).sum() >= 2
-    }
+    known = {name: sensor.times[np.isfinite(sensor.times)] for name, sensor in sensors.items()}
+    spans = {name: (float(times.min()), float(times.max())) for name, times in known.items() if len(times) >= 2}
     for name, (start, end) in spans.items():
         others = [span for other, span in spans.items() if other != name]
         apart = [span for span in others if end < span[0] or span[1] < start]
@@ -174,7 +172,8 @@ def measure_lag(gyroscope: Sensor, other: Sensor) -> Lag | None:
     blocks = min(BLOCKS, int(len(inner) / rate / SHORTEST_BLOCK_S))
     if blocks < FEWEST_BLOCKS:
         return None
-    found = [_lag(a, b, int(part[0]), len(part), rate) for part in np.array_split(inner, blocks)]
+    parts = np.array_split(inner, blocks)
+    found = [_lag(a, b, int(part[0]), min(len(part), LONGEST_PART), rate) for part in parts]
     good = [(lag, likeness) for lag, likeness, motion in found if likeness > LEAST_LIKENESS and motion > LEAST_MOTION]
     lags = np.array([lag for lag, _ in good])
     if len(good) < max(FEWEST_BLOCKS, blocks / 2):

@@ -17,6 +17,7 @@ STANDING = 1e-3  # m/s or rad/s: a vehicle may stand, and its odometry ends in r
 STUCK_READINGS = 10  # and more where equal neighbours are common, so that one in a million recordings has such a run
 STUCK_S = 0.1
 BY_CHANCE = 1e-6
+RAREST, COMMONEST = 1e-4, 0.99  # shares of equal neighbours: below, none is known; above, the sensor hangs throughout
 BLOCKS = 16  # parts of a recording; the median part tells how often neighbours are equal when all is well
 PILED = 5  # readings at the very extreme
 PILED_RATIO = 3.0  # times as many as at the next value: noise thins out towards its end, a clipped signal piles up
@@ -57,7 +58,7 @@ def _missing(name: str, sensor: Sensor) -> Iterator[Finding]:
         return
     starts, ends = runs(lost)
     held = sensor.times[np.minimum(ends, len(lost) - 1)] - sensor.times[starts]
-    longest, share = float(np.nanmax(held)), float(lost.mean())
+    longest, share = float(np.nan_to_num(held).max()), float(lost.mean())
     is_bad = sensor.kind in INERTIAL and (share > MISSING_SHARE or longest >= LONG_GAP_S)
     words = (
         f"{counted(int(lost.sum()), 'reading')} ({share:.1%}) are NaN, in {counted(len(starts), 'span')}, the longest "
@@ -89,10 +90,9 @@ def _stuck(name: str, sensor: Sensor) -> Iterator[Finding]:
     if sensor.kind == "wheel":
         equal &= (np.abs(np.nan_to_num(values[1:])) > STANDING).any(1)
     usual = float(np.median([part.mean() for part in np.array_split(equal, BLOCKS) if len(part)]))
-    if usual > 0.99:
-        usual = float(np.min([part.mean() for part in np.array_split(equal, BLOCKS) if len(part)]))
-    chance = min(max(usual, 1e-4), 0.99)
-    longest_run = max(STUCK_READINGS, math.ceil(math.log(BY_CHANCE / len(values)) / math.log(chance)))
+    chance = max(usual, RAREST)
+    noise_run = 0 if usual > COMMONEST else math.ceil(math.log(BY_CHANCE / len(values)) / math.log(chance))
+    longest_run = max(STUCK_READINGS, noise_run)
     starts, ends = runs(equal)
     spans = sensor.times[ends] - sensor.times[starts]
     held = (ends - starts >= longest_run) & (spans >= STUCK_S)

@@ -12,7 +12,7 @@ from mainstem.data.robot.checking_clocks import measure_lag
 from mainstem.data.robot.checking_stamps import check_stamps, pace_of
 from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.reading import read_recording
-from mainstem.data.robot.recording import Recording, Sensor
+from mainstem.data.robot.recording import CHANNELS, Recording, Sensor
 from mainstem.data.robot.units import contradiction
 
 GYR = "gyroscope"
@@ -159,11 +159,6 @@ def test_stuck_values_are_found_by_where_and_how_long(base):
     assert not told(changed(base, "wheel", values=stands))
 
 
-def test_a_sensor_that_hangs_for_good_is_stuck(base):
-    values = np.tile(base.sensors["magnetometer"].values[:1], (6000, 1))
-    assert told(changed(base, "magnetometer", values=values))["magnetometer", "stuck values"].state == "bad"
-
-
 def test_units_are_judged_by_size_and_by_what_others_felt(base):
     acc, gyr, mag = (base.sensors[name].values for name in ("accelerometer", "gyroscope", "magnetometer"))
     assert "looks like g" in only(changed(base, "accelerometer", values=acc / 9.80665), "accelerometer", "unit").words
@@ -252,6 +247,43 @@ def test_the_lag_between_two_that_felt_the_same_is_measured(base, lag_s):
 
 def test_an_empty_sensor_is_named(base):
     assert only(kept(base, "gnss", np.zeros(300, bool)), "gnss", "empty").state == "bad"
+
+
+ODD = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e9, -1e300, 1e300, 5e-324])
+
+
+def garbage(random: np.random.Generator) -> Recording:
+    """Sensors of any kind with whatever a broken file may hold."""
+    sensors = {}
+    for kind, channels in CHANNELS.items():
+        count = int(random.choice([0, 1, 2, 3, 30, 700, 4000]))
+        times = np.cumsum(random.exponential(0.01, count)) * random.choice([1.0, 0.0, -1.0, 1e12])
+        values = random.standard_normal((count, len(channels))) * random.choice([0.0, 1.0, 1e200])
+        received = times + random.standard_normal(count) if random.random() < 0.5 else None
+        for array in (times, values.reshape(-1), received):
+            if array is not None and count:
+                where = random.integers(0, len(array), int(random.choice([0, 1, count // 2])))
+                array[where] = random.choice(ODD, len(where))
+        covariance = random.choice(ODD, (count, len(channels), len(channels))) if random.random() < 0.3 else None
+        sensors[kind] = Sensor(
+            kind=kind, times=times, values=values, channels=channels, received=received, covariance=covariance
+        )
+    return Recording(name="garbage", sensors=sensors)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("seed", range(60))
+def test_whatever_a_recording_holds_is_told_and_nothing_raises(seed):
+    for finding in check_recording(garbage(np.random.default_rng(seed))):
+        assert "\n" not in finding.words
+        assert len(finding.where_s) <= 5
+
+
+@pytest.mark.parametrize("count", [50, 500, 6000])
+def test_a_sensor_that_hangs_for_good_is_stuck_however_short(base, count):
+    values = np.tile(base.sensors["magnetometer"].values[:1], (6000, 1))
+    whole = kept(changed(base, "magnetometer", values=values), "magnetometer", np.arange(count))
+    assert told(whole)["magnetometer", "stuck values"].state == "bad"
 
 
 @pytest.mark.mirror
