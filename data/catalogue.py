@@ -95,18 +95,16 @@ def _entry(name: str, entry: dict[str, object]) -> DataSet:
 def _listed(path: Path, upstream: str) -> list[dict[str, object]]:
     """Files of a set of many, a line each: its name, a colon, its size in bytes and sha256; all below `upstream`.
 
-    One that lies nowhere upstream as it is has a dash after these.
+    One that lies elsewhere has its path in the repository after these, one that lies nowhere upstream as it is a dash.
     """
     lines = [line.partition(": ") for line in path.read_text().splitlines() if not line.startswith("#")]
-    return [
-        {
-            "name": name,
-            "upstream": "" if told.endswith(" -") else f"{upstream}/{name}" if upstream else name,
-            "size": int(told.split()[0]),
-            "sha256": told.split()[1],
-        }
-        for name, _, told in lines
-    ]
+    return [_listed_file(name, told, f"{upstream}/{name}" if upstream else name) for name, _, told in lines]
+
+
+def _listed_file(name: str, told: str, usual: str) -> dict[str, object]:
+    size, sha256, *elsewhere = told.split()
+    place = elsewhere[0] if elsewhere else usual
+    return {"name": name, "upstream": "" if place == "-" else place, "size": int(size), "sha256": sha256}
 
 
 def find_data_set(name: str) -> DataSet:

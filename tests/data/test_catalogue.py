@@ -63,8 +63,33 @@ def test_every_entry_names_licence_attribution_and_hashes():
         assert all(len(file.sha256) == 64 and file.size > 0 for file in data_set.files)
 
 
+def test_a_listing_says_where_each_file_lies_upstream():
+    broad = {file.name: file.upstream for file in catalogue.read_catalogue()["broad"].files}
+    assert broad["21_undisturbed_fast_combined.npz"] == ""
+    assert broad["LICENSE"] == "LICENSE"
+    assert broad["trials.json"] == "data_mat/trials.json"
+    car = {file.name: file.upstream for file in catalogue.read_catalogue()["comma2k19-example"].files}
+    assert car["README.md"] == "README.md"
+    assert car["global_pose/frame_times"].endswith("/40/global_pose/frame_times")
+
+
 @pytest.mark.mirror
-@pytest.mark.parametrize("name", ["us-maize", "nl-maize", "es-maize", "us-counties", "ct-head-ge"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("us-maize", "nl-maize", "es-maize", "us-counties", "ct-head-ge"),
+        *(
+            "broad",
+            "husky",
+            "px4-logs",
+            "robot-failures",
+            "wall-following",
+            "comma2k19-example",
+            "icub-walk",
+            "plaza-uwb",
+        ),
+    ],
+)
 def test_the_real_sets_pull_from_the_mirror(name, tmp_path, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
     catalogue.pull(name)
