@@ -83,7 +83,8 @@ class Member:
     def known(self, samples: Sequence[Sample], past: Array) -> Known:
         """Return what its target knows of samples before the trunk has read them."""
         plain = self.preparation.fallback(samples, past)
-        return Known(past=past, plain=(plain.T - past).T, frame=self.frame)
+        added = plain - past if plain.shape == past.shape else (plain.T - past).T  # findings share a case's one offset
+        return Known(past=past, plain=added, frame=self.frame)
 
     def told(self, reading: Reading, known: Known) -> Outputs:
         """Return what the head says of what it reads."""

@@ -21,7 +21,10 @@ class Preparation(Protocol):
     """What an adapter makes of samples before the trunk sees them; fitted on training samples alone."""
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
-        """Return samples with derived streams, and an offset (samples,) that the trunk's output is added to."""
+        """Return samples with derived streams, and an offset (samples, ...) that the trunk's output is added to.
+
+        Of a number it is (samples,); of a rotation or a pose it has the columns of the truth.
+        """
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return what to predict (samples,) where the trunk is not to be trusted: the offset, or something better.

@@ -28,7 +28,8 @@ def multiply(left: Array, right: Array) -> Array:
 
 def conjugate(rotation: Array) -> Array:
     """Return the inverse rotation (..., 4)."""
-    return rotation * np.array([1.0, -1.0, -1.0, -1.0])
+    inverse: Array = rotation * np.array([1.0, -1.0, -1.0, -1.0])
+    return inverse
 
 
 def normalise(rotation: Array) -> Array:
@@ -102,3 +103,39 @@ def skew(vector: Array) -> Array:
     x, y, z = np.moveaxis(vector, -1, 0)
     zero = np.zeros_like(x)
     return np.stack([np.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))], -2)
+
+
+def angle_between(left: Array, right: Array) -> Array:
+    """Return angles (...), rad, 0 to pi, of the rotations that lead from one to the other; q and -q are one."""
+    found: Array = np.linalg.norm(log(multiply(left, conjugate(right))), axis=-1)
+    return found
+
+
+def residual_angles(estimate: Array, truth: Array) -> dict[str, Array]:
+    """Return total, heading and inclination angles (...), rad, of what rotates the truth into the estimate.
+
+    Heading is its part about the vertical, inclination that about a horizontal axis.
+    Source: Laidig et al. 2021, BROAD, Data 6(7), 72, section 4.
+    """
+    w, x, y, z = np.abs(np.moveaxis(multiply(estimate, conjugate(truth)), -1, 0))
+    upright, tilted = np.hypot(w, z), np.hypot(x, y)
+    angles = {"total": (np.sqrt(x * x + y * y + z * z), w), "heading": (z, w), "inclination": (tilted, upright)}
+    return {name: 2 * np.arctan2(sine, cosine) for name, (sine, cosine) in angles.items()}
+
+
+def mean_rotation(rotations: Array) -> Array:
+    """Return the rotation (4,) of the least squared distance to rotations (n, 4), whatever their signs.
+
+    Source: Markley et al. 2007, Averaging quaternions, equation 12.
+    """
+    found: Array = np.linalg.eigh(rotations.T @ rotations)[1][:, -1]
+    return found
+
+
+def roll_pitch_yaw(rotation: Array) -> Array:
+    """Return angles (..., 3), rad, of rotations about x, then y, then z, of fixed axes (REP-103); yaw is about up."""
+    w, x, y, z = np.moveaxis(rotation, -1, 0)
+    roll = np.arctan2(2 * (w * x + y * z), 1 - 2 * (x * x + y * y))
+    pitch = np.arcsin(np.clip(2 * (w * y - x * z), -1, 1))
+    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
+    return np.stack([roll, pitch, yaw], axis=-1)

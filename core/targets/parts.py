@@ -106,8 +106,8 @@ class Loss:
 class Known:
     """What a member knows of cases (cases,) before the trunk is asked.
 
-    `past` is the preparation's offset, `plain` what its fallback adds, (cases, findings) of several; `frame` is what
-    `standardise` gave in training.
+    `past` is the preparation's offset, in the columns of the truth where that has several; `plain` is what its fallback
+    adds, (cases, findings) of several; `frame` is what `standardise` gave in training.
     """
 
     past: Array

@@ -20,7 +20,7 @@ from mainstem.core.member import Member
 from mainstem.core.openmodels import galileo, presto
 from mainstem.core.openmodels.galileo import kernel_resize
 from mainstem.core.preparation import MeanOffset
-from mainstem.core.targets import Classes, Findings, Quantity, Target
+from mainstem.core.targets import Classes, Findings, Quantity, Rotation, Target
 from mainstem.core.tokens import Patches, TokenBatch
 
 THERE = "meta"
@@ -28,6 +28,7 @@ NAMES = ("corn", "soy", "wheat")
 AIMS: dict[str, tuple[Target, torch.Tensor]] = {  # a target, and what its head is to learn of four samples
     "quantity": (Quantity(units="1"), torch.tensor([0.3, -1.0, 0.0, 2.0])),
     "classes": (Classes(names=NAMES), torch.tensor([0, 2, 1, 1])),
+    "rotation": (Rotation(), torch.linspace(-1, 1, 12).reshape(4, 3)),
     "findings": (Findings(names=NAMES), torch.tensor([[0.0, 1, 0], [1, 1, 0], [0, float("nan"), 1], [0, 0, 0]])),
 }
 
@@ -112,7 +113,8 @@ def own_member(kind: str) -> Member:
     torch.manual_seed(0)
     adapter = Adapter(model.tokenizer, target.head(DIM, {})).requires_grad_(False)
     preparation = MeanOffset(mean=1.0, channels={})
-    return Member(trunk=model.trunk, adapter=adapter, preparation=preparation, target=target, frame={"std": 2.0})
+    frame = dict.fromkeys(target.frame_names, 2.0)
+    return Member(trunk=model.trunk, adapter=adapter, preparation=preparation, target=target, frame=frame)
 
 
 @pytest.mark.parametrize("kind", AIMS)
