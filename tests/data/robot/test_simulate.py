@@ -1,4 +1,4 @@
-"""A simulated cart: what its sensors say is what truly was, but for their noise; and faults are what they are called."""
+"""A simulated cart: its sensors say what truly was, but for their noise; and faults are what they are called."""
 
 from dataclasses import replace
 
