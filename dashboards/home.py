@@ -23,7 +23,7 @@ def show_home() -> None:
     st.title("Mainstem")
     st.markdown("Predictions from any data stream, each with its interval, its origin and what may be claimed of it.")
     made = st.container()
-    first, second, third = st.columns(3)
+    first, second, third, fourth = st.columns(4)
     with first.container(border=True, height="stretch"):
         st.subheader(":material/agriculture: Crop yield", anchor=False)
         st.markdown(
@@ -48,6 +48,13 @@ def show_home() -> None:
         )
         studies = st.container()
         st.page_link(clinic_page, label="Open the worklist", icon=":material/radiology:")
+    with fourth.container(border=True, height="stretch"):
+        st.subheader(":material/precision_manufacturing: Robotics", anchor=False)
+        st.markdown(
+            "Which sensor lies: every stream under one cursor, attitude and path with their doubt, and what a fault "
+            "does to both. A simulated cart, public logs, or your own. Not for protective functions."
+        )
+        st.page_link(robotics_page, label="Open the recordings", icon=":material/precision_manufacturing:")
     with st.container(border=True):
         st.subheader(":material/model_training: Research and the command line", anchor=False)
         st.page_link(research_page, label="Runs, data sets, an adapter for your table", icon=":material/monitoring:")
@@ -121,6 +128,9 @@ clinic_page = st.Page(PAGES / "clinic" / "page.py", title="Clinic", url_path="cl
 yield_page = st.Page(
     PAGES / "yield_map" / "page.py", title="Crop yield", url_path="yield_map", icon=":material/agriculture:"
 )
+robotics_page = st.Page(
+    PAGES / "robotics" / "page.py", title="Robotics", url_path="robotics", icon=":material/precision_manufacturing:"
+)
 research_page = st.Page(
     PAGES / "research" / "page.py", title="Research", url_path="research", icon=":material/monitoring:"
 )
@@ -130,4 +140,4 @@ st.set_page_config(
     layout="wide",
 )
 st.html(STYLE)
-st.navigation([home_page, yield_page, field_page, clinic_page, research_page], position="top").run()
+st.navigation([home_page, yield_page, field_page, clinic_page, robotics_page, research_page], position="top").run()

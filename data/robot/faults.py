@@ -109,18 +109,19 @@ def inject(recording: Recording, fault: Fault) -> Recording:
 
 def _broken(sensor: Sensor, rows: "np.ndarray[tuple[int, ...], np.dtype[np.intp]]", fault: Fault) -> Array:
     """What the rows (n, channels) say."""
-    true = sensor.values[rows]
+    told: Array = sensor.values[rows]
     if fault.kind == "absent" or not len(rows):
-        return np.full_like(true, np.nan)
-    if fault.kind == "stuck":
-        return np.repeat(sensor.values[max(rows[0] - 1, 0)][None], len(rows), axis=0)
-    if fault.kind == "biased":
-        return true + fault.size / np.sqrt(true.shape[1])
-    if fault.kind == "noisy":
-        return true + np.random.default_rng(SEED).normal(0, fault.size, true.shape)
-    if fault.kind == "saturated":
-        return np.clip(true, -fault.size, fault.size)
-    order = np.argsort(sensor.times, kind="stable")
-    late = np.searchsorted(sensor.times[order], sensor.times[rows] - fault.size, side="right") - 1
-    told: Array = sensor.values[order[np.maximum(late, 0)]]
+        told = np.full_like(told, np.nan)
+    elif fault.kind == "stuck":
+        told = np.repeat(sensor.values[max(rows[0] - 1, 0)][None], len(rows), axis=0)
+    elif fault.kind == "biased":
+        told = told + fault.size / np.sqrt(told.shape[1])
+    elif fault.kind == "noisy":
+        told = told + np.random.default_rng(SEED).normal(0, fault.size, told.shape)
+    elif fault.kind == "saturated":
+        told = np.clip(told, -fault.size, fault.size)
+    else:
+        order = np.argsort(sensor.times, kind="stable")
+        late = np.searchsorted(sensor.times[order], sensor.times[rows] - fault.size, side="right") - 1
+        told = sensor.values[order[np.maximum(late, 0)]]
     return told

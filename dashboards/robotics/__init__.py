@@ -1,0 +1,1 @@
+"""The roboticist's page."""

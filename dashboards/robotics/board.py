@@ -1,0 +1,337 @@
+"""What the robotics page says of a recording: lanes, attitudes with their doubt, health in words, values at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mainstem.apps.robotics import Attitude, Opened, error_rad
+from mainstem.core import rotations
+from mainstem.core.stream import Channel
+from mainstem.dashboards.components.tracks import Health, Injected, Lane, Packed, Scene, Style, Track, Way
+from mainstem.data.robot.faults import Fault, size_unit
+from mainstem.data.robot.geodesy import Origin
+from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
+
+NOT_FOR = "protective functions (ISO 13849, ISO 10218)"
+UNVERIFIED = "Covariance not verified on this sensor: `mainstem robot selfcheck` does that on your own log."
+ORDER: tuple[Kind, ...] = (
+    "gyroscope", "accelerometer", "magnetometer", "wheel", "gnss", "range", "position", "orientation", "other",
+)  # fmt: skip
+MOST_LANES = 7  # that a canvas has room for
+MOST_SHOWN = 400_000  # readings of a sensor that are sent to the screen; of more, the extremes of even parts
+MOST_TRACK = 20_000  # attitudes that are sent: more than any screen has pixels
+NORMAL_90 = 1.645  # standard deviations to either side that hold 90 % of a normal error
+STEP_RAD = 1e-5  # by which a rotation is turned to see how roll, pitch and yaw follow
+OK, UNKNOWN = "ok", "unknown"
+STYLES: tuple[Style, ...] = ("estimate", "classical")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimates:
+    """What filters say of a recording: ours, None where it cannot be had, and a classical one beside it."""
+
+    own: Attitude | None
+    classical: Attitude | None
+
+    def all(self) -> list[tuple[Style, Attitude]]:
+        """Those that there are, with how each is drawn."""
+        return [(style, one) for style, one in zip(STYLES, (self.own, self.classical), strict=True) if one is not None]
+
+    @property
+    def main(self) -> Attitude | None:
+        """The one that is told first."""
+        return self.own or self.classical
+
+
+def titles_of(recording: Recording) -> dict[str, str]:
+    """Return what each sensor is called on the page: its kind, or its name where several are of a kind."""
+    kinds = [sensor.kind for sensor in recording.sensors.values()]
+    return {
+        name: sensor.kind if kinds.count(sensor.kind) == 1 else name.lstrip("/")
+        for name, sensor in recording.sensors.items()
+    }
+
+
+def drawn_sensors(recording: Recording) -> list[str]:
+    """Return the sensors that are drawn, in the order of lanes: MOST_LANES at most, whose readings have a clock."""
+    held = [name for name, sensor in recording.sensors.items() if sensor.usable().any()]
+    return sorted(held, key=lambda name: ORDER.index(recording.sensors[name].kind))[:MOST_LANES]
+
+
+def lanes_of(recording: Recording, fault: Fault | None) -> tuple[Lane, ...]:
+    """Return the streams as they are drawn, at their own rates."""
+    titles = titles_of(recording)
+    return tuple(
+        _lane(recording.sensors[name], titles[name], fault if fault and fault.sensor == name else None)
+        for name in drawn_sensors(recording)
+    )
+
+
+def _lane(sensor: Sensor, title: str, fault: Fault | None) -> Lane:
+    kept = sensor.usable()
+    times, values, channels = sensor.times[kept], sensor.values[kept], sensor.channels
+    if sensor.kind == "gnss":
+        values, channels = local_metres(values), tuple(Channel(name=name, unit="m") for name in ("east", "north", "up"))
+    times, values = thinned(times, values)
+    units = dict.fromkeys(channel.unit for channel in channels)
+    span = (
+        None if fault is None else Injected(word=fault.kind, start_s=fault.start_s, end_s=fault.start_s + fault.seconds)
+    )
+    return Lane(
+        title=title, unit=", ".join(units), channels=tuple(channel.name for channel in channels),
+        rate_hz=sensor.rate_hz, times=Packed.of(times), values=Packed.of(values), fault=span,
+    )  # fmt: skip
+
+
+def thinned(times: Array, values: Array, most: int = MOST_SHOWN) -> tuple[Array, Array]:
+    """Return readings (n,), (n, channels) of which the screen gets MOST_SHOWN at most: of even parts both extremes."""
+    if len(times) <= most:
+        return times, values
+    ends = np.linspace(0, len(times), most // 2 + 1).astype(np.intp)[:-1]
+    with np.errstate(invalid="ignore"):
+        low, high = np.fmin.reduceat(values, ends, axis=0), np.fmax.reduceat(values, ends, axis=0)
+    shown = np.stack([low, high], 1).reshape(-1, values.shape[1])
+    return np.stack([times[ends]] * 2, 1).ravel(), shown
+
+
+def local_metres(geodetic: Array) -> Array:
+    """Return east, north and up (n, 3), m, of fixes from the first whole one; NaN where a fix lacks a part."""
+    known = np.isfinite(geodetic).all(1)
+    found = np.full(geodetic.shape, np.nan)
+    if known.any():
+        found[known] = Origin(*geodetic[known][0].tolist()).to_enu(geodetic[known])
+    return found
+
+
+def tracks_of(opened: Opened, estimates: Estimates) -> tuple[Track, ...]:
+    """Return attitudes as they are drawn, with their doubt, and their error where the truth is at hand."""
+    found = []
+    for style, one in estimates.all():
+        rows = _even_rows(len(one.times))
+        error = None
+        if opened.truth is not None and opened.truth.attitude is not None:
+            error = Packed.of(np.degrees(error_rad(one, opened.truth))[rows])
+        radius = None if one.radius90_rad is None else Packed.of(np.degrees(one.radius90_rad)[rows])
+        halves = None
+        if one.covariance is not None:
+            halves = Packed.of(half_widths_deg(one.quat[rows], one.covariance[rows]))
+        found.append(
+            Track(
+                name=one.name, style=style, times=Packed.of(one.times[rows]), quat=Packed.of(one.quat[rows]),
+                radius_deg=radius, halves_deg=halves, error_deg=error,
+            )
+        )  # fmt: skip
+    if opened.truth is not None and opened.truth.attitude is not None:
+        rows = _even_rows(len(opened.truth.times))
+        times, quat = Packed.of(opened.truth.times[rows]), Packed.of(opened.truth.attitude[rows])
+        found.append(Track(name="reference", style="reference", times=times, quat=quat))
+    return tuple(found)
+
+
+def _even_rows(num: int) -> NDArray[np.intp]:
+    return np.arange(0, num, max(-(-num // MOST_TRACK), 1))
+
+
+def half_widths_deg(quat: Array, covariance: Array) -> Array:
+    """Return half widths (n, 3), deg, of roll, pitch and yaw at 90 %, by a covariance (n, 3, 3) in the earth's axes."""
+    here = rotations.roll_pitch_yaw(quat)
+    steps = [
+        rotations.roll_pitch_yaw(rotations.multiply(rotations.exp(STEP_RAD * axis), quat)) - here for axis in np.eye(3)
+    ]
+    slopes = (np.stack(steps, -1) + np.pi) % (2 * np.pi) - np.pi
+    variances = np.einsum("nij,njk,nik->ni", slopes, covariance, slopes) / STEP_RAD**2
+    found: Array = np.degrees(NORMAL_90 * np.sqrt(np.maximum(variances, 0.0)))
+    return found
+
+
+def ways_of(opened: Opened) -> tuple[Way, ...]:
+    """Return paths as they are drawn: what a reference, or a sensor of places, says."""
+    found = []
+    if opened.truth is not None and opened.truth.position is not None:
+        rows = _even_rows(len(opened.truth.times))
+        place = opened.truth.position[rows, :2]
+        found.append(
+            Way(name="reference", style="reference", times=Packed.of(opened.truth.times[rows]), xy=Packed.of(place))
+        )
+    for sensor in [*opened.recording.find("gnss").values(), *opened.recording.find("position").values()][:1]:
+        kept = sensor.usable()
+        values = sensor.values[kept]
+        place = local_metres(values) if sensor.kind == "gnss" else values
+        found.append(
+            Way(
+                name=f"{sensor.kind} readings",
+                style="readings",
+                times=Packed.of(sensor.times[kept]),
+                xy=Packed.of(place[:, :2]),
+            )
+        )
+    return tuple(found)
+
+
+def spans_of(times: Array, words: NDArray[np.str_]) -> tuple[tuple[float, float, str], ...]:
+    """Return spans (from, to, word) of the words (n,) that are said at times (n,): each lasts until the next begins."""
+    if not len(times):
+        return ()
+    starts = np.flatnonzero(np.concatenate([[True], words[1:] != words[:-1]]))
+    ends = np.append(times[starts[1:]], times[-1])
+    return tuple(
+        (float(start), float(end), str(word))
+        for start, end, word in zip(times[starts], ends, words[starts], strict=True)
+    )
+
+
+def health_of(recording: Recording, told: Attitude | None) -> tuple[Health, ...]:
+    """Return what is said of each sensor that the attitude is told from."""
+    if told is None:
+        return ()
+    titles = titles_of(recording)
+    return tuple(
+        Health(title=titles.get(name, name), spans=spans_of(told.times, words)) for name, words in told.health.items()
+    )
+
+
+def scene_of(name: str, opened: Opened, fault: Fault | None, estimates: Estimates, cursor: float) -> Scene:
+    """Return the whole canvas of a recording, whose `opened` holds the fault already."""
+    recording = opened.recording
+    return Scene(
+        recording=name,
+        span=recording.span_s(),
+        lanes=lanes_of(recording, fault),
+        tracks=tracks_of(opened, estimates),
+        ways=ways_of(opened),
+        health=health_of(recording, estimates.own),
+        says="Covariance not verified on this sensor.",
+        cursor=cursor,
+    )
+
+
+def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
+    """Say which sensor lies, and when; with a fault that was put in, how late it was named."""
+    own = estimates.own
+    if own is None or not own.health:
+        return "No filter here tells the sensors' health."
+    titles, odd = titles_of(opened.recording), []
+    for name, words in own.health.items():
+        spans = [span for span in spans_of(own.times, words) if span[2] not in (OK, UNKNOWN)]
+        kinds = dict.fromkeys(word for _, _, word in spans)
+        for kind in kinds:
+            of_kind = [(start, end) for start, end, word in spans if word == kind]
+            first = f"{of_kind[0][0]:.1f} to {of_kind[0][1]:.1f} s"
+            more = f" and {len(of_kind) - 1} times more" if len(of_kind) > 1 else ""
+            odd.append(f"{titles.get(name, name)} {kind} {first}{more}")
+    said = "; ".join(odd) if odd else "all sensors ok"
+    return f"{said[:1].upper()}{said[1:]}.{_named_after(fault, own)}"
+
+
+def _named_after(fault: Fault | None, own: Attitude) -> str:
+    """Say how long after its start a fault was named, and as what."""
+    if fault is None or fault.sensor not in own.health:
+        return ""
+    within = (own.times >= fault.start_s) & (own.times < fault.start_s + fault.seconds)
+    rows = np.flatnonzero(within & ~np.isin(own.health[fault.sensor], (OK, UNKNOWN)))
+    if not len(rows):
+        return f" The {fault.kind} sensor was not named while the fault lasted."
+    word = own.health[fault.sensor][rows[0]]
+    return f" The injected fault was named {word} after {own.times[rows[0]] - fault.start_s:.2f} s."
+
+
+def errors_line(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
+    """Say each filter's root mean square error over all, and while a fault lasts; "" without a truth."""
+    if opened.truth is None or opened.truth.attitude is None:
+        return ""
+    said = []
+    for _, one in estimates.all():
+        error = np.degrees(error_rad(one, opened.truth))
+        parts = [f"{_rms(error):.1f} deg"]
+        if fault is not None:
+            within = (one.times >= fault.start_s) & (one.times < fault.start_s + fault.seconds)
+            parts.append(f"{_rms(error[within]):.1f} during the fault")
+        if one.radius90_rad is not None:
+            known = np.isfinite(error)
+            inside = (error <= np.degrees(one.radius90_rad))[known]
+            parts.append(f"{inside.mean():.0%} inside the 90 % ball" if len(inside) else "no error known")
+        said.append(f"{one.name} {', '.join(parts)}")
+    return f"In hindsight, root mean square error to the reference: {'; '.join(said)}."
+
+
+def _rms(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+
+
+def cursor_table(opened: Opened, estimates: Estimates, at: float) -> pd.DataFrame:
+    """Return what stands at a time, s: each sensor's last reading with its age, each filter's angles with doubt."""
+    rows: list[Mapping[str, object]] = []
+    titles = titles_of(opened.recording)
+    for name in drawn_sensors(opened.recording):
+        sensor = opened.recording.sensors[name]
+        kept = np.flatnonzero(sensor.usable())
+        place = int(np.searchsorted(sensor.times[kept], at, side="right")) - 1
+        if place < 0:
+            rows.append({"what": titles[name], "told": "nothing yet"})
+            continue
+        row = kept[place]
+        channels = zip(sensor.channels, sensor.values[row], strict=True)
+        told = ", ".join(f"{channel.name} {value:.4g} {channel.unit}" for channel, value in channels)
+        rows.append({"what": titles[name], "told": told, "age, s": round(at - float(sensor.times[row]), 3)})
+    for _, one in estimates.all():
+        rows.append({"what": one.name, **_angles_at(one, at), **_error_at(opened, one, at)})
+    return pd.DataFrame(rows, columns=["what", "told", "age, s", "90 % within", "off by, deg", "health"])
+
+
+def _row_at(one: Attitude, at: float) -> int:
+    return int(np.clip(np.searchsorted(one.times, at, side="right") - 1, 0, len(one.times) - 1))
+
+
+def _angles_at(one: Attitude, at: float) -> dict[str, object]:
+    row = _row_at(one, at)
+    angles = np.degrees(rotations.roll_pitch_yaw(one.quat[row]))
+    halves = [np.nan] * 3 if one.covariance is None else half_widths_deg(one.quat[[row]], one.covariance[[row]])[0]
+    named = zip(("roll", "pitch", "yaw"), angles, halves, strict=True)
+    words = [f"{name} {angle:.1f}" + (f" ± {half:.1f}" if np.isfinite(half) else "") for name, angle, half in named]
+    found: dict[str, object] = {"told": f"{', '.join(words)} deg", "age, s": round(at - float(one.times[row]), 3)}
+    if one.radius90_rad is not None:
+        found["90 % within"] = f"{np.degrees(one.radius90_rad[row]):.1f} deg"
+    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] != OK]
+    return {**found, "health": ", ".join(odd) or ("all ok" if one.health else "")}
+
+
+def _error_at(opened: Opened, one: Attitude, at: float) -> dict[str, object]:
+    if opened.truth is None:
+        return {}
+    row = _row_at(one, at)
+    part = Attitude(name=one.name, times=one.times[[row]], quat=one.quat[[row]])
+    error = float(np.degrees(error_rad(part, opened.truth))[0])
+    return {"off by, deg": round(error, 2) if np.isfinite(error) else None}
+
+
+def estimate_frame(opened: Opened, own: Attitude, fault: Fault | None, adapter: str) -> pd.DataFrame:
+    """Return the estimate as a table to take along, with what it is of on every row."""
+    angles = np.degrees(rotations.roll_pitch_yaw(own.quat))
+    found = {"time_s": own.times, **{name: own.quat[:, place] for place, name in enumerate("wxyz")}}
+    found |= {f"{name}_deg": angles[:, place] for place, name in enumerate(("roll", "pitch", "yaw"))}
+    if own.radius90_rad is not None:
+        found["radius90_deg"] = np.degrees(own.radius90_rad)
+    table = pd.DataFrame({**found, **{f"health {name}": words for name, words in own.health.items()}})
+    recording = opened.recording
+    origin = "simulated" if recording.simulated else "real"
+    return table.assign(
+        recording=recording.name, origin=origin, injected_fault="" if fault is None else fault.text(), adapter=adapter,
+        claim="covariance not verified on this sensor", not_for=NOT_FOR, licence=recording.licence,
+        attribution=recording.attribution,
+    )  # fmt: skip
+
+
+def fault_words(fault: Fault, recording: Recording) -> str:
+    """Say a fault."""
+    sensor = recording.sensors[fault.sensor]
+    size = f" by {fault.size:g} {size_unit(sensor, fault.kind)}" if fault.size else ""
+    return f"{titles_of(recording)[fault.sensor]} {fault.kind}{size} for {fault.seconds:g} s from {fault.start_s:g} s"
+
+
+def undrawn(recording: Recording) -> Sequence[str]:
+    """Return the sensors that are not drawn."""
+    return [name for name in recording.sensors if name not in drawn_sensors(recording)]

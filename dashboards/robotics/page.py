@@ -1,0 +1,159 @@
+"""The roboticist's page: which sensor lies, how sure the attitude is, and what a fault does to both."""
+
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+
+from mainstem.apps.robotics import Opened
+from mainstem.dashboards.components.tracks import tracks
+from mainstem.dashboards.robotics.board import (
+    NOT_FOR,
+    UNVERIFIED,
+    Estimates,
+    cursor_table,
+    errors_line,
+    estimate_frame,
+    fault_words,
+    headline,
+    scene_of,
+    undrawn,
+)
+from mainstem.dashboards.robotics.faulting import fault_asked, offer_fault
+from mainstem.dashboards.robotics.own import bring_own
+from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice
+from mainstem.dashboards.shell import (
+    choose,
+    header,
+    mistakes_as_lines,
+    origin_of,
+    plain,
+    put_in_address,
+    recall,
+    say_in_vain,
+)
+from mainstem.data.robot.checking import check_recording
+from mainstem.data.robot.faults import Fault
+from mainstem.data.spreadsheets import csv_bytes
+
+IN_ADDRESS = ("recording", "t", "fault")
+NO_ADAPTER = "no adapter, a classical filter alone"
+STYLE = """<style>
+.stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
+.stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
+.stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+.stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
+</style>"""
+
+
+def show_robotics() -> None:
+    """Lay the page out: what is shown and the choice on one line, the canvas under it."""
+    st.html(STYLE)
+    recall("robotics", IN_ADDRESS)
+    vain = st.container()
+    title, controls = st.columns([5, 4], vertical_alignment="center")
+    known = all_choices()
+    with controls:
+        row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row, mistakes_as_lines("The list of recordings"):
+        name = choose(
+            partial(st.selectbox, "Recording", label_visibility="collapsed"), "recording", list(known), vain, "t",
+            "fault", told=lambda name: known[name].title,
+        )  # fmt: skip
+        bring_own(choose_recording)
+    with mistakes_as_lines(f"The recording {name}"):
+        opened = open_choice(known[name], name)
+        fault = fault_asked(opened.recording)
+        cursor, asked = cursor_asked(opened)
+        say_in_vain(vain, "t", asked, f"{cursor:g} s")
+        with row:
+            offer_fault(opened.recording, fault, cursor, partial(put_in_address, "fault"))
+        with title:
+            header(
+                known[name].title, origin=origin_of([opened.recording.simulated]),
+                training=origin_of([opened.recording.simulated]), adapter=NO_ADAPTER, not_for=NOT_FOR,
+            )  # fmt: skip
+        show_recording(name, opened, fault)
+
+
+def choose_recording(name: str) -> None:
+    """Choose a recording for the whole page."""
+    put_in_address("recording", name)
+    for other in ("t", "fault"):
+        put_in_address(other, None)
+
+
+def cursor_asked(opened: Opened) -> tuple[float, str]:
+    """Return where the address has the cursor, s, in the middle unless it says; and what it asks for in vain."""
+    first, last = opened.recording.span_s()
+    text = str(st.query_params.get("t", ""))
+    try:
+        asked = float(text)
+    except ValueError:
+        asked = float("nan")
+    if first <= asked <= last:
+        return asked, ""
+    return round((first + last) / 2, 2), text
+
+
+def show_recording(name: str, opened: Opened, fault: Fault | None) -> None:
+    """Show the canvas, and what goes with it."""
+    broken, estimates, why = estimate(opened, name, "" if fault is None else fault.text())
+    if why:
+        st.warning(plain(why), icon=":material/warning:")
+    said = [headline(broken, fault, estimates)]
+    if fault is not None:
+        said.insert(0, f"Injected: {fault_words(fault, opened.recording)}.")
+    st.caption(plain(" ".join(said)))
+    draw(name, broken, fault, estimates)
+    show_file(opened, broken, fault, estimates)
+
+
+@st.fragment
+def draw(name: str, opened: Opened, fault: Fault | None, estimates: Estimates) -> None:
+    """Draw the canvas and its table twin; a move of the cursor is a run of this fragment alone."""
+    with mistakes_as_lines("The canvas"):
+        cursor, _ = cursor_asked(opened)
+        tracks(scene_of(name, opened, fault, estimates, cursor), "tracks", note_cursor)
+        with st.expander(f"All values at {cursor:.2f} s"):
+            st.dataframe(cursor_table(opened, estimates, cursor), hide_index=True)
+            if errors := errors_line(opened, fault, estimates):
+                st.caption(plain(errors, 1000))
+
+
+def note_cursor(at: float) -> None:
+    """Keep the cursor in the address."""
+    put_in_address("t", f"{at:.2f}")
+
+
+def show_file(opened: Opened, broken: Opened, fault: Fault | None, estimates: Estimates) -> None:
+    """Say what the file is, what its doctor finds, and offer the estimate to take along."""
+    recording = opened.recording
+    if estimates.main is not None:
+        table = partial(estimate_frame, broken, estimates.main, fault, estimates.main.name)
+        st.download_button(
+            f"Attitude of {plain(estimates.main.name)} as CSV", lambda: csv_bytes(table()), f"{recording.name}.csv",
+            "text/csv", icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+    with st.expander("The file: its sensors, what its doctor finds, and what must not be built on this"):
+        with mistakes_as_lines("The doctor"):
+            found = [finding for finding in check_recording(recording) if finding.state != "ok"]
+            rows = [{"sensor": one.sensor, "what": one.what, "state": one.state, "found": one.words} for one in found]
+            if rows:
+                st.dataframe(pd.DataFrame(rows), hide_index=True)
+            else:
+                st.caption("The doctor finds nothing wrong with stamps, values and clocks.")
+        notes = [*recording.converted, *(f"{name} skipped: {why}" for name, why in recording.skipped.items())]
+        for note in notes:
+            st.caption(plain(note))
+        if left := undrawn(recording):
+            st.caption(f"Not drawn: {plain(', '.join(left))}.")
+        st.caption(UNVERIFIED)
+        st.caption(
+            f"Not for {NOT_FOR}: an estimate is no protective function, whatever its doubt. "
+            f"{plain(recording.attribution or 'No source is named', 1000)}; {plain(recording.licence)}."
+        )
+
+
+with mistakes_as_lines("The page"):
+    show_robotics()

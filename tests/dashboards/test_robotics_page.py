@@ -1,0 +1,44 @@
+"""The robotics page in Chromium: the cursor by keys and mouse, zooming, a fault put in and taken out, files."""
+
+import pandas as pd
+import pytest
+
+from tests.dashboards.browser import opened, served
+
+
+@pytest.mark.browser
+def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, chromium):
+    with served(home) as address, opened(chromium) as (page, outside):
+        page.goto(f"{address}/robotics?t=60")
+        canvas = page.locator("canvas[data-stamp]")
+        canvas.wait_for(timeout=60_000)
+        assert canvas.get_attribute("data-lanes") == "5"
+        box = canvas.bounding_box()
+        assert box["width"] * box["height"] > 0.6 * 1280 * 1000
+        assert "simulated" in page.locator("h2").inner_text()
+        canvas.focus()
+        canvas.press("ArrowRight")
+        canvas.press("Shift+ArrowLeft")
+        page.wait_for_url(lambda url: "t=49.2" in url)  # a hundredth of 120 s on, and ten back
+        canvas.press("+")
+        page.wait_for_function("one => one.dataset.window !== '0.000 119.995'", arg=canvas.element_handle())
+        canvas.press("0")
+        page.wait_for_function("one => one.dataset.window === '0.000 119.995'", arg=canvas.element_handle())
+        page.get_by_role("button", name="Inject a fault").click()
+        page.get_by_role("button", name="Inject", exact=True).click()
+        page.wait_for_url(lambda url: "fault=imu.gyroscope" in url)
+        page.get_by_text("Injected: gyroscope absent for 5 s from 49.2 s").wait_for()
+        page.reload()  # the browser holds nothing any more, and is sent everything anew
+        canvas.wait_for(timeout=60_000)
+        assert canvas.get_attribute("data-cursor") == "49.200"
+        page.get_by_text("All values at 49.20 s").click()
+        page.wait_for_selector('[data-testid="stDataFrame"]')
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Attitude of").click()
+        written = pd.read_csv(download.value.path())
+        assert written["injected_fault"].str.startswith("imu.gyroscope,absent").all()
+        assert written["not_for"].str.contains("ISO 10218").all()
+        page.set_viewport_size({"width": 400, "height": 900})
+        page.wait_for_function("one => one.clientHeight > 800", arg=canvas.element_handle())
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert outside == []
