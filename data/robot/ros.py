@@ -20,7 +20,7 @@ from mainstem.data.robot.ros_folder import files_of
 from mainstem.data.robot.ros_frames import Frames
 from mainstem.data.robot.ros_messages import CONVERSIONS, READERS
 from mainstem.data.robot.ros_own import own_reader
-from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, told
+from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Named, Raw, Topic, told
 from mainstem.data.robot.ros_types import TRANSFORMS, Decoder, OwnTypes, decoder_of, kind_of, own_types
 
 MOST_TOPICS = 10_000
@@ -28,17 +28,6 @@ LATEST_NS = 2**62  # the year 2116: differences of such stamps are whole numbers
 OTHER_CLOCK_NS = 86_400 * 10**9  # a day: stamps further from the recorder's follow another clock
 CALENDAR_S = (946_684_800, 4_102_444_800)  # 2000 to 2100 in seconds since 1970: stamps between are of a calendar
 SHORT_NAMES = tuple(name.replace("/msg/", "/") for name in READERS)
-SUFFIXES = (".bag", ".db3", ".mcap")
-
-
-def is_bag(path: Path) -> bool:
-    """True for a file that begins as a bag, and for a folder that holds one."""
-    if path.is_dir():
-        return (path / "metadata.yaml").is_file() or any(next(path.glob(f"*{end}"), None) for end in SUFFIXES[1:])
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(16).startswith((b"#ROSBAG V", ros_mcap.MAGIC, ros_db3.MAGIC))
 
 
 def read_bag(path: Path, msg_paths: Sequence[Path] = (), wanted: Collection[str] | None = None) -> Recording:
@@ -57,7 +46,7 @@ def read_bag(path: Path, msg_paths: Sequence[Path] = (), wanted: Collection[str]
     lost = Lost()
     try:
         for file, is_packed in files_of(path, lost):
-            for topic, received, data in _scan(file, is_packed, lost):
+            for topic, received, data in _scan(file, is_packed, lost, reading.named):
                 if 0 <= received <= LATEST_NS:
                     reading.take(topic, received, data)
                 else:
@@ -67,7 +56,7 @@ def read_bag(path: Path, msg_paths: Sequence[Path] = (), wanted: Collection[str]
     return recording_of(reading, path.name, lost)
 
 
-def _scan(path: Path, is_packed: bool, lost: Lost) -> Iterator[Raw]:
+def _scan(path: Path, is_packed: bool, lost: Lost, named: Named) -> Iterator[Raw]:
     """Messages of one file.
 
     Raises:
@@ -77,11 +66,11 @@ def _scan(path: Path, is_packed: bool, lost: Lost) -> Iterator[Raw]:
         magic = file.read(16)
         source = Bounded(file, path.stat().st_size)
         if magic.startswith(ros_bag1.MAGIC):
-            yield from ros_bag1.scan(source, lost)
+            yield from ros_bag1.scan(source, lost, named)
         elif magic.startswith(ros_mcap.MAGIC):
-            yield from ros_mcap.scan(source, lost)
+            yield from ros_mcap.scan(source, lost, named)
         elif magic == ros_db3.MAGIC:
-            yield from ros_db3.scan(path, lost, is_packed)
+            yield from ros_db3.scan(path, lost, named, is_packed)
         elif magic.startswith(b"#ROSBAG V"):
             raise InputError(f"{path.name} is a bag of a format before 2.0; convert it first (rosbag fix)")
         else:
@@ -98,6 +87,7 @@ class Reading:
     gathered: dict[str, Gathered] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    named: Named = field(default_factory=dict)
     frames: Frames = field(default_factory=Frames)
     room: Room = field(default_factory=Room)
     first_ns: int | None = None
@@ -214,7 +204,8 @@ def recording_of(reading: Reading, name: str, lost: Lost) -> Recording:
         InputError: if it is nothing.
     """
     gathered = [each for each in reading.gathered.values() if len(each.stamps)]
-    skipped = {**({name: "; ".join(told(lost))} if lost else {}), **reading.skipped, **_damaged(reading)}
+    skipped = {**({name: "; ".join(told(lost))} if lost else {}), **_silent(reading), **reading.skipped}
+    skipped |= _damaged(reading)
     if not gathered or reading.first_ns is None:
         why = "; ".join(f"{topic}: {reason}" for topic, reason in [*skipped.items()][:5]) or "it holds no message"
         raise InputError(
@@ -247,6 +238,17 @@ def _lost_parts(lost: Lost) -> Iterator[Finding]:
         words = f"the file is not whole ({'; '.join(told(lost))}); what is whole in it was read, the rest is a gap"
         state: State = "note" if {*lost} == {NO_INDEX} else "bad"
         yield Finding(sensor="", what="damage", state=state, count=lost.total(), words=words)
+
+
+def _silent(reading: Reading) -> dict[str, str]:
+    """Topics that the file names and has no message of."""
+    return {
+        printable(
+            topic.name, 200
+        ): f"no message of it ({printable(topic.type) or 'of no type'}) was recorded, or is left"
+        for topic in [*reading.named][:MOST_TOPICS]
+        if topic not in reading.topics and printable(topic.name, 200) not in reading.gathered
+    }
 
 
 def _damaged(reading: Reading) -> dict[str, str]:

@@ -5,15 +5,25 @@ from collections.abc import Iterator, Mapping
 from io import BytesIO
 
 from mainstem.core.errors import InputError
-from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
+from mainstem.data.robot.ros_records import (
+    NO_INDEX,
+    Bounded,
+    DamageError,
+    Lost,
+    Named,
+    Raw,
+    Topic,
+    standard_type,
+    unpack,
+)
 
 MAGIC = b"#ROSBAG V2.0\n"
 MESSAGE, BAG, CHUNK, CONNECTION = 2, 3, 5, 7  # values of the header field "op"
 Header = Mapping[bytes, bytes]
 
 
-def scan(source: Bounded, lost: Lost) -> Iterator[Raw]:
-    """Yield the messages in the order of the file.
+def scan(source: Bounded, lost: Lost, named: Named) -> Iterator[Raw]:
+    """Yield the messages in the order of the file, noting its topics and what is lost.
 
     Raises:
         InputError: if it is encrypted.
@@ -34,6 +44,7 @@ def scan(source: Bounded, lost: Lost) -> Iterator[Raw]:
             continue
         for inner, body in _records(Bounded(BytesIO(content), len(content)), lost):
             yield from _message(inner, body, topics, lost)
+    named.update(dict.fromkeys(topics.values()))
 
 
 def _indexed_topics(source: Bounded, lost: Lost) -> dict[int, Topic]:

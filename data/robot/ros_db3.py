@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
-from mainstem.data.robot.ros_records import MOST_BYTES, DamageError, Lost, Raw, Topic, standard_type, unpack_zstd
+from mainstem.data.robot.ros_records import MOST_BYTES, DamageError, Lost, Named, Raw, Topic, standard_type, unpack_zstd
 
 MAGIC = b"SQLite format 3\0"
 LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros2msg": "msg", "ros2idl": "idl"}
@@ -18,12 +18,13 @@ STEPS = 50_000  # of SQLite's machine between two looks at how much was asked of
 MOST_STEPS_A_BYTE = 1_000
 
 
-def scan(path: Path, lost: Lost, is_packed: bool = False) -> Iterator[Raw]:
+def scan(path: Path, lost: Lost, named: Named, is_packed: bool = False) -> Iterator[Raw]:
     """Yield the messages in the order of the file.
 
     Args:
         path: of the .db3 file.
         lost: counts what cannot be read.
+        named: gets the topics.
         is_packed: whether each message is packed by zstd, as a bag's metadata.yaml says.
 
     Raises:
@@ -38,6 +39,7 @@ def scan(path: Path, lost: Lost, is_packed: bool = False) -> Iterator[Raw]:
         try:
             _restrict(database, size)
             topics = _topics(database, path.name)
+            named.update(dict.fromkeys(topics.values()))
             yield from _rows(database, topics, size // SMALLEST_ROW, is_packed, lost)
         except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:  # the last of its own messages
             lost[f"rows from where SQLite says: {printable(error)}"] += 1

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Literal
 
-from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Raw, Topic, standard_type, unpack
+from mainstem.data.robot.ros_records import (
+    NO_INDEX,
+    Bounded,
+    DamageError,
+    Lost,
+    Named,
+    Raw,
+    Topic,
+    standard_type,
+    unpack,
+)
 
 if TYPE_CHECKING:
     from mcap.records import Channel, Chunk, Schema
@@ -24,6 +34,7 @@ LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros1msg": "msg", "ros2msg": "msg
 class Known:
     """Schemas and topics that were read so far, by their numbers."""
 
+    named: Named
     schemas: dict[int, "Schema"] = field(default_factory=dict)
     topics: dict[int, Topic] = field(default_factory=dict)
 
@@ -33,6 +44,7 @@ class Known:
             self.schemas[record.id] = record
         elif kind == CHANNEL:
             self.topics[record.id] = self._topic(record)
+            self.named.setdefault(self.topics[record.id])
 
     def _topic(self, channel: "Channel") -> Topic:
         schema = self.schemas.get(channel.schema_id)
@@ -47,9 +59,9 @@ class Known:
         )
 
 
-def scan(source: Bounded, lost: Lost) -> Iterator[Raw]:
-    """Yield the messages in the order of the file."""
-    known = Known()
+def scan(source: Bounded, lost: Lost, named: Named) -> Iterator[Raw]:
+    """Yield the messages in the order of the file, noting its topics and what is lost."""
+    known = Known(named)
     if not _read_summary(source, known):
         lost[NO_INDEX] += 1
     source.file.seek(len(MAGIC))

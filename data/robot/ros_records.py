@@ -38,6 +38,7 @@ class Topic:
 
 Raw = tuple[Topic, int, bytes]  # a topic, when the recorder got the message (ns since 1970), and the message
 Lost = Counter[str]  # what could not be read: how often
+Named = dict[Topic, None]  # topics that a file names, in its order, those without a message too
 
 
 class DamageError(Exception):

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mcap.writer import Writer as McapWriter
+from rosbags.rosbag1 import Writer as Writer1
+from rosbags.rosbag2 import StoragePlugin, Writer
 from tests.data.robot.bags import FIX, IMU, MAG, RANGE, START_NS, STEP_NS, TWIST, Maker, all_sensors, write1, write2
 
 from mainstem.core.errors import InputError
 from mainstem.data.robot.recording import Recording
-from mainstem.data.robot.ros import is_bag, read_bag
+from mainstem.data.robot.ros import read_bag
 from mainstem.data.robot.ros_collecting import Room
 
 
@@ -24,9 +26,7 @@ def written(tmp_path: Path, form: str) -> Path:
 
 @pytest.fixture(params=["ros1", "ros1-bz2", "ros1-lz4", "MCAP", "MCAP-storage", "SQLITE3", "SQLITE3-message"])
 def recording(request, tmp_path) -> Recording:
-    path = written(tmp_path, request.param)
-    assert is_bag(path)
-    return read_bag(path)
+    return read_bag(written(tmp_path, request.param))
 
 
 def test_bag_of_every_kind_gives_the_same_sensors(recording):
@@ -145,6 +145,24 @@ def test_stamps_are_left_as_they_are(tmp_path):
     ]
     times = read_bag(write2(tmp_path / "a", maker, messages)).sensors["/imu.gyroscope"].times
     np.testing.assert_allclose(times, 0.25 + 0.01 * np.array(offsets), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("storage", ["ros1", "MCAP", "SQLITE3"])
+def test_topic_that_stayed_silent_is_named(tmp_path, storage):
+    maker = Maker(storage == "ros1")
+    writer = (
+        Writer1(tmp_path / "a.bag")
+        if maker.is_ros1
+        else Writer(tmp_path / "a", version=9, storage_plugin=StoragePlugin[storage])
+    )
+    with writer:
+        writer.add_connection("/mag", MAG, typestore=maker.store)
+        connection = writer.add_connection("/imu", IMU, typestore=maker.store)
+        serialize = maker.store.serialize_ros1 if maker.is_ros1 else maker.store.serialize_cdr
+        writer.write(connection, START_NS, bytes(serialize(maker.imu(START_NS), IMU)))
+    found = read_bag(writer.path)
+    assert "/imu.gyroscope" in found.sensors
+    assert "no message" in found.skipped["/mag"]
 
 
 def test_only_wanted_topics_are_read(tmp_path):
