@@ -138,8 +138,9 @@ def known(covariances: Array) -> Array:
     None has negative or endless variances.
     """
     variances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    is_unknown = ~covariances.any((-2, -1)) | ~np.isfinite(covariances).all((-2, -1)) | (variances < 0).any(-1)
-    return np.where(is_unknown[..., None, None], np.nan, covariances)
+    is_stated = covariances.any((-2, -1), keepdims=True) & np.isfinite(covariances).all((-2, -1), keepdims=True)
+    is_stated &= variances.min(-1, keepdims=True)[..., None] >= 0
+    return np.where(is_stated, covariances, np.nan)
 
 
 def _square(numbers: Any, size: int) -> Array:  # noqa: ANN401 - an array of a message
