@@ -43,7 +43,7 @@ def check_values(name: str, sensor: Sensor) -> Iterator[Finding]:
 
 
 def _infinite(name: str, sensor: Sensor) -> Iterator[Finding]:
-    rows: NDArray[np.bool_] = np.isinf(sensor.values).any(1)
+    rows = np.asarray(np.isinf(sensor.values).any(axis=1))
     if rows.any():
         words = f"{int(rows.sum())} readings are infinite; they are not used, mend the driver"
         yield Finding(sensor=name, what="infinity", state="bad", count=int(rows.sum()),
@@ -53,7 +53,7 @@ def _infinite(name: str, sensor: Sensor) -> Iterator[Finding]:
 def _missing(name: str, sensor: Sensor) -> Iterator[Finding]:
     """Readings of NaN: stamps go on and the values lack."""
     absent = np.isnan(sensor.values)
-    lost: NDArray[np.bool_] = absent.any(1) if sensor.kind in INERTIAL else absent.all(1)
+    lost = np.asarray(absent.any(axis=1) if sensor.kind in INERTIAL else absent.all(axis=1))
     if not lost.any():
         return
     starts, ends = runs(lost)
