@@ -1,5 +1,6 @@
 """Stamps of a sensor: repeated, unordered, running back, bursty, with gaps, or at a rate that changes."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +19,7 @@ LONG_GAP_S = 1.0  # after which an attitude without its gyroscope is lost (BROAD
 MISSING_SHARE = 0.05  # of the time; single short gaps add up to less
 RESET = 10  # readings that stay behind an earlier stamp: the clock went back, no single reading came late
 CHANGE = 0.05  # of the pace, between quarters of a recording
+SURE = 4.0  # standard errors, of ranges that are heard now and then and have no rate
 FEWEST = 20  # readings, below which a pace means little
 
 
@@ -154,11 +156,19 @@ def _gaps(name: str, sensor: Sensor, times: Array, pace: float) -> Iterator[Find
 
 def _changes(name: str, times: Array) -> Iterator[Finding]:
     """A rate that is not the same throughout."""
-    if len(times) < 4 * PACE:
+    if len(times) < 16 * PACE:
         return
-    quarters = [pace_of(part) for part in np.array_split(times, 4)]
-    slowest, fastest = max(quarters), min(quarters)
-    if slowest / fastest - 1 <= CHANGE:
+    quarters = sorted(_pace_and_doubt(part) for part in np.array_split(times, 4))
+    (fastest, doubt), (slowest, other) = quarters[0], quarters[-1]
+    if slowest - fastest <= max(CHANGE * fastest, SURE * (doubt + other)):
         return
     words = f"the rate is between {1 / slowest:.4g} and {1 / fastest:.4g} Hz in its four quarters; give times, no rate"
     yield Finding(sensor=name, what="rate changes", state="note", count=4, words=words)
+
+
+def _pace_and_doubt(times: Array) -> tuple[float, float]:
+    """The pace of a part of a recording, and the standard error of that median over stretches of PACE steps."""
+    stretches = np.diff(times[::PACE]) / PACE
+    pace = float(np.median(stretches))
+    spread = 1.4826 * float(np.median(np.abs(stretches - pace)))
+    return pace, 1.2533 * spread / math.sqrt(len(stretches))

@@ -146,10 +146,10 @@ def _saturated(name: str, sensor: Sensor) -> Iterator[Finding]:
 def _piled(values: Array) -> NDArray[np.bool_] | None:
     """Where a channel stands at its highest value, if it piles up there."""
     known = values[np.isfinite(values)]
-    if len(known) < PILED or known.max() == 0:
+    if len(known) < PILED or known.max() == 0 or (known == known.max()).sum() < PILED:
         return None
     levels, counts = np.unique(known, return_counts=True)
-    if len(levels) < LEVELS or counts[-1] < PILED or counts[-1] <= PILED_RATIO * counts[-2]:
+    if len(levels) < LEVELS or counts[-1] <= PILED_RATIO * counts[-2]:
         return None
     hit: NDArray[np.bool_] = values == levels[-1]
     return hit
