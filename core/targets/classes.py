@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LARGEST_TEMPERATURE = 100.0  # twelve times what `fit_temperature` tries
 FEWEST_CASES = 2  # of a class on average: where nearly every case has a word of its own, words are no classes
 TEMPERATURES = np.geomspace(0.25, 8, 61)
+SHARES = np.linspace(0, 1, 11)  # of a plain model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +83,8 @@ class Classes(Named):
     """One of several classes; truth (cases,) is the index of the class, whose names the data say.
 
     A class is ruled out only where enough groups show it, by the quantile of 1 - its probability where it was true.
+    A preparation's fallback of (cases, classes) is taken as a plain model's log-probabilities, and trusted by the
+    `plain` share that predictions out of fold teach.
     Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);
     Sadinle, Lei & Wasserman 2019, Least ambiguous set-valued classifiers, section 2.
     """
@@ -90,7 +93,11 @@ class Classes(Named):
     kind: ClassVar[str] = "classes"
     lower_is_better: ClassVar[bool] = False
     of_trunk: ClassVar[str] = "logits"
-    blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {"temperature": (1e-9, LARGEST_TEMPERATURE)}
+    blend_ranges: ClassVar[Mapping[str, tuple[float, float]]] = {
+        "temperature": (1e-9, LARGEST_TEMPERATURE),
+        "plain": (0.0, 1.0),
+    }
+    blend_optional: ClassVar[frozenset[str]] = frozenset({"plain"})  # of runs that have no plain model
     needs_labels: ClassVar[str] = "a known class"
 
     @classmethod
@@ -165,17 +172,33 @@ class Classes(Named):
         return Loss(total=(each if weights is None else each * weights).sum(), count=len(each))
 
     def outputs(self, distribution: Distribution, known: Known) -> Outputs:
-        """Return log-probabilities (cases, classes), not calibrated."""
+        """Return log-probabilities (cases, classes), not calibrated, and those of a plain model where there is one."""
         assert isinstance(distribution, Categorical)
-        return {"logits": distribution.logits.double().cpu().numpy()}
+        found = {"logits": distribution.logits.double().cpu().numpy()}
+        return found if known.plain.ndim == 1 else {**found, "plain": known.plain}
 
     def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
-        """Return the temperature of least negative log-likelihood."""
-        return {"temperature": fit_temperature(outputs["logits"], truth.astype(np.int64))}
+        """Return the temperature of least negative log-likelihood, and the plain model's share where there is one."""
+        labels = truth.astype(np.int64)
+        if "plain" not in outputs:
+            return {"temperature": fit_temperature(outputs["logits"], labels)}
+        _, share, temperature = min(loss_at(mixed(outputs, float(share)), labels, float(share)) for share in SHARES)
+        return {"temperature": temperature, "plain": share}
 
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:
-        """Return the mean of members' probabilities (cases, classes), each at the temperature."""
-        return {"probabilities": np.mean([softmax(one["logits"] / blend["temperature"]) for one in members], axis=0)}
+        """Return the mean of members' probabilities (cases, classes), each at the temperature, and each part's own."""
+
+        def told(share: float) -> Array:
+            averaged: Array = np.mean([softmax(mixed(one, share) / blend["temperature"]) for one in members], axis=0)
+            return averaged
+
+        found = {"probabilities": told(blend.get("plain", 0.0))}
+        return {**found, "trunk": told(0.0), "plain": told(1.0)} if "plain" in members[0] else found
+
+    def parts(self, told: Outputs) -> dict[str, Array]:
+        """Return the likeliest class (cases,) by trunk and plain model alone; nothing where there is no plain one."""
+        names = {"trunk": "trunk", "plain": "plain_model"}
+        return {told_as: told[name].argmax(1).astype(np.float64) for name, told_as in names.items() if name in told}
 
     def scores(self, told: Outputs, truth: Array) -> Array:
         """Return 1 - the probability of the true class (cases,)."""
@@ -236,8 +259,8 @@ class Classes(Named):
         }
 
     def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
-        """Return macro F1, accuracy and the temperature."""
-        predicted = raw["logits"].argmax(1).astype(np.float64)
+        """Return macro F1, accuracy, and what parts are worth."""
+        predicted = mixed(raw, blend.get("plain", 0.0)).argmax(1).astype(np.float64)
         metrics = {"macro_f1": macro_f1, "accuracy": accuracy}
         return {f"held_out_{name}": found(truth, predicted) for name, found in metrics.items()} | dict(blend)
 
@@ -288,6 +311,18 @@ class Classes(Named):
         """Return the classes, and with which probability at least each stays in a set."""
         least = 1 - np.minimum(calibration.stratum_quantiles(self.names, level), 1.0)
         return {"classes": list(self.names), "thresholds": least.tolist()}
+
+
+def mixed(outputs: Outputs, share: float) -> Array:
+    """Log-probabilities (cases, classes) of both parts, the plain model's by its share."""
+    return (1 - share) * outputs["logits"] + share * outputs["plain"] if share else outputs["logits"]
+
+
+def loss_at(logits: Array, labels: NDArray[np.int64], share: float) -> tuple[float, float, float]:
+    """The least negative log-likelihood at a share, the share, and the temperature."""
+    temperature = fit_temperature(logits, labels)
+    likely = softmax(logits / temperature)[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(likely, 1e-12)).mean()), share, temperature
 
 
 def softmax(logits: Array) -> Array:

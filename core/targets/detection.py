@@ -8,10 +8,8 @@ import numpy as np
 from torch.distributions import Categorical, Distribution
 
 from mainstem.core.detecting import HALF, accuracy, auc, ece, sensitivity_at_95_specificity
-from mainstem.core.targets.classes import LARGEST_TEMPERATURE, Classes, fit_temperature, softmax
+from mainstem.core.targets.classes import LARGEST_TEMPERATURE, SHARES, Classes, loss_at, softmax
 from mainstem.core.targets.parts import Array, Blend, Known, Measure, Outputs, Regions
-
-SHARES = np.linspace(0, 1, 11)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +27,7 @@ class Detection(Classes):
         "temperature": (1e-9, LARGEST_TEMPERATURE),
         "plain": (0.0, 1.0),
     }
+    blend_optional: ClassVar[frozenset[str]] = frozenset()
 
     def weights(self, truth: Array) -> Array:
         """The inverse of each case's class's share (cases,), mean 1."""
@@ -45,13 +44,10 @@ class Detection(Classes):
 
     def blend(self, outputs: Outputs, truth: Array, groups: Sequence[str]) -> Blend:
         """Return the share and the temperature of least negative log-likelihood; no share where nothing plain is."""
-        labels, tried = truth.astype(np.int64), []
-        for share in SHARES if outputs["plain"].any() else SHARES[:1]:
-            odds = both(_mixed(outputs, float(share)))
-            temperature = fit_temperature(odds, labels)
-            likely = softmax(odds / temperature)[np.arange(len(labels)), labels]
-            tried.append((-np.log(np.maximum(likely, 1e-12)).mean(), float(share), temperature))
-        _, share, temperature = min(tried)
+        labels, shares = truth.astype(np.int64), SHARES if outputs["plain"].any() else SHARES[:1]
+        _, share, temperature = min(
+            loss_at(both(_mixed(outputs, float(share))), labels, float(share)) for share in shares
+        )
         return {"temperature": temperature, "plain": share}
 
     def combine(self, members: Sequence[Outputs], blend: Blend) -> Outputs:

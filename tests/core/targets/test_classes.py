@@ -311,3 +311,19 @@ def test_nothing_is_claimed_of_what_lacks_a_channel_that_training_had(fitted):
     (lacking, *_) = said(fitted[0], [in_channels(sample, [1]) for sample in samples])
     assert lacking.claim.state == "none"
     assert f"x: {whole.streams['x'].channels[0].name}" in lacking.claim.reason
+
+
+def test_a_plain_model_is_trusted_as_far_as_it_is_right_out_of_fold():
+    truth = np.random.default_rng(0).integers(3, size=300).astype(float)
+    right = np.log(np.where(np.eye(3)[truth.astype(int)] == 1, 0.9, 0.05))
+    noise = np.log(np.random.default_rng(1).dirichlet(np.ones(3), 300))
+    target = Classes(names=("a", "b", "c"))
+    for outputs, share in (({"logits": noise, "plain": right}, 1.0), ({"logits": right, "plain": noise}, 0.0)):
+        blend = target.blend(outputs, truth, [""] * 300)
+        assert abs(blend["plain"] - share) < 0.25
+        told = target.combine([outputs], blend)
+        assert (target.point(told) == truth).all()
+        assert set(target.parts(told)) == {"trunk", "plain_model"}
+    alone = target.blend({"logits": right}, truth, [""] * 300)
+    assert set(alone) == {"temperature"}
+    assert target.check_blend(alone, "whole") == alone, "runs without a plain model stay as they are"
