@@ -22,5 +22,18 @@ def baselines_of(task: Task, target: Target) -> Baselines:
     return lambda train, test, seed: {**plain(train, test, seed), **rivals(train, test, seed)}
 
 
+def baselines_at_views(
+    task: Task, target: Target, train: Sequence[Sample], test: Sequence[Sample], seed: int
+) -> dict[str, dict[str, Array]]:
+    """Return points of baselines by view and name, fitted once; of the first view alone where the task asks no more."""
+    views = task.views if task.drop is not None else {task.first_view: lambda sample: sample}
+    shown = [view(sample) for view in views.values() for sample in test]
+    found = baselines_of(task, target)(train, shown if task.drop is not None else test, seed)
+    return {
+        view: {name: values[index * len(test) : (index + 1) * len(test)] for name, values in found.items()}
+        for index, view in enumerate(views)
+    }
+
+
 def _of_any(target: Target, train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dict[str, Array]:
     return target.baselines(Lesson.of(train, test, target.truth(train), seed))

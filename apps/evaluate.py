@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.adapters import find_task
-from mainstem.apps.baselines import baselines_of
+from mainstem.apps.baselines import baselines_at_views, baselines_of
 from mainstem.apps.coverage import judge_training_groups
 from mainstem.apps.figures import report
 from mainstem.apps.finetune import seeds_of
@@ -176,12 +176,13 @@ def score_part(
     (task, source), (seed, index) = known, item
     given, whole = parts[index]
     spec = replace(spec, fit=spec.fit.seeded(seed))
-    test = spec.gaps(whole, task.optional)
+    test = spec.gaps(whole, task)
     with tempfile.TemporaryDirectory() as folder:
         fitted, judged = fit_and_save(task, source, given, spec.fit, Path(folder))
     learned = [given[row] for row in Split.around(given, np.zeros(len(given), bool)).train.tolist()]
-    baselines = baselines_of(task, fitted.target)(learned, test, seed)
-    return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines), judged[task.first_view]
+    beside = baselines_at_views(task, fitted.target, learned, test, seed)
+    scored = score_by_protocol(task, fitted, test, spec).beside(beside, task.first_view)
+    return scored, judged[task.first_view]
 
 
 def train_in_folds(task: Task, source: SampleSet, spec: EvaluationSpec, progress: Progress) -> Scored:
@@ -224,7 +225,7 @@ def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) ->
     taught = fitted.taught
     known = [sample for sample in samples if taught.was_trained_on(sample)]
     unseen = [sample for sample in samples if not (taught.was_trained_on(sample) or taught.was_calibrated_on(sample))]
-    test = spec.gaps(unseen, task.optional)
+    test = spec.gaps(unseen, task)
     if not test:
         raise InputError(
             f"{run} was trained on every group of these data, or calibrated; give data with groups it never saw"
@@ -233,5 +234,8 @@ def score_run(task: Task, run: Path, source: SampleSet, spec: EvaluationSpec) ->
         trunk.refuse_seen(unseen, source.name)
     tested = frozenset(str(sample.source.group) for sample in test)
     train = task.forget(known, tested)
-    baselines = baselines_of(task, fitted.target)(train, test, spec.fit.config.training.seed) if train else {}
-    return replace(score_by_protocol(task, fitted, test, spec), baselines=baselines)
+    scored = score_by_protocol(task, fitted, test, spec)
+    if not train:
+        return scored
+    beside = baselines_at_views(task, fitted.target, train, test, spec.fit.config.training.seed)
+    return scored.beside(beside, task.first_view)

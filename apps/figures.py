@@ -61,6 +61,7 @@ def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[
             name: {
                 **_metrics(results, partial(Scored.point, view=name), aggregate),
                 "coverage": mean_over_seeds([coverage(found, name)["pooled"] for found in results]),
+                **_beside(results, name, aggregate),
             }
             for name in first.told
         },
@@ -129,6 +130,16 @@ def _subgroups(results: Sequence[Scored], view: str) -> dict[str, Any]:
         }
 
     return {"subgroups": mean_over_seeds([told(found) for found in results])} if results[0].facts else {}
+
+
+def _beside(results: Sequence[Scored], view: str, aggregate: Aggregate) -> dict[str, Any]:
+    """Metrics of baselines at a view, where they were asked at each; nothing else."""
+    names = results[0].baselines_at.get(view, results[0].baselines if results[0].baselines_at else {})
+
+    def of(name: str) -> Callable[[Scored], Array]:
+        return lambda found: found.baselines_at.get(view, found.baselines)[name]
+
+    return {"baselines": {name: _metrics(results, of(name), aggregate) for name in names}} if names else {}
 
 
 def _part(found: Scored, name: str, view: str) -> Array:

@@ -39,17 +39,19 @@ class EvaluationSpec:
     with_flagged: bool = False  # score once more with the rows that have a known fault, which trains again
     workers: int = 0  # processes that train parts and seeds, where the task can be found by its name; 0: what serves
 
-    def gaps(self, test: Sequence[Sample], optional: tuple[str, ...] | None = None) -> list[Sample]:
-        """Return the test samples, with random gaps where they were asked for; of `optional` streams alone, if named.
+    def gaps(self, test: Sequence[Sample], task: Task) -> list[Sample]:
+        """Return the test samples, with random gaps where they were asked for, as the task has them.
 
         Raises:
             InputError: if gaps are asked for where no stream may be missing.
         """
         if self.dropout_seed is None:
             return list(test)
-        if optional == ():
+        if task.drop is not None:
+            return task.drop(test, self.dropout_seed)
+        if task.optional == ():
             raise InputError("samples of this task lack no stream; leave --dropout-seed out")
-        return drop_streams(test, self.dropout_seed, optional=optional)
+        return drop_streams(test, self.dropout_seed, optional=task.optional)
 
 
 def split_samples(

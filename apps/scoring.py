@@ -92,6 +92,8 @@ class ScoredMeans:
 class Scored:
     """One part's truth, with what was told and the quantile of regions (cases, ...) by view, baselines and claims.
 
+    `baselines` are those of the first view, `baselines_at` of others, where the task asks them there too.
+
     `inside` says by name what each case lies in, its group and then what means are taken of, where they are. `facts`
     say of each case the value of those that tell subgroups, `alone` what alarm and local labels do where cases name no
     group.
@@ -111,6 +113,12 @@ class Scored:
     inside: Mapping[str, tuple[str, ...]]
     alone: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    baselines_at: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+    def beside(self, baselines: Mapping[str, Mapping[str, Array]], first: str) -> "Scored":
+        """Return the same beside baselines by view, of which `first` is the one that figures are told of."""
+        others = {view: found for view, found in baselines.items() if view != first}
+        return replace(self, baselines=baselines[first], baselines_at=others)
 
     def point(self, view: str) -> Array:
         """What metrics judge of a view."""
@@ -133,6 +141,10 @@ class Scored:
             told={view: rows_of_outputs(told, chosen) for view, told in self.told.items()},
             quantile={view: values[chosen] for view, values in self.quantile.items()},
             baselines={name: values[chosen] for name, values in self.baselines.items()},
+            baselines_at={
+                view: {name: values[chosen] for name, values in found.items()}
+                for view, found in self.baselines_at.items()
+            },
             claims=of(self.claims),
             patterns=of(self.patterns),
             inside={name: of(labels) for name, labels in self.inside.items()},
@@ -283,6 +295,10 @@ def join(parts: Sequence[Scored]) -> Scored:
         told={view: join_outputs([part.told[view] for part in parts]) for view in first.told},
         quantile={view: np.concatenate([part.quantile[view] for part in parts]) for view in first.quantile},
         baselines={name: np.concatenate([part.baselines[name] for part in parts]) for name in first.baselines},
+        baselines_at={
+            view: {name: np.concatenate([part.baselines_at[view][name] for part in parts]) for name in found}
+            for view, found in first.baselines_at.items()
+        },
         claims=tuple(claim for part in parts for claim in part.claims),
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=ScoredMeans.join([part.means for part in parts if part.means is not None]),

@@ -120,7 +120,7 @@ def calibrate_fit(
     narrowest, everywhere = 0.0, places_of(task, samples)
     for view, found in fitted.judged.items():
         seen = [task.views[view](sample) for sample in samples]
-        streams = expected_streams(seen)
+        streams = () if task.drop is not None else expected_streams(seen)
         told = found.told
         for judge in later:
             told = _replaced(told, judge, view, seen)
@@ -289,7 +289,7 @@ def _gap_evidence(
 ) -> dict[str, list[Evidence]]:
     """Scores of samples drawn with streams missing, by the view that what is left of them stands for."""
     found: dict[str, list[Evidence]] = {view: [] for view in task.views}
-    if task.optional is not None and not task.optional:
+    if task.drop is not None or (task.optional is not None and not task.optional):
         return found
     expected = {view: expected_streams([show(sample) for sample in samples]) for view, show in task.views.items()}
     draws = int(np.clip(MOST_DRAWN // max(len(samples), 1), 1, config.num_gap_draws))

@@ -33,6 +33,7 @@ from mainstem.core.watch import Watch
 Array = NDArray[np.float64]
 Baselines = Callable[[Sequence[Sample], Sequence[Sample], int], dict[str, Array]]  # train, test, seed -> points
 Order = Literal["later", "any"]  # are the groups to predict later than all training groups, or anywhere among them?
+Drop = Callable[[Sequence[Sample], int], list[Sample]]  # samples whose views lack streams as a seed draws them
 Write = Callable[[Sequence[Prediction], Sequence[Sample], Path], None]  # predictions, of samples, into a folder
 WHOLE_VIEW = "whole"
 
@@ -169,6 +170,9 @@ class Task:
         rivals: plain models of the trunk's own inputs, fitted and asked like baselines, beside which they are scored.
         forget: takes the targets of groups out of other samples' streams, as a year's value out of later years' past.
         optional: streams that a sample may lack; None for any but the last.
+        drop: where views differ only in how many streams a sample lacks: says by a seed which these are. Regions are
+            then set by view, whichever streams lack, and baselines are asked at each view too; None where views differ
+            otherwise, and each stream is missing by chance.
         augment: changes batches and their aims in training, as by turning a picture; None leaves them as they are.
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         subgroups: facts by whose values an evaluation tells figures apart, with counts.
@@ -196,6 +200,7 @@ class Task:
     forget: Forget = knows_no_target
     optional: tuple[str, ...] | None = None
     rivals: Baselines | None = None
+    drop: Drop | None = None
     augment: Augment | None = None
     write: Write | None = None
     subgroups: tuple[str, ...] = ()
