@@ -215,6 +215,8 @@ class MemberFit:
         """
         training, target = self.config.training, self.target
         samples = drawn(samples, self.task.holding.largest_group, training.seed)
+        if not (teaches := target.teaches(target.truth(samples))).all():
+            samples = [samples[row] for row in np.flatnonzero(teaches).tolist()]
         preparation = self.task.prepare(samples, self.order)
         if self.layout is not None and isinstance(preparation, HasLayout):
             preparation = preparation.laid_out(self.layout)

@@ -10,6 +10,7 @@ from mainstem.core.targets.findings import Findings
 from mainstem.core.targets.interval import Interval, below_name
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.mask import Mask, Masks
+from mainstem.core.targets.one_class import OneClass
 from mainstem.core.targets.parts import Blend, Head, Known, Loss, Measure, Outputs, Region, Regions, RegionWords
 from mainstem.core.targets.pose import Pose
 from mainstem.core.targets.quantity import Quantity
@@ -17,6 +18,8 @@ from mainstem.core.targets.rotation import Rotation
 
 KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; the last four are in no table
     Findings, Quantity, Classes, Detection, Mask, Rotation, Pose,
+KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; no table has the last three
+    Findings, Quantity, Classes, Detection, Mask, OneClass,
 )  # fmt: skip
 
 
@@ -34,4 +37,7 @@ __all__ = [
     "KINDS", "Ball", "Blend", "ClassSet", "Classes", "Detection", "Ellipsoid", "FindingSet", "Findings", "Head",
     "Interval", "Known", "Labels", "Loss", "Mask", "Masks", "Measure", "Outputs", "Pose", "Quantity", "Region",
     "RegionWords", "Regions", "Rotation", "Target", "below_name", "recognise",
+    "KINDS", "Blend", "ClassSet", "Classes", "Detection", "FindingSet", "Findings", "Head", "Interval", "Known",
+    "Labels", "Loss", "Mask", "Masks", "Measure", "OneClass", "Outputs", "Quantity", "Region", "RegionWords", "Regions",
+    "Target", "below_name", "recognise",
 ]  # fmt: skip

@@ -160,6 +160,10 @@ class Target(ABC):
             InputError: if one is unknown, or impossible.
         """
 
+    def teaches(self, truth: Array) -> NDArray[np.bool_]:
+        """True (cases,) where members may learn from a case; of one class its cases alone."""
+        return np.ones(len(truth), bool)
+
     def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
         """Return what the head is to learn of truths, and the frame that turns what it says back."""
         return truth, {}
