@@ -23,6 +23,7 @@ from mainstem.core.preparation import (
     restore_plain,
     unchanged,
 )
+from mainstem.core.progress import Progress
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Target
@@ -84,6 +85,7 @@ class Option:
 
     name: str
     help: str
+    kind: Literal["value", "flag", "several"] = "value"  # a flag takes none; one that comes several times is a list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,6 +139,38 @@ class Grouping:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrackAsk:
+    """What a command asks of recordings.
+
+    Attributes:
+        request: which, with the values of the task's options; those of one that comes several times, a line each.
+        run: the run folder that is asked; None where an evaluation is to train by itself.
+        level: nominal coverage of regions, 0-1.
+        dropout_seed: draws which sensors fall silent and when; None: none does.
+        seed: of trainings.
+    """
+
+    request: DataRequest
+    run: Path | None = None
+    level: float = 0.9
+    dropout_seed: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tracked:
+    """How recordings are evaluated and predicted: their cases are tracks, an estimate at every instant, not samples.
+
+    Attributes:
+        evaluate: returns what an evaluation's JSON says beside adapter, task, data and seconds.
+        predict: writes what is told of a recording to a file, and returns sentences for the user.
+    """
+
+    evaluate: Callable[[TrackAsk, Progress], dict[str, Any]]
+    predict: Callable[[TrackAsk, Path], tuple[str, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mapped:
     """How scenes are mapped.
 
@@ -176,6 +210,7 @@ class Task:
         augment: changes batches and their aims in training, as by turning a picture; None leaves them as they are.
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         subgroups: facts by whose values an evaluation tells figures apart, with counts.
+        tracked: how recordings are evaluated and predicted, where these are what users have; None: samples are.
     """
 
     name: str
@@ -204,6 +239,7 @@ class Task:
     augment: Augment | None = None
     write: Write | None = None
     subgroups: tuple[str, ...] = ()
+    tracked: Tracked | None = None
 
     def __post_init__(self) -> None:
         """Check what would else fail after a fit.

@@ -108,10 +108,10 @@ def begin(settings: Settings) -> State:
 
 
 @compiled
-def step(state: State, samples: Array, settings: Settings, rate_hz: float) -> Step:
-    """Take in one block of samples (samples, 9): rad/s, m/s2, uT; NaN where absent."""
-    seconds = len(samples) / rate_hz
-    block = integrate(samples, state.gyr_bias, state.rate, rate_hz)
+def step(state: State, samples: Array, steps_s: Array, settings: Settings) -> Step:
+    """Take in one block of samples (samples, 9): rad/s, m/s2, uT; NaN where absent; each stands for so many seconds."""
+    seconds = steps_s.sum()
+    block = integrate(samples, steps_s, state.gyr_bias, state.rate)
     if not state.is_level and block.has_acc:
         state = find_level(state, block)
     if not state.has_field and state.is_level and block.has_mag:

@@ -45,14 +45,14 @@ class Block(NamedTuple):
 
 
 @compiled
-def integrate(samples: Array, gyr_bias: Array, guess: Array, rate_hz: float) -> Block:
+def integrate(samples: Array, steps_s: Array, gyr_bias: Array, guess: Array) -> Block:
     """Integrate a block; a sample is told at the end of the step that it stands for.
 
     Args:
         samples: (samples, 9): gyroscope rad/s, accelerometer m/s2, magnetometer uT; NaN where absent.
+        steps_s: (samples,) how long each sample stands for.
         gyr_bias: (3,), rad/s.
         guess: rate (3,), rad/s, that is taken where the gyroscope is silent, until it was heard.
-        rate_hz: of the samples.
     """
     num = len(samples)
     turns, rates = np.zeros((num + 1, 4)), np.empty((num, 3))
@@ -65,7 +65,7 @@ def integrate(samples: Array, gyr_bias: Array, guess: Array, rate_hz: float) -> 
             last = row[:3] - gyr_bias
             heard += 1
         rates[index] = last
-        turns[index + 1] = multiply(turns[index], exp(last / rate_hz))
+        turns[index + 1] = multiply(turns[index], exp(last * steps_s[index]))
         if np.isfinite(row[3:6]).all():
             force += rotate(turns[index + 1], row[3:6])
             felt += 1

@@ -13,7 +13,6 @@ from mainstem.core.errors import InputError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
-SENSORS = ("gyroscope", "accelerometer", "magnetometer")  # three columns each
 EVERY_S, SILENT_S = 5, 1  # of the silences: every so often one sensor is silent for so long
 BEFORE_S = 10.0  # of rest, that an excerpt keeps before the first movement
 
@@ -26,7 +25,7 @@ class Trial:
         name: of the trial.
         kind: what was done in it; trials of a kind are held out together.
         samples: (samples, 9) rad/s, m/s2, uT; NaN where absent.
-        rate_hz: of the samples.
+        steps_s: how long each sample stands for (samples,), s.
         quat: optical reference (samples, 4), earth from sensor; NaN where unseen.
         scored: whether a sample counts (samples,): it is of a movement.
     """
@@ -34,12 +33,17 @@ class Trial:
     name: str
     kind: str
     samples: Array
-    rate_hz: float
+    steps_s: Array
     quat: Array
     scored: Mask
 
     def __len__(self) -> int:
         return len(self.samples)
+
+    @property
+    def rate_hz(self) -> float:
+        """Samples a second, by the median step."""
+        return float(1 / np.median(self.steps_s))
 
     def silences(self, seed: int) -> Mask:
         """Presence of each sensor (samples, 3): every 5 s one that is drawn by the seed is absent for 1 s."""
@@ -58,7 +62,13 @@ class Trial:
         first = int(np.argmax(self.scored)) if self.scored.any() else 0
         start = max(0, first - round(BEFORE_S * self.rate_hz))
         part = slice(start, start + round(seconds * self.rate_hz))
-        return replace(self, samples=self.samples[part].copy(), quat=self.quat[part], scored=self.scored[part])
+        return replace(
+            self,
+            samples=self.samples[part].copy(),
+            steps_s=self.steps_s[part],
+            quat=self.quat[part],
+            scored=self.scored[part],
+        )
 
 
 def angles_between(estimate: Array, reference: Array) -> Array:

@@ -41,38 +41,38 @@ class Settings(NamedTuple):
         gyr_late: how much later the gyroscope tells than the orientation that is asked for, s.
     """
 
-    gyr: float = 0.0036
-    gyr_scale: float = 0.006
-    gyr_bias: float = 0.0075
-    gyr_bias_walk: float = 1e-05
+    gyr: float = 0.003
+    gyr_scale: float = 0.005
+    gyr_bias: float = 0.01
+    gyr_bias_walk: float = 0.0001
     acc: float = 0.1
-    acc_scale: float = 0.0115
+    acc_scale: float = 0.02
     acc_bias: float = 0.05
     acc_bias_walk: float = 1e-4
     mag: float = 2.0
-    mag_rate: float = 0.015
-    mag_odd: float = 2.0
-    mag_clip: float = 4.0
-    field: float = 4.5
-    field_walk: float = 0.002
+    mag_rate: float = 0.1
+    mag_odd: float = 1.0
+    mag_clip: float = 3.0
+    field: float = 4.0
+    field_walk: float = 0.01
     disturbance: float = 2.0
-    disturbance_s: float = 0.4
-    iron: float = 0.7
-    iron_walk: float = 0.0015
+    disturbance_s: float = 1.0
+    iron: float = 2.0
+    iron_walk: float = 0.003
     doubt_share: float = 0.3
-    odd_limit: float = 1.5
+    odd_limit: float = 2.0
     iron_shock: float = 15.0
     lag: float = 0.012
     lag_doubt: float = 0.004
-    speed: float = 0.15
-    speed_share: float = 0.03
-    speed_s: float = 0.6
-    place: float = 0.15
-    place_share: float = 0.08
-    place_s: float = 0.6
+    speed: float = 0.1
+    speed_share: float = 0.05
+    speed_s: float = 0.5
+    place: float = 0.1
+    place_share: float = 0.1
+    place_s: float = 0.5
     turn: float = 0.3
-    turn_share: float = 1.2
-    turn_s: float = 0.25
+    turn_share: float = 1.0
+    turn_s: float = 0.2
     gyr_late: float = 0.0035
 
     def to_json(self) -> dict[str, float]:

@@ -23,29 +23,43 @@ class Track(NamedTuple):
         quat: earth from sensor (samples, 4).
         covariance: of the attitude's error in earth axes (samples, 3, 3), rad2, as of the last correction.
         surprise: of the field at each sample's block (samples,), 1 on average where all is well; NaN where none is.
+        levels: (samples, 4), as of the last correction: mean squares of the rate and of the acceleration, how much the
+            field is doubted, and how odd it is (`attitude.State`).
     """
 
     quat: Array
     covariance: Array
     surprise: Array
+    levels: Array
 
 
-def follow(samples: Array, settings: Settings, rate_hz: float) -> Track:
-    """Return the attitude at each sample (samples, 9), rad/s, m/s2, uT, from it and those before it alone."""
-    track, state, whole = advance(begin(settings), samples, settings, rate_hz, block_size(rate_hz))
+def follow(samples: Array, steps_s: Array, settings: Settings) -> Track:
+    """Return the attitude at each sample, from it and those before it alone.
+
+    Args:
+        samples: (samples, 9) rad/s, m/s2, uT; NaN where absent.
+        steps_s: (samples,) how long each stands for, s: to it from the one before.
+        settings: of the filter.
+    """
+    track, state, whole = advance(begin(settings), samples, steps_s, settings, block_size(rate_of(steps_s)))
     if whole < len(samples):
-        tell_early(state, samples, whole, settings, rate_hz, track)
+        tell_early(state, samples, steps_s, whole, settings, track)
     return track
 
 
+def rate_of(steps_s: Array) -> float:
+    """Samples a second, by the median step."""
+    return float(1 / np.median(steps_s))
+
+
 @compiled
-def advance(state: State, samples: Array, settings: Settings, rate_hz: float, size: int) -> tuple[Track, State, int]:
+def advance(state: State, samples: Array, steps_s: Array, settings: Settings, size: int) -> tuple[Track, State, int]:
     """Run over all whole blocks; return the track with room for all samples, the state, and how many are told of."""
     num = len(samples)
-    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan))
+    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan), np.empty((num, 4)))
     start = 0
     while start + size <= num:
-        done = step(state, samples[start : start + size], settings, rate_hz)
+        done = step(state, samples[start : start + size], steps_s[start : start + size], settings)
         tell(state, done, start, settings, track)
         state = done.after
         start += size
@@ -61,56 +75,68 @@ def tell(known: State, done: Step, start: int, settings: Settings, track: Track)
         is_last = index == num - 1
         quat = done.after.quat if is_last else multiply(known.quat, done.block.turns[index + 1])
         track.quat[start + index] = multiply(quat, late)
-        covariance = done.after.covariance if is_last else known.covariance
-        track.covariance[start + index] = covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+        note(done.after if is_last else known, start + index, track)
         track.surprise[start + index] = done.surprise
 
 
 @compiled
-def tell_early(
-    known: State, samples: Array, start: int, settings: Settings, rate_hz: float, track: Track
-) -> None:
+def note(known: State, place: int, track: Track) -> None:
+    """Write what is known beside the attitude as of the last correction."""
+    track.covariance[place] = known.covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+    track.levels[place, 0], track.levels[place, 1] = known.turning, known.moving
+    track.levels[place, 2], track.levels[place, 3] = known.doubt, known.odd
+
+
+@compiled
+def tell_early(known: State, samples: Array, steps_s: Array, start: int, settings: Settings, track: Track) -> None:
     """Write the attitudes at samples of a block that is not whole yet, from a place on."""
-    block = integrate(samples[start:], known.gyr_bias, known.rate, rate_hz)
+    block = integrate(samples[start:], steps_s[start:], known.gyr_bias, known.rate)
     for index in range(len(block.rates)):
         late = exp(block.rates[index] * settings.gyr_late)
         track.quat[start + index] = multiply(multiply(known.quat, block.turns[index + 1]), late)
-        track.covariance[start + index] = known.covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+        note(known, start + index, track)
 
 
-def smooth(samples: Array, settings: Settings, rate_hz: float) -> Track:
+def smooth(samples: Array, steps_s: Array, settings: Settings) -> Track:
     """Return the attitude at each sample from all samples; at the last whole block's end it is the causal one.
 
     Steps are kept for a segment of blocks at once: the run forward keeps one state a segment, from which the steps of
     the segment are run anew. Source: Rauch, Tung, Striebel 1965, Maximum likelihood estimates of linear dynamic
     systems; here of errors about the filter's own estimates.
     """
-    size, kept, state = block_size(rate_hz), [], begin(settings)
+    size, kept, state = block_size(rate_of(steps_s)), [], begin(settings)
     length = size * SEGMENT
     whole = len(samples) // size * size
     for start in range(0, whole, length):
         kept.append(state)
-        _, state, _ = advance(state, samples[start : min(start + length, whole)], settings, rate_hz, size)
-    track = Track(np.empty((len(samples), 4)), np.empty((len(samples), 3, 3)), np.full(len(samples), np.nan))
+        part = slice(start, min(start + length, whole))
+        _, state, _ = advance(state, samples[part], steps_s[part], settings, size)
+    num = len(samples)
+    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan), np.empty((num, 4)))
     if whole < len(samples):
-        tell_early(state, samples, whole, settings, rate_hz, track)
+        tell_early(state, samples, steps_s, whole, settings, track)
     later = state
     for number, start in reversed(list(enumerate(range(0, whole, length)))):
-        segment = samples[start : min(start + length, whole)]
-        later = go_back(kept[number], later, segment, start, settings, rate_hz, size, track)
+        part = slice(start, min(start + length, whole))
+        later = go_back((kept[number], later), (samples[part], steps_s[part]), start, settings, size, track)
     return track
 
 
 @compiled
 def go_back(
-    first: State, later: State, samples: Array, start: int, settings: Settings, rate_hz: float, size: int, track: Track
+    ends: tuple[State, State], told: tuple[Array, Array], start: int, settings: Settings, size: int, track: Track
 ) -> State:
-    """Smooth a segment from its end to its start; write its track, and return what is then known of its start."""
+    """Smooth a segment from its end to its start; write its track, and return what is then known of its start.
+
+    `ends` are what was known before the segment and what all samples tell of its end; `told` are samples and steps.
+    """
+    first, later = ends
+    samples, steps_s = told
     known = [first]
-    steps = [step(first, samples[:size], settings, rate_hz)]
+    steps = [step(first, samples[:size], steps_s[:size], settings)]
     for place in range(size, len(samples), size):
         known.append(steps[-1].after)
-        steps.append(step(steps[-1].after, samples[place : place + size], settings, rate_hz))
+        steps.append(step(steps[-1].after, samples[place : place + size], steps_s[place : place + size], settings))
     for index in range(len(steps) - 1, -1, -1):
         earlier = look_back(known[index], steps[index], later)
         tell_between(earlier, later, steps[index], start + index * size, settings, track)
@@ -142,6 +168,7 @@ def tell_between(earlier: State, later: State, done: Step, start: int, settings:
         late = exp(done.block.rates[index] * settings.gyr_late)
         quat = multiply(exp(missed * share), multiply(earlier.quat, done.block.turns[index + 1]))
         track.quat[start + index] = multiply(quat, late)
+        note(later, start + index, track)
         ends = earlier.covariance * (1 - share) + later.covariance * share
         track.covariance[start + index] = ends[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
         track.surprise[start + index] = done.surprise

@@ -4,6 +4,7 @@ The cross-entropy method (Rubinstein 1999): candidates are drawn about a centre,
 the mean of the best. Trials that are held out are not looked at.
 """
 
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.scoring import Trial, errors_of
-from mainstem.adapters.sensor_fusion.settings import Settings
+from mainstem.adapters.sensor_fusion.settings import ALL, STORED, Settings
 from mainstem.adapters.sensor_fusion.track import follow
+from mainstem.adapters.sensor_fusion.trials import BROAD, read_trials
 from mainstem.core.progress import Progress, silent
 
 Array = NDArray[np.float64]
-CANDIDATES, ELITE, ROUNDS = 12, 5, 8
+CANDIDATES, ELITE, ROUNDS = 12, 5, 6
 WIDTH, NARROWING = 0.5, 0.85  # spread of logarithms of the first round, and how it shrinks a round
 KNOWN = frozenset({"acc_bias", "acc_bias_walk", "gyr_late", "lag"})  # of the sensors' documents: see decisions.md
 EXCERPT_S = 90.0
@@ -53,7 +55,7 @@ def learn_settings(trials: Sequence[Trial], start: Settings, seed: int = 0, prog
 
 
 def _badness(trials: Sequence[Trial], settings: Settings, seed: int) -> float:
-    """The errors of all trials, each in what is usual, on average; one that is lost counts as ten times that at most."""
+    """The errors of all trials, each in what is usual, on average; a lost one counts as ten times that at most."""
     with ThreadPoolExecutor() as pool:  # compiled code lets others run
         found = list(pool.map(lambda item: _errors(item[1], settings, seed + item[0]), enumerate(trials)))
     return float(np.minimum(np.array(found) / USUAL, 10.0).mean())
@@ -63,7 +65,21 @@ def _errors(trial: Trial, settings: Settings, seed: int) -> Array:
     """Total and inclination, degrees: clean; between the gyroscope's silences; and in them."""
     present = trial.silences(seed)
     heard = present[:, 0]
-    clean = errors_of(follow(trial.samples, settings, trial.rate_hz).quat, trial)
-    gaps = follow(trial.silenced(present), settings, trial.rate_hz).quat
+    clean = errors_of(follow(trial.samples, trial.steps_s, settings).quat, trial)
+    gaps = follow(trial.silenced(present), trial.steps_s, settings).quat
     outside, inside = errors_of(gaps, trial, heard), errors_of(gaps, trial, ~heard)
     return np.array([clean[0], clean[2], outside[0], outside[2], inside[0], inside[2]])
+
+
+def main() -> None:
+    """Learn the settings that come with the package: from all trials, and from all but those of each kind."""
+    trials, _ = read_trials(BROAD, None)
+    learned = json.loads(STORED.read_text()) if STORED.is_file() else {}
+    for without in (ALL, *sorted({trial.kind for trial in trials})):
+        known = [trial for trial in trials if trial.kind != without]
+        learned[without] = learn_settings(known, Settings()).to_json()
+        STORED.write_text(json.dumps(learned, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""The attitude of an inertial sensor: an integrator that physics gives, and a trunk that says how far it may be off."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.sensor_fusion.names import FILTER, INTEGRATOR
+from mainstem.adapters.sensor_fusion.settings import ALL, Settings, stored_settings
+from mainstem.core.errors import InputError
+from mainstem.core.preparation import Preparation
+from mainstem.core.samples import SampleSet
+from mainstem.core.stream import Sample
+from mainstem.core.targets import Rotation
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Option, Order, Task
+from mainstem.core.training import TrainingConfig
+
+Array = NDArray[np.float64]
+SEEDS = (20_001, 20_002)  # of silences in training; evaluations draw from seeds below
+EVERY = 4  # of the moments at which the trunk is asked, training takes one in so many
+NUM_STANDING = 10
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Integrated:
+    """The preparation: the filter's attitude is what the trunk corrects; its settings travel in the artefact."""
+
+    settings: Settings
+
+    @classmethod
+    def fit(cls, samples: Sequence[Sample], order: Order) -> "Integrated":
+        """Take the settings that the samples' filter ran with.
+
+        Raises:
+            InputError: if they ran with several.
+        """
+        used = {str(sample.source.facts.get("settings", ALL)) for sample in samples}
+        if len(used) != 1:
+            raise InputError(f"the samples come of filters of {len(used)} settings, want one; read them together")
+        return cls(settings=stored_settings(used.pop()))
+
+    def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
+        """Return samples without the integrator's attitude, and that as the offset (samples, 4)."""
+        offsets = np.array([np.asarray(sample.streams[INTEGRATOR].values, np.float64) for sample in samples])
+        kept = [
+            replace(sample, streams={name: own for name, own in sample.streams.items() if name != INTEGRATOR})
+            for sample in samples
+        ]
+        return kept, offsets.reshape(len(samples), 4)
+
+    def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
+        """Return the integrator's attitude."""
+        return offset
+
+    def features(self, samples: Sequence[Sample]) -> Array:
+        """Return how the filter stands (samples, 10), by which the alarm knows motions unlike those of training."""
+        return np.array([np.asarray(s.streams[FILTER].values, np.float64) for s in samples]).reshape(-1, NUM_STANDING)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the settings."""
+        return {"settings": self.settings.to_json()}, {}
+
+
+def restore(state: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Preparation:
+    """Read what `Integrated.state` gave."""
+    return Integrated(settings=Settings.from_json(state["settings"]))
+
+
+def read(request: DataRequest) -> SampleSet:
+    """Read moments of trials with an optical reference: of each once whole, and with sensors falling silent.
+
+    Raises:
+        InputError: if it is neither BROAD nor arrays with truth.
+    """
+    from mainstem.adapters.sensor_fusion.moments import moments_of
+    from mainstem.adapters.sensor_fusion.trials import read_trials
+
+    trials, facts = read_trials(request.data, request.mirror)
+    return moments_of(trials, facts, ALL)
+
+
+TASK = Task(
+    name="sensor-fusion",
+    task="motion",
+    version="1",
+    target=Rotation(),
+    config=FitConfig(
+        trunk_size="xs",
+        training=TrainingConfig(epochs=3, batch_size=128, lr_per_step=1e-3),
+        num_folds=3,
+        steps_per_token=12,
+    ),
+    read=read,
+    prepare=Integrated.fit,
+    restore=restore,
+    optional=(),
+    grouping=Grouping(name="trial"),
+    options=(Option(name="smooth", help="Look back over the whole recording: yes or no. Example: yes"),),
+    known_failures=(
+        "learned from one inertial unit, moved by hand: on another its covariance is not verified",
+        "a gyroscope that is silent while the sensor turns fast leaves the heading to chance",
+    ),
+)

@@ -1,0 +1,71 @@
+"""Trials with an optical reference: BROAD by its name, or arrays with truth of one's own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.sensor_fusion.scoring import Trial
+from mainstem.core.errors import InputError
+from mainstem.core.stream import NO_LICENCE
+from mainstem.data.catalogue import find_data_set, own_name, pull
+from mainstem.data.robot.arrays import read_arrays
+from mainstem.data.robot.recording import Recording
+
+Array = NDArray[np.float64]
+BROAD = "broad"
+KINDS = ("stationary_magnet", "attached_magnet", "tapping", "vibration", "combined", "rotation", "translation")
+PARTS = ("imu.gyroscope", "imu.accelerometer", "imu.magnetometer")
+
+
+def read_trials(data: str, mirror: Path | None) -> tuple[list[Trial], Mapping[str, str]]:
+    """Return trials, and name, licence and attribution of the data that they come from.
+
+    Raises:
+        InputError: if the data are neither BROAD nor `.npz` files with truth.
+    """
+    if data == BROAD:
+        found = find_data_set(BROAD)
+        paths = sorted(pull(BROAD, mirror).glob("*.npz"))
+        facts = {"name": BROAD, "licence": found.licence, "attribution": found.attribution}
+    else:
+        paths = sorted(Path(data).glob("*.npz")) if Path(data).is_dir() else [Path(data)]
+        facts = {"name": own_name(Path(data).name), "licence": NO_LICENCE, "attribution": ""}
+    if not paths or any(path.suffix != ".npz" or not path.is_file() for path in paths):
+        raise InputError(
+            f"got {data!r:.100}, want {BROAD}, an .npz of gyr, acc, mag, rate and quat, or a folder of them"
+        )
+    return [read_trial(path) for path in paths], facts
+
+
+def read_trial(path: Path) -> Trial:
+    """Return a file's trial.
+
+    Raises:
+        InputError: if it has no truth, or cannot be read.
+    """
+    recording = read_arrays(path)
+    samples, steps_s = inertial(recording)
+    truth = recording.sensors.get("truth.orientation")
+    if truth is None:
+        raise InputError(f"{path.name} has no quat, the true attitude (samples, 4); learning and scoring need it")
+    moving = recording.sensors.get("truth.movement")
+    scored = np.ones(len(samples), bool) if moving is None else moving.values[:, 0] > 0
+    return Trial(
+        name=path.stem, kind=kind_of(path.stem), samples=samples, steps_s=steps_s, quat=truth.values, scored=scored
+    )
+
+
+def kind_of(name: str) -> str:
+    """Return what was done in a trial, as BROAD groups its trials: the first of KINDS that the name holds."""
+    return next((kind for kind in KINDS if kind in name), name)
+
+
+def inertial(recording: Recording) -> tuple[Array, Array]:
+    """Return the samples (samples, 9) of a recording of arrays, and how long each stands for (samples,), s."""
+    parts = [recording.sensors.get(name) for name in PARTS]
+    times = next(part.times for part in parts if part is not None)
+    absent = np.full((len(times), 3), np.nan)
+    samples = np.concatenate([absent if part is None else part.values for part in parts], 1)
+    return np.ascontiguousarray(samples), np.diff(times, prepend=2 * times[0] - times[1] if len(times) > 1 else 0.0)

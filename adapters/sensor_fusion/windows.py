@@ -1,0 +1,83 @@
+"""What the trunk sees of a moment: half a second of each sensor as it was sampled, and how the filter stands.
+
+A sensor that is silent at the moment is missing, and so said to be. The filter's attitude travels along as a stream of
+its own, which the preparation takes out: it is what the trunk's correction is told from.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.sensor_fusion.blocks import block_size
+from mainstem.adapters.sensor_fusion.names import FILTER, INTEGRATOR, SENSORS
+from mainstem.adapters.sensor_fusion.track import Track
+from mainstem.core.stream import Channel, Stream
+
+Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+WINDOW_S, TRUNK_S = 0.5, 0.25  # of the streams; and how often the trunk is asked at most
+LONGEST_S = 60.0  # for which a silence is told apart
+UNITS: Mapping[str, str] = {"gyroscope": "rad/s", "accelerometer": "m/s2", "magnetometer": "uT"}
+CHANNELS = {name: tuple(Channel(name=axis, unit=unit) for axis in "xyz") for name, unit in UNITS.items()}
+STANDING = tuple(
+    Channel(name=name, unit="1")
+    for name in (
+        "doubt_east", "doubt_north", "doubt_up", "turning", "moving", "field_doubt", "field_odd",
+        "gyroscope_silent", "accelerometer_silent", "magnetometer_silent",
+    )
+)  # fmt: skip
+PARTS = tuple(Channel(name=part, unit="1") for part in "wxyz")
+
+
+def stride(rate_hz: float) -> int:
+    """How many samples lie between two questions to the trunk: whole blocks, of a quarter of a second or more."""
+    size = block_size(rate_hz)
+    return size * max(1, int(np.ceil(TRUNK_S * rate_hz / size - 1e-9)))
+
+
+def moments(num_samples: int, rate_hz: float) -> Index:
+    """Return the places of samples at which the trunk is asked."""
+    step = stride(rate_hz)
+    return np.arange(step - 1, num_samples, step)
+
+
+def silence_s(samples: Array, rate_hz: float) -> Array:
+    """How long each sensor has been silent at each sample (samples, 3), s; 0 where it speaks."""
+    places = np.arange(len(samples))[:, None]
+    heard = np.isfinite(samples.reshape(len(samples), 3, 3)).all(2)
+    last = np.maximum.accumulate(np.where(heard, places, -1), 0)
+    silent: Array = np.where(last < 0, places + 1, places - last) / rate_hz
+    return silent
+
+
+def standing(track: Track, silent_s: Array, at: Index) -> Array:
+    """How the filter stands at moments (moments, 10): logarithms of doubts and levels, and of each sensor's silence."""
+    doubt = np.log(np.maximum(np.diagonal(track.covariance[at], axis1=1, axis2=2), 1e-12)) / 2
+    levels = track.levels[at]
+    told = [doubt, np.log(levels[:, :3] + 1e-3), np.log1p(levels[:, 3:]), np.log1p(np.minimum(silent_s[at], LONGEST_S))]
+    return np.concatenate(told, 1)
+
+
+def windows_at(samples: Array, track: Track, rate_hz: float, at: Index) -> Sequence[Mapping[str, Stream]]:
+    """Return the streams of moments, which are places of samples (samples, 9)."""
+    silent = silence_s(samples, rate_hz)
+    stands, length = standing(track, silent, at), round(WINDOW_S * rate_hz)
+    found = []
+    for row, place in enumerate(at.tolist()):
+        part = samples[max(0, place + 1 - length) : place + 1]
+        times = (np.arange(len(part)) - len(part) + 1) / rate_hz
+        streams = {
+            name: Stream(
+                kind="series",
+                values=part[:, 3 * i : 3 * i + 3].astype(np.float32),
+                channels=CHANNELS[name],
+                times=times,
+            )
+            for i, name in enumerate(SENSORS)
+            if not silent[place, i]
+        }
+        streams[FILTER] = Stream(kind="scalar", values=stands[row], channels=STANDING)
+        streams[INTEGRATOR] = Stream(kind="scalar", values=track.quat[place], channels=PARTS)
+        found.append(streams)
+    return found
