@@ -13,6 +13,8 @@ from tests.adapters.made_radiographs import write_adults, write_children
 from tests.adapters.test_cells import smears
 from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
+from tests.adapters.test_sensor_fusion_contacts import traces
+from tests.adapters.test_sensor_fusion_walls import write_drive
 from tests.data.medical.made_volumes import save_crops
 
 from mainstem.adapters import find_adapters, find_task, load_adapter_module, own_adapters, shipped_runs
@@ -56,6 +58,16 @@ def moisture(folder: Path) -> SampleSet:
     return SampleSet(name="test", samples=tuple(samples), flagged={}, attribution="")
 
 
+def drive(folder: Path) -> SampleSet:
+    source = write_drive(folder / "drive.csv", 600)
+    return replace(source, samples=tuple(source.training()[::9]))
+
+
+def mixed_traces(folder: Path) -> SampleSet:
+    source = traces(30, 10)
+    return replace(source, samples=tuple(source.samples[row] for row in np.random.default_rng(0).permutation(40)))
+
+
 OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("crop-yield", "regional"): regions,
     ("crop-yield", "pixel"): farms,
@@ -64,6 +76,8 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
     ("diagnostics", "hippocampus"): lambda folder: open_hippocampus(str(save_crops(folder, 20, (28, 40, 24)))),
     ("diagnostics", "cells"): lambda folder: smears(folder / "smears"),
+    ("sensor-fusion", "wall-following"): drive,
+    ("sensor-fusion", "contact-failure"): mixed_traces,
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
 
