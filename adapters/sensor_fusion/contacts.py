@@ -202,7 +202,8 @@ TASK = Task(
     augment=made_strange,
     baselines=baselines,
     known_failures=(
-        "41 healthy traces of one arm set the threshold: the share of false alarms is known to within ten percent",
+        "41 healthy traces of one arm set the threshold: at 90 % the true share of false alarms may be 3 to 20 %; held "
+        "out, 4 of 41 healthy traces raised one, and 91 of 93 failed ones",
         "15 steps of 21 ms after a trigger, in counts whose unit nobody told: another gripper needs traces of its own "
         "(mainstem finetune), or calibration by ten healthy ones at least",
         "not for protective functions (ISO 13849, ISO 10218)",

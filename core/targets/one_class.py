@@ -203,7 +203,7 @@ class OneClass(Named):
         """Return alarms with the share of false ones that is stated at most, and where the true one lies."""
         num = len(set(calibration.groups))
         low, high = threshold_rate(num, level)
-        return [replace(one, rate=1 - level, num=num, low=low, high=high) for one in regions]
+        return [replace(one, rate=round(1 - level, 9), num=num, low=low, high=high) for one in regions]
 
     def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
         """True (cases,) where the true class is still possible: of what failed always."""
