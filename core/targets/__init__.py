@@ -16,10 +16,8 @@ from mainstem.core.targets.pose import Pose
 from mainstem.core.targets.quantity import Quantity
 from mainstem.core.targets.rotation import Rotation
 
-KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; the last four are in no table
-    Findings, Quantity, Classes, Detection, Mask, Rotation, Pose,
-KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; no table has the last three
-    Findings, Quantity, Classes, Detection, Mask, OneClass,
+KINDS: tuple[type[Target], ...] = (  # in the order in which labels are held against them; no table has the last five
+    Findings, Quantity, Classes, Detection, Mask, Rotation, Pose, OneClass,
 )  # fmt: skip
 
 
@@ -35,9 +33,6 @@ def recognise(labels: Labels) -> Target:
 
 __all__ = [
     "KINDS", "Ball", "Blend", "ClassSet", "Classes", "Detection", "Ellipsoid", "FindingSet", "Findings", "Head",
-    "Interval", "Known", "Labels", "Loss", "Mask", "Masks", "Measure", "Outputs", "Pose", "Quantity", "Region",
-    "RegionWords", "Regions", "Rotation", "Target", "below_name", "recognise",
-    "KINDS", "Blend", "ClassSet", "Classes", "Detection", "FindingSet", "Findings", "Head", "Interval", "Known",
-    "Labels", "Loss", "Mask", "Masks", "Measure", "OneClass", "Outputs", "Quantity", "Region", "RegionWords", "Regions",
-    "Target", "below_name", "recognise",
+    "Interval", "Known", "Labels", "Loss", "Mask", "Masks", "Measure", "OneClass", "Outputs", "Pose", "Quantity",
+    "Region", "RegionWords", "Regions", "Rotation", "Target", "below_name", "recognise",
 ]  # fmt: skip
