@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.blocks import Block, integrate
 from mainstem.adapters.sensor_fusion.compiled import (
-    compiled, conjugate, exp, log, multiply, normalise, rotate, skew, to_matrix,
+    compiled,
+    conjugate,
+    exp,
+    log,
+    multiply,
+    normalise,
+    rotate,
+    skew,
+    to_matrix,
 )  # fmt: skip
 from mainstem.adapters.sensor_fusion.settings import Settings
 
@@ -72,7 +80,7 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step: what was known before its force and field were weighed in, how errors went over, and what is known after.
+    """One step: what was known before the field was weighed in, how errors went over, and what is known after.
 
     `surprise` is the squared innovation of the field over what was expected, 1 on average where all is well; NaN where
     none was seen. `missed` is the innovation of the field (3,), uT, in the sensor's axes.
@@ -277,7 +285,7 @@ def correct(state: State, block: Block, settings: Settings, seconds: float) -> t
 
 @compiled
 def doubt_field(state: State, surprise: float, settings: Settings, seconds: float) -> State:
-    """Return the state that doubts the field more where it surprises; that what the body carries changed, if it goes on.
+    """Return the state that doubts the field more where it surprises; and what the body carries, if that goes on.
 
     Source: adaptive measurement noise after Mehra 1972, Approaches to adaptive filtering, by the innovations' size.
     """

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.sensor_fusion.motion import EVERY, SEEDS
 from mainstem.adapters.sensor_fusion.scoring import Trial
 from mainstem.adapters.sensor_fusion.settings import stored_settings
 from mainstem.adapters.sensor_fusion.track import follow
@@ -14,6 +13,8 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Provenance, Sample
 
 Array = NDArray[np.float64]
+SEEDS = (20_001, 20_002)  # of silences in training; evaluations draw from seeds below
+EVERY = 4  # of the moments at which the trunk is asked, training takes one in so many
 
 
 def moments_of(trials: Sequence[Trial], facts: Mapping[str, str], settings: str) -> SampleSet:

@@ -18,8 +18,6 @@ from mainstem.core.task import DataRequest, FitConfig, Grouping, Option, Order, 
 from mainstem.core.training import TrainingConfig
 
 Array = NDArray[np.float64]
-SEEDS = (20_001, 20_002)  # of silences in training; evaluations draw from seeds below
-EVERY = 4  # of the moments at which the trunk is asked, training takes one in so many
 NUM_STANDING = 10
 
 

@@ -6,7 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.attitude import (
-    ATTITUDE, VELOCITY, State, Step, apart, begin, move, step,
+    ATTITUDE,
+    VELOCITY,
+    State,
+    Step,
+    apart,
+    begin,
+    move,
+    step,
 )  # fmt: skip
 from mainstem.adapters.sensor_fusion.blocks import block_size, integrate
 from mainstem.adapters.sensor_fusion.compiled import compiled, conjugate, exp, log, multiply

@@ -1,7 +1,8 @@
 """Learning the filter's settings from trials with an optical reference, with and without sensors that fall silent.
 
-The cross-entropy method (Rubinstein 1999): candidates are drawn about a centre, in logarithms, and the centre moves to
-the mean of the best. Trials that are held out are not looked at.
+Random search (Bergstra, Bengio 2012): candidates are drawn about ordinary values, in logarithms, without a look at any
+trial; every one is tried on every trial once. The settings without a kind of trials are the mean of the candidates
+that are best on all others, so that one search serves every kind that is left out.
 """
 
 import json
@@ -18,67 +19,77 @@ from mainstem.adapters.sensor_fusion.trials import BROAD, read_trials
 from mainstem.core.progress import Progress, silent
 
 Array = NDArray[np.float64]
-CANDIDATES, ELITE, ROUNDS = 12, 5, 6
-WIDTH, NARROWING = 0.5, 0.85  # spread of logarithms of the first round, and how it shrinks a round
-KNOWN = frozenset({"acc_bias", "acc_bias_walk", "gyr_late", "lag"})  # of the sensors' documents: see decisions.md
+CANDIDATES, BEST, WIDTH = 64, 5, 0.5  # draws; those that are averaged; and the spread of their logarithms
+KNOWN = frozenset({"acc_bias", "acc_bias_walk", "gyr_late", "lag"})  # are not learned here: docs/decisions.md
 EXCERPT_S = 90.0
 USUAL = np.array([2.2, 0.7, 4.0, 1.2, 20.0, 8.0])  # degrees: what each error is told in, so that all count alike
+MOST = 10.0  # of what is usual, that an error counts: of a trial that is lost
 FIRST_SEED = 10_000  # of silences in training; evaluations draw from seeds below it
 
 
-def learn_settings(trials: Sequence[Trial], start: Settings, seed: int = 0, progress: Progress = silent) -> Settings:
-    """Return the settings under which trials come out best.
+def draw_candidates(seed: int = 0) -> list[Settings]:
+    """Return settings about ordinary values, these first."""
+    rng, ordinary = np.random.default_rng(seed), Settings()
+    found = [ordinary]
+    for _ in range(CANDIDATES - 1):
+        factors = np.exp(WIDTH * rng.normal(size=len(Settings._fields)))
+        found.append(
+            Settings(
+                *(
+                    value if name in KNOWN else value * factor
+                    for (name, value), factor in zip(ordinary._asdict().items(), factors.tolist(), strict=True)
+                )
+            )
+        )
+    return found
 
-    Args:
-        trials: to learn from.
-        start: where the search begins.
-        seed: of the candidates and the silences.
-        progress: told of.
-    """
-    rng = np.random.default_rng(seed)
-    names = [name for name in Settings._fields if name not in KNOWN]
+
+def judge_candidates(candidates: Sequence[Settings], trials: Sequence[Trial], progress: Progress = silent) -> Array:
+    """Return how bad each candidate is on each trial (candidates, trials), in what is usual."""
     excerpts = [trial.excerpt(EXCERPT_S) for trial in trials]
-    centre, width = np.log([getattr(start, name) for name in names]), WIDTH
-    tried: list[tuple[float, Array]] = []
-    for number in range(ROUNDS):
-        draws = centre + width * rng.normal(size=(CANDIDATES, len(names)))
-        if number == 0:
-            draws[0] = centre
-        for index, draw in enumerate(draws):
-            settings = start._replace(**dict(zip(names, np.exp(draw).tolist(), strict=True)))
-            silence_seed = FIRST_SEED + 1000 * seed + number
-            tried.append((_badness(excerpts, settings, silence_seed), draw))
-            progress(f"round {number + 1} of {ROUNDS}", (number + (index + 1) / CANDIDATES) / ROUNDS)
-        tried.sort(key=lambda found: found[0])
-        centre, width = np.mean([draw for _, draw in tried[:ELITE]], 0), width * NARROWING
-    return start._replace(**dict(zip(names, np.exp(centre).tolist(), strict=True)))
-
-
-def _badness(trials: Sequence[Trial], settings: Settings, seed: int) -> float:
-    """The errors of all trials, each in what is usual, on average; a lost one counts as ten times that at most."""
+    rows = []
     with ThreadPoolExecutor() as pool:  # compiled code lets others run
-        found = list(pool.map(lambda item: _errors(item[1], settings, seed + item[0]), enumerate(trials)))
-    return float(np.minimum(np.array(found) / USUAL, 10.0).mean())
+        for index, settings in enumerate(candidates):
+            jobs = [pool.submit(badness, trial, settings, FIRST_SEED + n) for n, trial in enumerate(excerpts)]
+            rows.append([job.result() for job in jobs])
+            progress(f"candidate {index + 1} of {len(candidates)}", (index + 1) / len(candidates))
+    return np.array(rows)
 
 
-def _errors(trial: Trial, settings: Settings, seed: int) -> Array:
-    """Total and inclination, degrees: clean; between the gyroscope's silences; and in them."""
+def badness(trial: Trial, settings: Settings, seed: int) -> float:
+    """The errors of a trial, each in what is usual, on average.
+
+    Of total and inclination: clean; between the gyroscope's silences; and in them.
+    """
     present = trial.silences(seed)
     heard = present[:, 0]
     clean = errors_of(follow(trial.samples, trial.steps_s, settings).quat, trial)
     gaps = follow(trial.silenced(present), trial.steps_s, settings).quat
     outside, inside = errors_of(gaps, trial, heard), errors_of(gaps, trial, ~heard)
-    return np.array([clean[0], clean[2], outside[0], outside[2], inside[0], inside[2]])
+    found = np.array([clean[0], clean[2], outside[0], outside[2], inside[0], inside[2]])
+    return float(np.nanmean(np.minimum(found / USUAL, MOST)))
+
+
+def best_of(candidates: Sequence[Settings], bad: Array) -> Settings:
+    """Return the geometric mean of the candidates that are least bad (candidates, trials) on average."""
+    chosen = np.argsort(bad.mean(1))[:BEST].tolist()
+    logs = np.log(np.array([list(candidates[index]) for index in chosen]))
+    return Settings(*np.exp(logs.mean(0)).tolist())
+
+
+def learn_settings(trials: Sequence[Trial], progress: Progress = silent) -> dict[str, Settings]:
+    """Return the settings learned from all trials, and from all but those of each kind."""
+    candidates = draw_candidates()
+    bad, kinds = judge_candidates(candidates, trials, progress), np.array([trial.kind for trial in trials])
+    return {
+        without: best_of(candidates, bad[:, kinds != without]) for without in (ALL, *sorted(np.unique(kinds).tolist()))
+    }
 
 
 def main() -> None:
-    """Learn the settings that come with the package: from all trials, and from all but those of each kind."""
-    trials, _ = read_trials(BROAD, None)
-    learned = json.loads(STORED.read_text()) if STORED.is_file() else {}
-    for without in (ALL, *sorted({trial.kind for trial in trials})):
-        known = [trial for trial in trials if trial.kind != without]
-        learned[without] = learn_settings(known, Settings()).to_json()
-        STORED.write_text(json.dumps(learned, indent=1) + "\n")
+    """Learn the settings that come with the package."""
+    found = learn_settings(read_trials(BROAD, None)[0])
+    STORED.write_text(json.dumps({name: own.to_json() for name, own in found.items()}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
