@@ -122,7 +122,8 @@ def recording_of_arrays(name: str, found: Mapping[str, NDArray[Any]], skipped: M
         raise InputError(f"{name} has arrays of unequal or no length: {told}; give one row a sample in each")
     times, origin = _times(name, found, next(iter(lengths.values())))
     sensors = {SENSORS[key][0]: _sensor(name, key, found[key], times) for key in SENSORS if key in found}
-    return Recording(name=name, sensors=sensors, origin=origin, skipped=dict(skipped), body="imu")
+    mounted = {"imu": np.eye(4)}  # the unit is the body
+    return Recording(name=name, sensors=sensors, origin=origin, skipped=dict(skipped), body="imu", extrinsics=mounted)
 
 
 def _times(name: str, found: Mapping[str, NDArray[Any]], count: int) -> tuple[Array, str]:

@@ -33,6 +33,7 @@ SINGLES: Final[Mapping[str, tuple[Kind, str]]] = {
     "wheel_speed_x": ("wheel", "speed_x"), "speed_y": ("wheel", "speed_y"), "wheel_speed_y": ("wheel", "speed_y"),
     "yaw_rate": ("wheel", "yaw_rate"),
 }  # fmt: skip
+ROBOT: Final = "robot"  # the frame of what no column names another of
 AXIS: Final = re.compile(r"(.+?)[_.]?([wxyz])")
 
 
@@ -81,7 +82,7 @@ def column_of(header: str) -> Column | None:
 
 
 def _home(kind: Kind) -> str:
-    return "imu" if kind in ("gyroscope", "accelerometer", "magnetometer") else "robot"
+    return "imu" if kind in ("gyroscope", "accelerometer", "magnetometer") else ROBOT
 
 
 def _group(text: str) -> tuple[str, str]:

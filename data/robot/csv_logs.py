@@ -16,7 +16,7 @@ from mainstem.core.stream import Channel
 from mainstem.data.csv_files import Cells, read_csv
 from mainstem.data.robot.arrays import check_values
 from mainstem.data.robot.clocks import to_seconds
-from mainstem.data.robot.csv_columns import Column, column_of
+from mainstem.data.robot.csv_columns import ROBOT, Column, column_of
 from mainstem.data.robot.recording import CHANNELS, Array, Recording, Sensor
 
 VECTORS: Final = ("gyroscope", "accelerometer", "magnetometer", "orientation", "position")
@@ -51,9 +51,12 @@ def read_csv_log(path: Path) -> Recording:
         converted += _conversion(group)
     if not sensors:
         raise InputError(f"{path.name} names no sensor; write headers as gyr_x [rad/s], acc_x [m/s2], mag_x [uT]")
+    frames = [sensor.frame for sensor in sensors.values() if sensor.frame]
+    body = ROBOT if ROBOT in frames or not frames else frames[0]
     return Recording(
-        name=path.name, sensors=sensors, origin=origin, converted=tuple(converted), skipped=skipped, body="imu"
-    )
+        name=path.name, sensors=sensors, origin=origin, converted=tuple(converted), skipped=skipped, body=body,
+        extrinsics={body: np.eye(4)},
+    )  # fmt: skip
 
 
 def _clock(cells: Cells, columns: Sequence[Column], name: str) -> tuple[Array, str]:
@@ -163,6 +166,12 @@ def _own_rows(cells: Cells, group: Sequence[Column]) -> NDArray[np.bool_]:
 
 
 def _conversion(group: Sequence[Column]) -> list[str]:
-    changed = [column for column in group if column.scale != 1.0]
+    """A line for all columns of a sensor that are converted alike."""
     units = {channel.name: channel.unit for channel in CHANNELS.get(group[0].kind, ())}
-    return [f"{c.name}: {c.unit} to {units[c.channel]}, times {c.scale:.9g}" for c in changed]
+    alike: dict[str, list[str]] = {}
+    for column in group:
+        if column.scale != 1.0:
+            alike.setdefault(f"{column.unit} to {units[column.channel]}, times {column.scale:.9g}", []).append(
+                column.name
+            )
+    return [f"{', '.join(names)}: {change}" for change, names in alike.items()]

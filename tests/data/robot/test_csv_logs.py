@@ -83,7 +83,8 @@ def test_sensors_keep_their_own_rows_and_units_are_converted_and_said(tmp_path):
     np.testing.assert_allclose(accelerometer.times, [0.0, 0.05, 0.1, 0.15])
     np.testing.assert_allclose(gyroscope.values[1], [math.pi / 10, 0, math.pi / 2])
     np.testing.assert_allclose(accelerometer.values[:, 2], 9.80665)
-    assert any("acc_z_g: g to m/s2, times 9.80665" in line for line in found.converted)
+    assert "acc_x_g, acc_y_g, acc_z_g: g to m/s2, times 9.80665" in found.converted
+    assert (found.body, list(found.extrinsics)) == ("imu", ["imu"])
     assert list(found.skipped) == ["note"]
 
 
@@ -92,6 +93,7 @@ def test_received_counts_from_the_instant_that_time_counts_from(tmp_path):
     found = read_csv_log(write(tmp_path, table("time [s],received [s],pressure [Pa]", rows)))
     np.testing.assert_allclose(found.sensors["pressure"].received - found.sensors["pressure"].times, 3.0)
     assert found.sensors["pressure"].channels[0].unit == "Pa"
+    assert found.body == "robot"
 
 
 IMU = "time [s],acc_x [{0}],acc_y [{1}],acc_z [{2}]"
