@@ -25,6 +25,7 @@ MOST_SHOWN = 400_000  # readings of a sensor that are sent to the screen; of mor
 MOST_TRACK = 20_000  # attitudes that are sent: more than any screen has pixels
 NORMAL_90 = 1.645  # standard deviations to either side that hold 90 % of a normal error
 STEP_RAD = 1e-5  # by which a rotation is turned to see how roll, pitch and yaw follow
+MOST_NAMED = 3  # faults that the headline names
 OK, UNKNOWN = "ok", "unknown"
 STYLES: tuple[Style, ...] = ("estimate", "classical")
 
@@ -222,7 +223,8 @@ def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
             first = f"{of_kind[0][0]:.1f} to {of_kind[0][1]:.1f} s"
             more = f" and {len(of_kind) - 1} times more" if len(of_kind) > 1 else ""
             odd.append(f"{titles.get(name, name)} {kind} {first}{more}")
-    said = "; ".join(odd) if odd else "all sensors ok"
+    rest = f"; and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
+    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else "all sensors ok"
     return f"{said[:1].upper()}{said[1:]}.{_named_after(fault, own)}"
 
 

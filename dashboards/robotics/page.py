@@ -21,7 +21,7 @@ from mainstem.dashboards.robotics.board import (
 )
 from mainstem.dashboards.robotics.faulting import fault_asked, offer_fault
 from mainstem.dashboards.robotics.own import bring_own
-from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice
+from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice, own_choices
 from mainstem.dashboards.shell import (
     choose,
     header,
@@ -37,6 +37,7 @@ from mainstem.data.robot.faults import Fault
 from mainstem.data.spreadsheets import csv_bytes
 
 IN_ADDRESS = ("recording", "t", "fault")
+OWN_DATA = "your own data"
 NO_ADAPTER = "no adapter, a classical filter alone"
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
@@ -69,10 +70,8 @@ def show_robotics() -> None:
         with row:
             offer_fault(opened.recording, fault, cursor, partial(put_in_address, "fault"))
         with title:
-            header(
-                known[name].title, origin=origin_of([opened.recording.simulated]),
-                training=origin_of([opened.recording.simulated]), adapter=NO_ADAPTER, not_for=NOT_FOR,
-            )  # fmt: skip
+            origin = OWN_DATA if name in own_choices() else origin_of([opened.recording.simulated])
+            header(known[name].title, origin=origin, training=origin, adapter=NO_ADAPTER, not_for=NOT_FOR)
         show_recording(name, opened, fault)
 
 

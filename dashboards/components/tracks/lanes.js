@@ -212,17 +212,20 @@ function drawHealth(pen, view, place) {
     const spot = { y: place.health + index * HEALTH_PX, h: HEALTH_PX - 3 };
     words(pen, title, 8, spot.y + spot.h / 2, { size: 11, weight: 600, width: place.left - 14 });
     clipped(pen, place, spot, () => {
+      let waiting = "";  // a word that its own span had no room for: the calm one behind it says it
       for (const [from, to, state] of spans) {
-        const start = Math.max(x(from), place.left), end = Math.min(x(to), place.right);
+        const start = Math.max(x(from), place.left), end = Math.min(x(to), place.right), isCalm = state === "ok";
         if (end < place.left || start > place.right) continue;
         pen.fillStyle = pattern(view, pen, state);
         pen.fillRect(start, spot.y, Math.max(end - start, 1.5), spot.h);
+        const word = isCalm && waiting ? `\u2190 ${waiting}` : state;
         pen.font = `600 11px ${FONT.family}`;
-        const wide = pen.measureText(state).width + 8;
-        if (end - start < wide) continue;
-        pen.fillStyle = state === "ok" ? "#dcece2" : "#fff";
+        const wide = pen.measureText(word).width + 8;
+        waiting = "";
+        if (end - start < wide) { waiting = isCalm ? "" : state; continue; }
+        pen.fillStyle = isCalm ? "#dcece2" : "#fff";
         pen.fillRect(start + 2, spot.y + 2, wide, spot.h - 4);
-        words(pen, state, start + 6, spot.y + spot.h / 2 + 0.5, { size: 11, weight: state === "ok" ? 400 : 600 });
+        words(pen, word, start + 6, spot.y + spot.h / 2 + 0.5, { size: 11, weight: word === "ok" ? 400 : 600 });
       }
     });
     pen.strokeStyle = "#8a968e";
