@@ -40,16 +40,16 @@ class Integrated:
         return cls(settings=stored_settings(used.pop()))
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
-        """Return samples without the integrator's attitude, and that as the offset (samples, 4)."""
+        """Return samples without the integrator's attitude, and that with its doubt, rad, as the offset (samples, 5)."""
         offsets = np.array([np.asarray(sample.streams[INTEGRATOR].values, np.float64) for sample in samples])
         kept = [
             replace(sample, streams={name: own for name, own in sample.streams.items() if name != INTEGRATOR})
             for sample in samples
         ]
-        return kept, offsets.reshape(len(samples), 4)
+        return kept, offsets.reshape(len(samples), 5)
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
-        """Return the integrator's attitude."""
+        """Return the integrator's attitude and doubt."""
         return offset
 
     def features(self, samples: Sequence[Sample]) -> Array:

@@ -27,7 +27,7 @@ STANDING = tuple(
         "gyroscope_silent", "accelerometer_silent", "magnetometer_silent",
     )
 )  # fmt: skip
-PARTS = tuple(Channel(name=part, unit="1") for part in "wxyz")
+PARTS = (*(Channel(name=part, unit="1") for part in "wxyz"), Channel(name="doubt", unit="rad"))
 
 
 def stride(rate_hz: float) -> int:
@@ -59,9 +59,15 @@ def standing(track: Track, silent_s: Array, at: Index) -> Array:
     return np.concatenate(told, 1)
 
 
+def doubt_of(track: Track) -> Array:
+    """How much the filter's attitudes may err by (samples,), rad: the root trace of their covariance."""
+    return np.sqrt(np.trace(track.covariance, axis1=1, axis2=2))
+
+
 def windows_at(samples: Array, track: Track, rate_hz: float, at: Index) -> Sequence[Mapping[str, Stream]]:
     """Return the streams of moments, which are places of samples (samples, 9)."""
     silent = silence_s(samples, rate_hz)
+    doubt = doubt_of(track)
     stands, length = standing(track, silent, at), round(WINDOW_S * rate_hz)
     found = []
     for row, place in enumerate(at.tolist()):
@@ -78,6 +84,6 @@ def windows_at(samples: Array, track: Track, rate_hz: float, at: Index) -> Seque
             if not silent[place, i]
         }
         streams[FILTER] = Stream(kind="scalar", values=stands[row], channels=STANDING)
-        streams[INTEGRATOR] = Stream(kind="scalar", values=track.quat[place], channels=PARTS)
+        streams[INTEGRATOR] = Stream(kind="scalar", values=np.append(track.quat[place], doubt[place]), channels=PARTS)
         found.append(streams)
     return found

@@ -38,8 +38,8 @@ WORTHWHILE = 0.01  # share of the error that has to be saved before it is said t
 class Rotation(Target):
     """A rotation of the earth from a body; truth is (cases, 4), unit quaternions w, x, y, z of either sign.
 
-    The preparation's offset is what an integrator says (cases, 4); where it is one number a case, the identity. The
-    head says a rotation vector and its covariance in the earth's axes: told = exp(gate x vector) x offset. So turning
+    The preparation's offset is what an integrator says (cases, 4); where it is one number a case, the identity. A fifth
+    column is how much it may err by, rad, by its own account: what the head says is then told in that. The head says a rotation vector and its covariance in the earth's axes: told = exp(gate x vector) x offset. So turning
     the world turns what is told, and where the head says nothing, the integrator stands. Scores are angles in root
     traces of the covariance.
     """
@@ -89,7 +89,7 @@ class Rotation(Target):
 
     def standardise(self, truth: Array, past: Array) -> tuple[Array, Mapping[str, float]]:
         """Return rotation vectors (cases, 3) from offset to truth over their root mean square, which is the frame."""
-        away = log(multiply(truth, conjugate(as_rotations(past))))
+        away = log(multiply(truth, conjugate(as_rotations(past)))) / doubt_in(past)[:, None]
         std = max(float(np.sqrt((away**2).mean())), 1e-6)
         return (away / std).astype(np.float32), {"std": std}
 
@@ -168,7 +168,12 @@ class Rotation(Target):
 
 def as_rotations(past: Array) -> Array:
     """Return offsets (cases, 4); one number a case is no rotation, and stands for the identity."""
-    return np.tile(IDENTITY, (len(past), 1)) if past.ndim == 1 else past
+    return np.tile(IDENTITY, (len(past), 1)) if past.ndim == 1 else past[:, :4]
+
+
+def doubt_in(past: Array) -> Array:
+    """Return how much offsets may err by (cases,), rad, by their own account; 1 where they tell none."""
+    return past[:, 4] if past.ndim == 2 and past.shape[1] > 4 else np.ones(len(past))
 
 
 def centred(rotations: Array) -> tuple[Array, Array]:
