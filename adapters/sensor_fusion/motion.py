@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from mainstem.adapters.sensor_fusion.names import FILTER, INTEGRATOR
 from mainstem.adapters.sensor_fusion.settings import ALL, Settings, stored_settings
 from mainstem.core.errors import InputError
 from mainstem.core.preparation import Preparation
+from mainstem.core.progress import Progress
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Rotation
-from mainstem.core.task import DataRequest, FitConfig, Grouping, Option, Order, Task
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Option, Order, Task, TrackAsk, Tracked
 from mainstem.core.training import TrainingConfig
 
 Array = NDArray[np.float64]
@@ -40,7 +42,7 @@ class Integrated:
         return cls(settings=stored_settings(used.pop()))
 
     def __call__(self, samples: Sequence[Sample]) -> tuple[Sequence[Sample], Array]:
-        """Return samples without the integrator's attitude, and that with its doubt, rad, as the offset (samples, 5)."""
+        """Return samples without the integrator's attitude, and that with its doubt, rad: the offset (samples, 5)."""
         offsets = np.array([np.asarray(sample.streams[INTEGRATOR].values, np.float64) for sample in samples])
         kept = [
             replace(sample, streams={name: own for name, own in sample.streams.items() if name != INTEGRATOR})
@@ -79,6 +81,20 @@ def read(request: DataRequest) -> SampleSet:
     return moments_of(trials, facts, ALL)
 
 
+def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
+    """Score attitudes on trials of kinds that nothing was learned from."""
+    from mainstem.adapters.sensor_fusion.motion_evaluation import evaluate_attitudes
+
+    return evaluate_attitudes(TASK, ask, progress)
+
+
+def predict(ask: TrackAsk, out: Path) -> tuple[str, ...]:
+    """Write what is told of a recording."""
+    from mainstem.adapters.sensor_fusion.motion_files import predict_arrays
+
+    return predict_arrays(TASK, ask, out)
+
+
 TASK = Task(
     name="sensor-fusion",
     task="motion",
@@ -95,7 +111,8 @@ TASK = Task(
     restore=restore,
     optional=(),
     grouping=Grouping(name="trial"),
-    options=(Option(name="smooth", help="Look back over the whole recording: yes or no. Example: yes"),),
+    options=(Option(name="smooth", help="Look back over the whole recording.", kind="flag"),),
+    tracked=Tracked(evaluate=evaluate, predict=predict),
     known_failures=(
         "learned from one inertial unit, moved by hand: on another its covariance is not verified",
         "a gyroscope that is silent while the sensor turns fast leaves the heading to chance",

@@ -2,8 +2,8 @@
 
 VQF (Laidig, Seel 2023) is frozen while its gyroscope is silent and begins anew after that, the best of what was tried
 with it; where only one of the others is silent it goes without. Madgwick (2010) and Mahony (2008), by the `ahrs`
-library with the settings that BROAD publishes, turn on at the last rate and take the last force and field. The gap filter
-is VQF, and in the gyroscope's silence the attitude that force and field alone give (TRIAD, Black 1964).
+library with the settings that BROAD publishes, turn on at the last rate and take the last force and field. The gap
+filter is VQF, and in the gyroscope's silence the attitude that force and field alone give (TRIAD, Black 1964).
 """
 
 from collections.abc import Callable, Mapping

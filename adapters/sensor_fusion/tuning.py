@@ -1,8 +1,8 @@
 """Learning the filter's settings from trials with an optical reference, with and without sensors that fall silent.
 
 Candidates are drawn about ordinary values, in logarithms, without a look at any trial (random search: Bergstra, Bengio
-2012), and tried on every trial once. For each kind of trials that is left out, those that are best on all others begin a
-search by cross-entropy (Rubinstein 1999) on these others alone.
+2012), and tried on every trial once. For each kind of trials that is left out, those that are best on all others begin
+a search by cross-entropy (Rubinstein 1999) on these others alone.
 """
 
 import json

@@ -1,0 +1,79 @@
+"""What a fitted adapter tells of a whole stretch of samples: attitudes, with balls that hold the truth at a level.
+
+The filter runs on every sample; the trunk is asked each quarter of a second, by one member, and what it adds stays
+until it is asked again. Between, a ball's radius grows and shrinks as the filter's own doubt does.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters.sensor_fusion.motion import Integrated
+from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
+from mainstem.adapters.sensor_fusion.windows import doubt_of, moments, windows_at
+from mainstem.core import rotations
+from mainstem.core.fitted import Fitted
+from mainstem.core.gaps import patterns_in
+from mainstem.core.stream import Provenance, Sample
+from mainstem.core.targets import Rotation
+
+Array = NDArray[np.float64]
+VIEW = "whole"
+ASKED_AT_ONCE = 512  # moments that go through the trunk together
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attitudes:
+    """What is told of samples.
+
+    Attributes:
+        quat: earth from sensor (samples, 4).
+        covariance: of its error in earth axes (samples, 3, 3), rad2, as the filter has it.
+        radius_rad: radius (samples,) of the ball about it that holds the truth at the level; pi where nothing is known.
+    """
+
+    quat: Array
+    covariance: Array
+    radius_rad: Array
+
+
+def tell_attitudes(
+    samples: Array, steps_s: Array, fitted: Fitted, level: float, is_smoothed: bool = False
+) -> Attitudes:
+    """Tell the attitude at each sample (samples, 9), rad/s, m/s2, uT, each standing for `steps_s` (samples,).
+
+    Smoothed attitudes come of all samples; the trunk, which learned from causal ones, adds nothing to them, and their
+    balls are the causal ones', narrowed as much as the filter's doubt is.
+    """
+    prepared = fitted.ensemble.members[0].preparation
+    assert isinstance(prepared, Integrated)
+    track = follow(samples, steps_s, prepared.settings)
+    doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))
+    turn, ratio = np.zeros((len(at) + 1, 3)), np.full(len(at) + 1, np.inf)  # before the first, nothing is known
+    for start in range(0, len(at), ASKED_AT_ONCE):
+        asked = at[start : start + ASKED_AT_ONCE]
+        windows = windows_at(samples, track, rate_of(steps_s), asked)
+        source = Provenance(data="recording", item="moment")
+        told = ask_trunk([Sample(streams=streams, target=None, source=source) for streams in windows], fitted, level)
+        turn[start + 1 : start + 1 + len(asked)], radius = told
+        ratio[start + 1 : start + 1 + len(asked)] = radius / doubt[asked]
+    latest = np.searchsorted(at, np.arange(len(samples)), side="right")
+    radius = np.minimum(ratio[latest] * doubt, np.pi)
+    if is_smoothed:
+        whole = smooth(samples, steps_s, prepared.settings)
+        narrowed = np.minimum(radius * doubt_of(whole) / doubt, np.pi)
+        return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=narrowed)
+    quat = rotations.multiply(rotations.exp(turn[latest]), track.quat)
+    return Attitudes(quat=quat, covariance=track.covariance, radius_rad=radius)
+
+
+def ask_trunk(samples: list[Sample], fitted: Fitted, level: float) -> tuple[Array, Array]:
+    """Return the rotation vectors (moments, 3), rad, that one member adds to the filter's, and the balls' radii."""
+    target, calibration = fitted.target, fitted.calibration[VIEW]
+    assert isinstance(target, Rotation)
+    told = fitted.ensemble.alone(fitted.ensemble.members[0]).outputs(samples, VIEW)
+    quantile = calibration.quantiles(level, patterns_in(samples, calibration.streams))
+    return rotations.log(rotations.multiply(told["centre"], rotations.conjugate(told["past"]))), target.size(
+        told, quantile
+    )
