@@ -122,7 +122,8 @@ class OneClass(Named):
 
     def teaches(self, truth: Array) -> NDArray[np.bool_]:
         """True (cases,) where a case is healthy."""
-        return truth == 0
+        healthy: NDArray[np.bool_] = truth == 0
+        return healthy
 
     def baselines(self, lesson: Lesson) -> dict[str, Array]:
         """Return nothing: plain models that learn from failures are no peers, the task has its own."""
@@ -207,7 +208,8 @@ class OneClass(Named):
 
     def covered(self, told: Outputs, truth: Array, quantile: Array) -> NDArray[np.bool_]:
         """True (cases,) where the true class is still possible: of what failed always."""
-        return (truth == 1) | ~(told["score"] > quantile)
+        found: NDArray[np.bool_] = (truth == 1) | (told["score"] <= quantile)
+        return found
 
     def size(self, told: Outputs, quantile: Array) -> Array:
         """Return how many classes are possible (cases,): 1 where there is an alarm, else 2."""

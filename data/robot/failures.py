@@ -166,7 +166,7 @@ def traces_in(table: Table) -> list[Trace]:
 
 
 def _set_of(traces: Sequence[Trace], name: str, licence: str, attribution: str) -> SampleSet:
-    times = np.arange(STEPS) * STEP_S
+    times: NDArray[np.float64] = np.arange(STEPS, dtype=np.float64) * STEP_S
     samples, flagged, first = [], {}, dict[str, str]()
     for trace in traces:
         source = Provenance(
