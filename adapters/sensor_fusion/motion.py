@@ -102,9 +102,9 @@ TASK = Task(
     target=Rotation(),
     config=FitConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=3, batch_size=128, lr_per_step=1e-3),
-        num_folds=3,
-        steps_per_token=12,
+        training=TrainingConfig(epochs=4, batch_size=64, lr_per_step=1e-3),
+        num_folds=2,
+        steps_per_token=24,
     ),
     read=read,
     prepare=Integrated.fit,

@@ -78,8 +78,8 @@ def tell(known: State, done: Step, start: int, settings: Settings, track: Track)
     """Write the attitude at each sample of a block, from what was known by then; the last is corrected by the block."""
     num = len(done.block.rates)
     for index in range(num):
-        late = exp(done.block.rates[index] * settings.gyr_late)
         is_last = index == num - 1
+        late = exp((done.after.rate if is_last else done.block.rates[index]) * settings.gyr_late)
         quat = done.after.quat if is_last else multiply(known.quat, done.block.turns[index + 1])
         track.quat[start + index] = multiply(quat, late)
         note(done.after if is_last else known, start + index, track)

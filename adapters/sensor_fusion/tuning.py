@@ -1,8 +1,8 @@
 """Learning the filter's settings from trials with an optical reference, with and without sensors that fall silent.
 
-Candidates are drawn about ordinary values, in logarithms, without a look at any trial (random search: Bergstra, Bengio
-2012), and tried on every trial once. For each kind of trials that is left out, those that are best on all others begin
-a search by cross-entropy (Rubinstein 1999) on these others alone.
+Random search (Bergstra, Bengio 2012): candidates are drawn in fixed ranges, without a look at any trial, and tried on
+every trial once. The settings without a kind of trials are the mean of those that are best on all others, so that one
+search serves every kind that is left out.
 """
 
 import json
@@ -19,9 +19,12 @@ from mainstem.adapters.sensor_fusion.trials import BROAD, read_trials
 from mainstem.core.progress import Progress, silent
 
 Array = NDArray[np.float64]
-CANDIDATES, BEST, WIDTH = 64, 5, 0.5  # first draws; those that are averaged; and the spread of their logarithms
-DRAWN, ROUNDS, NARROWING = 12, 5, 0.85  # draws a round, rounds, and how the spread shrinks
-KNOWN = frozenset({"acc_bias", "acc_bias_walk", "gyr_late", "lag"})  # are not learned here: docs/decisions.md
+CANDIDATES, BEST = 96, 4  # draws, and those that are averaged
+RANGES = {  # of what errors depend on most; drawn evenly in logarithms. What is not named keeps its ordinary value
+    "gyr_scale": (0.002, 0.015), "mag": (1.0, 5.0), "mag_odd": (0.3, 4.0), "disturbance": (0.7, 4.0),
+    "disturbance_s": (0.1, 3.0), "iron": (0.3, 5.0), "doubt_share": (0.05, 1.0), "speed": (0.03, 0.3),
+    "speed_share": (0.02, 0.12), "turn_share": (0.5, 2.0),
+}  # fmt: skip
 EXCERPT_S = 90.0
 USUAL = np.array([2.2, 0.7, 4.0, 1.2, 20.0, 8.0])  # degrees: what each error is told in, so that all count alike
 MOST = 10.0  # of what is usual, that an error counts: of a trial that is lost
@@ -29,16 +32,11 @@ FIRST_SEED = 10_000  # of silences in training; evaluations draw from seeds belo
 
 
 def draw_candidates(seed: int = 0) -> list[Settings]:
-    """Return settings about ordinary values, these first."""
+    """Return ordinary settings, and draws in RANGES."""
     rng, ordinary = np.random.default_rng(seed), Settings()
-    return [ordinary, *(drawn_about(ordinary, WIDTH, rng) for _ in range(CANDIDATES - 1))]
-
-
-def drawn_about(centre: Settings, width: float, rng: np.random.Generator) -> Settings:
-    """Return settings drawn about others, in logarithms; what is known stays."""
-    factors = np.exp(width * rng.normal(size=len(Settings._fields))).tolist()
-    named = zip(Settings._fields, centre, factors, strict=True)
-    return Settings(*(value if name in KNOWN else value * factor for name, value, factor in named))
+    lows, highs = np.log(np.array(list(RANGES.values()))).T
+    draws = np.exp(lows + (highs - lows) * rng.random((CANDIDATES - 1, len(RANGES)))).tolist()
+    return [ordinary, *(ordinary._replace(**dict(zip(RANGES, draw, strict=True))) for draw in draws)]
 
 
 def judge_candidates(candidates: Sequence[Settings], trials: Sequence[Trial], progress: Progress = silent) -> Array:
@@ -67,35 +65,19 @@ def badness(trial: Trial, settings: Settings, seed: int) -> float:
     return float(np.nanmean(np.minimum(found / USUAL, MOST)))
 
 
-def search(tried: Sequence[tuple[float, Settings]], trials: Sequence[Trial], progress: Progress) -> Settings:
-    """Return settings by cross-entropy, from candidates that were tried on the same trials: how bad, and which."""
-    rng, width, ranked = np.random.default_rng(0), WIDTH, sorted(tried, key=lambda found: found[0])
-    for number in range(ROUNDS):
-        centre = centre_of(ranked)
-        width *= NARROWING
-        drawn = [drawn_about(centre, width, rng) for _ in range(DRAWN)]
-        bad = judge_candidates(drawn, trials).mean(1).tolist()
-        ranked = sorted([*ranked, *zip(bad, drawn, strict=True)], key=lambda found: found[0])
-        progress(f"round {number + 1} of {ROUNDS}, {ranked[0][0]:.3f}", (number + 1) / ROUNDS)
-    return centre_of(ranked)
-
-
-def centre_of(ranked: Sequence[tuple[float, Settings]]) -> Settings:
-    """Return the geometric mean of the best."""
-    logs = np.log(np.array([list(settings) for _, settings in ranked[:BEST]]))
+def best_of(candidates: Sequence[Settings], bad: Array) -> Settings:
+    """Return the geometric mean of the candidates that are least bad (candidates, trials) on average."""
+    chosen = np.argsort(bad.mean(1))[:BEST].tolist()
+    logs = np.log(np.array([list(candidates[index]) for index in chosen]))
     return Settings(*np.exp(logs.mean(0)).tolist())
 
 
 def learn_settings(trials: Sequence[Trial], progress: Progress = silent) -> dict[str, Settings]:
     """Return the settings learned from all trials, and from all but those of each kind."""
-    candidates = draw_candidates()
-    bad, kinds = judge_candidates(candidates, trials, progress), np.array([trial.kind for trial in trials])
-    found = {}
-    for without in (ALL, *sorted(np.unique(kinds).tolist())):
-        known = np.flatnonzero(kinds != without).tolist()
-        tried = list(zip(bad[:, known].mean(1).tolist(), candidates, strict=True))
-        found[without] = search(tried, [trials[index] for index in known], progress)
-    return found
+    candidates, kinds = draw_candidates(), np.array([trial.kind for trial in trials])
+    bad = judge_candidates(candidates, trials, progress)
+    left_out = (ALL, *sorted(np.unique(kinds).tolist()))
+    return {without: best_of(candidates, bad[:, kinds != without]) for without in left_out}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.intp]
 WINDOW_S, TRUNK_S = 0.5, 0.25  # of the streams; and how often the trunk is asked at most
 LONGEST_S = 60.0  # for which a silence is told apart
+SILENT_S, SLOW = 0.02, 2.5  # a sensor is missing after so long, and so many times its usual step
 UNITS: Mapping[str, str] = {"gyroscope": "rad/s", "accelerometer": "m/s2", "magnetometer": "uT"}
 CHANNELS = {name: tuple(Channel(name=axis, unit=unit) for axis in "xyz") for name, unit in UNITS.items()}
 STANDING = tuple(
@@ -66,24 +67,48 @@ def doubt_of(track: Track) -> Array:
 
 def windows_at(samples: Array, track: Track, rate_hz: float, at: Index) -> Sequence[Mapping[str, Stream]]:
     """Return the streams of moments, which are places of samples (samples, 9)."""
-    silent = silence_s(samples, rate_hz)
-    doubt = doubt_of(track)
-    stands, length = standing(track, silent, at), round(WINDOW_S * rate_hz)
-    found = []
-    for row, place in enumerate(at.tolist()):
-        part = samples[max(0, place + 1 - length) : place + 1]
-        times = (np.arange(len(part)) - len(part) + 1) / rate_hz
-        streams = {
-            name: Stream(
-                kind="series",
-                values=part[:, 3 * i : 3 * i + 3].astype(np.float32),
-                channels=CHANNELS[name],
-                times=times,
-            )
-            for i, name in enumerate(SENSORS)
-            if not silent[place, i]
-        }
-        streams[FILTER] = Stream(kind="scalar", values=stands[row], channels=STANDING)
-        streams[INTEGRATOR] = Stream(kind="scalar", values=np.append(track.quat[place], doubt[place]), channels=PARTS)
-        found.append(streams)
-    return found
+    doubt, stands = doubt_of(track), standing(track, silence_s(samples, rate_hz), at)
+    length = window_size(rate_hz)
+    return [
+        streams_of(
+            samples[max(0, place + 1 - length) : place + 1],
+            stands[row],
+            np.append(track.quat[place], doubt[place]),
+            rate_hz,
+        )
+        for row, place in enumerate(at.tolist())
+    ]
+
+
+def window_size(rate_hz: float) -> int:
+    """How many samples the trunk sees of a moment."""
+    return max(1, round(WINDOW_S * rate_hz))
+
+
+def streams_of(part: Array, stands: Array, integrator: Array, rate_hz: float) -> Mapping[str, Stream]:
+    """Return the streams of one moment.
+
+    Args:
+        part: the last samples (samples, 9), NaN where a sensor is absent.
+        stands: how the filter stands (10,).
+        integrator: its attitude, and its doubt, rad (5,).
+        rate_hz: of the samples.
+    """
+    times = (np.arange(len(part)) - len(part) + 1) / rate_hz
+    streams = {
+        name: Stream(kind="series", values=own.astype(np.float32), channels=CHANNELS[name], times=times)
+        for name, own in zip(SENSORS, np.split(part, 3, axis=1), strict=True)
+        if not is_missing(own, rate_hz)
+    }
+    streams[FILTER] = Stream(kind="scalar", values=stands, channels=STANDING)
+    streams[INTEGRATOR] = Stream(kind="scalar", values=integrator, channels=PARTS)
+    return streams
+
+
+def is_missing(part: Array, rate_hz: float) -> bool:
+    """True where a sensor (samples, 3) is silent now: for longer than it ever is between two of its last readings."""
+    heard = np.flatnonzero(np.isfinite(part).all(1))
+    if len(heard) < 2:
+        return True
+    usual_s = float(np.median(np.diff(heard))) / rate_hz
+    return bool((len(part) - 1 - heard[-1]) / rate_hz > max(SILENT_S, SLOW * usual_s))
