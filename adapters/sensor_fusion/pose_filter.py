@@ -183,9 +183,9 @@ def _find_heading(model: PoseModel, state: PoseState, reading: Reading) -> PoseS
 
 
 def _upward(model: PoseModel, state: PoseState, reading: Reading) -> Innovation | None:
-    """Level by gravity at most once a lasting time; not of a body whose acceleration moves the state already."""
+    """Level by gravity, on wheels once a lasting time; not of a body whose acceleration moves the state already."""
     tally = state.tallies.get(f"{reading.sensor} upward")
-    if tally is not None and reading.time - tally.time <= model.noise.gravity_lasting_s:
+    if model.has_wheels and tally is not None and reading.time - tally.time <= model.noise.gravity_lasting_s:
         return None
     wheel = fresh(state, "wheel")
     if state.held["accelerometer"].sensor != reading.sensor or (

@@ -232,6 +232,8 @@ def gravity(model: PoseModel, state: PoseState, sensor: str, force: Array, is_st
     jacobian[:, TURN.start : TURN.start + 2] = np.eye(2)
     moving = 0.0 if is_still else model.noise.gravity_moving
     variance = model.noise.gravity**2 + moving**2 + ((size - GRAVITY) / GRAVITY) ** 2
+    if not model.has_wheels:  # every reading counts, for steps and blows average out over many
+        variance *= _lasting(model.noise.gravity_lasting_s, state, "accelerometer")
     return Innovation(
         sensor=f"{sensor} upward",
         residual=np.array([upward[1], -upward[0]]),

@@ -113,7 +113,7 @@ def hide(
     ):
         state, rival = score_window(model, readings, snapshot, (begin, end), hidden)
         expected, spread = planar_of(state, reference.is_of_sensor)
-        score = partial(_score, place, variance, level)
+        score = partial(score_place, place, variance, level)
         error, nees, covered, radius = score(expected, spread)
         plain_error, plain_nees, _, _ = score(rival.mean[:2], rival.covariance[:2, :2])
         found.append(
@@ -140,7 +140,7 @@ def planar_of(state: PoseState, with_wander: bool) -> tuple[Array, Array]:
     return rows @ state.mean, rows @ state.covariance @ rows.T
 
 
-def _score(
+def score_place(
     place: Array, variance: Array, level: float, expected: Array, spread: Array
 ) -> tuple[float, float, bool, float]:
     """Error, m; NEES; whether the level's ellipse holds the reference; the ellipse's mean radius, m."""

@@ -11,6 +11,7 @@ from mainstem.data.robot.recording import CHANNELS, Array, Recording, Sensor
 from mainstem.data.robot.truth import Truth
 
 NAME = "plaza-uwb"
+DEAD_RECKONING = "odometry.integrated"
 NOTE = "differential GNSS and a fibre-optic gyroscope, planar; its heading is the odometry's own"
 
 
@@ -25,7 +26,11 @@ def open_plaza(mirror: Path | None = None) -> tuple[Recording, Truth]:
     path, start = tables["GT"], float(tables["GT"][0, 0])
     recording = Recording(
         name=NAME,
-        sensors={"wheels": _wheels(path[:, 0], tables["DR"], start), "uwb": _ranges(tables["TD"], tables["TL"], start)},
+        sensors={
+            "wheels": _wheels(path[:, 0], tables["DR"], start),
+            "uwb": _ranges(tables["TD"], tables["TL"], start),
+            DEAD_RECKONING: _integrated(tables["DRp"], start),
+        },
         converted=("increments of distance and heading divided by the time they took: speed and rate of turn",),
         licence=entry.licence,
         attribution=entry.attribution,
@@ -34,6 +39,12 @@ def open_plaza(mirror: Path | None = None) -> tuple[Recording, Truth]:
     half = path[:, 3] / 2
     attitude = np.stack([np.cos(half), 0 * half, 0 * half, np.sin(half)], -1)
     return recording, Truth(times=path[:, 0] - start, position=position, attitude=attitude, note=NOTE)
+
+
+def _integrated(path: Array, start: float) -> Sensor:
+    """The set's own dead reckoning, a peer; no filter reads it."""
+    channels = (Channel(name="x", unit="m"), Channel(name="y", unit="m"), Channel(name="yaw", unit="rad"))
+    return Sensor(kind="other", times=path[:, 0] - start, values=path[:, 1:4], channels=channels, source="DRp")
 
 
 def _wheels(stamps: Array, increments: Array, start: float) -> Sensor:
