@@ -22,6 +22,11 @@ from mainstem.data.robot.simulate import simulate_trial
 from mainstem.data.robot.truth import Truth
 
 INERTIAL: tuple[Kind, ...] = ("gyroscope", "accelerometer", "magnetometer")
+OF_PLACES: tuple[Kind, ...] = ("wheel", "gnss", "range", "position")
+EVERY_S, MOST_PLACES = 0.2, 3000  # between places of a path, and how many there are at most
+LOST_M = 1000.0  # a place that nobody knows better is not drawn
+ABSENT, UNJUDGED = "absent", "unjudged"
+SILENT = 2.5  # of a sensor's own periods without a reading: at 100 Hz, 25 ms
 TRUTH = "truth."  # how names of sensors begin that a reference system, and no robot, has
 NEAR = 1.5  # of the time between a reference's readings: what lies further from all of them has none
 MOST_SAMPLES = 5_000_000  # of a grid: five hours at 285 Hz
@@ -100,6 +105,76 @@ def in_body(recording: Recording, sensor: Sensor) -> Array:
     """Return a sensor's vectors (n, 3) in the body's axes, where the recording says how it is mounted."""
     mounting = recording.extrinsics.get(sensor.frame)
     return sensor.values if mounting is None else sensor.values @ mounting[:3, :3].T
+
+
+def motion(grid: Grid, is_smoothed: bool = False) -> Attitude:
+    """Return what the adapter's integrator says, by readings up to each time, or by all of them.
+
+    Raises:
+        InputError: if what it is compiled with is not installed.
+    """
+    from mainstem.adapters.sensor_fusion.settings import stored_settings
+    from mainstem.adapters.sensor_fusion.track import follow, smooth
+
+    samples = np.ascontiguousarray(np.concatenate([grid.gyr, grid.acc, grid.mag], axis=1))
+    steps_s = np.full(len(samples), 1 / grid.rate_hz)
+    told = (smooth if is_smoothed else follow)(samples, steps_s, stored_settings())
+    return Attitude(
+        name="motion smoother" if is_smoothed else "motion filter", times=grid.times, quat=told.quat,
+        radius90_rad=radius_of(told.covariance, 0.9), covariance=told.covariance, health=heard_of(grid),
+    )  # fmt: skip
+
+
+def heard_of(grid: Grid) -> dict[str, NDArray[np.str_]]:
+    """Return a word (n,) of each sensor's state: ABSENT once it missed SILENT readings, else that nobody judged it."""
+    found = {}
+    for name, part in zip(grid.names, (grid.gyr, grid.acc, grid.mag), strict=True):
+        if name:
+            seen = np.isfinite(part.sum(1))
+            places = np.arange(len(seen))
+            last = np.maximum.accumulate(np.where(seen, places, -1))
+            found[name] = np.where(places - last > SILENT * _spacing(seen), ABSENT, UNJUDGED)
+    return found
+
+
+def radius_of(covariance: Array, level: float) -> Array:
+    """Return the radii (n,), rad, at most pi, of balls that hold a level of normal errors of covariances (n, 3, 3).
+
+    The squared length is taken as a gamma distribution of its mean and variance: Box 1954, Some theorems on quadratic
+    forms applied in the study of analysis of variance problems I, section 3.
+    """
+    from scipy.stats import gamma  # late: it takes a third of a second to import
+
+    mean = np.trace(covariance, axis1=1, axis2=2)
+    variance = 2 * (covariance * covariance).sum((1, 2))
+    scale = variance / np.maximum(mean, 1e-30)
+    found = gamma.ppf(level, mean / np.maximum(scale, 1e-30)) * scale
+    return np.minimum(np.sqrt(np.nan_to_num(found)), np.pi)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Travelled:
+    """Where a filter says a body went: east and north (n, 2) m, and their covariance (n, 2, 2) m2."""
+
+    name: str
+    times: Array
+    place: Array
+    covariance: Array
+
+
+def travelled(recording: Recording) -> Travelled | None:
+    """Return the path of a recording; None where no sensor of it tells of places or ways."""
+    if not any(recording.find(kind) for kind in OF_PLACES):
+        return None
+    from mainstem.adapters.sensor_fusion.pose_readings import model_of, readings_of
+    from mainstem.adapters.sensor_fusion.pose_smoothing import filtered
+
+    first, last = recording.span_s()
+    times = np.arange(first + EVERY_S, last, max(EVERY_S, (last - first) / MOST_PLACES))
+    told = filtered(model_of(recording), readings_of(recording), times)
+    known = np.sqrt(np.trace(told.covariance[:, :2, :2], axis1=1, axis2=2)) < LOST_M
+    place = np.where(known[:, None], told.position[:, :2], np.nan)
+    return Travelled(name="pose filter", times=told.times, place=place, covariance=told.covariance[:, :2, :2])
 
 
 def vqf(grid: Grid) -> Attitude:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mainstem.apps.robotics import Attitude, Opened, error_rad
+from mainstem.apps.robotics import UNJUDGED, Attitude, Opened, Travelled, error_rad
 from mainstem.core import rotations
 from mainstem.core.stream import Channel
 from mainstem.dashboards.components.tracks import Health, Injected, Lane, Packed, Scene, Style, Track, Way
@@ -24,18 +24,21 @@ MOST_LANES = 7  # that a canvas has room for
 MOST_SHOWN = 400_000  # readings of a sensor that are sent to the screen; of more, the extremes of even parts
 MOST_TRACK = 20_000  # attitudes that are sent: more than any screen has pixels
 NORMAL_90 = 1.645  # standard deviations to either side that hold 90 % of a normal error
+CHI2_90 = 4.605  # squared distance, in covariances, that holds 90 % of a normal place in the plane
 STEP_RAD = 1e-5  # by which a rotation is turned to see how roll, pitch and yaw follow
 MOST_NAMED = 3  # faults that the headline names
-OK, UNKNOWN = "ok", "unknown"
+OK = "ok"
+CALM = (OK, UNJUDGED)  # what is said of a sensor that nobody accuses
 STYLES: tuple[Style, ...] = ("estimate", "classical")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Estimates:
-    """What filters say of a recording: ours, None where it cannot be had, and a classical one beside it."""
+    """What filters say of a recording: ours, None where it cannot be had, a classical one beside it, and our path."""
 
-    own: Attitude | None
-    classical: Attitude | None
+    own: Attitude | None = None
+    classical: Attitude | None = None
+    path: Travelled | None = None
 
     def all(self) -> list[tuple[Style, Attitude]]:
         """Those that there are, with how each is drawn."""
@@ -148,28 +151,32 @@ def half_widths_deg(quat: Array, covariance: Array) -> Array:
     return found
 
 
-def ways_of(opened: Opened) -> tuple[Way, ...]:
-    """Return paths as they are drawn: what a reference, or a sensor of places, says."""
+def ways_of(opened: Opened, path: Travelled | None) -> tuple[Way, ...]:
+    """Return paths as they are drawn: what a sensor of places, a reference and our filter say."""
     found = []
-    if opened.truth is not None and opened.truth.position is not None:
-        rows = _even_rows(len(opened.truth.times))
-        place = opened.truth.position[rows, :2]
-        found.append(
-            Way(name="reference", style="reference", times=Packed.of(opened.truth.times[rows]), xy=Packed.of(place))
-        )
     for sensor in [*opened.recording.find("gnss").values(), *opened.recording.find("position").values()][:1]:
         kept = sensor.usable()
         values = sensor.values[kept]
-        place = local_metres(values) if sensor.kind == "gnss" else values
+        place = Packed.of((local_metres(values) if sensor.kind == "gnss" else values)[:, :2])
+        times = Packed.of(sensor.times[kept])
+        found.append(Way(name=f"{sensor.kind} readings", style="readings", times=times, xy=place))
+    if opened.truth is not None and opened.truth.position is not None:
+        rows = _even_rows(len(opened.truth.times))
+        place, times = Packed.of(opened.truth.position[rows, :2]), Packed.of(opened.truth.times[rows])
+        found.append(Way(name="reference", style="reference", times=times, xy=place))
+    if path is not None:
+        ellipses, times = Packed.of(ellipses_of(path.covariance)), Packed.of(path.times)
         found.append(
-            Way(
-                name=f"{sensor.kind} readings",
-                style="readings",
-                times=Packed.of(sensor.times[kept]),
-                xy=Packed.of(place[:, :2]),
-            )
+            Way(name=f"{path.name}, 90 %", style="estimate", times=times, xy=Packed.of(path.place), ellipses=ellipses)
         )
     return tuple(found)
+
+
+def ellipses_of(covariance: Array) -> Array:
+    """Return semi-axes m and the longer one's angle from east, rad (n, 3), of what holds 90 % of places."""
+    values, vectors = np.linalg.eigh(covariance)
+    axes = np.sqrt(CHI2_90 * np.maximum(values, 0.0))
+    return np.stack([axes[:, 1], axes[:, 0], np.arctan2(vectors[:, 1, 1], vectors[:, 0, 1])], -1)
 
 
 def spans_of(times: Array, words: NDArray[np.str_]) -> tuple[tuple[float, float, str], ...]:
@@ -202,7 +209,7 @@ def scene_of(name: str, opened: Opened, fault: Fault | None, estimates: Estimate
         span=recording.span_s(),
         lanes=lanes_of(recording, fault),
         tracks=tracks_of(opened, estimates),
-        ways=ways_of(opened),
+        ways=ways_of(opened, estimates.path),
         health=health_of(recording, estimates.own),
         says="Covariance not verified on this sensor.",
         cursor=cursor,
@@ -216,7 +223,7 @@ def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
         return "No filter here tells the sensors' health."
     titles, odd = titles_of(opened.recording), []
     for name, words in own.health.items():
-        spans = [span for span in spans_of(own.times, words) if span[2] not in (OK, UNKNOWN)]
+        spans = [span for span in spans_of(own.times, words) if span[2] not in CALM]
         kinds = dict.fromkeys(word for _, _, word in spans)
         for kind in kinds:
             of_kind = [(start, end) for start, end, word in spans if word == kind]
@@ -224,7 +231,9 @@ def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
             more = f" and {len(of_kind) - 1} times more" if len(of_kind) > 1 else ""
             odd.append(f"{titles.get(name, name)} {kind} {first}{more}")
     rest = f"; and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
-    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else "all sensors ok"
+    is_judged = any(OK in words for words in own.health.values())
+    calm = "all sensors ok" if is_judged else "no sensor is silent; other faults are judged by no filter here"
+    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else calm
     return f"{said[:1].upper()}{said[1:]}.{_named_after(fault, own)}"
 
 
@@ -233,7 +242,7 @@ def _named_after(fault: Fault | None, own: Attitude) -> str:
     if fault is None or fault.sensor not in own.health:
         return ""
     within = (own.times >= fault.start_s) & (own.times < fault.start_s + fault.seconds)
-    rows = np.flatnonzero(within & ~np.isin(own.health[fault.sensor], (OK, UNKNOWN)))
+    rows = np.flatnonzero(within & ~np.isin(own.health[fault.sensor], CALM))
     if not len(rows):
         return f" The {fault.kind} sensor was not named while the fault lasted."
     word = own.health[fault.sensor][rows[0]]
@@ -281,7 +290,20 @@ def cursor_table(opened: Opened, estimates: Estimates, at: float) -> pd.DataFram
         rows.append({"what": titles[name], "told": told, "age, s": round(at - float(sensor.times[row]), 3)})
     for _, one in estimates.all():
         rows.append({"what": one.name, **_angles_at(one, at), **_error_at(opened, one, at)})
+    if estimates.path is not None:
+        rows.append(_place_at(estimates.path, at))
     return pd.DataFrame(rows, columns=["what", "told", "age, s", "90 % within", "off by, deg", "health"])
+
+
+def _place_at(path: Travelled, at: float) -> dict[str, object]:
+    row = int(np.clip(np.searchsorted(path.times, at, side="right") - 1, 0, len(path.times) - 1))
+    east, north = path.place[row]
+    longer, shorter, _ = ellipses_of(path.covariance[[row]])[0]
+    said = f"east {east:.1f}, north {north:.1f} m" if np.isfinite(east) else "nobody knows yet"
+    return {
+        "what": path.name, "told": said, "age, s": round(at - float(path.times[row]), 3),
+        "90 % within": f"{longer:.1f} by {shorter:.1f} m",
+    }  # fmt: skip
 
 
 def _row_at(one: Attitude, at: float) -> int:
@@ -297,8 +319,8 @@ def _angles_at(one: Attitude, at: float) -> dict[str, object]:
     found: dict[str, object] = {"told": f"{', '.join(words)} deg", "age, s": round(at - float(one.times[row]), 3)}
     if one.radius90_rad is not None:
         found["90 % within"] = f"{np.degrees(one.radius90_rad[row]):.1f} deg"
-    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] != OK]
-    return {**found, "health": ", ".join(odd) or ("all ok" if one.health else "")}
+    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] not in CALM]
+    return {**found, "health": ", ".join(odd) or ("none accused" if one.health else "")}
 
 
 def _error_at(opened: Opened, one: Attitude, at: float) -> dict[str, object]:

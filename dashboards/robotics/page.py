@@ -24,8 +24,10 @@ from mainstem.dashboards.robotics.own import bring_own
 from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice, own_choices
 from mainstem.dashboards.shell import (
     choose,
+    follow_address,
     header,
     mistakes_as_lines,
+    note_in_address,
     origin_of,
     plain,
     put_in_address,
@@ -36,9 +38,9 @@ from mainstem.data.robot.checking import check_recording
 from mainstem.data.robot.faults import Fault
 from mainstem.data.spreadsheets import csv_bytes
 
-IN_ADDRESS = ("recording", "t", "fault")
+IN_ADDRESS = ("recording", "t", "fault", "smooth")
 OWN_DATA = "your own data"
-NO_ADAPTER = "no adapter, a classical filter alone"
+ADAPTER = "sensor-fusion"
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
 .stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
@@ -69,10 +71,15 @@ def show_robotics() -> None:
         say_in_vain(vain, "t", asked, f"{cursor:g} s")
         with row:
             offer_fault(opened.recording, fault, cursor, partial(put_in_address, "fault"))
+            follow_address("smooth", [True, False], False)
+            is_smoothed = st.toggle(
+                "Look back", key="smooth", on_change=note_in_address, args=("smooth",),
+                help="Estimate each moment from the whole recording, what came later too (a smoother)",
+            )  # fmt: skip
         with title:
             origin = OWN_DATA if name in own_choices() else origin_of([opened.recording.simulated])
-            header(known[name].title, origin=origin, training=origin, adapter=NO_ADAPTER, not_for=NOT_FOR)
-        show_recording(name, opened, fault)
+            header(known[name].title, origin=origin, training=origin, adapter=ADAPTER, not_for=NOT_FOR)
+        show_recording(name, opened, fault, is_smoothed)
 
 
 def choose_recording(name: str) -> None:
@@ -95,11 +102,11 @@ def cursor_asked(opened: Opened) -> tuple[float, str]:
     return round((first + last) / 2, 2), text
 
 
-def show_recording(name: str, opened: Opened, fault: Fault | None) -> None:
+def show_recording(name: str, opened: Opened, fault: Fault | None, is_smoothed: bool) -> None:
     """Show the canvas, and what goes with it."""
-    broken, estimates, why = estimate(opened, name, "" if fault is None else fault.text())
-    if why:
-        st.warning(plain(why), icon=":material/warning:")
+    broken, estimates, why = estimate(opened, name, "" if fault is None else fault.text(), is_smoothed)
+    for reason in why:
+        st.warning(plain(reason), icon=":material/warning:")
     said = [headline(broken, fault, estimates)]
     if fault is not None:
         said.insert(0, f"Injected: {fault_words(fault, opened.recording)}.")

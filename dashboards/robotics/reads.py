@@ -2,16 +2,19 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import streamlit as st
 
-from mainstem.apps.robotics import Attitude, Choice, Opened, choices, on_grid, vqf, with_truth
+from mainstem.apps.robotics import Choice, Opened, choices, motion, on_grid, travelled, vqf, with_truth
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.dashboards.robotics.board import Estimates
 from mainstem.data.robot.faults import Fault, inject
 from mainstem.data.robot.reading import read_recording
 
+T = TypeVar("T")
 OWN = "own recordings"  # session key: by name, the path of a file that the user opened
 MOST_OPEN = 4
 
@@ -66,9 +69,11 @@ def open_choice(_choice: Choice, name: str) -> Opened:
     return _choice.open()
 
 
-@st.cache_resource(show_spinner="Estimating the attitude", max_entries=MOST_OPEN, scope="session")
-def estimate(_opened: Opened, name: str, fault: str) -> tuple[Opened, Estimates, str]:
-    """Return the recording with a fault, what filters say of it, and why one of them cannot be had; "" where both can.
+@st.cache_resource(
+    show_spinner="Estimating (the first time, filters are compiled: minutes)", max_entries=MOST_OPEN, scope="session"
+)
+def estimate(_opened: Opened, name: str, fault: str, is_smoothed: bool) -> tuple[Opened, Estimates, tuple[str, ...]]:
+    """Return the recording with a fault, what filters say of it, and why one of them cannot be had.
 
     Raises:
         InputError: if the recording cannot have the fault.
@@ -78,13 +83,19 @@ def estimate(_opened: Opened, name: str, fault: str) -> tuple[Opened, Estimates,
     if fault:
         recording = inject(opened.recording, Fault.of_text(fault, opened.recording))
         opened = Opened(recording=recording, truth=opened.truth)
+    why: list[str] = []
+    path = _tried(lambda: travelled(opened.recording), why)
+    grid = _tried(lambda: on_grid(opened.recording), why)
+    if grid is None:
+        return opened, Estimates(path=path), tuple(why)
+    own, classical = _tried(lambda: motion(grid, is_smoothed), why), _tried(lambda: vqf(grid), why)
+    return opened, Estimates(own=own, classical=classical, path=path), tuple(why)
+
+
+def _tried(ask: Callable[[], T | None], why: list[str]) -> T | None:
+    """What is asked for, and None with a reason more where it cannot be had."""
     try:
-        grid = on_grid(opened.recording)
-    except InputError as error:
-        return opened, Estimates(own=None, classical=None), str(error)
-    classical: Attitude | None = None
-    try:
-        classical, why = vqf(grid), ""
-    except MissingExtraError as error:
-        why = str(error)
-    return opened, Estimates(own=None, classical=classical), why
+        return ask()
+    except (InputError, MissingExtraError) as error:
+        why.append(str(error))
+        return None

@@ -10,13 +10,26 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps.robotics import Attitude, Opened, choices, error_rad, on_grid, vqf, with_truth
+from mainstem.apps.robotics import (
+    Attitude,
+    Opened,
+    Travelled,
+    choices,
+    error_rad,
+    heard_of,
+    on_grid,
+    radius_of,
+    travelled,
+    vqf,
+    with_truth,
+)  # fmt: skip
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.tracks import Packed, pack
 from mainstem.dashboards.robotics.board import (
     Estimates,
     cursor_table,
+    ellipses_of,
     errors_line,
     estimate_frame,
     fault_words,
@@ -81,9 +94,9 @@ def test_every_stream_is_sent_once_at_its_own_rate():
 
 
 def test_a_fault_sends_its_own_sensor_alone_anew():
-    before = scene_of("simulated", OPENED, None, Estimates(own=None, classical=None), 15.0)
+    before = scene_of("simulated", OPENED, None, Estimates(), 15.0)
     broken = Opened(recording=inject(OPENED.recording, FAULT), truth=OPENED.truth)
-    after = scene_of("simulated", broken, FAULT, Estimates(own=None, classical=None), 15.0)
+    after = scene_of("simulated", broken, FAULT, Estimates(), 15.0)
     header, values = unpacked(pack(after, before.arrays()))
     assert [one["key"] for one in header["arrays"]] == [header["lanes"][0]["values"]]
     assert np.isnan(values).sum() == 3 * 400
@@ -190,6 +203,52 @@ def test_vqf_follows_the_truth_and_stands_still_without_a_gyroscope():
     silent = vqf(on_grid(inject(OPENED.recording, FAULT)))
     within = (silent.times > 10.01) & (silent.times < 11.99)
     assert np.ptp(silent.quat[within], axis=0).max() == 0
+
+
+def test_a_silent_sensor_is_named_within_three_of_its_own_periods():
+    broken = inject(OPENED.recording, replace(FAULT, sensor="imu.magnetometer"))
+    grid = on_grid(broken)
+    heard = heard_of(grid)
+    assert set(heard["imu.gyroscope"]) == {"unjudged"}
+    absent = grid.times[heard["imu.magnetometer"] == "absent"]
+    assert absent[0] - 10.0 == pytest.approx(0.03, abs=0.011)  # read at 50 Hz, the last one just before 10 s
+    assert absent[-1] == pytest.approx(12.0, abs=0.006)
+    fault = replace(FAULT, sensor="imu.magnetometer")
+    own = Attitude(name="motion", times=grid.times, quat=np.tile([1.0, 0, 0, 0], (len(grid.times), 1)), health=heard)
+    assert "Magnetometer absent 10.0 to 12.0 s." in headline(OPENED, fault, Estimates(own=own))
+    calm = Estimates(own=replace(own, health=heard_of(on_grid(OPENED.recording))))
+    assert "other faults are judged by no filter" in headline(OPENED, None, calm)
+
+
+def test_a_radius_holds_its_level_of_normal_errors():
+    rng = np.random.default_rng(0)
+    for scales in ([0.1, 0.1, 0.1], [0.01, 0.02, 0.2]):
+        covariance = np.diag(np.square(scales))[None]
+        away = np.linalg.norm(rng.normal(0, scales, (50_000, 3)), axis=1)
+        assert (away <= radius_of(covariance, 0.9)[0]).mean() == pytest.approx(0.9, abs=0.015)
+    assert radius_of(np.eye(3)[None] * 100, 0.9)[0] == np.pi
+    assert radius_of(np.zeros((1, 3, 3)), 0.9)[0] == 0
+
+
+def test_a_path_lies_on_the_truth_and_its_ellipses_hold_it():
+    path, truth = travelled(OPENED.recording), OPENED.truth
+    assert path is not None
+    near = np.searchsorted(truth.times, path.times).clip(0, len(truth.times) - 1)
+    away = path.place - truth.position[near, :2]
+    away -= np.nanmedian(away, axis=0)  # fixes begin at their own first one, a metre or two off
+    assert np.nanmedian(np.linalg.norm(away, axis=1)) < 2
+    imu = {name: sensor for name, sensor in OPENED.recording.sensors.items() if name.startswith("imu.")}
+    assert travelled(replace(OPENED.recording, sensors=imu)) is None
+    shapes = ellipses_of(np.array([[[4.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 9.0]]]))
+    np.testing.assert_allclose(shapes[:, :2], np.sqrt(4.605) * np.array([[2.0, 1.0], [3.0, 1.0]]))
+    assert np.abs(np.sin(shapes[:, 2])).tolist() == pytest.approx([0.0, 1.0])
+    scene = scene_of("simulated", OPENED, None, Estimates(path=path), 15.0)
+    header, _ = unpacked(pack(scene, ()))
+    assert [way["style"] for way in header["paths"]] == ["readings", "reference", "estimate"]
+    row = cursor_table(OPENED, Estimates(path=path), 20.0).set_index("what").loc["pose filter"]
+    assert " m" in row["told"]
+    lost = Travelled(name="pose", times=path.times, place=np.full_like(path.place, np.nan), covariance=path.covariance)
+    assert "nobody knows" in cursor_table(OPENED, Estimates(path=lost), 20.0).set_index("what").loc["pose", "told"]
 
 
 def test_sensors_of_a_kind_go_by_their_names_and_too_many_are_said():
