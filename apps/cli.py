@@ -27,6 +27,7 @@ from mainstem.apps.shared_options import (
     ComputeCommand,
     FitCommand,
     PredictCommand,
+    compute_given,
     given_compute,
     given_fit,
     settings_given,
@@ -119,8 +120,9 @@ def evaluate_adapter(
     """Train by the data set's own protocol and score beside the baselines, or score a run."""
     from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.evaluate import evaluate
-    from mainstem.apps.evaluation_text import describe
+    from mainstem.apps.evaluation_text import describe, describe_tracks
     from mainstem.apps.protocols import EvaluationSpec
+    from mainstem.apps.tracks import evaluate_tracks, is_tracked, refuse_idle
     from mainstem.core.task import DataRequest
 
     if run is not None:
@@ -139,12 +141,20 @@ def evaluate_adapter(
         with_flagged=with_flagged,
         workers=workers or 0,
     )
+    tracked = is_tracked(found, data)
+    if tracked:
+        choices = {"--protocol": protocol, "--window": window, "--with-flagged": with_flagged, "--workers": workers}
+        fitting = {"--trunk": trunk, "--frozen": frozen, **settings_given(ctx), **compute_given(ctx)}
+        refuse_idle(found, {**fitting, **choices})
     with shown("evaluate", as_json) as report:
-        result = evaluate(found, request, spec, run=run, progress=report, adapter=adapter)
+        if tracked:
+            result = evaluate_tracks(found, request, spec, run, report)
+        else:
+            result = evaluate(found, request, spec, run=run, progress=report, adapter=adapter)
     if as_json:
         print(json.dumps(result))
         return
-    tell(*describe(result, found.target).split("\n"))
+    tell(*(describe_tracks(result) if tracked else describe(result, found.target)).split("\n"))
 
 
 def _check_untrained(given: Mapping[str, object]) -> None:
@@ -238,7 +248,9 @@ def predict_inputs(
     ctx: typer.Context,
     adapter: str,
     inputs: Annotated[list[str], typer.Argument(help="Data sets or paths.")],
-    out: Annotated[Path, typer.Option(help="A .csv or .jsonl file; a folder, where predictions are files.")],
+    out: Annotated[
+        Path, typer.Option(help="A .csv or .jsonl file; a folder, where predictions are files; of recordings, as told.")
+    ],
     run: Annotated[Path | None, typer.Option(help="The run folder; else one that comes with the package.")] = None,
     task: Task = None,
     level: Annotated[float, typer.Option(min=0.5, max=0.99)] = 0.9,
@@ -249,16 +261,21 @@ def predict_inputs(
     from mainstem.adapters import find_task, task_of_run
     from mainstem.apps.export import check_room, write_told
     from mainstem.apps.sources import read_each
+    from mainstem.apps.tracks import is_tracked, predict_track, refuse_idle
     from mainstem.core.fitted import load_run
     from mainstem.core.predict import check_thresholds, predict, unread_in
-    from mainstem.core.task import DataRequest
+    from mainstem.core.task import DataRequest, TrackAsk
     from mainstem.data.table import files_named
 
     run = named_run(run, adapter, find_task(adapter, task).task)
     check_thresholds(below or ())
     found = task_of_run(run, adapter, task)
-    check_room(found, out, [*inputs, run, *files_named(inputs)])
     asked = [DataRequest(data=data, options=given_options(ctx), mirror=mirror) for data in inputs]
+    if is_tracked(found, inputs[0]):
+        refuse_idle(found, {"--below": below, "a second input": len(inputs) > 1, **compute_given(ctx)})
+        tell(*predict_track(found, TrackAsk(request=asked[0], run=run, level=level), out))
+        return
+    check_room(found, out, [*inputs, run, *files_named(inputs)])
     samples, unread = read_each(found, asked)
     fitted = load_run(run, found).on(given_compute(ctx))
     predictions = predict(fitted, samples, found.view_of, level, below or ())

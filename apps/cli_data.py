@@ -18,7 +18,7 @@ data_app = typer.Typer(no_args_is_help=True, help="List, pull, verify, bake and 
 class BakeCommand(TaskCommand):
     """A command whose option --adapter names the adapter whose task extends its options."""
 
-    def _positional(self, args: Sequence[str]) -> str | None:
+    def _positional(self, args: Sequence[str], has_flags: bool = False) -> str | None:
         return value_of("--adapter", args)
 
 

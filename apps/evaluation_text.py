@@ -10,10 +10,7 @@ if TYPE_CHECKING:
 def describe(result: Mapping[str, Any], target: "Target") -> str:
     """An evaluation as lines to read; its target says what it alone put into it."""
     first = next(iter(result["metrics"]))
-    lines = [
-        f"{name:33} " + "  ".join(f"{metric} {figure(value)}" for metric, value in metrics.items())
-        for name, metrics in {result["adapter"]: result["metrics"], **result["baselines"]}.items()
-    ]
+    lines = _metrics_lines(result)
     lines += [difference_line(name, found, first) for name, found in result["difference"].items()]
     lines += comparisons_line(result["comparisons"])
     if "best_baseline" in result:
@@ -25,6 +22,33 @@ def describe(result: Mapping[str, Any], target: "Target") -> str:
         lines.append(_means_line(result["means"]))
     lines += [*_coverage_lines(result["coverage"]), *target.lines(result)]
     return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
+
+
+def describe_tracks(result: Mapping[str, Any]) -> str:
+    """An evaluation of recordings as lines to read: beside what any says, the figures of each group."""
+    first, coverage = next(iter(result["metrics"])), result["coverage"]
+    lines = [
+        *_metrics_lines(result),
+        *(difference_line(name, found, first) for name, found in result["difference"].items()),
+        f"coverage at {coverage['level']:.0%}: {figure(coverage['pooled'], '.1%')}",
+    ]
+    for group, metrics in result["by_group"].items():
+        found = coverage["by_group"].get(group, {})
+        inside = f"  coverage {figure(found['coverage'], '.1%')}, {found['claim']}" if found else ""
+        lines.append(f"  {group:31} {_figures(metrics)}{inside}")
+    return "\n".join([*lines, *filter(None, [result.get("protocol_note"), result["attribution"]])])
+
+
+def _metrics_lines(result: Mapping[str, Any]) -> list[str]:
+    """The figures of the model, and those of each baseline."""
+    told = {result["adapter"]: result["metrics"], **result["baselines"]}
+    return [f"{name:33} {_figures(metrics)}" for name, metrics in told.items()]
+
+
+def _figures(metrics: Mapping[str, Any]) -> str:
+    """Metrics that are numbers, or unknown, in a line."""
+    numbers = {name: value for name, value in metrics.items() if value is None or isinstance(value, int | float)}
+    return "  ".join(f"{name} {figure(value)}" for name, value in numbers.items())
 
 
 def _means_line(means: Mapping[str, Any]) -> str:
@@ -61,9 +85,10 @@ def figure(value: float | None, form: str = ".3f") -> str:
 def difference_line(baseline: str, found: Mapping[str, Any], metric: str) -> str:
     """Say whether the model is better or worse than a baseline, or not distinguishable, and over how many groups."""
     ends = "" if found["low"] is None else f" ({found['low']:+.3g}, {found['high']:+.3g})"
-    relation = "from" if found["verdict"] == "not distinguishable" else "than"
-    figures = f"{metric} {figure(found['value'], '+.3g')}{ends} over {found['num_groups']} groups"
-    return f"{found['verdict']} {relation} {baseline}: {figures}"
+    over = f" over {found['num_groups']} groups" if "num_groups" in found else ""
+    verdict = found.get("verdict", "apart")
+    relation = "from" if verdict in ("apart", "not distinguishable") else "than"
+    return f"{verdict} {relation} {baseline}: {metric} {figure(found['value'], '+.3g')}{ends}{over}"
 
 
 def comparisons_line(found: Mapping[str, Any]) -> list[str]:

@@ -68,8 +68,9 @@ def check_fit(spec: "RunSpec") -> None:
     assert spec.adapter is not None
     assert spec.data is not None
     task = find_task(spec.adapter, spec.task)
-    own = {option.name for option in task.options}  # others are the command's, whose parser knows them
-    given = {name: values[-1] for name, values in spec.options.items() if name in own}
+    given = {  # others are the command's, whose parser knows them
+        option.name: option.told(spec.options[option.name]) for option in task.options if option.name in spec.options
+    }
     check_request(task, DataRequest(data=spec.data, options=given))
     plain = spec_of(task, spec.trunk, spec.frozen)
     for settings in spec.settings_of_members():

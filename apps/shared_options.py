@@ -104,6 +104,13 @@ def settings_given(ctx: typer.Context) -> dict[str, object]:
     return {"--spec": ctx.meta[GIVEN]["spec"], "--set": ctx.meta[GIVEN]["settings"]}
 
 
+def compute_given(ctx: typer.Context) -> dict[str, object]:
+    """Return what was given of --device and --precision, by option; nothing where it is what is taken without them."""
+    given = ctx.meta[GIVEN]
+    named = {"--device": given["device"], "--precision": given["precision"]}
+    return {name: value for name, value in named.items() if value not in (None, "auto", "cpu", "32")}
+
+
 def given_fit(ctx: typer.Context, task: "Task", trunk: str | None, frozen: bool, seed: int | None) -> "FitSpec":
     """Return how to fit: as the task says, changed by the options, a file of settings and --set, in this order.
 

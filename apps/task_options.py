@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,7 +11,7 @@ from typer.core import TyperCommand
 from mainstem.core.errors import InputError
 
 if TYPE_CHECKING:
-    from mainstem.core.task import Task
+    from mainstem.core.task import Option, Task
 
 FOUND = "mainstem.options"  # where a context keeps what was given
 
@@ -29,13 +30,13 @@ class TaskCommand(TyperCommand):
         task = self._task_named(args) if asks_help or unknown else None
         options = () if task is None else task.options
         if asks_help and options:
-            self.epilog = "\n\n".join(f"--{option.name} TEXT  {option.help}" for option in options)
+            self.epilog = "\n\n".join(map(help_line, options))
         odd = [name for name in unknown if name[2:] not in [option.name for option in options]]
         if task is not None and odd and not asks_help:
             raise InputError(self._said_of(odd, task))
         if task is None and unknown and not asks_help and (named := self._positional(args)) is not None:
             self._task(named, self._choices(args))  # says what is wrong with it
-        rest, found = take([option.name for option in options], args)
+        rest, found = take(options, args)
         ctx.meta[FOUND] = found
         return super().parse_args(ctx, rest)
 
@@ -60,11 +61,12 @@ class TaskCommand(TyperCommand):
 
     def _task_named(self, args: Sequence[str]) -> "Task | None":
         """The task that the arguments name; None where they name none that there is: the command itself says so."""
-        named = self._positional(args)
-        try:
-            return None if named is None else self._task(named, self._choices(args))
-        except InputError:
-            return None
+        for has_flags in (False, True):
+            named = self._positional(args, has_flags)
+            with suppress(InputError):
+                if named is not None:
+                    return self._task(named, self._choices(args))
+        return None
 
     def _choices(self, args: Sequence[str]) -> dict[str, str | None]:
         return {name: value_of(name, args) for name in ("--task", "--adapter", "--run")}
@@ -80,8 +82,8 @@ class TaskCommand(TyperCommand):
             return task_of_run(Path(values["--run"]), named, values["--task"])
         return find_task(named, values["--task"])
 
-    def _positional(self, args: Sequence[str]) -> str | None:
-        """The first argument that is no option and no option's value."""
+    def _positional(self, args: Sequence[str], has_flags: bool = False) -> str | None:
+        """The first argument that is no option and no option's value; a task's own take none where it `has_flags`."""
         flags = {name for one in self.params if getattr(one, "is_flag", False) for name in one.opts}
         takes = {name for one in self.params for name in one.opts if name.startswith("-")} - flags
         skips, unknown = False, self._unknown(args)
@@ -89,7 +91,7 @@ class TaskCommand(TyperCommand):
             if skips:
                 skips = False
             elif arg.startswith("-"):
-                skips = arg in takes or arg in unknown  # a task's options all take a value
+                skips = arg in takes or (arg in unknown and not has_flags)
             else:
                 return arg
         return None
@@ -101,29 +103,39 @@ class RunCommand(TaskCommand):
     of_run = True
 
 
-def take(names: Sequence[str], args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Split arguments into those that are none of the named options', and the options' values.
+def help_line(option: "Option") -> str:
+    """An option as help shows it."""
+    value, again = "" if option.kind == "flag" else " TEXT", " Repeat it for more." if option.kind == "several" else ""
+    return f"--{option.name}{value}  {option.help}{again}"
+
+
+def take(options: Sequence["Option"], args: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Split arguments into those that are none of the options', and what a request holds of the options.
 
     Raises:
-        InputError: if an option comes twice, or without a value.
+        InputError: if an option comes more often than it may, without a value, or a flag with one.
     """
+    known = {f"--{option.name}": option for option in options}
     rest: list[str] = []
-    found: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     pending = list(args)
     while pending:
         arg = pending.pop(0)
         if arg == "--":
-            return [*rest, arg, *pending], found
+            rest += [arg, *pending]
+            break
         name, given, value = arg.partition("=")
-        if not name.startswith("--") or name[2:] not in names:
+        if name not in known:
             rest.append(arg)
-            continue
-        if not given and (not pending or pending[0].startswith("--")):
+        elif known[name].kind == "flag":
+            if given:
+                raise InputError(f"got {name} with a value, and it takes none; give {name} alone")
+            found.setdefault(name, []).append("")
+        elif not given and (not pending or pending[0].startswith("--")):
             raise InputError(f"got {name} without a value; give one")
-        if name[2:] in found:
-            raise InputError(f"got {name} twice; give it once")
-        found[name[2:]] = value if given else pending.pop(0)
-    return rest, found
+        else:
+            found.setdefault(name, []).append(value if given else pending.pop(0))
+    return rest, {name[2:]: known[name].told(values) for name, values in found.items()}
 
 
 def given_options(ctx: typer.Context) -> dict[str, str]:

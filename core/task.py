@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from mainstem.core.adapter import Augment
+from mainstem.core.errors import InputError
 from mainstem.core.openmodels.base import OpenModel
 from mainstem.core.prediction import Prediction
 from mainstem.core.preparation import (
@@ -37,6 +38,7 @@ Order = Literal["later", "any"]  # are the groups to predict later than all trai
 Drop = Callable[[Sequence[Sample], int], list[Sample]]  # samples whose views lack streams as a seed draws them
 Write = Callable[[Sequence[Prediction], Sequence[Sample], Path], None]  # predictions, of samples, into a folder
 WHOLE_VIEW = "whole"
+YES = "yes"  # what a request holds of a flag that was given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,22 @@ class Option:
     help: str
     kind: Literal["value", "flag", "several"] = "value"  # a flag takes none; one that comes several times is a list
 
+    def told(self, values: Sequence[str]) -> str:
+        """Return what a request holds of an option that came with these values.
+
+        Raises:
+            InputError: if it comes more often than it may, or one of several values is not one line.
+        """
+        if self.kind == "several":
+            if any("\n" in value for value in values):
+                raise InputError(
+                    f"got --{self.name} with a line break in it; give each value by a --{self.name} of its own"
+                )
+            return "\n".join(values)
+        if len(values) > 1:
+            raise InputError(f"got --{self.name} twice; give it once")
+        return YES if self.kind == "flag" else values[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataRequest:
@@ -100,6 +118,10 @@ class DataRequest:
     def option(self, name: str) -> str | None:
         """Return the value of an option; None where it was not given."""
         return self.options.get(name)
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Return the values of an option that may come several times, in the order given."""
+        return tuple(self.options[name].split("\n")) if name in self.options else ()
 
 
 @dataclass(frozen=True, kw_only=True)

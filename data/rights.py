@@ -80,6 +80,15 @@ def with_rights(source: SampleSet, name_or_path: str) -> SampleSet:
     """Return the set with the licence that is known of it; that none is stated is said, and written in its place."""
     if is_licence(source.licence):
         return source
+    return replace(source, licence=stated_rights(name_or_path, source.name).licence)
+
+
+def stated_rights(name_or_path: str | Path, called: str) -> Rights:
+    """Return by which right data may be used that were read; that no licence is stated is said, as of data so called.
+
+    Raises:
+        InputError: if a record beside them cannot be read.
+    """
     try:
         rights = rights_of(name_or_path)
     except InputError:
@@ -87,8 +96,8 @@ def with_rights(source: SampleSet, name_or_path: str) -> SampleSet:
             raise
         rights = UNSTATED  # a name that only the task knows, which it has read
     if not rights.is_stated:
-        note(f"{source.name}: {NOT_STATED}; mainstem data card writes it down")
-    return replace(source, licence=rights.licence)
+        note(f"{called}: {NOT_STATED}; mainstem data card writes it down")
+    return rights
 
 
 def is_licence(text: str) -> bool:
