@@ -82,10 +82,29 @@ def read(request: DataRequest) -> SampleSet:
 
 
 def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
-    """Score attitudes on trials of kinds that nothing was learned from."""
+    """Score attitudes on trials of kinds that nothing was learned from; or poses on logs with truth, by their name.
+
+    Raises:
+        InputError: if silences or a run are asked for where poses are scored, of which nothing was learned.
+    """
+    from mainstem.adapters.sensor_fusion import humanoid, pose_evaluation
     from mainstem.adapters.sensor_fusion.motion_evaluation import evaluate_attitudes
 
-    return evaluate_attitudes(TASK, ask, progress)
+    poses = {
+        "husky": pose_evaluation.evaluate_husky,
+        "comma2k19-example": pose_evaluation.evaluate_car,
+        "plaza-uwb": pose_evaluation.evaluate_mower,
+        "icub-walk": humanoid.evaluate_humanoid,
+    }
+    data = ask.request.data
+    if data not in poses:
+        return evaluate_attitudes(TASK, ask, progress)
+    if ask.run is not None or ask.dropout_seed is not None:
+        raise InputError(
+            f"{data} is scored with sensors hidden, by a filter that learned nothing; "
+            "leave --run and --dropout-seed out"
+        )
+    return poses[data](ask.request.mirror, ask.level)
 
 
 def predict(ask: TrackAsk, out: Path) -> tuple[str, ...]:
