@@ -118,7 +118,7 @@ def evaluate_mower(mirror: Path | None = None, level: float = 0.9) -> dict[str, 
 def follow(
     model: PoseModel, readings: Sequence[Reading], times: Sequence[float], start: Start
 ) -> tuple[dict[str, Array], Array, PoseState]:
-    """Return tracks (n, 2) at times, just before what is read there: ours, the EKF's, dead reckoning's; our covariance."""
+    """Return tracks (n, 2) just before what is read at times: ours, the EKF's, dead reckoning's; and our covariance."""
     state, beacons = init_state(model, start), dict(model.beacons)
     rival = plain_start(np.array(start.position), start.yaw_rad, (start.position_m, start.yaw_deviation_rad))
     dead, wanted = rival, set(times)
