@@ -12,8 +12,6 @@ from mainstem.adapters.sensor_fusion.pose_readings import Reading
 from mainstem.adapters.sensor_fusion.pose_state import POSITION, WANDER, Array, PoseModel, PoseState
 from mainstem.adapters.sensor_fusion.rivals_pose import PlainState, plain_ahead, plain_start, plain_take
 
-Expected = Callable[[PoseState], tuple[Array, Array]]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Window:

@@ -3,7 +3,7 @@
 Until this ran on a user's own log, a stated covariance is not verified on that sensor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +74,7 @@ def selfcheck(recording: Recording, noise: Noise | None = None, level: float = 0
     return found
 
 
-def _judge(name: str, kinds: dict[str, str]) -> str:
+def _judge(name: str, kinds: Mapping[str, str]) -> str:
     """The sensor by which a hidden one is scored: itself, or another where the filter integrates it."""
     if kinds[name] in SCORED:
         return name

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.pose_readings import Reading
-from mainstem.adapters.sensor_fusion.pose_state import GRAVITY, from_yaw
-from mainstem.core import rotations
+from mainstem.adapters.sensor_fusion.pose_state import GRAVITY
 
 Array = NDArray[np.float64]
 
@@ -89,12 +88,3 @@ class Drive:
                 true = np.linalg.norm(places[index] - self.beacons[name][:2])
                 add(time, "range", [true + faults.range_bias + faults.range_m * rng.normal()], part=name)
         return found
-
-
-def turned(reading: Reading, turn: Array) -> Reading:
-    """The reading as a device would make it whose axes are turned in the body."""
-    inverse = rotations.to_matrix(rotations.conjugate(turn))
-    return Reading(time=reading.time, sensor=reading.sensor, kind=reading.kind, value=inverse @ reading.value)
-
-
-LEVEL = from_yaw(0.0)
