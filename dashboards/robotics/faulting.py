@@ -5,7 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from mainstem.core.errors import InputError
-from mainstem.dashboards.robotics.board import drawn_sensors, fault_words, titles_of
+from mainstem.dashboards.robotics.board import drawn_sensors, titles_of
+from mainstem.dashboards.robotics.words import fault_words
 from mainstem.dashboards.shell import mistakes_as_lines, plain, show_error
 from mainstem.data.robot.faults import Fault, kinds_of, size_unit, usual_size
 from mainstem.data.robot.recording import Recording

@@ -6,22 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.robotics import Opened
+from mainstem.apps.robotics_filters import adapter_words
 from mainstem.dashboards.components.tracks import tracks
-from mainstem.dashboards.robotics.board import (
-    NOT_FOR,
-    UNVERIFIED,
-    Estimates,
-    cursor_table,
-    errors_line,
-    estimate_frame,
-    fault_words,
-    headline,
-    scene_of,
-    undrawn,
-)
+from mainstem.dashboards.robotics.board import NOT_FOR, UNVERIFIED, Estimates, scene_of, undrawn
 from mainstem.dashboards.robotics.faulting import fault_asked, offer_fault
 from mainstem.dashboards.robotics.own import bring_own
 from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice, own_choices
+from mainstem.dashboards.robotics.words import cursor_table, errors_line, estimate_frame, fault_words, headline
 from mainstem.dashboards.shell import (
     choose,
     follow_address,
@@ -40,7 +31,6 @@ from mainstem.data.spreadsheets import csv_bytes
 
 IN_ADDRESS = ("recording", "t", "fault", "smooth")
 OWN_DATA = "your own data"
-ADAPTER = "sensor-fusion"
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
 .stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
@@ -78,7 +68,7 @@ def show_robotics() -> None:
             )  # fmt: skip
         with title:
             origin = OWN_DATA if name in own_choices() else origin_of([opened.recording.simulated])
-            header(known[name].title, origin=origin, training=origin, adapter=ADAPTER, not_for=NOT_FOR)
+            header(known[name].title, origin=origin, training=origin, adapter=adapter_words(), not_for=NOT_FOR)
         show_recording(name, opened, fault, is_smoothed)
 
 

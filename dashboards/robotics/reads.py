@@ -8,8 +8,9 @@ from typing import TypeVar
 
 import streamlit as st
 
-from mainstem.apps.robotics import Choice, Opened, choices, motion, on_grid, travelled, vqf, with_truth
-from mainstem.core.errors import InputError, MissingExtraError
+from mainstem.apps.robotics import Choice, Opened, choices, on_grid, with_truth
+from mainstem.apps.robotics_filters import motion, travelled, vqf
+from mainstem.core.errors import ArtifactError, InputError, MissingExtraError
 from mainstem.dashboards.robotics.board import Estimates
 from mainstem.data.robot.faults import Fault, inject
 from mainstem.data.robot.reading import read_recording
@@ -96,6 +97,6 @@ def _tried(ask: Callable[[], T | None], why: list[str]) -> T | None:
     """What is asked for, and None with a reason more where it cannot be had."""
     try:
         return ask()
-    except (InputError, MissingExtraError) as error:
+    except (ArtifactError, InputError, MissingExtraError) as error:
         why.append(str(error))
         return None

@@ -10,31 +10,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps.robotics import (
-    Attitude,
-    Opened,
-    Travelled,
-    choices,
-    error_rad,
-    heard_of,
-    on_grid,
-    radius_of,
-    travelled,
-    vqf,
-    with_truth,
-)  # fmt: skip
+from mainstem.apps.robotics import Opened, choices, on_grid, with_truth
+from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad, heard_of, radius_of, travelled, vqf
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.tracks import Packed, pack
+from mainstem.dashboards.robotics import reads
 from mainstem.dashboards.robotics.board import (
     Estimates,
-    cursor_table,
     ellipses_of,
-    errors_line,
-    estimate_frame,
-    fault_words,
     half_widths_deg,
-    headline,
     lanes_of,
     local_metres,
     scene_of,
@@ -43,6 +28,7 @@ from mainstem.dashboards.robotics.board import (
     titles_of,
     undrawn,
 )
+from mainstem.dashboards.robotics.words import cursor_table, errors_line, estimate_frame, fault_words, headline
 from mainstem.data.robot.faults import Fault, inject
 from mainstem.data.robot.simulate import simulate_trial
 
@@ -265,6 +251,13 @@ def test_arrays_alike_have_one_key():
     assert Packed.of(np.arange(3.0)).key == Packed.of(np.arange(3.0)).key != Packed.of(np.arange(4.0)).key
 
 
+@pytest.fixture
+def quick(monkeypatch, home) -> None:
+    """A page that asks VQF alone: what ours says is tested beside the adapter, and compiled in minutes."""
+    monkeypatch.setattr(reads, "motion", lambda grid, is_smoothed: replace(vqf(grid), name="motion filter"))
+    monkeypatch.setattr(reads, "travelled", lambda recording: None)
+
+
 def page(**address: str) -> AppTest:
     test = AppTest.from_file(str(PAGE), default_timeout=60)
     for name, value in address.items():
@@ -279,7 +272,8 @@ def said_on(test: AppTest) -> str:
     return "\n".join(map(str, parts)).replace("\\", "").replace(":small[]", "")
 
 
-def test_the_page_says_what_it_shows_and_what_it_is_not_for(home):
+@pytest.mark.usefixtures("quick")
+def test_the_page_says_what_it_shows_and_what_it_is_not_for():
     assert [choice.name for choice in choices()] == ["simulated"]
     said = said_on(page())
     for words in (
@@ -291,7 +285,8 @@ def test_the_page_says_what_it_shows_and_what_it_is_not_for(home):
         assert words in said
 
 
-def test_a_fault_and_a_time_are_kept_in_the_address_and_vain_ones_are_said(home):
+@pytest.mark.usefixtures("quick")
+def test_a_fault_and_a_time_are_kept_in_the_address_and_vain_ones_are_said():
     test = page(fault=FAULT.text(), t="11")
     assert "Injected: gyroscope absent for 2 s from 10 s." in said_on(test)
     assert "There is no t 9999 here" in said_on(page(t="9999"))

@@ -8,13 +8,15 @@ from mainstem.apps.robotics import on_grid
 from mainstem.data.robot.simulate import simulate_trial
 from tests.dashboards.browser import opened, served
 
+FIRST_MS = 400_000  # filters are compiled where nobody did before
+
 
 @pytest.mark.browser
 def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, chromium):
     with served(home) as address, opened(chromium) as (page, outside):
         page.goto(f"{address}/robotics?t=60")
         canvas = page.locator("canvas[data-stamp]")
-        canvas.wait_for(timeout=60_000)
+        canvas.wait_for(timeout=FIRST_MS)
         assert canvas.get_attribute("data-lanes") == "5"
         box = canvas.bounding_box()
         assert box["width"] * box["height"] > 0.6 * 1280 * 1000
@@ -32,7 +34,7 @@ def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, ch
         page.wait_for_url(lambda url: "fault=imu.gyroscope" in url)
         page.get_by_text("Injected: gyroscope absent for 5 s from 49.2 s").wait_for()
         page.reload()  # the browser holds nothing any more, and is sent everything anew
-        canvas.wait_for(timeout=60_000)
+        canvas.wait_for(timeout=FIRST_MS)
         assert canvas.get_attribute("data-cursor") == "49.200"
         page.get_by_text("All values at 49.20 s").click()
         page.wait_for_selector('[data-testid="stDataFrame"]')
@@ -56,7 +58,7 @@ def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_lin
     with served(home) as address, opened(chromium) as (page, outside):
         page.goto(f"{address}/robotics")
         canvas = page.locator("canvas[data-stamp]")
-        canvas.wait_for(timeout=60_000)
+        canvas.wait_for(timeout=FIRST_MS)
         page.get_by_test_id("stPopoverButton").first.click()
         page.locator("input[type=file]").set_input_files(tmp_path / "broken.npz")
         page.get_by_role("button", name="Open it").click()

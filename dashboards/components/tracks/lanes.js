@@ -6,7 +6,7 @@ const STYLES = { estimate: "#14502f", classical: "#a84300", reference: "#1b241d"
 const DASHES = { estimate: [], classical: [6, 4], reference: [2, 3], readings: [2, 5] };
 const HEALTH_PX = 19, AXIS_PX = 24, DOUBT_PX = 84, GAP_PX = 7, BREAK = 4;  // a line breaks where so many readings lack
 const FONT = { family: "sans-serif" };  // the page's, once there is one
-const TICKS_DEG = [1, 5, 20, 60, 180];
+const TICKS_DEG = [1, 5, 20, 60, 180], LEAST_DEG = 5;
 
 function layout(view) {
   const { scene } = view, width = view.canvas.clientWidth, height = view.canvas.clientHeight, isNarrow = width < 760;
@@ -118,10 +118,15 @@ function drawFault(pen, x, { y, h }, fault) {
   pen.setLineDash([]);
 }
 
+// The value that all but a hundredth keep below: what is not known yet at the start must not flatten the rest.
+function usualMost(key) {
+  const known = held.get(key).filter((value) => !Number.isNaN(value)).sort();
+  return known.length ? known[Math.floor(0.99 * (known.length - 1))] : 0;
+}
+
 function drawDoubt(pen, view, place) {
   const x = across(view, place), spot = place.doubt, { tracks } = view.scene;
-  let most = 5;
-  for (const one of tracks) for (const key of [one.error, one.radius]) if (key) for (const value of held.get(key)) if (value > most) most = value;
+  const most = tracks.reduce((top, one) => [one.error, one.radius].reduce((up, key) => (key ? Math.max(up, usualMost(key)) : up), top), LEAST_DEG);
   const y = (degrees) => spot.y + spot.h - Math.sqrt(Math.min(degrees, most) / most) * (spot.h - 3);
   box(pen, place, spot);
   clipped(pen, place, spot, () => {

@@ -27,7 +27,12 @@ function drawPath(pen, view, spot) {
   pen.lineWidth = 1;
   pen.strokeStyle = "#d5ddd7";
   pen.strokeRect(spot.x + 0.5, spot.y + 0.5, spot.w - 1, spot.h - 1);
+  pen.save();
+  pen.beginPath();
+  pen.rect(spot.x, spot.y, spot.w, spot.h);
+  pen.clip();
   for (const one of view.scene.paths) drawLine(pen, view, one, x, y, scale);
+  pen.restore();
   scaleBar(pen, spot, scale);
   view.scene.paths.forEach((one, k) => {
     stroke(pen, one.style, spot.x + 6, spot.y + 11 + 14 * k, spot.x + 26, spot.y + 11 + 14 * k);

@@ -1,0 +1,201 @@
+"""What filters say of a recording for the robotics page: our attitude and path with their doubt, beside VQF."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.adapters import shipped_runs
+from mainstem.apps.robotics import Grid
+from mainstem.core import rotations
+from mainstem.core.errors import MissingExtraError
+from mainstem.data.robot.recording import Array, Kind, Recording
+from mainstem.data.robot.truth import Truth
+
+if TYPE_CHECKING:
+    from mainstem.core.fitted import Fitted
+
+LEVEL = 0.9  # of balls
+OF_PLACES: tuple[Kind, ...] = ("wheel", "gnss", "range", "position")
+EVERY_S, MOST_PLACES = 0.2, 3000  # between places of a path, and how many there are at most
+LOST_M = 1000.0  # a place that nobody knows better is not drawn
+ABSENT, UNJUDGED = "absent", "unjudged"
+SILENT = 2.5  # of a sensor's own periods without a reading: at 100 Hz, 25 ms
+NEAR = 1.5  # of the time between a reference's readings: what lies further from all of them has none
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attitude:
+    """What a filter says: quaternions (n, 4), earth from body, NaN before it knows any.
+
+    `radius90_rad` (n,) and `covariance` (n, 3, 3) rad2, in the earth's axes, and words of health (n,) by sensor are
+    what few filters tell.
+    """
+
+    name: str
+    times: Array
+    quat: Array
+    radius90_rad: Array | None = None
+    covariance: Array | None = None
+    health: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
+
+
+def motion(grid: Grid, is_smoothed: bool = False) -> Attitude:
+    """Return what the adapter says, by readings up to each time, or by all: its integrator's where none is fitted.
+
+    Raises:
+        InputError: if what it is compiled with is not installed.
+        ArtifactError: if the fitted one is damaged.
+    """
+    from mainstem.adapters.sensor_fusion.settings import stored_settings
+    from mainstem.adapters.sensor_fusion.track import follow, smooth
+
+    samples = np.ascontiguousarray(np.concatenate([grid.gyr, grid.acc, grid.mag], axis=1))
+    steps_s = np.full(len(samples), 1 / grid.rate_hz)
+    run = fitted_run()
+    if run is None:
+        track = (smooth if is_smoothed else follow)(samples, steps_s, stored_settings())
+        quat, covariance, radius = track.quat, track.covariance, radius_of(track.covariance, LEVEL)
+    else:
+        from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes
+
+        told = tell_attitudes(samples, steps_s, _fitted(run), LEVEL, is_smoothed)
+        quat, covariance, radius = told.quat, told.covariance, told.radius_rad
+    return Attitude(
+        name="motion smoother" if is_smoothed else "motion filter", times=grid.times, quat=quat, radius90_rad=radius,
+        covariance=covariance, health=heard_of(grid),
+    )  # fmt: skip
+
+
+def fitted_run() -> Path | None:
+    """Return the folder of the fitted adapter that ships; None where none does."""
+    return shipped_runs("sensor-fusion").get("motion")
+
+
+def adapter_words() -> str:
+    """Say which adapter speaks of attitudes, and its version."""
+    return "sensor-fusion motion 1" if fitted_run() else "sensor-fusion, its integrator alone"
+
+
+@cache
+def _fitted(run: Path) -> "Fitted":
+    from mainstem.adapters.sensor_fusion import TASKS
+    from mainstem.core.fitted import load_run  # late: torch takes seconds
+
+    return load_run(run, TASKS["motion"])
+
+
+def radius_of(covariance: Array, level: float) -> Array:
+    """Return the radii (n,), rad, at most pi, of balls that hold a level of normal errors of covariances (n, 3, 3).
+
+    The squared length is taken as a gamma distribution of its mean and variance: Box 1954, Some theorems on quadratic
+    forms applied in the study of analysis of variance problems I, section 3.
+    """
+    from scipy.stats import gamma  # late: it takes a third of a second to import
+
+    mean = np.trace(covariance, axis1=1, axis2=2)
+    variance = 2 * (covariance * covariance).sum((1, 2))
+    scale = variance / np.maximum(mean, 1e-30)
+    found = gamma.ppf(level, mean / np.maximum(scale, 1e-30)) * scale
+    return np.minimum(np.sqrt(np.nan_to_num(found)), np.pi)
+
+
+def heard_of(grid: Grid) -> dict[str, NDArray[np.str_]]:
+    """Return a word (n,) of each sensor's state: ABSENT once it missed SILENT readings, else that nobody judged it."""
+    found = {}
+    for name, part in zip(grid.names, (grid.gyr, grid.acc, grid.mag), strict=True):
+        if name:
+            seen = np.isfinite(part.sum(1))
+            places = np.arange(len(seen))
+            last = np.maximum.accumulate(np.where(seen, places, -1))
+            found[name] = np.where(places - last > SILENT * _spacing(seen), ABSENT, UNJUDGED)
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Travelled:
+    """Where a filter says a body went: east and north (n, 2) m, and their covariance (n, 2, 2) m2."""
+
+    name: str
+    times: Array
+    place: Array
+    covariance: Array
+
+
+def travelled(recording: Recording) -> Travelled | None:
+    """Return the path of a recording; None where no sensor of it tells of places or ways."""
+    if not any(recording.find(kind) for kind in OF_PLACES):
+        return None
+    from mainstem.adapters.sensor_fusion.pose_readings import model_of, readings_of
+    from mainstem.adapters.sensor_fusion.pose_smoothing import filtered
+
+    first, last = recording.span_s()
+    times = np.arange(first + EVERY_S, last, max(EVERY_S, (last - first) / MOST_PLACES))
+    told = filtered(model_of(recording), readings_of(recording), times)
+    known = np.sqrt(np.trace(told.covariance[:, :2, :2], axis1=1, axis2=2)) < LOST_M
+    place = np.where(known[:, None], told.position[:, :2], np.nan)
+    return Travelled(name="pose filter", times=told.times, place=place, covariance=told.covariance[:, :2, :2])
+
+
+def vqf(grid: Grid) -> Attitude:
+    """Return what VQF says: it skips what is absent, stands still without a gyroscope, and begins anew after that.
+
+    Beginning anew is the best of what was tried with it; held or zero rates poison its bias.
+    Source: Laidig & Seel 2023, VQF: highly accurate IMU orientation estimation with bias estimation, Information Fusion
+    91, 187.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        from vqf import VQF
+    except ImportError as error:
+        raise MissingExtraError("vqf", "robot") from error
+    seconds, seen = 1 / grid.rate_hz, [np.isfinite(part.sum(1)) for part in (grid.gyr, grid.acc, grid.mag)]
+    spacing = [max(_spacing(one), 1) for one in seen]
+    began = {"gyrTs": seconds, "accTs": seconds * spacing[1], "magTs": seconds * spacing[2]}
+    gyr, acc, mag = (np.ascontiguousarray(part) for part in (grid.gyr, grid.acc, grid.mag))
+    estimator, told, last, lost = VQF(**began), np.full((len(gyr), 4), np.nan), None, 0
+    has_mag = bool(seen[2].any())
+    for row in range(len(gyr)):
+        if seen[0][row]:
+            if lost > 2 * spacing[0]:  # one reading that lacks is jitter
+                estimator = VQF(**began)
+            lost = 0
+            estimator.updateGyr(gyr[row])
+            if seen[1][row]:
+                estimator.updateAcc(acc[row])
+            if seen[2][row]:
+                estimator.updateMag(mag[row])
+            last = estimator.getQuat9D() if has_mag else estimator.getQuat6D()
+        else:
+            lost += 1
+        if last is not None:
+            told[row] = last
+    return Attitude(name=f"VQF {version('vqf')}", times=grid.times, quat=told)
+
+
+def _spacing(seen: NDArray[np.bool_]) -> int:
+    """The median number of samples from one reading to the next."""
+    rows = np.flatnonzero(seen)
+    return int(np.median(np.diff(rows))) if len(rows) > 1 else 1
+
+
+def error_rad(told: Attitude, truth: Truth) -> Array:
+    """Return the angle (n,) to the truth's attitude at the nearest of its times; NaN where it has none near."""
+    if truth.attitude is None:
+        return np.full(len(told.times), np.nan)
+    kept = np.isfinite(truth.attitude).all(1)
+    times, attitude = truth.times[kept], truth.attitude[kept]
+    if len(times) < 2:
+        return np.full(len(told.times), np.nan)
+    after = np.clip(np.searchsorted(times, told.times), 1, len(times) - 1)
+    is_after = np.abs(times[after] - told.times) < np.abs(times[after - 1] - told.times)
+    near = np.where(is_after, after, after - 1)
+    found = rotations.angle_between(told.quat, attitude[near])
+    return np.where(np.abs(times[near] - told.times) <= NEAR * np.median(np.diff(times)), found, np.nan)

@@ -1,0 +1,165 @@
+"""The robotics page in words and tables: which sensor lies, errors in hindsight, values at a time, files to take."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from mainstem.apps.robotics import Opened
+from mainstem.apps.robotics_filters import UNJUDGED, Attitude, Travelled, error_rad
+from mainstem.core import rotations
+from mainstem.dashboards.robotics.board import (
+    NOT_FOR,
+    Estimates,
+    drawn_sensors,
+    ellipses_of,
+    half_widths_deg,
+    spans_of,
+    titles_of,
+)  # fmt: skip
+from mainstem.data.robot.faults import Fault, size_unit
+from mainstem.data.robot.recording import Array, Recording
+
+MOST_NAMED = 3  # faults that the headline names
+OK = "ok"
+CALM = (OK, UNJUDGED)  # what is said of a sensor that nobody accuses
+
+
+def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
+    """Say which sensor lies, and when; with a fault that was put in, how late it was named."""
+    own = estimates.own
+    if own is None or not own.health:
+        return "No filter here tells the sensors' health."
+    titles, odd = titles_of(opened.recording), []
+    for name, words in own.health.items():
+        spans = [span for span in spans_of(own.times, words) if span[2] not in CALM]
+        kinds = dict.fromkeys(word for _, _, word in spans)
+        for kind in kinds:
+            of_kind = [(start, end) for start, end, word in spans if word == kind]
+            first = f"{of_kind[0][0]:.1f} to {of_kind[0][1]:.1f} s"
+            more = f" and {len(of_kind) - 1} times more" if len(of_kind) > 1 else ""
+            odd.append(f"{titles.get(name, name)} {kind} {first}{more}")
+    rest = f"; and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
+    is_judged = any(OK in words for words in own.health.values())
+    calm = "all sensors ok" if is_judged else "no sensor is silent; other faults are judged by no filter here"
+    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else calm
+    return f"{said[:1].upper()}{said[1:]}.{_named_after(fault, own)}"
+
+
+def _named_after(fault: Fault | None, own: Attitude) -> str:
+    """Say how long after its start a fault was named, and as what."""
+    if fault is None or fault.sensor not in own.health:
+        return ""
+    within = (own.times >= fault.start_s) & (own.times < fault.start_s + fault.seconds)
+    rows = np.flatnonzero(within & ~np.isin(own.health[fault.sensor], CALM))
+    if not len(rows):
+        return f" The {fault.kind} sensor was not named while the fault lasted."
+    word = own.health[fault.sensor][rows[0]]
+    return f" The injected fault was named {word} after {own.times[rows[0]] - fault.start_s:.2f} s."
+
+
+def errors_line(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
+    """Say each filter's root mean square error over all, and while a fault lasts; "" without a truth."""
+    if opened.truth is None or opened.truth.attitude is None:
+        return ""
+    said = []
+    for _, one in estimates.all():
+        error = np.degrees(error_rad(one, opened.truth))
+        parts = [f"{_rms(error):.1f} deg"]
+        if fault is not None:
+            within = (one.times >= fault.start_s) & (one.times < fault.start_s + fault.seconds)
+            parts.append(f"{_rms(error[within]):.1f} during the fault")
+        if one.radius90_rad is not None:
+            known = np.isfinite(error)
+            inside = (error <= np.degrees(one.radius90_rad))[known]
+            parts.append(f"{inside.mean():.0%} inside the 90 % ball" if len(inside) else "no error known")
+        said.append(f"{one.name} {', '.join(parts)}")
+    return f"In hindsight, root mean square error to the reference: {'; '.join(said)}."
+
+
+def _rms(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else float("nan")
+
+
+def cursor_table(opened: Opened, estimates: Estimates, at: float) -> pd.DataFrame:
+    """Return what stands at a time, s: each sensor's last reading with its age, each filter's angles with doubt."""
+    rows: list[Mapping[str, object]] = []
+    titles = titles_of(opened.recording)
+    for name in drawn_sensors(opened.recording):
+        sensor = opened.recording.sensors[name]
+        kept = np.flatnonzero(sensor.usable())
+        place = int(np.searchsorted(sensor.times[kept], at, side="right")) - 1
+        if place < 0:
+            rows.append({"what": titles[name], "told": "nothing yet"})
+            continue
+        row = kept[place]
+        channels = zip(sensor.channels, sensor.values[row], strict=True)
+        told = ", ".join(f"{channel.name} {value:.4g} {channel.unit}" for channel, value in channels)
+        rows.append({"what": titles[name], "told": told, "age, s": round(at - float(sensor.times[row]), 3)})
+    for _, one in estimates.all():
+        rows.append({"what": one.name, **_angles_at(one, at), **_error_at(opened, one, at)})
+    if estimates.path is not None:
+        rows.append(_place_at(estimates.path, at))
+    return pd.DataFrame(rows, columns=["what", "told", "age, s", "90 % within", "off by, deg", "health"])
+
+
+def _place_at(path: Travelled, at: float) -> dict[str, object]:
+    row = int(np.clip(np.searchsorted(path.times, at, side="right") - 1, 0, len(path.times) - 1))
+    east, north = path.place[row]
+    longer, shorter, _ = ellipses_of(path.covariance[[row]])[0]
+    said = f"east {east:.1f}, north {north:.1f} m" if np.isfinite(east) else "nobody knows yet"
+    return {
+        "what": path.name, "told": said, "age, s": round(at - float(path.times[row]), 3),
+        "90 % within": f"{longer:.1f} by {shorter:.1f} m",
+    }  # fmt: skip
+
+
+def _row_at(one: Attitude, at: float) -> int:
+    return int(np.clip(np.searchsorted(one.times, at, side="right") - 1, 0, len(one.times) - 1))
+
+
+def _angles_at(one: Attitude, at: float) -> dict[str, object]:
+    row = _row_at(one, at)
+    angles = np.degrees(rotations.roll_pitch_yaw(one.quat[row]))
+    halves = [np.nan] * 3 if one.covariance is None else half_widths_deg(one.quat[[row]], one.covariance[[row]])[0]
+    named = zip(("roll", "pitch", "yaw"), angles, halves, strict=True)
+    words = [f"{name} {angle:.1f}" + (f" ± {half:.1f}" if np.isfinite(half) else "") for name, angle, half in named]
+    found: dict[str, object] = {"told": f"{', '.join(words)} deg", "age, s": round(at - float(one.times[row]), 3)}
+    if one.radius90_rad is not None:
+        found["90 % within"] = f"{np.degrees(one.radius90_rad[row]):.1f} deg"
+    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] not in CALM]
+    return {**found, "health": ", ".join(odd) or ("none accused" if one.health else "")}
+
+
+def _error_at(opened: Opened, one: Attitude, at: float) -> dict[str, object]:
+    if opened.truth is None:
+        return {}
+    row = _row_at(one, at)
+    part = Attitude(name=one.name, times=one.times[[row]], quat=one.quat[[row]])
+    error = float(np.degrees(error_rad(part, opened.truth))[0])
+    return {"off by, deg": round(error, 2) if np.isfinite(error) else None}
+
+
+def estimate_frame(opened: Opened, own: Attitude, fault: Fault | None, adapter: str) -> pd.DataFrame:
+    """Return the estimate as a table to take along, with what it is of on every row."""
+    angles = np.degrees(rotations.roll_pitch_yaw(own.quat))
+    found = {"time_s": own.times, **{name: own.quat[:, place] for place, name in enumerate("wxyz")}}
+    found |= {f"{name}_deg": angles[:, place] for place, name in enumerate(("roll", "pitch", "yaw"))}
+    if own.radius90_rad is not None:
+        found["radius90_deg"] = np.degrees(own.radius90_rad)
+    table = pd.DataFrame({**found, **{f"health {name}": words for name, words in own.health.items()}})
+    recording = opened.recording
+    origin = "simulated" if recording.simulated else "real"
+    return table.assign(
+        recording=recording.name, origin=origin, injected_fault="" if fault is None else fault.text(), adapter=adapter,
+        claim="covariance not verified on this sensor", not_for=NOT_FOR, licence=recording.licence,
+        attribution=recording.attribution,
+    )  # fmt: skip
+
+
+def fault_words(fault: Fault, recording: Recording) -> str:
+    """Say a fault."""
+    sensor = recording.sensors[fault.sensor]
+    size = f" by {fault.size:g} {size_unit(sensor, fault.kind)}" if fault.size else ""
+    return f"{titles_of(recording)[fault.sensor]} {fault.kind}{size} for {fault.seconds:g} s from {fault.start_s:g} s"
