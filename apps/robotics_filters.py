@@ -102,7 +102,8 @@ def radius_of(covariance: Array, level: float) -> Array:
     variance = 2 * (covariance * covariance).sum((1, 2))
     scale = variance / np.maximum(mean, 1e-30)
     found = gamma.ppf(level, mean / np.maximum(scale, 1e-30)) * scale
-    return np.minimum(np.sqrt(np.nan_to_num(found)), np.pi)
+    radii: Array = np.minimum(np.sqrt(np.nan_to_num(found)), np.pi)
+    return radii
 
 
 def heard_of(grid: Grid) -> dict[str, NDArray[np.str_]]:
