@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.afresh import Afresh, attitude_of, go_on, is_due, nothing_afresh, turned_apart
 from mainstem.adapters.sensor_fusion.blocks import Block, integrate
 from mainstem.adapters.sensor_fusion.compiled import (
     compiled,
@@ -38,6 +39,7 @@ HEARD_RATE = 0.05  # rad/s, doubt of a rate that the gyroscope tells
 LEVEL_S = 3.0  # for how long a motion's vigour is remembered
 MOST_SURPRISE, MOST_DOUBT = 9.0, 10.0  # of the field, and of what is made of it
 ODD_S = 2.0  # for how long a surprise is remembered
+LEAST_DOUBT = 0.15  # rad, of an attitude found afresh
 ODD_ACC = 3.0  # m/s2/sqrt(Hz), of the acceleration while no accelerometer tells it
 
 
@@ -57,6 +59,7 @@ class State(NamedTuple):
         turning, moving: mean squares of late of the rate, rad2/s2, and of the acceleration, m2/s4.
         doubt: how many times larger the field's noise is taken to be than at rest, as it surprises.
         odd: how much the field surprised of late, on average.
+        afresh: what is summed since a silence of the gyroscope.
         is_level, has_field: whether gravity, and the earth's field, was ever heard.
     """
 
@@ -75,6 +78,7 @@ class State(NamedTuple):
     moving: float
     doubt: float
     odd: float
+    afresh: Afresh
     is_level: bool
     has_field: bool
 
@@ -111,7 +115,8 @@ def begin(settings: Settings) -> State:
     zero = np.zeros(3)
     return State(
         np.array([1.0, 0.0, 0.0, 0.0]), zero, zero, zero, zero, np.zeros(2), zero, zero, zero, settings.lag,
-        np.diag(sigma**2), 1.0, 1.0, 1.0, 0.0, False, False,
+        np.diag(sigma**2), 1.0, 1.0, 1.0, 0.0, nothing_afresh(0.0), False,
+        False,
     )  # fmt: skip
 
 
@@ -127,6 +132,7 @@ def step(state: State, samples: Array, steps_s: Array, settings: Settings) -> St
     before, transition = propagate(state, block, settings, seconds)
     after, surprise, missed = correct(before, block, settings, seconds)
     after = doubt_field(after, surprise, settings, seconds)
+    after = find_afresh(after, go_on(after.afresh, block, after.iron, seconds), settings)
     return Step(before, after, transition, block, surprise, missed)
 
 
@@ -160,12 +166,40 @@ def find_north(state: State, block: Block) -> State:
 
 
 @compiled
+def find_afresh(state: State, afresh: Afresh, settings: Settings) -> State:
+    """Return the state with new sums; turned as they say, where that is due and far from what was believed.
+
+    Far is more than the sums may err by: a velocity that changed meanwhile tips the force that they have for gravity.
+    """
+    quat, covariance, velocity, place = state.quat, state.covariance, state.velocity, state.place
+    if state.has_field and is_due(state.afresh, afresh):
+        told = attitude_of(afresh, state.field)
+        speed = settings.speed + settings.speed_share * np.sqrt(state.moving)
+        lever = GRAVITY * state.field[0] / np.sqrt((state.field**2).sum() + 1e-12)  # across the field
+        doubt = min(max(np.sqrt(2.0) * speed / (afresh.since_s * lever + 1e-6), LEAST_DOUBT), 1.0)
+        if turned_apart(told, quat) > settings.afar * doubt:
+            quat, velocity, place = told, np.zeros(3), np.zeros(3)
+            covariance = covariance.copy()
+            covariance[:GYR_BIAS, :] = 0.0
+            covariance[:, :GYR_BIAS] = 0.0
+            hangs = settings.place + settings.place_share * np.sqrt(state.moving)
+            for index in range(3):
+                covariance[index, index] = doubt**2
+                covariance[VELOCITY + index, VELOCITY + index] = speed**2
+                covariance[PLACE + index, PLACE + index] = hangs**2
+    return State(
+        quat, velocity, place, state.gyr_bias, state.rate, state.field, state.disturbance, state.iron,
+        state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd, afresh, state.is_level, state.has_field,
+    )  # fmt: skip
+
+
+@compiled
 def with_attitude(state: State, quat: Array, field: Array, covariance: Array, has_field: bool) -> State:
     """Return a state that is level."""
     return State(
         quat, state.velocity, state.place, state.gyr_bias, state.rate, field, state.disturbance, state.iron,
-        state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd, True,
-        has_field,
+        state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd,
+        state.afresh, True, has_field,
     )  # fmt: skip
 
 
@@ -218,6 +252,7 @@ def propagate(state: State, block: Block, settings: Settings, seconds: float) ->
         state.moving + ((push**2).sum() - state.moving) * share if heard and felt else state.moving,
         state.doubt,
         state.odd,
+        state.afresh,
         state.is_level,
         state.has_field,
     )
@@ -285,7 +320,9 @@ def correct(state: State, block: Block, settings: Settings, seconds: float) -> t
 
 @compiled
 def doubt_field(state: State, surprise: float, settings: Settings, seconds: float) -> State:
-    """Return the state that doubts the field more where it surprises; and what the body carries, if that goes on.
+    """Return the state that doubts the field more where it surprises.
+
+    Where that goes on, what the body carries has changed, and is learned anew.
 
     Source: adaptive measurement noise after Mehra 1972, Approaches to adaptive filtering, by the innovations' size.
     """
@@ -293,7 +330,8 @@ def doubt_field(state: State, surprise: float, settings: Settings, seconds: floa
         return state
     most = min(surprise, MOST_SURPRISE)
     doubt = min(max(state.doubt * np.exp(settings.doubt_share * (most - 1) * seconds), 1.0), MOST_DOUBT)
-    odd = state.odd + (min(surprise, settings.odd_limit * 10) - state.odd) * (1 - np.exp(-seconds / ODD_S))
+    share = 1 - np.exp(-seconds / ODD_S)
+    odd = state.odd + (min(surprise, settings.odd_limit * 10) - state.odd) * share
     covariance = state.covariance
     if odd > settings.odd_limit:
         covariance = covariance.copy()
@@ -302,7 +340,8 @@ def doubt_field(state: State, surprise: float, settings: Settings, seconds: floa
         odd, doubt = 0.0, 1.0
     return State(
         state.quat, state.velocity, state.place, state.gyr_bias, state.rate, state.field, state.disturbance, state.iron,
-        state.acc_bias, state.lag, covariance, state.turning, state.moving, doubt, odd, state.is_level, state.has_field,
+        state.acc_bias, state.lag, covariance, state.turning, state.moving, doubt, odd, state.afresh,
+        state.is_level, state.has_field,
     )  # fmt: skip
 
 
@@ -340,6 +379,7 @@ def move(state: State, errors: Array, covariance: Array) -> State:
         state.moving,
         state.doubt,
         state.odd,
+        state.afresh,
         state.is_level,
         state.has_field,
     )

@@ -4,13 +4,18 @@ A filter's step is a few thousand products of small matrices; NumPy's calls alon
 rotations for many at once, in NumPy, are in `core.rotations`, against which these are tested.
 """
 
+import hashlib
+import os
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import MissingExtraError
+from mainstem.core.files import home
 
 Array = NDArray[np.float64]
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -21,13 +26,29 @@ def compiled(function: Function) -> Function:
     """Return the function as it is compiled when it is first called; what was compiled is kept beside the file.
 
     Raises:
-        InputError: if the compiler is not installed.
+        MissingExtraError: if the compiler is not installed.
     """
     try:
-        from numba import njit
+        from numba import config, njit
     except ImportError as error:
-        raise InputError('filters need numba, which is not installed; pip install "mainstem[robot]"') from error
-    return cast(Function, njit(cache=True, nogil=True)(function))
+        raise MissingExtraError("numba", "robot") from error
+    before, config.CACHE_DIR = config.CACHE_DIR, str(_kept_in())
+    try:
+        return cast(Function, njit(cache=True, nogil=True)(function))
+    finally:
+        config.CACHE_DIR = before
+
+
+@cache
+def _kept_in() -> Path:
+    """The folder of what was compiled of these very sources: a compiled function holds those that it calls.
+
+    Numba looks at a function's own file alone, and would go on with what another file said before it was changed.
+    """
+    own = Path(__file__).parent
+    sources = b"".join(path.read_bytes() for path in sorted(own.glob("*.py")))
+    name = f"compiled-{hashlib.sha256(sources).hexdigest()[:16]}"
+    return own / "__pycache__" / name if os.access(own, os.W_OK) else home() / name
 
 
 @compiled

@@ -32,6 +32,7 @@ class Settings(NamedTuple):
         iron, iron_walk: prior of the field that the body carries, uT, and density of its walk, uT/sqrt(s).
         doubt_share: how fast the field's noise is taken to grow by surprise, 1/s.
         odd_limit, iron_shock: surprise, for seconds, at which what the body carries is learned anew, and its prior, uT.
+        afar: how many of its doubts an attitude found afresh after a silence must be off to be taken.
         lag, lag_doubt: how much later the magnetometer tells than the gyroscope, s: prior mean and doubt.
         speed, speed_share, speed_s: how fast the sensor moves: m/s at rest, more of it a m/s2 of acceleration, and how
             long a speed lasts, s.
@@ -62,6 +63,7 @@ class Settings(NamedTuple):
     doubt_share: float = 0.3
     odd_limit: float = 2.0
     iron_shock: float = 15.0
+    afar: float = 1.5
     lag: float = 0.012
     lag_doubt: float = 0.004
     speed: float = 0.1
