@@ -13,14 +13,14 @@ from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, with_unknown
 from mainstem.core.outputs import check_output
 from mainstem.core.progress import Progress, part_of, silent
+from mainstem.core.records import read_record
 from mainstem.core.task import DataRequest, Task, TrackAsk
 from mainstem.data.catalogue import read_catalogue
 from mainstem.data.rights import stated_rights
 from mainstem.data.shards import is_baked
 
-SAID = (
-    "split", "n", "metrics", "baselines", "difference", "coverage", "by_group", "trunk_sha256", "adapter_sha256",
-)  # fmt: skip
+SAID = ("split", "n", "metrics", "baselines", "difference", "coverage", "by_group")
+HASHES = ("trunk_sha256", "adapter_sha256")
 
 
 def is_tracked(task: Task, data: str) -> bool:
@@ -55,12 +55,18 @@ def evaluate_tracks(
             "seeds": spec.seeds,
             "dropout_seed": spec.dropout_seed,
             "simulated": False,
+            **_hashes(run),
             **body,
             **_rights(request),
             "seconds": time.perf_counter() - start,
         }
     )
     return told
+
+
+def _hashes(run: Path | None) -> dict[str, str | None]:
+    """The hashes of the run that was scored; unknown of the many models of a protocol."""
+    return dict.fromkeys(HASHES) if run is None else {name: read_record(run)[name] for name in HASHES}
 
 
 def _rights(request: DataRequest) -> dict[str, Any]:

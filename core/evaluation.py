@@ -295,6 +295,8 @@ def mean_over_seeds(found: Sequence[Plain]) -> Plain:
     first = found[0]
     if isinstance(first, Mapping):
         return {key: mean_over_seeds([one[key] for one in found]) for key in first}
+    if isinstance(first, list) and first and all(isinstance(one, Mapping) for one in first):
+        return [mean_over_seeds(each) for each in zip(*found, strict=True)]
     if isinstance(first, (int, float)):
         return first if all(one == first for one in found) else float(np.mean(found))
     return first if all(one == first for one in found) else " or ".join(dict.fromkeys(map(str, found)))

@@ -89,7 +89,9 @@ def test_seeds_are_averaged_and_a_run_is_handed_on(logs):
     assert told["seeds"] == 3
     assert told["i_have_the_rights"] == ["logs"]
     assert told["coverage"]["by_group"] == {group: {"coverage": 1.0, "claim": "stated"} for group in ("fast", "slow")}
-    assert json.loads(run_cli(*asked, "--run", "run", cwd=logs).taken().out)["adapter_sha256"] == "run"
+    assert told["trials"] == [{"name": "fast-1", "rmse": 1.0}, {"name": "slow-1", "rmse": 1.0}]
+    assert told["adapter_sha256"] is None
+    assert json.loads(run_cli(*asked, "--run", "run", cwd=logs).taken().out)["adapter_sha256"] == "0" * 64
     run_cli(*asked, "--run", "run", "--seeds", "2", cwd=logs).refused("--seeds", "--run")
 
 
