@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.laying import lay
 from mainstem.adapters.sensor_fusion.scoring import Trial
 from mainstem.core.errors import InputError
 from mainstem.core.stream import NO_LICENCE
@@ -16,7 +17,6 @@ from mainstem.data.robot.recording import Recording
 Array = NDArray[np.float64]
 BROAD = "broad"
 KINDS = ("stationary_magnet", "attached_magnet", "tapping", "vibration", "combined", "rotation", "translation")
-PARTS = ("imu.gyroscope", "imu.accelerometer", "imu.magnetometer")
 
 
 def read_trials(data: str, mirror: Path | None) -> tuple[list[Trial], Mapping[str, str]]:
@@ -46,14 +46,17 @@ def read_trial(path: Path) -> Trial:
         InputError: if it has no truth, or cannot be read.
     """
     recording = read_arrays(path)
-    samples, steps_s = inertial(recording)
+    laid = lay(recording)
     truth = recording.sensors.get("truth.orientation")
     if truth is None:
         raise InputError(f"{path.name} has no quat, the true attitude (samples, 4); learning and scoring need it")
     moving = recording.sensors.get("truth.movement")
-    scored = np.ones(len(samples), bool) if moving is None else moving.values[:, 0] > 0
+    used = laid.rows >= 0
+    quat, scored = np.full((len(laid.times), 4), np.nan), np.zeros(len(laid.times), bool)
+    quat[laid.rows[used]] = truth.values[used]
+    scored[laid.rows[used]] = True if moving is None else moving.values[used, 0] > 0
     return Trial(
-        name=path.stem, kind=kind_of(path.stem), samples=samples, steps_s=steps_s, quat=truth.values, scored=scored
+        name=path.stem, kind=kind_of(path.stem), samples=laid.samples, steps_s=laid.steps_s, quat=quat, scored=scored
     )
 
 
@@ -63,9 +66,6 @@ def kind_of(name: str) -> str:
 
 
 def inertial(recording: Recording) -> tuple[Array, Array]:
-    """Return the samples (samples, 9) of a recording of arrays, and how long each stands for (samples,), s."""
-    parts = [recording.sensors.get(name) for name in PARTS]
-    times = next(part.times for part in parts if part is not None)
-    absent = np.full((len(times), 3), np.nan)
-    samples = np.concatenate([absent if part is None else part.values for part in parts], 1)
-    return np.ascontiguousarray(samples), np.diff(times, prepend=2 * times[0] - times[1] if len(times) > 1 else 0.0)
+    """Return the samples (samples, 9) of a recording, and how long each stands for (samples,), s, as `lay` has them."""
+    laid = lay(recording)
+    return laid.samples, laid.steps_s
