@@ -6,7 +6,7 @@ stamps stay as they were stamped, for `mainstem robot doctor` to name.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -95,6 +95,16 @@ class Sensor:
         before = np.concatenate([[-np.inf], latest[:-1]])
         later: NDArray[np.bool_] = known & (self.times > before)
         return later
+
+    def taken(self, rows: NDArray[np.bool_] | slice) -> "Sensor":
+        """Return the sensor with these of its readings alone."""
+        return replace(
+            self,
+            times=self.times[rows],
+            values=self.values[rows],
+            received=None if self.received is None else self.received[rows],
+            covariance=None if self.covariance is None else self.covariance[rows],
+        )
 
     def stream(self) -> Stream:
         """Return the readings as a stream of the core, without those whose stamps do not go forward (`usable`)."""

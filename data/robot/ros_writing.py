@@ -1,9 +1,10 @@
-"""Estimates to files that robots' tools read: MCAP of ROS 2 messages, and TUM text.
+"""Estimates to files: MCAP of ROS 2 messages and TUM text, which robots' tools read, and CSV.
 
 Sources: mcap.dev, the profile "ros2"; the TUM RGB-D benchmark's trajectory format.
 """
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mainstem.core.files import scratch, sync_file, sync_folder, write_atomicall
 from mainstem.data.robot.estimate_messages import DIAGNOSTICS, IMU, ODOMETRY, SECOND_NS, Messages, stamps_ns
 from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
 from mainstem.data.robot.ros_types import NEWEST, ros2_store
+from mainstem.data.spreadsheets import csv_bytes
 
 if TYPE_CHECKING:
     from mcap.writer import Writer
@@ -23,11 +25,12 @@ TOPICS = {ODOMETRY: "/mainstem/odometry", IMU: "/mainstem/imu", DIAGNOSTICS: "/m
 TUM_HEADER = "# timestamp tx ty tz qx qy qz qw; world from body"
 
 
-def write_mcap(path: Path, estimate: Estimate) -> None:
+def write_mcap(path: Path, estimate: Estimate, said: Sequence[str] = ()) -> None:
     """Write an estimate as an MCAP file with schemas, whole or not at all; `ros2 bag` and Foxglove read it.
 
     /mainstem/odometry where a position is estimated, /mainstem/imu with the orientation and its full covariance, and
-    /mainstem/diagnostics at the start and wherever a sensor's state changes.
+    /mainstem/diagnostics at the start and wherever a sensor's state changes. The sentences `said` of how the estimate
+    came about go into the file's metadata.
 
     Raises:
         InputError: if the estimate is empty.
@@ -46,7 +49,7 @@ def write_mcap(path: Path, estimate: Estimate) -> None:
             with part.open("wb") as file:
                 writer = Writer(file)
                 writer.start(profile="ros2", library="mainstem")
-                _write(writer, estimate)
+                _write(writer, estimate, said)
                 writer.finish()  # type: ignore[no-untyped-call]
             sync_file(part)
             part.replace(path)
@@ -55,11 +58,12 @@ def write_mcap(path: Path, estimate: Estimate) -> None:
         raise ArtifactError(f"cannot write {path}: {error.strerror}; free space or name another folder") from error
 
 
-def _write(writer: "Writer", estimate: Estimate) -> None:
+def _write(writer: "Writer", estimate: Estimate, said: Sequence[str]) -> None:
     messages = Messages(ros2_store(NEWEST), estimate)
     kinds = [kind for kind in TOPICS if kind != ODOMETRY or estimate.position is not None]
     channels = {kind: _register(writer, messages.store, kind) for kind in kinds}
-    writer.add_metadata("mainstem", {"note": estimate.note, "use": NO_PROTECTION, "origin": estimate.origin})
+    facts = {"note": estimate.note, "use": NO_PROTECTION, "origin": estimate.origin, "said": "\n".join(said)}
+    writer.add_metadata("mainstem", facts)
     sequence = dict.fromkeys(kinds, 0)
     for kind, stamp, message in messages.in_order():
         data = bytes(messages.store.serialize_cdr(message, kind, little_endian=True))
@@ -82,7 +86,7 @@ def write_tum(path: Path, estimate: Estimate) -> None:
         ArtifactError: if the file cannot be written.
     """
     text = io.StringIO()
-    lines = [TUM_HEADER, f"# {estimate.note}; {NO_PROTECTION}"]
+    lines = [TUM_HEADER, f"# {'; '.join(filter(None, [estimate.note, NO_PROTECTION]))}"]
     if estimate.position is None:
         lines.append("# position is not estimated: tx ty tz are 0, for the format has no word for it")
     text.write("\n".join(lines) + "\n")
@@ -92,3 +96,28 @@ def write_tum(path: Path, estimate: Estimate) -> None:
         numbers = [*place.tolist(), *turn[1:].tolist(), float(turn[0])]
         text.write(f"{time} {' '.join(f'{number:.9g}' for number in numbers)}\n")
     write_atomically(path, text.getvalue().encode())
+
+
+def write_table(path: Path, estimate: Estimate) -> None:
+    """Write an estimate as CSV, a row a time: place, rotation, velocity where known, and standard deviations of each.
+
+    Raises:
+        ArtifactError: if the file cannot be written.
+    """
+    import pandas as pd
+
+    columns: dict[str, object] = {"time_s": estimate.times}
+    told = (
+        ("xyz", "m", estimate.position, estimate.position_covariance),
+        (("turn_x", "turn_y", "turn_z"), "rad", None, estimate.quat_covariance),
+        (("v_x", "v_y", "v_z"), "m_s", estimate.velocity, estimate.velocity_covariance),
+    )
+    columns |= {f"q{part}": estimate.quat[:, place] for place, part in enumerate("wxyz")}
+    for names, unit, values, covariance in told:
+        for axis, name in enumerate(names):
+            if values is not None:
+                columns[f"{name}_{unit}"] = values[:, axis]
+            if covariance is not None:
+                columns[f"{name}_sd_{unit}"] = np.sqrt(covariance[:, axis, axis])
+    columns |= {"origin": estimate.origin, "note": "; ".join(filter(None, [estimate.note, NO_PROTECTION]))}
+    write_atomically(path, csv_bytes(pd.DataFrame(columns)))

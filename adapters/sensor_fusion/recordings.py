@@ -1,0 +1,165 @@
+"""A recording to an estimate of its robot's motion: sensors chosen and mounted, filtered, written with their doubt."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from mainstem.adapters.sensor_fusion.laying import Laid, lay
+from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
+from mainstem.adapters.sensor_fusion.pose_tracks import PLACING, posed
+from mainstem.adapters.sensor_fusion.settings import stored_settings
+from mainstem.adapters.sensor_fusion.track import Track, follow, smooth
+from mainstem.adapters.sensor_fusion.verified import note_of
+from mainstem.core.errors import InputError
+from mainstem.core.fitted import load_run
+from mainstem.core.outputs import check_output
+from mainstem.core.task import DataRequest, Task, TrackAsk
+from mainstem.data.robot.choosing import choose_sensors, propose
+from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
+from mainstem.data.robot.mounting import with_extrinsics
+from mainstem.data.robot.reading import read_recording
+from mainstem.data.robot.recording import Recording
+from mainstem.data.robot.ros_writing import write_mcap, write_table, write_tum
+
+SUFFIXES = (".mcap", ".tum", ".csv")  # arrays, .npz, are of arrays alone
+TURNED = ("gyroscope", "accelerometer", "magnetometer")
+
+
+def predict_recording(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
+    """Write the motion of a recording's robot to .mcap and TUM text beside it, or to .tum or .csv alone.
+
+    Returns sentences: what was taken, converted, left out and refused, and what is to be known of the doubt.
+
+    Raises:
+        InputError: if the recording or an option cannot be used, or a file not be written.
+    """
+    request = ask.request
+    files = [*request.values("extrinsics"), *request.values("msg-path"), *request.values("verified")]
+    written = [out, out.with_suffix(".tum")] if out.suffix == ".mcap" else [out]
+    for path in written:
+        check_output(path, [request.data, *files], SUFFIXES)
+    recording, said = taken(request)
+    verified = request.option("verified")
+    note = note_of(None if verified is None else Path(verified), recording)
+    estimate, found = estimate_of(task, ask, recording)
+    estimate = replace(estimate, note=note)
+    said = [*said, *found, *filter(None, [estimate.note]), NO_PROTECTION]
+    if out.suffix == ".mcap":
+        write_mcap(out, estimate, said)
+        write_tum(written[1], estimate)
+    else:
+        (write_tum if out.suffix == ".tum" else write_table)(out, estimate)
+    lasted = estimate.times[-1] - estimate.times[0]
+    names = " and ".join(str(path) for path in written)
+    return (f"{len(estimate.times):,} instants of {lasted:.1f} s in {names}", *said)
+
+
+def taken(request: DataRequest) -> tuple[Recording, list[str]]:
+    """Return the sensors that were asked for, or proposed, usable and mounted; and sentences of how.
+
+    Raises:
+        InputError: if a role, topic or mounting is unknown.
+    """
+    recording = read_recording(Path(request.data), [Path(path) for path in request.values("msg-path")])
+    mapping = mapping_of(request.values("map"))
+    said = []
+    if not mapping:
+        proposal = propose(recording)
+        if not proposal.mapping:
+            raise InputError(
+                f"{recording.name} holds no sensor that tells of motion; mainstem robot doctor says what it holds"
+            )
+        mapping = {str(role): topic for role, topic in proposal.mapping.items()}
+        told = " ".join(f"--map {role}={topic}" for role, topic in mapping.items())
+        said = [f"proposed of what the recording holds: {told}", *proposal.doubts]
+    chosen = choose_sensors(recording, mapping)
+    extrinsics = request.option("extrinsics")
+    mounted = with_extrinsics(
+        chosen,
+        None if extrinsics is None else Path(extrinsics),
+        assume_identity=bool(request.option("assume-identity")),
+    )
+    kept, left_out = usable(mounted)
+    return kept, [*said, *mounted.converted, *left_out]
+
+
+def mapping_of(given: Sequence[str]) -> dict[str, str]:
+    """Return topics by role of ROLE=TOPIC.
+
+    Raises:
+        InputError: if one is not written so, or a role comes twice.
+    """
+    mapping: dict[str, str] = {}
+    for one in given:
+        role, _, topic = one.partition("=")
+        if not role or not topic:
+            raise InputError(f"got --map {one[:80]!r}, want ROLE=TOPIC, as imu=/imu/data")
+        if role in mapping:
+            raise InputError(f"got --map {role} twice; one topic a role is read")
+        mapping[role] = topic
+    return mapping
+
+
+def usable(recording: Recording) -> tuple[Recording, list[str]]:
+    """Return the recording without readings whose stamps do not go forward or that hold no number; and how many."""
+    kept, said = {}, []
+    for name, sensor in recording.sensors.items():
+        forward = sensor.usable()
+        values = sensor.values[:, :1] if sensor.kind == "wheel" else sensor.values
+        is_told = np.isfinite(values).any(1) if sensor.kind == "range" else np.isfinite(values).all(1)
+        unordered, empty = int((~forward).sum()), int((forward & ~is_told).sum())
+        if unordered:
+            said.append(
+                f"{name}: {unordered:,} of {len(forward):,} readings left out: stamps repeat, go back or are none"
+            )
+        if empty:
+            said.append(f"{name}: {empty:,} of {len(forward):,} readings left out: they hold no number")
+        kept[name] = sensor.taken(forward & is_told)
+    return replace(recording, sensors={name: sensor for name, sensor in kept.items() if len(sensor.times)}), said
+
+
+def estimate_of(task: Task, ask: TrackAsk, recording: Recording) -> tuple[Estimate, list[str]]:
+    """Return the motion: a pose where wheels, fixes or ranges tell of places, else an attitude; and sentences.
+
+    Attitudes are the run's where one is asked, else the filter's alone.
+
+    Raises:
+        InputError: if no sensor tells of either.
+    """
+    looks_back = ask.request.option("smooth") is not None
+    if any(recording.find(kind) for kind in PLACING):
+        return posed(recording, looks_back)
+    laid = lay(in_body(recording))
+    track: Track | Attitudes
+    if ask.run is not None:
+        track = tell_attitudes(laid.samples, laid.steps_s, load_run(ask.run, task), ask.level, looks_back)
+    else:
+        track = (smooth if looks_back else follow)(laid.samples, laid.steps_s, stored_settings())
+    estimate = Estimate(
+        times=laid.times,
+        quat=track.quat,
+        quat_covariance=track.covariance,
+        origin=recording.origin,
+        body=recording.body,
+    )
+    return estimate, _said_of(laid, recording)
+
+
+def in_body(recording: Recording) -> Recording:
+    """Return the recording with inertial and magnetic vectors turned into the body's axes."""
+    turned = {
+        name: replace(sensor, values=sensor.values @ recording.extrinsics[sensor.frame][:3, :3].T)
+        for name, sensor in recording.sensors.items()
+        if sensor.kind in TURNED
+    }
+    return replace(recording, sensors={**recording.sensors, **turned})
+
+
+def _said_of(laid: Laid, recording: Recording) -> list[str]:
+    north = "magnetic north" if recording.find("magnetometer") else "where it headed first, for no sensor tells north"
+    said = [f"attitude alone: no wheels, fixes or ranges tell of places; its heading counts from {north}"]
+    if laid.num_filled:
+        said.append(f"{laid.clock}: {laid.num_filled:,} samples of its clock hold nothing, for it was silent")
+    return said
