@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.names import FILTER, INTEGRATOR
+from mainstem.adapters.sensor_fusion.recording_options import OPTIONS
 from mainstem.adapters.sensor_fusion.settings import ALL, Settings, stored_settings
 from mainstem.core.errors import InputError
 from mainstem.core.preparation import Preparation
@@ -16,7 +17,7 @@ from mainstem.core.progress import Progress
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Rotation
-from mainstem.core.task import DataRequest, FitConfig, Grouping, Option, Order, Task, TrackAsk, Tracked
+from mainstem.core.task import DataRequest, FitConfig, Grouping, Order, Task, TrackAsk, Tracked
 from mainstem.core.training import TrainingConfig
 
 Array = NDArray[np.float64]
@@ -90,6 +91,7 @@ def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
     from mainstem.adapters.sensor_fusion import humanoid, pose_evaluation
     from mainstem.adapters.sensor_fusion.motion_evaluation import evaluate_attitudes
 
+    _refuse_beyond((), ask.request, "recordings that are scored")
     poses = {
         "husky": pose_evaluation.evaluate_husky,
         "comma2k19-example": pose_evaluation.evaluate_car,
@@ -108,10 +110,19 @@ def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
 
 
 def predict(ask: TrackAsk, out: Path) -> tuple[str, ...]:
-    """Write what is told of a recording."""
+    """Write what is told of arrays to arrays, of any other recording to what robots' tools read."""
     from mainstem.adapters.sensor_fusion.motion_files import predict_arrays
+    from mainstem.adapters.sensor_fusion.recordings import predict_recording
 
-    return predict_arrays(TASK, ask, out)
+    if out.suffix == Path(ask.request.data).suffix == ".npz":
+        _refuse_beyond(("smooth",), ask.request, "arrays that become arrays")
+        return predict_arrays(TASK, ask, out)
+    return predict_recording(TASK, ask, out)
+
+
+def _refuse_beyond(known: tuple[str, ...], request: DataRequest, what: str) -> None:
+    if idle := [f"--{name}" for name in request.options if name not in known]:
+        raise InputError(f"{' and '.join(idle)} would change nothing for {what}; leave it out")
 
 
 TASK = Task(
@@ -130,7 +141,7 @@ TASK = Task(
     restore=restore,
     optional=(),
     grouping=Grouping(name="trial"),
-    options=(Option(name="smooth", help="Look back over the whole recording.", kind="flag"),),
+    options=OPTIONS,
     tracked=Tracked(evaluate=evaluate, predict=predict),
     known_failures=(
         "learned from one inertial unit, moved by hand: on another its covariance is not verified",
