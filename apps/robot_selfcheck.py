@@ -20,7 +20,7 @@ def check_itself(request: DataRequest, level: float, out: Path | None = None) ->
     """Return what hiding each sensor of a recording in turn shows; written to `out` too, for predictions to name.
 
     Raises:
-        InputError: if the recording cannot be used, none of its sensors be held against the filter, or `out` be written.
+        InputError: if the recording cannot be used, no sensor of it be held against the filter, or `out` be written.
     """
     if out is not None:
         files = [*request.values("extrinsics"), *request.values("msg-path")]

@@ -44,7 +44,8 @@ def evaluate(ask: TrackAsk, progress) -> dict:
             "level": ask.level, "pooled": 1.0, "mean_width": 0.5,
             "by_group": {name: {"coverage": 1.0, "claim": "stated"} for name in groups},
         },
-        "by_group": groups, "trials": [{"name": path.stem, "rmse": error} for path, error in zip(paths, errors, strict=True)],
+        "by_group": groups,
+        "trials": [{"name": path.stem, "rmse": error} for path, error in zip(paths, errors, strict=True)],
     }  # fmt: skip
 
 
