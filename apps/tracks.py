@@ -19,7 +19,7 @@ from mainstem.data.catalogue import read_catalogue
 from mainstem.data.rights import stated_rights
 from mainstem.data.shards import is_baked
 
-SAID = ("split", "n", "metrics", "baselines", "difference", "coverage", "by_group")
+SAID = ("metrics", "baselines", "difference", "coverage")
 HASHES = ("trunk_sha256", "adapter_sha256")
 
 
@@ -55,6 +55,9 @@ def evaluate_tracks(
             "seeds": spec.seeds,
             "dropout_seed": spec.dropout_seed,
             "simulated": False,
+            "split": "all",
+            "n": None,
+            "by_group": {},
             **_hashes(run),
             **body,
             **_rights(request),
