@@ -8,7 +8,7 @@ OPTIONS = (
         help="A sensor as ROLE=TOPIC; roles are imu, wheel, gnss, mag, range. Example: imu=/imu/data.",
         kind="several",
     ),
-    Option(name="extrinsics", help="A YAML file of FRAME: {translation_m: [x, y, z], rotation_wxyz: [w, x, y, z]}."),
+    Option(name="extrinsics", help="A YAML file: of each frame translation_m (x, y, z), rotation_wxyz (w, x, y, z)."),
     Option(name="assume-identity", help="Take sensors of unknown mounting for the body's own frame.", kind="flag"),
     Option(name="msg-path", help="A folder of PACKAGE/msg/NAME.msg that a bag lacks.", kind="several"),
     Option(name="smooth", help="Look back over the whole recording.", kind="flag"),
