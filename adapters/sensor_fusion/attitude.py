@@ -189,7 +189,8 @@ def find_afresh(state: State, afresh: Afresh, settings: Settings) -> State:
                 covariance[PLACE + index, PLACE + index] = hangs**2
     return State(
         quat, velocity, place, state.gyr_bias, state.rate, state.field, state.disturbance, state.iron,
-        state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd, afresh, state.is_level, state.has_field,
+        state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd, afresh,
+        state.is_level, state.has_field,
     )  # fmt: skip
 
 

@@ -294,12 +294,19 @@ def bench_loop() -> dict[str, float]:
     return loop.bench_loop()
 
 
+def bench_corruptions() -> dict[str, float]:
+    """Six faults of one sensor in five severities: the attitude filter, with and without acting on health, and VQF."""
+    from tests.benchmarks import corruptions
+
+    return corruptions.bench_corruptions()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
-    "reader": bench_reader, "loop": bench_loop,
+    "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
 }  # fmt: skip
 
 
