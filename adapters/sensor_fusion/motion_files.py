@@ -4,14 +4,19 @@ import io
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.health_state import STATES
+from mainstem.adapters.sensor_fusion.laying import lay
 from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes
-from mainstem.adapters.sensor_fusion.trials import inertial
+from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
 from mainstem.core.fitted import load_run
 from mainstem.core.task import Task, TrackAsk
 from mainstem.data.robot.arrays import read_arrays
+
+Array = NDArray[np.float64]
 
 
 def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
@@ -26,11 +31,36 @@ def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
             f"got {path.name} and --out {out.name}, want an .npz of gyr, acc, mag and rate, and one to write"
         )
     assert ask.run is not None
-    samples, steps_s = inertial(read_arrays(path))
+    laid = lay(read_arrays(path))
     is_smoothed = ask.request.option("smooth") is not None
-    told = tell_attitudes(samples, steps_s, load_run(ask.run, task), ask.level, is_smoothed)
+    told = tell_attitudes(laid.samples, laid.steps_s, load_run(ask.run, task), ask.level, is_smoothed)
+    radius = f"radius{round(ask.level * 100)}_rad"
     packed = io.BytesIO()
-    np.savez_compressed(packed, quat=told.quat, **{f"radius{round(ask.level * 100)}_rad": told.radius_rad})
+    np.savez_compressed(
+        packed,
+        quat=laid.at_readings(told.quat),
+        health=np.nan_to_num(laid.at_readings(told.health.astype(np.float64))).astype(np.int8),
+        states=np.array([STATES[code] for code in sorted(STATES)]),
+        **{radius: laid.at_readings(told.radius_rad)},
+    )
     write_atomically(out, packed.getvalue())
     how = "from all samples" if is_smoothed else "each from the samples before it"
-    return (f"{len(told.quat)} attitudes in {out}, {how}",)
+    return (
+        f"{len(laid.rows)} attitudes in {out}, {how}; {radius}: {UNVERIFIED}",
+        *(f"{name}: {words}" for name, words in named(told.health, laid.times).items()),
+    )
+
+
+def named(health: NDArray[np.int8], times: Array) -> dict[str, str]:
+    """Say of each sensor that was named anything when it first was, and for how long in all."""
+    found = {}
+    for column, name in enumerate(SENSORS):
+        codes = health[:, column]
+        parts = []
+        for code in np.unique(codes[codes != 0]).tolist():
+            places = np.flatnonzero(codes == code)
+            seconds = len(places) * float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+            parts.append(f"{STATES[code]} for {seconds:.2f} s, first at {times[places[0]]:.2f} s")
+        if parts:
+            found[name] = ", ".join(parts)
+    return found

@@ -10,7 +10,7 @@ from mainstem.adapters.sensor_fusion.attitude import State, begin
 from mainstem.adapters.sensor_fusion.blocks import block_size
 from mainstem.adapters.sensor_fusion.motion import Integrated
 from mainstem.adapters.sensor_fusion.motion_track import ask_trunk
-from mainstem.adapters.sensor_fusion.names import SENSORS
+from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
 from mainstem.adapters.sensor_fusion.settings import Settings
 from mainstem.adapters.sensor_fusion.track import Track, advance, tell_early
 from mainstem.adapters.sensor_fusion.windows import doubt_of, silence_s, standing, streams_of, stride, window_size
@@ -23,7 +23,6 @@ from mainstem.core.targets import Ball
 
 Array = NDArray[np.float64]
 SOURCE = Provenance(data="stream", item="now")
-UNVERIFIED = "covariance not verified on this sensor: mainstem robot selfcheck tells it on a recording of yours"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.health import judge_health
+from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.motion import Integrated
 from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
 from mainstem.adapters.sensor_fusion.windows import doubt_of, moments, windows_at
@@ -31,11 +33,13 @@ class Attitudes:
         quat: earth from sensor (samples, 4).
         covariance: of its error in earth axes (samples, 3, 3), rad2, as the filter has it.
         radius_rad: radius (samples,) of the ball about it that holds the truth at the level; pi where nothing is known.
+        health: code of each sensor at each sample (samples, 3), words of which are in `health_state.STATES`.
     """
 
     quat: Array
     covariance: Array
     radius_rad: Array
+    health: NDArray[np.int8]
 
 
 def tell_attitudes(
@@ -48,6 +52,7 @@ def tell_attitudes(
     """
     prepared = fitted.ensemble.members[0].preparation
     assert isinstance(prepared, Integrated)
+    health = judge_health(samples, steps_s, stored_limits())
     track = follow(samples, steps_s, prepared.settings)
     doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))
     turn, ratio = np.zeros((len(at) + 1, 3)), np.full(len(at) + 1, np.inf)  # before the first, nothing is known
@@ -63,9 +68,9 @@ def tell_attitudes(
     if is_smoothed:
         whole = smooth(samples, steps_s, prepared.settings)
         narrowed = np.minimum(radius * doubt_of(whole) / doubt, np.pi)
-        return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=narrowed)
+        return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=narrowed, health=health)
     quat = rotations.multiply(rotations.exp(turn[latest]), track.quat)
-    return Attitudes(quat=quat, covariance=track.covariance, radius_rad=radius)
+    return Attitudes(quat=quat, covariance=track.covariance, radius_rad=radius, health=health)
 
 
 def ask_trunk(samples: list[Sample], fitted: Fitted, level: float) -> tuple[Array, Array]:

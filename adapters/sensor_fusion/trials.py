@@ -63,9 +63,3 @@ def read_trial(path: Path) -> Trial:
 def kind_of(name: str) -> str:
     """Return what was done in a trial, as BROAD groups its trials: the first of KINDS that the name holds."""
     return next((kind for kind in KINDS if kind in name), name)
-
-
-def inertial(recording: Recording) -> tuple[Array, Array]:
-    """Return the samples (samples, 9) of a recording, and how long each stands for (samples,), s, as `lay` has them."""
-    laid = lay(recording)
-    return laid.samples, laid.steps_s

@@ -39,9 +39,10 @@ class Rotation(Target):
     """A rotation of the earth from a body; truth is (cases, 4), unit quaternions w, x, y, z of either sign.
 
     The preparation's offset is what an integrator says (cases, 4); where it is one number a case, the identity. A fifth
-    column is how much it may err by, rad, by its own account: what the head says is then told in that. The head says a rotation vector and its covariance in the earth's axes: told = exp(gate x vector) x offset. So turning
-    the world turns what is told, and where the head says nothing, the integrator stands. Scores are angles in root
-    traces of the covariance.
+    column is how much it may err by, rad, by its own account: what the head says is then told in that. The head says a
+    rotation vector and its covariance in the earth's axes: told = exp(gate x vector) x offset. So turning the world
+    turns what is told, and where the head says nothing, the integrator stands. Scores are angles in root traces of the
+    covariance.
     """
 
     units: str = "rad"

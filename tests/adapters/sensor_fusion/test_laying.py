@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mainstem.adapters.sensor_fusion.laying import lay
-from mainstem.adapters.sensor_fusion.trials import inertial, read_trial
+from mainstem.adapters.sensor_fusion.trials import read_trial
 from mainstem.core.errors import InputError
 from mainstem.data.robot.recording import CHANNELS, Recording, Sensor
 
@@ -117,5 +117,5 @@ def test_a_trial_with_a_hole_keeps_its_truth_beside_its_readings(tmp_path):
     assert len(trial) == 60
     assert trial.scored.sum() == np.isfinite(trial.quat[:, 0]).sum() == 20
     assert np.isfinite(trial.samples[trial.scored, :6]).all()
-    samples, steps_s = inertial(recording(gyroscope=times))
-    assert len(samples) == len(steps_s) == 60
+    laid = lay(recording(gyroscope=times))
+    assert len(laid.samples) == len(laid.steps_s) == 60
