@@ -102,7 +102,7 @@ def is_due(before: Afresh, after: Afresh) -> bool:
     """True where a block took the sums over one of the times at which an attitude is found afresh."""
     for mark in (FIRST_S, LAST_S):
         if before.since_s < mark <= after.since_s:
-            return (after.field**2).sum() > 0 and (after.force**2).sum() > 0
+            return bool((after.field**2).sum() > 0 and (after.force**2).sum() > 0)
     return False
 
 
@@ -110,4 +110,4 @@ def is_due(before: Afresh, after: Afresh) -> bool:
 def turned_apart(one: Array, other: Array) -> float:
     """Return the angle, rad, between two attitudes (4,)."""
     left = multiply(one, conjugate(other))
-    return 2 * np.arccos(min(np.abs(left[0]), 1.0))
+    return float(2 * np.arccos(min(np.abs(left[0]), 1.0)))

@@ -32,11 +32,12 @@ def compiled(function: Function) -> Function:
         from numba import config, njit
     except ImportError as error:
         raise MissingExtraError("numba", "robot") from error
-    before, config.CACHE_DIR = config.CACHE_DIR, str(_kept_in())
+    settings = vars(config)
+    before, settings["CACHE_DIR"] = settings["CACHE_DIR"], str(_kept_in())
     try:
         return cast(Function, njit(cache=True, nogil=True)(function))
     finally:
-        config.CACHE_DIR = before
+        settings["CACHE_DIR"] = before
 
 
 @cache

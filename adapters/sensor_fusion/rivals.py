@@ -79,7 +79,7 @@ def _vqf(samples: Array, rate_hz: float, in_silence: Array) -> Array:
         return whole
     filter_, is_lost, told = VQF(1 / rate_hz), False, np.empty((len(readings), 4))
     last = np.array([1.0, 0.0, 0.0, 0.0])
-    for row, (has_gyr, has_acc, has_mag) in enumerate(heard.tolist()):
+    for row, (has_gyr, has_acc, has_mag) in enumerate(heard):
         if has_gyr:
             if is_lost:
                 filter_, is_lost = VQF(1 / rate_hz), False

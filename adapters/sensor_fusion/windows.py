@@ -62,7 +62,8 @@ def standing(track: Track, silent_s: Array, at: Index) -> Array:
 
 def doubt_of(track: Track) -> Array:
     """How much the filter's attitudes may err by (samples,), rad: the root trace of their covariance."""
-    return np.sqrt(np.trace(track.covariance, axis1=1, axis2=2))
+    doubt: Array = np.sqrt(np.trace(track.covariance, axis1=1, axis2=2))
+    return doubt
 
 
 def windows_at(samples: Array, track: Track, rate_hz: float, at: Index) -> Sequence[Mapping[str, Stream]]:
