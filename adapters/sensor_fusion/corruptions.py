@@ -1,7 +1,7 @@
 """The corruption suite: six faults of one sensor in five severities, put into a trial in spans that a seed draws.
 
-Sizes are set by what a fault does to the attitude, before any detection was looked at (docs/roboticist.md): the third
-severity is about where the filter's error, of 2 degrees without a fault, goes past 5.
+Sizes were written down before any detection was looked at, from sizes that break a filter to sizes that hardly touch
+it; what each does to the attitude is measured by `make bench ONLY=corruptions` (docs/roboticist.md).
 Source of the scheme: Hendrycks, Dietterich 2019, Benchmarking neural network robustness to common corruptions.
 """
 

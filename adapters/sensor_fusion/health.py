@@ -152,7 +152,7 @@ def close_block(state: HealthState, codes: Codes, limits: Array, told: Array) ->
 def is_whole(state: HealthState, codes: Codes, sensor: int) -> bool:
     """Whether a block holds readings of a sensor that are what it felt, up to a bias or a delay."""
     fine = state.named[sensor] == HEALTHY or state.named[sensor] == BIASED or state.named[sensor] == SKEWED
-    return codes[sensor] == HEALTHY and fine and state.nums[sensor] > 0
+    return bool(codes[sensor] == HEALTHY and fine and state.nums[sensor] > 0)
 
 
 @compiled

@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.sensor_fusion.health_state import NOISY, SATURATED, STUCK, Codes
+from mainstem.adapters.sensor_fusion.health_state import SATURATED, STUCK, Codes
 
 Array = NDArray[np.float64]
-GUILTY = (STUCK, NOISY, SATURATED)  # a bias or a delay leaves more truth in readings than none has
+GUILTY = (STUCK, SATURATED)  # noise, a bias or a delay leave more truth in readings than none has: roboticist.md
 
 
 def without_the_guilty(samples: Array, codes: Codes) -> Array:
-    """Return samples (samples, 9), NaN where a sensor is named stuck, noisy or saturated at that sample."""
+    """Return samples (samples, 9), NaN where a sensor is named stuck or saturated at that sample."""
     return np.where(np.repeat(np.isin(codes, GUILTY), 3, axis=1), np.nan, samples)

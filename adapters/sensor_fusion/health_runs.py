@@ -83,4 +83,4 @@ def word_of_runs(state: HealthState, sensor: int, limits: Array) -> int:
 def is_suspect(state: HealthState, sensor: int, limits: Array) -> bool:
     """Whether a sensor repeats itself or is silent so long that it may soon be called stuck or absent."""
     long_s = state.same_s[sensor] > limits[STUCK_SCORE, sensor] / 2
-    return long_s or state.silent_s[sensor] > max(ABSENT_S / 2, 2 * state.usual_s[sensor])
+    return bool(long_s or state.silent_s[sensor] > max(ABSENT_S / 2, 2 * state.usual_s[sensor]))

@@ -79,7 +79,8 @@ def add_spans(tally: Tally, corrupted: Corrupted, trial: Trial, limits: Mapping[
     for first, last in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
         said = codes[first:last]
         own = np.flatnonzero(said[:, corrupted.sensor])
-        others = [sensor for sensor in range(3) if sensor != corrupted.sensor]
+        judged = range(MAGNETOMETER if trial.kind in MAGNETS else 3)
+        others = [sensor for sensor in judged if sensor != corrupted.sensor]
         other = np.flatnonzero((said[:, others] != 0).any(1))
         tally.delays_s.append(float(trial.steps_s[first : first + own[0] + 1].sum()) if len(own) else np.inf)
         tally.right_words += int((said[:, corrupted.sensor] == word).any())
