@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from mainstem.adapters.sensor_fusion.health_state import SATURATED, STUCK, Codes
 
 Array = NDArray[np.float64]
-GUILTY = (STUCK, SATURATED)  # noise, a bias or a delay leave more truth in readings than none has: roboticist.md
+GUILTY = (STUCK, SATURATED)  # of the others, silencing helps some and harms more: roboticist.md
 
 
 def without_the_guilty(samples: Array, codes: Codes) -> Array:
