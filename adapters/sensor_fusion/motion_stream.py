@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.attitude import State, begin
 from mainstem.adapters.sensor_fusion.blocks import block_size
+from mainstem.adapters.sensor_fusion.health import step_health
+from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
+from mainstem.adapters.sensor_fusion.health_limits import stored_limits
+from mainstem.adapters.sensor_fusion.health_state import STATES, begin_health
 from mainstem.adapters.sensor_fusion.motion import Integrated
 from mainstem.adapters.sensor_fusion.motion_track import ask_trunk
 from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
@@ -37,7 +42,8 @@ class StreamState:
         silent_s: how long each sensor has been silent (3,), s, at the last of them.
         turn: the rotation vector (3,), rad, that the trunk last added.
         ratio: the radius that it last told, in the filter's doubts; infinite before it did.
-        heard: samples so far.
+        health: what is known of the sensors' health.
+        codes: what was last said of it (3,).
     """
 
     filter: State
@@ -47,6 +53,8 @@ class StreamState:
     silent_s: Array
     turn: Array
     ratio: float
+    health: NDArray[Any]
+    codes: NDArray[np.int8]
 
 
 class AttitudeStream:
@@ -67,7 +75,7 @@ class AttitudeStream:
         nothing = np.empty((0, 9))
         return StreamState(
             filter=begin(self.settings), waiting=nothing, recent=nothing, count=0, silent_s=np.zeros(3),
-            turn=np.zeros(3), ratio=np.inf,
+            turn=np.zeros(3), ratio=np.inf, health=begin_health(), codes=np.zeros(3, np.int8),
         )  # fmt: skip
 
     def step(self, state: StreamState, samples: Sequence[Sample]) -> tuple[StreamState, Prediction]:
@@ -76,11 +84,17 @@ class AttitudeStream:
         Raises:
             InputError: if the sensors of a sample have other clocks, or nothing was ever read.
         """
-        told = [readings_of(sample) for sample in samples]
-        state = replace(state, waiting=np.concatenate([state.waiting, *told]))
+        told = np.concatenate([np.empty((0, 9)), *(readings_of(sample) for sample in samples)])
+        state = self._judged(state, told) if len(told) else state
         while len(state.waiting) >= self.size:
             state = self._advanced(state)
         return state, self._prediction(state)
+
+    def _judged(self, state: StreamState, told: Array) -> StreamState:
+        """The state that waits for readings (samples, 9) more, but for those of sensors that say nothing."""
+        health, codes = step_health(state.health, told, self._steps(len(told)), stored_limits())
+        waiting = np.concatenate([state.waiting, without_the_guilty(told, codes)])
+        return replace(state, waiting=waiting, health=health, codes=codes[-1])
 
     def _advanced(self, state: StreamState) -> StreamState:
         """The state after whole blocks, up to the next moment at which the trunk is asked."""
@@ -122,6 +136,9 @@ class AttitudeStream:
             level=self.level,
             units=self.fitted.manifest.units,
             claim=Claim(state="none", reason=UNVERIFIED),
+            reasons=tuple(
+                f"{name} {STATES[code]}" for name, code in zip(SENSORS, state.codes.tolist(), strict=True) if code
+            ),
             model=self.fitted.reference(),
             source=SOURCE,
         )

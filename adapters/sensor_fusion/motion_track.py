@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.health import judge_health
+from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.motion import Integrated
 from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
@@ -47,12 +48,14 @@ def tell_attitudes(
 ) -> Attitudes:
     """Tell the attitude at each sample (samples, 9), rad/s, m/s2, uT, each standing for `steps_s` (samples,).
 
-    Smoothed attitudes come of all samples; the trunk, which learned from causal ones, adds nothing to them, and their
-    balls are the causal ones', narrowed as much as the filter's doubt is.
+    A sensor that is named stuck or saturated is taken for silent. Smoothed attitudes come of all samples; the trunk,
+    which learned from causal ones, adds nothing to them, and their balls are the causal ones', narrowed as much as the
+    filter's doubt is.
     """
     prepared = fitted.ensemble.members[0].preparation
     assert isinstance(prepared, Integrated)
     health = judge_health(samples, steps_s, stored_limits())
+    samples = without_the_guilty(samples, health)
     track = follow(samples, steps_s, prepared.settings)
     doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))
     turn, ratio = np.zeros((len(at) + 1, 3)), np.full(len(at) + 1, np.inf)  # before the first, nothing is known

@@ -12,7 +12,6 @@ from mainstem.core.errors import InputError
 from mainstem.core.stream import NO_LICENCE
 from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.robot.arrays import read_arrays
-from mainstem.data.robot.recording import Recording
 
 Array = NDArray[np.float64]
 BROAD = "broad"
