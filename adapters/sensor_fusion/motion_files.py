@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,13 +37,13 @@ def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     told = tell_attitudes(laid.samples, laid.steps_s, load_run(ask.run, task), ask.level, is_smoothed)
     radius = f"radius{round(ask.level * 100)}_rad"
     packed = io.BytesIO()
-    np.savez_compressed(
-        packed,
-        quat=laid.at_readings(told.quat),
-        health=np.nan_to_num(laid.at_readings(told.health.astype(np.float64))).astype(np.int8),
-        states=np.array([STATES[code] for code in sorted(STATES)]),
-        **{radius: laid.at_readings(told.radius_rad)},
-    )
+    arrays: dict[str, Any] = {
+        "quat": laid.at_readings(told.quat),
+        radius: laid.at_readings(told.radius_rad),
+        "health": np.nan_to_num(laid.at_readings(told.health.astype(np.float64))).astype(np.int8),
+        "states": np.array([STATES[code] for code in sorted(STATES)]),
+    }
+    np.savez_compressed(packed, **arrays)
     write_atomically(out, packed.getvalue())
     how = "from all samples" if is_smoothed else "each from the samples before it"
     return (

@@ -13,7 +13,7 @@ from mainstem.adapters.sensor_fusion.health import step_health
 from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.health_state import STATES, begin_health
-from mainstem.adapters.sensor_fusion.motion import Integrated
+from mainstem.adapters.sensor_fusion.integrated import Integrated
 from mainstem.adapters.sensor_fusion.motion_track import ask_trunk
 from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
 from mainstem.adapters.sensor_fusion.settings import Settings

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from mainstem.adapters.sensor_fusion.health import judge_health
 from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
-from mainstem.adapters.sensor_fusion.motion import Integrated
+from mainstem.adapters.sensor_fusion.integrated import Integrated
 from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
 from mainstem.adapters.sensor_fusion.windows import doubt_of, moments, windows_at
 from mainstem.core import rotations
 from mainstem.core.fitted import Fitted
 from mainstem.core.gaps import patterns_in
 from mainstem.core.stream import Provenance, Sample
-from mainstem.core.targets import Rotation
 
 Array = NDArray[np.float64]
 VIEW = "whole"
@@ -79,7 +78,6 @@ def tell_attitudes(
 def ask_trunk(samples: list[Sample], fitted: Fitted, level: float) -> tuple[Array, Array]:
     """Return the rotation vectors (moments, 3), rad, that one member adds to the filter's, and the balls' radii."""
     target, calibration = fitted.target, fitted.calibration[VIEW]
-    assert isinstance(target, Rotation)
     told = fitted.ensemble.alone(fitted.ensemble.members[0]).outputs(samples, VIEW)
     quantile = calibration.quantiles(level, patterns_in(samples, calibration.streams))
     return rotations.log(rotations.multiply(told["centre"], rotations.conjugate(told["past"]))), target.size(

@@ -72,14 +72,15 @@ def _vqf(samples: Array, rate_hz: float, in_silence: Array) -> Array:
     except ImportError as error:
         raise MissingExtraError("vqf", "robot") from error
     readings = np.ascontiguousarray(samples)
-    heard = np.isfinite(readings.reshape(len(readings), 3, 3)).all(2)
+    heard: NDArray[np.bool_] = np.isfinite(readings.reshape(len(readings), 3, 3)).all(2)
     if heard.all():
         parts = (np.ascontiguousarray(part) for part in np.split(readings, 3, axis=1))
         whole: Array = VQF(1 / rate_hz).updateBatch(*parts)["quat9D"]
         return whole
     filter_, is_lost, told = VQF(1 / rate_hz), False, np.empty((len(readings), 4))
     last = np.array([1.0, 0.0, 0.0, 0.0])
-    for row, (has_gyr, has_acc, has_mag) in enumerate(heard):
+    for row, has in enumerate(heard):
+        has_gyr, has_acc, has_mag = has.tolist()
         if has_gyr:
             if is_lost:
                 filter_, is_lost = VQF(1 / rate_hz), False

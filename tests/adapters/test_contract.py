@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.adapters.made_radiographs import write_adults, write_children
+from tests.adapters.sensor_fusion.test_attitude import made
 from tests.adapters.test_cells import smears
 from tests.adapters.test_fuel_moisture import ragged
 from tests.adapters.test_land_cover import write_eopatch
@@ -68,6 +69,17 @@ def mixed_traces(folder: Path) -> SampleSet:
     return replace(source, samples=tuple(source.samples[row] for row in np.random.default_rng(0).permutation(40)))
 
 
+def trials(folder: Path) -> SampleSet:
+    """Moments of six sensors that turn, each with its true attitude."""
+    folder = folder / "trials"
+    folder.mkdir()
+    for seed in range(6):
+        samples, steps, truth = made(seconds=25, seed=seed)
+        gyr, acc, mag = np.split(samples, 3, axis=1)
+        np.savez(folder / f"{seed}_rotation.npz", gyr=gyr, acc=acc, mag=mag, quat=truth, rate=1 / steps[0])
+    return find_task("sensor-fusion", "motion").read(DataRequest(data=str(folder)))
+
+
 OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("crop-yield", "regional"): regions,
     ("crop-yield", "pixel"): farms,
@@ -76,6 +88,7 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("diagnostics", "pneumonia"): lambda folder: open_pneumonia(str(write_children(folder / "children"))),
     ("diagnostics", "hippocampus"): lambda folder: open_hippocampus(str(save_crops(folder, 20, (28, 40, 24)))),
     ("diagnostics", "cells"): lambda folder: smears(folder / "smears"),
+    ("sensor-fusion", "motion"): trials,
     ("sensor-fusion", "wall-following"): drive,
     ("sensor-fusion", "contact-failure"): mixed_traces,
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
