@@ -1,8 +1,9 @@
 """Scores of the pose filter on the public logs, beside its peers on the same inputs: what `mainstem evaluate` prints.
 
-Settings: the defaults of Noise. GNSS's wander was chosen on the Husky's first 100 s, before any scored window; the
-documents of the robots give the rest: the Husky's launch file names a Microstrain 3DM-GX2 (bias 0.2 deg/s), the mower's
-heading is of a fibre-optic gyroscope. Nothing was fitted to the car, the mower or the humanoid.
+Settings are the defaults of Noise, and the documents of the robots: the Husky's launch file names a Microstrain 3DM-GX2,
+the mower's heading is of a fibre-optic gyroscope. The filter was built while looking at these logs: GNSS's wander was
+chosen on the Husky's first 100 s, that wheels leave the accelerometer aside on all of it, the range scale on the
+mower's residuals, levelling by each reading of gravity on the humanoid's walk. No window is an untouched one.
 """
 
 from collections.abc import Sequence

@@ -294,6 +294,13 @@ def bench_loop() -> dict[str, float]:
     return loop.bench_loop()
 
 
+def bench_motion() -> dict[str, float]:
+    """Ten minutes of an inertial unit through the stream, beside VQF."""
+    from tests.benchmarks import motion
+
+    return motion.bench_motion()
+
+
 def bench_corruptions() -> dict[str, float]:
     """Six faults of one sensor in five severities: the attitude filter, with and without acting on health, and VQF."""
     from tests.benchmarks import corruptions
@@ -307,6 +314,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
+    "motion": bench_motion,
 }  # fmt: skip
 
 
