@@ -26,16 +26,21 @@ def run_folder(data: str) -> Path:
 
 
 def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Have studies, a field map and a run to show: of real counties where they can be pulled, else simulated ones.
+    """Have a trial, studies, a field map and a run to show: real ones where they can be pulled, else simulated ones.
 
-    The studies come first: they take seconds, and who reads them needs no farm.
+    The trial and the studies come first: they take seconds, and who reads them needs no farm.
 
     Raises:
         InputError: if another process is at it.
     """
     from mainstem.apps.clinic_demo import ensure_studies  # late: pages of fields ask this module for their runs
+    from mainstem.apps.robotics import bring_trial
 
     with telling(JOB, "the demonstration", progress) as report:
+        try:
+            bring_trial(mirror)
+        except InputError as error:
+            print(f"{plain(error)}\nthe robotics page shows a simulated cart", file=sys.stderr)
         report("studies, reading what there is", 0.0)
         try:
             ensure_studies(mirror, part_of(_named("studies", report), 0.0, STUDIES))

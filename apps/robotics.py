@@ -20,6 +20,7 @@ from mainstem.data.robot.truth import Truth
 
 INERTIAL: tuple[Kind, ...] = ("gyroscope", "accelerometer", "magnetometer")
 TRUTH = "truth."  # how names of sensors begin that a reference system, and no robot, has
+TRIAL = "06_undisturbed_fast_rotation_A.npz"  # of BROAD, that a demonstration shows
 MOST_SAMPLES = 5_000_000  # of a grid: five hours at 285 Hz
 
 
@@ -84,10 +85,11 @@ def in_body(recording: Recording, sensor: Sensor) -> Array:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Opened:
-    """A recording, and where its body truly was as far as anyone knows."""
+    """A recording, where its body truly was as far as anyone knows, and whether it is of the set that taught ours."""
 
     recording: Recording
     truth: Truth | None = None
+    is_learned_from: bool = False
 
 
 def with_truth(recording: Recording) -> Opened:
@@ -113,10 +115,7 @@ class Choice:
 
 def choices() -> list[Choice]:
     """Return what is on this machine: public logs and trials, and a simulated one that always is."""
-    found = []
-    if is_pulled("broad"):
-        folder = data_home() / find_data_set("broad").folder
-        found += [_trial(path) for path in sorted(folder.glob("*.npz"))]
+    found = [_trial(path) for path in sorted((data_home() / find_data_set("broad").folder).glob("*.npz"))]
     for name, (title, open_log) in LOGS.items():
         if is_pulled(name):
             found.append(Choice(name=name, title=title, open=partial(_open_log, open_log)))
@@ -131,7 +130,7 @@ def _open_trial(path: Path) -> Opened:
     entry = find_data_set("broad")
     opened = with_truth(read_recording(path))
     recording = replace(opened.recording, name=path.stem, licence=entry.licence, attribution=entry.attribution)
-    return replace(opened, recording=recording)
+    return replace(opened, recording=recording, is_learned_from=True)
 
 
 def _open_log(open_log: Callable[[], tuple[Recording, Truth]]) -> Opened:
@@ -145,6 +144,15 @@ LOGS: Mapping[str, tuple[str, Callable[[], tuple[Recording, Truth]]]] = {
     "plaza-uwb": ("Mower among radio beacons", open_plaza),
     "icub-walk": ("Walking humanoid", open_icub),
 }
+
+
+def bring_trial(mirror: Path | None = None) -> None:
+    """Have one public trial on this machine, 1.6 MB, where there is none.
+
+    Raises:
+        InputError: if it cannot be had.
+    """
+    pull("broad", mirror, only=(TRIAL,))
 
 
 def bring_trials(mirror: Path | None = None) -> None:

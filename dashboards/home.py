@@ -54,6 +54,7 @@ def show_home() -> None:
             "Which sensor lies: every stream under one cursor, attitude and path with their doubt, and what a fault "
             "does to both. A simulated cart, public logs, or your own. Not for protective functions."
         )
+        recordings = st.container()
         st.page_link(robotics_page, label="Open the recordings", icon=":material/precision_manufacturing:")
     with st.container(border=True):
         st.subheader(":material/model_training: Research and the command line", anchor=False)
@@ -73,6 +74,8 @@ def show_home() -> None:
         show_held(map_titles())
     with studies, mistakes_as_lines("The list of studies"):
         show_held(study_titles())
+    with recordings, mistakes_as_lines("The list of recordings"):
+        show_held(recording_titles())
 
 
 def show_making() -> None:
@@ -113,6 +116,13 @@ def study_titles() -> list[str]:
 
     kinds = [study.title.rstrip(" 0123456789") for study in known_studies(clinic_folder())]
     return [f"{kinds.count(kind)} of {kind}" for kind in dict.fromkeys(kinds)]
+
+
+def recording_titles() -> list[str]:
+    """The recordings on this machine, public and simulated."""
+    from mainstem.apps.robotics import choices
+
+    return [choice.title for choice in choices()]
 
 
 def show_held(titles: list[str]) -> None:

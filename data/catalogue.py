@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import urllib.parse
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -133,12 +134,13 @@ def is_pulled(name: str) -> bool:
     return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
 
-def pull(name: str, mirror: Path | None = None) -> Path:
+def pull(name: str, mirror: Path | None = None, only: Collection[str] = ()) -> Path:
     """Bring a set's files into MAINSTEM_HOME, each checked against its sha256, and return their folder.
 
     Args:
         name: of the set.
         mirror: a folder to copy from; else MAINSTEM_MIRROR; else the upstream repository over https.
+        only: names of files, where not all are wanted.
 
     Raises:
         InputError: if a file is missing, is not the one the catalogue names, or cannot be written.
@@ -148,7 +150,7 @@ def pull(name: str, mirror: Path | None = None) -> Path:
         mirror = Path(os.environ["MAINSTEM_MIRROR"])
     folder = data_home() / data_set.folder
     try:
-        for file in data_set.files:
+        for file in [file for file in data_set.files if not only or file.name in only]:
             (folder / file.name).parent.mkdir(parents=True, exist_ok=True)
             if not _is_whole(folder / file.name, file):
                 _bring(data_set, file, folder / file.name, mirror)

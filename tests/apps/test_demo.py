@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from streamlit.testing.v1 import AppTest
 from mainstem import dashboards
 from mainstem.apps import clinic_demo, demo, field_maps, finetune
 from mainstem.apps.jobs import find_job, telling
+from mainstem.apps.robotics import choices
 from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError
-from mainstem.core.progress import part_of
+from mainstem.core.progress import Progress, part_of
 from mainstem.dashboards.clinic.reads import has_studies
 
 PAGES = Path(dashboards.__file__).parent
@@ -97,7 +100,23 @@ def test_studies_that_cannot_be_had_keep_nobody_from_a_field_map(home, monkeypat
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append(stage))
     assert told == ["studies, reading what there is", "field map, simulating a farm"]
-    assert "the clinic has no studies to show" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the clinic has no studies to show" in said
+    assert "the robotics page shows a simulated cart" in said  # its mirror holds no trial
+
+
+@pytest.mark.mirror
+def test_a_roboticist_sees_a_real_trial_at_once(home, monkeypatch):
+    monkeypatch.setattr(demo, "telling", _far_enough_after_the_trial)
+    with pytest.raises(InputError, match="far enough"):
+        demo.prepare()
+    first, *rest = choices()
+    assert [choice.title for choice in rest] == ["Simulated cart"]
+    opened = first.open()
+    assert (first.title, opened.recording.simulated) == ("BROAD 06 undisturbed fast rotation A", False)
+    assert opened.is_learned_from
+    assert opened.truth is not None
+    assert sum(path.stat().st_size for path in home.rglob("*.npz")) < 2_000_000
 
 
 def test_the_clinic_shows_its_studies_while_the_rest_is_made(home, monkeypatch):
@@ -136,6 +155,11 @@ def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
         time.sleep(0.1)
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert find_job(demo.JOB) is None
+
+
+@contextmanager
+def _far_enough_after_the_trial(*_: object) -> Iterator[Progress]:
+    yield _far_enough  # the first stage is told once the trial is here
 
 
 def _far_enough(*_: object) -> None:

@@ -1,6 +1,7 @@
 """The catalogue pulls what it names and nothing else."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def test_pull_verify_prune(mirror):
     assert catalogue.verify("made") == []
     assert catalogue.prune("made") == 1
     assert catalogue.verify("made") == ["a.csv"]
+
+
+def test_a_part_is_pulled_alone(mirror, monkeypatch):
+    whole = catalogue.find_data_set("made")
+    lacking = replace(whole.files[0], name="b.csv")
+    monkeypatch.setattr(catalogue, "find_data_set", lambda name: replace(whole, files=(*whole.files, lacking)))
+    folder = catalogue.pull("made", mirror, only=("a.csv",))
+    assert [path.name for path in folder.iterdir()] == ["a.csv"]
+    assert not catalogue.is_pulled("made")
+    with pytest.raises(InputError, match=r"no file made/b.csv"):
+        catalogue.pull("made", mirror)
 
 
 def test_a_foreign_file_is_refused_and_leaves_nothing(mirror):
