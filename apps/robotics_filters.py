@@ -1,6 +1,6 @@
 """What filters say of a recording for the robotics page: our attitude and path with their doubt, beside VQF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -24,8 +24,6 @@ LEVEL = 0.9  # of balls
 OF_PLACES: tuple[Kind, ...] = ("wheel", "gnss", "range", "position")
 EVERY_S, MOST_PLACES = 0.2, 3000  # between places of a path, and how many there are at most
 LOST_M = 1000.0  # a place that nobody knows better is not drawn
-ABSENT, UNJUDGED = "absent", "unjudged"
-SILENT = 2.5  # of a sensor's own periods without a reading: at 100 Hz, 25 ms
 NEAR = 1.5  # of the time between a reference's readings: what lies further from all of them has none
 
 
@@ -52,6 +50,8 @@ def motion(grid: Grid, is_smoothed: bool = False) -> Attitude:
         InputError: if what it is compiled with is not installed.
         ArtifactError: if the fitted one is damaged.
     """
+    from mainstem.adapters.sensor_fusion.health import judge_health
+    from mainstem.adapters.sensor_fusion.health_limits import stored_limits
     from mainstem.adapters.sensor_fusion.settings import stored_settings
     from mainstem.adapters.sensor_fusion.track import follow, smooth
 
@@ -61,14 +61,15 @@ def motion(grid: Grid, is_smoothed: bool = False) -> Attitude:
     if run is None:
         track = (smooth if is_smoothed else follow)(samples, steps_s, stored_settings())
         quat, covariance, radius = track.quat, track.covariance, radius_of(track.covariance, LEVEL)
+        codes = judge_health(samples, steps_s, stored_limits())
     else:
         from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes
 
         told = tell_attitudes(samples, steps_s, _fitted(run), LEVEL, is_smoothed)
-        quat, covariance, radius = told.quat, told.covariance, told.radius_rad
+        quat, covariance, radius, codes = told.quat, told.covariance, told.radius_rad, told.health
     return Attitude(
         name="motion smoother" if is_smoothed else "motion filter", times=grid.times, quat=quat, radius90_rad=radius,
-        covariance=covariance, health=heard_of(grid),
+        covariance=covariance, health=health_words(codes, grid.names),
     )  # fmt: skip
 
 
@@ -106,16 +107,12 @@ def radius_of(covariance: Array, level: float) -> Array:
     return radii
 
 
-def heard_of(grid: Grid) -> dict[str, NDArray[np.str_]]:
-    """Return a word (n,) of each sensor's state: ABSENT once it missed SILENT readings, else that nobody judged it."""
-    found = {}
-    for name, part in zip(grid.names, (grid.gyr, grid.acc, grid.mag), strict=True):
-        if name:
-            seen = np.isfinite(part.sum(1))
-            places = np.arange(len(seen))
-            last = np.maximum.accumulate(np.where(seen, places, -1))
-            found[name] = np.where(places - last > SILENT * _spacing(seen), ABSENT, UNJUDGED)
-    return found
+def health_words(codes: NDArray[np.int8], names: Sequence[str]) -> dict[str, NDArray[np.str_]]:
+    """Return the word (n,) of each sensor's state at each time, by its name, of codes (n, 3); a name "" has none."""
+    from mainstem.adapters.sensor_fusion.health_state import STATES
+
+    words = np.array([STATES[code] for code in range(len(STATES))])
+    return {name: words[codes[:, place]] for place, name in enumerate(names) if name}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,3 +197,12 @@ def error_rad(told: Attitude, truth: Truth) -> Array:
     near = np.where(is_after, after, after - 1)
     found = rotations.angle_between(told.quat, attitude[near])
     return np.where(np.abs(times[near] - told.times) <= NEAR * np.median(np.diff(times)), found, np.nan)
+
+
+def share_inside(told: Attitude, truth: Truth | None) -> float:
+    """Return which share of attitudes with a truth lie within their ball; NaN where there is none, or no ball."""
+    if truth is None or told.radius90_rad is None:
+        return float("nan")
+    error = error_rad(told, truth)
+    known = np.isfinite(error)
+    return float((error <= told.radius90_rad)[known].mean()) if known.any() else float("nan")

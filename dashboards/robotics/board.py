@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.robotics import Opened
-from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad
+from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad, share_inside
 from mainstem.core import rotations
 from mainstem.core.stream import Channel
 from mainstem.dashboards.components.tracks import Health, Injected, Lane, Packed, Scene, Style, Track, Way
@@ -16,7 +16,7 @@ from mainstem.data.robot.geodesy import Origin
 from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
 
 NOT_FOR = "protective functions (ISO 13849, ISO 10218)"
-UNVERIFIED = "Covariance not verified on this sensor: `mainstem robot selfcheck` does that on your own log."
+UNVERIFIED = "Covariance not verified on this sensor"
 ORDER: tuple[Kind, ...] = (
     "gyroscope", "accelerometer", "magnetometer", "wheel", "gnss", "range", "position", "orientation", "other",
 )  # fmt: skip
@@ -208,9 +208,18 @@ def scene_of(name: str, opened: Opened, fault: Fault | None, estimates: Estimate
         tracks=tracks_of(opened, estimates),
         ways=ways_of(opened, estimates.path),
         health=health_of(recording, estimates.own),
-        says="Covariance not verified on this sensor.",
+        says=f"{claim_words(opened, fault, estimates.own)}.",
         cursor=cursor,
     )
+
+
+def claim_words(opened: Opened, fault: Fault | None, told: Attitude | None) -> str:
+    """Say how far the stated doubt may be believed: as far as it held, on the unit that the adapter learned from."""
+    share = float("nan") if told is None or not opened.is_learned_from else share_inside(told, opened.truth)
+    if not np.isfinite(share):
+        return UNVERIFIED
+    what = "this trial" if fault is None else "this trial with its fault"
+    return f"In hindsight {share:.0%} of {what} lay in the 90 % ball; the adapter learned from trials of this sensor"
 
 
 def undrawn(recording: Recording) -> Sequence[str]:

@@ -8,7 +8,7 @@ import streamlit as st
 from mainstem.apps.robotics import Opened
 from mainstem.apps.robotics_filters import adapter_words
 from mainstem.dashboards.components.tracks import tracks
-from mainstem.dashboards.robotics.board import NOT_FOR, UNVERIFIED, Estimates, scene_of, undrawn
+from mainstem.dashboards.robotics.board import NOT_FOR, Estimates, claim_words, scene_of, undrawn
 from mainstem.dashboards.robotics.faulting import fault_asked, offer_fault
 from mainstem.dashboards.robotics.own import bring_own
 from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice, own_choices
@@ -144,7 +144,10 @@ def show_file(opened: Opened, broken: Opened, fault: Fault | None, estimates: Es
             st.caption(plain(note))
         if left := undrawn(recording):
             st.caption(f"Not drawn: {plain(', '.join(left))}.")
-        st.caption(UNVERIFIED)
+        st.caption(
+            f"{claim_words(broken, fault, estimates.own)}. `mainstem robot selfcheck` verifies it on your own log. "
+            "Limits of health are of BROAD's unit too: on another, expect false words, or learn them anew."
+        )
         st.caption(
             f"Not for {NOT_FOR}: an estimate is no protective function, whatever its doubt. "
             f"{plain(recording.attribution or 'No source is named', 1000)}; {plain(recording.licence)}."

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -83,7 +84,7 @@ def estimate(_opened: Opened, name: str, fault: str, is_smoothed: bool) -> tuple
     opened = _opened
     if fault:
         recording = inject(opened.recording, Fault.of_text(fault, opened.recording))
-        opened = Opened(recording=recording, truth=opened.truth)
+        opened = replace(opened, recording=recording)
     why: list[str] = []
     path = _tried(lambda: travelled(opened.recording), why)
     grid = _tried(lambda: on_grid(opened.recording), why)

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 
 from mainstem.apps.robotics import Opened
-from mainstem.apps.robotics_filters import UNJUDGED, Attitude, Travelled, error_rad
+from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad, share_inside
 from mainstem.core import rotations
 from mainstem.dashboards.robotics.board import (
     NOT_FOR,
     Estimates,
+    claim_words,
     drawn_sensors,
     ellipses_of,
     half_widths_deg,
@@ -21,8 +22,7 @@ from mainstem.data.robot.faults import Fault, size_unit
 from mainstem.data.robot.recording import Array, Recording
 
 MOST_NAMED = 3  # faults that the headline names
-OK = "ok"
-CALM = (OK, UNJUDGED)  # what is said of a sensor that nobody accuses
+OK = "ok"  # what is said of a sensor that nobody accuses
 
 
 def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
@@ -32,7 +32,7 @@ def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
         return "No filter here tells the sensors' health."
     titles, odd = titles_of(opened.recording), []
     for name, words in own.health.items():
-        spans = [span for span in spans_of(own.times, words) if span[2] not in CALM]
+        spans = [span for span in spans_of(own.times, words) if span[2] != OK]
         kinds = dict.fromkeys(word for _, _, word in spans)
         for kind in kinds:
             of_kind = [(start, end) for start, end, word in spans if word == kind]
@@ -40,9 +40,7 @@ def headline(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
             more = f" and {len(of_kind) - 1} times more" if len(of_kind) > 1 else ""
             odd.append(f"{titles.get(name, name)} {kind} {first}{more}")
     rest = f"; and {len(odd) - MOST_NAMED} more" if len(odd) > MOST_NAMED else ""
-    is_judged = any(OK in words for words in own.health.values())
-    calm = "all sensors ok" if is_judged else "no sensor is silent; other faults are judged by no filter here"
-    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else calm
+    said = "; ".join(odd[:MOST_NAMED]) + rest if odd else "all sensors ok"
     return f"{said[:1].upper()}{said[1:]}.{_named_after(fault, own)}"
 
 
@@ -51,11 +49,14 @@ def _named_after(fault: Fault | None, own: Attitude) -> str:
     if fault is None or fault.sensor not in own.health:
         return ""
     within = (own.times >= fault.start_s) & (own.times < fault.start_s + fault.seconds)
-    rows = np.flatnonzero(within & ~np.isin(own.health[fault.sensor], CALM))
+    rows = np.flatnonzero(within & (own.health[fault.sensor] != OK))
     if not len(rows):
         return f" The {fault.kind} sensor was not named while the fault lasted."
-    word = own.health[fault.sensor][rows[0]]
-    return f" The injected fault was named {word} after {own.times[rows[0]] - fault.start_s:.2f} s."
+    words, first = np.unique(own.health[fault.sensor][rows], return_index=True)
+    said = [
+        f"{words[place]} after {own.times[rows[first[place]]] - fault.start_s:.2f} s" for place in np.argsort(first)
+    ]
+    return f" The injected fault was named {', '.join(said)}."
 
 
 def errors_line(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
@@ -70,9 +71,8 @@ def errors_line(opened: Opened, fault: Fault | None, estimates: Estimates) -> st
             within = (one.times >= fault.start_s) & (one.times < fault.start_s + fault.seconds)
             parts.append(f"{_rms(error[within]):.1f} during the fault")
         if one.radius90_rad is not None:
-            known = np.isfinite(error)
-            inside = (error <= np.degrees(one.radius90_rad))[known]
-            parts.append(f"{inside.mean():.0%} inside the 90 % ball" if len(inside) else "no error known")
+            share = share_inside(one, opened.truth)
+            parts.append(f"{share:.0%} inside the 90 % ball" if np.isfinite(share) else "no error known")
         said.append(f"{one.name} {', '.join(parts)}")
     return f"In hindsight, root mean square error to the reference: {'; '.join(said)}."
 
@@ -128,7 +128,7 @@ def _angles_at(one: Attitude, at: float) -> dict[str, object]:
     found: dict[str, object] = {"told": f"{', '.join(words)} deg", "age, s": round(at - float(one.times[row]), 3)}
     if one.radius90_rad is not None:
         found["90 % within"] = f"{np.degrees(one.radius90_rad[row]):.1f} deg"
-    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] not in CALM]
+    odd = [f"{name} {words_of[row]}" for name, words_of in one.health.items() if words_of[row] != OK]
     return {**found, "health": ", ".join(odd) or ("none accused" if one.health else "")}
 
 
@@ -153,7 +153,7 @@ def estimate_frame(opened: Opened, own: Attitude, fault: Fault | None, adapter: 
     origin = "simulated" if recording.simulated else "real"
     return table.assign(
         recording=recording.name, origin=origin, injected_fault="" if fault is None else fault.text(), adapter=adapter,
-        claim="covariance not verified on this sensor", not_for=NOT_FOR, licence=recording.licence,
+        claim=claim_words(opened, fault, own), not_for=NOT_FOR, licence=recording.licence,
         attribution=recording.attribution,
     )  # fmt: skip
 

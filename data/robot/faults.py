@@ -12,10 +12,10 @@ from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
 FaultKind = Literal["absent", "stuck", "biased", "noisy", "skewed", "saturated"]
 FAULT_KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 SIZED: frozenset[FaultKind] = frozenset({"biased", "noisy", "skewed", "saturated"})
-# what a fault of each kind is by default: a bias and a noise that would be seen, and a range that motion leaves
+# what a fault of each kind is by default: a bias and a noise that health names, and a range that motion leaves
 SIZES: Mapping[Kind, Mapping[FaultKind, float]] = {
     "gyroscope": {"biased": 0.2, "noisy": 0.3, "saturated": 0.2},
-    "accelerometer": {"biased": 1.5, "noisy": 2.0, "saturated": 8.0},
+    "accelerometer": {"biased": 4.0, "noisy": 10.0, "saturated": 8.0},
     "magnetometer": {"biased": 20.0, "noisy": 10.0, "saturated": 30.0},
     "wheel": {"biased": 0.3, "noisy": 0.3, "saturated": 0.5},
     "range": {"biased": 3.0, "noisy": 3.0, "saturated": 10.0},

@@ -13,7 +13,7 @@ RATES_HZ = {"gyroscope": 200.0, "accelerometer": 200.0, "magnetometer": 50.0, "w
 # Bosch Sensortec BMI088 data sheet (BST-BMI088-DS001), table 2 and 3, typical: densities of noise, and zero offsets
 GYROSCOPE_NOISE, GYROSCOPE_BIAS = np.radians(0.014), np.radians(0.3)  # rad/s/sqrt(Hz); rad/s, of at most 1 deg/s
 ACCELEROMETER_NOISE, ACCELEROMETER_BIAS = 175e-6 * 9.80665, 0.02 * 9.80665  # m/s2/sqrt(Hz); m/s2
-MAGNETOMETER_NOISE = 0.6  # uT, Bosch Sensortec BMM150 data sheet (BST-BMM150-DS001), table 1, of the regular preset
+MAGNETOMETER_NOISE = 0.13  # uT, as of the unit that BROAD was taken with, at rest: its roughness in health_limits.json
 WHEEL_NOISE, YAW_RATE_NOISE = 0.02, 0.02  # m/s; rad/s, of encoders on a cart that skids a little
 GNSS_NOISE = 1.5  # m, a single-frequency receiver: Groves 2013, Principles of GNSS, section 9.3
 FIELD = np.array([0.0, 19.5, -45.0])  # uT, ENU, of central Europe without its declination: WMM 2025 at 52 N, 13 E

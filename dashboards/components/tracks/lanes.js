@@ -182,10 +182,9 @@ function drawBand(pen, view, place, one, x, y) {
   pen.fill();
 }
 
-const CALM = ["ok", "unjudged"];  // what is said of a sensor that nobody accuses
+const CALM = "ok";  // what is said of a sensor that nobody accuses
 const PATTERNS = {
   ok: (pen) => { pen.fillStyle = "#dcece2"; pen.fillRect(0, 0, 8, 8); },
-  unjudged: (pen) => { pen.fillStyle = "#eceeed"; pen.fillRect(0, 0, 8, 8); },
   absent: (pen) => { pen.fillStyle = "#fff"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 0, 8, 8], [0, 8, 8, 0]]); },
   stuck: (pen) => { pen.fillStyle = "#f4d9a6"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 2, 8, 2], [0, 6, 8, 6]]); },
   biased: (pen) => { pen.fillStyle = "#f6cfc4"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 8, 8, 0]]); },
@@ -221,7 +220,7 @@ function drawHealth(pen, view, place) {
     clipped(pen, place, spot, () => {
       let waiting = "";  // a word that its own span had no room for: the calm one behind it says it
       for (const [from, to, state] of spans) {
-        const start = Math.max(x(from), place.left), end = Math.min(x(to), place.right), isCalm = CALM.includes(state);
+        const start = Math.max(x(from), place.left), end = Math.min(x(to), place.right), isCalm = state === CALM;
         if (end < place.left || start > place.right) continue;
         pen.fillStyle = pattern(view, pen, state);
         pen.fillRect(start, spot.y, Math.max(end - start, 1.5), spot.h);
@@ -230,9 +229,9 @@ function drawHealth(pen, view, place) {
         const wide = pen.measureText(word).width + 8;
         waiting = "";
         if (end - start < wide) { waiting = isCalm ? "" : state; continue; }
-        pen.fillStyle = state === "ok" ? "#dcece2" : isCalm ? "#eceeed" : "#fff";
+        pen.fillStyle = isCalm ? "#dcece2" : "#fff";
         pen.fillRect(start + 2, spot.y + 2, wide, spot.h - 4);
-        words(pen, word, start + 6, spot.y + spot.h / 2 + 0.5, { size: 11, weight: CALM.includes(word) ? 400 : 600 });
+        words(pen, word, start + 6, spot.y + spot.h / 2 + 0.5, { size: 11, weight: word === CALM ? 400 : 600 });
       }
     });
     pen.strokeStyle = "#8a968e";

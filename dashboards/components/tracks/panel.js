@@ -1,6 +1,6 @@
 // What the cursor stands on in words: angles with their doubt, the whole doubt and error, and each sensor's state.
 
-const ICONS = { ok: "\u2713", unjudged: "\u2013", absent: "\u2205", stuck: "=", biased: "\u2197", noisy: "\u2248", skewed: "\u21c4", saturated: "\u2588" };
+const ICONS = { ok: "\u2713", absent: "\u2205", stuck: "=", biased: "\u2197", noisy: "\u2248", skewed: "\u21c4", saturated: "\u2588" };
 
 function stateAt(lane, time) {
   const span = lane.spans.find(([from, to]) => time >= from && time < to);
@@ -31,7 +31,7 @@ function showPanel(view, place) {
   panel.querySelector(".tracks-sensors").replaceChildren(...scene.health.map((lane) => {
     const item = document.createElement("li"), { word } = stateAt(lane, cursor), strong = document.createElement("b");
     strong.textContent = `${ICONS[word] || "?"} ${word}`;
-    item.className = CALM.includes(word) ? "" : "is-odd";
+    item.className = word === CALM ? "" : "is-odd";
     item.append(`${lane.title} `, strong);
     return item;
   }));
@@ -51,7 +51,7 @@ function wholeWords(view) {
 }
 
 function statusWords(view) {
-  const odd = view.scene.health.map((lane) => [lane.title, stateAt(lane, view.cursor)]).filter(([, { word }]) => !CALM.includes(word));
+  const odd = view.scene.health.map((lane) => [lane.title, stateAt(lane, view.cursor)]).filter(([, { word }]) => word !== CALM);
   const states = odd.map(([title, { word, since }]) => `${title} ${word} since ${fixed(since, 2)} s`).join(", ");
   const main = view.scene.health.length ? states || "no sensor is accused" : "no sensor's health is told";
   return `At ${fixed(view.cursor, 2)} s: ${main}. ${view.scene.says}`;
