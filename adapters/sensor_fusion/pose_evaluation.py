@@ -1,7 +1,7 @@
 """Scores of the pose filter on the public logs, beside its peers on the same inputs: what `mainstem evaluate` prints.
 
-Settings are the defaults of Noise, and the documents of the robots: the Husky's launch file names a Microstrain 3DM-GX2,
-the mower's heading is of a fibre-optic gyroscope. The filter was built while looking at these logs: GNSS's wander was
+Settings are the defaults of Noise, and the robots' documents: the Husky's launch file names a Microstrain 3DM-GX2, the
+mower's heading is of a fibre-optic gyroscope. The filter was built while looking at these logs: GNSS's wander was
 chosen on the Husky's first 100 s, that wheels leave the accelerometer aside on all of it, the range scale on the
 mower's residuals, levelling by each reading of gravity on the humanoid's walk. No window is an untouched one.
 """
