@@ -169,7 +169,7 @@ def readings_of(sample: Sample) -> Array:
     held = {name: sample.streams[name] for name in SENSORS if name in sample.streams}
     if not held:
         return np.empty((0, 9))
-    clocks = [stream.times for stream in held.values()]
+    clocks = [np.asarray(stream.times) for stream in held.values()]  # a series always has one
     if any(not np.array_equal(clock, clocks[0]) for clock in clocks):
         raise InputError(f"{', '.join(held)} have clocks of their own; lay them on the gyroscope's, NaN where none is")
     num = len(next(iter(held.values())).values)

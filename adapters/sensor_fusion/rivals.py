@@ -72,7 +72,7 @@ def _vqf(samples: Array, rate_hz: float, in_silence: Array) -> Array:
     except ImportError as error:
         raise MissingExtraError("vqf", "robot") from error
     readings = np.ascontiguousarray(samples)
-    heard: NDArray[np.bool_] = np.isfinite(readings.reshape(len(readings), 3, 3)).all(2)
+    heard = np.asarray(np.isfinite(readings.reshape(len(readings), 3, 3)).all(2))
     if heard.all():
         parts = (np.ascontiguousarray(part) for part in np.split(readings, 3, axis=1))
         whole: Array = VQF(1 / rate_hz).updateBatch(*parts)["quat9D"]
