@@ -114,7 +114,7 @@ def test_file_is_a_whole_mcap_of_ros2_with_its_note(estimate, tmp_path):
         assert [channel.message_encoding for channel in reader.get_summary().channels.values()] == ["cdr"] * 3
         (told,) = (record.metadata for record in reader.iter_metadata())
         stamps = [message.log_time for _, _, message in reader.iter_messages(log_time_order=False)]
-    assert told == {"note": UNVERIFIED, "use": NO_PROTECTION, "origin": ORIGIN}
+    assert told == {"note": UNVERIFIED, "use": NO_PROTECTION, "origin": ORIGIN, "said": ""}
     assert stamps == sorted(stamps)
 
 
