@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters import shipped_runs
+from mainstem.adapters import find_task, shipped_runs
 from mainstem.apps.robotics import Grid
 from mainstem.core import rotations
-from mainstem.core.errors import MissingExtraError
+from mainstem.core.errors import ArtifactError, MissingExtraError
 from mainstem.data.robot.recording import Array, Kind, Recording
 from mainstem.data.robot.truth import Truth
 
@@ -44,67 +43,39 @@ class Attitude:
 
 
 def motion(grid: Grid, is_smoothed: bool = False) -> Attitude:
-    """Return what the adapter says, by readings up to each time, or by all: its integrator's where none is fitted.
+    """Return what the adapter that ships says, by readings up to each time, or by all.
 
     Raises:
         InputError: if what it is compiled with is not installed.
-        ArtifactError: if the fitted one is damaged.
+        ArtifactError: if it is damaged.
     """
-    from mainstem.adapters.sensor_fusion.health import judge_health
-    from mainstem.adapters.sensor_fusion.health_limits import stored_limits
-    from mainstem.adapters.sensor_fusion.settings import stored_settings
-    from mainstem.adapters.sensor_fusion.track import follow, smooth
+    from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes  # late: torch takes seconds
 
     samples = np.ascontiguousarray(np.concatenate([grid.gyr, grid.acc, grid.mag], axis=1))
-    steps_s = np.full(len(samples), 1 / grid.rate_hz)
-    run = fitted_run()
-    if run is None:
-        track = (smooth if is_smoothed else follow)(samples, steps_s, stored_settings())
-        quat, covariance, radius = track.quat, track.covariance, radius_of(track.covariance, LEVEL)
-        codes = judge_health(samples, steps_s, stored_limits())
-    else:
-        from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes
-
-        told = tell_attitudes(samples, steps_s, _fitted(run), LEVEL, is_smoothed)
-        quat, covariance, radius, codes = told.quat, told.covariance, told.radius_rad, told.health
+    told = tell_attitudes(samples, np.full(len(samples), 1 / grid.rate_hz), _fitted(), LEVEL, is_smoothed)
     return Attitude(
-        name="motion smoother" if is_smoothed else "motion filter", times=grid.times, quat=quat, radius90_rad=radius,
-        covariance=covariance, health=health_words(codes, grid.names),
+        name="motion smoother" if is_smoothed else "motion filter", times=grid.times, quat=told.quat,
+        radius90_rad=told.radius_rad, covariance=told.covariance, health=health_words(told.health, grid.names),
     )  # fmt: skip
 
 
-def fitted_run() -> Path | None:
-    """Return the folder of the fitted adapter that ships; None where none does."""
-    return shipped_runs("sensor-fusion").get("motion")
-
-
 def adapter_words() -> str:
-    """Say which adapter speaks of attitudes, and its version."""
-    return "sensor-fusion motion 1" if fitted_run() else "sensor-fusion, its integrator alone"
+    """Say which adapter speaks of attitudes, and the version that it was fitted with."""
+    try:
+        version_fitted = _fitted().manifest.version
+    except ArtifactError:
+        version_fitted = "is damaged"  # which whoever asks it for attitudes is told in full
+    return f"sensor-fusion motion {version_fitted}"
 
 
 @cache
-def _fitted(run: Path) -> "Fitted":
-    from mainstem.adapters.sensor_fusion import TASKS
+def _fitted() -> "Fitted":
     from mainstem.core.fitted import load_run  # late: torch takes seconds
 
-    return load_run(run, TASKS["motion"])
-
-
-def radius_of(covariance: Array, level: float) -> Array:
-    """Return the radii (n,), rad, at most pi, of balls that hold a level of normal errors of covariances (n, 3, 3).
-
-    The squared length is taken as a gamma distribution of its mean and variance: Box 1954, Some theorems on quadratic
-    forms applied in the study of analysis of variance problems I, section 3.
-    """
-    from scipy.stats import gamma  # late: it takes a third of a second to import
-
-    mean = np.trace(covariance, axis1=1, axis2=2)
-    variance = 2 * (covariance * covariance).sum((1, 2))
-    scale = variance / np.maximum(mean, 1e-30)
-    found = gamma.ppf(level, mean / np.maximum(scale, 1e-30)) * scale
-    radii: Array = np.minimum(np.sqrt(np.nan_to_num(found)), np.pi)
-    return radii
+    run = shipped_runs("sensor-fusion").get("motion")
+    if run is None:
+        raise ArtifactError("no motion adapter is in this installation; install Mainstem anew")
+    return load_run(run, find_task("sensor-fusion", "motion"))
 
 
 def health_words(codes: NDArray[np.int8], names: Sequence[str]) -> dict[str, NDArray[np.str_]]:

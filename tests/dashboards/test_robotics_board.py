@@ -14,7 +14,17 @@ from mainstem import dashboards
 from mainstem.adapters.sensor_fusion.health import judge_health
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.apps.robotics import Opened, choices, on_grid, with_truth
-from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad, health_words, radius_of, travelled, vqf
+from mainstem.apps.robotics_filters import (
+    Attitude,
+    Travelled,
+    adapter_words,
+    error_rad,
+    health_words,
+    motion,
+    share_inside,
+    travelled,
+    vqf,
+)
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.tracks import Packed, pack
@@ -254,14 +264,15 @@ def test_doubt_is_said_to_be_unverified_but_on_the_unit_that_taught_the_adapter(
     assert claim_words(known, None, ESTIMATES.classical) == claim_words(known, None, None) == UNVERIFIED
 
 
-def test_a_radius_holds_its_level_of_normal_errors():
-    rng = np.random.default_rng(0)
-    for scales in ([0.1, 0.1, 0.1], [0.01, 0.02, 0.2]):
-        covariance = np.diag(np.square(scales))[None]
-        away = np.linalg.norm(rng.normal(0, scales, (50_000, 3)), axis=1)
-        assert (away <= radius_of(covariance, 0.9)[0]).mean() == pytest.approx(0.9, abs=0.015)
-    assert radius_of(np.eye(3)[None] * 100, 0.9)[0] == np.pi
-    assert radius_of(np.zeros((1, 3, 3)), 0.9)[0] == 0
+def test_the_adapter_that_ships_follows_a_cart_and_looks_back():
+    grid = on_grid(inject(OPENED.recording, replace(FAULT, kind="stuck")))
+    own, back = motion(grid), motion(grid, is_smoothed=True)
+    assert adapter_words() == "sensor-fusion motion 1"
+    errors = [np.sqrt(np.nanmean(error_rad(one, OPENED.truth) ** 2)) for one in (own, back)]
+    assert errors[1] < errors[0] < np.radians(8)
+    assert (back.name, share_inside(own, OPENED.truth) > 0.7) == ("motion smoother", True)
+    assert "Gyroscope stuck 10.1 to 12.0 s." in headline(OPENED, None, Estimates(own=own))
+    np.testing.assert_array_equal(back.health["imu.gyroscope"], own.health["imu.gyroscope"])
 
 
 def test_a_path_lies_on_the_truth_and_its_ellipses_hold_it():
