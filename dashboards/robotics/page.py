@@ -44,7 +44,7 @@ def show_robotics() -> None:
     st.html(STYLE)
     recall("robotics", IN_ADDRESS)
     vain = st.container()
-    title, controls = st.columns([5, 4], vertical_alignment="center")
+    title, controls = st.columns([1, 1], vertical_alignment="center")
     known = all_choices()
     with controls:
         row = st.container(horizontal=True, vertical_alignment="bottom")

@@ -82,6 +82,13 @@ function words(pen, text, x, y, { weight = 400, colour = "#1b241d", size = 12, a
   pen.fillText(shown, x, y);
 }
 
+function label(pen, text, x, y) {
+  pen.font = `600 11px ${FONT.family}`;
+  pen.fillStyle = "rgb(255 255 255 / 85%)";
+  pen.fillRect(x - 3, y - 7, pen.measureText(text).width + 6, 14);
+  words(pen, text, x, y, { weight: 600, colour: "#8a0050", size: 11 });
+}
+
 function tick(pen, text, x, y) {
   pen.font = `400 10px ${FONT.family}`;
   pen.fillStyle = "rgb(255 255 255 / 85%)";
@@ -102,7 +109,7 @@ function drawLane(pen, view, place, lane, spot) {
       pen.strokeStyle = COLOURS[channel % COLOURS.length];
       trace(pen, times, (i) => values[i * num + channel], x, y, view.window, lane.rate ? BREAK / lane.rate : Infinity);
     });
-    if (lane.fault) words(pen, `injected: ${lane.fault.word}`, Math.max(x(lane.fault.from), place.left) + 5, spot.y + 9, { weight: 600, colour: "#8a0050", size: 11 });
+    if (lane.fault) label(pen, `injected: ${lane.fault.word}`, Math.max(x(lane.fault.from), place.left) + 5, spot.y + 10);
   });
   tick(pen, told(high, 2), place.right - 3, spot.y + 8);
   tick(pen, told(low, 2), place.right - 3, spot.y + spot.h - 7);
@@ -144,7 +151,12 @@ function drawDoubt(pen, view, place) {
     }
     pen.setLineDash([]);
   });
-  for (const degrees of TICKS_DEG) if (degrees <= most && y(degrees) < spot.y + spot.h - 5) tick(pen, `${degrees}`, place.right - 3, y(degrees));
+  let above = -Infinity;  // of two ticks whose words would touch, the greater is said
+  for (const degrees of [...TICKS_DEG].reverse()) {
+    if (degrees > most || y(degrees) < above + 12 || y(degrees) > spot.y + spot.h - 6) continue;
+    above = y(degrees);
+    tick(pen, `${degrees}`, place.right - 3, above);
+  }
   const hasError = tracks.some((one) => one.error), width = place.left - 12;
   words(pen, hasError ? "error, doubt" : "doubt", 8, spot.y + 9, { weight: 600, width });
   words(pen, "deg, root scale", 8, spot.y + 25, { size: 11, colour: "#4a544c", width });
