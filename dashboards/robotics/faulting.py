@@ -28,8 +28,11 @@ def fault_asked(recording: Recording) -> Fault | None:
 
 def offer_fault(recording: Recording, fault: Fault | None, cursor: float, choose: Callable[[str], None]) -> None:
     """Offer to put a fault in, or to take it out; `choose` is called with its text, "" for none."""
-    label = "Inject a fault" if fault is None else "Change the fault"
-    with st.popover(label, icon=":material/bolt:", help="Break a sensor and watch the estimate and its health"):
+    with st.popover(
+        "Inject a fault" if fault is None else "Change the fault",
+        icon=":material/bolt:",
+        help="Break a sensor and watch the estimate and its health",
+    ):
         if fault is not None:
             st.caption(f"Now: {plain(fault_words(fault, recording))}.")
         with mistakes_as_lines("The fault"):
@@ -59,5 +62,7 @@ def _form(recording: Recording, fault: Fault | None, cursor: float) -> Fault:
     size = 0.0
     if usual := usual_size(sensor, kind):
         value = fault.size if fault and fault.kind == kind and fault.sensor == name and fault.size else usual
-        size = st.number_input(f"How large, {size_unit(sensor, kind)}", min_value=1e-6, value=value, format="%.4g")
+        size = st.number_input(
+            f"How large, {plain(size_unit(sensor, kind))}", min_value=1e-6, value=value, format="%.4g"
+        )
     return Fault(sensor=name, kind=kind, start_s=float(begin), seconds=float(seconds), size=float(size))

@@ -6,7 +6,7 @@ import streamlit as st
 
 from mainstem.apps.robotics import bring_trials
 from mainstem.dashboards.robotics.reads import take_own
-from mainstem.dashboards.shell import mistakes_as_lines
+from mainstem.dashboards.shell import mistakes_as_lines, plain
 from mainstem.data.catalogue import is_pulled
 from mainstem.data.robot.reading import READ
 
@@ -18,7 +18,7 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
     taken = st.session_state.get(TAKEN, 0)
     with st.popover("Open", icon=":material/upload_file:", key=f"bring {taken}", help="Open a recording of your own"):
         st.markdown(
-            f"A recording of your own: {READ}. It is kept in a folder of this machine's temporary files that only this "
+            f"A recording of your own: {plain(READ)}. It is kept in a folder of this machine's temporary files that only this "
             "user account can read, and deleted when this session ends. Nothing leaves this machine."
         )
         file = st.file_uploader("File", key=f"recording {taken}")
