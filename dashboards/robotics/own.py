@@ -18,8 +18,8 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
     taken = st.session_state.get(TAKEN, 0)
     with st.popover("Open", icon=":material/upload_file:", key=f"bring {taken}", help="Open a recording of your own"):
         st.markdown(
-            f"A recording of your own: {plain(READ)}. It is kept in a folder of this machine's temporary files that only this "
-            "user account can read, and deleted when this session ends. Nothing leaves this machine."
+            f"A recording of your own: {plain(READ)}. It is kept in a folder of this machine's temporary files that "
+            "only this user account can read, and deleted when this session ends. Nothing leaves this machine."
         )
         file = st.file_uploader("File", key=f"recording {taken}")
         if st.button("Open it", type="primary", disabled=file is None) and file is not None:

@@ -145,8 +145,8 @@ def show_file(opened: Opened, broken: Opened, fault: Fault | None, estimates: Es
         if left := undrawn(recording):
             st.caption(f"Not drawn: {plain(', '.join(left))}.")
         st.caption(
-            f"{plain(claim_words(broken, fault, estimates.own), 1000)}. `mainstem robot selfcheck` verifies it on your own log. "
-            "Limits of health are of BROAD's unit too: on another, expect false words, or learn them anew."
+            f"{plain(claim_words(broken, fault, estimates.own), 1000)}. `mainstem robot selfcheck` verifies it on your "
+            "own log. Limits of health are of BROAD's unit too: on another, expect false words, or learn them anew."
         )
         st.caption(
             f"Not for {plain(NOT_FOR)}: an estimate is no protective function, whatever its doubt. "
