@@ -48,8 +48,8 @@ def tell_attitudes(
     """Tell the attitude at each sample (samples, 9), rad/s, m/s2, uT, each standing for `steps_s` (samples,).
 
     A sensor that is named stuck or saturated is taken for silent. Smoothed attitudes come of all samples; the trunk,
-    which learned from causal ones, adds nothing to them, and their balls are the causal ones', narrowed as much as the
-    filter's doubt is.
+    which learned from causal ones, adds nothing to them, and their balls are as wide as the causal ones': narrowed by
+    the smoother's own doubt they held too few.
     """
     prepared = fitted.ensemble.members[0].preparation
     assert isinstance(prepared, Integrated)
@@ -69,8 +69,7 @@ def tell_attitudes(
     radius = np.minimum(ratio[latest] * doubt, np.pi)
     if is_smoothed:
         whole = smooth(samples, steps_s, prepared.settings)
-        narrowed = np.minimum(radius * doubt_of(whole) / doubt, np.pi)
-        return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=narrowed, health=health)
+        return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=radius, health=health)
     quat = rotations.multiply(rotations.exp(turn[latest]), track.quat)
     return Attitudes(quat=quat, covariance=track.covariance, radius_rad=radius, health=health)
 
