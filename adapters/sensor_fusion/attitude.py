@@ -84,18 +84,12 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One step: what was known before the field was weighed in, how errors went over, and what is known after.
-
-    `surprise` is the squared innovation of the field over what was expected, 1 on average where all is well; NaN where
-    none was seen. `missed` is the innovation of the field (3,), uT, in the sensor's axes.
-    """
+    """One step: what was known before the field was weighed in, how errors went over, and what is known after."""
 
     before: State
     after: State
     transition: Array
     block: Block
-    surprise: float
-    missed: Array
 
 
 @compiled
@@ -130,10 +124,10 @@ def step(state: State, samples: Array, steps_s: Array, settings: Settings) -> St
     if not state.has_field and state.is_level and block.has_mag:
         state = find_north(state, block)
     before, transition = propagate(state, block, settings, seconds)
-    after, surprise, missed = correct(before, block, settings, seconds)
+    after, surprise = correct(before, block, settings, seconds)
     after = doubt_field(after, surprise, settings, seconds)
     after = find_afresh(after, go_on(after.afresh, block, after.iron, seconds), settings)
-    return Step(before, after, transition, block, surprise, missed)
+    return Step(before, after, transition, block)
 
 
 @compiled
@@ -285,8 +279,11 @@ def noise_of(state: State, block: Block, pushed: float, settings: Settings, seco
 
 
 @compiled
-def correct(state: State, block: Block, settings: Settings, seconds: float) -> tuple[State, float, Array]:
-    """Weigh in the field, and that velocity and place hang about zero; return how surprising the field was too."""
+def correct(state: State, block: Block, settings: Settings, seconds: float) -> tuple[State, float]:
+    """Weigh in the field, and that velocity and place hang about zero; return how surprising the field was too.
+
+    That is its squared innovation over what was expected: 1 on average where all is well, NaN where none was seen.
+    """
     observed = np.zeros((NUM_OBSERVED, NUM_ERRORS))
     innovation, noise = np.empty(NUM_OBSERVED), np.empty(NUM_OBSERVED)
     vigour, missed = np.sqrt(state.moving), np.zeros(3)
@@ -316,7 +313,7 @@ def correct(state: State, block: Block, settings: Settings, seconds: float) -> t
     gain = np.linalg.solve(spread, shared.T.copy()).T.copy()
     covariance = state.covariance - gain @ shared.T.copy()
     moved = move(state, gain @ innovation, (covariance + covariance.T) / 2)
-    return moved, surprise if block.has_mag and state.has_field else np.nan, missed
+    return moved, surprise if block.has_mag and state.has_field else np.nan
 
 
 @compiled

@@ -157,7 +157,7 @@ class AttitudeStream:
 
 def empty_track(num: int) -> Track:
     """Return a track with room for so many samples."""
-    return Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan), np.empty((num, 4)))
+    return Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.empty((num, 4)))
 
 
 def readings_of(sample: Sample) -> Array:

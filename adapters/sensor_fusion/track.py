@@ -29,14 +29,12 @@ class Track(NamedTuple):
     Attributes:
         quat: earth from sensor (samples, 4).
         covariance: of the attitude's error in earth axes (samples, 3, 3), rad2, as of the last correction.
-        surprise: of the field at each sample's block (samples,), 1 on average where all is well; NaN where none is.
         levels: (samples, 4), as of the last correction: mean squares of the rate and of the acceleration, how much the
             field is doubted, and how odd it is (`attitude.State`).
     """
 
     quat: Array
     covariance: Array
-    surprise: Array
     levels: Array
 
 
@@ -63,7 +61,7 @@ def rate_of(steps_s: Array) -> float:
 def advance(state: State, samples: Array, steps_s: Array, settings: Settings, size: int) -> tuple[Track, State, int]:
     """Run over all whole blocks; return the track with room for all samples, the state, and how many are told of."""
     num = len(samples)
-    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan), np.empty((num, 4)))
+    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.empty((num, 4)))
     start = 0
     while start + size <= num:
         done = step(state, samples[start : start + size], steps_s[start : start + size], settings)
@@ -83,7 +81,6 @@ def tell(known: State, done: Step, start: int, settings: Settings, track: Track)
         quat = done.after.quat if is_last else multiply(known.quat, done.block.turns[index + 1])
         track.quat[start + index] = multiply(quat, late)
         note(done.after if is_last else known, start + index, track)
-        track.surprise[start + index] = done.surprise
 
 
 @compiled
@@ -119,7 +116,7 @@ def smooth(samples: Array, steps_s: Array, settings: Settings) -> Track:
         part = slice(start, min(start + length, whole))
         _, state, _ = advance(state, samples[part], steps_s[part], settings, size)
     num = len(samples)
-    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.full(num, np.nan), np.empty((num, 4)))
+    track = Track(np.empty((num, 4)), np.empty((num, 3, 3)), np.empty((num, 4)))
     if whole < len(samples):
         tell_early(state, samples, steps_s, whole, settings, track)
     later = state
@@ -178,4 +175,3 @@ def tell_between(earlier: State, later: State, done: Step, start: int, settings:
         note(later, start + index, track)
         ends = earlier.covariance * (1 - share) + later.covariance * share
         track.covariance[start + index] = ends[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
-        track.surprise[start + index] = done.surprise
