@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.moments import moments_of
 from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
 from mainstem.adapters.sensor_fusion.rivals import RIVALS, smooth_vqf
 from mainstem.adapters.sensor_fusion.scoring import Trial, angles_between, errors_of
-from mainstem.adapters.sensor_fusion.trials import read_trials
+from mainstem.adapters.sensor_fusion.trials import BROAD, read_trials
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import fit_and_save, spec_of
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.progress import Progress, part_of
+from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import Task, TrackAsk
 
 Array = NDArray[np.float64]
@@ -25,6 +27,7 @@ Mask = NDArray[np.bool_]
 PARTS = ("total", "heading", "inclination")
 NUM_DRAWS = 2000  # of the paired bootstrap over trials
 LEAST_TRIALS = 2  # for an interval
+NO_CLAIM = "none"  # is made of a sensor's doubt before its own log was checked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,14 +47,15 @@ def evaluate_attitudes(task: Task, ask: TrackAsk, progress: Progress) -> dict[st
     """Return what an evaluation says: of a run on all trials, or of runs that leave each kind of trials out.
 
     Raises:
-        InputError: if there are no two kinds to leave out.
+        InputError: if a run learned from one of the trials, or none is named for trials of one's own: the filter's
+            settings are known without a kind of BROAD's alone.
     """
     trials, facts = read_trials(ask.request.data, ask.request.mirror)
     kinds = sorted({trial.kind for trial in trials})
-    if ask.run is None and len(kinds) < 2:
-        raise InputError(
-            f"all {len(trials)} trials are of one kind, so that none can be left out; score a run: --run RUN"
-        )
+    if ask.run is not None:
+        refuse_learned(load_run(ask.run, task), trials, facts["name"])
+    elif ask.request.data != BROAD:
+        raise InputError(f"{facts['name']} has no kinds to leave out, as {BROAD} has; score a run on it: --run RUN")
     scored: list[Scored] = []
     for number, kind in enumerate(kinds):
         share = part_of(progress, number / len(kinds), (number + 1) / len(kinds))
@@ -72,6 +76,18 @@ def evaluate_attitudes(task: Task, ask: TrackAsk, progress: Progress) -> dict[st
     }
 
 
+def refuse_learned(fitted: Fitted, trials: Sequence[Trial], data: str) -> None:
+    """Refuse to score a run on what it learned from.
+
+    Raises:
+        InputError: naming the first such trial.
+    """
+    for trial in trials:
+        source = Provenance(data=data, item=trial.name, group=trial.name)
+        if fitted.taught.has_seen(Sample(streams={}, target=None, source=source)):
+            raise InputError(f"the run learned from {trial.name}, so that it tells nothing of others; leave --run out")
+
+
 def fit_without(
     task: Task, trials: Sequence[Trial], facts: Mapping[str, str], kind: str, seed: int, progress: Progress
 ) -> Fitted:
@@ -87,8 +103,9 @@ def score(trial: Trial, fitted: Fitted, ask: TrackAsk) -> Scored:
     """Score a trial, whole, or with the silences that a seed draws."""
     present = np.ones((len(trial), 3), bool) if ask.dropout_seed is None else trial.silences(ask.dropout_seed)
     samples = trial.silenced(present)
-    told = tell_attitudes(samples, trial.steps_s, fitted, ask.level)
-    smoothed = tell_attitudes(samples, trial.steps_s, fitted, ask.level, is_smoothed=True)
+    limits = stored_limits() if ask.run else stored_limits(trial.kind)
+    told = tell_attitudes(samples, trial.steps_s, fitted, ask.level, limits=limits)
+    smoothed = tell_attitudes(samples, trial.steps_s, fitted, ask.level, is_smoothed=True, limits=limits)
     places = {"": np.ones(len(trial), bool), "outside": present[:, 0], "inside": ~present[:, 0]}
     if ask.dropout_seed is None:
         del places["outside"], places["inside"]
@@ -178,7 +195,7 @@ def coverage(scored: Sequence[Scored], level: float) -> dict[str, Any]:
         **pooled,
         "by_group": {
             kind: {"coverage": float(np.mean([one.coverage[""] for one in scored if one.trial.kind == kind])),
-                   "claim": "stated"}
+                   "claim": NO_CLAIM}
             for kind in kinds
         },
         "mean_width": float(np.mean([one.radius_deg for one in scored])),

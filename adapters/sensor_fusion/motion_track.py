@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.health import judge_health
 from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
-from mainstem.adapters.sensor_fusion.health_limits import stored_limits
+from mainstem.adapters.sensor_fusion.health_limits import HealthLimits, stored_limits
 from mainstem.adapters.sensor_fusion.integrated import Integrated
 from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
 from mainstem.adapters.sensor_fusion.windows import doubt_of, moments, windows_at
@@ -43,17 +43,23 @@ class Attitudes:
 
 
 def tell_attitudes(
-    samples: Array, steps_s: Array, fitted: Fitted, level: float, is_smoothed: bool = False
+    samples: Array,
+    steps_s: Array,
+    fitted: Fitted,
+    level: float,
+    is_smoothed: bool = False,
+    limits: HealthLimits | None = None,
 ) -> Attitudes:
     """Tell the attitude at each sample (samples, 9), rad/s, m/s2, uT, each standing for `steps_s` (samples,).
 
     A sensor that is named stuck or saturated is taken for silent. Smoothed attitudes come of all samples; the trunk,
     which learned from causal ones, adds nothing to them, and their balls are as wide as the causal ones': narrowed by
-    the smoother's own doubt they held too few.
+    the smoother's own doubt they held too few. `limits` are of what is healthy; those that come with the package unless
+    given.
     """
     prepared = fitted.ensemble.members[0].preparation
     assert isinstance(prepared, Integrated)
-    health = judge_health(samples, steps_s, stored_limits())
+    health = judge_health(samples, steps_s, limits or stored_limits())
     samples = without_the_guilty(samples, health)
     track = follow(samples, steps_s, prepared.settings)
     doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))

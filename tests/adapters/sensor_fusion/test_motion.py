@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.adapters.sensor_fusion.test_attitude import RATE, made
 
 from mainstem.adapters import find_task, shipped_runs
-from mainstem.adapters.sensor_fusion.motion_evaluation import coverage_of, paired
+from mainstem.adapters.sensor_fusion.motion_evaluation import coverage_of, evaluate_attitudes, paired, refuse_learned
 from mainstem.adapters.sensor_fusion.motion_stream import AttitudeStream
 from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
 from mainstem.adapters.sensor_fusion.names import SENSORS
@@ -19,9 +20,12 @@ from mainstem.adapters.sensor_fusion.rivals import RIVALS, of_force_and_field, s
 from mainstem.adapters.sensor_fusion.scoring import Trial, angles_between, errors_of
 from mainstem.adapters.sensor_fusion.windows import CHANNELS, is_missing, moments, stride
 from mainstem.core import rotations
+from mainstem.core.errors import InputError
 from mainstem.core.fitted import load_run
+from mainstem.core.progress import silent
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.core.streaming import run_stream
+from mainstem.core.task import DataRequest, TrackAsk
 
 SOURCE = Provenance(data="made in the test", item="piece", simulated=True)
 
@@ -165,3 +169,23 @@ def test_arrays_in_arrays_out(tmp_path, readings):
     assert again.returncode == 2
     assert len(again.stderr.strip().splitlines()) == 1
     assert given_path.read_bytes() == before
+
+
+def test_a_run_is_not_scored_on_what_it_learned_from(fitted):
+    still = np.zeros((4, 9))
+    trial = Trial(
+        name="02_undisturbed_slow_rotation_B", kind="rotation", samples=still, steps_s=np.full(4, 0.01),
+        quat=np.tile([1.0, 0, 0, 0], (4, 1)), scored=np.ones(4, bool),
+    )  # fmt: skip
+    with pytest.raises(InputError, match="the run learned from 02_undisturbed_slow_rotation_B"):
+        refuse_learned(fitted, [trial], "broad")
+    refuse_learned(fitted, [replace(trial, name="mine")], "own set")
+
+
+def test_trials_of_ones_own_are_scored_by_a_run(tmp_path):
+    samples, steps, truth = made(seconds=5)
+    gyr, acc, mag = np.split(samples, 3, axis=1)
+    np.savez(tmp_path / "walk.npz", gyr=gyr, acc=acc, mag=mag, quat=truth, rate=1 / steps[0])
+    ask = TrackAsk(request=DataRequest(data=str(tmp_path)))
+    with pytest.raises(InputError, match="score a run on it: --run RUN"):
+        evaluate_attitudes(find_task("sensor-fusion", "motion"), ask, silent)
