@@ -6,10 +6,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.data.robot.estimates import State
+
 Array = NDArray[np.float64]
 Codes = NDArray[np.int8]
 HEALTHY, ABSENT, STUCK, BIASED, NOISY, SKEWED, SATURATED = range(7)
-STATES: Mapping[int, str] = {
+STATES: Mapping[int, State] = {
     HEALTHY: "ok", ABSENT: "absent", STUCK: "stuck", BIASED: "biased", NOISY: "noisy", SKEWED: "skewed",
     SATURATED: "saturated",
 }  # fmt: skip

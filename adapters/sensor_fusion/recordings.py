@@ -9,6 +9,7 @@ import numpy as np
 from mainstem.adapters.sensor_fusion.laying import Laid, lay
 from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
 from mainstem.adapters.sensor_fusion.pose_tracks import PLACING, posed
+from mainstem.adapters.sensor_fusion.sensor_states import named_states, states_of
 from mainstem.adapters.sensor_fusion.settings import stored_settings
 from mainstem.adapters.sensor_fusion.track import Track, follow, smooth
 from mainstem.adapters.sensor_fusion.verified import note_of
@@ -44,8 +45,8 @@ def predict_recording(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     verified = request.option("verified")
     note = note_of(None if verified is None else Path(verified), recording)
     estimate, found = estimate_of(task, ask, recording)
-    estimate = replace(estimate, note=note)
-    said = [*said, *found, *filter(None, [estimate.note]), NO_PROTECTION]
+    estimate = replace(estimate, note=note, health=states_of(recording))
+    said = [*said, *found, *named_states(estimate.health), *filter(None, [estimate.note]), NO_PROTECTION]
     if out.suffix == ".mcap":
         write_mcap(out, estimate, said)
         write_tum(written[1], estimate)

@@ -1,6 +1,7 @@
 """Recordings to files of motion: sensors chosen, mounted, filtered; what was left out is said; nothing is made up."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from mainstem.adapters.sensor_fusion.motion import TASK
 from mainstem.adapters.sensor_fusion.pose_tracks import instants, pieces, posed
 from mainstem.adapters.sensor_fusion.recordings import in_body, mapping_of, predict_recording, usable
+from mainstem.adapters.sensor_fusion.sensor_states import named_states, states_of
 from mainstem.adapters.sensor_fusion.verified import note_of, write_verification
 from mainstem.core.errors import InputError
 from mainstem.core.task import DataRequest, TrackAsk
@@ -157,3 +159,23 @@ def test_a_self_check_of_the_same_sensors_lifts_the_note_and_no_other(tmp_path):
     path.write_text(json.dumps({**told, "filter_sha256": "0" * 64}))
     with pytest.raises(InputError, match="another filter"):
         note_of(path, recording)
+
+
+def test_silent_and_stuck_sensors_of_a_recording_are_named_until_they_speak_again():
+    recording = drive()
+    generator = np.random.default_rng(0)
+    gyroscope = recording.sensors["gyro"]
+    noisy = replace(gyroscope, values=generator.normal(0, 1e-3, gyroscope.values.shape))
+    noisy.values[80:140] = noisy.values[80]  # stuck from 4 to 7 s
+    wheels = recording.sensors["wheels"].taken(np.r_[0:100, 160:200])  # silent from 5 to 8 s
+    changes = states_of(replace(recording, sensors={"gyro": noisy, "wheels": wheels}))
+    told = {(change.sensor, change.state): change.time_s for change in changes}
+    assert [change.state for change in changes if change.sensor == "wheels"] == ["absent", "ok"]
+    assert [change.state for change in changes if change.sensor == "gyro"] == ["stuck", "ok"]
+    assert 4.95 < told["wheels", "absent"] < 5.2
+    assert told["wheels", "ok"] == pytest.approx(8.0)
+    assert 4.0 < told["gyro", "stuck"] < 4.5
+    assert told["gyro", "ok"] == pytest.approx(7.0)
+    assert [change.time_s for change in changes] == sorted(change.time_s for change in changes)
+    said = named_states(changes)
+    assert any(line.startswith("wheels: absent 1 times") for line in said)
