@@ -25,6 +25,7 @@ from mainstem.adapters.sensor_fusion.compiled import (
     skew,
     to_matrix,
 )  # fmt: skip
+from mainstem.adapters.sensor_fusion.rest import REST_S, Still, hold_still, noise_at_rest, nothing_still
 from mainstem.adapters.sensor_fusion.settings import Settings
 
 Array = NDArray[np.float64]
@@ -35,6 +36,7 @@ ATTITUDE, VELOCITY, PLACE, GYR_BIAS, RATE, FIELD, DISTURBANCE, IRON, ACC_BIAS, L
 NUM_ERRORS, NUM_OBSERVED = 27, 9
 TILT_DOUBT, HEADING_DOUBT = 0.1, 0.2  # rad, of what the first block tells
 NO_HEADING = np.pi / np.sqrt(3)  # rad, standard deviation of a heading that may be any
+FIRST_HEADING = 1e-3  # rad, of one that headings count from
 HEARD_RATE = 0.05  # rad/s, doubt of a rate that the gyroscope tells
 LEVEL_S = 3.0  # for how long a motion's vigour is remembered
 MOST_SURPRISE, MOST_DOUBT = 9.0, 10.0  # of the field, and of what is made of it
@@ -60,6 +62,8 @@ class State(NamedTuple):
         doubt: how many times larger the field's noise is taken to be than at rest, as it surprises.
         odd: how much the field surprised of late, on average.
         afresh: what is summed since a silence of the gyroscope.
+        still: how still the sensor has been of late.
+        turned: net turn about the vertical since a field was last seen, rad, by which an error of scale grows.
         is_level, has_field: whether gravity, and the earth's field, was ever heard.
     """
 
@@ -79,6 +83,8 @@ class State(NamedTuple):
     doubt: float
     odd: float
     afresh: Afresh
+    still: Still
+    turned: float
     is_level: bool
     has_field: bool
 
@@ -93,10 +99,12 @@ class Step(NamedTuple):
 
 
 @compiled
-def begin(settings: Settings) -> State:
-    """Return what is known before anything is heard: nothing."""
+def begin(settings: Settings, has_north: bool) -> State:
+    """Return what is known before anything is heard: nothing; where no north will be, headings count from the first."""
     sigma = np.empty(NUM_ERRORS)
     sigma[ATTITUDE:VELOCITY] = NO_HEADING
+    if not has_north:
+        sigma[2] = FIRST_HEADING
     sigma[VELOCITY:PLACE] = settings.speed + settings.speed_share
     sigma[PLACE:GYR_BIAS] = settings.place + settings.place_share
     sigma[GYR_BIAS:RATE] = settings.gyr_bias
@@ -109,8 +117,8 @@ def begin(settings: Settings) -> State:
     zero = np.zeros(3)
     return State(
         np.array([1.0, 0.0, 0.0, 0.0]), zero, zero, zero, zero, np.zeros(2), zero, zero, zero, settings.lag,
-        np.diag(sigma**2), 1.0, 1.0, 1.0, 0.0, nothing_afresh(0.0), False,
-        False,
+        np.diag(sigma**2), 1.0, 1.0, 1.0, 0.0, nothing_afresh(0.0), nothing_still(),
+        0.0, False, False,
     )  # fmt: skip
 
 
@@ -125,6 +133,7 @@ def step(state: State, samples: Array, steps_s: Array, settings: Settings) -> St
         state = find_north(state, block)
     before, transition = propagate(state, block, settings, seconds)
     after, surprise = correct(before, block, settings, seconds)
+    after = learn_at_rest(after, block.rate + state.gyr_bias, settings, seconds)
     after = doubt_field(after, surprise, settings, seconds)
     after = find_afresh(after, go_on(after.afresh, block, after.iron, seconds), settings)
     return Step(before, after, transition, block)
@@ -139,11 +148,11 @@ def find_level(state: State, block: Block) -> State:
     if sine < 1e-9:
         axis, sine = np.array([1.0, 0.0, 0.0]), 1e-9
     level = exp(axis / sine * np.arctan2(sine, up[2]))
-    covariance = state.covariance.copy()
+    covariance, heading = state.covariance.copy(), state.covariance[2, 2]
     covariance[:VELOCITY, :] = 0.0
     covariance[:, :VELOCITY] = 0.0
     covariance[0, 0] = covariance[1, 1] = TILT_DOUBT**2
-    covariance[2, 2] = NO_HEADING**2
+    covariance[2, 2] = heading
     return with_attitude(state, level, state.field, covariance, state.has_field)
 
 
@@ -184,7 +193,7 @@ def find_afresh(state: State, afresh: Afresh, settings: Settings) -> State:
     return State(
         quat, velocity, place, state.gyr_bias, state.rate, state.field, state.disturbance, state.iron,
         state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd, afresh,
-        state.is_level, state.has_field,
+        state.still, state.turned, state.is_level, state.has_field,
     )  # fmt: skip
 
 
@@ -194,7 +203,7 @@ def with_attitude(state: State, quat: Array, field: Array, covariance: Array, ha
     return State(
         quat, state.velocity, state.place, state.gyr_bias, state.rate, field, state.disturbance, state.iron,
         state.acc_bias, state.lag, covariance, state.turning, state.moving, state.doubt, state.odd,
-        state.afresh, True, has_field,
+        state.afresh, state.still, state.turned, True, has_field,
     )  # fmt: skip
 
 
@@ -248,6 +257,8 @@ def propagate(state: State, block: Block, settings: Settings, seconds: float) ->
         state.doubt,
         state.odd,
         state.afresh,
+        hold_still(state.still, block, state.gyr_bias, seconds),
+        0.0 if block.has_mag and state.has_field else state.turned + rotate(middle, block.rate)[2] * seconds,
         state.is_level,
         state.has_field,
     )
@@ -283,6 +294,8 @@ def correct(state: State, block: Block, settings: Settings, seconds: float) -> t
     """Weigh in the field, and that velocity and place hang about zero; return how surprising the field was too.
 
     That is its squared innovation over what was expected: 1 on average where all is well, NaN where none was seen.
+    That things hang about tells no heading, but about estimates that move it seems to: where no field is seen the
+    heading and its doubt are left alone (Schmidt 1966, Application of state-space methods to navigation problems).
     """
     observed = np.zeros((NUM_OBSERVED, NUM_ERRORS))
     innovation, noise = np.empty(NUM_OBSERVED), np.empty(NUM_OBSERVED)
@@ -311,9 +324,25 @@ def correct(state: State, block: Block, settings: Settings, seconds: float) -> t
     for index in range(3):
         spread[index, index] += heavy * noise[index]
     gain = np.linalg.solve(spread, shared.T.copy()).T.copy()
-    covariance = state.covariance - gain @ shared.T.copy()
+    told = gain @ shared.T.copy()
+    if not block.has_mag:
+        gain[2] = 0.0
+        told[2, 2] = 0.0
+    covariance = state.covariance - told
     moved = move(state, gain @ innovation, (covariance + covariance.T) / 2)
     return moved, surprise if block.has_mag and state.has_field else np.nan
+
+
+@compiled
+def learn_at_rest(state: State, told: Array, settings: Settings, seconds: float) -> State:
+    """Return the state that takes what the gyroscope told (3,), rad/s, for its bias, if the sensor is at rest."""
+    if state.still.since_s < REST_S:
+        return state
+    shared = state.covariance[:, GYR_BIAS:RATE].copy()
+    spread = shared[GYR_BIAS:RATE] + np.eye(3) * noise_at_rest(settings.gyr, seconds)
+    gain = np.linalg.solve(spread, shared.T.copy()).T.copy()
+    covariance = state.covariance - gain @ shared.T.copy()
+    return move(state, gain @ (told - state.gyr_bias), (covariance + covariance.T) / 2)
 
 
 @compiled
@@ -339,7 +368,7 @@ def doubt_field(state: State, surprise: float, settings: Settings, seconds: floa
     return State(
         state.quat, state.velocity, state.place, state.gyr_bias, state.rate, state.field, state.disturbance, state.iron,
         state.acc_bias, state.lag, covariance, state.turning, state.moving, doubt, odd, state.afresh,
-        state.is_level, state.has_field,
+        state.still, state.turned, state.is_level, state.has_field,
     )  # fmt: skip
 
 
@@ -378,6 +407,8 @@ def move(state: State, errors: Array, covariance: Array) -> State:
         state.doubt,
         state.odd,
         state.afresh,
+        state.still,
+        state.turned,
         state.is_level,
         state.has_field,
     )

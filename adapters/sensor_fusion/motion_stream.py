@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from mainstem.adapters.sensor_fusion.attitude import State, begin
 from mainstem.adapters.sensor_fusion.blocks import block_size
 from mainstem.adapters.sensor_fusion.health import step_health
-from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
+from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty, without_the_impossible
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.health_state import STATES, begin_health
 from mainstem.adapters.sensor_fusion.integrated import Integrated
-from mainstem.adapters.sensor_fusion.motion_track import ask_trunk
+from mainstem.adapters.sensor_fusion.motion_track import ask_trunk, own_radius
 from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
 from mainstem.adapters.sensor_fusion.settings import Settings
-from mainstem.adapters.sensor_fusion.track import Track, advance, tell_early
+from mainstem.adapters.sensor_fusion.track import Track, advance, tell_early, turn_covariance
 from mainstem.adapters.sensor_fusion.windows import doubt_of, silence_s, standing, streams_of, stride, window_size
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
@@ -61,12 +61,13 @@ class AttitudeStream:
     """Reads gyroscope, accelerometer and magnetometer piece by piece, as `core.streaming.Streaming` says.
 
     The streams of a sample share one clock; a sensor that is absent throughout may lack, and NaN is an absent reading.
+    Without a magnetometer (`has_north` False) headings count from the first, and balls are the filter's own.
     """
 
-    def __init__(self, fitted: Fitted, rate_hz: float, level: float = 0.9) -> None:
+    def __init__(self, fitted: Fitted, rate_hz: float, level: float = 0.9, has_north: bool = True) -> None:
         prepared = fitted.ensemble.members[0].preparation
         assert isinstance(prepared, Integrated)
-        self.fitted, self.rate_hz, self.level = fitted, rate_hz, level
+        self.fitted, self.rate_hz, self.level, self.has_north = fitted, rate_hz, level, has_north
         self.settings: Settings = prepared.settings
         self.size, self.stride = block_size(rate_hz), stride(rate_hz)
 
@@ -74,7 +75,7 @@ class AttitudeStream:
         """What is known before anything was seen."""
         nothing = np.empty((0, 9))
         return StreamState(
-            filter=begin(self.settings), waiting=nothing, recent=nothing, count=0, silent_s=np.zeros(3),
+            filter=begin(self.settings, self.has_north), waiting=nothing, recent=nothing, count=0, silent_s=np.zeros(3),
             turn=np.zeros(3), ratio=np.inf, health=begin_health(), codes=np.zeros(3, np.int8),
         )  # fmt: skip
 
@@ -92,6 +93,7 @@ class AttitudeStream:
 
     def _judged(self, state: StreamState, told: Array) -> StreamState:
         """The state that waits for readings (samples, 9) more, but for those of sensors that say nothing."""
+        told = without_the_impossible(told)
         health, codes = step_health(state.health, told, self._steps(len(told)), stored_limits())
         waiting = np.concatenate([state.waiting, without_the_guilty(told, codes)])
         return replace(state, waiting=waiting, health=health, codes=codes[-1])
@@ -110,7 +112,7 @@ class AttitudeStream:
         state = replace(
             state, filter=known, waiting=state.waiting[num:], recent=recent, count=state.count + num, silent_s=silent
         )
-        return self._asked(state, track) if num == until else state
+        return self._asked(state, track) if num == until and self.has_north else state
 
     def _asked(self, state: StreamState, track: Track) -> StreamState:
         """The state after the trunk was asked about the last sample of a track."""
@@ -127,9 +129,11 @@ class AttitudeStream:
         if not state.count and not len(state.waiting):
             raise InputError("the stream has told nothing yet; step with samples that hold readings")
         # the last whole block once more, where nothing waits: what was told of its end is not kept
-        quat, doubt = self._now(state)
+        quat, covariance = self._now(state)
         quat = rotations.multiply(rotations.exp(state.turn), quat)
-        radius = min(state.ratio * doubt, np.pi)
+        radius = min(state.ratio * np.sqrt(np.trace(covariance)), np.pi)
+        if not self.has_north:
+            radius = own_radius(covariance, self.level)
         return Prediction(
             value=self.fitted.target.values({"centre": quat[None]})[0],
             region=Ball(centre=quat, radius_rad=float(radius)),
@@ -143,16 +147,15 @@ class AttitudeStream:
             source=SOURCE,
         )
 
-    def _now(self, state: StreamState) -> tuple[Array, float]:
-        """The filter's attitude (4,) at the last sample, and its doubt, rad."""
+    def _now(self, state: StreamState) -> tuple[Array, Array]:
+        """The filter's attitude (4,) at the last sample, and its error's covariance (3, 3), rad2."""
         waiting = np.ascontiguousarray(state.waiting)
         if len(waiting):
             track = empty_track(len(waiting))
             tell_early(state.filter, waiting, self._steps(len(waiting)), 0, self.settings, track)
-            return track.quat[-1], float(doubt_of(track)[-1])
-        covariance = state.filter.covariance[:3, :3]
+            return track.quat[-1], track.covariance[-1]
         late = rotations.exp(state.filter.rate * self.settings.gyr_late)
-        return rotations.multiply(state.filter.quat, late), float(np.sqrt(np.trace(covariance)))
+        return rotations.multiply(state.filter.quat, late), turn_covariance(state.filter, self.settings)
 
 
 def empty_track(num: int) -> Track:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 
 from mainstem.adapters.sensor_fusion.health import judge_health
-from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty
+from mainstem.adapters.sensor_fusion.health_acting import without_the_guilty, without_the_impossible
 from mainstem.adapters.sensor_fusion.health_limits import HealthLimits, stored_limits
 from mainstem.adapters.sensor_fusion.integrated import Integrated
-from mainstem.adapters.sensor_fusion.track import follow, rate_of, smooth
+from mainstem.adapters.sensor_fusion.track import follow, has_north, rate_of, smooth
 from mainstem.adapters.sensor_fusion.windows import doubt_of, moments, windows_at
 from mainstem.core import rotations
 from mainstem.core.fitted import Fitted
@@ -54,14 +55,20 @@ def tell_attitudes(
 
     A sensor that is named stuck or saturated is taken for silent. Smoothed attitudes come of all samples; the trunk,
     which learned from causal ones, adds nothing to them, and their balls are as wide as the causal ones': narrowed by
-    the smoother's own doubt they held too few. `limits` are of what is healthy; those that come with the package unless
-    given.
+    the smoother's own doubt they held too few. Where no field is ever seen headings count from the first, and balls are
+    the filter's own: the trunk learned with a magnetometer. `limits` are of what is healthy; those that come with the
+    package unless given.
     """
     prepared = fitted.ensemble.members[0].preparation
     assert isinstance(prepared, Integrated)
+    samples = without_the_impossible(samples)
     health = judge_health(samples, steps_s, limits or stored_limits())
     samples = without_the_guilty(samples, health)
     track = follow(samples, steps_s, prepared.settings)
+    if not has_north(samples):
+        told = smooth(samples, steps_s, prepared.settings) if is_smoothed else track
+        radius = own_radius(told.covariance, level)
+        return Attitudes(quat=told.quat, covariance=told.covariance, radius_rad=radius, health=health)
     doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))
     turn, ratio = np.zeros((len(at) + 1, 3)), np.full(len(at) + 1, np.inf)  # before the first, nothing is known
     for start in range(0, len(at), ASKED_AT_ONCE):
@@ -78,6 +85,17 @@ def tell_attitudes(
         return Attitudes(quat=whole.quat, covariance=whole.covariance, radius_rad=radius, health=health)
     quat = rotations.multiply(rotations.exp(turn[latest]), track.quat)
     return Attitudes(quat=quat, covariance=track.covariance, radius_rad=radius, health=health)
+
+
+def own_radius(covariance: Array, level: float) -> Array:
+    """Return the radius (...,), rad, of the ball that holds an error of a covariance (..., 3, 3), rad2, at a level.
+
+    The error's square is taken for a scaled chi-square of its mean and variance. Source: Satterthwaite 1946, An
+    approximate distribution of estimates of variance components.
+    """
+    mean, square = np.trace(covariance, axis1=-2, axis2=-1), np.einsum("...ij,...ij->...", covariance, covariance)
+    degrees = mean**2 / square
+    return np.minimum(np.sqrt(chi2.ppf(level, degrees) * mean / degrees), np.pi)
 
 
 def ask_trunk(samples: list[Sample], fitted: Fitted, level: float) -> tuple[Array, Array]:

@@ -46,10 +46,17 @@ def follow(samples: Array, steps_s: Array, settings: Settings) -> Track:
         steps_s: (samples,) how long each stands for, s: to it from the one before.
         settings: of the filter.
     """
-    track, state, whole = advance(begin(settings), samples, steps_s, settings, block_size(rate_of(steps_s)))
+    track, state, whole = advance(
+        begin(settings, has_north(samples)), samples, steps_s, settings, block_size(rate_of(steps_s))
+    )
     if whole < len(samples):
         tell_early(state, samples, steps_s, whole, settings, track)
     return track
+
+
+def has_north(samples: Array) -> bool:
+    """Whether a field is ever seen in samples (samples, 9)."""
+    return bool(np.isfinite(samples[:, 6:]).all(1).any())
 
 
 def rate_of(steps_s: Array) -> float:
@@ -80,13 +87,21 @@ def tell(known: State, done: Step, start: int, settings: Settings, track: Track)
         late = exp((done.after.rate if is_last else done.block.rates[index]) * settings.gyr_late)
         quat = done.after.quat if is_last else multiply(known.quat, done.block.turns[index + 1])
         track.quat[start + index] = multiply(quat, late)
-        note(done.after if is_last else known, start + index, track)
+        note(done.after if is_last else known, start + index, settings, track)
 
 
 @compiled
-def note(known: State, place: int, track: Track) -> None:
+def turn_covariance(known: State, settings: Settings) -> Array:
+    """Return the covariance (3, 3) of the attitude's error, rad2; a scale that errs tells with every turn unseen."""
+    told = known.covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY].copy()
+    told[2, 2] += (settings.gyr_scale * known.turned) ** 2
+    return told
+
+
+@compiled
+def note(known: State, place: int, settings: Settings, track: Track) -> None:
     """Write what is known beside the attitude as of the last correction."""
-    track.covariance[place] = known.covariance[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+    track.covariance[place] = turn_covariance(known, settings)
     track.levels[place, 0], track.levels[place, 1] = known.turning, known.moving
     track.levels[place, 2], track.levels[place, 3] = known.doubt, known.odd
 
@@ -98,7 +113,7 @@ def tell_early(known: State, samples: Array, steps_s: Array, start: int, setting
     for index in range(len(block.rates)):
         late = exp(block.rates[index] * settings.gyr_late)
         track.quat[start + index] = multiply(multiply(known.quat, block.turns[index + 1]), late)
-        note(known, start + index, track)
+        note(known, start + index, settings, track)
 
 
 def smooth(samples: Array, steps_s: Array, settings: Settings) -> Track:
@@ -108,7 +123,7 @@ def smooth(samples: Array, steps_s: Array, settings: Settings) -> Track:
     the segment are run anew. Source: Rauch, Tung, Striebel 1965, Maximum likelihood estimates of linear dynamic
     systems; here of errors about the filter's own estimates.
     """
-    size, kept, state = block_size(rate_of(steps_s)), [], begin(settings)
+    size, kept, state = block_size(rate_of(steps_s)), [], begin(settings, has_north(samples))
     length = size * SEGMENT
     whole = len(samples) // size * size
     for start in range(0, whole, length):
@@ -172,6 +187,6 @@ def tell_between(earlier: State, later: State, done: Step, start: int, settings:
         late = exp(done.block.rates[index] * settings.gyr_late)
         quat = multiply(exp(missed * share), multiply(earlier.quat, done.block.turns[index + 1]))
         track.quat[start + index] = multiply(quat, late)
-        note(later, start + index, track)
-        ends = earlier.covariance * (1 - share) + later.covariance * share
-        track.covariance[start + index] = ends[ATTITUDE:VELOCITY, ATTITUDE:VELOCITY]
+        note(later, start + index, settings, track)
+        ends = turn_covariance(earlier, settings) * (1 - share) + turn_covariance(later, settings) * share
+        track.covariance[start + index] = ends

@@ -80,6 +80,44 @@ def test_how_a_stream_is_cut_changes_nothing(fitted, readings, cuts):
     assert len(state.waiting) + len(state.recent) < 200  # memory does not grow with the stream
 
 
+def without_north(seconds, bias=(0.0, 0.0, 0.0)):
+    """Readings without a magnetometer, of a gyroscope with a bias; at rest for 2 s, then turning."""
+    samples, steps, truth = made(seconds=seconds, seed=4)
+    samples[:, :3] += bias
+    samples[:, 6:] = np.nan
+    return samples, steps, truth
+
+
+def test_without_a_magnetometer_headings_count_from_the_first_and_a_bias_is_learned_at_rest(fitted):
+    samples, steps, truth = without_north(60, bias=(0.002, -0.003, 0.008))
+    told = tell_attitudes(samples, steps, fitted, 0.9)
+    heading = rotations.multiply(truth[:1], rotations.conjugate(told.quat[:1]))[0]
+    turn = np.array([np.cos(np.arctan2(heading[3], heading[0])), 0, 0, np.sin(np.arctan2(heading[3], heading[0]))])
+    errors = rotations.angle_between(rotations.multiply(np.broadcast_to(turn, told.quat.shape), told.quat), truth)
+    assert np.degrees(errors[-200:].mean()) < 6  # 0.008 rad/s alone would be 27 degrees
+    assert (errors <= told.radius_rad)[400:].mean() > 0.9
+    assert told.radius_rad[-1] > told.radius_rad[600]  # nothing tells the heading, so its doubt grows
+
+
+def test_a_stream_without_a_magnetometer_tells_what_the_whole_does(fitted):
+    samples, steps, _ = without_north(8)
+    whole = tell_attitudes(samples, steps, fitted, 0.9)
+    stream = AttitudeStream(fitted, RATE, has_north=False)
+    *_, (_, prediction) = run_stream(stream, pieces(samples, [333, 901]))
+    assert np.allclose(prediction.region.centre, whole.quat[-1], atol=1e-5)
+    assert prediction.region.radius_rad == pytest.approx(whole.radius_rad[-1], rel=1e-3)
+
+
+@pytest.mark.parametrize(("column", "value"), [(1, 300.0), (0, 1e300), (4, 1e30), (8, -1e200), (2, np.inf)])
+def test_what_no_sensor_can_say_turns_nothing(fitted, column, value):
+    samples, steps, truth = made(seconds=8, seed=4)
+    whole = tell_attitudes(samples, steps, fitted, 0.9)
+    samples[900, column] = value
+    told = tell_attitudes(samples, steps, fitted, 0.9)
+    assert np.degrees(rotations.angle_between(told.quat, truth)[800:].max()) < 5
+    assert (told.health == whole.health).mean() > 0.999
+
+
 def test_a_kept_state_can_be_gone_on_from_twice(fitted, readings):
     stream = AttitudeStream(fitted, RATE)
     first, second = list(pieces(readings[0][:800], [503]))
