@@ -1,42 +1,19 @@
 """What is said of a file: by itself (EXIF, IPTC, XMP, its container) and by the sidecars that lie beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
+from mainstem.core.plain import plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds
+from mainstem.data.media.embargoes import Embargo, strictest
+from mainstem.data.media.embedded import said_by_container, said_by_picture
+from mainstem.data.media.kinds import demuxer, head_of, picture_format
+from mainstem.data.media.opt_outs import OptOut, opt_out
+from mainstem.data.media.said import WORDS, Said
+from mainstem.data.media.sidecars import said_by_sidecars
 
-
-@dataclass(frozen=True, kw_only=True)
-class Embargo:
-    """Until when a file is not to be shown.
-
-    Attributes:
-        until: aware UTC; None where the words say no date that is certain: then it holds until someone reads them.
-        words: as they stand in the file.
-    """
-
-    until: datetime | None
-    words: str
-
-    def holds(self, now: datetime) -> bool:
-        """True while it is not over, and always where no date can be read."""
-        return self.until is None or now < self.until
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptOut:
-    """What its owner says of mining a file for text and data, or of training on it.
-
-    Attributes:
-        state: "reserved": not without leave; "allowed": said to be; "unclear": words that are neither, to be asked.
-        words: what says so, as it stands in the file, "plus:DataMining = DMI-PROHIBITED".
-    """
-
-    state: Literal["reserved", "allowed", "unclear"]
-    words: tuple[str, ...]
+__all__ = ["Embargo", "Metadata", "OptOut", "read_metadata"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +22,10 @@ class Metadata:
 
     Attributes:
         captured: when it was taken, as it stands there in ISO 8601, with its offset only where the file has one.
+        embargo: of all sources that name one the one that holds longest; it holds where no date can be read, too.
+        opt_out: all that is said, under the strictest of it.
         transcript: what is said or written in it, without times.
-        origin: where each field that is not empty was found: "iptc", "xmp", "exif", "container", "sidecar NAME".
+        origin: where each field that is not empty was found: "iptc", "xmp", "exif", "png", "container", "sidecar NAME".
         notes: what was found, a sentence each: sources that differ, blocks that cannot be read.
     """
 
@@ -68,9 +47,63 @@ def read_metadata(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Metadata:
     """Read what a file and its sidecars say of it; a sidecar is taken before the file, XMP before IPTC before EXIF.
 
     Raises:
-        InputError: if the file is absent or too large; damaged metadata are said in `notes`.
+        InputError: if the file is absent or cannot be opened; damaged metadata are said in `notes`.
     """
-    from mainstem.data.media.kinds import head_of
+    head = head_of(path, bounds)
+    if picture_format(head):
+        own = said_by_picture(path, bounds)
+    else:
+        own = said_by_container(path, bounds) if demuxer(head) else []
+    return merged([*said_by_sidecars(path, bounds), *own])
 
-    head_of(path, bounds)
-    return Metadata()
+
+def merged(said: Sequence[Said]) -> Metadata:
+    """What sources say, the most believed first: of texts the first, of embargoes and opt-outs the strictest."""
+    found, origin, notes = {}, {}, [note for one in said for note in one.notes]
+    for name in WORDS:
+        tellers = [one for one in said if one.words.get(name)]
+        if tellers:
+            found[name], origin[name] = tellers[0].words[name], tellers[0].origin
+            notes += _differing(name, tellers)
+    embargoes = {one: each.origin for each in reversed(said) for one in each.embargoes}
+    embargo = strictest(tuple(embargoes))
+    opted = opt_out(saying for one in said for saying in one.sayings)
+    worded = next((one for one in said if one.keywords), None)
+    if embargo is not None:
+        origin["embargo"] = embargoes[embargo]
+        notes += _about(embargo, len(embargoes))
+    if opted is not None:
+        origin["opt_out"] = next(one.origin for one in said if any(state == opted.state for state, _ in one.sayings))
+    if worded is not None:
+        origin["keywords"] = worded.origin
+    keywords = worded.keywords if worded else ()
+    return Metadata(
+        **found, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin, notes=tuple(dict.fromkeys(notes))
+    )
+
+
+def _differing(name: str, tellers: Sequence[Said]) -> list[str]:
+    first = tellers[0]
+    is_same = _is_same_time if name == "captured" else _is_same
+    others = [one.origin for one in tellers[1:] if not is_same(one.words[name], first.words[name])]
+    return [f"{name}: {first.origin} is shown; it is otherwise in {' and '.join(others)}"] if others else []
+
+
+def _is_same_time(one: str, other: str) -> bool:
+    """True for times of the same minute, which one tells more finely than the other."""
+    return one[:16] == other[:16]
+
+
+def _is_same(one: str, other: str) -> bool:
+    """True for texts that differ in blanks alone, or of which one is the other cut off, as IIM's lengths do."""
+    one, other = " ".join(one.split()), " ".join(other.split())
+    return one == other or (min(len(one), len(other)) >= 32 and (one.startswith(other) or other.startswith(one)))
+
+
+def _about(embargo: Embargo, num: int) -> list[str]:
+    notes = []
+    if embargo.until is None:
+        notes.append(f"embargo: {plain(embargo.words)!r} names no date that is certain, so it holds until one is given")
+    if num > 1:
+        notes.append("embargo: several are named; the one that holds longest is shown")
+    return notes

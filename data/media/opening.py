@@ -52,9 +52,12 @@ def opened(path: Path, bounds: Bounds) -> Iterator[Opened]:
     name = demuxer(head_of(path, bounds))
     if name is None:
         raise InputError(f"{plain(path.name)} is neither sound nor video by its first bytes; name one")
-    with path.open("rb") as file, reading(path, "sound or video"):
-        with av.open(file, format=name, container_options=PROBED, metadata_errors="replace") as container:
-            yield _checked(container, path, bounds)
+    with (
+        path.open("rb") as file,
+        reading(path, "sound or video"),
+        av.open(file, format=name, container_options=PROBED, metadata_errors="replace") as container,
+    ):
+        yield _checked(container, path, bounds)
 
 
 def _checked(container: "InputContainer", path: Path, bounds: Bounds) -> Opened:

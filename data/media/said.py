@@ -1,0 +1,49 @@
+"""What one source (a block of a file, a sidecar) says of a file, before the sources are laid on one another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mainstem.data.media.embargoes import Embargo
+from mainstem.data.media.opt_outs import Saying
+
+WORDS = ("title", "caption", "creator", "credit", "rights", "captured", "transcript")  # fields that are one text
+LONGEST = 100_000  # letters of one field, but of a transcript
+MOST_KEYWORDS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What one source says.
+
+    Attributes:
+        origin: "iptc", "xmp", "exif", "container", "sidecar NAME".
+        words: by name of WORDS.
+        keywords: without blanks around them, none twice.
+        embargoes: every one that it names.
+        sayings: of mining and training.
+        notes: what was found, a sentence each.
+    """
+
+    origin: str
+    words: Mapping[str, str] = field(default_factory=dict)
+    keywords: tuple[str, ...] = ()
+    embargoes: tuple[Embargo, ...] = ()
+    sayings: tuple[Saying, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def kept(words: Mapping[str, str | None]) -> dict[str, str]:
+    """Those words that say something, trimmed, without what no screen shows, and none without end."""
+    found = {name: printable(text) for name, text in words.items() if text}
+    return {name: text if name == "transcript" else text[:LONGEST] for name, text in found.items() if text}
+
+
+def printable(text: str) -> str:
+    """A text without control characters but breaks and tabs."""
+    return "".join(letter for letter in text if (letter >= " " and letter != "\x7f") or letter in "\n\t").strip()
+
+
+def kept_keywords(words: list[str]) -> tuple[str, ...]:
+    """Keywords that say something, each once."""
+    found = dict.fromkeys(printable(word)[:LONGEST] for word in words)
+    return tuple(word for word in found if word)[:MOST_KEYWORDS]
