@@ -9,19 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
+from mainstem.data.hearing import note
 from mainstem.data.media.bounds import Bounds, reading
 from mainstem.data.media.kinds import demuxer, head_of
 
 if TYPE_CHECKING:
-    from av import AudioStream, VideoStream
+    from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream
     from av.container import InputContainer
 
 MOST_STREAMS = 64
-PROBED = {"probesize": str(8 << 20), "analyzeduration": "5000000"}  # bytes, and microseconds: FFmpeg's own defaults
+PROBED = {"probesize": str(8 << 20), "analyzeduration": "5000000"}  # bytes, microseconds: enough for what is read here
+MOST_BROKEN = 1000  # packets in a row that cannot be decoded
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,13 @@ def opened(path: Path, bounds: Bounds) -> Iterator[Opened]:
     with (
         path.open("rb") as file,
         reading(path, "sound or video"),
-        av.open(file, format=name, container_options=PROBED, metadata_errors="replace") as container,
+        av.open(
+            file,
+            format=name,
+            options={"max_pixels": str(bounds.pixels)},  # for the decoders that look for streams
+            container_options=PROBED,
+            metadata_errors="replace",
+        ) as container,
     ):
         yield _checked(container, path, bounds)
 
@@ -70,9 +78,51 @@ def _checked(container: "InputContainer", path: Path, bounds: Bounds) -> Opened:
             f"{plain(path.name)} has frames of {shown.width} x {shown.height} pixels, want at most {bounds.pixels}; "
             "make it smaller"
         )
+    if shown is not None:
+        shown.codec_context.options = {"max_pixels": str(bounds.pixels)}  # of frames larger than the header says
     return Opened(container, shown, heard, float(Fraction(container.start_time or 0, 1_000_000)))
 
 
 def _is_cover(stream: "VideoStream") -> bool:
     """True for a still picture that belongs to a sound, as its cover."""
     return bool(stream.disposition & stream.disposition.attached_pic)
+
+
+def decoded(file: Opened, stream: "VideoStream | AudioStream", path: Path) -> Iterator["VideoFrame | AudioFrame"]:
+    """Yield the frames of a stream; packets that cannot be decoded are skipped, and counted in a note at the end.
+
+    Raises:
+        InputError: if more than MOST_BROKEN of them stand in a row.
+    """
+    num_broken, in_a_row = 0, 0
+    for packet in _packets(file, stream):
+        frames = None if packet is None else _frames(packet)
+        if frames is None:
+            num_broken, in_a_row = num_broken + 1, in_a_row + 1
+            if in_a_row > MOST_BROKEN:
+                raise InputError(f"{plain(path.name)}: {in_a_row} packets in a row cannot be decoded; copy it again")
+            continue
+        in_a_row = 0
+        yield from frames
+    if num_broken:
+        note(f"{plain(path.name)}: {num_broken} of its packets are damaged and were left out")
+
+
+def _packets(file: Opened, stream: "VideoStream | AudioStream") -> "Iterator[Packet[Any] | None]":
+    """Packets of a stream; None last where the file ends in damage."""
+    from av import FFmpegError
+
+    try:
+        yield from file.container.demux(stream)
+    except FFmpegError:
+        yield None
+
+
+def _frames(packet: "Packet[Any]") -> "list[Any] | None":
+    """A packet's frames; None where it cannot be decoded."""
+    from av import FFmpegError
+
+    try:
+        return list(packet.decode())
+    except FFmpegError:
+        return None
