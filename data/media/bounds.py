@@ -68,5 +68,5 @@ def reading(path: Path, what: str) -> Iterator[None]:
     except MemoryError as error:
         raise InputError(f"{plain(path.name)} asks for more memory than there is; make it smaller") from error
     except Exception as error:
-        reason = plain(one_line(error))
+        reason = plain(getattr(error, "strerror", None) or one_line(error))
         raise InputError(f"{plain(path.name)} cannot be read as {what} ({reason}); copy it again") from error

@@ -82,13 +82,16 @@ def demuxer(head: bytes) -> str | None:
 
 
 def _by_sync(head: bytes) -> str | None:
-    """Demuxer of a bare stream of MPEG audio, by its first frame's sync word (ISO/IEC 11172-3; 13818-7)."""
+    """Demuxer of a bare stream of MPEG audio, by its first frame's sync word (ISO/IEC 11172-3; 13818-7).
+
+    Layer I, which nobody keeps, would look like the mark of a text in UTF-16.
+    """
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     layer, version = head[1] >> 1 & 3, head[1] >> 3 & 3
     if layer == 0:  # reserved in MPEG audio, and what ADTS has there
         return "aac" if head[1] & 0xF6 == 0xF0 and head[2] >> 2 & 15 < 13 else None
-    return "mp3" if version != 1 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3 else None
+    return "mp3" if layer != 3 and version != 1 and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3 else None
 
 
 def is_text(head: bytes) -> bool:
