@@ -1,0 +1,134 @@
+"""From what the C2PA SDK reports of a manifest store to a verdict, its reasons and the words for it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mainstem.core.errors import InputError
+from mainstem.core.plain import plain
+from mainstem.data.media.provenance_codes import BINDINGS, MEANING, is_of_who
+from mainstem.data.media.provenance_tree import faults_at_signing, read_tree, shown
+
+MOST_REASONS = 50
+NO_SIGN = "says nothing of where it comes from, which is no sign that it was altered"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the SDK read: its JSON of the store, its own verdict (Invalid, Valid, Trusted), and where the store lies."""
+
+    store: Mapping[str, Any]
+    state: str
+    where: str
+
+
+def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[str, Any]:
+    """Everything of a `Provenance` but the file's name and hash.
+
+    Args:
+        report: of a manifest that could be parsed.
+        trust_list: name and date of the list that the SDK was given.
+    """
+    results = report.store.get("validation_results") or {}
+    active = results.get("activeManifest") or {}
+    codes = {kind: [item["code"] for item in active.get(kind) or ()] for kind in ("success", "failure")}
+    tree = read_tree(report.store)
+    of_ingredients = [
+        *(item for delta in results.get("ingredientDeltas") or () for item in delta["validationDeltas"]["failure"]),
+        *faults_at_signing(report.store),
+    ]
+    faults = [*_faults(active.get("failure") or ()), *_unbound(codes["success"])]
+    ingredient_faults = _faults(of_ingredients)
+    who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
+    if faults:
+        verdict = "tampered"
+    elif ingredient_faults:
+        verdict = "ingredient-fault"
+    elif report.state == "Trusted" and trust_list is not None and not who:
+        verdict = "trusted"
+    else:
+        verdict = "valid"
+    when = [item for item in active.get("informational") or () if item["code"].startswith("timeStamp.")]
+    reasons = _reasons([*faults, *who, *when]) + _reasons(ingredient_faults, "of an ingredient: ")
+    signer, stamped = tree["signer"], "timeStamp.validated" in codes["success"]
+    return {
+        "verdict": verdict,
+        "words": _words(verdict, signer, trust_list),
+        "reasons": [*reasons, *_beside(report.where)][:MOST_REASONS],
+        "signer": signer,
+        "issuer": tree["issuer"],
+        "signed_at": tree["signed_at"] if stamped else None,
+        "manifest": report.where,
+        "elsewhere": None,
+        "tree": tree,
+    }
+
+
+def unread(why: str, elsewhere: str | None, names_one: bool) -> dict[str, Any]:
+    """The same of a file in which no manifest could be read.
+
+    Args:
+        why: what the SDK said, as one line that begins with the kind of error.
+        elsewhere: the address that the file names for its manifest.
+        names_one: whether a manifest store begins somewhere in the file's bytes.
+
+    Raises:
+        InputError: if the file is damaged, and never held a manifest as far as can be told.
+    """
+    kind = why.split(":")[0]
+    verdict, words = "absent", NO_SIGN
+    if elsewhere is not None:
+        reasons = [f"manifest.inaccessible: names a manifest elsewhere ({elsewhere}); not fetched"]
+        words = "names a manifest elsewhere, which was not fetched; nothing in the file itself says where it comes from"
+    elif names_one:
+        verdict, words = "tampered", "altered or cut off since signed: its manifest cannot be read any more"
+        reasons = [f"manifest.unreadable: {why}"]
+    elif kind == "ManifestNotFound":
+        reasons = ["claim.missing: holds no manifest, and none lies beside it"]
+    elif kind == "NotSupported":
+        reasons = ["format.unsupported: is of a kind in which no manifest is looked for"]
+    else:
+        raise InputError(f"cannot be read ({why}); it is damaged, get the file again")
+    nothing = dict.fromkeys(("signer", "issuer", "signed_at", "manifest", "tree"))
+    return nothing | {"verdict": verdict, "words": words, "reasons": reasons, "elsewhere": elsewhere}
+
+
+def _faults(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [item for item in items if not is_of_who(item["code"])]
+
+
+def _unbound(success: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Faults of a manifest that no failure names, and that has no valid signature or fits no bytes all the same."""
+    found: list[Mapping[str, Any]] = []
+    if "claimSignature.validated" not in success:
+        found.append({"code": "claimSignature.mismatch"})
+    if not any(code in BINDINGS for code in success):
+        found.append({"code": "claim.hardBindings.missing", "explanation": "nothing ties the manifest to the file"})
+    return found
+
+
+def _reasons(items: Iterable[Mapping[str, Any]], before: str = "") -> list[str]:
+    told = (
+        f"{before}{_code(item)}: {MEANING.get(_code(item)) or shown(item.get('explanation', ''))}" for item in items
+    )
+    return list(dict.fromkeys(told))
+
+
+def _code(item: Mapping[str, Any]) -> str:
+    return plain(item["code"])[:100]
+
+
+def _beside(where: str) -> list[str]:
+    return [] if where == "embedded" else [f"manifest.sidecar: was read from {plain(where)}, beside the file"]
+
+
+def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None] | None) -> str:
+    name = signer or "someone without a name"
+    listed = "" if trust_list is None else f"the trust list {trust_list['name']} ({trust_list['date'] or 'undated'})"
+    return {
+        "trusted": f"unaltered since signed by {name}, whose certificate {listed} vouches for",
+        "valid": f"unaltered since signed by {name}; that this is who signed, nobody vouches for"
+        + (f" on {listed}" if listed else ", as no trust list was given"),
+        "ingredient-fault": f"unaltered since signed by {name}, but something it was made from was altered",
+        "tampered": f"altered since signed in the name of {name}, or never signed by them",
+    }[verdict]

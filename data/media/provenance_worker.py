@@ -1,0 +1,202 @@
+"""Reads manifests in a process of its own, which has no network, so much memory and so much time.
+
+Started by `provenance_process`. The SDK is told to fetch nothing, and where the kernel allows it the process lives in
+an empty network namespace besides (unshare(2)): opening a leaked file must not contact who leaked it.
+"""
+
+import ctypes
+import hashlib
+import json
+import math
+import os
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mainstem.core.errors import InputError
+from mainstem.core.plain import one_line, plain
+from mainstem.data.media.provenance_verdict import Report, judge, unread
+
+if TYPE_CHECKING:
+    from c2pa import Reader
+
+MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the library is loaded: pictures are held whole
+MOST_SIDECAR = 64 << 20  # bytes
+MOST_UNPACKED_MIB = 32  # of a packed manifest
+MOST_REPORT = 64 << 20  # letters of a report
+NEW_USER, NEW_NET = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of sched.h
+# the box type of a manifest store, in every container that is not packed (C2PA 2.2, "Use of JUMBF")
+MANIFEST_STORE = bytes.fromhex("6332706100110010800000aa00389b71")
+ELSEWHERE = re.compile(r"remote manifests? from url (\S+)")  # what the SDK's error says
+Request = Mapping[str, Any]
+
+
+def settings(trust: Mapping[str, str] | None) -> dict[str, Any]:
+    """Settings of the SDK under which nothing is sent, and only so much is unpacked.
+
+    Args:
+        trust: "pem" of who may sign and "stamps" of who may stamp; None where nobody is trusted.
+    """
+    told: dict[str, Any] = {
+        "core": {
+            "allowed_network_hosts": [],
+            "allow_redirects": False,
+            "decode_identity_assertions": False,  # did:web is looked up
+            "max_decompressed_manifest_size_in_mb": MOST_UNPACKED_MIB,
+        },
+        "verify": {
+            "remote_manifest_fetch": False,
+            "ocsp_fetch": False,
+            "verify_trust": True,
+            "verify_timestamp_trust": True,
+        },
+        "builder": {"thumbnail": {"enabled": False}},
+    }
+    if trust is not None:
+        # a signer's own certificate counts as well as the one that it was issued under
+        signers = {"trust_anchors": trust["pem"], "allowed_list": trust["pem"], "trust_kind": "manifest"}
+        stampers = [{"trust_anchors": trust["stamps"], "trust_kind": "tsa"}] if trust["stamps"] else []
+        told["trust"] = {"anchors": [signers | {"trust_uri": ""}, *(each | {"trust_uri": ""} for each in stampers)]}
+    return told
+
+
+def serve(pipe: Connection) -> None:
+    """Answer requests until the pipe is closed."""
+    _leave_network()
+    import c2pa  # noqa: F401 - no request pays for it
+
+    _limit_memory()
+    pipe.send_bytes(b"{}")
+    with suppress(EOFError):
+        while True:
+            request = json.loads(pipe.recv_bytes())
+            _limit_seconds(float(request["seconds"]))
+            pipe.send_bytes(json.dumps(answer(request)).encode())
+
+
+def answer(request: Request) -> dict[str, Any]:
+    """What a file holds, or {"refused": why}."""
+    try:
+        return examine(request)
+    except InputError as error:
+        return {"refused": str(error)}
+    except (MemoryError, RecursionError):
+        return {"refused": "its manifest is larger or deeper than is read; it is damaged or hostile"}
+    except OSError as error:
+        return {"refused": f"{error.strerror or 'cannot be read'}; check the path"}
+
+
+def examine(request: Request) -> dict[str, Any]:
+    """What a file holds, as `Provenance` says it.
+
+    Raises:
+        InputError: if it is damaged beyond reading.
+    """
+    from c2pa import C2paError
+
+    path = Path(request["path"])
+    with path.open("rb") as stream:
+        sha256, names_one = _hash(stream)
+        try:
+            report = _report(request, stream)
+        except C2paError as error:
+            return {"sha256": sha256} | unread(_why(error), _elsewhere(error), names_one)
+    return {"sha256": sha256} | judge(report, request["list"])
+
+
+def _report(request: Request, stream: BinaryIO) -> Report:
+    """What the SDK says of the manifest in a file; else of its sidecar's."""
+    from c2pa import C2paError
+
+    path = Path(request["path"])
+    try:
+        return _read(request, stream, None, "embedded")
+    except C2paError as error:
+        if not (request["sidecars"] and (isinstance(error, C2paError.ManifestNotFound) or _elsewhere(error))):
+            raise
+    sidecar = Path(request["sidecars"][0])
+    if sidecar.stat().st_size > MOST_SIDECAR:
+        raise InputError(f"its sidecar {sidecar.name} is larger than {MOST_SIDECAR >> 20} MiB; remove it beside {path}")
+    return _read(request, stream, sidecar.read_bytes(), sidecar.name)
+
+
+def _read(request: Request, stream: BinaryIO, manifest: bytes | None, where: str) -> Report:
+    from c2pa import Context, Reader
+
+    stream.seek(0)
+    with (
+        Context.from_dict(settings(request["trust"])) as context,
+        Reader(_format(Path(request["path"])), stream, manifest, context=context) as reader,
+    ):
+        return Report(store=_parsed(reader), state=str(reader.get_validation_state()), where=where)
+
+
+def _parsed(reader: "Reader") -> dict[str, Any]:
+    text = reader.json()
+    if len(text) > MOST_REPORT:
+        raise MemoryError
+    store: dict[str, Any] = json.loads(text)
+    return store
+
+
+def _format(path: Path) -> str | None:
+    """A file's suffix where the SDK knows it; it looks at the bytes all the same, and believes those."""
+    from c2pa import Reader
+
+    suffix = path.suffix.lower().removeprefix(".")
+    return suffix if suffix in Reader.get_supported_mime_types() else None
+
+
+def _hash(stream: BinaryIO) -> tuple[str, bool]:
+    """A file's SHA-256, and whether a manifest store begins anywhere in it."""
+    digest, found, before = hashlib.sha256(), False, b""
+    while part := stream.read(1 << 20):
+        digest.update(part)
+        found = found or MANIFEST_STORE in before + part
+        before = part[-len(MANIFEST_STORE) :]
+    return digest.hexdigest(), found
+
+
+def _why(error: Exception) -> str:
+    return plain(one_line(error))
+
+
+def _elsewhere(error: Exception) -> str | None:
+    """The address that a file names for its manifest, where that is why none was read."""
+    match = ELSEWHERE.search(str(error))
+    return plain(match[1])[:2000] if match else None
+
+
+def _leave_network() -> None:
+    """Enter an empty network namespace where the kernel lets this user; elsewhere the SDK's settings stand alone."""
+    with suppress(OSError, AttributeError):
+        # root keeps its own user namespace, or it could not read others' files any more
+        ctypes.CDLL(None).unshare(NEW_NET if os.geteuid() == 0 else NEW_USER | NEW_NET)
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+        most = held + MOST_MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _limit_seconds(seconds: float) -> None:
+    with suppress(ImportError, ValueError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
+
+
+if __name__ == "__main__":
+    serve(Connection(int(sys.argv[1])))
