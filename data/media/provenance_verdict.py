@@ -37,7 +37,7 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
         *(item for delta in results.get("ingredientDeltas") or () for item in delta["validationDeltas"]["failure"]),
         *faults_at_signing(report.store),
     ]
-    faults = [*_faults(active.get("failure") or ()), *_unbound(codes["success"])]
+    faults = _faults(active.get("failure") or ()) or _unbound(codes["success"])
     ingredient_faults = _faults(of_ingredients)
     who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
     if faults:
@@ -98,7 +98,7 @@ def _faults(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _unbound(success: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Faults of a manifest that no failure names, and that has no valid signature or fits no bytes all the same."""
+    """What a manifest without a failure may lack all the same: a signature that holds, and what ties it to the file."""
     found: list[Mapping[str, Any]] = []
     if "claimSignature.validated" not in success:
         found.append({"code": "claimSignature.mismatch"})

@@ -104,6 +104,10 @@ def examine(request: Request) -> dict[str, Any]:
         try:
             report = _report(request, stream)
         except C2paError as error:
+            if isinstance(error, C2paError.NotSupported) and (kind := _format(path)):
+                raise InputError(
+                    f"is no {kind}, for all its name; it is damaged or lies, get the file again"
+                ) from error
             return {"sha256": sha256} | unread(_why(error), _elsewhere(error), names_one)
     return {"sha256": sha256} | judge(report, request["list"])
 
