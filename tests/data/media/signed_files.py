@@ -178,3 +178,39 @@ def status(of: Held, *, is_revoked: bool) -> dict[str, Any]:
     )
     data = {"ocspVals": [list(answer.public_bytes(serialization.Encoding.DER))]}
     return {"label": "c2pa.certificate-status", "data": data}
+
+
+def identity(host: str) -> dict[str, Any]:
+    """An assertion of who is behind a file, by an issuer whose keys lie on a host (CAWG identity 1.1, did:web)."""
+    credential = {
+        "@context": ["https://www.w3.org/ns/credentials/v2", "https://cawg.io/identity/1.1/ica/context/"],
+        "type": ["VerifiableCredential", "IdentityClaimsAggregationCredential"],
+        "issuer": f"did:web:{host}",
+        "validFrom": "2026-01-01T00:00:00Z",
+        "credentialSubject": {
+            "verifiedIdentities": [
+                {
+                    "type": "cawg.social_media",
+                    "username": "ada",
+                    "uri": "https://example.org",
+                    "verifiedAt": "2026-01-01T00:00:00Z",
+                    "provider": {"id": "https://example.org", "name": "example"},
+                }
+            ],
+            "c2paAsset": {"referenced_assertions": [], "sig_type": "cawg.identity_claims_aggregation"},
+        },
+    }
+    kind = b"application/vc"
+    protected = bytes([0xA2, 1, 0x27, 3]) + _cbor(3, kind)  # {alg: EdDSA, content type}
+    payload = _cbor(2, json.dumps(credential).encode())
+    signature = bytes([0xD2, 0x84]) + _cbor(2, protected) + b"\xa0" + payload + _cbor(2, bytes(64))  # COSE_Sign1
+    binding = {"url": "self#jumbf=c2pa.assertions/c2pa.hash.data", "hash": list(bytes(32))}
+    about = {"referenced_assertions": [binding], "sig_type": "cawg.identity_claims_aggregation"}
+    return {"label": "cawg.identity", "data": {"signer_payload": about, "signature": list(signature), "pad1": [0] * 4}}
+
+
+def _cbor(major: int, data: bytes) -> bytes:
+    """A string of bytes (2) or letters (3) as RFC 8949 encodes it."""
+    size = len(data)
+    head = [size] if size < 24 else [24, size] if size < 256 else [25, *size.to_bytes(2, "big")]
+    return bytes([major << 5 | head[0], *head[1:]]) + data
