@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import urlsplit
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import scratch, sync_file, sync_folder
@@ -63,17 +64,25 @@ def _sign(original: BinaryIO, path: Path, credentials: Credentials, copy: Binary
     chain, key = (_read(each) for each in (credentials.certificate, credentials.key))
     algorithm = _algorithm(credentials, chain, key)
     stamping = credentials.timestamp.encode() if credentials.timestamp else None
-    offline: dict[str, Any] = settings(None)
-    if stamping:
-        del offline["core"]["allowed_network_hosts"]
+    alone: dict[str, Any] = settings(None)
+    if credentials.timestamp:
+        alone["core"]["allowed_network_hosts"] = [_host(credentials.timestamp)]
     manifest = {"title": path.name, "claim_generator_info": [{"name": "mainstem", "version": version("mainstem")}]}
     with (
-        Context.from_dict(offline) as context,
+        Context.from_dict(alone) as context,
         Signer.from_info(C2paSignerInfo(algorithm, chain, key, stamping)) as signer,
         Builder(json.dumps(manifest), context=context) as builder,
     ):
         builder.set_intent(C2paBuilderIntent.EDIT)
         builder.sign(signer, path.suffix.lower().removeprefix("."), original, copy)
+
+
+def _host(address: str) -> str:
+    """Whom alone a time stamp is asked of."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"got {address!r} for a time stamp; give an address as https://HOST/PATH")
+    return parts.hostname
 
 
 def _put(part: Path, out: Path) -> None:
