@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.health_state import STATES
-from mainstem.adapters.sensor_fusion.laying import lay
+from mainstem.adapters.sensor_fusion.laying import Laid, lay
 from mainstem.adapters.sensor_fusion.motion_track import tell_attitudes
 from mainstem.adapters.sensor_fusion.names import SENSORS, UNVERIFIED
 from mainstem.core.errors import InputError
@@ -16,8 +16,11 @@ from mainstem.core.files import write_atomically
 from mainstem.core.fitted import load_run
 from mainstem.core.task import Task, TrackAsk
 from mainstem.data.robot.arrays import read_arrays
+from mainstem.data.robot.estimates import NO_PROTECTION
 
 Array = NDArray[np.float64]
+NO_NORTH = "no magnetometer: headings count from where it headed first, in a doubt that grows"
+CAUSAL_BALLS = "balls are those of attitudes told from the samples before them, as wide about smoothed ones"
 
 
 def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
@@ -32,7 +35,8 @@ def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
             f"got {path.name} and --out {out.name}, want an .npz of gyr, acc, mag and rate, and one to write"
         )
     assert ask.run is not None
-    laid = lay(read_arrays(path))
+    recording = read_arrays(path)
+    laid = lay(recording)
     is_smoothed = ask.request.option("smooth") is not None
     told = tell_attitudes(laid.samples, laid.steps_s, load_run(ask.run, task), ask.level, is_smoothed)
     radius = f"radius{round(ask.level * 100)}_rad"
@@ -42,13 +46,26 @@ def predict_arrays(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
         radius: laid.at_readings(told.radius_rad),
         "health": np.nan_to_num(laid.at_readings(told.health.astype(np.float64))).astype(np.int8),
         "states": np.array([STATES[code] for code in sorted(STATES)]),
+        "note": np.array(f"{radius}: {UNVERIFIED}; {NO_PROTECTION}"),
     }
     np.savez_compressed(packed, **arrays)
     write_atomically(out, packed.getvalue())
     how = "from all samples" if is_smoothed else "each from the samples before it"
     return (
-        f"{len(laid.rows)} attitudes in {out}, {how}; {radius}: {UNVERIFIED}",
+        f"{np.isfinite(arrays['quat'][:, 0]).sum()} attitudes in {out}, {how}; {radius}: {UNVERIFIED}",
+        *_left_out(laid),
+        *([] if recording.find("magnetometer") else [NO_NORTH]),
+        *([CAUSAL_BALLS] if is_smoothed and recording.find("magnetometer") else []),
         *(f"{name}: {words}" for name, words in named(told.health, laid.times).items()),
+        NO_PROTECTION,
+    )
+
+
+def _left_out(laid: Laid) -> list[str]:
+    """Say how many rows tell no attitude."""
+    num = int((laid.rows < 0).sum())
+    return (
+        [f"{num:,} of {len(laid.rows):,} rows left out, NaN there: stamps repeat, go back or are none"] if num else []
     )
 
 

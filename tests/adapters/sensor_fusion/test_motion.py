@@ -209,6 +209,22 @@ def test_arrays_in_arrays_out(tmp_path, readings):
     assert given_path.read_bytes() == before
 
 
+def test_rows_without_an_attitude_are_counted_and_a_free_heading_is_said(tmp_path, readings):
+    samples = readings[0][:600]
+    times = np.arange(600) / RATE
+    times[::3] = np.nan
+    np.savez(tmp_path / "t.npz", gyr=samples[:, :3], acc=samples[:, 3:6], times=times)
+    done = run_cli("predict", "sensor-fusion", tmp_path / "t.npz", "--out", tmp_path / "o.npz")
+    assert done.returncode == 0, done.stderr
+    assert "400 attitudes in" in done.stdout
+    assert "200 of 600 rows left out" in done.stdout
+    assert "no magnetometer: headings count from where it headed first" in done.stdout
+    with np.load(tmp_path / "o.npz") as told:
+        assert np.isfinite(told["quat"]).all(1).sum() == 400
+        assert "not verified on this" in str(told["note"])
+        assert "not for protective functions" in str(told["note"])
+
+
 def test_a_run_is_not_scored_on_what_it_learned_from(fitted):
     still = np.zeros((4, 9))
     trial = Trial(
