@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mainstem.adapters.sensor_fusion.health_limits import stored_limits
 from mainstem.adapters.sensor_fusion.moments import moments_of
 from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
-from mainstem.adapters.sensor_fusion.rivals import RIVALS, smooth_vqf
+from mainstem.adapters.sensor_fusion.rivals import RIVALS, SMOOTHED_RIVALS
 from mainstem.adapters.sensor_fusion.scoring import Trial, angles_between, errors_of
 from mainstem.adapters.sensor_fusion.trials import BROAD, read_trials
 from mainstem.core.errors import InputError
@@ -38,7 +38,7 @@ class Scored:
     errors: Mapping[str, Array]
     rivals: Mapping[str, Mapping[str, Array]]
     smoothed: Array
-    smoothed_rival: Array
+    smoothed_rivals: Mapping[str, Array]
     coverage: Mapping[str, float]
     radius_deg: float
 
@@ -114,7 +114,9 @@ def score(trial: Trial, fitted: Fitted, ask: TrackAsk) -> Scored:
         errors={name: errors_of(told.quat, trial, among) for name, among in places.items()},
         rivals={name: errors_at(follow, samples, trial, places) for name, follow in RIVALS.items()},
         smoothed=errors_of(smoothed.quat, trial),
-        smoothed_rival=errors_of(smooth_vqf(samples, trial.rate_hz), trial),
+        smoothed_rivals={
+            name: errors_of(look(samples, trial.rate_hz), trial) for name, look in SMOOTHED_RIVALS.items()
+        },
         coverage={
             **{name: coverage_of(told, trial, among) for name, among in places.items()},
             "smoothed": coverage_of(smoothed, trial, places[""]),
@@ -144,20 +146,21 @@ def report(scored: Sequence[Scored], level: float) -> dict[str, Any]:
     """Return metrics, those of plain filters, differences with paired intervals, coverage, all by kind and trial."""
     ours = {place: np.array([one.errors[place] for one in scored]) for place in scored[0].errors}
     theirs = {name: {place: np.array([one.rivals[name][place] for one in scored]) for place in ours} for name in RIVALS}
-    smoothed = np.array([one.smoothed for one in scored]), np.array([one.smoothed_rival for one in scored])
+    smoothed = np.array([one.smoothed for one in scored])
+    looking_back = {name: np.array([one.smoothed_rivals[name] for one in scored]) for name in SMOOTHED_RIVALS}
     return {
-        "metrics": named(ours) | named({"smoothed": smoothed[0]}),
+        "metrics": named(ours) | named({"smoothed": smoothed}),
         "baselines": {
             **{name: named(found) for name, found in theirs.items()},
-            "offline_vqf": named({"": smoothed[1]}),
+            **{name: named({"": found}) for name, found in looking_back.items()},
         },
         "difference": {
             **{name: paired(ours[""][:, 0] - found[""][:, 0]) for name, found in theirs.items()},
-            "offline_vqf": paired(smoothed[0][:, 0] - smoothed[1][:, 0]),
+            **{name: paired(smoothed[:, 0] - found[:, 0]) for name, found in looking_back.items()},
         },
         "difference_inclination": {
             **{name: paired(ours[""][:, 2] - found[""][:, 2]) for name, found in theirs.items()},
-            "offline_vqf": paired(smoothed[0][:, 2] - smoothed[1][:, 2]),
+            **{name: paired(smoothed[:, 2] - found[:, 2]) for name, found in looking_back.items()},
         },
         "coverage": coverage(scored, level),
         "by_group": by_kind(scored),

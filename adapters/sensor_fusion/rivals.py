@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.adapters.sensor_fusion.settings import Settings
 from mainstem.core import rotations
 from mainstem.core.errors import MissingExtraError
 
@@ -60,8 +61,30 @@ def follow_mahony(samples: Array, rate_hz: float) -> Array:
     return told
 
 
+def in_step(quat: Array, samples: Array) -> Array:
+    """Return attitudes (samples, 4) turned on for as long as the gyroscope tells late, as ours are (`Settings`).
+
+    How late it is was taken from all trials, so that a filter that is told of it must be held against ours.
+    """
+    rate = np.nan_to_num(samples[:, :3])
+    return rotations.multiply(quat, rotations.exp(rate * Settings().gyr_late))
+
+
+def follow_vqf_in_step(samples: Array, rate_hz: float) -> Array:
+    """Return VQF's attitudes (samples, 4), as late as ours are."""
+    return in_step(follow_vqf(samples, rate_hz), samples)
+
+
+def smooth_vqf_in_step(samples: Array, rate_hz: float) -> Array:
+    """Return the attitudes (samples, 4) of VQF run forward and backward, as late as ours are."""
+    return in_step(smooth_vqf(samples, rate_hz), samples)
+
+
 RIVALS: Mapping[str, Callable[[Array, float], Array]] = {
-    "vqf": follow_vqf, "madgwick": follow_madgwick, "mahony": follow_mahony, "gyro_gap_filter": follow_gap_filter,
+    "vqf": follow_vqf, "vqf_in_step": follow_vqf_in_step, "madgwick": follow_madgwick, "mahony": follow_mahony, "gyro_gap_filter": follow_gap_filter,
+}  # fmt: skip
+SMOOTHED_RIVALS: Mapping[str, Callable[[Array, float], Array]] = {
+    "offline_vqf": smooth_vqf, "offline_vqf_in_step": smooth_vqf_in_step,
 }  # fmt: skip
 
 
