@@ -21,6 +21,7 @@ from mainstem.data.media.opening import Opened, decoded, opened
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
+    from av.video.reformatter import VideoReformatter
 
 NOW = 1e-6  # s; times are whole ticks of a clock, and floats of them are not
 LONGEST_PIXEL = 8  # times its other side, of formats that are not of square pixels
@@ -116,14 +117,17 @@ def read_frames(
         InputError: if it is no video, damaged, or beyond the bounds.
     """
     with opened(path, bounds) as file:
+        from av.video.reformatter import VideoReformatter
+
         stream = _shown(file, path)
         if keys_only:
             stream.codec_context.skip_frame = "NONKEY"
+        showing = _Showing(stream, longest_side, bounds.pixels, VideoReformatter())
         due, num = -np.inf, 0
         for time_s, frame in _timed(file, stream, path, bounds):
             num += 1
             if time_s >= due - NOW:
-                yield Frame(time_s, _pixels(frame, stream, longest_side, bounds, path))
+                yield Frame(time_s, showing.pixels(frame))
                 due = -np.inf if every_s is None else every_s * (1 + (time_s + NOW) // every_s)
         if not num:
             raise _empty(path)
@@ -156,16 +160,24 @@ def _empty(path: Path) -> InputError:
     return InputError(f"{plain(path.name)} holds no frame that can be decoded; copy it again")
 
 
-def _pixels(
-    frame: "VideoFrame", stream: "VideoStream", longest_side: int | None, bounds: Bounds, path: Path
-) -> NDArray[np.uint8]:
-    width, height = _size(frame, stream, longest_side)
-    if width * height > bounds.pixels:
-        raise InputError(f"{plain(path.name)} shows {width} x {height} pixels, want at most {bounds.pixels}")
-    shown = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC")
-    quarters, is_mirrored = _turn(frame)
-    pixels = cast("NDArray[np.uint8]", shown.to_ndarray())
-    return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if is_mirrored else pixels, quarters))
+@dataclass(frozen=True)
+class _Showing:
+    """How a video's frames become pictures: one converter for all of them, as making one costs more than it does."""
+
+    stream: "VideoStream"
+    longest_side: int | None
+    most_pixels: int
+    converter: "VideoReformatter"
+
+    def pixels(self, frame: "VideoFrame") -> NDArray[np.uint8]:
+        width, height = _size(frame, self.stream, self.longest_side)
+        if width * height > self.most_pixels:
+            raise InputError(f"its frames show {width} x {height} pixels, want at most {self.most_pixels}")
+        scaling = "BICUBIC" if width >= frame.width else "BILINEAR"
+        shown = self.converter.reformat(frame, width, height, "rgb24", interpolation=scaling, threads=1)
+        quarters, is_mirrored = _turn(frame)
+        pixels = cast("NDArray[np.uint8]", shown.to_ndarray())
+        return np.ascontiguousarray(np.rot90(pixels[:, ::-1] if is_mirrored else pixels, quarters))
 
 
 def _size(frame: "VideoFrame", stream: "VideoStream", longest_side: int | None) -> tuple[int, int]:

@@ -2,13 +2,17 @@
 
 import struct
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from PIL import Image
+
+from mainstem.core.errors import MainstemError
+from mainstem.data.hearing import hearing
 
 IIM_UTF8 = b"\x1b%G"
 COLOURS = np.array([[220, 40, 40], [40, 200, 40], [40, 40, 220], [230, 220, 40]], np.uint8)
@@ -96,3 +100,14 @@ def turned(path: Path, a: int, b: int, c: int, d: int) -> Path:
     matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     path.write_bytes(data[:at] + matrix + data[at + 36 :])
     return path
+
+
+@contextmanager
+def fine_or_one_line() -> Iterator[None]:
+    """Damaged files may be read or refused; refused, they are told in one line."""
+    try:
+        with hearing():
+            yield
+    except MainstemError as error:
+        if "\n" in str(error):
+            raise AssertionError("several lines") from error

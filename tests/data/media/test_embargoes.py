@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstem.data.media.embargoes import embargo_in, read_embargo, strictest
@@ -43,6 +43,7 @@ def test_what_is_not_certain_holds_and_keeps_its_words(words):
     assert embargo.holds(datetime.max.replace(tzinfo=UTC))
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1950, 1, 1), datetime(2099, 1, 1)), st.integers(-11, 14))
 def test_every_instant_in_iso_8601_is_itself(moment, hours):
     moment = moment.replace(microsecond=0, tzinfo=timezone(timedelta(hours=hours)))
@@ -51,6 +52,7 @@ def test_every_instant_in_iso_8601_is_itself(moment, hours):
     assert read_embargo(f"embargoed until {moment:%d %B %Y at %H:%M:%S} {moment:%z}").until == moment
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_words_break_it(words):
     embargo = read_embargo(words)

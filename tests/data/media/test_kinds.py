@@ -21,7 +21,7 @@ def test_sound_and_video_are_told_by_their_streams(tmp_path):
 
 def test_text_is_what_holds_no_control_characters(tmp_path):
     path = tmp_path / "a.jpg"
-    path.write_text("Ein Text – mit Zeichen.")
+    path.write_text("Ein Text - mit Zeichen.")
     assert kind_of(path) == "text"
     path.write_bytes("Text".encode("utf-16"))
     assert kind_of(path) == "text"

@@ -1,16 +1,18 @@
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
-from tests.data.media.made_media import IIM_UTF8, film, iim, packet, save, tone, with_segment
+from tests.data.media.made_media import IIM_UTF8, film, fine_or_one_line, iim, packet, save, tone, with_segment
 
-from mainstem.core.errors import InputError
 from mainstem.data.media.bounds import Bounds
 from mainstem.data.media.metadata import Metadata, read_metadata
 
 APP13 = 0xED
-WORDS = [(2, 5, "Überschwemmung"), (2, 120, "Zürich, überflutet"), (2, 80, "Ann Ó"), (2, 80, "Bo"), (2, 110, "dpa"),
-         (2, 116, "© Ann"), (2, 25, "flood"), (2, 25, "Zürich"), (2, 55, "20240601"), (2, 60, "143000+0200")]  # fmt: skip
-XMP = """<dc:title><rdf:Alt><rdf:li xml:lang="de">Hund</rdf:li><rdf:li xml:lang="x-default">Dog</rdf:li></rdf:Alt></dc:title>
+WORDS = [
+    (2, 5, "Überschwemmung"), (2, 120, "Zürich, überflutet"), (2, 80, "Ann Ó"), (2, 80, "Bo"), (2, 110, "dpa"),
+    (2, 116, "© Ann"), (2, 25, "flood"), (2, 25, "Zürich"), (2, 55, "20240601"), (2, 60, "143000+0200"),
+]  # fmt: skip
+XMP = """<dc:title><rdf:Alt><rdf:li xml:lang="de">Hund</rdf:li>
+<rdf:li xml:lang="x-default">Dog</rdf:li></rdf:Alt></dc:title>
 <dc:description><rdf:Alt><rdf:li xml:lang="x-default">A dog &lt;b&gt; &amp; a cat</rdf:li></rdf:Alt></dc:description>
 <dc:creator><rdf:Seq><rdf:li>Ann</rdf:li><rdf:li>Bo</rdf:li></rdf:Seq></dc:creator>
 <dc:subject><rdf:Bag><rdf:li>dog</rdf:li><rdf:li> dog </rdf:li><rdf:li>cat</rdf:li></rdf:Bag></dc:subject>
@@ -80,8 +82,11 @@ def test_xmp_as_attributes_and_addresses(tmp_path):
 
 @pytest.mark.parametrize(
     ("attributes", "state"),
-    [('tdm:reservation="1"', "reserved"), ('tdm:reservation="0"', "allowed"), ('tdm:policy="https://a.example"', "unclear"),
-     ('tdm:reservation="1" tdm:policy="https://a.example"', "reserved")],
+    [
+        ('tdm:reservation="1"', "reserved"), ('tdm:reservation="0"', "allowed"),
+        ('tdm:policy="https://a.example"', "unclear"),
+        ('tdm:reservation="1" tdm:policy="https://a.example"', "reserved"),
+    ],
 )  # fmt: skip
 def test_tdm_reservations_in_xmp(tmp_path, attributes, state):
     assert read_metadata(save(tmp_path / "a.jpg", xmp=packet("", attributes))).opt_out.state == state
@@ -166,7 +171,5 @@ def test_damaged_blocks_are_said_or_left_out_and_never_break(tmp_path):
         data = clean.copy()
         data[random.integers(20, 1800, 8)] = random.integers(0, 256, 8)
         path.write_bytes(data.tobytes())
-        try:
+        with fine_or_one_line():
             assert isinstance(read_metadata(path), Metadata)
-        except InputError as error:
-            assert "\n" not in str(error)

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
-from tests.data.media.made_media import quarters, save
+from tests.data.media.made_media import fine_or_one_line, quarters, save
 
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.data.media.bounds import Bounds
@@ -128,8 +128,8 @@ def test_a_smaller_picture_is_its_mean(tmp_path):
 
 
 def test_a_large_jpeg_is_never_decoded_whole(tmp_path):
-    path = save(tmp_path / "a.jpg", np.zeros((8000, 8000, 3), np.uint8))
-    small = Bounds(memory=8 << 20)  # whole, it takes 512 MB
+    path = save(tmp_path / "a.jpg", np.zeros((4000, 4000, 3), np.uint8))
+    small = Bounds(memory=10 << 20)  # whole, it takes 128 MB
     assert read_picture(path, 256, small).pixels.shape == (256, 256, 3)
     with pytest.raises(InputError, match="bytes to decode"):
         read_picture(path, None, small)
@@ -177,10 +177,8 @@ def test_damaged_bytes_give_a_picture_or_one_line(tmp_path):
         data = buffers[num % len(buffers)].copy()
         data[random.integers(8, len(data), 5)] = random.integers(0, 256, 5)
         path.write_bytes(data.tobytes())
-        try:
+        with fine_or_one_line():
             assert read_picture(path, 32, Bounds(pixels=1 << 22)).pixels.shape[2] == 3
-        except InputError as error:
-            assert "\n" not in str(error)
 
 
 def test_heic_is_read_where_its_plugin_is_installed(tmp_path):

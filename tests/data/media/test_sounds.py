@@ -4,7 +4,7 @@ import wave
 import av
 import numpy as np
 import pytest
-from tests.data.media.made_media import film, tone
+from tests.data.media.made_media import film, fine_or_one_line, tone
 
 from mainstem.core.errors import InputError
 from mainstem.data.hearing import hearing
@@ -119,8 +119,5 @@ def test_damaged_bytes_give_sound_or_one_line(tmp_path):
         data = clean.copy()
         data[random.integers(8, len(data), 20)] = random.integers(0, 256, 20)
         (tmp_path / "b.mp4").write_bytes(data.tobytes())
-        try:
-            with hearing():
-                assert np.abs(read_sound(tmp_path / "b.mp4", 8000, Bounds(seconds=60)).samples).max() <= 1
-        except InputError as error:
-            assert "\n" not in str(error)
+        with fine_or_one_line():
+            assert np.abs(read_sound(tmp_path / "b.mp4", 8000, Bounds(seconds=60)).samples).max() <= 1

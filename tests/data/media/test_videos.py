@@ -3,7 +3,7 @@ import struct
 import av
 import numpy as np
 import pytest
-from tests.data.media.made_media import film, quarters, tone, turned
+from tests.data.media.made_media import film, fine_or_one_line, quarters, tone, turned
 
 from mainstem.core.errors import InputError
 from mainstem.data.hearing import hearing
@@ -152,13 +152,10 @@ def test_what_is_no_video_is_refused(tmp_path):
 def test_damaged_bytes_give_frames_or_one_line(tmp_path):
     random = np.random.default_rng(0)
     clean = np.frombuffer(film(tmp_path / "a.mp4", np.arange(8) / 25).read_bytes(), np.uint8)
-    for _ in range(60):
+    for _ in range(30):
         data = clean.copy()
         data[random.integers(8, len(data), 20)] = random.integers(0, 256, 20)
         (tmp_path / "b.mp4").write_bytes(data.tobytes())
-        try:
-            with hearing():
-                frames = list(read_frames(tmp_path / "b.mp4", longest_side=32, bounds=Bounds(pixels=1 << 20)))
+        with fine_or_one_line():
+            frames = list(read_frames(tmp_path / "b.mp4", longest_side=32, bounds=Bounds(pixels=1 << 20)))
             assert all(np.isfinite(frame.time_s) for frame in frames)
-        except InputError as error:
-            assert "\n" not in str(error)
