@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     from av.container import InputContainer
 
 MOST_STREAMS = 64
-PROBED = {"probesize": str(8 << 20), "analyzeduration": "5000000"}  # bytes, microseconds: enough for what is read here
+PROBED = {  # bytes and microseconds that are enough for what is read here; and no address or other file is ever opened
+    "probesize": str(8 << 20),
+    "analyzeduration": "5000000",
+    "protocol_whitelist": "none",
+}
+MATROSKA = "matroska,webm"
+FIRST_PACKETS = 64  # among which every stream that begins with the file has one
 MOST_BROKEN = 1000  # packets in a row that cannot be decoded
 
 
@@ -54,21 +61,26 @@ def opened(path: Path, bounds: Bounds) -> Iterator[Opened]:
     name = demuxer(head_of(path, bounds))
     if name is None:
         raise InputError(f"{plain(path.name)} is neither sound nor video by its first bytes; name one")
-    with (
-        path.open("rb") as file,
-        reading(path, "sound or video"),
-        av.open(
-            file,
-            format=name,
-            options={"max_pixels": str(bounds.pixels)},  # for the decoders that look for streams
-            container_options=PROBED,
-            metadata_errors="replace",
-        ) as container,
-    ):
-        yield _checked(container, path, bounds)
+    options = {"max_pixels": str(bounds.pixels)}  # for the decoders that look for streams
+    with path.open("rb") as file, reading(path, "sound or video"):
+        start_s = _first_s(path, options) if name == MATROSKA else None
+        with av.open(file, "r", name, options, PROBED, metadata_errors="replace") as container:
+            yield _checked(container, path, bounds, start_s)
 
 
-def _checked(container: "InputContainer", path: Path, bounds: Bounds) -> Opened:
+def _first_s(path: Path, options: dict[str, str]) -> float | None:
+    """The first time among a Matroska's first packets: FFmpeg takes that of the last stream to begin for it."""
+    import av
+
+    with path.open("rb") as file, av.open(file, "r", MATROSKA, options, PROBED, metadata_errors="replace") as container:
+        packets = islice(container.demux(), FIRST_PACKETS)
+        return min(
+            (float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None and packet.time_base),
+            default=None,
+        )
+
+
+def _checked(container: "InputContainer", path: Path, bounds: Bounds, start_s: float | None) -> Opened:
     if len(container.streams) > MOST_STREAMS:
         raise InputError(f"{plain(path.name)} says {len(container.streams)} streams, want at most {MOST_STREAMS}")
     shown = next((stream for stream in container.streams.video if not _is_cover(stream)), None)
@@ -80,7 +92,9 @@ def _checked(container: "InputContainer", path: Path, bounds: Bounds) -> Opened:
         )
     if shown is not None:
         shown.codec_context.options = {"max_pixels": str(bounds.pixels)}  # of frames larger than the header says
-    return Opened(container, shown, heard, float(Fraction(container.start_time or 0, 1_000_000)))
+    if start_s is None:
+        start_s = float(Fraction(container.start_time or 0, 1_000_000))
+    return Opened(container, shown, heard, start_s)
 
 
 def _is_cover(stream: "VideoStream") -> bool:

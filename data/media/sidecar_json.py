@@ -72,7 +72,7 @@ def said_by_json(data: bytes, name: str, origin: str) -> Said:
 
 def _text(fields: Fields, known: tuple[str, ...]) -> tuple[str | None, list[str]]:
     """The first of some fields that says something, and those that are no text; of lists of texts the whole."""
-    odd = []
+    odd: list[str] = []
     for key in known:
         value = fields.get(key)
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):

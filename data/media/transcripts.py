@@ -73,4 +73,4 @@ def _cue(block: str) -> Cue | None:
 
 def _seconds(hours: str | None, minutes: str, seconds: str, parts: str) -> float:
     whole = int((hours or "0")[:6]) * 3600 + int(minutes) * 60 + int(seconds)
-    return whole + int(parts) / 10 ** len(parts)
+    return whole + float(f"0.{parts}")

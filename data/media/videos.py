@@ -78,7 +78,7 @@ def video_facts(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> VideoFacts:
         stream = _shown(file, path)
         first = next((cast("VideoFrame", frame) for frame in decoded(file, stream, path)), None)
         if first is None:
-            raise _empty(path)
+            raise _empty(path, bounds)
         size = _size(first, stream, None)
         seconds, said_s = _end_s(file, stream), _said_s(file, stream)
         _check_time(seconds, path, bounds)
@@ -130,7 +130,7 @@ def read_frames(
                 yield Frame(time_s, showing.pixels(frame))
                 due = -np.inf if every_s is None else every_s * (1 + (time_s + NOW) // every_s)
         if not num:
-            raise _empty(path)
+            raise _empty(path, bounds)
 
 
 def _timed(file: Opened, stream: "VideoStream", path: Path, bounds: Bounds) -> Iterator[tuple[float, "VideoFrame"]]:
@@ -156,8 +156,10 @@ def _shown(file: Opened, path: Path) -> "VideoStream":
     return file.shown
 
 
-def _empty(path: Path) -> InputError:
-    return InputError(f"{plain(path.name)} holds no frame that can be decoded; copy it again")
+def _empty(path: Path, bounds: Bounds) -> InputError:
+    return InputError(
+        f"{plain(path.name)} holds no frame of at most {bounds.pixels} pixels that can be decoded; copy it again"
+    )
 
 
 @dataclass(frozen=True)

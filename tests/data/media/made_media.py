@@ -67,15 +67,15 @@ def tone(path: Path, seconds: float = 1.0, rate: int = 16_000, channels: int = 1
 
 
 def film(
-    path: Path, times_s: Sequence[float], size: tuple[int, int] = (80, 60), sound: bool = False, **tags: str
+    path: Path, times_s: Sequence[float], size: tuple[int, int] = (80, 60), sound_s: float | None = None, **tags: str
 ) -> Path:
-    """A video of one frame a time, each of quarters with a grey corner that is brighter from frame to frame."""
+    """A video of one frame a time, of quarters with a corner that grows brighter; its silence begins at `sound_s`."""
     with av.open(str(path), "w") as container:
         container.metadata.update(tags)
         stream = container.add_stream("libx264", rate=25, options={"bf": "0", "crf": "1"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv444p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
-        heard = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        heard = container.add_stream("aac", rate=16_000, layout="mono") if sound_s is not None else None
         for num, time_s in enumerate(times_s):
             pixels = quarters(size[1], size[0]).copy()
             pixels[: size[1] // 4, : size[0] // 4] = min(255, 8 * num)
@@ -87,7 +87,11 @@ def film(
             for num in range(max(1, int(16 * times_s[-1]))):
                 block = np.zeros((1, 1000), np.float32)
                 piece = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-                piece.sample_rate, piece.pts, piece.time_base = 16_000, num * 1000, Fraction(1, 16_000)
+                piece.sample_rate, piece.pts, piece.time_base = (
+                    16_000,
+                    round(16_000 * sound_s) + num * 1000,
+                    Fraction(1, 16_000),
+                )
                 container.mux(heard.encode(piece))
             container.mux(heard.encode(None))
     return path

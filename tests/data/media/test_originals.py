@@ -37,7 +37,7 @@ def archive(tmp_path: Path) -> Path:
     for suffix in ("jpg", "png", "gif", "tif", "webp", "avif"):
         save(folder / f"a.{suffix}")
     with_segment(save(folder / "b.jpg", xmp=packet("<dc:title>x</dc:title>")), 0xED, iim([(2, 120, b"A fox")]))
-    film(folder / "c.mp4", np.arange(10) / 25, sound=True, title="Flood")
+    film(folder / "c.mp4", np.arange(10) / 25, sound_s=0.0, title="Flood")
     film(folder / "d.mkv", np.arange(10) / 25)
     tone(folder / "e.wav")
     (folder / "e.srt").write_text("1\n00:00:01,0 --> 00:00:02,0\none\n")

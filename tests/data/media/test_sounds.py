@@ -62,11 +62,17 @@ def test_numbers_that_are_none_and_too_loud_are_kept_within_bounds(tmp_path):
 
 
 def test_a_video_s_sound_is_read_and_one_without_says_so(tmp_path):
-    assert read_sound(film(tmp_path / "a.mp4", [0, 0.5, 1.0], sound=True), 16_000).seconds == pytest.approx(
+    assert read_sound(film(tmp_path / "a.mp4", [0, 0.5, 1.0], sound_s=0.0), 16_000).seconds == pytest.approx(
         1.0, abs=0.1
     )
     with pytest.raises(InputError, match="no sound track"):
         read_sound(film(tmp_path / "b.mp4", [0, 0.5]), 16_000)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "ts"])
+def test_a_sound_may_begin_later_than_its_video(tmp_path, suffix):
+    path = film(tmp_path / f"a.{suffix}", [0, 0.5, 1.0], sound_s=0.7)
+    assert read_sound(path, 16_000).start_s == pytest.approx(0.7, abs=0.07)  # AAC has 64 ms of its own before it
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(1, 1), (2_000_000_000, 1), (16_000, 255)])
@@ -114,7 +120,7 @@ def test_what_only_begins_like_a_sound_is_refused_in_one_line(tmp_path, head):
 
 def test_damaged_bytes_give_sound_or_one_line(tmp_path):
     random = np.random.default_rng(0)
-    clean = np.frombuffer(film(tmp_path / "a.mp4", [0, 0.5, 1.0], sound=True).read_bytes(), np.uint8)
+    clean = np.frombuffer(film(tmp_path / "a.mp4", [0, 0.5, 1.0], sound_s=0.0).read_bytes(), np.uint8)
     for _ in range(40):
         data = clean.copy()
         data[random.integers(8, len(data), 20)] = random.integers(0, 256, 20)
