@@ -50,7 +50,8 @@ def read_sound(path: Path, rate: int, bounds: Bounds = DEFAULT_BOUNDS) -> Sound:
     """
     with opened(path, bounds) as file:
         stream = _heard(file, path)
-        pieces, held, start_s = [], 0, 0.0
+        pieces: list[Samples] = []
+        held, start_s = 0, 0.0
         for time_s, samples in _pieces(file, stream, path, rate, bounds):
             start_s = start_s if pieces else time_s
             pieces.append(samples)

@@ -21,6 +21,7 @@ from mainstem.data.media.opening import Opened, decoded, opened
 
 if TYPE_CHECKING:
     from av import Packet, VideoFrame, VideoStream
+    from av.sidedata.sidedata import SideData
     from av.video.reformatter import VideoReformatter
 
 NOW = 1e-6  # s; times are whole ticks of a clock, and floats of them are not
@@ -194,13 +195,11 @@ def _size(frame: "VideoFrame", stream: "VideoStream", longest_side: int | None) 
 
 def _turn(frame: "VideoFrame") -> Turn:
     """Quarters to the left after mirroring or not; of angles between quarters nothing is turned."""
-    from av.sidedata.sidedata import Type
-
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    data = cast("SideData | None", frame.side_data.get("DISPLAYMATRIX"))
     if data is None:
         return TURNS[UPRIGHT]
     a, b, _, c, d = struct.unpack("=9i", bytes(data)[:36])[:5]
-    return TURNS.get(tuple(map(_sign, (a, b, c, d))), TURNS[UPRIGHT])
+    return TURNS.get((_sign(a), _sign(b), _sign(c), _sign(d)), TURNS[UPRIGHT])
 
 
 def _sign(value: int) -> int:
