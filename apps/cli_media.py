@@ -27,7 +27,7 @@ def look_at_provenance(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files, or folders of them.")],
     trust: Annotated[
         Path | None,
-        typer.Option(help="Who may sign: certificates in PEM, or a C2PA trust list; else nobody is trusted."),
+        typer.Option(help="Who may sign: certificates in PEM, or a C2PA trust list in JSON; else the one that ships."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress, silent
 from mainstem.data.media.provenance import SIDECAR, Provenance, read_provenance
 from mainstem.data.media.signing import Credentials, sign_file
-from mainstem.data.media.trust_lists import TrustList, is_overdue, read_trust_list
+from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
 
 MOST_FILES = 1_000_000  # of one call
 
@@ -22,7 +22,7 @@ class Looked:
 
     found: Sequence[Provenance]
     refused: Mapping[str, str]
-    trust: TrustList | None
+    trust: TrustList
 
     def told(self) -> dict[str, Any]:
         """As JSON."""
@@ -30,17 +30,17 @@ class Looked:
             "files": [each.told() for each in self.found],
             "counts": dict(sorted(Counter(each.verdict for each in self.found).items())),
             "refused": dict(self.refused),
-            "trust_list": None if self.trust is None else self.trust.told(),
+            "trust_list": self.trust.told(),
         }
 
 
 def look(paths: Sequence[Path], trust: Path | None, report: Progress = silent) -> Looked:
-    """What files, and those of folders, say of where they come from.
+    """What files, and those of folders, say of where they come from; by C2PA's own trust list unless one is given.
 
     Raises:
         InputError: if the trust list cannot be used, or there is nothing at a path.
     """
-    trusted = None if trust is None else read_trust_list(trust)
+    trusted = read_trust_list(trust or SHIPPED)
     files = list(_files(paths))
     found, refused = [], {}
     for number, path in enumerate(files):
@@ -60,9 +60,10 @@ def sign(path: Path, credentials: Credentials, out: Path) -> tuple[Provenance, P
     Raises:
         InputError: if something cannot be used, or the copy would be written over a file.
     """
-    before = read_provenance(path)  # in a process of its own: a hostile manifest ends that one
+    trust = read_trust_list(SHIPPED)
+    before = read_provenance(path, trust)  # in a process of its own: a hostile manifest ends that one
     sign_file(path, credentials, out)
-    return before, read_provenance(out)
+    return before, read_provenance(out, trust)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -99,10 +100,9 @@ def lines_of(looked: Looked) -> Iterator[str]:
         if each.tree is not None:
             yield from _lines_of_tree(each.tree)
         yield f"  sha256 {each.sha256}"
-    if looked.trust is not None:
-        listed = looked.trust
-        late = "; it is more than a year old, get a new one" if is_overdue(listed) else ""
-        yield f"trust list {listed.name} ({listed.date or 'undated'}), {listed.certificates} certificates{late}"
+    listed = looked.trust
+    late = "; it is more than a year old, get a new one" if is_overdue(listed) else ""
+    yield f"trust list {listed.name} ({listed.date or 'undated'}), {listed.certificates} certificates{late}"
     if len(looked.found) > 1:
         counts = Counter(each.verdict for each in looked.found)
         yield f"{len(looked.found)} files: " + ", ".join(

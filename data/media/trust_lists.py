@@ -1,4 +1,4 @@
-"""Who may sign: files of certificates with a name and a date; without one nobody is trusted."""
+"""Who may sign: files of certificates with a name and a date; C2PA's own list comes with the package."""
 
 import hashlib
 import re
@@ -14,6 +14,7 @@ from mainstem.data.json_text import read_json
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+SHIPPED = Path(__file__).with_name("c2pa_trust_list.pem")
 MOST_BYTES = 16 << 20
 TRUSTED = "/trusted"  # how the status of a service that still counts ends (C2PA's lists, ETSI TS 119 602)
 STAMPING = "1.3.6.1.5.5.7.3.8"  # id-kp-timeStamping, RFC 3161

@@ -5,12 +5,13 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from tests.data.media import signed_files as made
 from tests.data.media.signed_files import authority, put
 
 from mainstem.core.errors import InputError
-from mainstem.data.media.trust_lists import is_overdue, read_trust_list
+from mainstem.data.media.trust_lists import SHIPPED, is_overdue, read_trust_list
 
 
 def listed(*services: tuple[made.Held, str]) -> str:
@@ -76,3 +77,28 @@ def test_what_is_no_list_is_refused(tmp_path, text, why):
 def test_nothing_at_the_path(tmp_path):
     with pytest.raises(InputError, match=r"gone\.pem"):
         read_trust_list(tmp_path / "gone.pem")
+
+
+def test_the_list_that_ships_is_named_dated_and_licensed():
+    found = read_trust_list(SHIPPED)
+    assert (found.name, found.date, found.licence, found.certificates) == (
+        "C2PA Trust List",
+        "2026-08-05",
+        "O-UDA-1.0",
+        29,
+    )
+    assert "Google C2PA Root CA G3" in SHIPPED.read_text()
+
+
+def test_every_certificate_of_the_list_that_ships_was_issued_by_one_of_it():
+    """But one, whose authority is not on C2PA's list: a letter that is wrong in any other would show."""
+    certificates = x509.load_pem_x509_certificates(SHIPPED.read_bytes())
+    by_name = {each.subject: each for each in certificates}
+    alone = [each for each in certificates if each.issuer not in by_name]
+    assert [each.subject.get_attributes_for_oid(x509.NameOID.ORGANIZATION_NAME)[0].value for each in alone] == [
+        "Adobe Inc"
+    ]
+    for each in certificates:
+        if each not in alone:
+            each.verify_directly_issued_by(by_name[each.issuer])
+            assert each.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
