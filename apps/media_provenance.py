@@ -47,7 +47,7 @@ def look(paths: Sequence[Path], trust: Path | None, report: Progress = silent) -
         report(path.name, number / len(files))
         try:
             found.append(read_provenance(path, trusted))
-        except InputError as error:
+        except (InputError, OSError) as error:  # gone or locked meanwhile
             if len(files) == 1:
                 raise
             refused[str(path)] = str(error)
@@ -79,7 +79,7 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _below(folder: Path) -> Iterator[Path]:
     before = None
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(place, name)
@@ -88,6 +88,10 @@ def _below(folder: Path) -> Iterator[Path]:
                 yield path
     if before is None:
         raise InputError(f"{folder} holds no file; name another folder")
+
+
+def _refuse(error: OSError) -> None:
+    raise InputError(f"{error.filename}: {error.strerror}; name folders that you may read") from error
 
 
 def lines_of(looked: Looked) -> Iterator[str]:
