@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -40,6 +41,9 @@ def settings(trust: Mapping[str, str] | None) -> dict[str, Any]:
 
     Args:
         trust: "pem" of who may sign and "stamps" of who may stamp; None where nobody is trusted.
+
+    Raises:
+        InputError: if the SDK that is installed does not know one of them.
     """
     told: dict[str, Any] = {
         "core": {
@@ -61,7 +65,24 @@ def settings(trust: Mapping[str, str] | None) -> dict[str, Any]:
         signers = {"trust_anchors": trust["pem"], "allowed_list": trust["pem"], "trust_kind": "manifest"}
         stampers = [{"trust_anchors": trust["stamps"], "trust_kind": "tsa"}] if trust["stamps"] else []
         told["trust"] = {"anchors": [signers | {"trust_uri": ""}, *(each | {"trust_uri": ""} for each in stampers)]}
+    unknown = _unknown(json.dumps({group: told[group] for group in ("core", "verify")}))
+    if unknown:
+        raise InputError(f"this c2pa-python does not know {unknown}, which keeps it from the network; install 0.38")
     return told
+
+
+@cache
+def _unknown(groups: str) -> str:
+    """Settings that the SDK leaves unread, as it does without a word: those that it reads take no such value."""
+    from c2pa import C2paError, Context
+
+    found = []
+    for group, names in json.loads(groups).items():
+        for name in names:
+            with suppress(C2paError):
+                Context.from_dict({group: {name: {"of": "no such kind"}}}).close()
+                found.append(f"{group}.{name}")
+    return ", ".join(found)
 
 
 def serve(pipe: Connection) -> None:
