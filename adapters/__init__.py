@@ -48,8 +48,10 @@ def load_adapter_module(name: str) -> ModuleType:
     return import_module(found[name])
 
 
-def find_task(adapter: str, task: str | None = None) -> Task:
-    """Return an adapter's task, its first unless named; an adapter's name stands for its first task anywhere.
+def find_task(adapter: str, task: str | None = None, data: str | None = None) -> Task:
+    """Return an adapter's task, unless named that whose own the data set is, or its first.
+
+    An adapter's name stands for its first task anywhere.
 
     Raises:
         InputError: if it has none of this name.
@@ -62,7 +64,7 @@ def find_task(adapter: str, task: str | None = None) -> Task:
         )
     tasks: dict[str, Task] = getattr(module, "TASKS", {first.task: first})
     if task is None:
-        return first
+        return next((one for one in tasks.values() if data is not None and data in one.sets), first)
     if task not in tasks and task in own_adapters() and not adapter.endswith(".py"):
         return find_task(task)
     if task not in tasks:

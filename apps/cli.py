@@ -130,7 +130,7 @@ def evaluate_adapter(
     if run is not None:
         given = {"--with-flagged": with_flagged, "--trunk": trunk, "--frozen": frozen, "--seeds": seeds > 1}
         _check_untrained({**given, **settings_given(ctx)})
-    found = find_task(adapter, task) if run is None else task_of_run(run, adapter, task)
+    found = find_task(adapter, task, data) if run is None else task_of_run(run, adapter, task)
     fit = given_fit(ctx, found, trunk, frozen, seed)
     options = given_options(ctx)
     request = DataRequest(data=data, options=options, mirror=mirror, i_have_the_rights=i_have_the_rights)
@@ -187,7 +187,7 @@ def finetune_adapter(
     from mainstem.apps.sources import read_licensed
     from mainstem.core.task import DataRequest
 
-    found = find_task(adapter, task)
+    found = find_task(adapter, task, data)
     spec = given_fit(ctx, found, trunk, frozen, seed)
     options = given_options(ctx)
     request = DataRequest(data=data, options=options, mirror=mirror, i_have_the_rights=i_have_the_rights)

@@ -19,6 +19,8 @@ from mainstem.apps.pretrained import read_pretrained
 from mainstem.apps.protocols import (
     GROUPED_FOLDS,
     HOLDOUT,
+    LEFT_OUT_FOLDS,
+    LEFT_OUT_GROUP,
     RUN,
     SEASONS,
     EvaluationSpec,
@@ -29,6 +31,7 @@ from mainstem.apps.protocols import (
 )
 from mainstem.apps.scoring import Scored, join, score_by_protocol, score_in_folds
 from mainstem.apps.sources import read_licensed, read_source
+from mainstem.apps.unseen import beside_unseen, is_followed
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_seeds, median_over_groups, pooled, with_unknown
 from mainstem.core.finetuning import fit_and_save
@@ -38,7 +41,7 @@ from mainstem.core.folds import groups_of
 from mainstem.core.judging import places_of
 from mainstem.core.order import is_ordered
 from mainstem.core.parallel import map_in_processes, workers_for
-from mainstem.core.progress import Progress, silent
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.split import Split, are_judged_together, member_splits
 from mainstem.core.stream import Sample
@@ -75,6 +78,7 @@ def evaluate(
     protocol = chosen_protocol(task, source, spec.protocol)
     if run is not None:
         protocol = SEASONS if spec.protocol == SEASONS else RUN
+    follows = run is None and is_followed(task, protocol, spec)
     usable = source.unflagged()
     if run is None and (trunk := read_pretrained(spec.fit.trunk)) is not None:
         tested = [source.samples[row] for row in source.split().test] if protocol == HOLDOUT else usable
@@ -82,9 +86,9 @@ def evaluate(
     if run is not None:
         found = _Evaluated(results=[score_run(task, run, source, spec)], training_groups=[])
     else:
-        spec = fit_for_protocol(spec, protocol)
+        spec = fit_for_protocol(spec, protocol, task.holding.unseen_folds or LEFT_OUT_FOLDS)
         work = Work(adapter=adapter, task=task.task, request=request, spec=spec, protocol=protocol)
-        found = _train_all(work, (task, source), progress)
+        found = _train_all(work, (task, source), part_of(progress, 0.0, 0.5) if follows else progress)
     aggregate = pooled if protocol in (HOLDOUT, SEASONS, RUN, GROUPED_FOLDS) else median_over_groups
     body = report(task, found.results, aggregate)
     if found.training_groups:
@@ -94,6 +98,10 @@ def evaluate(
         seed = seeds_of(spec.fit, 1)[0]
         with_faults = [score_part((task, source), parts, spec, (seed, index))[0] for index in range(len(parts))]
         body["with_flagged_rows"] = report(task, [join(with_faults)], aggregate)
+    if follows:
+        then = replace(spec, protocol=LEFT_OUT_GROUP)
+        unseen = evaluate(task, request, then, progress=part_of(progress, 0.5, 1.0), adapter=adapter)
+        body = beside_unseen(body, unseen, task.grouping.name)
     return {
         "adapter": task.name,
         "task": task.task,

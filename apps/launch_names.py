@@ -33,7 +33,7 @@ def named_by_fit(spec: "RunSpec") -> Named:
     assert spec.data is not None
     learned, told = (spec.data,), spec.i_have_the_rights
     waived = learned if told is True else tuple(told or ())
-    trunk = spec.trunk or (None if spec.run else find_task(spec.adapter, spec.task).open_model)
+    trunk = spec.trunk or (None if spec.run else find_task(spec.adapter, spec.task, spec.data).open_model)
     return Named(
         learned=learned, waived=waived, models=(trunk,) if trunk else (), files=(spec.run,) if spec.run else ()
     )
@@ -67,7 +67,7 @@ def check_fit(spec: "RunSpec") -> None:
 
     assert spec.adapter is not None
     assert spec.data is not None
-    task = find_task(spec.adapter, spec.task)
+    task = find_task(spec.adapter, spec.task, spec.data)
     given = {  # others are the command's, whose parser knows them
         option.name: option.told(spec.options[option.name]) for option in task.options if option.name in spec.options
     }

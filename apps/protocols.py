@@ -115,11 +115,11 @@ def default_protocol(task: Task, source: SampleSet) -> str:
     return GROUPED_FOLDS if is_few and protocol in (LEFT_OUT, LEFT_OUT_GROUP) else protocol
 
 
-def fit_for_protocol(spec: EvaluationSpec, protocol: str) -> EvaluationSpec:
+def fit_for_protocol(spec: EvaluationSpec, protocol: str, most_folds: int = LEFT_OUT_FOLDS) -> EvaluationSpec:
     """Give the many fits that leave one group out in turn fewer members each, of groups in any order."""
     if protocol in (HOLDOUT, SEASONS, GROUPED_FOLDS):
         return spec
-    fewer = min(spec.fit.config.num_folds, LEFT_OUT_FOLDS)
+    fewer = min(spec.fit.config.num_folds, most_folds)
     return replace(spec, fit=replace(spec.fit, order="any", config=replace(spec.fit.config, num_folds=fewer)))
 
 

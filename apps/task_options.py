@@ -69,7 +69,7 @@ class TaskCommand(TyperCommand):
         return None
 
     def _choices(self, args: Sequence[str]) -> dict[str, str | None]:
-        return {name: value_of(name, args) for name in ("--task", "--adapter", "--run")}
+        return {name: value_of(name, args) for name in ("--task", "--adapter", "--run", "--data")}
 
     def _task(self, named: str, values: dict[str, str | None]) -> "Task":
         from pathlib import Path
@@ -80,7 +80,7 @@ class TaskCommand(TyperCommand):
             return task_of_run(Path(named), values["--adapter"])
         if values["--run"] is not None:
             return task_of_run(Path(values["--run"]), named, values["--task"])
-        return find_task(named, values["--task"])
+        return find_task(named, values["--task"], values["--data"])
 
     def _positional(self, args: Sequence[str], has_flags: bool = False) -> str | None:
         """The first argument that is no option and no option's value; a task's own take none where it `has_flags`."""

@@ -133,12 +133,15 @@ class Holding:
         largest_group: samples of one group beyond which training draws that many of them at random; None: no limit.
         protocol: how an evaluation without an official split proceeds; "" leaves it to the data.
         only_same_data: groups of other data sets than training's are never claimed.
+        unseen_folds: members of each of the fits that leave one group out whole, which an evaluation on the data's own
+            split is followed by where that split tests groups that training knows; 0: it is not.
     """
 
     buffer_m: float = 0.0
     largest_group: int | None = None
     protocol: str = ""
     only_same_data: bool = False
+    unseen_folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +236,7 @@ class Task:
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         subgroups: facts by whose values an evaluation tells figures apart, with counts.
         tracked: how recordings are evaluated and predicted, where these are what users have; None: samples are.
+        sets: names of data sets that are the task's: of an adapter of several tasks they stand for this one.
     """
 
     name: str
@@ -262,6 +266,7 @@ class Task:
     write: Write | None = None
     subgroups: tuple[str, ...] = ()
     tracked: Tracked | None = None
+    sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check what would else fail after a fit.

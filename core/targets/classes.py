@@ -11,7 +11,7 @@ from torch.distributions import Categorical, Distribution
 
 from mainstem.core.baselines import Lesson, classifications
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import accuracy, macro_f1, over_groups
+from mainstem.core.evaluation import CONFIDENCE, accuracy, exact_interval, macro_f1, over_groups
 from mainstem.core.stream import Sample
 from mainstem.core.targets.labels import Labels
 from mainstem.core.targets.named import Named
@@ -83,6 +83,8 @@ class Classes(Named):
     """One of several classes; truth (cases,) is the index of the class, whose names the data say.
 
     A class is ruled out only where enough groups show it, by the quantile of 1 - its probability where it was true.
+    With `by_class` False all classes share one quantile: where groups are too few for a level, sets then go by what was
+    seen, and nothing is claimed of them, where by class they would hold everything.
     A preparation's fallback of (cases, classes) is taken as a plain model's log-probabilities, and trusted by the
     `plain` share that predictions out of fold teach.
     Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);
@@ -90,6 +92,7 @@ class Classes(Named):
     """
 
     units: str = "class"
+    by_class: bool = True
     kind: ClassVar[str] = "classes"
     lower_is_better: ClassVar[bool] = False
     of_trunk: ClassVar[str] = "logits"
@@ -205,13 +208,13 @@ class Classes(Named):
         found: Array = 1 - told["probabilities"][np.arange(len(truth)), truth.astype(np.int64)]
         return found
 
-    def strata(self, truth: Array) -> tuple[str, ...]:
-        """Return the name of each case's true class."""
-        return tuple(self.names[index] for index in truth.astype(int).tolist())
+    def strata(self, truth: Array) -> tuple[str, ...] | None:
+        """Return the name of each case's true class; None where all share a quantile."""
+        return tuple(self.names[index] for index in truth.astype(int).tolist()) if self.by_class else None
 
     def strata_names(self) -> tuple[str, ...]:
-        """Return the names of the classes."""
-        return self.names
+        """Return the names of the classes; nothing where all share a quantile."""
+        return self.names if self.by_class else ()
 
     def point(self, told: Outputs) -> Array:
         """Return the index of the most probable class (cases,)."""
@@ -227,8 +230,9 @@ class Classes(Named):
         return [self.names[index] for index in np.argsort(-told["probabilities"], axis=1)[:, 0].tolist()]
 
     def inside(self, told: Outputs, quantile: Array) -> NDArray[np.bool_]:
-        """True (cases, classes) where a class cannot be ruled out."""
-        found: NDArray[np.bool_] = told["probabilities"] >= 1 - quantile
+        """True (cases, classes) where a class cannot be ruled out; `quantile` is (cases,), or by class too."""
+        least = 1 - (quantile if quantile.ndim > 1 else quantile[:, None])
+        found: NDArray[np.bool_] = told["probabilities"] >= least
         return found
 
     def regions(self, told: Outputs, quantile: Array) -> list[ClassSet]:
@@ -270,7 +274,10 @@ class Classes(Named):
         return {"mean_over_groups": over_groups(inside, groups), "mean_width_over_groups": over_groups(size, groups)}
 
     def breakdown(self, case: Regions, baselines: Mapping[str, Array], groups: Sequence[str]) -> dict[str, Any]:
-        """Return `by_class`: support, F1, that of baselines, and coverage."""
+        """Return `by_class`: support, F1, that of baselines, and coverage; and `exact_intervals` of the accuracy.
+
+        These take cases for independent, which those of one group need not be.
+        """
         labels, sets = np.asarray(groups), self.inside(case.told, case.quantile)
         predicted = self.classes_of(self.point(case.told))
         table = {}
@@ -283,7 +290,10 @@ class Classes(Named):
                 **{f"{other}_f1": f1_of(here, self.classes_of(values) == index) for other, values in baselines.items()},
                 **_coverage_of_class(sets[here, index], labels[here].tolist()),
             }
-        return {"by_class": table}
+        told = {"model": predicted, **{name: self.classes_of(values) for name, values in baselines.items()}}
+        intervals = {name: exact_interval(int((case.truth == own).sum()), len(own)) for name, own in told.items()}
+        shown = {name: {"low": low, "high": high, "level": CONFIDENCE} for name, (low, high) in intervals.items()}
+        return {"by_class": table, "exact_intervals": {"accuracy": shown}}
 
     def lines(self, result: Mapping[str, Any]) -> list[str]:
         """Say coverage as a mean over groups, and the F1 of each class."""
@@ -309,7 +319,8 @@ class Classes(Named):
 
     def layer_facts(self, calibration: "Calibration", level: float) -> Mapping[str, Any]:
         """Return the classes, and with which probability at least each stays in a set."""
-        least = 1 - np.minimum(calibration.stratum_quantiles(self.names, level), 1.0)
+        quantile = calibration.quantiles(level, [""], self.strata_names())
+        least = 1 - np.minimum(np.broadcast_to(quantile.reshape(1, -1), (1, len(self.names)))[0], 1.0)
         return {"classes": list(self.names), "thresholds": least.tolist()}
 
 

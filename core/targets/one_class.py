@@ -13,6 +13,7 @@ from torch.distributions import Bernoulli, Distribution
 from mainstem.core.baselines import Lesson
 from mainstem.core.detecting import auc
 from mainstem.core.errors import InputError
+from mainstem.core.evaluation import CONFIDENCE, exact_interval
 from mainstem.core.stream import Sample
 from mainstem.core.targets.named import Named
 from mainstem.core.targets.parts import (
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 FARTHEST = 30.0  # spreads of healthy cases, beyond which strangeness is not told apart
 LEAST_SPREAD = 1e-3
-CONFIDENCE = 0.95  # of intervals of shares
 PARTS = {"trunk": 0.25, "plain": 0.75}  # what each counts: of a few dozen cases a trunk learns less than a distance
 BOUND = 1e4
 
@@ -280,19 +280,6 @@ def told_alarms(is_raised: NDArray[np.bool_], truth: Array) -> dict[str, Any]:
 
 def _share(row: Mapping[str, Any], name: str) -> str:
     return f"{figure(100 * row[name])} % ({figure(100 * row[f'{name}_low'])} to {figure(100 * row[f'{name}_high'])})"
-
-
-def exact_interval(hits: int, num: int) -> tuple[float, float]:
-    """The exact binomial interval of a share at CONFIDENCE; 0 to 1 of no case.
-
-    Source: Clopper & Pearson 1934, The use of confidence or fiducial limits, Biometrika 26, 404.
-    """
-    from scipy.stats import beta  # late: it takes a third of a second to import
-
-    tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, hits, num - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, num - hits)) if hits < num else 1.0
-    return low, high
 
 
 def threshold_rate(num: int, level: float) -> tuple[float, float]:

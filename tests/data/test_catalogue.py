@@ -99,6 +99,7 @@ def test_a_listing_says_where_each_file_lies_upstream():
             "comma2k19-example",
             "icub-walk",
             "plaza-uwb",
+            *("spoken-digits", "pdq", "tmk-video", "c2pa-samples", "librispeech-mini"),
         ),
     ],
 )

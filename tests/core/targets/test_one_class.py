@@ -7,9 +7,10 @@ from torch.distributions import Bernoulli
 
 from mainstem.core.conformal import Calibration
 from mainstem.core.errors import InputError
+from mainstem.core.evaluation import exact_interval
 from mainstem.core.judging import Evidence
 from mainstem.core.targets import Known, OneClass
-from mainstem.core.targets.one_class import exact_interval, threshold_rate, told_alarms
+from mainstem.core.targets.one_class import threshold_rate, told_alarms
 from mainstem.core.targets.parts import Regions
 
 TARGET = OneClass(units="score", names=("healthy", "failed"))

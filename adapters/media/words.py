@@ -1,0 +1,125 @@
+"""A small convolutional network that tells words by their log-mel pictures, taught on copies that other throats spoke.
+
+Few speakers are in training, so that each epoch shows every recording as others might have said it: with a longer or
+shorter vocal tract, slower or faster, through another microphone, with noise, and with stretches of time and frequency
+hidden (Park et al. 2019, SpecAugment, sections 2 and 3).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Array = NDArray[np.float64]
+Pictures = NDArray[np.float16]
+STEPS = 40  # of time that a word is shown in, however long it is
+WIDTH, DROPOUT = 16, 0.3
+SCALE_DB = 4.34  # dB of a neper of power: values of about -3 to 3
+WARPS = tuple(np.geomspace(0.8, 1.25, 9).round(4).tolist())  # of vocal tracts: men's to children's
+SHIFT, STRETCH, MOVE = 0.05, 0.15, 0.15  # of frequency, of time, in time: shares of half a picture
+TILT, NOISE = 0.3, 0.2  # nepers: of a microphone's slope and bow over all bands, of each value
+MOST_STEPS_HIDDEN, MOST_BANDS_HIDDEN = 7, 7
+BATCH, LR, DECAY = 64, 4e-3, 0.05
+
+
+class WordNet(nn.Module):
+    """Pictures (batch, STEPS, NUM_BANDS) to logits (batch, classes)."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        widths = (1, WIDTH, 2 * WIDTH, 4 * WIDTH, 4 * WIDTH)
+        parts: list[nn.Module] = []
+        for index, (before, after) in enumerate(pairwise(widths)):
+            parts += [nn.MaxPool2d(2)] if index else []
+            parts += [nn.Conv2d(before, after, 3, padding=1), nn.BatchNorm2d(after), nn.ReLU()]
+        self.layers, self.dropout = nn.Sequential(*parts), nn.Dropout(DROPOUT)
+        self.last = nn.Linear(widths[-1] * (STEPS // 8), num_classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Average over frequency what is left of it, and keep the order of time."""
+        found = self.layers(pictures[:, None]).mean(3).flatten(1)
+        logits: Tensor = self.last(self.dropout(found))
+        return logits
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Words:
+    """A trained network as arrays."""
+
+    weights: Mapping[str, NDArray[Any]]
+    num_classes: int
+
+    @classmethod
+    def fit(cls, copies: Pictures, labels: NDArray[np.int64], num_classes: int, epochs: int, seed: int = 0) -> Self:
+        """Train on copies (samples, copies, STEPS, NUM_BANDS), in dB; each epoch shows one of each, otherwise moved."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = WordNet(num_classes)
+            _descend(net, torch.from_numpy(copies), torch.from_numpy(labels), epochs, seed)
+        return cls(weights={name: held.numpy() for name, held in net.state_dict().items()}, num_classes=num_classes)
+
+    def __call__(self, pictures: NDArray[np.floating]) -> Array:
+        """Return log-probabilities (samples, classes) of pictures (samples, STEPS, NUM_BANDS), in dB."""
+        net = WordNet(self.num_classes).eval()
+        net.load_state_dict({name: torch.as_tensor(held) for name, held in self.weights.items()})
+        with torch.no_grad():
+            shown = torch.as_tensor(pictures, dtype=torch.float32) / SCALE_DB
+            parts = [net(part).double().log_softmax(1) for part in shown.split(256)]
+        found: Array = torch.cat(parts).numpy()
+        return found
+
+
+def _descend(net: WordNet, copies: Tensor, labels: Tensor, epochs: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    steps = max(len(labels) // BATCH, 1) * epochs
+    optimizer = torch.optim.AdamW(net.parameters(), lr=LR, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=steps)
+    net.train()
+    for step in range(steps):
+        if step % (steps // epochs) == 0:
+            order = torch.randperm(len(labels), generator=generator)
+        rows = order[(step % (steps // epochs)) * BATCH :][:BATCH]
+        pick = torch.randint(copies.shape[1], (len(rows),), generator=generator)
+        shown = otherwise_said(copies[rows, pick].float() / SCALE_DB, generator)
+        loss = F.cross_entropy(net(shown), labels[rows])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+    net.eval()
+
+
+def otherwise_said(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Pictures (batch, steps, bands), in nepers, stretched and moved, through other microphones, partly hidden."""
+    num, steps, bands = pictures.shape
+
+    def drawn(most: float) -> Tensor:
+        return (torch.rand(num, generator=generator) * 2 - 1) * most
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    none, one = torch.zeros(num), torch.ones(num)
+    across = torch.stack([one, none, drawn(SHIFT)], 1)
+    along = torch.stack([none, one + drawn(STRETCH), drawn(MOVE)], 1)
+    grid = F.affine_grid(torch.stack([across, along], 1), [num, 1, steps, bands], align_corners=False)
+    found = F.grid_sample(pictures[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    place = torch.linspace(-1, 1, bands)
+    found = found + TILT * (normal(num, 1, 1) * place + normal(num, 1, 1) * torch.cos(torch.pi * place))
+    found = found + NOISE * normal(num, steps, bands)
+    shown_steps = _kept(num, steps, MOST_STEPS_HIDDEN, generator)[:, :, None]
+    return found * shown_steps * _kept(num, bands, MOST_BANDS_HIDDEN, generator)[:, None]
+
+
+def _kept(num: int, length: int, most: int, generator: torch.Generator) -> Tensor:
+    """Ones (num, length), and zeros in one stretch of none to `most` of each row."""
+    size = torch.randint(most + 1, (num, 1), generator=generator)
+    start = (torch.rand(num, 1, generator=generator) * (length - size + 1)).long()
+    at = torch.arange(length)[None]
+    return ((at < start) | (at >= start + size)).float()
