@@ -89,6 +89,7 @@ def evaluate(
         spec = fit_for_protocol(spec, protocol, task.holding.unseen_folds or LEFT_OUT_FOLDS)
         work = Work(adapter=adapter, task=task.task, request=request, spec=spec, protocol=protocol)
         found = _train_all(work, (task, source), part_of(progress, 0.0, 0.5) if follows else progress)
+        found = _beside_compared(found, work, (task, protocol), progress)
     aggregate = pooled if protocol in (HOLDOUT, SEASONS, RUN, GROUPED_FOLDS) else median_over_groups
     body = report(task, found.results, aggregate)
     if found.training_groups:
@@ -160,6 +161,18 @@ def _train_all(work: Work, known: tuple[Task, SampleSet], progress: Progress) ->
         for _, found in scored
     ]
     return _Evaluated(results=results, training_groups=training_groups)
+
+
+def _beside_compared(found: _Evaluated, work: Work, asked: tuple[Task, str], progress: Progress) -> _Evaluated:
+    """Add what is learned from the requests that a task is compared with, as baselines on the same test samples."""
+    task, protocol = asked
+    for name, request in task.compared(work.request).items() if protocol == HOLDOUT else ():
+        other = replace(work, request=request)
+        its = _train_all(other, (task, read_licensed(task, request)), progress)
+        found = replace(
+            found, results=[own.beside_model(name, one) for own, one in zip(found.results, its.results, strict=True)]
+        )
+    return found
 
 
 def _score_named(work: Work, item: tuple[int, int]) -> tuple[Scored, OutOfFold]:

@@ -120,6 +120,13 @@ class Scored:
         others = {view: found for view, found in baselines.items() if view != first}
         return replace(self, baselines=baselines[first], baselines_at=others)
 
+    def beside_model(self, name: str, other: "Scored") -> "Scored":
+        """Return the same beside what another model says of the same cases, at each view, as a baseline."""
+        assert np.array_equal(self.truth, other.truth), "the same cases"
+        first, *others = self.told
+        at = {view: {**self.baselines_at.get(view, {}), name: other.point(view)} for view in others}
+        return replace(self, baselines={**self.baselines, name: other.point(first)}, baselines_at=at)
+
     def point(self, view: str) -> Array:
         """What metrics judge of a view."""
         return self.target.point(self.told[view])

@@ -236,6 +236,8 @@ class Task:
         write: how predictions of samples are written to a folder, and under which names; None where they are a table.
         subgroups: facts by whose values an evaluation tells figures apart, with counts.
         tracked: how recordings are evaluated and predicted, where these are what users have; None: samples are.
+        compared: other requests for the same test samples by a name, as of data of which less is missing: what is
+            learned from those is a baseline of this name.
         sets: names of data sets that are the task's: of an adapter of several tasks they stand for this one.
     """
 
@@ -266,6 +268,7 @@ class Task:
     write: Write | None = None
     subgroups: tuple[str, ...] = ()
     tracked: Tracked | None = None
+    compared: Callable[[DataRequest], Mapping[str, DataRequest]] = lambda request: {}
     sets: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

@@ -45,10 +45,10 @@ TASK = Task(
     name="media",
     task="spoken-digits",
     version="1",
-    target=Classes(by_class=False),
+    target=Classes(by_class=False, headline="accuracy"),
     config=FitConfig(
         trunk_size="xs",
-        training=TrainingConfig(epochs=30, batch_size=64, lr_per_step=2e-3, dropout=0.1),
+        training=TrainingConfig(epochs=10, batch_size=64, lr_per_step=2e-3, dropout=0.1),
         num_folds=6,
         steps_per_token=4,
     ),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,7 @@ class Classes(Named):
 
     units: str = "class"
     by_class: bool = True
+    headline: Literal["macro_f1", "accuracy"] = "macro_f1"
     kind: ClassVar[str] = "classes"
     lower_is_better: ClassVar[bool] = False
     of_trunk: ClassVar[str] = "logits"
@@ -255,12 +256,13 @@ class Classes(Named):
 
     @property
     def measures(self) -> Mapping[str, Measure]:
-        """Macro F1 and accuracy, of all cases and over groups."""
-        return {
+        """Macro F1 and accuracy, of all cases and over groups; the headline first."""
+        found = {
             "macro_f1": Measure(metric=macro_f1, over="pooled"),
             "accuracy": Measure(metric=accuracy, over="pooled"),
             "accuracy_over_groups": Measure(metric=accuracy, over="groups"),
         }
+        return {self.headline: found[self.headline], **found}
 
     def figures(self, told: Outputs, raw: Outputs, truth: Array, blend: Blend) -> dict[str, float]:
         """Return macro F1, accuracy, and what parts are worth."""
