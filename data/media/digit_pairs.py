@@ -83,14 +83,14 @@ def open_digit_pairs(data: str, mirror: Path | None = None, missing: float = MIS
         attribution = f"{known.attribution}; {ATTRIBUTION}"
         of = Provenance(data=data, item="", licence=known.licence, attribution=attribution)
         spoken = open_spoken_digits(SPOKEN_DIGITS, mirror)
-        return set_of(list(_pairs(spoken.samples, Written.read(), of, missing)), of)
+        return set_of(list(pairs_of(spoken.samples, Written.read(), of, missing)), of)
     path = Path(data)
     if not path.exists():
         raise InputError(f"got {shown(data)}; want {DIGIT_PAIRS}, a picture, a sound, or a folder of both")
     return _own(path, Provenance(data=own_name(path.name), item="", licence=NO_LICENCE))
 
 
-def _pairs(spoken: Sequence[Sample], written: Written, of: Provenance, missing: float) -> Iterator[Sample]:
+def pairs_of(spoken: Sequence[Sample], written: Written, of: Provenance, missing: float) -> Iterator[Sample]:
     """Give training pairs, no picture or recording in two, some without a stream, and then the pairs of the test."""
     rng = np.random.default_rng(SEED)
     training = [pair for digit in range(len(DIGITS)) for pair in _matched(spoken, written, digit, (False, rng))]

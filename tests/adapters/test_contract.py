@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.adapters.made_radiographs import write_adults, write_children
-from tests.adapters.media.made_words import write_words
+from tests.adapters.media.made_words import write_pairs, write_words
 from tests.adapters.sensor_fusion.test_attitude import made
 from tests.adapters.test_cells import smears
 from tests.adapters.test_fuel_moisture import ragged
@@ -30,6 +30,7 @@ from mainstem.data.earth.farm_sets import simulated_farms
 from mainstem.data.earth.land_cover import open_land_cover
 from mainstem.data.earth.pixels import open_pixels
 from mainstem.data.earth.simulate import simulate_regions
+from mainstem.data.media.digit_pairs import open_digit_pairs
 from mainstem.data.media.spoken_digits import open_spoken_digits
 from mainstem.data.medical.chest import open_chest
 from mainstem.data.medical.hippocampus import open_hippocampus
@@ -94,6 +95,7 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("sensor-fusion", "wall-following"): drive,
     ("sensor-fusion", "contact-failure"): mixed_traces,
     ("media", "spoken-digits"): lambda folder: open_spoken_digits(str(write_words(folder / "words"))),
+    ("media", "digit-pairs"): lambda folder: open_digit_pairs(str(write_pairs(folder / "pairs"))),
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
 

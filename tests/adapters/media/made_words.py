@@ -1,9 +1,11 @@
-"""Words that are made: a chord of two tones a digit, gliding, by speakers of other pitch."""
+"""Words that are made, a chord of two gliding tones a digit by speakers of other pitch; and pictures of digits."""
 
 import wave
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
 
 RATE = 8000
 
@@ -37,4 +39,18 @@ def write_words(folder: Path, num_speakers: int = 3, each: int = 2) -> Path:
         for speaker in range(num_speakers):
             for index in range(each):
                 write_wave(folder / f"{digit}_speaker{speaker}_{index}.wav", word(digit, speaker, index))
+    return folder
+
+
+def write_pairs(folder: Path, num_speakers: int = 3) -> Path:
+    """Write DIGIT_SPEAKER_INDEX.wav and .png; each third pair lacks its sound, each third its picture."""
+    known = load_digits()
+    folder = write_words(folder, num_speakers)
+    for number, path in enumerate(sorted(folder.glob("*.wav"))):
+        pictures = known.images[known.target == int(path.name[0])]
+        if number % 3:
+            grey = (pictures[number % len(pictures)] * 15.9375).astype(np.uint8)
+            Image.fromarray(grey).save(path.with_suffix(".png"))
+        if number % 3 == 1:
+            path.unlink()
     return folder
