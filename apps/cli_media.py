@@ -65,3 +65,21 @@ def sign_copy(
         print(json.dumps({"before": before.told(), "after": after.told()}))
         return
     tell(f"before: {before.verdict}: {before.words}", f"written: {out}", f"now: {after.verdict}: {after.words}")
+
+
+@media_app.command("duplicates")
+def group_copies(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures, sound and video; folders in it, too.")],
+    as_json: AsJson = False,
+) -> None:
+    """Group files that are copies of one another, edited, cut or re-encoded, and say by what; delete nothing."""
+    from mainstem.apps.media_duplicates import find_duplicates, lines_of
+
+    with shown("duplicates", as_json) as report:
+        found = find_duplicates(folder, report)
+    if as_json:
+        print(json.dumps(found.told()))
+    else:
+        tell(*lines_of(found))
+    tell(*(f"refused: {why}" for why in found.refused.values()), to=sys.stderr)
+    raise typer.Exit(1 if found.refused else 0)

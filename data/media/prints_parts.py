@@ -91,8 +91,7 @@ def part_keys(codes: NDArray[np.uint8]) -> Words:
 
 def fit_parts(first: Parts, second: Parts, is_mirrored: bool) -> Fit | None:
     """Find the map that most features agree with; None where there is none, or no picture could have made it."""
-    codes = first.mirrored if is_mirrored else first.codes
-    rows, columns = _pairs(codes, second.codes)
+    rows, columns = _pairs(first.codes, second.mirrored if is_mirrored else second.codes)
     if len(rows) < 4:
         return None
     a, b = first.places[rows], second.places[columns]

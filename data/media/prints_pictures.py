@@ -24,8 +24,9 @@ TABLES, KEY_BITS = 64, 18  # two hashes 31 bits apart share a key with a chance 
 CHOSEN = sampled_bits(BITS, TABLES, KEY_BITS, seed=0)
 FEWEST_PARTS = 8
 LEAST_SPREAD, LEAST_SHARE = 0.1, 0.15
-ORIENTATIONS = (
-    "not turned", "rotated by 270 degrees clockwise", "rotated by 180 degrees", "rotated by 90 degrees clockwise",
+ORIENTATIONS = 8
+TURNED = (  # what a picture is of that which it becomes by each of pdqhash's orientations
+    "not turned", "rotated by 90 degrees clockwise", "rotated by 180 degrees", "rotated by 270 degrees clockwise",
     "mirrored left to right", "mirrored top to bottom", "mirrored over its falling diagonal",
     "mirrored over its rising diagonal",
 )  # fmt: skip
@@ -38,7 +39,7 @@ class PicturePrint:
     """Fingerprint of one picture.
 
     Attributes:
-        hashes: uint8 (8, 32), PDQ of the picture in each of ORIENTATIONS.
+        hashes: uint8 (8, 32), PDQ of the picture in each of pdqhash's orientations.
         quality: 0-100, how much there is to tell it by.
         parts: its local features.
     """
@@ -55,8 +56,13 @@ def print_picture(pixels: NDArray[np.uint8]) -> PicturePrint:
     return PicturePrint(hashes=hashes, quality=quality, parts=find_parts(grey))
 
 
+def is_plain(picture: PicturePrint) -> bool:
+    """Whether a picture has too little in it to be told from others."""
+    return picture.quality < PLAIN and len(picture.parts.codes) < FEWEST_PARTS
+
+
 def hash_picture(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
-    """PDQ hashes (8, 32) in each of ORIENTATIONS, and the picture's quality."""
+    """PDQ hashes (8, 32) in each of pdqhash's orientations, and the picture's quality."""
     try:
         import pdqhash
     except ImportError as error:
@@ -78,21 +84,30 @@ def bits_apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[n
 def compare_pictures(first: PicturePrint, second: PicturePrint) -> Match | None:
     """Say how the second picture is a copy of the first, or of a part of it; None where it is none."""
     if min(first.quality, second.quality) >= PLAIN:
-        apart = bits_apart(first.hashes, second.hashes[:1])
-        best = int(apart.argmin())
-        if apart[best] <= NEAR_BITS:
-            return Match(
-                what="whole picture (PDQ)",
-                distance=float(apart[best]),
-                unit=f"bits of {BITS}",
-                threshold=NEAR_BITS,
-                transform=ORIENTATIONS[best],
-                rate=RATE_WHOLE,
-            )
-    return _compare_parts(first.parts, second.parts)
+        match = compare_hashes(first.hashes[0], second.hashes)
+        if match:
+            return match
+    return compare_parts(first.parts, second.parts)
 
 
-def _compare_parts(first: Parts, second: Parts) -> Match | None:
+def compare_hashes(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Match | None:
+    """Say how the second whole picture, by its hashes (8, 32), is the first one, by its hash (32,)."""
+    apart = bits_apart(first, second)
+    best = int(apart.argmin())
+    if apart[best] > NEAR_BITS:
+        return None
+    return Match(
+        what="whole picture (PDQ)",
+        distance=float(apart[best]),
+        unit=f"bits of {BITS}",
+        threshold=NEAR_BITS,
+        transform=TURNED[best],
+        rate=RATE_WHOLE,
+    )
+
+
+def compare_parts(first: Parts, second: Parts) -> Match | None:
+    """Say how the second picture holds a part of the first; None where it does not."""
     fits = [(fit_parts(first, second, is_mirrored), is_mirrored) for is_mirrored in (False, True)]
     fit, is_mirrored = max(fits, key=lambda found: -1 if found[0] is None else found[0].count)
     if fit is None or fit.count < FEWEST_PARTS or fit.spread < LEAST_SPREAD or fit.share < LEAST_SHARE:

@@ -10,7 +10,7 @@ class Shelf:
     """Arrays by the number of their owner, of which some are read again; gone when the process ends."""
 
     def __init__(self) -> None:
-        self._file = TemporaryFile()
+        self._file = TemporaryFile()  # noqa: SIM115 (closed with this object)
         self._places: list[list[tuple[int, np.dtype[np.generic], tuple[int, ...]]]] = []
 
     def __len__(self) -> int:

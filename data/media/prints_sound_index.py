@@ -52,6 +52,10 @@ class SoundIndex:
         self._add(np.concatenate(heard) if heard else np.zeros(0, np.uint32))
         return found
 
+    def is_last_told(self) -> bool:
+        """Whether the sound that was added last is long and loud enough to be told from others."""
+        return float(((self._shelf.get(len(self._shelf) - 1)[0] & LOUD) > 0).sum()) * HOP_S >= LEAST_S
+
     def _add(self, words: Words) -> None:
         self._starts = np.append(self._starts, self._end)
         self._shelf.put(words)

@@ -19,6 +19,7 @@ from mainstem.data.media.prints_pictures import (
     ORIENTATIONS,
     PLAIN,
     SIDE,
+    TURNED,
     bits_apart,
     hash_keys,
     hash_picture,
@@ -35,8 +36,6 @@ FEWEST_FRAMES = 4  # that are near, of which no two follow one another unchanged
 LEAST_SHARE = 0.5  # near, of the frames that run side by side
 SLACK = 2  # frames to either side that one may lie: rates differ, and copies begin between two frames
 RATE = "0"
-# of the second against the first, where the second one is turned to look it up
-TURNED = tuple(ORIENTATIONS[{1: 3, 3: 1}.get(turn, turn)] for turn in range(len(ORIENTATIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class VideoPrint:
     """Fingerprint of one video.
 
     Attributes:
-        hashes: uint8 (frame, 8, 32), PDQ in each of ORIENTATIONS, a frame every EVERY_S.
+        hashes: uint8 (frame, 8, 32), PDQ in each of pdqhash's orientations, a frame every EVERY_S.
         tells: bool (frame,), where a frame has detail and differs from the last that tells.
     """
 
@@ -101,7 +100,7 @@ class VideoIndex:
 
     def _copies(self, video: VideoPrint) -> Iterator[tuple[int, Match]]:
         told = np.flatnonzero(video.tells)
-        for turn in range(len(ORIENTATIONS)):
+        for turn in range(ORIENTATIONS):
             keys = hash_keys(video.hashes[told, turn])[:, :KEYS]
             places, rows = self._postings.find(keys.ravel())
             owners = np.searchsorted(self._starts, rows, "right") - 1
