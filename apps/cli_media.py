@@ -83,3 +83,72 @@ def group_copies(
         tell(*lines_of(found))
     tell(*(f"refused: {why}" for why in found.refused.values()), to=sys.stderr)
     raise typer.Exit(1 if found.refused else 0)
+
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="That holds the archive; nothing is written into it.")]
+
+
+@media_app.command("index")
+def index_archive(
+    folder: Folder,
+    model: Annotated[
+        str | None,
+        typer.Option(help="That embeds pictures: of models list, a path, or built-in; else the best pulled."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that read; else one a core.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Read what was refused once more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the index of a folder up to date; a second run over unchanged files reads none of them."""
+    from mainstem.apps.media_index import IndexOptions, index_folder, lines_of
+
+    with shown("index", as_json) as report:
+        told = index_folder(folder, IndexOptions(model=model, workers=workers, retry=retry), report)
+    if as_json:
+        print(json.dumps(told))
+    else:
+        tell(*lines_of(told))
+
+
+@media_app.command("search")
+def search_archive(
+    folder: Folder,
+    query: Annotated[str, typer.Argument(help='Words, "phrases", beginnings*, -words that may not be there.')] = "",
+    like: Annotated[list[Path] | None, typer.Option(help="A file that shows what is wanted; repeat it.")] = None,
+    unlike: Annotated[list[Path] | None, typer.Option(help="A file that shows what is not; repeat it.")] = None,
+    kind: Annotated[str | None, typer.Option(help="image, sound, video or text.")] = None,
+    since: Annotated[str | None, typer.Option(help="Taken on this date or later, as 2024-05-31.")] = None,
+    until: Annotated[str | None, typer.Option(help="Taken on this date or earlier.")] = None,
+    credit: Annotated[str | None, typer.Option(help="Words of the credit line.")] = None,
+    rights: Annotated[str | None, typer.Option(help="Words of the rights.")] = None,
+    opt_out: Annotated[str | None, typer.Option(help="Of mining: reserved, unclear, allowed or none.")] = None,
+    embargo: Annotated[str | None, typer.Option(help="held: under embargo now; free: not.")] = None,
+    below: Annotated[str | None, typer.Option(help="A folder of the archive.")] = None,
+    limit: Annotated[int, typer.Option(help="Results at most.")] = 20,
+    level: Annotated[float, typer.Option(min=0.5, max=0.99, help="Of what is shown: nominal coverage.")] = 0.9,
+    run: Annotated[
+        list[Path] | None, typer.Option(help="A run of media's relevance or likeness on pairs of your own.")
+    ] = None,
+    with_irrelevant: Annotated[bool, typer.Option("--all", help="Show what is judged irrelevant too.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Search what was indexed by words, pictures and filters; nothing found is an answer."""
+    from mainstem.apps.media_query import Filters, Query
+    from mainstem.apps.media_relevance import Runs
+    from mainstem.apps.media_results import lines_of
+    from mainstem.apps.media_search import MediaSearch
+
+    filters = Filters(
+        kind=kind, since=since, until=until, credit=credit, rights=rights, opt_out=opt_out, embargo=embargo, below=below
+    )
+    asked = Query(
+        text=query, like=like or (), unlike=unlike or (), filters=filters, limit=limit, level=level,
+        runs=Runs(given=tuple(run or ())), with_irrelevant=with_irrelevant,
+    )  # fmt: skip
+    search = MediaSearch(folder)
+    told = search.search(asked)
+    search.close()
+    if as_json:
+        print(json.dumps(told))
+    else:
+        tell(*lines_of(told))

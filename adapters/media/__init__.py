@@ -1,9 +1,10 @@
-"""What sounds and pictures say, any missing. A package, because features and plain models need a room."""
+"""What sounds and pictures say, any missing, and what archives are asked. A package, because plain models need a room."""
 
-from mainstem.adapters.media import digit_pairs, spoken_digits
+from mainstem.adapters.media import digit_pairs, relevance, spoken_digits
 from mainstem.core.task import Task
 
 TASK = spoken_digits.TASK
-TASKS: dict[str, Task] = {task.task: task for task in (TASK, digit_pairs.TASK)}  # the first unless told
+ALL = (TASK, digit_pairs.TASK, relevance.TASK, relevance.LIKENESS)
+TASKS: dict[str, Task] = {task.task: task for task in ALL}  # the first unless told
 
 __all__ = ["TASK", "TASKS"]

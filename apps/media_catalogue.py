@@ -1,0 +1,284 @@
+"""What is known of an archive's files: one SQLite file below MAINSTEM_HOME, never in the archive.
+
+Contents go by sha256, so that a file that moved, or lies there twice, is one content; files are the paths at which
+contents lie. Everything is written in transactions of SQLite's write-ahead log: a process that is killed at any point
+leaves what was last committed, whole. Numbers of files and frames are never given twice, so that what was derived from
+a frame that is gone is known to be stale.
+"""
+
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.files import home
+from mainstem.data.media.searched import FIELDS
+
+if TYPE_CHECKING:
+    from mainstem.data.media.small_pictures import Shown
+
+LAYOUT = "1"  # of the tables; another is refused
+FILE = "catalogue.db"
+SIDECAR = "sidecar"  # in the place of a kind
+WAIT_S = 30.0  # for another process that writes
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS contents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, facts TEXT NOT NULL,
+    refused TEXT NOT NULL DEFAULT '');
+CREATE TABLE IF NOT EXISTS files (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, content INTEGER REFERENCES contents(id),
+    size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, device INTEGER NOT NULL,
+    beside TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL DEFAULT '', moved_from TEXT NOT NULL DEFAULT '',
+    edited_from TEXT NOT NULL DEFAULT '', told TEXT NOT NULL DEFAULT '{{}}', kind TEXT NOT NULL DEFAULT '',
+    captured TEXT NOT NULL DEFAULT '', credit TEXT NOT NULL DEFAULT '', rights TEXT NOT NULL DEFAULT '',
+    opt_out TEXT NOT NULL DEFAULT '', embargo TEXT NOT NULL DEFAULT '');
+CREATE INDEX IF NOT EXISTS files_by_content ON files(content);
+CREATE TABLE IF NOT EXISTS frames (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+    time_s REAL, start_s REAL, end_s REAL, picture BLOB);
+CREATE INDEX IF NOT EXISTS frames_by_content ON frames(content);
+CREATE TABLE IF NOT EXISTS vectors (
+    frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE, vector BLOB NOT NULL);
+CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
+    {", ".join(FIELDS)}, tokenize='unicode61 remove_diacritics 2', prefix='2 3');
+CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, 'row');
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What tells a file unchanged without reading it; `beside` stands for files of the same stem, as its sidecars."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+    device: int
+    beside: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A file as it is known: its number, path below the folder, content's number and hash, stamp and state."""
+
+    id: int
+    path: str
+    content: int | None
+    sha256: str
+    stamp: Stamp
+    state: str
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Read:
+    """What was read of one file.
+
+    Attributes:
+        facts: size, seconds and the like, as JSON.
+        told: metadata, as JSON.
+        texts: by field, what words are searched in.
+        frames: None where the content is known already.
+        refused: why it cannot be read, "" where it can.
+    """
+
+    path: str
+    sha256: str
+    kind: str
+    facts: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    frames: "tuple[Shown, ...]" = ()
+    refused: str = ""
+
+
+def index_home(folder: Path) -> Path:
+    """Where the index of a folder lives: MAINSTEM_HOME/media/HASH of the folder's path.
+
+    Raises:
+        InputError: if MAINSTEM_HOME lies in the folder, into which nothing is ever written.
+    """
+    root, ours = Path(os.path.realpath(folder)), Path(os.path.realpath(home()))
+    if ours.is_relative_to(root):
+        raise InputError(f"MAINSTEM_HOME ({ours}) lies in {root}, where nothing is ever written; set it elsewhere")
+    return ours / "media" / hashlib.sha256(os.fsencode(root)).hexdigest()[:20]
+
+
+class Catalogue:
+    """The catalogue of one folder; opened for reading alone, it is never changed."""
+
+    def __init__(self, folder: Path, *, is_read_only: bool = False) -> None:
+        """Open it, and make it where it is new and may be.
+
+        Raises:
+            InputError: if it is to be read and there is none.
+            ArtifactError: if the file is damaged or of another layout.
+        """
+        self.root = Path(os.path.realpath(folder))
+        self.home = index_home(folder)
+        path = self.home / FILE
+        if is_read_only and not path.is_file():
+            raise InputError(f"{folder} has no index; run mainstem media index {folder}")
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            self.db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
+            self.db.row_factory = sqlite3.Row
+            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-65536"):
+                self.db.execute(f"PRAGMA {pragma}")
+            if is_read_only:
+                self.db.execute("PRAGMA query_only=ON")
+            else:
+                self._make()
+            self._check()
+        except (sqlite3.DatabaseError, OSError) as error:
+            raise ArtifactError(f"the index {path} cannot be opened ({error}); delete it and index again") from error
+
+    def _make(self) -> None:
+        if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
+            self.db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+            self.tell("layout", LAYOUT)
+            self.tell("root", str(self.root).encode("utf-8", "backslashreplace").decode())
+
+    def _check(self) -> None:
+        if self.told("layout") != LAYOUT:
+            raise ArtifactError(f"the index {self.home} is of another version; delete it and index again")
+
+    def close(self) -> None:
+        """Close it."""
+        self.db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All that the block writes, or none of it."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.db
+        except BaseException:
+            self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def told(self, name: str) -> str:
+        """Return what is kept under a name; "" where nothing is."""
+        row = self.db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+        return "" if row is None else str(row[0])
+
+    def tell(self, name: str, value: str) -> None:
+        """Keep something under a name."""
+        self.db.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, value))
+
+    def entries(self) -> dict[str, Entry]:
+        """Return every file that is known, by path."""
+        rows = self.db.execute(
+            "SELECT f.id, path, content, coalesce(sha256, '') AS sha256, size, mtime_ns, inode, device, beside, state, "
+            "f.kind FROM files f LEFT JOIN contents c ON c.id = f.content"
+        )
+        return {row["path"]: _entry(row) for row in rows}
+
+    def put(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
+        """Write what was read of a file, inside a transaction: its content, its frames, its words."""
+        content = self._content(read)
+        told = read.told
+        values = (
+            content, stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside,
+            _state(read), read.refused, edited_from, json.dumps(told), read.kind,
+            told.get("captured") or "", told.get("credit") or "", told.get("rights") or "",
+            (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")),
+        )  # fmt: skip
+        columns = (
+            "content", "size", "mtime_ns", "inode", "device", "beside", "state", "why", "edited_from", "told", "kind",
+            "captured", "credit", "rights", "opt_out", "embargo",
+        )  # fmt: skip
+        marks = ", ".join("?" * len(columns))
+        changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "edited_from")
+        changed += ", edited_from = coalesce(nullif(excluded.edited_from, ''), edited_from)"
+        row = self.db.execute(
+            f"INSERT INTO files (path, {', '.join(columns)}) VALUES (?, {marks}) "  # noqa: S608 - names of our own
+            f"ON CONFLICT (path) DO UPDATE SET {changed} RETURNING id",
+            (read.path, *values),
+        ).fetchone()
+        self._put_words(int(row[0]), read)
+
+    def _put_words(self, file: int, read: Read) -> None:
+        self.db.execute("DELETE FROM words WHERE rowid = ?", (file,))
+        if _state(read) == "present":
+            marks = ", ".join("?" * (len(FIELDS) + 1))
+            texts = [read.texts.get(name, "") for name in FIELDS]
+            self.db.execute(f"INSERT INTO words (rowid, {', '.join(FIELDS)}) VALUES ({marks})", (file, *texts))  # noqa: S608
+
+    def _content(self, read: Read) -> int | None:
+        if not read.sha256:
+            return None
+        found = self.db.execute("SELECT id, refused FROM contents WHERE sha256 = ?", (read.sha256,)).fetchone()
+        if found is not None and (read.refused or not found["refused"]):
+            return int(found["id"])
+        row = self.db.execute(
+            "INSERT INTO contents (sha256, kind, facts, refused) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
+            "SET kind = excluded.kind, facts = excluded.facts, refused = '' RETURNING id",
+            (read.sha256, read.kind, json.dumps(read.facts), read.refused),
+        ).fetchone()
+        self.db.executemany(
+            "INSERT INTO frames (content, time_s, start_s, end_s, picture) VALUES (?, ?, ?, ?, ?)",
+            [(row[0], one.time_s, one.start_s, one.end_s, one.picture) for one in read.frames],
+        )
+        return int(row[0])
+
+    def restamp(self, path: str, stamp: Stamp) -> None:
+        """Note that a file was seen again as it was, inside a transaction."""
+        self.db.execute(
+            "UPDATE files SET size = ?, mtime_ns = ?, inode = ?, device = ?, beside = ?, "
+            "state = CASE WHEN state = 'offline' THEN 'present' ELSE state END WHERE path = ?",
+            (stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside, path),
+        )
+
+    def move(self, old: str, new: str) -> None:
+        """Note that a file lies elsewhere now, inside a transaction; its number, and what is known of it, stay."""
+        self.db.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM files WHERE path = ?)", (new,))
+        self.db.execute("DELETE FROM files WHERE path = ?", (new,))
+        self.db.execute("UPDATE files SET path = ?, moved_from = ? WHERE path = ?", (new, old, old))
+
+    def set_offline(self, paths: Iterable[str]) -> None:
+        """Note that files cannot be reached now, inside a transaction."""
+        marks = [(path,) for path in paths]
+        self.db.executemany("UPDATE files SET state = 'offline' WHERE path = ? AND state = 'present'", marks)
+
+    def forget(self, paths: Sequence[str]) -> None:
+        """Forget files that are gone, and contents that lie nowhere any more, inside a transaction."""
+        marks = [(path,) for path in paths]
+        self.db.executemany("DELETE FROM words WHERE rowid IN (SELECT id FROM files WHERE path = ?)", marks)
+        self.db.executemany("DELETE FROM files WHERE path = ?", marks)
+        self.forget_contents()
+
+    def forget_contents(self) -> None:
+        """Forget contents that lie nowhere any more, and with them frames and vectors, inside a transaction."""
+        self.db.execute("DELETE FROM contents WHERE id NOT IN (SELECT content FROM files WHERE content IS NOT NULL)")
+
+
+def _entry(row: sqlite3.Row) -> Entry:
+    stamp = Stamp(**{name: row[name] for name in ("size", "mtime_ns", "inode", "device", "beside")})
+    return Entry(
+        id=row["id"],
+        path=row["path"],
+        content=row["content"],
+        sha256=row["sha256"],
+        stamp=stamp,
+        state=row["state"],
+        kind=row["kind"],
+    )
+
+
+def _state(read: Read) -> str:
+    if read.refused:
+        return "refused"
+    return "present" if read.kind not in ("", SIDECAR) else read.kind or "skipped"
+
+
+def _until(embargo: dict[str, Any] | None) -> str:
+    """When an embargo ends, ISO 8601 UTC, "9999" where no date can be read, "" where there is none."""
+    return "" if not embargo else str(embargo.get("until") or "9999")

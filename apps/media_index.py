@@ -1,0 +1,186 @@
+"""`mainstem media index FOLDER`: what the archive holds, kept below MAINSTEM_HOME, and kept up to date in batches."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mainstem.apps.media_catalogue import FILE, Catalogue, Entry, Read, Stamp, index_home
+from mainstem.apps.media_embedding import embed_pending, settle_model
+from mainstem.apps.media_readers import read_files
+from mainstem.apps.media_reading import Job
+from mainstem.apps.media_scan import Scan, scan
+from mainstem.apps.media_store import build_lists, is_due, sweep_lists
+from mainstem.core.errors import InputError
+from mainstem.core.files import locked
+from mainstem.core.parallel import num_cores
+from mainstem.core.plain import plain
+from mainstem.core.progress import Progress, part_of, silent
+
+COMMIT_FILES, COMMIT_S = 256, 5.0  # files whose reading is committed together, at least this often
+READING, ALL_BUT_LISTS = 0.6, 0.95  # shares of the work that are done after reading, and after embedding
+KNOWN = ("present", "offline")  # states of files whose bytes need not be read again
+TOLD = 20  # refused files that lines name
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexOptions:
+    """How to index.
+
+    Attributes:
+        model: that embeds pictures; None: the best that is pulled, or what was asked for last.
+        workers: processes that read; 0 reads here; None: one a core.
+        retry: read what was refused once more.
+    """
+
+    model: str | None = None
+    workers: int | None = None
+    retry: bool = False
+
+
+def index_folder(folder: Path, options: IndexOptions, progress: Progress = silent) -> dict[str, Any]:
+    """Bring a folder's index up to date and return what changed; a kill at any point leaves it whole.
+
+    Raises:
+        InputError: if there is no such folder and it was never indexed, or another process is at it.
+    """
+    start = time.monotonic()
+    catalogue = Catalogue(_existing(folder))
+    try:
+        with locked(catalogue.home / "index.lock", f"the index of {plain(folder)}"):
+            told = _update(catalogue, options, progress)
+    finally:
+        catalogue.close()
+    return {"folder": plain(catalogue.root), "index": str(catalogue.home), **told, "seconds": time.monotonic() - start}
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir() and not (index_home(folder) / FILE).is_file():
+        raise InputError(f"{plain(folder)}: no such folder; name one that holds an archive")
+    return folder
+
+
+def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> dict[str, Any]:
+    known = catalogue.entries()
+    found = scan(catalogue.root, known)
+    workers = num_cores() if options.workers is None else options.workers
+    with catalogue.writing():
+        catalogue.set_offline(found.offline)
+        for path, stamp in found.returned.items():
+            catalogue.restamp(path, stamp)
+    moved = _renamed(catalogue, found, known)
+    known = catalogue.entries() if moved else known
+    jobs = _jobs(catalogue.root, found, known, options.retry)
+    moved |= _read(catalogue, jobs, (found, known), part_of(progress, 0.0, READING), workers)
+    gone = [path for path in found.gone if path not in moved.values()]
+    with catalogue.writing():
+        catalogue.forget(gone)
+    model = settle_model(catalogue, options.model)
+    embedded = embed_pending(catalogue, model, workers, part_of(progress, READING, ALL_BUT_LISTS))
+    if is_due(catalogue):
+        build_lists(catalogue, part_of(progress, ALL_BUT_LISTS, 1.0))
+    sweep_lists(catalogue)
+    refused = dict(catalogue.db.execute("SELECT path, why FROM files WHERE state = 'refused' ORDER BY path").fetchall())
+    return {
+        "offline": found.root_why, "read": len(jobs), "embedded": embedded, "unchanged": found.num_same,
+        "new": len(found.new), "changed": len(found.changed), "moved": moved, "gone": len(gone),
+        "returned": len(found.returned), "states": counts(catalogue), "kinds": kinds(catalogue),
+        "refused": {plain(path): why for path, why in {**found.skipped, **refused}.items()},
+        "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},
+    }  # fmt: skip
+
+
+def _renamed(catalogue: Catalogue, found: Scan, known: Mapping[str, Entry]) -> dict[str, str]:
+    """Files that lie elsewhere now under the same number, size and time: new path by old one's place; none is read."""
+    by_number = {_number(known[path].stamp): path for path in found.gone if known[path].content is not None}
+    moved = {path: old for path, stamp in found.new.items() if (old := by_number.pop(_number(stamp), None)) is not None}
+    if moved:
+        with catalogue.writing():
+            for path, old in moved.items():
+                catalogue.move(old, path)
+                found.retold[path] = found.new.pop(path)
+    return moved
+
+
+def _number(stamp: Stamp) -> tuple[int, int, int, int]:
+    return stamp.device, stamp.inode, stamp.size, stamp.mtime_ns
+
+
+def _jobs(root: Path, found: Scan, known: Mapping[str, Entry], retry: bool) -> list[Job]:
+    """What is to be read; a file of which only what lies beside it changed is not hashed again."""
+    jobs = [Job(root, path) for path in (*found.new, *found.changed)]
+    for path in found.retold:
+        entry = known[path]
+        jobs.append(Job(root, path, entry.sha256, entry.kind) if entry.state in KNOWN else Job(root, path))
+    if retry:
+        for path, entry in known.items():
+            if entry.state == "refused" and path not in found.changed and path not in found.gone:
+                found.retold.setdefault(path, entry.stamp)
+                jobs.append(Job(root, path))
+    return jobs
+
+
+def _read(
+    catalogue: Catalogue, jobs: Sequence[Job], known: tuple[Scan, Mapping[str, Entry]], progress: Progress, workers: int
+) -> dict[str, str]:
+    """Read files and commit them batch by batch; return those that were found at another place, by content."""
+    found, entries = known
+    lost = {entries[path].sha256: path for path in found.gone if path in entries and entries[path].sha256}
+    moved: dict[str, str] = {}
+    held: list[Read] = []
+    since, done = time.monotonic(), 0
+    for read in read_files(jobs, workers):
+        held.append(read)
+        if read.path in found.new and read.sha256 in lost:
+            moved[read.path] = lost.pop(read.sha256)
+        if len(held) >= COMMIT_FILES or time.monotonic() - since > COMMIT_S:
+            _commit(catalogue, held, known, moved)
+            done += len(held)
+            held, since = [], time.monotonic()
+            progress(f"file {done} of {len(jobs)}", done / len(jobs))
+    _commit(catalogue, held, known, moved)
+    return moved
+
+
+def _commit(
+    catalogue: Catalogue, held: Sequence[Read], known: tuple[Scan, Mapping[str, Entry]], moved: Mapping[str, str]
+) -> None:
+    found, entries = known
+    with catalogue.writing():
+        for read in held:
+            path = read.path
+            if path in moved:
+                catalogue.move(moved[path], path)
+            stamp = found.new.get(path) or found.changed.get(path) or found.retold[path]
+            before = entries[path].sha256 if path in found.changed else ""
+            catalogue.put(read, stamp, before if before != read.sha256 else "")
+
+
+def counts(catalogue: Catalogue) -> dict[str, int]:
+    """How many files are in each state."""
+    return dict(catalogue.db.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+
+
+def kinds(catalogue: Catalogue) -> dict[str, int]:
+    """How many files of each kind can be found."""
+    asked = "SELECT kind, count(*) FROM files WHERE state IN ('present', 'offline') GROUP BY kind"
+    return dict(catalogue.db.execute(asked).fetchall())
+
+
+def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what `index_folder` returned as lines for people."""
+    if told["offline"]:
+        yield f"{told['folder']} is OFFLINE: {told['offline']}; what is known of it is kept, nothing was deleted"
+    held = ", ".join(f"{num:,} {kind or 'others'}" for kind, num in sorted(told["kinds"].items()))
+    yield f"{told['folder']}: {held or 'nothing that can be found'}"
+    changes = {name: told[name] for name in ("new", "changed", "gone", "returned", "unchanged")}
+    changes["moved"] = len(told["moved"])
+    yield ", ".join(f"{num:,} {name}" for name, num in changes.items() if num) or "nothing there"
+    if away := told["states"].get("offline"):
+        yield f"{away:,} files are offline: kept, and found, until their share is mounted again"
+    for path, why in list(told["refused"].items())[:TOLD]:
+        yield f"refused: {path}: {why}"
+    if (more := len(told["refused"]) - TOLD) > 0:
+        yield f"refused: {more:,} more, all named by --json"
+    yield f"model: {told['model']['name']}, sha256 {told['model']['sha256'][:12]}: {told['model']['words']}"

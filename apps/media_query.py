@@ -1,0 +1,151 @@
+"""What may be asked of an index: words, pictures, filters; and how words and filters are put to SQLite."""
+
+import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mainstem.apps.media_relevance import Runs
+from mainstem.core.errors import InputError
+from mainstem.core.plain import plain
+from mainstem.data.media.words import Term, read_query
+
+MOST_RESULTS = 1000
+KINDS = ("image", "sound", "video", "text")
+OPTED, EMBARGO = ("reserved", "unclear", "allowed", "none"), ("held", "free")
+THERE = "state IN ('present', 'offline')"  # of files that are found
+CHOICES = {"kind": KINDS, "opt_out": OPTED, "embargo": EMBARGO}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filters:
+    """What results must be.
+
+    Attributes:
+        kind: one of KINDS.
+        since, until: ISO dates between which it was taken, both included; what has no date is then not found.
+        credit, rights: words that must all stand there.
+        opt_out: what its owner says of mining it, one of OPTED.
+        embargo: "held": only what is under embargo now; "free": only what is not.
+        below: a folder of the archive.
+    """
+
+    kind: str | None = None
+    since: str | None = None
+    until: str | None = None
+    credit: str | None = None
+    rights: str | None = None
+    opt_out: str | None = None
+    embargo: str | None = None
+    below: str | None = None
+
+    def given(self) -> dict[str, str]:
+        """Those that are set."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+    def check(self) -> None:
+        """Check what can be told to be wrong.
+
+        Raises:
+            InputError: naming the filter.
+        """
+        for name, choices in CHOICES.items():
+            if (value := getattr(self, name)) not in (None, *choices):
+                raise InputError(f"got --{name.replace('_', '-')} {plain(value)[:40]}, want {', '.join(choices)}")
+        for name in ("since", "until"):
+            if value := getattr(self, name):
+                _check_date(name, value)
+        for name in ("credit", "rights"):
+            if (value := getattr(self, name)) is not None and not read_query(value):
+                raise InputError(f"got --{name} {plain(value)[:40]!r}, which holds no word")
+
+    def conditions(self) -> list[tuple[str, str]]:
+        """Conditions on files in SQL, each with its one value."""
+        said = {
+            "kind": "kind = ?", "since": "captured >= ?", "until": "captured != '' AND substr(captured, 1, 10) <= ?",
+            "opt_out": "opt_out = ?", "below": "path GLOB ?", "embargo": "embargo > ?",
+        }  # fmt: skip
+        said |= dict.fromkeys(("credit", "rights"), "id IN (SELECT rowid FROM words WHERE words MATCH ?)")
+        if self.embargo == "free":
+            said["embargo"] = "embargo <= ?"
+        return [(said[name], self._value(name, value)) for name, value in self.given().items()]
+
+    def _value(self, name: str, value: str) -> str:
+        if name == "embargo":
+            return now()
+        if name == "opt_out":
+            return "" if value == "none" else value
+        if name == "below":
+            return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in value.strip("/")) + "/*"
+        if name in ("credit", "rights"):
+            return f"{name} : ({match_of(read_query(value), 'AND')})"
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """What is asked.
+
+    Attributes:
+        text: words, "phrases", beginnings*, -words; "" for none.
+        like, unlike: files that show what is wanted, and what is not.
+        level: of the sets of relevance.
+        runs: that judge relevance.
+        with_irrelevant: show what is judged irrelevant too.
+    """
+
+    text: str = ""
+    like: Sequence[Path] = ()
+    unlike: Sequence[Path] = ()
+    filters: Filters = field(default_factory=Filters)
+    limit: int = 20
+    level: float = 0.9
+    runs: Runs = field(default_factory=Runs)
+    with_irrelevant: bool = False
+
+    def facts(self) -> dict[str, Any]:
+        """What was asked, in plain JSON types."""
+        files = {name: [plain(path) for path in getattr(self, name)] for name in ("like", "unlike")}
+        return {"query": self.text, **files, "filters": self.filters.given()}
+
+
+def checked_terms(query: Query) -> list[Term]:
+    """Return the terms of a query that can be asked.
+
+    Raises:
+        InputError: if nothing is asked, or a filter or a number is none.
+    """
+    terms = read_query(query.text)
+    if query.text.strip() and not terms:
+        raise InputError(f"got the query {plain(query.text)[:60]!r}, which holds no word; name what is sought")
+    if not (terms or query.like or query.filters.given()):
+        raise InputError("got no query; give words, --like FILE, or a filter as --kind video")
+    if query.unlike and not query.like:
+        raise InputError("got --unlike without --like; name a file that shows what is wanted too")
+    if not 1 <= query.limit <= MOST_RESULTS:
+        raise InputError(f"got --limit {query.limit}, want 1 to {MOST_RESULTS}")
+    query.filters.check()
+    return terms
+
+
+def wanted(terms: Sequence[Term]) -> list[Term]:
+    """Terms that are to be there."""
+    return [term for term in terms if not term.is_negated]
+
+
+def match_of(terms: Sequence[Term], joined: str = "OR") -> str:
+    """Terms in the language of FTS5: words are quoted, so that no query is anything but words."""
+    return f" {joined} ".join(f'"{" ".join(term.words)}"{"*" if term.is_prefix else ""}' for term in terms)
+
+
+def now() -> str:
+    """The time, as embargoes' ends are written."""
+    return datetime.datetime.now(datetime.UTC).isoformat()
+
+
+def _check_date(name: str, value: str) -> None:
+    try:
+        datetime.date.fromisoformat(value)
+    except ValueError as error:
+        raise InputError(f"got --{name} {plain(value)[:40]}, want a date as 2024-05-31") from error

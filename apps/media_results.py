@@ -1,0 +1,103 @@
+"""What is told of each result of a search: the file, what is said of it, why it was found; as JSON and as lines."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mainstem.apps.media_catalogue import Catalogue
+from mainstem.apps.media_embedding import Model
+from mainstem.apps.media_likeness import why_alike
+from mainstem.apps.media_query import THERE, now
+from mainstem.core.plain import plain
+
+if TYPE_CHECKING:
+    from mainstem.apps.media_search import Candidate
+
+SAID = ("title", "caption", "creator", "credit", "rights", "captured", "opt_out")
+NOTHING = "nothing found"
+
+
+class Results:
+    """Tells the results of one search."""
+
+    def __init__(self, catalogue: Catalogue, like: Sequence[Path], model: Model | None) -> None:
+        self.catalogue, self.like, self.model = catalogue, like, model
+
+    def of(self, one: "Candidate") -> dict[str, Any]:
+        """Return a result; what files say of themselves is data, to be escaped wherever it is shown."""
+        row = self.catalogue.db.execute(
+            "SELECT f.*, c.sha256, c.facts FROM files f JOIN contents c ON c.id = f.content WHERE f.id = ?", (one.file,)
+        ).fetchone()
+        others = self.catalogue.db.execute(
+            f"SELECT path FROM files WHERE content = ? AND id != ? AND {THERE} ORDER BY path",  # noqa: S608
+            (one.content, one.file),
+        )
+        told, facts = json.loads(row["told"]), json.loads(row["facts"])
+        embargo = told.get("embargo")
+        moment = one.alike.moment() if one.alike else dict.fromkeys(("frame", "time_s", "shot_s"))
+        return {
+            "path": row["path"], "same_bytes_at": [other[0] for other in others], "kind": row["kind"],
+            "state": row["state"], "sha256": row["sha256"], "relevance": [said.to_dict() for said in one.judged],
+            "score": one.rank()[0] if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
+            **moment, **{name: told.get(name) for name in SAID},
+            "embargo": {**embargo, "holds": row["embargo"] > now()} if embargo else None,
+            "moved_from": row["moved_from"] or None, "edited_from": row["edited_from"] or None,
+            "seconds": facts.get("seconds"), "size": [facts.get("width"), facts.get("height")],
+        }  # fmt: skip
+
+    def _why(self, one: "Candidate") -> Iterator[dict[str, Any]]:
+        if one.words is not None:
+            for name, terms in one.words.found.items():
+                yield {"field": name, "words": list(terms)}
+        if one.alike is not None:
+            yield from why_alike(one.alike, self.like, self.model.name if self.model else "")
+
+    def searched(self) -> dict[str, int]:
+        """How many files and pictures were searched, and how many could not be."""
+        states = dict(self.catalogue.db.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+        pictures = int(self.catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+        return {**{name: states.get(name, 0) for name in ("present", "offline", "refused")}, "pictures": pictures}
+
+    def picture_content(self) -> dict[str, Any]:
+        """What compares pictures, and whether words do."""
+        if self.model is None:
+            return {"is_searched_by_words": False, "model": None, "words": "no picture is embedded yet; index again"}
+        model = self.model
+        return {
+            "is_searched_by_words": model.is_aligned, "model": model.name, "weights_sha256": model.sha256,
+            "words": model.words(),
+        }  # fmt: skip
+
+
+def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a search returned as lines for people."""
+    hidden = told["num_irrelevant"]
+    also = f"; {hidden} judged irrelevant are hidden, shown by --all" if hidden else ""
+    yield f"{told['num_found']} found{also}" if told["results"] else f"{NOTHING}{also}"
+    for one in told["results"]:
+        marks = [one["kind"], *([one["state"]] if one["state"] != "present" else [])]
+        if one["embargo"] and one["embargo"]["holds"]:
+            marks.append(f"EMBARGOED until {one['embargo']['until'] or 'nobody knows when'}")
+        if one["opt_out"]:
+            marks.append(f"mining {one['opt_out']['state']}")
+        at = "" if one["time_s"] is None else f" at {one['time_s']:.1f} s"
+        yield plain(f"{_score(one)}  {one['path']}{at}  ({', '.join(marks)})")
+        yield from (plain(f"       {_reason(why)}") for why in one["why"])
+    yield from (plain(f"relevance by {one['by']}: {one['words']}") for one in told["relevance"])
+    yield told["picture_content"]["words"]
+
+
+def _score(one: Mapping[str, Any]) -> str:
+    judged = [said for said in one["relevance"] if said["probability"] is not None]
+    if not judged:
+        return "  -  "
+    best = max(judged, key=lambda said: float(said["probability"]))
+    unsure = "?" if len(best["classes"]) != 1 else " "
+    return f"{best['probability']:4.0%}{unsure}"
+
+
+def _reason(why: Mapping[str, Any]) -> str:
+    if "words" in why:
+        return f"{why['field']}: {', '.join(why['words'])}"
+    return f"picture like {why['like']}, cosine {why['cosine']:.3f} by {why['compared_by']}"

@@ -1,0 +1,242 @@
+"""Vectors of pictures, and the nearest of them: exactly where they are few, by FAISS's inverted lists where many.
+
+Vectors live in the catalogue (SQLite), as float16, in the same transactions as the files that they are of. The inverted
+lists are made from them: written to a new file, which the catalogue then names, so that a kill leaves the old one. What
+was added since is searched exactly beside them; what was removed since is known by its number, which is never given
+again, and not shown. Candidates of the lists are compared again by their exact vectors.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.apps.media_catalogue import Catalogue
+from mainstem.apps.media_embedding import Vectors, model_of
+from mainstem.core.errors import MissingExtraError
+from mainstem.core.files import sync_file, sync_folder
+from mainstem.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from faiss import Index
+
+EXACT = 50_000  # vectors up to which all are compared: 77 MB and some 10 ms at 384 dimensions
+LISTS, TRAINED_ON = 1024, 50_000  # of a million: FAISS advises 4 to 16 sqrt(n) lists, and 39 to 256 vectors for each
+PROBED = 16  # lists that a query looks into
+STALE = 0.1  # share of vectors that are new or gone since, beyond which the lists are made again
+BEHIND = 4  # candidates of the lists for each one that is wanted, compared again exactly
+CHUNK = 20_000  # vectors read at once
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lists:
+    """The file of inverted lists that a catalogue names: of how many vectors, the last of which has this number."""
+
+    file: str
+    model: str
+    num: int
+    last: int
+
+
+def lists_of(catalogue: Catalogue) -> Lists | None:
+    """The lists of the model that the catalogue's vectors are of; None where there are none."""
+    told, model = catalogue.told("approximate"), model_of(catalogue)
+    found = Lists(**json.loads(told)) if told else None
+    if found is None or model is None or found.model != model.sha256 or not (catalogue.home / found.file).is_file():
+        return None
+    return found
+
+
+class VectorStore:
+    """Searches the vectors of a catalogue; what it holds in memory is renewed when the catalogue changed."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self.version = -1
+        self.held: tuple[Ids, Vectors] = np.empty(0, np.int64), np.empty((0, 0), np.float32)
+        self.lists: Lists | None = None
+        self.index: Index | None = None
+        self.background: Vectors | None = None
+
+    def nearest(self, query: Vectors, num: int, allowed: Ids | None = None) -> tuple[Ids, Vectors]:
+        """Return numbers and cosines of the nearest pictures to a vector (dim,) of length 1, the nearest first.
+
+        Args:
+            query: of the catalogue's model.
+            num: how many at most.
+            allowed: numbers of those that may be found; None: all.
+        """
+        self._renew()
+        if allowed is not None and len(allowed) <= EXACT:
+            return _best(allowed, self.vectors(allowed) @ query, num) if len(allowed) else _NONE
+        ids, vectors = self.held
+        fresh = vectors @ query if len(ids) else np.empty(0, np.float32)
+        if self.index is not None:
+            listed, scores = self._listed(query, num * BEHIND)
+            ids, fresh = np.concatenate([ids, listed]), np.concatenate([fresh, scores])
+        if allowed is not None:
+            kept = np.isin(ids, allowed)
+            ids, fresh = ids[kept], fresh[kept]
+        return _best(ids, fresh, num)
+
+    def vectors(self, ids: Ids) -> Vectors:
+        """Return the vectors (ids, dim) of pictures that are there; zeros of others."""
+        model = model_of(self.catalogue)
+        found = np.zeros((len(ids), model.dim if model else 0), np.float32)
+        places = {number: row for row, number in enumerate(ids.tolist())}
+        for start in range(0, len(ids), 500):
+            asked = ids[start : start + 500].tolist()
+            marks = ", ".join("?" * len(asked))
+            rows = self.catalogue.db.execute(f"SELECT frame, vector FROM vectors WHERE frame IN ({marks})", asked)  # noqa: S608
+            for frame, vector in rows:
+                found[places[frame]] = np.frombuffer(vector, np.float16)
+        return found
+
+    def num(self) -> int:
+        """Return how many pictures there are."""
+        return int(self.catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+
+    def sample(self, num: int) -> Vectors:
+        """Return the vectors (up to num, dim) of pictures all over the archive, the same while it stays as it is."""
+        self._renew()
+        if self.background is None:
+            every = max(self.num() // num, 1)
+            ids = self.catalogue.db.execute("SELECT frame FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, num))
+            self.background = self.vectors(np.array([row[0] for row in ids], np.int64))
+        return self.background
+
+    def _listed(self, query: Vectors, num: int) -> tuple[Ids, Vectors]:
+        """What the lists hold nearest, without what is gone, by exact cosines."""
+        assert self.index is not None
+        found = self.index.search(query[None].astype(np.float32), num)[1][0]
+        ids = found[found >= 0].astype(np.int64)
+        vectors = self.vectors(ids)
+        there = np.abs(vectors).sum(1) > 0
+        return ids[there], vectors[there] @ query
+
+    def _renew(self) -> None:
+        """Hold in memory all vectors, or those that the lists lack."""
+        db = self.catalogue.db
+        version = int(db.execute("PRAGMA data_version").fetchone()[0]) * 1_000_003 + db.total_changes
+        if version == self.version:
+            return
+        lists = lists_of(self.catalogue)
+        if lists != self.lists:
+            self.index = None if lists is None else open_lists(self.catalogue.home / lists.file)
+            self.lists = lists
+        self.held = read_vectors(self.catalogue, after=lists.last if lists else 0)
+        self.version, self.background = version, None
+
+
+_NONE: tuple[Ids, Vectors] = np.empty(0, np.int64), np.empty(0, np.float32)
+
+
+def _best(ids: Ids, scores: Vectors, num: int) -> tuple[Ids, Vectors]:
+    order = np.argsort(-scores, kind="stable")[:num]
+    return ids[order], scores[order]
+
+
+def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) -> tuple[Ids, Vectors]:
+    """Numbers and vectors (n, dim) after a number, in their order."""
+    limit = "" if most is None else f" LIMIT {most}"
+    rows = catalogue.db.execute(f"SELECT frame, vector FROM vectors WHERE frame > ? ORDER BY frame{limit}", (after,))  # noqa: S608
+    found = rows.fetchall()
+    ids = np.array([row[0] for row in found], np.int64)
+    vectors = np.frombuffer(b"".join(row[1] for row in found), np.float16).reshape(len(found), -1)
+    return ids, vectors.astype(np.float32)
+
+
+def is_due(catalogue: Catalogue) -> bool:
+    """True where lists would serve, and there are none, or too much of them is stale."""
+    num = int(catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    if num <= EXACT:
+        return False
+    lists = lists_of(catalogue)
+    if lists is None:
+        return True
+    added = int(catalogue.db.execute("SELECT count(*) FROM vectors WHERE frame > ?", (lists.last,)).fetchone()[0])
+    return added + max(lists.num - (num - added), 0) > STALE * num
+
+
+def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
+    """Make the inverted lists of all vectors, and have the catalogue name them."""
+    model = model_of(catalogue)
+    assert model is not None
+    num = int(catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
+    index = _trained(catalogue, model.dim, num)
+    last = done = 0
+    while True:
+        ids, vectors = read_vectors(catalogue, last, CHUNK)
+        if not len(ids):
+            break
+        index.add_with_ids(vectors, ids)
+        last, done = int(ids[-1]), done + len(ids)
+        progress(f"vector {done} of {num}", min(done / num, 1.0))
+    found = Lists(file=f"lists-{secrets.token_hex(8)}.faiss", model=model.sha256, num=done, last=last)
+    faiss().write_index(index, str(catalogue.home / found.file))
+    sync_file(catalogue.home / found.file)
+    sync_folder(catalogue.home)
+    with catalogue.writing():
+        catalogue.tell("approximate", json.dumps(asdict(found)))
+    sweep_lists(catalogue)
+    return found
+
+
+def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
+    """An empty index whose lists' centres are those of a sample, by a seed of its own."""
+    library = faiss()
+    lists = max(64, min(LISTS, num // 100))
+    index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
+    every = max(num // TRAINED_ON, 1)
+    rows = catalogue.db.execute("SELECT vector FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, TRAINED_ON))
+    sample = np.frombuffer(b"".join(row[0] for row in rows), np.float16).reshape(-1, dim).astype(np.float32)
+    index.train(sample)
+    return index
+
+
+def open_lists(path: Path) -> "Index":
+    """Open a file of lists; pages of it are read as they are looked into."""
+    library = faiss()
+    index = library.read_index(str(path), library.IO_FLAG_MMAP)
+    index.nprobe = PROBED
+    return index
+
+
+def sweep_lists(catalogue: Catalogue) -> None:
+    """Delete files of lists that the catalogue does not name: older ones, and what a kill left."""
+    kept = lists_of(catalogue)
+    for path in catalogue.home.glob("lists-*.faiss"):
+        if kept is None or path.name != kept.file:
+            path.unlink(missing_ok=True)
+
+
+def faiss() -> Any:  # noqa: ANN401 - a library without types
+    """The library, with as many threads as this process may use.
+
+    Raises:
+        MissingExtraError: if it is not installed.
+    """
+    try:
+        import faiss as library
+    except ImportError as error:
+        raise MissingExtraError("faiss, which searches more than 50,000 pictures,", "media") from error
+    if "OMP_NUM_THREADS" in os.environ:
+        library.omp_set_num_threads(int(os.environ["OMP_NUM_THREADS"].split(",")[0] or 1))
+    return library
+
+
+def frames_of(catalogue: Catalogue, contents: Sequence[int]) -> Ids:
+    """Numbers of the pictures of contents."""
+    found: list[int] = []
+    for start in range(0, len(contents), 500):
+        asked = list(contents[start : start + 500])
+        marks = ", ".join("?" * len(asked))
+        found += [row[0] for row in catalogue.db.execute(f"SELECT id FROM frames WHERE content IN ({marks})", asked)]  # noqa: S608
+    return np.array(found, np.int64)
