@@ -11,6 +11,7 @@ from mainstem.core import rotations
 from mainstem.data.robot.checking_stamps import FEWEST, counted, pace_of
 from mainstem.data.robot.finding import FIRST, Finding
 from mainstem.data.robot.recording import Array, Sensor
+from mainstem.data.robot.stray import stray_stamps
 from mainstem.data.robot.units import DEGREE
 
 WINDOWS: Final = 60  # of a recording; the least delay of each is the nearest to the clocks' true offset
@@ -43,7 +44,7 @@ def check_clock(name: str, sensor: Sensor) -> Iterator[Finding]:
     """
     if sensor.received is None:
         return
-    known = np.isfinite(sensor.times) & np.isfinite(sensor.received)
+    known = np.isfinite(sensor.times) & np.isfinite(sensor.received) & ~stray_stamps(sensor.times)
     times, delay = sensor.times[known], (sensor.received - sensor.times)[known]
     if len(times) < FEWEST:
         return
@@ -110,7 +111,7 @@ def _skew(name: str, centres: Array, edge: Array) -> Iterator[Finding]:
 
 def check_overlap(sensors: Mapping[str, Sensor]) -> Iterator[Finding]:
     """Yield sensors that share no time with most others: stamped from another origin."""
-    known = {name: sensor.times[np.isfinite(sensor.times)] for name, sensor in sensors.items()}
+    known = {name: sensor.times[sensor.usable()] for name, sensor in sensors.items()}
     spans = {name: (float(times.min()), float(times.max())) for name, times in known.items() if len(times) >= 2}
     for name, (start, end) in spans.items():
         others = [span for other, span in spans.items() if other != name]
@@ -149,7 +150,8 @@ def check_lag(name: str, gyroscope: Sensor, other_name: str, other: Sensor) -> I
         late, early = (name, other_name) if found.lag_s > 0 else (other_name, name)
         words = (
             f"it comes {abs(found.lag_s) * 1e3:.0f} ms after {early} (plus or minus {found.doubt_s * 1e3:.0f}, "
-            f"correlation {found.likeness:.2f}): stamped late, or smoothed; subtract that from its stamps"
+            f"correlation {found.likeness:.2f}): stamped late, or smoothed; the filter does not correct it, let the "
+            "driver stamp when it measures"
         )
         yield Finding(sensor=late, what="lag", state="bad" if size > BAD_LAG_S else "note", count=BLOCKS, words=words)
 

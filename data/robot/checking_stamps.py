@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mainstem.data.robot.finding import FIRST, Finding, State
 from mainstem.data.robot.recording import Array, Sensor
+from mainstem.data.robot.stray import MOST_STRAY, stray_stamps
 
 PACE = 64  # steps that a pace is taken over, so that bursts and single gaps do not move it
 BURST = 0.25  # of the pace
@@ -17,7 +18,7 @@ BURST_SHARE = 0.001  # of the steps; fewer is one late reading
 GAP = 5.0  # paces: a filter's bias and attitude move in fewer steps by less than its noise
 LONG_GAP_S = 1.0  # after which an attitude without its gyroscope is lost (BROAD with dropouts: 2 to 65 degrees)
 MISSING_SHARE = 0.05  # of the time; single short gaps add up to less
-RESET = 10  # readings that stay behind an earlier stamp: the clock went back, no single reading came late
+RESET = MOST_STRAY + 1  # readings that stay behind an earlier stamp: the clock went back, no single reading came late
 CHANGE = 0.05  # of the pace, between quarters of a recording
 SURE = 4.0  # standard errors, of ranges that are heard now and then and have no rate
 FEWEST = 20  # readings, below which a pace means little
@@ -33,9 +34,12 @@ def check_stamps(name: str, sensor: Sensor) -> Iterator[Finding]:
             sensor=name, what="stamps missing", state="bad", count=len(where),
             words=f"{len(where)} readings have no finite stamp; they cannot be used",
         )  # fmt: skip
+    stray = stray_stamps(times)
+    yield from _stray(name, times, stray)
+    times, values = times[~stray], sensor.values[known][~stray]
     if len(times) < 2:
         return
-    faults = [*_repeated(name, times, sensor.values[known]), *_unordered(name, times)]
+    faults = [*_repeated(name, times, values), *_unordered(name, times)]
     forward = np.maximum.accumulate(times)
     forward = forward[np.concatenate([[True], np.diff(forward) > 0])]
     if len(forward) >= FEWEST:
@@ -69,6 +73,18 @@ def _rate(name: str, times: Array, forward: Array) -> Finding:
     rate = f"{1 / np.median(steps):.4g} Hz" if len(steps) else "no rate"
     words = f"{len(times)} readings at {rate} over {times.max() - times.min():.1f} s"
     return Finding(sensor=name, what="rate", state="ok", count=len(times), words=words)
+
+
+def _stray(name: str, times: Array, stray: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Stamps that their neighbours do not bear out."""
+    if stray.any():
+        off_s = np.interp(np.flatnonzero(stray), np.flatnonzero(~stray), times[~stray]) - times[stray]
+        words = (
+            f"{counted(int(stray.sum()), 'reading')} of {len(times):,} stamped up to {np.abs(off_s).max():.3g} s away "
+            "from those before and after; they are not used, mend the driver's clock"
+        )
+        yield Finding(sensor=name, what="stray stamps", state="bad", count=int(stray.sum()),
+                      where_s=first(times, stray), words=words)  # fmt: skip
 
 
 def _repeated(name: str, times: Array, values: Array) -> Iterator[Finding]:

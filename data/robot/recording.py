@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.core.stream import NO_LICENCE, Channel, Stream
 from mainstem.data.robot.finding import Finding
+from mainstem.data.robot.stray import stray_stamps
 
 Array = NDArray[np.float64]
 Kind = Literal[
@@ -89,8 +90,8 @@ class Sensor:
         return float(1 / np.median(steps)) if len(steps) else float("nan")
 
     def usable(self) -> NDArray[np.bool_]:
-        """True (readings,) where the stamp is finite and later than all before it, so that a filter may take it."""
-        known = np.isfinite(self.times)
+        """True (readings,) where a filter may take the stamp: finite, no stray, and later than all before it."""
+        known = np.isfinite(self.times) & ~stray_stamps(self.times)
         latest = np.maximum.accumulate(np.where(known, self.times, -np.inf))
         before = np.concatenate([[-np.inf], latest[:-1]])
         later: NDArray[np.bool_] = known & (self.times > before)
@@ -145,12 +146,12 @@ class Recording:
         return {name: sensor for name, sensor in self.sensors.items() if sensor.kind == kind}
 
     def span_s(self) -> tuple[float, float]:
-        """First and last finite stamp of all sensors, s.
+        """First and last stamp of all sensors that a filter may take, s.
 
         Raises:
             InputError: if there is none.
         """
-        known = [sensor.times[np.isfinite(sensor.times)] for sensor in self.sensors.values()]
+        known = [sensor.times[sensor.usable()] for sensor in self.sensors.values()]
         known = [times for times in known if len(times)]
         if not known:
             raise InputError(f"{self.name} holds no stamped reading; check the file and the topics")

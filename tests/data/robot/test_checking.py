@@ -296,3 +296,25 @@ def test_real_recordings_get_no_finding_that_is_not_there():
         }
     for path in sorted((folder / "ulog").glob("*.ulg")):
         assert not [finding for finding in check_recording(read_recording(path)) if finding.state == "bad"]
+
+
+@pytest.mark.parametrize(
+    ("where", "length", "to_s"), [(100, 1, 1000.0), (0, 1, 2.0**31), (3000, 3, 50.0), (5999, 1, 1e9)]
+)
+def test_stamps_far_from_their_neighbours_cost_no_others(base, where, length, to_s):
+    times = base.sensors[GYR].times.copy()
+    times[where : where + length] += to_s
+    changed_one = changed(base, GYR, times=times, received=None)
+    found = only(changed_one, GYR, "stray stamps")
+    assert (found.state, found.count) == ("bad", length)
+    assert found.where_s == tuple(times[where : where + length])
+    lost = np.flatnonzero(~changed_one.sensors[GYR].usable())
+    assert lost.tolist() == [*range(where, where + length)]
+    assert changed_one.span_s() == pytest.approx(base.span_s(), abs=0.1)
+
+
+def test_a_first_stamp_of_long_ago_costs_no_others(base):
+    times = base.sensors[GYR].times.copy()
+    times[0] = -1.7e9
+    found = only(changed(base, GYR, times=times, received=None), GYR, "stray stamps")
+    assert found.count == 1
