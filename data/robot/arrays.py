@@ -57,10 +57,13 @@ def _entries(archive: zipfile.ZipFile, name: str) -> dict[str, zipfile.ZipInfo]:
     held = archive.infolist()
     if len(held) > MOST_ENTRIES:
         raise InputError(f"{name} holds {len(held)} entries, want at most {MOST_ENTRIES}; leave some out")
-    entries = {entry.filename.removesuffix(".npy"): entry for entry in held if entry.filename.endswith(".npy")}
-    if len(entries) < len(held):
-        odd = next(entry.filename for entry in held if not entry.filename.endswith(".npy"))
-        raise InputError(f"{name} holds {odd[:60]!r}, which is no array; write it by numpy.savez")
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in held:
+        key = entry.filename.removesuffix(".npy")
+        if key == entry.filename or key in entries:
+            what = "twice" if key in entries else "which is no array"
+            raise InputError(f"{name} holds {entry.filename[:60]!r} {what}; write it by numpy.savez")
+        entries[key] = entry
     total = sum(entries[key].file_size for key in KNOWN if key in entries)
     if total > MOST_BYTES:
         raise InputError(f"{name} unpacks to {total >> 20} MiB, want at most {MOST_BYTES >> 20}; split it")

@@ -146,3 +146,13 @@ def test_broad_is_read_as_it_is():
     found = read_arrays(path)
     assert found.sensors["imu.gyroscope"].rate_hz == pytest.approx(285.714, abs=0.01)
     assert len(found.sensors["imu.gyroscope"].times) == 56_940
+
+
+def test_an_array_that_stands_there_twice_is_refused(tmp_path):
+    path = save(tmp_path / "a.npz", made())
+    with zipfile.ZipFile(path) as archive:
+        again = archive.read("gyr.npy")
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("gyr.npy", again)
+    with pytest.raises(InputError, match=r"'gyr.npy' twice"):
+        read_arrays(path)
