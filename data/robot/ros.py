@@ -20,7 +20,7 @@ from mainstem.data.robot.ros_folder import files_of
 from mainstem.data.robot.ros_frames import Frames
 from mainstem.data.robot.ros_messages import CONVERSIONS, READERS
 from mainstem.data.robot.ros_own import own_reader
-from mainstem.data.robot.ros_records import NO_INDEX, Bounded, DamageError, Lost, Named, Raw, Topic, told
+from mainstem.data.robot.ros_records import NO_INDEX, Allowance, Bounded, DamageError, Lost, Named, Raw, Topic, told
 from mainstem.data.robot.ros_types import TRANSFORMS, Decoder, OwnTypes, decoder_of, kind_of, own_types
 
 MOST_TOPICS = 10_000
@@ -46,11 +46,13 @@ def read_bag(path: Path, msg_paths: Sequence[Path] = (), wanted: Collection[str]
     lost = Lost()
     try:
         for file, is_packed in files_of(path, lost):
+            allowance = Allowance(file.stat().st_size)
             for topic, received, data in _scan(file, is_packed, lost, reading.named):
-                if 0 <= received <= LATEST_NS:
-                    reading.take(topic, received, data)
-                else:
+                if not 0 <= received <= LATEST_NS:
                     lost["message that was received beyond any clock"] += 1
+                elif reading.take(topic, received, data):
+                    continue
+                allowance.waste()
     except ImportError as error:
         raise MissingExtraError(error.name or "rosbags", "robot") from error
     return recording_of(reading, path.name, lost)
@@ -92,14 +94,14 @@ class Reading:
     room: Room = field(default_factory=Room)
     first_ns: int | None = None
 
-    def take(self, topic: Topic, received: int, data: bytes) -> None:
-        """Keep what a message says, where its topic is read."""
+    def take(self, topic: Topic, received: int, data: bytes) -> bool:
+        """Keep what a message says, where its topic is read; return whether it was kept."""
         if self.first_ns is None or received < self.first_ns:
             self.first_ns = received
         if topic not in self.topics:
             self.topics[topic] = self._opened(topic)
         if (found := self.topics[topic]) is None:
-            return
+            return False
         decoder, gathered = found
         try:
             message = decoder.decode(data)
@@ -110,6 +112,8 @@ class Reading:
         except (DamageError, OverflowError):
             if gathered is not None:
                 gathered.num_damaged += 1
+            return False
+        return True
 
     def _opened(self, topic: Topic) -> tuple[Decoder, Gathered | None] | None:
         """What decodes and gathers a topic; None where it is skipped, which is noted.

@@ -7,6 +7,7 @@ from io import BytesIO
 from mainstem.core.errors import InputError
 from mainstem.data.robot.ros_records import (
     NO_INDEX,
+    Allowance,
     Bounded,
     DamageError,
     Lost,
@@ -31,6 +32,7 @@ def scan(source: Bounded, lost: Lost, named: Named) -> Iterator[Raw]:
     source.file.seek(len(MAGIC))
     topics = _indexed_topics(source, lost)
     source.file.seek(len(MAGIC))
+    allowance = Allowance(source.size)
     for header, data in _records(source, lost):
         if _number(header, b"op", "<B") != CHUNK:
             yield from _message(header, data, topics, lost)
@@ -38,11 +40,13 @@ def scan(source: Bounded, lost: Lost, named: Named) -> Iterator[Raw]:
         try:
             compression = header.get(b"compression", b"").decode("ascii", "replace")
             is_plain = compression == "none"  # of which the beginning is read, too, where the end was cut off
-            content = data if is_plain else unpack(data, compression, _number(header, b"size", "<I"))
+            content = data if is_plain else unpack(data, compression, _number(header, b"size", "<I"), allowance)
         except DamageError as error:
             lost[str(error)] += 1
             continue
         for inner, body in _records(Bounded(BytesIO(content), len(content)), lost):
+            if _number(inner, b"op", "<B") != MESSAGE:
+                allowance.waste()
             yield from _message(inner, body, topics, lost)
     named.update(dict.fromkeys(topics.values()))
 

@@ -9,7 +9,17 @@ from urllib.parse import quote
 
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
-from mainstem.data.robot.ros_records import MOST_BYTES, DamageError, Lost, Named, Raw, Topic, standard_type, unpack_zstd
+from mainstem.data.robot.ros_records import (
+    MOST_BYTES,
+    Allowance,
+    DamageError,
+    Lost,
+    Named,
+    Raw,
+    Topic,
+    standard_type,
+    unpack_zstd,
+)
 
 MAGIC = b"SQLite format 3\0"
 LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros2msg": "msg", "ros2idl": "idl"}
@@ -40,7 +50,7 @@ def scan(path: Path, lost: Lost, named: Named, is_packed: bool = False) -> Itera
             _restrict(database, size)
             topics = _topics(database, path.name)
             named.update(dict.fromkeys(topics.values()))
-            yield from _rows(database, topics, size // SMALLEST_ROW, is_packed, lost)
+            yield from _rows(database, topics, size, is_packed, lost)
         except (sqlite3.Error, OverflowError, MemoryError, UnicodeDecodeError) as error:  # the last of its own messages
             lost[f"rows from where SQLite says: {printable(error)}"] += 1
 
@@ -97,16 +107,17 @@ def _topics(database: sqlite3.Connection, name: str) -> dict[int, Topic]:
 
 
 def _rows(
-    database: sqlite3.Connection, topics: dict[int, Topic], most: int, is_packed: bool, lost: Lost
+    database: sqlite3.Connection, topics: dict[int, Topic], size: int, is_packed: bool, lost: Lost
 ) -> Iterator[Raw]:
+    allowance = Allowance(size)
     for index, (number, stamp, data) in enumerate(database.execute("SELECT topic_id, timestamp, data FROM messages")):
-        if index > most:
+        if index > size // SMALLEST_ROW:
             lost["rows beyond what the file can hold"] += 1
             return
         if number not in topics or not isinstance(stamp, int) or not isinstance(data, bytes):
             lost["message of an unknown topic"] += 1
             continue
         try:
-            yield topics[number], stamp, unpack_zstd(data) if is_packed else data
+            yield topics[number], stamp, unpack_zstd(data, allowance) if is_packed else data
         except DamageError as error:
             lost[str(error)] += 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mainstem.data.robot.ros_records import (
     NO_INDEX,
+    Allowance,
     Bounded,
     DamageError,
     Lost,
@@ -32,9 +33,10 @@ LANGUAGES: dict[str, Literal["msg", "idl"]] = {"ros1msg": "msg", "ros2msg": "msg
 
 @dataclass
 class Known:
-    """Schemas and topics that were read so far, by their numbers."""
+    """Schemas and topics that were read so far, by their numbers, and what the file may still ask for."""
 
     named: Named
+    allowance: Allowance
     schemas: dict[int, "Schema"] = field(default_factory=dict)
     topics: dict[int, Topic] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ class Known:
 
 def scan(source: Bounded, lost: Lost, named: Named) -> Iterator[Raw]:
     """Yield the messages in the order of the file, noting its topics and what is lost."""
-    known = Known(named)
+    known = Known(named, Allowance(source.size))
     if not _read_summary(source, known):
         lost[NO_INDEX] += 1
     source.file.seek(len(MAGIC))
@@ -87,13 +89,15 @@ def _messages(source: Bounded, known: Known, wanted: tuple[int, ...], lost: Lost
         try:
             if kind == MESSAGE:
                 yield _message(data, known)
-            elif kind == CHUNK:
-                content = _content(_parsed(kind, data))
+                continue
+            if kind == CHUNK:
+                content = _content(_parsed(kind, data), known.allowance)
                 yield from _messages(Bounded(BytesIO(content), len(content)), known, INNER, lost)
-            else:
+            elif kind in wanted:
                 known.note(kind, _parsed(kind, data))
         except DamageError as error:
             lost[str(error)] += 1
+        known.allowance.waste()
 
 
 def _message(data: bytes, known: Known) -> Raw:
@@ -107,12 +111,12 @@ def _message(data: bytes, known: Known) -> Raw:
 
 
 def _records(source: Bounded, wanted: tuple[int, ...], lost: Lost) -> Iterator[tuple[int, bytes]]:
-    """Kind and bytes of each wanted record, to the end of the data or to where lengths no longer fit.
+    """Kind and bytes of each record, to the end of the data or to where lengths no longer fit; none of unwanted ones.
 
     The last may be cut off.
     """
     while not source.is_at_end():
-        kind = DATA_END
+        kind, data = DATA_END, b""
         try:
             kind, length = struct.unpack("<BQ", source.read(9))
             if kind in wanted:
@@ -125,8 +129,7 @@ def _records(source: Bounded, wanted: tuple[int, ...], lost: Lost) -> Iterator[t
             source.file.seek(source.size)
         if kind in (DATA_END, FOOTER):
             return
-        if kind in wanted:
-            yield kind, data
+        yield kind, data
 
 
 def _parsed(kind: int, data: bytes) -> Any:  # noqa: ANN401 - one of the library's records
@@ -148,15 +151,16 @@ def _parsed(kind: int, data: bytes) -> Any:  # noqa: ANN401 - one of the library
         raise DamageError("record that is shorter than its kind") from error
 
 
-def _content(chunk: "Chunk") -> bytes:
+def _content(chunk: "Chunk", allowance: Allowance) -> bytes:
     """What a chunk holds.
 
     Raises:
         DamageError: if it cannot be unpacked, or its checksum is another.
+        InputError: if the file has unpacked to more than it may.
     """
     if not chunk.compression and len(chunk.data) < chunk.uncompressed_size:
         return chunk.data  # cut off, which was noted: its beginning is read
-    content = unpack(chunk.data, chunk.compression, chunk.uncompressed_size)
+    content = unpack(chunk.data, chunk.compression, chunk.uncompressed_size, allowance)
     if chunk.uncompressed_crc and zlib.crc32(content) != chunk.uncompressed_crc:
         raise DamageError("chunk whose checksum differs")
     return content

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from mainstem.core.errors import MissingExtraError
+from mainstem.core.errors import InputError, MissingExtraError
 
 NO_INDEX = "no index, as a recorder that was stopped, or a cut, leaves it"
 MOST_BYTES = 256 << 20  # of one record or unpacked chunk: recorders write chunks of about 1 MiB, large messages alone
+
+
+FREE_BYTES = 256 << 20  # that any file may unpack to
+MOST_RATIO = 200  # of what a larger one unpacks to: numbers pack to a tenth, a black camera's pictures to a hundredth
+FREE_RECORDS = 1_000_000  # that are of no use, as are as many more as the file has bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +50,42 @@ class DamageError(Exception):
     """A piece of a file that cannot be read; the readers count it and go on."""
 
 
-def unpack(data: bytes, compression: str, size: int) -> bytes:
+class Allowance:
+    """What one file may still ask for: bytes to unpack, and records that are of no use."""
+
+    def __init__(self, size: int) -> None:
+        self.bytes_left = max(FREE_BYTES, MOST_RATIO * size)
+        self.records_left = FREE_RECORDS + size
+
+    def unpack(self, count: int) -> None:
+        """Count bytes that were unpacked.
+
+        Raises:
+            InputError: if they are more than any recording's.
+        """
+        self.bytes_left -= count
+        if self.bytes_left < 0:
+            raise InputError(
+                f"the bag unpacks to more than {MOST_RATIO} times its size, as no recording does; it is refused"
+            )
+
+    def waste(self) -> None:
+        """Count a record that tells nothing that is read.
+
+        Raises:
+            InputError: if they are more than any recording's.
+        """
+        self.records_left -= 1
+        if self.records_left < 0:
+            raise InputError("the bag holds more records of no use than any recording does; it is refused")
+
+
+def unpack(data: bytes, compression: str, size: int, allowance: Allowance) -> bytes:
     """Return a chunk's content.
 
     Raises:
         DamageError: if it is damaged, or is not of the size that it claims.
+        InputError: if the file has unpacked to more than it may.
         MissingExtraError: if the library that unpacks it is not installed.
     """
     if size > MOST_BYTES:
@@ -60,6 +96,7 @@ def unpack(data: bytes, compression: str, size: int) -> bytes:
         raise MissingExtraError(error.name or compression, "robot") from error
     except (OSError, ValueError, EOFError, RuntimeError) as error:
         raise DamageError(f"chunk that cannot be unpacked ({compression or 'plain'})") from error
+    allowance.unpack(len(found))
     if len(found) != size:
         raise DamageError("chunk of another size than it claims")
     return found
@@ -86,11 +123,12 @@ def _unpacked(data: bytes, compression: str, most: int) -> bytes:
     raise DamageError(f"chunk packed as {compression[:20]!r}, which is not known")
 
 
-def unpack_zstd(data: bytes) -> bytes:
+def unpack_zstd(data: bytes, allowance: Allowance) -> bytes:
     """Return a message that was packed alone, of a size that is not told before.
 
     Raises:
         DamageError: if it is damaged, or grows beyond MOST_BYTES.
+        InputError: if the file has unpacked to more than it may.
     """
     try:
         found = _unpacked(data, "zstd", MOST_BYTES + 1)
@@ -98,6 +136,7 @@ def unpack_zstd(data: bytes) -> bytes:
         raise MissingExtraError("zstandard", "robot") from error
     except ValueError as error:
         raise DamageError("message that cannot be unpacked") from error
+    allowance.unpack(len(found))
     if len(found) > MOST_BYTES:
         raise DamageError(f"message that unpacks to more than {MOST_BYTES >> 20} MiB")
     return found

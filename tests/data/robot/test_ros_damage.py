@@ -1,11 +1,13 @@
 """Bags that are cut off, flipped, without an index or hostile: what is whole is read and the rest is said."""
 
 import struct
+import time
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zstandard
 from mcap.writer import CompressionType
 from mcap.writer import Writer as McapWriter
 from tests.data.robot.bags import IMU, START_NS, STEP_NS, Maker, all_sensors, write1, write2
@@ -202,6 +204,35 @@ def test_packed_chunk_that_grows_is_not_unpacked_beyond_what_it_claims(tmp_path,
     path = tmp_path / "a.bag"
     path.write_bytes(b"#ROSBAG V2.0\n" + record(chunk, packed))
     assert peak_mib(path) < 8
+
+
+def chunk_of(content: bytes) -> bytes:
+    """An MCAP chunk record that packs a content by zstd."""
+    packed = zstandard.compress(content)
+    head = struct.pack("<QQQII", 0, 0, len(content), 0, 4) + b"zstd" + struct.pack("<Q", len(packed))
+    return struct.pack("<BQ", 6, len(head) + len(packed)) + head + packed
+
+
+@pytest.mark.parametrize("inner", [b"\0" * 9, struct.pack("<BQ", 5, 22) + bytes(22)])
+def test_bag_of_many_packed_chunks_is_refused_before_it_is_unpacked_whole(tmp_path, inner):
+    path, begin = tmp_path / "a.mcap", time.process_time()
+    path.write_bytes(b"\x89MCAP0\r\n" + 40 * chunk_of(inner * ((100 << 20) // len(inner))))
+    made_s, begin = time.process_time() - begin, time.process_time()
+    assert path.stat().st_size < 2 << 20
+    with pytest.raises(InputError, match=r"as no recording does|than any recording does"):
+        read_bag(path)
+    assert time.process_time() - begin < 10 + made_s
+
+
+def test_messages_that_each_unpack_to_much_are_refused(tmp_path):
+    import sqlite3
+
+    folder = write2(tmp_path / "a", Maker(), all_sensors(Maker(), COUNT), "SQLITE3", "message")
+    with sqlite3.connect(next(folder.glob("*.db3"))) as database:
+        packed = zstandard.compress(bytes(100 << 20))
+        database.executemany("UPDATE messages SET data = ? WHERE id = ?", [(packed, number) for number in (3, 4, 5)])
+    with pytest.raises(InputError, match="as no recording does"):
+        read_bag(folder)
 
 
 def test_database_that_is_no_bag_or_makes_rows_is_refused(tmp_path):
