@@ -77,7 +77,9 @@ def _info(folder: Path) -> Info:
         raise InputError(f"{folder.name} holds no {INFO}, or one of more than 16 MiB; give the folder of a LeRobot set")
     try:
         told = read_json(path.read_text("utf-8"))
-        version, fps, features = str(told["codebase_version"]), float(told["fps"]), dict(told["features"])
+        version, fps, features = str(told["codebase_version"]), float(told["fps"]), told["features"]
+        if not isinstance(features, Mapping):
+            raise TypeError("its features are no object")
         data_path = told.get("data_path", DATA_PATH)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OSError) as error:
         raise InputError(f"{folder.name}/{INFO} is no description of a LeRobot set ({error!s:.80})") from error
@@ -87,7 +89,10 @@ def _info(folder: Path) -> Info:
         raise InputError(f"{folder.name} keeps its frames in {str(data_path)[:80]!r}, want {DATA_PATH}; write it anew")
     if not 0 < fps < 1e6:
         raise InputError(f"{folder.name} says {fps:g} frames a second; mend {INFO}")
-    return _features(folder.name, fps, features)
+    found = _features(folder.name, fps, features)
+    if not found.channels:
+        raise InputError(f"{folder.name} names no feature of numbers in one dimension; give a set of a robot's states")
+    return found
 
 
 def _features(name: str, fps: float, features: Mapping[str, Any]) -> Info:

@@ -8,6 +8,7 @@ import yaml
 
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
+from mainstem.data.limits import measure_folder
 from mainstem.data.robot.ros_records import NO_INDEX, Lost
 
 METADATA = "metadata.yaml"
@@ -21,7 +22,7 @@ def files_of(path: Path, lost: Lost) -> Iterator[tuple[Path, bool]]:
     """Yield the files of a bag, and whether each message in them is packed by zstd.
 
     Raises:
-        InputError: if there is none, or they are packed as a whole.
+        InputError: if there is none, they are packed as a whole, or a link leads out of the folder.
     """
     if not path.exists():
         raise InputError(f"no file {path}; name a .bag, .db3 or .mcap file, or a ROS 2 bag's folder")
@@ -30,6 +31,7 @@ def files_of(path: Path, lost: Lost) -> Iterator[tuple[Path, bool]]:
             raise InputError(f"{path} is no plain file; give a .bag, .db3 or .mcap file")
         yield path, False
         return
+    measure_folder(path)  # no link in it may lead elsewhere
     told = _metadata(path, lost)
     if str(told.get("compression_mode", "")).lower() == "file":
         raise InputError(f"the files of {path.name} are packed as a whole; unpack them first (zstd -d)")

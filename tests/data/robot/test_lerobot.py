@@ -102,6 +102,8 @@ CASES = {
     "missing column": ({"features": {"effort": {"dtype": "float32", "shape": [3], "names": None}}}, "lacks the column"),
     "no shape": ({"features": {"action": {"dtype": "float32"}}}, "has the shape"),
     "features of none": ({"features": 3}, "no description"),
+    "features in a list": ({"features": []}, "no description"),
+    "no features": ({"features": {}}, "no feature of numbers"),
     "a scalar for two": ({"features": {"next.reward": {"dtype": "float32", "shape": [2]}}}, "single numbers"),
 }  # fmt: skip
 

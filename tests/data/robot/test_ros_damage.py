@@ -170,6 +170,14 @@ def test_metadata_leads_to_no_file_outside_of_its_folder(tmp_path):
     assert "other.mcap" in found.skipped["a"]
 
 
+def test_link_in_a_folder_leads_to_no_file_outside_of_it(tmp_path):
+    folder = write2(tmp_path / "a", Maker(), all_sensors(Maker(), COUNT))
+    (folder / "a.mcap").rename(tmp_path / "elsewhere.mcap")
+    (folder / "a.mcap").symlink_to(tmp_path / "elsewhere.mcap")
+    with pytest.raises(InputError, match="leads outside"):
+        read_bag(folder)
+
+
 def record(header: bytes, data: bytes, claimed: int | None = None) -> bytes:
     length = len(data) if claimed is None else claimed
     return struct.pack("<I", len(header)) + header + struct.pack("<I", length) + data
