@@ -14,12 +14,14 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Channel, Provenance, Sample, Stream
 from mainstem.data.catalogue import find_data_set, own_name, pull
 from mainstem.data.hearing import tell
+from mainstem.data.limits import measure_folder
 from mainstem.data.tabular import Table, check_regular, open_table, shown
 
 ROBOT_FAILURES = "robot-failures"
 PARTS = ("lp1", "lp2")  # failures on the way to a grasp, and in a transfer; lp3 holds the traces of lp2 again
 AXES = ("Fx", "Fy", "Fz", "Tx", "Ty", "Tz")
 CHANNELS = tuple(Channel(name=axis, unit="counts") for axis in AXES)  # robot.txt names no unit
+TEXTS = (".txt", ".data")  # the set's files have the one name here, the other there
 STEPS = 15
 STEP_S = 0.315 / STEPS  # robot.txt, 7: the whole window is 315 ms
 STREAM = "contact"
@@ -65,7 +67,7 @@ class Trace:
 
 
 def open_failures(data: str, mirror: Path | None = None) -> SampleSet:
-    """Read the set by name, lp1 and lp2 together, or a file of one's own: as lp*.data.txt, or a table.
+    """Read the set by name, lp1 and lp2 together, or one's own: a file as lp*.data.txt, a folder of such, or a table.
 
     A table has the columns trace, Fx to Tz and maybe label, and STEPS rows a trace in the order of time. A trace that
     stands there again is flagged: every distinct one counts once, and is a group of its own.
@@ -80,9 +82,13 @@ def open_failures(data: str, mirror: Path | None = None) -> SampleSet:
     path = Path(data)
     if not path.exists():
         raise InputError(f"got {shown(data)}; want {ROBOT_FAILURES}, a file as lp1.data.txt, or a table of traces")
-    if path.suffix.lower() == ".txt":
-        return _set_of(read_traces(path), own_name(path.name), NO_LICENCE, "")
-    table = open_table(path, f"name {ROBOT_FAILURES}, a .txt, .csv or .parquet file")
+    if path.is_dir() or path.suffix.lower() in TEXTS:
+        measure_folder(path)  # no link in it may lead elsewhere
+        files = sorted(file for file in path.glob("lp*.data*") if file.suffix in TEXTS) if path.is_dir() else [path]
+        if not files:
+            raise InputError(f"{path} holds no lp*.data and no lp*.data.txt; give the folder of the set, or one file")
+        return _set_of([trace for file in files for trace in read_traces(file)], own_name(path.name), NO_LICENCE, "")
+    table = open_table(path, f"name {ROBOT_FAILURES}, a .txt, .data, .csv or .parquet file")
     found = _set_of(traces_in(table), own_name(path.name), NO_LICENCE, "")
     tell([table])
     return found

@@ -54,6 +54,22 @@ def test_a_trace_that_stands_there_again_counts_once(tmp_path):
     assert found.samples[0].source.group == found.samples[2].source.group
 
 
+def test_a_folder_of_the_sets_files_is_read_whole(tmp_path):
+    write(tmp_path / "lp2.data", trace("collision", 1))
+    write(tmp_path / "lp1.data.txt", trace("normal", 0), trace("normal", 2))
+    (tmp_path / "lp1.data.md").write_text("no traces")
+    found = open_failures(str(tmp_path))
+    assert [sample.source.item for sample in found.samples] == [
+        "lp1.data.txt, trace 1", "lp1.data.txt, trace 2", "lp2.data, trace 1"
+    ]  # fmt: skip
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no lp\*.data"):
+        open_failures(str(tmp_path / "empty"))
+    (tmp_path / "empty" / "lp1.data").symlink_to(tmp_path / "lp2.data")
+    with pytest.raises(InputError, match="leads outside"):
+        open_failures(str(tmp_path / "empty"))
+
+
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
