@@ -15,6 +15,7 @@ from mainstem.data.robot.recording import Array, Recording
 from mainstem.data.robot.ros_frames import frame_name, lacking, pose
 
 WANTED = "FRAME: {translation_m: [x, y, z], rotation_wxyz: [w, x, y, z]}"
+MOST_NAMED = 8  # frames that a message lists
 LARGEST_M = 1e4  # no sensor is mounted further from its robot
 OFF_UNIT = 0.01  # how far a written quaternion's length may be from 1, by rounding
 
@@ -24,18 +25,20 @@ def with_extrinsics(recording: Recording, path: Path | None = None, assume_ident
 
     Args:
         recording: with the extrinsics of its own file, /tf_static, where it has any.
-        path: YAML file of poses in the body's frame (WANTED); it goes before what the recording says.
+        path: YAML file of poses in the body's frame (WANTED), of all sensors of a robot, say; it goes before what the
+            recording says.
         assume_identity: take what still lacks for the body's own frame.
 
     Raises:
-        InputError: naming the frames that lack a pose; if the file is none, or names a frame of no sensor.
+        InputError: naming the frames that lack a pose; if the file is none.
     """
     frames = mounted_frames(recording)
     written = read_extrinsics(path) if path is not None else {}
-    if unknown := [name for name in written if name not in frames and name != recording.body]:
-        raise InputError(f"{path} names {', '.join(unknown)}, and sensors are mounted in {_listed(frames)}; mend it")
-    found = {recording.body: np.eye(4), **recording.extrinsics, **written}
-    said = [f"{name}: mounted as {path} says{_instead(recording, name)}" for name in written]
+    used = {name: told for name, told in written.items() if name in frames or name == recording.body}
+    found = {recording.body: np.eye(4), **recording.extrinsics, **used}
+    said = [f"{printable(name)}: mounted as {path} says{_instead(recording, name)}" for name in used]
+    if idle := [name for name in written if name not in used]:
+        said.append(f"{path} names {_listed(idle)} too, in which no sensor that was chosen is mounted: not used")
     if without := lacking(found, frames):
         if not assume_identity:
             raise InputError(
@@ -43,7 +46,8 @@ def with_extrinsics(recording: Recording, path: Path | None = None, assume_ident
                 "say --assume-identity"
             )
         found |= {name: np.eye(4) for name in without}
-        said += [f"{name or 'a frame without a name'}: ASSUMED to be {recording.body} itself" for name in without]
+        body = printable(recording.body)
+        said += [f"{printable(name) or 'a frame without a name'}: ASSUMED to be {body} itself" for name in without]
     return replace(recording, extrinsics=found, converted=(*recording.converted, *said))
 
 
@@ -67,7 +71,12 @@ def read_extrinsics(path: Path) -> dict[str, Array]:
     told = read_yaml(path)
     if not isinstance(told, Mapping) or not told:
         raise InputError(f"{path} names no frame; write {WANTED}")
-    return {frame_name(str(name)): _pose(path, str(name), entry) for name, entry in told.items()}
+    found: dict[str, Array] = {}
+    for name, entry in told.items():
+        if (frame := frame_name(str(name))) in found:
+            raise InputError(f"{path} names {printable(frame)} twice, with a slash and without; leave one out")
+        found[frame] = _pose(path, str(name), entry)
+    return found
 
 
 def _pose(path: Path, name: str, entry: Any) -> Array:  # noqa: ANN401 - whatever a file holds
@@ -84,11 +93,11 @@ def _pose(path: Path, name: str, entry: Any) -> Array:  # noqa: ANN401 - whateve
 
 def _numbers(where: str, found: Any, count: int) -> list[float]:  # noqa: ANN401 - whatever a file holds
     try:
-        numbers = [float(value) for value in found]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{where} holds {printable(found)}, want {count} numbers") from error
+        numbers = [float(value) for value in found] if isinstance(found, list) else []
+    except (TypeError, ValueError):
+        numbers = []
     if len(numbers) != count or not all(math.isfinite(number) for number in numbers):
-        raise InputError(f"{where} holds {printable(found)}, want {count} finite numbers")
+        raise InputError(f"{where} holds {printable(found)}, want a list of {count} finite numbers")
     return numbers
 
 
@@ -97,4 +106,5 @@ def _instead(recording: Recording, name: str) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(repr(name) if name else "a frame without a name" for name in names)
+    told = [repr(printable(name)) if name else "a frame without a name" for name in names[:MOST_NAMED]]
+    return ", ".join(told) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
+from mainstem.core.schema import printable
 from mainstem.core.stream import Channel
 from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.recording import CHANNELS, Array, Kind, Sensor
@@ -160,7 +161,7 @@ class Gathered:
         """Say where a sensor's frame is not the same in all messages."""
         for kind, column in self.columns.items():
             if len(column.frames) > 1:
-                named = ", ".join(repr(frame) for frame in [*column.frames][:4])
+                named = ", ".join(repr(printable(frame)) for frame in [*column.frames][:4])
                 yield f"{self.name_of(kind)}: told in several frames ({named}); it is taken for one of the first"
 
     def name_of(self, kind: Kind) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mainstem.core.rotations import normalise, to_matrix
+from mainstem.core.schema import printable
 from mainstem.data.robot.recording import Array
 
 BODIES = ("base_link", "base_footprint")  # names of the body's frame, REP-105, the better known first
@@ -48,12 +49,12 @@ class Frames:
             move, turn = each.transform.translation, each.transform.rotation
             length, distance = math.hypot(turn.w, turn.x, turn.y, turn.z), math.hypot(move.x, move.y, move.z)
             if not (SHORTEST < length < 1 / SHORTEST and distance < FURTHEST_M) or child == parent:
-                self.doubts[f"/tf_static: {child} in {parent} is no pose, and is not used"] = None
+                self.doubts[f"/tf_static: {printable(child)} in {printable(parent)} is no pose, and is not used"] = None
                 continue
             found = (parent, pose((move.x, move.y, move.z), (turn.w, turn.x, turn.y, turn.z)))
             before = self.parents.get(child)
             if before and (before[0] != parent or not np.allclose(before[1], found[1], atol=1e-6)):
-                self.doubts[f"/tf_static: {child} is told twice, otherwise; the later counts"] = None
+                self.doubts[f"/tf_static: {printable(child)} is told twice, otherwise; the later counts"] = None
             if before or len(self.parents) < MOST_FRAMES:
                 self.parents[child] = found
 
@@ -86,7 +87,7 @@ class Frames:
         while name in self.parents:
             parent, step = self.parents[name]
             if parent in seen:
-                self.doubts[f"/tf_static: {name} hangs in a circle"] = None
+                self.doubts[f"/tf_static: {printable(name)} hangs in a circle"] = None
                 break
             seen.add(parent)
             name, placed = parent, step @ placed

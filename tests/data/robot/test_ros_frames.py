@@ -13,6 +13,7 @@ from mainstem.data.robot.ros_frames import Frames
 
 HALF = 0.5**0.5
 STILL = (1.0, 0.0, 0.0, 0.0)
+GPS = "gps: {translation_m: [1, 2, 3], rotation_wxyz: [1, 0, 0, 0]}\n"
 LEFT = (HALF, 0.0, 0.0, HALF)  # a quarter turn to the left: x of the child points along y of the parent
 
 
@@ -133,7 +134,10 @@ def test_file_goes_before_the_recording_and_says_so(recording, tmp_path):
         ("", "names no frame"),
         ("gps: 3", "translation_m"),
         ("gps: {translation_m: [1, 2], rotation_wxyz: [1, 0, 0, 0]}", "3 finite numbers"),
-        ("gps: {translation_m: [a, b, c], rotation_wxyz: [1, 0, 0, 0]}", "3 numbers"),
+        ("gps: {translation_m: [a, b, c], rotation_wxyz: [1, 0, 0, 0]}", "3 finite numbers"),
+        ('gps: {translation_m: "123", rotation_wxyz: [1, 0, 0, 0]}', "list of 3 finite numbers"),
+        ("gps: {translation_m: [1, true, 3], rotation_wxyz: [1, 0, 0, 0]}", "list of 3 finite numbers"),
+        (GPS + GPS.replace("gps", "/gps"), "names gps twice"),
         ("gps: {translation_m: [1, 2, nan], rotation_wxyz: [1, 0, 0, 0]}", "finite"),
         ("gps: {translation_m: [1, 2, 3], rotation_wxyz: [2, 0, 0, 0]}", "unit quaternion"),
         ("gps: {translation_m: [100000, 2, 3], rotation_wxyz: [1, 0, 0, 0]}", "metres"),
@@ -147,8 +151,23 @@ def test_file_that_holds_no_pose_is_refused(tmp_path, text, words):
         read_extrinsics(path)
 
 
-def test_file_of_another_robots_frames_is_refused(recording, tmp_path):
+def test_file_of_a_whole_robot_serves_the_sensors_that_are_chosen(recording, tmp_path):
     path = tmp_path / "m.yaml"
-    path.write_text("gsp: {translation_m: [1, 0, 0], rotation_wxyz: [1, 0, 0, 0]}")
-    with pytest.raises(InputError, match="names gsp, and sensors are mounted in"):
-        with_extrinsics(replace(recording), path)
+    still = "{translation_m: [1, 0, 0], rotation_wxyz: [1, 0, 0, 0]}"
+    path.write_text(f"gps: {still}\nsonar: {still}\nlaser: {still}\n")
+    found = with_extrinsics(recording, path)
+    assert "laser" not in found.extrinsics
+    assert f"{path} names 'laser' too, in which no sensor that was chosen is mounted: not used" in found.converted
+    path.write_text(f"gsp: {still}\nsonar: {still}\n")
+    with pytest.raises(InputError, match="no pose of 'gps'"):
+        with_extrinsics(recording, path)
+
+
+def test_a_frame_with_an_endless_name_is_told_in_short(recording):
+    name = "x" * 100_000
+    sensors = {"odd": replace(recording.sensors["/sonar"], frame=name)}
+    with pytest.raises(InputError) as refused:
+        with_extrinsics(replace(recording, sensors=sensors))
+    assert len(str(refused.value)) < 400
+    found = with_extrinsics(replace(recording, sensors=sensors), assume_identity=True)
+    assert max(map(len, found.converted)) < 200
