@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
+from mainstem.data.robot.units import possible, tells
 
 KINDS: tuple[Kind, ...] = ("gyroscope", "accelerometer", "magnetometer")
 LONGEST_STEPS = 2.5  # between two readings of the clock, after which one was missed
@@ -53,7 +54,7 @@ def lay(recording: Recording) -> Laid:
     """Return the gyroscope, accelerometer and magnetometer of a recording, the first of each, on one clock.
 
     A reading stands at the sample nearest after it; the mean of several that do. Readings whose stamps do not go
-    forward are left out; infinity counts as absent.
+    forward are left out; infinity, and what no such sensor can have told, counts as absent.
 
     Raises:
         InputError: if there is none of the three, or holes are longer than any recording.
@@ -108,7 +109,9 @@ def _count(steps: float) -> int:
 def _stand(sensor: Sensor, times: Array) -> Array:
     """A sensor's readings at the samples (samples, 3) nearest after them, NaN elsewhere; none after the last."""
     kept = sensor.usable()
-    values = np.where(np.isfinite(sensor.values[kept]).all(1, keepdims=True), sensor.values[kept], np.nan)
+    values = sensor.values[kept]
+    is_told = tells(sensor.kind, values) & possible(sensor.kind, values)
+    values = np.where(is_told[:, None], values, np.nan)
     places = np.searchsorted(times, sensor.times[kept] - SAME_S)
     used = (places < len(times)) & np.isfinite(values[:, 0])
     found = np.full((len(times), 3), np.nan)

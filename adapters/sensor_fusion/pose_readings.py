@@ -12,6 +12,7 @@ from mainstem.core import rotations
 from mainstem.core.errors import InputError
 from mainstem.data.robot.geodesy import Origin
 from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
+from mainstem.data.robot.units import tells
 
 USED: tuple[Kind, ...] = (
     "gyroscope",
@@ -41,11 +42,15 @@ class Reading:
 
 
 def origin_of(recording: Recording) -> Origin | None:
-    """Return the first fix of the recording as the origin of its local ENU, None where it has no GNSS."""
+    """Return the first fix of the recording as the origin of its local ENU, None where it has no GNSS.
+
+    Its height is the first that is told, 0 m above the ellipsoid where none is.
+    """
     for sensor in recording.find("gnss").values():
-        known = sensor.values[np.isfinite(sensor.values).all(1)]
+        known = sensor.values[tells("gnss", sensor.values)]
         if len(known):
-            return Origin(*known[0].tolist())
+            heights = known[np.isfinite(known[:, 2]), 2]
+            return Origin(*known[0, :2].tolist(), float(heights[0]) if len(heights) else 0.0)
     return None
 
 
@@ -90,8 +95,7 @@ def _readings(name: str, sensor: Sensor, extrinsics: Mapping[str, Array], origin
     if sensor.kind == "range":
         yield from _ranges(name, sensor, times, values)
         return
-    is_known = np.isfinite(values[:, :1] if sensor.kind == "wheel" else values).all(1)
-    for index in np.flatnonzero(is_known):
+    for index in np.flatnonzero(tells(sensor.kind, values)):
         stated = covariances[index] if covariances is not None else None
         if stated is not None and not (np.isfinite(stated).all() and (np.diag(stated) > 0).all()):
             stated = None  # NaN is absent, zeros are unknown (sensor_msgs/Imu)

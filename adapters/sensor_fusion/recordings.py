@@ -1,10 +1,11 @@
 """A recording to an estimate of its robot's motion: sensors chosen and mounted, filtered, written with their doubt."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.laying import Laid, lay
 from mainstem.adapters.sensor_fusion.motion_track import Attitudes, tell_attitudes
@@ -19,10 +20,12 @@ from mainstem.core.outputs import check_output
 from mainstem.core.task import DataRequest, Task, TrackAsk
 from mainstem.data.robot.choosing import choose_sensors, propose
 from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
+from mainstem.data.robot.geodesy import first_agreed
 from mainstem.data.robot.mounting import with_extrinsics
 from mainstem.data.robot.reading import read_recording
-from mainstem.data.robot.recording import Recording
+from mainstem.data.robot.recording import Recording, Sensor
 from mainstem.data.robot.ros_writing import write_mcap, write_table, write_tum
+from mainstem.data.robot.units import BEYOND, FASTEST_M_S, possible, tells
 
 SUFFIXES = (".mcap", ".tum", ".csv")  # arrays, .npz, are of arrays alone
 TURNED = ("gyroscope", "accelerometer", "magnetometer")
@@ -104,21 +107,41 @@ def mapping_of(given: Sequence[str]) -> dict[str, str]:
 
 
 def usable(recording: Recording) -> tuple[Recording, list[str]]:
-    """Return the recording without readings whose stamps do not go forward or that hold no number; and how many."""
+    """Return the recording without readings that a filter cannot take, and how many of each sensor, and why."""
     kept, said = {}, []
     for name, sensor in recording.sensors.items():
-        forward = sensor.usable()
-        values = sensor.values[:, :1] if sensor.kind == "wheel" else sensor.values
-        is_told = np.isfinite(values).any(1) if sensor.kind == "range" else np.isfinite(values).all(1)
-        unordered, empty = int((~forward).sum()), int((forward & ~is_told).sum())
-        if unordered:
-            said.append(
-                f"{name}: {unordered:,} of {len(forward):,} readings left out: stamps repeat, go back or are none"
-            )
-        if empty:
-            said.append(f"{name}: {empty:,} of {len(forward):,} readings left out: they hold no number")
-        kept[name] = sensor.taken(forward & is_told)
+        rows, total = np.ones(len(sensor.times), bool), len(sensor.times)
+        for why, is_good in _reasons(sensor):
+            if lost := int((rows & ~is_good).sum()):
+                said.append(f"{name}: {lost:,} of {total:,} readings left out: {why}")
+            rows &= is_good
+        if sensor.kind == "gnss" and rows.any():
+            rows, words = _agreed(name, sensor, rows)
+            said += words
+        kept[name] = sensor.taken(rows)
     return replace(recording, sensors={name: sensor for name, sensor in kept.items() if len(sensor.times)}), said
+
+
+def _reasons(sensor: Sensor) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Why readings are left out, and which of them (readings,) are not."""
+    yield "stamps repeat, go back, stand alone or are none", sensor.usable()
+    if sensor.kind in BEYOND:
+        yield f"they lie beyond {BEYOND[sensor.kind][1]}", possible(sensor.kind, sensor.values)
+    yield "they hold no number", tells(sensor.kind, sensor.values)
+
+
+def _agreed(name: str, sensor: Sensor, rows: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], list[str]]:
+    """The rows from the first fix on that the others bear out, which places count from; and what is to be said."""
+    places, said = np.flatnonzero(rows), []
+    first = first_agreed(sensor.times[places], sensor.values[places], FASTEST_M_S)
+    if first:
+        said.append(
+            f"{name}: {first:,} of {len(rows):,} readings left out: from there nobody gets to the others (at "
+            f"{FASTEST_M_S:g} m/s)"
+        )
+    if flat := int(np.isnan(sensor.values[places[first:], 2]).sum()):
+        said.append(f"{name}: {flat:,} of {len(rows):,} readings tell no height; their place in the plane is used")
+    return rows & (np.arange(len(rows)) >= places[first]), said
 
 
 def estimate_of(task: Task, ask: TrackAsk, recording: Recording) -> tuple[Estimate, list[str]]:

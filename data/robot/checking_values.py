@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mainstem.data.robot.checking_stamps import LONG_GAP_S, MISSING_SHARE, counted, first
 from mainstem.data.robot.finding import Finding, State
 from mainstem.data.robot.recording import Array, Sensor
-from mainstem.data.robot.units import DEGREE, GRAVITY, STILL, contradiction
+from mainstem.data.robot.units import BEYOND, DEGREE, GRAVITY, STILL, contradiction, possible
 
 INERTIAL = ("gyroscope", "accelerometer", "magnetometer")
 ESTIMATES = ("orientation", "position", "other")  # which rest where a robot does
@@ -37,8 +37,10 @@ def check_values(name: str, sensor: Sensor) -> Iterator[Finding]:
     yield from _stuck(name, sensor)
     if sensor.kind in INERTIAL:
         yield from _saturated(name, sensor)
-    yield from _unit(name, sensor)
-    yield from _range(name, sensor)
+    units = [*_unit(name, sensor)]
+    yield from units
+    if not any(finding.what == "unit" for finding in units):  # in their own unit they are possible
+        yield from _range(name, sensor)
     yield from _covariance(name, sensor)
 
 
@@ -189,9 +191,9 @@ def _range(name: str, sensor: Sensor) -> Iterator[Finding]:
     if sensor.kind == "orientation":
         lengths = np.linalg.norm(values, axis=1)
         wrong, words = np.abs(lengths - 1) > 0.01, "quaternions are not of length 1; they are no rotations"
-    elif sensor.kind == "gnss":
-        wrong = (np.abs(values[:, 0]) > 90) | (np.abs(values[:, 1]) > 180) | (values[:, :2] == 0).all(1)
-        words = "places are outside of the earth, or at 0, 0, as of a receiver without a fix"
+    elif sensor.kind in BEYOND:
+        wrong = ~possible(sensor.kind, values) & ~np.isinf(values).any(1)
+        words = f"readings lie beyond {BEYOND[sensor.kind][1]}; they are not used, mend the driver"
     else:
         return
     if wrong.any():

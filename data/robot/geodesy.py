@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 
 Array = NDArray[np.float64]
+RADIUS_M = 6_371_008.8  # mean of the earth (IUGG): distances by it are right to half a percent
+SCATTER_M = 100.0  # by which two fixes of one place may differ, as among houses
 
 
 @dataclass(frozen=True)
@@ -20,10 +22,14 @@ class Origin:
     altitude_m: float
 
     def to_enu(self, geodetic: Array) -> Array:
-        """Return east, north, up (n, 3), m, of (latitude deg, longitude deg, altitude m) rows."""
+        """Return east, north, up (n, 3), m, of (latitude deg, longitude deg, altitude m) rows; NaN for no height."""
         cart = "+proj=pipeline +step +proj=unitconvert +xy_in=deg +xy_out=rad +step +proj=cart +ellps=WGS84"
         local = _pyproj().Transformer.from_pipeline(f"{cart} +step {self._topocentric()}")
-        return np.stack(local.transform(geodetic[:, 1], geodetic[:, 0], geodetic[:, 2]), axis=-1).astype(np.float64)
+        lacks = np.isnan(geodetic[:, 2])
+        heights = np.where(lacks, self.altitude_m, geodetic[:, 2])
+        found = np.stack(local.transform(geodetic[:, 1], geodetic[:, 0], heights), axis=-1).astype(np.float64)
+        found[lacks, 2] = np.nan
+        return found
 
     def from_ecef(self, ecef: Array) -> Array:
         """Return east, north, up (n, 3), m, of earth-centred, earth-fixed places (n, 3), m."""
@@ -53,6 +59,30 @@ def origin_of_ecef(ecef: Array) -> Origin:
     """Return the origin at one earth-centred, earth-fixed place (3,), m."""
     longitude, latitude, altitude = _pyproj().Transformer.from_crs(4978, 4979, always_xy=True).transform(*ecef)
     return Origin(float(latitude), float(longitude), float(altitude))
+
+
+def first_agreed(times: Array, geodetic: Array, fastest_m_s: float) -> int:
+    """Return the index of the first fix (latitude, longitude in deg, ...) from which the most others can be reached.
+
+    Fixes are parted where one cannot be reached from the one before; the longest part counts, and every earlier one
+    from whose end it can be reached.
+    """
+    latitude, longitude = np.radians(geodetic[:, 0]), np.radians(geodetic[:, 1])
+    flat = np.cos(latitude)
+    places = RADIUS_M * np.stack([flat * np.cos(longitude), flat * np.sin(longitude), np.sin(latitude)], axis=-1)
+
+    def is_reached(start: NDArray[np.intp], end: NDArray[np.intp] | np.intp) -> NDArray[np.bool_]:
+        away = np.linalg.norm(places[end] - places[start], axis=-1)
+        reached: NDArray[np.bool_] = away <= SCATTER_M + fastest_m_s * (times[end] - times[start])
+        return reached
+
+    index = np.arange(len(times))
+    starts = np.concatenate([[0], index[1:][~is_reached(index[:-1], index[1:])]])
+    ends = np.append(starts[1:], len(times)) - 1
+    longest = starts[np.argmax(ends - starts)]
+    earlier = starts < longest
+    agreed = starts[earlier][is_reached(ends[earlier], longest)]
+    return int(agreed[0] if len(agreed) else longest)
 
 
 def _pyproj() -> ModuleType:

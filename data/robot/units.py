@@ -45,6 +45,18 @@ STILL: Final = (0.6 * GRAVITY, 1.6 * GRAVITY)  # median length of specific force
 MOST_LIKELY: Final = (0.8 * GRAVITY, 1.3 * GRAVITY)  # of another unit, before values are said to be in it
 FASTEST_RAD_S: Final = 4000 * DEGREE  # the widest range of common MEMS gyroscopes (ICM-42686: 4000 deg/s)
 FAST_RAD_S: Final = 1000 * DEGREE  # nearly three turns a second, half of the time
+FASTEST_M_S: Final = 341.0  # no wheels rolled faster (ThrustSSC, 1997)
+WIDEST_M: Final = 2 * 6_378_137.0  # the earth's diameter (WGS 84): nothing on it is further away
+BEYOND: Final[Mapping[Kind, tuple[tuple[float, ...], str]]] = {  # what no robot's sensor tells, a channel, and in words
+    "gyroscope": ((FASTEST_RAD_S,) * 3, "4,000 deg/s"),
+    "accelerometer": ((400 * GRAVITY,) * 3, "400 g"),  # the widest range of common MEMS (H3LIS331DL)
+    "magnetometer": ((50_000.0,) * 3, "50 mT"),  # the same (MLX90393)
+    "wheel": ((FASTEST_M_S, FASTEST_M_S, FASTEST_RAD_S), "341 m/s or 4,000 deg/s"),
+    "gnss": ((90.0, 180.0, 1e5), "the earth and 100 km above it, or lie at 0, 0, as of a receiver without a fix"),
+    "range": ((WIDEST_M,), "the earth's diameter"),
+    "position": ((WIDEST_M,) * 3, "the earth's diameter"),
+}
+NEEDED: Final[Mapping[Kind, int]] = {"wheel": 1, "gnss": 2}  # channels without which a reading tells nothing; else all
 EARTH_UT: Final = (20.0, 70.0)  # total intensity at the ground is 22 to 67 uT (World Magnetic Model 2025)
 NO_FIELD_UT: Final = (8.0, 6000.0)  # a magnet beside the sensor adds to the field: only far outside is no field
 
@@ -60,6 +72,25 @@ def normal(spelling: str) -> str:
     for found, plain in (("²", "2"), ("µ", "u"), ("μ", "u"), ("°", "deg"), ("**", ""), ("_per_", "/"), ("per", "/")):
         text = text.replace(found, plain)
     return "".join(letter for letter in text if letter not in " ^_*·[]()")
+
+
+def possible(kind: Kind, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return True of readings (readings, channels) that a robot's sensor can have told; NaN is no number and may be."""
+    if kind not in BEYOND:
+        return np.ones(len(values), bool)
+    is_beyond = (np.abs(values) > np.array(BEYOND[kind][0])).any(1)
+    if kind == "gnss":
+        is_beyond |= (values[:, :2] == 0).all(1)
+    return np.asarray(~is_beyond)
+
+
+def tells(kind: Kind, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return True of readings (readings, channels) that hold the numbers without which they tell nothing.
+
+    A range to one beacon is enough, wheels' speed without a rate of turn, a place without its height.
+    """
+    known = np.isfinite(values)
+    return np.asarray(known.any(1) if kind == "range" else known[:, : NEEDED.get(kind)].all(1))
 
 
 def contradiction(kind: Kind, values: NDArray[np.float64]) -> str:
@@ -95,7 +126,7 @@ def _other_acceleration(typical: float) -> str:
 
 
 def _other_rate(typical: float, high: float) -> str:
-    if typical <= FAST_RAD_S and high <= FASTEST_RAD_S:
+    if (typical <= FAST_RAD_S and high <= FASTEST_RAD_S) or high > FASTEST_RAD_S / DEGREE:  # no rate in any unit
         return ""
     turns = typical / (2 * math.pi)
     return (
@@ -115,10 +146,11 @@ def _other_field(typical: float) -> str:
 
 
 def _other_angle(values: NDArray[np.float64]) -> str:
-    most = np.nanmax(np.abs(values[:, :2])) if np.isfinite(values[:, :2]).any() else 0.0
-    if most <= 360:
+    most = np.abs(values[np.isfinite(values[:, :2]).all(1), :2]).max(1)
+    typical = float(np.median(most)) if len(most) else 0.0
+    if typical <= 360:
         return ""
-    return f"latitudes and longitudes reach {most:.4g}, which are no degrees: it looks like units of 1e-7 deg"
+    return f"latitudes and longitudes of {typical:.4g} are no degrees: it looks like units of 1e-7 deg"
 
 
 def _times(share: float) -> str:

@@ -85,7 +85,7 @@ def test_what_cannot_be_used_is_left_out_and_counted():
     kept, said = usable(recording)
     assert len(kept.sensors["wheels"].times) == 196
     assert said == [
-        "wheels: 1 of 200 readings left out: stamps repeat, go back or are none",
+        "wheels: 1 of 200 readings left out: stamps repeat, go back, stand alone or are none",
         "wheels: 3 of 200 readings left out: they hold no number",
     ]
 

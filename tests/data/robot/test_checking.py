@@ -13,7 +13,7 @@ from mainstem.data.robot.checking_stamps import check_stamps, pace_of
 from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.reading import read_recording
 from mainstem.data.robot.recording import CHANNELS, Recording, Sensor
-from mainstem.data.robot.units import contradiction
+from mainstem.data.robot.units import contradiction, possible
 
 GYR = "gyroscope"
 
@@ -318,3 +318,25 @@ def test_a_first_stamp_of_long_ago_costs_no_others(base):
     times[0] = -1.7e9
     found = only(changed(base, GYR, times=times, received=None), GYR, "stray stamps")
     assert found.count == 1
+
+
+@pytest.mark.parametrize(
+    ("sensor", "value"),
+    [("gyroscope", 1e308), ("accelerometer", 1e30), ("magnetometer", -1e200), ("wheel", 1e200), ("gnss", 4.2e8)],
+)
+def test_numbers_that_no_such_sensor_tells_are_impossible(base, sensor, value):
+    values = base.sensors[sensor].values.copy()
+    values[20:23, 0] = value
+    found = told(changed(base, sensor, values=values))
+    assert found[sensor, "impossible values"].count == 3
+    assert found[sensor, "impossible values"].state == "bad"
+    assert (sensor, "unit") not in found
+    assert possible(base.sensors[sensor].kind, values).tolist() == [
+        index not in (20, 21, 22) for index in range(len(values))
+    ]
+
+
+@pytest.mark.parametrize("place", [(95.0, 8.0, 100.0), (50.0, 300.0, 100.0), (0.0, 0.0, 0.0), (50.0, 8.0, 1e6)])
+def test_places_that_are_none_are_impossible_and_a_missing_height_is_not(place):
+    assert not possible("gnss", np.array([place]))[0]
+    assert possible("gnss", np.array([(50.0, 8.0, np.nan)]))[0]

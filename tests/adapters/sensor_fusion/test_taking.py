@@ -1,0 +1,110 @@
+"""What is taken of a recording: what the doctor knows of it is said, in every file, or refused; fixes are weighed."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from mcap.reader import make_reader
+from tests.data.robot.bags import IMU, ODOMETRY, START_NS, Maker, Timed, write2
+
+from mainstem.adapters.sensor_fusion.motion import TASK
+from mainstem.adapters.sensor_fusion.pose_tracks import posed
+from mainstem.adapters.sensor_fusion.recordings import predict_recording, taken, usable
+from mainstem.core.errors import InputError
+from mainstem.core.task import DataRequest, TrackAsk
+from mainstem.data.robot.recording import CHANNELS, Kind, Recording, Sensor
+
+MAKER = Maker()
+SIDE = "imu_link"
+M_LATITUDE = 1 / 111_229.0  # deg of a metre at 50 degrees
+
+
+def sensor(kind: Kind, times: np.ndarray, values: np.ndarray) -> Sensor:
+    return Sensor(kind=kind, times=times, values=values, channels=CHANNELS[kind], frame="base_link")
+
+
+def drive(seconds: float = 70.0) -> Recording:
+    """A robot that goes north at 1 m/s from 50, 8: a gyroscope, wheels and fixes at 2 Hz."""
+    times, fixes = np.arange(0, seconds, 0.1), np.arange(0, seconds, 0.5)
+    wheel = np.column_stack([np.ones(len(times)), np.zeros(len(times)), np.zeros(len(times))])
+    places = np.column_stack([50 + M_LATITUDE * fixes, np.full(len(fixes), 8.0), np.full(len(fixes), 100.0)])
+    gyroscope = 0.001 * np.random.default_rng(0).standard_normal((len(times), 3))
+    sensors = {
+        "gyro": sensor("gyroscope", times, gyroscope),
+        "wheels": sensor("wheel", times.copy(), wheel),
+        "gnss": sensor("gnss", fixes, places),
+    }
+    return Recording(name="made", sensors=sensors, extrinsics={"base_link": np.eye(4)})
+
+
+def put(recording: Recording, name: str, rows: slice, value: object) -> Recording:
+    values = recording.sensors[name].values.copy()
+    values[rows] = value
+    return replace(recording, sensors={**recording.sensors, name: replace(recording.sensors[name], values=values)})
+
+
+@pytest.mark.parametrize(
+    ("rows", "place", "why"),
+    [
+        (slice(0, 10), (0.0, 0.0, 0.0), "0, 0"),
+        (slice(3, 5), (95.0, 8.0, 100.0), "the earth"),
+        (slice(0, 1), (4.2e8, 7e7, 100.0), "the earth"),
+        (slice(0, 1), (50.1, 8.0, 100.0), "nobody gets to the others"),
+        (slice(0, 10), (-33.0, 151.0, 0.0), "nobody gets to the others"),
+    ],
+)
+def test_fixes_that_are_none_are_counted_and_are_no_origin(rows, place, why):
+    kept, said = usable(put(drive(), "gnss", rows, place))
+    assert len(kept.sensors["gnss"].times) == 140 - (rows.stop - rows.start)
+    (line,) = said
+    assert line.startswith(f"gnss: {rows.stop - rows.start} of 140 readings left out")
+    assert why in line
+    estimate, told = posed(kept)
+    assert not any("refused" in line for line in told)
+    assert estimate.position is not None
+    away = 0 if rows.start else rows.stop * 0.5
+    np.testing.assert_allclose(estimate.position[-1, :2], [0, 70 - away], atol=2.0)
+
+
+def test_one_fix_far_off_amid_a_drive_is_for_the_gate():
+    kept, said = usable(put(drive(), "gnss", slice(60, 61), (50.5, 8.0, 100.0)))
+    assert not said
+    estimate, told = posed(kept)
+    assert any(line.startswith("gnss: 1 of 140 readings refused") for line in told)
+    assert estimate.position is not None
+    np.testing.assert_allclose(estimate.position[-1, :2], [0, 70], atol=2.0)
+
+
+def test_fixes_without_height_tell_a_place_in_the_plane():
+    flat = put(drive(), "gnss", slice(None), np.array([np.nan]))
+    flat.sensors["gnss"].values[:, :2] = drive().sensors["gnss"].values[:, :2]
+    kept, said = usable(flat)
+    assert said == ["gnss: 140 of 140 readings tell no height; their place in the plane is used"]
+    estimate, _ = posed(kept)
+    assert estimate.position is not None
+    np.testing.assert_allclose(estimate.position[-1, :2], [0, 70], atol=2.0)
+
+
+@pytest.mark.parametrize(("name", "value"), [("wheels", 1e200), ("gyro", 1e30), ("gyro", -1e308), ("gnss", 1e300)])
+def test_numbers_that_no_sensor_tells_are_left_out_and_said(name, value):
+    kept, said = usable(put(drive(), name, slice(100, 103), value))
+    assert len(said) == 1
+    assert said[0].startswith(f"{name}: 3 of ")
+    assert "they lie beyond" in said[0]
+    estimate, _ = posed(kept)
+    assert estimate.position is not None
+    np.testing.assert_allclose(estimate.position[-1, :2], [0, 70], atol=2.0)
+
+
+def test_a_stamp_in_the_future_costs_one_reading():
+    recording = drive()
+    recording.sensors["gyro"].times[100] += 1000
+    recording.sensors["wheels"].times[0] = 2.0**31
+    kept, said = usable(recording)
+    assert [line.split(":")[1] for line in said] == [" 1 of 700 readings left out"] * 2
+    estimate, _ = posed(kept)
+    assert estimate.times[-1] < 70
