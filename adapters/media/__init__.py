@@ -1,4 +1,4 @@
-"""What sounds and pictures say, any missing, and what archives are asked. A package, because plain models need a room."""
+"""What sounds and pictures say, any missing, and what archives are asked. A package: plain models need a room."""
 
 from mainstem.adapters.media import digit_pairs, relevance, spoken_digits
 from mainstem.core.task import Task
