@@ -81,7 +81,8 @@ def smooth_vqf_in_step(samples: Array, rate_hz: float) -> Array:
 
 
 RIVALS: Mapping[str, Callable[[Array, float], Array]] = {
-    "vqf": follow_vqf, "vqf_in_step": follow_vqf_in_step, "madgwick": follow_madgwick, "mahony": follow_mahony, "gyro_gap_filter": follow_gap_filter,
+    "vqf": follow_vqf, "vqf_in_step": follow_vqf_in_step, "madgwick": follow_madgwick, "mahony": follow_mahony,
+    "gyro_gap_filter": follow_gap_filter,
 }  # fmt: skip
 SMOOTHED_RIVALS: Mapping[str, Callable[[Array, float], Array]] = {
     "offline_vqf": smooth_vqf, "offline_vqf_in_step": smooth_vqf_in_step,
