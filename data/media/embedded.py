@@ -9,11 +9,11 @@ from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import Bounds
 from mainstem.data.media.iptc import read_iptc
-from mainstem.data.media.kinds import MOV, demuxer, head_of
 from mainstem.data.media.opening import opened
 from mainstem.data.media.opt_outs import directives_in, plain_words
 from mainstem.data.media.pictures import opened_picture
 from mainstem.data.media.said import Said, kept, kept_keywords
+from mainstem.data.media.signatures import MOV, demuxer, head_of
 from mainstem.data.media.xmp import read_xmp
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from mainstem.core.plain import plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds
 from mainstem.data.media.embargoes import Embargo, strictest
 from mainstem.data.media.embedded import said_by_container, said_by_picture
-from mainstem.data.media.kinds import demuxer, head_of, picture_format
 from mainstem.data.media.opt_outs import OptOut, opt_out
 from mainstem.data.media.said import WORDS, Said
 from mainstem.data.media.sidecars import said_by_sidecars
+from mainstem.data.media.signatures import demuxer, head_of, picture_format
 
 __all__ = ["Embargo", "Metadata", "OptOut", "read_metadata"]
 

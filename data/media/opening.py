@@ -16,7 +16,7 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
 from mainstem.data.hearing import note
 from mainstem.data.media.bounds import Bounds, reading
-from mainstem.data.media.kinds import demuxer, head_of
+from mainstem.data.media.signatures import demuxer, head_of
 
 if TYPE_CHECKING:
     from av import AudioFrame, AudioStream, Packet, VideoFrame, VideoStream

@@ -19,7 +19,7 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, reading
 from mainstem.data.media.colours import to_srgb
-from mainstem.data.media.kinds import head_of, picture_format
+from mainstem.data.media.signatures import head_of, picture_format
 
 if TYPE_CHECKING:
     from PIL.Image import Image

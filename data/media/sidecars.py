@@ -17,9 +17,9 @@ from types import MappingProxyType
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file
-from mainstem.data.media.kinds import demuxer, head_of, picture_format
 from mainstem.data.media.said import Said
 from mainstem.data.media.sidecar_json import said_by_json
+from mainstem.data.media.signatures import demuxer, head_of, picture_format
 from mainstem.data.media.transcripts import read_transcript
 from mainstem.data.media.xmp import read_xmp
 

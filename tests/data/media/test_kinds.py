@@ -4,7 +4,8 @@ import pytest
 from tests.data.media.made_media import film, save, tone
 
 from mainstem.core.errors import InputError
-from mainstem.data.media.kinds import demuxer, kind_of, picture_format
+from mainstem.data.media.kinds import kind_of
+from mainstem.data.media.signatures import demuxer, picture_format
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "bmp", "tif", "webp", "avif", "jp2"])
