@@ -9,10 +9,9 @@ import os
 import re
 import stat
 import time
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
@@ -27,15 +26,23 @@ SUFFIXES = (".json", ".xmp", ".srt", ".vtt", ".txt")  # in the order in which th
 LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[a-z0-9]{2,8})*$", re.IGNORECASE)  # BCP 47, as far as names of files go
 EXPORTED = "supplemental-metadata"
 SETTLED_S = 2.0  # a folder's time tells no change from another that came within the clock's step
-Listing = Mapping[str, tuple[str, ...]]
+Names = dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Names in a folder: of sidecars by what they can speak of, of other files by their own name and by their stem."""
+
+    sidecars: Names
+    others: Names
 
 
 def sidecars_of(path: Path) -> list[Path]:
     """Files beside a file that speak of it, the most believed first."""
     listing = _listing(path.parent)
-    names = listing.get(path.name, ())
+    names = listing.sidecars.get(path.name, ())
     if path.suffix.lower() not in SUFFIXES and path.stem != path.name:
-        names += listing.get(path.stem, ())
+        names += listing.sidecars.get(path.stem, ())
     return [path.with_name(name) for name in sorted(set(names) - {path.name}, key=lambda name: _order(name, path))]
 
 
@@ -47,10 +54,9 @@ def is_sidecar(path: Path) -> bool:
     """True for a file that speaks of a picture, sound or video beside it, and is no text of its own."""
     if path.suffix.lower() not in SUFFIXES:
         return False
-    owners = set(_owners(path.name))
-    with os.scandir(path.parent) as listed:
-        found = [entry.name for entry in listed if entry.name in owners or Path(entry.name).stem in owners]
-    return any(_is_media(path.with_name(name)) for name in found if Path(name).suffix.lower() not in SUFFIXES)
+    others = _listing(path.parent).others
+    found = {name for owner in _owners(path.name) for name in others.get(owner, ())}
+    return any(_is_media(path.with_name(name)) for name in sorted(found))
 
 
 def _is_media(path: Path) -> bool:
@@ -74,11 +80,11 @@ def _owners(name: str) -> list[str]:
 
 
 def _listing(folder: Path) -> Listing:
-    """Names of sidecars in a folder by what they can speak of; kept while the folder stays as it is."""
+    """A folder's names; kept while it stays as it is."""
     try:
         changed = folder.stat().st_mtime_ns
     except OSError:
-        return {}
+        return Listing({}, {})
     if abs(time.time() - changed / 1e9) < SETTLED_S:
         return _listed(folder)
     return _kept_listing(folder, changed)
@@ -90,13 +96,15 @@ def _kept_listing(folder: Path, changed: int) -> Listing:
 
 
 def _listed(folder: Path) -> Listing:
-    found: dict[str, tuple[str, ...]] = {}
+    found = Listing({}, {})
     with os.scandir(folder) as listed:
-        for entry in listed:
-            if Path(entry.name).suffix.lower() in SUFFIXES and not entry.name.startswith("."):
-                for owner in _owners(entry.name):
-                    found[owner] = (*found.get(owner, ()), entry.name)
-    return MappingProxyType(found)
+        for name in (entry.name for entry in listed if not entry.name.startswith(".")):
+            stem, suffix = os.path.splitext(name)
+            is_ours = suffix.lower() in SUFFIXES
+            held = found.sidecars if is_ours else found.others
+            for key in _owners(name) if is_ours else {name, stem}:
+                held[key] = (*held.get(key, ()), name)
+    return found
 
 
 def said_by_sidecars(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> list[Said]:
