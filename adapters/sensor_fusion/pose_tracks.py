@@ -6,9 +6,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mainstem.adapters.sensor_fusion.pose_filter import Start, ahead, init_state, take
+from mainstem.adapters.sensor_fusion.pose_motion import rate_of
 from mainstem.adapters.sensor_fusion.pose_readings import USED, Reading, model_of, origin_of, readings_of
 from mainstem.adapters.sensor_fusion.pose_smoothing import smooth
-from mainstem.adapters.sensor_fusion.pose_state import POSITION, TURN, VELOCITY, Array, PoseModel, PoseState
+from mainstem.adapters.sensor_fusion.pose_state import (
+    GYROSCOPE_BIAS,
+    POSITION,
+    TURN,
+    VELOCITY,
+    YAW_OFFSET,
+    Array,
+    PoseModel,
+    PoseState,
+)
+from mainstem.core.errors import InputError
 from mainstem.data.robot.estimates import Estimate
 from mainstem.data.robot.geodesy import Origin
 from mainstem.data.robot.recording import Kind, Recording, Sensor
@@ -17,6 +28,7 @@ PLACING: tuple[Kind, ...] = ("wheel", "gnss", "range", "position")
 ABSOLUTE: tuple[Kind, ...] = ("gnss", "range", "position")  # these say where in the world the body is
 PIECE_S = 20.0  # of readings that are held at once
 MOST_HZ, MOST_SMOOTH_HZ = 50.0, 10.0  # instants told a second: a smoother keeps its state at each
+LONGEST_SILENCE_S = 86_400.0  # a day: some minutes of steps of 0.2 s without a reading
 HERE = Start(position=(0.0, 0.0, 0.0), yaw_rad=0.0, position_m=1e-3, yaw_deviation_rad=1e-3)
 
 
@@ -28,21 +40,37 @@ class _Told:
     means: list[Array] = field(default_factory=list)  # position and velocity (6,)
     quats: list[Array] = field(default_factory=list)
     covariances: list[Array] = field(default_factory=list)  # of position, velocity and attitude (9, 9)
+    rates: list[tuple[Array, Array]] = field(default_factory=list)  # of turning (3,), and its covariance (3, 3)
 
-    def add(self, state: PoseState, time: float) -> None:
+    def add(self, model: PoseModel, state: PoseState, time: float) -> None:
         """Add the state at a time."""
         self.times.append(time)
         self.means.append(state.mean[: VELOCITY.stop].copy())
         self.quats.append(state.attitude)
         self.covariances.append(state.covariance[: TURN.stop, : TURN.stop].copy())
+        self.rates.append(_turning(model, state))
+
+
+def _turning(model: PoseModel, state: PoseState) -> tuple[Array, Array]:
+    """The rate (3,) of the body about its own axes, rad/s, and its covariance (3, 3); NaN where nothing measures it."""
+    source, rate, _ = rate_of(model, state)
+    if source == "gyroscope":
+        noise = state.held[source].variance + (model.noise.gyroscope_fraction * rate) ** 2
+        return rate, np.diag(noise) + state.covariance[GYROSCOPE_BIAS, GYROSCOPE_BIAS]
+    unknown, covariance = np.full(3, np.nan), np.full((3, 3), np.nan)
+    if source == "wheel":
+        unknown[2] = rate[2]
+        covariance[2, 2] = state.held[source].variance[2] + state.covariance[YAW_OFFSET, YAW_OFFSET]
+    return unknown, covariance
 
 
 def posed(recording: Recording, looks_back: bool = False) -> tuple[Estimate, list[str]]:
     """Return the pose of a recording of usable, mounted sensors, and sentences on the world and on what was refused.
 
     Raises:
-        InputError: if no reading tells of a pose.
+        InputError: if no reading tells of a pose, or none tells anything for LONGEST_SILENCE_S.
     """
+    _check_silence(recording)
     model, origin, said = model_of(recording), origin_of(recording), []
     is_placed = any(recording.find(kind) for kind in ABSOLUTE)
     start = None if is_placed else HERE
@@ -61,8 +89,21 @@ def posed(recording: Recording, looks_back: bool = False) -> tuple[Estimate, lis
             quat_covariance=pose.covariance[:, 3:, 3:],
             velocity=None,
             velocity_covariance=None,
+            rate=None,
+            rate_covariance=None,
         )
     return estimate, said
+
+
+def _check_silence(recording: Recording) -> None:
+    """Refuse a recording that is silent for longer than a filter is to be moved on blindly.
+
+    Raises:
+        InputError: if it is.
+    """
+    times = np.sort(np.concatenate([sensor.times[sensor.usable()] for sensor in recording.sensors.values()]))
+    if len(times) > 1 and (longest := float(np.diff(times).max())) > LONGEST_SILENCE_S:
+        raise InputError(f"{recording.name} is silent for {longest:.3g} s between stamps; split it there")
 
 
 def instants(recording: Recording, most_hz: float) -> Array:
@@ -99,10 +140,10 @@ def _filtered(
         while waiting and waiting[-1] < reading.time:
             time = waiting.pop()
             if np.isfinite(state.time):
-                told.add(ahead(model, state, time), time)
+                told.add(model, ahead(model, state, time), time)
         state = take(model, state, reading)
     for time in waiting[::-1]:
-        told.add(ahead(model, state, time), time)
+        told.add(model, ahead(model, state, time), time)
     return told, state
 
 
@@ -116,6 +157,8 @@ def _estimate(recording: Recording, told: _Told, world: str) -> Estimate:
         position_covariance=covariances[:, POSITION, POSITION],
         velocity=means[:, VELOCITY],
         velocity_covariance=covariances[:, VELOCITY, VELOCITY],
+        rate=np.array([rate for rate, _ in told.rates]),
+        rate_covariance=np.array([covariance for _, covariance in told.rates]),
         origin=recording.origin,
         world=world,
         body=recording.body,

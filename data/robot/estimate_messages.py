@@ -22,6 +22,7 @@ LEVELS: Mapping[State, int] = {
     "ok": OK, "absent": STALE, "stuck": ERROR, "biased": ERROR, "saturated": ERROR, "noisy": WARN, "skewed": WARN,
     "unknown": WARN,
 }  # fmt: skip
+UNKNOWN = 1e6  # (m/s)2, (rad/s)2: what is not estimated, as odometry on REP-103's axes has it (turtlebot_node)
 NOT_ESTIMATED = (-1.0, *(0.0,) * 8)  # how sensor_msgs/Imu says that it has no such value
 SECOND_NS = 10**9
 
@@ -92,16 +93,19 @@ class Messages:
         )
 
     def _twist(self, index: int) -> Any:  # noqa: ANN401 - a message
-        """The velocity in the body's axes, as Odometry has it; NaN for what is not estimated."""
+        """Velocity and rate in the body's axes, as Odometry has it; 0 with UNKNOWN for what is not estimated."""
         estimate, body_from_world = self.estimate, self.turn[index].T
-        covariance, velocity = np.full((6, 6), np.nan), np.full(3, np.nan)
+        values, covariance = np.full(6, np.nan), np.full((6, 6), np.nan)
         if estimate.velocity is not None:
-            velocity = body_from_world @ estimate.velocity[index]
+            values[:3] = body_from_world @ estimate.velocity[index]
         if estimate.velocity_covariance is not None:
             covariance[:3, :3] = body_from_world @ estimate.velocity_covariance[index] @ body_from_world.T
-        twist = self._make("geometry_msgs/msg/Twist")(
-            linear=self._vector(velocity), angular=self._vector(np.full(3, np.nan))
-        )
+        if estimate.rate is not None and estimate.rate_covariance is not None:
+            values[3:], covariance[3:, 3:] = estimate.rate[index], estimate.rate_covariance[index]
+        unknown = ~np.isfinite(np.diag(covariance))
+        covariance[unknown, unknown] = UNKNOWN
+        values, covariance = np.nan_to_num(values), np.nan_to_num(covariance)
+        twist = self._make("geometry_msgs/msg/Twist")(linear=self._vector(values[:3]), angular=self._vector(values[3:]))
         return self._make("geometry_msgs/msg/TwistWithCovariance")(twist=twist, covariance=covariance.ravel())
 
     def _diagnostics(self) -> Iterator[tuple[int, Any]]:

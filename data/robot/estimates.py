@@ -40,6 +40,8 @@ class Estimate:
         position_covariance: m2, in the world's axes (readings, 3, 3); None with `position`.
         velocity: of the body in the world's axes (readings, 3), m/s; None where it is not estimated.
         velocity_covariance: m2/s2, in the world's axes (readings, 3, 3); None where it is not estimated.
+        rate: of the body's turning, in its own axes (readings, 3), rad/s; NaN where nothing measures it; None of none.
+        rate_covariance: (rad/s)2 (readings, 3, 3); None with `rate`.
         world, body: names of the frames.
         health: changes of the sensors' states, in order of time.
         note: what is to be known of the covariances, written into every file.
@@ -53,6 +55,8 @@ class Estimate:
     position_covariance: Array | None = None
     velocity: Array | None = None
     velocity_covariance: Array | None = None
+    rate: Array | None = None
+    rate_covariance: Array | None = None
     world: str = "odom"
     body: str = "base_link"
     health: Sequence[HealthChange] = ()
@@ -72,6 +76,8 @@ class Estimate:
             "position_covariance": (self.position_covariance, (count, 3, 3)),
             "velocity": (self.velocity, (count, 3)),
             "velocity_covariance": (self.velocity_covariance, (count, 3, 3)),
+            "rate": (self.rate, (count, 3)),
+            "rate_covariance": (self.rate_covariance, (count, 3, 3)),
         }
         for name, (values, shape) in wanted.items():
             if values is not None and values.shape != shape:

@@ -108,3 +108,25 @@ def test_a_stamp_in_the_future_costs_one_reading():
     assert [line.split(":")[1] for line in said] == [" 1 of 700 readings left out"] * 2
     estimate, _ = posed(kept)
     assert estimate.times[-1] < 70
+
+
+def test_the_rate_of_turn_is_the_gyroscopes_with_its_doubt_and_unknown_without_one():
+    recording = drive(20.0)
+    recording.sensors["gyro"].values[:, 2] += 0.002
+    estimate, _ = posed(recording)
+    assert estimate.rate is not None
+    assert estimate.rate_covariance is not None
+    np.testing.assert_allclose(estimate.rate[-1], [0, 0, 0], atol=0.006)
+    assert (np.linalg.eigvalsh(estimate.rate_covariance) > 0).all()
+    wheels = {name: sensor for name, sensor in recording.sensors.items() if name != "gyro"}
+    without, _ = posed(replace(recording, sensors=wheels))
+    assert without.rate is not None
+    assert np.isfinite(without.rate[-1]).tolist() == [False, False, True]
+
+
+def test_a_silence_of_years_is_refused_and_not_waited_for():
+    recording = drive(20.0)
+    for sensor_ in recording.sensors.values():
+        sensor_.times[len(sensor_.times) // 2 :] += 1e8
+    with pytest.raises(InputError, match="is silent for 1e\\+08 s between stamps"):
+        posed(usable(recording)[0])

@@ -1,5 +1,6 @@
 """Estimates written as MCAP and TUM, read back by rosbags, by mcap and by our own reader."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,23 @@ def test_mcap_is_read_back_by_rosbags_as_it_was(estimate, tmp_path):
         np.testing.assert_array_equal(covariance[3:, 3:], estimate.quat_covariance[index])
         in_world = rotations.rotate(estimate.quat[index], np.array([speed.x, speed.y, speed.z]))
         np.testing.assert_allclose(in_world, estimate.velocity[index], atol=1e-12)  # told in the body's axes
+
+
+def test_what_is_not_estimated_of_the_twist_is_of_a_huge_variance_and_never_nan(estimate, tmp_path):
+    count = len(estimate.times)
+    rate, doubt = np.full((count, 3), [np.nan, np.nan, 0.25]), np.tile(np.diag([np.nan, np.nan, 0.01]), (count, 1, 1))
+    told = {
+        "none": (replace(estimate, velocity=None, velocity_covariance=None), [1e6] * 6, 0.0),
+        "turn": (replace(estimate, rate=rate, rate_covariance=doubt), [1e6] * 5 + [0.01], 0.25),
+    }
+    for name, (each, variances, turn) in told.items():
+        write_mcap(tmp_path / f"{name}.mcap", each)
+        for _, odometry in messages_of(tmp_path / f"{name}.mcap")["/mainstem/odometry"]:
+            covariance = odometry.twist.covariance.reshape(6, 6)
+            assert np.isfinite(covariance).all()
+            assert np.diag(covariance).tolist() == variances
+            assert (odometry.twist.twist.angular.x, odometry.twist.twist.angular.z) == (0.0, turn)
+            np.testing.assert_allclose(covariance, covariance.T)
 
 
 def test_mcap_is_read_back_by_our_own_reader(estimate, tmp_path):
