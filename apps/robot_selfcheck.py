@@ -7,13 +7,11 @@ from typing import Any
 
 from mainstem.adapters.sensor_fusion.recordings import taken
 from mainstem.adapters.sensor_fusion.selfcheck import selfcheck
-from mainstem.adapters.sensor_fusion.verified import write_verification
+from mainstem.adapters.sensor_fusion.verified import CONSISTENT, write_verification
 from mainstem.core.errors import InputError
 from mainstem.core.outputs import check_output
 from mainstem.core.task import DataRequest
 from mainstem.data.robot.estimates import NO_PROTECTION
-
-CONSISTENT = "consistent"
 
 
 def check_itself(request: DataRequest, level: float, out: Path | None = None) -> dict[str, Any]:

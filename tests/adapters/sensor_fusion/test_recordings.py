@@ -145,13 +145,19 @@ def test_a_role_is_a_word_before_the_first_equals_sign():
     assert mapping_of(["imu=/a=b", "wheel=/w"]) == {"imu": "/a=b", "wheel": "/w"}
 
 
+CHECKS = {"checks": [{"sensor": "wheels", "verdict": "consistent"}, {"sensor": "gyro", "verdict": "consistent"}]}
+
+
 def test_a_self_check_of_the_same_sensors_lifts_the_note_and_no_other(tmp_path):
     path, recording = tmp_path / "check.json", drive()
     assert note_of(None, recording) == UNVERIFIED
-    write_verification(path, recording, {"doubts": []})
+    write_verification(path, recording, CHECKS)
     assert note_of(path, recording) == ""
-    write_verification(path, recording, {"doubts": ["wheels: NEES 9, want 1.6 to 2.5"]})
-    assert "did not hold" in note_of(path, recording)
+    failed = [{"sensor": "wheels", "verdict": "too sure"}, {"sensor": "gyro", "verdict": "too cautious"}]
+    write_verification(path, recording, {"checks": failed})
+    assert note_of(path, recording) == (
+        "covariance did not hold in the self-check (wheels too sure, gyro too cautious)"
+    )
     other = Recording(name="other", sensors={"wheels": recording.sensors["wheels"]})
     with pytest.raises(InputError, match="run mainstem robot selfcheck on it"):
         note_of(path, other)
@@ -159,6 +165,34 @@ def test_a_self_check_of_the_same_sensors_lifts_the_note_and_no_other(tmp_path):
     path.write_text(json.dumps({**told, "filter_sha256": "0" * 64}))
     with pytest.raises(InputError, match="another filter"):
         note_of(path, recording)
+
+
+@pytest.mark.parametrize(
+    "checks",
+    [
+        [],
+        None,
+        [{}],
+        [{"sensor": "wheels", "verdict": "fine"}],
+        [{"sensor": [], "verdict": []}],
+        "wheels",
+        [*CHECKS["checks"], {}],
+    ],
+)
+def test_a_self_check_that_checked_nothing_lifts_no_note(tmp_path, checks):
+    write_verification(tmp_path / "check.json", drive(), {"checks": checks, "doubts": []})
+    with pytest.raises(InputError, match="holds no check"):
+        note_of(tmp_path / "check.json", drive())
+
+
+def test_a_self_check_holds_for_its_mounting_alone(tmp_path):
+    path, recording = tmp_path / "check.json", drive()
+    write_verification(path, recording, CHECKS)
+    turned = replace(recording, extrinsics={**recording.extrinsics, "imu": np.eye(4)})
+    moved = replace(recording.sensors["gyro"], frame="base_link")
+    for other in (turned, replace(recording, sensors={**recording.sensors, "gyro": moved})):
+        with pytest.raises(InputError, match="mounted otherwise"):
+            note_of(path, other)
 
 
 def test_silent_and_stuck_sensors_of_a_recording_are_named_until_they_speak_again():
