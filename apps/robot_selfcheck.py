@@ -9,7 +9,7 @@ from mainstem.adapters.sensor_fusion.recordings import taken
 from mainstem.adapters.sensor_fusion.selfcheck import selfcheck
 from mainstem.adapters.sensor_fusion.verified import CONSISTENT, write_verification
 from mainstem.core.errors import InputError
-from mainstem.core.outputs import check_output
+from mainstem.core.outputs import check_output, check_outside
 from mainstem.core.task import DataRequest
 from mainstem.data.robot.estimates import NO_PROTECTION
 
@@ -23,6 +23,7 @@ def check_itself(request: DataRequest, level: float, out: Path | None = None) ->
     if out is not None:
         files = [*request.values("extrinsics"), *request.values("msg-path")]
         check_output(out, [request.data, *files], (".json",))
+        check_outside(out, request.data)
     recording, said = taken(request)
     checks = selfcheck(recording, level=level)
     if not checks:

@@ -35,6 +35,16 @@ def check_output(out: Path, inputs: Iterable[Path | str] = (), suffixes: Sequenc
         raise InputError(f"cannot write {str(out)[:100]!r} ({error!s:.100}); name another file") from error
 
 
+def check_outside(out: Path, given: Path | str) -> None:
+    """Check that a file that is to be written does not come to lie within a folder that is read.
+
+    Raises:
+        InputError: if it does.
+    """
+    if Path(given).is_dir() and out.resolve().is_relative_to(Path(given).resolve()):
+        raise InputError(f"{out} lies within {given}, which is read; name a file elsewhere")
+
+
 def check_parent(out: Path) -> None:
     """Check that the folder of a file or folder is there or can be made.
 

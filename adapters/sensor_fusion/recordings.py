@@ -16,7 +16,7 @@ from mainstem.adapters.sensor_fusion.track import Track, follow, smooth
 from mainstem.adapters.sensor_fusion.verified import note_of
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import load_run
-from mainstem.core.outputs import check_output
+from mainstem.core.outputs import check_output, check_outside
 from mainstem.core.task import DataRequest, Task, TrackAsk
 from mainstem.data.robot.choosing import choose_sensors, propose
 from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
@@ -24,7 +24,7 @@ from mainstem.data.robot.geodesy import first_agreed
 from mainstem.data.robot.mounting import with_extrinsics
 from mainstem.data.robot.reading import read_recording
 from mainstem.data.robot.recording import Recording, Sensor
-from mainstem.data.robot.ros_writing import write_mcap, write_table, write_tum
+from mainstem.data.robot.ros_writing import is_beside, write_mcap, write_table, write_tum
 from mainstem.data.robot.units import BEYOND, FASTEST_M_S, possible, tells
 
 SUFFIXES = (".mcap", ".tum", ".csv")  # arrays, .npz, are of arrays alone
@@ -40,10 +40,7 @@ def predict_recording(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
         InputError: if the recording or an option cannot be used, or a file not be written.
     """
     request = ask.request
-    files = [*request.values("extrinsics"), *request.values("msg-path"), *request.values("verified")]
-    written = [out, out.with_suffix(".tum")] if out.suffix == ".mcap" else [out]
-    for path in written:
-        check_output(path, [request.data, *files], SUFFIXES)
+    written = _writable(out, request)
     recording, said = taken(request)
     verified = request.option("verified")
     note = note_of(None if verified is None else Path(verified), recording)
@@ -52,12 +49,30 @@ def predict_recording(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     said = [*said, *found, *named_states(estimate.health), *filter(None, [estimate.note]), NO_PROTECTION]
     if out.suffix == ".mcap":
         write_mcap(out, estimate, said)
-        write_tum(written[1], estimate)
+        write_tum(written[1], estimate, beside=out)
     else:
         (write_tum if out.suffix == ".tum" else write_table)(out, estimate)
     lasted = estimate.times[-1] - estimate.times[0]
     names = " and ".join(str(path) for path in written)
     return (f"{len(estimate.times):,} instants of {lasted:.1f} s in {names}", *said)
+
+
+def _writable(out: Path, request: DataRequest) -> list[Path]:
+    """The files that will be written: `out`, and .tum beside .mcap.
+
+    Raises:
+        InputError: if one of them cannot be, is read, or holds what nobody asked to be replaced.
+    """
+    files = [*request.values("extrinsics"), *request.values("msg-path"), *request.values("verified")]
+    written = [out, out.with_suffix(".tum")] if out.suffix == ".mcap" else [out]
+    for path in written:
+        check_output(path, [request.data, *files], SUFFIXES)
+        check_outside(path, request.data)
+    if len(written) > 1 and written[1].exists() and not is_beside(written[1], out):
+        raise InputError(
+            f"{written[1]} would be written beside {out.name}, and is there, not of it; move it, or name another --out"
+        )
+    return written
 
 
 def taken(request: DataRequest) -> tuple[Recording, list[str]]:

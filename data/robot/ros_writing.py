@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TOPICS = {ODOMETRY: "/mainstem/odometry", IMU: "/mainstem/imu", DIAGNOSTICS: "/mainstem/diagnostics"}
 TUM_HEADER = "# timestamp tx ty tz qx qy qz qw; world from body"
+BESIDE = "# with its covariances: "
+LONGEST_HEAD = 4096  # bytes in which such a file says what it is
 
 
 def write_mcap(path: Path, estimate: Estimate, said: Sequence[str] = ()) -> None:
@@ -79,14 +81,28 @@ def _register(writer: "Writer", store: "Typestore", kind: str) -> int:
     return writer.register_channel(TOPICS[kind], "cdr", schema, {"offered_qos_profiles": ""})
 
 
-def write_tum(path: Path, estimate: Estimate) -> None:
-    """Write an estimate as TUM text, one line a time: `timestamp tx ty tz qx qy qz qw`.
+def is_beside(path: Path, written: Path) -> bool:
+    """Return whether a file is TUM text that was written beside that bag."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(LONGEST_HEAD)
+    except OSError:
+        return False
+    return head.startswith(TUM_HEADER.encode()) and f"\n{BESIDE}{written.name}\n".encode() in head
+
+
+def write_tum(path: Path, estimate: Estimate, beside: Path | None = None) -> None:
+    """Write an estimate as TUM text, one line a time: `timestamp tx ty tz qx qy qz qw`; it names the bag beside it.
 
     Raises:
         ArtifactError: if the file cannot be written.
     """
     text = io.StringIO()
-    lines = [TUM_HEADER, f"# {'; '.join(filter(None, [estimate.note, NO_PROTECTION]))}"]
+    lines = [
+        TUM_HEADER,
+        *([f"{BESIDE}{beside.name}"] if beside else []),
+        f"# {'; '.join(filter(None, [estimate.note, NO_PROTECTION]))}",
+    ]
     if estimate.position is None:
         lines.append("# position is not estimated: tx ty tz are 0, for the format has no word for it")
     text.write("\n".join(lines) + "\n")

@@ -141,6 +141,21 @@ def test_tum_text_beside_is_not_written_over_an_input(resting, tmp_path):
         predict_recording(TASK, ask(resting, extrinsics=str(extrinsics)), tmp_path / "est.mcap")
 
 
+def test_tum_text_beside_a_bag_replaces_its_own_alone(resting, tmp_path):
+    mine = tmp_path / "est.tum"
+    mine.write_text("my own track\n")
+    with pytest.raises(InputError, match="would be written beside"):
+        predict_recording(TASK, ask(resting), tmp_path / "est.mcap")
+    assert mine.read_text() == "my own track\n"
+    assert not (tmp_path / "est.mcap").exists()
+    predict_recording(TASK, ask(resting), tmp_path / "est.tum")  # it was asked for by name
+    with pytest.raises(InputError, match="would be written beside"):
+        predict_recording(TASK, ask(resting), tmp_path / "est.mcap")
+    mine.unlink()
+    predict_recording(TASK, ask(resting), tmp_path / "est.mcap")
+    predict_recording(TASK, ask(resting, smooth="yes"), tmp_path / "est.mcap")
+
+
 def test_a_role_is_a_word_before_the_first_equals_sign():
     assert mapping_of(["imu=/a=b", "wheel=/w"]) == {"imu": "/a=b", "wheel": "/w"}
 

@@ -23,6 +23,40 @@ SIDE = "imu_link"
 M_LATITUDE = 1 / 111_229.0  # deg of a metre at 50 degrees
 
 
+def bag(
+    folder: Path,
+    seconds: float = 12.0,
+    change: Callable[[Any, int], None] = lambda message, index: None,
+    frame: str = "base_link",
+) -> Path:
+    """An mcap of an IMU at 50 Hz that rests on a robot that rolls straight on; `change` alters each IMU message."""
+    random, found = np.random.default_rng(0), list[Timed]()
+    for index in range(int(seconds * 50)):
+        stamp = START_NS + index * 20_000_000
+        message = MAKER.imu(stamp, 0)
+        message.header.frame_id = frame
+        message.angular_velocity = MAKER.xyz(0.01 * random.standard_normal(3))
+        message.linear_acceleration = MAKER.xyz([0, 0, 9.81] + 0.05 * random.standard_normal(3))
+        change(message, index)
+        found.append(("/imu", IMU, stamp + 1_000_000, message))
+        if index % 5 == 0:
+            found.append(("/odom", ODOMETRY, stamp + 1_000_000, MAKER.odometry(stamp)))
+    write2(folder, MAKER, found)
+    return next(folder.glob("*.mcap"))
+
+
+def ask(path: Path, **options: str) -> TrackAsk:
+    return TrackAsk(request=DataRequest(data=str(path), options={k.replace("_", "-"): v for k, v in options.items()}))
+
+
+def test_nothing_is_written_into_the_folder_of_a_bag(tmp_path):
+    folder = bag(tmp_path / "a").parent
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder / "est.csv", folder / "deeper" / "est.mcap", tmp_path / "link" / "est.tum"):
+        with pytest.raises(InputError, match="lies within"):
+            predict_recording(TASK, ask(folder), out)
+
+
 def sensor(kind: Kind, times: np.ndarray, values: np.ndarray) -> Sensor:
     return Sensor(kind=kind, times=times, values=values, channels=CHANNELS[kind], frame="base_link")
 
