@@ -29,6 +29,7 @@ ABSOLUTE: tuple[Kind, ...] = ("gnss", "range", "position")  # these say where in
 PIECE_S = 20.0  # of readings that are held at once
 MOST_HZ, MOST_SMOOTH_HZ = 50.0, 10.0  # instants told a second: a smoother keeps its state at each
 LONGEST_SILENCE_S = 86_400.0  # a day: some minutes of steps of 0.2 s without a reading
+OFTEN = 0.1  # of a sensor's readings: a hundred times as many as chance refuses
 HERE = Start(position=(0.0, 0.0, 0.0), yaw_rad=0.0, position_m=1e-3, yaw_deviation_rad=1e-3)
 
 
@@ -181,8 +182,10 @@ def _refused(state: PoseState) -> list[str]:
     for name, tally in state.tallies.items():
         total = tally.used + tally.refused + tally.late
         if tally.refused:
+            often = "; so many mean that its mounting, unit or clock, or another sensor's, is wrong"
             said.append(
                 f"{name}: {tally.refused:,} of {total:,} readings refused: 1 in 1000 would lie so far off by chance"
+                f"{often if tally.refused >= OFTEN * total else ''}"
             )
         if tally.late:
             said.append(f"{name}: {tally.late:,} of {total:,} readings came too late and were not used")

@@ -1,6 +1,6 @@
 """A recording to an estimate of its robot's motion: sensors chosen and mounted, filtered, written with their doubt."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from mainstem.adapters.sensor_fusion.verified import note_of
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import load_run
 from mainstem.core.outputs import check_output, check_outside
+from mainstem.core.schema import printable
 from mainstem.core.task import DataRequest, Task, TrackAsk
-from mainstem.data.robot.choosing import choose_sensors, propose
+from mainstem.data.robot.checking import findings_of
+from mainstem.data.robot.choosing import choose_sensors, is_of, propose
 from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
 from mainstem.data.robot.geodesy import first_agreed
 from mainstem.data.robot.mounting import with_extrinsics
@@ -28,6 +30,7 @@ from mainstem.data.robot.ros_writing import is_beside, write_mcap, write_table, 
 from mainstem.data.robot.units import BEYOND, FASTEST_M_S, possible, tells
 
 SUFFIXES = (".mcap", ".tum", ".csv")  # arrays, .npz, are of arrays alone
+NAMED = 4  # topics that a sentence lists
 TURNED = ("gyroscope", "accelerometer", "magnetometer")
 
 
@@ -43,7 +46,9 @@ def predict_recording(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     written = _writable(out, request)
     recording, said = taken(request)
     verified = request.option("verified")
-    note = note_of(None if verified is None else Path(verified), recording)
+    note = "; ".join(
+        filter(None, [note_of(None if verified is None else Path(verified), recording), _doubted(recording)])
+    )
     estimate, found = estimate_of(task, ask, recording)
     estimate = replace(estimate, note=note, health=states_of(recording))
     said = [*said, *found, *named_states(estimate.health), *filter(None, [estimate.note]), NO_PROTECTION]
@@ -78,8 +83,10 @@ def _writable(out: Path, request: DataRequest) -> list[Path]:
 def taken(request: DataRequest) -> tuple[Recording, list[str]]:
     """Return the sensors that were asked for, or proposed, usable and mounted; and sentences of how.
 
+    Its `faults` are what the doctor finds of them and of the whole file.
+
     Raises:
-        InputError: if a role, topic or mounting is unknown.
+        InputError: if a role, topic or mounting is unknown, or values can only be of another unit.
     """
     recording = read_recording(Path(request.data), [Path(path) for path in request.values("msg-path")])
     mapping = mapping_of(request.values("map"))
@@ -100,8 +107,34 @@ def taken(request: DataRequest) -> tuple[Recording, list[str]]:
         None if extrinsics is None else Path(extrinsics),
         assume_identity=bool(request.option("assume-identity")),
     )
+    everything = replace(recording, extrinsics={**recording.extrinsics, **mounted.extrinsics})
+    faults = findings_of(everything, chosen.sensors)
+    if wrong := [fault for fault in faults if (fault.what, fault.state) == ("unit", "bad")]:
+        raise InputError(f"{recording.name}: {wrong[0].sensor}: {wrong[0].words}")
     kept, left_out = usable(mounted)
-    return kept, [*said, *mounted.converted, *left_out]
+    found = [*mounted.converted, *(fault.line() for fault in faults), *_skipped(recording, mapping), *left_out]
+    return replace(kept, faults=faults), [*said, *found]
+
+
+def _skipped(recording: Recording, mapping: Mapping[str, str]) -> Iterator[str]:
+    """What of the chosen topics was not read, a line each, and in one how much of others; faults tell of the file."""
+    others = []
+    for name, why in recording.skipped.items():
+        if any(is_of(name, topic) for topic in mapping.values()):
+            if name.rpartition(".")[2] not in ("orientation", "position"):  # a device's own, which no role takes
+                yield f"{name}: {why}"
+        elif name != recording.name:
+            others.append(name)
+    if others:
+        named = ", ".join(printable(name) for name in others[:NAMED])
+        yield f"{len(others)} more not read ({named}{', ...' if len(others) > NAMED else ''}): robot doctor says why"
+
+
+def _doubted(recording: Recording) -> str:
+    """What is bad about the sensors or the file, in a few words that stand in every file that is written."""
+    named = [f"{each.sensor or 'the file'}: {each.what}" for each in recording.faults
+             if each.state == "bad" or each.what == "damage"]  # fmt: skip
+    return f"of the recording, robot doctor says {', '.join(named)}" if named else ""
 
 
 def mapping_of(given: Sequence[str]) -> dict[str, str]:

@@ -4,14 +4,16 @@ Each check is a function of one sensor, or of two, that returns findings; thresh
 clean recording gets no finding but "rate", which is "ok"; a fault is named once, by the check that is nearest to it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
 from mainstem.data.robot.checking_clocks import check_clock, check_lag, check_overlap
 from mainstem.data.robot.checking_stamps import check_stamps
 from mainstem.data.robot.checking_values import check_values
+from mainstem.data.robot.choosing import is_of
 from mainstem.data.robot.finding import Finding
+from mainstem.data.robot.mounting import check_mounting
 from mainstem.data.robot.recording import Recording, Sensor
 
 ORDER = {"bad": 0, "note": 1, "ok": 2}
@@ -25,10 +27,18 @@ def check_recording(recording: Recording) -> tuple[Finding, ...]:
             found += sorted(check_sensor(name, sensor), key=lambda finding: ORDER[finding.state])
         found += check_overlap(recording.sensors)
         found += _rotations(recording.sensors)
+        found += check_mounting(recording)
     named: dict[tuple[str, str], Finding] = {}
     for finding in found:  # what two checks saw is said once
         named.setdefault((finding.sensor, finding.what), finding)
     return tuple(named.values())
+
+
+def findings_of(recording: Recording, names: Collection[str]) -> tuple[Finding, ...]:
+    """Return what is wrong with these sensors, and with the whole file, the worst first; nothing that is "ok"."""
+    found = (finding for finding in check_recording(recording) if finding.state != "ok")
+    own = (each for each in found if not each.sensor or any(is_of(name, each.sensor) for name in names))
+    return tuple(sorted(own, key=lambda finding: ORDER[finding.state]))
 
 
 def check_sensor(name: str, sensor: Sensor) -> list[Finding]:

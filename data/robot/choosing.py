@@ -85,7 +85,7 @@ def _no_sensor(recording: Recording, topic: str, role: Role) -> str:
     """Why a topic gives no sensor for a role, and what would."""
     fitting = _topics(recording, role)
     listed = f"for {role} there is {', '.join(fitting[:NAMED])}" if fitting else f"the recording has no {role}"
-    kinds = sorted({sensor.kind for name, sensor in recording.sensors.items() if _is_of(name, topic)})
+    kinds = sorted({sensor.kind for name, sensor in recording.sensors.items() if is_of(name, topic)})
     if kinds:
         return f"{printable(topic)} is {' and '.join(kinds)}, no {role}; {listed}"
     if topic in recording.skipped:
@@ -98,14 +98,14 @@ def _nearest(name: str, known: Iterable[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def _is_of(name: str, topic: str) -> bool:
+def is_of(name: str, topic: str) -> bool:
     """True for a topic's sensor: itself, or one of its parts, as /imu/data.gyroscope is of /imu/data."""
     return name == topic or name.startswith(f"{topic}.")
 
 
 def _sensors(recording: Recording, topic: str, role: Role) -> dict[str, Sensor]:
     return {
-        name: sensor for name, sensor in recording.sensors.items() if sensor.kind in KINDS[role] and _is_of(name, topic)
+        name: sensor for name, sensor in recording.sensors.items() if sensor.kind in KINDS[role] and is_of(name, topic)
     }
 
 

@@ -140,7 +140,7 @@ class Messages:
         ]
         notes = [
             ("use", OK, NO_PROTECTION),
-            *([("covariance", WARN, self.estimate.note)] if self.estimate.note else []),
+            *([("note", WARN, self.estimate.note)] if self.estimate.note else []),
         ]
         told += [
             status(level=level, name=f"mainstem: {name}", message=message, hardware_id="", values=[])

@@ -44,7 +44,7 @@ class Estimate:
         rate_covariance: (rad/s)2 (readings, 3, 3); None with `rate`.
         world, body: names of the frames.
         health: changes of the sensors' states, in order of time.
-        note: what is to be known of the covariances, written into every file.
+        note: what is to be known of the covariances and of the recording, written into every file.
     """
 
     times: Array

@@ -26,3 +26,7 @@ class Finding:
     count: int
     where_s: tuple[float, ...] = ()
     words: str
+
+    def line(self) -> str:
+        """Return it as one line."""
+        return f"{self.sensor or 'the file'}: {self.what}: {self.words}"

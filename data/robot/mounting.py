@@ -1,7 +1,7 @@
 """Where a recording's sensors are mounted: from its own frames, from a file, or taken for the body's where told so."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,15 @@ import numpy as np
 from mainstem.core.errors import InputError
 from mainstem.core.plain_yaml import read_yaml
 from mainstem.core.schema import printable
+from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.recording import Array, Recording
 from mainstem.data.robot.ros_frames import frame_name, lacking, pose
+from mainstem.data.robot.units import STILL
 
 WANTED = "FRAME: {translation_m: [x, y, z], rotation_wxyz: [w, x, y, z]}"
 MOST_NAMED = 8  # frames that a message lists
 LARGEST_M = 1e4  # no sensor is mounted further from its robot
+TIPPED_DEG = 45.0  # of up from a body's z over a drive: no wheels stand on such a slope for half of it
 OFF_UNIT = 0.01  # how far a written quaternion's length may be from 1, by rounding
 
 
@@ -49,6 +52,26 @@ def with_extrinsics(recording: Recording, path: Path | None = None, assume_ident
         body = printable(recording.body)
         said += [f"{printable(name) or 'a frame without a name'}: ASSUMED to be {body} itself" for name in without]
     return replace(recording, extrinsics=found, converted=(*recording.converted, *said))
+
+
+def check_mounting(recording: Recording) -> Iterator[Finding]:
+    """Yield accelerometers of a recording with wheels that are mounted so that gravity lies along no z of the body."""
+    for name, sensor in recording.find("accelerometer").items() if recording.find("wheel") else ():
+        if sensor.frame not in recording.extrinsics or not len(sensor.times):
+            continue
+        force = np.nanmedian(sensor.values @ recording.extrinsics[sensor.frame][:3, :3].T, axis=0)
+        size = float(np.linalg.norm(force))
+        if not STILL[0] <= size <= STILL[1]:  # it is no gravity, which other checks name
+            continue
+        off_deg = math.degrees(math.acos(float(force[2]) / size))
+        if off_deg > TIPPED_DEG:
+            axis = int(np.argmax(np.abs(force)))
+            words = (
+                f"gravity lies along {'-+'[int(force[axis] < 0)]}{'xyz'[axis]} of {printable(recording.body)} over the "
+                f"whole drive, {off_deg:.0f} degrees off -z: {_listed([sensor.frame])} is mounted otherwise, and every "
+                "tilt is wrong by that; give its pose in --extrinsics FILE"
+            )
+            yield Finding(sensor=name, what="mounting", state="bad", count=len(sensor.times), words=words)
 
 
 def mounted_frames(recording: Recording) -> list[str]:

@@ -49,12 +49,76 @@ def ask(path: Path, **options: str) -> TrackAsk:
     return TrackAsk(request=DataRequest(data=str(path), options={k.replace("_", "-"): v for k, v in options.items()}))
 
 
+def metadata(path: Path) -> dict[str, str]:
+    with path.open("rb") as file:
+        return next(iter(make_reader(file).iter_metadata())).metadata
+
+
+def test_a_whole_bag_has_no_doubt_and_a_cut_one_says_so_in_every_file(tmp_path):
+    path = bag(tmp_path / "a")
+    assert not any("damage" in line for line in predict_recording(TASK, ask(path), tmp_path / "whole.csv"))
+    assert "doctor" not in pd.read_csv(tmp_path / "whole.csv")["note"][0]
+    cut = tmp_path / "cut.mcap"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    said = predict_recording(TASK, ask(cut), tmp_path / "est.mcap")
+    predict_recording(TASK, ask(cut), tmp_path / "est.csv")
+    assert any(line.startswith("the file: damage: the file is not whole (") and "cut off at" in line for line in said)
+    facts = metadata(tmp_path / "est.mcap")
+    assert "the file: damage" in facts["note"]
+    assert "cut off at byte" in facts["said"]
+    assert "the file: damage" in pd.read_csv(tmp_path / "est.csv")["note"][0]
+    assert "the file: damage" in (tmp_path / "est.tum").read_text()
+
+
 def test_nothing_is_written_into_the_folder_of_a_bag(tmp_path):
     folder = bag(tmp_path / "a").parent
     (tmp_path / "link").symlink_to(folder)
     for out in (folder / "est.csv", folder / "deeper" / "est.mcap", tmp_path / "link" / "est.tum"):
         with pytest.raises(InputError, match="lies within"):
             predict_recording(TASK, ask(folder), out)
+
+
+def in_g(message: Any, index: int) -> None:
+    message.linear_acceleration = MAKER.xyz([0.001 * (index % 7), 0, 1 + 0.003 * (index % 3)])
+
+
+def in_degrees(message: Any, index: int) -> None:
+    message.angular_velocity = MAKER.xyz([0, 0, 90 + index % 7])
+
+
+@pytest.mark.parametrize(("change", "told"), [(in_g, "looks like g"), (in_degrees, "looks like deg/s")])
+def test_another_unit_in_a_bag_is_refused(tmp_path, change, told):
+    path = bag(tmp_path / "a", change=change)
+    with pytest.raises(InputError, match=told):
+        taken(ask(path).request)
+
+
+def test_headers_without_a_stamp_and_absent_parts_are_said(tmp_path):
+    def change(message: Any, index: int) -> None:
+        if index % 10 == 0:
+            message.header = MAKER.header(0, "base_link")
+        if index > 400:
+            message.linear_acceleration_covariance = np.array([-1.0, *(0.0,) * 8])
+
+    recording, said = taken(ask(bag(tmp_path / "a", change=change)).request)
+    assert any("/imu: unstamped: 60 of 600 headers are stamped 0" in line for line in said)
+    assert any("/imu.accelerometer: absent in 199 of 600 messages" in line for line in said)
+    assert any("/imu.gyroscope: 60 of 600 readings left out: stamps" in line for line in said)
+    assert len(recording.sensors["/imu.gyroscope"].times) == 540
+
+
+def on_its_side(message: Any, index: int) -> None:
+    message.linear_acceleration = MAKER.xyz([0.1 * (index % 3), 9.81, 0.1])
+
+
+def test_an_imu_on_its_side_that_is_assumed_upright_is_said(tmp_path):
+    path = bag(tmp_path / "a", change=on_its_side, frame=SIDE)
+    said = predict_recording(TASK, ask(path, assume_identity="yes"), tmp_path / "est.csv")
+    assert any("/imu.accelerometer: mounting: gravity lies along -y of base_link" in line for line in said)
+    assert "/imu.accelerometer: mounting" in pd.read_csv(tmp_path / "est.csv")["note"][0]
+    turned = tmp_path / "side.yaml"
+    turned.write_text(f"{SIDE}: {{translation_m: [0, 0, 0], rotation_wxyz: [{0.5**0.5}, {0.5**0.5}, 0, 0]}}\n")
+    assert not any("mounting:" in line for line in taken(ask(path, extrinsics=str(turned)).request)[1])
 
 
 def sensor(kind: Kind, times: np.ndarray, values: np.ndarray) -> Sensor:
@@ -142,6 +206,14 @@ def test_a_stamp_in_the_future_costs_one_reading():
     assert [line.split(":")[1] for line in said] == [" 1 of 700 readings left out"] * 2
     estimate, _ = posed(kept)
     assert estimate.times[-1] < 70
+
+
+def test_many_refused_readings_are_said_to_mean_more_than_chance():
+    recording = drive()
+    recording.sensors["gnss"].values[::4, 0] += 0.01  # a kilometre
+    _, told = posed(usable(recording)[0])
+    (line,) = (line for line in told if "refused" in line)
+    assert "its mounting, unit or clock" in line
 
 
 def test_the_rate_of_turn_is_the_gyroscopes_with_its_doubt_and_unknown_without_one():

@@ -7,7 +7,7 @@ import pytest
 from tests.data.robot.bags import IMU, ODOMETRY, START_NS, TRANSFORMS, Maker, all_sensors, write1, write2
 
 from mainstem.core.errors import InputError
-from mainstem.data.robot.mounting import mounted_frames, read_extrinsics, with_extrinsics
+from mainstem.data.robot.mounting import check_mounting, mounted_frames, read_extrinsics, with_extrinsics
 from mainstem.data.robot.ros import read_bag
 from mainstem.data.robot.ros_frames import Frames
 
@@ -171,3 +171,24 @@ def test_a_frame_with_an_endless_name_is_told_in_short(recording):
     assert len(str(refused.value)) < 400
     found = with_extrinsics(replace(recording, sensors=sensors), assume_identity=True)
     assert max(map(len, found.converted)) < 200
+
+
+def gravity(recording, values, frame="imu_link"):
+    """The recording with an accelerometer of a hundred such readings."""
+    old = recording.sensors["/imu/data.accelerometer"]
+    told = replace(
+        old, times=np.arange(100.0), values=np.tile(values, (100, 1)), received=None, covariance=None, frame=frame
+    )
+    return replace(recording, sensors={**recording.sensors, "/imu/data.accelerometer": told})
+
+
+def test_gravity_along_no_z_of_a_body_on_wheels_is_a_wrong_mounting(recording):
+    turned = replace(recording, extrinsics={**recording.extrinsics, "side": np.eye(4)})
+    (found,) = check_mounting(gravity(turned, [0.1, -9.8, 0.2], "side"))
+    assert (found.sensor, found.what, found.state) == ("/imu/data.accelerometer", "mounting", "bad")
+    assert "gravity lies along +y of base_link over the whole drive, 89 degrees off -z" in found.words
+    assert not [*check_mounting(gravity(turned, [3.0, 0, 9.3], "side"))]  # a slope
+    assert not [*check_mounting(gravity(turned, [0.1, 0, 0.2], "side"))]  # no gravity, which is another finding
+    bare = gravity(turned, [0.1, -9.8, 0.2], "side")
+    flying = {name: sensor for name, sensor in bare.sensors.items() if sensor.kind != "wheel"}
+    assert not [*check_mounting(replace(bare, sensors=flying))]

@@ -117,7 +117,7 @@ def test_diagnostics_name_each_sensor_and_since_when(estimate, tmp_path):
     assert [each[fix][0] for each in told] == [OK, OK, ERROR, ERROR]
     assert told[1][gyroscope][1] == "absent since 2.30 s: no reading for 0.1 s"
     assert told[2][fix][1] == "biased since 3.00 s"
-    assert all(each["mainstem: covariance"] == (WARN, UNVERIFIED) for each in told)
+    assert all(each["mainstem: note"] == (WARN, UNVERIFIED) for each in told)
     assert [stamp - arrays[0][0] for stamp, _ in arrays] == [0, 804_000_000, 1_500_000_000, 2_500_000_000]
 
 
