@@ -6,15 +6,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from mainstem.core.schema import printable
 from mainstem.data.robot.checking import check_recording
-from mainstem.data.robot.choosing import propose
+from mainstem.data.robot.choosing import is_of, propose
 from mainstem.data.robot.estimates import NO_PROTECTION
 from mainstem.data.robot.mounting import mounted_frames
 from mainstem.data.robot.reading import read_recording
 from mainstem.data.robot.recording import Recording, Sensor
 
 MARKS = {"ok": "ok  ", "note": "note", "bad": "BAD "}
-SEVERAL = 4  # units that a line of a sensor names
+SEVERAL = 4  # units that a line of a sensor names, and topics that were skipped
 
 
 def examine(path: Path, msg_paths: Sequence[Path] = ()) -> dict[str, Any]:
@@ -48,21 +49,34 @@ def examine(path: Path, msg_paths: Sequence[Path] = ()) -> dict[str, Any]:
 def lines_of(told: dict[str, Any]) -> Iterator[str]:
     """Yield what `examine` returned as lines for people."""
     yield f"{told['file']}: {_duration(told['duration_s'])} from {told['origin'] or 'a clock without calendar'}"
+    for found in sorted(told["findings"], key=lambda found: [*MARKS].index(found["state"]), reverse=True):
+        yield f"{MARKS[found['state']]} {found['sensor'] or 'the file'}: {found['what']}: {found['words']}"
     for name, sensor in told["sensors"].items():
         rate = "no rate" if sensor["rate_hz"] is None else f"{sensor['rate_hz']:.4g} Hz"
-        frame = f", in {sensor['frame']}" if sensor["frame"] else ""
+        frame = f", in {printable(sensor['frame'])}" if sensor["frame"] else ""
         yield f"  {name}: {sensor['kind']}, {sensor['num']:,} at {rate}, {sensor['unit'] or 'NO UNIT'}{frame}"
     yield from (f"converted: {line}" for line in told["converted"])
-    yield from (f"skipped: {name}: {why}" for name, why in told["skipped"].items())
     if told["unmounted"]:
-        names = ", ".join(name or "a frame without a name" for name in told["unmounted"])
-        yield f"mounting: no pose of {names} in {told['body']} is known; a filter needs --extrinsics FILE"
+        names = ", ".join(printable(name) or "a frame without a name" for name in told["unmounted"])
+        yield f"mounting: no pose of {names} in {printable(told['body'])} is known; a filter needs --extrinsics FILE"
     if told["proposed"]:
         yield "proposed: " + " ".join(f"--map {role}={topic}" for role, topic in told["proposed"].items())
     yield from (f"doubt: {line}" for line in told["doubts"])
-    for found in told["findings"]:
-        yield f"{MARKS[found['state']]} {found['sensor'] or 'the file'}: {found['what']}: {found['words']}"
+    yield from _skipped(told)
     yield told["note"]
+
+
+def _skipped(told: dict[str, Any]) -> Iterator[str]:
+    """What of a sensor's topic was not read, a line each, and all that is no sensor's in one."""
+    others = []
+    for name, why in told["skipped"].items():
+        if any(is_of(sensor, name) or is_of(name, sensor.rpartition(".")[0]) for sensor in told["sensors"]):
+            yield f"skipped: {name}: {why}"
+        else:
+            others.append(printable(name))
+    if others:
+        named = ", ".join(others[:SEVERAL]) + (", ..." if len(others) > SEVERAL else "")
+        yield f"skipped: {len(others)} that no sensor is read from ({named}); --json tells why of each"
 
 
 def _has_times(recording: Recording) -> bool:

@@ -23,6 +23,13 @@ def test_doctor_says_what_a_bag_holds(tmp_path):
     text = run_cli("robot", "doctor", str(folder)).out
     assert "/mag: tesla to microtesla" in text
     assert "--map gnss=/fix" in text
+    lines = text.splitlines()
+    skipped = [index for index, line in enumerate(lines) if line.startswith("skipped: ")]
+    assert "skipped: 1 that no sensor is read from (/words); --json tells why of each" in lines[skipped[-1]]
+    found = [index for index, line in enumerate(lines) if line.startswith(("BAD ", "note", "ok "))]
+    assert max(found[:-1]) < min(skipped)  # the last line is what it is not for
+    marks = [lines[index][:4] for index in found[:-1]]
+    assert marks == sorted(marks, key=["BAD ", "note", "ok  "].index)
 
 
 def test_doctor_exits_with_1_where_headers_have_no_stamps(tmp_path):
