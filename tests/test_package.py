@@ -34,7 +34,7 @@ def test_the_wheel_is_whole(tmp_path):
         "mainstem/data/catalogue.yaml", "mainstem/adapters/template.py",
         *(f"mainstem/adapters/shipped/crop-yield/pixel/{file}" for file in SHIPPED_FILES),
         *(f"mainstem/adapters/shipped/diagnostics/hippocampus/{file}" for file in SHIPPED_FILES),
-        "mainstem/data/listings/msd-hippocampus.yaml",
+        "mainstem/data/listings/msd-hippocampus.yaml", "mainstem/data/media/c2pa_trust_list.pem",
         "mainstem/adapters/crop_yield/regional.py", "mainstem/apps/cli.py", "mainstem/dashboards/home.py",
         "mainstem/apps/review_migrations/env.py", "mainstem/apps/review_migrations/versions/v0001_reviews.py",
         "mainstem/dashboards/yield_map/page.py", "mainstem/dashboards/.streamlit/config.toml",

@@ -66,9 +66,9 @@ def tell_attitudes(
     samples = without_the_guilty(samples, health)
     track = follow(samples, steps_s, prepared.settings)
     if not has_north(samples):
-        told = smooth(samples, steps_s, prepared.settings) if is_smoothed else track
-        radius = own_radius(told.covariance, level)
-        return Attitudes(quat=told.quat, covariance=told.covariance, radius_rad=radius, health=health)
+        track = smooth(samples, steps_s, prepared.settings) if is_smoothed else track
+        radius = own_radius(track.covariance, level)
+        return Attitudes(quat=track.quat, covariance=track.covariance, radius_rad=radius, health=health)
     doubt, at = doubt_of(track), moments(len(samples), rate_of(steps_s))
     turn, ratio = np.zeros((len(at) + 1, 3)), np.full(len(at) + 1, np.inf)  # before the first, nothing is known
     for start in range(0, len(at), ASKED_AT_ONCE):
@@ -95,7 +95,8 @@ def own_radius(covariance: Array, level: float) -> Array:
     """
     mean, square = np.trace(covariance, axis1=-2, axis2=-1), np.einsum("...ij,...ij->...", covariance, covariance)
     degrees = mean**2 / square
-    return np.minimum(np.sqrt(chi2.ppf(level, degrees) * mean / degrees), np.pi)
+    radius: Array = np.minimum(np.sqrt(chi2.ppf(level, degrees) * mean / degrees), np.pi)
+    return radius
 
 
 def ask_trunk(samples: list[Sample], fitted: Fitted, level: float) -> tuple[Array, Array]:

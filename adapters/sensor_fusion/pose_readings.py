@@ -50,7 +50,8 @@ def origin_of(recording: Recording) -> Origin | None:
         known = sensor.values[tells("gnss", sensor.values)]
         if len(known):
             heights = known[np.isfinite(known[:, 2]), 2]
-            return Origin(*known[0, :2].tolist(), float(heights[0]) if len(heights) else 0.0)
+            latitude, longitude = known[0, :2].tolist()
+            return Origin(latitude, longitude, float(heights[0]) if len(heights) else 0.0)
     return None
 
 
