@@ -42,7 +42,9 @@ def evaluate_tracks(
     ask = TrackAsk(request=request, run=run, level=spec.level, dropout_seed=spec.dropout_seed)
     seeds = seeds_of(spec.fit, spec.seeds)
     bodies = [
-        task.tracked.evaluate(replace(ask, seed=seed), part_of(progress, index / len(seeds), (index + 1) / len(seeds)))
+        task.tracked.evaluate(
+            task, replace(ask, seed=seed), part_of(progress, index / len(seeds), (index + 1) / len(seeds))
+        )
         for index, seed in enumerate(seeds)
     ]
     body = bodies[0] if len(bodies) == 1 else mean_over_seeds(bodies)
@@ -91,7 +93,7 @@ def predict_track(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     check_request(task, ask.request)
     read = (value for option in task.options for value in ask.request.values(option.name))
     check_output(out, [ask.request.data, *filter(None, [ask.run]), *read])
-    return task.tracked.predict(ask, out)
+    return task.tracked.predict(task, ask, out)
 
 
 def refuse_idle(task: Task, given: Mapping[str, object]) -> None:

@@ -171,7 +171,7 @@ class TrackAsk:
         request: which, with the values of the task's options; those of one that comes several times, a line each.
         run: the run folder that is asked; None where an evaluation is to train by itself.
         level: nominal coverage of regions, 0-1.
-        dropout_seed: draws which sensors fall silent and when; None: none does.
+        dropout_seed: draws which streams fall silent and when; None: none does.
         seed: of trainings.
     """
 
@@ -186,13 +186,15 @@ class TrackAsk:
 class Tracked:
     """How recordings are evaluated and predicted: their cases are tracks, an estimate at every instant, not samples.
 
+    Both are told the task that they are asked for, so that several tasks may share them.
+
     Attributes:
         evaluate: returns what an evaluation's JSON says beside adapter, task, data and seconds.
         predict: writes what is told of a recording to a file, and returns sentences for the user.
     """
 
-    evaluate: Callable[[TrackAsk, Progress], dict[str, Any]]
-    predict: Callable[[TrackAsk, Path], tuple[str, ...]]
+    evaluate: Callable[["Task", TrackAsk, Progress], dict[str, Any]]
+    predict: Callable[["Task", TrackAsk, Path], tuple[str, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ def read(request: DataRequest) -> SampleSet:
     return moments_of(trials, facts, ALL)
 
 
-def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
+def evaluate(task: Task, ask: TrackAsk, progress: Progress) -> dict[str, Any]:
     """Score attitudes on trials of kinds that nothing was learned from; or poses on logs with truth, by their name.
 
     Raises:
@@ -50,7 +50,7 @@ def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
     }
     data = ask.request.data
     if data not in poses:
-        return evaluate_attitudes(TASK, ask, progress)
+        return evaluate_attitudes(task, ask, progress)
     if ask.run is not None or ask.dropout_seed is not None:
         raise InputError(
             f"{data} is scored with sensors hidden, by a filter that learned nothing; "
@@ -59,15 +59,15 @@ def evaluate(ask: TrackAsk, progress: Progress) -> dict[str, Any]:
     return poses[data](ask.request.mirror, ask.level)
 
 
-def predict(ask: TrackAsk, out: Path) -> tuple[str, ...]:
+def predict(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     """Write what is told of arrays to arrays, of any other recording to what robots' tools read."""
     from mainstem.adapters.sensor_fusion.motion_files import predict_arrays
     from mainstem.adapters.sensor_fusion.recordings import predict_recording
 
     if out.suffix == Path(ask.request.data).suffix == ".npz":
         _refuse_beyond(("smooth",), ask.request, "arrays that become arrays")
-        return predict_arrays(TASK, ask, out)
-    return predict_recording(TASK, ask, out)
+        return predict_arrays(task, ask, out)
+    return predict_recording(task, ask, out)
 
 
 def _refuse_beyond(known: tuple[str, ...], request: DataRequest, what: str) -> None:

@@ -50,4 +50,4 @@ def hold_still(still: Still, block: Block, gyr_bias: Array, seconds: float) -> S
 @compiled
 def noise_at_rest(density: float, seconds: float) -> float:
     """Return the variance, rad2/s2, of a block's mean rate at rest: white noise, and a slow unrest of MEAN_S."""
-    return density**2 / seconds + REST_RATE**2 * max(1.0, 2 * MEAN_S / seconds)
+    return float(density**2 / seconds + REST_RATE**2 * max(1.0, 2 * MEAN_S / seconds))

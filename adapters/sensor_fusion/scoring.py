@@ -73,16 +73,7 @@ class Trial:
 
 def angles_between(estimate: Array, reference: Array) -> Array:
     """Total, heading and inclination angles (samples, 3), rad, of what turns one attitude into the other."""
-    residual = np.abs(rotations.multiply(estimate, rotations.conjugate(reference)))
-    w, z = residual[:, 0], residual[:, 3]
-    return np.stack(
-        [
-            2 * np.arccos(np.clip(w, 0, 1)),
-            2 * np.arctan2(z, w),
-            2 * np.arccos(np.clip(np.hypot(w, z), 0, 1)),
-        ],
-        axis=1,
-    )
+    return np.stack(list(rotations.residual_angles(estimate, reference).values()), axis=1)
 
 
 def errors_of(estimate: Array, trial: Trial, among: Mask | None = None) -> Array:

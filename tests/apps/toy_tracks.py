@@ -24,7 +24,7 @@ def numbers(path: Path) -> np.ndarray:
         raise InputError(f"{path.name} holds {error!s:.60}; give numbers") from error
 
 
-def evaluate(ask: TrackAsk, progress) -> dict:
+def evaluate(task: Task, ask: TrackAsk, progress) -> dict:
     root = Path(ask.request.data)
     paths = sorted(root.glob("*.txt"))
     rng = np.random.default_rng(ask.dropout_seed)
@@ -49,7 +49,7 @@ def evaluate(ask: TrackAsk, progress) -> dict:
     }  # fmt: skip
 
 
-def predict(ask: TrackAsk, out: Path) -> tuple[str, ...]:
+def predict(task: Task, ask: TrackAsk, out: Path) -> tuple[str, ...]:
     check_output(out, (), (".trk",))
     values = numbers(Path(ask.request.data))
     told = np.cumsum(values) / np.arange(1, len(values) + 1)
