@@ -26,6 +26,7 @@ SHIFT, STRETCH, MOVE = 0.05, 0.15, 0.15  # of frequency, of time, in time: share
 TILT, NOISE = 0.3, 0.2  # nepers: of a microphone's slope and bow over all bands, of each value
 MOST_STEPS_HIDDEN, MOST_BANDS_HIDDEN = 7, 7
 BATCH, LR, DECAY = 64, 4e-3, 0.05
+AT_ONCE = 256  # pictures that are told
 
 
 class PictureNet(nn.Module):
@@ -91,8 +92,8 @@ class Network:
         net.load_state_dict({name: torch.as_tensor(held) for name, held in self.weights.items()})
         with torch.no_grad():
             shown = torch.as_tensor(pictures, dtype=torch.float32) / self.unit
-            parts = [net(part).double().log_softmax(1) for part in shown.split(256)]
-        found: Array = torch.cat(parts).numpy()
+            parts = [net(shown[start : start + AT_ONCE]) for start in range(0, len(shown), AT_ONCE)]
+        found: Array = torch.cat(parts).double().log_softmax(1).numpy() if parts else np.empty((0, self.num_classes))
         return found
 
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -114,7 +115,7 @@ def _descend(net: PictureNet, copies: Tensor, labels: Tensor, lesson: Lesson, se
     net.train()
     for _ in range(lesson.epochs):
         order = torch.randperm(len(labels), generator=generator)
-        for rows in order.split(BATCH)[:an_epoch]:
+        for rows in (order[start : start + BATCH] for start in range(0, an_epoch * BATCH, BATCH)):
             pick = torch.randint(copies.shape[1], (len(rows),), generator=generator)
             shown = lesson.change(copies[rows, pick].float() / lesson.unit, generator)
             loss = F.cross_entropy(net(shown), labels[rows])
