@@ -18,6 +18,7 @@ TESLA = 1e6  # microtesla
 OWN_ESTIMATE = "the device's own estimate, no measurement"
 NO_FIX = -1  # sensor_msgs/NavSatStatus.STATUS_NO_FIX
 UNKNOWN_COVARIANCE = 0  # sensor_msgs/NavSatFix.COVARIANCE_TYPE_UNKNOWN
+ENDLESS = 1e15  # whatever the unit: drivers write 1e6 to 1e12 for what is not to be trusted
 PLANAR = np.ix_([0, 1, 5], [0, 1, 5])  # x, y and yaw of a twist's 6 x 6
 
 
@@ -135,10 +136,10 @@ def _scaled(covariance: Array, factor: float) -> Array:
 def known(covariances: Array) -> Array:
     """Return covariances (..., size, size), NaN where they are told to be unknown (zeros), or are none.
 
-    None has negative or endless variances.
+    None has negative or ENDLESS variances.
     """
     variances = np.diagonal(covariances, axis1=-2, axis2=-1)
-    is_stated = covariances.any((-2, -1), keepdims=True) & np.isfinite(covariances).all((-2, -1), keepdims=True)
+    is_stated = covariances.any((-2, -1), keepdims=True) & (np.abs(covariances) < ENDLESS).all((-2, -1), keepdims=True)
     is_stated &= variances.min(-1, keepdims=True)[..., None] >= 0
     return np.where(is_stated, covariances, np.nan)
 

@@ -14,6 +14,7 @@ from mainstem.core.errors import InputError
 from mainstem.data.robot.recording import Recording
 from mainstem.data.robot.ros import read_bag
 from mainstem.data.robot.ros_collecting import Room
+from mainstem.data.robot.ros_messages import known
 
 
 def written(tmp_path: Path, form: str) -> Path:
@@ -351,3 +352,8 @@ def test_husky_bag_is_read_whole():
     start, end = found.span_s()
     assert end - start == pytest.approx(395.3, abs=0.1)
     np.testing.assert_allclose(found.sensors["/imu/data.accelerometer"].covariance[0], np.eye(3) * 0.009604)
+
+
+def test_covariances_that_are_none_are_unknown():
+    stated = np.stack([np.diag([value] * 3) for value in (1e-9, 1e12, 1e300, np.inf, np.nan, -1.0, 0.0)])
+    assert np.isfinite(known(stated)).all((1, 2)).tolist() == [True, True, *(False,) * 5]
