@@ -1,6 +1,7 @@
 """A recording to an estimate of its robot's motion: sensors chosen and mounted, filtered, written with their doubt."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from mainstem.core.outputs import check_output, check_outside
 from mainstem.core.schema import printable
 from mainstem.core.task import DataRequest, Task, TrackAsk
 from mainstem.data.robot.checking import findings_of
-from mainstem.data.robot.choosing import choose_sensors, is_of, propose
+from mainstem.data.robot.choosing import chosen, is_of
 from mainstem.data.robot.estimates import NO_PROTECTION, Estimate
 from mainstem.data.robot.geodesy import first_agreed
 from mainstem.data.robot.mounting import with_extrinsics
@@ -89,38 +90,28 @@ def taken(request: DataRequest) -> tuple[Recording, list[str]]:
         InputError: if a role, topic or mounting is unknown, or values can only be of another unit.
     """
     recording = read_recording(Path(request.data), [Path(path) for path in request.values("msg-path")])
-    mapping = mapping_of(request.values("map"))
-    said = []
-    if not mapping:
-        proposal = propose(recording)
-        if not proposal.mapping:
-            raise InputError(
-                f"{recording.name} holds no sensor that tells of motion; mainstem robot doctor says what it holds"
-            )
-        mapping = {str(role): topic for role, topic in proposal.mapping.items()}
-        told = " ".join(f"--map {role}={topic}" for role, topic in mapping.items())
-        said = [f"proposed of what the recording holds: {told}", *proposal.doubts]
-    chosen = choose_sensors(recording, mapping)
+    found, said = chosen(recording, mapping_of(request.values("map")))
     extrinsics = request.option("extrinsics")
     mounted = with_extrinsics(
-        chosen,
+        found,
         None if extrinsics is None else Path(extrinsics),
         assume_identity=bool(request.option("assume-identity")),
     )
     everything = replace(recording, extrinsics={**recording.extrinsics, **mounted.extrinsics})
-    faults = findings_of(everything, chosen.sensors)
+    faults = findings_of(everything, found.sensors)
     if wrong := [fault for fault in faults if (fault.what, fault.state) == ("unit", "bad")]:
         raise InputError(f"{recording.name}: {wrong[0].sensor}: {wrong[0].words}")
     kept, left_out = usable(mounted)
-    found = [*mounted.converted, *(fault.line() for fault in faults), *_skipped(recording, mapping), *left_out]
-    return replace(kept, faults=faults), [*said, *found]
+    topics = {name.rpartition(".")[0] or name for name in found.sensors}
+    said += [*mounted.converted, *(fault.line() for fault in faults), *_skipped(recording, topics), *left_out]
+    return replace(kept, faults=faults), said
 
 
-def _skipped(recording: Recording, mapping: Mapping[str, str]) -> Iterator[str]:
+def _skipped(recording: Recording, topics: AbstractSet[str]) -> Iterator[str]:
     """What of the chosen topics was not read, a line each, and in one how much of others; faults tell of the file."""
     others = []
     for name, why in recording.skipped.items():
-        if any(is_of(name, topic) for topic in mapping.values()):
+        if any(is_of(name, topic) for topic in topics):
             if name.rpartition(".")[2] not in ("orientation", "position"):  # a device's own, which no role takes
                 yield f"{name}: {why}"
         elif name != recording.name:

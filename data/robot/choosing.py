@@ -52,6 +52,24 @@ def propose(recording: Recording) -> Proposal:
     return Proposal(mapping=mapping, doubts=tuple(doubts))
 
 
+def chosen(recording: Recording, mapping: Mapping[str, str]) -> tuple[Recording, list[str]]:
+    """Return the recording with the sensors that are named by role, else with those proposed; and how, a line each.
+
+    Raises:
+        InputError: if a role or topic is unknown, or no sensor tells of motion.
+    """
+    if mapping:
+        return choose_sensors(recording, mapping), []
+    proposal = propose(recording)
+    if not proposal.mapping:
+        raise InputError(
+            f"{recording.name} holds no sensor that tells of motion; mainstem robot doctor says what it holds"
+        )
+    told = " ".join(f"--map {role}={topic}" for role, topic in proposal.mapping.items())
+    named = {str(role): topic for role, topic in proposal.mapping.items()}
+    return choose_sensors(recording, named), [f"proposed of what the recording holds: {told}", *proposal.doubts]
+
+
 def choose_sensors(recording: Recording, mapping: Mapping[str, str]) -> Recording:
     """Return the recording with the sensors of these roles alone, under the names that they had.
 

@@ -1,7 +1,7 @@
 """Where a recording's sensors are mounted: from its own frames, from a file, or taken for the body's where told so."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,23 +35,35 @@ def with_extrinsics(recording: Recording, path: Path | None = None, assume_ident
     Raises:
         InputError: naming the frames that lack a pose; if the file is none.
     """
+    told, without = told_extrinsics(recording, path)
+    if not without:
+        return told
+    if not assume_identity:
+        raise InputError(
+            f"no pose of {listed(without)} in {recording.body} is known; give --extrinsics FILE with {WANTED}, or "
+            "say --assume-identity"
+        )
+    body = printable(recording.body)
+    said = [f"{printable(name) or 'a frame without a name'}: ASSUMED to be {body} itself" for name in without]
+    found = {**told.extrinsics, **{name: np.eye(4) for name in without}}
+    return replace(told, extrinsics=found, converted=(*told.converted, *said))
+
+
+def told_extrinsics(recording: Recording, path: Path | None = None) -> tuple[Recording, list[str]]:
+    """Return the recording with the poses that it and a file tell, and the frames of sensors that still lack one.
+
+    Raises:
+        InputError: if the file is none.
+    """
     frames = mounted_frames(recording)
     written = read_extrinsics(path) if path is not None else {}
     used = {name: told for name, told in written.items() if name in frames or name == recording.body}
     found = {recording.body: np.eye(4), **recording.extrinsics, **used}
     said = [f"{printable(name)}: mounted as {path} says{_instead(recording, name)}" for name in used]
     if idle := [name for name in written if name not in used]:
-        said.append(f"{path} names {_listed(idle)} too, in which no sensor that was chosen is mounted: not used")
-    if without := lacking(found, frames):
-        if not assume_identity:
-            raise InputError(
-                f"no pose of {_listed(without)} in {recording.body} is known; give --extrinsics FILE with {WANTED}, or "
-                "say --assume-identity"
-            )
-        found |= {name: np.eye(4) for name in without}
-        body = printable(recording.body)
-        said += [f"{printable(name) or 'a frame without a name'}: ASSUMED to be {body} itself" for name in without]
-    return replace(recording, extrinsics=found, converted=(*recording.converted, *said))
+        said.append(f"{path} names {listed(idle)} too, in which no sensor that was chosen is mounted: not used")
+    told = replace(recording, extrinsics=found, converted=(*recording.converted, *said))
+    return told, lacking(found, frames)
 
 
 def check_mounting(recording: Recording) -> Iterator[Finding]:
@@ -68,7 +80,7 @@ def check_mounting(recording: Recording) -> Iterator[Finding]:
             axis = int(np.argmax(np.abs(force)))
             words = (
                 f"gravity lies along {'-+'[int(force[axis] < 0)]}{'xyz'[axis]} of {printable(recording.body)} over the "
-                f"whole drive, {off_deg:.0f} degrees off -z: {_listed([sensor.frame])} is mounted otherwise, and every "
+                f"whole drive, {off_deg:.0f} degrees off -z: {listed([sensor.frame])} is mounted otherwise, and every "
                 "tilt is wrong by that; give its pose in --extrinsics FILE"
             )
             yield Finding(sensor=name, what="mounting", state="bad", count=len(sensor.times), words=words)
@@ -128,6 +140,8 @@ def _instead(recording: Recording, name: str) -> str:
     return ", not as the recording does" if name in recording.extrinsics and name != recording.body else ""
 
 
-def _listed(names: list[str]) -> str:
-    told = [repr(printable(name)) if name else "a frame without a name" for name in names[:MOST_NAMED]]
-    return ", ".join(told) + (f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else "")
+def listed(names: Iterable[str]) -> str:
+    """Return frames as a message names them, the first of many."""
+    given = list(names)
+    told = [repr(printable(name)) if name else "a frame without a name" for name in given[:MOST_NAMED]]
+    return ", ".join(told) + (f" and {len(given) - MOST_NAMED} more" if len(given) > MOST_NAMED else "")
