@@ -30,7 +30,8 @@ def states_of(recording: Recording) -> list[HealthChange]:
         return []
     last = recording.span_s()[1]
     found = [change for name, sensor in recording.sensors.items() for change in _silences(name, sensor, last)]
-    return sorted([*found, *_inertial(recording)], key=lambda change: change.time_s)
+    found += [change for name, sensor in recording.sensors.items() for change in _runs(recording, name, sensor)]
+    return sorted(found, key=lambda change: change.time_s)
 
 
 def named_states(changes: Sequence[HealthChange]) -> list[str]:
@@ -58,18 +59,15 @@ def _silences(name: str, sensor: Sensor, last: float) -> Iterator[HealthChange]:
             yield HealthChange(sensor=name, time_s=float(times[index + 1]), state="ok")
 
 
-def _inertial(recording: Recording) -> Iterator[HealthChange]:
-    """What single readings of gyroscope, accelerometer and magnetometer tell, beside their silences."""
-    names = [next(iter(recording.find(kind)), None) for kind in KINDS]
-    if not any(names):
+def _runs(recording: Recording, name: str, sensor: Sensor) -> Iterator[HealthChange]:
+    """What single readings of a gyroscope, accelerometer or magnetometer tell, beside its silences."""
+    if sensor.kind not in KINDS or not sensor.usable().any():
         return
-    laid = lay(recording)
+    laid = lay(replace(recording, sensors={name: sensor}))
     limits = replace(stored_limits(), noisy=NEVER, biased=NEVER, skewed=NEVER)
-    codes = judge_health(laid.samples, laid.steps_s, limits)
-    for column, name in enumerate(names):
-        if name is not None:
-            for index, code in _changes(codes[:, column]):
-                yield HealthChange(sensor=name, time_s=float(laid.times[index]), state=STATES[code])
+    codes = judge_health(laid.samples, laid.steps_s, limits)[:, KINDS.index(sensor.kind)]
+    for index, code in _changes(codes):
+        yield HealthChange(sensor=name, time_s=float(laid.times[index]), state=STATES[code])
 
 
 def _changes(codes: Codes) -> Iterator[tuple[int, int]]:
