@@ -26,6 +26,7 @@ UNITS: Mapping[Kind, str] = {
     "gyroscope": "rad/s", "accelerometer": "m/s2", "magnetometer": "uT", "wheel": "m/s", "range": "m", "position": "m",
 }  # fmt: skip
 SEED = 20
+MOST_SIZE = 1e6  # in a sensor's unit: further than any sensor's range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,7 @@ class Fault:
         """Check that the recording can have it.
 
         Raises:
-            InputError: if it has no such sensor, or a number is none.
+            InputError: if it has no such sensor, a number is none, or it lies outside of the recording.
         """
         if self.sensor not in recording.sensors or self.sensor.startswith("truth."):
             raise InputError(f"{recording.name} has no sensor {self.sensor!r:.60}; choose one of it")
@@ -76,6 +77,15 @@ class Fault:
         numbers = (self.start_s, self.seconds, self.size)
         if not np.isfinite(numbers).all() or self.seconds <= 0 or (self.kind in SIZED and self.size <= 0):
             raise InputError("a fault's start, length and size are finite, the last two above 0; choose others")
+        if self.size > MOST_SIZE:
+            raise InputError(f"a fault of size {self.size:g} is none of a sensor's, want {MOST_SIZE:g} at most")
+        first, last = recording.span_s()
+        if self.start_s > last or self.start_s + self.seconds < first:
+            end_s = self.start_s + self.seconds
+            raise InputError(
+                f"the fault from {self.start_s:g} to {end_s:g} s lies outside of {recording.name}, which goes from "
+                f"{first:.6g} to {last:.6g} s; choose a start within"
+            )
 
 
 def kinds_of(sensor: Sensor) -> tuple[FaultKind, ...]:

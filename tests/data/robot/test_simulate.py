@@ -1,7 +1,5 @@
 """A simulated cart: its sensors say what truly was, but for their noise; and faults are what they are called."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -86,12 +84,15 @@ def test_what_is_no_fault_is_refused():
         ("wheels,biased,1,2,0", "above 0"),
         ("wheels,absent,1,nan,0", "finite"),
         ("wheels,absent,1,-2,0", "above 0"),
+        ("wheels,biased,1,2,1e300", "want 1e\\+06 at most"),
+        ("wheels,stuck,1e6,1,0", "lies outside of simulated cart, which goes from 0 to"),
+        ("wheels,stuck,-9,1,0", "lies outside"),
     ):
         with pytest.raises(InputError, match=words):
             Fault.of_text(text, TRIAL)
     assert kinds_of(TRIAL.sensors["gnss"]) == ("absent", "stuck", "skewed")
     assert size_unit(TRIAL.sensors["wheels"], "biased") == "m/s"
     assert size_unit(TRIAL.sensors["wheels"], "skewed") == "s"
-    empty = replace(TRIAL, sensors={"wheels": TRIAL.sensors["wheels"]})
-    fault = Fault(sensor="wheels", kind="stuck", start_s=1e6, seconds=1)
-    np.testing.assert_array_equal(inject(empty, fault).sensors["wheels"].values, TRIAL.sensors["wheels"].values)
+    last = TRIAL.sensors["wheels"].times[-1]
+    fault = Fault(sensor="wheels", kind="stuck", start_s=last + 0.01, seconds=1)  # after its last reading
+    np.testing.assert_array_equal(inject(TRIAL, fault).sensors["wheels"].values, TRIAL.sensors["wheels"].values)
