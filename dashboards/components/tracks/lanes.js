@@ -4,7 +4,7 @@
 const COLOURS = ["#b3261e", "#00695c", "#1a56b0", "#7a4b00", "#6a1b9a", "#455a64"];  // 4.5 to 1 on white; letters name them too
 const STYLES = { estimate: "#14502f", classical: "#a84300", reference: "#1b241d", readings: "#1a56b0" };
 const DASHES = { estimate: [], classical: [6, 4], reference: [2, 3], readings: [2, 5] };
-const HEALTH_PX = 19, AXIS_PX = 24, DOUBT_PX = 84, GAP_PX = 7, BREAK = 4;  // a line breaks where so many readings lack
+const HEALTH_PX = 19, LOW_PX = 15, MANY = 4, AXIS_PX = 24, DOUBT_PX = 84, GAP_PX = 7, BREAK = 4;  // a line breaks where so many readings lack
 const FONT = { family: "sans-serif" };  // the page's, once there is one
 const TICKS_DEG = [1, 5, 20, 60, 180], LEAST_DEG = 5;
 
@@ -12,10 +12,10 @@ function layout(view) {
   const { scene } = view, width = view.canvas.clientWidth, height = view.canvas.clientHeight, isNarrow = width < 760;
   const side = isNarrow ? 0 : 330, top = isNarrow ? 250 : 8, left = isNarrow ? 92 : 158, right = width - side - (isNarrow ? 10 : 14);
   const doubt = scene.tracks.some((one) => one.error || one.radius) ? DOUBT_PX : 0;
-  const health = scene.health.length ? scene.health.length * HEALTH_PX + 4 : 0;
+  const line = scene.health.length > MANY ? LOW_PX : HEALTH_PX, health = scene.health.length ? scene.health.length * line + 4 : 0;
   const room = height - top - AXIS_PX - health - doubt - GAP_PX * 2, each = room / Math.max(scene.lanes.length, 1);
   const lanes = scene.lanes.map((lane, index) => ({ y: top + index * each, h: each - GAP_PX }));
-  return { width, height, isNarrow, side, left, right, lanes, doubt: { y: top + room + GAP_PX, h: doubt - GAP_PX }, health: height - AXIS_PX - health, bottom: height - AXIS_PX };
+  return { width, height, isNarrow, side, left, right, lanes, doubt: { y: top + room + GAP_PX, h: doubt - GAP_PX }, health: height - AXIS_PX - health, line, bottom: height - AXIS_PX };
 }
 
 function across(view, place) {
@@ -111,6 +111,11 @@ function drawLane(pen, view, place, lane, spot) {
     });
     if (lane.fault) label(pen, `injected: ${lane.fault.word}`, Math.max(x(lane.fault.from), place.left) + 5, spot.y + 10);
   });
+  if (hasNoRoom(lane, spot.h)) {
+    const rate = `${told(lane.rate)} Hz`;
+    pen.font = `400 10px ${FONT.family}`;
+    tick(pen, rate, place.left + 6 + pen.measureText(rate).width, spot.y + spot.h - 7);
+  }
   tick(pen, told(high, 2), place.right - 3, spot.y + 8);
   tick(pen, told(low, 2), place.right - 3, spot.y + spot.h - 7);
 }
@@ -227,7 +232,7 @@ function pattern(view, pen, state) {
 function drawHealth(pen, view, place) {
   const x = across(view, place);
   view.scene.health.forEach(({ title, spans }, index) => {
-    const spot = { y: place.health + index * HEALTH_PX, h: HEALTH_PX - 3 };
+    const spot = { y: place.health + index * place.line, h: place.line - 3 };
     words(pen, title, 8, spot.y + spot.h / 2, { size: 11, weight: 600, width: place.left - 14 });
     clipped(pen, place, spot, () => {
       let waiting = "";  // a word that its own span had no room for: the calm one behind it says it
@@ -285,18 +290,26 @@ function drawLanes(view, place) {
   return picture;
 }
 
-// Names of lanes, and what each channel says at the cursor.
+// A lane too low for its first three channels in a column says them side by side, and its rate within the plot.
+function hasNoRoom(lane, height) { return height < 32 + 15 * Math.min(lane.channels.length, 3); }
+
+function short(name) { return name.split(/[^a-z0-9]+/i).map((part) => part[0]).join(""); }
+
+// Names of lanes, and what each channel says at the cursor: side by side where a lane is low.
 function drawGutter(pen, view, place) {
   const width = place.left - 12;
   view.scene.lanes.forEach((lane, index) => {
     const { y, h } = place.lanes[index], times = held.get(lane.times), values = held.get(lane.values), num = lane.channels.length;
-    const row = before(times, view.cursor), isOld = row < 0 || view.cursor - times[row] > BREAK / lane.rate, room = Math.floor((h - 30) / 15);
-    words(pen, lane.title, 8, y + 8, { weight: 600, width });
-    words(pen, `${lane.unit}, ${told(lane.rate)} Hz`, 8, y + 23, { size: 11, colour: "#4a544c", width });
-    lane.channels.slice(0, Math.max(room, 0)).forEach((name, channel) => {
-      const line = y + 39 + 15 * channel, value = isOld ? NaN : values[row * num + channel];
-      words(pen, name, 8, line, { size: 11, weight: 600, colour: COLOURS[channel % COLOURS.length], width: width / 2 });
-      words(pen, told(value), place.left - 8, line, { size: 11, align: "right" });
+    const row = before(times, view.cursor), isOld = row < 0 || view.cursor - times[row] > BREAK / lane.rate;
+    const isLow = hasNoRoom(lane, h), top = y + (isLow ? 24 : 39), lines = Math.max(Math.floor((y + h - top) / 13) + 1, 1);
+    const columns = isLow ? Math.ceil(Math.min(num, 3 * lines) / lines) : 1, wide = width / columns;
+    words(pen, lane.title, 8, y + 8, { weight: 600, width: isLow ? width * 0.6 : width });
+    if (isLow) words(pen, lane.unit === "1" ? "" : lane.unit, place.left - 8, y + 8, { size: 11, colour: "#4a544c", align: "right", width: width * 0.38 });
+    else words(pen, `${lane.unit}, ${told(lane.rate)} Hz`, 8, y + 23, { size: 11, colour: "#4a544c", width });
+    lane.channels.slice(0, columns * lines).forEach((name, channel) => {
+      const line = top + (isLow ? 13 : 15) * Math.floor(channel / columns), left = 8 + wide * (channel % columns), value = isOld ? NaN : values[row * num + channel];
+      words(pen, columns > 1 ? short(name) : name, left, line, { size: 11, weight: 600, colour: COLOURS[channel % COLOURS.length], width: wide / 2 });
+      words(pen, told(value, columns > 1 ? 2 : 3), left + wide - 4, line, { size: 11, align: "right" });
     });
   });
 }
