@@ -1,86 +1,40 @@
-"""What the robotics page opens: recordings on this machine with their truth, and inertial sensors on one grid."""
+"""What the robotics page opens: recordings on this machine with their truth, and the sensors that estimates take."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from mainstem.core.errors import InputError
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled, pull
+from mainstem.data.robot.choosing import chosen
 from mainstem.data.robot.comma2k19 import open_comma2k19
+from mainstem.data.robot.estimates import UNVERIFIED
 from mainstem.data.robot.husky import open_husky
 from mainstem.data.robot.icub import open_icub
+from mainstem.data.robot.mounting import told_extrinsics, with_extrinsics
 from mainstem.data.robot.plaza import open_plaza
 from mainstem.data.robot.reading import read_recording
-from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
+from mainstem.data.robot.recording import Recording
 from mainstem.data.robot.simulate import simulate_trial
 from mainstem.data.robot.truth import Truth
 
-INERTIAL: tuple[Kind, ...] = ("gyroscope", "accelerometer", "magnetometer")
 TRUTH = "truth."  # how names of sensors begin that a reference system, and no robot, has
 TRIAL = "06_undisturbed_fast_rotation_A.npz"  # of BROAD, that a demonstration shows
-MOST_SAMPLES = 5_000_000  # of a grid: five hours at 285 Hz
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Grid:
-    """Inertial sensors at even times, in the body's axes: (n, 3) each in rad/s, m/s2, uT; NaN where nothing was read.
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What a user says of a recording's sensors, as to `predict`: where they are mounted, and what verified them.
 
-    `names` are those of the sensors in the order of INERTIAL, "" where the recording has none.
+    Attributes:
+        extrinsics: YAML file of poses by frame.
+        assumes_identity: take sensors of unknown mounting for the body's own frame.
+        verified: what `robot selfcheck --out` wrote.
     """
 
-    times: Array
-    rate_hz: float
-    gyr: Array
-    acc: Array
-    mag: Array
-    names: tuple[str, str, str]
-
-
-def first_of(recording: Recording, kind: Kind) -> str:
-    """Return the name of the robot's first sensor of a kind; "" where it has none."""
-    return next((name for name in recording.find(kind) if not name.startswith(TRUTH)), "")
-
-
-def on_grid(recording: Recording) -> Grid:
-    """Return inertial readings at the rate of the fastest of them; each goes to the nearest time, and none is made up.
-
-    Raises:
-        InputError: if the recording has none, or far too many.
-    """
-    names = tuple(first_of(recording, kind) for kind in INERTIAL)
-    held = [recording.sensors[name] for name in names if name]
-    rate_hz = max((sensor.rate_hz for sensor in held if sensor.usable().sum() > 1), default=float("nan"))
-    if not np.isfinite(rate_hz):
-        raise InputError(f"{recording.name} has no gyroscope, accelerometer or magnetometer; attitude is told of these")
-    usable = [sensor.times[sensor.usable()] for sensor in held]
-    first, last = min(times[0] for times in usable if len(times)), max(times[-1] for times in usable if len(times))
-    num = round((last - first) * rate_hz) + 1
-    if num > MOST_SAMPLES:
-        raise InputError(f"{recording.name} has {num} samples at {rate_hz:.0f} Hz, want {MOST_SAMPLES}; cut it")
-    told = [_placed(recording, name, first, rate_hz, num) for name in names]
-    return Grid(
-        times=first + np.arange(num) / rate_hz, rate_hz=rate_hz, gyr=told[0], acc=told[1], mag=told[2],
-        names=(names[0], names[1], names[2]),
-    )  # fmt: skip
-
-
-def _placed(recording: Recording, name: str, first: float, rate_hz: float, num: int) -> Array:
-    found = np.full((num, 3), np.nan)
-    if name:
-        sensor = recording.sensors[name]
-        kept = sensor.usable()
-        rows = np.rint((sensor.times[kept] - first) * rate_hz).astype(np.intp)
-        found[rows] = in_body(recording, sensor)[kept]
-    return found
-
-
-def in_body(recording: Recording, sensor: Sensor) -> Array:
-    """Return a sensor's vectors (n, 3) in the body's axes, where the recording says how it is mounted."""
-    mounting = recording.extrinsics.get(sensor.frame)
-    return sensor.values if mounting is None else sensor.values @ mounting[:3, :3].T
+    extrinsics: Path | None = None
+    assumes_identity: bool = False
+    verified: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,6 +44,57 @@ class Opened:
     recording: Recording
     truth: Truth | None = None
     is_learned_from: bool = False
+    door: Door = Door()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Used:
+    """The sensors that estimates are made from: those that `predict` takes, but for such of unknown mounting.
+
+    Attributes:
+        recording: of these sensors alone, mounted, without readings that cannot be used.
+        said: how they were chosen and mounted, and what was left out.
+        unmounted: frames that nobody says the mounting of, whose sensors are left out.
+        assumed: such as are taken for the body's own frame, because the user says so.
+        note: what is to be known of the stated covariance; "" where a self-check found that it holds.
+    """
+
+    recording: Recording
+    said: tuple[str, ...]
+    unmounted: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+    note: str = UNVERIFIED
+
+
+def used_of(opened: Opened, broken: Recording | None = None) -> Used:
+    """Choose sensors as `predict` does; of unknown mounting they are refused there, and left out here.
+
+    Args:
+        opened: of which they are chosen.
+        broken: the same recording with a fault, which the readings are taken from.
+
+    Raises:
+        InputError: if no sensor tells of motion, or a file of the door is none, or of another recording.
+    """
+    from mainstem.adapters.sensor_fusion.recordings import usable  # late: torch takes seconds
+    from mainstem.adapters.sensor_fusion.verified import note_of
+
+    found, said = chosen(opened.recording, {})
+    door = opened.door
+    _, lacking = told_extrinsics(found, door.extrinsics)
+    if not door.assumes_identity:
+        known = {name: sensor for name, sensor in found.sensors.items() if sensor.frame not in lacking}
+        found = replace(found, sensors=known)
+    mounted = with_extrinsics(found, door.extrinsics, door.assumes_identity)
+    read = opened.recording if broken is None else broken
+    kept, left_out = usable(replace(mounted, sensors={name: read.sensors[name] for name in mounted.sensors}))
+    return Used(
+        recording=kept,
+        said=(*said, *mounted.converted[len(opened.recording.converted) :], *left_out),
+        unmounted=() if door.assumes_identity else tuple(lacking),
+        assumed=tuple(lacking) if door.assumes_identity else (),
+        note=note_of(door.verified, usable(mounted)[0]),
+    )
 
 
 def with_truth(recording: Recording) -> Opened:
@@ -135,7 +140,7 @@ def _open_trial(path: Path) -> Opened:
 
 def _open_log(open_log: Callable[[], tuple[Recording, Truth]]) -> Opened:
     recording, truth = open_log()
-    return Opened(recording=recording, truth=truth)
+    return Opened(recording=recording, truth=truth, door=Door(assumes_identity=True))  # as its evaluation does
 
 
 LOGS: Mapping[str, tuple[str, Callable[[], tuple[Recording, Truth]]]] = {

@@ -1,22 +1,24 @@
 """What the robotics page draws of a recording: lanes, attitudes and paths with their doubt, and health."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.robotics import Opened
-from mainstem.apps.robotics_filters import Attitude, Travelled, error_rad, share_inside
+from mainstem.apps.robotics import Opened, Used
+from mainstem.apps.robotics_filters import Attitude, Health, Travelled, error_rad, share_inside
 from mainstem.core import rotations
 from mainstem.core.stream import Channel
-from mainstem.dashboards.components.tracks import Health, Injected, Lane, Packed, Scene, Style, Track, Way
+from mainstem.dashboards.components.tracks import HealthLane, Injected, Lane, Packed, Scene, Style, Track, Way
+from mainstem.data.robot.estimates import NO_PROTECTION, UNVERIFIED
 from mainstem.data.robot.faults import Fault
 from mainstem.data.robot.geodesy import Origin
+from mainstem.data.robot.mounting import listed
 from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
 
-NOT_FOR = "protective functions (ISO 13849, ISO 10218)"
-UNVERIFIED = "Covariance not verified on this sensor"
+NOT_FOR = NO_PROTECTION.removeprefix("not for ")
+HELD = "stated covariance held in your self-check"
 ORDER: tuple[Kind, ...] = (
     "gyroscope", "accelerometer", "magnetometer", "wheel", "gnss", "range", "position", "orientation", "other",
 )  # fmt: skip
@@ -31,11 +33,21 @@ STYLES: tuple[Style, ...] = ("estimate", "classical")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Estimates:
-    """What filters say of a recording: ours, None where it cannot be had, a classical one beside it, and our path."""
+    """What is told of a recording.
+
+    Attributes:
+        own: our filter's attitude, None where it cannot be had.
+        classical: another's beside it.
+        path: ours.
+        health: of each sensor, by name.
+        used: the sensors that filters were given; None where none tells of motion.
+    """
 
     own: Attitude | None = None
     classical: Attitude | None = None
     path: Travelled | None = None
+    health: Mapping[str, Health] = field(default_factory=dict)
+    used: Used | None = None
 
     def all(self) -> list[tuple[Style, Attitude]]:
         """Those that there are, with how each is drawn."""
@@ -150,22 +162,22 @@ def half_widths_deg(quat: Array, covariance: Array) -> Array:
 
 def ways_of(opened: Opened, path: Travelled | None) -> tuple[Way, ...]:
     """Return paths as they are drawn: what a sensor of places, a reference and our filter say."""
-    found = []
-    for sensor in [*opened.recording.find("gnss").values(), *opened.recording.find("position").values()][:1]:
+    found, is_local = [], path is not None and not path.is_placed  # what is told of the world lies elsewhere then
+    readings = [*opened.recording.find("gnss").values(), *opened.recording.find("position").values()][:1]
+    for sensor in [] if is_local else readings:
         kept = sensor.usable()
         values = sensor.values[kept]
         place = Packed.of((local_metres(values) if sensor.kind == "gnss" else values)[:, :2])
         times = Packed.of(sensor.times[kept])
         found.append(Way(name=f"{sensor.kind} readings", style="readings", times=times, xy=place))
-    if opened.truth is not None and opened.truth.position is not None:
+    if opened.truth is not None and opened.truth.position is not None and not is_local:
         rows = _even_rows(len(opened.truth.times))
         place, times = Packed.of(opened.truth.position[rows, :2]), Packed.of(opened.truth.times[rows])
         found.append(Way(name="reference", style="reference", times=times, xy=place))
     if path is not None:
         ellipses, times = Packed.of(ellipses_of(path.covariance)), Packed.of(path.times)
-        found.append(
-            Way(name=f"{path.name}, 90 %", style="estimate", times=times, xy=Packed.of(path.place), ellipses=ellipses)
-        )
+        name = f"{path.name}, 90 %{' of the way from its first pose' if is_local else ''}"
+        found.append(Way(name=name, style="estimate", times=times, xy=Packed.of(path.place), ellipses=ellipses))
     return tuple(found)
 
 
@@ -188,38 +200,52 @@ def spans_of(times: Array, words: NDArray[np.str_]) -> tuple[tuple[float, float,
     )
 
 
-def health_of(recording: Recording, told: Attitude | None) -> tuple[Health, ...]:
-    """Return what is said of each sensor that the attitude is told from."""
-    if told is None:
-        return ()
-    titles = titles_of(recording)
-    return tuple(
-        Health(title=titles.get(name, name), spans=spans_of(told.times, words)) for name, words in told.health.items()
-    )
+def health_of(recording: Recording, estimates: Estimates) -> tuple[HealthLane, ...]:
+    """Return what is said of each sensor that is drawn."""
+    titles, names = titles_of(recording), [name for name in drawn_sensors(recording) if name in estimates.health]
+    found = [(titles[name], estimates.health[name]) for name in names]
+    return tuple(HealthLane(title=title, spans=spans_of(one.times, one.words)) for title, one in found)
 
 
 def scene_of(name: str, opened: Opened, fault: Fault | None, estimates: Estimates, cursor: float) -> Scene:
     """Return the whole canvas of a recording, whose `opened` holds the fault already."""
     recording = opened.recording
+    is_placed = estimates.path is None or estimates.path.is_placed
     return Scene(
         recording=name,
         span=recording.span_s(),
         lanes=lanes_of(recording, fault),
         tracks=tracks_of(opened, estimates),
         ways=ways_of(opened, estimates.path),
-        health=health_of(recording, estimates.own),
-        says=f"{claim_words(opened, fault, estimates.own)}.",
+        up="north up" if is_placed else "ahead at first to the right",
+        health=health_of(recording, estimates),
+        says=f"{claim_words(opened, fault, estimates)}.",
         cursor=cursor,
     )
 
 
-def claim_words(opened: Opened, fault: Fault | None, told: Attitude | None) -> str:
-    """Say how far the stated doubt may be believed: as far as it held, on the unit that the adapter learned from."""
+def claim_words(opened: Opened, fault: Fault | None, estimates: Estimates) -> str:
+    """Say what the estimate rests on, and how far its stated doubt may be believed.
+
+    As far as it held on the unit that the adapter learned from, or in the user's own self-check.
+    """
+    used, told = estimates.used, estimates.own
+    note = UNVERIFIED if used is None else used.note or HELD
     share = float("nan") if told is None or not opened.is_learned_from else share_inside(told, opened.truth)
-    if not np.isfinite(share):
-        return UNVERIFIED
-    what = "this trial" if fault is None else "this trial with its fault"
-    return f"In hindsight {share:.0%} of {what} lay in the 90 % ball; the adapter learned from trials of this sensor"
+    if np.isfinite(share):
+        what = "this trial" if fault is None else "this trial with its fault"
+        note = (
+            f"in hindsight {share:.0%} of {what} lay in the 90 % ball; the adapter learned from trials of this sensor"
+        )
+    said = [note]
+    if used is not None and used.assumed:
+        said.insert(0, f"mounting of {listed(used.assumed)} ASSUMED to be the body's own")
+    return capital("; ".join(said))
+
+
+def capital(words: str) -> str:
+    """Begin with a capital letter."""
+    return words[:1].upper() + words[1:]
 
 
 def undrawn(recording: Recording) -> Sequence[str]:

@@ -1,5 +1,6 @@
 """The roboticist's page: which sensor lies, how sure the attitude is, and what a fault does to both."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
@@ -11,8 +12,16 @@ from mainstem.dashboards.components.tracks import tracks
 from mainstem.dashboards.robotics.board import NOT_FOR, Estimates, claim_words, scene_of, undrawn
 from mainstem.dashboards.robotics.faulting import fault_asked, offer_fault
 from mainstem.dashboards.robotics.own import bring_own
-from mainstem.dashboards.robotics.reads import all_choices, estimate, open_choice, own_choices
-from mainstem.dashboards.robotics.words import cursor_table, errors_line, estimate_frame, fault_words, headline
+from mainstem.dashboards.robotics.reads import all_choices, estimate, examine, open_choice, own_choices
+from mainstem.dashboards.robotics.words import (
+    cursor_table,
+    doctor_line,
+    errors_line,
+    estimate_frame,
+    fault_words,
+    headline,
+    unused_words,
+)  # fmt: skip
 from mainstem.dashboards.shell import (
     choose,
     follow_address,
@@ -25,11 +34,12 @@ from mainstem.dashboards.shell import (
     recall,
     say_in_vain,
 )
-from mainstem.data.robot.checking import check_recording
 from mainstem.data.robot.faults import Fault
+from mainstem.data.robot.finding import Finding
 from mainstem.data.spreadsheets import csv_bytes
 
 IN_ADDRESS = ("recording", "t", "fault", "smooth")
+OF_RECORDING = ("t", "fault")  # what the address says of one recording alone
 OWN_DATA = "your own data"
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
@@ -50,8 +60,8 @@ def show_robotics() -> None:
         row = st.container(horizontal=True, vertical_alignment="bottom")
     with row, mistakes_as_lines("The list of recordings"):
         name = choose(
-            partial(st.selectbox, "Recording", label_visibility="collapsed"), "recording", list(known), vain, "t",
-            "fault", told=lambda name: known[name].title,
+            partial(st.selectbox, "Recording", label_visibility="collapsed"), "recording", list(known), vain,
+            *OF_RECORDING, told=lambda name: known[name].title,
         )  # fmt: skip
         bring_own(choose_recording)
     with mistakes_as_lines(f"The recording {name}"):
@@ -75,7 +85,7 @@ def show_robotics() -> None:
 def choose_recording(name: str) -> None:
     """Choose a recording for the whole page."""
     put_in_address("recording", name)
-    for other in ("t", "fault"):
+    for other in OF_RECORDING:
         put_in_address(other, None)
 
 
@@ -96,13 +106,15 @@ def show_recording(name: str, opened: Opened, fault: Fault | None, is_smoothed: 
     """Show the canvas, and what goes with it."""
     broken, estimates, why = estimate(opened, name, "" if fault is None else fault.text(), is_smoothed)
     for reason in why:
-        st.warning(plain(reason), icon=":material/warning:")
-    said = [headline(broken, fault, estimates)]
+        st.warning(plain(reason, 1000), icon=":material/warning:")
+    found = examine(opened, name)
+    loud = [unused_words(opened.recording, estimates.used), doctor_line(found, opened.recording)]
+    said = [f":red[**{plain(words)}.**]" for words in loud if words]
     if fault is not None:
-        said.insert(0, f"Injected: {fault_words(fault, opened.recording)}.")
-    st.caption(plain(" ".join(said)))
+        said.append(plain(f"Injected: {fault_words(fault, opened.recording)}."))
+    st.caption(" ".join([*said, plain(headline(broken, fault, estimates), 1000)]))
     draw(name, broken, fault, estimates)
-    show_file(opened, broken, fault, estimates)
+    show_file(opened, broken, fault, estimates, found)
 
 
 @st.fragment
@@ -122,30 +134,31 @@ def note_cursor(at: float) -> None:
     put_in_address("t", f"{at:.2f}")
 
 
-def show_file(opened: Opened, broken: Opened, fault: Fault | None, estimates: Estimates) -> None:
-    """Say what the file is, what its doctor finds, and offer the estimate to take along."""
+def show_file(
+    opened: Opened, broken: Opened, fault: Fault | None, estimates: Estimates, found: Sequence[Finding]
+) -> None:
+    """Say what the file is, what its doctor found, and offer the estimate to take along."""
     recording = opened.recording
     if estimates.main is not None:
-        table = partial(estimate_frame, broken, estimates.main, fault, estimates.main.name)
+        table = partial(estimate_frame, broken, estimates, fault)
         st.download_button(
             f"Attitude of {plain(estimates.main.name)} as CSV", lambda: csv_bytes(table()), f"{recording.name}.csv",
             "text/csv", icon=":material/download:", on_click="ignore",
         )  # fmt: skip
     with st.expander("The file: its sensors, what its doctor finds, and what must not be built on this"):
-        with mistakes_as_lines("The doctor"):
-            found = [finding for finding in check_recording(recording) if finding.state != "ok"]
-            rows = [{"sensor": one.sensor, "what": one.what, "state": one.state, "found": one.words} for one in found]
-            if rows:
-                st.dataframe(pd.DataFrame(rows), hide_index=True)
-            else:
-                st.caption("The doctor finds nothing wrong with stamps, values and clocks.")
+        odd = [one for one in found if one.state != "ok"]
+        rows = [{"sensor": one.sensor, "what": one.what, "state": one.state, "found": one.words} for one in odd]
+        if rows:
+            st.dataframe(pd.DataFrame(rows), hide_index=True)
+        else:
+            st.caption("The doctor finds nothing wrong with stamps, values and clocks.")
         notes = [*recording.converted, *(f"{name} skipped: {why}" for name, why in recording.skipped.items())]
-        for note in notes:
+        for note in [*notes, *(() if estimates.used is None else estimates.used.said)]:
             st.caption(plain(note))
         if left := undrawn(recording):
             st.caption(f"Not drawn: {plain(', '.join(left))}.")
         st.caption(
-            f"{plain(claim_words(broken, fault, estimates.own), 1000)}. `mainstem robot selfcheck` verifies it on your "
+            f"{plain(claim_words(broken, fault, estimates), 1000)}. `mainstem robot selfcheck` verifies it on your "
             "own log. Limits of health are of BROAD's unit too: on another, expect false words, or learn them anew."
         )
         st.caption(

@@ -1,24 +1,31 @@
 """What the robotics page reads: recordings and estimates, each once for as long as its faults stay the same."""
 
+import logging
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+import numpy as np
 import streamlit as st
 
-from mainstem.apps.robotics import Choice, Opened, choices, on_grid, with_truth
-from mainstem.apps.robotics_filters import motion, travelled, vqf
+from mainstem.apps.robotics import Choice, Door, Opened, choices, used_of, with_truth
+from mainstem.apps.robotics_filters import healths, told_of, vqf
 from mainstem.core.errors import ArtifactError, InputError, MissingExtraError
 from mainstem.dashboards.robotics.board import Estimates
+from mainstem.data.robot.checking import check_recording
 from mainstem.data.robot.faults import Fault, inject
+from mainstem.data.robot.finding import Finding
 from mainstem.data.robot.reading import read_recording
 
 T = TypeVar("T")
 OWN = "own recordings"  # session key: by name, the path of a file that the user opened
 MOST_OPEN = 4
+MOST_FILES, MOST_MB = 1000, 500  # of a folder: the browser sends them all before any is read
+log = logging.getLogger(__name__)
 
 
 @st.cache_resource(
@@ -35,24 +42,77 @@ def own_choices() -> dict[str, Choice]:
     return found
 
 
-def take_own(name: str, content: bytes) -> str:
-    """Keep a user's file for the session, and read it once; return the name that it goes by.
+@dataclass(frozen=True, kw_only=True)
+class Brought:
+    """What a user gives: a file, or a folder's files by their paths in it, and what goes with it; None where nothing.
+
+    `extrinsics` and `verified` are contents; `episode` is of a LeRobot set.
+    """
+
+    files: Mapping[str, bytes]
+    is_folder: bool = False
+    extrinsics: bytes | None = None
+    assumes_identity: bool = False
+    verified: bytes | None = None
+    episode: int | None = None
+
+
+def take_own(brought: Brought) -> str:
+    """Keep a user's recording for the session, and read it once; return the name that it goes by.
 
     Raises:
-        InputError: if it cannot be read.
+        InputError: if it cannot be read, is too large, or what goes with it is of another recording.
     """
     folder = Path(tempfile.mkdtemp(dir=session_folder()))
-    path = folder / Path(name).name
-    path.write_bytes(content)
     try:
-        opened = with_truth(read_recording(path))
+        path = _written(folder / "recording", brought)
+        door = Door(
+            extrinsics=_kept(folder / "extrinsics.yaml", brought.extrinsics),
+            assumes_identity=brought.assumes_identity,
+            verified=_kept(folder / "selfcheck.json", brought.verified),
+        )
+        opened = replace(with_truth(read_recording(path, episode=brought.episode)), door=door)
         opened.recording.span_s()
+        if door.extrinsics or door.verified:
+            used_of(opened)
     except Exception:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    title = f"own {path.name}"
-    own_choices()[title] = Choice(name=title, title=title, open=lambda: opened)
+    own = own_choices()
+    title = next(name for name in (f"own {path.name}{again}" for again in _agains()) if name not in own)
+    own[title] = Choice(name=title, title=title, open=lambda: opened)
     return title
+
+
+def _agains() -> Iterator[str]:
+    """What tells recordings of one name apart."""
+    yield ""
+    yield from (f" ({number})" for number in count(2))
+
+
+def _written(folder: Path, brought: Brought) -> Path:
+    """Write what was brought into a folder, and return what is to be read."""
+    size = sum(map(len, brought.files.values()))
+    if len(brought.files) > MOST_FILES or size > MOST_MB << 20:
+        raise InputError(
+            f"got {len(brought.files):,} files of {size >> 20:,} MB, want {MOST_FILES:,} and {MOST_MB:,} MB at most; "
+            "give a part of the recording"
+        )
+    for name, content in brought.files.items():
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if not parts or ".." in parts or PurePosixPath(name).is_absolute():
+            raise InputError(f"{name!r:.80} is no name in a folder; rename it")
+        path = folder.joinpath(*(parts if brought.is_folder else parts[-1:]))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    tops = list(folder.iterdir())
+    return tops[0] if len(tops) == 1 else folder
+
+
+def _kept(path: Path, content: bytes | None) -> Path | None:
+    if content is not None:
+        path.write_bytes(content)
+    return None if content is None else path
 
 
 def all_choices() -> dict[str, Choice]:
@@ -71,11 +131,18 @@ def open_choice(_choice: Choice, name: str) -> Opened:
     return _choice.open()
 
 
+@st.cache_resource(show_spinner="Examining the recording", max_entries=MOST_OPEN, scope="session")
+def examine(_opened: Opened, name: str) -> tuple[Finding, ...]:
+    """Return what the doctor finds in a recording."""
+    assert name
+    return check_recording(_opened.recording)
+
+
 @st.cache_resource(
     show_spinner="Estimating (the first time, filters are compiled: minutes)", max_entries=MOST_OPEN, scope="session"
 )
 def estimate(_opened: Opened, name: str, fault: str, is_smoothed: bool) -> tuple[Opened, Estimates, tuple[str, ...]]:
-    """Return the recording with a fault, what filters say of it, and why one of them cannot be had.
+    """Return the recording with a fault, what is told of it, and why some of that cannot be had.
 
     Raises:
         InputError: if the recording cannot have the fault.
@@ -86,18 +153,26 @@ def estimate(_opened: Opened, name: str, fault: str, is_smoothed: bool) -> tuple
         recording = inject(opened.recording, Fault.of_text(fault, opened.recording))
         opened = replace(opened, recording=recording)
     why: list[str] = []
-    path = _tried(lambda: travelled(opened.recording), why)
-    grid = _tried(lambda: on_grid(opened.recording), why)
-    if grid is None:
-        return opened, Estimates(path=path), tuple(why)
-    own, classical = _tried(lambda: motion(grid, is_smoothed), why), _tried(lambda: vqf(grid), why)
-    return opened, Estimates(own=own, classical=classical, path=path), tuple(why)
+    used = _tried("The choice of sensors", lambda: used_of(_opened, opened.recording), why)
+    sensors = None if used is None or not used.recording.sensors else used.recording
+    health = _tried("The sensors' health", lambda: healths(opened.recording, sensors), why) or {}
+    if sensors is None:
+        return opened, Estimates(health=health, used=used), tuple(why)
+    own, path = _tried("Our estimate", lambda: told_of(sensors, is_smoothed), why) or (None, None)
+    classical = _tried("VQF's estimate", lambda: vqf(sensors), why)
+    return opened, Estimates(own=own, classical=classical, path=path, health=health, used=used), tuple(why)
 
 
-def _tried(ask: Callable[[], T | None], why: list[str]) -> T | None:
+def _tried(what: str, ask: Callable[[], T | None], why: list[str]) -> T | None:
     """What is asked for, and None with a reason more where it cannot be had."""
     try:
         return ask()
     except (ArtifactError, InputError, MissingExtraError) as error:
         why.append(str(error))
-        return None
+    except (ArithmeticError, np.linalg.LinAlgError, ValueError) as error:
+        log.exception("%s failed", what)
+        why.append(
+            f"{what} left the numbers that can be computed with ({type(error).__name__}: {error!s:.100}): a value "
+            "of the file or a fault's size is far from what sensors measure; the doctor names such values"
+        )
+    return None

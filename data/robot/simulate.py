@@ -92,7 +92,9 @@ def _odometry(rng: np.random.Generator, times: Array, attitude: Array, position:
     fixed = _rows(times, RATES_HZ["gnss"])
     return {
         "wheels": _sensor("wheel", times[rows], speeds, "base_link"),
-        "gnss": _sensor("gnss", times[fixed], _geodetic(position[fixed] + rng.normal(0, GNSS_NOISE, (len(fixed), 3)))),
+        "gnss": _sensor(
+            "gnss", times[fixed], _geodetic(position[fixed] + rng.normal(0, GNSS_NOISE, (len(fixed), 3))), "base_link"
+        ),
     }
 
 

@@ -3,36 +3,46 @@
 import json
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.adapters.sensor_fusion.health import judge_health
-from mainstem.adapters.sensor_fusion.health_limits import stored_limits
-from mainstem.apps.robotics import Opened, choices, on_grid, with_truth
+from mainstem.adapters import shipped_runs
+from mainstem.adapters.sensor_fusion.motion import TASK
+from mainstem.adapters.sensor_fusion.recordings import predict_recording
+from mainstem.adapters.sensor_fusion.verified import write_verification
+from mainstem.apps.robotics import Door, Opened, choices, used_of, with_truth
 from mainstem.apps.robotics_filters import (
+    BY_RUNS,
+    BY_SILENCE,
     Attitude,
+    Health,
     Travelled,
     adapter_words,
+    ball_radius,
     error_rad,
-    health_words,
+    healths,
     motion,
     share_inside,
-    travelled,
+    told_of,
     vqf,
 )
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
+from mainstem.core.task import DataRequest, TrackAsk
 from mainstem.dashboards.components.tracks import Packed, pack
 from mainstem.dashboards.robotics import reads
 from mainstem.dashboards.robotics.board import (
     UNVERIFIED,
     Estimates,
     claim_words,
+    drawn_sensors,
     ellipses_of,
     half_widths_deg,
     health_of,
@@ -44,33 +54,55 @@ from mainstem.dashboards.robotics.board import (
     titles_of,
     undrawn,
 )
-from mainstem.dashboards.robotics.words import cursor_table, errors_line, estimate_frame, fault_words, headline
+from mainstem.dashboards.robotics.reads import Brought, take_own
+from mainstem.dashboards.robotics.words import (
+    cursor_table,
+    doctor_line,
+    errors_line,
+    estimate_frame,
+    fault_words,
+    headline,
+    unused_words,
+)
+from mainstem.data.robot.checking import check_recording
 from mainstem.data.robot.faults import Fault, inject, usual_size
+from mainstem.data.robot.reading import read_recording
 from mainstem.data.robot.recording import Recording
 from mainstem.data.robot.simulate import simulate_trial
+from tests.data.robot.bags import FIX, IMU, MAG, ODOMETRY, START_NS, TRANSFORMS, Maker, Timed, write2
 
 PAGE = Path(dashboards.__file__).parent / "robotics" / "page.py"
 OPENED = with_truth(simulate_trial(seconds=30.0))
-LONG = simulate_trial(seconds=50.0)
+LONG = with_truth(simulate_trial(seconds=50.0)).recording
 FAULT = Fault(sensor="imu.gyroscope", kind="absent", start_s=10.0, seconds=2.0)
 
 
-def told(word: str = "ok", start: float = 10.1, end: float = 12.0) -> Attitude:
-    """An attitude like ours: the truth turned by one degree, and a gyroscope of which a word is said for a while."""
+def told() -> Attitude:
+    """An attitude like ours: the truth turned by one degree."""
     truth = OPENED.truth
     assert truth is not None
     assert truth.attitude is not None
     quat = rotations.multiply(np.tile(rotations.exp(np.radians([0, 0, 1.0])), (len(truth.times), 1)), truth.attitude)
-    words = np.where((truth.times >= start) & (truth.times < end), word, "ok")
     num = len(truth.times)
     return Attitude(
         name="motion 1", times=truth.times, quat=quat, radius90_rad=np.radians(np.linspace(0.5, 3.5, num)),
         covariance=np.tile(np.diag([1e-4, 4e-4, 9e-4]), (num, 1, 1)),
-        health={"imu.gyroscope": words, "imu.accelerometer": np.full(num, "ok")},
     )  # fmt: skip
 
 
-ESTIMATES = Estimates(own=told("absent"), classical=replace(told(), name="VQF", health={}, radius90_rad=None))
+def said_of(word: str = "ok", start: float = 10.1, end: float = 12.0) -> dict[str, Health]:
+    """A gyroscope of which a word is said for a while, an accelerometer, and wheels."""
+    times = np.array([0.0, start, end, 30.0])
+    fine = Health(times=times, words=np.full(4, "ok"))
+    return {
+        "imu.gyroscope": Health(times=times, words=np.array(["ok", word, "ok", "ok"])), "imu.accelerometer": fine,
+        "wheels": replace(fine, judged=BY_SILENCE),
+    }  # fmt: skip
+
+
+ESTIMATES = Estimates(
+    own=told(), classical=replace(told(), name="VQF", radius90_rad=None), health=said_of("absent"), used=used_of(OPENED)
+)
 
 
 def unpacked(payload: bytes) -> tuple[dict, np.ndarray]:
@@ -143,13 +175,19 @@ def test_spans_have_no_hole_and_say_each_word_once_in_a_row():
     assert spans_of(np.empty(0), words[:0]) == ()
 
 
-def test_the_headline_says_who_lies_and_how_late_it_was_named():
+def test_the_headline_says_who_lies_how_late_it_was_named_and_what_was_looked_for():
     said = headline(OPENED, FAULT, ESTIMATES)
     assert said.startswith("Gyroscope absent 10.1 to 12.0 s.")
     assert "named absent after 0.10 s" in said
-    assert headline(OPENED, None, Estimates(own=told(), classical=None)) == "All sensors ok."
-    assert "was not named" in headline(OPENED, FAULT, Estimates(own=told(), classical=None))
-    assert "No filter here" in headline(OPENED, None, Estimates(own=None, classical=ESTIMATES.classical))
+    assert said.endswith(
+        "Judged for every fault by limits of BROAD's unit: gyroscope, accelerometer; for silence alone: wheel."
+    )
+    fine = Estimates(health=said_of())
+    assert headline(OPENED, None, fine).startswith(
+        "No sensor is accused. Judged for every fault by limits of BROAD's unit: gyroscope"
+    )
+    assert "was not named" in headline(OPENED, FAULT, fine)
+    assert headline(OPENED, None, Estimates()) == "Nothing tells the sensors' health."
 
 
 def test_errors_are_told_in_hindsight_with_how_often_the_ball_held():
@@ -171,12 +209,13 @@ def test_the_table_twin_says_what_the_cursor_stands_on():
     assert "±" in table.loc["motion 1", "told"]
     assert table.loc["motion 1", "90 % within"] == "1.6 deg"
     assert table.loc["motion 1", "off by, deg"] == 1.0
-    assert table.loc["motion 1", "health"] == "imu.gyroscope absent"
+    assert table.loc["gyroscope", "health"] == "absent"
+    assert table.loc["wheel", "health"] == "ok"
     assert cursor_table(OPENED, ESTIMATES, -1.0).iloc[0]["told"] == "nothing yet"
 
 
 def test_the_estimate_is_taken_along_with_what_it_is_and_is_not_for():
-    table = estimate_frame(OPENED, told("absent"), FAULT, "motion 1")
+    table = estimate_frame(OPENED, ESTIMATES, FAULT)
     assert {"time_s", "w", "yaw_deg", "radius90_deg", "health imu.gyroscope"} <= set(table)
     for column, wanted in (
         ("origin", "simulated"), ("injected_fault", "imu.gyroscope,absent,10,2,0"), ("adapter", "motion 1"),
@@ -184,48 +223,64 @@ def test_the_estimate_is_taken_along_with_what_it_is_and_is_not_for():
     ):  # fmt: skip
         assert set(table[column]) == {wanted}
     assert table["not_for"].str.contains("ISO 13849").all()
-    assert fault_words(replace(FAULT, kind="biased", size=0.2), OPENED.recording) == (
-        "gyroscope biased by 0.2 rad/s for 2 s from 10 s"
-    )
+    assert table.loc[1100, "health imu.gyroscope"] == "absent"  # at 11 s
 
 
-def test_sensors_go_onto_one_grid_and_none_is_made_up():
-    grid = on_grid(OPENED.recording)
-    assert grid.rate_hz == pytest.approx(200)
-    assert np.isfinite(grid.gyr).all()
-    assert np.isfinite(grid.mag[:, 0]).sum() == len(OPENED.recording.sensors["imu.magnetometer"].times)
-    turned = replace(OPENED.recording, extrinsics={"imu_link": np.diag([-1.0, -1.0, 1.0, 1.0])})
-    np.testing.assert_allclose(on_grid(turned).gyr, grid.gyr * [-1, -1, 1])
-    wheels = replace(OPENED.recording, sensors={"wheels": OPENED.recording.sensors["wheels"]})
-    with pytest.raises(InputError, match="no gyroscope, accelerometer or magnetometer"):
-        on_grid(wheels)
+def test_a_fault_is_said_with_what_its_size_means():
+    said = [
+        fault_words(replace(FAULT, kind=kind, size=0.2), OPENED.recording) for kind in ("biased", "saturated", "skewed")
+    ]
+    assert said == [
+        "gyroscope biased by 0.2 rad/s for 2 s from 10 s", "gyroscope saturated clipped at 0.2 rad/s for 2 s from 10 s",
+        "gyroscope skewed by 0.2 s for 2 s from 10 s",
+    ]  # fmt: skip
+
+
+def inertial(recording: Recording) -> Recording:
+    return replace(recording, sensors={name: one for name, one in recording.sensors.items() if name.startswith("imu.")})
 
 
 def test_vqf_follows_the_truth_and_stands_still_without_a_gyroscope():
-    grid = on_grid(OPENED.recording)
-    assert np.nanmedian(np.degrees(error_rad(vqf(grid), OPENED.truth))) < 8
-    silent = vqf(on_grid(inject(OPENED.recording, FAULT)))
+    followed = vqf(used_of(OPENED).recording)
+    assert np.nanmedian(np.degrees(error_rad(followed, OPENED.truth))) < 8
+    silent = vqf(used_of(OPENED, inject(OPENED.recording, FAULT)).recording)
     within = (silent.times > 10.01) & (silent.times < 11.99)
     assert np.ptp(silent.quat[within], axis=0).max() == 0
+    wheels = replace(OPENED.recording, sensors={"wheels": OPENED.recording.sensors["wheels"]})
+    assert vqf(wheels) is None
 
 
-def judged(recording: Recording) -> Attitude:
-    """An attitude that does not matter, with what is said of the sensors' health."""
-    grid = on_grid(recording)
-    samples = np.concatenate([grid.gyr, grid.acc, grid.mag], axis=1)
-    codes = judge_health(samples, np.full(len(samples), 1 / grid.rate_hz), stored_limits())
-    quat = np.tile([1.0, 0, 0, 0], (len(grid.times), 1))
-    return Attitude(name="motion", times=grid.times, quat=quat, health=health_words(codes, grid.names))
+def judged(recording: Recording) -> Estimates:
+    """What is said of the sensors' health alone."""
+    return Estimates(health=healths(recording, used_of(Opened(recording=recording)).recording))
 
 
 def test_of_healthy_sensors_none_is_named():
     for seed in (0, 1):
-        recording = simulate_trial(seed, seconds=60.0)
-        own = judged(recording)
-        assert headline(Opened(recording=recording), None, Estimates(own=own)) == "All sensors ok."
-        assert {span[2] for lane in health_of(recording, own) for span in lane.spans} == {"ok"}
-    wheels = replace(OPENED.recording, sensors={"imu.gyroscope": OPENED.recording.sensors["imu.gyroscope"]})
-    assert list(judged(wheels).health) == ["imu.gyroscope"]  # nothing is said of sensors that there are not
+        recording = with_truth(simulate_trial(seed, seconds=60.0)).recording
+        estimates = judged(recording)
+        said = headline(Opened(recording=recording), None, estimates)
+        assert said.startswith("No sensor is accused.")
+        assert said.endswith("for silence alone: wheel, gnss.")
+        lanes = health_of(recording, estimates)
+        assert {span[2] for lane in lanes for span in lane.spans} == {"ok"}
+        assert [lane.title for lane in lanes] == ["gyroscope", "accelerometer", "magnetometer", "wheel", "gnss"]
+
+
+def test_wheels_and_fixes_that_fall_silent_are_named_with_the_delay():
+    for name, title, soon in (("wheels", "Wheel", 0.3), ("gnss", "Gnss", 1.0)):
+        fault = Fault(sensor=name, kind="absent", start_s=20.0, seconds=5.0)
+        broken = inject(LONG, fault)
+        said = headline(Opened(recording=broken), fault, judged(broken))
+        assert said.startswith(f"{title} absent 20.")
+        found = re.search(r"named absent after (\d\.\d\d) s", said)
+        assert found, said
+        assert 0 < float(found[1]) < soon
+    gone = inject(LONG, replace(fault, start_s=0.0, seconds=1e3))
+    assert set(judged(gone).health["gnss"].words) == {"absent"}
+    heights = LONG.sensors["gnss"].values * [np.nan, np.nan, 1]
+    alone = replace(LONG, sensors={**LONG.sensors, "gnss": replace(LONG.sensors["gnss"], values=heights)})
+    assert set(judged(alone).health["gnss"].words) == {"ok"}  # part of a reading is no silence
 
 
 @pytest.mark.parametrize("kind", ["absent", "stuck", "biased", "noisy", "saturated"])
@@ -236,7 +291,7 @@ def test_a_fault_is_named_on_the_board_and_how_late_is_said(sensor, kind):
     fault = Fault(sensor=name, kind=kind, start_s=40.0, seconds=5.0, size=size)
     broken = inject(LONG, fault)
     own = judged(broken)
-    said = headline(Opened(recording=broken), fault, Estimates(own=own))
+    said = headline(Opened(recording=broken), fault, own)
     found = re.search(rf"The injected fault was named .*?{kind} after (\d\.\d\d) s", said)
     assert found, said
     assert 0 < float(found[1]) <= 1.0
@@ -250,7 +305,7 @@ def test_a_fault_is_named_on_the_board_and_how_late_is_said(sensor, kind):
 def test_a_delay_that_gentle_motion_hides_is_said_to_be_unnamed():
     fault = Fault(sensor="imu.accelerometer", kind="skewed", start_s=40.0, seconds=5.0, size=0.2)
     own = judged(inject(LONG, fault))
-    assert "The skewed sensor was not named while" in headline(OPENED, fault, Estimates(own=own))
+    assert "The skewed sensor was not named while" in headline(OPENED, fault, own)
 
 
 def test_doubt_is_said_to_be_unverified_but_on_the_unit_that_taught_the_adapter():
@@ -259,31 +314,31 @@ def test_doubt_is_said_to_be_unverified_but_on_the_unit_that_taught_the_adapter(
     assert scene_of("broad", known, None, ESTIMATES, 15.0).says.startswith(
         "In hindsight 83% of this trial lay in the 90 %"
     )
-    assert "of this trial with its fault lay" in claim_words(known, FAULT, ESTIMATES.own)
-    assert claim_words(replace(known, truth=None), None, ESTIMATES.own) == UNVERIFIED
-    assert claim_words(known, None, ESTIMATES.classical) == claim_words(known, None, None) == UNVERIFIED
+    assert "of this trial with its fault lay" in claim_words(known, FAULT, ESTIMATES)
+    unknown = f"{UNVERIFIED[:1].upper()}{UNVERIFIED[1:]}"
+    assert claim_words(replace(known, truth=None), None, ESTIMATES) == unknown
+    assert (
+        claim_words(known, None, Estimates(own=ESTIMATES.classical)) == claim_words(known, None, Estimates()) == unknown
+    )
 
 
 def test_the_adapter_that_ships_follows_a_cart_and_looks_back():
-    grid = on_grid(inject(OPENED.recording, replace(FAULT, kind="stuck")))
-    own, back = motion(grid), motion(grid, is_smoothed=True)
+    cart = inertial(used_of(OPENED, inject(OPENED.recording, replace(FAULT, kind="stuck"))).recording)
+    own, back = motion(cart), motion(cart, is_smoothed=True)
     assert adapter_words() == "sensor-fusion motion 1"
     errors = [np.sqrt(np.nanmean(error_rad(one, OPENED.truth) ** 2)) for one in (own, back)]
     assert errors[1] < errors[0] < np.radians(8)
     assert (back.name, share_inside(own, OPENED.truth) > 0.7) == ("motion smoother", True)
-    assert "Gyroscope stuck 10.1 to 12.0 s." in headline(OPENED, None, Estimates(own=own))
-    np.testing.assert_array_equal(back.health["imu.gyroscope"], own.health["imu.gyroscope"])
 
 
 def test_a_path_lies_on_the_truth_and_its_ellipses_hold_it():
-    path, truth = travelled(OPENED.recording), OPENED.truth
+    (own, path), truth = told_of(used_of(OPENED).recording), OPENED.truth
     assert path is not None
+    assert np.sqrt(np.nanmean(error_rad(own, truth)[500:] ** 2)) < np.radians(8)
     near = np.searchsorted(truth.times, path.times).clip(0, len(truth.times) - 1)
     away = path.place - truth.position[near, :2]
     away -= np.nanmedian(away, axis=0)  # fixes begin at their own first one, a metre or two off
     assert np.nanmedian(np.linalg.norm(away, axis=1)) < 2
-    imu = {name: sensor for name, sensor in OPENED.recording.sensors.items() if name.startswith("imu.")}
-    assert travelled(replace(OPENED.recording, sensors=imu)) is None
     shapes = ellipses_of(np.array([[[4.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 9.0]]]))
     np.testing.assert_allclose(shapes[:, :2], np.sqrt(4.605) * np.array([[2.0, 1.0], [3.0, 1.0]]))
     assert np.abs(np.sin(shapes[:, 2])).tolist() == pytest.approx([0.0, 1.0])
@@ -306,6 +361,132 @@ def test_sensors_of_a_kind_go_by_their_names_and_too_many_are_said():
     assert len(lanes_of(many, None)) == 7
 
 
+def cart_messages(maker: Maker, has_places: bool) -> list[Timed]:
+    """A simulated cart as messages: its compass, and another of unknown mounting that points elsewhere; odometry."""
+    sensors = OPENED.recording.sensors
+    told: list[Timed] = []
+    for row in range(0, 6000, 4):
+        stamp = START_NS + round(sensors["imu.gyroscope"].times[row] * 1e9)
+        turn, force = (maker.xyz(sensors[f"imu.{kind}"].values[row]) for kind in ("gyroscope", "accelerometer"))
+        imu = replace(maker.imu(stamp), angular_velocity=turn, linear_acceleration=force)
+        told.append(("/imu", IMU, stamp, imu))
+        if row % 8 == 0:
+            field = sensors["imu.magnetometer"].values[row // 4] * 1e-6
+            told.append(("/mag", MAG, stamp, replace(maker.mag(stamp), magnetic_field=maker.xyz(field))))
+        if row % 40 == 0:
+            other = replace(maker.mag(stamp), header=maker.header(stamp, "mast"), magnetic_field=maker.xyz(-field))
+            told.append(("/a_mag", MAG, stamp, other))
+        if has_places and row % 20 == 0:
+            odometry = maker.odometry(stamp)
+            speed, _, rate = sensors["wheels"].values[row // 10]
+            twist = replace(odometry.twist.twist, linear=maker.xyz([speed, 0, 0]), angular=maker.xyz([0, 0, rate]))
+            told.append(("/odom", ODOMETRY, stamp, replace(odometry, twist=replace(odometry.twist, twist=twist))))
+            latitude, longitude, altitude = sensors["gnss"].values[row // 40]
+            fix = replace(maker.fix(stamp), latitude=latitude, longitude=longitude, altitude=altitude)
+            told.append(("/fix", FIX, stamp, replace(fix, header=maker.header(stamp, "base_link"))))
+    return told
+
+
+@pytest.fixture
+def cart_bag(tmp_path) -> Callable[[bool, bool], Path]:
+    """A bag of the cart, with or without places, with or without the mounting of its inertial unit, upside down."""
+
+    def made(has_places: bool, is_mounted: bool) -> Path:
+        maker = Maker()
+        turn = ("base_link", "imu_link", (0.0, 0.0, 0.1), (0.0, 1.0, 0.0, 0.0))
+        frames = [("/tf_static", TRANSFORMS, START_NS, maker.transforms(turn))] if is_mounted else []
+        return write2(tmp_path / "cart", maker, [*frames, *cart_messages(maker, has_places)])
+
+    return made
+
+
+@pytest.mark.parametrize("has_places", [True, False])
+def test_page_and_predict_say_the_same_of_a_bag_with_an_odom_position_and_two_magnetometers(
+    cart_bag, tmp_path, has_places
+):
+    bag = cart_bag(has_places, True)
+    request = DataRequest(data=str(bag), options={})
+    predict_recording(TASK, TrackAsk(request=request, run=shipped_runs("sensor-fusion")["motion"]), tmp_path / "e.csv")
+    table = pd.read_csv(tmp_path / "e.csv")
+    opened = with_truth(read_recording(bag))
+    assert ("/odom.position" in opened.recording.sensors) is has_places
+    used = used_of(opened)
+    assert "/mag" in used.recording.sensors
+    assert "/a_mag" not in used.recording.sensors
+    own, path = told_of(used.recording)
+    np.testing.assert_allclose(own.quat, table[["qw", "qx", "qy", "qz"]], atol=1e-6)
+    assert (path is not None) is has_places
+    if path is not None:
+        np.testing.assert_allclose(path.place, table[["x_m", "y_m"]][:: len(table) // len(path.times)], atol=1e-3)
+
+
+def test_sensors_of_unknown_mounting_are_drawn_but_not_used_until_somebody_says_where_they_are(cart_bag, tmp_path):
+    opened = with_truth(read_recording(cart_bag(True, False)))
+    used = used_of(opened)
+    assert used.unmounted == ("imu_link",)
+    assert sorted(used.recording.sensors) == ["/fix", "/odom"]
+    said = unused_words(opened.recording, used)
+    assert said.startswith("Not used for attitude and path: gyroscope, accelerometer, ")
+    assert "nobody says where 'imu_link' lies in base_link" in said
+    assert unused_words(OPENED.recording, used_of(OPENED)) == ""
+    assert "/imu.gyroscope" in drawn_sensors(opened.recording)
+    assert healths(opened.recording, used.recording)["/imu.gyroscope"].judged == BY_RUNS
+    assumed = used_of(replace(opened, door=Door(assumes_identity=True)))
+    assert "Mounting of 'imu_link' ASSUMED" in claim_words(opened, None, Estimates(used=assumed))
+    assert "/imu.gyroscope" in assumed.recording.sensors
+    written = tmp_path / "mounting.yaml"
+    written.write_text("imu_link: {translation_m: [0, 0, 0.1], rotation_wxyz: [0, 1, 0, 0]}\n")
+    told = used_of(replace(opened, door=Door(extrinsics=written)))
+    assert not told.unmounted
+    assert not told.assumed
+    np.testing.assert_allclose(told.recording.extrinsics["imu_link"][:3, :3], np.diag([1.0, -1.0, -1.0]), atol=1e-12)
+
+
+def test_a_path_from_its_first_pose_is_not_laid_over_places_in_the_world():
+    path = Travelled(
+        name="pose filter", times=np.arange(3.0), place=np.zeros((3, 2)), covariance=np.tile(np.eye(2), (3, 1, 1)),
+        is_placed=False,
+    )  # fmt: skip
+    scene = scene_of("simulated", OPENED, None, Estimates(path=path), 15.0)
+    assert [way.name for way in scene.ways] == ["pose filter, 90 % of the way from its first pose"]
+    assert "ahead" in scene.up
+    assert len(scene_of("simulated", OPENED, None, Estimates(path=replace(path, is_placed=True)), 15.0).ways) == 3
+
+
+def test_a_ball_of_a_normal_rotation_holds_nine_in_ten():
+    rng = np.random.default_rng(0)
+    spreads = np.array([[0.1, 0.1, 0.1], [0.3, 0.0, 0.0], [0.3, 0.1, 0.05], [9.0, 9.0, 9.0]])
+    radius = ball_radius(np.stack([np.diag(one**2) for one in spreads]))
+    inside = [
+        (np.linalg.norm(rng.normal(0, one, (20_000, 3)), axis=1) < r).mean()
+        for one, r in zip(spreads, radius, strict=True)
+    ]
+    assert inside[:3] == pytest.approx([0.9, 0.9, 0.9], abs=0.01)
+    assert radius[3] == np.pi
+
+
+def test_a_self_check_of_the_same_sensors_says_whether_the_covariance_held(tmp_path):
+    path = tmp_path / "check.json"
+    write_verification(path, used_of(OPENED).recording, {"doubts": []})
+    verified = replace(OPENED, door=Door(verified=path))
+    assert claim_words(verified, None, Estimates(used=used_of(verified))) == "Stated covariance held in your self-check"
+    write_verification(path, used_of(OPENED).recording, {"doubts": ["gnss hidden: too sure"]})
+    assert "did not hold in the self-check: gnss hidden" in claim_words(
+        verified, None, Estimates(used=used_of(verified))
+    )
+    with pytest.raises(InputError, match="run mainstem robot selfcheck on it"):
+        used_of(replace(verified, recording=inertial(OPENED.recording)))
+
+
+def test_what_the_doctor_calls_bad_is_said_beside_the_state():
+    gyroscope, attitude = LONG.sensors["imu.gyroscope"], simulate_trial(seconds=50.0).sensors["truth.orientation"]
+    degrees = replace(gyroscope, values=np.degrees(gyroscope.values))
+    oriented = replace(LONG, sensors={**LONG.sensors, "imu.gyroscope": degrees, "attitude": attitude})
+    said = doctor_line(check_recording(oriented), oriented)
+    assert said.startswith("BAD by the doctor: gyroscope: unit")
+    assert doctor_line(check_recording(LONG), LONG) == ""
+
+
 def test_arrays_alike_have_one_key():
     assert Packed.of(np.arange(3.0)).key == Packed.of(np.arange(3.0)).key != Packed.of(np.arange(4.0)).key
 
@@ -313,8 +494,7 @@ def test_arrays_alike_have_one_key():
 @pytest.fixture
 def quick(monkeypatch, home) -> None:
     """A page that asks VQF alone: what ours says is tested beside the adapter, and compiled in minutes."""
-    monkeypatch.setattr(reads, "motion", lambda grid, is_smoothed: replace(vqf(grid), name="motion filter"))
-    monkeypatch.setattr(reads, "travelled", lambda recording: None)
+    monkeypatch.setattr(reads, "told_of", lambda sensors, is_smoothed: (replace(vqf(sensors), name="filter"), None))
 
 
 def page(**address: str) -> AppTest:
@@ -349,5 +529,41 @@ def test_a_fault_and_a_time_are_kept_in_the_address_and_vain_ones_are_said():
     test = page(fault=FAULT.text(), t="11")
     assert "Injected: gyroscope absent for 2 s from 10 s." in said_on(test)
     assert "There is no t 9999 here" in said_on(page(t="9999"))
-    assert "There is no recording nope here" in said_on(page(recording="nope"))
     assert "no sensor 'x'" in said_on(page(fault="x,absent,1,2,0"))
+    assert "lies outside of simulated cart, which goes from 0 to 1" in said_on(
+        page(fault="imu.gyroscope,stuck,9999,2,0")
+    )
+    assert "none of a sensor's" in said_on(page(fault="imu.gyroscope,biased,10,5,1e300"))
+
+
+@pytest.mark.parametrize("name", ["imu.gyroscope", "wheels"])
+def test_what_leaves_the_numbers_is_one_line_and_the_canvas_stays(name):
+    recording = with_truth(simulate_trial(seconds=3.0)).recording
+    values = recording.sensors[name].values.copy()
+    values[len(values) // 2] = 1e160
+    held = {**recording.sensors, name: replace(recording.sensors[name], values=values)}
+    opened = Opened(recording=replace(recording, sensors=held))
+    broken, estimates, why = reads.estimate.__wrapped__(opened, "beyond", "", False)
+    assert estimates.own is None
+    assert any(line.startswith("Our estimate left the numbers that can be computed with (") for line in why)
+    header, sent = unpacked(pack(scene_of("beyond", broken, None, estimates, 1.0), ()))
+    assert len(header["lanes"]) == 5
+    assert not np.isinf(sent).any()
+
+
+def test_a_brought_folder_is_read_as_one_and_what_leads_out_of_it_is_refused(cart_bag, tmp_path, monkeypatch):
+    monkeypatch.setattr(reads, "session_folder", lambda: tmp_path)
+    bag = cart_bag(False, True)
+    files = {f"cart/{path.name}": path.read_bytes() for path in bag.iterdir()}
+    own: dict[str, object] = {}
+    monkeypatch.setattr(reads, "own_choices", lambda: own)
+    assert take_own(Brought(files=files, is_folder=True)) == "own cart"
+    assert take_own(Brought(files=files, is_folder=True, assumes_identity=True)) == "own cart (2)"
+    assert own["own cart (2)"].open().door.assumes_identity
+    before = sorted(tmp_path.iterdir())
+    for name in ("../out.mcap", "/out.mcap", "cart/../../out.mcap"):
+        with pytest.raises(InputError, match="no name in a folder"):
+            take_own(Brought(files={name: b""}, is_folder=True))
+    with pytest.raises(InputError, match="1,000 and 500 MB at most"):
+        take_own(Brought(files={f"{k}.mcap": b"" for k in range(1001)}, is_folder=True))
+    assert sorted(tmp_path.iterdir()) == before

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mainstem.apps.robotics import on_grid
 from mainstem.data.robot.simulate import simulate_trial
 from tests.dashboards.browser import opened, served
 
@@ -51,19 +50,19 @@ def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, ch
 
 @pytest.mark.browser
 def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_line(home, chromium, tmp_path):
-    grid = on_grid(simulate_trial(seconds=20.0))
-    kept = np.isfinite(grid.mag).all(1)
-    np.savez(tmp_path / "mine.npz", gyr=grid.gyr[kept], acc=grid.acc[kept], mag=grid.mag[kept], rate=50.0)
+    sensors = simulate_trial(seconds=20.0).sensors
+    gyr, acc, mag = (sensors[f"imu.{kind}"].values for kind in ("gyroscope", "accelerometer", "magnetometer"))
+    np.savez(tmp_path / "mine.npz", gyr=gyr[::4], acc=acc[::4], mag=mag, rate=50.0)
     (tmp_path / "broken.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:900])
     with served(home) as address, opened(chromium) as (page, outside):
         page.goto(f"{address}/robotics")
         canvas = page.locator("canvas[data-stamp]")
         canvas.wait_for(timeout=FIRST_MS)
         page.get_by_test_id("stPopoverButton").first.click()
-        page.locator("input[type=file]").set_input_files(tmp_path / "broken.npz")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / "broken.npz")
         page.get_by_role("button", name="Open it").click()
         page.get_by_text("broken.npz is a damaged .npz").wait_for()
-        page.locator("input[type=file]").set_input_files(tmp_path / "mine.npz")
+        page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.npz")
         page.get_by_text("mine.npz", exact=True).wait_for()
         page.get_by_role("button", name="Open it").click()
         page.locator("h2", has_text="own mine.npz").wait_for()

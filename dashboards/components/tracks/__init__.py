@@ -36,8 +36,10 @@ class Packed:
 
     @classmethod
     def of(cls, values: Array) -> "Packed":
-        """Round values (...) to float32, in one row."""
-        flat = np.ascontiguousarray(values, np.float32).ravel()
+        """Round values (...) to float32, in one row; what it cannot hold is no value."""
+        with np.errstate(over="ignore"):
+            flat = np.ascontiguousarray(values, np.float32).ravel()
+        flat[np.isinf(flat)] = np.nan
         return cls(values=flat, key=key_of(flat))
 
 
@@ -92,7 +94,7 @@ class Way:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Health:
+class HealthLane:
     """What is said of one sensor: spans (from, to, word) without a hole."""
 
     title: str
@@ -106,6 +108,7 @@ class Scene:
     Attributes:
         recording: key of the recording: the window and the cursor stay while it does.
         span: first and last time, s.
+        up: where the path's axes point, in words.
         says: what stands behind the status line at any time.
         jump: changes where the page moves the cursor.
     """
@@ -115,7 +118,8 @@ class Scene:
     lanes: tuple[Lane, ...]
     tracks: tuple[Track, ...] = ()
     ways: tuple[Way, ...] = ()
-    health: tuple[Health, ...] = ()
+    up: str = "north up"
+    health: tuple[HealthLane, ...] = ()
     says: str = ""
     cursor: float = 0.0
     jump: int = 0
@@ -158,7 +162,7 @@ def pack(scene: Scene, sent: Iterable[str]) -> bytes:
 def _told(scene: Scene) -> dict[str, Any]:
     """What the header says but for the cursor."""
     return {
-        "recording": scene.recording, "span": list(scene.span), "says": scene.says,
+        "recording": scene.recording, "span": list(scene.span), "says": scene.says, "up": scene.up,
         "lanes": [
             {"title": lane.title, "unit": lane.unit, "channels": lane.channels, "times": lane.times.key,
              "rate": lane.rate_hz if math.isfinite(lane.rate_hz) else 0.0, "values": lane.values.key,

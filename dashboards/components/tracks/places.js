@@ -5,15 +5,21 @@ const LEAST_M = 4;  // of the view's side
 function boundsOf(view) {
   if (view.boundsOf === view.stamp) return view.bounds;
   let [left, low, right, high] = [Infinity, Infinity, -Infinity, -Infinity];
-  for (const { xy } of view.scene.paths) {
-    const points = held.get(xy);
+  for (const { xy, ellipses } of view.scene.paths) {
+    const points = held.get(xy), around = ellipses ? usualReach(points, held.get(ellipses)) : 0;
     for (let i = 0; i < points.length; i += 2) if (!Number.isNaN(points[i])) {
-      left = Math.min(left, points[i]); right = Math.max(right, points[i]);
-      low = Math.min(low, points[i + 1]); high = Math.max(high, points[i + 1]);
+      left = Math.min(left, points[i] - around); right = Math.max(right, points[i] + around);
+      low = Math.min(low, points[i + 1] - around); high = Math.max(high, points[i + 1] + around);
     }
   }
   view.boundsOf = view.stamp;
   return (view.bounds = left > right ? null : [left, low, right, high]);
+}
+
+// Half of the ellipses are no longer: the view has room for them, and not for the doubt before anything is known.
+function usualReach(points, ellipses) {
+  const known = ellipses.filter((length, i) => i % 3 === 0 && !Number.isNaN(length) && !Number.isNaN(points[(2 * i) / 3])).sort();
+  return known.length ? known[known.length >> 1] : 0;
 }
 
 function drawPath(pen, view, spot) {
@@ -33,7 +39,10 @@ function drawPath(pen, view, spot) {
   pen.clip();
   for (const one of view.scene.paths) drawLine(pen, view, one, x, y, scale);
   pen.restore();
-  scaleBar(pen, spot, scale);
+  scaleBar(pen, spot, scale, view.scene.up);
+  pen.font = `400 11px ${FONT.family}`;
+  pen.fillStyle = "rgb(255 255 255 / 85%)";
+  pen.fillRect(spot.x + 2, spot.y + 3, 35 + Math.max(...view.scene.paths.map(({ name }) => pen.measureText(name).width)), 14 * view.scene.paths.length + 2);
   view.scene.paths.forEach((one, k) => {
     stroke(pen, one.style, spot.x + 6, spot.y + 11 + 14 * k, spot.x + 26, spot.y + 11 + 14 * k);
     words(pen, one.name, spot.x + 31, spot.y + 11 + 14 * k, { size: 11 });
@@ -56,8 +65,8 @@ function drawLine(pen, view, one, x, y, scale) {
   pen.setLineDash([]);
   if (one.ellipses) {
     const ellipses = held.get(one.ellipses), every = Math.max(Math.floor(times.length / 30), 1);
-    for (let i = 0; i < times.length; i += every) ellipse(pen, ellipses, i, points, x, y, scale, "rgb(31 111 67 / 14%)");
-    if (row >= 0) ellipse(pen, ellipses, row, points, x, y, scale, "rgb(31 111 67 / 40%)");
+    for (let i = 0; i < times.length; i += every) ellipse(pen, ellipses, i, points, x, y, scale);
+    if (row >= 0) ellipse(pen, ellipses, row, points, x, y, scale, "rgb(31 111 67 / 16%)");
   }
   if (row < 0 || Number.isNaN(points[2 * row])) return;
   pen.fillStyle = STYLES[one.style];
@@ -66,16 +75,21 @@ function drawLine(pen, view, one, x, y, scale) {
   pen.fill();
 }
 
-function ellipse(pen, ellipses, i, points, x, y, scale, colour) {
+// An outline, which hides nothing where many lie over one another; the one at the cursor is filled, too.
+function ellipse(pen, ellipses, i, points, x, y, scale, filled) {
   const [a, b, angle] = ellipses.subarray(3 * i, 3 * i + 3);
   if (!Number.isFinite(a) || Number.isNaN(points[2 * i])) return;
-  pen.fillStyle = colour;
   pen.beginPath();
   pen.ellipse(x(points[2 * i]), y(points[2 * i + 1]), Math.min(a * scale, 5000), Math.min(b * scale, 5000), -angle, 0, 7);
+  pen.lineWidth = filled ? 1.4 : 0.7;
+  pen.strokeStyle = filled ? "#14502f" : "rgb(31 111 67 / 55%)";
+  pen.stroke();
+  if (!filled) return;
+  pen.fillStyle = filled;
   pen.fill();
 }
 
-function scaleBar(pen, spot, scale) {
+function scaleBar(pen, spot, scale, up) {
   const raw = (spot.w / 4) / scale, power = 10 ** Math.floor(Math.log10(raw)), metres = [5, 2, 1].map((k) => k * power).find((one) => one <= raw);
   pen.strokeStyle = "#1b241d";
   pen.lineWidth = 2;
@@ -83,5 +97,5 @@ function scaleBar(pen, spot, scale) {
   pen.moveTo(spot.x + 8, spot.y + spot.h - 9);
   pen.lineTo(spot.x + 8 + metres * scale, spot.y + spot.h - 9);
   pen.stroke();
-  words(pen, `${metres} m, north up`, spot.x + 14 + metres * scale, spot.y + spot.h - 9, { size: 11 });
+  words(pen, `${metres} m, ${up}`, spot.x + 14 + metres * scale, spot.y + spot.h - 9, { size: 11 });
 }
