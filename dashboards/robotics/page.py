@@ -64,11 +64,14 @@ def show_robotics() -> None:
             *OF_RECORDING, told=lambda name: known[name].title,
         )  # fmt: skip
         bring_own(choose_recording)
+        pin(name, list(known))
     with mistakes_as_lines(f"The recording {name}"):
         opened = open_choice(known[name], name)
         fault = fault_asked(opened.recording)
         cursor, asked = cursor_asked(opened)
         say_in_vain(vain, "t", asked, f"{cursor:g} s")
+        if "t" not in st.query_params:
+            note_cursor(cursor)
         with row:
             offer_fault(opened.recording, fault, cursor, partial(put_in_address, "fault"))
             follow_address("smooth", [True, False], False)
@@ -87,6 +90,16 @@ def choose_recording(name: str) -> None:
     put_in_address("recording", name)
     for other in OF_RECORDING:
         put_in_address(other, None)
+
+
+def pin(name: str, known: Sequence[str]) -> None:
+    """Have the address name what is shown, so that a link means it for good; what it says of another is dropped."""
+    asked = st.query_params.get("recording")
+    if asked is None:
+        put_in_address("recording", name)
+    elif asked not in known:
+        for other in OF_RECORDING:
+            put_in_address(other, None)
 
 
 def cursor_asked(opened: Opened) -> tuple[float, str]:

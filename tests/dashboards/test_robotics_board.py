@@ -536,6 +536,18 @@ def test_a_fault_and_a_time_are_kept_in_the_address_and_vain_ones_are_said():
     assert "none of a sensor's" in said_on(page(fault="imu.gyroscope,biased,10,5,1e300"))
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_address_names_the_recording_from_the_start_and_says_nothing_of_another():
+    test = page()
+    assert test.query_params["recording"] == "simulated"
+    assert test.query_params["t"] == "60.00"
+    test = page(recording="nope", fault=FAULT.text(), t="3")
+    said = said_on(test)
+    assert "There is no recording nope here" in said
+    assert "Injected" not in said
+    assert "fault" not in test.query_params
+
+
 @pytest.mark.parametrize("name", ["imu.gyroscope", "wheels"])
 def test_what_leaves_the_numbers_is_one_line_and_the_canvas_stays(name):
     recording = with_truth(simulate_trial(seconds=3.0)).recording
