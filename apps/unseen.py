@@ -20,10 +20,6 @@ def beside_unseen(body: Mapping[str, Any], unseen: Mapping[str, Any], group: str
     def joined(known: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
         return {**known, **{f"unseen_{group}_{name}": value for name, value in other.items()}}
 
-    return {
-        **body,
-        "metrics": joined(body["metrics"], unseen["metrics"]),
-        "baselines": {name: joined(found, unseen["baselines"][name]) for name, found in body["baselines"].items()},
-        "exact_intervals": joined(body["exact_intervals"], unseen["exact_intervals"]),
-        "unseen": {name: unseen[name] for name in TOLD},
-    }
+    own = {name: joined(body[name], unseen[name]) for name in ("metrics", "exact_intervals") if name in body}
+    baselines = {name: joined(found, unseen["baselines"][name]) for name, found in body["baselines"].items()}
+    return {**body, **own, "baselines": baselines, "unseen": {name: unseen[name] for name in TOLD}}

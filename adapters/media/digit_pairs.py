@@ -12,7 +12,16 @@ from torch.nn import functional as F
 
 from mainstem.adapters.media.log_mel import in_steps
 from mainstem.adapters.media.spoken_digits import SVM_COST, SVM_STEPS
-from mainstem.adapters.media.voices import MEL, Heard, has, other_voices, shown_to_trunk, sound_features, taught
+from mainstem.adapters.media.voices import (
+    MEL,
+    Heard,
+    has,
+    other_voices,
+    shown_to_trunk,
+    silence,
+    sound_features,
+    taught,
+)
 from mainstem.adapters.media.words import Lesson, Network
 from mainstem.core.errors import InputError
 from mainstem.core.folds import targets_of
@@ -115,9 +124,8 @@ class Pairs:
         rows = np.flatnonzero(has(samples, STREAM)).tolist()
         heard = Heard.of([samples[row] for row in rows])
         mel = dict(zip(rows, map(shown_to_trunk, heard.pictures, heard.seconds.tolist()), strict=True))
-        return [replace(own, streams=_shown(own, mel.get(row))) for row, own in enumerate(samples)], np.zeros(
-            len(samples)
-        )
+        shown = [replace(own, streams=_shown(own, mel.get(row))) for row, own in enumerate(samples)]
+        return shown, np.zeros(len(samples))
 
     def fallback(self, samples: Sequence[Sample], offset: Array) -> Array:
         """Return the networks' log-probabilities (samples, digits), even where a sample has no stream."""
@@ -125,12 +133,13 @@ class Pairs:
         heard, seen = (np.flatnonzero(has(samples, name)) for name in (STREAM, PICTURE))
         found[heard] += self.words(Heard.of([samples[row] for row in heard.tolist()]).pictures)
         found[seen] += self.figures(ink_in([samples[row] for row in seen.tolist()]))
-        told: Array = (
-            found
-            - np.log(np.exp(found - found.max(1, keepdims=True)).sum(1, keepdims=True))
-            - found.max(1, keepdims=True)
-        )
+        away = found - found.max(1, keepdims=True)
+        told: Array = away - np.log(np.exp(away).sum(1, keepdims=True))
         return told
+
+    def strangeness(self, samples: Sequence[Sample]) -> Array:
+        """Return what `silence` tells of those that have a sound."""
+        return silence(samples)
 
     def features(self, samples: Sequence[Sample]) -> Array:
         """Return what `sound_features` tells, and how much ink a picture shows, and of how many grey steps."""

@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 MEL = "mel"  # the stream that the trunk reads
 EPOCHS = 20  # of the network
 BROAD = 4  # bands that the shift alarm compares
-LEAST_LEVEL = 1e-9
+LEAST_LEVEL, SILENT_DB = 1e-9, -75.0  # of full scale: the last three of 16 bits; the quietest speaker is at -42
 MOST_KNOWN = 64  # networks, 0.3 MB each
 KNOWN: dict[bytes, Network] = {}  # that this process trained, by what they learned from
 CHANNELS = tuple(Channel(name=f"{hz:.0f} Hz", unit="dB") for hz in band_centres_hz())
@@ -86,6 +86,10 @@ class Voices:
         """Return what `sound_features` tells."""
         return sound_features(samples)
 
+    def strangeness(self, samples: Sequence[Sample]) -> Array:
+        """Return what `silence` tells."""
+        return silence(samples)
+
     def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """Return plain JSON types and arrays."""
         return self.words.state()
@@ -117,6 +121,19 @@ def shown_to_trunk(picture: Array, seconds: float) -> Stream:
     return Stream(kind="series", values=picture, channels=CHANNELS, times=np.linspace(0.0, seconds, STEPS))
 
 
+def silence(samples: Sequence[Sample]) -> Array:
+    """Infinite (samples,) where a sound is no louder than SILENT_DB, which is no word; 0 elsewhere, and without one."""
+    rows = np.flatnonzero(has(samples, STREAM))
+    level = np.full(len(samples), np.inf)
+    level[rows] = [loudness_db(samples[row].streams[STREAM].values) for row in rows.tolist()]
+    return np.where(level > SILENT_DB, 0.0, np.inf)
+
+
+def loudness_db(waves: NDArray[np.floating]) -> float:
+    """Mean power of a sound in dB of full scale."""
+    return float(10 * np.log10((waves.astype(np.float64) ** 2).mean() + LEAST_LEVEL))
+
+
 def sound_features(samples: Sequence[Sample]) -> Array:
     """Seconds, loudness in dB of full scale, and energy of BROAD parts of the bands in dB of all (samples, 2 + BROAD).
 
@@ -124,11 +141,10 @@ def sound_features(samples: Sequence[Sample]) -> Array:
     """
     found = np.full((len(samples), 2 + BROAD), np.nan)
     for row in np.flatnonzero(has(samples, STREAM)).tolist():
-        waves = samples[row].streams[STREAM].values[:, 0].astype(np.float64)
+        waves = samples[row].streams[STREAM].values
         word = word_of(samples[row])
         parts = np.array([part.sum() for part in np.array_split(word.mean(0)[1:], BROAD)]) + LEAST_LEVEL
-        loudness = 10 * np.log10((waves**2).mean() + LEAST_LEVEL)
-        found[row] = [len(waves) / RATE_HZ, loudness, *10 * np.log10(parts / parts.sum())]
+        found[row] = [len(waves) / RATE_HZ, loudness_db(waves), *10 * np.log10(parts / parts.sum())]
     return found
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.adapters.media.made_words import write_pairs
 
+from mainstem.adapters import find_task
 from mainstem.adapters.media.digit_pairs import TASK, VIEWS, Pairs, complete, otherwise, restore, view_of
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
@@ -68,6 +69,13 @@ def test_what_is_missing_stays_missing_when_a_batch_is_changed():
     assert changed["picture.values"].isnan().flatten(1).all(1).tolist() == [True, False, False, False]
     assert changed["mel.values"].isnan().flatten(1).all(1).tolist() == [False, True, False, False]
     assert changed["picture.values"][1:].isfinite().all()
+
+
+def test_a_set_s_name_stands_for_the_task_whose_own_it_is():
+    assert find_task("media", data="digit-pairs") is TASK
+    assert find_task("media", data="spoken-digits").task == "spoken-digits"
+    assert find_task("media", data="own.wav").task == "spoken-digits"
+    assert find_task("media", "spoken-digits", "digit-pairs").task == "spoken-digits"
 
 
 def test_it_is_compared_with_complete_pairs_unless_it_has_them():

@@ -9,7 +9,7 @@ from tests.adapters.media.made_words import RATE, word, write_words
 
 from mainstem.adapters.media import TASK
 from mainstem.adapters.media.log_mel import band_centres_hz, filters, in_steps, log_mel, spectra, spoken
-from mainstem.adapters.media.voices import Voices, copies_of, other_voices, restore, sound_features
+from mainstem.adapters.media.voices import Voices, copies_of, other_voices, restore, silence, sound_features
 from mainstem.adapters.media.words import STEPS, otherwise_said
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
@@ -89,6 +89,12 @@ def test_features_tell_loudness_and_length(made):
     assert found[0, 0] == pytest.approx(len(values) / RATE)
     assert found[0, 1] == pytest.approx(10 * np.log10((values.astype(float) ** 2).mean()), abs=0.01)
     assert np.allclose((10 ** (found[:, 2:] / 10)).sum(1), 1)
+
+
+def test_silence_is_no_word(made):
+    quiet = made.samples[0].streams["sound"]
+    streams = {"sound": replace(quiet, values=np.full_like(quiet.values, 1e-5))}
+    assert silence([made.samples[0], replace(made.samples[0], streams=streams)]).tolist() == [0.0, np.inf]
 
 
 def test_copies_are_of_other_tracts(made):

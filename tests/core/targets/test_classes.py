@@ -218,6 +218,30 @@ def test_a_class_with_too_few_cases_stays_in_every_set():
     )
 
 
+def test_with_one_quantile_for_all_classes_few_groups_give_sets_of_what_was_seen_and_no_claim():
+    rng = np.random.default_rng(0)
+    scores, groups = rng.uniform(0, 0.4, 300), tuple(f"g{row % 6}" for row in range(300))
+    told = {"probabilities": np.array([[0.55, 0.30, 0.15], [0.97, 0.02, 0.01]])}
+    by_class, alike = (Classes(names=("a", "b", "c"), by_class=is_by_class) for is_by_class in (True, False))
+    strata = by_class.strata(np.arange(300) % 3)
+    assert alike.strata(np.zeros(1)) is None
+    apart, together = (Calibration(scores=scores, groups=groups, population="p", strata=own) for own in (strata, None))
+    everything = apart.quantiles(0.9, ["", ""], by_class.strata_names())
+    assert by_class.size(told, everything).tolist() == [3, 3]
+    quantile = together.quantiles(0.9, ["", ""], alike.strata_names())
+    assert quantile == pytest.approx([scores.max()] * 2)  # 6 of 7 groups is the most that six can tell
+    assert [one.classes for one in alike.regions(told, np.array([0.72, 0.72]))] == [("a", "b"), ("a",)]
+    assert alike.covered(told, np.array([1.0, 1.0]), np.array([0.72, 0.72])).tolist() == [True, False]
+    assert together.claim(0.9).state == "none"
+    facts = alike.layer_facts(together, 0.9)
+    assert facts["thresholds"] == pytest.approx([1 - scores.max()] * 3)
+
+
+def test_the_headline_is_the_first_of_the_same_measures():
+    assert list(Classes().measures)[:2] == ["macro_f1", "accuracy"]
+    assert list(Classes(headline="accuracy").measures)[:2] == ["accuracy", "macro_f1"]
+
+
 def test_weights_and_draws_are_those_of_their_definition():
     weights = Classes(names=("a", "b")).weights(np.array([0.0] * 16 + [1.0] * 4))
     assert weights.mean() == pytest.approx(1.0)
