@@ -27,7 +27,7 @@ LEAST_SPREAD, LEAST_SHARE = 0.1, 0.15
 ORIENTATIONS = 8
 TURNED = (  # what a picture is of that which it becomes by each of pdqhash's orientations
     "not turned", "rotated by 90 degrees clockwise", "rotated by 180 degrees", "rotated by 270 degrees clockwise",
-    "mirrored left to right", "mirrored top to bottom", "mirrored over its falling diagonal",
+    "mirrored top to bottom", "mirrored left to right", "mirrored over its falling diagonal",
     "mirrored over its rising diagonal",
 )  # fmt: skip
 RATE_WHOLE = "0"

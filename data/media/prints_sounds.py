@@ -27,6 +27,7 @@ LOWEST_HZ, HIGHEST_HZ, NUM_BANDS = 200.0, 1800.0, 25  # where voices and most in
 LAG = 6  # words: 72 ms between the energies that are compared
 LOUD = np.uint32(1 << 31)
 QUIET = 30.0  # of a piece's loud energy (95th percentile) to the least that is loud: 15 dB
+SILENT = 1e-2  # energy of a window below which there is none: a tone of full scale has 10^5
 SPEEDS = tuple(1.0 + 0.0125 * step for step in range(-5, 6))  # 0.9375 to 1.0625, as far apart as words bear
 PARTIAL = np.hanning(WINDOW).astype(np.float32)
 TOP = int(HIGHEST_HZ * max(SPEEDS) * WINDOW / RATE) + 2  # bins of the spectrum that are needed
@@ -72,12 +73,15 @@ class SoundPiece:
         edges = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(NUM_BANDS + 1) / NUM_BANDS)
         edges *= variant.pitch * WINDOW / RATE
         below = _between(self.spectra.T, edges).T
-        energies = _between(np.log(np.diff(below, axis=1) + 1e-9), np.arange(0.0, len(below) - 1, 1 / variant.speed))
+        energies = _between(
+            np.log(np.maximum(np.diff(below, axis=1), 0.0) + 1e-9), np.arange(0.0, len(below) - 1, 1 / variant.speed)
+        )
         loud = _between(below[:, -1] - below[:, 0], np.arange(0.0, len(below) - 1, 1 / variant.speed))[LAG:]
         slopes = np.diff(energies, axis=1)
         packed = np.packbits(slopes[LAG:] > slopes[:-LAG], axis=1)
         words = packed.astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16], np.uint32)
-        return np.where(loud * QUIET >= np.quantile(loud, 0.95), words | LOUD, words).astype(np.uint32)
+        is_loud = loud * QUIET >= max(float(np.quantile(loud, 0.95)), QUIET * SILENT)
+        return np.where(is_loud, words | LOUD, words).astype(np.uint32)
 
 
 def sound_pieces(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Iterator[SoundPiece]:

@@ -308,13 +308,27 @@ def bench_corruptions() -> dict[str, float]:
     return corruptions.bench_corruptions()
 
 
+def bench_copies() -> dict[str, float]:
+    """Copies of pictures, video and sound, beside PDQ alone and Chromaprint."""
+    from tests.benchmarks import copies
+
+    return copies.bench_copies()
+
+
+def bench_shots() -> dict[str, float]:
+    """Shot boundaries of made videos, beside PySceneDetect."""
+    from tests.benchmarks import shots
+
+    return shots.bench_shots()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
-    "motion": bench_motion,
+    "motion": bench_motion, "copies": bench_copies, "shots": bench_shots,
 }  # fmt: skip
 
 
