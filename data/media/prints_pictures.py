@@ -30,8 +30,8 @@ TURNED = (  # what a picture is of that which it becomes by each of pdqhash's or
     "mirrored top to bottom", "mirrored left to right", "mirrored over its falling diagonal",
     "mirrored over its rising diagonal",
 )  # fmt: skip
-RATE_WHOLE = "0"
-RATE_PARTS = "0"
+RATE_WHOLE = "none of 86,015 pairs of other pictures that were counted, the nearest 42 apart; below 1 in 28,000 at 95 %"
+RATE_PARTS = "none of 6,213 pairs of other pictures that the threshold was set on; below 1 in 2,000 at 95 %"
 
 
 @dataclass(frozen=True, kw_only=True)

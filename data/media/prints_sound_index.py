@@ -8,7 +8,7 @@ import numpy as np
 from mainstem.data.media.prints_matches import Match
 from mainstem.data.media.prints_postings import Postings, Words
 from mainstem.data.media.prints_shelf import Shelf
-from mainstem.data.media.prints_sounds import HOP_S, LOUD, VARIANTS, SoundPiece, Variant, signs_apart
+from mainstem.data.media.prints_sounds import HOP_S, LOUD, SoundPiece, Variant, signs_apart
 
 EVERY = 2  # words of a sound that was seen, one is looked for; of a new one all are
 CANDIDATES = 24  # of a minute, those with most words in common, that are held side by side
@@ -16,7 +16,7 @@ FEWEST_WORDS = 2
 NEAR = 0.3
 LEAST_S = 1.5  # of loud sound that is compared
 SLACK = 2  # words to either side that the best place is looked for
-RATE = "0"
+RATE = "none of 5,655 pairs of other voices that the threshold was set on, below 1 in 1,800 at 95 %"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class SoundIndex:
         self._end += len(words) // EVERY + 1
 
     def _copies(self, piece: SoundPiece) -> Iterator[tuple[int, Match]]:
-        played = {variant: piece.words(variant) for variant in VARIANTS}
+        played = dict(piece.all_words())
         leads = [lead for variant, words in played.items() for lead in self._leads(words, variant)]
         for lead in sorted(leads, key=lambda lead: -lead.votes)[:CANDIDATES]:
             match = self._compare(played[lead.variant], lead, piece.start)

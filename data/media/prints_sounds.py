@@ -53,7 +53,6 @@ VARIANTS = tuple(
     for speed, is_moved in product(SPEEDS, (True, False))
     if is_moved or speed != 1.0
 )
-SAME = Variant(1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -68,20 +67,32 @@ class SoundPiece:
     start: int
     spectra: NDArray[np.float32]
 
-    def words(self, variant: Variant = SAME) -> Words:
-        """Words (n,) that the sound would have if it played as the other does."""
+    def words(self) -> Words:
+        """Words (n,) of the sound as it plays."""
+        return _words(*self._energies(1.0), 1.0)
+
+    def all_words(self) -> Iterator[tuple[Variant, Words]]:
+        """Yield the words (n,) that the sound would have if it played as the other does, for each of VARIANTS."""
+        kept = self._energies(1.0)
+        for variant in VARIANTS:
+            energies = kept if variant.pitch == 1.0 else self._energies(variant.pitch)
+            yield variant, _words(*energies, variant.speed)
+
+    def _energies(self, pitch: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logarithms of the bands' energies (frame, band), and the energy of all (frame,)."""
         edges = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(NUM_BANDS + 1) / NUM_BANDS)
-        edges *= variant.pitch * WINDOW / RATE
-        below = _between(self.spectra.T, edges).T
-        energies = _between(
-            np.log(np.maximum(np.diff(below, axis=1), 0.0) + 1e-9), np.arange(0.0, len(below) - 1, 1 / variant.speed)
-        )
-        loud = _between(below[:, -1] - below[:, 0], np.arange(0.0, len(below) - 1, 1 / variant.speed))[LAG:]
-        slopes = np.diff(energies, axis=1)
-        packed = np.packbits(slopes[LAG:] > slopes[:-LAG], axis=1)
-        words = packed.astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16], np.uint32)
-        is_loud = loud * QUIET >= max(float(np.quantile(loud, 0.95)), QUIET * SILENT)
-        return np.where(is_loud, words | LOUD, words).astype(np.uint32)
+        below = _between(self.spectra.T, edges * pitch * WINDOW / RATE).T
+        bands = np.log(np.maximum(np.diff(below, axis=1), 0.0) + 1e-9)
+        return bands.astype(np.float32), below[:, -1] - below[:, 0]
+
+
+def _words(bands: NDArray[np.float32], energy: NDArray[np.float32], speed: float) -> Words:
+    places = np.arange(0.0, len(bands) - 1, 1 / speed)
+    slopes, loud = np.diff(_between(bands, places), axis=1), _between(energy, places)[LAG:]
+    packed = np.packbits(slopes[LAG:] > slopes[:-LAG], axis=1)
+    words = packed.astype(np.uint32) @ np.array([1, 1 << 8, 1 << 16], np.uint32)
+    is_loud = loud * QUIET >= max(float(np.quantile(loud, 0.95)), QUIET * SILENT)
+    return np.where(is_loud, words | LOUD, words).astype(np.uint32)
 
 
 def sound_pieces(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Iterator[SoundPiece]:

