@@ -126,7 +126,7 @@ class Catalogue:
         if is_read_only and not path.is_file():
             raise InputError(f"{folder} has no index; run mainstem media index {folder}")
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(0o700, parents=True, exist_ok=True)  # captions under embargo are in it
             self.db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
             self.db.row_factory = sqlite3.Row
             for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-65536"):

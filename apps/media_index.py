@@ -74,8 +74,9 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
     jobs = _jobs(catalogue.root, found, known, options.retry)
     moved |= _read(catalogue, jobs, (found, known), part_of(progress, 0.0, READING), workers)
     gone = [path for path in found.gone if path not in moved.values()]
-    with catalogue.writing():
-        catalogue.forget(gone)
+    if gone or jobs:
+        with catalogue.writing():
+            catalogue.forget(gone)
     model = settle_model(catalogue, options.model)
     embedded = embed_pending(catalogue, model, workers, part_of(progress, READING, ALL_BUT_LISTS))
     if is_due(catalogue):

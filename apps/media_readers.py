@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import resource
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -13,6 +14,7 @@ from mainstem.apps.media_catalogue import Read
 from mainstem.apps.media_reading import Job, read_file
 from mainstem.core.plain import plain
 
+MOST_MEMORY = 3 << 30  # bytes of a reader
 AHEAD = 8  # files that are handed to each process before the first of them is awaited
 ENDED = "reading it ended the process that read it; it is damaged or hostile, leave it out"
 
@@ -27,7 +29,7 @@ def read_files(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
         done = 0
         with _pool(min(workers, len(left))) as pool:
             try:
-                for found in _in_order(pool, left):
+                for found in _in_order(pool, left, workers):
                     yield found
                     done += 1
             except BrokenProcessPool:
@@ -37,9 +39,9 @@ def read_files(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
         return
 
 
-def _in_order(pool: ProcessPoolExecutor, jobs: Sequence[Job]) -> Iterator[Read]:
+def _in_order(pool: ProcessPoolExecutor, jobs: Sequence[Job], workers: int) -> Iterator[Read]:
     coming = iter(jobs)
-    futures: list[Future[Read]] = [pool.submit(read_file, job) for job in islice(coming, AHEAD * pool._max_workers)]
+    futures: list[Future[Read]] = [pool.submit(read_file, job) for job in islice(coming, AHEAD * workers)]
     while futures:
         yield futures.pop(0).result()
         futures += [pool.submit(read_file, job) for job in islice(coming, 1)]
@@ -56,11 +58,12 @@ def _alone(job: Job) -> Read:
 
 def _pool(workers: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent)
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
 
 
-def _end_with_parent() -> None:
-    """End this process once the one that started it is gone, however it went: it may have been killed."""
+def _begin() -> None:
+    """Bound what a reader may take, and end it once the process that started it is gone, however that went."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

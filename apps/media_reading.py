@@ -6,6 +6,7 @@ takes longer is refused. Small pictures are kept, so that a change of model read
 
 import dataclasses
 import hashlib
+import multiprocessing
 import os
 import signal
 import threading
@@ -69,9 +70,12 @@ def _within(seconds: float) -> Iterator[None]:
         return
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    if multiprocessing.parent_process() is not None:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 2 * seconds)  # ends a reader whose decoder never comes back to Python
     try:
         yield
     finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 

@@ -139,7 +139,7 @@ def _judged(by: str, told: "Prediction") -> Judged:
 def _told(by: str, folder: Path, fitted: "Fitted", found: Sequence[Judged], level: float) -> dict[str, Any]:
     """What is said of the run beside its judgements."""
     states = sorted({one.claim for one in found})
-    learned = ", ".join(sorted(fitted.manifest.training.get("data", [])) or ["not told"])
+    learned = str(fitted.manifest.training["data"])
     stated = f"a relevant file is hidden in at most {1 - level:.0%} of cases like those it learned from ({learned})"
     words = stated if states == ["stated"] else "for some results nothing is claimed: each says why"
     return {

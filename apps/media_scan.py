@@ -66,7 +66,7 @@ def _why_offline(root: Path, has_known: bool) -> str:
     """Why a folder cannot be taken for what it was: a share that is not mounted is absent, or an empty folder."""
     if not root.is_dir():
         return "the folder is not there"
-    if has_known and not any(os.scandir(root)):
+    if has_known and all(entry.name.startswith(".") for entry in os.scandir(root)):
         return "the folder is empty, where files were"
     return ""
 

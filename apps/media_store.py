@@ -149,8 +149,8 @@ def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) 
     rows = catalogue.db.execute(f"SELECT frame, vector FROM vectors WHERE frame > ? ORDER BY frame{limit}", (after,))  # noqa: S608
     found = rows.fetchall()
     ids = np.array([row[0] for row in found], np.int64)
-    vectors = np.frombuffer(b"".join(row[1] for row in found), np.float16).reshape(len(found), -1)
-    return ids, vectors.astype(np.float32)
+    vectors = np.frombuffer(b"".join(row[1] for row in found), np.float16)
+    return ids, vectors.reshape(len(found), len(vectors) // max(len(found), 1)).astype(np.float32)
 
 
 def is_due(catalogue: Catalogue) -> bool:
@@ -192,7 +192,7 @@ def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
 def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
     """An empty index whose lists' centres are those of a sample, by a seed of its own."""
     library = faiss()
-    lists = max(64, min(LISTS, num // 100))
+    lists = max(1, min(LISTS, num // 100))
     index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
     every = max(num // TRAINED_ON, 1)
     rows = catalogue.db.execute("SELECT vector FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, TRAINED_ON))

@@ -50,6 +50,9 @@ PHOTOGRAPHS = (
     "labelme-subset/*.jpg", "bridge-mods/aaa-orig.jpg", "A.jpg", "C.jpg", "earth_apollo17.jpg", "P1000827.jpg",
 )  # fmt: skip
 CLIPS = ("doorknob-hd-no-bar.mp4", "pattern-sd-grey-bar.mp4")
+SAMPLE_IMAGES = (
+    "china.jpg by danielbuechele, flower.jpg by vultilion, on Flickr, as scikit-learn ships them, CC BY 2.0", "CC BY 2.0",
+)  # fmt: skip
 ARCHIVES, SMALLEST, QUERIES = 24, 10, 8  # drawn of the documents, least documents in one, queries of each sort
 COMMON = 0.2  # share of documents that a common word is in
 EDITS = 12  # of each photograph
@@ -62,8 +65,9 @@ def open_made_pairs(evidence: Evidence, mirror: Path | None, embed: Embed, model
     folders = [pull(name, mirror) for name in SETS[evidence]]
     found = _spoken(folders[0]) if evidence == "words" else _pictured(photographs(folders), embed)
     sets = [find_data_set(name) for name in SETS[evidence]]
-    told = "; ".join(one.attribution for one in sets)
-    licence = " and ".join(dict.fromkeys(one.licence for one in sets))
+    more = {"words": [], "likeness": [SAMPLE_IMAGES]}[evidence]
+    told = "; ".join([*(one.attribution for one in sets), *(attribution for attribution, _ in more)])
+    licence = " and ".join(dict.fromkeys([*(one.licence for one in sets), *(licence for _, licence in more)]))
     source = Provenance(data=NAME, item="pairs", licence=licence, attribution=told)
     return SampleSet(
         name=NAME, samples=samples_of(found, model, source), flagged={}, attribution=told, licence=licence,

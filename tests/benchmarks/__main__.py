@@ -322,13 +322,20 @@ def bench_shots() -> dict[str, float]:
     return shots.bench_shots()
 
 
+def bench_media_index() -> dict[str, float]:
+    """20,000 pictures indexed, indexed again and searched; a million vectors."""
+    from tests.benchmarks import media_index
+
+    return media_index.bench_media_index()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
-    "motion": bench_motion, "copies": bench_copies, "shots": bench_shots,
+    "motion": bench_motion, "copies": bench_copies, "shots": bench_shots, "media_index": bench_media_index,
 }  # fmt: skip
 
 

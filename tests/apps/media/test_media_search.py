@@ -1,0 +1,209 @@
+"""Search of an archive: by words, pictures and filters, with the reasons; nothing found is an answer."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from tests.apps.media.archives import archive, indexed, picture, said
+from tests.hostile.harness import run_cli
+
+from mainstem.apps import media_store
+from mainstem.apps.media_query import Filters, Query
+from mainstem.apps.media_results import lines_of
+from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path: Path, home: Path) -> Path:
+    found = archive(tmp_path / "archive")
+    indexed(found)
+    return found
+
+
+def ask(root: Path, text: str = "", **given: object) -> dict:
+    search = MediaSearch(root)
+    told = search.search(Query(text=text, with_irrelevant=True, **given))
+    search.close()
+    return told
+
+
+def paths(told: dict) -> list[str]:
+    return [one["path"] for one in told["results"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "field", "words"),
+    [
+        ("cafe harbour", "day0/photo0.jpg", "title", ["cafe", "harbour"]),
+        ("CAFÉ", "day0/photo0.jpg", "title", ["cafe"]),
+        ('"mayor opens"', "day1/photo1.jpg", "caption", ["mayor opens"]),
+        ("dredg*", "minutes.txt", "text", ["dredg*"]),
+        ("taxes", "talk.wav", "transcript", ["taxes"]),
+        ("photo3", "day1/photo3.jpg", "name", ["photo3"]),
+        ("ruiz", "day0/photo0.jpg", "credit", ["ruiz"]),
+    ],
+)
+def test_words_are_found_where_they_stand_and_that_is_said(root, text, path, field, words):
+    told = ask(root, text)
+    assert paths(told)[0] == path
+    assert {"field": field, "words": words} in told["results"][0]["why"]
+
+
+def test_order_phrases_and_words_that_may_not_be_there(root):
+    assert paths(ask(root, '"opens mayor"')) == []
+    assert set(paths(ask(root, "fishing"))) == {"day0/photo0.jpg", "talk.wav"}
+    assert paths(ask(root, "fishing -taxes")) == ["day0/photo0.jpg"]
+    nothing = ask(root, "zeppelin")
+    assert nothing["nothing_found"]
+    assert next(lines_of(nothing)) == "nothing found"
+
+
+@pytest.mark.parametrize("text", ["AND OR NOT", 'title:"x" OR 1', "harbour) UNION", "NEAR(a b)", "日本語*", '"harbour'])
+def test_a_query_is_words_and_no_language(root, text):
+    assert set(paths(ask(root, text))) <= ({"day0/photo0.jpg", "minutes.txt"} if "harbour" in text else set())
+
+
+@pytest.mark.parametrize("text", ['"', "*", "--", "()"])
+def test_a_query_without_words_is_refused(root, text):
+    with pytest.raises(InputError, match="holds no word"):
+        ask(root, text)
+
+
+def test_captions_with_markup_stay_data(root):
+    caption = "<script>alert(1)</script> \x1b[31mred\x1b[0m harbour"
+    said(root / "day1" / "photo3.jpg", caption=caption)
+    indexed(root)
+    told = ask(root, "alert")
+    assert "<script>alert(1)</script>" in told["results"][0]["caption"]
+    assert not any("\x1b" in line for line in lines_of(told))
+
+
+def test_a_picture_finds_its_edited_copies_before_others(root, tmp_path):
+    asked = tmp_path / "asked.png"
+    with Image.open(root / "day0" / "photo2.jpg") as image:
+        image.filter(ImageFilter.GaussianBlur(1)).resize((70, 70)).save(asked)
+    told = ask(root, like=(asked,))
+    assert paths(told)[0] == "day0/photo2.jpg"
+    assert told["results"][0]["why"][0]["cosine"] > 0.9
+    assert paths(ask(root, like=(asked,), unlike=(root / "day0" / "photo2.jpg",))) != paths(told)
+    assert "day0/photo2.jpg" not in paths(ask(root, like=(asked,), unlike=(root / "day0" / "photo2.jpg",)))
+    assert set(paths(ask(root, like=(asked, root / "day1" / "photo1.jpg")))[:2]) == {
+        "day0/photo2.jpg",
+        "day1/photo1.jpg",
+    }
+    with pytest.raises(InputError):
+        ask(root, like=(root / "minutes.txt",))
+
+
+def test_filters(root):
+    soon = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    said(root / "day1" / "photo3.jpg", embargo=soon, captured="2024-05-31T10:00:00", credit="Wire", opt_out="reserved")
+    indexed(root)
+    assert set(paths(ask(root, filters=Filters(kind="sound")))) == {"talk.wav"}
+    assert paths(ask(root, filters=Filters(since="2024-05-31", until="2024-05-31"))) == ["day1/photo3.jpg"]
+    assert paths(ask(root, filters=Filters(since="2024-06-01"))) == []
+    assert paths(ask(root, filters=Filters(credit="wire"))) == ["day1/photo3.jpg"]
+    assert paths(ask(root, filters=Filters(embargo="held"))) == ["day1/photo3.jpg"]
+    assert "day1/photo3.jpg" not in paths(ask(root, filters=Filters(embargo="free")))
+    assert set(paths(ask(root, filters=Filters(below="day1")))) == {"day1/photo1.jpg", "day1/photo3.jpg"}
+    marked = ask(root, "photo3")["results"][0]
+    assert marked["embargo"]["holds"] is True
+    assert "EMBARGOED" in "".join(lines_of(ask(root, "photo3")))
+    assert set(paths(ask(root, "photo", filters=Filters(kind="sound")))) == set()
+    for wrong in (Filters(kind="film"), Filters(since="yesterday"), Filters(embargo="x")):
+        with pytest.raises(InputError):
+            ask(root, filters=wrong)
+    with pytest.raises(InputError, match="no query"):
+        ask(root)
+
+
+def test_what_is_offline_is_found_and_marked_and_what_is_gone_is_not(root):
+    (root / "day0" / "photo0.jpg").unlink()
+    indexed(root)
+    assert paths(ask(root, "cafe")) == []
+    root.rename(root.with_name("away"))
+    indexed(root)
+    told = ask(root, "mayor")["results"][0]
+    assert (told["path"], told["state"]) == ("day1/photo1.jpg", "offline")
+
+
+def test_a_video_is_found_by_a_frame_with_its_moment(root, tmp_path):
+    av = pytest.importorskip("av")
+    shown = [np.asarray(Image.open(picture(tmp_path / f"{seed}.jpg", seed))) for seed in (21, 22)]
+    with av.open(str(root / "clip.mp4"), "w") as container:
+        stream = container.add_stream("mpeg4", rate=5)
+        stream.width = stream.height = 96
+        for number in range(60):
+            frame = av.VideoFrame.from_ndarray(shown[number // 30], format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    indexed(root)
+    told = ask(root, like=(tmp_path / "22.jpg",))["results"][0]
+    assert told["path"] == "clip.mp4"
+    assert 6 <= told["time_s"] <= 12
+
+
+def vectors(num: int, dim: int = 384) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(num // 20, dim))
+    found = centres[rng.integers(len(centres), size=num)] + 0.5 * rng.normal(size=(num, dim))
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def filled(root: Path, values: np.ndarray) -> MediaSearch:
+    """An index with these vectors in the place of pictures'; their numbers follow those that were there."""
+    from mainstem.apps.media_catalogue import Catalogue
+
+    catalogue = Catalogue(root)
+    with catalogue.writing() as db:
+        content = db.execute("SELECT id FROM contents LIMIT 1").fetchone()[0]
+        for row in values.astype(np.float16):
+            frame = db.execute("INSERT INTO frames (content) VALUES (?) RETURNING id", (content,)).fetchone()[0]
+            db.execute("INSERT INTO vectors VALUES (?, ?)", (frame, row.tobytes()))
+    if media_store.is_due(catalogue):
+        media_store.build_lists(catalogue)
+    catalogue.close()
+    return MediaSearch(root)
+
+
+def test_lists_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, monkeypatch):
+    """Beside an exact search; what was added since is searched too, what was removed is not found."""
+    from mainstem.apps.media_catalogue import Catalogue
+
+    values = vectors(2000)
+    exact = filled(root, values).store
+    asked = values[:100] + 0.02
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    wanted = [exact.nearest(one, 10)[0] for one in asked]
+    monkeypatch.setattr(media_store, "EXACT", 100)
+    catalogue = Catalogue(root)
+    assert media_store.is_due(catalogue)
+    media_store.build_lists(catalogue)
+    assert not media_store.is_due(catalogue)
+    search = MediaSearch(root)
+    found = [search.store.nearest(one, 10)[0] for one in asked]
+    assert search.store.index is not None
+    assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found, wanted, strict=True)]) > 0.95
+    gone = int(wanted[0][0])
+    with catalogue.writing() as db:
+        db.execute("DELETE FROM frames WHERE id = ?", (gone,))
+    assert gone not in search.store.nearest(asked[0], 10)[0]
+    fresh = filled(root, asked[:1])
+    assert fresh.store.nearest(asked[0], 1)[1][0] > 0.999
+    few = wanted[1][:3]
+    assert set(fresh.store.nearest(asked[1], 10, few)[0]) == set(few)
+    catalogue.close()
+
+
+def test_commands(root, tmp_path):
+    env = {"MAINSTEM_HOME": str(tmp_path / "home")}
+    told = run_cli("media", "search", str(root), "mayor", "--json", "--all", env=env)
+    assert told.code == 0, told.text
+    assert json.loads(told.out)["results"][0]["path"] == "day1/photo1.jpg"
+    again = run_cli("media", "index", str(root), "--json", env=env)
+    assert json.loads(again.out)["read"] == 0
+    run_cli("media", "search", str(tmp_path / "nowhere"), "x", env=env).refused("has no index", "media index")
