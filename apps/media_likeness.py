@@ -92,7 +92,7 @@ def find_alike(store: VectorStore, sought: Sought, num: int, contents: Mapping[i
         if told is not None and told["content"] not in found:
             found[told["content"]] = Alike(
                 frame=int(frames[row]), place=int(sought.places[best[row]]), time_s=told["time_s"],
-                features=likeness_of(float(cosines[row]), usual[:, best[row]], store.num()),
+                features=likeness_of(float(cosines[row]), usual[:, best[row]]),
                 shot_s=None if told["start_s"] is None else (told["start_s"], told["end_s"]),
             )  # fmt: skip
     return found

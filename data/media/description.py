@@ -26,7 +26,7 @@ def describe(pixels: NDArray[np.uint8]) -> Floats:
     coarse = grey.reshape(SIDE // 2, 2, SIDE // 2, 2).mean((1, 3))
     parts = (_edges(grey), _edges(coarse), _colours(rgb), _hues(rgb))
     whole = np.concatenate([weight**0.5 * _unit(part) for weight, part in zip(WEIGHTS, parts, strict=True)])
-    return _unit(whole.astype(np.float32))
+    return _unit(whole).astype(np.float32)
 
 
 def _small(pixels: NDArray[np.uint8], side: int) -> Floats:

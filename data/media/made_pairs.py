@@ -51,7 +51,8 @@ PHOTOGRAPHS = (
 )  # fmt: skip
 CLIPS = ("doorknob-hd-no-bar.mp4", "pattern-sd-grey-bar.mp4")
 SAMPLE_IMAGES = (
-    "china.jpg by danielbuechele, flower.jpg by vultilion, on Flickr, as scikit-learn ships them, CC BY 2.0", "CC BY 2.0",
+    "china.jpg by danielbuechele, flower.jpg by vultilion, on Flickr, as scikit-learn ships them, CC BY 2.0",
+    "CC BY 2.0",
 )  # fmt: skip
 ARCHIVES, SMALLEST, QUERIES = 24, 10, 8  # drawn of the documents, least documents in one, queries of each sort
 COMMON = 0.2  # share of documents that a common word is in
@@ -152,9 +153,10 @@ def _pictured(shown: Mapping[str, Pixels], embed: Embed) -> Iterator[Pair]:
             versions = {own: int(rng.integers(EDITS + 1)) for own in names}
             versions[name] *= versions[name] != edit
             every = {own: float(vectors[own][versions[own]] @ vectors[name][edit]) for own in names}
-            usual = np.array(list(every.values()), np.float32)
+            few = rng.permutation(names)[: int(rng.integers(len(names) // 2, len(names) + 1))]
+            usual = np.array([every[other] for other in few], np.float32)
             for own in names:
-                streams = stream_of("likeness", likeness_of(every[own], usual, len(names)))
+                streams = stream_of("likeness", likeness_of(every[own], usual))
                 query, group = f"{name} edit {edit}", f"photograph {name}"
                 yield Pair(query=query, path=own, streams=streams, is_relevant=float(own == name), group=group)
 

@@ -23,7 +23,7 @@ from mainstem.data.media.bounds import check_file
 from mainstem.data.media.words import FEATURES, Answer, Term, answer, read_query, words_of
 
 CLASSES = ("irrelevant", "relevant")
-LIKENESS = ("cosine", "departure", "pictures")
+LIKENESS = ("cosine", "departure")
 YES_OR_NO = {"1": 1.0, "yes": 1.0, "true": 1.0, "relevant": 1.0, "0": 0.0, "no": 0.0, "false": 0.0, "irrelevant": 0.0}
 COLUMNS = ("query", "path", "relevant")
 MOST_BYTES, MOST_PAIRS = 64 << 20, 200_000
@@ -41,18 +41,17 @@ def stream_of(name: Evidence, values: NDArray[np.float64]) -> dict[str, Stream]:
     return {name: Stream(kind="scalar", values=np.asarray(values, np.float64), channels=channels)}
 
 
-def likeness_of(cosine: float, background: Vectors, num: int) -> NDArray[np.float64]:
+def likeness_of(cosine: float, background: Vectors) -> NDArray[np.float64]:
     """How like a picture is (LIKENESS,): its cosine, and how far that departs from what is usual for this query.
 
     Args:
         cosine: of query and picture.
         background: cosines of the query and pictures of the archive, as they come.
-        num: pictures in the archive.
     """
     middle = float(np.median(background)) if len(background) else cosine
     spread = 1.4826 * float(np.median(np.abs(background - middle))) if len(background) else 0.0  # of a normal's sigma
     departure = (cosine - middle) / max(spread, 0.02)
-    return np.array([cosine, min(departure, 50.0) / 10, np.log10(max(num, 1)) / 6])
+    return np.array([cosine, np.clip(departure, -50.0, 50.0) / 10])
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class _Pictures:
         asked = self.embed(self.folder / query)
         every = {name: float((vectors @ asked.T).max()) for name, vectors in self.held.items()}
         usual = list(every.values())[:BACKGROUND]
-        return {name: likeness_of(cosine, np.array(usual, np.float32), len(every)) for name, cosine in every.items()}
+        return {name: likeness_of(cosine, np.array(usual, np.float32)) for name, cosine in every.items()}
 
     def _vectors(self, path: Path) -> Vectors | None:
         try:

@@ -40,8 +40,8 @@ class Term:
 
 def folded(text: str) -> str:
     """A text without case and diacritics."""
-    plain = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
+    plain = unicodedata.normalize("NFD", text)
+    return "".join(letter.lower() for letter in plain if not unicodedata.combining(letter))
 
 
 def words_of(text: str) -> list[str]:
