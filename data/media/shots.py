@@ -72,17 +72,14 @@ def find_shots(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> list[Shot]:
 
     def told() -> Iterator[Frame]:
         for frame in read_frames(path, longest_side=SIDE, bounds=bounds):
-            times[:] = [
-                times[0] if times else frame.time_s,
-                frame.time_s,
-                frame.time_s - times[1] if times[1:] else 0.0,
-            ]
+            times.append(frame.time_s)
             yield frame
 
     found = find_boundaries(told())
     starts = [times[0], *((boundary.start_s + boundary.end_s) / 2 for boundary in found)]
     kinds: list[Kind] = ["start", *(boundary.kind for boundary in found)]
-    ends = [*starts[1:], times[1] + times[2]]
+    last_s = times[-1] - times[-2] if len(times) > 1 else 0.0  # how long the last frame is shown: as the one before
+    ends = [*starts[1:], times[-1] + last_s]
     return [Shot(*each) for each in zip(starts, ends, kinds, strict=True)]
 
 
