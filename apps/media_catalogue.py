@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.data.media.searched import FIELDS
+from mainstem.data.media.words import words_of
 
 if TYPE_CHECKING:
     from mainstem.data.media.small_pictures import Shown
@@ -209,7 +210,7 @@ class Catalogue:
         self.db.execute("DELETE FROM words WHERE rowid = ?", (file,))
         if _state(read) == "present":
             marks = ", ".join("?" * (len(FIELDS) + 1))
-            texts = [read.texts.get(name, "") for name in FIELDS]
+            texts = [" ".join(words_of(read.texts.get(name, ""))) for name in FIELDS]
             self.db.execute(f"INSERT INTO words (rowid, {', '.join(FIELDS)}) VALUES ({marks})", (file, *texts))  # noqa: S608
 
     def _content(self, read: Read) -> int | None:

@@ -164,7 +164,8 @@ class MediaSearch:
         name, weights = f"{query.text} {' '.join(map(str, query.like))}", model.sha256 if model else ""
         by_words = [one for one in found if one.words is not None]
         alike = [one for one in found if one.alike is not None]
-        for by, chosen in (("words", by_words), ("likeness", alike)):
+        evidence: tuple[tuple[Evidence, list[Candidate]], ...] = (("words", by_words), ("likeness", alike))
+        for by, chosen in evidence:
             if chosen:
                 told.append(self._judge_by(by, chosen, weights, name, asked))
         return told

@@ -193,7 +193,7 @@ def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
     """An empty index whose lists' centres are those of a sample, by a seed of its own."""
     library = faiss()
     lists = max(1, min(LISTS, num // 100))
-    index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
+    index: Index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
     every = max(num // TRAINED_ON, 1)
     rows = catalogue.db.execute("SELECT vector FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, TRAINED_ON))
     sample = np.frombuffer(b"".join(row[0] for row in rows), np.float16).reshape(-1, dim).astype(np.float32)
@@ -204,7 +204,7 @@ def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
 def open_lists(path: Path) -> "Index":
     """Open a file of lists; pages of it are read as they are looked into."""
     library = faiss()
-    index = library.read_index(str(path), library.IO_FLAG_MMAP)
+    index: Index = library.read_index(str(path), library.IO_FLAG_MMAP)
     index.nprobe = PROBED
     return index
 

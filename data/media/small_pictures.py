@@ -1,9 +1,9 @@
 """The small pictures that are kept of what a file shows, and that everything is compared by."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.pictures import read_picture
-from mainstem.data.media.videos import read_frames, video_facts
+from mainstem.data.media.shots import Shot, find_shots
+from mainstem.data.media.videos import read_frames
 
 SIDE, QUALITY = 256, 90  # pixels, and of JPEG: encoders here see 224 pixels
-EVERY_S = 5.0  # between a video's keyframes
-MOST_FRAMES = 500  # of a video: of one longer than 40 minutes they lie further apart
+EVERY_S, STEP_S = 5.0, 0.2  # between frames of a long shot; between frames that are looked at
+MOST_FRAMES = 500  # of a video, of longer ones with frames further apart, or of every second shot, or third
 Pixels = NDArray[np.uint8]
 
 
@@ -41,18 +42,31 @@ class Shown:
 
 
 def keyframes(path: Path) -> Iterator[Shown]:
-    """Yield a video's frame every few seconds, or further apart where it is long.
+    """Yield a frame of each of a video's shots, of long ones every few seconds one.
 
     Raises:
         InputError: if it is no video, damaged, or beyond the bounds.
     """
-    seconds = video_facts(path).seconds
-    every_s = max(EVERY_S, seconds / MOST_FRAMES if isfinite(seconds) else EVERY_S)
-    for num, frame in enumerate(read_frames(path, every_s, SIDE)):
-        if num == MOST_FRAMES:
-            return
-        end_s = min(frame.time_s + every_s, max(seconds, frame.time_s))
-        yield Shown(time_s=frame.time_s, start_s=frame.time_s, end_s=end_s, picture=encoded(frame.pixels))
+    due = _due(find_shots(path))
+    for frame in read_frames(path, STEP_S, SIDE):
+        while due and due[0][1].end_s <= frame.time_s:
+            due.pop(0)  # a shot shorter than the step, which no frame that is looked at is of
+        if due and frame.time_s >= due[0][0]:
+            shot = due.pop(0)[1]
+            yield Shown(
+                time_s=frame.time_s, start_s=shot.start_s, end_s=shot.end_s, picture=encoded(frame.pixels)
+            )  # fmt: skip
+
+
+def _due(shots: Sequence[Shot]) -> list[tuple[float, Shot]]:
+    """When to look at each shot: in its middle, or in the middle of its parts where it is long."""
+    whole_s = sum(shot.end_s - shot.start_s for shot in shots)
+    every_s = max(EVERY_S, whole_s / max(MOST_FRAMES - len(shots), 1) if len(shots) < MOST_FRAMES else whole_s)
+    found: list[tuple[float, Shot]] = []
+    for shot in shots[:: ceil(len(shots) / MOST_FRAMES)]:
+        num = max(ceil((shot.end_s - shot.start_s) / every_s), 1)
+        found += [(shot.start_s + (shot.end_s - shot.start_s) * (part + 0.5) / num, shot) for part in range(num)]
+    return found
 
 
 def shown_in(path: Path) -> list[Shown]:

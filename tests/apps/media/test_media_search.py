@@ -135,16 +135,17 @@ def test_a_video_is_found_by_a_frame_with_its_moment(root, tmp_path):
     av = pytest.importorskip("av")
     shown = [np.asarray(Image.open(picture(tmp_path / f"{seed}.jpg", seed))) for seed in (21, 22)]
     with av.open(str(root / "clip.mp4"), "w") as container:
-        stream = container.add_stream("mpeg4", rate=5)
+        stream = container.add_stream("mpeg4", rate=20)
         stream.width = stream.height = 96
-        for number in range(60):
-            frame = av.VideoFrame.from_ndarray(shown[number // 30], format="rgb24")
+        for number in range(240):
+            frame = av.VideoFrame.from_ndarray(shown[number // 120], format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     indexed(root)
     told = ask(root, like=(tmp_path / "22.jpg",))["results"][0]
     assert told["path"] == "clip.mp4"
     assert 6 <= told["time_s"] <= 12
+    assert told["shot_s"] == pytest.approx([6, 12], abs=0.3)
 
 
 def vectors(num: int, dim: int = 384) -> np.ndarray:
