@@ -26,9 +26,13 @@ MAGNETOMETER = 2
 
 @dataclass
 class Tally:
-    """What was said of one fault of one sensor; delays in s, infinite where the sensor was never named in the span."""
+    """What was said of one fault of one sensor; delays in s, infinite where the sensor was never named in the span.
+
+    A span in which the sensor was still named for something else, from before, tells nothing: it is counted apart.
+    """
 
     delays_s: list[float] = field(default_factory=list)
+    already_named: int = 0
     right_words: int = 0
     wrong_sensors: int = 0
 
@@ -36,17 +40,18 @@ class Tally:
         """Return figures; of no span, none."""
         delays = np.array(self.delays_s)
         if not len(delays):
-            return {"spans": 0}
+            return {"spans": 0, "already_named": self.already_named}
         named = delays[np.isfinite(delays)]
         return {
             "spans": len(delays),
+            "already_named": self.already_named,
             "within_s": within_s,
             "share_within": float((delays <= within_s).mean()),
             "median_delay_s": float(np.median(delays)) if len(named) * 2 > len(delays) else None,
             "worst_delay_s": float(named.max()) if len(named) else None,
             "never_named": len(delays) - len(named),
             "right_word_share": self.right_words / len(delays),
-            "another_sensor_named_first": self.wrong_sensors,
+            "another_sensor_first_share": self.wrong_sensors / len(delays),
         }
 
 
@@ -73,10 +78,13 @@ def evaluate_health(
 
 
 def add_spans(tally: Tally, corrupted: Corrupted, trial: Trial, limits: Mapping[str, HealthLimits], word: int) -> None:
-    """Count what was said in each span of a fault; a sensor that was named just before it counts as named at once."""
+    """Count what was said in each span of a fault, but for those just before which the sensor was named already."""
     codes = judge_health(corrupted.samples, trial.steps_s, limits[trial.kind])
     edges = np.diff(corrupted.when.astype(int), prepend=0, append=0)
     for first, last in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
+        if codes[first - 1, corrupted.sensor]:
+            tally.already_named += 1
+            continue
         said = codes[first:last]
         own = np.flatnonzero(said[:, corrupted.sensor])
         judged = range(MAGNETOMETER if trial.kind in MAGNETS else 3)

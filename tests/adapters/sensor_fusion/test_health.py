@@ -193,8 +193,18 @@ def test_evaluation_counts_spans_and_false_namings() -> None:
     assert isinstance(healthy, dict)
     assert faults["dropout"]["gyroscope"]["3"]["share_within"] == 1.0
     assert faults["dropout"]["gyroscope"]["3"]["spans"] == 1
+    assert faults["dropout"]["gyroscope"]["3"]["already_named"] == 0
     assert healthy["accelerometer"]["namings"] == 0
     assert healthy["accelerometer"]["hours"] == pytest.approx(20 / 3600)
+
+
+def test_a_sensor_that_was_named_before_its_fault_began_is_not_named_in_time() -> None:
+    """A gyroscope that any noise is too much for is noisy all the time: its faults are never found."""
+    told = evaluate_health([TRIAL], {"made": replace(LIMITS, noisy=(0.01, 6.0, 6.0))}, seed=3, severities=[3])
+    faults = told["faults"]
+    assert isinstance(faults, dict)
+    assert faults["dropout"]["gyroscope"]["3"] == {"spans": 0, "already_named": 1}
+    assert faults["stuck"]["accelerometer"]["3"]["another_sensor_first_share"] == 1.0
 
 
 def test_a_count_of_none_has_the_interval_of_three_over_time() -> None:
