@@ -1,16 +1,24 @@
 """A sensor hidden for a while in a log, again and again: how far off the pose ends, and whether its doubt says so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from scipy.stats import chi2
 
-from mainstem.adapters.sensor_fusion.pose_filter import Start, ahead, init_state, take
+from mainstem.adapters.sensor_fusion.pose_filter import ahead, init_state, take
 from mainstem.adapters.sensor_fusion.pose_readings import Reading
 from mainstem.adapters.sensor_fusion.pose_state import POSITION, WANDER, Array, PoseModel, PoseState
-from mainstem.adapters.sensor_fusion.rivals_pose import PlainState, plain_ahead, plain_start, plain_take
+from mainstem.adapters.sensor_fusion.rivals_pose import (
+    PlainNoise,
+    PlainState,
+    plain_ahead,
+    plain_start,
+    plain_take,
+)
+
+GNSS = ("gnss", "position")  # kinds that are hidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +66,10 @@ class Snapshot:
 
 
 def snapshots(
-    model: PoseModel, readings: Sequence[Reading], starts: Sequence[float], start: Start | None = None
+    model: PoseModel, readings: Sequence[Reading], starts: Sequence[float], rival_noise: PlainNoise
 ) -> list[Snapshot]:
     """Run both filters over all readings once, and keep them at each start, ascending."""
-    state, kept = init_state(model, start), []
-    rival = plain_start() if start is None else plain_start(np.array(start.position), start.yaw_rad)
+    state, rival, kept = init_state(model), plain_start(rival_noise), []
     waiting = list(starts)
     for index, reading in enumerate(readings):
         while waiting and reading.time >= waiting[0]:
@@ -74,25 +81,16 @@ def snapshots(
 
 
 def score_window(
-    model: PoseModel,
-    readings: Sequence[Reading],
-    snapshot: Snapshot,
-    window: tuple[float, float],
-    hidden: Callable[[Reading], bool],
+    model: PoseModel, readings: Sequence[Reading], snapshot: Snapshot, window: tuple[float, float]
 ) -> tuple[PoseState, PlainState]:
-    """Return both filters at a window's end, when what is hidden was not read in it."""
+    """Return both filters at a window's end, when no fix was read in it."""
     state, rival = snapshot.state, snapshot.rival
     for reading in readings[snapshot.taken :]:
         if reading.time > window[1]:
             break
-        if not hidden(reading):
+        if reading.kind not in GNSS:
             state, rival = take(model, state, reading), plain_take(rival, reading)
     return ahead(model, state, window[1]), plain_ahead(rival, window[1])
-
-
-def is_gnss(reading: Reading) -> bool:
-    """True of a fix."""
-    return reading.kind in ("gnss", "position")
 
 
 def hide(
@@ -100,16 +98,16 @@ def hide(
     readings: Sequence[Reading],
     reference: Reference,
     windows: Sequence[tuple[float, float]],
-    level: float = 0.9,
-    hidden: Callable[[Reading], bool] = is_gnss,
+    level: float,
+    rival_noise: PlainNoise,
 ) -> list[Window]:
-    """Score each window; ends are moved to the reference's nearest time."""
+    """Score each window, in which fixes are hidden; ends are moved to the reference's nearest time."""
     ends = [reference.at(end) for _, end in windows]
     found = []
     for (begin, _), (end, place, variance), snapshot in zip(
-        windows, ends, snapshots(model, readings, [begin for begin, _ in windows]), strict=True
+        windows, ends, snapshots(model, readings, [begin for begin, _ in windows], rival_noise), strict=True
     ):
-        state, rival = score_window(model, readings, snapshot, (begin, end), hidden)
+        state, rival = score_window(model, readings, snapshot, (begin, end))
         expected, spread = planar_of(state, reference.is_of_sensor)
         score = partial(score_place, place, variance, level)
         error, nees, covered, radius = score(expected, spread)
