@@ -1,60 +1,68 @@
-"""Attitude of the walking humanoid against VICON: any filter's track, beside VQF at the same jittered stamps.
+"""Attitude of the walking humanoid against VICON: the attitude filter's, which inertial sensors alone are told by.
 
-VQF takes one sampling time, so it runs twice: at the mean interval, as one would, and on readings that were drawn onto
-an even clock before (Laidig, Seel 2023, VQF, Information Fusion 91).
+Beside it the pose filter's, and VQF's at the same jittered stamps. VQF takes one sampling time, so it runs twice: at
+the mean interval, as one would, and on readings that were drawn onto an even clock before (Laidig, Seel 2023, VQF,
+Information Fusion 91).
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mainstem.adapters.sensor_fusion.laying import lay
+from mainstem.adapters.sensor_fusion.motion_track import own_radius
+from mainstem.adapters.sensor_fusion.pose_evaluation import coverage_of
 from mainstem.adapters.sensor_fusion.pose_readings import model_of, readings_of
 from mainstem.adapters.sensor_fusion.pose_smoothing import filtered
 from mainstem.adapters.sensor_fusion.pose_state import Array, from_yaw, yaw_of
+from mainstem.adapters.sensor_fusion.recordings import in_body
+from mainstem.adapters.sensor_fusion.settings import stored_settings
+from mainstem.adapters.sensor_fusion.track import follow
 from mainstem.core import rotations
 from mainstem.core.errors import InputError
 from mainstem.core.evaluation import mean_over_groups, paired_difference
 from mainstem.data.robot.icub import open_icub
 from mainstem.data.robot.recording import Recording
 
-Track = Callable[[Array, Array, Array], Array]
 BLOCK_S = 2.0
 
 
-def evaluate_humanoid(mirror: Path | None = None, level: float = 0.9, track: Track | None = None) -> dict[str, Any]:
-    """Score a track of attitude, and VQF's, in degrees; the heading is aligned at the first sample.
-
-    Args:
-        mirror: where the set may be copied from.
-        level: of regions; an attitude alone states none, so that coverage is left to who gives a track with doubt.
-        track: (times (n,), rates (n, 3) rad/s, specific force (n, 3) m/s2, body axes) -> earth from body (n, 4); the
-            pose filter's own where none is given.
-    """
+def evaluate_humanoid(mirror: Path | None = None, level: float = 0.9) -> dict[str, Any]:
+    """Score attitudes, in degrees, and the attitude filter's balls; the heading is aligned at the first sample."""
     recording, truth = open_icub(mirror)
     assert truth.attitude is not None
     times, rates, force = body_readings(recording)
-    found = {"model": _own(recording, times) if track is None else track(times, rates, force)}
-    found |= {"vqf": vqf(rates, force, float(np.diff(times).mean())), "vqf_even": even_vqf(times, rates, force)}
+    told, radius_rad = told_attitude(recording, level)
+    found = {
+        "model": told,
+        "pose_filter": filtered(model_of(recording), readings_of(recording), times).attitude,
+        "vqf": vqf(rates, force, float(np.diff(times).mean())),
+        "vqf_even": even_vqf(times, rates, force),
+    }
     errors = {name: attitude_errors(attitude, truth.attitude) for name, attitude in found.items()}
     scores = {name: {part: _rms(error[part]) for part in error} for name, error in errors.items()}
     blocks = [f"from {time // BLOCK_S * BLOCK_S:.0f} s" for time in times]
-    aggregate = mean_over_groups(lambda _, error: _rms(error))
-    nothing = np.zeros(len(times))
+    aggregate, nothing = mean_over_groups(lambda _, error: _rms(error)), np.zeros(len(times))
+    total, radius = errors["model"]["total_deg"], np.degrees(radius_rad)
     return {
         "metrics": scores.pop("model"),
         "baselines": scores,
         "difference": {
-            name: paired_difference(
-                aggregate, nothing, errors["model"]["total_deg"], errors[name]["total_deg"], blocks
-            ).to_dict()
+            name: paired_difference(aggregate, nothing, total, errors[name]["total_deg"], blocks).to_dict()
             for name in scores
         },
-        "level": level,
+        "coverage": coverage_of(level, total <= radius, blocks, float(radius.mean())),
         "n": len(times),
         "note": truth.note,
     }
+
+
+def told_attitude(recording: Recording, level: float) -> tuple[Array, Array]:
+    """Return the attitude filter's causal attitude (n, 4) at each reading of the gyroscope, and its ball's radius."""
+    laid = lay(in_body(recording))
+    track = follow(laid.samples, laid.steps_s, stored_settings())
+    return laid.at_readings(track.quat), laid.at_readings(own_radius(track.covariance, level))
 
 
 def body_readings(recording: Recording) -> tuple[Array, Array, Array]:
@@ -62,11 +70,6 @@ def body_readings(recording: Recording) -> tuple[Array, Array, Array]:
     gyroscope, accelerometer = (recording.sensors[f"imu.{kind}"] for kind in ("gyroscope", "accelerometer"))
     turn = recording.extrinsics[gyroscope.frame][:3, :3]
     return gyroscope.times, gyroscope.values @ turn.T, accelerometer.values @ turn.T
-
-
-def _own(recording: Recording, times: Array) -> Array:
-    """The pose filter's causal attitude at each stamp."""
-    return filtered(model_of(recording), readings_of(recording), times).attitude
 
 
 def vqf(rates: Array, force: Array, step_s: float) -> Array:
