@@ -117,7 +117,7 @@ def ball_radius(covariance: Array) -> Array:
     variance components, Biometrics Bulletin 2, 110.
     """
     mean, spread = np.trace(covariance, axis1=1, axis2=2), 2 * np.einsum("nij,nji->n", covariance, covariance)
-    square = gamma.ppf(LEVEL, mean**2 / spread, scale=spread / mean)
+    square: Array = gamma.ppf(LEVEL, mean**2 / spread, scale=spread / mean)
     return np.minimum(np.sqrt(square), np.pi)
 
 

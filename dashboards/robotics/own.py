@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from mainstem.apps.robotics import bring_trials
-from mainstem.dashboards.robotics.reads import MOST_FILES, MOST_MB, Brought, take_own
+from mainstem.dashboards.robotics.reads import MOST_FILES, MOST_MB, Brought, check_bounds, take_own
 from mainstem.dashboards.shell import mistakes_as_lines, plain
 from mainstem.dashboards.uploads import contents_of
 from mainstem.data.catalogue import is_pulled
@@ -25,7 +25,7 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
         )
         with mistakes_as_lines("The recording"):
             brought = _brought(taken)
-            if st.button("Open it", type="primary", disabled=not brought.files):
+            if brought is not None:
                 with st.spinner("Reading"):
                     name = take_own(brought)
                 st.session_state[TAKEN] = taken + 1
@@ -37,8 +37,11 @@ def bring_own(on_opened: Callable[[str], None]) -> None:
                 st.rerun()
 
 
-def _brought(taken: int) -> Brought:
-    """Ask for a file or a folder, where its sensors are mounted, and what a self-check of them found."""
+def _brought(taken: int) -> Brought | None:
+    """Ask for a file or a folder, where its sensors are mounted, and what a self-check found; None until all is given.
+
+    Contents are copied only then, and only of as much as may be taken.
+    """
     is_folder = st.toggle("A folder (a ROS 2 bag, a LeRobot set)", key=f"is folder {taken}")
     if is_folder:
         given = st.file_uploader(
@@ -57,6 +60,9 @@ def _brought(taken: int) -> Brought:
     verified = st.file_uploader(
         "What robot selfcheck --out wrote of these sensors", key=f"verified {taken}", max_upload_size=1
     )
+    if not st.button("Open it", type="primary", disabled=not given):
+        return None
+    check_bounds(len(given), sum(file.size for file in given))
     return Brought(
         files=contents_of(given),
         is_folder=is_folder,

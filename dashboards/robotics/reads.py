@@ -61,7 +61,7 @@ def take_own(brought: Brought) -> str:
     """Keep a user's recording for the session, and read it once; return the name that it goes by.
 
     Raises:
-        InputError: if it cannot be read, is too large, or what goes with it is of another recording.
+        InputError: if it cannot be read, or what goes with it is of another recording.
     """
     folder = Path(tempfile.mkdtemp(dir=session_folder()))
     try:
@@ -90,14 +90,21 @@ def _agains() -> Iterator[str]:
     yield from (f" ({number})" for number in count(2))
 
 
+def check_bounds(num_files: int, num_bytes: int) -> None:
+    """Refuse more than a page takes.
+
+    Raises:
+        InputError: if there are too many files, or too large ones.
+    """
+    if num_files > MOST_FILES or num_bytes > MOST_MB << 20:
+        raise InputError(
+            f"got {num_files:,} files of {num_bytes >> 20:,} MB, want {MOST_FILES:,} and {MOST_MB:,} MB at most; give "
+            "a part of the recording"
+        )
+
+
 def _written(folder: Path, brought: Brought) -> Path:
     """Write what was brought into a folder, and return what is to be read."""
-    size = sum(map(len, brought.files.values()))
-    if len(brought.files) > MOST_FILES or size > MOST_MB << 20:
-        raise InputError(
-            f"got {len(brought.files):,} files of {size >> 20:,} MB, want {MOST_FILES:,} and {MOST_MB:,} MB at most; "
-            "give a part of the recording"
-        )
     for name, content in brought.files.items():
         parts = PurePosixPath(name.replace("\\", "/")).parts
         if not parts or ".." in parts or PurePosixPath(name).is_absolute():

@@ -54,7 +54,7 @@ from mainstem.dashboards.robotics.board import (
     titles_of,
     undrawn,
 )
-from mainstem.dashboards.robotics.reads import Brought, take_own
+from mainstem.dashboards.robotics.reads import Brought, check_bounds, take_own
 from mainstem.dashboards.robotics.words import (
     cursor_table,
     doctor_line,
@@ -577,5 +577,7 @@ def test_a_brought_folder_is_read_as_one_and_what_leads_out_of_it_is_refused(car
         with pytest.raises(InputError, match="no name in a folder"):
             take_own(Brought(files={name: b""}, is_folder=True))
     with pytest.raises(InputError, match="1,000 and 500 MB at most"):
-        take_own(Brought(files={f"{k}.mcap": b"" for k in range(1001)}, is_folder=True))
+        check_bounds(1001, 0)
+    with pytest.raises(InputError, match="3 files of 501 MB"):
+        check_bounds(3, 501 << 20)
     assert sorted(tmp_path.iterdir()) == before

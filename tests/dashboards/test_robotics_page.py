@@ -6,6 +6,7 @@ import pytest
 
 from mainstem.data.robot.simulate import simulate_trial
 from tests.dashboards.browser import opened, served
+from tests.data.robot.bags import Maker, all_sensors, write2
 
 FIRST_MS = 400_000  # filters are compiled where nobody did before
 
@@ -63,9 +64,18 @@ def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_lin
         page.get_by_role("button", name="Open it").click()
         page.get_by_text("broken.npz is a damaged .npz").wait_for()
         page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.npz")
-        page.get_by_text("mine.npz", exact=True).wait_for()
+        page.get_by_text("broken.npz is a damaged .npz").wait_for(state="hidden")  # the other has arrived
         page.get_by_role("button", name="Open it").click()
-        page.locator("h2", has_text="own mine.npz").wait_for()
-        page.wait_for_function("one => one.dataset.lanes === '3'", arg=canvas.element_handle())
+        page.locator("h2", has_text="own mine.npz").wait_for(timeout=FIRST_MS)
+        page.wait_for_function("one => one.dataset.lanes === '3'", arg=canvas.element_handle(), timeout=FIRST_MS)
         assert "your own data" in page.locator("h2").inner_text()
+        assert "recording=own" in page.url  # and the cursor: a link means this recording
+        assert "t=" in page.url
+        page.wait_for_function("document.querySelectorAll('[data-testid=stPopoverButton]').length === 2")  # none stale
+        page.get_by_test_id("stPopoverButton").first.click()
+        page.get_by_text("A folder (a ROS 2 bag, a LeRobot set)").last.click()
+        page.locator("input[webkitdirectory]").set_input_files(write2(tmp_path / "bag", Maker(), all_sensors(Maker())))
+        page.get_by_text("bag/metadata.yaml").wait_for()
+        page.get_by_role("button", name="Open it").click()
+        page.locator("h2", has_text="own bag").wait_for()
         assert outside == []
