@@ -71,9 +71,12 @@ def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_lin
         assert "your own data" in page.locator("h2").inner_text()
         assert "recording=own" in page.url  # and the cursor: a link means this recording
         assert "t=" in page.url
-        page.wait_for_function("document.querySelectorAll('[data-testid=stPopoverButton]').length === 2")  # none stale
+        page.goto(f"{address}/robotics?recording=own+mine.npz&fault=imu.gyroscope,stuck,1,2,0")  # a session of its own
+        page.get_by_text("There is no recording").wait_for()
+        canvas.wait_for()
+        assert "fault" not in page.url
         page.get_by_test_id("stPopoverButton").first.click()
-        page.get_by_text("A folder (a ROS 2 bag, a LeRobot set)").last.click()
+        page.get_by_text("A folder (a ROS 2 bag, a LeRobot set)").click()
         page.locator("input[webkitdirectory]").set_input_files(write2(tmp_path / "bag", Maker(), all_sensors(Maker())))
         page.get_by_text("bag/metadata.yaml").wait_for()
         page.get_by_role("button", name="Open it").click()
