@@ -7,6 +7,7 @@ import pytest
 import torch
 from tests.adapters.media.made_words import RATE, word, write_words
 
+from mainstem.adapters import shipped_runs
 from mainstem.adapters.media import TASK
 from mainstem.adapters.media.log_mel import band_centres_hz, filters, in_steps, log_mel, spectra, spoken
 from mainstem.adapters.media.voices import Voices, copies_of, other_voices, restore, silence, sound_features
@@ -14,6 +15,7 @@ from mainstem.adapters.media.words import STEPS, otherwise_said
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.fitted import load_run
 from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.tokens import Patches
 from mainstem.core.training import TrainingConfig
@@ -125,3 +127,13 @@ def test_an_evaluation_on_the_official_split_also_leaves_every_speaker_out(tmp_p
     assert interval["low"] <= hits / 40 <= interval["high"]
     assert {found["claim"] for found in told["unseen"]["coverage"]["by_group"].values()} == {"none"}
     assert told["unseen"]["coverage"]["mean_width"] < 10
+
+
+@pytest.mark.mirror
+def test_the_shipped_run_tells_the_official_test_and_says_its_licence():
+    fitted = load_run(shipped_runs("media")["spoken-digits"], TASK)
+    source = open_spoken_digits("spoken-digits")
+    tested = [source.samples[row] for row in source.split().test.tolist()]
+    told = fitted.outputs(tested, "whole")["probabilities"].argmax(1)
+    assert (told == [sample.target for sample in tested]).mean() >= 0.99
+    assert fitted.manifest.licence == "CC BY-SA 4.0"
