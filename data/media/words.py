@@ -1,8 +1,8 @@
 """Words of a query and of what is searched, folded alike, and how much of a query a text answers.
 
 Words are runs of letters and digits, without case and diacritics. An index holds texts as they are folded here, since
-SQLite's own folding (`unicode61 remove_diacritics 2`) leaves letters of two diacritics as they are. Languages that put no blanks between words are searched by whole
-runs, or by their beginnings (`東京*`).
+SQLite's own folding (`unicode61 remove_diacritics 2`) leaves letters of two diacritics as they are. Languages that put
+no blanks between words are searched by whole runs, or by their beginnings (`東京*`).
 """
 
 import re
