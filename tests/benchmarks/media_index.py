@@ -18,7 +18,7 @@ VECTORS, DIM, CENTRES, CHUNK = 1_000_000, 384, 5000, 50_000
 
 
 def write_pictures(folder: Path, num: int) -> None:
-    """Write small JPEGs, no two of which are alike to the byte."""
+    """Write small JPEGs; of the smallest photographs, crops of which are nearly the whole, some are the same bytes."""
     from PIL import Image
 
     from mainstem.data.catalogue import pull
