@@ -38,7 +38,9 @@ def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[
     target, measures = first.target, first.target.measures
     headline = next(iter(measures))
     at_view = partial(Scored.point, view=view)
-    baselines = {name: _metrics(results, partial(_baseline, name=name), aggregate) for name in first.baselines}
+    baselines = {
+        name: _metrics(results, partial(_baseline, name=name, view=view), aggregate) for name in first.baselines
+    }
     differences = {name: _difference(results, name, aggregate, view) for name in first.baselines}
     parts = [found.target.parts(found.told[view]) for found in results]
     body = {
@@ -133,21 +135,22 @@ def _subgroups(results: Sequence[Scored], view: str) -> dict[str, Any]:
 
 
 def _beside(results: Sequence[Scored], view: str, aggregate: Aggregate) -> dict[str, Any]:
-    """Metrics of baselines at a view, where they were asked at each; nothing else."""
+    """Metrics of baselines at a view and differences to them, where they were asked at each; nothing else."""
     names = results[0].baselines_at.get(view, results[0].baselines if results[0].baselines_at else {})
-
-    def of(name: str) -> Callable[[Scored], Array]:
-        return lambda found: found.baselines_at.get(view, found.baselines)[name]
-
-    return {"baselines": {name: _metrics(results, of(name), aggregate) for name in names}} if names else {}
+    if not names:
+        return {}
+    return {
+        "baselines": {name: _metrics(results, partial(_baseline, name=name, view=view), aggregate) for name in names},
+        "difference": {name: _difference(results, name, aggregate, view) for name in names},
+    }
 
 
 def _part(found: Scored, name: str, view: str) -> Array:
     return found.target.parts(found.told[view])[name]
 
 
-def _baseline(found: Scored, name: str) -> Array:
-    return found.baselines[name]
+def _baseline(found: Scored, name: str, view: str) -> Array:
+    return found.baselines_at.get(view, found.baselines)[name]
 
 
 def _grouped(groups: Sequence[str], values: Array) -> list[Array]:
@@ -192,7 +195,7 @@ def _difference(results: Sequence[Scored], baseline: str, aggregate: Aggregate, 
         of(headline),
         results[0].truth,
         np.stack([found.point(view) for found in results]),
-        np.stack([found.baselines[baseline] for found in results]),
+        np.stack([_baseline(found, baseline, view) for found in results]),
         results[0].groups,
     )
     told = found.to_dict(lower_is_better=target.lower_is_better)

@@ -10,6 +10,7 @@ from mainstem.adapters.sensor_fusion import walls
 from mainstem.apps.baselines import baselines_at_views
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.folds import targets_of
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.core.tokens import Patches
 from mainstem.data.robot.wall_following import CHANNELS, MOVES, NUM_SONARS, RATE_HZ, SONARS, STEPS, open_wall_following
@@ -129,6 +130,23 @@ def test_a_dropout_seed_draws_what_views_lose():
     (one,) = spec.gaps([sample(0)], walls.TASK)
     assert seen(one) == set(SONARS)
     assert one.source.facts[walls.DRAW] == 5
+
+
+def test_the_drilled_rival_reads_the_past_that_ours_reads():
+    """Moves that nothing but how ranges changed tells: the ranges of now are the same draw whatever the move."""
+
+    def moving(row):
+        ends = np.random.default_rng([5, row]).uniform(1.5, 5, (NUM_SONARS, 1, 1))
+        steps = np.arange(1 - STEPS, 1)[None, :, None] * [-0.15, -0.05, 0.05, 0.15][row % 4]
+        one = sample(row)
+        streams = {name: replace(one.streams[name], values=own) for name, own in zip(SONARS, ends + steps, strict=True)}
+        return replace(one, streams=streams)
+
+    samples = [moving(row) for row in range(240)]
+    found = walls.baselines(samples[:160], samples[160:], 0)
+    right = {name: float((values == targets_of(samples[160:])).mean()) for name, values in found.items()}
+    assert right["boosting_drilled"] > 0.9
+    assert max(right["boosting"], right["forest"]) < 0.5
 
 
 def test_plain_models_take_a_lost_sonar_as_they_are_used():

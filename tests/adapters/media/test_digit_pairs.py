@@ -109,4 +109,6 @@ def test_an_evaluation_tells_what_missing_streams_cost(made, monkeypatch):
     difference = told["metrics"]["accuracy"] - told["baselines"]["complete_pairs"]["accuracy"]
     assert told["difference"]["complete_pairs"]["value"] == pytest.approx(difference)
     assert set(told["by_lead"]) == set(VIEWS)
-    assert "complete_pairs" in told["by_lead"]["sound alone"]["baselines"]
+    alone = told["by_lead"]["sound alone"]
+    difference = alone["accuracy"] - alone["baselines"]["complete_pairs"]["accuracy"]
+    assert alone["difference"]["complete_pairs"]["value"] == pytest.approx(difference)
