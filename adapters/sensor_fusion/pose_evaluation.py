@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.adapters.sensor_fusion.planar import named, range_error, speed_error
 from mainstem.adapters.sensor_fusion.pose_filter import Start, ahead, init_state, take
@@ -218,7 +219,7 @@ def _differences(errors: dict[str, Array], groups: Sequence[str]) -> dict[str, A
     }
 
 
-def coverage_of(level: float, covered: Array, groups: Sequence[str], width: float) -> dict[str, Any]:
+def coverage_of(level: float, covered: NDArray[np.bool_], groups: Sequence[str], width: float) -> dict[str, Any]:
     """Coverage of regions of a mean width, as shares and as counts."""
     labels = np.asarray(groups)
     return {
