@@ -16,6 +16,7 @@ from mainstem.data.robot.faults import Fault
 from mainstem.data.robot.geodesy import Origin
 from mainstem.data.robot.mounting import listed
 from mainstem.data.robot.recording import Array, Kind, Recording, Sensor
+from mainstem.data.robot.units import possible
 
 NOT_FOR = NO_PROTECTION.removeprefix("not for ")
 HELD = "stated covariance held in your self-check"
@@ -111,8 +112,8 @@ def thinned(times: Array, values: Array, most: int = MOST_SHOWN) -> tuple[Array,
 
 
 def local_metres(geodetic: Array) -> Array:
-    """Return east, north and up (n, 3), m, of fixes from the first whole one; NaN where a fix lacks a part."""
-    known = np.isfinite(geodetic).all(1)
+    """Return east, north and up (n, 3), m, of fixes from the first whole one; NaN where a fix lacks a part or is none."""
+    known = np.isfinite(geodetic).all(1) & possible("gnss", geodetic)
     found = np.full(geodetic.shape, np.nan)
     if known.any():
         found[known] = Origin(*geodetic[known][0].tolist()).to_enu(geodetic[known])

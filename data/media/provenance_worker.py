@@ -23,7 +23,7 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.media.provenance_verdict import Report, judge, unread
 
 if TYPE_CHECKING:
-    from c2pa import Reader  # type: ignore[import-untyped]
+    from c2pa import Reader
 
 MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the library is loaded: pictures are held whole
 MOST_SIDECAR = 64 << 20  # bytes

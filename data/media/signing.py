@@ -14,7 +14,7 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.media.provenance_worker import settings
 
 if TYPE_CHECKING:
-    from c2pa import C2paSigningAlg  # type: ignore[import-untyped]
+    from c2pa import C2paSigningAlg
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from cryptography.x509 import Certificate
 

@@ -42,8 +42,8 @@ def properties(data: bytes, most: int) -> Properties:
         InputError: if it is larger than `most` bytes, no XML, or has entities.
     """
     try:
-        from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
-        from defusedxml.ElementTree import ParseError, fromstring  # type: ignore[import-untyped]
+        from defusedxml import DefusedXmlException
+        from defusedxml.ElementTree import ParseError, fromstring
     except ImportError as error:
         raise MissingExtraError("defusedxml", "media") from error
     if len(data) > most:

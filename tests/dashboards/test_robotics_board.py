@@ -152,8 +152,8 @@ def test_thinning_keeps_every_spike():
 
 
 def test_fixes_are_drawn_in_metres():
-    metres = local_metres(np.array([[np.nan, 0, 0], [52.0, 13.0, 40.0], [52.001, 13.0, 41.0]]))
-    assert np.isnan(metres[0]).all()
+    metres = local_metres(np.array([[95.0, 0, 0], [52.0, 13.0, 40.0], [52.001, 13.0, 41.0], [np.nan, 0, 0]]))
+    assert np.isnan(metres[[0, 3]]).all()
     assert metres[2] == pytest.approx([0, 111.27, 1.0], abs=0.1)
     assert [lane.channels for lane in lanes_of(OPENED.recording, None)][-1] == ("east", "north", "up")
 
