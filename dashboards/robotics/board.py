@@ -112,7 +112,7 @@ def thinned(times: Array, values: Array, most: int = MOST_SHOWN) -> tuple[Array,
 
 
 def local_metres(geodetic: Array) -> Array:
-    """Return east, north and up (n, 3), m, of fixes from the first whole one; NaN where a fix lacks a part or is none."""
+    """Return east, north and up (n, 3), m, of fixes from the first whole one; NaN where one lacks a part or is none."""
     known = np.isfinite(geodetic).all(1) & possible("gnss", geodetic)
     found = np.full(geodetic.shape, np.nan)
     if known.any():
