@@ -204,8 +204,9 @@ def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
 def open_lists(path: Path) -> "Index":
     """Open a file of lists; pages of it are read as they are looked into."""
     library = faiss()
-    index: Index = library.read_index(str(path), library.IO_FLAG_MMAP)
-    index.nprobe = PROBED
+    found = library.read_index(str(path), library.IO_FLAG_MMAP)
+    found.nprobe = PROBED
+    index: Index = found
     return index
 
 

@@ -25,8 +25,10 @@ def describe(pixels: NDArray[np.uint8]) -> Floats:
     grey = rgb @ np.array([0.299, 0.587, 0.114], np.float32)
     coarse = grey.reshape(SIDE // 2, 2, SIDE // 2, 2).mean((1, 3))
     parts = (_edges(grey), _edges(coarse), _colours(rgb), _hues(rgb))
-    whole = np.concatenate([weight**0.5 * _unit(part) for weight, part in zip(WEIGHTS, parts, strict=True)])
-    return _unit(whole).astype(np.float32)
+    whole: Floats = np.concatenate(
+        [np.float32(weight**0.5) * _unit(part) for weight, part in zip(WEIGHTS, parts, strict=True)]
+    )
+    return _unit(whole)
 
 
 def _small(pixels: NDArray[np.uint8], side: int) -> Floats:
@@ -34,7 +36,7 @@ def _small(pixels: NDArray[np.uint8], side: int) -> Floats:
     from PIL import Image
 
     image = Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX)
-    return np.asarray(image, np.float32) / 255
+    return np.asarray(image, np.float32) / np.float32(255)
 
 
 def _edges(grey: Floats) -> Floats:
@@ -75,7 +77,7 @@ def _hues(rgb: Floats) -> Floats:
 
 def _unit(values: Floats) -> Floats:
     length = float(np.linalg.norm(values))
-    return values / length if length > 0 else values
+    return values / np.float32(length) if length > 0 else values
 
 
 def own_sha256() -> str:
