@@ -23,7 +23,7 @@ def show_home() -> None:
     st.title("Mainstem")
     st.markdown("Predictions from any data stream, each with its interval, its origin and what may be claimed of it.")
     made = st.container()
-    first, second, third, fourth = st.columns(4)
+    first, second, third, fourth, fifth = st.columns(5)
     with first.container(border=True, height="stretch"):
         st.subheader(":material/agriculture: Crop yield", anchor=False)
         st.markdown(
@@ -56,6 +56,14 @@ def show_home() -> None:
         )
         recordings = st.container()
         st.page_link(robotics_page, label="Open the recordings", icon=":material/precision_manufacturing:")
+    with fifth.container(border=True, height="stretch"):
+        st.subheader(":material/photo_library: Media", anchor=False)
+        st.markdown(
+            "What an archive holds that answers, and why: search that may say nothing, copies through edits, shots, "
+            "provenance. Public pictures, videos and speech, or a folder of yours. Originals stay untouched."
+        )
+        archives = st.container()
+        st.page_link(media_page, label="Open the archives", icon=":material/photo_library:")
     with st.container(border=True):
         st.subheader(":material/model_training: Research and the command line", anchor=False)
         st.page_link(research_page, label="Runs, data sets, an adapter for your table", icon=":material/monitoring:")
@@ -76,6 +84,8 @@ def show_home() -> None:
         show_held(study_titles())
     with recordings, mistakes_as_lines("The list of recordings"):
         show_held(recording_titles())
+    with archives, mistakes_as_lines("The list of archives"):
+        show_held(archive_titles())
 
 
 def show_making() -> None:
@@ -125,6 +135,13 @@ def recording_titles() -> list[str]:
     return [choice.title for choice in choices()]
 
 
+def archive_titles() -> list[str]:
+    """The archives that were indexed on this machine."""
+    from mainstem.apps.media_archives import known_archives
+
+    return [archive.words() for archive in known_archives()]
+
+
 def show_held(titles: list[str]) -> None:
     """List what is on this machine."""
     if titles:
@@ -141,6 +158,7 @@ yield_page = st.Page(
 robotics_page = st.Page(
     PAGES / "robotics" / "page.py", title="Robotics", url_path="robotics", icon=":material/precision_manufacturing:"
 )
+media_page = st.Page(PAGES / "media" / "page.py", title="Media", url_path="media", icon=":material/photo_library:")
 research_page = st.Page(
     PAGES / "research" / "page.py", title="Research", url_path="research", icon=":material/monitoring:"
 )
@@ -150,4 +168,6 @@ st.set_page_config(
     layout="wide",
 )
 st.html(STYLE)
-st.navigation([home_page, yield_page, field_page, clinic_page, robotics_page, research_page], position="top").run()
+st.navigation(
+    [home_page, yield_page, field_page, clinic_page, robotics_page, media_page, research_page], position="top"
+).run()

@@ -1,0 +1,200 @@
+"""The media page in words and tiles: what was found and why, what was searched, what that cannot mean."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from mainstem.core.plain import plain
+from mainstem.dashboards.components.pictures import Tile
+from mainstem.data.media.description import BUILT_IN
+
+NOT_FOR = "deciding whether a picture is true, or whose it is"
+UNKNOWN_END = "9999"  # where an embargo's end cannot be read
+FIELD_WORDS = {"name": "file name", "text": "text", "picture": "picture"}
+MOST_EXCERPT = 220  # letters of a text in a tile
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A result with what its tile shows of it."""
+
+    result: Result
+    picture: bytes | None
+    excerpt: str = ""
+
+
+def tiles_of(shown: Sequence[Shown]) -> tuple[Tile, ...]:
+    """Return results as tiles."""
+    return tuple(
+        Tile(
+            id=one.result["path"], title=title_of(one.result), picture=one.picture, text=one.excerpt or "no picture",
+            badge=badge_of(one.result), warnings=tuple(warnings_of(one.result)),
+            lines=tuple(plain(line) for line in (*why_lines(one.result), *judged_lines(one.result))),
+        )
+        for one in shown
+    )  # fmt: skip
+
+
+def title_of(result: Result) -> str:
+    """Return what a file is called: its title, else its name."""
+    return plain(result["title"] or PurePosixPath(result["path"]).name)
+
+
+def badge_of(result: Result) -> str:
+    """Say what a file is, and where in it the answer is."""
+    if result["time_s"] is not None:
+        return f"{result['kind']} at {clock(result['time_s'])}"
+    if result["kind"] == "image":
+        return ""  # it shows that it is one
+    return f"{result['kind']} {clock(result['seconds'])}" if result["seconds"] else str(result["kind"])
+
+
+def warnings_of(result: Result) -> Iterator[str]:
+    """Yield what must not be missed."""
+    if result["embargo"] and result["embargo"]["holds"]:
+        yield "embargo"
+    if result["opt_out"] and result["opt_out"]["state"] != "allowed":
+        yield f"mining {result['opt_out']['state']}"
+    if result["state"] != "present":
+        yield str(result["state"])
+
+
+def why_lines(result: Result) -> Iterator[str]:
+    """Yield why a file was found: which words in which field, what its picture is like and how much."""
+    for why in result["why"]:
+        if "words" in why:
+            yield f"{FIELD_WORDS.get(why['field'], why['field'])}: {', '.join(why['words'])}"
+        else:
+            like = PurePosixPath(str(why["like"])).name
+            yield f"like {like}, cosine {why['cosine']:.2f}"
+    if others := len(result["same_bytes_at"]):
+        yield f"the same bytes at {others} other place{'s' if others > 1 else ''}"
+
+
+def judged_lines(result: Result) -> Iterator[str]:
+    """Yield how likely a file is relevant, where a calibrated run says so."""
+    for said in result["relevance"]:
+        if said["probability"] is None:
+            continue
+        left_open = frozenset(said["classes"])
+        sure = "relevant" if left_open == {"relevant"} else "may be relevant"
+        stated = "" if said["claim"] == "stated" else ", nothing is claimed"
+        yield f"{sure}, {said['probability']:.0%} by {said['by']}{stated}"
+
+
+def clock(seconds: float) -> str:
+    """Return a time as 1:02:03, 2:03 or 2:03.4 where it is no whole second."""
+    whole, part = divmod(round(seconds * 10), 10)
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    told = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return f"{told}.{part}" if part else told
+
+
+def status_line(told: Mapping[str, Any], asked: str) -> str:
+    """Say in one line what was found, of how much, and what is hidden.
+
+    Args:
+        told: what a search returned.
+        asked: what was asked, in words; "" where nothing was.
+    """
+    shown, num = len(told["results"]), told["num_found"]
+    first = f"{num:,} found{asked}" if asked else f"{num:,} files, by path; ask for words above"
+    parts = [first if shown == num else f"{first}; the first {shown} are shown"]
+    if told["num_irrelevant"]:
+        parts.append(f"{told['num_irrelevant']:,} judged irrelevant are hidden")
+    if unjudged(told):
+        parts.append("how relevant they are is not judged: no calibrated run is here, so that nothing is cut off")
+    searched = told["searched"]
+    if searched["offline"]:
+        parts.append(f"{searched['offline']:,} are offline, and found all the same")
+    if searched["refused"]:
+        parts.append(f"{searched['refused']:,} could not be read")
+    return "; ".join(parts) + "."
+
+
+def unjudged(told: Mapping[str, Any]) -> bool:
+    """True where nothing says how likely the results are relevant."""
+    return bool(told["relevance"]) and all(one["run"] is None for one in told["relevance"])
+
+
+def compared_words(content: Mapping[str, Any]) -> str:
+    """Say in short what compares pictures, and whether words search what they show."""
+    if content["model"] is None:
+        return "no picture is compared"
+    by = "edges and colours" if content["model"] == BUILT_IN else str(content["model"])
+    searched = (
+        "searched by words, how well is not measured" if content["is_searched_by_words"] else "not searched by words"
+    )
+    return f"Pictures are compared by {by}; what they show is {searched}"
+
+
+def asked_words(query: str, filters: Mapping[str, str], like: Sequence[str], unlike: Sequence[str]) -> str:
+    """Say what was asked; "" where nothing was."""
+    parts = [f"for {query.strip()!r}"] if query.strip() else []
+    parts += [f"{name.replace('_', '-')} {value}" for name, value in filters.items()]
+    if like:
+        parts.append(f"like {', '.join(PurePosixPath(path).name for path in like)}")
+    if unlike:
+        parts.append(f"not like {', '.join(PurePosixPath(path).name for path in unlike)}")
+    return f" {', '.join(parts)}" if parts else ""
+
+
+def nothing_words(told: Mapping[str, Any], query: str, filters: Mapping[str, str]) -> list[str]:
+    """Say that nothing was found, what that means, and what can be done."""
+    searched = told["searched"]
+    num = searched["present"] + searched["offline"]
+    lines = [f"Nothing found in {num:,} files. That is an answer: nothing here holds what was asked for."]
+    if told["num_irrelevant"]:
+        lines.append(f"{told['num_irrelevant']:,} answered and were judged irrelevant: show them below.")
+    if query.strip():
+        lines.append(
+            "Words are sought as they stand in titles, captions, keywords, credits, rights, transcripts, texts and "
+            "names: try fewer words, another form of a word, or its beginning (bridg*)."
+        )
+        if not told["picture_content"]["is_searched_by_words"]:
+            lines.append("What pictures show is not searched by words here: give one that is like it.")
+    if filters:
+        lines.append(f"Filters are set: {', '.join(filters)}. What says nothing of them is left out; take one away.")
+    if searched["refused"]:
+        lines.append(f"{searched['refused']:,} files could not be read, and were not searched.")
+    return lines
+
+
+def said_rows(said: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what is said of a file as rows: field, words, where they stand."""
+    origin = said.get("origin", {})
+    told = {name: said.get(name) for name in ("title", "caption", "creator", "credit", "rights", "captured")}
+    told["keywords"] = ", ".join(said.get("keywords", ()))
+    if embargo := said.get("embargo"):
+        told["embargo"] = f"until {embargo['until'] or 'someone reads its words'} ({embargo['words']})"
+    if opt_out := said.get("opt_out"):
+        told["opt_out"] = f"{opt_out['state']}: {'; '.join(opt_out['words'])}"
+    return [
+        {"field": name.replace("_", "-"), "said": plain(words), "where": plain(origin.get(name, ""))}
+        for name, words in told.items()
+        if words
+    ]
+
+
+def facts_line(facts: Mapping[str, Any]) -> str:
+    """Say what a file is in numbers."""
+    parts = []
+    width, height = facts.get("size") or (facts.get("width"), facts.get("height"))
+    if width and height:
+        parts.append(f"{width} x {height} pixels")
+    if facts.get("seconds"):
+        parts.append(f"{facts['seconds']:.1f} s")
+    if facts.get("frame_rate"):
+        parts.append(f"{facts['frame_rate']:.5g} frames a second")
+    if facts.get("rate"):
+        parts.append(
+            f"{facts['rate']} Hz, {facts.get('channels', 1)} channel{'s' if facts.get('channels', 1) > 1 else ''}"
+        )
+    if facts.get("format"):
+        parts.append(str(facts["format"]))
+    if facts.get("bytes"):
+        parts.append(f"{facts['bytes'] / 1e6:.2g} MB" if facts["bytes"] >= 1e5 else f"{facts['bytes']:,} bytes")
+    return plain(", ".join(parts))

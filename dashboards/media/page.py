@@ -1,0 +1,178 @@
+"""The archivist's page: what an archive holds that answers, why, which files are copies, where a file comes from."""
+
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import streamlit as st
+
+from mainstem.apps.media_archives import Archive, picture_of, text_of
+from mainstem.apps.media_search import MediaSearch
+from mainstem.dashboards.components.pictures import Act, Sheet, pictures
+from mainstem.dashboards.components.tables import named_in_address
+from mainstem.dashboards.media import asking
+from mainstem.dashboards.media.board import (
+    MOST_EXCERPT,
+    NOT_FOR,
+    Shown,
+    asked_words,
+    compared_words,
+    nothing_words,
+    status_line,
+    tiles_of,
+)
+from mainstem.dashboards.media.choosing import choose_archive, offer_index, show_indexing
+from mainstem.dashboards.media.detail import show_file
+from mainstem.dashboards.media.reads import archives, found_in, open_archive
+from mainstem.dashboards.shell import header, mistakes_as_lines, note_in_address, plain, put_in_address, recall
+
+IN_ADDRESS = ("archive", "file", "t", "look", *asking.IN_ADDRESS)
+OF_ARCHIVE = ("file", "t", *asking.PICKED, "below", "n")  # in the address; of no other archive
+OWN_DATA = "your own data"
+ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
+STYLE = """<style>
+.stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
+.stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
+.stMainBlockContainer h3 { font-size: 1rem; padding: 0; overflow-wrap: anywhere; }
+.stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
+.stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
+.stMainBlockContainer [data-testid="stVideo"] { max-height: 44vh; }
+.stMainBlockContainer [data-testid="stImage"] img { max-height: 56vh; object-fit: contain; width: auto; }
+</style>"""
+
+
+def show_media() -> None:
+    """Lay the page out: what is shown and what is asked on two lines, the grid under them, a file beside it."""
+    st.html(STYLE)
+    recall("media", IN_ADDRESS)
+    vain = st.container()
+    title, controls = st.columns([3, 2], vertical_alignment="center")
+    known = archives()
+    with controls:
+        row = st.container(horizontal=True, vertical_alignment="bottom")
+    with row, mistakes_as_lines("The list of archives"):
+        name = choose_archive(known, vain, OF_ARCHIVE) if known else ""
+        offer_index(known.get(name), choose_other)
+    if coming := st.query_params.get("archive", name):
+        show_indexing(coming[:40])
+    if not known:
+        with title:
+            header("Media", origin="origin unknown", training="origin unknown", adapter="no index", not_for=NOT_FOR)
+        show_empty()
+        return
+    archive = known[name]
+    with title:
+        origin = archive.origin or OWN_DATA
+        header(archive.words(), origin=origin, training=origin, adapter=compared_by(archive), not_for=NOT_FOR)
+    with mistakes_as_lines("The archive"):
+        show_archive(archive, vain)
+
+
+def choose_other(name: str) -> None:
+    """Show another archive."""
+    put_in_address("archive", name)
+    for other in OF_ARCHIVE:
+        put_in_address(other, None)
+
+
+def compared_by(archive: Archive) -> str:
+    """Say which model compares an archive's pictures."""
+    with mistakes_as_lines("The model"):
+        from mainstem.apps.media_embedding import model_of
+
+        model = model_of(open_archive(archive.name, str(archive.root)).catalogue)
+        return f"pictures by {model.name}" if model else "no pictures compared"
+    return "model unknown"
+
+
+def show_empty() -> None:
+    """Say what to do where there is no archive."""
+    st.info(
+        "No archive is indexed on this machine yet. Index a folder above, or run `mainstem media index FOLDER`; "
+        "`mainstem demo` brings public pictures, videos and speech to look at.",
+        icon=":material/photo_library:",
+    )
+
+
+def show_archive(archive: Archive, vain: st.delta_generator.DeltaGenerator) -> None:
+    """Search an archive, and show what is found."""
+    search = open_archive(archive.name, str(archive.root))
+    asked, row = st.columns([3, 2], vertical_alignment="bottom")
+    with asked:
+        text = asking.search_box()
+    with row, st.container(horizontal=True, vertical_alignment="bottom"):
+        filters = asking.filters_asked(vain)
+        asking.show_picked(lambda path: PurePosixPath(path).name)
+    files = {name: [archive.root / path for path in asking.picked(name)] for name in asking.PICKED}
+    told = found_in(search, asking.query_of(text, filters, files))
+    words = asked_words(text, filters.given(), asking.picked("like"), asking.picked("unlike"))
+    content = told["picture_content"]
+    st.caption(
+        f"{plain(status_line(told, words), 600)} {plain(compared_words(content))}.", help=plain(content["words"], 600)
+    )
+    by_path = {result["path"]: result for result in told["results"]}
+    chosen, _ = named_in_address("file", ANY_PATH, "")
+    if chosen:
+        grid, beside = st.columns([19, 11])
+    else:
+        grid, beside = st.container(), None
+    with grid, mistakes_as_lines("The results"):
+        if told["results"]:
+            show_grid(search, archive, told, words, chosen)
+        else:
+            for line in nothing_words(told, text, filters.given()):
+                st.info(plain(line, 600), icon=":material/search_off:")
+        show_more(told)
+    if beside is not None:
+        with beside, mistakes_as_lines("The file"):
+            show_file(search, by_path.get(chosen), chosen, vain)
+
+
+class _AnyPath:
+    """Holds every path: which ones there are, the index tells."""
+
+    def __contains__(self, path: object) -> bool:
+        return True
+
+
+ANY_PATH = _AnyPath()
+
+
+def show_grid(search: MediaSearch, archive: Archive, told: Mapping[str, Any], words: str, chosen: str) -> None:
+    """Show results as pictures with why they were found."""
+    shown = [
+        Shown(
+            result=one, picture=picture_of(search.catalogue, one["path"], one["frame"]),
+            excerpt="" if one["kind"] in ("image", "video") else text_of(search.catalogue, one["path"], MOST_EXCERPT),
+        )
+        for one in told["results"]
+    ]  # fmt: skip
+    pictures(
+        Sheet(name=f"{archive.name}{words}", tiles=tiles_of(shown), opened=chosen, acts=ACTS,
+              aria=f"{len(shown)} results; arrows move, Enter opens"),
+        "media grid", on_act,
+    )  # fmt: skip
+
+
+def on_act(name: str, path: str) -> None:
+    """Do what was asked for at a result."""
+    if name == "open":
+        put_in_address("file", path)
+        put_in_address("t", None)
+    else:
+        asking.pick(name, path)
+
+
+def show_more(told: Mapping[str, Any]) -> None:
+    """Offer more results, and those that are judged irrelevant."""
+    row = st.container(horizontal=True, vertical_alignment="center")
+    num = len(told["results"])
+    if num < min(told["num_found"], asking.MOST):
+        row.button("More", icon=":material/expand_more:", on_click=put_in_address, args=("n", 2 * asking.num_asked()))
+    if told["num_irrelevant"] or st.query_params.get("all"):
+        st.session_state["all"] = st.query_params.get("all") == "True"
+        row.toggle("Show what is judged irrelevant", key="all", on_change=note_in_address, args=("all",))
+
+
+with mistakes_as_lines("The page"):
+    show_media()

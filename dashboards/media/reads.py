@@ -1,0 +1,77 @@
+"""What the media page reads: archives, searches, files; each held for as long as it stays the same, and bounded."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from mainstem.apps.media_archives import Archive, browse, known_archives
+from mainstem.apps.media_previews import metadata_of, picture_preview, played
+from mainstem.apps.media_query import Query
+from mainstem.apps.media_search import MediaSearch
+from mainstem.core.files import file_stat
+
+MOST_OPEN, MOST_HELD = 2, 16
+PREVIEW_PX = 1280
+
+
+@st.cache_resource(scope="session", on_release=lambda search: search.close(), show_spinner=False, max_entries=MOST_OPEN)
+def open_archive(name: str, root: str) -> MediaSearch:
+    """Open an archive's index for this session.
+
+    Raises:
+        InputError: if it has none.
+    """
+    assert name
+    return MediaSearch(Path(root))
+
+
+def archives() -> dict[str, Archive]:
+    """The archives of this machine by name."""
+    return {archive.name: archive for archive in known_archives()}
+
+
+def found_in(search: MediaSearch, query: Query) -> dict[str, Any]:
+    """What an archive answers; its first files where nothing is asked.
+
+    Raises:
+        InputError: if what is asked is none.
+    """
+    if query.text.strip() or query.like or query.unlike or query.filters.given():
+        return search.search(query)
+    return browse(search.catalogue, query.limit)
+
+
+@st.cache_data(show_spinner="Reading the picture", max_entries=MOST_HELD)
+def _preview(path: str, stat: tuple[int, ...]) -> tuple[bytes, list[str]]:
+    assert stat
+    return picture_preview(Path(path), PREVIEW_PX)
+
+
+def preview(path: Path) -> tuple[bytes, list[str]]:
+    """A picture as JPEG, and what was done for it.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    return _preview(str(path), file_stat(path))
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def _played(path: str, kind: str, stat: tuple[int, ...]) -> tuple[bytes, str]:
+    assert stat
+    return played(Path(path), kind)
+
+
+def to_play(path: Path, kind: str) -> tuple[bytes, str]:
+    """Bytes for a player, and their type.
+
+    Raises:
+        InputError: if no browser plays them, or they are too many.
+    """
+    return _played(str(path), kind, file_stat(path))
+
+
+def said_of(path: Path) -> dict[str, Any]:
+    """What a file and its sidecars say of it, read anew each time: it may have just been written."""
+    return metadata_of(path)
