@@ -8,7 +8,7 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.field_maps import ensure_demo
 from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.jobs import telling
-from mainstem.core.errors import InputError
+from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import read_record
@@ -16,7 +16,7 @@ from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"
-STUDIES, FIELDS = 0.1, 0.2  # up to where the clinic's studies and then the field map take the time
+STUDIES, ARCHIVE, FIELDS = 0.1, 0.15, 0.2  # up to where studies, then the archive, then the field map take the time
 JOB = "demonstration"
 
 
@@ -26,7 +26,7 @@ def run_folder(data: str) -> Path:
 
 
 def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
-    """Have a trial, studies, a field map and a run to show: real ones where they can be pulled, else simulated ones.
+    """Have a trial, studies, an archive, a field map and a run to show: real where they can be pulled, else simulated.
 
     The trial and the studies come first: they take seconds, and who reads them needs no farm.
 
@@ -34,6 +34,7 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         InputError: if another process is at it.
     """
     from mainstem.apps.clinic_demo import ensure_studies  # late: pages of fields ask this module for their runs
+    from mainstem.apps.media_demo import ensure_archive
     from mainstem.apps.robotics import bring_trial
 
     with telling(JOB, "the demonstration", progress) as report:
@@ -46,7 +47,11 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
             ensure_studies(mirror, part_of(_named("studies", report), 0.0, STUDIES))
         except InputError as error:
             print(f"{plain(error)}\nthe clinic has no studies to show", file=sys.stderr)
-        ensure_demo(part_of(_named("field map", report), STUDIES, FIELDS))
+        try:
+            ensure_archive(mirror, part_of(_named("archive", report), STUDIES, ARCHIVE))
+        except (InputError, MissingExtraError) as error:
+            print(f"{plain(error)}\nthe media page has no archive to show", file=sys.stderr)
+        ensure_demo(part_of(_named("field map", report), ARCHIVE, FIELDS))
         report("getting the data", FIELDS)
         data = REAL
         try:

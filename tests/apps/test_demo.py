@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps import clinic_demo, demo, field_maps, finetune
+from mainstem.apps import clinic_demo, demo, field_maps, finetune, media_demo
 from mainstem.apps.jobs import find_job, telling
 from mainstem.apps.robotics import choices
 from mainstem.apps.serving import OURSELVES
@@ -81,20 +81,22 @@ def test_pages_are_told_by_a_living_process_alone(home):
 def test_the_studies_come_first_and_shares_only_grow(home, monkeypatch):
     told: list[tuple[str, float]] = []
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda mirror, progress: progress("all", 1.0))
+    monkeypatch.setattr(media_demo, "ensure_archive", lambda mirror, progress: progress("copies", 1.0))
     monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
     monkeypatch.setattr(finetune, "finetune", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
     assert [stage for stage, _ in told] == [
-        "studies, reading what there is", "studies, all", "field map, whole", "getting the data",
+        "studies, reading what there is", "studies, all", "archive, copies", "field map, whole", "getting the data",
         "yield model, reading the data", "yield model, training",
     ]  # fmt: skip
-    assert [share for _, share in told] == pytest.approx([0.0, demo.STUDIES] + 4 * [demo.FIELDS])
+    assert [share for _, share in told] == pytest.approx([0.0, demo.STUDIES, demo.ARCHIVE] + 4 * [demo.FIELDS])
     assert find_job(demo.JOB) is None
 
 
 def test_studies_that_cannot_be_had_keep_nobody_from_a_field_map(home, monkeypatch, capsys):
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda *_: _far_enough())
+    monkeypatch.setattr(media_demo, "ensure_archive", lambda *_: _far_enough())
     monkeypatch.setattr(field_maps, "simulate_farm", _far_enough)
     told: list[str] = []
     with pytest.raises(InputError, match="far enough"):
@@ -102,6 +104,7 @@ def test_studies_that_cannot_be_had_keep_nobody_from_a_field_map(home, monkeypat
     assert told == ["studies, reading what there is", "field map, simulating a farm"]
     said = capsys.readouterr().err
     assert "the clinic has no studies to show" in said
+    assert "the media page has no archive to show" in said
     assert "the robotics page shows a simulated cart" in said  # its mirror holds no trial
 
 
