@@ -13,8 +13,8 @@ from mainstem.data.media.prints_sounds import HOP_S, LOUD, SoundPiece, Variant, 
 EVERY = 2  # words of a sound that was seen, one is looked for; of a new one all are
 CANDIDATES = 24  # of a minute, those with most words in common, that are held side by side
 FEWEST_WORDS = 2
-NEAR = 0.3
-LEAST_S = 1.5  # of loud sound that is compared
+NEAR, LEAST_S = 0.3, 1.5  # share of signs that differ, where so much loud sound is compared
+NEAR_SHORT, LEAST_SHORT_S = 0.2, 0.7  # and where less is: a cut of three seconds may hold one second of loud sound
 SLACK = 2  # words to either side that the best place is looked for
 RATE = "none of 5,655 pairs of other voices that the threshold was set on, below 1 in 1,800 at 95 %"
 
@@ -54,7 +54,7 @@ class SoundIndex:
 
     def is_last_told(self) -> bool:
         """Whether the sound that was added last is long and loud enough to be told from others."""
-        return float(((self._shelf.get(len(self._shelf) - 1)[0] & LOUD) > 0).sum()) * HOP_S >= LEAST_S
+        return float(((self._shelf.get(len(self._shelf) - 1)[0] & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
 
     def _add(self, words: Words) -> None:
         self._starts = np.append(self._starts, self._end)
@@ -87,14 +87,15 @@ class SoundIndex:
     def _compare(self, words: Words, lead: _Lead, start: int) -> Match | None:
         held = self._shelf.get(lead.owner)[0].astype(np.uint32, copy=False)
         tried = [(*_side_by_side(held, words, offset), offset) for offset in _around(lead.offset)]
-        apart, seconds, offset = min((each for each in tried if each[1] >= LEAST_S), default=(1.0, 0.0, 0))
-        if apart > NEAR:
+        apart, seconds, offset = min((each for each in tried if each[1] >= LEAST_SHORT_S), default=(1.0, 0.0, 0))
+        near = NEAR if seconds >= LEAST_S else NEAR_SHORT
+        if apart > near:
             return None
         return Match(
             what="sound",
             distance=round(apart, 4),
             unit="share of signs that differ",
-            threshold=NEAR,
+            threshold=near,
             transform=f"{lead.variant.words()}, {seconds:.1f} s of loud sound compared",
             offset_s=round((offset - start * lead.variant.speed) * HOP_S, 3),
             rate=RATE,

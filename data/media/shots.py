@@ -26,9 +26,9 @@ REACH_S = 2.0  # to either side of a frame that is held
 SPANS = (0.16, 0.3, 0.45, 0.65, 0.9, 1.25)  # that are tried, as seconds to either side
 CUT_REACH = 3  # frames to either side: flashes last at most two
 CUT_LEAST, CUT_RATIO = 6.0, 2.2  # of 255; of the difference among frames of either side
-LINE_LEAST = 11.0  # of 255 between both ends of a transition
-OUTSIDE = 0.45  # of the ends' difference, most that frames change before or after in as long a time: a camera moves on
-OFF_LINE, ON_LINE = 0.2, 0.12  # of the ends' difference, that 80 % of the frames between are nearer to the line
+LINE_LEAST, STRENGTH_LEAST = 11.0, 10.5  # of 255 between both ends of a transition; and of that on the line
+DIMMED = 0.85  # most that is left of the ends' detail where two pictures are blended; a moving camera leaves it all
+OFF_LINE, ON_LINE = 0.3, 0.1  # of the ends' difference, that 80 % of the frames between are nearer to the line
 BETWEEN = (0.15, 0.85)  # of the way
 FEWEST_BETWEEN = 3  # frames
 PLAIN = 3.0  # of 255: spread within a picture below which it is one colour
@@ -168,18 +168,27 @@ def _line(window: _Window, span: int) -> Boundary | None:
         return None
     off = np.abs(run - run[0] - share[:, None] * way)[between].mean(-1) / size
     away = float(np.quantile(off, 0.8))
-    if away > OFF_LINE or (away > ON_LINE and _change_outside(window, span) > OUTSIDE * size):
+    if away > OFF_LINE or (away > ON_LINE and _detail_left(run) > DIMMED):
+        return None
+    strength = size * (1 - float(off.mean()))
+    if strength < STRENGTH_LEAST:
         return None
     is_plain = (any(map(_is_plain, run[:span])), any(map(_is_plain, run[span:])))  # a fade may turn within the span
     start, end = _ends(share, times)
-    return Boundary(start, end, "fade" if any(is_plain) else "dissolve", size * (1 - float(off.mean())), *is_plain)
+    return Boundary(start, end, "fade" if any(is_plain) else "dissolve", strength, *is_plain)
 
 
-def _change_outside(window: _Window, span: int) -> float:
-    """How far frames change before a transition or after it, the less, in its time or as much as is held."""
-    middle, further = window.middle, min(3 * span, window.middle)
-    ends = ((middle - span, middle - further), (middle + span, middle + further))
-    return min(float(np.abs(window.pictures[near] - window.pictures[far]).mean()) for near, far in ends)
+def _detail_left(run: Pictures) -> float:
+    """Detail half way, of the mean of the ends': two pictures laid over one another at half strength have about 0.7."""
+    places = (slice(0, 2), slice(len(run) // 2 - 1, len(run) // 2 + 2), slice(-2, None))
+    first, middle, last = (float(np.mean([_detail(picture) for picture in run[place]])) for place in places)
+    return middle / max((first + last) / 2, 1e-3)
+
+
+def _detail(picture: Pictures) -> float:
+    """Spread of the steps between neighbours."""
+    image = picture.reshape(*GRID, 3)
+    return float(np.sqrt((np.diff(image, axis=0) ** 2).mean() + (np.diff(image, axis=1) ** 2).mean()))
 
 
 def _ends(share: NDArray[np.float32], times: NDArray[np.float64]) -> tuple[float, float]:
