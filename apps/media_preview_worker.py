@@ -16,6 +16,7 @@ from mainstem.data.media.metadata import read_metadata
 from mainstem.data.media.pictures import read_picture
 
 QUALITY = 88  # of JPEG
+MOST_TEXT = 20_000  # letters of a transcript
 MOST_MEMORY = 3 << 30  # bytes
 
 
@@ -34,7 +35,8 @@ def answer(request: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
     try:
         if request["longest_side"]:
             return _picture(path, int(request["longest_side"]))
-        return plain_metadata(read_metadata(path)), b""
+        told = read_metadata(path)
+        return {**plain_metadata(told), "transcript": (told.transcript or "")[:MOST_TEXT]}, b""
     except (MainstemError, OSError, MemoryError) as error:
         return {"refused": plain(one_line(error))}, b""
 

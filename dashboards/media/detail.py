@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_archives import Keyframe, facts_of, keyframes_of, one_file, text_of
+from mainstem.apps.media_archives import Archive, Keyframe, facts_of, keyframes_of
 from mainstem.apps.media_search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Sheet, Tile, pictures
@@ -22,27 +22,27 @@ from mainstem.dashboards.media.board import (
     warnings_of,
     why_lines,
 )
-from mainstem.dashboards.media.reads import preview, said_of, to_play
+from mainstem.dashboards.media.origins import show_origin
+from mainstem.dashboards.media.reads import preview, said_of, text_in, to_play
+from mainstem.dashboards.media.selection import cuts_of, shots_of
+from mainstem.dashboards.media.words_beside import edit_words, offer_undo
 from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address, show_error
+from mainstem.data.media.edl import edl_text
 
-VIEWS = ("View", "Details")
-MOST_TEXT = 20_000  # letters of a text or transcript
+VIEWS = ("View", "Details", "Origin", "Edit")
+CUTS = "media cuts"  # session key: by archive and file, keyframes whose shots are to be cut
 MOST_STRIP = 240  # keyframes drawn
 
 
-def show_file(search: MediaSearch, found: Mapping[str, Any] | None, path: str, vain: DeltaGenerator) -> None:
+def show_file(search: MediaSearch, archive: Archive, result: Mapping[str, Any], vain: DeltaGenerator) -> None:
     """Show a file of the archive.
 
     Args:
-        search: the archive.
-        found: the file as a result of the search; None where it is none.
-        path: below the archive's folder.
+        search: of the archive.
+        archive: that holds it.
+        result: the file as a search tells it.
         vain: where to say what the address asks for in vain.
-
-    Raises:
-        InputError: if the index knows no such file.
     """
-    result = one_file(search.catalogue, path) if found is None else found
     heading, close = st.columns([6, 1], vertical_alignment="center")
     heading.subheader(plain(title_of(result), 120), anchor=False)
     close.button(
@@ -50,12 +50,19 @@ def show_file(search: MediaSearch, found: Mapping[str, Any] | None, path: str, v
         args=("file", None),
     )  # fmt: skip
     look = choose(partial(st.segmented_control, "Look at", label_visibility="collapsed"), "look", VIEWS, vain)
-    place = search.catalogue.root / path
+    place = archive.root / result["path"]
     with mistakes_as_lines("This file"):
         if look == "View":
             show_content(search, result, place)
-        else:
+        elif not place.is_file():
+            st.warning("The file is offline: its share is not mounted.", icon=":material/cloud_off:")
+        elif look == "Details":
             show_details(search, result, place)
+        elif look == "Origin":
+            show_origin(place)
+        else:
+            edit_words(archive, result["path"], said_of(place))
+            offer_undo(archive)
 
 
 def show_content(search: MediaSearch, result: Mapping[str, Any], place: Path) -> None:
@@ -70,8 +77,8 @@ def show_content(search: MediaSearch, result: Mapping[str, Any], place: Path) ->
             st.image(preview(place)[0])
         elif kind in ("video", "sound"):
             show_player(search, result, place)
-        elif kind == "text":
-            st.code(text_of(search.catalogue, path, MOST_TEXT), language=None, wrap_lines=True)
+        elif kind == "text" and place.is_file():
+            st.code(text_in(place), language=None, wrap_lines=True)
     for line in warnings_of(result):
         st.warning(plain(line), icon=":material/gavel:")
     reasons = [*why_lines(result), *judged_lines(result)]
@@ -99,8 +106,9 @@ def show_player(search: MediaSearch, result: Mapping[str, Any], place: Path) -> 
             player(data, form, start_time=int(start_s))
     if result["kind"] == "video":
         show_strip(frames, path, start_s)
-    if said := text_of(search.catalogue, path, MOST_TEXT):
-        with st.expander("What is said in it, by its transcript or caption", expanded=result["kind"] == "sound"):
+        offer_cuts(search, result)
+    if place.is_file() and (said := said_of(place).get("transcript")):
+        with st.expander("Transcript", expanded=result["kind"] == "sound"):
             st.code(said, language=None, wrap_lines=True)
 
 
@@ -114,26 +122,61 @@ def moment_asked(result: Mapping[str, Any]) -> float:
 
 
 def show_strip(frames: list[Keyframe], path: str, at_s: float) -> None:
-    """Show a video's keyframes in a row; one that is chosen is where the player begins."""
+    """Show a video's shots by their keyframes in a row; one that is chosen is where the player begins."""
     if not frames:
         return
     shown = frames[:: -(-len(frames) // MOST_STRIP)]
     times = [frame.time_s or 0.0 for frame in shown]
     here = max((number for number, time_s in enumerate(times) if time_s <= at_s + 1e-3), default=0)
     tiles = tuple(
-        Tile(id=f"{time_s:.3f}", title=clock(time_s), picture=frame.picture)
-        for frame, time_s in zip(shown, times, strict=True)
+        Tile(
+            id=f"{frame.time_s or 0.0:.3f}", title=clock(frame.time_s or 0.0), picture=frame.picture, lines=_span(frame)
+        )
+        for frame in shown
     )
     pictures(
         Sheet(name=f"strip {path}", tiles=tiles, layout="strip", opened=tiles[here].id, mark_word="cut",
-              aria=f"{len(tiles)} keyframes of the video in order of time"),
-        "media strip", lambda _, time: put_in_address("t", time),
+              marked=cuts_marked(path), aria=f"{len(tiles)} keyframes of the video's shots in order of time"),
+        "media strip", lambda _, time: put_in_address("t", time), lambda marked: mark_cuts(path, marked),
+    )  # fmt: skip
+
+
+def _span(frame: Keyframe) -> tuple[str, ...]:
+    if frame.start_s is None or frame.end_s is None:
+        return ()
+    return (f"shot {clock(frame.start_s)} to {clock(frame.end_s)}",)
+
+
+def cuts_marked(path: str) -> tuple[str, ...]:
+    """Keyframes of a video that the user marked."""
+    every: dict[str, tuple[str, ...]] = st.session_state.setdefault(CUTS, {})
+    return every.get(path, ())
+
+
+def mark_cuts(path: str, marked: list[str]) -> None:
+    """Keep which keyframes of a video are marked."""
+    every: dict[str, tuple[str, ...]] = st.session_state.setdefault(CUTS, {})
+    every[path] = tuple(marked)
+
+
+def offer_cuts(search: MediaSearch, result: Mapping[str, Any]) -> None:
+    """Offer the shots whose keyframes are marked as an edit list."""
+    times = [float(time) for time in cuts_marked(result["path"])]
+    spans = [span for span in shots_of(search, result["path"]) if any(span[0] <= time < span[1] for time in times)]
+    if not spans:
+        st.caption("Mark shots with cut (x) to take them along as an edit list (EDL).")
+        return
+    cuts = cuts_of(search, result, spans)
+    name = PurePosixPath(result["path"])
+    st.download_button(
+        f"EDL of {len(cuts)} shots at {cuts[0].frame_rate:.5g} frames a second", edl_text(name.stem, cuts),
+        f"{name.stem}.edl", "text/plain", icon=":material/movie_edit:", on_click="ignore",
     )  # fmt: skip
 
 
 def show_details(search: MediaSearch, result: Mapping[str, Any], place: Path) -> None:
     """Say what a file and its sidecars say of it, and where each word stands."""
-    said = said_of(place) if place.is_file() else {"origin": {}}
+    said = said_of(place)
     rows = said_rows(said)
     if rows:
         st.dataframe(pd.DataFrame(rows), hide_index=True)

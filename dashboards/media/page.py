@@ -1,15 +1,17 @@
 """The archivist's page: what an archive holds that answers, why, which files are copies, where a file comes from."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_archives import Archive, picture_of, text_of
+from mainstem.apps.media_archives import Archive, one_file, picture_of, text_of
 from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Act, Sheet, pictures
-from mainstem.dashboards.components.tables import named_in_address
 from mainstem.dashboards.media import asking
 from mainstem.dashboards.media.board import (
     MOST_EXCERPT,
@@ -22,12 +24,24 @@ from mainstem.dashboards.media.board import (
     tiles_of,
 )
 from mainstem.dashboards.media.choosing import choose_archive, offer_index, show_indexing
+from mainstem.dashboards.media.copies import show_copies
 from mainstem.dashboards.media.detail import show_file
 from mainstem.dashboards.media.reads import archives, found_in, open_archive
-from mainstem.dashboards.shell import header, mistakes_as_lines, note_in_address, plain, put_in_address, recall
+from mainstem.dashboards.media.selection import selection_of, show_selection
+from mainstem.dashboards.shell import (
+    choose,
+    header,
+    mistakes_as_lines,
+    note_in_address,
+    plain,
+    put_in_address,
+    recall,
+    say_in_vain,
+)
 
-IN_ADDRESS = ("archive", "file", "t", "look", *asking.IN_ADDRESS)
-OF_ARCHIVE = ("file", "t", *asking.PICKED, "below", "n")  # in the address; of no other archive
+IN_ADDRESS = ("archive", "show", "group", "file", "t", "look", *asking.IN_ADDRESS)
+OF_ARCHIVE = ("group", "file", "t", *asking.PICKED, "below", "n")  # in the address; of no other archive
+SHOWN = ("Search", "Copies")
 OWN_DATA = "your own data"
 ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
 STYLE = """<style>
@@ -51,6 +65,7 @@ def show_media() -> None:
     with controls:
         row = st.container(horizontal=True, vertical_alignment="bottom")
     with row, mistakes_as_lines("The list of archives"):
+        shown = choose(partial(st.segmented_control, "Show", label_visibility="collapsed"), "show", SHOWN, vain)
         name = choose_archive(known, vain, OF_ARCHIVE) if known else ""
         offer_index(known.get(name), choose_other)
     if coming := st.query_params.get("archive", name):
@@ -65,7 +80,11 @@ def show_media() -> None:
         origin = archive.origin or OWN_DATA
         header(archive.words(), origin=origin, training=origin, adapter=compared_by(archive), not_for=NOT_FOR)
     with mistakes_as_lines("The archive"):
-        show_archive(archive, vain)
+        search = open_archive(archive.name, str(archive.root))
+        if shown == "Copies":
+            show_copies(search, archive)
+        else:
+            show_search(search, archive, vain)
 
 
 def choose_other(name: str) -> None:
@@ -94,14 +113,14 @@ def show_empty() -> None:
     )
 
 
-def show_archive(archive: Archive, vain: st.delta_generator.DeltaGenerator) -> None:
+def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> None:
     """Search an archive, and show what is found."""
-    search = open_archive(archive.name, str(archive.root))
     asked, row = st.columns([3, 2], vertical_alignment="bottom")
     with asked:
         text = asking.search_box()
     with row, st.container(horizontal=True, vertical_alignment="bottom"):
         filters = asking.filters_asked(vain)
+        tools = st.container()
         asking.show_picked(lambda path: PurePosixPath(path).name)
     files = {name: [archive.root / path for path in asking.picked(name)] for name in asking.PICKED}
     told = found_in(search, asking.query_of(text, filters, files))
@@ -111,8 +130,11 @@ def show_archive(archive: Archive, vain: st.delta_generator.DeltaGenerator) -> N
         f"{plain(status_line(told, words), 600)} {plain(compared_words(content))}.", help=plain(content["words"], 600)
     )
     by_path = {result["path"]: result for result in told["results"]}
-    chosen, _ = named_in_address("file", ANY_PATH, "")
-    if chosen:
+    with tools:
+        show_selection(search, archive, by_path)
+    opened = opened_file(search, by_path, vain)
+    chosen = opened["path"] if opened else ""
+    if opened:
         grid, beside = st.columns([19, 11])
     else:
         grid, beside = st.container(), None
@@ -120,22 +142,28 @@ def show_archive(archive: Archive, vain: st.delta_generator.DeltaGenerator) -> N
         if told["results"]:
             show_grid(search, archive, told, words, chosen)
         else:
-            for line in nothing_words(told, text, filters.given()):
-                st.info(plain(line, 600), icon=":material/search_off:")
+            lines = nothing_words(told, text, filters.given())
+            st.info(f"{plain(lines[0], 600)}", icon=":material/search_off:")
+            for line in lines[1:]:
+                st.caption(plain(line, 600))
         show_more(told)
-    if beside is not None:
+    if beside is not None and opened:
         with beside, mistakes_as_lines("The file"):
-            show_file(search, by_path.get(chosen), chosen, vain)
+            show_file(search, archive, opened, vain)
 
 
-class _AnyPath:
-    """Holds every path: which ones there are, the index tells."""
-
-    def __contains__(self, path: object) -> bool:
-        return True
-
-
-ANY_PATH = _AnyPath()
+def opened_file(
+    search: MediaSearch, shown: Mapping[str, Mapping[str, Any]], vain: DeltaGenerator
+) -> Mapping[str, Any] | None:
+    """Return the file that the address names, as it was found where it was; None where it names none that there is."""
+    path = st.query_params.get("file", "")
+    if path in shown:
+        return shown[path]
+    try:
+        return one_file(search.catalogue, path) if path else None
+    except InputError:
+        say_in_vain(vain, "file", path, "no file")
+        return None
 
 
 def show_grid(search: MediaSearch, archive: Archive, told: Mapping[str, Any], words: str, chosen: str) -> None:
@@ -147,10 +175,12 @@ def show_grid(search: MediaSearch, archive: Archive, told: Mapping[str, Any], wo
         )
         for one in told["results"]
     ]  # fmt: skip
+    selected, by_path = selection_of(archive), {one["path"]: one for one in told["results"]}
     pictures(
         Sheet(name=f"{archive.name}{words}", tiles=tiles_of(shown), opened=chosen, acts=ACTS,
+              marked=tuple(path for path in by_path if path in selected.found), revision=selected.revision,
               aria=f"{len(shown)} results; arrows move, Enter opens"),
-        "media grid", on_act,
+        "media grid", on_act, lambda marked: selected.take(by_path, marked),
     )  # fmt: skip
 
 

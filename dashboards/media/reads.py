@@ -10,9 +10,11 @@ from mainstem.apps.media_previews import metadata_of, picture_preview, played
 from mainstem.apps.media_query import Query
 from mainstem.apps.media_search import MediaSearch
 from mainstem.core.files import file_stat
+from mainstem.data.media.texts import read_text
 
 MOST_OPEN, MOST_HELD = 2, 16
 PREVIEW_PX = 1280
+MOST_TEXT = 20_000  # letters of a text
 
 
 @st.cache_resource(scope="session", on_release=lambda search: search.close(), show_spinner=False, max_entries=MOST_OPEN)
@@ -75,3 +77,12 @@ def to_play(path: Path, kind: str) -> tuple[bytes, str]:
 def said_of(path: Path) -> dict[str, Any]:
     """What a file and its sidecars say of it, read anew each time: it may have just been written."""
     return metadata_of(path)
+
+
+def text_in(path: Path) -> str:
+    """The beginning of a text.
+
+    Raises:
+        InputError: if it is too long to be read.
+    """
+    return read_text(path).text[:MOST_TEXT]

@@ -1,0 +1,227 @@
+"""Copies of an archive to resolve: each group side by side with what links it; what to keep is a mark, and no more."""
+
+import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mainstem.apps.jobs import find_job
+from mainstem.apps.media_archives import Archive, facts_of, picture_of
+from mainstem.apps.media_duplicates import NOT_MEDIA
+from mainstem.apps.media_jobs import copies_found, copies_job, start_copies
+from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import MainstemError
+from mainstem.dashboards.components.pictures import Sheet, Tile, pictures
+from mainstem.dashboards.components.tables import choice_table, named_in_address
+from mainstem.dashboards.media.board import facts_line
+from mainstem.dashboards.media.reads import said_of
+from mainstem.dashboards.media.words_beside import offer_undo, write_all
+from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address, show_error
+from mainstem.dashboards.waiting import is_being_made, show_failure
+from mainstem.data.media.sidecar_writing import Changes
+from mainstem.data.spreadsheets import csv_bytes
+
+KEPT, ASIDE = "copies: keep", "copies: set aside"  # keywords that tell what was decided
+KEEPING = "media keeping"  # session key: by group, paths to keep
+LIST_PX = 560
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Copies of one another: paths below the archive's folder, and what links them.
+
+    Attributes:
+        name: of the group in an address; another once other files are in it.
+        evidence: of each link, with its two files' paths.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    evidence: tuple[Mapping[str, Any], ...]
+
+
+def groups_of(told: Mapping[str, Any]) -> list[Group]:
+    """Return the groups that were found."""
+    folder, found = Path(str(told["folder"])), []
+    for paths, links in zip(told["groups"], told["evidence"], strict=True):
+        below = tuple(str(Path(path).relative_to(folder)) for path in paths)
+        evidence = tuple(
+            {**link, **{end: str(Path(link[end]).relative_to(folder)) for end in ("first", "second")}} for link in links
+        )
+        name = hashlib.sha256("\n".join(below).encode(errors="replace")).hexdigest()[:8]
+        found.append(Group(name=name, paths=below, evidence=evidence))
+    return found
+
+
+def link_lines(group: Group, path: str) -> list[str]:
+    """Say what links a file to others of its group."""
+    lines = []
+    for link in group.evidence:
+        if path in (link["first"], link["second"]):
+            other = Path(link["first"] if path == link["second"] else link["second"]).name
+            turned = "" if link["transform"] in ("none", "") else f", {link['transform']}"
+            lines.append(f"{other}: {link['distance']:g} of {link['threshold']:g} {link['unit']}{turned}")
+    return lines
+
+
+def show_copies(search: MediaSearch, archive: Archive) -> None:
+    """Show the copies that were found last, and look for them anew."""
+    job = copies_job(archive.name)
+    show_failure(job)
+    is_made = find_job(job) is not None and is_being_made(lambda: False, job)
+    told = copies_found(archive.root)
+    if told is None:
+        if not is_made:
+            st.info(
+                "Nobody has looked for copies in this archive yet. Every picture, sound and video is compared by "
+                "fingerprints that stand edits; nothing is changed.", icon=":material/content_copy:",
+            )  # fmt: skip
+            st.button("Look for copies", type="primary", on_click=start_copies, args=(archive.root,))
+        return
+    groups = groups_of(told)
+    row = st.container(horizontal=True, vertical_alignment="center")
+    when = datetime.datetime.fromtimestamp(float(told["when"]), datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    odd = sum(why != NOT_MEDIA for why in told["left_out"].values())
+    row.caption(
+        f"{len(groups)} groups of copies among {int(told['num_compared']):d} files, as of {plain(when)}; "
+        f"{len(told['refused'])} could not be read, {odd:d} were not compared. "
+        "Copies are told by likeness, not by who was first."
+    )
+    row.button("Look again", icon=":material/sync:", on_click=start_copies, args=(archive.root,), disabled=is_made)
+    if groups:
+        show_groups(search, archive, groups)
+    else:
+        st.info("No copies were found. That is an answer.", icon=":material/done_all:")
+
+
+def show_groups(search: MediaSearch, archive: Archive, groups: Sequence[Group]) -> None:
+    """Show the list of groups, and one of them side by side."""
+    by_name = {group.name: group for group in groups}
+    chosen, vain = named_in_address("group", by_name, groups[0].name)
+    if vain:
+        st.warning(f"There is no group {plain(vain, 40)} here any more.", icon=":material/warning:")
+    listing, beside = st.columns([3, 9])
+    with listing:
+        choice_table(
+            group_table(archive, groups), list(by_name), chosen, lambda name: put_in_address("group", name),
+            f"groups {archive.name} {len(groups)} {groups[0].name}", LIST_PX,
+        )  # fmt: skip
+        st.download_button(
+            "The groups as CSV", lambda: csv_bytes(copies_table(archive, groups)), "copies.csv", "text/csv",
+            icon=":material/download:", on_click="ignore",
+        )  # fmt: skip
+        offer_undo(archive)
+    if chosen:
+        with beside, mistakes_as_lines("The group"):
+            show_group(search, archive, by_name[chosen])
+
+
+def group_table(archive: Archive, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the groups as a table: the first file, how many, what was decided."""
+    rows = [
+        {
+            "copies of": plain_name(group.paths[0]), "files": len(group.paths),
+            "keep": len(kept_of(archive, group)) or "",
+        }
+        for group in groups
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def plain_name(path: str) -> str:
+    """Return a file's name."""
+    return Path(path).name
+
+
+def kept_of(archive: Archive, group: Group) -> tuple[str, ...]:
+    """Paths that the user keeps of a group; none where nothing is decided."""
+    every: dict[str, tuple[str, ...]] = st.session_state.setdefault(KEEPING, {})
+    return every.get(f"{archive.name} {group.name}", ())
+
+
+def keep(archive: Archive, group: Group, paths: Sequence[str]) -> None:
+    """Decide what to keep of a group."""
+    every: dict[str, tuple[str, ...]] = st.session_state.setdefault(KEEPING, {})
+    every[f"{archive.name} {group.name}"] = tuple(path for path in group.paths if path in set(paths))
+
+
+def show_group(search: MediaSearch, archive: Archive, group: Group) -> None:
+    """Show the files of a group side by side, have the user mark which to keep, and write that as keywords."""
+    tiles = tuple(
+        Tile(
+            id=path, title=Path(path).name, picture=picture_of(search.catalogue, path), text="no picture",
+            lines=(facts_line(facts_of(search.catalogue, path)), *link_lines(group, path)),
+        )
+        for path in group.paths
+    )  # fmt: skip
+    kept = kept_of(archive, group)
+    pictures(
+        Sheet(name=group.name, tiles=tiles, layout="large", marked=kept, mark_word="keep",
+              aria=f"{len(tiles)} copies of one another side by side"),
+        "media copies", lambda _, path: open_file(path), lambda marked: keep(archive, group, marked),
+    )  # fmt: skip
+    with st.expander("Evidence of every pair"):
+        st.dataframe(evidence_table([group]), hide_index=True)
+    with st.form(f"keep {group.name}", border=False), st.container(horizontal=True, vertical_alignment="center"):
+        sure = st.checkbox(f"Write into {len(group.paths)} sidecars: {plain(KEPT)} or {plain(ASIDE)}")
+        if st.form_submit_button("Write the marks", icon=":material/edit_note:", help="Nothing is deleted or moved"):
+            _write_marks(archive, group, sure)
+
+
+def open_file(path: str) -> None:
+    """Open a file in the search."""
+    put_in_address("show", None)
+    put_in_address("file", path)
+
+
+def _write_marks(archive: Archive, group: Group, sure: bool) -> None:
+    kept = kept_of(archive, group)
+    if not kept or not sure:
+        show_error("Nothing was written: mark which to keep, and tick the box that says where it is written")
+        return
+    changes: dict[Path, Changes] = {}
+    for path in group.paths:
+        place = archive.root / path
+        try:
+            known = said_of(place).get("keywords", ())
+        except MainstemError:
+            known = ()
+        words = [word for word in known if word not in (KEPT, ASIDE)]
+        changes[place] = {"keywords": [*words, KEPT if path in kept else ASIDE]}
+    why = write_all(archive, "what to keep of copies", changes)
+    for line in why:
+        show_error(line)
+    if not why:
+        st.rerun()
+
+
+def evidence_table(groups: Sequence[Group]) -> pd.DataFrame:
+    """Return the links of groups, one a row."""
+    rows = [
+        {
+            "group": group.name, "first": link["first"], "second": link["second"], "compared by": link["what"],
+            "distance": link["distance"], "threshold": link["threshold"], "unit": link["unit"],
+            "transform": link["transform"], "begins at, s": link.get("offset_s"),
+            "by chance": link["false_match_rate"],
+        }
+        for group in groups
+        for link in group.evidence
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def copies_table(archive: Archive, groups: Sequence[Group]) -> pd.DataFrame:
+    """Return every file of every group with what was decided and what links it."""
+    rows = []
+    for group in groups:
+        kept = kept_of(archive, group)
+        for path in group.paths:
+            decided = "undecided" if not kept else "keep" if path in kept else "set aside"
+            rows.append({"group": group.name, "path": path, "decided": decided,
+                         "evidence": "; ".join(link_lines(group, path)), "archive": str(archive.root)})  # fmt: skip
+    return pd.DataFrame(rows)

@@ -1,0 +1,134 @@
+"""Files that the user selected: out as CSV and EDL, and words written for all of them at once, which can be undone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from mainstem.apps.media_archives import Archive, facts_of, keyframes_of
+from mainstem.apps.media_search import MediaSearch
+from mainstem.dashboards.media.board import title_of, why_lines
+from mainstem.dashboards.media.words_beside import offer_bulk, offer_undo
+from mainstem.dashboards.shell import mistakes_as_lines
+from mainstem.data.media.edl import Cut, edl_text
+from mainstem.data.spreadsheets import csv_bytes
+
+SELECTED = "media selected"  # session key: by archive, what is selected
+MOST = 2000
+STATED = "not stated"
+
+
+@dataclass(kw_only=True)
+class Selection:
+    """What is selected of an archive: by path the result as it was found; a new revision tells the grid of changes."""
+
+    found: dict[str, Mapping[str, Any]]
+    revision: int = 0
+
+    def take(self, shown: Mapping[str, Mapping[str, Any]], marked: Sequence[str]) -> None:
+        """Select those of the shown files that are marked, and no other of them; others stay as they are."""
+        for path in shown:
+            self.found.pop(path, None)
+        for path in marked:
+            if path in shown and len(self.found) < MOST:
+                self.found[path] = shown[path]
+
+    def clear(self) -> None:
+        """Select nothing."""
+        self.found.clear()
+        self.revision += 1
+
+    def add(self, shown: Mapping[str, Mapping[str, Any]]) -> None:
+        """Select all that is shown."""
+        self.found.update(dict(list(shown.items())[: MOST - len(self.found)]))
+        self.revision += 1
+
+
+def selection_of(archive: Archive) -> Selection:
+    """What this session selected of an archive."""
+    every: dict[str, Selection] = st.session_state.setdefault(SELECTED, {})
+    return every.setdefault(archive.name, Selection(found={}))
+
+
+def show_selection(search: MediaSearch, archive: Archive, shown: Mapping[str, Mapping[str, Any]]) -> None:
+    """Offer what can be done with the selection."""
+    chosen = selection_of(archive)
+    count = f" ({len(chosen.found)})" if chosen.found else ""
+    with st.popover(f"Selected{count}", icon=":material/checklist:"):
+        st.markdown(
+            f"{len(chosen.found)} selected: with x or the boxes in the grid. Nothing is written into any file; words "
+            "go into a sidecar beside it, after you confirmed them, and can be undone."
+        )
+        row = st.container(horizontal=True)
+        row.button("All that is shown", icon=":material/select_all:", on_click=chosen.add, args=(shown,))
+        row.button("None", icon=":material/deselect:", on_click=chosen.clear, disabled=not chosen.found)
+        if chosen.found:
+            _offer_files(search, archive, chosen)
+            with mistakes_as_lines("The words"):
+                offer_bulk(archive, list(chosen.found))
+        offer_undo(archive)
+
+
+def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> None:
+    row = st.container(horizontal=True)
+    results = list(chosen.found.values())
+    row.download_button(
+        "CSV", lambda: csv_bytes(selection_table(results, archive)), "selection.csv", "text/csv",
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
+    cuts = [cut for one in results for cut in cuts_of(search, one)]
+    for rate in sorted({round(cut.frame_rate, 3) for cut in cuts}):
+        of_rate = [cut for cut in cuts if round(cut.frame_rate, 3) == rate]
+        with mistakes_as_lines("The edit list"):
+            row.download_button(
+                f"EDL at {rate:.5g} frames a second", edl_text(archive.root.name, of_rate), f"selection-{rate:.5g}.edl",
+                "text/plain", icon=":material/movie_edit:", on_click="ignore",
+            )  # fmt: skip
+
+
+def selection_table(results: Sequence[Mapping[str, Any]], archive: Archive) -> pd.DataFrame:
+    """Return selected files as a table, with what may be done with each as far as it is said."""
+    return pd.DataFrame(
+        {
+            "path": one["path"], "title": title_of(one), "kind": one["kind"],
+            "at_s": one["time_s"], "credit": one["credit"] or STATED, "rights": one["rights"] or STATED,
+            "licence": archive.attribution or STATED,
+            "opt_out": (one["opt_out"] or {}).get("state", STATED), "embargo": embargo_words(one),
+            "why": "; ".join(why_lines(one)), "sha256": one["sha256"], "archive": str(archive.root),
+        }
+        for one in results
+    )  # fmt: skip
+
+
+def embargo_words(result: Mapping[str, Any]) -> str:
+    """Say whether a file may be shown now."""
+    embargo = result["embargo"]
+    if not embargo:
+        return "none stated"
+    until = embargo["until"] or "someone reads its words"
+    return f"{'holds until' if embargo['holds'] else 'was over at'} {until}: {embargo['words']}"
+
+
+def cuts_of(
+    search: MediaSearch, result: Mapping[str, Any], spans: Sequence[tuple[float, float]] | None = None
+) -> list[Cut]:
+    """Return what is cut of a video: the given spans, s, else the shot that was found, else all of it."""
+    if result["kind"] != "video":
+        return []
+    facts = facts_of(search.catalogue, result["path"])
+    whole = result["shot_s"] or (0.0, facts.get("seconds") or 0.0)
+    kept = [(float(whole[0]), float(whole[1]))] if spans is None else spans
+    return [
+        Cut(name=PurePosixPath(result["path"]).name, path=result["path"], start_s=start_s, end_s=end_s,
+            frame_rate=float(facts.get("frame_rate") or 0.0), has_sound=bool(facts.get("has_sound")))
+        for start_s, end_s in kept
+    ]  # fmt: skip
+
+
+def shots_of(search: MediaSearch, path: str) -> list[tuple[float, float]]:
+    """Return the ends of a video's shots, s, in order, as its index knows them."""
+    spans = {(one.start_s, one.end_s) for one in keyframes_of(search.catalogue, path) if one.start_s is not None}
+    return sorted((float(start), float(end)) for start, end in spans if start is not None and end is not None)
