@@ -351,3 +351,12 @@ def test_a_plain_model_is_trusted_as_far_as_it_is_right_out_of_fold():
     alone = target.blend({"logits": right}, truth, [""] * 300)
     assert set(alone) == {"temperature"}
     assert target.check_blend(alone, "whole") == alone, "runs without a plain model stay as they are"
+
+
+def test_one_quantile_for_all_classes_leaves_no_set_empty():
+    target = Classes(names=("a", "b", "c"), by_class=False)
+    told = {"probabilities": np.array([[0.98, 0.01, 0.01], [0.5, 0.4, 0.1]])}
+    assert [region.classes for region in target.regions(told, np.array([0.001, 0.65]))] == [("a",), ("a", "b")]
+    assert target.covered(told, np.array([0.0, 2.0]), np.array([0.001, 0.65])).tolist() == [True, False]
+    by_class = Classes(names=("a", "b", "c"))
+    assert by_class.regions(told, np.array([0.001, 0.65]))[0].classes == ()
