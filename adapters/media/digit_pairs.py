@@ -206,7 +206,7 @@ def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dic
     commonest = float(np.bincount(targets_of(train).astype(np.int64)).argmax())
     found = {"commonest": np.full(len(test), commonest)}
     columns = {
-        "svm_sound": (STREAM, lambda samples: in_steps(Heard.of(samples).pictures, SVM_STEPS)),
+        "svm_sound": (STREAM, _steps_in),
         "svm_picture": (PICTURE, ink_in),
     }
     for name, (stream, of) in columns.items():
@@ -219,7 +219,12 @@ def baselines(train: Sequence[Sample], test: Sequence[Sample], seed: int) -> dic
     return found
 
 
-def _svm():  # noqa: ANN202 - scikit-learn is imported late
+def _steps_in(samples: Sequence[Sample]) -> NDArray[Any]:
+    """What a support vector machine reads of sounds."""
+    return in_steps(Heard.of(samples).pictures, SVM_STEPS)
+
+
+def _svm() -> Any:  # noqa: ANN401 - a pipeline of scikit-learn, which is imported late
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC

@@ -84,9 +84,9 @@ class Classes(Named):
 
     A class is ruled out only where enough groups show it, by the quantile of 1 - its probability where it was true.
     With `by_class` False all classes share one quantile: where groups are too few for a level, sets then go by what was
-    seen, and nothing is claimed of them, where by class they would hold everything. Such a set always holds the likeliest
-    class: members' mean is less sure than the single member that the quantile is of, so that sets of sure members would
-    else be empty where they are right.
+    seen, and nothing is claimed of them, where by class they would hold everything. Such a set always holds the
+    likeliest class: members' mean is less sure than the single member that the quantile is of, so that sets of sure
+    members would else be empty where they are right.
     A preparation's fallback of (cases, classes) is taken as a plain model's log-probabilities, and trusted by the
     `plain` share that predictions out of fold teach.
     Source: Vovk 2012, Conditional validity of inductive conformal predictors (label-conditional);

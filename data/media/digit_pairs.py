@@ -165,4 +165,5 @@ def ink_of(path: Path) -> Ink:
     from PIL import Image
 
     grey = Image.fromarray(read_picture(path).pixels).convert("L")
-    return np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / 255
+    ink: Ink = np.asarray(grey.resize((SIDE, SIDE), Image.Resampling.BOX), np.float32) / np.float32(255)
+    return ink
