@@ -10,7 +10,8 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.media_query import EMBARGO, KINDS, OPTED, Filters, Query
 from mainstem.core.errors import InputError
-from mainstem.dashboards.shell import choose, note_in_address, plain, put_in_address
+from mainstem.dashboards.media.reads import take_own
+from mainstem.dashboards.shell import choose, mistakes_as_lines, note_in_address, plain, put_in_address
 
 ANY = "any"
 WORDS = ("credit", "rights", "below")
@@ -20,6 +21,7 @@ FILTERS = ("kind", "optout", "embargo", *DATES, *WORDS)
 IN_ADDRESS = ("q", *FILTERS, *PICKED, "n", "all")
 FIRST, MOST, LONGEST = 60, 960, 300  # results shown at first and at most; letters of a word in the address
 MOST_PICKED = 8
+OWN, TAKEN = "media own picture", "media pictures brought"  # session keys
 
 
 def search_box() -> str:
@@ -103,6 +105,30 @@ def show_picked(named: Callable[[str], str]) -> None:
                 f"{plain(word)} {plain(named(path), 60)}", key=f"{name} {path}", icon=f":material/{icon}:",
                 on_click=drop, args=(name, path), help="Take it away",
             )  # fmt: skip
+
+
+def bring_picture() -> list[Path]:
+    """Have the user give a picture of their own that shows what is wanted; return it, where there is one."""
+    taken = st.session_state.get(TAKEN, 0)
+    with st.popover("By picture", icon=":material/image_search:", key=f"by picture {taken}"):
+        st.markdown(
+            "A picture of your own that shows what is wanted. It is kept in a folder of this machine's temporary files "
+            "that only this user account can read, and deleted when this session ends. Nothing leaves this machine."
+        )
+        file = st.file_uploader("Picture", key=f"picture {taken}")
+        if st.button("Search by it", type="primary", disabled=file is None) and file is not None:
+            with mistakes_as_lines("The picture"):
+                st.session_state[OWN] = take_own(file.name, file.getvalue())
+                st.session_state[TAKEN] = taken + 1
+                st.rerun()
+    own: Path | None = st.session_state.get(OWN)
+    if own is None or not own.is_file():
+        return []
+    st.button(
+        f"like your {plain(own.name, 60)}", icon=":material/thumb_up:", help="Take it away", key="own picture",
+        on_click=lambda: st.session_state.pop(OWN, None),
+    )  # fmt: skip
+    return [own]
 
 
 def query_of(text: str, filters: Filters, files: dict[str, list[Path]]) -> Query:

@@ -13,6 +13,7 @@ NOT_FOR = "deciding whether a picture is true, or whose it is"
 UNKNOWN_END = "9999"  # where an embargo's end cannot be read
 FIELD_WORDS = {"name": "file name", "text": "text", "picture": "picture"}
 MOST_EXCERPT = 220  # letters of a text in a tile
+MOST_SURE = 0.99  # beyond which no share is told more finely
 Result = Mapping[str, Any]
 
 
@@ -79,9 +80,10 @@ def judged_lines(result: Result) -> Iterator[str]:
         if said["probability"] is None:
             continue
         left_open = frozenset(said["classes"])
-        sure = "relevant" if left_open == {"relevant"} else "may be relevant"
-        stated = "" if said["claim"] == "stated" else ", nothing is claimed"
-        yield f"{sure}, {said['probability']:.0%} by {said['by']}{stated}"
+        sure = "relevant" if left_open == {"relevant"} else "perhaps relevant"
+        stated = "" if said["claim"] == "stated" else ", unclaimed"
+        share = "over 99%" if said["probability"] > MOST_SURE else f"{said['probability']:.0%}"
+        yield f"{sure}, {share} by {said['by']}{stated}"
 
 
 def clock(seconds: float) -> str:

@@ -26,7 +26,7 @@ from mainstem.dashboards.media.board import (
 from mainstem.dashboards.media.choosing import choose_archive, offer_index, show_indexing
 from mainstem.dashboards.media.copies import show_copies
 from mainstem.dashboards.media.detail import show_file
-from mainstem.dashboards.media.reads import archives, found_in, open_archive
+from mainstem.dashboards.media.reads import archives, found_in, open_archive, stand_in
 from mainstem.dashboards.media.selection import selection_of, show_selection
 from mainstem.dashboards.shell import (
     choose,
@@ -121,10 +121,12 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
     with row, st.container(horizontal=True, vertical_alignment="bottom"):
         filters = asking.filters_asked(vain)
         tools = st.container()
+        own = asking.bring_picture()
         asking.show_picked(lambda path: PurePosixPath(path).name)
-    files = {name: [archive.root / path for path in asking.picked(name)] for name in asking.PICKED}
+    files = {name: [stand_in(search, path) for path in asking.picked(name)] for name in asking.PICKED}
+    files["like"] += own
     told = found_in(search, asking.query_of(text, filters, files))
-    words = asked_words(text, filters.given(), asking.picked("like"), asking.picked("unlike"))
+    words = asked_words(text, filters.given(), *([str(path) for path in files[name]] for name in asking.PICKED))
     content = told["picture_content"]
     st.caption(
         f"{plain(status_line(told, words), 600)} {plain(compared_words(content))}.", help=plain(content["words"], 600)

@@ -1,15 +1,20 @@
 """What the media page reads: archives, searches, files; each held for as long as it stays the same, and bounded."""
 
+import hashlib
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from mainstem.apps.media_archives import Archive, browse, known_archives
+from mainstem.apps.media_archives import Archive, browse, known_archives, picture_of
 from mainstem.apps.media_previews import metadata_of, picture_preview, played
 from mainstem.apps.media_query import Query
 from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import InputError
 from mainstem.core.files import file_stat
+from mainstem.data.media.small_pictures import SIDE
 from mainstem.data.media.texts import read_text
 
 MOST_OPEN, MOST_HELD = 2, 16
@@ -31,6 +36,46 @@ def open_archive(name: str, root: str) -> MediaSearch:
 def archives() -> dict[str, Archive]:
     """The archives of this machine by name."""
     return {archive.name: archive for archive in known_archives()}
+
+
+@st.cache_resource(
+    scope="session", on_release=lambda folder: shutil.rmtree(folder, ignore_errors=True), show_spinner=False
+)
+def session_folder() -> Path:
+    """A folder of this session and of this user of the machine alone; it is deleted when the session ends."""
+    return Path(tempfile.mkdtemp(prefix="mainstem-media-"))
+
+
+def stand_in(search: MediaSearch, path: str) -> Path:
+    """Return the small picture that the index holds of a file, as a file of its name: it is decoded without danger.
+
+    Raises:
+        InputError: if the index holds none.
+    """
+    picture = picture_of(search.catalogue, path)
+    if picture is None:
+        raise InputError(f"{path} shows no picture that others could be like; take it away")
+    return _kept(Path(path).name, picture)
+
+
+def take_own(name: str, content: bytes) -> Path:
+    """Keep a user's own picture for the session, small, and return its file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    given = _kept(Path(name).name, content)
+    picture, _ = picture_preview(given, SIDE)
+    given.write_bytes(picture)
+    return given
+
+
+def _kept(name: str, content: bytes) -> Path:
+    folder = session_folder() / hashlib.sha256(content).hexdigest()[:16]
+    folder.mkdir(exist_ok=True)
+    path = folder / (name.replace("\0", "")[-100:] or "picture")
+    path.write_bytes(content)
+    return path
 
 
 def found_in(search: MediaSearch, query: Query) -> dict[str, Any]:
