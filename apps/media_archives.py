@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -63,6 +64,11 @@ class Keyframe:
 def archive_name(folder: Path) -> str:
     """Return the name of a folder's archive, of which its index' folder is called."""
     return hashlib.sha256(os.fsencode(os.path.realpath(folder))).hexdigest()[:NAME]
+
+
+def is_name(text: str) -> bool:
+    """True of what can be an archive's name."""
+    return re.fullmatch(f"[0-9a-f]{{{NAME}}}", text) is not None
 
 
 def known_archives() -> list[Archive]:

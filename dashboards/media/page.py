@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_archives import Archive, one_file, picture_of, text_of
+from mainstem.apps.media_archives import Archive, is_name, one_file, picture_of, text_of
 from mainstem.apps.media_search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Act, Sheet, pictures
@@ -38,6 +38,7 @@ from mainstem.dashboards.shell import (
     recall,
     say_in_vain,
 )
+from mainstem.data.media.description import BUILT_IN
 
 IN_ADDRESS = ("archive", "show", "group", "file", "t", "look", *asking.IN_ADDRESS)
 OF_ARCHIVE = ("group", "file", "t", *asking.PICKED, "below", "n")  # in the address; of no other archive
@@ -59,17 +60,18 @@ def show_media() -> None:
     """Lay the page out: what is shown and what is asked on two lines, the grid under them, a file beside it."""
     st.html(STYLE)
     recall("media", IN_ADDRESS)
-    vain = st.container()
+    vain, slot = st.container(), st.empty()
     title, controls = st.columns([3, 2], vertical_alignment="center")
     known = archives()
     with controls:
         row = st.container(horizontal=True, vertical_alignment="bottom")
     with row, mistakes_as_lines("The list of archives"):
         shown = choose(partial(st.segmented_control, "Show", label_visibility="collapsed"), "show", SHOWN, vain)
-        name = choose_archive(known, vain, OF_ARCHIVE) if known else ""
+        name = choose_archive(known, slot.container(), OF_ARCHIVE) if known else ""
         offer_index(known.get(name), choose_other)
-    if coming := st.query_params.get("archive", name):
-        show_indexing(coming[:40])
+    coming = st.query_params.get("archive", name)
+    if is_name(coming) and show_indexing(coming):
+        slot.empty()  # it will be here soon
     if not known:
         with title:
             header("Media", origin="origin unknown", training="origin unknown", adapter="no index", not_for=NOT_FOR)
@@ -100,7 +102,8 @@ def compared_by(archive: Archive) -> str:
         from mainstem.apps.media_embedding import model_of
 
         model = model_of(open_archive(archive.name, str(archive.root)).catalogue)
-        return f"pictures by {model.name}" if model else "no pictures compared"
+        by = "edges and colours" if model is not None and model.name == BUILT_IN else model and model.name
+        return f"pictures by {by}" if by else "no pictures compared"
     return "model unknown"
 
 
