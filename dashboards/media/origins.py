@@ -14,7 +14,7 @@ from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read
 
 MEANING = {
     "absent": (
-        "help", "No manifest",
+        "help", "No manifest that fits it",
         "This is no sign that it was altered, and none that it was not: most files carry none, and any program that "
         "saves a file anew may drop it.",
     ),

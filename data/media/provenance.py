@@ -1,11 +1,13 @@
 """Where a file says that it comes from (C2PA), and whether it is still what was signed; nothing is fetched.
 
 A verdict speaks of bytes and names, never of whether a picture is true:
-- absent: no manifest is in the file or beside it; that is no sign of alteration.
+- absent: no manifest is in the file, and none beside it that fits it; that is no sign of alteration.
 - valid: the signature and every hash fit; who signed is a name in a certificate that no trust list vouches for, or
   whose certificate had expired or was revoked.
 - trusted: valid, and the certificate was issued under one of a trust list's, in force and not revoked.
-- tampered: the bytes, the manifest or the signature do not fit one another.
+- tampered: the bytes, the manifest in them or its signature do not fit one another; of a manifest beside the file,
+  that it names the file's very bytes and is not as it was signed. One that names other bytes is of no weight: whether
+  the file was altered or the manifest is another file's cannot be told, and anybody can lay one there.
 - ingredient-fault: all of that fits, but something that the file was made from does not fit its own signature, or did
   not when the file was signed.
 
@@ -77,6 +79,6 @@ def read_provenance(path: Path, trust: TrustList | None = None) -> Provenance:
 
 
 def sidecars(path: Path) -> list[Path]:
-    """The sidecars that lie beside a file: NAME.c2pa, as the SDK's own tools name it, and NAME.SUFFIX.c2pa."""
-    names = (path.with_suffix(SIDECAR), path.with_name(path.name + SIDECAR))
+    """The sidecars beside a file: NAME.SUFFIX.c2pa, which is its own, and NAME.c2pa, as the SDK's own tools say."""
+    names = (path.with_name(path.name + SIDECAR), path.with_suffix(SIDECAR))
     return [each for each in dict.fromkeys(names) if each.is_file() and not each.is_symlink()]

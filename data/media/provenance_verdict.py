@@ -11,6 +11,11 @@ from mainstem.data.media.provenance_tree import faults_at_signing, read_tree, sh
 
 MOST_REASONS = 50
 NO_SIGN = "says nothing of where it comes from, which is no sign that it was altered"
+MISFIT = (
+    "the manifest beside it does not fit this file: either the file was altered since, or the manifest speaks of "
+    "another file, and which of the two cannot be told"
+)
+EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,24 @@ class Report:
     store: Mapping[str, Any]
     state: str
     where: str
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file in which the SDK read no manifest.
+
+    why: what the SDK said, as one line that begins with the kind of error. elsewhere: the address that the file names
+    for its manifest. holds_store: whether one begins where such files keep theirs. has_mark: whether one may begin
+    anywhere in its bytes. beside: reasons why the sidecars do not count. misfits: whether its own sidecar, of its full
+    name, is of other bytes.
+    """
+
+    why: str
+    elsewhere: str | None
+    holds_store: bool
+    has_mark: bool
+    beside: Sequence[str]
+    misfits: bool
 
 
 def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[str, Any]:
@@ -37,7 +60,7 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
         *(item for delta in results.get("ingredientDeltas") or () for item in delta["validationDeltas"]["failure"]),
         *faults_at_signing(report.store),
     ]
-    faults = _faults(active.get("failure") or ()) or _unbound(codes["success"])
+    faults = _faults(active.get("failure") or ()) or _unbound(report, codes["success"])
     ingredient_faults = _faults(of_ingredients)
     who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
     if faults:
@@ -53,7 +76,7 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     signer, stamped = tree["signer"], "timeStamp.validated" in codes["success"]
     return {
         "verdict": verdict,
-        "words": _words(verdict, signer, trust_list),
+        "words": _words(verdict, signer, trust_list, report.where),
         "reasons": [*reasons, *_beside(report.where)][:MOST_REASONS],
         "signer": signer,
         "issuer": tree["issuer"],
@@ -64,45 +87,52 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     }
 
 
-def unread(why: str, elsewhere: str | None, names_one: bool) -> dict[str, Any]:
-    """The same of a file in which no manifest could be read.
+def fits(report: Report) -> bool:
+    """True where a manifest names the very bytes of the file that it was read with."""
+    active = (report.store.get("validation_results") or {}).get("activeManifest") or {}
+    return any(item["code"] in BINDINGS for item in active.get("success") or ())
 
-    Args:
-        why: what the SDK said, as one line that begins with the kind of error.
-        elsewhere: the address that the file names for its manifest.
-        names_one: whether a manifest store begins somewhere in the file's bytes.
+
+def unread(found: Unread) -> dict[str, Any]:
+    """The same of a file in which no manifest could be read.
 
     Raises:
         InputError: if the file is damaged, and never held a manifest as far as can be told.
     """
-    kind = why.split(":")[0]
-    verdict, words = "absent", NO_SIGN
-    if elsewhere is not None:
-        reasons = [f"manifest.inaccessible: names a manifest elsewhere ({elsewhere}); not fetched"]
-        words = "names a manifest elsewhere, which was not fetched; nothing in the file itself says where it comes from"
-    elif names_one:
-        verdict, words = "tampered", "altered or cut off since signed: its manifest cannot be read any more"
-        reasons = [f"manifest.unreadable: {why}"]
-    elif kind == "ManifestNotFound":
-        reasons = ["claim.missing: holds no manifest, and none lies beside it"]
+    kind = found.why.split(":")[0]
+    verdict, words = "absent", MISFIT if found.misfits else NO_SIGN
+    if found.elsewhere is not None:
+        reasons = [f"manifest.inaccessible: names a manifest elsewhere ({found.elsewhere}); not fetched"]
+        here = MISFIT if found.misfits else "nothing in the file itself says where it comes from"
+        words = f"names a manifest elsewhere, which was not fetched; {here}"
     elif kind == "NotSupported":
         reasons = ["format.unsupported: is of a kind in which no manifest is looked for"]
+    elif found.holds_store:
+        verdict, words = "tampered", "its manifest cannot be read: it was altered or cut off since it was written"
+        reasons = [f"manifest.unreadable: {found.why}"]
+    elif kind == "ManifestNotFound":
+        reasons = ["claim.missing: holds no manifest" + ("" if found.beside else ", and none lies beside it")]
     else:
-        raise InputError(f"cannot be read ({why}); it is damaged, get the file again")
+        raise InputError(f"cannot be read ({found.why}); it is damaged, get the file again")
+    if found.has_mark and verdict == "absent":
+        reasons.append(
+            "manifest.unread: what looks like a manifest lies inside, unread, where none of the file's own is kept"
+        )
     nothing = dict.fromkeys(("signer", "issuer", "signed_at", "manifest", "tree"))
-    return nothing | {"verdict": verdict, "words": words, "reasons": reasons, "elsewhere": elsewhere}
+    told = {"verdict": verdict, "words": words, "reasons": [*reasons, *found.beside], "elsewhere": found.elsewhere}
+    return nothing | told
 
 
 def _faults(items: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [item for item in items if not is_of_who(item["code"])]
 
 
-def _unbound(success: Sequence[str]) -> list[Mapping[str, Any]]:
+def _unbound(report: Report, success: Sequence[str]) -> list[Mapping[str, Any]]:
     """What a manifest without a failure may lack all the same: a signature that holds, and what ties it to the file."""
     found: list[Mapping[str, Any]] = []
     if "claimSignature.validated" not in success:
         found.append({"code": "claimSignature.mismatch"})
-    if not any(code in BINDINGS for code in success):
+    if not fits(report):
         found.append({"code": "claim.hardBindings.missing", "explanation": "nothing ties the manifest to the file"})
     return found
 
@@ -119,10 +149,10 @@ def _code(item: Mapping[str, Any]) -> str:
 
 
 def _beside(where: str) -> list[str]:
-    return [] if where == "embedded" else [f"manifest.sidecar: was read from {plain(where)}, beside the file"]
+    return [] if where == EMBEDDED else [f"manifest.sidecar: was read from {plain(where)}, beside the file"]
 
 
-def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None] | None) -> str:
+def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None] | None, where: str) -> str:
     name = signer or "someone without a name"
     listed = "" if trust_list is None else f"the trust list {trust_list['name']} ({trust_list['date'] or 'undated'})"
     return {
@@ -130,5 +160,8 @@ def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None
         "valid": f"unaltered since signed by {name}; that this is who signed, nobody vouches for"
         + (f" on {listed}" if listed else ", as no trust list was given"),
         "ingredient-fault": f"unaltered since signed by {name}, but something it was made from was altered",
-        "tampered": f"altered since signed in the name of {name}, or never signed by them",
+        "tampered": f"altered since signed in the name of {name}, or never signed by them"
+        if where == EMBEDDED
+        else f"its bytes are those that the manifest beside it names, but that was altered since signed in the name of "
+        f"{name}, or never signed by them",
     }[verdict]

@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
-from mainstem.data.media.provenance_verdict import Report, judge, unread
+from mainstem.data.media.manifest_slots import MANIFEST_STORE, holds_store
+from mainstem.data.media.provenance_verdict import EMBEDDED, Report, Unread, fits, judge, unread
 
 if TYPE_CHECKING:
     from c2pa import Reader
@@ -30,8 +32,6 @@ MOST_SIDECAR = 64 << 20  # bytes
 MOST_UNPACKED_MIB = 32  # of a packed manifest
 MOST_REPORT = 64 << 20  # letters of a report
 NEW_USER, NEW_NET = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET of sched.h
-# the box type of a manifest store, in every container that is not packed (C2PA 2.2, "Use of JUMBF")
-MANIFEST_STORE = bytes.fromhex("6332706100110010800000aa00389b71")
 ELSEWHERE = re.compile(r"remote manifests? from url (\S+)")  # what the SDK's error says
 Request = Mapping[str, Any]
 
@@ -121,32 +121,42 @@ def examine(request: Request) -> dict[str, Any]:
 
     path = Path(request["path"])
     with path.open("rb") as stream:
-        sha256, names_one = _hash(stream)
+        sha256, has_mark = _hash(stream)
         try:
-            report = _report(request, stream)
+            return {"sha256": sha256} | judge(_read(request, stream, None, EMBEDDED), request["list"])
         except C2paError as error:
             if isinstance(error, C2paError.NotSupported) and (kind := _format(path)):
                 raise InputError(
                     f"is no {kind}, for all its name; it is damaged or lies, get the file again"
                 ) from error
-            return {"sha256": sha256} | unread(_why(error), _elsewhere(error), names_one)
-    return {"sha256": sha256} | judge(report, request["list"])
+            found = Unread(_why(error), _elsewhere(error), holds_store(stream), has_mark, (), misfits=False)
+            is_looked_beside = isinstance(error, C2paError.ManifestNotFound) or found.elsewhere
+        return {"sha256": sha256} | (_beside(request, stream, found) if is_looked_beside else unread(found))
 
 
-def _report(request: Request, stream: BinaryIO) -> Report:
-    """What the SDK says of the manifest in a file; else of its sidecar's."""
+def _beside(request: Request, stream: BinaryIO, found: Unread) -> dict[str, Any]:
+    """What the first sidecar that fits a file says of it; else why none does."""
     from c2pa import C2paError
 
-    path = Path(request["path"])
-    try:
-        return _read(request, stream, None, "embedded")
-    except C2paError as error:
-        if not (request["sidecars"] and (isinstance(error, C2paError.ManifestNotFound) or _elsewhere(error))):
-            raise
-    sidecar = Path(request["sidecars"][0])
-    if sidecar.stat().st_size > MOST_SIDECAR:
-        raise InputError(f"its sidecar {sidecar.name} is larger than {MOST_SIDECAR >> 20} MiB; remove it beside {path}")
-    return _read(request, stream, sidecar.read_bytes(), sidecar.name)
+    for sidecar in map(Path, request["sidecars"]):
+        is_own = sidecar.stem == Path(request["path"]).name
+        try:
+            report = _read(request, stream, _sidecar(sidecar), sidecar.name)
+        except (C2paError, InputError) as error:
+            why = f"{plain(sidecar.name)} beside it cannot be read ({_why(error)}), which says nothing of the file"
+        else:
+            if fits(report):
+                return judge(report, request["list"])
+            why = f"{plain(sidecar.name)}: " + ("of other bytes" if is_own else "the sidecar speaks of another file")
+            found = replace(found, misfits=found.misfits or is_own)
+        found = replace(found, beside=(*found.beside, f"manifest.sidecar: {why}"))
+    return unread(found)
+
+
+def _sidecar(path: Path) -> bytes:
+    if path.stat().st_size > MOST_SIDECAR:
+        raise InputError(f"it is larger than {MOST_SIDECAR >> 20} MiB")
+    return path.read_bytes()
 
 
 def _read(request: Request, stream: BinaryIO, manifest: bytes | None, where: str) -> Report:
@@ -177,7 +187,7 @@ def _format(path: Path) -> str | None:
 
 
 def _hash(stream: BinaryIO) -> tuple[str, bool]:
-    """A file's SHA-256, and whether a manifest store begins anywhere in it."""
+    """A file's SHA-256, and whether the mark of a manifest store is anywhere in it."""
     digest, found, before = hashlib.sha256(), False, b""
     while part := stream.read(1 << 20):
         digest.update(part)

@@ -1,8 +1,10 @@
 """Verdicts on files that were signed here and then treated as files are, and on the public samples."""
 
+import io
 import json
 import os
 import time
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from tests.data.media import signed_files as made
 from tests.data.media.signed_files import Ask, authority, flipped, picture, put, signed
 
 from mainstem.core.errors import InputError
+from mainstem.data.media.manifest_slots import MANIFEST_STORE
 from mainstem.data.media.provenance import Provenance, read_provenance
 from mainstem.data.media.provenance_process import worker
 from mainstem.data.media.trust_lists import TrustList, read_trust_list
@@ -224,12 +227,85 @@ def test_a_sidecar_is_read(tmp_path, trust, name):
     found = look(tmp_path, data, trust)
     assert (found.verdict, found.manifest) == ("trusted", name)
     assert any(name in reason for reason in found.reasons)
-    assert look(tmp_path, flipped(data, len(data) - 400), trust).verdict == "tampered"
     embedded = look(tmp_path, signed(picture(seed=5))[0], trust)
     assert (embedded.verdict, embedded.manifest) == ("trusted", "embedded")
-    put(tmp_path, name, b"no manifest at all")
+    put(tmp_path, name, flipped(store, store.rfind(b"harbour.jpg")))
+    altered = look(tmp_path, data, trust)
+    assert altered.verdict == "tampered"
+    assert altered.words == (
+        "its bytes are those that the manifest beside it names, but that was altered since signed in the name of "
+        f"{ADA}, or never signed by them"
+    )
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_a_sidecar_of_another_file_is_no_accusation(tmp_path, trust, kind):
+    """never.jpg and never.png share the name never.c2pa."""
+    put(tmp_path, "never.c2pa", signed(picture(seed=1), Ask(is_embedded=False))[1])
+    found = look(tmp_path, picture(kind), trust, f"never.{kind}")
+    assert (found.verdict, found.signer, found.manifest, found.tree) == ("absent", None, None, None)
+    assert found.reasons == (
+        "claim.missing: holds no manifest",
+        "manifest.sidecar: never.c2pa: the sidecar speaks of another file",
+    )
+    assert "no sign that it was altered" in found.words
+    put(tmp_path, f"never.{kind}.c2pa", signed(picture(kind), Ask(kind=kind, is_embedded=False))[1])
+    found = look(tmp_path, picture(kind), trust, f"never.{kind}")
+    assert (found.verdict, found.manifest) == ("trusted", f"never.{kind}.c2pa")
+
+
+def test_a_file_s_own_sidecar_that_does_not_fit_says_what_is_known(tmp_path, trust):
+    """Altered, or another's: the name tells which file is meant, and its bytes cannot tell which of the two it is."""
+    data, store = signed(picture(), Ask(is_embedded=False))
+    put(tmp_path, "harbour.jpg.c2pa", store)
+    found = look(tmp_path, flipped(data, len(data) - 400), trust)
+    assert (found.verdict, found.signer, found.tree) == ("absent", None, None)
+    assert found.words == (
+        "the manifest beside it does not fit this file: either the file was altered since, or the manifest speaks of "
+        "another file, and which of the two cannot be told"
+    )
+    put(tmp_path, "harbour.c2pa", signed(flipped(data, len(data) - 400), Ask(is_embedded=False))[1])
+    found = look(tmp_path, flipped(data, len(data) - 400), trust)
+    assert (found.verdict, found.manifest) == ("trusted", "harbour.c2pa")
+
+
+@pytest.mark.parametrize("name", ["harbour.c2pa", "harbour.jpg.c2pa"])
+def test_a_sidecar_that_cannot_be_read_says_nothing_of_the_file(tmp_path, name):
+    data, store = signed(picture(), Ask(is_embedded=False))
+    for bad in (b"", b"no manifest at all", store[:1000]):
+        put(tmp_path, name, bad)
+        found = look(tmp_path, data)
+        assert found.verdict == "absent"
+        assert found.reasons[1].startswith(f"manifest.sidecar: {name} beside it cannot be read (")
+    with (tmp_path / name).open("wb") as stream:
+        stream.truncate((64 << 20) + 1)
+    assert "it is larger than 64 MiB" in look(tmp_path, data).reasons[1]
+
+
+def test_the_mark_of_a_manifest_elsewhere_than_in_its_place_is_no_accusation(tmp_path, trust):
+    whole = signed(picture())[0]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("harbour.jpg", whole)
+    letter = b"Subject: pictures\r\n\r\n" + whole
+    planted = picture() + MANIFEST_STORE
+    for name, data in (("a.zip", packed.getvalue()), ("a.eml", letter), ("a.bin", letter), ("a.jpg", planted)):
+        found = look(tmp_path, data, trust, name)
+        assert found.verdict == "absent", name
+        assert "manifest.unread" in codes(found), name
+        assert "no sign that it was altered" in found.words
     with pytest.raises(InputError, match="damaged"):
-        look(tmp_path, data)
+        look(tmp_path, picture()[:100] + MANIFEST_STORE)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "webp", "tiff", "gif"])
+def test_a_manifest_in_its_place_that_cannot_be_read_is_tampering(tmp_path, trust, kind):
+    whole = signed(picture(kind), Ask(kind=kind))[0]
+    second = whole.find(b"jumd", whole.find(MANIFEST_STORE))
+    found = look(tmp_path, flipped(whole, second), trust, f"a.{kind}")
+    assert found.verdict == "tampered"
+    assert found.words == "its manifest cannot be read: it was altered or cut off since it was written"
+    assert codes(found) == {"manifest.unreadable"}
 
 
 def test_a_link_is_no_sidecar(tmp_path):
