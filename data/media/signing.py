@@ -60,9 +60,14 @@ def sign_file(path: Path, credentials: Credentials, out: Path) -> None:
 
 def _sign(original: BinaryIO, path: Path, credentials: Credentials, copy: BinaryIO) -> None:
     from c2pa import Builder, C2paBuilderIntent, C2paSignerInfo, Context, Signer
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    chain, key = (_read(each) for each in (credentials.certificate, credentials.key))
-    algorithm = _algorithm(credentials, chain, key)
+    certificates = _certificates(credentials.certificate)
+    private = _private(credentials.key)
+    algorithm = _algorithm(credentials, certificates[0], private)
+    # the SDK writes whatever lies beside the certificates into the copy, a private key as well
+    chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
+    key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     stamping = credentials.timestamp.encode() if credentials.timestamp else None
     alone: dict[str, Any] = settings(None)
     if credentials.timestamp:
@@ -101,13 +106,12 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _algorithm(credentials: Credentials, chain: bytes, key: bytes) -> "C2paSigningAlg":
+def _algorithm(credentials: Credentials, certificate: "Certificate", private: "PrivateKeyTypes") -> "C2paSigningAlg":
     """The algorithm that a key signs by, once it is known to be the certificate's."""
     from c2pa import C2paSigningAlg
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    certificate, private = _certificate(credentials.certificate, chain), _private(credentials.key, key)
     public = private.public_key(), certificate.public_key()
     ours, theirs = (each.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) for each in public)
     if ours != theirs:
@@ -124,21 +128,21 @@ def _algorithm(credentials: Credentials, chain: bytes, key: bytes) -> "C2paSigni
     raise InputError(f"{credentials.key}: C2PA knows no such key; give one of NIST P-256, P-384, P-521, RSA or Ed25519")
 
 
-def _certificate(path: Path, chain: bytes) -> "Certificate":
+def _certificates(path: Path) -> "list[Certificate]":
     from cryptography.x509 import load_pem_x509_certificates
 
     try:
-        return load_pem_x509_certificates(chain)[0]
+        return load_pem_x509_certificates(_read(path))
     except ValueError as error:
         raise InputError(f"{path}: holds no certificate; give a PEM file, the signer's own first") from error
 
 
-def _private(path: Path, key: bytes) -> "PrivateKeyTypes":
+def _private(path: Path) -> "PrivateKeyTypes":
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     try:
-        return load_pem_private_key(key, None)
+        return load_pem_private_key(_read(path), None)
     except TypeError as error:  # what the library raises for one with a passphrase
         raise InputError(
             f"{path}: is locked by a passphrase; give an unlocked copy, and remove it afterwards"

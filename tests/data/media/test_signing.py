@@ -3,8 +3,11 @@
 import hashlib
 import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -70,6 +73,21 @@ def test_signing_what_was_altered_says_so(tmp_path):
     assert read_provenance(tmp_path / "copy.jpg").verdict == "ingredient-fault"
 
 
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_key_kept_with_the_certificates_does_not_leave_with_the_copy(tmp_path, place):
+    """One file for both is usual; the SDK would write all of it into the copy."""
+    who, secret = made.signer(), made.signer().key.private_numbers().private_value.to_bytes(32)
+    parts = [who.pem, authority().pem]
+    parts.insert(place, who.key_pem)
+    both = put(tmp_path, "both.pem", "".join(parts))
+    path = put(tmp_path, "harbour.jpg", picture())
+    sign_file(path, Credentials(both, both), tmp_path / "copy.jpg")
+    data = (tmp_path / "copy.jpg").read_bytes()
+    assert who.certificate.public_bytes(serialization.Encoding.DER) in data
+    assert authority().certificate.public_bytes(serialization.Encoding.DER) in data
+    assert secret not in data
+
+
 def test_nothing_is_written_over(tmp_path):
     path, credentials = put(tmp_path, "harbour.jpg", picture()), held(tmp_path, made.signer())
     (tmp_path / "dangling.jpg").symlink_to(tmp_path / "nowhere.jpg")
@@ -91,6 +109,7 @@ def test_what_cannot_be_used_is_named_and_leaves_no_file(tmp_path):
     other = ec.generate_private_key(ec.SECP256K1()).private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+    expired = made.issue("Ada", authority(), lasts=-timedelta(hours=1))
     server = made.issue("Ada", authority(), use=ExtendedKeyUsageOID.SERVER_AUTH)
     cases = [
         (Credentials(put(tmp_path, "a.pem", authority().pem), good.key), "is not the key"),
@@ -101,6 +120,11 @@ def test_what_cannot_be_used_is_named_and_leaves_no_file(tmp_path):
         (Credentials(good.certificate, tmp_path / "gone.pem"), "gone.pem: no file"),
         (Credentials(good.certificate, good.key, "ftp://stamps"), "ftp://stamps"),
         (Credentials(put(tmp_path, "f.pem", server.pem), put(tmp_path, "f.key", server.key_pem)), "certificate"),
+        (Credentials(put(tmp_path, "g.pem", expired.pem), put(tmp_path, "g.key", expired.key_pem)), "not valid at"),
+        (Credentials(put(tmp_path, "h.pem", authority().pem), put(tmp_path, "h.key", authority().key_pem)), "self-"),
+        (Credentials(good.certificate, put(tmp_path, "i.key", expired.key_pem)), "is not the key"),
+        (Credentials(tmp_path, good.key), "no file of at most"),
+        (Credentials(good.certificate, put(tmp_path, "j.key", bytes(2 << 20))), "no file of at most"),
     ]
     for credentials, why in cases:
         with pytest.raises(InputError, match=why) as refused:
@@ -113,6 +137,25 @@ def test_what_cannot_be_used_is_named_and_leaves_no_file(tmp_path):
             sign_file(put(tmp_path, name, data), good, tmp_path / f"out{Path(name).suffix}")
     with pytest.raises(InputError, match="same suffix"):
         sign_file(path, good, tmp_path / "out.png")
+
+
+def test_of_two_at_once_one_writes_and_the_other_says_so(tmp_path):
+    path, credentials, start = put(tmp_path, "harbour.jpg", picture()), held(tmp_path, made.signer()), Barrier(4)
+
+    def sign(_: int) -> str:
+        start.wait()
+        try:
+            sign_file(path, credentials, tmp_path / "out.jpg")
+        except InputError as error:
+            return str(error)
+        return "signed"
+
+    with ThreadPoolExecutor(4) as pool:
+        came = sorted(pool.map(sign, range(4)))
+    assert came[-1] == "signed"
+    assert all("out.jpg exists" in each for each in came[:-1])
+    assert read_provenance(tmp_path / "out.jpg").verdict == "valid"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["chain.pem", "harbour.jpg", "key.pem", "out.jpg"]
 
 
 def test_a_time_stamp_is_asked_for_of_that_service_alone(tmp_path):
