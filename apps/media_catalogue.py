@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
+from mainstem.core.plain import one_line, plain
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import words_of
 
@@ -181,6 +182,17 @@ class Catalogue:
             "f.kind FROM files f LEFT JOIN contents c ON c.id = f.content"
         )
         return {row["path"]: _entry(row) for row in rows}
+
+    def put_or_refuse(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
+        """Write what was read of a file, or, where that cannot be written, that it is refused."""
+        self.db.execute("SAVEPOINT file")
+        try:
+            self.put(read, stamp, edited_from)
+        except (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError) as error:
+            self.db.execute("ROLLBACK TO file")
+            why = f"what was read of it cannot be kept ({plain(one_line(error))}); leave it out"
+            self.put(Read(path=read.path, sha256="", kind="", refused=why), stamp)
+        self.db.execute("RELEASE file")
 
     def put(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
         """Write what was read of a file, inside a transaction: its content, its frames, its words."""

@@ -155,7 +155,7 @@ def _commit(
                 catalogue.move(moved[path], path)
             stamp = found.new.get(path) or found.changed.get(path) or found.retold[path]
             before = entries[path].sha256 if path in found.changed else ""
-            catalogue.put(read, stamp, before if before != read.sha256 else "")
+            catalogue.put_or_refuse(read, stamp, before if before != read.sha256 else "")
 
 
 def counts(catalogue: Catalogue) -> dict[str, int]:

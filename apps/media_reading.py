@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from mainstem.apps.media_catalogue import SIDECAR, Read
-from mainstem.core.errors import InputError, MainstemError
+from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS
 from mainstem.data.media.kinds import kind_of
@@ -56,7 +56,7 @@ def read_file(job: Job) -> Read:
                 found = dataclasses.replace(found, kind=kind_of(path) or "")
                 found = _looked_at(path, found) if found.kind else found
             return _with_words(path, found) if found.kind else found
-    except (MainstemError, OSError, _TooLong) as error:
+    except Exception as error:  # whatever one file brings about costs that file alone
         return dataclasses.replace(found, refused=plain(one_line(error)))
 
 

@@ -39,8 +39,14 @@ def kept(words: Mapping[str, str | None]) -> dict[str, str]:
 
 
 def printable(text: str) -> str:
-    """A text without control characters but breaks and tabs."""
-    return "".join(letter for letter in text if (letter >= " " and letter != "\x7f") or letter in "\n\t").strip()
+    """A text without control characters but breaks and tabs; halves of letters, which nothing can store, are "?"."""
+    whole = encodable(text)
+    return "".join(letter for letter in whole if (letter >= " " and letter != "\x7f") or letter in "\n\t").strip()
+
+
+def encodable(text: str) -> str:
+    """A text without lone surrogates, which JSON can escape and UTF-8 cannot write."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def kept_keywords(words: list[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.json_text import read_json
 from mainstem.data.media.embargoes import embargo_in, read_embargo
 from mainstem.data.media.opt_outs import DIRECTIVES, Saying, directives_in, plain_words, plus_mining, tdm_reservation
-from mainstem.data.media.said import Said, kept, kept_keywords
+from mainstem.data.media.said import Said, encodable, kept, kept_keywords
 
 NAMES = {  # our field first; then ninjs 1.6 and 2.2, and Google Takeout
     "title": ("title", "headline"),
@@ -65,7 +65,7 @@ def said_by_json(data: bytes, name: str, origin: str) -> Said:
         words=kept(words),
         keywords=kept_keywords(_keywords(fields)),
         embargoes=tuple(embargoes + [found for found in spoken if found]),
-        sayings=tuple(_sayings(fields)),
+        sayings=tuple((state, encodable(words)) for state, words in _sayings(fields)),
         notes=(f"{origin}: {', '.join(odd)} is no text and was not read",) if odd else (),
     )
 
@@ -85,7 +85,7 @@ def _text(fields: Fields, known: tuple[str, ...]) -> tuple[str | None, list[str]
 
 
 def _texts(fields: Fields, known: tuple[str, ...]) -> list[str]:
-    return [value for key in known if isinstance(value := fields.get(key), str)]
+    return [encodable(value) for key in known if isinstance(value := fields.get(key), str)]
 
 
 def _keywords(fields: Fields) -> list[str]:
@@ -110,7 +110,7 @@ def _is_said(value: object) -> bool:
 
 
 def _written(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    return encodable(value) if isinstance(value, str) else json.dumps(value)
 
 
 def _sayings(fields: Fields) -> Iterator[Saying]:

@@ -119,7 +119,7 @@ def _said(sidecar: Path, path: Path, bounds: Bounds) -> Said:
             raise InputError("it is a link, folder or pipe; give the file itself")
         check_file(sidecar, bounds.text_bytes)
         return _read(sidecar, path, origin, bounds)
-    except (InputError, OSError) as error:
+    except (InputError, OSError, ValueError, RecursionError) as error:
         return Said(origin=origin, notes=(f"{origin} cannot be read ({plain(one_line(error))})",))
 
 
