@@ -67,7 +67,7 @@ class Stamp:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file as it is known: its number, path below the folder, content's number and hash, stamp and state."""
+    """A file as it is known; `why` it is refused, or held since what lies beside it cannot be read."""
 
     id: int
     path: str
@@ -76,6 +76,7 @@ class Entry:
     stamp: Stamp
     state: str
     kind: str
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -179,7 +180,7 @@ class Catalogue:
         """Return every file that is known, by path."""
         rows = self.db.execute(
             "SELECT f.id, path, content, coalesce(sha256, '') AS sha256, size, mtime_ns, inode, device, beside, state, "
-            "f.kind FROM files f LEFT JOIN contents c ON c.id = f.content"
+            "f.kind, why FROM files f LEFT JOIN contents c ON c.id = f.content"
         )
         return {row["path"]: _entry(row) for row in rows}
 
@@ -200,7 +201,7 @@ class Catalogue:
         told = read.told
         values = (
             content, stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside,
-            _state(read), read.refused, edited_from, json.dumps(told), read.kind,
+            _state(read), read.refused or "; ".join(told.get("unread", ())), edited_from, json.dumps(told), read.kind,
             told.get("captured") or "", told.get("credit") or "", told.get("rights") or "",
             (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")),
         )  # fmt: skip
@@ -283,6 +284,7 @@ def _entry(row: sqlite3.Row) -> Entry:
         stamp=stamp,
         state=row["state"],
         kind=row["kind"],
+        why=row["why"],
     )
 
 

@@ -21,7 +21,7 @@ from mainstem.core.progress import Progress, part_of, silent
 COMMIT_FILES, COMMIT_S = 256, 5.0  # files whose reading is committed together, at least this often
 READING, ALL_BUT_LISTS = 0.6, 0.95  # shares of the work that are done after reading, and after embedding
 KNOWN = ("present", "offline")  # states of files whose bytes need not be read again
-TOLD = 20  # refused files that lines name
+TOLD = 20  # refused files of one fate that lines name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +82,14 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
     if is_due(catalogue):
         build_lists(catalogue, part_of(progress, ALL_BUT_LISTS, 1.0))
     sweep_lists(catalogue)
-    refused = dict(catalogue.db.execute("SELECT path, why FROM files WHERE state = 'refused' ORDER BY path").fetchall())
+    said = catalogue.db.execute("SELECT path, why, state FROM files WHERE why != '' ORDER BY path").fetchall()
+    refused = {path: why for path, why, state in said if state == "refused"}
     return {
         "offline": found.root_why, "read": len(jobs), "embedded": embedded, "unchanged": found.num_same,
         "new": len(found.new), "changed": len(found.changed), "moved": moved, "gone": len(gone),
         "returned": len(found.returned), "states": counts(catalogue), "kinds": kinds(catalogue),
         "refused": {plain(path): why for path, why in {**found.skipped, **refused}.items()},
+        "unread": {plain(path): why for path, why, state in said if state != "refused"},
         "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},
     }  # fmt: skip
 
@@ -111,15 +113,17 @@ def _number(stamp: Stamp) -> tuple[int, int, int, int]:
 def _jobs(root: Path, found: Scan, known: Mapping[str, Entry], retry: bool) -> list[Job]:
     """What is to be read; a file of which only what lies beside it changed is not hashed again."""
     jobs = [Job(root, path) for path in (*found.new, *found.changed)]
-    for path in found.retold:
-        entry = known[path]
-        jobs.append(Job(root, path, entry.sha256, entry.kind) if entry.state in KNOWN else Job(root, path))
+    jobs += [_retold(root, known[path]) for path in found.retold]
     if retry:
-        for path, entry in known.items():
-            if entry.state == "refused" and path not in found.changed and path not in found.gone:
-                found.retold.setdefault(path, entry.stamp)
-                jobs.append(Job(root, path))
+        seen = {path for path, entry in known.items() if entry.why} - {*found.changed, *found.retold}
+        for path in sorted(seen - {*found.gone, *found.offline}):
+            found.retold[path] = known[path].stamp
+            jobs.append(_retold(root, known[path]))
     return jobs
+
+
+def _retold(root: Path, entry: Entry) -> Job:
+    return Job(root, entry.path, entry.sha256, entry.kind) if entry.state in KNOWN else Job(root, entry.path)
 
 
 def _read(
@@ -169,6 +173,13 @@ def kinds(catalogue: Catalogue) -> dict[str, int]:
     return dict(catalogue.db.execute(asked).fetchall())
 
 
+def _named(what: str, files: Mapping[str, str]) -> Iterator[str]:
+    for path, why in list(files.items())[:TOLD]:
+        yield f"{what}: {path}: {why}"
+    if (more := len(files) - TOLD) > 0:
+        yield f"{what}: {more:,} more, all named by --json"
+
+
 def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     """Yield what `index_folder` returned as lines for people."""
     if told["offline"]:
@@ -180,8 +191,6 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     yield ", ".join(f"{num:,} {name}" for name, num in changes.items() if num) or "nothing there"
     if away := told["states"].get("offline"):
         yield f"{away:,} files are offline: kept, and found, until their share is mounted again"
-    for path, why in list(told["refused"].items())[:TOLD]:
-        yield f"refused: {path}: {why}"
-    if (more := len(told["refused"]) - TOLD) > 0:
-        yield f"refused: {more:,} more, all named by --json"
+    yield from _named("refused", told["refused"])
+    yield from _named("held: as under embargo, until it can be read", told["unread"])
     yield f"model: {told['model']['name']}, sha256 {told['model']['sha256'][:12]}: {told['model']['words']}"

@@ -14,7 +14,7 @@ from mainstem.core.plain import plain
 if TYPE_CHECKING:
     from mainstem.apps.media_search import Candidate
 
-SAID = ("title", "caption", "creator", "credit", "rights", "captured", "opt_out")
+SAID = ("title", "caption", "creator", "credit", "rights", "captured", "opt_out", "notes")
 NOTHING = "nothing found"
 
 
@@ -84,6 +84,7 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
         at = "" if one["time_s"] is None else f" at {one['time_s']:.1f} s"
         yield plain(f"{_score(one)}  {one['path']}{at}  ({', '.join(marks)})")
         yield from (plain(f"       {_reason(why)}") for why in one["why"])
+        yield from (plain(f"       note: {note}") for note in one["notes"] or ())
     yield from (plain(f"relevance by {one['by']}: {one['words']}") for one in told["relevance"])
     yield told["picture_content"]["words"]
 

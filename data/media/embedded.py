@@ -12,7 +12,7 @@ from mainstem.data.media.iptc import read_iptc
 from mainstem.data.media.opening import opened
 from mainstem.data.media.opt_outs import directives_in, plain_words
 from mainstem.data.media.pictures import opened_picture
-from mainstem.data.media.said import Said, kept, kept_keywords
+from mainstem.data.media.said import Said, kept, kept_keywords, unread
 from mainstem.data.media.signatures import MOV, demuxer, head_of
 from mainstem.data.media.xmp import read_xmp
 
@@ -32,6 +32,7 @@ TAGS = {  # of containers, as FFmpeg names them, the first that is there
     "captured": ("com.apple.quicktime.creationdate", "creation_time", "date", "date_recorded"),
     "transcript": ("lyrics", "unsyncedlyrics"),
 }
+TELLING = ("xmp", "iptc")  # blocks that can tell of embargoes and of mining
 NO_CLOCK = ("1904-", "1970-01-01")  # a creation time of 0, as QuickTime and Unix count
 XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")  # XMP, part 3, 2.1.7: its uuid in MP4 and QuickTime
 MOST_BOXES = 10_000
@@ -51,7 +52,8 @@ def said_by_picture(path: Path, bounds: Bounds) -> list[Said]:
                 found.append(read(image, bounds))
             except Exception as error:  # a parser of damaged bytes raises anything
                 words = str(error) if isinstance(error, InputError) else plain(one_line(error))
-                found.append(Said(origin=name, notes=(f"its {name.upper()} cannot be read ({words})",)))
+                note = f"its {name.upper()} cannot be read ({words})"
+                found.append(unread(name, note) if name in TELLING else Said(origin=name, notes=(note,)))
         return [said for said in found if said is not None]
 
 
@@ -131,7 +133,7 @@ def _xmp_of_container(path: Path, bounds: Bounds) -> list[Said]:
             data = next(_boxes(file, XMP_BOX, bounds.text_bytes), None)
             return [] if data is None else [read_xmp(data, bounds.text_bytes)]
         except InputError as error:
-            return [Said(origin="xmp", notes=(f"its XMP cannot be read ({error})",))]
+            return [unread("xmp", f"its XMP cannot be read ({error})")]
 
 
 def _boxes(file: BinaryIO, uuid: bytes, most: int) -> Iterator[bytes]:

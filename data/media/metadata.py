@@ -27,6 +27,7 @@ class Metadata:
         transcript: what is said or written in it, without times.
         origin: where each field that is not empty was found: "iptc", "xmp", "exif", "png", "container", "sidecar NAME".
         notes: what was found, a sentence each: sources that differ, blocks that cannot be read.
+        unread: those of the notes that tell of sources of embargoes and opt-outs that cannot be read.
     """
 
     title: str | None = None
@@ -41,6 +42,7 @@ class Metadata:
     transcript: str | None = None
     origin: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def read_metadata(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Metadata:
@@ -65,21 +67,23 @@ def merged(said: Sequence[Said]) -> Metadata:
         if tellers:
             found[name], origin[name] = tellers[0].words[name], tellers[0].origin
             notes += _differing(name, tellers)
+    unread = tuple(note for one in said if one.is_unread for note in one.notes)
     embargoes = {one: each.origin for each in reversed(said) for one in each.embargoes}
     embargo = strictest(tuple(embargoes))
     opted = opt_out(saying for one in said for saying in one.sayings)
     worded = next((one for one in said if one.keywords), None)
     if embargo is not None:
         origin["embargo"] = embargoes[embargo]
-        notes += _about(embargo, len(embargoes))
+        notes += _about(embargo, len(embargoes)) if embargo.words not in unread else []
     if opted is not None:
         origin["opt_out"] = next(one.origin for one in said if any(state == opted.state for state, _ in one.sayings))
     if worded is not None:
         origin["keywords"] = worded.origin
     keywords = worded.keywords if worded else ()
     return Metadata(
-        **found, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin, notes=tuple(dict.fromkeys(notes))
-    )
+        **found, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin, notes=tuple(dict.fromkeys(notes)),
+        unread=unread,
+    )  # fmt: skip
 
 
 def _differing(name: str, tellers: Sequence[Said]) -> list[str]:

@@ -22,6 +22,7 @@ class Said:
         embargoes: every one that it names.
         sayings: of mining and training.
         notes: what was found, a sentence each.
+        is_unread: it is there and cannot be read.
     """
 
     origin: str
@@ -30,6 +31,15 @@ class Said:
     embargoes: tuple[Embargo, ...] = ()
     sayings: tuple[Saying, ...] = ()
     notes: tuple[str, ...] = ()
+    is_unread: bool = False
+
+
+def unread(origin: str, note: str) -> Said:
+    """A source that cannot be read: what it says of embargoes and mining is unknown, and nothing is free by that."""
+    return Said(
+        origin=origin, embargoes=(Embargo(until=None, words=note),), sayings=(("unclear", note),), notes=(note,),
+        is_unread=True,
+    )  # fmt: skip
 
 
 def kept(words: Mapping[str, str | None]) -> dict[str, str]:

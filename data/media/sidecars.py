@@ -16,13 +16,14 @@ from pathlib import Path
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file
-from mainstem.data.media.said import Said
+from mainstem.data.media.said import Said, unread
 from mainstem.data.media.sidecar_json import said_by_json
 from mainstem.data.media.signatures import demuxer, head_of, picture_format
 from mainstem.data.media.transcripts import read_transcript
 from mainstem.data.media.xmp import read_xmp
 
 SUFFIXES = (".json", ".xmp", ".srt", ".vtt", ".txt")  # in the order in which they are believed
+TELLING = (".json", ".xmp")  # that can tell of embargoes and of mining
 LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[a-z0-9]{2,8})*$", re.IGNORECASE)  # BCP 47, as far as names of files go
 EXPORTED = "supplemental-metadata"
 SETTLED_S = 2.0  # a folder's time tells no change from another that came within the clock's step
@@ -120,7 +121,8 @@ def _said(sidecar: Path, path: Path, bounds: Bounds) -> Said:
         check_file(sidecar, bounds.text_bytes)
         return _read(sidecar, path, origin, bounds)
     except (InputError, OSError, ValueError, RecursionError) as error:
-        return Said(origin=origin, notes=(f"{origin} cannot be read ({plain(one_line(error))})",))
+        note = f"{origin} cannot be read ({plain(one_line(error))})"
+        return unread(origin, note) if sidecar.suffix.lower() in TELLING else Said(origin=origin, notes=(note,))
 
 
 def _read(sidecar: Path, path: Path, origin: str, bounds: Bounds) -> Said:

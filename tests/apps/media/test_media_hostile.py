@@ -3,14 +3,17 @@
 import contextlib
 import ctypes
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apps.media.archives import archive, indexed, said, states
+from tests.apps.media.archives import archive, indexed, picture, said, states
 
 from mainstem.apps.media_catalogue import Catalogue, Read, Stamp
-from mainstem.apps.media_query import Query
+from mainstem.apps.media_index import IndexOptions, lines_of
+from mainstem.apps.media_query import Filters, Query
+from mainstem.apps.media_results import lines_of as found_lines
 from mainstem.apps.media_search import MediaSearch
 
 
@@ -71,3 +74,47 @@ def test_what_cannot_be_written_is_refused_by_name_and_its_batch_goes_on(root):
     _commit(catalogue, held, (Scan(new=dict.fromkeys(("a.jpg", "b.jpg", "c.jpg"), stamp)), {}), {})
     catalogue.close()
     assert states(root) == {"a.jpg": "present", "b.jpg": "refused", "c.jpg": "present"}
+
+
+UNREAD = {
+    "cut": '{"embargo": "2099-01-0',
+    "twice": '{"embargo": "2099-01-01", "embargo": ""}',
+    "deep": '{"embargo": ' + "[" * 200_000,
+    "empty": "",
+}
+
+
+def test_what_a_sidecar_says_is_held_where_it_cannot_be_read(root, tmp_path):
+    names = [*UNREAD, "link", "pipe"]
+    for number, name in enumerate(names):
+        picture(root / f"{name}.jpg", 50 + number)
+    for name, text in UNREAD.items():
+        (root / f"{name}.jpg.json").write_text(text)
+    (tmp_path / "elsewhere.json").write_text('{"embargo": "2099-01-01"}')
+    (root / "link.jpg.json").symlink_to(tmp_path / "elsewhere.json")
+    os.mkfifo(root / "pipe.jpg.json")
+    told = indexed(root)
+    wanted = {f"{name}.jpg" for name in names}
+    assert set(told["unread"]) == wanted
+    assert all(any(line.startswith("held") and name in line for line in lines_of(told)) for name in wanted)
+    assert paths(ask(root, filters=Filters(embargo="held"))) == wanted
+    assert not wanted & paths(ask(root, filters=Filters(embargo="free")))
+    assert paths(ask(root, filters=Filters(opt_out="unclear"))) == wanted
+    one = ask(root, filters=Filters(embargo="held"), limit=1)
+    assert one["results"][0]["embargo"]["until"] is None
+    assert "cannot be read" in one["results"][0]["notes"][0]
+    assert any("nobody knows when" in line for line in found_lines(one))
+    assert any("cannot be read" in line for line in found_lines(one))
+    (root / "cut.jpg.json").write_text("{}")
+    assert set(indexed(root)["unread"]) == wanted - {"cut.jpg"}
+    assert "cut.jpg" in paths(ask(root, filters=Filters(embargo="free")))
+
+
+def test_a_sidecar_that_may_be_read_again_is_read_again(root):
+    sidecar = said(root / "day1" / "photo3.jpg", title="Bridge")
+    sidecar.chmod(0)
+    with as_anybody():
+        assert set(indexed(root)["unread"]) == {"day1/photo3.jpg"}
+        sidecar.chmod(0o600)
+        assert not indexed(root, IndexOptions(workers=0, retry=True))["unread"]
+    assert paths(ask(root, "bridge")) == {"day1/photo3.jpg", "day1/photo1.jpg"}
