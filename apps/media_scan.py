@@ -3,13 +3,13 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mainstem.apps.media_catalogue import Entry, Stamp
 from mainstem.core.plain import is_text, plain
-from mainstem.data.media.sidecars import SUFFIXES
+from mainstem.data.media.sidecars import SUFFIXES, Listing, owners_of, spoken_keys
 
 Seen = tuple[str, os.stat_result]
 
@@ -25,7 +25,8 @@ class Scan:
         same: files as they were; those to be noted again (a share came back) with their stamps.
         gone: files that are not there any more.
         offline: files that cannot be reached: the folder, or a share mounted in it, is not there.
-        skipped: what is no file, and why.
+        skipped: what is no file, or cannot be looked at, and why.
+        unseen: folders that cannot be listed and files that cannot be looked at: nobody knows what is there.
         root_why: why the whole folder is out of reach; "" where it is there.
     """
 
@@ -37,6 +38,7 @@ class Scan:
     gone: list[str] = field(default_factory=list)
     offline: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
+    unseen: set[str] = field(default_factory=set)
     root_why: str = ""
 
 
@@ -49,7 +51,7 @@ def scan(root: Path, known: Mapping[str, Entry]) -> Scan:
         return found
     seen: set[str] = set()
     remounted: set[tuple[int, int]] = set()
-    for path, stamp in _walk(root, found.skipped):
+    for path, stamp in _walk(root, found):
         seen.add(path)
         entry = known.get(path)
         if entry is not None and entry.stamp.device != stamp.device:
@@ -57,18 +59,26 @@ def scan(root: Path, known: Mapping[str, Entry]) -> Scan:
         _sort(path, stamp, entry, found)
     for path in known.keys() - seen:
         held, here = known[path].stamp.device, _device_above(root, path)
-        is_away = held != here and (held, here) not in remounted
+        is_away = (held != here and (held, here) not in remounted) or _is_below(path, found.unseen)
         (found.offline if is_away else found.gone).append(path)
     return found
 
 
 def _why_offline(root: Path, has_known: bool) -> str:
     """Why a folder cannot be taken for what it was: a share that is not mounted is absent, or an empty folder."""
-    if not root.is_dir():
+    try:
+        with os.scandir(root) as listed:
+            is_empty = all(entry.name.startswith(".") for entry in listed)
+    except (FileNotFoundError, NotADirectoryError):
         return "the folder is not there"
-    if has_known and all(entry.name.startswith(".") for entry in os.scandir(root)):
-        return "the folder is empty, where files were"
-    return ""
+    except OSError as error:
+        return f"the folder cannot be listed ({error.strerror})"
+    return "the folder is empty, where files were" if has_known and is_empty else ""
+
+
+def _is_below(path: str, places: Container[str]) -> bool:
+    """True for one of some places, and for what lies below one."""
+    return path in places or any(path[:end] in places for end, letter in enumerate(path) if letter == "/")
 
 
 def _sort(path: str, stamp: Stamp, entry: Entry | None, found: Scan) -> None:
@@ -96,7 +106,7 @@ def _device_above(root: Path, path: str) -> int:
     return -1
 
 
-def _walk(root: Path, skipped: dict[str, str]) -> Iterator[tuple[str, Stamp]]:
+def _walk(root: Path, found: Scan) -> Iterator[tuple[str, Stamp]]:
     """Yield files below a folder; links are not followed, and names that begin with a dot are passed over."""
     folders = [""]
     while folders:
@@ -104,58 +114,58 @@ def _walk(root: Path, skipped: dict[str, str]) -> Iterator[tuple[str, Stamp]]:
         try:
             entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
         except OSError as error:
-            skipped[plain(below)] = f"the folder cannot be listed ({error.strerror}); check its rights"
+            found.unseen.add(below)
+            found.skipped[plain(below)] = f"the folder cannot be listed ({error.strerror}); check its rights"
             continue
         files: list[Seen] = []
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             path = f"{below}/{entry.name}" if below else entry.name
-            if not is_text(entry.name):
-                skipped[plain(path)] = "its name is no UTF-8; rename it"
-            elif entry.is_symlink():
-                skipped[path] = "it is a link, which is not followed; index the folder it leads to"
-            elif entry.is_dir():
+            try:
+                told = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                found.unseen.add(path)
+                found.skipped[plain(path)] = f"it cannot be looked at ({error.strerror}); check its rights"
+                continue
+            if why := _why_skipped(entry.name, told.st_mode):
+                found.skipped[plain(path)] = why
+            elif stat.S_ISDIR(told.st_mode):
                 folders.append(path)
             else:
-                _add(path, entry, files, skipped)
+                files.append((path, told))
         yield from _stamped(files)
 
 
-def _add(path: str, entry: "os.DirEntry[str]", files: list[Seen], skipped: dict[str, str]) -> None:
-    try:
-        found = entry.stat(follow_symlinks=False)
-    except OSError as error:
-        skipped[path] = f"it cannot be looked at ({error.strerror})"
-        return
-    if stat.S_ISREG(found.st_mode):
-        files.append((path, found))
-    else:
-        skipped[path] = "it is a pipe, socket or device"
+def _why_skipped(name: str, mode: int) -> str:
+    if not is_text(name):
+        return "its name is no UTF-8; rename it"
+    if stat.S_ISLNK(mode):
+        return "it is a link, which is not followed; index the folder it leads to"
+    return "" if stat.S_ISDIR(mode) or stat.S_ISREG(mode) else "it is a pipe, socket or device"
 
 
 def _stamped(files: list[Seen]) -> Iterator[tuple[str, Stamp]]:
-    """Stamps of the files of one folder, with what lies beside each under the same name up to its first dot."""
-    groups: dict[str, list[Seen]] = {}
+    """Stamps of the files of one folder, with what lies beside each: what speaks of it, and what it speaks of."""
+    listing, by_name = Listing(), {path.rpartition("/")[2]: found for path, found in files}
+    for name in by_name:
+        listing.add(name)
+    speaking = {key: _hash(_written(name, by_name[name]) for name in names) for key, names in listing.sidecars.items()}
+    spoken_of = {key: _hash((name,) for name in names) for key, names in listing.others.items()}
     for path, found in files:
-        groups.setdefault(_start(path), []).append((path, found))
-    for path, found in files:
+        name = path.rpartition("/")[2]
+        told = [speaking[key] for key in spoken_keys(name) if key in speaking]
+        if name.lower().endswith(SUFFIXES):
+            told += [spoken_of[key] for key in owners_of(name) if key in spoken_of]
         yield path, Stamp(
             size=found.st_size, mtime_ns=found.st_mtime_ns, inode=found.st_ino, device=found.st_dev,
-            beside=_beside(groups[_start(path)]),
+            beside="".join(told),
         )  # fmt: skip
 
 
-def _start(path: str) -> str:
-    return path.rpartition("/")[2].partition(".")[0]
+def _written(name: str, found: os.stat_result) -> tuple[str, int, int]:
+    return name, found.st_size, found.st_mtime_ns
 
 
-def _beside(group: list[Seen]) -> str:
-    """A hash of the files of one name: who they are, and of sidecars when they were written; "" of one alone."""
-    if len(group) == 1:
-        return ""
-    told = [
-        (path, found.st_size, found.st_mtime_ns) if path.lower().endswith(SUFFIXES) else (path,)
-        for path, found in group
-    ]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+def _hash(told: Iterable[tuple[object, ...]]) -> str:
+    return hashlib.sha256(repr(list(told)).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,24 +27,36 @@ TELLING = (".json", ".xmp")  # that can tell of embargoes and of mining
 LANGUAGE = re.compile(r"\.[a-z]{2,3}(-[a-z0-9]{2,8})*$", re.IGNORECASE)  # BCP 47, as far as names of files go
 EXPORTED = "supplemental-metadata"
 SETTLED_S = 2.0  # a folder's time tells no change from another that came within the clock's step
-Names = dict[str, tuple[str, ...]]
+Names = dict[str, list[str]]
 
 
 @dataclass(frozen=True)
 class Listing:
     """Names in a folder: of sidecars by what they can speak of, of other files by their own name and by their stem."""
 
-    sidecars: Names
-    others: Names
+    sidecars: Names = field(default_factory=dict)
+    others: Names = field(default_factory=dict)
+
+    def add(self, name: str) -> None:
+        """Take one more file."""
+        stem, suffix = os.path.splitext(name)
+        is_ours = suffix.lower() in SUFFIXES
+        held = self.sidecars if is_ours else self.others
+        for key in owners_of(name) if is_ours else {name, stem}:
+            held.setdefault(key, []).append(name)
+
+
+def spoken_keys(name: str) -> list[str]:
+    """Under which names a listing holds the sidecars of a file: its own, and its stem where it is none itself."""
+    stem, suffix = os.path.splitext(name)
+    return list(dict.fromkeys([name] if suffix.lower() in SUFFIXES else [name, stem]))
 
 
 def sidecars_of(path: Path) -> list[Path]:
     """Files beside a file that speak of it, the most believed first."""
     listing = _listing(path.parent)
-    names = listing.sidecars.get(path.name, ())
-    if path.suffix.lower() not in SUFFIXES and path.stem != path.name:
-        names += listing.sidecars.get(path.stem, ())
-    return [path.with_name(name) for name in sorted(set(names) - {path.name}, key=lambda name: _order(name, path))]
+    names = {name for key in spoken_keys(path.name) for name in listing.sidecars.get(key, ())}
+    return [path.with_name(name) for name in sorted(names - {path.name}, key=lambda name: _order(name, path))]
 
 
 def _order(name: str, path: Path) -> tuple[bool, int, str]:
@@ -56,7 +68,7 @@ def is_sidecar(path: Path) -> bool:
     if path.suffix.lower() not in SUFFIXES:
         return False
     others = _listing(path.parent).others
-    found = {name for owner in _owners(path.name) for name in others.get(owner, ())}
+    found = {name for owner in owners_of(path.name) for name in others.get(owner, ())}
     return any(_is_media(path.with_name(name)) for name in sorted(found))
 
 
@@ -68,7 +80,7 @@ def _is_media(path: Path) -> bool:
     return bool(picture_format(head) or demuxer(head))
 
 
-def _owners(name: str) -> list[str]:
+def owners_of(name: str) -> list[str]:
     """Names, or stems of names, of the files that a sidecar's name can speak of."""
     stem, suffix = os.path.splitext(name)
     held = [stem]
@@ -85,7 +97,7 @@ def _listing(folder: Path) -> Listing:
     try:
         changed = folder.stat().st_mtime_ns
     except OSError:
-        return Listing({}, {})
+        return Listing()
     if abs(time.time() - changed / 1e9) < SETTLED_S:
         return _listed(folder)
     return _kept_listing(folder, changed)
@@ -97,14 +109,11 @@ def _kept_listing(folder: Path, changed: int) -> Listing:
 
 
 def _listed(folder: Path) -> Listing:
-    found = Listing({}, {})
+    found = Listing()
     with os.scandir(folder) as listed:
-        for name in (entry.name for entry in listed if not entry.name.startswith(".")):
-            stem, suffix = os.path.splitext(name)
-            is_ours = suffix.lower() in SUFFIXES
-            held = found.sidecars if is_ours else found.others
-            for key in _owners(name) if is_ours else {name, stem}:
-                held[key] = (*held.get(key, ()), name)
+        for entry in listed:
+            if not entry.name.startswith("."):
+                found.add(entry.name)
     return found
 
 

@@ -4,16 +4,18 @@ import contextlib
 import ctypes
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apps.media.archives import archive, indexed, picture, said, states
+from tests.apps.media.archives import archive, content_of, indexed, picture, said, states
 
 from mainstem.apps.media_catalogue import Catalogue, Read, Stamp
 from mainstem.apps.media_index import IndexOptions, lines_of
 from mainstem.apps.media_query import Filters, Query
 from mainstem.apps.media_results import lines_of as found_lines
+from mainstem.apps.media_scan import _stamped
 from mainstem.apps.media_search import MediaSearch
 
 
@@ -47,12 +49,8 @@ def as_anybody() -> Iterator[None]:
 
 
 def test_letters_that_are_none_cost_nothing(root):
-    raw = {
-        "credit": "\ud800 Wire",
-        "captured": "\udc80 2020",
-        "embargo": "\ud800",
-        "opt_out": "\udfff",
-        "tdm_reservation": "\ud800",
+    raw = dict.fromkeys(("captured", "embargo", "opt_out", "tdm_reservation"), "\udc80 2020") | {
+        "credit": "\ud800 Wire"
     }
     said(root / "day1" / "photo3.jpg", **raw, keywords=["\ud800 dog"])
     told = indexed(root)
@@ -118,3 +116,36 @@ def test_a_sidecar_that_may_be_read_again_is_read_again(root):
         sidecar.chmod(0o600)
         assert not indexed(root, IndexOptions(workers=0, retry=True))["unread"]
     assert paths(ask(root, "bridge")) == {"day1/photo3.jpg", "day1/photo1.jpg"}
+
+
+def test_a_folder_that_cannot_be_listed_is_offline_and_nothing_of_it_is_forgotten(root):
+    indexed(root)
+    held = content_of(root)
+    (root / "day1").chmod(0)
+    with as_anybody():
+        told = indexed(root)
+        assert (told["gone"], told["states"]["offline"]) == (0, 2)
+        assert "cannot be listed" in told["refused"]["day1"]
+        (root / "day1").chmod(0o400)  # names are told, and nothing else of the files
+        assert indexed(root)["gone"] == 0
+        (root / "day1").chmod(0o700)
+        assert indexed(root)["returned"] == 2
+        root.chmod(0)
+        told = indexed(root)
+        assert "cannot be listed" in told["offline"]
+        root.chmod(0o700)
+    indexed(root)
+    assert content_of(root) == held
+
+
+def test_many_files_of_one_beginning_are_told_in_linear_time_and_one_more_changes_none(root):
+    seen = root.stat()
+    files = [(f"2024.05.31-{number:05}.jpg", seen) for number in range(6000)]
+    files += [("2024.05.31-00007.jpg.json", seen)]
+    start = time.process_time()
+    before = dict(_stamped(files))
+    assert time.process_time() - start < 3
+    after = dict(_stamped([*files, ("2024.05.31-99999.jpg", seen), ("2024.05.31-00003.json", seen)]))
+    assert {path for path in before if before[path] != after[path]} == {"2024.05.31-00003.jpg"}
+    assert before["2024.05.31-00007.jpg"].beside
+    assert not before["2024.05.31-00008.jpg"].beside
