@@ -1,5 +1,6 @@
 """Whether candidates are relevant, by the runs of the tasks `relevance` and `likeness`, and the set of what is open."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,9 +141,27 @@ def _told(by: str, folder: Path, fitted: "Fitted", found: Sequence[Judged], leve
     """What is said of the run beside its judgements."""
     states = sorted({one.claim for one in found})
     learned = str(fitted.manifest.training["data"])
-    stated = f"a relevant file is hidden in at most {1 - level:.0%} of cases like those it learned from ({learned})"
-    words = stated if states == ["stated"] else "for some results nothing is claimed: each says why"
     return {
         "by": by, "run": str(folder), "adapter_sha256": fitted.adapter_sha256, "level": level, "learned_from": learned,
-        "claims": states, "words": words,
+        "claims": states, "words": f"{_stated(found, level)}; it learned from {_learned(by, learned, fitted)}",
     }  # fmt: skip
+
+
+def _stated(found: Sequence[Judged], level: float) -> str:
+    """For how many of a query's files anything is stated, what that is, and why not for the others."""
+    whys = Counter(one.reason for one in found if one.claim != "stated")
+    others = "; ".join(f"nothing for {num}: {why}" for why, num in whys.most_common())
+    if (num := len(found) - whys.total()) == 0:
+        return others
+    first = f"for {num} of {len(found)} files it is stated that a relevant one is hidden in at most {1 - level:.0%} of"
+    return f"{first} cases like those it learned from" + (f"; {others}" if others else "")
+
+
+def _learned(by: "Evidence", data: str, fitted: "Fitted") -> str:
+    """What taught a run, and how much of that is independent: many pairs share a picture or a text."""
+    from mainstem.data.media.made_pairs import NAME
+
+    if data == NAME and by == "words":
+        return f"{data}: made queries of one pool of transcripts"
+    kind = "pictures" if data == NAME else "queries"
+    return f"{data}: pairs of {len(fitted.manifest.training['groups'])} {kind}"
