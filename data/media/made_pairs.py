@@ -180,7 +180,7 @@ def _scaled(image: "Image", rng: np.random.Generator) -> "Image":
 def _cropped(image: "Image", rng: np.random.Generator) -> "Image":
     sides = np.array([image.width, image.height, image.width, image.height])
     left, top, right, bottom = (rng.uniform(0, 0.07, 4) * sides).tolist()
-    return image.crop((int(left), int(top), int(image.width - right), int(image.height - bottom)))
+    return image.crop((int(left), int(top), max(int(image.width - right), 1), max(int(image.height - bottom), 1)))
 
 
 def _encoded(image: "Image", rng: np.random.Generator) -> "Image":
@@ -202,7 +202,8 @@ def _toned(image: "Image", rng: np.random.Generator) -> "Image":
 def _blurred(image: "Image", rng: np.random.Generator) -> "Image":
     from PIL import ImageFilter
 
-    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, 0.008 * max(image.size)))))
+    most = max(0.5, 0.008 * max(image.size))  # of pixels; small pictures bear the least alone
+    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.5, most))))
 
 
 def _greyed(image: "Image", rng: np.random.Generator) -> "Image":

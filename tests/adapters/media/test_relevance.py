@@ -7,11 +7,13 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from mainstem.adapters import find_task, shipped_runs
-from mainstem.apps.media_relevance import Judged, Runs, judge
+from mainstem.apps.media_relevance import Judged, Runs, _stated, judge
 from mainstem.core.errors import InputError
 from mainstem.core.task import DataRequest
 from mainstem.data.media.description import DIM, describe, own_sha256
+from mainstem.data.media.made_pairs import _edited
 from mainstem.data.media.relevance_pairs import likeness_of
+from mainstem.data.media.words import FEATURES
 
 
 def blocks(seed: int) -> np.ndarray:
@@ -67,6 +69,12 @@ def test_a_description_stands_edits_and_tells_pictures_apart():
     assert np.isfinite(describe(np.zeros((5, 9, 3), np.uint8))).all()
 
 
+@pytest.mark.parametrize("side", [1, 20, 62, 63])
+def test_pictures_of_any_size_are_edited(side):
+    pixels = np.full((side, side, 3), 90, np.uint8)
+    assert all(_edited(pixels, np.random.default_rng(seed)).ndim == 3 for seed in range(60))
+
+
 @pytest.mark.mirror
 def test_the_built_in_description_finds_every_edit_before_anything_unrelated():
     """The 11 edits of pdq's photograph beside its 7 others and the four of c2pa."""
@@ -97,6 +105,29 @@ def test_both_runs_ship_and_rule_out_what_answers_little():
     assert told["learned_from"] == "archive-pairs"
     assert judged[0].claim in ("stated", "withdrawn")
     assert judged[0].claim == "stated" or "unlike" in judged[0].reason
+
+
+def test_the_summary_says_of_how_many_files_something_is_stated_and_what_taught_it():
+    usual = np.random.default_rng(0).normal(0.6, 0.1, 200).astype(np.float32)
+    judged, told = judge("likeness", [likeness_of(0.99, usual)] * 3, own_sha256(), "a picture", (Runs(), 0.9))
+    states = [one.claim for one in judged]
+    assert ("at most 10%" in told["words"]) == ("stated" in states)
+    assert all(f"nothing for {states.count(state)}: " in told["words"] for state in {*states} - {"stated"})
+    assert "16 pictures" in told["words"]
+    _, told = judge("words", [np.zeros(len(FEATURES))], "", "old bridge", (Runs(), 0.9))
+    assert "one pool of transcripts" in told["words"]
+
+
+def test_the_summary_states_for_what_is_stated_alone():
+    judged = [
+        Judged(probability=0.9, classes=("relevant",), claim=claim, reason=reason, by="words")
+        for claim, reason in (("stated", ""), ("withdrawn", "unlike"), ("withdrawn", "unlike"))
+    ]
+    told = _stated(judged, 0.9)
+    assert "for 1 of 3 files" in told
+    assert "at most 10%" in told
+    assert told.endswith("nothing for 2: unlike")
+    assert _stated(judged[1:], 0.9) == "nothing for 2: unlike"
 
 
 def test_likeness_by_another_model_is_not_judged():
