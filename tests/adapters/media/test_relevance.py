@@ -7,13 +7,14 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from mainstem.adapters import find_task, shipped_runs
-from mainstem.apps.media_relevance import Judged, Runs, _stated, judge
+from mainstem.adapters.media.relevance import LIKENESS
+from mainstem.apps.media_relevance import Judged, Runs, _learned, _stated, judge
 from mainstem.core.errors import InputError
+from mainstem.core.fitted import load_run
 from mainstem.core.task import DataRequest
 from mainstem.data.media.description import DIM, describe, own_sha256
 from mainstem.data.media.made_pairs import _edited
 from mainstem.data.media.relevance_pairs import likeness_of
-from mainstem.data.media.words import FEATURES
 
 
 def blocks(seed: int) -> np.ndarray:
@@ -114,8 +115,7 @@ def test_the_summary_says_of_how_many_files_something_is_stated_and_what_taught_
     assert ("at most 10%" in told["words"]) == ("stated" in states)
     assert all(f"nothing for {states.count(state)}: " in told["words"] for state in {*states} - {"stated"})
     assert "16 pictures" in told["words"]
-    _, told = judge("words", [np.zeros(len(FEATURES))], "", "old bridge", (Runs(), 0.9))
-    assert "one pool of transcripts" in told["words"]
+    assert "one pool of transcripts" in _learned("words", told["learned_from"], load_run(Path(told["run"]), LIKENESS))
 
 
 def test_the_summary_states_for_what_is_stated_alone():
