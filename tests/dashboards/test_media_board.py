@@ -1,0 +1,294 @@
+"""What the media page shows and writes, without a browser: reasons, nothing found, selections, sidecars and undo."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from mainstem import dashboards
+from mainstem.apps import media_demo, media_jobs, media_previews
+from mainstem.apps.media_archives import browse, known_archives, one_file, picture_of
+from mainstem.apps.media_query import Filters, Query
+from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import InputError
+from mainstem.dashboards.media import words_beside
+from mainstem.dashboards.media.board import Shown as ShownResult
+from mainstem.dashboards.media.board import (
+    asked_words,
+    clock,
+    nothing_words,
+    status_line,
+    tiles_of,
+    warnings_of,
+    why_lines,
+)
+from mainstem.dashboards.media.copies import Group, copies_table, groups_of, link_lines
+from mainstem.dashboards.media.origins import tree_lines
+from mainstem.dashboards.media.selection import Selection, selection_table
+from mainstem.dashboards.media.words_beside import undo_last, write_all
+from tests.dashboards.media_made import MARKUP, made_archive
+
+PAGES = Path(dashboards.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> tuple[Path, Path]:
+    """A MAINSTEM_HOME and an archive that is indexed in it."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("place") / "archive"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(home))
+        made_archive(folder)
+    return home, folder
+
+
+@pytest.fixture
+def archive(made, monkeypatch):
+    """The archive, with nobody indexing it beside the tests."""
+    monkeypatch.setenv("MAINSTEM_HOME", str(made[0]))
+    monkeypatch.setattr(words_beside, "start_index", lambda folder: None)
+    (found,) = known_archives()
+    st.session_state.pop(words_beside.WRITTEN, None)
+    return found
+
+
+@pytest.fixture
+def search(archive):
+    found = MediaSearch(archive.root)
+    yield found
+    found.close()
+
+
+def page(**address: str) -> AppTest:
+    test = AppTest.from_file(str(PAGES / "media" / "page.py"), default_timeout=400)
+    for name, value in address.items():
+        test.query_params[name] = value
+    return test.run()
+
+
+def said(test: AppTest) -> str:
+    parts = [*test.error, *test.warning, *test.info, *test.markdown, *test.caption, *test.subheader]
+    return "\n".join(part.value for part in parts)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock"
+    }  # fmt: skip
+
+
+def test_an_archive_is_known_by_a_name_that_tells_no_path(archive, made):
+    assert archive.root == made[1].resolve()
+    assert archive.words() == "archive (6 files)"
+    assert "archive" not in archive.name
+    assert archive.origin == ""
+
+
+def test_browsing_shows_every_file_once_with_its_picture_or_its_words(search):
+    told = browse(search.catalogue, 60)
+    assert [one["path"] for one in told["results"]] == [
+        "bridge-small.jpg", "bridge.png", "harbour.png", "market.png", "notes.txt", "tone.wav",
+    ]  # fmt: skip
+    assert [picture_of(search.catalogue, one["path"]) is not None for one in told["results"]] == 4 * [True] + 2 * [
+        False
+    ]
+    assert status_line(told, "").startswith("6 files, by path")
+    assert len(browse(search.catalogue, 2)["results"]) == 2
+    with pytest.raises(InputError, match="knows no file"):
+        one_file(search.catalogue, "../archive/bridge.png")
+
+
+def test_a_result_says_which_words_stand_in_which_field(search):
+    told = search.search(Query(text="harbour", with_irrelevant=True))
+    by_path = {one["path"]: list(why_lines(one)) for one in told["results"]}
+    assert by_path["harbour.png"] == ["file name: harbour"]
+    assert by_path["notes.txt"] == ["text: harbour"]
+    assert status_line(told, asked_words("harbour", {}, (), ())).startswith("2 found for 'harbour'")
+    alike = search.search(Query(like=[search.catalogue.root / "bridge.png"], with_irrelevant=True))
+    first = alike["results"][0]
+    assert first["path"] == "bridge.png"
+    assert next(iter(why_lines(first))) == "like bridge.png, cosine 1.00"
+
+
+def test_what_must_not_be_missed_stands_on_the_tile(search):
+    market = one_file(search.catalogue, "market.png")
+    assert list(warnings_of(market)) == ["embargo", "mining reserved"]
+    (tile,) = tiles_of([ShownResult(result=market, picture=b"x")])
+    assert (tile.id, tile.title, tile.warnings) == ("market.png", "Market", ("embargo", "mining reserved"))
+
+
+def test_nothing_found_is_an_answer_that_says_what_to_do(search):
+    told = search.search(Query(text="zeppelin", filters=Filters(kind="image")))
+    assert told["nothing_found"]
+    lines = nothing_words(told, "zeppelin", {"kind": "image"})
+    assert lines[0].startswith("Nothing found in 6 files. That is an answer")
+    assert any("beginning" in line for line in lines)
+    assert any("not searched by words" in line for line in lines)
+    assert any("kind" in line for line in lines)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.0, "0:00"), (6.94, "0:06.9"), (59.97, "1:00"), (3723.0, "1:02:03")])
+def test_times_are_told_as_clocks_do(seconds, told):
+    assert clock(seconds) == told
+
+
+def test_a_selection_keeps_what_another_search_does_not_show(search):
+    results = {one["path"]: one for one in browse(search.catalogue, 60)["results"]}
+    chosen = Selection(found={})
+    chosen.take(results, ["market.png", "harbour.png"])
+    chosen.take({"harbour.png": results["harbour.png"]}, [])  # a search that shows one of them alone, unmarked
+    assert list(chosen.found) == ["market.png"]
+    chosen.take({"harbour.png": results["harbour.png"]}, ["bridge.png"])  # which is not shown
+    assert list(chosen.found) == ["market.png"]
+    assert chosen.revision == 0
+    chosen.clear()
+    assert (chosen.found, chosen.revision) == ({}, 1)
+
+
+def test_a_selection_leaves_with_its_rights_on_every_row(search, archive):
+    results = [one_file(search.catalogue, path) for path in ("harbour.png", "market.png")]
+    table = selection_table(results, archive)
+    assert table["rights"].tolist() == ["CC BY 4.0", "not stated"]
+    assert table["credit"].tolist() == ["Agency", "not stated"]
+    assert table["opt_out"].tolist() == ["not stated", "reserved"]
+    assert table["embargo"][0] == "none stated"
+    assert table["embargo"][1].startswith("holds until 2099-01-01")
+
+
+def test_words_are_written_beside_files_alone_and_undone_to_the_byte(archive):
+    before = digests(archive.root)
+    places = {archive.root / name: {"rights": "CC0", "keywords": ["a"]} for name in ("bridge.png", "harbour.png")}
+    assert write_all(archive, "rights", places) == []
+    after = digests(archive.root)
+    assert {name for name in after if before.get(name) != after[name]} == {"bridge.png.json", "harbour.png.json"}
+    assert media_previews.metadata_of(archive.root / "harbour.png")["rights"] == "CC0"
+    assert media_previews.metadata_of(archive.root / "harbour.png")["caption"] == "boats at dawn"
+    assert undo_last(archive) == []
+    assert "bridge.png.json" not in digests(archive.root)
+    assert media_previews.metadata_of(archive.root / "harbour.png")["rights"] == "CC BY 4.0"
+    assert {
+        name: digest for name, digest in digests(archive.root).items() if not name.endswith("harbour.png.json")
+    } == {name: digest for name, digest in before.items() if not name.endswith("harbour.png.json")}
+    assert undo_last(archive) == []  # nothing is left to undo
+
+
+def test_what_cannot_be_written_is_said_and_the_rest_is_undone_together(archive):
+    why = write_all(
+        archive, "rights", {archive.root / "gone.png": {"rights": "x"}, archive.root / "bridge.png": {"rights": "x"}}
+    )
+    assert len(why) == 1
+    assert "gone.png" in why[0]
+    undo_last(archive)
+    assert not (archive.root / "bridge.png.json").exists()
+
+
+def test_copies_are_groups_with_evidence_and_decisions(archive):
+    media_jobs.find_copies(archive.root, lambda stage, share: None)
+    told = media_jobs.copies_found(archive.root)
+    (group,) = groups_of(told)
+    assert group.paths == ("bridge-small.jpg", "bridge.png")
+    (line,) = link_lines(group, "bridge.png")
+    assert line.startswith("bridge-small.jpg: ")
+    table = copies_table(archive, [group])
+    assert table["decided"].tolist() == ["undecided", "undecided"]
+    other = Group(name="x", paths=("bridge.png", "market.png"), evidence=())
+    assert group.name != other.name
+
+
+def test_a_bad_file_ends_no_page_and_the_next_is_read(archive, tmp_path):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes((archive.root / "bridge.png").read_bytes()[:300])
+    with pytest.raises(InputError, match=r"bad\.png"):
+        media_previews.picture_preview(bad, 100)
+    media_previews._reader.process.kill()  # as a decoder does that a file ends
+    with pytest.raises(InputError, match="damaged or hostile"):
+        media_previews.picture_preview(archive.root / "bridge.png", 100)
+    data, _ = media_previews.picture_preview(archive.root / "bridge.png", 100)
+    assert data.startswith(b"\xff\xd8")
+    with pytest.raises(InputError, match="browsers do not play"):
+        media_previews.played(archive.root / "bridge.png", "video")
+
+
+def test_a_tree_is_drawn_with_its_branches_and_no_line_of_its_own_making():
+    leaf = {"title": "b\nfake", "relationship": "parentOf", "signer": None, "faults": ["x.y"], "generator": None,
+            "actions": [], "ingredients": [], "left_out": 0}  # fmt: skip
+    root = {
+        **leaf, "title": "a", "relationship": None, "signer": "S", "faults": [], "generator": "P",
+        "actions": [{"action": "c2pa.opened", "source": None}], "ingredients": [leaf, leaf], "left_out": 3,
+    }  # fmt: skip
+    assert list(tree_lines(root)) == [
+        "a, signed by S", "│  by the program P", "│  done: c2pa.opened", "├─ b fake (parentOf), without a manifest",
+        "│     FAULTY when it was used: x.y", "├─ b fake (parentOf), without a manifest",
+        "│     FAULTY when it was used: x.y", "└─ and 3 more, which are left out",
+    ]  # fmt: skip
+
+
+def test_the_page_says_what_was_found_and_what_compares_pictures(archive):
+    test = page(q="harbour", file="harbour.png")
+    assert not test.exception
+    assert not test.error
+    text = said(test).replace("\\", "")
+    assert "found for 'harbour'" in text
+    assert "not searched by words" in text
+    assert "edges and colours" in text
+    assert "not for deciding whether a picture is true" in text
+    assert "Why it was found." in text
+
+
+def test_words_of_files_and_addresses_never_become_markup(archive):
+    test = page(q=MARKUP, file="harbour.png")
+    assert not test.exception
+    (title,) = [part.value for part in test.subheader]
+    assert "\\<img" in title
+    assert "red\\[danger" in title
+    for part in [*test.markdown, *test.caption, *test.info, *test.warning]:
+        assert "<img" not in part.value.replace("\\<", "")
+
+
+ADDRESSES = (
+    {"file": "../../etc/passwd"}, {"archive": "../../etc"}, {"kind": "<b>"}, {"look": "?"}, {"n": "-1"},
+    {"n": "9" * 50}, {"t": "nan", "file": "tone.wav"}, {"group": "zz", "show": "Copies"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_the_page_bears_any_address(archive, address):
+    test = page(**address)
+    assert not test.exception
+    assert not test.error
+    if "file" in address and "t" not in address:
+        assert "There is no file" in said(test)
+
+
+def test_a_filter_that_is_none_is_one_line(archive):
+    test = page(since="yesterday")
+    assert not test.exception
+    assert "want a date" in said(test)
+
+
+def test_an_empty_machine_says_what_to_do(home):
+    test = page()
+    assert not test.exception
+    assert "No archive is indexed" in said(test)
+
+
+def test_the_demonstration_is_made_in_code_where_nothing_can_be_had(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(media_demo, "IndexOptions", lambda: media_demo_options())
+    folder = media_demo.ensure_archive(tmp_path)
+    assert media_demo.ensure_archive(tmp_path) == folder
+    (found,) = known_archives()
+    assert (found.title, found.origin) == ("Simulated archive", "simulated")
+    groups = groups_of(media_jobs.copies_found(folder))
+    assert {path.split("-")[1][:2] for group in groups for path in group.paths} <= {"01", "02", "03", "04"}
+    assert groups
+    with Image.open(folder / "scene-01.jpg") as image:
+        assert image.size == (480, 480)
+
+
+def media_demo_options():
+    from mainstem.apps.media_index import IndexOptions
+
+    return IndexOptions(workers=0)

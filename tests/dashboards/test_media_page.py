@@ -1,0 +1,79 @@
+"""The media page in Chromium: searching, keys, marks, a file beside the grid, a player, files to take along."""
+
+import pandas as pd
+import pytest
+
+from mainstem.apps.media_jobs import find_copies
+from tests.dashboards.browser import opened, served
+from tests.dashboards.media_made import made_archive
+
+FIRST_MS = 120_000  # on a machine that is busy
+
+
+@pytest.mark.browser
+def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machine(home, chromium, tmp_path):
+    folder = made_archive(tmp_path / "archive")
+    find_copies(folder, lambda stage, share: None)
+    originals = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with served(home) as address, opened(chromium, 1440) as (page, outside):
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.goto(f"{address}/media")
+        sheet = page.locator(".pictures-sheet").first
+        sheet.wait_for(timeout=FIRST_MS)
+        assert sheet.get_attribute("data-tiles") == "6"
+        box = sheet.bounding_box()
+        assert box["width"] * box["height"] > 0.6 * 1440 * 900
+        assert page.locator("h2").count() == 1
+        page.locator(".pictures-open").first.focus()
+        page.keyboard.press("x")
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("x")
+        page.keyboard.press("x")  # and not, after all
+        page.get_by_role("button", name="Selected (1)").wait_for(timeout=FIRST_MS)
+        assert sheet.get_attribute("data-marked") == "1"
+        page.get_by_role("button", name="Selected (1)").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV", exact=True).click()
+        written = pd.read_csv(download.value.path())
+        assert written["path"].tolist() == ["bridge-small.jpg"]
+        assert {"credit", "rights", "licence", "opt_out", "embargo", "why"} <= set(written.columns)
+        page.keyboard.press("Escape")
+        box = page.get_by_placeholder("Search:")
+        box.fill("tone")
+        box.press("Enter")
+        page.wait_for_url(lambda url: "q=tone" in url, timeout=FIRST_MS)
+        page.locator(".pictures-sheet[data-tiles='1']").wait_for(timeout=FIRST_MS)
+        page.locator(".pictures-open").first.click()
+        page.wait_for_url(lambda url: "file=tone.wav" in url)
+        page.locator("audio").wait_for(state="attached", timeout=FIRST_MS)
+        page.get_by_text("a tone is heard").wait_for()
+        box.fill("zeppelin")
+        box.press("Enter")
+        page.get_by_text("That is an answer").wait_for(timeout=FIRST_MS)
+        page.get_by_role("button", name="Copies").click()
+        page.locator(".pictures-sheet.is-large[data-tiles='2']").wait_for(timeout=FIRST_MS)
+        page.set_viewport_size({"width": 400, "height": 900})
+        page.wait_for_function("innerWidth === 400")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert outside == []
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == originals
+
+
+@pytest.mark.browser
+def test_a_folder_is_indexed_beside_the_page(home, chromium, tmp_path):
+    folder = made_archive(tmp_path / "archive")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "minutes.txt").write_text("what the board said", encoding="utf-8")
+    with served(home) as address, opened(chromium) as (page, outside):
+        page.goto(f"{address}/media")
+        page.locator(".pictures-sheet").first.wait_for(timeout=FIRST_MS)
+        page.get_by_role("button", name="Index").click()
+        page.get_by_label("Folder").fill(str(other))
+        page.get_by_label("Folder").press("Enter")
+        page.get_by_role("button", name="Index it").click()
+        page.locator("h2", has_text="other (1 files)").wait_for(timeout=FIRST_MS)
+        page.locator(".pictures-sheet[data-tiles='1']").wait_for(timeout=FIRST_MS)
+        assert sorted(path.name for path in other.iterdir()) == ["minutes.txt"]
+        assert folder.is_dir()
+        assert outside == []
