@@ -160,11 +160,15 @@ def _sidecar(path: Path) -> bytes:
 
 
 def _read(request: Request, stream: BinaryIO, manifest: bytes | None, where: str) -> Report:
-    from c2pa import Context, Reader
+    from c2pa import C2paError, Context, Reader
 
     stream.seek(0)
+    try:
+        told = Context.from_dict(settings(request["trust"]))
+    except C2paError as error:  # of the list, and not of the file
+        raise InputError(f"the trust list cannot be used ({_why(error)}); give another") from error
     with (
-        Context.from_dict(settings(request["trust"])) as context,
+        told as context,
         Reader(_format(Path(request["path"])), stream, manifest, context=context) as reader,
     ):
         return Report(store=_parsed(reader), state=str(reader.get_validation_state()), where=where)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).with_name("c2pa_trust_list.pem")
 MOST_BYTES = 16 << 20
+MOST_GIVEN = 1_000_000  # letters of PEM; the SDK refuses settings of more than a MiB, as c2pa-python 0.38 does
+MOST_SAID = 200  # letters of what a list says of itself
 TRUSTED = "/trusted"  # how the status of a service that still counts ends (C2PA's lists, ETSI TS 119 602)
 STAMPING = "1.3.6.1.5.5.7.3.8"  # id-kp-timeStamping, RFC 3161
 HEADER = re.compile(r"^#\s*(name|date|source|licence):\s*(\S.*?)\s*$", re.MULTILINE | re.IGNORECASE)
@@ -52,7 +54,7 @@ def read_trust_list(path: Path) -> TrustList:
         raise InputError(f"{path}: no file of at most {MOST_BYTES >> 20} MiB; give a trust list in PEM or JSON")
     data = path.read_bytes()
     try:
-        text = data.decode()
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: no text; give a trust list in PEM or JSON") from error
     facts, pem = _from_json(path, text) if text.lstrip().startswith("{") else _from_pem(text)
@@ -61,6 +63,9 @@ def read_trust_list(path: Path) -> TrustList:
     certificates = _certificates(path, pem)
     stamps = [each for each in certificates if _may_stamp(each)]
     signers = [each for each in certificates if each not in stamps]
+    pem, stamping = _pem(signers), _pem(stamps)
+    if 2 * len(pem) + len(stamping) > MOST_GIVEN:  # signers are given twice, see `settings`
+        raise InputError(f"{path}: holds more certificates than can be looked at; give a list of those that you need")
     return TrustList(
         name=facts.get("name") or plain(path.name),
         date=facts.get("date"),
@@ -68,13 +73,13 @@ def read_trust_list(path: Path) -> TrustList:
         licence=facts.get("licence"),
         sha256=hashlib.sha256(data).hexdigest(),
         certificates=len(certificates),
-        pem=_pem(signers),
-        stamps=_pem(stamps),
+        pem=pem,
+        stamps=stamping,
     )
 
 
 def _from_pem(text: str) -> tuple[dict[str, str], str]:
-    return {key.lower(): plain(value)[:200] for key, value in HEADER.findall(text)}, text
+    return {key.lower(): _said(value) for key, value in HEADER.findall(text)}, text
 
 
 def _from_json(path: Path, text: str) -> tuple[dict[str, str], str]:
@@ -94,13 +99,19 @@ def _from_json(path: Path, text: str) -> tuple[dict[str, str], str]:
             for certificate in service["ServiceDigitalIdentity"]["X509Certificates"]
         ]
         facts = {
-            "name": plain(about["SchemeName"][0]["value"]),
-            "date": plain(about["ListIssueDateTime"])[:10],
-            "source": plain(about["SchemeInformationURI"][0]["uriValue"]),
+            "name": _said(about["SchemeName"][0]["value"]),
+            "date": _said(about["ListIssueDateTime"])[:10],
+            "source": _said(about["SchemeInformationURI"][0]["uriValue"]),
         }
     except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: JSON, but no C2PA trust list; give one, or PEM") from error
     return facts, "".join(blocks)
+
+
+def _said(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return plain(value[:MOST_SAID])
 
 
 def _certificates(path: Path, pem: str) -> "list[Certificate]":
@@ -109,7 +120,7 @@ def _certificates(path: Path, pem: str) -> "list[Certificate]":
     except ImportError as error:
         raise MissingExtraError("cryptography", "media") from error
     try:
-        return load_pem_x509_certificates(pem.encode())
+        return list(dict.fromkeys(load_pem_x509_certificates(pem.encode())))
     except ValueError as error:
         raise InputError(f"{path}: holds no certificates, or damaged ones; give a trust list in PEM or JSON") from error
 

@@ -23,6 +23,7 @@ OFFLINE = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_after_sign": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
+COMMENT = x509.ObjectIdentifier("2.16.840.1.113730.1.13")  # Netscape's
 EMAIL, STAMPING, RESPONDING = (
     ExtendedKeyUsageOID.EMAIL_PROTECTION,
     ExtendedKeyUsageOID.TIME_STAMPING,
@@ -58,8 +59,9 @@ def issue(
     use: x509.ObjectIdentifier = EMAIL,
     lasts: timedelta = 400 * DAY,
     curve: ec.EllipticCurve | None = None,
+    comment: bytes = b"",
 ) -> Held:
-    """A certificate from yesterday on, of an authority where nobody issues it."""
+    """A certificate from yesterday on, of an authority where nobody issues it; a comment makes it long."""
     key, now = ec.generate_private_key(curve or ec.SECP256R1()), datetime.now(UTC)
     signing_key = key if issuer is None else issuer.key
     uses = [issuer is not None, *[False] * 4, issuer is None, issuer is None, False, False]
@@ -76,6 +78,8 @@ def issue(
     )
     if issuer is not None:
         builder = builder.add_extension(x509.ExtendedKeyUsage([use]), critical=use == STAMPING)
+    if comment:
+        builder = builder.add_extension(x509.UnrecognizedExtension(COMMENT, comment), critical=False)
     return Held(builder.sign(signing_key, hashes.SHA256()), key)
 
 

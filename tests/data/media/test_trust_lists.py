@@ -2,23 +2,26 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+import os
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from tests.data.media import signed_files as made
-from tests.data.media.signed_files import authority, put
+from tests.data.media.signed_files import authority, picture, put, signed
 
 from mainstem.core.errors import InputError
+from mainstem.data.media.provenance import read_provenance
 from mainstem.data.media.trust_lists import SHIPPED, is_overdue, read_trust_list
 
 
-def listed(*services: tuple[made.Held, str]) -> str:
+def listed(*services: tuple[made.Held, str], name: object = "Test Scheme", date: object = "2026-08-05T00:11Z") -> str:
     """A list in the shape of those that C2PA publishes (ETSI TS 119 602)."""
     about = {
-        "SchemeName": [{"lang": "en", "value": "Test Scheme"}],
-        "ListIssueDateTime": "2026-08-05T00:11:39Z",
+        "SchemeName": [{"lang": "en", "value": name}],
+        "ListIssueDateTime": date,
         "SchemeInformationURI": [{"lang": "en", "uriValue": "https://example.org/list"}],
     }
     entities = []
@@ -74,9 +77,65 @@ def test_what_is_no_list_is_refused(tmp_path, text, why):
     assert "BEGIN PRIVATE" not in str(refused.value)
 
 
+def test_what_a_list_says_of_itself_is_short_plain_text(tmp_path):
+    long = "\x1b[31m" + "N" * 1_000_000
+    for name, text in (("a.json", listed((authority(), "trusted"), name=long)), ("a.pem", f"# name: {long}\n")):
+        found = read_trust_list(put(tmp_path, name, text if name == "a.json" else text + authority().pem))
+        assert len(found.name) == 200
+        assert found.name.isprintable()
+    for given in ({"name": {"a": 1}}, {"date": None}, {"date": [1]}):
+        with pytest.raises(InputError, match="no C2PA trust"):
+            read_trust_list(put(tmp_path, "b.json", listed((authority(), "trusted"), **given)))
+
+
+@pytest.mark.parametrize(
+    "text", [f"# name: Marked\n{authority().pem}", listed((authority(), "trusted"), name="Marked")]
+)
+def test_a_byte_order_mark_is_no_letter(tmp_path, text):
+    assert read_trust_list(put(tmp_path, "list.pem", b"\xef\xbb\xbf" + text.encode())).name == "Marked"
+
+
+def test_a_key_inside_a_published_list_is_refused(tmp_path):
+    shape = json.loads(listed((authority(), "trusted")))
+    services = shape["LoTE"]["TrustedEntitiesList"][0]["TrustedEntityServices"]
+    value = services[0]["ServiceInformation"]["ServiceDigitalIdentity"]["X509Certificates"][0]
+    value["val"] += f"\n-----END CERTIFICATE-----\n{authority().key_pem}"
+    with pytest.raises(InputError, match="private key"):
+        read_trust_list(put(tmp_path, "list.json", json.dumps(shape)))
+
+
+def test_a_list_longer_than_the_sdk_takes_accuses_no_file(tmp_path):
+    """It refused such settings for every file, which read as a manifest that cannot be read: tampered."""
+    path = put(tmp_path, "harbour.jpg", signed(picture())[0])
+    often = read_trust_list(put(tmp_path, "often.pem", authority().pem * 5000))
+    assert often.certificates == 1
+    assert read_provenance(path, often).verdict == "trusted"
+    large = made.issue("Large", comment=bytes(400_000)).pem
+    with pytest.raises(InputError, match=r"large\.pem: holds more certificates than"):
+        read_trust_list(put(tmp_path, "large.pem", large))
+    for file in (path, put(tmp_path, "plain.jpg", picture())):
+        with pytest.raises(InputError, match="trust list cannot be used"):
+            read_provenance(file, replace(often, pem=authority().pem * 5000))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [made.issue("Bystander", authority()).pem, made.issue("Clock", authority(), use=made.STAMPING).pem,
+     made.issue("Test Root", lasts=-timedelta(hours=1)).pem],
+)  # fmt: skip
+def test_a_list_without_who_issued_the_certificate_vouches_for_nobody(tmp_path, text):
+    """Another signer, one who stamps times, and an authority of the same name that has expired."""
+    found = read_provenance(
+        put(tmp_path, "harbour.jpg", signed(picture())[0]), read_trust_list(put(tmp_path, "list.pem", text))
+    )
+    assert found.verdict == "valid"
+
+
 def test_nothing_at_the_path(tmp_path):
-    with pytest.raises(InputError, match=r"gone\.pem"):
-        read_trust_list(tmp_path / "gone.pem")
+    os.mkfifo(tmp_path / "pipe.pem")
+    for name in ("gone.pem", "pipe.pem", "."):
+        with pytest.raises(InputError, match="no file of at most 16 MiB"):
+            read_trust_list(tmp_path / name)
 
 
 def test_the_list_that_ships_is_named_dated_and_licensed():
