@@ -108,7 +108,10 @@ def unread(found: Unread) -> dict[str, Any]:
     elif kind == "NotSupported":
         reasons = ["format.unsupported: is of a kind in which no manifest is looked for"]
     elif found.holds_store:
-        verdict, words = "tampered", "its manifest cannot be read: it was altered or cut off since it was written"
+        verdict, words = (
+            "tampered",
+            "its manifest cannot be read: it was altered or cut off, or is of a kind not known here",
+        )
         reasons = [f"manifest.unreadable: {found.why}"]
     elif kind == "ManifestNotFound":
         reasons = ["claim.missing: holds no manifest" + ("" if found.beside else ", and none lies beside it")]

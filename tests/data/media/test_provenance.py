@@ -304,7 +304,7 @@ def test_a_manifest_in_its_place_that_cannot_be_read_is_tampering(tmp_path, trus
     second = whole.find(b"jumd", whole.find(MANIFEST_STORE))
     found = look(tmp_path, flipped(whole, second), trust, f"a.{kind}")
     assert found.verdict == "tampered"
-    assert found.words == "its manifest cannot be read: it was altered or cut off since it was written"
+    assert found.words == "its manifest cannot be read: it was altered or cut off, or is of a kind not known here"
     assert codes(found) == {"manifest.unreadable"}
 
 
