@@ -16,19 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mainstem.apps.media_database import connect, damaged, intact
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.core.plain import one_line, plain
+from mainstem.data.media.said import WORDS
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import words_of
 
 if TYPE_CHECKING:
     from mainstem.data.media.small_pictures import Shown
 
-LAYOUT = "1"  # of the tables; another is refused
+LAYOUT = "2"  # of the tables; another is refused
 FILE = "catalogue.db"
 SIDECAR = "sidecar"  # in the place of a kind
-WAIT_S = 30.0  # for another process that writes
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS contents (
@@ -127,29 +128,34 @@ class Catalogue:
         self.home = index_home(folder)
         path = self.home / FILE
         if is_read_only and not path.is_file():
-            raise InputError(f"{folder} has no index; run mainstem media index {folder}")
-        try:
-            self.home.mkdir(0o700, parents=True, exist_ok=True)  # captions under embargo are in it
-            self.db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None, check_same_thread=False)
-            self.db.row_factory = sqlite3.Row
-            for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-65536"):
-                self.db.execute(f"PRAGMA {pragma}")
-            if is_read_only:
-                self.db.execute("PRAGMA query_only=ON")
-            else:
-                self._make()
-            self._check()
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise ArtifactError(f"the index {path} cannot be opened ({error}); delete it and index again") from error
+            raise InputError(f"{plain(folder)} has no index; run mainstem media index {plain(folder)}")
+        self.home.mkdir(0o700, parents=True, exist_ok=True)  # captions under embargo are in it
+        self.db = connect(path)
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-65536"):
+            self.db.execute(f"PRAGMA {pragma}")
+        if is_read_only:
+            self.db.execute("PRAGMA query_only=ON")
+        elif not self._layout():
+            self._make()
+        self._check(folder)
+
+    def _layout(self) -> str:
+        """The layout of the tables; "" where there are none, or a kill left them without what tells of them."""
+        has_any = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
+        return self.told("layout") if has_any else ""
 
     def _make(self) -> None:
-        if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-            self.db.executescript(f"BEGIN; {SCHEMA} COMMIT;")
+        with self.writing():
+            for statement in SCHEMA.split(";"):
+                self.db.execute(statement)
             self.tell("layout", LAYOUT)
             self.tell("root", str(self.root).encode("utf-8", "backslashreplace").decode())
 
-    def _check(self) -> None:
-        if self.told("layout") != LAYOUT:
+    def _check(self, folder: Path) -> None:
+        layout = self._layout()
+        if not layout:
+            raise InputError(f"{plain(folder)} has no index; run mainstem media index {plain(folder)}")
+        if layout != LAYOUT:
             raise ArtifactError(f"the index {self.home} is of another version; delete it and index again")
 
     def close(self) -> None:
@@ -162,10 +168,11 @@ class Catalogue:
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield self.db
+            self.db.execute("COMMIT")
         except BaseException:
-            self.db.execute("ROLLBACK")
+            if self.db.in_transaction:  # SQLite has taken some back itself, where a disk is full
+                self.db.execute("ROLLBACK")
             raise
-        self.db.execute("COMMIT")
 
     def told(self, name: str) -> str:
         """Return what is kept under a name; "" where nothing is."""
@@ -182,7 +189,8 @@ class Catalogue:
             "SELECT f.id, path, content, coalesce(sha256, '') AS sha256, size, mtime_ns, inode, device, beside, state, "
             "f.kind, why FROM files f LEFT JOIN contents c ON c.id = f.content"
         )
-        return {row["path"]: _entry(row) for row in rows}
+        with intact(self.home):
+            return {inside(row["path"], self.home): _entry(row) for row in rows}
 
     def put_or_refuse(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
         """Write what was read of a file, or, where that cannot be written, that it is refused."""
@@ -272,6 +280,38 @@ class Catalogue:
     def forget_contents(self) -> None:
         """Forget contents that lie nowhere any more, and with them frames and vectors, inside a transaction."""
         self.db.execute("DELETE FROM contents WHERE id NOT IN (SELECT content FROM files WHERE content IS NOT NULL)")
+
+
+def inside(path: object, place: Path) -> str:
+    """Return a path below the folder as it is.
+
+    Raises:
+        ArtifactError: if it leads out of it, which nothing that was indexed does.
+    """
+    if not isinstance(path, str) or not path or path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise damaged(place, f"{path!r} is no path in its folder")
+    return path
+
+
+def told_of(text: str, place: Path) -> dict[str, Any]:
+    """What is kept of what a file says of itself.
+
+    Raises:
+        ArtifactError: if it is of another form than `media_reading.plain_metadata`'s.
+    """
+    with intact(place):
+        told: dict[str, Any] = json.loads(text)
+        embargo, opted, notes = told.get("embargo"), told.get("opt_out"), told.get("notes")
+        is_sound = (
+            isinstance(told, dict)
+            and all(told.get(name) is None or isinstance(told[name], str) for name in WORDS)
+            and (embargo is None or (isinstance(embargo, dict) and isinstance(embargo["words"], str)))
+            and (opted is None or (isinstance(opted, dict) and isinstance(opted["state"], str)))
+            and (notes is None or (isinstance(notes, list) and all(isinstance(note, str) for note in notes)))
+        )
+        if not is_sound:
+            raise ValueError("what is said of a file is of another form")
+        return told
 
 
 def _entry(row: sqlite3.Row) -> Entry:

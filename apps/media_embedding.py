@@ -6,8 +6,8 @@ own description of edges and colours, which finds the same picture again and kno
 
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.media_catalogue import FILE, Catalogue
+from mainstem.apps.media_database import connect, damaged, intact
 from mainstem.core.files import home
+from mainstem.core.plain import one_line
 from mainstem.core.progress import Progress
 from mainstem.core.stream import Provenance, Sample, Stream
 from mainstem.data.media.description import BUILT_IN, VERSION
@@ -71,7 +73,13 @@ class Model:
 def model_of(catalogue: Catalogue) -> Model | None:
     """The model whose vectors a catalogue holds; None where it holds none."""
     told = catalogue.told("model")
-    return Model(**json.loads(told)) if told else None
+    if not told:
+        return None
+    with intact(catalogue.home):
+        found = Model(**json.loads(told))
+        if [type(value) for value in vars(found).values()] != [str, str, int, bool, str]:
+            raise ValueError("its model is none")
+        return found
 
 
 def settle_model(catalogue: Catalogue, asked: str | None) -> Model:
@@ -128,12 +136,13 @@ class _Pictures:
         from mainstem.data.media.embedding import sample_of
         from mainstem.data.media.small_pictures import decoded
 
-        db = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
-        try:
+        with closing(connect(Path(self.path), is_read_only=True)) as db:
             found = db.execute("SELECT picture FROM frames WHERE id = ?", (self.frames[row],)).fetchone()
-        finally:
-            db.close()
-        return sample_of(decoded(found[0]), self.side, str(self.frames[row])).streams
+        try:
+            pixels = decoded(found[0])
+        except Exception as error:  # a decoder of damaged bytes raises anything
+            raise damaged(Path(self.path).parent, one_line(error)) from error
+        return sample_of(pixels, self.side, str(self.frames[row])).streams
 
 
 def embed_pending(catalogue: Catalogue, model: Model, workers: int, progress: Progress) -> int:

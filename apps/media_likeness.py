@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.media_database import intact
 from mainstem.apps.media_store import VectorStore, frames_of
 from mainstem.data.media.relevance_pairs import BACKGROUND, likeness_of
 from mainstem.data.media.small_pictures import shown_in
@@ -15,6 +16,7 @@ from mainstem.data.media.small_pictures import shown_in
 if TYPE_CHECKING:
     from mainstem.data.media.embedding import Embedder, Vectors
 
+TIMES = ("time_s", "start_s", "end_s")
 MOST_ASKED = 20  # files that show what is wanted, or what is not
 
 
@@ -90,10 +92,12 @@ def find_alike(store: VectorStore, sought: Sought, num: int, contents: Mapping[i
             "SELECT content, time_s, start_s, end_s FROM frames WHERE id = ?", (int(frames[row]),)
         ).fetchone()
         if told is not None and told["content"] not in found:
+            with intact(store.catalogue.home):
+                time_s, start_s, end_s = (None if (at := told[name]) is None else float(at) for name in TIMES)
             found[told["content"]] = Alike(
-                frame=int(frames[row]), place=int(sought.places[best[row]]), time_s=told["time_s"],
+                frame=int(frames[row]), place=int(sought.places[best[row]]), time_s=time_s,
                 features=likeness_of(float(cosines[row]), usual[:, best[row]]),
-                shot_s=None if told["start_s"] is None else (told["start_s"], told["end_s"]),
+                shot_s=None if start_s is None or end_s is None else (start_s, end_s),
             )  # fmt: skip
     return found
 

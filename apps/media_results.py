@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainstem.apps.media_catalogue import Catalogue
+from mainstem.apps.media_catalogue import Catalogue, inside, told_of
+from mainstem.apps.media_database import intact
 from mainstem.apps.media_embedding import Model
 from mainstem.apps.media_likeness import why_alike
 from mainstem.apps.media_query import THERE, now
@@ -33,15 +34,18 @@ class Results:
             f"SELECT path FROM files WHERE content = ? AND id != ? AND {THERE} ORDER BY path",  # noqa: S608
             (one.content, one.file),
         )
-        told, facts = json.loads(row["told"]), json.loads(row["facts"])
+        told, place = told_of(row["told"], self.catalogue.home), self.catalogue.home
+        with intact(place):
+            facts, holds = dict(json.loads(row["facts"])), row["embargo"] > now()
+            same = [inside(other[0], place) for other in others]
         embargo = told.get("embargo")
         moment = one.alike.moment() if one.alike else dict.fromkeys(("frame", "time_s", "shot_s"))
         return {
-            "path": row["path"], "same_bytes_at": [other[0] for other in others], "kind": row["kind"],
+            "path": inside(row["path"], place), "same_bytes_at": same, "kind": row["kind"],
             "state": row["state"], "sha256": row["sha256"], "relevance": [said.to_dict() for said in one.judged],
             "score": one.rank()[0] if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
             **moment, **{name: told.get(name) for name in SAID},
-            "embargo": {**embargo, "holds": row["embargo"] > now()} if embargo else None,
+            "embargo": {**embargo, "holds": holds} if embargo else None,
             "moved_from": row["moved_from"] or None, "edited_from": row["edited_from"] or None,
             "seconds": facts.get("seconds"), "size": [facts.get("width"), facts.get("height")],
         }  # fmt: skip

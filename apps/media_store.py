@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.media_catalogue import Catalogue
+from mainstem.apps.media_database import ADVICE, damaged, intact
 from mainstem.apps.media_embedding import Vectors, model_of
-from mainstem.core.errors import MissingExtraError
+from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import sync_file, sync_folder
+from mainstem.core.plain import one_line
 from mainstem.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -48,7 +50,10 @@ class Lists:
 def lists_of(catalogue: Catalogue) -> Lists | None:
     """The lists of the model that the catalogue's vectors are of; None where there are none."""
     told, model = catalogue.told("approximate"), model_of(catalogue)
-    found = Lists(**json.loads(told)) if told else None
+    with intact(catalogue.home):
+        found = Lists(**json.loads(told)) if told else None
+        if found is not None and Path(found.file).name != found.file:
+            raise ValueError("its lists lie elsewhere")
     if found is None or model is None or found.model != model.sha256 or not (catalogue.home / found.file).is_file():
         return None
     return found
@@ -95,8 +100,9 @@ class VectorStore:
             asked = ids[start : start + 500].tolist()
             marks = ", ".join("?" * len(asked))
             rows = self.catalogue.db.execute(f"SELECT frame, vector FROM vectors WHERE frame IN ({marks})", asked)  # noqa: S608
-            for frame, vector in rows:
-                found[places[frame]] = np.frombuffer(vector, np.float16)
+            with intact(self.catalogue.home):
+                for frame, vector in rows:
+                    found[places[frame]] = np.frombuffer(vector, np.float16).reshape(found.shape[1])
         return found
 
     def num(self) -> int:
@@ -146,11 +152,13 @@ def _best(ids: Ids, scores: Vectors, num: int) -> tuple[Ids, Vectors]:
 def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) -> tuple[Ids, Vectors]:
     """Numbers and vectors (n, dim) after a number, in their order."""
     limit = "" if most is None else f" LIMIT {most}"
+    model = model_of(catalogue)
     rows = catalogue.db.execute(f"SELECT frame, vector FROM vectors WHERE frame > ? ORDER BY frame{limit}", (after,))  # noqa: S608
     found = rows.fetchall()
     ids = np.array([row[0] for row in found], np.int64)
-    vectors = np.frombuffer(b"".join(row[1] for row in found), np.float16)
-    return ids, vectors.reshape(len(found), len(vectors) // max(len(found), 1)).astype(np.float32)
+    with intact(catalogue.home):
+        vectors = np.frombuffer(b"".join(row[1] for row in found), np.float16)
+        return ids, vectors.reshape(len(found), model.dim if model else 0).astype(np.float32)
 
 
 def is_due(catalogue: Catalogue) -> bool:
@@ -180,7 +188,10 @@ def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
         last, done = int(ids[-1]), done + len(ids)
         progress(f"vector {done} of {num}", min(done / num, 1.0))
     found = Lists(file=f"lists-{secrets.token_hex(8)}.faiss", model=model.sha256, num=done, last=last)
-    faiss().write_index(index, str(catalogue.home / found.file))
+    try:
+        faiss().write_index(index, str(catalogue.home / found.file))
+    except RuntimeError as error:  # FAISS's own errors are that
+        raise InputError(f"the index {catalogue.home} {ADVICE['SQLITE_IOERR']}") from error
     sync_file(catalogue.home / found.file)
     sync_folder(catalogue.home)
     with catalogue.writing():
@@ -196,7 +207,8 @@ def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
     index: Index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
     every = max(num // TRAINED_ON, 1)
     rows = catalogue.db.execute("SELECT vector FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, TRAINED_ON))
-    sample = np.frombuffer(b"".join(row[0] for row in rows), np.float16).reshape(-1, dim).astype(np.float32)
+    with intact(catalogue.home):
+        sample = np.frombuffer(b"".join(row[0] for row in rows), np.float16).reshape(-1, dim).astype(np.float32)
     index.train(sample)
     return index
 
@@ -204,7 +216,10 @@ def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
 def open_lists(path: Path) -> "Index":
     """Open a file of lists; pages of it are read as they are looked into."""
     library = faiss()
-    found = library.read_index(str(path), library.IO_FLAG_MMAP)
+    try:
+        found = library.read_index(str(path), library.IO_FLAG_MMAP)
+    except RuntimeError as error:  # FAISS's own errors are that
+        raise damaged(path.parent, one_line(error)) from error
     found.nprobe = PROBED
     index: Index = found
     return index

@@ -4,6 +4,11 @@ import contextlib
 import ctypes
 import json
 import os
+import random
+import resource
+import shutil
+import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +16,13 @@ from pathlib import Path
 import pytest
 from tests.apps.media.archives import archive, content_of, indexed, picture, said, states
 
-from mainstem.apps.media_catalogue import Catalogue, Read, Stamp
+from mainstem.apps.media_catalogue import SCHEMA, Catalogue, Read, Stamp, index_home
 from mainstem.apps.media_index import IndexOptions, lines_of
 from mainstem.apps.media_query import Filters, Query
 from mainstem.apps.media_results import lines_of as found_lines
 from mainstem.apps.media_scan import _stamped
 from mainstem.apps.media_search import MediaSearch
+from mainstem.core.errors import ArtifactError, InputError, MainstemError
 
 
 @pytest.fixture
@@ -49,9 +55,8 @@ def as_anybody() -> Iterator[None]:
 
 
 def test_letters_that_are_none_cost_nothing(root):
-    raw = dict.fromkeys(("captured", "embargo", "opt_out", "tdm_reservation"), "\udc80 2020") | {
-        "credit": "\ud800 Wire"
-    }
+    raw = dict.fromkeys(("captured", "embargo", "opt_out", "tdm_reservation"), "\udc80 2020")
+    raw["credit"] = "\ud800 Wire"
     said(root / "day1" / "photo3.jpg", **raw, keywords=["\ud800 dog"])
     told = indexed(root)
     assert told["kinds"] == {"image": 5, "sound": 1, "text": 1}
@@ -149,3 +154,116 @@ def test_many_files_of_one_beginning_are_told_in_linear_time_and_one_more_change
     assert {path for path in before if before[path] != after[path]} == {"2024.05.31-00003.jpg"}
     assert before["2024.05.31-00007.jpg"].beside
     assert not before["2024.05.31-00008.jpg"].beside
+
+
+def test_a_disk_that_is_full_is_named_and_the_index_keeps_its_last_commit(root):
+    indexed(root)
+    held = content_of(root)
+    for number in range(8):
+        picture(root / f"more{number}.jpg", 70 + number)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (32 << 10, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"keeps what was committed last") as caught:
+            indexed(root)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(index_home(root)) in str(caught.value)
+    assert content_of(root) == held
+    assert indexed(root)["new"] == 8
+
+
+DAMAGE = [
+    "UPDATE about SET value = '{' WHERE name = 'model'",
+    "UPDATE about SET value = '[]' WHERE name = 'model'",
+    """UPDATE about SET value = '{"name": 7}' WHERE name = 'model'""",
+    "UPDATE files SET told = 'x'",
+    "UPDATE files SET told = '[]'",
+    """UPDATE files SET told = '{"opt_out": 5}'""",
+    """UPDATE files SET told = '{"embargo": "x"}'""",
+    """UPDATE files SET told = '{"notes": 5}'""",
+    "UPDATE contents SET facts = '7'",
+    "UPDATE contents SET facts = '" + "[" * 5000 + "'",
+    "UPDATE vectors SET vector = x'0001'",
+    "UPDATE vectors SET vector = 'words'",
+    "UPDATE frames SET time_s = 'noon'",
+    "UPDATE files SET embargo = x'00'",
+    "UPDATE files SET path = '../secret.jpg' WHERE path = 'day0/photo0.jpg'",
+    "UPDATE files SET path = '/etc/passwd' WHERE path = 'day0/photo0.jpg'",
+    "UPDATE files SET path = 'day0/../../x' WHERE path = 'day0/photo0.jpg'",
+    "UPDATE files SET path = x'ff00' WHERE path = 'day0/photo0.jpg'",
+    "DROP TABLE frames",
+    "DROP TABLE words",
+]
+
+
+@pytest.mark.parametrize("sql", DAMAGE, ids=lambda sql: sql[:60])
+def test_an_index_that_was_edited_by_hand_is_said_to_be_damaged(root, sql):
+    indexed(root)
+    asked = root / "day0" / "photo0.jpg"
+    with contextlib.closing(sqlite3.connect(index_home(root) / "catalogue.db")) as db, db:
+        db.execute(sql)
+    said_so = []
+    for doing in (
+        lambda: ask(root, "harbour"),
+        lambda: ask(root, like=(asked,)),
+        lambda: ask(root, filters=Filters(kind="image")),
+        lambda: indexed(root, IndexOptions(workers=0, retry=True)),
+    ):
+        try:
+            told = doing()
+        except ArtifactError as error:
+            said_so.append(str(error))
+        else:
+            assert not {"../secret.jpg", "/etc/passwd", "day0/../../x"} & paths({"results": [], **told})
+            list(found_lines(told) if "results" in told else lines_of(told))
+    assert said_so
+    assert all("delete it and index again" in words for words in said_so)
+
+
+def test_lists_that_lie_elsewhere_are_not_opened(root, tmp_path):
+    indexed(root)
+    catalogue = Catalogue(root)
+    model = json.loads(catalogue.told("model"))["sha256"]
+    (tmp_path / "elsewhere").write_bytes(b"no lists")
+    catalogue.tell("approximate", json.dumps({"file": "../" * 9 + str(tmp_path / "elsewhere"), "model": model,
+                                              "num": 1, "last": 0}))  # fmt: skip
+    catalogue.close()
+    with pytest.raises(ArtifactError, match="damaged"):
+        ask(root, like=(root / "day0" / "photo0.jpg",))
+
+
+def test_bytes_that_are_damaged_anywhere_are_said(root):
+    indexed(root)
+    file = index_home(root) / "catalogue.db"
+    with contextlib.closing(sqlite3.connect(file)) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole, drawn = file.read_bytes(), random.Random(0)
+    for _ in range(12):
+        damaged = bytearray(whole)
+        for _ in range(40):
+            place = drawn.randrange(0, len(damaged) - 64)
+            damaged[place : place + 64] = drawn.randbytes(64)
+        file.write_bytes(damaged)
+        for doing in (lambda: ask(root, "harbour"), lambda: indexed(root)):
+            with contextlib.suppress(MainstemError):
+                doing()
+        for left in file.parent.glob("catalogue.db-*"):
+            left.unlink()
+
+
+def test_a_kill_while_an_index_is_made_leaves_none_that_is_of_another_version(root):
+    child = os.fork()
+    if not child:
+        Catalogue.tell = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        Catalogue(root)
+        os._exit(0)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    with pytest.raises(InputError, match="has no index"):
+        MediaSearch(root)
+    assert indexed(root)["kinds"]["image"] == 5
+    shutil.rmtree(index_home(root))
+    index_home(root).mkdir()
+    with contextlib.closing(sqlite3.connect(index_home(root) / "catalogue.db")) as db:
+        db.executescript(SCHEMA)  # as kills of earlier versions left it
+    assert indexed(root)["kinds"]["image"] == 5
