@@ -11,10 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mainstem.apps.media_reading import within
 from mainstem.core.errors import InputError
-from mainstem.core.plain import plain
+from mainstem.core.plain import one_line, plain
 from mainstem.core.progress import Progress, silent
-from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file
+from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file, reading
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.prints_matches import Match
 
@@ -114,13 +115,15 @@ def find_duplicates(folder: Path, report: Progress = silent, bounds: Bounds = DE
     """
     if not folder.is_dir():
         raise InputError(f"{plain(folder)} is no folder; name one")
-    paths, search = list(_files(folder)), _Search(bounds)
+    search = _Search(bounds)
+    paths = list(_files(folder, search.refused))
     for index, path in enumerate(paths):
         report(path.name, index / len(paths))
         try:
-            search.take(path)
-        except InputError as error:
-            search.refused[path] = str(error)
+            with within(path), reading(path, "picture, sound or video"):
+                search.take(path)
+        except (InputError, OSError) as error:
+            search.refused[path] = plain(one_line(error))
     groups = _joined(search.links)
     member = {path: index for index, group in enumerate(groups) for path in group}
     evidence: list[list[Link]] = [[] for _ in groups]
@@ -156,9 +159,14 @@ def _told(link: Link) -> dict[str, Any]:
     return {"first": str(link.first), "second": str(link.second), **told, "false_match_rate": link.match.rate}
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Yield a folder's files in order of name; links to elsewhere are not followed."""
-    for place, folders, names in os.walk(folder):
+def _files(folder: Path, refused: dict[Path, str]) -> Iterator[Path]:
+    """Yield a folder's files in order of name, and name folders that cannot be listed; links are not followed."""
+
+    def refuse(error: OSError) -> None:
+        place = Path(error.filename)
+        refused[place] = f"{plain(place.name)} cannot be listed ({error.strerror}); check its rights"
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
         folders.sort()
         yield from (Path(place, name) for name in sorted(names) if not Path(place, name).is_symlink())
 

@@ -24,7 +24,7 @@ from mainstem.data.media.bounds import DEFAULT_BOUNDS
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.metadata import Metadata, read_metadata
 from mainstem.data.media.searched import searched_texts
-from mainstem.data.media.sidecars import is_sidecar
+from mainstem.data.media.sidecars import is_sidecar, sidecars_of
 
 MOST_S, BYTES_A_S = 60.0, 1 << 20  # a file may take a minute, and a second a MiB
 
@@ -39,16 +39,12 @@ class Job:
     kind: str = ""
 
 
-class _TooLong(Exception):
-    """A file took longer than it may."""
-
-
 def read_file(job: Job) -> Read:
     """Read one file; what is wrong with it is in the result."""
     path = job.root / job.path
     found = Read(path=job.path, sha256=job.sha256, kind=job.kind)
     try:
-        with _within(MOST_S + path.stat().st_size / BYTES_A_S):
+        with within(path):
             if not job.sha256:
                 if is_sidecar(path):
                     return dataclasses.replace(found, kind=SIDECAR)
@@ -57,13 +53,30 @@ def read_file(job: Job) -> Read:
                 found = _looked_at(path, found) if found.kind else found
             return _with_words(path, found) if found.kind else found
     except Exception as error:  # whatever one file brings about costs that file alone
-        return dataclasses.replace(found, refused=plain(one_line(error)))
+        return dataclasses.replace(found, refused=plain(one_line(error)) + _unsearched(path))
+
+
+def _unsearched(path: Path) -> str:
+    """What lies beside a file that is refused, and is searched with it alone."""
+    try:
+        names = [plain(sidecar.name) for sidecar in sidecars_of(path)]
+    except OSError:
+        return ""
+    return f"; nor is searched what speaks of it: {', '.join(names)}" if names else ""
 
 
 @contextmanager
-def _within(seconds: float) -> Iterator[None]:
+def within(path: Path) -> Iterator[None]:
+    """Bound the time in which one file is read.
+
+    Raises:
+        InputError: if it takes longer.
+        OSError: if it is not there.
+    """
+    seconds = MOST_S + path.stat().st_size / BYTES_A_S
+
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _TooLong(f"reading it took more than {seconds:.0f} s; cut it, or leave it out")
+        raise InputError(f"reading it took more than {seconds:.0f} s; cut it, or leave it out")
 
     if threading.current_thread() is not threading.main_thread():  # signals go to the main one alone
         yield

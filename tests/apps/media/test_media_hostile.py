@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.apps.media.archives import archive, content_of, indexed, picture, said, states
+from tests.apps.media.archives import HERE, archive, content_of, indexed, picture, said, sound, states
 
 from mainstem.apps.media_catalogue import SCHEMA, Catalogue, Read, Stamp, index_home
+from mainstem.apps.media_duplicates import find_duplicates
 from mainstem.apps.media_index import IndexOptions, lines_of
 from mainstem.apps.media_query import Filters, Query
 from mainstem.apps.media_results import lines_of as found_lines
@@ -267,3 +268,22 @@ def test_a_kill_while_an_index_is_made_leaves_none_that_is_of_another_version(ro
     with contextlib.closing(sqlite3.connect(index_home(root) / "catalogue.db")) as db:
         db.executescript(SCHEMA)  # as kills of earlier versions left it
     assert indexed(root)["kinds"]["image"] == 5
+
+
+def test_a_file_without_rights_costs_no_copies(root):
+    shutil.copy(root / "day0" / "photo0.jpg", root / "copy.jpg")
+    (root / "day1" / "photo1.jpg").chmod(0)
+    (root / "closed").mkdir(0)
+    with as_anybody():
+        found = find_duplicates(root)
+    assert [{path.name for path in group} for group in found.groups] == [{"photo0.jpg", "copy.jpg"}]
+    assert {path.name for path in found.refused} == {"photo1.jpg", "closed"}
+
+
+def test_a_text_beside_a_damaged_picture_is_named(root):
+    whole = (root / "day0" / "photo0.jpg").read_bytes()
+    (root / "report.jpg").write_bytes(whole[: len(whole) // 3])
+    (root / "report.txt").write_text("The dam holds.\n")
+    sound(root / "report.wav")
+    told = indexed(root, HERE)
+    assert "report.txt" in told["refused"]["report.jpg"]
