@@ -6,9 +6,11 @@ leaves what was last committed, whole. Numbers of files and frames are never giv
 a frame that is gone is known to be stale.
 """
 
+import datetime
 import hashlib
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 LAYOUT = "2"  # of the tables; another is refused
 FILE = "catalogue.db"
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]|$)", re.ASCII)
 SIDECAR = "sidecar"  # in the place of a kind
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -210,7 +213,7 @@ class Catalogue:
         values = (
             content, stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside,
             _state(read), read.refused or "; ".join(told.get("unread", ())), edited_from, json.dumps(told), read.kind,
-            told.get("captured") or "", told.get("credit") or "", told.get("rights") or "",
+            _day(told.get("captured")), told.get("credit") or "", told.get("rights") or "",
             (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")),
         )  # fmt: skip
         columns = (
@@ -332,6 +335,15 @@ def _state(read: Read) -> str:
     if read.refused:
         return "refused"
     return "present" if read.kind not in ("", SIDECAR) else read.kind or "skipped"
+
+
+def _day(captured: str | None) -> str:
+    """The day of a time in ISO 8601, as filters compare it; "" of what is none."""
+    found = DAY.match(captured or "")
+    try:
+        return "" if found is None else datetime.date.fromisoformat(found[1]).isoformat()
+    except ValueError:
+        return ""
 
 
 def _until(embargo: dict[str, Any] | None) -> str:

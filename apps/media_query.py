@@ -1,6 +1,7 @@
 """What may be asked of an index: words, pictures, filters; and how words and filters are put to SQLite."""
 
 import datetime
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +29,7 @@ class Filters:
         credit, rights: words that must all stand there.
         opt_out: what its owner says of mining it, one of OPTED.
         embargo: "held": only what is under embargo now; "free": only what is not.
-        below: a folder of the archive.
+        below: a folder of the archive, from its root or in full.
     """
 
     kind: str | None = None
@@ -60,24 +61,30 @@ class Filters:
             if (value := getattr(self, name)) is not None and not read_query(value):
                 raise InputError(f"got --{name} {plain(value)[:40]!r}, which holds no word")
 
-    def conditions(self) -> list[tuple[str, str]]:
-        """Conditions on files in SQL, each with its one value."""
+    def conditions(self, root: Path) -> list[tuple[str, str]]:
+        """Conditions on the files of an archive in SQL, each with its one value.
+
+        Raises:
+            InputError: if the folder that they are to be below lies outside it.
+        """
         said = {
-            "kind": "kind = ?", "since": "captured >= ?", "until": "captured != '' AND substr(captured, 1, 10) <= ?",
+            "kind": "kind = ?", "since": "captured >= ?", "until": "captured != '' AND captured <= ?",
             "opt_out": "opt_out = ?", "below": "path GLOB ?", "embargo": "embargo > ?",
         }  # fmt: skip
         said |= dict.fromkeys(("credit", "rights"), "id IN (SELECT rowid FROM words WHERE words MATCH ?)")
         if self.embargo == "free":
             said["embargo"] = "embargo <= ?"
-        return [(said[name], self._value(name, value)) for name, value in self.given().items()]
+        return [(said[name], self._value(name, value, root)) for name, value in self.given().items()]
 
-    def _value(self, name: str, value: str) -> str:
+    def _value(self, name: str, value: str, root: Path) -> str:
         if name == "embargo":
             return now()
         if name == "opt_out":
             return "" if value == "none" else value
         if name == "below":
-            return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in value.strip("/")) + "/*"
+            return below_pattern(value, root)
+        if name in ("since", "until"):
+            return datetime.date.fromisoformat(value).isoformat()
         if name in ("credit", "rights"):
             return f"{name} : ({match_of(read_query(value), 'AND')})"
         return value
@@ -137,6 +144,20 @@ def wanted(terms: Sequence[Term]) -> list[Term]:
 def match_of(terms: Sequence[Term], joined: str = "OR") -> str:
     """Terms in the language of FTS5: words are quoted, so that no query is anything but words."""
     return f" {joined} ".join(f'"{" ".join(term.words)}"{"*" if term.is_prefix else ""}' for term in terms)
+
+
+def below_pattern(folder: str, root: Path) -> str:
+    """A pattern of GLOB for paths below a folder of an archive, however it is written.
+
+    Raises:
+        InputError: if it is none, or lies outside.
+    """
+    path = os.path.normpath(os.path.join(root, folder.replace("\0", "")))
+    inner = os.path.relpath(path if Path(path).is_relative_to(root) else os.path.realpath(path), root)
+    if not folder or inner.split("/")[0] == "..":
+        raise InputError(f"got --below {plain(folder)[:200]!r}, want a folder of {plain(root)}")
+    escaped = "".join(f"[{letter}]" if letter in "*?[" else letter for letter in inner)
+    return "*" if inner == "." else f"{escaped}/*"
 
 
 def now() -> str:

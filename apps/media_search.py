@@ -10,10 +10,11 @@ import numpy as np
 from mainstem.apps.media_catalogue import Catalogue
 from mainstem.apps.media_embedding import Model, model_of
 from mainstem.apps.media_likeness import Alike, Sought, asked_vectors, find_alike
-from mainstem.apps.media_query import THERE, Query, checked_terms, match_of, wanted
+from mainstem.apps.media_query import THERE, Query, below_pattern, checked_terms, match_of, wanted
 from mainstem.apps.media_relevance import Judged, Runs, judge
 from mainstem.apps.media_results import Results
 from mainstem.apps.media_store import VectorStore
+from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import Answer, Term, answer
@@ -91,7 +92,8 @@ class MediaSearch:
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> dict[int, int] | None:
         """Files by content that pass the filters; None where all do."""
-        conditions = query.filters.conditions()
+        conditions = query.filters.conditions(self.catalogue.root)
+        self._check_below(query.filters.below)
         if banned := [term for term in terms if term.is_negated]:
             conditions.append(("id NOT IN (SELECT rowid FROM words WHERE words MATCH ?)", match_of(banned)))
         if not conditions:
@@ -100,6 +102,16 @@ class MediaSearch:
         values = [value for _, value in conditions]
         rows = self.catalogue.db.execute(f"SELECT content, min(id) FROM files WHERE {asked} GROUP BY content", values)  # noqa: S608
         return {int(content): int(file) for content, file in rows}
+
+    def _check_below(self, folder: str | None) -> None:
+        """Refuse a folder below which nothing was indexed, rather than answer that nothing was found."""
+        if folder is None:
+            return
+        asked = (below_pattern(folder, self.catalogue.root),)
+        if not self.catalogue.db.execute("SELECT 1 FROM files WHERE path GLOB ? LIMIT 1", asked).fetchone():
+            raise InputError(
+                f"got --below {plain(folder)[:200]!r}, below which nothing is indexed; name a folder of it"
+            )
 
     def _by_words(self, terms: Sequence[Term], allowed: Mapping[int, int] | None) -> dict[int, Candidate]:
         """Candidates by content whose words answer, the first by bm25."""

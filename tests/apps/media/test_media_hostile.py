@@ -287,3 +287,26 @@ def test_a_text_beside_a_damaged_picture_is_named(root):
     sound(root / "report.wav")
     told = indexed(root, HERE)
     assert "report.txt" in told["refused"]["report.jpg"]
+
+
+def test_only_dates_are_compared_as_dates(root):
+    for number, captured in enumerate(["yesterday", "2024-05-31T10:00:00", "9999", "2024-W01-1", "2024-06-01x"]):
+        said(picture(root / f"dated{number}.jpg", 80 + number), captured=captured)
+    indexed(root)
+    assert paths(ask(root, filters=Filters(since="2020-01-01"))) == {"dated1.jpg"}
+    assert paths(ask(root, filters=Filters(since="20240531", until="2024-05-31"))) == {"dated1.jpg"}
+    assert ask(root, "dated0")["results"][0]["captured"] == "yesterday"
+
+
+@pytest.mark.parametrize("below", ["day1", "./day1", "day1/", "day0/../day1", "{root}/day1"])
+def test_below_is_a_folder_of_the_archive_however_it_is_written(root, below):
+    indexed(root)
+    below = below.format(root=root)
+    assert paths(ask(root, filters=Filters(below=below))) == {"day1/photo1.jpg", "day1/photo3.jpg"}
+
+
+@pytest.mark.parametrize("below", ["day7", "..", "/etc", "day1/photo1.jpg", "day*", ""])
+def test_below_no_folder_of_the_archive_is_refused(root, below):
+    indexed(root)
+    with pytest.raises(InputError, match="--below"):
+        ask(root, filters=Filters(below=below))
