@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 from urllib.parse import quote
 
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
@@ -23,7 +23,7 @@ ADVICE = {  # SQLite's names of errors by their beginning; others are damage
     "SQLITE_NOMEM": "needs more memory than there is; end other programs, then run the same command again",
 }
 ODD = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError, OverflowError)
-Values = Sequence[Any] | Mapping[str, Any]
+Values: TypeAlias = Any  # sequences, or mappings by name, of what SQLite stores
 
 
 def damaged(place: Path, why: object) -> ArtifactError:

@@ -39,6 +39,10 @@ class Job:
     kind: str = ""
 
 
+class _TooLong(BaseException):
+    """A file took longer than it may; no reader of damaged blocks takes it for one of theirs."""
+
+
 def read_file(job: Job) -> Read:
     """Read one file; what is wrong with it is in the result."""
     path = job.root / job.path
@@ -76,7 +80,7 @@ def within(path: Path) -> Iterator[None]:
     seconds = MOST_S + path.stat().st_size / BYTES_A_S
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise InputError(f"reading it took more than {seconds:.0f} s; cut it, or leave it out")
+        raise _TooLong(f"reading it took more than {seconds:.0f} s; cut it, or leave it out")
 
     if threading.current_thread() is not threading.main_thread():  # signals go to the main one alone
         yield
@@ -87,6 +91,8 @@ def within(path: Path) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_VIRTUAL, 2 * seconds)  # ends a reader whose decoder never comes back to Python
     try:
         yield
+    except _TooLong as error:
+        raise InputError(str(error)) from error
     finally:
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
