@@ -53,7 +53,7 @@ class SoundIndex:
         return found
 
     def is_last_told(self) -> bool:
-        """Whether the sound that was added last is long and loud enough to be told from others."""
+        """Whether the sound that was added last is loud and changes for long enough to be told from others."""
         return float(((self._shelf.get(len(self._shelf) - 1)[0] & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
 
     def _add(self, words: Words) -> None:
