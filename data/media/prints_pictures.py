@@ -24,6 +24,7 @@ TABLES, KEY_BITS = 64, 18  # two hashes 31 bits apart share a key with a chance 
 CHOSEN = sampled_bits(BITS, TABLES, KEY_BITS, seed=0)
 FEWEST_PARTS = 8
 LEAST_SPREAD, LEAST_SHARE = 0.1, 0.15
+WHOLE, LEAST_SHARE_WHOLE = 0.95, 0.4  # where each shows all of the other: of charts of one template a third agree
 ORIENTATIONS = 8
 TURNED = (  # what a picture is of that which it becomes by each of pdqhash's orientations
     "not turned", "rotated by 90 degrees clockwise", "rotated by 180 degrees", "rotated by 270 degrees clockwise",
@@ -110,7 +111,9 @@ def compare_parts(first: Parts, second: Parts) -> Match | None:
     """Say how the second picture holds a part of the first; None where it does not."""
     fits = [(fit_parts(first, second, is_mirrored), is_mirrored) for is_mirrored in (False, True)]
     fit, is_mirrored = max(fits, key=lambda found: -1 if found[0] is None else found[0].count)
-    if fit is None or fit.count < FEWEST_PARTS or fit.spread < LEAST_SPREAD or fit.share < LEAST_SHARE:
+    if fit is None or fit.count < FEWEST_PARTS or fit.spread < LEAST_SPREAD:
+        return None
+    if fit.share < (LEAST_SHARE_WHOLE if min(fit.shown) >= WHOLE else LEAST_SHARE):
         return None
     return Match(
         what="parts of the picture (local features)",

@@ -1,7 +1,7 @@
 """Scenes and voices with enough in them to be told apart, made from a seed."""
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from mainstem.data.media.prints_pictures import SIDE, PicturePrint, print_picture
 
@@ -17,6 +17,25 @@ def scene(seed: int, size: tuple[int, int] = (480, 320)) -> Image.Image:
         paint = draw.ellipse if random.random() < 0.5 else draw.rectangle
         paint(box, fill=tuple(random.integers(0, 255, 3).tolist()))
     return ground
+
+
+def chart(seed: int) -> Image.Image:
+    """A line chart of data from a seed; title and axes are the same in all."""
+    random, font = np.random.default_rng(seed), ImageFont.load_default(14)
+    page = Image.new("RGB", (640, 480), "white")
+    draw = ImageDraw.Draw(page)
+    draw.rectangle((70, 40, 610, 420), outline="black")
+    for tick in range(6):
+        right, up = 70 + 108 * tick, 420 - 76 * tick
+        draw.line((right, 420, right, 426), fill="black")
+        draw.text((right - 10, 430), str(2000 + 5 * tick), fill="black", font=font)
+        draw.line((64, up, 70, up), fill="black")
+        draw.text((30, up - 8), str(20 * tick), fill="black", font=font)
+    draw.text((230, 12), "Mean temperature by year", fill="black", font=ImageFont.load_default(18))
+    values = np.cumsum(random.normal(0, 14, 40))
+    heights = 360 - 300 * (values - values.min()) / np.ptp(values)
+    draw.line(list(zip(np.linspace(70, 610, 40).tolist(), heights.tolist(), strict=True)), fill="blue", width=3)
+    return page
 
 
 def printed(image: Image.Image) -> PicturePrint:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
-from tests.data.media.scenes import printed, scene
+from tests.data.media.scenes import chart, printed, scene
 
 from mainstem.data.media.prints_picture_index import PictureIndex
 from mainstem.data.media.prints_pictures import compare_parts, compare_pictures, is_plain
@@ -71,6 +71,13 @@ def test_one_logo_on_two_pictures_makes_no_copies():
         image.paste(scene(9).resize((90, 60)), LOGO)
         ImageDraw.Draw(image).rectangle(LOGO, outline=(255, 255, 255))
     assert compare_parts(*(printed(image).parts for image in under)) is None
+
+
+def test_charts_of_other_data_on_the_same_axes_are_no_copies():
+    charts = [printed(chart(seed)) for seed in range(5)]
+    assert not [1 for a in range(5) for b in range(a) if compare_pictures(charts[a], charts[b])]
+    again = chart(0).resize((400, 300))
+    assert compare_pictures(charts[0], printed(again)) is not None
 
 
 def test_an_index_finds_what_comparing_pairs_finds():
