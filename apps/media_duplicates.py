@@ -25,11 +25,11 @@ SAME_BYTES = Match(
     unit="bytes that differ",
     threshold=0.0,
     transform="none",
-    rate="never by chance",
+    rate="files of the same bytes: never",
 )
 NOT_MEDIA = "neither picture, sound nor video"
 PLAIN = "too plain to be told from others; only its bytes were compared"
-SHORT = "too short to be told from others; only its bytes were compared"
+SHORT = "too short, or too plain, to be told from others; only its bytes were compared"
 LookUp = Callable[[Path], dict[int, Match] | str]
 
 
@@ -139,19 +139,29 @@ def find_duplicates(folder: Path, report: Progress = silent, bounds: Bounds = DE
 
 
 def lines_of(found: Duplicates) -> Iterator[str]:
-    """Yield what was found as lines for people."""
+    """Yield what was found as lines for people: of each group the links that hold it together, one a copy."""
     yield f"{found.num_compared} files compared, {len(found.groups)} groups of copies; nothing was changed"
+    rates: dict[str, None] = {}
     for group, links in zip(found.groups, found.evidence, strict=True):
-        yield f"{len(group)} copies, linked by {len(links)} of {len(group) * (len(group) - 1) // 2} pairs:"
+        shown = _tree(links)
+        rates |= dict.fromkeys(link.match.rate for link in shown)
+        yield f"{len(group)} copies of one another; {len(shown)} of {len(links)} links are shown, which hold them together:"
         yield from (f"  {plain(path)}" for path in group)
-        for link in links:
+        for link in shown:
             match = link.match
             at = f", begins at {match.offset_s:g} s" if match.offset_s is not None else ""
             yield (
                 f"    {plain(link.second.name)} against {plain(link.first.name)}: {match.what}, {match.distance:g} "
-                f"{match.unit} (threshold {match.threshold:g}); {match.transform}{at}; by chance: {match.rate}"
+                f"{match.unit} (threshold {match.threshold:g}); {match.transform}{at}"
             )
+    yield from (f"by chance: {rate}" for rate in rates)
     yield from (f"not compared: {plain(path)}: {why}" for path, why in found.left_out.items() if why != NOT_MEDIA)
+
+
+def _tree(links: list[Link]) -> list[Link]:
+    """Of the links of a group the first ones that hold all of it together: one fewer than its files."""
+    above = _Joined()
+    return [link for link in links if above.join(link.first, link.second)]
 
 
 def _told(link: Link) -> dict[str, Any]:
@@ -177,20 +187,32 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _joined(links: list[Link]) -> list[list[Path]]:
-    """Files that links join, in groups: connected components."""
-    above: dict[Path, Path] = {}
+class _Joined:
+    """Which files are in one group: disjoint sets."""
 
-    def top(path: Path) -> Path:
-        while above.setdefault(path, path) != path:
-            above[path] = path = above[above[path]]
+    def __init__(self) -> None:
+        self.above: dict[Path, Path] = {}
+
+    def top(self, path: Path) -> Path:
+        """The file that stands for a file's group."""
+        while self.above.setdefault(path, path) != path:
+            self.above[path] = path = self.above[self.above[path]]
         return path
 
+    def join(self, first: Path, second: Path) -> bool:
+        """Make one group of two files' groups; False where it was one."""
+        upper, lower = self.top(first), self.top(second)
+        self.above[lower] = upper
+        return upper != lower
+
+
+def _joined(links: list[Link]) -> list[list[Path]]:
+    """Files that links join, in groups: connected components."""
+    joined, groups = _Joined(), dict[Path, list[Path]]()
     for link in links:
-        above[top(link.second)] = top(link.first)
-    groups: dict[Path, list[Path]] = {}
-    for path in sorted(above):
-        groups.setdefault(top(path), []).append(path)
+        joined.join(link.first, link.second)
+    for path in sorted(joined.above):
+        groups.setdefault(joined.top(path), []).append(path)
     return sorted(groups.values())
 
 

@@ -10,7 +10,7 @@ from tests.data.media.scenes import scene, voice
 from tests.data.media.test_prints_sounds import saved
 from tests.hostile.harness import run_cli
 
-from mainstem.apps.media_duplicates import SAME_BYTES, Link, _joined, find_duplicates
+from mainstem.apps.media_duplicates import SAME_BYTES, Link, _joined, _tree, find_duplicates, lines_of
 from mainstem.core.errors import InputError
 
 
@@ -64,6 +64,23 @@ def test_evidence_stands_beside_its_group_and_names_both_files(folder):
     assert any("rotated" in way for way in ways)
     (cut,) = [link for link in links if link["offset_s"] is not None]
     assert abs(cut["offset_s"]) == pytest.approx(1.5, abs=0.03)
+
+
+def test_people_are_shown_one_link_a_copy_and_each_rate_once(folder):
+    found = find_duplicates(folder)
+    lines = list(lines_of(found))
+    assert sum(" against " in line for line in lines) == sum(len(group) - 1 for group in found.groups)
+    assert sum(len(links) for links in found.evidence) > sum(len(group) - 1 for group in found.groups)
+    rates = [line for line in lines if line.startswith("by chance: ")]
+    assert len(rates) == len(set(rates)) == 3  # bytes, parts, sound
+    assert not any("by chance" in line for line in lines if line.startswith(" "))
+
+
+def test_a_tree_of_links_holds_all_files_together():
+    a, b, c, d = map(Path, "abcd")
+    links = [Link(a, b, SAME_BYTES), Link(a, c, SAME_BYTES), Link(b, c, SAME_BYTES), Link(c, d, SAME_BYTES)]
+    assert _tree(links) == [links[0], links[1], links[3]]
+    assert _joined(_tree(links)) == _joined(links) == [[a, b, c, d]]
 
 
 def test_files_that_only_a_third_links_are_one_group():
