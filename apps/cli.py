@@ -353,7 +353,11 @@ def dashboard(port: Port = 8501) -> None:
 
 
 def main() -> None:
-    """Run a command; a user's mistake is one line and exit status 2."""
+    """Run a command; a user's mistake is one line and exit status 2.
+
+    No process that it starts imports from the folder that it stands in, which may hold anything.
+    """
+    os.environ["PYTHONSAFEPATH"] = "1"
     status = ending.run(partial(app, standalone_mode=False))
     note_peaks(status)
     sys.exit(status)

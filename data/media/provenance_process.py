@@ -63,7 +63,7 @@ class Worker:
         # the folders that this process imports from; none of them is the current one unless it is here, too
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-m", "mainstem.data.media.provenance_worker", str(theirs.fileno())],
+            [sys.executable, "-P", "-m", "mainstem.data.media.provenance_worker", str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

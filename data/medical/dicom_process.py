@@ -110,7 +110,7 @@ class Worker:
             "OMP_NUM_THREADS": "1",
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mainstem.data.medical.dicom_worker"],
+            [sys.executable, "-P", "-m", "mainstem.data.medical.dicom_worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -152,6 +152,16 @@ def test_the_command_opens_no_socket(tmp_path, leaky):
     assert traced(tmp_path, script, leaky) == []
 
 
+def test_a_leaked_folder_that_one_stands_in_runs_nothing(tmp_path, leaky):
+    """Modules that lie there are not imported by the command's processes."""
+    for name in ("ctypes", "resource", "socket", "multiprocessing", "c2pa", "torch"):
+        (tmp_path / f"{name}.py").write_text("import os; os.mkdir(os.path.join(os.path.dirname(__file__), 'ran'))")
+    for command in (["media", "provenance", *map(str, leaky)], ["dicom", "describe", str(leaky[0])]):
+        script = f"import sys; sys.argv[1:] = {command!r}; from mainstem.apps.cli import main; main()"
+        subprocess.run([sys.executable, "-P", "-c", script], cwd=tmp_path, env=surroundings(), check=False, timeout=300)
+        assert not (tmp_path / "ran").exists(), command
+
+
 def test_a_listener_hears_nothing(tmp_path):
     with listener() as (port, came):
         address = f"http://127.0.0.1:{port}/manifest.c2pa"
