@@ -3,7 +3,7 @@
 A verdict speaks of bytes and names, never of whether a picture is true:
 - absent: no manifest is in the file, and none beside it that fits it; that is no sign of alteration.
 - valid: the signature and every hash fit; who signed is a name in a certificate that no trust list vouches for, or
-  whose certificate had expired or was revoked.
+  whose certificate had expired or was revoked; or parts of the file are left out of what is signed.
 - trusted: valid, and the certificate was issued under one of a trust list's, in force and not revoked.
 - tampered: the bytes, the manifest in them or its signature do not fit one another; of a manifest beside the file,
   that it names the file's very bytes and is not as it was signed. One that names other bytes is of no weight: whether

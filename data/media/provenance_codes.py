@@ -4,7 +4,7 @@ Some speak of who signed, or when, and of no byte: those never make a file tampe
 """
 
 # what ties a manifest to a file's bytes (C2PA 2.2, "Hard bindings")
-BINDINGS = tuple(f"assertion.{kind}.match" for kind in ("dataHash", "bmffHash", "boxesHash", "collectionHash"))
+BINDING = ("assertion.dataHash.", "assertion.bmffHash.", "assertion.boxesHash.", "assertion.collectionHash.")
 OF_WHO = ("signingCredential.", "timeStamp.", "claimSignature.outsideValidity", "cawg.")
 MEANING = {
     "signingCredential.untrusted": "the signer's certificate is on no trust list that was given",
@@ -18,12 +18,18 @@ MEANING = {
     "assertion.bmffHash.mismatch": "the file's bytes are not those that were signed",
     "assertion.boxesHash.mismatch": "the file's bytes are not those that were signed",
     "assertion.collectionHash.mismatch": "the file's bytes are not those that were signed",
+    **{f"{kind}additionalExclusionsPresent": "parts of the file are left out of what is signed" for kind in BINDING},
     "assertion.hashedURI.mismatch": "a statement of the manifest is not the one that was signed",
     "assertion.missing": "a statement of the manifest is gone",
     "ingredient.manifest.mismatch": "the manifest of what the file was made from is not the one that was signed",
     "timeStamp.untrusted": "the time stamp's certificate is on no trust list that was given",
     "timeStamp.mismatch": "the time stamp is of another signature",
 }
+
+
+def is_left_out(code: object) -> bool:
+    """True of a code that says that a binding covers less than the file (C2PA 2.2, "Validating a data hash")."""
+    return str(code).startswith(BINDING) and str(code).endswith(".additionalExclusionsPresent")
 
 
 def is_of_who(code: object) -> bool:

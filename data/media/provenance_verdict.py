@@ -6,7 +6,7 @@ from typing import Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
-from mainstem.data.media.provenance_codes import BINDINGS, MEANING, is_of_who
+from mainstem.data.media.provenance_codes import BINDING, MEANING, is_left_out, is_of_who
 from mainstem.data.media.provenance_tree import faults_at_signing, read_tree, shown
 
 MOST_REASONS = 50
@@ -16,15 +16,20 @@ MISFIT = (
     "another file, and which of the two cannot be told"
 )
 EMBEDDED = "embedded"
+FIELD = 8  # bytes: a TIFF says in its directory how long the store is (TIFF 4, BigTIFF 8), before that is known
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the SDK read: its JSON of the store, its own verdict (Invalid, Valid, Trusted), and where the store lies."""
+    """What the SDK read: its JSON of the store, its own verdict (Invalid, Valid, Trusted), and where the store lies.
+
+    left_out: bytes that are not signed besides the store itself, where they are counted.
+    """
 
     store: Mapping[str, Any]
     state: str
     where: str
+    left_out: int | None = None
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,24 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     faults = _faults(active.get("failure") or ()) or _unbound(report, codes["success"])
     ingredient_faults = _faults(of_ingredients)
     who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
+    is_field = report.left_out is not None and report.left_out <= FIELD
+    left_out = [item for item in active.get("informational") or () if is_left_out(item["code"]) and not is_field]
     if faults:
         verdict = "tampered"
     elif ingredient_faults:
         verdict = "ingredient-fault"
-    elif report.state == "Trusted" and trust_list is not None and not who:
+    elif report.state == "Trusted" and trust_list is not None and not who and not left_out:
         verdict = "trusted"
     else:
         verdict = "valid"
     when = [item for item in active.get("informational") or () if item["code"].startswith("timeStamp.")]
-    reasons = _reasons([*faults, *who, *when]) + _reasons(ingredient_faults, "of an ingredient: ")
+    reasons = _reasons([*faults, *left_out, *who, *when]) + _reasons(ingredient_faults, "of an ingredient: ")
     signer, stamped = tree["signer"], "timeStamp.validated" in codes["success"]
     return {
         "verdict": verdict,
-        "words": _words(verdict, signer, trust_list, report.where),
+        "words": _left_out_words(signer)
+        if left_out and verdict == "valid"
+        else _words(verdict, signer, trust_list, report.where),
         "reasons": [*reasons, *_beside(report.where)][:MOST_REASONS],
         "signer": signer,
         "issuer": tree["issuer"],
@@ -88,9 +97,13 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
 
 
 def fits(report: Report) -> bool:
-    """True where a manifest names the very bytes of the file that it was read with."""
+    """True where a manifest names the very bytes of the file that it was read with, and no others besides."""
     active = (report.store.get("validation_results") or {}).get("activeManifest") or {}
-    return any(item["code"] in BINDINGS for item in active.get("success") or ())
+    matched, failed = (
+        [item for item in active.get(kind) or () if str(item["code"]).startswith(BINDING)]
+        for kind in ("success", "failure")
+    )
+    return bool(matched) and not failed
 
 
 def unread(found: Unread) -> dict[str, Any]:
@@ -153,6 +166,13 @@ def _code(item: Mapping[str, Any]) -> str:
 
 def _beside(where: str) -> list[str]:
     return [] if where == EMBEDDED else [f"manifest.sidecar: was read from {plain(where)}, beside the file"]
+
+
+def _left_out_words(signer: str | None) -> str:
+    return (
+        f"signed by {signer or 'someone without a name'}, who left parts of the file out of what is signed: those may "
+        "have been altered by anybody, the rest was not"
+    )
 
 
 def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None] | None, where: str) -> str:

@@ -17,15 +17,12 @@ from dataclasses import replace
 from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.manifest_slots import MANIFEST_STORE, holds_store
 from mainstem.data.media.provenance_verdict import EMBEDDED, Report, Unread, fits, judge, unread
-
-if TYPE_CHECKING:
-    from c2pa import Reader
 
 MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the library is loaded: pictures are held whole
 MOST_SIDECAR = 64 << 20  # bytes
@@ -171,11 +168,22 @@ def _read(request: Request, stream: BinaryIO, manifest: bytes | None, where: str
         told as context,
         Reader(_format(Path(request["path"])), stream, manifest, context=context) as reader,
     ):
-        return Report(store=_parsed(reader), state=str(reader.get_validation_state()), where=where)
+        state = str(reader.get_validation_state())
+        return Report(_parsed(reader.json()), state, where, _left_out(_parsed(reader.detailed_json())))
 
 
-def _parsed(reader: "Reader") -> dict[str, Any]:
-    text = reader.json()
+def _left_out(store: Mapping[str, Any]) -> int | None:
+    """Bytes that the hashes of a manifest leave out, but for the longest span of each, the manifest's own place."""
+    manifest = (store.get("manifests") or {}).get(store.get("active_manifest")) or {}
+    spans = [
+        [int(span["length"]) for span in hashed.get("exclusions") or ()]
+        for label, hashed in (manifest.get("assertion_store") or {}).items()
+        if label.startswith("c2pa.hash.data")
+    ]
+    return max((sum(each) - max(each, default=0) for each in spans), default=None)
+
+
+def _parsed(text: str) -> dict[str, Any]:
     if len(text) > MOST_REPORT:
         raise MemoryError
     store: dict[str, Any] = json.loads(text)
