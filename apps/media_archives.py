@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.apps.media_catalogue import FILE, Catalogue
+from mainstem.apps.media_database import intact
 from mainstem.apps.media_embedding import model_of
+from mainstem.apps.media_likeness import TIMES
 from mainstem.apps.media_query import THERE
 from mainstem.apps.media_results import Results
 from mainstem.apps.media_search import Candidate
@@ -85,11 +87,11 @@ def _archive(path: Path) -> Archive | None:
         with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)) as db:
             told = dict(db.execute("SELECT name, value FROM about WHERE name IN ('root', ?)", (NOTE,)).fetchall())
             states = dict(db.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
-    except sqlite3.Error as error:
-        return Archive(name=name, root=Path(name), states={}, damage=f"its index cannot be read ({error})")
-    root = Path(str(told.get("root", "")))
-    if archive_name(root) != name:
-        return None
+        root = Path(str(told.get("root", "")))
+        if archive_name(root) != name:
+            return None
+    except (sqlite3.Error, ValueError) as error:  # no UTF-8, or a path that is none
+        return Archive(name=name, root=Path(name), states={}, damage=f"its index cannot be read ({plain(error)})")
     note = _note(told.get(NOTE))
     return Archive(name=name, root=root, states=states, **note)
 
@@ -168,11 +170,14 @@ def keyframes_of(catalogue: Catalogue, path: str) -> list[Keyframe]:
         "WHERE content = (SELECT content FROM files WHERE path = ?) ORDER BY time_s, id",
         (path,),
     )
-    return [
-        Keyframe(frame=row["id"], time_s=row["time_s"], start_s=row["start_s"], end_s=row["end_s"],
-                 picture=row["picture"])
-        for row in rows
-    ]  # fmt: skip
+    with intact(catalogue.home):
+        return [
+            Keyframe(
+                frame=row["id"], picture=None if row["picture"] is None else bytes(row["picture"]),
+                **{name: None if row[name] is None else float(row[name]) for name in TIMES},
+            )
+            for row in rows
+        ]  # fmt: skip
 
 
 def facts_of(catalogue: Catalogue, path: str) -> dict[str, Any]:
@@ -182,5 +187,5 @@ def facts_of(catalogue: Catalogue, path: str) -> dict[str, Any]:
     ).fetchone()
     if row is None:
         return {}
-    told: dict[str, Any] = json.loads(row["facts"])
-    return {**told, "bytes": row["size"]}
+    with intact(catalogue.home):
+        return {**json.loads(row["facts"]), "bytes": int(row["size"])}
