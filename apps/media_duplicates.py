@@ -145,7 +145,7 @@ def lines_of(found: Duplicates) -> Iterator[str]:
     for group, links in zip(found.groups, found.evidence, strict=True):
         shown = _tree(links)
         rates |= dict.fromkeys(link.match.rate for link in shown)
-        yield f"{len(group)} copies of one another; {len(shown)} of {len(links)} links are shown, which hold them together:"
+        yield f"{len(group)} copies of one another, held together by {len(shown)} of their {len(links)} links:"
         yield from (f"  {plain(path)}" for path in group)
         for link in shown:
             match = link.match

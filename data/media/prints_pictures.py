@@ -31,8 +31,10 @@ TURNED = (  # what a picture is of that which it becomes by each of pdqhash's or
     "mirrored top to bottom", "mirrored left to right", "mirrored over its falling diagonal",
     "mirrored over its rising diagonal",
 )  # fmt: skip
-RATE_WHOLE = "none of 86,015 pairs of other pictures that were counted, the nearest 42 apart; below 1 in 28,000 at 95 %"
-RATE_PARTS = "none of 6,213 pairs of other pictures that the threshold was set on; below 1 in 2,000 at 95 %"
+# tests/benchmarks/copies.py counts what these say
+TEMPLATES = "pages of one template (charts, forms, letters) may match by what is printed on all"
+RATE_WHOLE = f"whole pictures: none of X; {TEMPLATES}"
+RATE_PARTS = f"parts of pictures: none of X; {TEMPLATES}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,9 +113,7 @@ def compare_parts(first: Parts, second: Parts) -> Match | None:
     """Say how the second picture holds a part of the first; None where it does not."""
     fits = [(fit_parts(first, second, is_mirrored), is_mirrored) for is_mirrored in (False, True)]
     fit, is_mirrored = max(fits, key=lambda found: -1 if found[0] is None else found[0].count)
-    if fit is None or fit.count < FEWEST_PARTS or fit.spread < LEAST_SPREAD:
-        return None
-    if fit.share < (LEAST_SHARE_WHOLE if min(fit.shown) >= WHOLE else LEAST_SHARE):
+    if fit is None or fit.count < FEWEST_PARTS or fit.spread < LEAST_SPREAD or not is_share_enough(fit):
         return None
     return Match(
         what="parts of the picture (local features)",
@@ -123,6 +123,11 @@ def compare_parts(first: Parts, second: Parts) -> Match | None:
         transform=_words(fit, is_mirrored),
         rate=RATE_PARTS,
     )
+
+
+def is_share_enough(fit: Fit) -> bool:
+    """Whether so many of the features agree as of a copy: more, where each picture shows all of the other."""
+    return fit.share >= (LEAST_SHARE_WHOLE if min(fit.shown) >= WHOLE else LEAST_SHARE)
 
 
 def _words(fit: Fit, is_mirrored: bool) -> str:
