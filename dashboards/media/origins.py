@@ -19,9 +19,9 @@ MEANING = {
         "saves a file anew may drop it.",
     ),
     "valid": (
-        "check", "Unaltered since it was signed",
-        "The bytes are those that were signed. Who signed is a name that nobody on the list vouches for: anybody can "
-        "make a certificate in any name. Nothing here says that what it shows is true.",
+        "check", "What was signed of it is unaltered",
+        "The bytes that were signed are as they were. Who signed is a name that nobody on the list vouches for: "
+        "anybody can make a certificate in any name. Nothing here says that what it shows is true.",
     ),
     "trusted": (
         "verified", "Unaltered since it was signed, by somebody on the trust list",

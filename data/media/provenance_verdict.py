@@ -16,20 +16,19 @@ MISFIT = (
     "another file, and which of the two cannot be told"
 )
 EMBEDDED = "embedded"
-FIELD = 8  # bytes: a TIFF says in its directory how long the store is (TIFF 4, BigTIFF 8), before that is known
 
 
 @dataclass(frozen=True)
 class Report:
     """What the SDK read: its JSON of the store, its own verdict (Invalid, Valid, Trusted), and where the store lies.
 
-    left_out: bytes that are not signed besides the store itself, where they are counted.
+    leaves_out: whether parts may be left out of what is signed that hold something.
     """
 
     store: Mapping[str, Any]
     state: str
     where: str
-    left_out: int | None = None
+    leaves_out: bool
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,7 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     faults = _faults(active.get("failure") or ()) or _unbound(report, codes["success"])
     ingredient_faults = _faults(of_ingredients)
     who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
-    is_field = report.left_out is not None and report.left_out <= FIELD
-    left_out = [item for item in active.get("informational") or () if is_left_out(item["code"]) and not is_field]
+    left_out = [item for item in active.get("informational") or () if is_left_out(item["code"]) and report.leaves_out]
     if faults:
         verdict = "tampered"
     elif ingredient_faults:
@@ -170,8 +168,8 @@ def _beside(where: str) -> list[str]:
 
 def _left_out_words(signer: str | None) -> str:
     return (
-        f"signed by {signer or 'someone without a name'}, who left parts of the file out of what is signed: those may "
-        "have been altered by anybody, the rest was not"
+        f"unaltered since signed by {signer or 'someone without a name'}, but for parts of the file that are left out "
+        "of what is signed, which anybody may have altered"
     )
 
 

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
+from mainstem.data.media.left_out import leaves_out
 from mainstem.data.media.manifest_slots import MANIFEST_STORE, holds_store
 from mainstem.data.media.provenance_verdict import EMBEDDED, Report, Unread, fits, judge, unread
 
@@ -169,18 +170,7 @@ def _read(request: Request, stream: BinaryIO, manifest: bytes | None, where: str
         Reader(_format(Path(request["path"])), stream, manifest, context=context) as reader,
     ):
         state = str(reader.get_validation_state())
-        return Report(_parsed(reader.json()), state, where, _left_out(_parsed(reader.detailed_json())))
-
-
-def _left_out(store: Mapping[str, Any]) -> int | None:
-    """Bytes that the hashes of a manifest leave out, but for the longest span of each, the manifest's own place."""
-    manifest = (store.get("manifests") or {}).get(store.get("active_manifest")) or {}
-    spans = [
-        [int(span["length"]) for span in hashed.get("exclusions") or ()]
-        for label, hashed in (manifest.get("assertion_store") or {}).items()
-        if label.startswith("c2pa.hash.data")
-    ]
-    return max((sum(each) - max(each, default=0) for each in spans), default=None)
+        return Report(_parsed(reader.json()), state, where, leaves_out(_parsed(reader.detailed_json())))
 
 
 def _parsed(text: str) -> dict[str, Any]:

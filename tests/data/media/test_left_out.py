@@ -11,9 +11,11 @@ import pytest
 from tests.data.media import signed_files as made
 from tests.data.media.signed_files import Ask, authority, flipped, picture, put, signed
 
+from mainstem.data.media.left_out import leaves_out
 from mainstem.data.media.provenance import read_provenance
 from mainstem.data.media.trust_lists import read_trust_list
 
+OURS = "2P7D1hsOSDySl1goh37EgQ=="  # of C2PA's own box
 AT = 20  # where a manifest goes in: after the JPEG's first segment
 Span = tuple[int, int]
 
@@ -74,13 +76,35 @@ def test_what_a_signature_leaves_out_is_not_called_unaltered(tmp_path, left_out)
     for found in (whole, altered):
         assert found.verdict == "valid"
         assert found.words == (
-            "signed by Ada Photographer (Test Newsroom), who left parts of the file out of what is signed: those may "
-            "have been altered by anybody, the rest was not"
+            "unaltered since signed by Ada Photographer (Test Newsroom), but for parts of the file that are left out "
+            "of what is signed, which anybody may have altered"
         )
         assert found.reasons == (
             "assertion.dataHash.additionalExclusionsPresent: parts of the file are left out of what is signed",
         )
     assert read_provenance(put(tmp_path, "a.jpg", flipped(data, len(data) - 10)), trust).verdict == "tampered"
+
+
+@pytest.mark.parametrize(
+    ("kind", "binding", "found"),
+    [("data", [{"start": 9, "length": 3000}, {"start": 2, "length": 8}], False),
+     ("data", [{"start": 9, "length": 3000}, {"start": 2, "length": 9}], True),
+     ("data", [{"start": 9, "length": 3000}, {"start": 3009, "length": 90_000}], True),
+     ("bmff.v3", [{"xpath": "/ftyp"}, {"xpath": "/free"}, {"xpath": "/uuid", "data": [{"value": OURS}]}], False),
+     ("bmff.v3", [{"xpath": "/ftyp"}, {"xpath": "/uuid", "data": [{"value": "AAAA"}]}], True),
+     ("bmff.v3", [{"xpath": "/uuid"}], True), ("bmff.v2", [{"xpath": "/mdat"}], True), ("boxes", [], True)],
+)  # fmt: skip
+def test_what_holds_nothing_is_not_missed(kind, binding, found):
+    manifest = {"assertion_store": {f"c2pa.hash.{kind}": {"exclusions": binding}}}
+    assert leaves_out({"active_manifest": "a", "manifests": {"a": manifest}}) is found
+    assert leaves_out({})
+
+
+def test_a_file_of_boxes_may_be_trusted(tmp_path):
+    """The SDK leaves free space out of every one."""
+    trust = read_trust_list(put(tmp_path, "list.pem", authority().pem))
+    found = read_provenance(put(tmp_path, "a.avif", signed(picture("avif"), Ask(kind="avif"))[0]), trust)
+    assert (found.verdict, found.reasons) == ("trusted", ())
 
 
 def test_a_sidecar_that_binds_itself_to_other_bytes_besides_does_not_fit(tmp_path):
