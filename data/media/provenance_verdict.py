@@ -68,11 +68,12 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     ingredient_faults = _faults(of_ingredients)
     who = [item for item in active.get("failure") or () if is_of_who(item["code"])]
     left_out = [item for item in active.get("informational") or () if is_left_out(item["code"]) and report.leaves_out]
+    is_vouched = report.state == "Trusted" and trust_list is not None and not who
     if faults:
         verdict = "tampered"
     elif ingredient_faults:
         verdict = "ingredient-fault"
-    elif report.state == "Trusted" and trust_list is not None and not who and not left_out:
+    elif is_vouched and not left_out:
         verdict = "trusted"
     else:
         verdict = "valid"
@@ -81,7 +82,7 @@ def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[s
     signer, stamped = tree["signer"], "timeStamp.validated" in codes["success"]
     return {
         "verdict": verdict,
-        "words": _left_out_words(signer)
+        "words": _left_out_words(signer) + ("" if is_vouched else _nobody(trust_list))
         if left_out and verdict == "valid"
         else _words(verdict, signer, trust_list, report.where),
         "reasons": [*reasons, *_beside(report.where)][:MOST_REASONS],
@@ -173,13 +174,20 @@ def _left_out_words(signer: str | None) -> str:
     )
 
 
+def _listed(trust_list: Mapping[str, str | None] | None) -> str:
+    return "" if trust_list is None else f"the trust list {trust_list['name']} ({trust_list['date'] or 'undated'})"
+
+
+def _nobody(trust_list: Mapping[str, str | None] | None) -> str:
+    listed = f" on {_listed(trust_list)}" if trust_list else ", as no trust list was given"
+    return f"; that this is who signed, nobody vouches for{listed}"
+
+
 def _words(verdict: str, signer: str | None, trust_list: Mapping[str, str | None] | None, where: str) -> str:
     name = signer or "someone without a name"
-    listed = "" if trust_list is None else f"the trust list {trust_list['name']} ({trust_list['date'] or 'undated'})"
     return {
-        "trusted": f"unaltered since signed by {name}, whose certificate {listed} vouches for",
-        "valid": f"unaltered since signed by {name}; that this is who signed, nobody vouches for"
-        + (f" on {listed}" if listed else ", as no trust list was given"),
+        "trusted": f"unaltered since signed by {name}, whose certificate {_listed(trust_list)} vouches for",
+        "valid": f"unaltered since signed by {name}{_nobody(trust_list)}",
         "ingredient-fault": f"unaltered since signed by {name}, but something it was made from was altered",
         "tampered": f"altered since signed in the name of {name}, or never signed by them"
         if where == EMBEDDED

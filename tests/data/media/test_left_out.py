@@ -82,6 +82,8 @@ def test_what_a_signature_leaves_out_is_not_called_unaltered(tmp_path, left_out)
         assert found.reasons == (
             "assertion.dataHash.additionalExclusionsPresent: parts of the file are left out of what is signed",
         )
+    unlisted = read_provenance(tmp_path / "a.jpg")
+    assert unlisted.words == f"{whole.words}; that this is who signed, nobody vouches for, as no trust list was given"
     assert read_provenance(put(tmp_path, "a.jpg", flipped(data, len(data) - 10)), trust).verdict == "tampered"
 
 
