@@ -8,16 +8,13 @@ Sources: D. Lowe, 2004, Distinctive image features from scale-invariant keypoint
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import MissingExtraError
 from mainstem.data.media.prints_postings import Words, keys_of, sampled_bits
-
-if TYPE_CHECKING:
-    import cv2
 
 MOST_PARTS = 300  # the strongest: 20 bytes each
 CONTRAST = 0.02  # half of OpenCV's: plain pictures have parts, too
@@ -141,7 +138,8 @@ def _agree(linear: NDArray[np.float64], a: NDArray[np.float32], b: NDArray[np.fl
     turned = np.stack([np.cos(angles), np.sin(angles)], 1) @ linear.T
     off = np.degrees(np.arctan2(turned[:, 1], turned[:, 0])) - b[:, 3]
     sizes = a[:, 2] * np.sqrt(abs(np.linalg.det(linear))) / b[:, 2]
-    return (abs((off + 180) % 360 - 180) <= WITHIN_DEG) & (abs(np.log2(sizes)) <= WITHIN_OCTAVES)
+    agree = (abs((off + 180) % 360 - 180) <= WITHIN_DEG) & (abs(np.log2(sizes)) <= WITHIN_OCTAVES)
+    return np.asarray(agree, bool)
 
 
 def _overlap(matrix: NDArray[np.float64], first: tuple[int, int], second: tuple[int, int]) -> float:
@@ -175,7 +173,7 @@ def _no_codes() -> NDArray[np.uint8]:
     return np.zeros((0, BITS // 8), np.uint8)
 
 
-def _open_cv() -> "cv2":
+def _open_cv() -> ModuleType:
     try:
         import cv2
     except ImportError as error:

@@ -81,7 +81,7 @@ def hash_keys(hashes: NDArray[np.uint8]) -> Words:
 
 def bits_apart(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Number of bits in which hashes (..., 32) differ."""
-    return np.bitwise_count(first ^ second).sum(-1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(first ^ second).sum(-1, dtype=np.int64), np.int64)
 
 
 def compare_pictures(first: PicturePrint, second: PicturePrint) -> Match | None:

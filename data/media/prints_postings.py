@@ -63,4 +63,4 @@ def keys_of(codes: NDArray[np.bool_], chosen: NDArray[np.int64]) -> Words:
     tables, bits = chosen.shape
     weights = 1 << np.arange(bits, dtype=np.uint32)
     keys = (codes[:, chosen] * weights).sum(-1, dtype=np.uint32)
-    return keys + (np.arange(tables, dtype=np.uint32) << np.uint32(bits))
+    return np.asarray(keys + (np.arange(tables, dtype=np.uint32) << np.uint32(bits)), np.uint32)
