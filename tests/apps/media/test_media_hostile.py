@@ -31,6 +31,27 @@ def root(tmp_path: Path, home: Path) -> Path:
     return archive(tmp_path / "archive")
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """An archive that is indexed once, and its whole index."""
+    folder = tmp_path_factory.mktemp("once")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(folder / "home"))
+        indexed(archive(folder / "archive"))
+        return folder, (index_home(folder / "archive") / "catalogue.db").read_bytes()
+
+
+@pytest.fixture
+def whole(once: tuple[Path, bytes], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That archive, with its index as it was."""
+    folder, data = once
+    monkeypatch.setenv("MAINSTEM_HOME", str(folder / "home"))
+    for left in index_home(folder / "archive").glob("catalogue.db*"):
+        left.unlink()
+    (index_home(folder / "archive") / "catalogue.db").write_bytes(data)
+    return folder / "archive"
+
+
 def ask(root: Path, text: str = "", **given: object) -> dict:
     with contextlib.closing(MediaSearch(root)) as search:
         return search.search(Query(text=text, with_irrelevant=True, **given))
@@ -199,17 +220,16 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("sql", DAMAGE, ids=lambda sql: sql[:60])
-def test_an_index_that_was_edited_by_hand_is_said_to_be_damaged(root, sql):
-    indexed(root)
-    asked = root / "day0" / "photo0.jpg"
-    with contextlib.closing(sqlite3.connect(index_home(root) / "catalogue.db")) as db, db:
+def test_an_index_that_was_edited_by_hand_is_said_to_be_damaged(whole, sql):
+    asked = whole / "day0" / "photo0.jpg"
+    with contextlib.closing(sqlite3.connect(index_home(whole) / "catalogue.db")) as db, db:
         db.execute(sql)
     said_so = []
     for doing in (
-        lambda: ask(root, "harbour"),
-        lambda: ask(root, like=(asked,)),
-        lambda: ask(root, filters=Filters(kind="image")),
-        lambda: indexed(root, IndexOptions(workers=0, retry=True)),
+        lambda: ask(whole, "harbour"),
+        lambda: ask(whole, like=(asked,)),
+        lambda: ask(whole, filters=Filters(kind="image")),
+        lambda: indexed(whole, IndexOptions(workers=0, retry=True)),
     ):
         try:
             told = doing()
@@ -222,31 +242,27 @@ def test_an_index_that_was_edited_by_hand_is_said_to_be_damaged(root, sql):
     assert all("delete it and index again" in words for words in said_so)
 
 
-def test_lists_that_lie_elsewhere_are_not_opened(root, tmp_path):
-    indexed(root)
-    catalogue = Catalogue(root)
+def test_lists_that_lie_elsewhere_are_not_opened(whole, tmp_path):
+    catalogue = Catalogue(whole)
     model = json.loads(catalogue.told("model"))["sha256"]
     (tmp_path / "elsewhere").write_bytes(b"no lists")
     catalogue.tell("approximate", json.dumps({"file": "../" * 9 + str(tmp_path / "elsewhere"), "model": model,
                                               "num": 1, "last": 0}))  # fmt: skip
     catalogue.close()
     with pytest.raises(ArtifactError, match="damaged"):
-        ask(root, like=(root / "day0" / "photo0.jpg",))
+        ask(whole, like=(whole / "day0" / "photo0.jpg",))
 
 
-def test_bytes_that_are_damaged_anywhere_are_said(root):
-    indexed(root)
-    file = index_home(root) / "catalogue.db"
-    with contextlib.closing(sqlite3.connect(file)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    whole, drawn = file.read_bytes(), random.Random(0)
+def test_bytes_that_are_damaged_anywhere_are_said(whole):
+    file = index_home(whole) / "catalogue.db"
+    data, drawn = file.read_bytes(), random.Random(0)
     for _ in range(12):
-        damaged = bytearray(whole)
+        damaged = bytearray(data)
         for _ in range(40):
             place = drawn.randrange(0, len(damaged) - 64)
             damaged[place : place + 64] = drawn.randbytes(64)
         file.write_bytes(damaged)
-        for doing in (lambda: ask(root, "harbour"), lambda: indexed(root)):
+        for doing in (lambda: ask(whole, "harbour"), lambda: indexed(whole)):
             with contextlib.suppress(MainstemError):
                 doing()
         for left in file.parent.glob("catalogue.db-*"):
