@@ -35,7 +35,7 @@ CANDIDATES = 24
 FEWEST_FRAMES = 4  # that are near, of which no two follow one another unchanged
 LEAST_SHARE = 0.5  # near, of the frames that run side by side
 SLACK = 2  # frames to either side that one may lie: rates differ, and copies begin between two frames
-RATE = "none of 5 pairs of other clips: too few to tell"
+RATE = "video: none of 5 pairs of 4 clips: too few to tell"
 
 
 @dataclass(frozen=True, kw_only=True)
