@@ -137,7 +137,7 @@ def _judged(by: str, told: "Prediction") -> Judged:
     )  # fmt: skip
 
 
-def _told(by: str, folder: Path, fitted: "Fitted", found: Sequence[Judged], level: float) -> dict[str, Any]:
+def _told(by: "Evidence", folder: Path, fitted: "Fitted", found: Sequence[Judged], level: float) -> dict[str, Any]:
     """What is said of the run beside its judgements."""
     states = sorted({one.claim for one in found})
     learned = str(fitted.manifest.training["data"])
