@@ -98,7 +98,8 @@ def _score(one: Mapping[str, Any]) -> str:
     if not judged:
         return "  -  "
     best = max(judged, key=lambda said: float(said["probability"]))
-    unsure = "?" if len(best["classes"]) != 1 else " "
+    possible = best["classes"]
+    unsure = " " if len(possible) == 1 else "?"
     return f"{best['probability']:4.0%}{unsure}"
 
 

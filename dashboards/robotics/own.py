@@ -45,7 +45,7 @@ def _brought(taken: int) -> Brought | None:
     is_folder = st.toggle("A folder (a ROS 2 bag, a LeRobot set)", key=f"is folder {taken}")
     if is_folder:
         given = st.file_uploader(
-            f"Folder, {MOST_FILES:,} files and {MOST_MB} MB at most", accept_multiple_files="directory",
+            plain(f"Folder, {MOST_FILES:,} files and {MOST_MB} MB at most"), accept_multiple_files="directory",
             key=f"folder {taken}",
         )  # fmt: skip
     else:

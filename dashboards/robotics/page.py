@@ -122,10 +122,10 @@ def show_recording(name: str, opened: Opened, fault: Fault | None, is_smoothed: 
         st.warning(plain(reason, 1000), icon=":material/warning:")
     found = examine(opened, name)
     loud = [unused_words(opened.recording, estimates.used), doctor_line(found, opened.recording)]
-    said = [f":red[**{plain(words)}.**]" for words in loud if words]
-    if fault is not None:
-        said.append(plain(f"Injected: {fault_words(fault, opened.recording)}."))
-    st.caption(" ".join([*said, plain(headline(broken, fault, estimates), 1000)]))
+    for words in filter(None, loud):
+        st.caption(f":red[**{plain(words)}.**]")
+    injected = "" if fault is None else f"Injected: {fault_words(fault, opened.recording)}. "
+    st.caption(plain(injected + headline(broken, fault, estimates), 1000))
     draw(name, broken, fault, estimates)
     show_file(opened, broken, fault, estimates, found)
 
