@@ -55,7 +55,8 @@ class SoundIndex:
 
     def is_last_told(self) -> bool:
         """Whether the sound that was added last is loud and changes for long enough to be told from others."""
-        return float(((self._shelf.get(len(self._shelf) - 1)[0] & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
+        words: Words = self._shelf.get(len(self._shelf) - 1)[0]
+        return float(((words & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
 
     def _add(self, words: Words) -> None:
         self._starts = np.append(self._starts, self._end)

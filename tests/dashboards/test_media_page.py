@@ -46,7 +46,7 @@ def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machin
         page.locator(".pictures-open").first.click()
         page.wait_for_url(lambda url: "file=tone.wav" in url)
         page.locator("audio").wait_for(state="attached", timeout=FIRST_MS)
-        page.get_by_text("a tone is heard").wait_for()
+        page.get_by_text("a tone is heard").first.wait_for()
         box.fill("zeppelin")
         box.press("Enter")
         page.get_by_text("That is an answer").wait_for(timeout=FIRST_MS)
