@@ -49,8 +49,8 @@ SOUND_EDITS = {
     "tempo": (".tempo.flac", "-af", "atempo=1.05"),
 }
 SNR_DB = 10.0
-SMEARS = {"training": slice(0, 120, 2), "scored": slice(170, None, 2)}  # of 292 by number, neighbours left out
-SAME_FIELD = (("00381", "00397"), ("00364", "00409"))  # of smears: the same cells, as one sees
+SMEARS = {"training": slice(0, 120, 2), "scored": slice(171, None, 2)}  # of 292; limits saw even ones
+SAME_FIELD = (("00384", "00393"),)  # of smears: the same cells, shifted; one sees it
 NEIGHBOURS = 3  # by number: these may show one field of a slide
 PHOTOGRAPHS = (
     "bridge-mods/aaa-orig",
