@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.adapters.made_radiographs import write_adults, write_children
+from tests.adapters.media.made_relevance import write_judged
 from tests.adapters.media.made_words import write_pairs, write_words
 from tests.adapters.sensor_fusion.test_attitude import made
 from tests.adapters.test_cells import smears
@@ -83,6 +84,10 @@ def trials(folder: Path) -> SampleSet:
     return find_task("sensor-fusion", "motion").read(DataRequest(data=str(folder)))
 
 
+def judged(task: str, folder: Path) -> SampleSet:
+    return find_task("media", task).read(DataRequest(data=str(write_judged(folder / "archive"))))
+
+
 OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("crop-yield", "regional"): regions,
     ("crop-yield", "pixel"): farms,
@@ -96,6 +101,8 @@ OF_ADAPTERS: dict[tuple[str, str], Callable[[Path], SampleSet]] = {
     ("sensor-fusion", "contact-failure"): mixed_traces,
     ("media", "spoken-digits"): lambda folder: open_spoken_digits(str(write_words(folder / "words"))),
     ("media", "digit-pairs"): lambda folder: open_digit_pairs(str(write_pairs(folder / "pairs"))),
+    ("media", "relevance"): lambda folder: judged("relevance", folder),
+    ("media", "likeness"): lambda folder: judged("likeness", folder),
     ("diagnostics", "findings"): lambda folder: open_chest(str(write_adults(folder / "adults"))),
 }
 

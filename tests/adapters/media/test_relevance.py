@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
+from tests.adapters.media.made_relevance import blocks
 
 from mainstem.adapters import find_task, shipped_runs
 from mainstem.adapters.media.relevance import LIKENESS
@@ -15,11 +16,6 @@ from mainstem.core.task import DataRequest
 from mainstem.data.media.description import DIM, describe, own_sha256
 from mainstem.data.media.made_pairs import _edited
 from mainstem.data.media.relevance_pairs import likeness_of
-
-
-def blocks(seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return np.kron(rng.integers(0, 256, (8, 8, 3)), np.ones((16, 16, 1))).astype(np.uint8)
 
 
 @pytest.fixture
