@@ -73,7 +73,7 @@ class Filters:
         }  # fmt: skip
         said |= dict.fromkeys(("credit", "rights"), "id IN (SELECT rowid FROM words WHERE words MATCH ?)")
         if self.embargo == "free":
-            said["embargo"] = "embargo <= ?"
+            said["embargo"] = "content NOT IN (SELECT content FROM files WHERE embargo > ?)"  # wherever its bytes lie
         return [(said[name], self._value(name, value, root)) for name, value in self.given().items()]
 
     def _value(self, name: str, value: str, root: Path) -> str:

@@ -74,10 +74,11 @@ class MediaSearch:
         """
         terms, model = checked_terms(query), model_of(self.catalogue)
         allowed = self._allowed(query, terms)
+        first = None if allowed is None else {content: file for file, content in sorted(allowed.items(), reverse=True)}
         found = self._by_words(terms, allowed) if wanted(terms) else {}
-        self._add_alike(query, model, allowed, found)
-        if allowed is not None and not wanted(terms) and not query.like:
-            found = {content: Candidate(file=file, content=content) for content, file in allowed.items()}
+        self._add_alike(query, model, first, found)
+        if first is not None and not wanted(terms) and not query.like:
+            found = {content: Candidate(file=file, content=content) for content, file in sorted(first.items())}
         ranked = list(found.values())
         told = self._judge(query, ranked, model)
         ranked.sort(key=lambda one: one.rank(), reverse=True)
@@ -91,7 +92,7 @@ class MediaSearch:
         }  # fmt: skip
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> dict[int, int] | None:
-        """Files by content that pass the filters; None where all do."""
+        """Contents by file, of files that pass the filters themselves; None where all do."""
         conditions = query.filters.conditions(self.catalogue.root)
         self._check_below(query.filters.below)
         if banned := [term for term in terms if term.is_negated]:
@@ -100,8 +101,8 @@ class MediaSearch:
             return None
         asked = " AND ".join([*(condition for condition, _ in conditions), THERE])
         values = [value for _, value in conditions]
-        rows = self.catalogue.db.execute(f"SELECT content, min(id) FROM files WHERE {asked} GROUP BY content", values)  # noqa: S608
-        return {int(content): int(file) for content, file in rows}
+        rows = self.catalogue.db.execute(f"SELECT id, content FROM files WHERE {asked}", values)  # noqa: S608
+        return {int(file): int(content) for file, content in rows}
 
     def _check_below(self, folder: str | None) -> None:
         """Refuse a folder below which nothing was indexed, rather than answer that nothing was found."""
@@ -126,7 +127,7 @@ class MediaSearch:
         found: dict[int, Candidate] = {}
         for row in rows:
             content = int(row["content"])
-            if content in found or (allowed is not None and content not in allowed):
+            if content in found or (allowed is not None and int(row["file"]) not in allowed):
                 continue
             told = answer(terms, {name: row[name] for name in FIELDS}, counts.__getitem__, num)
             found[content] = Candidate(file=int(row["file"]), content=content, words=told)

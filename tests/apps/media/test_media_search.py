@@ -208,3 +208,22 @@ def test_commands(root, tmp_path):
     again = run_cli("media", "index", str(root), "--json", env=env)
     assert json.loads(again.out)["read"] == 0
     run_cli("media", "search", str(tmp_path / "nowhere"), "x", env=env).refused("has no index", "media index")
+
+
+def test_a_filter_judges_the_file_and_an_embargo_its_bytes_wherever_they_lie(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    root = tmp_path / "archive"
+    held = picture(root / "a" / "flood.jpg", 1)
+    (root / "b").mkdir()
+    (root / "b" / "x.jpg").write_bytes(held.read_bytes())
+    said(held, caption="Flood in the old town", embargo="2999-01-15T06:00:00+01:00")
+    indexed(root)
+    searching = MediaSearch(root)
+
+    def found(text: str, **filters: str) -> list[str]:
+        return [one["path"] for one in searching.search(Query(text=text, filters=Filters(**filters)))["results"]]
+
+    assert found("flood") == ["a/flood.jpg"]
+    assert found("flood", embargo="free") == found("", embargo="free") == []
+    assert found("flood", below="b") == found("flood -town") == []
+    searching.close()
