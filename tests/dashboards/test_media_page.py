@@ -50,7 +50,7 @@ def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machin
         box.fill("zeppelin")
         box.press("Enter")
         page.get_by_text("That is an answer").wait_for(timeout=FIRST_MS)
-        page.get_by_role("button", name="Copies").click()
+        page.get_by_text("Copies", exact=True).first.click()
         page.locator(".pictures-sheet.is-large[data-tiles='2']").wait_for(timeout=FIRST_MS)
         page.set_viewport_size({"width": 400, "height": 900})
         page.wait_for_function("innerWidth === 400")
