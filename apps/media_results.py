@@ -98,6 +98,8 @@ def _score(one: Mapping[str, Any]) -> str:
     if not judged:
         return "  -  "
     best = max(judged, key=lambda said: float(said["probability"]))
+    if best["claim"] != "stated":
+        return "  ?  "
     possible = best["classes"]
     unsure = " " if len(possible) == 1 else "?"
     return f"{best['probability']:4.0%}{unsure}"

@@ -227,3 +227,12 @@ def test_a_filter_judges_the_file_and_an_embargo_its_bytes_wherever_they_lie(tmp
     assert found("flood", embargo="free") == found("", embargo="free") == []
     assert found("flood", below="b") == found("flood -town") == []
     searching.close()
+
+
+def test_a_share_is_shown_only_where_it_is_claimed(root):
+    told = ask(root, "fishing")
+    for claim, shown in (("stated", " 87% "), ("withdrawn", "  ?  ")):
+        told["results"][0]["relevance"] = [
+            {"by": "words", "probability": 0.87, "classes": ["relevant"], "claim": claim, "reason": ""}
+        ]
+        assert any(line.startswith(shown) for line in lines_of(told)), claim
