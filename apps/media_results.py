@@ -77,7 +77,8 @@ class Results:
 def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     """Yield what a search returned as lines for people."""
     hidden = told["num_irrelevant"]
-    also = f"; {hidden} judged irrelevant are hidden, shown by --all" if hidden else ""
+    where = "hidden, shown by --all" if all(one["is_shown"] for one in told["results"]) else "among them"
+    also = f"; {hidden} judged irrelevant are {where}" if hidden else ""
     yield f"{told['num_found']} found{also}" if told["results"] else f"{NOTHING}{also}"
     for one in told["results"]:
         marks = [one["kind"], *([one["state"]] if one["state"] != "present" else [])]

@@ -128,7 +128,8 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
         asking.show_picked(lambda path: PurePosixPath(path).name)
     files = {name: [stand_in(search, path) for path in asking.picked(name)] for name in asking.PICKED}
     files["like"] += own
-    told = found_in(search, asking.query_of(text, filters, files))
+    with st.spinner("Searching; at first what judges relevance is loaded"):
+        told = found_in(search, asking.query_of(text, filters, files))
     words = asked_words(text, filters.given(), *([str(path) for path in files[name]] for name in asking.PICKED))
     content = told["picture_content"]
     st.caption(

@@ -236,3 +236,10 @@ def test_a_share_is_shown_only_where_it_is_claimed(root):
             {"by": "words", "probability": 0.87, "classes": ["relevant"], "claim": claim, "reason": ""}
         ]
         assert any(line.startswith(shown) for line in lines_of(told)), claim
+
+
+def test_what_is_judged_irrelevant_is_said_to_be_hidden_only_where_it_is(root):
+    told = ask(root, "fishing") | {"num_irrelevant": 1}
+    assert "1 judged irrelevant are hidden" in next(lines_of(told))
+    told["results"][0]["is_shown"] = False
+    assert "1 judged irrelevant are among them" in next(lines_of(told))
