@@ -55,7 +55,7 @@ class SoundIndex:
 
     def is_last_told(self) -> bool:
         """Whether the sound that was added last is loud and changes for long enough to be told from others."""
-        words: Words = self._shelf.get(len(self._shelf) - 1)[0]
+        words = np.asarray(self._shelf.get(len(self._shelf) - 1)[0], np.uint32)
         return float(((words & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
 
     def _add(self, words: Words) -> None:
