@@ -23,6 +23,7 @@ MOST_MEMORY = 3 << 30  # bytes
 def serve(pipe: Connection) -> None:
     """Answer one request after the other, each by JSON and by bytes, until the other end is closed."""
     with suppress(EOFError, OSError):
+        pipe.send_bytes(b"{}")  # ready
         while True:
             told, data = answer(json.loads(pipe.recv_bytes()))
             pipe.send_bytes(json.dumps(told).encode())

@@ -5,18 +5,13 @@ Nothing is kept on disk, and no file of an archive is opened for writing.
 
 import atexit
 import json
-import os
-import subprocess
-import sys
-import threading
-from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.media.bounds import check_file
+from mainstem.data.media.child import Child
 from mainstem.data.media.signatures import demuxer, head_of
 
 MOST_S = 120.0  # to read one file, on a machine that is busy, too
@@ -28,67 +23,26 @@ PLAYABLE = {  # FFmpeg's name of a container, and what browsers call it
 }  # fmt: skip
 
 
-@dataclass(eq=False)
-class Reader:
-    """One process, started when it is first asked and anew after it was ended."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    process: "subprocess.Popen[bytes] | None" = None
-    pipe: Connection | None = None
-
-    def ask(self, path: Path, longest_side: int = 0) -> tuple[dict[str, Any], bytes]:
-        """What `media_preview_worker` says of a file.
-
-        Raises:
-            InputError: if the file is refused, or ended the process.
-        """
-        request = json.dumps({"path": str(path.absolute()), "longest_side": longest_side}).encode()
-        with self.lock:
-            try:
-                told, data = self._ask(request)
-            except (OSError, EOFError):  # it ended, was too slow, or told too much
-                self.stop()
-                raise InputError(
-                    f"{plain(path.name)}: reading it took more time or memory than it may; it is damaged or hostile"
-                ) from None
-        if "refused" in told:
-            raise InputError(str(told["refused"]))
-        return told, data
-
-    def _ask(self, request: bytes) -> tuple[dict[str, Any], bytes]:
-        if self.process is None or self.process.poll() is not None:
-            self._start()
-        assert self.pipe is not None
-        self.pipe.send_bytes(request)
-        if not self.pipe.poll(MOST_S):
-            raise TimeoutError
-        told: dict[str, Any] = json.loads(self.pipe.recv_bytes(MOST_ANSWER))
-        return told, self.pipe.recv_bytes(MOST_ANSWER)
-
-    def _start(self) -> None:
-        self.stop()
-        self.pipe, theirs = Pipe()
-        # the folders that this process imports from; none of them is the current one unless it is here, too
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-        self.process = subprocess.Popen(  # noqa: S603 - our own module
-            [sys.executable, "-P", "-m", "mainstem.apps.media_preview_worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env=environment, start_new_session=True,
-        )  # fmt: skip
-        theirs.close()
-
-    def stop(self) -> None:
-        """End the process."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-        if self.pipe is not None:
-            self.pipe.close()
-        self.process = self.pipe = None
-
-
-_reader = Reader()
+_reader = Child("mainstem.apps.media_preview_worker", MOST_ANSWER)
 atexit.register(_reader.stop)
+
+
+def _asked(path: Path, longest_side: int) -> tuple[dict[str, Any], bytes]:
+    """What `media_preview_worker` says of a file.
+
+    Raises:
+        InputError: if the file is refused, or ended the process.
+    """
+    try:
+        told, data = _reader.ask({"path": str(path.absolute()), "longest_side": longest_side}, MOST_S, 2)
+    except (OSError, EOFError):
+        raise InputError(
+            f"{plain(path.name)}: reading it took more time or memory than it may; it is damaged or hostile"
+        ) from None
+    found: dict[str, Any] = json.loads(told)
+    if "refused" in found:
+        raise InputError(str(found["refused"]))
+    return found, data
 
 
 def picture_preview(path: Path, longest_side: int) -> tuple[bytes, list[str]]:
@@ -97,7 +51,7 @@ def picture_preview(path: Path, longest_side: int) -> tuple[bytes, list[str]]:
     Raises:
         InputError: if it cannot be read.
     """
-    told, data = _reader.ask(path, longest_side)
+    told, data = _asked(path, longest_side)
     return data, list(told["notes"])
 
 
@@ -107,7 +61,7 @@ def metadata_of(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if it cannot be read.
     """
-    return _reader.ask(path)[0]
+    return _asked(path, 0)[0]
 
 
 def played(path: Path, kind: str) -> tuple[bytes, str]:

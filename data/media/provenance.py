@@ -73,7 +73,9 @@ def read_provenance(path: Path, trust: TrustList | None = None) -> Provenance:
         raise InputError(f"{path} is empty; get the file again")
     anchors = None if trust is None else {"pem": trust.pem, "stamps": trust.stamps}
     beside = {"name": trust.name, "date": trust.date} if trust is not None else None
-    found = worker().ask(path, {"sidecars": [str(each) for each in sidecars(path)], "trust": anchors, "list": beside})
+    found = worker().examine(
+        path, {"sidecars": [str(each) for each in sidecars(path)], "trust": anchors, "list": beside}
+    )
     reasons = tuple(found.pop("reasons"))
     return Provenance(file=str(path), reasons=reasons, trust=trust, **found)
 
