@@ -39,10 +39,10 @@ def read(evidence: Evidence, request: DataRequest) -> SampleSet:
     return read_pairs(Path(request.data), evidence, texts_of, partial(vectors_of, embedder), embedder.sha256)
 
 
-def texts_of(path: Path) -> dict[str, str]:
-    """What words are searched in of a file."""
+def texts_of(name: str, path: Path) -> dict[str, str]:
+    """What words are searched in of a file, by its path below the archive and where it lies."""
     text = read_text(path).text if kind_of(path) == "text" else ""
-    return searched_texts(path.name, read_metadata(path), text)
+    return searched_texts(name, read_metadata(path), text)
 
 
 def vectors_of(embedder: Embedder, path: Path) -> Vectors:

@@ -6,7 +6,8 @@ the same archive.
 """
 
 import csv
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from mainstem.core.plain import plain
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import NO_LICENCE, Channel, Provenance, Sample, Stream
 from mainstem.data.media.bounds import check_file
+from mainstem.data.media.kinds import kind_of
+from mainstem.data.media.sidecars import is_sidecar
 from mainstem.data.media.words import FEATURES, Answer, Term, answer, read_query, words_of
 
 CLASSES = ("irrelevant", "relevant")
@@ -31,7 +34,7 @@ NO_MODEL = "words alone"  # the fact of a pair that no picture is compared in
 BACKGROUND = 1024  # pictures of an archive that tell what is usual
 Vectors = NDArray[np.float32]
 Evidence = Literal["words", "likeness"]
-Texts = Callable[[Path], Mapping[str, str]]
+Texts = Callable[[str, Path], Mapping[str, str]]  # of a file's path below its archive, and the file
 Embed = Callable[[Path], Vectors]  # the vectors (pictures, dim) of a file
 
 
@@ -107,7 +110,8 @@ def read_pairs(path: Path, evidence: Evidence, texts_of: Texts, embed: Embed, mo
     """Read a CSV of query, path and relevant (yes or no).
 
     Args:
-        path: of the CSV; files are named from its folder. A query that names a file there asks by that file's picture.
+        path: of the CSV; files are named from its folder, which is the archive: counts and backgrounds are of all that
+            it holds, as a search's are. A query that names a file there asks by that file's picture.
         evidence: "words" reads queries of words, "likeness" those of pictures; the others are named as set aside.
         texts_of: the texts of a file, by field.
         embed: the vectors of a file's pictures.
@@ -117,14 +121,14 @@ def read_pairs(path: Path, evidence: Evidence, texts_of: Texts, embed: Embed, mo
         InputError: naming the line that cannot be read.
     """
     rows, folder = _rows(path), path.parent
-    names = sorted({row["path"] for row in rows})
-    paths = {name: _inside(folder, name) for name in names}
+    named = {row["path"]: _inside(folder, row["path"]) for row in rows}
+    paths = {name: found for name, found in _files_in(folder).items() if found != path} | named
     by_query: dict[str, list[dict[str, str]]] = {}
     for row in rows:
         by_query.setdefault(row["query"], []).append(row)
     told: Callable[[str], Mapping[str, NDArray[np.float64]]]
     if evidence == "words":
-        archive = Archive({name: texts_of(paths[name]) for name in names})
+        archive = Archive(dict(_texts(paths, named, texts_of)))
         told = lambda query: {name: one.features for name, one in archive.answers(query).items()}  # noqa: E731
     else:
         told = _Pictures(paths, folder, embed)
@@ -147,6 +151,35 @@ def read_pairs(path: Path, evidence: Evidence, texts_of: Texts, embed: Embed, mo
         name=path.stem, samples=samples_of(found, model, source), flagged={}, attribution="", classes=CLASSES,
         refused=aside,
     )  # fmt: skip
+
+
+def _files_in(folder: Path) -> dict[str, Path]:
+    """Files of an archive by their path below its folder, as an index takes them."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(place) / name
+            if not name.startswith(".") and path.is_file() and not path.is_symlink() and not is_sidecar(path):
+                found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def _texts(
+    paths: Mapping[str, Path], named: Container[str], texts_of: Texts
+) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield the texts of files; what cannot be read is none of the archive, unless a pair names it.
+
+    Raises:
+        InputError: if a file that a pair names cannot be read.
+    """
+    for name, path in paths.items():
+        try:
+            if name in named or kind_of(path):
+                yield name, texts_of(name, path)
+        except InputError:
+            if name in named:
+                raise
 
 
 def _is_file(folder: Path, query: str) -> bool:
@@ -187,13 +220,14 @@ class _Pictures:
     def __init__(self, paths: Mapping[str, Path], folder: Path, embed: Embed) -> None:
         self.folder, self.embed = folder, embed
         self.held = {name: vectors for name, path in paths.items() if (vectors := self._vectors(path)) is not None}
+        self.shown = np.concatenate(list(self.held.values()) or [np.empty((0, 1), np.float32)])[:BACKGROUND]
 
     def __call__(self, query: str) -> dict[str, NDArray[np.float64]]:
         """How like each file that shows anything is to the one that is asked with."""
         asked = self.embed(self.folder / query)
         every = {name: float((vectors @ asked.T).max()) for name, vectors in self.held.items()}
-        usual = list(every.values())[:BACKGROUND]
-        return {name: likeness_of(cosine, np.array(usual, np.float32)) for name, cosine in every.items()}
+        usual = self.shown @ asked.T
+        return {name: likeness_of(cosine, usual.max(1)) for name, cosine in every.items()}
 
     def _vectors(self, path: Path) -> Vectors | None:
         try:

@@ -10,11 +10,14 @@ from PIL import Image, ImageFilter
 from tests.apps.media.archives import archive, indexed, picture, said
 from tests.hostile.harness import run_cli
 
+from mainstem.adapters import find_task
 from mainstem.apps import media_store
 from mainstem.apps.media_query import Filters, Query
 from mainstem.apps.media_results import lines_of
 from mainstem.apps.media_search import MediaSearch
 from mainstem.core.errors import InputError
+from mainstem.core.task import DataRequest
+from mainstem.data.media.words import read_query
 
 
 @pytest.fixture
@@ -243,3 +246,28 @@ def test_what_is_judged_irrelevant_is_said_to_be_hidden_only_where_it_is(root):
     assert "1 judged irrelevant are hidden" in next(lines_of(told))
     told["results"][0]["is_shown"] = False
     assert "1 judged irrelevant are among them" in next(lines_of(told))
+
+
+def test_pairs_of_ones_own_are_taught_on_what_search_asks_with(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    root = tmp_path / "archive"
+    (root / "harbour").mkdir(parents=True)
+    for number in range(12):
+        words = "the budget of the harbour" if number < 3 else f"a report, {number}, on schools"
+        (root / f"t{number}.txt").write_text(words, encoding="utf-8")
+    picture(root / "harbour" / "p0.png", 1)
+    for seed in range(2, 5):
+        picture(root / f"p{seed}.png", seed)
+    indexed(root)
+    searching = MediaSearch(root)
+    asked = searching._by_words(read_query("budget harbour"), None)
+    paths = {row["path"]: row["id"] for row in searching.catalogue.db.execute("SELECT id, path FROM files")}
+    wanted = {one.file: one.words.features for one in asked.values()}
+    lines = ["query,path,relevant", "budget harbour,t0.txt,yes", "budget harbour,harbour/p0.png,no"]
+    (root / "PAIRS.csv").write_text("\n".join(lines), encoding="utf-8")
+    taught = find_task("media", "relevance").read(DataRequest(data=str(root / "PAIRS.csv")))
+    assert taught.refused == {}
+    for sample in taught.samples:
+        path = sample.source.item.split(" | ")[1]
+        assert np.allclose(sample.streams["words"].values, wanted[paths[path]]), path
+    searching.close()
