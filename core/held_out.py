@@ -20,6 +20,12 @@ ANY = "*"  # of all patterns together
 LEAST_SCORE = 1e-9  # half of all errors below a billionth of the scale are none that were measured
 
 
+def quantile_of(scores: Array, groups: NDArray[Any], level: float) -> float:
+    """Quantile of a stratum's scores (cases,) that holds for a new group; infinite where too few groups show it."""
+    enough = len(np.unique(groups)) >= cases_needed(level)
+    return group_quantile(scores, groups, level) if enough else float(np.inf)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeldOut:
     """Scores of cases not trained on, signed where errors have a side, with the group that each was held out in.
@@ -39,38 +45,34 @@ class HeldOut:
     def stratum_quantiles(self, strata: Sequence[str], level: float) -> Array:
         """Quantile of each stratum's scores (strata,); infinite for one that too few groups show."""
         labels, groups = np.asarray(self.strata or ()), np.asarray(self.groups)
-        found = []
-        for name in strata:
-            held = labels == name
-            known = len(np.unique(groups[held]))
-            enough = known >= cases_needed(level)
-            found.append(group_quantile(self.scores[held], groups[held], level) if enough else np.inf)
-        return np.array(found)
+        return np.array([quantile_of(self.scores[labels == name], groups[labels == name], level) for name in strata])
 
     def coverage_by_group(self, level: float, pattern: str = WHOLE) -> dict[str, float]:
         """Coverage of each group's cases of a pattern by an interval calibrated on the other groups' alone.
 
-        Nothing where there is no other group.
+        Nothing where there is no other group. Groups and strata are compared as numbers: over a thousand groups, names
+        take seconds.
         """
         scores, labels = self.of(pattern)
-        names = np.unique(labels)
+        names, index = np.unique(labels, return_inverse=True)
+        here = None if self.strata is None else np.asarray(self.strata)[self.pattern_of_cases() == pattern]
+        strata = None if here is None else np.unique(here, return_inverse=True)[1]
         coverage: dict[str, float] = {}
-        strata = None if self.strata is None else np.asarray(self.strata)[self.pattern_of_cases() == pattern]
-        for group in names if len(names) > 1 else ():
-            held = labels == group
-            rest = HeldOut(
-                scores=scores[~held],
-                groups=tuple(labels[~held].tolist()),
-                strata=None if strata is None else tuple(strata[~held].tolist()),
-            )
-            most: Array | float = rest.quantile(level) if strata is None else rest.of_strata(strata[held], level)
-            coverage[str(group)] = float((np.abs(scores[held]) <= most).mean())
+        for number, group in enumerate(names.tolist() if len(names) > 1 else ()):
+            held = index == number
+            if strata is None:
+                count = len(names) - 1
+                most = group_quantile(np.abs(scores[~held]), index[~held], min(level, count / (count + 1)))
+                coverage[group] = float((np.abs(scores[held]) <= most).mean())
+                continue
+            covered = np.zeros(int(held.sum()))
+            for stratum in np.unique(strata[held]):
+                others = ~held & (strata == stratum)
+                most = quantile_of(scores[others], index[others], level)
+                own = strata[held] == stratum
+                covered[own] = np.abs(scores[held][own]) <= most
+            coverage[group] = float(covered.mean())
         return coverage
-
-    def of_strata(self, strata: Labels, level: float) -> Array:
-        """Quantile (cases,) of each case's own stratum."""
-        names, index = np.unique(strata, return_inverse=True)
-        return self.stratum_quantiles(names.tolist(), level)[index]
 
     def residual_p_value(
         self, scores: Array, groups: Sequence[str], patterns: Sequence[str] | None = None

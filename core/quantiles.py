@@ -16,7 +16,7 @@ def cases_needed(level: float) -> int:
     return math.ceil(round(level / (1 - level), 9))
 
 
-def group_quantile(scores: Array, groups: Labels, level: float) -> float:
+def group_quantile(scores: Array, groups: Labels | NDArray[np.intp], level: float) -> float:
     """Smallest q that holds `level` of a new group's scores, groups being exchangeable: each group counts once.
 
     The quantile of the groups' distributions, pooled with weight 1 / (groups + 1) each, the rest at infinity.
