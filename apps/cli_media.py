@@ -32,7 +32,7 @@ def look_at_provenance(
     as_json: AsJson = False,
 ) -> None:
     """Say what files tell of where they come from (C2PA), and whether they are still what was signed; fetch nothing."""
-    from mainstem.apps.media_provenance import lines_of, look
+    from mainstem.apps.media.provenance import lines_of, look
 
     with shown("provenance", as_json) as report:
         looked = look(paths, trust, report)
@@ -57,7 +57,7 @@ def sign_copy(
     as_json: AsJson = False,
 ) -> None:
     """Write a copy of a file signed with your own certificate (C2PA); the file itself stays as it is."""
-    from mainstem.apps.media_provenance import sign
+    from mainstem.apps.media.provenance import sign
     from mainstem.data.media.signing import Credentials
 
     before, after = sign(path, Credentials(certificate, key, timestamp), out)
@@ -73,7 +73,7 @@ def group_copies(
     as_json: AsJson = False,
 ) -> None:
     """Group files that are copies of one another, edited, cut or re-encoded, and say by what; delete nothing."""
-    from mainstem.apps.media_duplicates import find_duplicates, lines_of
+    from mainstem.apps.media.duplicates import find_duplicates, lines_of
 
     with shown("duplicates", as_json) as report:
         found = find_duplicates(folder, report)
@@ -100,7 +100,7 @@ def index_archive(
     as_json: AsJson = False,
 ) -> None:
     """Bring the index of a folder up to date; a second run over unchanged files reads none of them."""
-    from mainstem.apps.media_index import IndexOptions, index_folder, lines_of
+    from mainstem.apps.media.index import IndexOptions, index_folder, lines_of
 
     with shown("index", as_json) as report:
         told = index_folder(folder, IndexOptions(model=model, workers=workers, retry=retry), report)
@@ -133,10 +133,10 @@ def search_archive(
     as_json: AsJson = False,
 ) -> None:
     """Search what was indexed by words, pictures and filters; nothing found is an answer."""
-    from mainstem.apps.media_query import Filters, Query
-    from mainstem.apps.media_relevance import Runs
-    from mainstem.apps.media_results import lines_of
-    from mainstem.apps.media_search import MediaSearch
+    from mainstem.apps.media.query import Filters, Query
+    from mainstem.apps.media.relevance import Runs
+    from mainstem.apps.media.results import lines_of
+    from mainstem.apps.media.search import MediaSearch
 
     filters = Filters(
         kind=kind, since=since, until=until, credit=credit, rights=rights, opt_out=opt_out, embargo=embargo, below=below

@@ -34,7 +34,7 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         InputError: if another process is at it.
     """
     from mainstem.apps.clinic_demo import ensure_studies  # late: pages of fields ask this module for their runs
-    from mainstem.apps.media_demo import ensure_archive
+    from mainstem.apps.media.demo import ensure_archive
     from mainstem.apps.robotics import bring_trial
 
     with telling(JOB, "the demonstration", progress) as report:

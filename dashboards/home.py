@@ -137,7 +137,7 @@ def recording_titles() -> list[str]:
 
 def archive_titles() -> list[str]:
     """The archives that were indexed on this machine."""
-    from mainstem.apps.media_archives import known_archives
+    from mainstem.apps.media.archives import known_archives
 
     return [archive.words() for archive in known_archives()]
 

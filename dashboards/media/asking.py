@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_query import EMBARGO, KINDS, OPTED, Filters, Query
+from mainstem.apps.media.query import EMBARGO, KINDS, OPTED, Filters, Query
 from mainstem.core.errors import InputError
 from mainstem.dashboards.media.reads import take_own
 from mainstem.dashboards.shell import choose, mistakes_as_lines, note_in_address, plain, put_in_address

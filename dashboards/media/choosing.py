@@ -8,8 +8,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.jobs import STOPPED, failure_of, find_job, forget_failure
-from mainstem.apps.media_archives import Archive, archive_name
-from mainstem.apps.media_jobs import index_job, start_index
+from mainstem.apps.media.archives import Archive, archive_name
+from mainstem.apps.media.jobs import index_job, start_index
 from mainstem.core.errors import InputError
 from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, show_error
 from mainstem.dashboards.waiting import is_being_made

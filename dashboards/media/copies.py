@@ -11,10 +11,10 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.jobs import find_job
-from mainstem.apps.media_archives import Archive, facts_of, picture_of
-from mainstem.apps.media_duplicates import NOT_MEDIA
-from mainstem.apps.media_jobs import copies_found, copies_job, start_copies
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.archives import Archive, facts_of, picture_of
+from mainstem.apps.media.duplicates import NOT_MEDIA
+from mainstem.apps.media.jobs import copies_found, copies_job, start_copies
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import MainstemError
 from mainstem.dashboards.components.pictures import Sheet, Tile, pictures
 from mainstem.dashboards.components.tables import choice_table, named_in_address

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_archives import Archive, Keyframe, facts_of, keyframes_of
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.archives import Archive, Keyframe, facts_of, keyframes_of
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Sheet, Tile, pictures
 from mainstem.dashboards.media.board import (

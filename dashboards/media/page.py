@@ -8,8 +8,8 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.media_archives import Archive, is_name, one_file, picture_of, text_of
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.archives import Archive, is_name, one_file, picture_of, text_of
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Act, Sheet, pictures
 from mainstem.dashboards.media import asking
@@ -99,7 +99,7 @@ def choose_other(name: str) -> None:
 def compared_by(archive: Archive) -> str:
     """Say which model compares an archive's pictures."""
     with mistakes_as_lines("The model"):
-        from mainstem.apps.media_embedding import model_of
+        from mainstem.apps.media.embedding import model_of
 
         model = model_of(open_archive(archive.name, str(archive.root)).catalogue)
         by = "edges and colours" if model is not None and model.name == BUILT_IN else model and model.name

@@ -8,10 +8,10 @@ from typing import Any
 
 import streamlit as st
 
-from mainstem.apps.media_archives import Archive, browse, known_archives, picture_of
-from mainstem.apps.media_previews import metadata_of, picture_preview, played
-from mainstem.apps.media_query import Query
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.archives import Archive, browse, known_archives, picture_of
+from mainstem.apps.media.previews import metadata_of, picture_preview, played
+from mainstem.apps.media.query import Query
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.core.files import file_stat
 from mainstem.data.media.small_pictures import SIDE

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from mainstem.apps.media_archives import Archive, facts_of, keyframes_of
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.archives import Archive, facts_of, keyframes_of
+from mainstem.apps.media.search import MediaSearch
 from mainstem.dashboards.media.board import title_of, why_lines
 from mainstem.dashboards.media.words_beside import offer_bulk, offer_undo
 from mainstem.dashboards.shell import mistakes_as_lines

@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from mainstem.apps.media_archives import Archive
-from mainstem.apps.media_jobs import start_index
+from mainstem.apps.media.archives import Archive
+from mainstem.apps.media.jobs import start_index
 from mainstem.core.errors import MainstemError
 from mainstem.dashboards.media.reads import said_of
 from mainstem.dashboards.shell import plain, show_error

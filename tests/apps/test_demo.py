@@ -12,8 +12,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps import clinic_demo, demo, field_maps, finetune, media_demo
+from mainstem.apps import clinic_demo, demo, field_maps, finetune
 from mainstem.apps.jobs import find_job, telling
+from mainstem.apps.media import demo as media_demo
 from mainstem.apps.robotics import choices
 from mainstem.apps.serving import OURSELVES
 from mainstem.core.errors import InputError

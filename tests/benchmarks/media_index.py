@@ -68,8 +68,8 @@ def index_twice(folder: Path) -> dict[str, float]:
 
 def search_pictures(folder: Path) -> dict[str, float]:
     """Searches by picture and by word, of an index that is open."""
-    from mainstem.apps.media_query import Query
-    from mainstem.apps.media_search import MediaSearch
+    from mainstem.apps.media.query import Query
+    from mainstem.apps.media.search import MediaSearch
 
     search = MediaSearch(folder)
     paths = sorted(folder.rglob("*.jpg"))[:: NUM // 40]
@@ -99,9 +99,9 @@ def vectors_of(num: int, seed: int) -> np.ndarray:
 
 def million(folder: Path) -> dict[str, float]:
     """A million vectors: making the lists, and queries on one core, beside their true neighbours."""
-    from mainstem.apps.media_catalogue import Catalogue
-    from mainstem.apps.media_embedding import settle_model
-    from mainstem.apps.media_store import VectorStore, build_lists
+    from mainstem.apps.media.catalogue import Catalogue
+    from mainstem.apps.media.embedding import settle_model
+    from mainstem.apps.media.store import VectorStore, build_lists
 
     folder.mkdir()
     catalogue, asked = Catalogue(folder), vectors_of(QUERIES, 9)

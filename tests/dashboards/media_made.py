@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mainstem.apps.media_index import IndexOptions, index_folder
+from mainstem.apps.media.index import IndexOptions, index_folder
 
 MARKUP = "<img src=x onerror=alert(1)> **loud** :red[danger] [x](http://127.0.0.1:9) $x^2$"
 

@@ -9,10 +9,12 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from mainstem import dashboards
-from mainstem.apps import media_demo, media_jobs, media_previews
-from mainstem.apps.media_archives import browse, known_archives, one_file, picture_of
-from mainstem.apps.media_query import Filters, Query
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media import demo as media_demo
+from mainstem.apps.media import jobs as media_jobs
+from mainstem.apps.media import previews as media_previews
+from mainstem.apps.media.archives import browse, known_archives, one_file, picture_of
+from mainstem.apps.media.query import Filters, Query
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.media import words_beside
 from mainstem.dashboards.media.board import Shown as ShownResult
@@ -289,6 +291,6 @@ def test_the_demonstration_is_made_in_code_where_nothing_can_be_had(home, tmp_pa
 
 
 def media_demo_options():
-    from mainstem.apps.media_index import IndexOptions
+    from mainstem.apps.media.index import IndexOptions
 
     return IndexOptions(workers=0)

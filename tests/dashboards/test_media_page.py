@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mainstem.apps.media_jobs import find_copies
+from mainstem.apps.media.jobs import find_copies
 from tests.dashboards.browser import opened, served
 from tests.dashboards.media_made import made_archive
 

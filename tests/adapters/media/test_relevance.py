@@ -9,7 +9,7 @@ from tests.adapters.media.made_relevance import blocks
 
 from mainstem.adapters import find_task, shipped_runs
 from mainstem.adapters.media.relevance import LIKENESS
-from mainstem.apps.media_relevance import Judged, Runs, _learned, _stated, judge
+from mainstem.apps.media.relevance import Judged, Runs, _learned, _stated, judge
 from mainstem.core.errors import InputError
 from mainstem.core.fitted import load_run
 from mainstem.core.task import DataRequest

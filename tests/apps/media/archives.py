@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mainstem.apps.media_catalogue import Catalogue
-from mainstem.apps.media_index import IndexOptions, index_folder
+from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.index import IndexOptions, index_folder
 
 HERE = IndexOptions(workers=0)  # read in this process
 

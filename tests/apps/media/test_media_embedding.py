@@ -9,11 +9,11 @@ import transformers
 from PIL import Image
 from tests.apps.media.archives import archive, indexed
 
-from mainstem.apps.media_catalogue import Catalogue
-from mainstem.apps.media_index import IndexOptions
-from mainstem.apps.media_query import Query
-from mainstem.apps.media_search import MediaSearch
-from mainstem.apps.media_store import read_vectors
+from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.index import IndexOptions
+from mainstem.apps.media.query import Query
+from mainstem.apps.media.search import MediaSearch
+from mainstem.apps.media.store import read_vectors
 from mainstem.core.errors import InputError
 from mainstem.core.openmodels.fetching import COMPLETE
 from mainstem.data.media.small_pictures import shown_in

@@ -16,13 +16,13 @@ from pathlib import Path
 import pytest
 from tests.apps.media.archives import HERE, archive, content_of, indexed, picture, said, sound, states
 
-from mainstem.apps.media_catalogue import SCHEMA, Catalogue, Read, Stamp, index_home
-from mainstem.apps.media_duplicates import find_duplicates
-from mainstem.apps.media_index import IndexOptions, lines_of
-from mainstem.apps.media_query import Filters, Query
-from mainstem.apps.media_results import lines_of as found_lines
-from mainstem.apps.media_scan import _stamped
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media.catalogue import SCHEMA, Catalogue, Read, Stamp, index_home
+from mainstem.apps.media.duplicates import find_duplicates
+from mainstem.apps.media.index import IndexOptions, lines_of
+from mainstem.apps.media.query import Filters, Query
+from mainstem.apps.media.results import lines_of as found_lines
+from mainstem.apps.media.scan import _stamped
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
 
 
@@ -87,8 +87,8 @@ def test_letters_that_are_none_cost_nothing(root):
 
 
 def test_what_cannot_be_written_is_refused_by_name_and_its_batch_goes_on(root):
-    from mainstem.apps.media_index import _commit
-    from mainstem.apps.media_scan import Scan
+    from mainstem.apps.media.index import _commit
+    from mainstem.apps.media.scan import Scan
 
     stamp = Stamp(size=1, mtime_ns=1, inode=1, device=1, beside="")
     held = [

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from tests.apps.media.archives import HERE, archive, content_of, indexed, picture, said, sound, states, tree
 
-from mainstem.apps import media_scan
-from mainstem.apps.media_catalogue import Catalogue, index_home
-from mainstem.apps.media_index import IndexOptions, index_folder
-from mainstem.apps.media_readers import read_files
-from mainstem.apps.media_reading import Job
+from mainstem.apps.media import scan as media_scan
+from mainstem.apps.media.catalogue import Catalogue, index_home
+from mainstem.apps.media.index import IndexOptions, index_folder
+from mainstem.apps.media.readers import read_files
+from mainstem.apps.media.reading import Job
 from mainstem.core.errors import InputError
 
 
@@ -65,8 +65,8 @@ def test_what_is_new_edited_moved_copied_and_gone_is_known_for_that(root):
 def test_a_changed_sidecar_is_told_again_and_the_picture_is_not_read(root, monkeypatch):
     indexed(root)
     said(root / "day1" / "photo1.jpg", caption="The mayor closes the bridge")
-    monkeypatch.setattr("mainstem.apps.media_reading._sha256", lambda path: pytest.fail(f"{path} was read"))
-    monkeypatch.setattr("mainstem.apps.media_reading.is_sidecar", lambda path: path.suffix == ".json")
+    monkeypatch.setattr("mainstem.apps.media.reading._sha256", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("mainstem.apps.media.reading.is_sidecar", lambda path: path.suffix == ".json")
     told = indexed(root)
     assert (told["new"], told["embedded"]) == (0, 0)
     assert "closes" in str(content_of(root)["day1/photo1.jpg"])
@@ -151,8 +151,8 @@ def bomb() -> bytes:
 
 
 def test_a_file_that_takes_too_long_is_refused(root, monkeypatch):
-    monkeypatch.setattr("mainstem.apps.media_reading.MOST_S", 0.05)
-    monkeypatch.setattr("mainstem.apps.media_reading.kind_of", lambda path: time.sleep(5))
+    monkeypatch.setattr("mainstem.apps.media.reading.MOST_S", 0.05)
+    monkeypatch.setattr("mainstem.apps.media.reading.kind_of", lambda path: time.sleep(5))
     told = next(read_files([Job(root, "day0/photo0.jpg")], 0))
     assert "took more than" in told.refused
 
@@ -181,10 +181,10 @@ def killed_at(root: Path, processor_s: float) -> bool:
 
 def kill_often(root: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Kill an index at random points, change the archive in between, and hold it against one that was never killed."""
-    monkeypatch.setattr("mainstem.apps.media_index.COMMIT_FILES", 2)
-    monkeypatch.setattr("mainstem.apps.media_embedding.COMMIT", 1)
-    monkeypatch.setattr("mainstem.apps.media_embedding.BATCH", 2)
-    monkeypatch.setattr("mainstem.apps.media_store.EXACT", 3)
+    monkeypatch.setattr("mainstem.apps.media.index.COMMIT_FILES", 2)
+    monkeypatch.setattr("mainstem.apps.media.embedding.COMMIT", 1)
+    monkeypatch.setattr("mainstem.apps.media.embedding.BATCH", 2)
+    monkeypatch.setattr("mainstem.apps.media.store.EXACT", 3)
     indexed(root)  # imports are no part of it
     shutil.rmtree(index_home(root))
     start = time.process_time()
@@ -221,7 +221,7 @@ def test_an_index_that_is_killed_at_a_hundred_points_is_whole(root, monkeypatch)
 def test_a_reader_that_dies_costs_its_file_alone(root, monkeypatch, tmp_path):
     """Readers are killed as a decoder's fault would end them: the file is refused, and those in hand are read again."""
     jobs = [Job(root, f"day0/photo{seed}.jpg") for seed in (0, 2, 4)]
-    from mainstem.apps import media_readers
+    from mainstem.apps.media import readers as media_readers
 
     monkeypatch.setattr(media_readers, "read_file", dying)
     found = list(read_files([*jobs[:1], Job(root, "kill"), *jobs[1:]], 2))
@@ -230,7 +230,7 @@ def test_a_reader_that_dies_costs_its_file_alone(root, monkeypatch, tmp_path):
 
 
 def dying(job: Job):
-    from mainstem.apps.media_reading import read_file
+    from mainstem.apps.media.reading import read_file
 
     if job.path == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

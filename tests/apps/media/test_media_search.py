@@ -11,10 +11,10 @@ from tests.apps.media.archives import archive, indexed, picture, said
 from tests.hostile.harness import run_cli
 
 from mainstem.adapters import find_task
-from mainstem.apps import media_store
-from mainstem.apps.media_query import Filters, Query
-from mainstem.apps.media_results import lines_of
-from mainstem.apps.media_search import MediaSearch
+from mainstem.apps.media import store as media_store
+from mainstem.apps.media.query import Filters, Query
+from mainstem.apps.media.results import lines_of
+from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.core.task import DataRequest
 from mainstem.data.media.words import read_query
@@ -160,7 +160,7 @@ def vectors(num: int, dim: int = 384) -> np.ndarray:
 
 def filled(root: Path, values: np.ndarray) -> MediaSearch:
     """An index with these vectors in the place of pictures'; their numbers follow those that were there."""
-    from mainstem.apps.media_catalogue import Catalogue
+    from mainstem.apps.media.catalogue import Catalogue
 
     catalogue = Catalogue(root)
     with catalogue.writing() as db:
@@ -176,7 +176,7 @@ def filled(root: Path, values: np.ndarray) -> MediaSearch:
 
 def test_lists_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, monkeypatch):
     """Beside an exact search; what was added since is searched too, what was removed is not found."""
-    from mainstem.apps.media_catalogue import Catalogue
+    from mainstem.apps.media.catalogue import Catalogue
 
     values = vectors(2000)
     exact = filled(root, values).store

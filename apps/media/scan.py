@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mainstem.apps.media_catalogue import Entry, Stamp
+from mainstem.apps.media.catalogue import Entry, Stamp
 from mainstem.core.plain import is_text, plain
 from mainstem.data.media.sidecars import SUFFIXES, Listing, owners_of, spoken_keys
 

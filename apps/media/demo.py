@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.media_archives import known_archives, note_archive
-from mainstem.apps.media_index import IndexOptions, index_folder
-from mainstem.apps.media_jobs import find_copies
+from mainstem.apps.media.archives import known_archives, note_archive
+from mainstem.apps.media.index import IndexOptions, index_folder
+from mainstem.apps.media.jobs import find_copies
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder
 from mainstem.core.progress import Progress, part_of, silent

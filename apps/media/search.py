@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mainstem.apps.media_catalogue import Catalogue
-from mainstem.apps.media_embedding import Model, model_of
-from mainstem.apps.media_likeness import Alike, Sought, asked_vectors, find_alike
-from mainstem.apps.media_query import THERE, Query, below_pattern, checked_terms, match_of, wanted
-from mainstem.apps.media_relevance import Judged, Runs, judge
-from mainstem.apps.media_results import Results
-from mainstem.apps.media_store import VectorStore
+from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.embedding import Model, model_of
+from mainstem.apps.media.likeness import Alike, Sought, asked_vectors, find_alike
+from mainstem.apps.media.query import THERE, Query, below_pattern, checked_terms, match_of, wanted
+from mainstem.apps.media.relevance import Judged, Runs, judge
+from mainstem.apps.media.results import Results
+from mainstem.apps.media.store import VectorStore
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.media.searched import FIELDS

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.apps.jobs import start, work_on
-from mainstem.apps.media_archives import archive_name
-from mainstem.apps.media_catalogue import index_home
+from mainstem.apps.media.archives import archive_name
+from mainstem.apps.media.catalogue import index_home
 from mainstem.core.files import write_atomically
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress
 
-CODE = "from mainstem.apps.media_jobs import main; main()"
+CODE = "from mainstem.apps.media.jobs import main; main()"
 INDEX, COPIES = "media index ", "media copies "  # beginnings of jobs' names
 COPIES_FILE = "copies.json"
 
@@ -51,14 +51,14 @@ def main() -> None:
 
 def index(folder: Path, report: Progress) -> dict[str, Any]:
     """Bring a folder's index up to date."""
-    from mainstem.apps.media_index import IndexOptions, index_folder
+    from mainstem.apps.media.index import IndexOptions, index_folder
 
     return index_folder(folder, IndexOptions(), report)
 
 
 def find_copies(folder: Path, report: Progress) -> None:
     """Find the copies in a folder, and keep beside its index what was found."""
-    from mainstem.apps.media_duplicates import find_duplicates
+    from mainstem.apps.media.duplicates import find_duplicates
 
     found = find_duplicates(folder, report).told()
     told = {**found, "folder": str(folder), "when": time.time()}

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainstem.apps.media_database import connect, damaged, intact
+from mainstem.apps.media.database import connect, damaged, intact
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.core.plain import one_line, plain
@@ -300,7 +300,7 @@ def told_of(text: str, place: Path) -> dict[str, Any]:
     """What is kept of what a file says of itself.
 
     Raises:
-        ArtifactError: if it is of another form than `media_reading.plain_metadata`'s.
+        ArtifactError: if it is of another form than `reading.plain_metadata`'s.
     """
     with intact(place):
         told: dict[str, Any] = json.loads(text)

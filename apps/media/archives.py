@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media_catalogue import FILE, Catalogue
-from mainstem.apps.media_database import intact
-from mainstem.apps.media_embedding import model_of
-from mainstem.apps.media_likeness import TIMES
-from mainstem.apps.media_query import THERE
-from mainstem.apps.media_results import Results
-from mainstem.apps.media_search import Candidate
+from mainstem.apps.media.catalogue import FILE, Catalogue
+from mainstem.apps.media.database import intact
+from mainstem.apps.media.embedding import model_of
+from mainstem.apps.media.likeness import TIMES
+from mainstem.apps.media.query import THERE
+from mainstem.apps.media.results import Results
+from mainstem.apps.media.search import Candidate
 from mainstem.core.errors import InputError
 from mainstem.core.files import home
 from mainstem.core.plain import plain

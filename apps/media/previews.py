@@ -23,12 +23,12 @@ PLAYABLE = {  # FFmpeg's name of a container, and what browsers call it
 }  # fmt: skip
 
 
-_reader = Child("mainstem.apps.media_preview_worker", MOST_ANSWER)
+_reader = Child("mainstem.apps.media.preview_worker", MOST_ANSWER)
 atexit.register(_reader.stop)
 
 
 def _asked(path: Path, longest_side: int) -> tuple[dict[str, Any], bytes]:
-    """What `media_preview_worker` says of a file.
+    """What `preview_worker` says of a file.
 
     Raises:
         InputError: if the file is refused, or ended the process.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media_relevance import Runs
+from mainstem.apps.media.relevance import Runs
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.media.words import Term, read_query

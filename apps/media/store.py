@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.media_catalogue import Catalogue
-from mainstem.apps.media_database import ADVICE, damaged, intact
-from mainstem.apps.media_embedding import Vectors, model_of
+from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.database import ADVICE, damaged, intact
+from mainstem.apps.media.embedding import Vectors, model_of
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import sync_file, sync_folder
 from mainstem.core.plain import one_line

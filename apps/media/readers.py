@@ -10,8 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
 
-from mainstem.apps.media_catalogue import Read
-from mainstem.apps.media_reading import Job, read_file
+from mainstem.apps.media.catalogue import Read
+from mainstem.apps.media.reading import Job, read_file
 from mainstem.core.plain import plain
 
 MOST_MEMORY = 3 << 30  # bytes of a reader

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.media_database import intact
-from mainstem.apps.media_store import VectorStore, frames_of
+from mainstem.apps.media.database import intact
+from mainstem.apps.media.store import VectorStore, frames_of
 from mainstem.data.media.relevance_pairs import BACKGROUND, likeness_of
 from mainstem.data.media.small_pictures import shown_in
 

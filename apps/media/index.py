@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media_catalogue import FILE, Catalogue, Entry, Read, Stamp, index_home
-from mainstem.apps.media_embedding import embed_pending, settle_model
-from mainstem.apps.media_readers import read_files
-from mainstem.apps.media_reading import Job
-from mainstem.apps.media_scan import Scan, scan
-from mainstem.apps.media_store import build_lists, is_due, sweep_lists
+from mainstem.apps.media.catalogue import FILE, Catalogue, Entry, Read, Stamp, index_home
+from mainstem.apps.media.embedding import embed_pending, settle_model
+from mainstem.apps.media.readers import read_files
+from mainstem.apps.media.reading import Job
+from mainstem.apps.media.scan import Scan, scan
+from mainstem.apps.media.store import build_lists, is_due, sweep_lists
 from mainstem.core.errors import InputError
 from mainstem.core.files import locked
 from mainstem.core.parallel import num_cores

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media_reading import plain_metadata
+from mainstem.apps.media.reading import plain_metadata
 from mainstem.core.errors import MainstemError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.metadata import read_metadata

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mainstem.apps.media_catalogue import Catalogue, inside, told_of
-from mainstem.apps.media_database import intact
-from mainstem.apps.media_embedding import Model
-from mainstem.apps.media_likeness import why_alike
-from mainstem.apps.media_query import THERE, now
+from mainstem.apps.media.catalogue import Catalogue, inside, told_of
+from mainstem.apps.media.database import intact
+from mainstem.apps.media.embedding import Model
+from mainstem.apps.media.likeness import why_alike
+from mainstem.apps.media.query import THERE, now
 from mainstem.core.plain import plain
 
 if TYPE_CHECKING:
-    from mainstem.apps.media_search import Candidate
+    from mainstem.apps.media.search import Candidate
 
 SAID = ("title", "caption", "creator", "credit", "rights", "captured", "opt_out", "notes")
 NOTHING = "nothing found"

@@ -10,7 +10,7 @@ from tests.data.media.scenes import scene, voice
 from tests.data.media.test_prints_sounds import saved
 from tests.hostile.harness import run_cli
 
-from mainstem.apps.media_duplicates import SAME_BYTES, Link, _joined, _tree, find_duplicates, lines_of
+from mainstem.apps.media.duplicates import SAME_BYTES, Link, _joined, _tree, find_duplicates, lines_of
 from mainstem.core.errors import InputError
 
 

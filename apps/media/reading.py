@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mainstem.apps.media_catalogue import SIDECAR, Read
+from mainstem.apps.media.catalogue import SIDECAR, Read
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media_reading import within
+from mainstem.apps.media.reading import within
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.core.progress import Progress, silent
