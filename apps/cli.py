@@ -13,6 +13,7 @@ import typer
 from mainstem.apps import ending
 from mainstem.apps.cli_data import data_app
 from mainstem.apps.cli_dicom import dicom_app
+from mainstem.apps.cli_fields import fields_app
 from mainstem.apps.cli_launch import env_app, launch_run
 from mainstem.apps.cli_lists import AsJson, Mirror, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
@@ -46,6 +47,7 @@ app.add_typer(dicom_app, name="dicom")
 app.add_typer(review_app, name="review")
 app.add_typer(robot_app, name="robot")
 app.add_typer(media_app, name="media")
+app.add_typer(fields_app, name="fields")
 app.add_typer(env_app, name="env")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]

@@ -1,0 +1,13 @@
+"""Commands on a farm's fields: harvests in, advice out; part of `apps.cli`."""
+
+import typer
+
+fields_app = typer.Typer(
+    no_args_is_help=True,
+    help="Harvests in, advice out: what a combine logged, zones, rates and reports of fields.",
+)
+
+
+@fields_app.callback()
+def fields() -> None:
+    """Harvests in, advice out: what a combine logged, zones, rates and reports of fields."""
