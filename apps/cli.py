@@ -14,6 +14,7 @@ from mainstem.apps import ending
 from mainstem.apps.cli_data import data_app
 from mainstem.apps.cli_dicom import dicom_app
 from mainstem.apps.cli_fields import fields_app
+from mainstem.apps.cli_jobs import jobs_app
 from mainstem.apps.cli_launch import env_app, launch_run
 from mainstem.apps.cli_lists import AsJson, Mirror, models_app
 from mainstem.apps.cli_maps import map_adapter, merge_shards, named_run
@@ -48,6 +49,7 @@ app.add_typer(review_app, name="review")
 app.add_typer(robot_app, name="robot")
 app.add_typer(media_app, name="media")
 app.add_typer(fields_app, name="fields")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(env_app, name="env")
 
 Port = Annotated[int, typer.Option(min=1024, max=65535, help="Of 127.0.0.1.")]

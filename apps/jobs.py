@@ -1,6 +1,7 @@
-"""Work that outlives the page that asked for it: a process a job, told to all pages by files beside a lock.
+"""Work that outlives the page and the server that asked for it: a process a job, told to all by files beside a lock.
 
-Only a living process holds the lock, so what a killed one wrote last is never taken for news.
+Only a living process holds the lock, so what a killed one wrote last is never taken for news. A second, small process
+attends the job until it ends, and notes why where it ended before it was done.
 """
 
 import json
@@ -27,6 +28,7 @@ WAIT_S = 2.0  # for a lock that a page holds while it looks
 STOP_S = 15.0  # to clear away what is half-written
 LONGEST_NOTE = 1000
 STARTING = threading.Lock()
+ATTENDING = "from mainstem.apps.jobs import attend; attend()"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def telling(name: str, what: str, progress: Progress = silent) -> Iterator[Progr
 
 
 def start(name: str, code: str, arguments: Sequence[str]) -> None:
-    """Begin a job in a process of its own, which ends with this one; a job that is at work already is left alone.
+    """Begin a job in a process of its own, which goes on when this one ends; one that is at work already is left alone.
 
     Args:
         name: of the job.
@@ -132,13 +134,13 @@ def start(name: str, code: str, arguments: Sequence[str]) -> None:
         if find_job(name) is not None:
             return
         forget_failure(name)
-        command = [sys.executable, "-P", "-c", code, *arguments]
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-        watcher = threading.Thread(target=_attend, args=(name, process), daemon=True)
-        watcher.start()
-        while watcher.is_alive() and find_job(name) is None:
+        attendant = subprocess.Popen(  # noqa: S603 - our own interpreter
+            [sys.executable, "-P", "-c", ATTENDING, name, code, *arguments],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl+C in the server's terminal is not meant for it
+        )  # fmt: skip
+        threading.Thread(target=attendant.wait, daemon=True).start()  # or it would stay in the list of processes
+        while attendant.poll() is None and find_job(name) is None:
             time.sleep(0.05)
 
 
@@ -163,7 +165,7 @@ def stop(name: str) -> None:
 
 
 def work_on(name: str, what: str, work: Callable[[Progress], object]) -> int:
-    """Do a job in this process, which `start` began, and return its exit status; it ends with its parent."""
+    """Do a job in this process, which `attend` began, and return its exit status; it ends with who attends it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def whole() -> None:
@@ -184,10 +186,15 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _attend(name: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait for a job's end, holding its standard input open; where it failed note the line that it said."""
+def attend() -> None:
+    """Run the job that this process's arguments name, and wait for its end; where it failed note the line it said."""
+    name, code, *arguments = sys.argv[1:]
+    note = _note(name)
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-P", "-c", code, *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
     assert process.stderr is not None
-    note = _note(name)  # where jobs lie is asked once: the note belongs beside the job that was begun
     lines = process.stderr.read().decode(errors="replace").strip().splitlines()
     status = process.wait()
     if status < 0 and not note.is_file():

@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -40,9 +41,18 @@ def serve_dashboards(port: int) -> None:
     except Stopped:
         raise
     except KeyboardInterrupt:
+        _say_what_goes_on()
         return  # Ctrl+C is how one stops looking
     if status not in (0, 130, -signal.SIGINT):
         raise InputError(f"the dashboards ended with status {status}; is port {port} taken? try --port")
+
+
+def _say_what_goes_on() -> None:
+    from mainstem.apps.jobs import find_jobs
+
+    for job in find_jobs():
+        if job.is_here():
+            print(f"still at work: {job.what}; stop it with: mainstem jobs stop {shlex.quote(job.name)}", flush=True)
 
 
 def serve_beside(arguments: list[str], port: int) -> None:

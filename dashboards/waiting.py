@@ -31,7 +31,7 @@ def _watch(name: str, is_ready: Callable[[], bool]) -> None:
         )
     else:
         st.info(
-            f"Making {plain(job.what, 120)} beside the pages; leave this page if you like. It ends with the server.",
+            f"Making {plain(job.what, 120)} beside the pages; leave this page or close it if you like: it goes on.",
             icon=":material/hourglass_top:",
         )
     st.progress(min(max(job.share, 0.0), 1.0), plain(job.describe()))

@@ -3,9 +3,12 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from mainstem.apps.jobs import find_jobs, stop
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
@@ -40,7 +43,10 @@ def chromium() -> str:
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty MAINSTEM_HOME."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty MAINSTEM_HOME; what a test began beside it ends with the test."""
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    for job in find_jobs():
+        if job.is_here() and job.process != os.getpid():
+            stop(job.name)

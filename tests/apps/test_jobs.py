@@ -1,5 +1,6 @@
-"""Work beside the pages: seen by every tab, stopped from any, gone with the server, and its failure said."""
+"""Work beside the pages: seen by every tab, stopped from any, going on without the server, and its failure said."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
 from mainstem import dashboards
+from mainstem.apps.cli import app
 from mainstem.apps.field_maps import keep_inputs, maps_folder
 from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
 from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
@@ -70,14 +73,30 @@ def test_a_job_is_seen_by_all_and_stopped_by_any(home):
     assert failure_of("model slow") == "it was stopped before it was done"
 
 
-def test_a_job_ends_with_the_server_however_that_ends(home):
+def test_a_job_goes_on_however_the_server_ends_and_is_stopped_from_the_command_line(home):
     with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, env=dict(os.environ)) as server:
         assert server.stdout is not None
         assert server.stdout.readline() == b"begun\n"
         process = find_job("model slow").process
         server.kill()
-    assert until(lambda: find_job("model slow") is None)
+    assert until(lambda: getattr(find_job("model slow"), "share", 0) == 0.25)
+    assert find_job("model slow").process == process
+    listed = CliRunner().invoke(app, ["jobs", "list", "--json"])
+    assert [job["name"] for job in json.loads(listed.stdout)["jobs"]] == ["model slow"]
+    assert CliRunner().invoke(app, ["jobs", "stop", "model slow"]).stdout == "stopped model slow\n"
+    assert find_job("model slow") is None
     assert until(lambda: not Path(f"/proc/{process}").exists())
+    assert failure_of("model slow") == "it was stopped before it was done"
+    again = CliRunner().invoke(app, ["jobs", "stop", "model slow"])
+    assert "no job 'model slow' is at work; at work: nothing" in str(again.exception)
+
+
+def test_a_job_ends_with_who_attends_it(home):
+    start("model slow", SLOW, [])
+    process = find_job("model slow").process
+    attendant = int(Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(attendant, signal.SIGKILL)
+    assert until(lambda: find_job("model slow") is None)
     assert failure_of("model slow") == "it was stopped before it was done"
 
 
