@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ PREVIEW_PX = 1280
 MOST_TEXT = 20_000  # letters of a text
 
 
-@st.cache_resource(scope="session", on_release=lambda search: search.close(), show_spinner=False, max_entries=MOST_OPEN)
+@st.cache_resource(scope="session", show_spinner=False, max_entries=MOST_OPEN)
 def open_archive(name: str, root: str) -> MediaSearch:
-    """Open an archive's index for this session.
+    """Open an archive's index for this session; it is closed once neither the session nor a page that runs holds it.
 
     Raises:
         InputError: if it has none.
     """
     assert name
-    return MediaSearch(Path(root))
+    search = MediaSearch(Path(root))
+    weakref.finalize(search.catalogue, search.catalogue.db.close)
+    return search
 
 
 def archives() -> dict[str, Archive]:

@@ -1,6 +1,8 @@
 """What the media page shows and writes, without a browser: reasons, nothing found, selections, sidecars and undo."""
 
+import gc
 import hashlib
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -130,6 +132,27 @@ def test_nothing_found_is_an_answer_that_says_what_to_do(search):
     assert any("beginning" in line for line in lines)
     assert any("not searched by words" in line for line in lines)
     assert any("kind" in line for line in lines)
+
+
+def searching_while_its_session_ends(root: str) -> None:
+    import streamlit as st
+
+    from mainstem.apps.media.query import Query
+    from mainstem.dashboards.media.reads import open_archive
+
+    search = open_archive("archive", root)
+    st.session_state["db"] = search.catalogue.db
+    open_archive.clear()  # what is held for a session is released when it ends, whoever uses it
+    st.session_state["found"] = search.search(Query(text="harbour", with_irrelevant=True))["num_found"]
+
+
+def test_a_session_that_ends_while_its_page_searches_closes_nothing_under_it(archive):
+    test = AppTest.from_function(searching_while_its_session_ends, args=(str(archive.root),), default_timeout=60).run()
+    assert not test.exception
+    assert test.session_state["found"] == 2
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):  # once nobody holds it
+        test.session_state["db"].execute("SELECT 1")
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, "0:00"), (6.94, "0:06.9"), (59.97, "1:00"), (3723.0, "1:02:03")])
