@@ -24,6 +24,7 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.media.left_out import leaves_out
 from mainstem.data.media.manifest_slots import MANIFEST_STORE, holds_store
 from mainstem.data.media.provenance_verdict import EMBEDDED, Report, Unread, fits, judge, unread
+from mainstem.data.media.signers import OF_SERVICES, USES
 
 MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the library is loaded: pictures are held whole
 MOST_SIDECAR = 64 << 20  # bytes
@@ -57,12 +58,13 @@ def settings(trust: Mapping[str, str] | None) -> dict[str, Any]:
             "verify_timestamp_trust": True,
         },
         "builder": {"thumbnail": {"enabled": False}},
+        "trust": {"trust_config": "\n".join([*USES, *OF_SERVICES])},  # the SDK's own list lacks C2PA's newer ones
     }
     if trust is not None:
         # a signer's own certificate counts as well as the one that it was issued under
         signers = {"trust_anchors": trust["pem"], "allowed_list": trust["pem"], "trust_kind": "manifest"}
         stampers = [{"trust_anchors": trust["stamps"], "trust_kind": "tsa"}] if trust["stamps"] else []
-        told["trust"] = {"anchors": [signers | {"trust_uri": ""}, *(each | {"trust_uri": ""} for each in stampers)]}
+        told["trust"]["anchors"] = [signers | {"trust_uri": ""}, *(each | {"trust_uri": ""} for each in stampers)]
     unknown = _unknown(json.dumps({group: told[group] for group in ("core", "verify")}))
     if unknown:
         raise InputError(f"this c2pa-python does not know {unknown}, which keeps it from the network; install 0.38")

@@ -12,6 +12,7 @@ from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.files import scratch, sync_file, sync_folder
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.provenance_worker import settings
+from mainstem.data.media.signers import COMMAND, lacks
 
 if TYPE_CHECKING:
     from c2pa import C2paSigningAlg
@@ -65,6 +66,7 @@ def _sign(original: BinaryIO, path: Path, credentials: Credentials, copy: Binary
     certificates = _certificates(credentials.certificate)
     private = _private(credentials.key)
     algorithm = _algorithm(credentials, certificates[0], private)
+    _check(credentials.certificate, certificates[0])
     # the SDK writes whatever lies beside the certificates into the copy, a private key as well
     chain = b"".join(each.public_bytes(Encoding.PEM) for each in certificates)
     key = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -104,6 +106,17 @@ def _read(path: Path) -> bytes:
     if not path.is_file() or path.stat().st_size > MOST_KEY:
         raise InputError(f"{path}: no file of at most {MOST_KEY >> 20} MiB; give a PEM file")
     return path.read_bytes()
+
+
+def _check(path: Path, certificate: "Certificate") -> None:
+    try:
+        lacking = "; ".join(lacks(certificate))
+    except ValueError as error:
+        raise InputError(
+            f"{path}: its first certificate is damaged ({plain(one_line(error))}); make another"
+        ) from error
+    if lacking:
+        raise InputError(f"{path}: its first certificate cannot sign for C2PA: {lacking}; make one by: {COMMAND}")
 
 
 def _algorithm(credentials: Credentials, certificate: "Certificate", private: "PrivateKeyTypes") -> "C2paSigningAlg":
