@@ -5,16 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 from mainstem.core.errors import MainstemError
-from mainstem.dashboards.shell import mistakes_as_lines, plain, recall
+from mainstem.dashboards.shell import STYLE, mistakes_as_lines, plain, recall, show_jobs
 
 PAGES = Path(__file__).parent
 MOST_LISTED = 5
-STYLE = """<style>
-.stMainBlockContainer { padding: 4rem 1rem 2rem; }
-.stMainBlockContainer h2 { font-size: 1.5rem; padding: 0; }
-[data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: #4a544c; opacity: 1; }
-.stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
-</style>"""
 
 
 def show_home() -> None:
@@ -162,12 +156,15 @@ media_page = st.Page(PAGES / "media" / "page.py", title="Media", url_path="media
 research_page = st.Page(
     PAGES / "research" / "page.py", title="Research", url_path="research", icon=":material/monitoring:"
 )
+pages = [home_page, yield_page, field_page, clinic_page, robotics_page, media_page, research_page]
+page = st.navigation(pages, position="top")
 st.set_page_config(
-    page_title="Mainstem",
+    page_title="Mainstem" if page is home_page else f"{page.title} - Mainstem",
     page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
     layout="wide",
 )
 st.html(STYLE)
-st.navigation(
-    [home_page, yield_page, field_page, clinic_page, robotics_page, media_page, research_page], position="top"
-).run()
+with mistakes_as_lines("The list of jobs"):
+    show_jobs()
+with mistakes_as_lines("The page"):
+    page.run()

@@ -4,13 +4,21 @@ import json
 from dataclasses import dataclass, replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.edits import add_field
 from mainstem.dashboards.field_map.layers import NDVI, colour_fields
-from mainstem.dashboards.shell import follow_address, mistakes_as_lines, note_in_address, plain, put_in_address
+from mainstem.dashboards.shell import (
+    follow_address,
+    mistakes_as_lines,
+    note_in_address,
+    open_panel,
+    plain,
+    put_in_address,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,38 +40,35 @@ LEFT = Side(key="fields", date=("date", -1), layer=("layer", ""))
 RIGHT = Side(key="fields_right", date=("other", 0), layer=("other_layer", NDVI))
 
 
-def show_maps(board: FieldBoard, geometry: Geometry, chosen: str) -> None:
-    """Draw one map, or two side by side."""
-    maps = st.container()
+def show_maps(board: FieldBoard, geometry: Geometry, chosen: str, bar: DeltaGenerator) -> None:
+    """Draw one map, or two side by side; what is asked of them stands in `bar`."""
     follow_address("compare", [True, False], False)
-    st.toggle(
-        "Compare two maps", key="compare", help="Side by side, each with a date and layer of its own.",
+    bar.toggle(
+        "Compare", key="compare", help="Two maps side by side, each with a date and layer of its own.",
         on_change=note_in_address, args=("compare",),
     )  # fmt: skip
+    left = st.container()
     if st.session_state["compare"]:
-        left, right = maps.columns(2)
-        with right:
-            show_side(RIGHT, board, geometry, chosen)
-    else:
-        left = maps
+        left, right = st.columns(2)
     with left:
-        drawn = show_side(LEFT, board, geometry, chosen)
+        drawn = show_side(LEFT, board, geometry, chosen, bar)
+    if st.session_state["compare"]:
+        with right:
+            show_side(RIGHT, board, geometry, chosen, bar)
     if drawn:
         with mistakes_as_lines("The drawing"):
             take_drawing(board, drawn)
 
 
-def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str) -> str:
-    """Draw one map, under it the date where its layer has one; return what was just drawn by hand."""
+def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str, bar: DeltaGenerator) -> str:
+    """Draw one map, its date in `bar` where its layer has one; return what was just drawn by hand."""
     name, otherwise = side.layer
     shown = str(st.query_params.get(name, otherwise))
-    canvas = st.container()
-    date = choose_date(board, side.date, is_asked=shown == NDVI)
+    date = choose_date(board, side.date, bar, is_asked=shown == NDVI)
     content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, is_beside=side is RIGHT)
     if shown and shown not in content.told:
         st.caption(f"No layer {plain(shown, 60)} on this map.")
-    with canvas:
-        return fieldmap(geometry, content, side.key, choose_field, lambda title: note_layer(side, title))
+    return fieldmap(geometry, content, side.key, open_field, lambda title: note_layer(side, title))
 
 
 def note_layer(side: Side, title: str) -> None:
@@ -72,7 +77,7 @@ def note_layer(side: Side, title: str) -> None:
     put_in_address(name, None if title == otherwise else title)
 
 
-def choose_date(board: FieldBoard, asked_as: tuple[str, int], *, is_asked: bool) -> str:
+def choose_date(board: FieldBoard, asked_as: tuple[str, int], bar: DeltaGenerator, *, is_asked: bool) -> str:
     """Return a scene's date, and let the user choose it where it is asked; "" where no scene is kept."""
     dates, (name, place) = list(board.dates), asked_as
     if not dates:
@@ -81,13 +86,21 @@ def choose_date(board: FieldBoard, asked_as: tuple[str, int], *, is_asked: bool)
     if asked:
         st.caption(f"No scene of {plain(asked, 60)}.")
     if is_asked and len(dates) > 1:
-        st.select_slider("NDVI on", dates, key=name, on_change=note_in_address, args=(name,))
+        bar.select_slider(
+            "NDVI on", dates, key=name, on_change=note_in_address, args=(name,), width=220, label_visibility="collapsed"
+        )
     return str(st.session_state[name])
 
 
 def choose_field(name: str) -> None:
     """Choose a field for the whole page, wherever that was done."""
     put_in_address("field", name)
+
+
+def open_field(name: str) -> None:
+    """Choose a field on the map, and have its panel open."""
+    choose_field(name)
+    open_panel("field")
 
 
 def take_drawing(board: FieldBoard, drawn: str) -> None:

@@ -22,14 +22,13 @@ def choose_map(vain: DeltaGenerator) -> str:
     What the address asks for in vain is said in `vain`.
     """
     uploads = st.session_state.get(UPLOADS, 0)  # another popover after each success: it would stay open over the map
-    names, (listed, brought) = known_maps(), st.columns(2, vertical_alignment="bottom")
-    with brought.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
+    chosen, names = "", known_maps()
+    if names:
+        farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed", width=240)
+        chosen = choose(farms, "map", names, vain, "field", "date", "other")
+    with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_scenes(uploads)
-    if not names:
-        return ""
-    with listed:
-        farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed")
-        return choose(farms, "map", names, vain, "field", "date", "other")
+    return chosen
 
 
 def show_making(shown: str) -> None:

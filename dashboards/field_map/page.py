@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.field_map.board import FieldBoard
@@ -14,59 +13,72 @@ from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_mak
 from mainstem.dashboards.field_map.files import show_downloads, show_import
 from mainstem.dashboards.field_map.reads import read_geometry, read_map, stamp_of
 from mainstem.dashboards.field_map.season import show_field
-from mainstem.dashboards.shell import header, mistakes_as_lines, origin_of, plain, recall, show_error
+from mainstem.dashboards.shell import (
+    Desk,
+    lay_desk,
+    mistakes_as_lines,
+    origin_of,
+    plain,
+    recall,
+    say_status,
+    show_error,
+)
 
-IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer")
+IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer", "panel")
+PANELS = {"field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
+WIDE = frozenset({"list"})
+LIST_PX = 660  # of the list, at most
 
 
 def show_fields() -> None:
-    """Lay the page out: what is shown and the choice of maps on one line, the map and the chosen field under it."""
+    """Lay the page out: the map fills it, choices stand on one line above, and one panel is docked beside it."""
     name: str | None = None
     recall("field_map", IN_ADDRESS)
-    vain = st.container()
-    title, choice = st.columns([3, 1], vertical_alignment="bottom")
-    with choice, mistakes_as_lines("The list of maps"):
-        name = choose_map(vain)
-    with mistakes_as_lines("The maps being made"):
+    desk = lay_desk(PANELS, WIDE)
+    with desk.bar, mistakes_as_lines("The list of maps"):
+        name = choose_map(desk.vain)
+    with desk.vain, mistakes_as_lines("The maps being made"):
         show_making(name or "")
     if name == "":
-        st.header("Fields", anchor=False)
-        offer_map()
+        desk.status.markdown("# Fields")
+        with desk.canvas:
+            offer_map()
     elif name:
         with mistakes_as_lines(f"The map {name}"):
-            show_map(name, title)
+            show_map(name, desk)
 
 
-def show_map(name: str, title: DeltaGenerator) -> None:
-    """Show a map, its fields and what can be done with them; what it is stands in `title`."""
+def show_map(name: str, desk: Desk) -> None:
+    """Show a map, its fields and what can be done with them."""
     stamp = stamp_of(name)
     board = read_map(name, stamp)
-    unit = board.tags["UNITS"]
+    tags, unit = board.tags, board.tags["UNITS"]
     what = "Vigour" if "percent" in unit else "Yield"
-    with title:
-        header(
-            f"{what} of fields, {name} {board.tags['DATES'][:4]}", origin=origin_of(board.origins()),
-            training="real data" if board.tags["TRAINING"] == "real" else board.tags["TRAINING"],
-            adapter=board.tags["ADAPTER"], not_for="trading or insurance",
-        )  # fmt: skip
+    say_status(
+        desk.status, f"{what} of fields, {name} {tags['DATES'][:4]}", origin=origin_of(board.origins()),
+        training="real data" if tags["TRAINING"] == "real" else tags["TRAINING"],
+        adapter=tags["ADAPTER"], not_for="trading or insurance",
+        state="claim stated" if tags["CLAIM"] == "stated" else f"\N{WARNING SIGN} claim {tags['CLAIM']}",
+    )  # fmt: skip
     known = board.table["field"].tolist()
     chosen, asked = named_in_address("field", known, known[0] if known else "")
-    left, right = st.columns([4, 1])
-    with left:
-        with mistakes_as_lines("The drawn map"):
-            show_maps(board, read_geometry(name, stamp), chosen)
-        with mistakes_as_lines("The list of fields"):
+    with desk.canvas, mistakes_as_lines("The drawn map"):
+        show_maps(board, read_geometry(name, stamp), chosen, desk.bar)
+    if desk.dock is None:
+        return
+    with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
+        if desk.panel == "list":
             show_list(board, unit, chosen)
-        show_downloads(board)
-        show_import(board)
-        show_training(board.tags)
-    with right:
-        if asked:
+        elif desk.panel == "claims":
+            show_claim(board)
+            show_training(tags)
+        elif desk.panel == "files":
+            show_downloads(board)
+            show_import(board)
+        elif asked:
             st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
         elif chosen:
-            with mistakes_as_lines("The field"):
-                show_field(board, chosen, unit)
-        show_claim(board)
+            show_field(board, chosen, unit)
 
 
 def show_claim(board: FieldBoard) -> None:
@@ -103,7 +115,12 @@ def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
     count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
     st.caption(f"{count}; mean, lower and upper in {plain(unit)}. Those to visit first, then from the lowest mean.")
     choice_table(
-        shown, shown["field"].astype(str).tolist(), chosen, choose_field, f"fields of {board.name} {len(shown)}"
+        shown,
+        shown["field"].astype(str).tolist(),
+        chosen,
+        choose_field,
+        f"fields of {board.name} {len(shown)}",
+        LIST_PX,
     )
 
 

@@ -19,13 +19,13 @@ def choose_set(vain: DeltaGenerator) -> RegionChoice:
     """Let the user choose a region set, or bring one; say in `vain` that there is none of the name asked for."""
     offered = choices()
     uploads = st.session_state.get(UPLOADS, 0)  # another popover after each success: it would stay open over the map
-    with st.popover("Use my data", icon=":material/upload_file:", key=f"bring {uploads}"):
-        bring_regions(uploads)
     by_name = {choice.name: choice for choice in offered}
+    sets = partial(st.selectbox, "Regions", label_visibility="collapsed", width=240)
     chosen = choose(
-        partial(st.selectbox, "Regions"), "set", list(by_name), vain, "season", "region", "unit",
-        told=lambda name: by_name[name].title,
-    )  # fmt: skip
+        sets, "set", list(by_name), vain, "season", "region", "unit", "place", told=lambda name: by_name[name].title
+    )
+    with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
+        bring_regions(uploads)
     return by_name[chosen]
 
 

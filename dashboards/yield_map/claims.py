@@ -31,6 +31,17 @@ def show_claims(key: BoardKey, table: pd.DataFrame, controls: Controls) -> None:
         st.info(plain(sentence), icon=":material/info:")
 
 
+def standing(board: YieldBoard, table: pd.DataFrame, controls: Controls) -> str:
+    """How the claims of a season stand, in a few words for the status line."""
+    if board.is_trained_on(controls.season):
+        return f"\N{WARNING SIGN} no forecast: the model was trained on {controls.season}"
+    reach = board.reach(controls.season, controls.lead)
+    stated = int((table["claim"] == "stated").sum())
+    if reach and not stated:
+        return f"\N{WARNING SIGN} no claim: intervals were judged up to {reach}"
+    return f"claim stated in {stated} of {len(table)} regions"
+
+
 def sum_up(found: list[Doubt], total: int) -> str:
     """Say in a line or two how many regions are without a claim."""
     count = sum(len(doubt.regions) for doubt in found)

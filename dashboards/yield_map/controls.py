@@ -1,5 +1,6 @@
 """What is asked of the yield page: season, interval, unit, lead and threshold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -39,17 +40,33 @@ class Controls:
 
 
 def choose_controls(board: YieldBoard, vain: DeltaGenerator) -> Controls:
-    """Offer season, interval, unit, lead and threshold; say in `vain` what the address asks for in vain."""
+    """Offer season and lead on one line, and interval, unit and threshold behind a button that says what they are.
+
+    What the address asks for in vain is said in `vain`.
+    """
     crop = board.crop()
-    season = choose(partial(st.selectbox, "Season"), "season", list(board.seasons()), vain)
-    interval = partial(st.select_slider, "Interval")
-    level = choose(interval, "level", LEVELS, vain, default=LEVELS[-1], told=lambda value: f"{value:.0%}")
+    season = choose(partial(_select, "Season", 96), "season", list(board.seasons()), vain)
+    lead = choose(partial(_select, "Known at", 190), "lead", list(range(5)), vain, told=name_lead)
+    more = st.container(width="content")
     units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
-    unit = choose(partial(st.segmented_control, "Unit"), "unit", units, vain)
-    lead = choose(partial(st.selectbox, "Known at"), "lead", list(range(5)), vain, told=name_lead)
-    shown = YieldUnit(name=unit, crop=crop)
-    threshold_t_ha = choose_threshold(board, shown, vain)
+    with more.popover(_sum_up(units), icon=":material/tune:"):
+        interval = partial(st.select_slider, "Interval")
+        level = choose(interval, "level", LEVELS, vain, default=LEVELS[-1], told=lambda value: f"{value:.0%}")
+        unit = choose(partial(st.segmented_control, "Unit"), "unit", units, vain)
+        shown = YieldUnit(name=unit, crop=crop)
+        threshold_t_ha = choose_threshold(board, shown, vain)
     return Controls(season=season, level=level, unit=shown, lead=lead, threshold_t_ha=threshold_t_ha)
+
+
+def _select(label: str, width_px: int, **given: Any) -> object:  # noqa: ANN401 - what `choose` says of a widget
+    return st.selectbox(label, label_visibility="collapsed", width=width_px, help=None, **given)
+
+
+def _sum_up(units: Sequence[str]) -> str:
+    """Interval and unit that the address asks for, in a few letters."""
+    unit = st.query_params.get("unit", units[0])
+    level = {str(level): level for level in LEVELS}.get(st.query_params.get("level", ""), LEVELS[-1])
+    return f"{level:.0%}, {unit if unit in units else units[0]}"
 
 
 def choose_threshold(board: YieldBoard, unit: YieldUnit, vain: DeltaGenerator) -> float:

@@ -12,18 +12,22 @@ from mainstem.core.targets import below_name
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.shell import (
-    header,
+    Desk,
+    lay_desk,
     mistakes_as_lines,
+    open_panel,
     origin_of,
     plain,
     put_in_address,
     recall,
     say_in_vain,
+    say_status,
 )
-from mainstem.dashboards.yield_map.board import ranked
+from mainstem.dashboards.yield_map.board import YieldBoard, ranked
 from mainstem.dashboards.yield_map.choice import choose_set, offer_training
-from mainstem.dashboards.yield_map.claims import show_claims, show_standing
+from mainstem.dashboards.yield_map.claims import show_claims, show_standing, standing
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
+from mainstem.dashboards.yield_map.find import Place, bounds_of, choose_place, list_places
 from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions, title_region
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
@@ -31,71 +35,96 @@ from mainstem.data.earth.outlines import Outlines
 from mainstem.data.spreadsheets import csv_bytes
 
 PAGE = "yield_map"
-IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer")
+IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer", "panel", "place")
+PANELS = {"region": "Region", "list": "List", "claims": "Claims", "files": "Files"}
+LIST_PX = 660  # of the list, at most
+WIDE = frozenset({"list"})
 
 
 def show_yields() -> None:
-    """Lay the page out: choices in the sidebar, map and table on the left, the chosen region on the right."""
+    """Lay the page out: the map fills it, choices stand on one line above, and one panel is docked beside it."""
     recall(PAGE, IN_ADDRESS)
-    choice, vain = None, st.container()
-    with st.sidebar, mistakes_as_lines("The list of regions"):
-        choice = choose_set(vain)
+    desk, choice = lay_desk(PANELS, WIDE), None
+    with desk.bar, mistakes_as_lines("The list of regions"):
+        choice = choose_set(desk.vain)
     if choice is not None:
         with mistakes_as_lines(f"The set {choice.name}"):
-            show_set(choice, vain)
+            show_set(choice, desk)
 
 
-def show_set(choice: RegionChoice, vain: DeltaGenerator) -> None:
+def show_set(choice: RegionChoice, desk: Desk) -> None:
     """Show what was understood of a region set, and the set itself once it has a model."""
     for note in choice.notes():
-        st.warning(plain(note), icon=":material/table_view:")
+        desk.vain.warning(plain(note), icon=":material/table_view:")
     if not choice.is_trained():
-        st.header("Crop yield", anchor=False)
-        offer_training(choice)
+        desk.status.markdown("# Crop yield")
+        with desk.canvas:
+            offer_training(choice)
         return
     key = key_of(choice)
     board = read_board(key)
-    manifest = board.fitted.manifest
-    with st.sidebar:
-        controls = choose_controls(board, vain)
-    header(
-        f"{board.crop().capitalize()} yield {controls.season}",
-        origin=origin_of(sample.source.simulated for sample in board.source.samples),
-        training=origin_of([manifest.simulated]), adapter=f"{manifest.adapter} {manifest.version}",
-        not_for="trading or insurance",
-    )  # fmt: skip
-    table = predict_season(key, controls.season, controls.lead, controls.level, controls.threshold_t_ha)
     outlines, geometry = None, None
     with mistakes_as_lines("The outlines"):
         outlines, geometry = read_outlines(key)
+    places = list_places(board.regions(), codes_of(outlines))
+    with desk.bar:
+        controls = choose_controls(board, desk.vain)
+        place = choose_place(places)
+    table = predict_season(key, controls.season, controls.lead, controls.level, controls.threshold_t_ha)
     attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
     first = str(next(iter(ranked(table, ["region"])["region"]), ""))
     chosen, asked = named_in_address("region", board.regions(), first)
-    left, right = st.columns([5, 2])
-    with left:
-        with mistakes_as_lines("The claims"):
+    show_status(board, table, controls, desk)
+    with desk.canvas, mistakes_as_lines("The map"):
+        show_map(choice.name, table, geometry, controls, chosen, place, desk.vain)
+    if desk.dock is None:
+        return
+    with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
+        if desk.panel == "claims":
             show_claims(key, table, controls)
-        with mistakes_as_lines("The map"):
-            show_map(choice.name, table, geometry, controls, chosen, vain)
-        show_standing(board, table, controls)
-        show_table(choice.name, table, controls, chosen)
-        show_downloads(choice.name, table, outlines, attribution, controls)
-        unmatched = outlines.unmatched if outlines else ()
-        with st.expander(f"Regions without an outline: {len(unmatched)}"):
-            st.text(", ".join(unmatched) or "Every region found its outline.")
-        if attribution:
-            st.caption(f"Data: {plain(attribution, 1000)}")
-    with right:
-        if asked:
+            show_standing(board, table, controls)
+        elif desk.panel == "list":
+            show_table(choice.name, table, controls, chosen, place)
+        elif desk.panel == "files":
+            show_downloads(choice.name, table, outlines, attribution, controls)
+            show_sources(outlines, attribution)
+        elif asked:
             st.warning(f"There is no region {plain(asked, 120)} in this set.", icon=":material/warning:")
         else:
-            with mistakes_as_lines("The region"):
-                show_region(key, table, chosen, controls)
+            show_region(key, table, chosen, controls)
+
+
+def show_status(board: YieldBoard, table: pd.DataFrame, controls: Controls, desk: Desk) -> None:
+    """Say in one line what is shown, of which model, and how its claims stand."""
+    manifest = board.fitted.manifest
+    say_status(
+        desk.status, f"{board.crop().capitalize()} yield {controls.season}",
+        origin=origin_of(sample.source.simulated for sample in board.source.samples),
+        training=origin_of([manifest.simulated]), adapter=f"{manifest.adapter} {manifest.version}",
+        not_for="trading or insurance", state=standing(board, table, controls),
+    )  # fmt: skip
+
+
+def codes_of(outlines: Outlines | None) -> dict[str, str]:
+    """Official codes by region, where the outlines have them."""
+    if outlines is None or "fips" not in outlines.frame:
+        return {}
+    return {str(region): str(code) for region, code in outlines.frame["fips"].items()}
+
+
+def show_sources(outlines: Outlines | None, attribution: str) -> None:
+    """Say whose data are shown, and which regions could not be drawn."""
+    unmatched = outlines.unmatched if outlines else ()
+    with st.expander(f"Regions without an outline: {len(unmatched)}"):
+        st.text(", ".join(unmatched) or "Every region found its outline.")
+    if attribution:
+        st.caption(f"Data: {plain(attribution, 1000)}")
 
 
 def show_map(
-    name: str, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str, vain: DeltaGenerator
-) -> None:
+    name: str, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str, place: Place | None,
+    vain: DeltaGenerator,
+) -> None:  # fmt: skip
     """Draw the map; its layer is kept in the address."""
     first, *others = LAYERS
     asked = str(st.query_params.get("layer", ""))
@@ -105,12 +134,15 @@ def show_map(
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return
     content = colour_regions(name, table, geometry, controls, chosen)
-    content = replace(content, shown=asked if is_known else first, told=tuple(others))
-    fieldmap(geometry, content, "map", choose_region, lambda title: put_in_address("layer", title))
+    bounds = bounds_of(place, geometry) if place else None
+    content = replace(content, shown=asked if is_known else first, told=tuple(others), bounds=bounds)
+    fieldmap(geometry, content, "map", open_region, lambda title: put_in_address("layer", title))
 
 
-def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str) -> None:
-    """Show the map's table twin; a row that is chosen in it is chosen for the page."""
+def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, place: Place | None) -> None:
+    """Show the map's table twin, of a state alone where one was found; a row that is chosen in it is for the page."""
+    if place is not None and len(place.regions) > 1:
+        table, name = table[table["region"].isin(place.regions)], f"{name} {place.name}"
     numbers, unit = ["value", "low", "high", "width"], controls.unit
     shown = ranked(table, ["region", "claim", *numbers, "below", "expected", "observed"]).copy()
     regions = [str(region) for region in shown["region"]]
@@ -122,7 +154,7 @@ def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str) 
     threshold = f"{unit.convert(controls.threshold_t_ha):.1f}"
     st.caption("Regions without a claim first, then those furthest below expectation.")
     shown = shown.rename(columns={**titles, "below": f"below {threshold} {unit.name}, chance"})
-    choice_table(shown, regions, chosen, choose_region, f"{name} {controls}")
+    choice_table(shown, regions, chosen, choose_region, f"{name} {controls}", LIST_PX)
 
 
 def show_downloads(
@@ -147,6 +179,12 @@ def show_downloads(
 def choose_region(region: str) -> None:
     """Choose a region for the whole page, wherever that was done."""
     put_in_address("region", region)
+
+
+def open_region(region: str) -> None:
+    """Choose a region on the map, and have its panel open."""
+    choose_region(region)
+    open_panel("region")
 
 
 with mistakes_as_lines("The page"):

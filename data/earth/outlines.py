@@ -28,10 +28,25 @@ FIPS = {  # US Census Bureau, ANSI state codes
     "50": "VT", "51": "VA", "53": "WA", "54": "WV", "55": "WI", "56": "WY", "72": "PR",
 }  # fmt: skip
 
+STATES = {  # USPS abbreviations
+    "AL": "Alabama", "AK": "Alaska", "AZ": "Arizona", "AR": "Arkansas", "CA": "California", "CO": "Colorado",
+    "CT": "Connecticut", "DE": "Delaware", "DC": "District of Columbia", "FL": "Florida", "GA": "Georgia",
+    "HI": "Hawaii", "ID": "Idaho", "IL": "Illinois", "IN": "Indiana", "IA": "Iowa", "KS": "Kansas", "KY": "Kentucky",
+    "LA": "Louisiana", "ME": "Maine", "MD": "Maryland", "MA": "Massachusetts", "MI": "Michigan", "MN": "Minnesota",
+    "MS": "Mississippi", "MO": "Missouri", "MT": "Montana", "NE": "Nebraska", "NV": "Nevada", "NH": "New Hampshire",
+    "NJ": "New Jersey", "NM": "New Mexico", "NY": "New York", "NC": "North Carolina", "ND": "North Dakota",
+    "OH": "Ohio", "OK": "Oklahoma", "OR": "Oregon", "PA": "Pennsylvania", "RI": "Rhode Island",
+    "SC": "South Carolina", "SD": "South Dakota", "TN": "Tennessee", "TX": "Texas", "UT": "Utah", "VT": "Vermont",
+    "VA": "Virginia", "WA": "Washington", "WV": "West Virginia", "WI": "Wisconsin", "WY": "Wyoming",
+    "PR": "Puerto Rico",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outlines:
     """A GeoDataFrame indexed by region in MAP_CRS, the regions that found none, and whose boundaries they are.
+
+    Of US counties its column `fips` holds the official code, of five digits.
 
     `background` holds further outlines for orientation.
     """
@@ -65,9 +80,11 @@ def county_outlines(regions: Sequence[str], mirror: Path | None = None) -> Outli
     frame = frame.sort_values(["key", "is_city"]).drop_duplicates("key").set_index("key")
     keys = {region: f"{region[:2]}_{normalised(region[3:])}" for region in sorted(set(regions))}
     matched = {region: key for region, key in keys.items() if key in frame.index}
+    joined = frame.loc[list(matched.values())]
     found = gpd.GeoDataFrame(
-        {"region": list(matched)}, geometry=frame.loc[list(matched.values()), "geometry"].to_numpy(), crs=MAP_CRS
-    ).set_index("region")
+        {"region": list(matched), "fips": (joined["STATE"] + joined["COUNTY"]).to_list()},
+        geometry=joined["geometry"].to_numpy(), crs=MAP_CRS,
+    ).set_index("region")  # fmt: skip
     continental = ~frame["STATE"].isin(["02", "15", "72"])
     rest = frame[continental & ~frame.index.isin(matched.values())]
     return Outlines(

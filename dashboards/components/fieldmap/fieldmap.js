@@ -420,7 +420,7 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   if (before && before.map !== view.header.map) view.corners = null;  // half a field of another map
   const geometry = geometries.get(view.header.key);
   if (!geometry) { setStateValue("wanted", `${view.header.key}:${Date.now()}`); return; }
-  if (!before || before.map !== view.header.map) { view.zoom = 1; view.dx = view.dy = 0; }
+  if (!before || before.map !== view.header.map || String(before.bounds) !== String(view.header.bounds)) { view.zoom = 1; view.dx = view.dy = 0; }
   if (geometry !== view.geometry) { view.pattern = null; view.hovered = -1; say(view, -1); }
   view.geometry = geometry;
   view.selected = view.header.ids.indexOf(view.header.selected);
