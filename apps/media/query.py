@@ -142,8 +142,17 @@ def wanted(terms: Sequence[Term]) -> list[Term]:
 
 
 def match_of(terms: Sequence[Term], joined: str = "OR") -> str:
-    """Terms in the language of FTS5: words are quoted, so that no query is anything but words."""
-    return f" {joined} ".join(f'"{" ".join(term.words)}"{"*" if term.is_prefix else ""}' for term in terms)
+    """Terms in the language of FTS5: words are quoted, so that no query is anything but words.
+
+    The very word stands twice beside its other forms, so that bm25 ranks it before them.
+    """
+    return f" {joined} ".join(_match(term) for term in terms)
+
+
+def _match(term: Term) -> str:
+    asked = f'"{" ".join(term.words)}"{"*" if term.is_prefix else ""}'
+    forms = "".join(f' OR "{form}"' for form in term.forms)
+    return f"({asked} OR {asked}{forms})" if forms else asked
 
 
 def below_pattern(folder: str, root: Path) -> str:

@@ -43,7 +43,7 @@ class Results:
         return {
             "path": inside(row["path"], place), "same_bytes_at": same, "kind": row["kind"],
             "state": row["state"], "sha256": row["sha256"], "relevance": [said.to_dict() for said in one.judged],
-            "score": one.rank()[0] if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
+            "score": one.likely() if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
             **moment, **{name: told.get(name) for name in SAID},
             "embargo": {**embargo, "holds": holds} if embargo else None,
             "moved_from": row["moved_from"] or None, "edited_from": row["edited_from"] or None,

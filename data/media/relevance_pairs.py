@@ -7,9 +7,11 @@ the same archive.
 
 import csv
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +25,7 @@ from mainstem.core.stream import NO_LICENCE, Channel, Provenance, Sample, Stream
 from mainstem.data.media.bounds import check_file
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.sidecars import is_sidecar
-from mainstem.data.media.words import FEATURES, Answer, Term, answer, read_query, words_of
+from mainstem.data.media.words import FEATURES, Answer, Term, answer, read_query, with_forms, words_of
 
 CLASSES = ("irrelevant", "relevant")
 LIKENESS = ("cosine", "departure")
@@ -70,12 +72,23 @@ class Archive:
 
     def count(self, term: Term) -> int:
         """Of how many files a term is in the texts."""
-        sought = f" {' '.join(term.words)}{'' if term.is_prefix else ' '}"
-        return sum(sought in text for text in self.joined)
+        end = "" if term.is_prefix else " "
+        sought = [f" {' '.join(term.words)}{end}", *(f" {form} " for form in term.forms)]
+        return sum(any(one in text for one in sought) for text in self.joined)
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """Its words, in the order of letters."""
+        return sorted({word for text in self.joined for word in text.split()})
+
+    def beginning(self, letters: str) -> list[str]:
+        """Its words that begin so."""
+        start = bisect_left(self.vocabulary, letters)
+        return list(takewhile(lambda word: word.startswith(letters), islice(self.vocabulary, start, None)))
 
     def answers(self, query: str) -> dict[str, Answer]:
         """How each file that holds any of a query's words answers it."""
-        terms = read_query(query)
+        terms = with_forms(read_query(query), self.beginning)
         counts = {term: self.count(term) for term in terms}
         told = {path: answer(terms, fields, counts.__getitem__, len(self.texts)) for path, fields in self.texts.items()}
         return {path: one for path, one in told.items() if one.found}

@@ -56,6 +56,27 @@ def test_words_are_found_where_they_stand_and_that_is_said(root, text, path, fie
     assert {"field": field, "words": words} in told["results"][0]["why"]
 
 
+def test_words_are_found_in_their_other_forms_and_the_very_word_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    root = tmp_path / "archive"
+    root.mkdir()
+    texts = {"a": "the old bridges of the town", "b": "a bridge", "c": "Kurs an der Börse", "d": "zur Kur nach Baden",
+             "e": "Brücke bei Köln", "f": "Brücken und Häuser"}  # fmt: skip
+    for name, text in texts.items():
+        (root / f"{name}.txt").write_text(text, encoding="utf-8")
+    indexed(root)
+    assert paths(ask(root, "bridge")) == ["b.txt", "a.txt"]
+    assert paths(ask(root, "bridges")) == ["a.txt", "b.txt"]
+    assert ask(root, "bridges")["results"][1]["why"] == [{"field": "text", "words": ["bridge"]}]
+    assert paths(ask(root, '"bridges"')) == paths(ask(root, 'bridges -"a bridge"')) == ["a.txt"]
+    assert paths(ask(root, "Kur"))[0] == "d.txt"  # English inflection takes Kurs for its plural: after it
+    assert [paths(ask(root, word)) for word in ("Brücke", "brucken", "KÖLN", "häuser", "Hause")] == [
+        ["e.txt"], ["f.txt"], ["e.txt"], ["f.txt"], [],
+    ]  # fmt: skip
+    assert ask(root, "bridges")["num_found"] == 2
+    assert paths(ask(root, "towns bridge")) == ["a.txt", "b.txt"]
+
+
 def test_order_phrases_and_words_that_may_not_be_there(root):
     assert paths(ask(root, '"opens mayor"')) == []
     assert set(paths(ask(root, "fishing"))) == {"day0/photo0.jpg", "talk.wav"}
