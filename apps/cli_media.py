@@ -113,7 +113,10 @@ def index_archive(
 @media_app.command("search")
 def search_archive(
     folder: Folder,
-    query: Annotated[str, typer.Argument(help='Words, "phrases", beginnings*, -words that may not be there.')] = "",
+    query: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="QUERY...", help="Words, '\"phrases\"', beginnings*; after --, -words to leave out."),
+    ] = None,
     like: Annotated[list[Path] | None, typer.Option(help="A file that shows what is wanted; repeat it.")] = None,
     unlike: Annotated[list[Path] | None, typer.Option(help="A file that shows what is not; repeat it.")] = None,
     kind: Annotated[str | None, typer.Option(help="image, sound, video or text.")] = None,
@@ -142,7 +145,7 @@ def search_archive(
         kind=kind, since=since, until=until, credit=credit, rights=rights, opt_out=opt_out, embargo=embargo, below=below
     )
     asked = Query(
-        text=query, like=like or (), unlike=unlike or (), filters=filters, limit=limit, level=level,
+        text=" ".join(query or ()), like=like or (), unlike=unlike or (), filters=filters, limit=limit, level=level,
         runs=Runs(given=tuple(run or ())), with_irrelevant=with_irrelevant,
     )  # fmt: skip
     search = MediaSearch(folder)

@@ -55,14 +55,13 @@ class Model:
         """Say what it can tell and what not."""
         if self.name == BUILT_IN:
             return (
-                "no encoder's weights are here: pictures are compared by edges and colours alone, which finds edited "
-                "copies and not what a picture shows; picture content is not searched by words. mainstem models pull "
-                "siglip2-base, then index again"
+                "what pictures show is not searched by words, only what is said of them: for that, mainstem models "
+                "pull siglip2-base, then index again"
             )
         if not self.is_aligned:
             return (
-                f"pictures are compared by {self.name}, which knows no words: picture content is not searched by text. "
-                "mainstem models pull siglip2-base, then index again"
+                f"what pictures show is not searched by words, of which {self.name} knows none: for that, mainstem "
+                "models pull siglip2-base, then index again"
             )
         return (
             f"picture content is searched by the words of {self.name}; how well is not measured here: no labelled "

@@ -91,7 +91,8 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
         yield from (plain(f"       {_reason(why)}") for why in one["why"])
         yield from (plain(f"       note: {note}") for note in one["notes"] or ())
     yield from (plain(f"relevance by {one['by']}: {one['words']}") for one in told["relevance"])
-    yield told["picture_content"]["words"]
+    if str(told["query"]).strip():  # words were asked, and what they cannot find is to be known
+        yield told["picture_content"]["words"]
 
 
 def _score(one: Mapping[str, Any]) -> str:

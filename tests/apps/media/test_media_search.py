@@ -229,6 +229,12 @@ def test_commands(root, tmp_path):
     told = run_cli("media", "search", str(root), "mayor", "--json", "--all", env=env)
     assert told.code == 0, told.text
     assert json.loads(told.out)["results"][0]["path"] == "day1/photo1.jpg"
+    words = run_cli("media", "search", str(root), "mayor", "opens", "--kind", "image", env=env)
+    assert words.out.startswith("1 found"), words.text
+    assert words.out.count("not searched by words") == 1
+    assert max(len(line) for line in words.out.splitlines() if "models pull" in line) < 160
+    browsed = run_cli("media", "search", str(root), "--kind", "image", env=env)
+    assert "not searched by words" not in browsed.out  # nothing was asked that it could have found
     again = run_cli("media", "index", str(root), "--json", env=env)
     assert json.loads(again.out)["read"] == 0
     run_cli("media", "search", str(tmp_path / "nowhere"), "x", env=env).refused("has no index", "media index")
