@@ -122,29 +122,37 @@ def moment_asked(result: Mapping[str, Any]) -> float:
 
 
 def show_strip(frames: list[Keyframe], path: str, at_s: float) -> None:
-    """Show a video's shots by their keyframes in a row; one that is chosen is where the player begins."""
+    """Show a video's shots, a tile each, under a line shared by duration; the player begins at the chosen one."""
     if not frames:
         return
-    shown = frames[:: -(-len(frames) // MOST_STRIP)]
-    times = [frame.time_s or 0.0 for frame in shown]
-    here = max((number for number, time_s in enumerate(times) if time_s <= at_s + 1e-3), default=0)
+    shown = shot_frames(frames)
+    shown = shown[:: -(-len(shown) // MOST_STRIP)]
+    begins = [frame.time_s or 0.0 if frame.start_s is None else frame.start_s for frame in shown]
+    here = max((number for number, begin_s in enumerate(begins) if begin_s <= at_s + 1e-3), default=0)
     tiles = tuple(
         Tile(
-            id=f"{frame.time_s or 0.0:.3f}", title=clock(frame.time_s or 0.0), picture=frame.picture, lines=_span(frame)
+            id=f"{frame.time_s or 0.0:.3f}", title=clock(begin_s), picture=frame.picture, lines=_span(frame),
+            length=0.0 if frame.end_s is None else max(frame.end_s - begin_s, 0.0),
         )
-        for frame in shown
-    )
+        for frame, begin_s in zip(shown, begins, strict=True)
+    )  # fmt: skip
     pictures(
         Sheet(name=f"strip {path}", tiles=tiles, layout="strip", opened=tiles[here].id, mark_word="cut",
-              marked=cuts_marked(path), aria=f"{len(tiles)} keyframes of the video's shots in order of time"),
+              marked=cuts_marked(path), aria=f"{len(tiles)} shots of the video in order of time"),
         "media strip", lambda _, time: put_in_address("t", time), lambda marked: mark_cuts(path, marked),
     )  # fmt: skip
+
+
+def shot_frames(frames: list[Keyframe]) -> list[Keyframe]:
+    """Return the first keyframe of each shot, in order; all that are of none."""
+    firsts = {(one.start_s, one.end_s) if one.start_s is not None else one.frame: one for one in reversed(frames)}
+    return sorted(firsts.values(), key=lambda one: (one.time_s or 0.0, one.frame))
 
 
 def _span(frame: Keyframe) -> tuple[str, ...]:
     if frame.start_s is None or frame.end_s is None:
         return ()
-    return (f"shot {clock(frame.start_s)} to {clock(frame.end_s)}",)
+    return (f"to {clock(frame.end_s)}, {frame.end_s - frame.start_s:.1f} s",)
 
 
 def cuts_marked(path: str) -> tuple[str, ...]:

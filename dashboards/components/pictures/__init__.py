@@ -28,6 +28,7 @@ class Tile:
         badge: of what kind it is, and how long.
         warnings: what must not be missed.
         lines: under the title.
+        length: its share of the line above a strip; the line is drawn where all tiles have one.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Tile:
     badge: str = ""
     warnings: tuple[str, ...] = ()
     lines: tuple[str, ...] = ()
+    length: float = 0.0
 
     @cached_property
     def key(self) -> str | None:
@@ -96,7 +98,7 @@ def pack(sheet: Sheet, sent: Iterable[str]) -> bytes:
         "aria": sheet.aria,
         "tiles": [
             {"id": tile.id, "title": tile.title, "picture": tile.key, "text": tile.text, "badge": tile.badge,
-             "warnings": tile.warnings, "lines": tile.lines}
+             "warnings": tile.warnings, "lines": tile.lines, "length": tile.length}
             for tile in sheet.tiles
         ],
         "pictures": [{"key": key, "size": len(picture)} for key, picture in new.items()],

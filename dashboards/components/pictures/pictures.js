@@ -3,7 +3,7 @@
 const views = new WeakMap();
 
 function open(root) {
-  const view = { root, place: root.querySelector(".pictures-sheet"), keys: root.querySelector(".pictures-keys"), at: 0, marked: new Set(), isTold: true };
+  const view = { root, place: root.querySelector(".pictures-sheet"), keys: root.querySelector(".pictures-keys"), shares: root.querySelector(".pictures-shares"), at: 0, marked: new Set(), isTold: true };
   views.set(root, view);
   listen(view);
   return view;
@@ -15,6 +15,7 @@ function draw(view) {
     view.drawn = drawn;
     const hadFocus = view.place.contains(view.root.activeElement ?? document.activeElement);
     view.place.replaceChildren(...sheet.tiles.map((tile) => tileOf(view, tile)));
+    shareOut(view);
     if (hadFocus) go(view, view.at);
   }
   view.place.className = `pictures-sheet is-${sheet.layout}`;

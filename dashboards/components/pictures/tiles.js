@@ -60,6 +60,18 @@ function toolsOf(view, tile) {
   return tools;
 }
 
+// A line that the tiles of a strip share by their lengths: what the keys reach below, for the eye and the mouse.
+function shareOut(view) {
+  const { tiles, layout } = view.sheet, isDrawn = layout === "strip" && tiles.every((tile) => tile.length > 0);
+  view.shares.replaceChildren(...(isDrawn ? tiles : []).map((tile) => {
+    const made = element("span", "pictures-share");
+    made.style.flexGrow = String(tile.length);
+    made.title = [tile.title, ...tile.lines].join(" ");
+    made.addEventListener("click", () => act(view, "open", tile.id));
+    return made;
+  }));
+}
+
 // Marks, the open tile and where the keys are, without making any tile anew.
 function dress(view) {
   const tiles = view.place.children;
@@ -69,6 +81,8 @@ function dress(view) {
     tiles[at].classList.toggle("is-open", id === view.sheet.opened);
     tiles[at].querySelector("input").checked = isMarked;
     tiles[at].firstChild.setAttribute("aria-current", String(id === view.sheet.opened));
+    view.shares.children[at]?.classList.toggle("is-marked", isMarked);
+    view.shares.children[at]?.classList.toggle("is-open", id === view.sheet.opened);
   }
   view.place.dataset.marked = String(view.marked.size);
   rove(view);
