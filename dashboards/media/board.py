@@ -1,5 +1,7 @@
 """The media page in words and tiles: what was found and why, what was searched, what that cannot mean."""
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -7,7 +9,6 @@ from typing import Any
 
 from mainstem.core.plain import plain
 from mainstem.dashboards.components.pictures import Tile
-from mainstem.data.media.description import BUILT_IN
 
 NOT_FOR = "deciding whether a picture is true, or whose it is"
 UNKNOWN_END = "9999"  # where an embargo's end cannot be read
@@ -32,10 +33,24 @@ def tiles_of(shown: Sequence[Shown]) -> tuple[Tile, ...]:
         Tile(
             id=one.result["path"], title=title_of(one.result), picture=one.picture, text=one.excerpt or "no picture",
             badge=badge_of(one.result), warnings=tuple(warnings_of(one.result)),
-            lines=tuple(plain(line) for line in (*why_lines(one.result), *judged_lines(one.result))),
+            lines=tuple(plain(line) for line in (*said_lines(one), *why_lines(one.result), *judged_lines(one.result))),
         )
         for one in shown
     )  # fmt: skip
+
+
+def said_lines(one: Shown) -> Iterator[str]:
+    """Yield what a file says of itself: its caption, where its tile shows no such words yet; its credit and date."""
+    caption, result = one.result["caption"] or "", one.result
+    if caption and caption != result["title"] and not caption.startswith(one.excerpt.rstrip("…") or "\0"):
+        yield caption[:MOST_EXCERPT]
+    if credited := [words for words in (result["credit"] or result["creator"], day_of(result["captured"])) if words]:
+        yield ", ".join(credited)
+
+
+def day_of(captured: str | None) -> str:
+    """Return the date of a time as it is written, without the time; what is of another form stays as it is."""
+    return re.sub(r"^(\d{4}-\d\d-\d\d)[T ].*", r"\1", captured or "")
 
 
 def title_of(result: Result) -> str:
@@ -75,15 +90,14 @@ def why_lines(result: Result) -> Iterator[str]:
 
 
 def judged_lines(result: Result) -> Iterator[str]:
-    """Yield how likely a file is relevant, where a calibrated run says so."""
+    """Yield how likely a file is relevant, where a calibrated run claims to know; no other share is told."""
     for said in result["relevance"]:
-        if said["probability"] is None:
+        if said["probability"] is None or said["claim"] != "stated":
             continue
         left_open = frozenset(said["classes"])
         sure = "relevant" if left_open == {"relevant"} else "perhaps relevant"
-        stated = "" if said["claim"] == "stated" else ", unclaimed"
         share = "over 99%" if said["probability"] > MOST_SURE else f"{said['probability']:.0%}"
-        yield f"{sure}, {share} by {said['by']}{stated}"
+        yield f"{sure}, {share} by {said['by']}"
 
 
 def clock(seconds: float) -> str:
@@ -109,6 +123,9 @@ def status_line(told: Mapping[str, Any], asked: str) -> str:
         parts.append(f"{told['num_irrelevant']:,} judged irrelevant are hidden")
     if unjudged(told):
         parts.append("how relevant they are is not judged: no calibrated run is here, so that nothing is cut off")
+    elif why := unclaimed(told):
+        few = "they are" if why.total() == shown else f"{why.total()} of them are"
+        parts.append(f"how relevant {few} is not claimed ({why.most_common(1)[0][0]})")
     searched = told["searched"]
     if searched["offline"]:
         parts.append(f"{searched['offline']:,} are offline, and found all the same")
@@ -122,15 +139,19 @@ def unjudged(told: Mapping[str, Any]) -> bool:
     return bool(told["relevance"]) and all(one["run"] is None for one in told["relevance"])
 
 
-def compared_words(content: Mapping[str, Any]) -> str:
-    """Say in short what compares pictures, and whether words search what they show."""
-    if content["model"] is None:
-        return "no picture is compared"
-    by = "edges and colours" if content["model"] == BUILT_IN else str(content["model"])
-    searched = (
-        "searched by words, how well is not measured" if content["is_searched_by_words"] else "not searched by words"
-    )
-    return f"Pictures are compared by {by}; what they show is {searched}"
+def unclaimed(told: Mapping[str, Any]) -> Counter[str]:
+    """Why of how many results nothing is claimed, though a run judges them."""
+    judged = [one["relevance"] for one in told["results"] if one["relevance"]]
+    return Counter(said[0]["reason"] for said in judged if all(one["claim"] != "stated" for one in said))
+
+
+def unseen_words(told: Mapping[str, Any], query: str) -> str:
+    """Say whether words search what pictures show, where words were asked; "" where `nothing_words` says so."""
+    if not query.strip() or not told["results"]:
+        return ""
+    if told["picture_content"]["is_searched_by_words"]:
+        return "What pictures show is searched too, how well is not measured."
+    return "What pictures show is not searched by words."
 
 
 def asked_words(query: str, filters: Mapping[str, str], like: Sequence[str], unlike: Sequence[str]) -> str:
@@ -154,7 +175,7 @@ def nothing_words(told: Mapping[str, Any], query: str, filters: Mapping[str, str
     if query.strip():
         lines.append(
             "Words are sought as they stand in titles, captions, keywords, credits, rights, transcripts, texts and "
-            "names: try fewer words, another form of a word, or its beginning (bridg*)."
+            "names, in their English forms (bridge, bridges): try fewer words, or the beginning of one (bridg*)."
         )
         if not told["picture_content"]["is_searched_by_words"]:
             lines.append("What pictures show is not searched by words here: give one that is like it.")

@@ -29,6 +29,8 @@ from mainstem.data.spreadsheets import csv_bytes
 KEPT, ASIDE = "copies: keep", "copies: set aside"  # keywords that tell what was decided
 KEEPING = "media keeping"  # session key: by group, paths to keep
 LIST_PX = 560
+AGREE = "features that agree"  # the one unit of which more is nearer
+NEARNESS = ((1 / 3, "nearly the same"), (2 / 3, "much alike"), (1.0, "just alike enough for a copy"))  # of the limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,19 @@ def link_lines(group: Group, path: str) -> list[str]:
     for link in group.evidence:
         if path in (link["first"], link["second"]):
             other = Path(link["first"] if path == link["second"] else link["second"]).name
-            turned = "" if link["transform"] in ("none", "") else f", {link['transform']}"
-            lines.append(f"{other}: {link['distance']:g} of {link['threshold']:g} {link['unit']}{turned}")
+            turned = "" if link["transform"] in ("none", "not turned", "") else f", {link['transform']}"
+            lines.append(f"{other}: {nearness(link)}{turned}")
     return lines
+
+
+def nearness(link: Mapping[str, Any]) -> str:
+    """Say in words how near two copies are; the numbers are with the evidence."""
+    if not link["threshold"]:
+        return "the same bytes"
+    if link["unit"] == AGREE:
+        return f"the same in {link['distance']:g} places, {link['threshold']:g} are enough"
+    share = link["distance"] / link["threshold"]
+    return next((words for most, words in NEARNESS if share <= most), NEARNESS[-1][1])
 
 
 def show_copies(search: MediaSearch, archive: Archive) -> None:
@@ -205,6 +217,7 @@ def evidence_table(groups: Sequence[Group]) -> pd.DataFrame:
     rows = [
         {
             "group": group.name, "first": link["first"], "second": link["second"], "compared by": link["what"],
+            "how near": nearness(link),
             "distance": link["distance"], "threshold": link["threshold"], "unit": link["unit"],
             "transform": link["transform"], "begins at, s": link.get("offset_s"),
             "by chance": link["false_match_rate"],

@@ -18,10 +18,10 @@ from mainstem.dashboards.media.board import (
     NOT_FOR,
     Shown,
     asked_words,
-    compared_words,
     nothing_words,
     status_line,
     tiles_of,
+    unseen_words,
 )
 from mainstem.dashboards.media.choosing import choose_archive, offer_index, show_indexing
 from mainstem.dashboards.media.copies import show_copies
@@ -131,9 +131,9 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
     with st.spinner("Searching; at first what judges relevance is loaded"):
         told = found_in(search, asking.query_of(text, filters, files))
     words = asked_words(text, filters.given(), *([str(path) for path in files[name]] for name in asking.PICKED))
-    content = told["picture_content"]
     st.caption(
-        f"{plain(status_line(told, words), 600)} {plain(compared_words(content))}.", help=plain(content["words"], 600)
+        f"{plain(status_line(told, words), 600)} {plain(unseen_words(told, text))}",
+        help=plain(told["picture_content"]["words"], 600),
     )
     by_path = {result["path"]: result for result in told["results"]}
     with tools:

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -14,15 +15,17 @@ from mainstem import dashboards
 from mainstem.apps.media import demo as media_demo
 from mainstem.apps.media import jobs as media_jobs
 from mainstem.apps.media import previews as media_previews
-from mainstem.apps.media.archives import browse, known_archives, one_file, picture_of
+from mainstem.apps.media.archives import Keyframe, browse, known_archives, one_file, picture_of
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
+from mainstem.dashboards.media import detail as media_detail
 from mainstem.dashboards.media import words_beside
 from mainstem.dashboards.media.board import Shown as ShownResult
 from mainstem.dashboards.media.board import (
     asked_words,
     clock,
+    judged_lines,
     nothing_words,
     status_line,
     tiles_of,
@@ -155,6 +158,46 @@ def test_a_session_that_ends_while_its_page_searches_closes_nothing_under_it(arc
         test.session_state["db"].execute("SELECT 1")
 
 
+def test_a_share_is_told_only_where_it_is_claimed_and_once_why_not(search):
+    told = search.search(Query(text="harbour", with_irrelevant=True))
+    said = {"by": "words", "probability": 0.87, "classes": ["relevant"], "reason": "one word alone is too little"}
+    for one in told["results"]:
+        one["relevance"] = [{**said, "claim": "withdrawn"}]
+    assert list(judged_lines(told["results"][0])) == []
+    assert status_line(told, " for x").count("how relevant they are is not claimed (one word alone is too little)") == 1
+    told["results"][0]["relevance"] = [{**said, "claim": "stated"}]
+    assert list(judged_lines(told["results"][0])) == ["relevant, 87% by words"]
+    assert "how relevant 1 of them are is not claimed" in status_line(told, " for x")
+
+
+def test_tiles_say_caption_credit_and_date_whatever_found_them(search):
+    found = {one["path"]: one for one in search.search(Query(filters=Filters(kind="image")))["results"]}
+    harbour = {**found["harbour.png"], "captured": "2024-05-31T10:00:00"}
+    (tile,) = tiles_of([ShownResult(result=harbour, picture=b"x")])
+    assert tile.lines == ("boats at dawn", "Agency, 2024-05-31")
+    assert tiles_of([ShownResult(result=found["bridge.png"], picture=b"x")])[0].lines[:1] != ("",)
+    (text,) = tiles_of([ShownResult(result=harbour, picture=None, excerpt="boats at dawn")])
+    assert text.lines == ("Agency, 2024-05-31",)  # what the tile shows in the place of a picture, it says once
+
+
+def keyframe(number: int, time_s: float, start_s: float, end_s: float) -> Keyframe:
+    return Keyframe(frame=number, time_s=time_s, start_s=start_s, end_s=end_s, picture=b"x")
+
+
+def test_a_shot_is_one_tile_as_long_as_it_lasts(monkeypatch):
+    frames = [keyframe(1, 1.0, 0.0, 2.0), keyframe(2, 4.0, 2.0, 12.0), keyframe(3, 9.0, 2.0, 12.0)]
+    sheets = []
+    monkeypatch.setattr(media_detail, "pictures", lambda sheet, *rest: sheets.append(sheet))
+    media_detail.show_strip(frames, "clip.mp4", 9.0)
+    (sheet,) = sheets
+    assert [(tile.id, tile.title, tile.length) for tile in sheet.tiles] == [
+        ("1.000", "0:00", 2.0),
+        ("4.000", "0:02", 10.0),
+    ]
+    assert sheet.opened == "4.000"
+    assert sheet.tiles[1].lines == ("to 0:12, 10.0 s",)
+
+
 @pytest.mark.parametrize(("seconds", "told"), [(0.0, "0:00"), (6.94, "0:06.9"), (59.97, "1:00"), (3723.0, "1:02:03")])
 def test_times_are_told_as_clocks_do(seconds, told):
     assert clock(seconds) == told
@@ -216,7 +259,8 @@ def test_copies_are_groups_with_evidence_and_decisions(archive):
     (group,) = groups_of(told)
     assert group.paths == ("bridge-small.jpg", "bridge.png")
     (line,) = link_lines(group, "bridge.png")
-    assert line.startswith("bridge-small.jpg: ")
+    assert line == "bridge-small.jpg: much alike"
+    assert not re.search(r"\bbits?\b", line)
     table = copies_table(archive, [group])
     assert table["decided"].tolist() == ["undecided", "undecided"]
     other = Group(name="x", paths=("bridge.png", "market.png"), evidence=())
