@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.core.errors import InputError
+from mainstem.core.errors import InputError, MainstemError
 
 if TYPE_CHECKING:
     from mainstem.core.fitted import Fitted
@@ -70,6 +71,16 @@ class Runs:
             if told["task"] == task:
                 return path
         return shipped_runs("media").get(task)
+
+
+def load_runs() -> None:
+    """Load what judges relevance, which takes seconds the first time; what is wrong with it a search will say."""
+    import mainstem.core.predict  # noqa: F401 - with all that it loads
+
+    for task in TASKS.values():
+        with suppress(MainstemError):
+            if folder := Runs().folder(task):
+                _opened(folder, task, _changed(folder))
 
 
 def judge(

@@ -26,7 +26,7 @@ from mainstem.dashboards.media.board import (
 from mainstem.dashboards.media.choosing import choose_archive, offer_index, show_indexing
 from mainstem.dashboards.media.copies import show_copies
 from mainstem.dashboards.media.detail import show_file
-from mainstem.dashboards.media.reads import archives, found_in, open_archive, stand_in
+from mainstem.dashboards.media.reads import archives, found_in, load_ahead, open_archive, stand_in
 from mainstem.dashboards.media.selection import selection_of, show_selection
 from mainstem.dashboards.shell import (
     choose,
@@ -87,6 +87,7 @@ def show_media() -> None:
             show_copies(search, archive)
         else:
             show_search(search, archive, vain)
+    load_ahead()
 
 
 def choose_other(name: str) -> None:

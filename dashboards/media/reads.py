@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import streamlit as st
 from mainstem.apps.media.archives import Archive, browse, known_archives, picture_of
 from mainstem.apps.media.previews import metadata_of, picture_preview, played
 from mainstem.apps.media.query import Query
+from mainstem.apps.media.relevance import load_runs
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.core.files import file_stat
@@ -20,6 +22,7 @@ from mainstem.data.media.texts import read_text
 
 MOST_OPEN, MOST_HELD = 2, 16
 PREVIEW_PX = 1280
+DRAWN_S = 1.0  # after which a page that was just made is on the screen
 MOST_TEXT = 20_000  # letters of a text
 
 
@@ -34,6 +37,15 @@ def open_archive(name: str, root: str) -> MediaSearch:
     search = MediaSearch(Path(root))
     weakref.finalize(search.catalogue, search.catalogue.db.close)
     return search
+
+
+@st.cache_resource(show_spinner=False)
+def load_ahead() -> threading.Timer:
+    """Load, once for all and beside the pages, what the first search would wait for; a page is drawn before that."""
+    loading = threading.Timer(DRAWN_S, load_runs)
+    loading.daemon = True
+    loading.start()
+    return loading
 
 
 def archives() -> dict[str, Archive]:

@@ -15,6 +15,7 @@ from mainstem import dashboards
 from mainstem.apps.media import demo as media_demo
 from mainstem.apps.media import jobs as media_jobs
 from mainstem.apps.media import previews as media_previews
+from mainstem.apps.media import relevance as media_relevance
 from mainstem.apps.media.archives import Keyframe, browse, known_archives, one_file, picture_of
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.search import MediaSearch
@@ -34,6 +35,7 @@ from mainstem.dashboards.media.board import (
 )
 from mainstem.dashboards.media.copies import Group, copies_table, groups_of, link_lines
 from mainstem.dashboards.media.origins import tree_lines
+from mainstem.dashboards.media.reads import load_ahead
 from mainstem.dashboards.media.selection import Selection, selection_table
 from mainstem.dashboards.media.words_beside import undo_last, write_all
 from tests.dashboards.media_made import MARKUP, made_archive
@@ -305,6 +307,14 @@ def test_the_page_says_what_was_found_and_what_compares_pictures(archive):
     assert "edges and colours" in text
     assert "not for deciding whether a picture is true" in text
     assert "Why it was found." in text
+
+
+def test_what_judges_relevance_is_loaded_before_anything_is_asked(archive):
+    media_relevance._opened.cache_clear()
+    load_ahead.clear()
+    assert not page().exception
+    load_ahead().join(60)
+    assert media_relevance._opened.cache_info().currsize == 2
 
 
 def test_words_of_files_and_addresses_never_become_markup(archive):
