@@ -60,6 +60,9 @@ def show_map(name: str, desk: Desk) -> None:
         adapter=tags["ADAPTER"], not_for="trading or insurance",
         state="claim stated" if tags["CLAIM"] == "stated" else f"\N{WARNING SIGN} claim {tags['CLAIM']}",
     )  # fmt: skip
+    with desk.vain:
+        for problem in board.problems:
+            show_error(problem)
     known = board.table["field"].tolist()
     chosen, asked = named_in_address("field", known, known[0] if known else "")
     with desk.canvas, mistakes_as_lines("The drawn map"):
@@ -98,8 +101,6 @@ def show_claim(board: FieldBoard) -> None:
             f"{inside} of {known} fields inside their interval; on average the map lies {abs(excess):.1f} t/ha {side}"
         )
         st.caption(f"Harvests known: {plain(told, 200)} them.")
-    for problem in board.problems:
-        show_error(problem)
 
 
 def show_list(board: FieldBoard, unit: str, chosen: str) -> None:

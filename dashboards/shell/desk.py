@@ -128,12 +128,13 @@ def say_status(
         state: of the claim and the data's age, any text.
     """
     where.markdown(f"# {plain(title, 120)}", width="content")
-    where.markdown(badges(origin=origin, training=training, adapter=adapter, not_for=not_for), width="content")
+    badges = describe_origin(origin=origin, training=training, adapter=adapter, not_for=not_for)
+    where.markdown(badges, width="content")
     if state:
         where.markdown(plain(state, 240), width="content")
 
 
-def badges(*, origin: str, training: str, adapter: str, not_for: str) -> str:
+def describe_origin(*, origin: str, training: str, adapter: str, not_for: str) -> str:
     """Markdown of what a page's status says of its data and model; see `say_status`."""
     colour = "green" if origin == "real data" else "orange"
     parts = [f":{colour}-badge[:material/{ORIGIN_ICONS.get(origin, 'help')}: {plain(origin, 40)}]"]

@@ -16,7 +16,7 @@ def show_jobs() -> None:
     if not (found or failed):
         return
     told = [f"{len(found)} at work" if found else "", f"{len(failed)} ended early" if failed else ""]
-    with st.container(key="desk-jobs"), st.popover(", ".join(filter(None, told)), icon=":material/pending:"):
+    with st.container(key="desk-jobs"), st.popover(plain(", ".join(filter(None, told))), icon=":material/pending:"):
         for job in found:
             st.progress(min(max(job.share, 0.0), 1.0), plain(f"{job.what}: {job.describe()}"))
             if job.is_here() and st.button("Stop", key=f"list stop {job.name}", icon=":material/stop_circle:"):

@@ -39,7 +39,8 @@ def standing(board: YieldBoard, table: pd.DataFrame, controls: Controls) -> str:
     stated = int((table["claim"] == "stated").sum())
     if reach and not stated:
         return f"\N{WARNING SIGN} no claim: intervals were judged up to {reach}"
-    return f"claim stated in {stated} of {len(table)} regions"
+    missing = len(table) - stated
+    return f"\N{WARNING SIGN} claim missing in {missing} of {len(table)} regions" if missing else "claim stated"
 
 
 def sum_up(found: list[Doubt], total: int) -> str:

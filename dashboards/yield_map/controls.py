@@ -45,21 +45,25 @@ def choose_controls(board: YieldBoard, vain: DeltaGenerator) -> Controls:
     What the address asks for in vain is said in `vain`.
     """
     crop = board.crop()
-    season = choose(partial(_select, "Season", 96), "season", list(board.seasons()), vain)
-    lead = choose(partial(_select, "Known at", 190), "lead", list(range(5)), vain, told=name_lead)
+    season = choose(
+        partial(st.selectbox, "Season", label_visibility="collapsed", width=96), "season", list(board.seasons()), vain
+    )
+    lead = choose(
+        partial(st.selectbox, "Known at", label_visibility="collapsed", width=190),
+        "lead",
+        list(range(5)),
+        vain,
+        told=name_lead,
+    )
     more = st.container(width="content")
     units = ["t/ha", "bu/ac"] if crop in POUNDS_PER_BUSHEL else ["t/ha"]
-    with more.popover(_sum_up(units), icon=":material/tune:"):
+    with more.popover(plain(_sum_up(units)), icon=":material/tune:"):
         interval = partial(st.select_slider, "Interval")
         level = choose(interval, "level", LEVELS, vain, default=LEVELS[-1], told=lambda value: f"{value:.0%}")
         unit = choose(partial(st.segmented_control, "Unit"), "unit", units, vain)
         shown = YieldUnit(name=unit, crop=crop)
         threshold_t_ha = choose_threshold(board, shown, vain)
     return Controls(season=season, level=level, unit=shown, lead=lead, threshold_t_ha=threshold_t_ha)
-
-
-def _select(label: str, width_px: int, **given: Any) -> object:  # noqa: ANN401 - what `choose` says of a widget
-    return st.selectbox(label, label_visibility="collapsed", width=width_px, help=None, **given)
 
 
 def _sum_up(units: Sequence[str]) -> str:

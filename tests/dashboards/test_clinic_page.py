@@ -122,7 +122,7 @@ def test_a_reader_opens_blind_overrides_with_a_reason_and_goes_on_by_keys(clinic
         box = canvas.bounding_box()
         assert box["width"] * box["height"] >= 0.6 * 1440 * 900
         assert box["y"] + box["height"] <= 900
-        assert "research use only, not a medical device" in page.locator("h2").inner_text()
+        assert "research use only, not a medical device" in page.locator(".st-key-desk-status").inner_text()
         assert "96%" not in page.locator("body").inner_text() + panel(page)
         assert page.locator(".reader-overlays button").count() == 0
         canvas.press("o")
@@ -193,7 +193,7 @@ def test_a_name_in_a_file_is_on_no_screen_in_no_address_and_in_no_log(home, chro
         canvas = canvas_of(page)
         page.locator("canvas[data-held='24']").wait_for(timeout=60_000)
         page.get_by_text("Own study 1").first.wait_for(state="attached")
-        assert "no adapter predicts this" in page.locator("h2").inner_text()
+        assert "no adapter predicts this" in page.locator(".st-key-desk-status").inner_text()
         page.get_by_text("The list in full").click()
         page.wait_for_timeout(1000)
         everything = page.evaluate("""() => { const all = (root) => root.textContent + [...root.querySelectorAll('*')]
@@ -227,7 +227,7 @@ def test_the_clinic_fits_a_phone(clinic, home, chromium):
 def test_the_address_and_the_study_stay_after_a_turn(clinic, home, chromium):
     with served(home) as address, opened(chromium, 1280) as (page, _):
         page.goto(f"{address}/clinic")
-        title = page.locator("h2")
+        title = page.locator("h1")
         for titled in ("Both", "Head"):
             canvas_of(page).press("n")
             title.filter(has_text=titled).wait_for(timeout=30_000)

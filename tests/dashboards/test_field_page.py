@@ -51,7 +51,7 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
     folder = home / "v1" / "maps" / DEMO
     with served(home) as address, opened(chromium) as (page, outside):
         canvas = opened_map(page, address)
-        assert "simulated" in page.locator("h2").first.inner_text()
+        assert "simulated" in page.locator(".st-key-desk-status").inner_text()
         for layer in ("yield by pixel", "NDVI", "share of dates in cloud", "yield by field"):
             assert recolour_ms(page, layer) < 5000
         assert canvas.get_attribute("data-rasters") == "5"

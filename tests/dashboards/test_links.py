@@ -148,7 +148,8 @@ def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):
 
     monkeypatch.setattr(yield_reads, "season_table", withdrawn)
     yield_reads.predict_season.clear()
-    test = page("yield_map")
+    assert "claim missing in 32 of 64 regions" in drawn(page("yield_map"))
+    test = page("yield_map", panel="claims")
     yield_reads.predict_season.clear()
     assert not test.exception
     boxes = [warning.value.replace(":small[]", "").replace("\\", "") for warning in test.main.warning]
@@ -180,7 +181,8 @@ def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claim
     monkeypatch.setattr(yield_board.YieldBoard, "reach", lambda self, season, lead: "2014" if season == "2023" else "")
     monkeypatch.setattr(yield_board.YieldBoard, "seasons", lambda self: ("2023", "2022"))
     yield_reads.predict_season.clear()
-    test = page("yield_map")
+    assert "no claim: intervals were judged up to 2014" in drawn(page("yield_map"))
+    test = page("yield_map", panel="claims")
     assert "No claim for 2023: intervals were judged up to 2014. Add the harvests" in drawn(test)
     assert "append" not in drawn(test)
     button = next(button for button in test.main.button if "2022" in button.label)
@@ -202,7 +204,7 @@ def test_hindsight_speaks_the_chosen_unit():
 
 
 def test_the_table_names_its_units_and_shows_claims_first(board):
-    test = page("yield_map", unit="bu/ac", threshold="6")
+    test = page("yield_map", unit="bu/ac", threshold="6", panel="list")
     columns = list(test.dataframe[0].value.columns)
     assert columns[:2] == ["region", "claim"]
     assert "value, bu/ac" in columns
@@ -212,7 +214,7 @@ def test_the_table_names_its_units_and_shows_claims_first(board):
 
 def test_what_is_known_to_fail_stands_on_the_field_page(home):
     small_map(home, "farm", ["a"], KNOWN_FAILURES="of 100 simulated farms 85 % of field means; <b>x</b>")
-    test = page("field_map")
+    test = page("field_map", panel="claims")
     assert "What is known to fail" in [box.label for box in test.expander]
     assert "85 % of field means" in drawn(test)
 

@@ -23,7 +23,7 @@ def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machin
         assert sheet.get_attribute("data-tiles") == "6"
         box = sheet.bounding_box()
         assert box["width"] * box["height"] > 0.6 * 1440 * 900
-        assert page.locator("h2").count() == 1
+        assert page.locator("h1").count() == 1
         page.locator(".pictures-open").first.focus()
         page.keyboard.press("x")
         page.keyboard.press("ArrowRight")
@@ -72,7 +72,7 @@ def test_a_folder_is_indexed_beside_the_page(home, chromium, tmp_path):
         page.get_by_label("Folder").fill(str(other))
         page.get_by_label("Folder").press("Enter")
         page.get_by_role("button", name="Index it").click()
-        page.locator("h2", has_text="other (1 files)").wait_for(timeout=FIRST_MS)
+        page.locator("h1", has_text="other (1 files)").wait_for(timeout=FIRST_MS)
         page.locator(".pictures-sheet[data-tiles='1']").wait_for(timeout=FIRST_MS)
         assert sorted(path.name for path in other.iterdir()) == ["minutes.txt"]
         assert folder.is_dir()

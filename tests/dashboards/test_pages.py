@@ -127,7 +127,7 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         canvas = page.locator("canvas[data-stamp]")
         canvas.wait_for(timeout=60_000)
         assert canvas.get_attribute("data-polygons") == "64"
-        assert "simulated" in page.locator("h2").inner_text()
+        assert "simulated" in page.locator(".st-key-desk-status").inner_text()
         box = canvas.bounding_box()
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_function("document.querySelector('h3')?.textContent.startsWith('SIM')")
@@ -165,6 +165,6 @@ def test_county_polygons_are_drawn_and_a_phone_shows_them_too(counties_home, chr
                 canvas = page.locator("canvas[data-stamp]")
                 canvas.wait_for(timeout=90_000)
                 assert int(canvas.get_attribute("data-polygons")) > 3000
-                assert "real data" in page.locator("h2").inner_text()
+                assert "real data" in page.locator(".st-key-desk-status").inner_text()
                 assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
                 assert outside == []

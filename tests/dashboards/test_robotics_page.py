@@ -20,7 +20,7 @@ def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, ch
         assert canvas.get_attribute("data-lanes") == "5"
         box = canvas.bounding_box()
         assert box["width"] * box["height"] > 0.6 * 1280 * 1000
-        assert "simulated" in page.locator("h2").inner_text()
+        assert "simulated" in page.locator(".st-key-desk-status").inner_text()
         canvas.focus()
         canvas.press("ArrowRight")
         canvas.press("Shift+ArrowLeft")
@@ -66,9 +66,9 @@ def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_lin
         page.locator("input[type=file]").first.set_input_files(tmp_path / "mine.npz")
         page.get_by_text("broken.npz is a damaged .npz").wait_for(state="hidden")  # the other has arrived
         page.get_by_role("button", name="Open it").click()
-        page.locator("h2", has_text="own mine.npz").wait_for(timeout=FIRST_MS)
+        page.locator("h1", has_text="own mine.npz").wait_for(timeout=FIRST_MS)
         page.wait_for_function("one => one.dataset.lanes === '3'", arg=canvas.element_handle(), timeout=FIRST_MS)
-        assert "your own data" in page.locator("h2").inner_text()
+        assert "your own data" in page.locator(".st-key-desk-status").inner_text()
         assert "recording=own" in page.url  # and the cursor: a link means this recording
         assert "t=" in page.url
         page.goto(f"{address}/robotics?recording=own+mine.npz&fault=imu.gyroscope,stuck,1,2,0")  # a session of its own
@@ -80,5 +80,5 @@ def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_lin
         page.locator("input[webkitdirectory]").set_input_files(write2(tmp_path / "bag", Maker(), all_sensors(Maker())))
         page.get_by_text("bag/metadata.yaml").wait_for()
         page.get_by_role("button", name="Open it").click()
-        page.locator("h2", has_text="own bag").wait_for()
+        page.locator("h1", has_text="own bag").wait_for()
         assert outside == []

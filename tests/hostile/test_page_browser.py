@@ -163,7 +163,7 @@ def test_names_of_regions_and_maps_are_shown_as_they_are(place, page):
         assert page.locator("[data-testid=stMain] img, [data-testid=stMain] .katex").count() == 0
         assert page.locator("[data-testid=stMain] a[href*='//']").count() == 0
     opened(page, place, "field_map", map=ODD_MAP)
-    assert ODD_MAP in page.locator("h2").inner_text()
+    assert ODD_MAP in page.locator(".st-key-desk-status").inner_text()
     assert page.locator("[data-testid=stSelectbox] input").first.input_value() == ODD_MAP
 
 

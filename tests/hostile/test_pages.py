@@ -503,7 +503,7 @@ def test_the_header_s_word_comes_from_the_data(facts, words):
 @pytest.mark.parametrize(("inputs", "words"), [("real", "real data"), ("simulated", "simulated"), ("", "unknown")])
 def test_a_map_says_what_its_scenes_and_its_model_come_from(home, inputs, words):
     small_map(home, "farm", ["a"], INPUTS=inputs)
-    heading = next(part.value for part in page("field_map").markdown if part.value.startswith("## "))
+    heading = next(part.value for part in page("field_map").markdown if "-badge[" in part.value)
     assert words in heading
     assert ("model of simulated" in heading) == (inputs != "simulated")
 
