@@ -1,7 +1,6 @@
 """The media page in words and tiles: what was found and why, what was searched, what that cannot mean."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -33,18 +32,20 @@ def tiles_of(shown: Sequence[Shown]) -> tuple[Tile, ...]:
         Tile(
             id=one.result["path"], title=title_of(one.result), picture=one.picture, text=one.excerpt or "no picture",
             badge=badge_of(one.result), warnings=tuple(warnings_of(one.result)),
-            lines=tuple(plain(line) for line in (*said_lines(one), *why_lines(one.result), *judged_lines(one.result))),
+            lines=tuple(plain(line) for line in lines_of(one)),
         )
         for one in shown
     )  # fmt: skip
 
 
-def said_lines(one: Shown) -> Iterator[str]:
-    """Yield what a file says of itself: its caption, where its tile shows no such words yet; its credit and date."""
+def lines_of(one: Shown) -> Iterator[str]:
+    """Yield what a tile says under its title: the caption, where it shows no such words yet; why; date and credit."""
     caption, result = one.result["caption"] or "", one.result
     if caption and caption != result["title"] and not caption.startswith(one.excerpt.rstrip("…") or "\0"):
         yield caption[:MOST_EXCERPT]
-    if credited := [words for words in (result["credit"] or result["creator"], day_of(result["captured"])) if words]:
+    yield from why_lines(result)
+    yield from judged_lines(result)
+    if credited := [words for words in (day_of(result["captured"]), result["credit"] or result["creator"]) if words]:
         yield ", ".join(credited)
 
 
@@ -123,9 +124,9 @@ def status_line(told: Mapping[str, Any], asked: str) -> str:
         parts.append(f"{told['num_irrelevant']:,} judged irrelevant are hidden")
     if unjudged(told):
         parts.append("how relevant they are is not judged: no calibrated run is here, so that nothing is cut off")
-    elif why := unclaimed(told):
-        few = "they are" if why.total() == shown else f"{why.total()} of them are"
-        parts.append(f"how relevant {few} is not claimed ({why.most_common(1)[0][0]})")
+    elif num_unclaimed := unclaimed(told):
+        few = "for them" if num_unclaimed == shown else f"for {num_unclaimed} of them"
+        parts.append(f"no share of relevance is claimed {few}")
     searched = told["searched"]
     if searched["offline"]:
         parts.append(f"{searched['offline']:,} are offline, and found all the same")
@@ -139,10 +140,18 @@ def unjudged(told: Mapping[str, Any]) -> bool:
     return bool(told["relevance"]) and all(one["run"] is None for one in told["relevance"])
 
 
-def unclaimed(told: Mapping[str, Any]) -> Counter[str]:
-    """Why of how many results nothing is claimed, though a run judges them."""
-    judged = [one["relevance"] for one in told["results"] if one["relevance"]]
-    return Counter(said[0]["reason"] for said in judged if all(one["claim"] != "stated" for one in said))
+def unclaimed(told: Mapping[str, Any]) -> int:
+    """Of how many results nothing is claimed, though a run judges them."""
+    return sum(
+        bool(one["relevance"]) and all(said["claim"] != "stated" for said in one["relevance"])
+        for one in told["results"]
+    )
+
+
+def doubts(told: Mapping[str, Any]) -> str:
+    """Say what the status line has no room for: what is claimed of relevance, and what words do not search."""
+    said = [f"Relevance by {one['by']}: {one['words']}." for one in told["relevance"]]
+    return " ".join([*said, f"{told['picture_content']['words'][:1].upper()}{told['picture_content']['words'][1:]}."])
 
 
 def unseen_words(told: Mapping[str, Any], query: str) -> str:

@@ -18,6 +18,7 @@ from mainstem.dashboards.media.board import (
     NOT_FOR,
     Shown,
     asked_words,
+    doubts,
     nothing_words,
     status_line,
     tiles_of,
@@ -53,6 +54,22 @@ STYLE = """<style>
 .stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
 .stMainBlockContainer [data-testid="stVideo"] { max-height: 44vh; }
 .stMainBlockContainer [data-testid="stImage"] img { max-height: 56vh; object-fit: contain; width: auto; }
+@media (max-width: 640px) {  /* the first picture stands within 250 px: rows of controls scroll instead of breaking */
+  .stAppHeader { height: 2.6rem; min-height: 2.6rem; }
+  .stMainBlockContainer { padding: 2.7rem 0.6rem 0.6rem; }
+  .stMainBlockContainer h2 { font-size: 1rem; white-space: nowrap; overflow-x: auto; scrollbar-width: none; }
+  .stMainBlockContainer .stHorizontalBlock:has(> .stColumn) { gap: 0.3rem; }
+  .st-key-media-archive, .st-key-media-tools {
+    flex-wrap: nowrap; gap: 0.4rem; overflow-x: auto; scrollbar-width: none;
+  }
+  .st-key-media-archive > *, .st-key-media-tools > * { flex-shrink: 0; }
+  .st-key-media-archive > :has(.stSelectbox) { flex: 1 1 9rem; width: 9rem; min-width: 9rem; }
+  .st-key-media-archive button, .st-key-media-tools button { min-height: 2.1rem; padding-block: 0.1rem; }
+  .stTextInput [data-testid="stTextInputRootElement"] { height: 2.1rem; min-height: 2.1rem; }
+  .st-key-media-found p {
+    display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; line-height: 1.3;
+  }
+}
 </style>"""
 
 
@@ -64,7 +81,7 @@ def show_media() -> None:
     title, controls = st.columns([3, 2], vertical_alignment="center")
     known = archives()
     with controls:
-        row = st.container(horizontal=True, vertical_alignment="bottom")
+        row = st.container(horizontal=True, vertical_alignment="bottom", key="media-archive")
     with row, mistakes_as_lines("The list of archives"):
         shown = choose(partial(st.segmented_control, "Show", label_visibility="collapsed"), "show", SHOWN, vain)
         name = choose_archive(known, slot.container(), OF_ARCHIVE) if known else ""
@@ -122,7 +139,7 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
     asked, row = st.columns([3, 2], vertical_alignment="bottom")
     with asked:
         text = asking.search_box()
-    with row, st.container(horizontal=True, vertical_alignment="bottom"):
+    with row, st.container(horizontal=True, vertical_alignment="bottom", key="media-tools"):
         filters = asking.filters_asked(vain)
         tools = st.container()
         own = asking.bring_picture()
@@ -132,9 +149,9 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
     with st.spinner("Searching; at first what judges relevance is loaded"):
         told = found_in(search, asking.query_of(text, filters, files))
     words = asked_words(text, filters.given(), *([str(path) for path in files[name]] for name in asking.PICKED))
-    st.caption(
+    st.container(key="media-found").caption(
         f"{plain(status_line(told, words), 600)} {plain(unseen_words(told, text))}",
-        help=plain(told["picture_content"]["words"], 600),
+        help=plain(doubts(told), 1200),
     )
     by_path = {result["path"]: result for result in told["results"]}
     with tools:

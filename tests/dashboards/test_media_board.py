@@ -26,6 +26,7 @@ from mainstem.dashboards.media.board import Shown as ShownResult
 from mainstem.dashboards.media.board import (
     asked_words,
     clock,
+    doubts,
     judged_lines,
     nothing_words,
     status_line,
@@ -166,20 +167,21 @@ def test_a_share_is_told_only_where_it_is_claimed_and_once_why_not(search):
     for one in told["results"]:
         one["relevance"] = [{**said, "claim": "withdrawn"}]
     assert list(judged_lines(told["results"][0])) == []
-    assert status_line(told, " for x").count("how relevant they are is not claimed (one word alone is too little)") == 1
+    assert status_line(told, " for x").count("no share of relevance is claimed for them") == 1
+    assert "Relevance by words: " in doubts(told)
     told["results"][0]["relevance"] = [{**said, "claim": "stated"}]
     assert list(judged_lines(told["results"][0])) == ["relevant, 87% by words"]
-    assert "how relevant 1 of them are is not claimed" in status_line(told, " for x")
+    assert "no share of relevance is claimed for 1 of them" in status_line(told, " for x")
 
 
 def test_tiles_say_caption_credit_and_date_whatever_found_them(search):
     found = {one["path"]: one for one in search.search(Query(filters=Filters(kind="image")))["results"]}
     harbour = {**found["harbour.png"], "captured": "2024-05-31T10:00:00"}
     (tile,) = tiles_of([ShownResult(result=harbour, picture=b"x")])
-    assert tile.lines == ("boats at dawn", "Agency, 2024-05-31")
+    assert tile.lines == ("boats at dawn", "2024-05-31, Agency")
     assert tiles_of([ShownResult(result=found["bridge.png"], picture=b"x")])[0].lines[:1] != ("",)
     (text,) = tiles_of([ShownResult(result=harbour, picture=None, excerpt="boats at dawn")])
-    assert text.lines == ("Agency, 2024-05-31",)  # what the tile shows in the place of a picture, it says once
+    assert text.lines == ("2024-05-31, Agency",)  # what the tile shows in the place of a picture, it says once
 
 
 def keyframe(number: int, time_s: float, start_s: float, end_s: float) -> Keyframe:

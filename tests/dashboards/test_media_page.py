@@ -55,6 +55,12 @@ def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machin
         page.set_viewport_size({"width": 400, "height": 900})
         page.wait_for_function("innerWidth === 400")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        page.get_by_text("Search", exact=True).first.click()
+        box.fill("bridges")  # which finds what is called bridge
+        box.press("Enter")
+        frame = page.locator(".pictures-sheet[data-tiles='2'].is-grid .pictures-frame").first
+        frame.wait_for(timeout=FIRST_MS)
+        assert frame.bounding_box()["y"] <= 250
         assert outside == []
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == originals
 
