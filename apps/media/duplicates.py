@@ -5,13 +5,13 @@ deleted, moved or written.
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mainstem.apps.media.reading import within
+from mainstem.apps.media.walk import Walk
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.core.progress import Progress, silent
@@ -116,7 +116,10 @@ def find_duplicates(folder: Path, report: Progress = silent, bounds: Bounds = DE
     if not folder.is_dir():
         raise InputError(f"{plain(folder)} is no folder; name one")
     search = _Search(bounds)
-    paths = list(_files(folder, search.refused))
+    walk = Walk(root=folder)
+    paths = [folder / path for path in walk.files()]
+    search.left_out |= {folder / path: why for path, why in walk.skipped.items()}
+    search.refused |= {folder / path: f"{plain(folder / path)}: {why}" for path, why in walk.unseen.items()}
     for index, path in enumerate(paths):
         report(path.name, index / len(paths))
         try:
@@ -167,18 +170,6 @@ def _tree(links: list[Link]) -> list[Link]:
 def _told(link: Link) -> dict[str, Any]:
     told = {name: value for name, value in asdict(link.match).items() if name != "rate"}
     return {"first": str(link.first), "second": str(link.second), **told, "false_match_rate": link.match.rate}
-
-
-def _files(folder: Path, refused: dict[Path, str]) -> Iterator[Path]:
-    """Yield a folder's files in order of name, and name folders that cannot be listed; links are not followed."""
-
-    def refuse(error: OSError) -> None:
-        place = Path(error.filename)
-        refused[place] = f"{plain(place.name)} cannot be listed ({error.strerror}); check its rights"
-
-    for place, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
-        yield from (Path(place, name) for name in sorted(names) if not Path(place, name).is_symlink())
 
 
 def _sha256(path: Path) -> str:

@@ -88,7 +88,7 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
         "offline": found.root_why, "read": len(jobs), "embedded": embedded, "unchanged": found.num_same,
         "new": len(found.new), "changed": len(found.changed), "moved": moved, "gone": len(gone),
         "returned": len(found.returned), "states": counts(catalogue), "kinds": kinds(catalogue),
-        "refused": {plain(path): why for path, why in {**found.skipped, **refused}.items()},
+        "refused": {plain(path): why for path, why in {**found.skipped, **found.unseen, **refused}.items()},
         "unread": {plain(path): why for path, why, state in said if state != "refused"},
         "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},
     }  # fmt: skip

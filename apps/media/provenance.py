@@ -1,15 +1,16 @@
 """The commands `media provenance` and `media sign`: what files say of where they come from, and saying so oneself."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mainstem.apps.media.walk import Walk
 from mainstem.core.errors import InputError
+from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
-from mainstem.data.media.provenance import SIDECAR, Provenance, read_provenance
+from mainstem.data.media.provenance import Provenance, read_provenance
 from mainstem.data.media.signing import Credentials, sign_file
 from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
 
@@ -18,10 +19,11 @@ MOST_FILES = 1_000_000  # of one call
 
 @dataclass(frozen=True)
 class Looked:
-    """What was found in files, and why others were refused."""
+    """What was found in files, why others were refused, and why what is no file was passed over."""
 
     found: Sequence[Provenance]
     refused: Mapping[str, str]
+    left_out: Mapping[str, str]
     trust: TrustList
 
     def told(self) -> dict[str, Any]:
@@ -30,6 +32,7 @@ class Looked:
             "files": [each.told() for each in self.found],
             "counts": dict(sorted(Counter(each.verdict for each in self.found).items())),
             "refused": dict(self.refused),
+            "left_out": dict(self.left_out),
             "trust_list": self.trust.told(),
         }
 
@@ -41,8 +44,8 @@ def look(paths: Sequence[Path], trust: Path | None, report: Progress = silent) -
         InputError: if the trust list cannot be used, or there is nothing at a path.
     """
     trusted = read_trust_list(trust or SHIPPED)
-    files = list(_files(paths))
-    found, refused = [], {}
+    found, left_out, refused = [], dict[str, str](), dict[str, str]()
+    files = list(_files(paths, left_out, refused))
     for number, path in enumerate(files):
         report(path.name, number / len(files))
         try:
@@ -51,7 +54,7 @@ def look(paths: Sequence[Path], trust: Path | None, report: Progress = silent) -
             if len(files) == 1:
                 raise
             refused[str(path)] = str(error)
-    return Looked(found, refused, trusted)
+    return Looked(found, refused, left_out, trusted)
 
 
 def sign(path: Path, credentials: Credentials, out: Path) -> tuple[Provenance, Provenance]:
@@ -66,32 +69,25 @@ def sign(path: Path, credentials: Credentials, out: Path) -> tuple[Provenance, P
     return before, read_provenance(out, trust)
 
 
-def _files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Files by name; of folders those below, without sidecars, hidden files and what links lead to."""
+def _files(paths: Sequence[Path], left_out: dict[str, str], refused: dict[str, str]) -> Iterator[Path]:
+    """Files by name; of folders those below, and what is passed over there, or cannot be listed."""
     count = 0
     for path in paths:
-        for each in _below(path) if path.is_dir() else (path,):
+        for each in _below(path, left_out, refused) if path.is_dir() else (path,):
             count += 1
             if count > MOST_FILES:
                 raise InputError(f"{path} holds more than {MOST_FILES} files; name its folders one by one")
             yield each
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    before = None
-    for place, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(place, name)
-            if not name.startswith(".") and path.suffix.lower() != SIDECAR and not path.is_symlink():
-                before = path
-                yield path
-    if before is None:
+def _below(folder: Path, left_out: dict[str, str], refused: dict[str, str]) -> Iterator[Path]:
+    walk, before = Walk(root=folder), None
+    for before in walk.files():
+        yield folder / before
+    left_out |= {plain(folder / path): why for path, why in walk.skipped.items()}
+    refused |= {plain(folder / path): f"{plain(folder / path)}: {why}" for path, why in walk.unseen.items()}
+    if before is None and not walk.unseen:
         raise InputError(f"{folder} holds no file; name another folder")
-
-
-def _refuse(error: OSError) -> None:
-    raise InputError(f"{error.filename}: {error.strerror}; name folders that you may read") from error
 
 
 def lines_of(looked: Looked) -> Iterator[str]:
@@ -104,6 +100,7 @@ def lines_of(looked: Looked) -> Iterator[str]:
         if each.tree is not None:
             yield from _lines_of_tree(each.tree)
         yield f"  sha256 {each.sha256}"
+    yield from (f"left out: {path}: {why}" for path, why in looked.left_out.items())
     listed = looked.trust
     late = "; it is more than a year old, get a new one" if is_overdue(listed) else ""
     yield f"trust list {listed.name} ({listed.date or 'undated'}), {listed.certificates} certificates{late}"

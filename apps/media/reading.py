@@ -18,13 +18,14 @@ from types import FrameType
 from typing import Any
 
 from mainstem.apps.media.catalogue import SIDECAR, Read
+from mainstem.apps.media.walk import is_beside
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.metadata import Metadata, read_metadata
 from mainstem.data.media.searched import searched_texts
-from mainstem.data.media.sidecars import is_sidecar, sidecars_of
+from mainstem.data.media.sidecars import sidecars_of
 
 MOST_S, BYTES_A_S = 60.0, 1 << 20  # a file may take a minute, and a second a MiB
 
@@ -50,7 +51,7 @@ def read_file(job: Job) -> Read:
     try:
         with within(path):
             if not job.sha256:
-                if is_sidecar(path):
+                if is_beside(path):
                     return dataclasses.replace(found, kind=SIDECAR)
                 found = dataclasses.replace(found, sha256=_sha256(path))
                 found = dataclasses.replace(found, kind=kind_of(path) or "")

@@ -2,16 +2,13 @@
 
 import hashlib
 import os
-import stat
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mainstem.apps.media.catalogue import Entry, Stamp
-from mainstem.core.plain import is_text, plain
+from mainstem.apps.media.walk import Seen, Walk
 from mainstem.data.media.sidecars import SUFFIXES, Listing, owners_of, spoken_keys
-
-Seen = tuple[str, os.stat_result]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -25,8 +22,8 @@ class Scan:
         same: files as they were; those to be noted again (a share came back) with their stamps.
         gone: files that are not there any more.
         offline: files that cannot be reached: the folder, or a share mounted in it, is not there.
-        skipped: what is no file, or cannot be looked at, and why.
-        unseen: folders that cannot be listed and files that cannot be looked at: nobody knows what is there.
+        skipped: what is no file, and why.
+        unseen: folders that cannot be listed and files that cannot be looked at, and why: nobody knows what is there.
         root_why: why the whole folder is out of reach; "" where it is there.
     """
 
@@ -37,8 +34,8 @@ class Scan:
     num_same: int = 0
     gone: list[str] = field(default_factory=list)
     offline: list[str] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
-    unseen: set[str] = field(default_factory=set)
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    unseen: Mapping[str, str] = field(default_factory=dict)
     root_why: str = ""
 
 
@@ -51,7 +48,9 @@ def scan(root: Path, known: Mapping[str, Entry]) -> Scan:
         return found
     seen: set[str] = set()
     remounted: set[tuple[int, int]] = set()
-    for path, stamp in _walk(root, found):
+    walk = Walk(root=root)
+    found.skipped, found.unseen = walk.skipped, walk.unseen
+    for path, stamp in (one for files in walk.folders() for one in _stamped(files)):
         seen.add(path)
         entry = known.get(path)
         if entry is not None and entry.stamp.device != stamp.device:
@@ -104,45 +103,6 @@ def _device_above(root: Path, path: str) -> int:
         except OSError:
             continue
     return -1
-
-
-def _walk(root: Path, found: Scan) -> Iterator[tuple[str, Stamp]]:
-    """Yield files below a folder; links are not followed, and names that begin with a dot are passed over."""
-    folders = [""]
-    while folders:
-        below = folders.pop()
-        try:
-            entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
-        except OSError as error:
-            found.unseen.add(below)
-            found.skipped[plain(below)] = f"the folder cannot be listed ({error.strerror}); check its rights"
-            continue
-        files: list[Seen] = []
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            path = f"{below}/{entry.name}" if below else entry.name
-            try:
-                told = entry.stat(follow_symlinks=False)
-            except OSError as error:
-                found.unseen.add(path)
-                found.skipped[plain(path)] = f"it cannot be looked at ({error.strerror}); check its rights"
-                continue
-            if why := _why_skipped(entry.name, told.st_mode):
-                found.skipped[plain(path)] = why
-            elif stat.S_ISDIR(told.st_mode):
-                folders.append(path)
-            else:
-                files.append((path, told))
-        yield from _stamped(files)
-
-
-def _why_skipped(name: str, mode: int) -> str:
-    if not is_text(name):
-        return "its name is no UTF-8; rename it"
-    if stat.S_ISLNK(mode):
-        return "it is a link, which is not followed; index the folder it leads to"
-    return "" if stat.S_ISDIR(mode) or stat.S_ISREG(mode) else "it is a pipe, socket or device"
 
 
 def _stamped(files: list[Seen]) -> Iterator[tuple[str, Stamp]]:

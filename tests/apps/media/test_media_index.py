@@ -66,7 +66,7 @@ def test_a_changed_sidecar_is_told_again_and_the_picture_is_not_read(root, monke
     indexed(root)
     said(root / "day1" / "photo1.jpg", caption="The mayor closes the bridge")
     monkeypatch.setattr("mainstem.apps.media.reading._sha256", lambda path: pytest.fail(f"{path} was read"))
-    monkeypatch.setattr("mainstem.apps.media.reading.is_sidecar", lambda path: path.suffix == ".json")
+    monkeypatch.setattr("mainstem.apps.media.reading.is_beside", lambda path: path.suffix == ".json")
     told = indexed(root)
     assert (told["new"], told["embedded"]) == (0, 0)
     assert "closes" in str(content_of(root)["day1/photo1.jpg"])
