@@ -29,7 +29,6 @@ from mainstem.data.media.words import words_of
 if TYPE_CHECKING:
     from mainstem.data.media.small_pictures import Shown
 
-LAYOUT = "2"  # of the tables; another is refused
 FILE = "catalogue.db"
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]|$)", re.ASCII)
 SIDECAR = "sidecar"  # in the place of a kind
@@ -37,14 +36,14 @@ SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS contents (
     id INTEGER PRIMARY KEY AUTOINCREMENT, sha256 TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, facts TEXT NOT NULL,
-    refused TEXT NOT NULL DEFAULT '');
+    refused TEXT NOT NULL DEFAULT '', reader TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     id INTEGER PRIMARY KEY AUTOINCREMENT, path TEXT NOT NULL UNIQUE, content INTEGER REFERENCES contents(id),
     size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, inode INTEGER NOT NULL, device INTEGER NOT NULL,
     beside TEXT NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL DEFAULT '', moved_from TEXT NOT NULL DEFAULT '',
     edited_from TEXT NOT NULL DEFAULT '', told TEXT NOT NULL DEFAULT '{{}}', kind TEXT NOT NULL DEFAULT '',
     captured TEXT NOT NULL DEFAULT '', credit TEXT NOT NULL DEFAULT '', rights TEXT NOT NULL DEFAULT '',
-    opt_out TEXT NOT NULL DEFAULT '', embargo TEXT NOT NULL DEFAULT '');
+    opt_out TEXT NOT NULL DEFAULT '', embargo TEXT NOT NULL DEFAULT '', reader TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS files_by_content ON files(content);
 CREATE TABLE IF NOT EXISTS frames (
     id INTEGER PRIMARY KEY AUTOINCREMENT, content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
@@ -56,6 +55,7 @@ CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
     {", ".join(FIELDS)}, tokenize='unicode61 remove_diacritics 2', prefix='2 3');
 CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, 'row');
 """
+LAYOUT = hashlib.sha256(SCHEMA.encode()).hexdigest()[:12]  # of the tables, fields among them; another is refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +71,12 @@ class Stamp:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A file as it is known; `why` it is refused, or held since what lies beside it cannot be read."""
+    """A file as it is known.
+
+    Attributes:
+        why: it is refused, or held since what lies beside it cannot be read.
+        reader: version of what read it.
+    """
 
     id: int
     path: str
@@ -81,6 +86,7 @@ class Entry:
     state: str
     kind: str
     why: str
+    reader: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,8 +97,9 @@ class Read:
         facts: size, seconds and the like, as JSON.
         told: metadata, as JSON.
         texts: by field, what words are searched in.
-        frames: None where the content is known already.
+        frames: none where the content is known already.
         refused: why it cannot be read, "" where it can.
+        reader: version of what read it.
     """
 
     path: str
@@ -103,6 +110,7 @@ class Read:
     texts: dict[str, str] = field(default_factory=dict)
     frames: "tuple[Shown, ...]" = ()
     refused: str = ""
+    reader: str = ""
 
 
 def index_home(folder: Path) -> Path:
@@ -190,7 +198,7 @@ class Catalogue:
         """Return every file that is known, by path."""
         rows = self.db.execute(
             "SELECT f.id, path, content, coalesce(sha256, '') AS sha256, size, mtime_ns, inode, device, beside, state, "
-            "f.kind, why FROM files f LEFT JOIN contents c ON c.id = f.content"
+            "f.kind, why, f.reader FROM files f LEFT JOIN contents c ON c.id = f.content"
         )
         with intact(self.home):
             return {inside(row["path"], self.home): _entry(row) for row in rows}
@@ -203,7 +211,7 @@ class Catalogue:
         except (ValueError, TypeError, OverflowError, sqlite3.InterfaceError, sqlite3.DataError) as error:
             self.db.execute("ROLLBACK TO file")
             why = f"what was read of it cannot be kept ({plain(one_line(error))}); leave it out"
-            self.put(Read(path=read.path, sha256="", kind="", refused=why), stamp)
+            self.put(Read(path=read.path, sha256="", kind="", refused=why, reader=read.reader), stamp)
         self.db.execute("RELEASE file")
 
     def put(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
@@ -214,11 +222,11 @@ class Catalogue:
             content, stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside,
             _state(read), read.refused or "; ".join(told.get("unread", ())), edited_from, json.dumps(told), read.kind,
             _day(told.get("captured")), told.get("credit") or "", told.get("rights") or "",
-            (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")),
+            (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")), read.reader,
         )  # fmt: skip
         columns = (
             "content", "size", "mtime_ns", "inode", "device", "beside", "state", "why", "edited_from", "told", "kind",
-            "captured", "credit", "rights", "opt_out", "embargo",
+            "captured", "credit", "rights", "opt_out", "embargo", "reader",
         )  # fmt: skip
         marks = ", ".join("?" * len(columns))
         changed = ", ".join(f"{name} = excluded.{name}" for name in columns if name != "edited_from")
@@ -240,14 +248,16 @@ class Catalogue:
     def _content(self, read: Read) -> int | None:
         if not read.sha256:
             return None
-        found = self.db.execute("SELECT id, refused FROM contents WHERE sha256 = ?", (read.sha256,)).fetchone()
-        if found is not None and (read.refused or not found["refused"]):
+        found = self.db.execute("SELECT id, refused, reader FROM contents WHERE sha256 = ?", (read.sha256,)).fetchone()
+        if found is not None and (read.refused or (not found["refused"] and found["reader"] == read.reader)):
             return int(found["id"])
         row = self.db.execute(
-            "INSERT INTO contents (sha256, kind, facts, refused) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO UPDATE "
-            "SET kind = excluded.kind, facts = excluded.facts, refused = '' RETURNING id",
-            (read.sha256, read.kind, json.dumps(read.facts), read.refused),
+            "INSERT INTO contents (sha256, kind, facts, refused, reader) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (sha256) DO UPDATE SET kind = excluded.kind, facts = excluded.facts, refused = '', "
+            "reader = excluded.reader RETURNING id",
+            (read.sha256, read.kind, json.dumps(read.facts), read.refused, read.reader),
         ).fetchone()
+        self.db.execute("DELETE FROM frames WHERE content = ?", (row[0],))  # that an older reader saw
         self.db.executemany(
             "INSERT INTO frames (content, time_s, start_s, end_s, picture) VALUES (?, ?, ?, ?, ?)",
             [(row[0], one.time_s, one.start_s, one.end_s, one.picture) for one in read.frames],
@@ -328,6 +338,7 @@ def _entry(row: sqlite3.Row) -> Entry:
         state=row["state"],
         kind=row["kind"],
         why=row["why"],
+        reader=row["reader"],
     )
 
 

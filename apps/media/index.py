@@ -9,7 +9,7 @@ from typing import Any
 from mainstem.apps.media.catalogue import FILE, Catalogue, Entry, Read, Stamp, index_home
 from mainstem.apps.media.embedding import embed_pending, settle_model
 from mainstem.apps.media.readers import read_files
-from mainstem.apps.media.reading import Job
+from mainstem.apps.media.reading import Job, reader_of
 from mainstem.apps.media.scan import Scan, scan
 from mainstem.apps.media.store import build_lists, is_due, sweep_lists
 from mainstem.core.errors import InputError
@@ -71,7 +71,7 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
             catalogue.restamp(path, stamp)
     moved = _renamed(catalogue, found, known)
     known = catalogue.entries() if moved else known
-    jobs = _jobs(catalogue.root, found, known, options.retry)
+    jobs, num_stale = _jobs(catalogue, found, known, options.retry)
     moved |= _read(catalogue, jobs, (found, known), part_of(progress, 0.0, READING), workers)
     gone = [path for path in found.gone if path not in moved.values()]
     if gone or jobs:
@@ -86,6 +86,7 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
     refused = {path: why for path, why, state in said if state == "refused"}
     return {
         "offline": found.root_why, "read": len(jobs), "embedded": embedded, "unchanged": found.num_same,
+        "reread": num_stale,
         "new": len(found.new), "changed": len(found.changed), "moved": moved, "gone": len(gone),
         "returned": len(found.returned), "states": counts(catalogue), "kinds": kinds(catalogue),
         "refused": {plain(path): why for path, why in {**found.skipped, **found.unseen, **refused}.items()},
@@ -110,20 +111,24 @@ def _number(stamp: Stamp) -> tuple[int, int, int, int]:
     return stamp.device, stamp.inode, stamp.size, stamp.mtime_ns
 
 
-def _jobs(root: Path, found: Scan, known: Mapping[str, Entry], retry: bool) -> list[Job]:
-    """What is to be read; a file of which only what lies beside it changed is not hashed again."""
-    jobs = [Job(root, path) for path in (*found.new, *found.changed)]
-    jobs += [_retold(root, known[path]) for path in found.retold]
-    if retry:
-        seen = {path for path, entry in known.items() if entry.why} - {*found.changed, *found.retold}
-        for path in sorted(seen - {*found.gone, *found.offline}):
-            found.retold[path] = known[path].stamp
-            jobs.append(_retold(root, known[path]))
-    return jobs
+def _jobs(catalogue: Catalogue, found: Scan, known: Mapping[str, Entry], retry: bool) -> tuple[list[Job], int]:
+    """What is to be read, and of how many files since their reader changed.
 
-
-def _retold(root: Path, entry: Entry) -> Job:
-    return Job(root, entry.path, entry.sha256, entry.kind) if entry.state in KNOWN else Job(root, entry.path)
+    A file of which only what lies beside it changed is not hashed again.
+    """
+    place = catalogue.home / FILE
+    away = {*found.gone, *found.offline, *found.changed}
+    there = {path: entry for path, entry in known.items() if path not in away}
+    stale = {path for path, entry in there.items() if entry.reader != reader_of(entry.kind)}
+    for path, entry in there.items():
+        if path in stale or (retry and entry.why):
+            found.retold.setdefault(path, found.returned.get(path, entry.stamp))
+    jobs = [Job(catalogue.root, path, index=place) for path in (*found.new, *found.changed)]
+    for path in found.retold:
+        entry = known[path]
+        is_known = entry.state in KNOWN and path not in stale
+        jobs.append(Job(catalogue.root, path, *((entry.sha256, entry.kind) if is_known else ("", "")), index=place))
+    return jobs, len(stale)
 
 
 def _read(
@@ -187,7 +192,7 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     held = ", ".join(f"{num:,} {kind or 'others'}" for kind, num in sorted(told["kinds"].items()))
     yield f"{told['folder']}: {held or 'nothing that can be found'}"
     changes = {name: told[name] for name in ("new", "changed", "gone", "returned", "unchanged")}
-    changes["moved"] = len(told["moved"])
+    changes |= {"moved": len(told["moved"]), "read again, as their reader changed": told["reread"]}
     yield ", ".join(f"{num:,} {name}" for name, num in changes.items() if num) or "nothing there"
     if away := told["states"].get("offline"):
         yield f"{away:,} files are offline: kept, and found, until their share is mounted again"

@@ -11,7 +11,7 @@ from itertools import islice
 from multiprocessing.connection import wait
 
 from mainstem.apps.media.catalogue import Read
-from mainstem.apps.media.reading import Job, read_file
+from mainstem.apps.media.reading import Job, read_file, reader_of
 from mainstem.core.plain import plain
 
 MOST_MEMORY = 3 << 30  # bytes of a reader
@@ -53,7 +53,7 @@ def _alone(job: Job) -> Read:
         with _pool(1) as pool:
             return pool.submit(read_file, job).result()
     except BrokenProcessPool:
-        return Read(path=job.path, sha256=job.sha256, kind=job.kind, refused=plain(ENDED))
+        return Read(path=job.path, sha256=job.sha256, kind=job.kind, refused=plain(ENDED), reader=reader_of(job.kind))
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

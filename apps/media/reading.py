@@ -11,13 +11,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from mainstem.apps.media.catalogue import SIDECAR, Read
+from mainstem.apps.media.database import connect
 from mainstem.apps.media.walk import is_beside
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
@@ -28,16 +29,30 @@ from mainstem.data.media.searched import searched_texts
 from mainstem.data.media.sidecars import sidecars_of
 
 MOST_S, BYTES_A_S = 60.0, 1 << 20  # a file may take a minute, and a second a MiB
+# Of what is read here of each kind. Whoever changes what a reader tells counts its number up: what an older one read is
+# read again at the next index.
+READERS = {"image": 1, "video": 1, "sound": 1, "text": 1, SIDECAR: 1}
+
+
+def reader_of(kind: str) -> str:
+    """Version of what reads a kind; of all readers where no reader knew the file, which another may."""
+    return str(READERS[kind]) if kind in READERS else ".".join(map(str, READERS.values()))
 
 
 @dataclass(frozen=True)
 class Job:
-    """One file to read below a folder; its hash and kind where its bytes are known, and its metadata alone changed."""
+    """One file to read below a folder.
+
+    Attributes:
+        sha256, kind: where its bytes are known, and its metadata alone changed.
+        index: a catalogue's file, which knows contents that need not be decoded again; None: nothing is known.
+    """
 
     root: Path
     path: str
     sha256: str = ""
     kind: str = ""
+    index: Path | None = None
 
 
 class _TooLong(BaseException):
@@ -46,6 +61,11 @@ class _TooLong(BaseException):
 
 def read_file(job: Job) -> Read:
     """Read one file; what is wrong with it is in the result."""
+    found = _read_file(job)
+    return dataclasses.replace(found, reader=reader_of(found.kind))
+
+
+def _read_file(job: Job) -> Read:
     path = job.root / job.path
     found = Read(path=job.path, sha256=job.sha256, kind=job.kind)
     try:
@@ -54,11 +74,19 @@ def read_file(job: Job) -> Read:
                 if is_beside(path):
                     return dataclasses.replace(found, kind=SIDECAR)
                 found = dataclasses.replace(found, sha256=_sha256(path))
-                found = dataclasses.replace(found, kind=kind_of(path) or "")
-                found = _looked_at(path, found) if found.kind else found
+                known = _known_kind(job.index, found.sha256) if job.index else ""
+                found = dataclasses.replace(found, kind=known or kind_of(path) or "")
+                found = found if known else _looked_at(path, found)
             return _with_words(path, found) if found.kind else found
     except Exception as error:  # whatever one file brings about costs that file alone
         return dataclasses.replace(found, refused=plain(one_line(error)) + _unsearched(path))
+
+
+def _known_kind(index: Path, sha256: str) -> str:
+    """Kind of a content that a catalogue holds as it would be read now; "" of another."""
+    with closing(connect(index, is_read_only=True)) as db:
+        row = db.execute("SELECT kind, reader FROM contents WHERE sha256 = ? AND refused = ''", (sha256,)).fetchone()
+    return str(row["kind"]) if row is not None and row["reader"] == reader_of(row["kind"]) else ""
 
 
 def _unsearched(path: Path) -> str:

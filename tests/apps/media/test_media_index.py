@@ -1,5 +1,6 @@
 """An archive's index: only what changed is read, a share that is away is kept, and a kill harms nothing."""
 
+import hashlib
 import os
 import random
 import shutil
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 from tests.apps.media.archives import HERE, archive, content_of, indexed, picture, said, sound, states, tree
 
+from mainstem.apps.media import reading as media_reading
 from mainstem.apps.media import scan as media_scan
-from mainstem.apps.media.catalogue import Catalogue, index_home
+from mainstem.apps.media.catalogue import LAYOUT, SCHEMA, Catalogue, Read, index_home
 from mainstem.apps.media.index import IndexOptions, index_folder
 from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job
-from mainstem.core.errors import InputError
+from mainstem.core.errors import ArtifactError, InputError
+from mainstem.data.media.searched import FIELDS
 
 
 @pytest.fixture
@@ -60,6 +63,76 @@ def test_what_is_new_edited_moved_copied_and_gone_is_known_for_that(root):
         {row[2] for row in now.values() if row[2]}
     )
     catalogue.close()
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """Names of the files that are decoded from here on."""
+    found: list[str] = []
+
+    looked_at = media_reading._looked_at
+
+    def counted(path: Path, read: Read) -> Read:
+        found.append(path.name)
+        return looked_at(path, read)
+
+    monkeypatch.setattr(media_reading, "_looked_at", counted)
+    return found
+
+
+def test_known_bytes_are_not_decoded_again_wherever_they_lie(root, decoded, tmp_path):
+    indexed(root)
+    first = sorted(decoded)
+    assert len(first) == 7
+    held = content_of(root)
+    shutil.copy(root / "day0" / "photo0.jpg", root / "copy.jpg")
+    shutil.copy(root / "day1" / "photo1.jpg", tmp_path / "away.jpg")
+    (root / "day1" / "photo1.jpg").unlink()
+    shutil.copy(tmp_path / "away.jpg", root / "elsewhere.jpg")
+    picture(root / "day0" / "photo2.jpg", 60)
+    assert indexed(root)["moved"] == {"elsewhere.jpg": "day1/photo1.jpg"}
+    assert sorted(decoded[7:]) == ["photo1.jpg.json", "photo2.jpg"]  # the first speaks of nothing any more
+    now = content_of(root)
+    assert now["copy.jpg"][2:5] == held["day0/photo0.jpg"][2:5]
+    assert now["elsewhere.jpg"][2:5] == held["day1/photo1.jpg"][2:5]
+
+
+def test_what_an_older_reader_read_is_read_again_and_nothing_else(root, decoded, monkeypatch):
+    indexed(root)
+    held = content_of(root)
+    decoded.clear()
+    monkeypatch.setitem(media_reading.READERS, "image", 2)
+    told = indexed(root)
+    assert sorted(decoded) == [f"photo{seed}.jpg" for seed in range(5)]
+    assert (told["read"], told["reread"], told["unchanged"], told["embedded"]) == (5, 5, 10, 5)
+    assert content_of(root) == held
+    assert (indexed(root)["read"], len(decoded)) == (0, 5)
+    (root / "odd.bin").write_bytes(bytes(range(256)))
+    indexed(root)
+    monkeypatch.setitem(media_reading.READERS, "sound", 2)  # it may know what nobody knew
+    assert indexed(root)["reread"] == 2
+
+
+def test_frames_of_a_file_that_is_read_at_last_are_there_once(root, monkeypatch):
+    monkeypatch.setattr(media_reading, "read_metadata", lambda path: (_ for _ in ()).throw(OSError("away")))
+    assert indexed(root)["states"]["refused"] == 7
+    monkeypatch.undo()
+    monkeypatch.setenv("MAINSTEM_HOME", str(root.parent / "home"))
+    indexed(root, IndexOptions(workers=0, retry=True))
+    catalogue = Catalogue(root, is_read_only=True)
+    assert catalogue.db.execute("SELECT count(*) FROM frames").fetchone()[0] == 5
+    catalogue.close()
+
+
+def test_an_index_of_other_fields_is_of_another_version(root):
+    indexed(root)
+    for fields in (FIELDS[:-1], (*FIELDS, "colour")):
+        assert hashlib.sha256(SCHEMA.replace(", ".join(FIELDS), ", ".join(fields)).encode()).hexdigest()[:12] != LAYOUT
+    catalogue = Catalogue(root)
+    catalogue.tell("layout", "2")
+    catalogue.close()
+    with pytest.raises(ArtifactError, match="another version"):
+        indexed(root)
 
 
 def test_a_changed_sidecar_is_told_again_and_the_picture_is_not_read(root, monkeypatch):
