@@ -16,6 +16,9 @@ media_app = typer.Typer(
     help="Find, compare and verify in archives. Originals are never written to.",
 )
 
+Workers = Annotated[int | None, typer.Option(min=1, max=256, help="Processes that read; else one a core.")]
+Retry = Annotated[bool, typer.Option("--retry", help="Read what was refused once more.")]
+
 
 @media_app.callback()
 def media() -> None:
@@ -70,13 +73,16 @@ def sign_copy(
 @media_app.command("duplicates")
 def group_copies(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of pictures, sound and video; folders in it, too.")],
+    workers: Workers = None,
+    retry: Retry = False,
     as_json: AsJson = False,
 ) -> None:
     """Group files that are copies of one another, edited, cut or re-encoded, and say by what; delete nothing."""
     from mainstem.apps.media.duplicates import find_duplicates, lines_of
+    from mainstem.apps.media.index import IndexOptions
 
     with shown("duplicates", as_json) as report:
-        found = find_duplicates(folder, report)
+        found = find_duplicates(folder, report, IndexOptions(workers=workers, retry=retry))
     if as_json:
         print(json.dumps(found.told()))
     else:
@@ -95,8 +101,8 @@ def index_archive(
         str | None,
         typer.Option(help="That embeds pictures: of models list, a path, or built-in; else the best pulled."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=256, help="Processes that read; else one a core.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Read what was refused once more.")] = False,
+    workers: Workers = None,
+    retry: Retry = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring the index of a folder up to date; a second run over unchanged files reads none of them."""

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mainstem.apps.media.database import connect, damaged, intact
 from mainstem.core.errors import ArtifactError, InputError
@@ -51,6 +51,14 @@ CREATE TABLE IF NOT EXISTS frames (
 CREATE INDEX IF NOT EXISTS frames_by_content ON frames(content);
 CREATE TABLE IF NOT EXISTS vectors (
     frame INTEGER PRIMARY KEY REFERENCES frames(id) ON DELETE CASCADE, vector BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS prints (
+    content INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE, by TEXT NOT NULL, print BLOB NOT NULL,
+    why TEXT NOT NULL, refused TEXT NOT NULL, UNIQUE (content, by));
+CREATE TABLE IF NOT EXISTS copies (
+    first INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE,
+    second INTEGER NOT NULL REFERENCES contents(id) ON DELETE CASCADE, by TEXT NOT NULL, match TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS copies_by_first ON copies(first);
+CREATE INDEX IF NOT EXISTS copies_by_second ON copies(second);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
     {", ".join(FIELDS)}, tokenize='unicode61 remove_diacritics 2', prefix='2 3');
 CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, 'row');
@@ -202,6 +210,16 @@ class Catalogue:
         )
         with intact(self.home):
             return {inside(row["path"], self.home): _entry(row) for row in rows}
+
+    def whys(self) -> dict[str, tuple[str, str]]:
+        """State of the files of which something could not be read, and why, by path."""
+        rows = self.db.execute("SELECT path, state, why FROM files WHERE why != '' ORDER BY path")
+        return {str(path): (str(state), str(why)) for path, state, why in rows}
+
+    def counts(self, of: Literal["state", "kind"]) -> dict[str, int]:
+        """How many files are in each state, or how many of each kind can be found."""
+        there = "" if of == "state" else "WHERE state IN ('present', 'offline')"
+        return dict(self.db.execute(f"SELECT {of}, count(*) FROM files {there} GROUP BY {of}").fetchall())  # noqa: S608
 
     def put_or_refuse(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
         """Write what was read of a file, or, where that cannot be written, that it is refused."""

@@ -1,22 +1,24 @@
 """Which files of a folder are copies of one another, in groups, and what links them: `mainstem media duplicates`.
 
-Every file is looked up among those before it, then added to them: nothing is held against everything. Nothing is ever
-deleted, moved or written.
+The folder's catalogue is brought up to date first; what has no fingerprint yet is looked up among what has one, and all
+of it is kept there. Nothing is ever deleted or moved, and nothing is written into the folder.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media.reading import within
-from mainstem.apps.media.walk import Walk
+from mainstem.apps.media.catalogue import SIDECAR, Catalogue
+from mainstem.apps.media.database import intact
+from mainstem.apps.media.index import KNOWN, IndexOptions, being_written, bring_up_to_date
+from mainstem.apps.media.prints import Linked, kept_links, kept_whys, print_pending
 from mainstem.core.errors import InputError
-from mainstem.core.plain import one_line, plain
-from mainstem.core.progress import Progress, silent
-from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file, reading
-from mainstem.data.media.kinds import kind_of
+from mainstem.core.plain import plain
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.data.media.prints_matches import Match
 
 SAME_BYTES = Match(
@@ -28,9 +30,9 @@ SAME_BYTES = Match(
     rate="files of the same bytes: never",
 )
 NOT_MEDIA = "neither picture, sound nor video"
-PLAIN = "too plain to be told from others; only its bytes were compared"
-SHORT = "too short, or too plain, to be told from others; only its bytes were compared"
-LookUp = Callable[[Path], dict[int, Match] | str]
+MEDIA = ("image", "sound", "video")
+READING = 0.3  # share of the work after which the catalogue is up to date
+LOOKED = "copies"  # under which a catalogue keeps when copies were looked for, and what was passed over
 
 
 @dataclass(frozen=True)
@@ -44,101 +46,126 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """What was found in a folder.
+    """What is known of the copies in a folder.
 
     Attributes:
         groups: of files that links join, however indirectly; each sorted.
         evidence: the links of each group, beside it.
+        same_sound: links of a video's sound track to other files' sound, which join no group: pictures may differ.
         refused: why a file could not be read.
         left_out: why a file was not compared, though it is sound.
         num_compared: files that were.
+        num_printed: contents that were fingerprinted for this; the others were known.
+        when: when that was, seconds since 1970.
     """
 
     groups: list[list[Path]]
     evidence: list[list[Link]]
+    same_sound: list[Link]
     refused: dict[Path, str]
     left_out: dict[Path, str]
     num_compared: int
+    num_printed: int
+    when: float
 
     def told(self) -> dict[str, Any]:
         """As a record for JSON."""
         return {
             "groups": [[str(path) for path in group] for group in self.groups],
             "evidence": [[_told(link) for link in links] for links in self.evidence],
+            "same_sound": [_told(link) for link in self.same_sound],
             "refused": {str(path): why for path, why in self.refused.items()},
             "left_out": {str(path): why for path, why in self.left_out.items()},
-            "num_compared": self.num_compared,
-        }
+            "num_compared": self.num_compared, "num_printed": self.num_printed, "when": self.when,
+        }  # fmt: skip
 
 
-@dataclass
-class _Search:
-    """A search under way."""
-
-    bounds: Bounds
-    links: list[Link] = field(default_factory=list)
-    refused: dict[Path, str] = field(default_factory=dict)
-    left_out: dict[Path, str] = field(default_factory=dict)
-    by_bytes: dict[str, Path] = field(default_factory=dict)
-    by_number: dict[str, list[Path]] = field(default_factory=dict)
-    look_ups: dict[str, LookUp] = field(default_factory=dict)
-    num_compared: int = 0
-
-    def take(self, path: Path) -> None:
-        """Compare one file with those before it, and remember it."""
-        kind = kind_of(path, self.bounds)
-        if kind is None or kind == "text":
-            self.left_out[path] = NOT_MEDIA
-            return
-        digest = _sha256(path)
-        self.num_compared += 1
-        if digest in self.by_bytes:
-            self.links.append(Link(self.by_bytes[digest], path, SAME_BYTES))
-            return
-        self.by_bytes[digest] = path
-        if kind not in self.look_ups:
-            self.look_ups[kind] = LOOK_UPS[kind](self.bounds)
-        found = self.look_ups[kind](path)
-        if isinstance(found, str):
-            self.left_out[path] = found
-            found = {}
-        seen = self.by_number.setdefault(kind, [])
-        self.links += [Link(seen[number], path, match) for number, match in sorted(found.items())]
-        seen.append(path)
-
-
-def find_duplicates(folder: Path, report: Progress = silent, bounds: Bounds = DEFAULT_BOUNDS) -> Duplicates:
+def find_duplicates(folder: Path, report: Progress = silent, options: IndexOptions | None = None) -> Duplicates:
     """Group the files of a folder, and of those in it, that are copies of one another.
 
     Raises:
-        InputError: if it is no folder.
+        InputError: if it is no folder, or another process brings its index up to date.
     """
+    options = options or IndexOptions()
     if not folder.is_dir():
         raise InputError(f"{plain(folder)} is no folder; name one")
-    search = _Search(bounds)
-    walk = Walk(root=folder)
-    paths = [folder / path for path in walk.files()]
-    search.left_out |= {folder / path: why for path, why in walk.skipped.items()}
-    search.refused |= {folder / path: f"{plain(folder / path)}: {why}" for path, why in walk.unseen.items()}
-    for index, path in enumerate(paths):
-        report(path.name, index / len(paths))
-        try:
-            with within(path), reading(path, "picture, sound or video"):
-                search.take(path)
-        except (InputError, OSError) as error:
-            search.refused[path] = plain(one_line(error))
-    groups = _joined(search.links)
+    with being_written(folder) as catalogue:
+        found = bring_up_to_date(catalogue, options, part_of(report, 0.0, READING)).found
+        num = print_pending(catalogue, options.processes(), options.retry, part_of(report, READING, 1.0))
+        told = {"when": time.time(), "num_printed": num, "unseen": dict(found.unseen), "skipped": dict(found.skipped)}
+        with catalogue.writing():
+            catalogue.tell(LOOKED, json.dumps(told))
+        return _known(catalogue, folder)
+
+
+def known_duplicates(folder: Path) -> Duplicates | None:
+    """What is known of the copies in a folder, as its files are in its catalogue; None where nobody looked.
+
+    Raises:
+        InputError: if it was never indexed.
+    """
+    with closing(Catalogue(folder, is_read_only=True)) as catalogue:
+        return _known(catalogue, folder) if catalogue.told(LOOKED) else None
+
+
+@dataclass
+class _Files:
+    """Files of a catalogue by what is known of their copies."""
+
+    at: dict[int, list[Path]] = field(default_factory=dict)  # compared ones by content
+    kinds: dict[int, str] = field(default_factory=dict)
+    refused: dict[Path, str] = field(default_factory=dict)
+    left_out: dict[Path, str] = field(default_factory=dict)
+
+    def read(self, catalogue: Catalogue, folder: Path) -> None:
+        """Read all of them."""
+        faulty, plain_ones = kept_whys(catalogue, "refused"), kept_whys(catalogue, "why")
+        for name, entry in sorted(catalogue.entries().items()):
+            path = folder / name
+            if entry.state == SIDECAR:
+                continue
+            if entry.state not in KNOWN and entry.why and entry.kind != "text":
+                self.refused[path] = entry.why
+            elif entry.kind not in MEDIA or entry.content is None:
+                self.left_out[path] = NOT_MEDIA
+            elif entry.content in faulty:
+                self.refused[path] = f"{plain(path.name)}: {faulty[entry.content]}"
+            else:
+                self.at.setdefault(entry.content, []).append(path)
+                self.kinds[entry.content] = entry.kind
+                if entry.content in plain_ones and path == self.at[entry.content][0]:
+                    self.left_out[path] = plain_ones[entry.content]
+
+
+def _known(catalogue: Catalogue, folder: Path) -> Duplicates:
+    with intact(catalogue.home):
+        looked: Mapping[str, Any] = json.loads(catalogue.told(LOOKED))
+        when, num_printed = float(looked["when"]), int(looked["num_printed"])
+        skipped, unseen = dict(looked["skipped"]), dict(looked["unseen"])
+    files = _Files()
+    files.read(catalogue, folder)
+    files.left_out |= {folder / path: why for path, why in skipped.items()}
+    files.refused |= {folder / path: f"{plain(folder / path)}: {why}" for path, why in unseen.items()}
+    links = [Link(places[0], other, SAME_BYTES) for places in files.at.values() for other in places[1:]]
+    same_sound: list[Link] = []
+    for linked in kept_links(catalogue):
+        if linked.first in files.at and linked.second in files.at:
+            link = Link(files.at[linked.first][0], files.at[linked.second][0], linked.match)
+            (same_sound if _is_of_track(linked, files) else links).append(link)
+    groups = _joined(links)
     member = {path: index for index, group in enumerate(groups) for path in group}
     evidence: list[list[Link]] = [[] for _ in groups]
-    for link in search.links:
+    for link in links:
         evidence[member[link.first]].append(link)
     return Duplicates(
-        groups=groups,
-        evidence=evidence,
-        refused=search.refused,
-        left_out=search.left_out,
-        num_compared=search.num_compared,
-    )
+        groups=groups, evidence=evidence, same_sound=same_sound, refused=files.refused, left_out=files.left_out,
+        num_compared=sum(map(len, files.at.values())), num_printed=num_printed, when=when,
+    )  # fmt: skip
+
+
+def _is_of_track(linked: Linked, files: _Files) -> bool:
+    """True of sound that a video shares."""
+    return linked.by == "sound" and "video" in (files.kinds[linked.first], files.kinds[linked.second])
 
 
 def lines_of(found: Duplicates) -> Iterator[str]:
@@ -150,15 +177,21 @@ def lines_of(found: Duplicates) -> Iterator[str]:
         rates |= dict.fromkeys(link.match.rate for link in shown)
         yield f"{len(group)} copies of one another, held together by {len(shown)} of their {len(links)} links:"
         yield from (f"  {plain(path)}" for path in group)
-        for link in shown:
-            match = link.match
-            at = f", begins at {match.offset_s:g} s" if match.offset_s is not None else ""
-            yield (
-                f"    {plain(link.second.name)} against {plain(link.first.name)}: {match.what}, {match.distance:g} "
-                f"{match.unit} (threshold {match.threshold:g}); {match.transform}{at}"
-            )
+        yield from (f"    {_line(link)}" for link in shown)
+    for link in found.same_sound:
+        rates[link.match.rate] = None
+        yield f"same sound, which joins no group: {_line(link)}"
     yield from (f"by chance: {rate}" for rate in rates)
     yield from (f"not compared: {plain(path)}: {why}" for path, why in found.left_out.items() if why != NOT_MEDIA)
+
+
+def _line(link: Link) -> str:
+    match = link.match
+    at = f", begins at {match.offset_s:g} s" if match.offset_s is not None else ""
+    return (
+        f"{plain(link.second.name)} against {plain(link.first.name)}: {match.what}, {match.distance:g} "
+        f"{match.unit} (threshold {match.threshold:g}); {match.transform}{at}"
+    )
 
 
 def _tree(links: list[Link]) -> list[Link]:
@@ -170,12 +203,6 @@ def _tree(links: list[Link]) -> list[Link]:
 def _told(link: Link) -> dict[str, Any]:
     told = {name: value for name, value in asdict(link.match).items() if name != "rate"}
     return {"first": str(link.first), "second": str(link.second), **told, "false_match_rate": link.match.rate}
-
-
-def _sha256(path: Path) -> str:
-    check_file(path, DEFAULT_BOUNDS.bytes)
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class _Joined:
@@ -205,47 +232,3 @@ def _joined(links: list[Link]) -> list[list[Path]]:
     for path in sorted(joined.above):
         groups.setdefault(joined.top(path), []).append(path)
     return sorted(groups.values())
-
-
-def _pictures(bounds: Bounds) -> LookUp:
-    from mainstem.data.media.pictures import read_picture
-    from mainstem.data.media.prints_picture_index import PictureIndex
-    from mainstem.data.media.prints_pictures import SIDE, is_plain, print_picture
-
-    index = PictureIndex()
-
-    def look_up(path: Path) -> dict[int, Match] | str:
-        picture = print_picture(read_picture(path, SIDE, bounds).pixels)
-        found = index.look_up(picture)
-        return PLAIN if is_plain(picture) else found
-
-    return look_up
-
-
-def _sounds(bounds: Bounds) -> LookUp:
-    from mainstem.data.media.prints_sound_index import SoundIndex
-    from mainstem.data.media.prints_sounds import sound_pieces
-
-    index = SoundIndex()
-
-    def look_up(path: Path) -> dict[int, Match] | str:
-        found = index.look_up(sound_pieces(path, bounds))
-        return found if index.is_last_told() else SHORT
-
-    return look_up
-
-
-def _videos(bounds: Bounds) -> LookUp:
-    from mainstem.data.media.prints_videos import FEWEST_FRAMES, VideoIndex, print_video
-
-    index = VideoIndex()
-
-    def look_up(path: Path) -> dict[int, Match] | str:
-        video = print_video(path, bounds)
-        found = index.look_up(video)
-        return found if video.tells.sum() >= FEWEST_FRAMES else PLAIN
-
-    return look_up
-
-
-LOOK_UPS: dict[str, Callable[[Bounds], LookUp]] = {"image": _pictures, "sound": _sounds, "video": _videos}

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,10 @@ class IndexOptions:
     workers: int | None = None
     retry: bool = False
 
+    def processes(self) -> int:
+        """How many processes read."""
+        return num_cores() if self.workers is None else self.workers
+
 
 def index_folder(folder: Path, options: IndexOptions, progress: Progress = silent) -> dict[str, Any]:
     """Bring a folder's index up to date and return what changed; a kill at any point leaves it whole.
@@ -46,25 +51,72 @@ def index_folder(folder: Path, options: IndexOptions, progress: Progress = silen
         InputError: if there is no such folder and it was never indexed, or another process is at it.
     """
     start = time.monotonic()
-    catalogue = Catalogue(_existing(folder))
-    try:
-        with locked(catalogue.home / "index.lock", f"the index of {plain(folder)}"):
-            told = _update(catalogue, options, progress)
-    finally:
-        catalogue.close()
+    with being_written(folder) as catalogue:
+        update = bring_up_to_date(catalogue, options, part_of(progress, 0.0, READING))
+        model = settle_model(catalogue, options.model)
+        embedded = embed_pending(catalogue, model, options.processes(), part_of(progress, READING, ALL_BUT_LISTS))
+        if is_due(catalogue):
+            build_lists(catalogue, part_of(progress, ALL_BUT_LISTS, 1.0))
+        sweep_lists(catalogue)
+        told = {
+            **update.told(catalogue), "embedded": embedded,
+            "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},
+        }  # fmt: skip
     return {"folder": plain(catalogue.root), "index": str(catalogue.home), **told, "seconds": time.monotonic() - start}
 
 
-def _existing(folder: Path) -> Path:
+@contextmanager
+def being_written(folder: Path) -> Iterator[Catalogue]:
+    """The catalogue of a folder, which no other process writes meanwhile.
+
+    Raises:
+        InputError: if there is no such folder and it was never indexed, or another process is at it.
+    """
     if not folder.is_dir() and not (index_home(folder) / FILE).is_file():
         raise InputError(f"{plain(folder)}: no such folder; name one that holds an archive")
-    return folder
+    catalogue = Catalogue(folder)
+    try:
+        with locked(catalogue.home / "index.lock", f"the index of {plain(folder)}"):
+            yield catalogue
+    finally:
+        catalogue.close()
 
 
-def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Update:
+    """How a catalogue was brought up to date.
+
+    Attributes:
+        found: what was found in the folder.
+        num_read: files of which anything was read, num_reread of them since their reader changed.
+        moved: paths by the path that each file had before.
+        num_gone: files that were forgotten.
+    """
+
+    found: Scan
+    num_read: int
+    num_reread: int
+    moved: Mapping[str, str]
+    num_gone: int
+
+    def told(self, catalogue: Catalogue) -> dict[str, Any]:
+        """As JSON, with what the catalogue now holds."""
+        found, said = self.found, catalogue.whys()
+        refused = {path: why for path, (state, why) in said.items() if state == "refused"}
+        unread = {path: why for path, (state, why) in said.items() if state != "refused"}
+        return {
+            "offline": found.root_why, "read": self.num_read, "reread": self.num_reread, "unchanged": found.num_same,
+            "new": len(found.new), "changed": len(found.changed), "moved": dict(self.moved), "gone": self.num_gone,
+            "returned": len(found.returned), "states": catalogue.counts("state"), "kinds": catalogue.counts("kind"),
+            "refused": {plain(path): why for path, why in {**found.skipped, **found.unseen, **refused}.items()},
+            "unread": {plain(path): why for path, why in unread.items()},
+        }  # fmt: skip
+
+
+def bring_up_to_date(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> Update:
+    """Read what is new or changed in a folder, and forget what is gone."""
     known = catalogue.entries()
     found = scan(catalogue.root, known)
-    workers = num_cores() if options.workers is None else options.workers
     with catalogue.writing():
         catalogue.set_offline(found.offline)
         for path, stamp in found.returned.items():
@@ -72,27 +124,12 @@ def _update(catalogue: Catalogue, options: IndexOptions, progress: Progress) -> 
     moved = _renamed(catalogue, found, known)
     known = catalogue.entries() if moved else known
     jobs, num_stale = _jobs(catalogue, found, known, options.retry)
-    moved |= _read(catalogue, jobs, (found, known), part_of(progress, 0.0, READING), workers)
+    moved |= _read(catalogue, jobs, (found, known), progress, options.processes())
     gone = [path for path in found.gone if path not in moved.values()]
     if gone or jobs:
         with catalogue.writing():
             catalogue.forget(gone)
-    model = settle_model(catalogue, options.model)
-    embedded = embed_pending(catalogue, model, workers, part_of(progress, READING, ALL_BUT_LISTS))
-    if is_due(catalogue):
-        build_lists(catalogue, part_of(progress, ALL_BUT_LISTS, 1.0))
-    sweep_lists(catalogue)
-    said = catalogue.db.execute("SELECT path, why, state FROM files WHERE why != '' ORDER BY path").fetchall()
-    refused = {path: why for path, why, state in said if state == "refused"}
-    return {
-        "offline": found.root_why, "read": len(jobs), "embedded": embedded, "unchanged": found.num_same,
-        "reread": num_stale,
-        "new": len(found.new), "changed": len(found.changed), "moved": moved, "gone": len(gone),
-        "returned": len(found.returned), "states": counts(catalogue), "kinds": kinds(catalogue),
-        "refused": {plain(path): why for path, why in {**found.skipped, **found.unseen, **refused}.items()},
-        "unread": {plain(path): why for path, why, state in said if state != "refused"},
-        "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},
-    }  # fmt: skip
+    return Update(found=found, num_read=len(jobs), num_reread=num_stale, moved=moved, num_gone=len(gone))
 
 
 def _renamed(catalogue: Catalogue, found: Scan, known: Mapping[str, Entry]) -> dict[str, str]:
@@ -165,17 +202,6 @@ def _commit(
             stamp = found.new.get(path) or found.changed.get(path) or found.retold[path]
             before = entries[path].sha256 if path in found.changed else ""
             catalogue.put_or_refuse(read, stamp, before if before != read.sha256 else "")
-
-
-def counts(catalogue: Catalogue) -> dict[str, int]:
-    """How many files are in each state."""
-    return dict(catalogue.db.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
-
-
-def kinds(catalogue: Catalogue) -> dict[str, int]:
-    """How many files of each kind can be found."""
-    asked = "SELECT kind, count(*) FROM files WHERE state IN ('present', 'offline') GROUP BY kind"
-    return dict(catalogue.db.execute(asked).fetchall())
 
 
 def _named(what: str, files: Mapping[str, str]) -> Iterator[str]:

@@ -1,21 +1,16 @@
 """What is done beside the media page for it: an archive's index, its copies, a video's shots."""
 
-import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 from mainstem.apps.jobs import start, work_on
 from mainstem.apps.media.archives import archive_name
-from mainstem.apps.media.catalogue import index_home
-from mainstem.core.files import write_atomically
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress
 
 CODE = "from mainstem.apps.media.jobs import main; main()"
 INDEX, COPIES = "media index ", "media copies "  # beginnings of jobs' names
-COPIES_FILE = "copies.json"
 
 
 def index_job(name: str) -> str:
@@ -57,18 +52,15 @@ def index(folder: Path, report: Progress) -> dict[str, Any]:
 
 
 def find_copies(folder: Path, report: Progress) -> None:
-    """Find the copies in a folder, and keep beside its index what was found."""
+    """Find the copies in a folder; its catalogue keeps what was found."""
     from mainstem.apps.media.duplicates import find_duplicates
 
-    found = find_duplicates(folder, report).told()
-    told = {**found, "folder": str(folder), "when": time.time()}
-    write_atomically(index_home(folder) / COPIES_FILE, json.dumps(told).encode())
+    find_duplicates(folder, report)
 
 
 def copies_found(folder: Path) -> dict[str, Any] | None:
-    """What was found last; None where nobody looked, or what is there cannot be read."""
-    try:
-        told = json.loads((index_home(folder) / COPIES_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return told if isinstance(told, dict) and isinstance(told.get("groups"), list) else None
+    """What is known of the copies in a folder; None where nobody looked."""
+    from mainstem.apps.media.duplicates import known_duplicates
+
+    found = known_duplicates(folder)
+    return None if found is None else {**found.told(), "folder": str(folder)}

@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import resource
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait
+from typing import TypeVar
 
 from mainstem.apps.media.catalogue import Read
 from mainstem.apps.media.reading import Job, read_file, reader_of
@@ -16,44 +17,66 @@ from mainstem.core.plain import plain
 
 MOST_MEMORY = 3 << 30  # bytes of a reader
 AHEAD = 8  # files that are handed to each process before the first of them is awaited
+Asked = TypeVar("Asked")
+Told = TypeVar("Told")
 ENDED = "reading it ended the process that read it; it is damaged or hostile, leave it out"
 
 
 def read_files(jobs: Sequence[Job], workers: int) -> Iterator[Read]:
-    """Yield what is read of each file, in their order; with no workers all is read here, for callers that are safe."""
+    """Yield what is read of each file for the index, in their order."""
+    return in_processes(read_file, jobs, workers, _ended)
+
+
+def _ended(job: Job) -> Read:
+    return Read(path=job.path, sha256=job.sha256, kind=job.kind, refused=plain(ENDED), reader=reader_of(job.kind))
+
+
+def in_processes(
+    work: Callable[[Asked], Told], jobs: Sequence[Asked], workers: int, ended: Callable[[Asked], Told]
+) -> Iterator[Told]:
+    """Yield what comes of each job, in their order; with no workers all is done here, for callers that are safe.
+
+    Args:
+        work: a function of a module.
+        jobs: what it is given, one at a time.
+        workers: processes.
+        ended: what is told of a job that ended the process that did it.
+    """
     if not workers:
-        yield from map(read_file, jobs)
+        yield from map(work, jobs)
         return
     left = list(jobs)
     while left:
         done = 0
         with _pool(min(workers, len(left))) as pool:
             try:
-                for found in _in_order(pool, left, workers):
+                for found in _in_order(pool, work, left, workers):
                     yield found
                     done += 1
             except BrokenProcessPool:
                 suspects, left = left[done : done + AHEAD * workers], left[done + AHEAD * workers :]
-                yield from map(_alone, suspects)
+                yield from (_alone(work, job, ended) for job in suspects)
                 continue
         return
 
 
-def _in_order(pool: ProcessPoolExecutor, jobs: Sequence[Job], workers: int) -> Iterator[Read]:
+def _in_order(
+    pool: ProcessPoolExecutor, work: Callable[[Asked], Told], jobs: Sequence[Asked], workers: int
+) -> Iterator[Told]:
     coming = iter(jobs)
-    futures: list[Future[Read]] = [pool.submit(read_file, job) for job in islice(coming, AHEAD * workers)]
+    futures: list[Future[Told]] = [pool.submit(work, job) for job in islice(coming, AHEAD * workers)]
     while futures:
         yield futures.pop(0).result()
-        futures += [pool.submit(read_file, job) for job in islice(coming, 1)]
+        futures += [pool.submit(work, job) for job in islice(coming, 1)]
 
 
-def _alone(job: Job) -> Read:
-    """Read a file that was in hand when a process ended, in a process that nothing else needs."""
+def _alone(work: Callable[[Asked], Told], job: Asked, ended: Callable[[Asked], Told]) -> Told:
+    """Do a job that was in hand when a process ended, in a process that nothing else needs."""
     try:
         with _pool(1) as pool:
-            return pool.submit(read_file, job).result()
+            return pool.submit(work, job).result()
     except BrokenProcessPool:
-        return Read(path=job.path, sha256=job.sha256, kind=job.kind, refused=plain(ENDED), reader=reader_of(job.kind))
+        return ended(job)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

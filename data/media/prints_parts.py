@@ -40,7 +40,7 @@ class Parts:
         places: float32 (n, 4): x, y and size in pixels of the picture that was looked at, angle in degrees clockwise.
         size: (width, height) of that picture.
         codes: uint8 (n, 16), 128 signs each.
-        mirrored: uint8 (n, 16), the codes that the mirrored picture has.
+        mirrored: uint8 (n, 16), the codes that the mirrored picture has; none of one that was kept.
     """
 
     places: NDArray[np.float32]

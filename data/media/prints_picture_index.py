@@ -21,16 +21,22 @@ class PictureIndex:
 
     def look_up(self, picture: PicturePrint) -> dict[int, Match]:
         """Say of which pictures a new one is a copy, or they of it, by their numbers; then add it."""
+        found = self.find(picture)
+        self.add(picture)
+        return found
+
+    def find(self, picture: PicturePrint) -> dict[int, Match]:
+        """Say of which pictures a new one is a copy, or they of it, by their numbers."""
         found = self._whole_copies(picture)
         for owner in self._sharing_parts(picture.parts):
             if owner not in found:
                 match = compare_parts(self._parts_of(owner), picture.parts)
                 if match:
                     found[owner] = match
-        self._add(picture)
         return found
 
-    def _add(self, picture: PicturePrint) -> None:
+    def add(self, picture: PicturePrint) -> None:
+        """Add one, of which the first hash and no mirrored codes are needed."""
         parts = picture.parts
         owner = self._shelf.put(picture.hashes[0], parts.places, np.array(parts.size), parts.codes)
         if picture.quality >= PLAIN:

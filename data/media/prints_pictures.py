@@ -43,7 +43,7 @@ class PicturePrint:
     """Fingerprint of one picture.
 
     Attributes:
-        hashes: uint8 (8, 32), PDQ of the picture in each of pdqhash's orientations.
+        hashes: uint8 (8, 32), PDQ of the picture in each of pdqhash's orientations; of one that was kept (1, 32).
         quality: 0-100, how much there is to tell it by.
         parts: its local features.
     """

@@ -8,7 +8,7 @@ import numpy as np
 from mainstem.data.media.prints_matches import Match
 from mainstem.data.media.prints_postings import Postings, Words
 from mainstem.data.media.prints_shelf import Shelf
-from mainstem.data.media.prints_sounds import HOP_S, LOUD, SoundPiece, Variant, signs_apart
+from mainstem.data.media.prints_sounds import HOP_S, LOUD, VARIANTS, SoundPiece, Variant, signs_apart
 
 EVERY = 2  # words of a sound that was seen, one is looked for; of a new one all are
 CANDIDATES = 24  # of a minute, those with most words in common, that are held side by side
@@ -30,6 +30,16 @@ class _Lead:
     variant: Variant
 
 
+def joined(pieces: Iterable[SoundPiece]) -> Words:
+    """Words (n,) of a whole sound, as it plays."""
+    return np.concatenate([np.zeros(0, np.uint32), *(piece.words() for piece in pieces)])
+
+
+def is_telling(words: Words) -> bool:
+    """Whether a sound (n,) is loud and changes for long enough to be told from others."""
+    return float(((words & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
+
+
 class SoundIndex:
     """Sounds by the number in which they were added."""
 
@@ -39,26 +49,26 @@ class SoundIndex:
         self._end = 0
 
     def look_up(self, pieces: Iterable[SoundPiece]) -> dict[int, Match]:
-        """Say of which sounds a new one holds a copy, or is one, by their numbers; then add it.
+        """Say of which sounds a new one holds a copy, or is one, by their numbers; then add it."""
+        heard = list(pieces)
+        found = self.find(heard)
+        self.add(joined(heard))
+        return found
+
+    def find(self, pieces: Iterable[SoundPiece]) -> dict[int, Match]:
+        """Say of which sounds a new one holds a copy, or is one, by their numbers.
 
         Of several minutes that match one sound the nearest tells how.
         """
         found: dict[int, Match] = {}
-        heard = []
         for piece in pieces:
-            heard.append(piece.words())
             for owner, match in self._copies(piece):
                 if owner not in found or match.distance < found[owner].distance:
                     found[owner] = match
-        self._add(np.concatenate(heard) if heard else np.zeros(0, np.uint32))
         return found
 
-    def is_last_told(self) -> bool:
-        """Whether the sound that was added last is loud and changes for long enough to be told from others."""
-        words = np.asarray(self._shelf.get(len(self._shelf) - 1)[0], np.uint32)
-        return float(((words & LOUD) > 0).sum()) * HOP_S >= LEAST_SHORT_S
-
-    def _add(self, words: Words) -> None:
+    def add(self, words: Words) -> None:
+        """Add a sound by its words (n,)."""
         self._starts = np.append(self._starts, self._end)
         self._shelf.put(words)
         places = np.arange(0, len(words), EVERY)
@@ -67,7 +77,7 @@ class SoundIndex:
         self._end += len(words) // EVERY + 1
 
     def _copies(self, piece: SoundPiece) -> Iterator[tuple[int, Match]]:
-        played = dict(piece.all_words())
+        played = dict(zip(VARIANTS, piece.played, strict=True))
         leads = [lead for variant, words in played.items() for lead in self._leads(words, variant)]
         for lead in sorted(leads, key=lambda lead: -lead.votes)[:CANDIDATES]:
             match = self._compare(played[lead.variant], lead, piece.start)

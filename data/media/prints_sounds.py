@@ -55,6 +55,7 @@ VARIANTS = tuple(
     for speed, is_moved in product(SPEEDS, (True, False))
     if is_moved or speed != 1.0
 )
+AS_IT_IS = VARIANTS.index(Variant(1.0, 1.0))
 
 
 @dataclass(frozen=True)
@@ -63,29 +64,15 @@ class SoundPiece:
 
     Attributes:
         start: number of the sound's word that its first word is.
-        spectra: float32 (frame, bin), energy summed over the frequencies below each bin.
+        played: words (n,) that the sound would have if it played as the other does, for each of VARIANTS.
     """
 
     start: int
-    spectra: NDArray[np.float32]
+    played: tuple[Words, ...]
 
     def words(self) -> Words:
         """Words (n,) of the sound as it plays."""
-        return _words(*self._energies(1.0), 1.0)
-
-    def all_words(self) -> Iterator[tuple[Variant, Words]]:
-        """Yield the words (n,) that the sound would have if it played as the other does, for each of VARIANTS."""
-        kept = self._energies(1.0)
-        for variant in VARIANTS:
-            energies = kept if variant.pitch == 1.0 else self._energies(variant.pitch)
-            yield variant, _words(*energies, variant.speed)
-
-    def _energies(self, pitch: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logarithms of the bands' energies (frame, band), and the energy of all (frame,)."""
-        edges = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(NUM_BANDS + 1) / NUM_BANDS)
-        below = _between(self.spectra.T, edges * pitch * WINDOW / RATE).T
-        bands = np.log(np.maximum(np.diff(below, axis=1), 0.0) + 1e-9)
-        return bands.astype(np.float32), below[:, -1] - below[:, 0]
+        return self.played[AS_IT_IS]
 
 
 def _words(bands: NDArray[np.float32], energy: NDArray[np.float32], speed: float) -> Words:
@@ -111,10 +98,24 @@ def sound_pieces(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Iterator[SoundP
     for block in read_blocks(path, RATE, bounds=bounds):
         held = np.concatenate([held, block])
         while len(held) >= length + num_words * HOP // 4:  # the last piece is not left too short to be compared
-            yield SoundPiece(start, _spectra(held[:length]))
+            yield SoundPiece(start, _played(_spectra(held[:length])))
             held, start = held[num_words * HOP :], start + num_words
     if len(held) >= WINDOW + (LAG + 2) * HOP:
-        yield SoundPiece(start, _spectra(held))
+        yield SoundPiece(start, _played(_spectra(held)))
+
+
+def _played(spectra: NDArray[np.float32]) -> tuple[Words, ...]:
+    """Words for each of VARIANTS, of spectra (frame, bin): energy summed over the frequencies below each bin."""
+    energies = {pitch: _energies(spectra, pitch) for pitch in {variant.pitch for variant in VARIANTS}}
+    return tuple(_words(*energies[variant.pitch], variant.speed) for variant in VARIANTS)
+
+
+def _energies(spectra: NDArray[np.float32], pitch: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Logarithms of the bands' energies (frame, band), and the energy of all (frame,)."""
+    edges = LOWEST_HZ * (HIGHEST_HZ / LOWEST_HZ) ** (np.arange(NUM_BANDS + 1) / NUM_BANDS)
+    below = _between(spectra.T, edges * pitch * WINDOW / RATE).T
+    bands = np.log(np.maximum(np.diff(below, axis=1), 0.0) + 1e-9)
+    return bands.astype(np.float32), below[:, -1] - below[:, 0]
 
 
 def _spectra(samples: NDArray[np.float32]) -> NDArray[np.float32]:

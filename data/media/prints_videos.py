@@ -43,7 +43,8 @@ class VideoPrint:
     """Fingerprint of one video.
 
     Attributes:
-        hashes: uint8 (frame, 8, 32), PDQ in each of pdqhash's orientations, a frame every EVERY_S.
+        hashes: uint8 (frame, 8, 32), PDQ in each of pdqhash's orientations, a frame every EVERY_S; of one that was
+            kept (frame, 1, 32).
         tells: bool (frame,), where a frame has detail and differs from the last that tells.
     """
 
@@ -86,17 +87,26 @@ class VideoIndex:
 
     def look_up(self, video: VideoPrint) -> dict[int, Match]:
         """Say of which videos a new one holds a copy, or is one, by their numbers; then add it."""
+        found = self.find(video)
+        self.add(video)
+        return found
+
+    def find(self, video: VideoPrint) -> dict[int, Match]:
+        """Say of which videos a new one holds a copy, or is one, by their numbers."""
         found: dict[int, Match] = {}
         for owner, match in self._copies(video):
             if owner not in found or match.distance < found[owner].distance:
                 found[owner] = match
+        return found
+
+    def add(self, video: VideoPrint) -> None:
+        """Add one, of which the first hash of each frame is needed."""
         self._starts = np.append(self._starts, self._end)
         self._shelf.put(video.hashes[:, 0], video.tells)
         told = np.flatnonzero(video.tells)
         keys = hash_keys(video.hashes[told, 0])[:, :KEYS]
         self._postings.add(keys.ravel(), np.repeat(self._end + told, KEYS).astype(np.uint32))
         self._end += len(video.tells)
-        return found
 
     def _copies(self, video: VideoPrint) -> Iterator[tuple[int, Match]]:
         told = np.flatnonzero(video.tells)

@@ -34,7 +34,7 @@ def below(root, paths):
 def test_three_commands_find_the_same_files_and_give_the_same_reasons(root):
     with as_anybody():
         told = index_folder(root, HERE)
-        copies = find_duplicates(root)
+        copies = find_duplicates(root, options=HERE)
         looked = look([root], None)
     files = {path for path, state in states(root).items() if state != "sidecar"}
     assert files == {f"day{seed % 2}/photo{seed}.jpg" for seed in range(5)} | {"talk.wav", "minutes.txt"}

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import wavfile
 from tests.data.media.scenes import voice
 
-from mainstem.data.media.prints_sound_index import SoundIndex
+from mainstem.data.media.prints_sound_index import SoundIndex, is_telling, joined
 from mainstem.data.media.prints_sounds import HOP_S, PIECE_S, sound_pieces
 
 RATE = 8000
@@ -59,7 +59,7 @@ def test_a_long_recording_holds_a_short_one(index, tmp_path):
 def test_silence_and_scraps_match_nothing(index, tmp_path):
     for name, samples in {"silence": np.zeros(5 * RATE), "scrap": voice(0)[: RATE * 6 // 10]}.items():
         assert index.look_up(sound_pieces(saved(tmp_path, name, samples))) == {}
-        assert not index.is_last_told()
+        assert not is_telling(joined(sound_pieces(tmp_path / f"{name}.wav")))
 
 
 def test_the_pieces_of_a_long_sound_join_without_a_gap(tmp_path):
