@@ -12,7 +12,7 @@ from mainstem.apps.media.embedding import embed_pending, settle_model
 from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job, reader_of
 from mainstem.apps.media.scan import Scan, scan
-from mainstem.apps.media.store import build_lists, is_due, sweep_lists
+from mainstem.apps.media.store import build_codes, is_due, sweep_codes
 from mainstem.core.errors import InputError
 from mainstem.core.files import locked
 from mainstem.core.parallel import num_cores
@@ -20,7 +20,7 @@ from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent
 
 COMMIT_FILES, COMMIT_S = 256, 5.0  # files whose reading is committed together, at least this often
-READING, ALL_BUT_LISTS = 0.6, 0.95  # shares of the work that are done after reading, and after embedding
+READING, ALL_BUT_CODES = 0.6, 0.95  # shares of the work that are done after reading, and after embedding
 KNOWN = ("present", "offline")  # states of files whose bytes need not be read again
 TOLD = 20  # refused files of one fate that lines name
 
@@ -54,10 +54,10 @@ def index_folder(folder: Path, options: IndexOptions, progress: Progress = silen
     with being_written(folder) as catalogue:
         update = bring_up_to_date(catalogue, options, part_of(progress, 0.0, READING))
         model = settle_model(catalogue, options.model)
-        embedded = embed_pending(catalogue, model, options.processes(), part_of(progress, READING, ALL_BUT_LISTS))
+        embedded = embed_pending(catalogue, model, options.processes(), part_of(progress, READING, ALL_BUT_CODES))
         if is_due(catalogue):
-            build_lists(catalogue, part_of(progress, ALL_BUT_LISTS, 1.0))
-        sweep_lists(catalogue)
+            build_codes(catalogue, part_of(progress, ALL_BUT_CODES, 1.0))
+        sweep_codes(catalogue)
         told = {
             **update.told(catalogue), "embedded": embedded,
             "model": {"name": model.name, "sha256": model.sha256, "words": model.words()},

@@ -1,9 +1,14 @@
-"""Vectors of pictures, and the nearest of them: exactly where they are few, by FAISS's inverted lists where many.
+"""Vectors of pictures, and the nearest of them: exactly where they are few, by their codes where many.
 
-Vectors live in the catalogue (SQLite), as float16, in the same transactions as the files that they are of. The inverted
-lists are made from them: written to a new file, which the catalogue then names, so that a kill leaves the old one. What
-was added since is searched exactly beside them; what was removed since is known by its number, which is never given
-again, and not shown. Candidates of the lists are compared again by their exact vectors.
+Vectors live in the catalogue (SQLite), as float16, in the same transactions as the files that they are of. A code of
+each, two numbers in four bits, is made from them: in a new file, which the catalogue then names, so that a kill leaves
+the old one. A query is compared to every code, or to those that a filter keeps: looking into a part of them alone, as
+inverted lists do, loses neighbours where vectors lie scattered. The first by their codes are compared again by their
+vectors. What was added since is searched exactly beside them; what was removed since is known by its number, which is
+never given again, and not shown.
+
+Source of the codes and their comparison: Andre, Kermarrec, Le Scouarnec 2015, Cache locality is not enough:
+high-performance nearest neighbor search with product quantization fast scan, section 4, as FAISS has it.
 """
 
 import json
@@ -29,17 +34,18 @@ if TYPE_CHECKING:
     from faiss import Index
 
 EXACT = 50_000  # vectors up to which all are compared: 77 MB and some 10 ms at 384 dimensions
-LISTS, TRAINED_ON = 1024, 50_000  # of a million: FAISS advises 4 to 16 sqrt(n) lists, and 39 to 256 vectors for each
-PROBED = 16  # lists that a query looks into
-STALE = 0.1  # share of vectors that are new or gone since, beyond which the lists are made again
-BEHIND = 4  # candidates of the lists for each one that is wanted, compared again exactly
+TRAINED_ON = 50_000  # vectors
+STALE = 0.1  # share of vectors that are new or gone since, beyond which the codes are made again
+CLOSELY, BEHIND = 1000, 8  # candidates that are compared again exactly: at least, and for each one that is wanted
+NUM_VALUES = 16  # of four bits
+FEW = 2000  # vectors that a filter keeps, up to which all are compared exactly
 CHUNK = 20_000  # vectors read at once
 Ids = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lists:
-    """The file of inverted lists that a catalogue names: of how many vectors, the last of which has this number."""
+class Codes:
+    """The file of codes that a catalogue names: of how many vectors, the last of which has this number."""
 
     file: str
     model: str
@@ -47,13 +53,13 @@ class Lists:
     last: int
 
 
-def lists_of(catalogue: Catalogue) -> Lists | None:
-    """The lists of the model that the catalogue's vectors are of; None where there are none."""
+def codes_of(catalogue: Catalogue) -> Codes | None:
+    """The codes of the model that the catalogue's vectors are of; None where there are none."""
     told, model = catalogue.told("approximate"), model_of(catalogue)
     with intact(catalogue.home):
-        found = Lists(**json.loads(told)) if told else None
+        found = Codes(**json.loads(told)) if told else None
         if found is not None and Path(found.file).name != found.file:
-            raise ValueError("its lists lie elsewhere")
+            raise ValueError("its codes lie elsewhere")
     if found is None or model is None or found.model != model.sha256 or not (catalogue.home / found.file).is_file():
         return None
     return found
@@ -66,7 +72,7 @@ class VectorStore:
         self.catalogue = catalogue
         self.version = -1
         self.held: tuple[Ids, Vectors] = np.empty(0, np.int64), np.empty((0, 0), np.float32)
-        self.lists: Lists | None = None
+        self.codes: Codes | None = None
         self.index: Index | None = None
         self.background: Vectors | None = None
 
@@ -79,17 +85,17 @@ class VectorStore:
             allowed: numbers of those that may be found; None: all.
         """
         self._renew()
-        if allowed is not None and len(allowed) <= EXACT:
+        if allowed is not None and len(allowed) <= FEW:
             return _best(allowed, self.vectors(allowed) @ query, num) if len(allowed) else _NONE
         ids, vectors = self.held
-        fresh = vectors @ query if len(ids) else np.empty(0, np.float32)
-        if self.index is not None:
-            listed, scores = self._listed(query, num * BEHIND)
-            ids, fresh = np.concatenate([ids, listed]), np.concatenate([fresh, scores])
+        scores = vectors @ query if len(ids) else np.empty(0, np.float32)
         if allowed is not None:
             kept = np.isin(ids, allowed)
-            ids, fresh = ids[kept], fresh[kept]
-        return _best(ids, fresh, num)
+            ids, scores = ids[kept], scores[kept]
+        if self.index is not None:
+            coded, more = self._coded(query, max(CLOSELY, BEHIND * num), allowed)
+            ids, scores = np.concatenate([ids, coded]), np.concatenate([scores, more])
+        return _best(ids, scores, num)
 
     def vectors(self, ids: Ids) -> Vectors:
         """Return the vectors (ids, dim) of pictures that are there; zeros of others."""
@@ -118,26 +124,33 @@ class VectorStore:
             self.background = self.vectors(np.array([row[0] for row in ids], np.int64))
         return self.background
 
-    def _listed(self, query: Vectors, num: int) -> tuple[Ids, Vectors]:
-        """What the lists hold nearest, without what is gone, by exact cosines."""
+    def _coded(self, query: Vectors, num: int, allowed: Ids | None) -> tuple[Ids, Vectors]:
+        """The nearest by their codes with their exact cosines; of more where most of them are gone."""
         assert self.index is not None
-        found = self.index.search(query[None].astype(np.float32), num)[1][0]
-        ids = found[found >= 0].astype(np.int64)
-        vectors = self.vectors(ids)
-        there = np.abs(vectors).sum(1) > 0
-        return ids[there], vectors[there] @ query
+        assert self.codes is not None
+        asked = query[None].astype(np.float32)
+        kept = None if allowed is None else _selector(allowed, self.codes.last)
+        chosen = faiss().SearchParametersIVF(sel=kept)
+        while True:
+            found = self.index.search(asked, num, params=chosen)[1][0]
+            ids = found[found >= 0].astype(np.int64)
+            vectors = self.vectors(ids)
+            there = np.abs(vectors).sum(1) > 0
+            if len(ids) < num or there.mean() > 0.5:
+                return ids[there], vectors[there] @ query
+            num *= 4
 
     def _renew(self) -> None:
-        """Hold in memory all vectors, or those that the lists lack."""
+        """Hold in memory all vectors, or those that have no code."""
         db = self.catalogue.db
         version = int(db.execute("PRAGMA data_version").fetchone()[0]) * 1_000_003 + db.total_changes
         if version == self.version:
             return
-        lists = lists_of(self.catalogue)
-        if lists != self.lists:
-            self.index = None if lists is None else open_lists(self.catalogue.home / lists.file)
-            self.lists = lists
-        self.held = read_vectors(self.catalogue, after=lists.last if lists else 0)
+        codes = codes_of(self.catalogue)
+        if codes != self.codes:
+            self.index = None if codes is None else open_codes(self.catalogue.home / codes.file)
+            self.codes = codes
+        self.held = read_vectors(self.catalogue, after=codes.last if codes else 0)
         self.version, self.background = version, None
 
 
@@ -147,6 +160,13 @@ _NONE: tuple[Ids, Vectors] = np.empty(0, np.int64), np.empty(0, np.float32)
 def _best(ids: Ids, scores: Vectors, num: int) -> tuple[Ids, Vectors]:
     order = np.argsort(-scores, kind="stable")[:num]
     return ids[order], scores[order]
+
+
+def _selector(allowed: Ids, last: int) -> Any:  # noqa: ANN401 - a library without types
+    """What tells FAISS which numbers up to the last that has a code may be found."""
+    may = np.zeros(last + 1, bool)
+    may[allowed[allowed <= last]] = True
+    return faiss().IDSelectorBitmap(np.packbits(may, bitorder="little"))
 
 
 def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) -> tuple[Ids, Vectors]:
@@ -162,19 +182,19 @@ def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) 
 
 
 def is_due(catalogue: Catalogue) -> bool:
-    """True where lists would serve, and there are none, or too much of them is stale."""
+    """True where codes would serve, and there are none, or too much of them is stale."""
     num = int(catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
     if num <= EXACT:
         return False
-    lists = lists_of(catalogue)
-    if lists is None:
+    codes = codes_of(catalogue)
+    if codes is None:
         return True
-    added = int(catalogue.db.execute("SELECT count(*) FROM vectors WHERE frame > ?", (lists.last,)).fetchone()[0])
-    return added + max(lists.num - (num - added), 0) > STALE * num
+    added = int(catalogue.db.execute("SELECT count(*) FROM vectors WHERE frame > ?", (codes.last,)).fetchone()[0])
+    return added + max(codes.num - (num - added), 0) > STALE * num
 
 
-def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
-    """Make the inverted lists of all vectors, and have the catalogue name them."""
+def build_codes(catalogue: Catalogue, progress: Progress = silent) -> Codes:
+    """Make the codes of all vectors, and have the catalogue name them."""
     model = model_of(catalogue)
     assert model is not None
     num = int(catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
@@ -187,7 +207,7 @@ def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
         index.add_with_ids(vectors, ids)
         last, done = int(ids[-1]), done + len(ids)
         progress(f"vector {done} of {num}", min(done / num, 1.0))
-    found = Lists(file=f"lists-{secrets.token_hex(8)}.faiss", model=model.sha256, num=done, last=last)
+    found = Codes(file=f"codes-{secrets.token_hex(8)}.faiss", model=model.sha256, num=done, last=last)
     try:
         faiss().write_index(index, str(catalogue.home / found.file))
     except RuntimeError as error:  # FAISS's own errors are that
@@ -196,39 +216,35 @@ def build_lists(catalogue: Catalogue, progress: Progress = silent) -> Lists:
     sync_folder(catalogue.home)
     with catalogue.writing():
         catalogue.tell("approximate", json.dumps(asdict(found)))
-    sweep_lists(catalogue)
+    sweep_codes(catalogue)
     return found
 
 
 def _trained(catalogue: Catalogue, dim: int, num: int) -> "Index":
-    """An empty index whose lists' centres are those of a sample, by a seed of its own."""
+    """An empty index that has learned from a sample what its codes stand for."""
     library = faiss()
-    lists = max(1, min(LISTS, num // 100))
-    index: Index = library.index_factory(dim, f"IVF{lists},SQ8", library.METRIC_INNER_PRODUCT)
+    index: Index = library.index_factory(dim, f"IVF1,PQ{dim // 2}x4fs", library.METRIC_INNER_PRODUCT)
     every = max(num // TRAINED_ON, 1)
     rows = catalogue.db.execute("SELECT vector FROM vectors WHERE frame % ? = 0 LIMIT ?", (every, TRAINED_ON))
     with intact(catalogue.home):
         sample = np.frombuffer(b"".join(row[0] for row in rows), np.float16).reshape(-1, dim).astype(np.float32)
-    index.train(sample)
+    index.train(np.resize(sample, (max(len(sample), NUM_VALUES), dim)))  # it wants as many as there are values
     return index
 
 
-def open_lists(path: Path) -> "Index":
-    """Open a file of lists; pages of it are read as they are looked into."""
-    library = faiss()
+def open_codes(path: Path) -> "Index":
+    """Open a file of codes, all of which are held in memory: 105 bytes a vector of 384 numbers."""
     try:
-        found = library.read_index(str(path), library.IO_FLAG_MMAP)
+        index: Index = faiss().read_index(str(path))
     except RuntimeError as error:  # FAISS's own errors are that
         raise damaged(path.parent, one_line(error)) from error
-    found.nprobe = PROBED
-    index: Index = found
     return index
 
 
-def sweep_lists(catalogue: Catalogue) -> None:
-    """Delete files of lists that the catalogue does not name: older ones, and what a kill left."""
-    kept = lists_of(catalogue)
-    for path in catalogue.home.glob("lists-*.faiss"):
+def sweep_codes(catalogue: Catalogue) -> None:
+    """Delete files of codes that the catalogue does not name: older ones, and what a kill left."""
+    kept = codes_of(catalogue)
+    for path in catalogue.home.glob("codes-*.faiss"):
         if kept is None or path.name != kept.file:
             path.unlink(missing_ok=True)
 

@@ -242,10 +242,10 @@ def test_an_index_that_was_edited_by_hand_is_said_to_be_damaged(whole, sql):
     assert all("delete it and index again" in words for words in said_so)
 
 
-def test_lists_that_lie_elsewhere_are_not_opened(whole, tmp_path):
+def test_codes_that_lie_elsewhere_are_not_opened(whole, tmp_path):
     catalogue = Catalogue(whole)
     model = json.loads(catalogue.told("model"))["sha256"]
-    (tmp_path / "elsewhere").write_bytes(b"no lists")
+    (tmp_path / "elsewhere").write_bytes(b"no codes")
     catalogue.tell("approximate", json.dumps({"file": "../" * 9 + str(tmp_path / "elsewhere"), "model": model,
                                               "num": 1, "last": 0}))  # fmt: skip
     catalogue.close()

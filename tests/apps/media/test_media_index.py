@@ -279,7 +279,7 @@ def kill_often(root: Path, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     indexed(root)
     assert content_of(root) == held
     assert num_killed > times / 4
-    assert len(list(index_home(root).glob("lists-*"))) == 1
+    assert len(list(index_home(root).glob("codes-*"))) == 1
 
 
 def test_an_index_that_is_killed_again_and_again_is_whole(root, monkeypatch):

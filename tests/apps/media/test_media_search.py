@@ -186,16 +186,17 @@ def filled(root: Path, values: np.ndarray) -> MediaSearch:
     catalogue = Catalogue(root)
     with catalogue.writing() as db:
         content = db.execute("SELECT id FROM contents LIMIT 1").fetchone()[0]
-        for row in values.astype(np.float16):
-            frame = db.execute("INSERT INTO frames (content) VALUES (?) RETURNING id", (content,)).fetchone()[0]
-            db.execute("INSERT INTO vectors VALUES (?, ?)", (frame, row.tobytes()))
+        first = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'frames'").fetchone()[0] + 1
+        rows = [(first + row, one.tobytes()) for row, one in enumerate(values.astype(np.float16))]
+        db.executemany("INSERT INTO frames (id, content) VALUES (?, ?)", [(frame, content) for frame, _ in rows])
+        db.executemany("INSERT INTO vectors VALUES (?, ?)", rows)
     if media_store.is_due(catalogue):
-        media_store.build_lists(catalogue)
+        media_store.build_codes(catalogue)
     catalogue.close()
     return MediaSearch(root)
 
 
-def test_lists_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, monkeypatch):
+def test_codes_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, monkeypatch):
     """Beside an exact search; what was added since is searched too, what was removed is not found."""
     from mainstem.apps.media.catalogue import Catalogue
 
@@ -207,7 +208,7 @@ def test_lists_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, mon
     monkeypatch.setattr(media_store, "EXACT", 100)
     catalogue = Catalogue(root)
     assert media_store.is_due(catalogue)
-    media_store.build_lists(catalogue)
+    media_store.build_codes(catalogue)
     assert not media_store.is_due(catalogue)
     search = MediaSearch(root)
     found = [search.store.nearest(one, 10)[0] for one in asked]
@@ -222,6 +223,30 @@ def test_lists_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, mon
     few = wanted[1][:3]
     assert set(fresh.store.nearest(asked[1], 10, few)[0]) == set(few)
     catalogue.close()
+
+
+def test_neighbours_are_found_where_vectors_lie_scattered_and_whatever_a_filter_keeps(root):
+    """More vectors than are compared exactly, drawn evenly over all directions."""
+    rng = np.random.default_rng(1)
+    values = rng.standard_normal((media_store.EXACT + 500, 384), np.float32)
+    values = (values / np.linalg.norm(values, axis=1, keepdims=True)).astype(np.float16)
+    search, asked = filled(root, values), rng.standard_normal((12, 384)).astype(np.float32)
+    asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+    ids = np.array([row[0] for row in search.catalogue.db.execute("SELECT frame FROM vectors ORDER BY frame")])
+    ids, cosines = ids[-len(values) :], asked @ values.astype(np.float32).T
+    kept = {
+        "all": lambda order: order, "none of the nearest": lambda order: order[100:],
+        "a tenth": lambda order: order[::10], "a thousandth": lambda order: order[::1000],
+    }  # fmt: skip
+    for name, keep in kept.items():
+        hits = []
+        for query, own in zip(asked, cosines, strict=True):
+            order = keep(np.argsort(-own, kind="stable"))
+            allowed = None if name == "all" else np.sort(ids[order])
+            found = search.store.nearest(query, 10, allowed)[0]
+            hits.append(len({*found} & {*ids[order[:10]]}) / 10)
+        assert np.mean(hits) >= (1.0 if name == "a thousandth" else 0.95), name
+    assert search.store.index is not None
 
 
 def test_commands(root, tmp_path):
