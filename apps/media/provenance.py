@@ -11,6 +11,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.media.provenance import Provenance, read_provenance
+from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.signing import Credentials, sign_file
 from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
 
@@ -117,7 +118,7 @@ def _lines_of_tree(node: Mapping[str, Any], deep: int = 1) -> Iterator[str]:
     done = ", ".join(
         f"{act['action']} ({act['source']})" if act["source"] else act["action"] for act in node["actions"]
     )
-    yield f"{'  ' * deep}- {node['title'] or 'untitled'}, {signer}{f': {done}' if done else ''}{faults}"
+    yield f"{'  ' * deep}- {name_of(node)}, {signer}{f': {done}' if done else ''}{faults}"
     for ingredient in node["ingredients"]:
         yield from _lines_of_tree(ingredient, deep + 1)
     if node["left_out"]:

@@ -10,6 +10,7 @@ from mainstem.core.files import file_stat
 from mainstem.core.plain import plain as one_line
 from mainstem.dashboards.shell import plain
 from mainstem.data.media.provenance import Provenance, read_provenance, sidecars
+from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
 
 MEANING = {
@@ -88,7 +89,7 @@ def tree_lines(node: Mapping[str, Any], before: str = "", branch: str = "") -> I
     """Yield a file and what it was made from, a line a file and one for what was done."""
     signer = f"signed by {node['signer']}" if node["signer"] else "without a manifest"
     part = f" ({node['relationship']})" if node["relationship"] else ""
-    yield one_line(f"{before}{branch}{node['title'] or 'untitled'}{part}, {signer}")
+    yield one_line(f"{before}{branch}{name_of(node)}{part}, {signer}")
     below = before + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
     ingredients, left_out = list(node["ingredients"]), node["left_out"]
     stem = "│  " if ingredients else "   "

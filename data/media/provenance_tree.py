@@ -18,6 +18,14 @@ def shown(value: object) -> str:
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 4]} ..."
 
 
+def name_of(node: Node) -> str:
+    """A node's title; where nobody gave one, what else is known that tells it from others."""
+    if node["title"]:
+        return str(node["title"])
+    known = [node[key] for key in ("format", "hash", "identifier") if node[key]]
+    return ", ".join(["untitled", *known[:2]])
+
+
 def read_tree(store: Store) -> Node:
     """The active manifest with all that it was made from, to so many nodes and so deep; what is left out is counted.
 
@@ -27,7 +35,7 @@ def read_tree(store: Store) -> Node:
     budget = [MOST_NODES]
     label = str(store.get("active_manifest"))
     root = _manifest(store, label, (label,), budget)
-    return {"title": _text(_of(store, label), "title"), "relationship": None, "faults": [], **root}
+    return {**_known(_of(store, label)), "relationship": None, "faults": [], **root}
 
 
 def faults_at_signing(store: Store) -> Iterator[Mapping[str, Any]]:
@@ -79,7 +87,7 @@ def _ingredient(store: Store, ingredient: Mapping[str, Any], above: tuple[str, .
     label = str(ingredient.get("active_manifest"))
     codes = (shown(item["code"]) for item in _recorded(ingredient) if not is_of_who(item["code"]))
     node: Node = {
-        "title": _text(ingredient, "title"),
+        **_known(ingredient, _of(store, label)),
         "relationship": _text(ingredient, "relationship"),
         "faults": list(dict.fromkeys(codes))[:MOST_LISTED],
     }
@@ -87,6 +95,15 @@ def _ingredient(store: Store, ingredient: Mapping[str, Any], above: tuple[str, .
         nothing = dict.fromkeys(("signer", "issuer", "signed_at", "generator"))
         return node | nothing | {"actions": [], "assertions": [], "ingredients": [], "left_out": 0}
     return node | _manifest(store, label, (*above, label), budget)
+
+
+def _known(*tellers: Mapping[str, Any]) -> Node:
+    """Title, format, hash and identifier by the first that tells of each: of an ingredient who used it, then itself."""
+    keys = {"title": ("title",), "format": ("format",), "hash": ("hash",), "identifier": ("instance_id", "document_id")}
+    return {
+        name: next((text for teller in tellers for key in known if (text := _text(teller, key))), None)
+        for name, known in keys.items()
+    }
 
 
 def _text(found: Mapping[str, Any], key: str) -> str | None:

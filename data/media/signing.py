@@ -53,13 +53,14 @@ def sign_file(path: Path, credentials: Credentials, out: Path) -> None:
     try:
         with scratch(out) as folder:
             with path.open("rb") as original, (folder / "copy").open("w+b") as copy:
-                _sign(original, path, credentials, copy)
+                _sign(original, (path.name, out.name), credentials, copy)
             _put(folder / "copy", out)
     except C2paError as error:
         raise InputError(f"{path}: cannot be signed ({plain(one_line(error))}); check file and certificate") from error
 
 
-def _sign(original: BinaryIO, path: Path, credentials: Credentials, copy: BinaryIO) -> None:
+def _sign(original: BinaryIO, names: tuple[str, str], credentials: Credentials, copy: BinaryIO) -> None:
+    """Write the copy; the names are the original's and the copy's."""
     from c2pa import Builder, C2paBuilderIntent, C2paSignerInfo, Context, Signer
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -74,14 +75,17 @@ def _sign(original: BinaryIO, path: Path, credentials: Credentials, copy: Binary
     alone: dict[str, Any] = settings(None)
     if credentials.timestamp:
         alone["core"]["allowed_network_hosts"] = [_host(credentials.timestamp)]
-    manifest = {"title": path.name, "claim_generator_info": [{"name": "mainstem", "version": version("mainstem")}]}
+    manifest = {"title": names[1], "claim_generator_info": [{"name": "mainstem", "version": version("mainstem")}]}
     with (
         Context.from_dict(alone) as context,
         Signer.from_info(C2paSignerInfo(algorithm, chain, key, stamping)) as signer,
         Builder(json.dumps(manifest), context=context) as builder,
     ):
+        kind = Path(names[1]).suffix.lower().removeprefix(".")
         builder.set_intent(C2paBuilderIntent.EDIT)
-        builder.sign(signer, path.suffix.lower().removeprefix("."), original, copy)
+        builder.add_ingredient(json.dumps({"title": names[0], "relationship": "parentOf"}), kind, original)
+        original.seek(0)
+        builder.sign(signer, kind, original, copy)
 
 
 def _host(address: str) -> str:

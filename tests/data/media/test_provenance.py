@@ -16,6 +16,7 @@ from mainstem.core.errors import InputError
 from mainstem.data.media.manifest_slots import MANIFEST_STORE
 from mainstem.data.media.provenance import Provenance, read_provenance
 from mainstem.data.media.provenance_process import worker
+from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.trust_lists import TrustList, read_trust_list
 
 SAMPLES = {
@@ -188,6 +189,18 @@ def test_the_tree_of_what_a_file_was_made_from(tmp_path, trust):
     assert named["right.jpg"]["signer"] is None
     assert named["left.jpg"]["relationship"] == "componentOf"
     assert all(node["faults"] == [] for node in found.tree["ingredients"])
+
+
+def test_of_what_has_no_title_is_told_what_else_is_known(tmp_path):
+    """The parent that the SDK adds by itself has none: its own manifest may, else its format and identifier tell."""
+    data = signed(picture(), Ask(title="first.jpg"))[0]
+    (parent,) = look(tmp_path, signed(data, Ask(title="second.jpg"))[0]).tree["ingredients"]
+    assert (parent["title"], name_of(parent)) == ("first.jpg", "first.jpg")
+    (parent,) = parent["ingredients"]
+    assert parent["title"] is None
+    assert parent["identifier"].startswith("xmp")
+    assert name_of(parent) == f"untitled, image/jpeg, {parent['identifier']}"
+    assert name_of({"title": None, "format": None, "hash": None, "identifier": None}) == "untitled"
 
 
 def test_a_stripped_manifest_is_absent_and_no_accusation(tmp_path, trust):

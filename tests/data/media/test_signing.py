@@ -53,7 +53,8 @@ def test_a_copy_is_signed_and_the_original_stays(tmp_path, curve):
         assert path.stat().st_mtime_ns == stat.st_mtime_ns
         found = read_provenance(out, trust)
         assert found.verdict == "trusted"
-        assert found.tree["title"] == path.name
+        assert found.tree["title"] == out.name
+        assert [each["title"] for each in found.tree["ingredients"]] == [path.name]
         assert found.signed_at is None
         assert not list(tmp_path.glob(".*"))
 
@@ -62,7 +63,7 @@ def test_a_signed_original_becomes_the_parent(tmp_path):
     path = put(tmp_path, "harbour.jpg", signed(picture())[0])
     sign_file(path, held(tmp_path, made.signer()), tmp_path / "copy.jpg")
     parent = read_provenance(tmp_path / "copy.jpg").tree["ingredients"][0]
-    assert parent["relationship"] == "parentOf"
+    assert (parent["title"], parent["relationship"]) == ("harbour.jpg", "parentOf")
     assert parent["signer"] == "Ada Photographer (Test Newsroom)"
 
 
