@@ -105,7 +105,18 @@ def index_archive(
     retry: Retry = False,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the index of a folder up to date; a second run over unchanged files reads none of them."""
+    """Bring the index of a folder up to date; a second run over unchanged files reads none of them.
+
+    What is said of photo.jpg is read from it, and from photo.jpg.json, photo.json, photo.jpg.xmp and photo.xmp beside
+    it; what is said in clip.mp4 from clip.srt, clip.en.vtt or clip.txt. What of these is not understood is named.
+
+    Fields of .json are title, caption, creator, credit, rights and transcript (texts), keywords (a list of texts),
+    captured (2024-05-31 or 2024-05-31T18:00+02:00), embargo (the same, the moment at which it ends; a time without an
+    offset is taken at UTC-12, the last on earth) and opt_out, of text and data mining (reserved, allowed or unclear).
+    Names that other programs give them are listed in docs/archivist.md. An example:
+
+    {"title": "Harbour", "keywords": ["boats"], "embargo": "2026-11-30T18:00+01:00", "opt_out": "reserved"}
+    """
     from mainstem.apps.media.index import IndexOptions, index_folder, lines_of
 
     with shown("index", as_json) as report:

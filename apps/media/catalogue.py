@@ -6,11 +6,9 @@ leaves what was last committed, whole. Numbers of files and frames are never giv
 a frame that is gone is known to be stale.
 """
 
-import datetime
 import hashlib
 import json
 import os
-import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from mainstem.apps.media.database import connect, damaged, intact
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.core.plain import one_line, plain
-from mainstem.data.media.said import WORDS
+from mainstem.data.media.said import WORDS, day_of
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import words_of
 
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from mainstem.data.media.small_pictures import Shown
 
 FILE = "catalogue.db"
-DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]|$)", re.ASCII)
 SIDECAR = "sidecar"  # in the place of a kind
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -211,6 +208,12 @@ class Catalogue:
         with intact(self.home):
             return {inside(row["path"], self.home): _entry(row) for row in rows}
 
+    def not_understood(self) -> dict[str, dict[str, list[str]]]:
+        """By file and sidecar what stands in those sidecars of present files that was not understood."""
+        asked = "SELECT path, told FROM files WHERE told LIKE '%\"unknown\"%' AND state != 'refused' ORDER BY path"
+        told = {plain(path): told_of(text, self.home).get("unknown") for path, text in self.db.execute(asked)}
+        return {path: unknown for path, unknown in told.items() if unknown}
+
     def whys(self) -> dict[str, tuple[str, str]]:
         """State of the files of which something could not be read, and why, by path."""
         rows = self.db.execute("SELECT path, state, why FROM files WHERE why != '' ORDER BY path")
@@ -239,7 +242,7 @@ class Catalogue:
         values = (
             content, stamp.size, stamp.mtime_ns, stamp.inode, stamp.device, stamp.beside,
             _state(read), read.refused or "; ".join(told.get("unread", ())), edited_from, json.dumps(told), read.kind,
-            _day(told.get("captured")), told.get("credit") or "", told.get("rights") or "",
+            day_of(told.get("captured") or "") or "", told.get("credit") or "", told.get("rights") or "",
             (told.get("opt_out") or {}).get("state", ""), _until(told.get("embargo")), read.reader,
         )  # fmt: skip
         columns = (
@@ -339,6 +342,7 @@ def told_of(text: str, place: Path) -> dict[str, Any]:
             and (embargo is None or (isinstance(embargo, dict) and isinstance(embargo["words"], str)))
             and (opted is None or (isinstance(opted, dict) and isinstance(opted["state"], str)))
             and (notes is None or (isinstance(notes, list) and all(isinstance(note, str) for note in notes)))
+            and all(isinstance(words, list) for words in told.get("unknown", {}).values())
         )
         if not is_sound:
             raise ValueError("what is said of a file is of another form")
@@ -364,15 +368,6 @@ def _state(read: Read) -> str:
     if read.refused:
         return "refused"
     return "present" if read.kind not in ("", SIDECAR) else read.kind or "skipped"
-
-
-def _day(captured: str | None) -> str:
-    """The day of a time in ISO 8601, as filters compare it; "" of what is none."""
-    found = DAY.match(captured or "")
-    try:
-        return "" if found is None else datetime.date.fromisoformat(found[1]).isoformat()
-    except ValueError:
-        return ""
 
 
 def _until(embargo: dict[str, Any] | None) -> str:

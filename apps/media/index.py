@@ -109,6 +109,7 @@ class Update:
             "new": len(found.new), "changed": len(found.changed), "moved": dict(self.moved), "gone": self.num_gone,
             "returned": len(found.returned), "states": catalogue.counts("state"), "kinds": catalogue.counts("kind"),
             "refused": {plain(path): why for path, why in {**found.skipped, **found.unseen, **refused}.items()},
+            "not_understood": catalogue.not_understood(),
             "unread": {plain(path): why for path, why in unread.items()},
         }  # fmt: skip
 
@@ -204,6 +205,20 @@ def _commit(
             catalogue.put_or_refuse(read, stamp, before if before != read.sha256 else "")
 
 
+def _not_understood(files: Mapping[str, Mapping[str, Sequence[str]]]) -> Iterator[str]:
+    """A line for each field that was not understood, as the same one stands in many sidecars."""
+    places: dict[str, list[str]] = {}
+    for path, sidecars in files.items():
+        for sidecar, words in sidecars.items():
+            for word in words:
+                places.setdefault(word, []).append(f"{sidecar} of {path}")
+    for word, named in list(places.items())[:TOLD]:
+        more = f" and {len(named) - 1:,} more" if len(named) > 1 else ""
+        yield f"not understood: {word} ({named[0]}{more})"
+    if len(places) > TOLD:
+        yield f"not understood: {len(places) - TOLD:,} more, all named by --json"
+
+
 def _named(what: str, files: Mapping[str, str]) -> Iterator[str]:
     for path, why in list(files.items())[:TOLD]:
         yield f"{what}: {path}: {why}"
@@ -223,5 +238,6 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
     if away := told["states"].get("offline"):
         yield f"{away:,} files are offline: kept, and found, until their share is mounted again"
     yield from _named("refused", told["refused"])
+    yield from _not_understood(told["not_understood"])
     yield from _named("held: as under embargo, until it can be read", told["unread"])
     yield f"model: {told['model']['name']}, sha256 {told['model']['sha256'][:12]}: {told['model']['words']}"

@@ -27,6 +27,7 @@ class Metadata:
         transcript: what is said or written in it, without times.
         origin: where each field that is not empty was found: "iptc", "xmp", "exif", "png", "container", "sidecar NAME".
         notes: what was found, a sentence each: sources that differ, blocks that cannot be read.
+        unknown: by sidecar, what stands in it that was not understood.
         unread: those of the notes that tell of sources of embargoes and opt-outs that cannot be read.
     """
 
@@ -43,6 +44,7 @@ class Metadata:
     origin: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    unknown: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_metadata(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Metadata:
@@ -82,7 +84,7 @@ def merged(said: Sequence[Said]) -> Metadata:
     keywords = worded.keywords if worded else ()
     return Metadata(
         **found, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin, notes=tuple(dict.fromkeys(notes)),
-        unread=unread,
+        unread=unread, unknown={one.origin: one.unknown for one in said if one.unknown},
     )  # fmt: skip
 
 

@@ -1,14 +1,17 @@
 """What one source (a block of a file, a sidecar) says of a file, before the sources are laid on one another."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from mainstem.data.media.embargoes import Embargo
 from mainstem.data.media.opt_outs import Saying
 
 WORDS = ("title", "caption", "creator", "credit", "rights", "captured", "transcript")  # fields that are one text
 LONGEST = 100_000  # letters of one field, but of a transcript
-MOST_KEYWORDS = 1000
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ]|$)", re.ASCII)
+MOST_KEYWORDS, MOST_UNKNOWN = 1000, 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +26,7 @@ class Said:
         sayings: of mining and training.
         notes: what was found, a sentence each.
         is_unread: it is there and cannot be read.
+        unknown: what stands in it that was not understood: fields, values, parts.
     """
 
     origin: str
@@ -32,6 +36,7 @@ class Said:
     sayings: tuple[Saying, ...] = ()
     notes: tuple[str, ...] = ()
     is_unread: bool = False
+    unknown: tuple[str, ...] = ()
 
 
 def unread(origin: str, note: str) -> Said:
@@ -46,6 +51,15 @@ def kept(words: Mapping[str, str | None]) -> dict[str, str]:
     """Those words that say something, trimmed, without what no screen shows, and none without end."""
     found = {name: printable(text) for name, text in words.items() if text}
     return {name: text if name == "transcript" else text[:LONGEST] for name, text in found.items() if text}
+
+
+def day_of(captured: str) -> str | None:
+    """The day of a time in ISO 8601, as filters compare it; None of what is none."""
+    found = DAY.match(captured)
+    try:
+        return None if found is None else date.fromisoformat(found[1]).isoformat()
+    except ValueError:
+        return None
 
 
 def printable(text: str) -> str:

@@ -10,7 +10,7 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.json_text import read_json
 from mainstem.data.media.embargoes import embargo_in, read_embargo
 from mainstem.data.media.opt_outs import DIRECTIVES, Saying, directives_in, plain_words, plus_mining, tdm_reservation
-from mainstem.data.media.said import Said, encodable, kept, kept_keywords
+from mainstem.data.media.said import MOST_UNKNOWN, Said, day_of, encodable, kept, kept_keywords
 
 NAMES = {  # our field first; then ninjs 1.6 and 2.2, and Google Takeout
     "title": ("title", "headline"),
@@ -26,6 +26,13 @@ RESERVATIONS = ("tdm:reservation", "tdm-reservation", "tdm_reservation")
 POLICIES = ("tdm:policy", "tdm-policy", "tdm_policy")
 MININGS = ("plus:DataMining", "dataMining", "data_mining")
 NOTES_TO_EDITORS = ("instructions", "ednote")
+KEYWORDS = ("keywords", "tags")
+OTHERS = ("opt_out", "robots", "photoTakenTime")
+KNOWN = frozenset(
+    name
+    for names in (*NAMES.values(), EMBARGOES, RESERVATIONS, POLICIES, MININGS, NOTES_TO_EDITORS, KEYWORDS, OTHERS)
+    for name in names
+)
 Fields = dict[str, Any]
 
 
@@ -67,7 +74,22 @@ def said_by_json(data: bytes, name: str, origin: str) -> Said:
         embargoes=tuple(embargoes + [found for found in spoken if found]),
         sayings=tuple((state, encodable(words)) for state, words in _sayings(fields)),
         notes=(f"{origin}: {', '.join(odd)} is no text and was not read",) if odd else (),
+        unknown=tuple(_unknown(fields, odd, kept(words).get("captured")))[:MOST_UNKNOWN],
     )
+
+
+def _unknown(fields: Fields, odd: list[str], captured: str | None) -> Iterator[str]:
+    """What stands there and was not understood."""
+    yield from (f"field {plain(name)[:100]}" for name in fields if name not in KNOWN)
+    yield from (f"{name}, which is no text" for name in odd)
+    yield from (
+        f"{key}, which is no list of words"
+        for key in KEYWORDS
+        if not isinstance(value := fields.get(key, ""), str | list)
+        or (isinstance(value, list) and not all(isinstance(word, str) for word in value))
+    )
+    if captured is not None and day_of(captured) is None:
+        yield f"captured, which is no date as 2024-05-31 or 2024-05-31T18:00+02:00: {plain(captured)[:100]}"
 
 
 def _text(fields: Fields, known: tuple[str, ...]) -> tuple[str | None, list[str]]:
@@ -89,7 +111,7 @@ def _texts(fields: Fields, known: tuple[str, ...]) -> list[str]:
 
 
 def _keywords(fields: Fields) -> list[str]:
-    found = fields.get("keywords", fields.get("tags", []))
+    found = next((fields[key] for key in KEYWORDS if key in fields), [])
     if isinstance(found, str):
         return found.replace(";", ",").split(",")
     return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []

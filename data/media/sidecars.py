@@ -9,14 +9,14 @@ import os
 import re
 import stat
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds, check_file
-from mainstem.data.media.said import Said, unread
+from mainstem.data.media.said import Said, kept, unread
 from mainstem.data.media.sidecar_json import said_by_json
 from mainstem.data.media.signatures import demuxer, head_of, picture_format
 from mainstem.data.media.transcripts import read_transcript
@@ -128,10 +128,11 @@ def _said(sidecar: Path, path: Path, bounds: Bounds) -> Said:
         if not stat.S_ISREG(sidecar.lstat().st_mode):
             raise InputError("it is a link, folder or pipe; give the file itself")
         check_file(sidecar, bounds.text_bytes)
-        return _read(sidecar, path, origin, bounds)
+        return _of_use(_read(sidecar, path, origin, bounds))
     except (InputError, OSError, ValueError, RecursionError) as error:
         note = f"{origin} cannot be read ({plain(one_line(error))})"
-        return unread(origin, note) if sidecar.suffix.lower() in TELLING else Said(origin=origin, notes=(note,))
+        is_telling = sidecar.suffix.lower() in TELLING
+        return unread(origin, note) if is_telling else Said(origin=origin, notes=(note,), unknown=(note,))
 
 
 def _read(sidecar: Path, path: Path, origin: str, bounds: Bounds) -> Said:
@@ -143,4 +144,11 @@ def _read(sidecar: Path, path: Path, origin: str, bounds: Bounds) -> Said:
     found = read_transcript(sidecar, bounds)
     notes = tuple(f"{origin}: {note}" for note in found.notes)
     is_caption = suffix == ".txt" and picture_format(head_of(path, bounds)) is not None
-    return Said(origin=origin, words={"caption" if is_caption else "transcript": found.text}, notes=notes)
+    words = kept({"caption" if is_caption else "transcript": found.text})
+    return Said(origin=origin, words=words, notes=notes, unknown=found.notes)
+
+
+def _of_use(said: Said) -> Said:
+    """What a sidecar says, and that it says nothing that is understood where that is so."""
+    is_of_use = said.words or said.keywords or said.embargoes or said.sayings or said.unknown
+    return said if is_of_use else replace(said, unknown=("nothing in it",))

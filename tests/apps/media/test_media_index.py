@@ -14,7 +14,7 @@ from tests.apps.media.archives import HERE, archive, content_of, indexed, pictur
 from mainstem.apps.media import reading as media_reading
 from mainstem.apps.media import scan as media_scan
 from mainstem.apps.media.catalogue import LAYOUT, SCHEMA, Catalogue, Read, index_home
-from mainstem.apps.media.index import IndexOptions, index_folder
+from mainstem.apps.media.index import IndexOptions, index_folder, lines_of
 from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job
 from mainstem.core.errors import ArtifactError, InputError
@@ -221,6 +221,26 @@ def bomb() -> bytes:
         + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
         + chunk(b"IEND", b"")
     )
+
+
+def test_what_of_sidecars_is_not_understood_is_named_in_every_run(root):
+    said(root / "day0" / "photo0.jpg", Title="Harbour", title="Harbour")
+    said(root / "day1" / "photo1.jpg", Title="Bridge", captured="31/05/2024")
+    (root / "talk.srt").write_text("1\nxx --> yy\nTaxes will rise\n", encoding="utf-8")
+    for _ in range(2):
+        told = indexed(root)
+        assert told["not_understood"] == {
+            "day0/photo0.jpg": {"sidecar photo0.jpg.json": ["field Title"]},
+            "day1/photo1.jpg": {
+                "sidecar photo1.jpg.json": [
+                    "field Title", "captured, which is no date as 2024-05-31 or 2024-05-31T18:00+02:00: 31/05/2024"
+                ]
+            },
+            "talk.wav": {"sidecar talk.srt": ["1 of its blocks have no times and were skipped"]},
+        }  # fmt: skip
+    lines = list(lines_of(told))
+    assert "not understood: field Title (sidecar photo0.jpg.json of day0/photo0.jpg and 1 more)" in lines
+    assert sum(line.startswith("not understood: ") for line in lines) == 3
 
 
 def test_a_file_that_takes_too_long_is_refused(root, monkeypatch):

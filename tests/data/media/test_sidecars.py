@@ -85,6 +85,36 @@ def test_every_field_of_json(tmp_path):
     assert set(found.opt_out.words) == {"tdm:reservation: 0", "keyword: noai", "usageterms: TDM reserved"}
 
 
+def test_what_is_not_understood_is_named(tmp_path):
+    """Fields by other names, values of another type, times that no filter reads, parts without times."""
+    path = tone(tmp_path / "a.wav")
+    told = {
+        "Title": "Dog", "credits": "AP", "title": {"en": "Dog"}, "keywords": ["dog", 3], "tags": 7, "date": "June 2024",
+    }  # fmt: skip
+    write(tmp_path / "a.wav.json", json.dumps(told))
+    write(tmp_path / "a.json", '{"captured": "2024-06-01T14:30:00+02:00", "opt_out": null, "robots": "noai"}')
+    write(tmp_path / "a.xmp", packet("<photoshop:ColorMode>3</photoshop:ColorMode>"))
+    write(tmp_path / "a.srt", "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n2\nxx --> yy\nBye\n")
+    assert read_metadata(path).unknown == {
+        "sidecar a.wav.json": (
+            "field Title", "field credits", "title, which is no text", "keywords, which is no list of words",
+            "tags, which is no list of words",
+            "captured, which is no date as 2024-05-31 or 2024-05-31T18:00+02:00: June 2024",
+        ),
+        "sidecar a.xmp": ("nothing in it",),
+        "sidecar a.srt": ("1 of its blocks have no times and were skipped",),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "captured", ["2024-05-31", "2024-05-31T18:00", "2024-05-31 18:00:05.5Z", "2024-05-31T18:00+02:00"]
+)
+def test_times_that_are_understood(tmp_path, captured):
+    write(tmp_path / "a.jpg.json", json.dumps({"captured": captured}))
+    found = read_metadata(save(tmp_path / "a.jpg"))
+    assert (found.captured, found.unknown) == (captured, {})
+
+
 @pytest.mark.parametrize(
     ("value", "state"),
     [
