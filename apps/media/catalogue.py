@@ -17,11 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mainstem.apps.media.database import connect, damaged, intact
+from mainstem.apps.media.moments import SCHEMA as CUES
+from mainstem.apps.media.moments import put_cues
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.core.plain import one_line, plain
 from mainstem.data.media.said import WORDS, day_of
 from mainstem.data.media.searched import FIELDS
+from mainstem.data.media.transcripts import Cue
 from mainstem.data.media.words import words_of
 
 if TYPE_CHECKING:
@@ -58,7 +61,7 @@ CREATE INDEX IF NOT EXISTS copies_by_first ON copies(first);
 CREATE INDEX IF NOT EXISTS copies_by_second ON copies(second);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
     {", ".join(FIELDS)}, tokenize='unicode61 remove_diacritics 2', prefix='2 3');
-CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, 'row');
+{CUES}CREATE VIRTUAL TABLE IF NOT EXISTS vocabulary USING fts5vocab(words, 'row');
 """
 LAYOUT = hashlib.sha256(SCHEMA.encode()).hexdigest()[:12]  # of the tables, fields among them; another is refused
 
@@ -102,6 +105,7 @@ class Read:
         facts: size, seconds and the like, as JSON.
         told: metadata, as JSON.
         texts: by field, what words are searched in.
+        cues: of its transcript, where that tells times.
         frames: none where the content is known already.
         refused: why it cannot be read, "" where it can.
         reader: version of what read it.
@@ -113,6 +117,7 @@ class Read:
     facts: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    cues: tuple[Cue, ...] = ()
     frames: "tuple[Shown, ...]" = ()
     refused: str = ""
     reader: str = ""
@@ -258,6 +263,7 @@ class Catalogue:
             (read.path, *values),
         ).fetchone()
         self._put_words(int(row[0]), read)
+        put_cues(self.db, int(row[0]), read.cues)
 
     def _put_words(self, file: int, read: Read) -> None:
         self.db.execute("DELETE FROM words WHERE rowid = ?", (file,))

@@ -25,13 +25,13 @@ from mainstem.core.plain import one_line, plain
 from mainstem.data.media.bounds import DEFAULT_BOUNDS
 from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.metadata import Metadata, read_metadata
-from mainstem.data.media.searched import searched_texts
+from mainstem.data.media.searched import searched_cues, searched_texts
 from mainstem.data.media.sidecars import sidecars_of
 
 MOST_S, BYTES_A_S = 60.0, 1 << 20  # a file may take a minute, and a second a MiB
 # Of what is read here of each kind. Whoever changes what a reader tells counts its number up: what an older one read is
 # read again at the next index.
-READERS = {"image": 1, "video": 1, "sound": 1, "text": 1, SIDECAR: 1}
+READERS = {"image": 2, "video": 2, "sound": 2, "text": 2, SIDECAR: 2}
 
 
 def reader_of(kind: str) -> str:
@@ -179,12 +179,12 @@ def _with_words(path: Path, found: Read) -> Read:
 
         text = read_text(path).text
     texts = searched_texts(found.path, told, text)
-    return dataclasses.replace(found, told=plain_metadata(told), texts=texts)
+    return dataclasses.replace(found, told=plain_metadata(told), texts=texts, cues=searched_cues(told))
 
 
 def plain_metadata(told: Metadata) -> dict[str, Any]:
     """Metadata in plain JSON types, without the transcript, which words are searched in."""
-    found = dataclasses.asdict(dataclasses.replace(told, transcript=None, origin={}))
+    found = dataclasses.asdict(dataclasses.replace(told, transcript=None, cues=(), origin={}))
     if told.embargo is not None:
         found["embargo"] = {
             "until": told.embargo.until.isoformat() if told.embargo.until else None, "words": told.embargo.words

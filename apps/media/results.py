@@ -9,8 +9,10 @@ from mainstem.apps.media.catalogue import Catalogue, inside, told_of
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.embedding import Model
 from mainstem.apps.media.likeness import why_alike
+from mainstem.apps.media.moments import Moment, clock, cues_of, moments
 from mainstem.apps.media.query import THERE, now
 from mainstem.core.plain import plain
+from mainstem.data.media.words import Term
 
 if TYPE_CHECKING:
     from mainstem.apps.media.search import Candidate
@@ -22,8 +24,10 @@ NOTHING = "nothing found"
 class Results:
     """Tells the results of one search."""
 
-    def __init__(self, catalogue: Catalogue, like: Sequence[Path], model: Model | None) -> None:
-        self.catalogue, self.like, self.model = catalogue, like, model
+    def __init__(
+        self, catalogue: Catalogue, like: Sequence[Path], model: Model | None, terms: Sequence[Term] = ()
+    ) -> None:
+        self.catalogue, self.terms, self.like, self.model = catalogue, terms, like, model
 
     def of(self, one: "Candidate") -> dict[str, Any]:
         """Return a result; what files say of themselves is data, to be escaped wherever it is shown."""
@@ -39,16 +43,35 @@ class Results:
             facts, holds = dict(json.loads(row["facts"])), row["embargo"] > now()
             same = [inside(other[0], place) for other in others]
         embargo = told.get("embargo")
-        moment = one.alike.moment() if one.alike else dict.fromkeys(("frame", "time_s", "shot_s"))
+        spoken = self._spoken(one, facts.get("seconds"))
         return {
             "path": inside(row["path"], place), "same_bytes_at": same, "kind": row["kind"],
             "state": row["state"], "sha256": row["sha256"], "relevance": [said.to_dict() for said in one.judged],
             "score": one.likely() if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
-            **moment, **{name: told.get(name) for name in SAID},
+            "said": [moment.told() for moment in spoken],
+            **self._moment(one, spoken), **{name: told.get(name) for name in SAID},
             "embargo": {**embargo, "holds": holds} if embargo else None,
             "moved_from": row["moved_from"] or None, "edited_from": row["edited_from"] or None,
             "seconds": facts.get("seconds"), "size": [facts.get("width"), facts.get("height")],
         }  # fmt: skip
+
+    def _spoken(self, one: "Candidate", seconds: float | None) -> list[Moment]:
+        """When what was asked for is said in a file that lasts so long."""
+        if one.words is None or "transcript" not in one.words.found:
+            return []
+        cues = cues_of(self.catalogue.db, one.file, self.catalogue.home)
+        return moments(self.terms, [cue for cue in cues if not seconds or (cue.start_s or 0.0) < seconds])
+
+    def _moment(self, one: "Candidate", spoken: Sequence[Moment]) -> dict[str, Any]:
+        """Where it is to be opened: at the picture that is like what was sought, else at what is said."""
+        if one.alike is not None and (one.alike.time_s is not None or not spoken):
+            return one.alike.moment()
+        if not spoken:
+            return dict.fromkeys(("frame", "time_s", "shot_s"))
+        first = spoken[0]
+        asked = "SELECT id FROM frames WHERE content = ? AND start_s <= ? ORDER BY start_s DESC LIMIT 1"
+        frame = self.catalogue.db.execute(asked, (one.content, first.time_s)).fetchone()
+        return {"frame": frame and frame[0], "time_s": first.time_s, "shot_s": [first.time_s, first.end_s]}
 
     def _why(self, one: "Candidate") -> Iterator[dict[str, Any]]:
         if one.words is not None:
@@ -86,9 +109,10 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
             marks.append(f"EMBARGOED until {one['embargo']['until'] or 'nobody knows when'}")
         if one["opt_out"]:
             marks.append(f"mining {one['opt_out']['state']}")
-        at = "" if one["time_s"] is None else f" at {one['time_s']:.1f} s"
+        at = "" if one["time_s"] is None else f" at {clock(one['time_s'])}"
         yield plain(f"{_score(one)}  {one['path']}{at}  ({', '.join(marks)})")
         yield from (plain(f"       {_reason(why)}") for why in one["why"])
+        yield from (plain(f"       said at {clock(said['time_s'])}: {said['text']}") for said in one["said"])
         yield from (plain(f"       note: {note}") for note in one["notes"] or ())
     yield from (plain(f"relevance by {one['by']}: {one['words']}") for one in told["relevance"])
     if str(told["query"]).strip():  # words were asked, and what they cannot find is to be known

@@ -88,7 +88,7 @@ class MediaSearch:
         told = self._judge(query, ranked, model)
         ranked.sort(key=lambda one: one.rank(), reverse=True)
         shown = [one for one in ranked if query.with_irrelevant or one.is_shown]
-        rows = Results(self.catalogue, query.like, model)
+        rows = Results(self.catalogue, query.like, model, wanted(terms))
         return {
             "folder": plain(self.catalogue.root), **query.facts(), "nothing_found": not shown, "num_found": len(shown),
             "num_irrelevant": sum(not one.is_shown for one in ranked),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from mainstem.apps.media.moments import clock
 from mainstem.core.plain import plain
 from mainstem.dashboards.components.pictures import Tile
 
@@ -99,15 +100,6 @@ def judged_lines(result: Result) -> Iterator[str]:
         sure = "relevant" if left_open == {"relevant"} else "perhaps relevant"
         share = "over 99%" if said["probability"] > MOST_SURE else f"{said['probability']:.0%}"
         yield f"{sure}, {share} by {said['by']}"
-
-
-def clock(seconds: float) -> str:
-    """Return a time as 1:02:03, 2:03 or 2:03.4 where it is no whole second."""
-    whole, part = divmod(round(seconds * 10), 10)
-    minutes, rest = divmod(whole, 60)
-    hours, minutes = divmod(minutes, 60)
-    told = f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-    return f"{told}.{part}" if part else told
 
 
 def status_line(told: Mapping[str, Any], asked: str) -> str:

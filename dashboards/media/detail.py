@@ -10,11 +10,11 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.media.archives import Archive, Keyframe, facts_of, keyframes_of
+from mainstem.apps.media.moments import clock
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Sheet, Tile, pictures
 from mainstem.dashboards.media.board import (
-    clock,
     facts_line,
     judged_lines,
     said_rows,

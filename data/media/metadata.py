@@ -12,6 +12,7 @@ from mainstem.data.media.opt_outs import OptOut, opt_out
 from mainstem.data.media.said import WORDS, Said
 from mainstem.data.media.sidecars import said_by_sidecars
 from mainstem.data.media.signatures import demuxer, head_of, picture_format
+from mainstem.data.media.transcripts import Cue
 
 __all__ = ["Embargo", "Metadata", "OptOut", "read_metadata"]
 
@@ -24,7 +25,8 @@ class Metadata:
         captured: when it was taken, as it stands there in ISO 8601, with its offset only where the file has one.
         embargo: of all sources that name one the one that holds longest; it holds where no date can be read, too.
         opt_out: all that is said, under the strictest of it.
-        transcript: what is said or written in it, without times.
+        transcript: what is said or written in it.
+        cues: the same with times, where its source tells them.
         origin: where each field that is not empty was found: "iptc", "xmp", "exif", "png", "container", "sidecar NAME".
         notes: what was found, a sentence each: sources that differ, blocks that cannot be read.
         unknown: by sidecar, what stands in it that was not understood.
@@ -41,6 +43,7 @@ class Metadata:
     embargo: Embargo | None = None
     opt_out: OptOut | None = None
     transcript: str | None = None
+    cues: tuple[Cue, ...] = ()
     origin: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
@@ -82,9 +85,11 @@ def merged(said: Sequence[Said]) -> Metadata:
     if worded is not None:
         origin["keywords"] = worded.origin
     keywords = worded.keywords if worded else ()
+    cues = next((one.cues for one in said if one.words.get("transcript")), ())
     return Metadata(
-        **found, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin, notes=tuple(dict.fromkeys(notes)),
-        unread=unread, unknown={one.origin: one.unknown for one in said if one.unknown},
+        **found, cues=cues, keywords=keywords, embargo=embargo, opt_out=opted, origin=origin,
+        notes=tuple(dict.fromkeys(notes)), unread=unread,
+        unknown={one.origin: one.unknown for one in said if one.unknown},
     )  # fmt: skip
 
 

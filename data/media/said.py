@@ -4,9 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TYPE_CHECKING
 
 from mainstem.data.media.embargoes import Embargo
 from mainstem.data.media.opt_outs import Saying
+
+if TYPE_CHECKING:
+    from mainstem.data.media.transcripts import Cue
 
 WORDS = ("title", "caption", "creator", "credit", "rights", "captured", "transcript")  # fields that are one text
 LONGEST = 100_000  # letters of one field, but of a transcript
@@ -26,6 +30,7 @@ class Said:
         sayings: of mining and training.
         notes: what was found, a sentence each.
         is_unread: it is there and cannot be read.
+        cues: of its transcript, where it tells times.
         unknown: what stands in it that was not understood: fields, values, parts.
     """
 
@@ -36,6 +41,7 @@ class Said:
     sayings: tuple[Saying, ...] = ()
     notes: tuple[str, ...] = ()
     is_unread: bool = False
+    cues: "tuple[Cue, ...]" = ()
     unknown: tuple[str, ...] = ()
 
 

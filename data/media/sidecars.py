@@ -145,7 +145,8 @@ def _read(sidecar: Path, path: Path, origin: str, bounds: Bounds) -> Said:
     notes = tuple(f"{origin}: {note}" for note in found.notes)
     is_caption = suffix == ".txt" and picture_format(head_of(path, bounds)) is not None
     words = kept({"caption" if is_caption else "transcript": found.text})
-    return Said(origin=origin, words=words, notes=notes, unknown=found.notes)
+    cues = tuple(cue for cue in found.said if cue.start_s is not None)
+    return Said(origin=origin, words=words, cues=cues, notes=notes, unknown=found.notes)
 
 
 def _of_use(said: Said) -> Said:

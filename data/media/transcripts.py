@@ -2,7 +2,7 @@
 
 import html
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstem.data.media.bounds import DEFAULT_BOUNDS, Bounds
@@ -33,10 +33,22 @@ class Transcript:
     notes: tuple[str, ...] = ()
 
     @property
+    def said(self) -> tuple[Cue, ...]:
+        """Its cues without lines that only repeat the one before, as rolling captions do, and those left empty."""
+        found, before = [], None
+        for cue in self.cues:
+            kept = []
+            for line in cue.text.split("\n"):
+                kept += [line] if line != before else []
+                before = line
+            if kept:
+                found.append(replace(cue, text="\n".join(kept)))
+        return tuple(found)
+
+    @property
     def text(self) -> str:
-        """All words, a cue a line; a line that only repeats the one before (rolling captions) stands once."""
-        lines = [line for cue in self.cues for line in cue.text.split("\n")]
-        return "\n".join(line for num, line in enumerate(lines) if num == 0 or line != lines[num - 1])
+        """All words, a cue a line."""
+        return "\n".join(cue.text for cue in self.said)
 
 
 def read_transcript(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> Transcript:

@@ -141,7 +141,7 @@ def answer(query: Sequence[Term], fields: Mapping[str, str], count: Callable[[Te
     """
     terms = [term for term in query if not term.is_negated]
     told = {name: words_of(text) for name, text in fields.items() if text}
-    places = {name: {term: _places(term, words) for term in terms} for name, words in told.items()}
+    places = {name: {term: places_of(term, words) for term in terms} for name, words in told.items()}
     found = {
         name: tuple(_form(term, told[name], held[term]) for term in terms if held[term])
         for name, held in places.items()
@@ -173,7 +173,7 @@ def _form(term: Term, words: Sequence[str], places: Sequence[int]) -> str:
     return words[places[0]]
 
 
-def _places(term: Term, words: Sequence[str]) -> list[int]:
+def places_of(term: Term, words: Sequence[str]) -> list[int]:
     """Where a term begins."""
     first, last = term.words[0], term.words[-1]
     if len(term.words) == 1:

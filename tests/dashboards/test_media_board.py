@@ -17,6 +17,7 @@ from mainstem.apps.media import jobs as media_jobs
 from mainstem.apps.media import previews as media_previews
 from mainstem.apps.media import relevance as media_relevance
 from mainstem.apps.media.archives import Keyframe, browse, known_archives, one_file, picture_of
+from mainstem.apps.media.moments import clock
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
@@ -25,7 +26,6 @@ from mainstem.dashboards.media import words_beside
 from mainstem.dashboards.media.board import Shown as ShownResult
 from mainstem.dashboards.media.board import (
     asked_words,
-    clock,
     doubts,
     judged_lines,
     nothing_words,
