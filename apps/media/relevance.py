@@ -73,14 +73,15 @@ class Runs:
         return shipped_runs("media").get(task)
 
 
-def load_runs() -> None:
-    """Load what judges relevance, which takes seconds the first time; what is wrong with it a search will say."""
-    import mainstem.core.predict  # noqa: F401 - with all that it loads
+def load_runs(level: float) -> None:
+    """Judge nothing in particular: what that loads and counts takes seconds the first time, and none the next."""
+    from mainstem.data.media.relevance_pairs import LIKENESS
+    from mainstem.data.media.words import FEATURES
 
-    for task in TASKS.values():
-        with suppress(MainstemError):
-            if folder := Runs().folder(task):
-                _opened(folder, task, _changed(folder))
+    num: Mapping[Evidence, int] = {"words": len(FEATURES), "likeness": len(LIKENESS)}
+    for by in TASKS:
+        with suppress(MainstemError):  # which a search will say
+            judge(by, [np.zeros(num[by])], "", "", (Runs(), level))
 
 
 def judge(

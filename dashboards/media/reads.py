@@ -42,7 +42,7 @@ def open_archive(name: str, root: str) -> MediaSearch:
 @st.cache_resource(show_spinner=False)
 def load_ahead() -> threading.Timer:
     """Load, once for all and beside the pages, what the first search would wait for; a page is drawn before that."""
-    loading = threading.Timer(DRAWN_S, load_runs)
+    loading = threading.Timer(DRAWN_S, load_runs, (Query().level,))
     loading.daemon = True
     loading.start()
     return loading

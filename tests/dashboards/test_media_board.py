@@ -4,8 +4,10 @@ import gc
 import hashlib
 import re
 import sqlite3
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from PIL import Image
@@ -317,6 +319,9 @@ def test_what_judges_relevance_is_loaded_before_anything_is_asked(archive):
     assert not page().exception
     load_ahead().join(60)
     assert media_relevance._opened.cache_info().currsize == 2
+    begun_s = time.thread_time()
+    media_relevance.judge("words", [np.ones(8)], "", "x", (media_relevance.Runs(), Query().level))
+    assert time.thread_time() - begun_s < 0.7  # two seconds where the groups of its calibration are counted first
 
 
 def test_words_of_files_and_addresses_never_become_markup(archive):
