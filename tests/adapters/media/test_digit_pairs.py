@@ -5,18 +5,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tests.adapters.media.made_words import write_pairs
+from tests.adapters.media.made_words import word, write_pairs
 
 from mainstem.adapters import find_task
-from mainstem.adapters.media.digit_pairs import TASK, VIEWS, Pairs, complete, otherwise, restore, view_of
+from mainstem.adapters.media.digit_pairs import TASK, VIEWS, Pairs, baselines, complete, otherwise, restore, view_of
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
+from mainstem.core.stream import Provenance, Sample
 from mainstem.core.task import DataRequest, FitConfig
 from mainstem.core.tokens import Patches
 from mainstem.core.training import TrainingConfig
-from mainstem.data.media.digit_pairs import open_digit_pairs
+from mainstem.data.media.digit_pairs import open_digit_pairs, picture_stream
+from mainstem.data.media.spoken_digits import sample_of
+
+OF = Provenance(data="made", item="")
 
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=1), num_folds=3, steps_per_token=4, num_gap_draws=1)
 
@@ -53,6 +57,27 @@ def test_it_is_kept(made, fitted):
     again = restore(*fitted.state())
     offset = np.zeros(len(made.samples))
     assert np.array_equal(again.fallback(made.samples, offset), fitted.fallback(made.samples, offset))
+
+
+def test_a_peer_that_sees_both_streams_errs_less_than_either_alone_and_tells_what_has_one():
+    random = np.random.default_rng(0)
+    digits = np.tile(np.arange(10), 20)
+
+    def sample(row: int, digit: int) -> Sample:
+        ink = np.zeros((8, 8), np.float32)  # the sound tells the pair of digits, the ink which of the two
+        ink[:, 4 * (digit % 2) : 4 * (digit % 2) + 4] = 1
+        sound = sample_of(word(digit // 2, row % 3, row).astype(np.float32), "word", OF).streams
+        streams = {**sound, "picture": picture_stream(ink + random.normal(0, 0.3, (8, 8)).astype(np.float32))}
+        return Sample(streams=streams, target=float(digit), source=OF)
+
+    samples = [sample(row, int(digit)) for row, digit in enumerate(digits)]
+    train, test, truth = samples[:120], samples[120:], digits[120:]
+    found = {name: (told == truth).mean() for name, told in baselines(train, test, 0).items()}
+    assert max(found["svm_sound"], found["svm_picture"]) < 0.7
+    assert found["svm_both"] > 0.8
+    for view, name in (("sound alone", "svm_sound"), ("picture alone", "svm_picture")):
+        told = baselines(train, [VIEWS[view](one) for one in test], 0)
+        assert (told["svm_both"] == told[name]).mean() > 0.7
 
 
 def test_a_stream_that_nobody_shows_is_refused(made):
@@ -105,7 +130,7 @@ def test_an_evaluation_tells_what_missing_streams_cost(made, monkeypatch):
     spec = EvaluationSpec(fit=FitSpec(config=QUICK, trunk=None), workers=1)
     told = evaluate(task, DataRequest(data="made", i_have_the_rights=True), spec)
     assert told["n"] == 60
-    assert {"complete_pairs", "svm_sound", "svm_picture"} <= told["baselines"].keys()
+    assert {"complete_pairs", "svm_sound", "svm_picture", "svm_both"} <= told["baselines"].keys()
     difference = told["metrics"]["accuracy"] - told["baselines"]["complete_pairs"]["accuracy"]
     assert told["difference"]["complete_pairs"]["value"] == pytest.approx(difference)
     assert set(told["by_lead"]) == set(VIEWS)
