@@ -17,7 +17,7 @@ from mainstem.apps.run_spec import RunSpec
 from mainstem.apps.typed_files import as_time, seconds_of
 from mainstem.core.errors import InputError
 from mainstem.core.schema import printable
-from mainstem.data.catalogue import LAYOUT, read_catalogue
+from mainstem.data.catalogue import LAYOUT, parts_of
 from mainstem.data.rights import check_rights, rights_of
 from mainstem.data.shards import refuse_damaged
 
@@ -50,9 +50,7 @@ def check_names(spec: RunSpec, *, is_there: bool) -> list[Finding]:
     for name in named.waived:
         if name not in named.learned:
             raise InputError(f"i_have_the_rights names {printable(name)}, which the spec does not use; mend it")
-    here = [
-        name for name in (*named.learned, *named.beside) if is_there or name in read_catalogue() or Path(name).exists()
-    ]
+    here = [name for name in (*named.learned, *named.beside) if is_there or parts_of(name) or Path(name).exists()]
     check_rights([name for name in here if name in named.learned], named.waived)
     found = [_right(name, is_waived=name in named.waived) for name in dict.fromkeys(here)]
     if is_there:
@@ -113,9 +111,8 @@ def _staged(job: Job) -> Iterator[Finding]:
         return
     home = _expanded("$MAINSTEM_HOME", job)
     named = job.spec.launchable.named(job.spec)
-    for name in dict.fromkeys((*named.learned, *named.beside)):
-        if (data_set := read_catalogue().get(name)) is None:
-            continue
+    sets = {part.name: part for name in (*named.learned, *named.beside) for part in parts_of(name)}
+    for name, data_set in sets.items():
         folder = Path(home) / LAYOUT / data_set.folder
         lacking = [file.name for file in data_set.files if not (folder / file.name).is_file()]
         told = f"{folder} lacks {len(lacking)} files; MAINSTEM_HOME={home} mainstem data pull {name} brings them"

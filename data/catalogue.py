@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -70,6 +71,35 @@ def find_simulation(name: str) -> Simulation | None:
 def _simulations() -> tuple[Simulation, ...]:
     entries = yaml.safe_load((Path(__file__).parent / "simulations.yaml").read_text())
     return tuple(Simulation(**entry) for entry in entries.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeSet:
+    """A set that a reader makes of others: names in the catalogue, and licence and source of what else is in it."""
+
+    parts: tuple[str, ...]
+    others: tuple[tuple[str, str], ...]
+
+
+def find_made_set(name: str) -> MadeSet | None:
+    """Return of what a set of this name is made, None where it is none; nothing is made."""
+    entry = _made_sets().get(name)
+    if entry is None:
+        return None
+    others = tuple((other["licence"], other["source"]) for other in entry["others"])
+    return MadeSet(parts=tuple(entry["parts"]), others=others)
+
+
+@cache
+def _made_sets() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "made_sets.yaml").read_text())
+    return found
+
+
+def parts_of(name: str) -> tuple[DataSet, ...]:
+    """Return the catalogue's sets that a name stands for: its own, those that it is made of, or none."""
+    known, made = read_catalogue(), find_made_set(name)
+    return tuple(known[part] for part in (made.parts if made else (name,)) if part in known)
 
 
 @cache

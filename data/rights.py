@@ -1,6 +1,6 @@
 """By which right data are used: the licence that a catalogue entry or a record beside the files states, or none."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
 from mainstem.core.schema import printable, read_object
 from mainstem.core.stream import NO_LICENCE
-from mainstem.data.catalogue import find_simulation, read_catalogue
+from mainstem.data.catalogue import find_made_set, find_simulation, read_catalogue
 from mainstem.data.hearing import note
 
 CROISSANT, SHARDS = "croissant.json", "shards.json"  # a folder's records: of its native files, of baked shards
@@ -42,7 +42,7 @@ UNSTATED = Rights(NOT_STATED, "", is_stated=False)
 
 
 def rights_of(name_or_path: str | Path) -> Rights:
-    """Return by which right a set of the catalogue, a simulated one, or a path may be used.
+    """Return by which right a set of the catalogue, one made of such, a simulated one, or a path may be used.
 
     Of a path the record says so: `shards.json` or `croissant.json` in the folder; of a file `FILE.croissant.json`
     beside it, or the folder's `croissant.json` where it lists the file.
@@ -55,10 +55,18 @@ def rights_of(name_or_path: str | Path) -> Rights:
         return Rights(found.licence, f"https://github.com/{found.repository}/tree/{found.commit}", is_stated=True)
     if (made := find_simulation(name)) is not None:
         return Rights(made.licence, made.source, is_stated=True)
+    if (joined := find_made_set(name)) is not None:
+        return _joined([*map(rights_of, joined.parts), *(Rights(*other, is_stated=True) for other in joined.others)])
     if not path.exists():
         raise InputError(f"got {printable(name, 200)!r}, which is neither a data set's name nor a path; see data list")
     told = (_told_by(record, path) for record in _records(path) if record.is_file())
     return next((rights for rights in told if rights.is_stated), UNSTATED)
+
+
+def _joined(parts: Sequence[Rights]) -> Rights:
+    """By which rights what is made of all parts may be used: by every one of them."""
+    licences, sources = (part.licence for part in parts), (part.source for part in parts)
+    return Rights(" and ".join(dict.fromkeys(licences)), "; ".join(dict.fromkeys(sources)), is_stated=True)
 
 
 def check_rights(names: Iterable[str], waived: Container[str] = ()) -> None:

@@ -28,6 +28,7 @@ from mainstem.data.media.spoken_digits import (
     read_spoken,
     set_of,
 )
+from mainstem.data.rights import rights_of
 from mainstem.data.tabular import shown
 
 Ink = NDArray[np.float32]
@@ -80,8 +81,8 @@ def open_digit_pairs(data: str, mirror: Path | None = None, missing: float = MIS
         raise InputError(f"got {missing:g} of the pairs to miss a stream, want a share from 0 to 1")
     if data == DIGIT_PAIRS:
         known = find_data_set(SPOKEN_DIGITS)
-        attribution = f"{known.attribution}; {ATTRIBUTION}"
-        of = Provenance(data=data, item="", licence=known.licence, attribution=attribution)
+        attribution, licence = f"{known.attribution}; {ATTRIBUTION}", rights_of(data).licence
+        of = Provenance(data=data, item="", licence=licence, attribution=attribution)
         spoken = open_spoken_digits(SPOKEN_DIGITS, mirror)
         return set_of(list(pairs_of(spoken.samples, Written.read(), of, missing)), of)
     path = Path(data)

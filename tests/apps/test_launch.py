@@ -407,6 +407,14 @@ def test_data_without_a_licence_is_refused_unless_the_spec_says_whose_it_is(tmp_
     check_names(spec_of({**spec, "i_have_the_rights": [spec["data"]]}), is_there=True)
 
 
+def test_sets_that_are_made_of_others_launch_by_the_rights_of_these():
+    spec = {**FIT, "adapter": "media", "task": "digit-pairs", "data": "digit-pairs"}
+    for is_there in (True, False):
+        found = check_names(spec_of(spec), is_there=is_there)
+        assert found[0].what == "data digit-pairs"
+        assert found[0].found == "rights: CC BY-SA 4.0 and CC BY 4.0"
+
+
 def test_data_that_a_node_without_network_could_not_fetch_must_be_there(tmp_path, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
     monkeypatch.delenv("MAINSTEM_MIRROR", raising=False)

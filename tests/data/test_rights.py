@@ -8,7 +8,7 @@ import pytest
 
 from mainstem.core.errors import InputError
 from mainstem.core.samples import SampleSet
-from mainstem.data.catalogue import read_catalogue
+from mainstem.data.catalogue import parts_of, read_catalogue
 from mainstem.data.earth import farm_sets
 from mainstem.data.earth.biology import worlds_of
 from mainstem.data.earth.open_regions import open_regions
@@ -41,6 +41,21 @@ def test_every_simulation_is_by_the_right_that_its_maker_states():
         assert source.simulated
         assert (source.name, rights_of(name)) == (name, Rights(source.licence, "simulated by Mainstem", is_stated=True))
     check_rights([*made, farm_sets.FEW_SIMULATED])
+
+
+def test_what_is_made_of_sets_is_used_by_the_rights_of_all_its_parts():
+    pairs, spoken = rights_of("digit-pairs"), rights_of("spoken-digits")
+    assert pairs == Rights(
+        f"{spoken.licence} and CC BY 4.0", f"{spoken.source}; https://archive.ics.uci.edu/dataset/80", is_stated=True
+    )
+    archive = rights_of("archive-pairs")
+    for part in parts_of("archive-pairs"):
+        assert part.licence in archive.licence
+        assert part.commit in archive.source
+    assert [part.name for part in parts_of("digit-pairs")] == ["spoken-digits"]
+    assert [part.name for part in parts_of("us-maize")] == ["us-maize"]
+    assert parts_of("simulated-maize") == ()
+    check_rights(["digit-pairs", "archive-pairs"])
 
 
 @pytest.mark.parametrize("name", ["simulated-maize-x", "few-simulated-farms:all", "my-simulated-farms"])
