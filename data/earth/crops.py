@@ -12,7 +12,12 @@ from mainstem.data.tabular import NUMBER, Table, shown
 
 LONGEST_NAME = 200
 CROP_COLUMNS, COUNTRY_COLUMNS, REGION = ("crop", "crop_name"), ("country", "country_code"), "adm_id"
-OTHER_WORDS = {"corn": "maize"}
+OTHER_WORDS = {"corn": "maize", "canola": "rapeseed", "soybeans": "soybean", "soy": "soybean", "oat": "oats"}
+POUNDS_PER_BUSHEL = {  # USDA, Weights, Measures, and Conversion Factors (Agricultural Handbook 697, 1992), table 5
+    "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0, "rye": 56.0,
+    "triticale": 50.0, "rapeseed": 50.0, "flax": 56.0, "peas": 60.0, "lentils": 60.0,
+}  # fmt: skip
+POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 OTHER_CODES = {"GR": "EL", "GB": "UK"}  # ISO 3166-1 and what the EU writes instead
 # Eurostat, NUTS 2021 and statistical regions of candidate and EFTA countries
 NUTS = frozenset((
@@ -25,6 +30,22 @@ CODE = re.compile(r"([A-Z]{2})(-[0-9A-Z-]+|[0-9A-Z]*[0-9][0-9A-Z]*)")  # of a re
 def crop_name(text: str) -> str:
     """Return a crop's name as scopes and folders spell it: small letters, no blanks around it."""
     return " ".join(text.split()).lower()
+
+
+def bushel_kg(crop: str) -> float:
+    """Return what a bushel of a crop weighs; winter wheat is wheat.
+
+    Raises:
+        InputError: if it is not known.
+    """
+    words = _words(crop)
+    found = [pounds for name, pounds in POUNDS_PER_BUSHEL.items() if name in words]
+    if len(found) != 1:
+        raise InputError(
+            f"nobody told what a bushel of {shown(crop)} weighs; name one of {', '.join(POUNDS_PER_BUSHEL)} as the "
+            "crop, or export the yield as t/ha or lb/ac"
+        )
+    return found[0] * POUND_KG
 
 
 def country_code(text: str) -> str:

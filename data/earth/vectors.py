@@ -27,7 +27,8 @@ MOST_VERTICES, MOST_COLUMNS = 5_000_000, 1000
 DEEPEST = 100  # elements of KML within one another
 LONG, LAT = 180.0, 90.0  # degrees
 LIMIT = 1e-6  # degrees beyond them that rounding makes
-SHAPE_CODE, POLYGONS = 9994, (5, 15, 25)  # ESRI Shapefile Technical Description (1998), main file header and types
+SHAPE_CODE = 9994  # ESRI Shapefile Technical Description (1998), main file header; the next line: its types
+POLYGONS, POINTS = (5, 15, 25), (1, 11, 21)
 COMPANIONS = (".shx", ".dbf", ".prj", ".cpg")
 NEEDED = (".shp", ".shx", ".dbf")
 CODE_PAGE = re.compile(r"[\w .:-]{0,40}", re.ASCII)
@@ -51,6 +52,26 @@ def read_vectors(path: Path) -> "gpd.GeoDataFrame":
     with bounded_memory(path.name):
         table = READERS[path.suffix.lower()](path, path.name)
         return _checked(table, path.name)
+
+
+def read_points(path: Path) -> "gpd.GeoDataFrame":
+    """Read the points of one Shapefile (also zipped) or GeoPackage in its own CRS, in two dimensions.
+
+    Raises:
+        InputError: as `read_vectors` does, or if a shape is no point.
+    """
+    readers = {".shp": _read_shapefile, ".zip": _read_zip}
+    kind = path.suffix.lower()
+    load_geopandas()
+    if path.stat().st_size > LARGEST_BYTES:
+        raise InputError(f"{path.name} has more than {LARGEST_BYTES >> 20} MiB, which are not read; cut it")
+    with bounded_memory(path.name):
+        found = readers[kind](path, path.name, POINTS) if kind in readers else _read_geopackage(path, path.name)
+        table = _checked(found, path.name)
+    for number, shape in enumerate(table.geom_type, 1):
+        if shape != "Point":
+            raise InputError(f"shape {number} of {path.name} is a {shape}, want points, as a combine logs them")
+    return table
 
 
 def _checked(table: "gpd.GeoDataFrame", where: str) -> "gpd.GeoDataFrame":
@@ -102,10 +123,10 @@ def _read_geopackage(path: Path, where: str) -> "gpd.GeoDataFrame":
         return _gdal(folder / "fields.gpkg", where, layer)
 
 
-def _read_shapefile(path: Path, where: str) -> "gpd.GeoDataFrame":
+def _read_shapefile(path: Path, where: str, kinds: tuple[int, ...] = POLYGONS) -> "gpd.GeoDataFrame":
     if _start(path, 4) != struct.pack(">i", SHAPE_CODE):
         raise not_as_named(where, "no Shapefile's first bytes")
-    return _shapefile(_parts(path), where)
+    return _shapefile(_parts(path), where, kinds)
 
 
 def _parts(path: Path) -> dict[str, Path]:
@@ -124,7 +145,7 @@ def files_of(path: Path) -> list[Path]:
     return list(_parts(path).values()) if path.suffix.lower() == ".shp" else [path]
 
 
-def _shapefile(parts: Mapping[str, Path], where: str) -> "gpd.GeoDataFrame":
+def _shapefile(parts: Mapping[str, Path], where: str, kinds: tuple[int, ...]) -> "gpd.GeoDataFrame":
     missing = [suffix for suffix in NEEDED if suffix not in parts]
     if missing:
         raise InputError(f"{where} lacks its {missing[0]}; give {', '.join(NEEDED)} and .prj together")
@@ -133,12 +154,12 @@ def _shapefile(parts: Mapping[str, Path], where: str) -> "gpd.GeoDataFrame":
     if parts[".prj"].stat().st_size > 1 << 16:
         raise InputError(f"the .prj of {where} is no CRS, it is too long; export the fields again")
     crs = parse_crs(parts[".prj"].read_text(encoding="utf-8-sig", errors="replace"), f"the .prj of {where}")
-    _check_sizes(parts, where)
+    _check_sizes(parts, where, kinds)
     with _alone({suffix: part for suffix, part in parts.items() if suffix != ".prj"}) as folder:
         return _gdal(folder / "fields.shp", where).set_crs(crs)
 
 
-def _check_sizes(parts: Mapping[str, Path], where: str) -> None:
+def _check_sizes(parts: Mapping[str, Path], where: str, kinds: tuple[int, ...]) -> None:
     """Compare what the headers claim with the files' sizes. Source: ESRI 1998; dBASE III header."""
     header, table = _start(parts[".shp"], 100), _start(parts[".dbf"], 32)
     if len(header) < 100 or len(table) < 32:
@@ -151,13 +172,14 @@ def _check_sizes(parts: Mapping[str, Path], where: str) -> None:
         raise InputError(f"the .dbf of {where} claims more rows than it holds; export the fields again")
     if 8 * rows + 100 != parts[".shx"].stat().st_size:
         raise InputError(f"{where} has another number of shapes than its .dbf has rows; export the fields again")
-    if kind not in POLYGONS:
-        raise InputError(f"{where} holds shapes of type {kind}, want polygons (5, 15 or 25); draw the borders")
+    if kind not in kinds:
+        wanted = "polygons (5, 15 or 25); draw the borders" if kinds == POLYGONS else "points (1, 11 or 21)"
+        raise InputError(f"{where} holds shapes of type {kind}, want {wanted}")
     if ".cpg" in parts and not CODE_PAGE.fullmatch(_start(parts[".cpg"]).decode("latin1").strip()):
         raise InputError(f"the .cpg of {where} names no code page; delete it or write UTF-8")
 
 
-def _read_zip(path: Path, where: str) -> "gpd.GeoDataFrame":
+def _read_zip(path: Path, where: str, kinds: tuple[int, ...] = POLYGONS) -> "gpd.GeoDataFrame":
     """Read the one Shapefile in a .zip, unpacked here under names of our own."""
     if _start(path, 4) != b"PK\3\4":
         raise not_as_named(where, "no zip's first bytes")
@@ -168,7 +190,7 @@ def _read_zip(path: Path, where: str) -> "gpd.GeoDataFrame":
                 parts[suffix] = Path(folder, f"packed{suffix}")
                 with archive.open(entry) as source, parts[suffix].open("wb") as target:
                     _copy(source.read, target.write, entry.file_size, where)
-            return _shapefile(parts, where)
+            return _shapefile(parts, where, kinds)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"{where} is no whole .zip ({error!s:.100}); pack it again") from error
 

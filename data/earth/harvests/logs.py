@@ -1,0 +1,162 @@
+"""The order in which a harvest was logged: metric places, a clock, directions, areas and passes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.data.earth.harvests.points import Array, HarvestPoints
+
+M2_A_HA = 1e4
+APART = 1e9  # of the clock, between tracks
+AROUND, BEND = 2, 4  # records before and after one that its direction, and a turn, are taken from
+TURNED_RAD = np.pi / 3  # between two directions, beyond which a pass has ended
+GAP_S = 8.0  # without a record, after which another pass begins
+ORDERLY = (0.5, 1.8)  # a step over the distance that was logged for it, where the order is the machine's
+FEWEST_ORDERLY = 0.6  # of steps
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Log:
+    """Records (record,) in the order they were logged in, as `points` has them.
+
+    Attributes:
+        x, y: m; heading_rad: of the way that was driven, counter-clockwise from east.
+        clock: s, or records where the log tells no time (`unit`); APART between one track and the next.
+        step: of the clock between two records.
+        area_m2: harvested, as swath and distance tell it; NaN where they tell none.
+        is_orderly: whether the order is the one in which a machine drove.
+    """
+
+    points: HarvestPoints
+    x: Array
+    y: Array
+    heading_rad: Array
+    clock: Array
+    unit: str
+    step: float
+    area_m2: Array
+    is_orderly: bool
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def speed(self) -> Array:
+        """Of each record, m/s, or metres a record where the log tells no time."""
+        told = self.points.speed_m_s
+        if np.isfinite(told).mean() > 0.5:
+            return told
+        return self.distances() / np.where(np.isfinite(self.points.interval_s), self.points.interval_s, self.step)
+
+    def distances(self) -> Array:
+        """What each record covers along the way, m: as logged, else from the record before."""
+        return _distances(self.points, self.x, self.y, self.points.machine)
+
+    def header_m(self) -> float:
+        """The usual width of the header, m; NaN where none is told."""
+        width = self.points.swath_m[self.points.swath_m > 0]
+        return float(np.median(width)) if width.size else float("nan")
+
+
+def open_log(points: HarvestPoints) -> Log:
+    """Find metric places, clock, directions and areas of records in the order of the log."""
+    x, y = points.metric()
+    track = points.machine
+    distance = _distances(points, x, y, track)
+    moved = _steps(x, y, track)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = moved / distance
+    ratio = ratio[np.isfinite(ratio)]
+    orderly = np.mean((ratio > ORDERLY[0]) & (ratio < ORDERLY[1])) if ratio.size else 0.0
+    clock, unit, step = _clock(points, track, moved, distance)
+    return Log(
+        points=points, x=x, y=y, heading_rad=_headings(x, y, track), clock=clock, unit=unit, step=step,
+        area_m2=points.swath_m * distance, is_orderly=bool(orderly >= FEWEST_ORDERLY),
+    )  # fmt: skip
+
+
+def _steps(x: Array, y: Array, track: NDArray[np.int64]) -> Array:
+    """Metres from the record before, NaN for the first of a track."""
+    found = np.full(len(x), np.nan)
+    found[1:] = np.where(np.diff(track) == 0, np.hypot(np.diff(x), np.diff(y)), np.nan)
+    return found
+
+
+def _distances(points: HarvestPoints, x: Array, y: Array, track: NDArray[np.int64]) -> Array:
+    if np.isfinite(points.distance_m).mean() > 0.5:
+        return points.distance_m
+    by_speed = points.speed_m_s * points.interval_s
+    if np.isfinite(by_speed).mean() > 0.5:
+        return by_speed
+    moved = _steps(x, y, track)
+    usual = np.nanmedian(moved) if np.isfinite(moved).any() else np.nan
+    return np.where(moved <= 3 * usual, moved, usual)
+
+
+def _clock(points: HarvestPoints, track: NDArray[np.int64], moved: Array, distance: Array) -> tuple[Array, str, float]:
+    """A clock, its unit, and what it moves from one record to the next."""
+    starts = np.flatnonzero(np.r_[True, np.diff(track) != 0]) if len(track) else np.zeros(0, int)
+    if np.isfinite(points.time_s).mean() > 0.5:
+        seconds, unit = np.interp(np.arange(len(track)), *_known(points.time_s)), "s"
+    else:
+        each = _interval(points, distance)
+        unit = "s" if np.isfinite(each) else "records"
+        each = each if np.isfinite(each) else 1.0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            missed = np.rint(moved / distance)
+        seconds = np.cumsum(each * np.clip(np.nan_to_num(missed, nan=1.0, posinf=1.0), 1, 1000))
+    first = np.repeat(seconds[starts], np.diff(np.r_[starts, len(track)]))
+    apart = APART * np.arange(len(starts)).repeat(np.diff(np.r_[starts, len(track)]))
+    clock = np.maximum.accumulate(seconds - first + apart)
+    steps = np.diff(clock)
+    usual = float(np.median(steps[(steps > 0) & (steps < 1e6)])) if (steps > 0).any() else 1.0
+    return clock, unit, usual
+
+
+def _known(values: Array) -> tuple[Array, Array]:
+    is_told = np.isfinite(values)
+    return np.flatnonzero(is_told).astype(np.float64), values[is_told]
+
+
+def _interval(points: HarvestPoints, distance: Array) -> float:
+    """Seconds a record covers: as logged, of its speed, or of yield over flow (mass is the same in both)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        by_speed = distance / points.speed_m_s
+        by_flow = points.yield_t_ha * points.swath_m * distance / 10 / points.flow_kg_s
+    for found in (points.interval_s, by_speed, by_flow):
+        usable = found[np.isfinite(found) & (found > 0)]
+        if usable.size > len(points) / 4:
+            return round(float(np.median(usable)), 1) or float(np.median(usable))
+    return float("nan")
+
+
+def _headings(x: Array, y: Array, track: NDArray[np.int64]) -> Array:
+    """Directions of the way, rad, from AROUND records before to as many after, as far as they are the track's."""
+    num = np.arange(len(x))
+    before, after = _beside(num, track, AROUND)
+    return np.arctan2(y[after] - y[before], x[after] - x[before])
+
+
+def _beside(num: NDArray[np.int64], track: NDArray[np.int64], away: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Numbers of the records so many before and after each, itself where they are another track's."""
+    before, after = np.maximum(num - away, 0), np.minimum(num + away, len(num) - 1)
+    return np.where(track[before] == track, before, num), np.where(track[after] == track, after, num)
+
+
+def passes(log: Log, is_in_work: Flags) -> NDArray[np.int64]:
+    """Number the passes (record,), -1 where no work is done: a pass ends at a gap, a turn, or when the header lifts."""
+    steps = np.r_[np.inf, np.diff(log.clock)]
+    before, after = _beside(np.arange(len(log)), log.points.machine, BEND)
+    turned = np.abs(angle(log.heading_rad[after] - log.heading_rad[before])) > TURNED_RAD
+    gap = GAP_S if log.unit == "s" else GAP_S / log.step
+    far = _steps(log.x, log.y, log.points.machine) > 3 * np.nanmax([log.header_m(), 8.0])
+    begins = (steps > max(gap, 3 * log.step)) | (turned != np.r_[False, turned[:-1]]) | far
+    begins |= is_in_work & ~np.r_[False, is_in_work[:-1]]
+    number = np.cumsum(begins)
+    return np.where(is_in_work, number, -1)
+
+
+def angle(radians: Array) -> Array:
+    """The same direction between -pi and pi."""
+    return np.asarray(np.angle(np.exp(1j * radians)))

@@ -1,0 +1,214 @@
+"""Harvest logs read from Shapefile, GeoPackage, CSV and Parquet, in units that somebody told."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mainstem.core.errors import InputError
+from mainstem.data.earth.crops import POUNDS_PER_BUSHEL, checked_crop
+from mainstem.data.earth.crs import parse_crs
+from mainstem.data.earth.harvests.columns import Chosen, Reading, choose_columns
+from mainstem.data.earth.harvests.ordering import in_order
+from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined
+from mainstem.data.earth.harvests.units import factor
+from mainstem.data.earth.vectors import read_points
+from mainstem.data.hearing import tell
+from mainstem.data.tabular import Table, open_table, shown
+
+TABLES, SHAPES = (".csv", ".parquet"), (".shp", ".zip", ".gpkg")
+MOST_RECORDS = 5_000_000
+LIKELY: Mapping[str, tuple[float, float]] = {  # medians beyond which a unit was named wrongly; this module's own choice
+    "swath": (0.3, 25.0), "distance": (0.02, 60.0), "speed": (0.05, 10.0), "flow": (0.02, 120.0),
+    "moisture": (1.0, 95.0), "interval": (0.05, 60.0),
+}  # fmt: skip
+SOME_YIELD, GRAIN_YIELD, MOST_YIELD = 0.05, 25.0, 250.0  # t/ha: wheat's record is 18, of cane 250 is the best
+AGREEING = (0.6, 1.7)  # yield over flow a harvested area: dry over wet, and a calibration that was changed
+
+
+def read_harvest(paths: Sequence[Path], said: Reading | None = None) -> HarvestPoints:
+    """Read the logs of one field and season.
+
+    Args:
+        paths: .shp, .zip (of one Shapefile), .gpkg, .csv, .parquet; a folder, .zip or TASKDATA.XML of ISOXML.
+        said: units, columns, crop and CRS where the files do not tell them.
+
+    Raises:
+        InputError: in one line: a column, unit, CRS or crop that nobody told, a cell that is no number (named), a unit
+            that cannot be right, a clock that runs backwards.
+    """
+    said = said or Reading()
+    if said.crop is not None:
+        checked_crop(said.crop, "the option says")
+    if not paths:
+        raise InputError("got no log, want the files that the combine's terminal or the office wrote")
+    parts = [_read(Path(path), said) for path in paths]
+    points = joined(parts)
+    if len(points) > MOST_RECORDS:
+        raise InputError(f"{len(points)} records, at most {MOST_RECORDS} are read at once; give a field at a time")
+    return points
+
+
+def _read(path: Path, said: Reading) -> HarvestPoints:
+    kind = path.suffix.lower()
+    if not path.exists():
+        raise InputError(f"no file {shown(str(path))}; give the log's file")
+    if kind in SHAPES:
+        return _of_shapes(path, said)
+    if path.is_dir() or kind not in (*TABLES, ".xlsx", ".xls", ".ods", ".xlsm"):
+        raise InputError(f"got {path.name}, want a log as {', '.join((*SHAPES, *TABLES))}")
+    return _of_table(open_table(path, "give the log's file"), None, said)
+
+
+def _of_shapes(path: Path, said: Reading) -> HarvestPoints:
+    frame = read_points(path)
+    places = frame.to_crs("EPSG:4326").geometry
+    columns = {str(name): _cells(frame[name]) for name in frame.columns if name != frame.geometry.name}
+    table = Table(name=path.name, columns=columns, rows=np.arange(1, len(frame) + 1))
+    return _of_table(table, (np.asarray(places.x, np.float64), np.asarray(places.y, np.float64)), said)
+
+
+def _cells(column: "pd.Series[Any]") -> Any:  # noqa: ANN401 - pyarrow's
+    """A column of a GIS's table as `data.tabular` keeps one: numbers, or text."""
+    if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
+        return pa.chunked_array([pa.array(column.to_numpy(np.float64, na_value=np.nan), pa.float64())])
+    if pd.api.types.is_datetime64_any_dtype(column):
+        column = column.dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    told = ["" if missing else str(cell) for cell, missing in zip(column, column.isna(), strict=True)]
+    return pa.chunked_array([pa.array(told, pa.string())])
+
+
+def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -> HarvestPoints:
+    chosen = choose_columns(table.columns, said, table.name, has_places=places is not None)
+    columns = {**chosen.columns}
+    values = {
+        quantity: _numbers(table, column, quantity, chosen, said)
+        for quantity, column in columns.items()
+        if quantity in ("yield", *LIKELY, "heading")
+    }
+    _check_likely(values, chosen, table.name, said.crop)
+    num = len(table)
+    longitude, latitude = _places(table, columns, said) if places is None else places
+    notes = list(chosen.notes)
+    machine, machines = _numbered(table, columns.get("machine"))
+    untold = np.full(num, np.nan)
+    points = HarvestPoints(
+        longitude=longitude, latitude=latitude, yield_t_ha=values["yield"],
+        time_s=_times(table, columns.get("time"), chosen, notes), interval_s=values.get("interval", untold),
+        moisture_pct=values.get("moisture", untold), swath_m=values.get("swath", untold),
+        distance_m=values.get("distance", untold), speed_m_s=values.get("speed", untold),
+        heading_deg=values.get("heading", untold), flow_kg_s=values.get("flow", untold),
+        machine=machine, row=table.rows, crop=said.crop, machines=machines, sources=(table.name,),
+    )  # fmt: skip
+    tell([table])
+    section = _numbered(table, columns.get("section"))[0]
+    points, more = in_order(points, section, _order(table, columns))
+    _check_flow(points, table.name)
+    return points.told([*notes, *more])
+
+
+def _numbers(table: Table, column: str, quantity: str, chosen: Chosen, said: Reading) -> Array:
+    unit = chosen.units[quantity]
+    return table.numbers(column, unit=unit) * factor(unit, quantity, said.crop)
+
+
+def _places(table: Table, columns: Mapping[str, str], said: Reading) -> tuple[Array, Array]:
+    if {"longitude", "latitude"} <= set(columns):
+        return table.numbers(columns["longitude"], -180, 180, "degrees"), table.numbers(
+            columns["latitude"], -90, 90, "degrees"
+        )
+    if said.crs is None:
+        raise InputError(
+            f"{table.name} has {columns['x']!r} and {columns['y']!r} in a CRS that it does not name; pass --crs EPSG:n"
+        )
+    from pyproj import Transformer
+
+    to = Transformer.from_crs(parse_crs(said.crs, "the option"), "EPSG:4326", always_xy=True)
+    found = to.transform(table.numbers(columns["x"]), table.numbers(columns["y"]))
+    longitude, latitude = (np.where(np.isfinite(part), part, np.nan) for part in found)
+    return longitude, latitude
+
+
+def _numbered(table: Table, column: str | None) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """A number for each name of a column, and the names; all the same without one."""
+    if column is None:
+        return np.zeros(len(table), np.int64), (table.name,)
+    names, numbers = np.unique(table.raw(column).astype(str), return_inverse=True)
+    return numbers.astype(np.int64), tuple(f"{table.name}: {name}"[:80] for name in names)
+
+
+def _times(table: Table, column: str | None, chosen: Chosen, notes: list[str]) -> Array:
+    """Seconds of a clock: numbers in a unit that was told, or dates with hours (ISO 8601)."""
+    untold = np.full(len(table), np.nan)
+    if column is None or all(not text for text in table.raw(column)):
+        return untold
+    if table.is_numeric(column):
+        unit = chosen.units["time"]
+        if not unit:
+            raise InputError(
+                f"{table.name} has numbers in {shown(column)}, which tells no unit; pass --unit time=UNIT (s, ms, min, "
+                "h, d), or --column time=- to leave it out"
+            )
+        seconds = table.numbers(column) * factor(unit, "time", None)
+        return seconds - np.nanmin(seconds)
+    texts = table.raw(column)
+    for index in [row for row, text in enumerate(texts) if text and not re.match(r"\d{4}-\d{2}-\d{2}", text)][:1]:
+        raise InputError(
+            f"{table.where(index, column)}: got time {shown(texts[index])}, want YYYY-MM-DDThh:mm:ss; write it so, or "
+            "pass --column time=-"
+        )
+    parsed = pd.to_datetime(pd.Series(texts).replace("", None), utc=True, format="ISO8601", errors="coerce")
+    for index in np.flatnonzero(parsed.isna() & (texts != ""))[:1]:
+        raise InputError(
+            f"{table.where(index, column)}: got time {shown(texts[index])}, which is none; mend or drop it"
+        )
+    seconds = (parsed - parsed.min()).dt.total_seconds().to_numpy(np.float64)
+    if len(np.unique(seconds[np.isfinite(seconds)] % 86_400)) == 1 and len(table) > 1:
+        notes.append(f"{shown(column)} tells days, not times: no clock is read")
+        return untold
+    return np.asarray(seconds)
+
+
+def _order(table: Table, columns: Mapping[str, str]) -> Array | None:
+    """Numbers that say in what order records were logged, where a column has one of its own for each."""
+    column = columns.get("order")
+    if column is None or not table.is_numeric(column):
+        return None
+    numbers = table.numbers(column)
+    return numbers if len(np.unique(numbers)) > len(numbers) / 20 and np.isfinite(numbers).all() else None
+
+
+def _check_likely(values: Mapping[str, Array], chosen: Chosen, where: str, crop: str | None) -> None:
+    """Refuse medians that no combine logs: the unit that was told is another's."""
+    is_grain = crop is not None and any(name in crop.lower() for name in POUNDS_PER_BUSHEL)
+    limits = {**LIKELY, "yield": (SOME_YIELD, GRAIN_YIELD if is_grain else MOST_YIELD)}
+    for quantity, (low, high) in limits.items():
+        found = values.get(quantity)
+        worked = found[found > 0] if found is not None else np.empty(0)
+        if worked.size and not low <= np.median(worked) <= high:
+            column, unit = chosen.columns[quantity], chosen.units[quantity]
+            ours = {"yield": "t/ha", "swath": "m", "distance": "m", "speed": "m/s", "flow": "kg/s", "moisture": "%"}
+            raise InputError(
+                f"{where}: {shown(column)} in {unit} is {np.median(worked):.3g} {ours.get(quantity, 's')} at its "
+                f"median, want {low:g} to {high:g}; the unit is another, pass --unit "
+                f"{'' if quantity == 'yield' else f'{quantity}='}UNIT"
+            )
+
+
+def _check_flow(points: HarvestPoints, where: str) -> None:
+    """Refuse units that contradict one another: yield is flow over the area of a second (Lyle et al. 2014, eq. 1)."""
+    speed = np.where(np.isfinite(points.speed_m_s), points.speed_m_s, points.distance_m / points.interval_s)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = points.yield_t_ha / (points.flow_kg_s / (speed * points.swath_m) * 10)
+    known = ratio[np.isfinite(ratio) & (ratio > 0)]
+    usual = float(np.median(known)) if len(known) > 100 else 1.0
+    if not AGREEING[0] <= usual <= AGREEING[1]:
+        raise InputError(
+            f"{where}: its yield is {usual:.3g} times its flow over speed and swath, want about 1; one of their units "
+            "is another, pass --unit QUANTITY=UNIT, or leave flow out with --column flow=-"
+        )
