@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 import typer
 
@@ -349,11 +350,21 @@ def demo(
 
 
 @app.command("dashboard")
-def dashboard(port: Port = 8501) -> None:
+def dashboard(
+    port: Port = 8501,
+    opened: Annotated[
+        Path | None, typer.Option("--open", metavar="DIR", help="A map that `mainstem map` made, to open on its page.")
+    ] = None,
+) -> None:
     """Serve the dashboards on this machine."""
     from mainstem.apps.serving import serve_dashboards
 
-    serve_dashboards(port)
+    if opened is None:
+        serve_dashboards(port)
+        return
+    from mainstem.apps.field_maps import offer_map
+
+    serve_dashboards(port, f"/field_map?map={quote(offer_map(opened))}")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
+from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.catalogue import data_home
 from mainstem.data.earth.crops import checked_crop
@@ -24,6 +25,7 @@ from mainstem.data.earth.fields import SUFFIXES
 DEMO, DEMO_FARM = "simulated farm", 9001
 THRESHOLD_T_HA = 8.0  # whose probability is shown unless the user says another: about the simulated farms' mean
 MAP_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+MOST_OF_A_NAME = 100  # maps opened from elsewhere whose folders have one name
 LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
@@ -58,6 +60,28 @@ def ensure_demo(progress: Progress = silent) -> str:
                 write_farm(simulate_farm(DEMO_FARM), made)
         _map(DEMO, scenes_in(folder), progress)
     return DEMO
+
+
+def offer_map(folder: Path) -> str:
+    """Have the page offer a map that lies elsewhere, as those made by the command line do; return its name there.
+
+    Raises:
+        InputError: if there is no whole map.
+    """
+    folder = folder.resolve()
+    if not (folder / "map.tif").is_file() or not (folder / NOTES).is_file():
+        raise InputError(f"{plain(folder)} holds no map; want a folder that `mainstem map --out` made, with map.tif")
+    if folder.parent == maps_folder().resolve():
+        return folder.name
+    maps_folder().mkdir(parents=True, exist_ok=True)
+    usual = re.sub(r"[^A-Za-z0-9_-]+", " ", folder.name).strip(" _-")[:30] or "map"
+    for name in (usual, *(f"{usual} {number}" for number in range(2, MOST_OF_A_NAME))):
+        place = maps_folder() / name
+        if not place.is_symlink() and not place.exists():
+            place.symlink_to(folder, target_is_directory=True)
+        if place.resolve() == folder:
+            return name
+    raise InputError(f"{MOST_OF_A_NAME} maps are named {usual!r} already; rename the folder, then open it again")
 
 
 def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:

@@ -24,15 +24,15 @@ SEALED = (  # said again here, as a STREAMLIT_ variable of the environment would
 )  # fmt: skip
 
 
-def serve_dashboards(port: int) -> None:
-    """Serve the pages on 127.0.0.1 until stopped.
+def serve_dashboards(port: int, page: str = "") -> None:
+    """Serve the pages on 127.0.0.1 until stopped; `page` is what the address that is told ends with.
 
     Raises:
         MissingExtraError: if Streamlit is not installed.
         InputError: if it ends by itself.
     """
     _check_installed()
-    print(f"Dashboards on http://127.0.0.1:{port} (stop with Ctrl+C)", flush=True)
+    print(f"Dashboards on http://127.0.0.1:{port}{page} (stop with Ctrl+C)", flush=True)
     script = [sys.executable, "-m", "streamlit", "run", "home.py"]
     options = ["--server.port", str(port), "--server.headless", "true", *SEALED]
     try:

@@ -136,8 +136,12 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         page.wait_for_function("old => document.querySelector('h3').textContent !== old", arg=before)
         assert recolour_ms(page, "interval width") > 0
         page.wait_for_url(lambda url: "layer=interval" in url)
+        page.get_by_role("button", name="90%, t/ha").click()
         page.get_by_text("bu/ac").click()
         page.wait_for_function("[...document.querySelectorAll('strong')].some(e => e.textContent.includes('bu/ac'))")
+        page.keyboard.press("Escape")
+        page.get_by_text("Files", exact=True).click()
+        page.wait_for_url(lambda url: "panel=files" in url)
         page.wait_for_selector('[data-test-script-state="notRunning"]')
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV, t/ha").click()
