@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.store import VectorStore, frames_of
+from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.relevance_pairs import BACKGROUND, likeness_of
 from mainstem.data.media.small_pictures import shown_in
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from mainstem.data.media.embedding import Embedder, Vectors
 
 TIMES = ("time_s", "start_s", "end_s")
-MOST_ASKED = 20  # files that show what is wanted, or what is not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +42,14 @@ class Alike:
 
 
 def asked_vectors(paths: Sequence[Path], embedder: "Embedder") -> "tuple[Vectors, NDArray[np.intp]]":
-    """Vectors (pictures, dim) of the files that are asked with, and of which file each is.
+    """Vectors (pictures, dim) of the files that are asked with, and of which file each is; of a sound there are none.
 
     Raises:
-        InputError: if one shows no picture, or there are too many.
+        InputError: if one is neither picture, video nor sound.
     """
-    from mainstem.core.errors import InputError
-
-    if len(paths) > MOST_ASKED:
-        raise InputError(f"got {len(paths)} files to compare with, want at most {MOST_ASKED}")
-    each = [embedder.pictures([one.pixels() for one in shown_in(path)]) for path in paths]
-    places = np.repeat(np.arange(len(each)), [len(one) for one in each])
+    shown = [[] if kind_of(path) == "sound" else shown_in(path) for path in paths]
+    each = [embedder.pictures([one.pixels() for one in pictures]) for pictures in shown if pictures]
+    places = np.repeat(np.arange(len(shown)), [len(pictures) for pictures in shown])
     return np.concatenate([np.empty((0, embedder.dim), np.float32), *each]), places
 
 

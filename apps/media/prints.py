@@ -10,6 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.apps.media.catalogue import Catalogue
 from mainstem.apps.media.database import intact
@@ -18,11 +22,25 @@ from mainstem.apps.media.reading import within
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
 from mainstem.core.progress import Progress
-from mainstem.data.media.prints import VERSION, By, Printed, Prints, kept_print, new_prints, print_file
+from mainstem.data.media.prints import (
+    VERSION,
+    WHOLE_BYTES,
+    By,
+    Printed,
+    Prints,
+    kept_print,
+    kept_whole,
+    new_prints,
+    print_file,
+)
 from mainstem.data.media.prints_matches import Match
 
 COMMIT_FILES, COMMIT_S = 64, 5.0  # contents whose fingerprints are committed together, at least this often
 CHANGED = "it changed while it was read; look again once it rests"
+PENDING = (  # files that are there, and whose contents have no fingerprint
+    "FROM contents c JOIN files f ON f.content = c.id WHERE f.state = 'present' "
+    "AND c.kind IN ('image', 'sound', 'video') AND c.id NOT IN (SELECT content FROM prints)"
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +77,7 @@ def print_pending(catalogue: Catalogue, workers: int, retry: bool, progress: Pro
     """Fingerprint contents that have no fingerprint yet, and look each up among the others; return how many."""
     _settle(catalogue, retry)
     tasks = _pending(catalogue)
-    indexes: dict[By, _Index] = {}
+    indexes: dict[By, PrintIndex] = {}
     held: list[Outcome] = []
     since, done = time.monotonic(), 0
     for outcome in in_processes(_printed, tasks, workers, _ended):
@@ -103,14 +121,12 @@ def _settle(catalogue: Catalogue, retry: bool) -> None:
 
 def _pending(catalogue: Catalogue) -> list[Task]:
     rows = catalogue.db.execute(
-        "SELECT c.id, c.kind, min(f.path) AS path, f.size, f.mtime_ns FROM contents c JOIN files f ON f.content = c.id "
-        "WHERE f.state = 'present' AND c.kind IN ('image', 'sound', 'video') "
-        "AND c.id NOT IN (SELECT content FROM prints) GROUP BY c.id ORDER BY path"
+        f"SELECT c.id, c.kind, min(f.path) AS path, f.size, f.mtime_ns {PENDING} GROUP BY c.id ORDER BY path"
     )
     return [Task(row["id"], row["kind"], catalogue.root / row["path"], row["size"], row["mtime_ns"]) for row in rows]
 
 
-class _Index:
+class PrintIndex:
     """The fingerprints of one kind that a catalogue keeps, to be found."""
 
     def __init__(self, by: By, rows: Iterator[tuple[int, object]]) -> None:
@@ -131,7 +147,7 @@ class _Index:
             yield Linked(self.contents[number], content, self.by, match)
 
 
-def _commit(catalogue: Catalogue, held: Sequence[Outcome], indexes: dict[By, _Index]) -> None:
+def _commit(catalogue: Catalogue, held: Sequence[Outcome], indexes: dict[By, PrintIndex]) -> None:
     with catalogue.writing() as db:
         for outcome in held:
             content = outcome.task.content
@@ -139,7 +155,7 @@ def _commit(catalogue: Catalogue, held: Sequence[Outcome], indexes: dict[By, _In
                 _keep(db, content, outcome.task.kind, b"", "", outcome.refused)
             for one in outcome.prints:
                 if one.by not in indexes:
-                    indexes[one.by] = _Index(one.by, kept_prints(catalogue, one.by))
+                    indexes[one.by] = PrintIndex(one.by, kept_prints(catalogue, one.by))
                 if not one.why:
                     _link(db, indexes[one.by].find(content, one.asked))
                 indexes[one.by].add(content, kept_print(one.by, one.kept))
@@ -163,6 +179,52 @@ def kept_prints(catalogue: Catalogue, by: By) -> Iterator[tuple[int, object]]:
     for row in rows:
         with intact(catalogue.home):
             yield int(row["content"]), kept_print(by, row["print"])
+
+
+def kept_of(catalogue: Catalogue, content: int, by: By) -> Any:  # noqa: ANN401 - each kind's own
+    """The fingerprint of a content; None where none is kept."""
+    row = catalogue.db.execute(
+        "SELECT print FROM prints WHERE content = ? AND by = ? AND refused = ''", (content, by)
+    ).fetchone()
+    with intact(catalogue.home):
+        return None if row is None else kept_print(by, row["print"])
+
+
+def kept_wholes(catalogue: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Contents (n,), and the hashes (n, 32) of the whole pictures that these are; their parts are not read."""
+    rows = catalogue.db.execute(
+        "SELECT content, substr(print, 1, ?) FROM prints WHERE by = 'image' AND refused = ''", (WHOLE_BYTES,)
+    ).fetchall()
+    with intact(catalogue.home):
+        contents = np.array([row[0] for row in rows], np.int64)
+        return contents, np.stack([kept_whole(row[1]) for row in rows]) if rows else np.zeros((0, 32), np.uint8)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A content that is known by its bytes, and whether it was looked up among the others."""
+
+    content: int
+    is_printed: bool
+
+
+def content_of(catalogue: Catalogue, sha256: str) -> Known | None:
+    """The content of these bytes; None where it is not known."""
+    row = catalogue.db.execute(
+        "SELECT id, EXISTS (SELECT 1 FROM prints WHERE content = id AND refused = '') AS is_printed FROM contents "
+        "WHERE sha256 = ?",
+        (sha256,),
+    ).fetchone()
+    return None if row is None else Known(int(row["id"]), bool(row["is_printed"]))
+
+
+def num_prints(catalogue: Catalogue, by: By | None = None, *, is_lacking: bool = False) -> int:
+    """How many fingerprints of a kind, or of all, are kept; or how many files that are there lack theirs."""
+    if is_lacking:
+        asked = f"SELECT count(*) {PENDING}"
+        return int(catalogue.db.execute(asked).fetchone()[0])
+    asked = "SELECT count(*) FROM prints WHERE refused = '' AND (? IS NULL OR by = ?)"
+    return int(catalogue.db.execute(asked, (by, by)).fetchone()[0])
 
 
 def kept_links(catalogue: Catalogue, content: int | None = None) -> list[Linked]:

@@ -13,6 +13,7 @@ from mainstem.core.plain import plain
 from mainstem.data.media.words import Term, read_query
 
 MOST_RESULTS = 1000
+MOST_ASKED = 20  # files that show what is wanted, or what is not
 KINDS = ("image", "sound", "video", "text")
 OPTED, EMBARGO = ("reserved", "unclear", "allowed", "none"), ("held", "free")
 THERE = "state IN ('present', 'offline')"  # of files that are found
@@ -130,6 +131,8 @@ def checked_terms(query: Query) -> list[Term]:
         raise InputError("got no query; give words, --like FILE, or a filter as --kind video")
     if query.unlike and not query.like:
         raise InputError("got --unlike without --like; name a file that shows what is wanted too")
+    if (num := max(len(query.like), len(query.unlike))) > MOST_ASKED:
+        raise InputError(f"got {num} files to compare with, want at most {MOST_ASKED}")
     if not 1 <= query.limit <= MOST_RESULTS:
         raise InputError(f"got --limit {query.limit}, want 1 to {MOST_RESULTS}")
     query.filters.check()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mainstem.apps.media.catalogue import Catalogue, inside, told_of
+from mainstem.apps.media.copies import SAME
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.embedding import Model
 from mainstem.apps.media.likeness import why_alike
@@ -48,6 +49,7 @@ class Results:
             "path": inside(row["path"], place), "same_bytes_at": same, "kind": row["kind"],
             "state": row["state"], "sha256": row["sha256"], "relevance": [said.to_dict() for said in one.judged],
             "score": one.likely() if one.judged else None, "is_shown": one.is_shown, "why": list(self._why(one)),
+            "copy": None if one.copy is None else one.copy.told(),
             "said": [moment.told() for moment in spoken],
             **self._moment(one, spoken), **{name: told.get(name) for name in SAID},
             "embargo": {**embargo, "holds": holds} if embargo else None,
@@ -74,6 +76,8 @@ class Results:
         return {"frame": frame and frame[0], "time_s": first.time_s, "shot_s": [first.time_s, first.end_s]}
 
     def _why(self, one: "Candidate") -> Iterator[dict[str, Any]]:
+        if one.copy is not None:
+            yield one.copy.why()
         if one.words is not None:
             for name, terms in one.words.found.items():
                 yield {"field": name, "words": list(terms)}
@@ -114,12 +118,16 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
         yield from (plain(f"       {_reason(why)}") for why in one["why"])
         yield from (plain(f"       said at {clock(said['time_s'])}: {said['text']}") for said in one["said"])
         yield from (plain(f"       note: {note}") for note in one["notes"] or ())
+    if told["copies"]:
+        yield told["copies"]
     yield from (plain(f"relevance by {one['by']}: {one['words']}") for one in told["relevance"])
     if str(told["query"]).strip():  # words were asked, and what they cannot find is to be known
         yield told["picture_content"]["words"]
 
 
 def _score(one: Mapping[str, Any]) -> str:
+    if one["copy"]:
+        return SAME if one["copy"]["is_same"] else "copy"
     judged = [said for said in one["relevance"] if said["probability"] is not None]
     if not judged:
         return "  -  "

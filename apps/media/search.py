@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.copies import Copy, CopyFinder, lacking
 from mainstem.apps.media.embedding import Model, model_of
 from mainstem.apps.media.likeness import Alike, Sought, asked_vectors, find_alike
 from mainstem.apps.media.query import THERE, Query, below_pattern, checked_terms, match_of, wanted
@@ -16,6 +17,7 @@ from mainstem.apps.media.results import Results
 from mainstem.apps.media.store import VectorStore
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
+from mainstem.data.media.kinds import kind_of
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import Answer, Term, answer, with_forms
 
@@ -30,13 +32,17 @@ WEIGHTS = "10, 6, 8, 5, 3, 1, 4, 2, 3"  # of FIELDS in the first ranking, by bm2
 
 @dataclass(kw_only=True, eq=False)
 class Candidate:
-    """A content that may answer: at which file, how its words and its pictures do, and what is judged of either."""
+    """A content that may answer: at which file, how its words and its pictures do, and what is judged of either.
+
+    A copy of what is asked with is that, and nothing is judged of it.
+    """
 
     file: int
     content: int
     words: Answer | None = None
     alike: Alike | None = None
     judged: list[Judged] = field(default_factory=list)
+    copy: Copy | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -65,6 +71,7 @@ class MediaSearch:
         """
         self.catalogue = Catalogue(folder, is_read_only=True)
         self.store = VectorStore(self.catalogue)
+        self.copies = CopyFinder(self.catalogue)
         self.embedder: Embedder | None = None
 
     def close(self) -> None:
@@ -82,11 +89,12 @@ class MediaSearch:
         first = None if allowed is None else {content: file for file, content in sorted(allowed.items(), reverse=True)}
         found = self._by_words(terms, allowed) if wanted(terms) else {}
         self._add_alike(query, model, first, found)
+        self._add_copies(query, first, found)
         if first is not None and not wanted(terms) and not query.like:
             found = {content: Candidate(file=file, content=content) for content, file in sorted(first.items())}
         ranked = list(found.values())
-        told = self._judge(query, ranked, model)
-        ranked.sort(key=lambda one: one.rank(), reverse=True)
+        told = self._judge(query, [one for one in ranked if one.copy is None], model)
+        ranked.sort(key=lambda one: (one.copy is not None and 1 + one.copy.is_same, one.rank()), reverse=True)
         shown = [one for one in ranked if query.with_irrelevant or one.is_shown]
         rows = Results(self.catalogue, query.like, model, wanted(terms))
         return {
@@ -94,6 +102,7 @@ class MediaSearch:
             "num_irrelevant": sum(not one.is_shown for one in ranked),
             "results": [rows.of(one) for one in shown[: query.limit]], "relevance": told,
             "searched": rows.searched(), "picture_content": rows.picture_content(),
+            "copies": lacking(self.catalogue) if query.like else "",
         }  # fmt: skip
 
     def _allowed(self, query: Query, terms: Sequence[Term]) -> dict[int, int] | None:
@@ -154,13 +163,25 @@ class MediaSearch:
     ) -> None:
         """Add candidates whose pictures are like those that are asked with, or like the words."""
         by_words = bool(model and model.is_aligned and query.text.strip())
-        if model is None or not (query.like or by_words):
+        is_shown = any(kind_of(path) != "sound" for path in query.like)
+        if model is None or not (is_shown or by_words):
             return
         for content, alike in find_alike(self.store, self._sought(query, model), CANDIDATES, allowed).items():
             if content in found:
                 found[content].alike = alike
             elif (file := self._file_of(content, allowed)) is not None:
                 found[content] = Candidate(file=file, content=content, alike=alike)
+
+    def _add_copies(self, query: Query, allowed: Mapping[int, int] | None, found: dict[int, Candidate]) -> None:
+        """Add copies of what is asked with, and mark those that are found; none of what is not wanted."""
+        near = [content for content, one in found.items() if one.alike is not None]
+        copies = self.copies.find(query.like, near) if query.like else {}
+        unlike = self.copies.find(query.unlike, near) if copies and query.unlike else {}
+        for content in copies.keys() - unlike.keys():
+            if content in found:
+                found[content].copy = copies[content]
+            elif (allowed is None or content in allowed) and (file := self._file_of(content, allowed)) is not None:
+                found[content] = Candidate(file=file, content=content, copy=copies[content])
 
     def _sought(self, query: Query, model: Model) -> Sought:
         """Vectors of what is asked for: pictures, and words where the model knows them."""

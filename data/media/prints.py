@@ -24,6 +24,7 @@ By = Literal["image", "sound", "video"]
 VERSION = "1"
 PLAIN = "too plain to be told from others; only its bytes were compared"
 SHORT = "too short, or too plain, to be told from others; only its bytes were compared"
+WHOLE_BYTES = 256  # of a picture's fingerprint, in which the hash of the whole stands
 Array = NDArray[Any]
 
 
@@ -128,6 +129,15 @@ def kept_print(by: By, data: bytes) -> Any:  # noqa: ANN401 - each kind's own
     hashes, quality, places, size, codes = arrays
     parts = Parts(places=places, size=(int(size[0]), int(size[1])), codes=codes, mirrored=codes[:0])
     return PicturePrint(hashes=hashes, quality=int(quality[0]), parts=parts)
+
+
+def kept_whole(beginning: bytes) -> NDArray[np.uint8]:
+    """The hash (32,) of a whole picture, by the first WHOLE_BYTES of its fingerprint; what is too plain is like none.
+
+    Raises:
+        ValueError: if these bytes are none.
+    """
+    return np.frombuffer(beginning, np.uint8, 32, beginning.index(b"\n") + 1)
 
 
 def packed(*arrays: Array) -> bytes:
