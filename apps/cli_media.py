@@ -150,9 +150,16 @@ def search_archive(
         list[Path] | None, typer.Option(help="A run of media's relevance or likeness on pairs of your own.")
     ] = None,
     with_irrelevant: Annotated[bool, typer.Option("--all", help="Show what is judged irrelevant too.")] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the results as a table into this new file.")] = None,
+    edl: Annotated[
+        Path | None, typer.Option(help="Write the shots that were found as an edit list, one a frame rate.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search what was indexed by words, pictures and filters; nothing found is an answer."""
+    """Search what was indexed by words, pictures and filters; nothing found is an answer.
+
+    A word of a transcript (.srt, .vtt) is found at the time at which it is said; the edit list is cut there.
+    """
     from mainstem.apps.media.query import Filters, Query
     from mainstem.apps.media.relevance import Runs
     from mainstem.apps.media.results import lines_of
@@ -167,8 +174,12 @@ def search_archive(
     )  # fmt: skip
     search = MediaSearch(folder)
     told = search.search(asked)
+    if csv or edl:
+        from mainstem.apps.media.exports import write_results
+
+        told["written"] = [str(path) for path in write_results(search.catalogue, told["results"], csv, edl)]
     search.close()
     if as_json:
         print(json.dumps(told))
     else:
-        tell(*lines_of(told))
+        tell(*lines_of(told), *(f"written: {path}" for path in told.get("written", ())))

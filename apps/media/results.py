@@ -115,7 +115,7 @@ def lines_of(told: Mapping[str, Any]) -> Iterator[str]:
             marks.append(f"mining {one['opt_out']['state']}")
         at = "" if one["time_s"] is None else f" at {clock(one['time_s'])}"
         yield plain(f"{_score(one)}  {one['path']}{at}  ({', '.join(marks)})")
-        yield from (plain(f"       {_reason(why)}") for why in one["why"])
+        yield from (plain(f"       {reason(why)}") for why in one["why"])
         yield from (plain(f"       said at {clock(said['time_s'])}: {said['text']}") for said in one["said"])
         yield from (plain(f"       note: {note}") for note in one["notes"] or ())
     if told["copies"]:
@@ -139,7 +139,8 @@ def _score(one: Mapping[str, Any]) -> str:
     return f"{best['probability']:4.0%}{unsure}"
 
 
-def _reason(why: Mapping[str, Any]) -> str:
+def reason(why: Mapping[str, Any]) -> str:
+    """Say why a file was found."""
     if "words" in why:
         return f"{why['field']}: {', '.join(why['words'])}"
     return f"picture like {why['like']}, cosine {why['cosine']:.3f} by {why['compared_by']}"

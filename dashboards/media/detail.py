@@ -10,6 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.media.archives import Archive, Keyframe, facts_of, keyframes_of
+from mainstem.apps.media.exports import cuts_of
 from mainstem.apps.media.moments import clock
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
@@ -24,7 +25,7 @@ from mainstem.dashboards.media.board import (
 )
 from mainstem.dashboards.media.origins import show_origin
 from mainstem.dashboards.media.reads import preview, said_of, text_in, to_play
-from mainstem.dashboards.media.selection import cuts_of, shots_of
+from mainstem.dashboards.media.selection import shots_of
 from mainstem.dashboards.media.words_beside import edit_words, offer_undo
 from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address, show_error
 from mainstem.data.media.edl import edl_text
@@ -174,7 +175,7 @@ def offer_cuts(search: MediaSearch, result: Mapping[str, Any]) -> None:
     if not spans:
         st.caption("Mark shots with cut (x) to take them along as an edit list (EDL).")
         return
-    cuts = cuts_of(search, result, spans)
+    cuts = cuts_of(search.catalogue, result, spans)
     name = PurePosixPath(result["path"])
     st.download_button(
         f"EDL of {len(cuts)} shots at {cuts[0].frame_rate:.5g} frames a second", edl_text(name.stem, cuts),

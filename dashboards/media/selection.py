@@ -2,23 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from mainstem.apps.media.archives import Archive, facts_of, keyframes_of
+from mainstem.apps.media.archives import Archive, keyframes_of
+from mainstem.apps.media.exports import cuts_of, results_table
 from mainstem.apps.media.search import MediaSearch
-from mainstem.dashboards.media.board import title_of, why_lines
 from mainstem.dashboards.media.words_beside import offer_bulk, offer_undo
 from mainstem.dashboards.shell import mistakes_as_lines
-from mainstem.data.media.edl import Cut, edl_text
+from mainstem.data.media.edl import edl_text
 from mainstem.data.spreadsheets import csv_bytes
 
 SELECTED = "media selected"  # session key: by archive, what is selected
 MOST = 2000
-STATED = "not stated"
 
 
 @dataclass(kw_only=True)
@@ -76,10 +73,10 @@ def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> No
     row = st.container(horizontal=True)
     results = list(chosen.found.values())
     row.download_button(
-        "CSV", lambda: csv_bytes(selection_table(results, archive)), "selection.csv", "text/csv",
+        "CSV", lambda: csv_bytes(results_table(results, archive)), "selection.csv", "text/csv",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
-    cuts = [cut for one in results for cut in cuts_of(search, one)]
+    cuts = [cut for one in results for cut in cuts_of(search.catalogue, one)]
     for rate in sorted({round(cut.frame_rate, 3) for cut in cuts}):
         of_rate = [cut for cut in cuts if round(cut.frame_rate, 3) == rate]
         with mistakes_as_lines("The edit list"):
@@ -87,45 +84,6 @@ def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> No
                 f"EDL at {rate:.5g} frames a second", edl_text(archive.root.name, of_rate), f"selection-{rate:.5g}.edl",
                 "text/plain", icon=":material/movie_edit:", on_click="ignore",
             )  # fmt: skip
-
-
-def selection_table(results: Sequence[Mapping[str, Any]], archive: Archive) -> pd.DataFrame:
-    """Return selected files as a table, with what may be done with each as far as it is said."""
-    return pd.DataFrame(
-        {
-            "path": one["path"], "title": title_of(one), "kind": one["kind"],
-            "at_s": one["time_s"], "credit": one["credit"] or STATED, "rights": one["rights"] or STATED,
-            "licence": archive.attribution or STATED,
-            "opt_out": (one["opt_out"] or {}).get("state", STATED), "embargo": embargo_words(one),
-            "why": "; ".join(why_lines(one)), "sha256": one["sha256"], "archive": str(archive.root),
-        }
-        for one in results
-    )  # fmt: skip
-
-
-def embargo_words(result: Mapping[str, Any]) -> str:
-    """Say whether a file may be shown now."""
-    embargo = result["embargo"]
-    if not embargo:
-        return "none stated"
-    until = embargo["until"] or "someone reads its words"
-    return f"{'holds until' if embargo['holds'] else 'was over at'} {until}: {embargo['words']}"
-
-
-def cuts_of(
-    search: MediaSearch, result: Mapping[str, Any], spans: Sequence[tuple[float, float]] | None = None
-) -> list[Cut]:
-    """Return what is cut of a video: the given spans, s, else the shot that was found, else all of it."""
-    if result["kind"] != "video":
-        return []
-    facts = facts_of(search.catalogue, result["path"])
-    whole = result["shot_s"] or (0.0, facts.get("seconds") or 0.0)
-    kept = [(float(whole[0]), float(whole[1]))] if spans is None else spans
-    return [
-        Cut(name=PurePosixPath(result["path"]).name, path=result["path"], start_s=start_s, end_s=end_s,
-            frame_rate=float(facts.get("frame_rate") or 0.0), has_sound=bool(facts.get("has_sound")))
-        for start_s, end_s in kept
-    ]  # fmt: skip
 
 
 def shots_of(search: MediaSearch, path: str) -> list[tuple[float, float]]:

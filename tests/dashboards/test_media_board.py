@@ -19,6 +19,7 @@ from mainstem.apps.media import jobs as media_jobs
 from mainstem.apps.media import previews as media_previews
 from mainstem.apps.media import relevance as media_relevance
 from mainstem.apps.media.archives import Keyframe, browse, known_archives, one_file, picture_of
+from mainstem.apps.media.exports import results_table
 from mainstem.apps.media.moments import clock
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.search import MediaSearch
@@ -39,7 +40,7 @@ from mainstem.dashboards.media.board import (
 from mainstem.dashboards.media.copies import Group, copies_table, groups_of, link_lines
 from mainstem.dashboards.media.origins import tree_lines
 from mainstem.dashboards.media.reads import load_ahead
-from mainstem.dashboards.media.selection import Selection, selection_table
+from mainstem.dashboards.media.selection import Selection
 from mainstem.dashboards.media.words_beside import undo_last, write_all
 from tests.dashboards.media_made import MARKUP, made_archive
 
@@ -224,7 +225,7 @@ def test_a_selection_keeps_what_another_search_does_not_show(search):
 
 def test_a_selection_leaves_with_its_rights_on_every_row(search, archive):
     results = [one_file(search.catalogue, path) for path in ("harbour.png", "market.png")]
-    table = selection_table(results, archive)
+    table = results_table(results, archive)
     assert table["rights"].tolist() == ["CC BY 4.0", "not stated"]
     assert table["credit"].tolist() == ["Agency", "not stated"]
     assert table["opt_out"].tolist() == ["not stated", "reserved"]

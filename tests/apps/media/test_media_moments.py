@@ -1,17 +1,22 @@
 """Words of transcripts are found at the time at which they are said."""
 
+import csv
+import json
+import re
 from pathlib import Path
 
 import pytest
 from tests.apps.media.archives import indexed, sound
 from tests.data.media.made_media import film
+from tests.hostile.harness import run_cli
 
 from mainstem.apps.media.catalogue import Catalogue
+from mainstem.apps.media.exports import write_results
 from mainstem.apps.media.moments import moments
 from mainstem.apps.media.query import Query
 from mainstem.apps.media.results import lines_of
 from mainstem.apps.media.search import MediaSearch
-from mainstem.core.errors import ArtifactError
+from mainstem.core.errors import ArtifactError, InputError
 from mainstem.data.media.transcripts import Cue
 from mainstem.data.media.words import read_query
 
@@ -101,6 +106,39 @@ def test_a_transcript_that_is_changed_or_moved_keeps_its_times(root):
     (root / "talk.en.vtt").unlink()
     indexed(root)
     assert ask(root, "taxes")["results"] == []
+
+
+def test_a_table_and_an_edit_list_begin_at_what_is_said(root, home, tmp_path):
+    env = {"MAINSTEM_HOME": str(home)}
+    film(root / "slow.mp4", [number / 5 for number in range(40)], (96, 60))
+    (root / "slow.srt").write_text(SAID)
+    indexed(root)
+    given = ["media", "search", "archive", "bridge", "--all", "--csv", "out.csv", "--edl", "out.edl"]
+    outcome = run_cli(*given, "--json", cwd=tmp_path, env=env)
+    assert outcome.code == 0, outcome.text
+    told = json.loads(outcome.out)
+    assert told["written"] == ["out.csv", "out.edl"]
+    rows = list(csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8")))
+    assert [(row["path"], float(row["at_s"]), row["said"]) for row in rows] == [
+        (one["path"], 4.0, "the bridge at the harbour") for one in told["results"]
+    ]
+    assert [row["rights"] for row in rows] == ["not stated"] * 2
+    events = [line for line in (tmp_path / "out.edl").read_text("utf-8").splitlines() if line[:3].isdigit()]
+    rate = float(re.search(r"FRAME RATE: (\S+)", (tmp_path / "out.edl").read_text("utf-8"))[1])
+    for event in events:
+        seconds, frames = (int(part) for part in event.split()[4].split(":")[2:])
+        assert seconds + frames / rate == pytest.approx(4.0, abs=1 / rate)
+    assert len(events) == 2
+    search = MediaSearch(root)
+    sounds = [{**one, "kind": "sound"} for one in told["results"]]
+    for results, given, why in (
+        (told["results"], (tmp_path / "out.csv", None), "nothing is written over"),
+        (told["results"], (None, root / "out.edl"), "where nothing is written"),
+        (sounds, (None, tmp_path / "of-sound.edl"), "is of videos"),
+    ):
+        with pytest.raises(InputError, match=why):
+            write_results(search.catalogue, results, *given)
+    search.close()
 
 
 def test_damaged_times_are_told_as_damage(root):
