@@ -86,20 +86,21 @@ def why_lines(result: Result) -> Iterator[str]:
             yield f"{FIELD_WORDS.get(why['field'], why['field'])}: {', '.join(why['words'])}"
         else:
             like = PurePosixPath(str(why["like"])).name
-            yield f"like {like}, cosine {why['cosine']:.2f}"
+            yield f"like {like}, {why['cosine']:.2f} of 1"
     if others := len(result["same_bytes_at"]):
         yield f"the same bytes at {others} other place{'s' if others > 1 else ''}"
 
 
 def judged_lines(result: Result) -> Iterator[str]:
     """Yield how likely a file is relevant, where a calibrated run claims to know; no other share is told."""
-    for said in result["relevance"]:
-        if said["probability"] is None or said["claim"] != "stated":
-            continue
-        left_open = frozenset(said["classes"])
-        sure = "relevant" if left_open == {"relevant"} else "perhaps relevant"
-        share = "over 99%" if said["probability"] > MOST_SURE else f"{said['probability']:.0%}"
-        yield f"{sure}, {share} by {said['by']}"
+    claimed = [said for said in result["relevance"] if said["probability"] is not None and said["claim"] == "stated"]
+    if not claimed:
+        return
+    said = max(claimed, key=lambda one: float(one["probability"]))
+    left_open = frozenset(said["classes"])
+    sure = "relevant" if left_open == {"relevant"} else "perhaps relevant" if "relevant" in left_open else "irrelevant"
+    share = "over 99%" if said["probability"] > MOST_SURE else f"{said['probability']:.0%}"
+    yield f"{sure}, {share} by {said['by']}"
 
 
 def status_line(told: Mapping[str, Any], asked: str) -> str:

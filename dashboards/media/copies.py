@@ -127,7 +127,7 @@ def show_groups(search: MediaSearch, archive: Archive, groups: Sequence[Group]) 
             "The groups as CSV", lambda: csv_bytes(copies_table(archive, groups)), "copies.csv", "text/csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
-        offer_undo(archive)
+        offer_undo(archive, "copies")
     if chosen:
         with beside, mistakes_as_lines("The group"):
             show_group(search, archive, by_name[chosen])

@@ -62,8 +62,8 @@ def show_file(search: MediaSearch, archive: Archive, result: Mapping[str, Any], 
         elif look == "Origin":
             show_origin(place)
         else:
+            offer_undo(archive, "file")
             edit_words(archive, result["path"], said_of(place))
-            offer_undo(archive)
 
 
 def show_content(search: MediaSearch, result: Mapping[str, Any], place: Path) -> None:

@@ -136,10 +136,10 @@ def show_empty() -> None:
 
 def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> None:
     """Search an archive, and show what is found."""
-    asked, row = st.columns([3, 2], vertical_alignment="bottom")
+    asked, row = st.columns([3, 2])
     with asked:
         text = asking.search_box()
-    with row, st.container(horizontal=True, vertical_alignment="bottom", key="media-tools"):
+    with row, st.container(horizontal=True, key="media-tools"):
         filters = asking.filters_asked(vain)
         tools = st.container()
         own = asking.bring_picture()

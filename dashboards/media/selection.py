@@ -66,7 +66,7 @@ def show_selection(search: MediaSearch, archive: Archive, shown: Mapping[str, Ma
             _offer_files(search, archive, chosen)
             with mistakes_as_lines("The words"):
                 offer_bulk(archive, list(chosen.found))
-        offer_undo(archive)
+        offer_undo(archive, "selection")
 
 
 def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> None:

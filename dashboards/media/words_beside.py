@@ -48,13 +48,13 @@ def write_all(archive: Archive, what: str, changes: Mapping[Path, Changes]) -> l
     return why
 
 
-def offer_undo(archive: Archive) -> None:
-    """Offer to undo what was written last."""
+def offer_undo(archive: Archive, place: str) -> None:
+    """Offer at a place of the page to undo what was written last."""
     held: list[Written] = [one for one in st.session_state.get(WRITTEN, ()) if one.archive == archive.name]
     if not held:
         return
     st.caption(f"Written last: {plain(held[-1].what, 200)}.")
-    if st.button("Undo it", icon=":material/undo:", key=f"undo {len(held)}"):
+    if st.button("Undo it", icon=":material/undo:", key=f"undo {place} {len(held)}"):
         why = undo_last(archive)
         for line in why:
             show_error(line)

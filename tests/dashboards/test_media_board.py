@@ -123,7 +123,7 @@ def test_a_result_says_which_words_stand_in_which_field(search):
     alike = search.search(Query(like=[search.catalogue.root / "bridge.png"], with_irrelevant=True))
     first = alike["results"][0]
     assert first["path"] == "bridge.png"
-    assert next(iter(why_lines(first))) == "like bridge.png, cosine 1.00"
+    assert next(iter(why_lines(first))) == "like bridge.png, 1.00 of 1"
 
 
 def test_what_must_not_be_missed_stands_on_the_tile(search):
@@ -172,7 +172,9 @@ def test_a_share_is_told_only_where_it_is_claimed_and_once_why_not(search):
     assert list(judged_lines(told["results"][0])) == []
     assert status_line(told, " for x").count("no share of relevance is claimed for them") == 1
     assert "Relevance by words: " in doubts(told)
-    told["results"][0]["relevance"] = [{**said, "claim": "stated"}]
+    away = {"by": "likeness", "probability": 0.001, "classes": ["irrelevant"], "claim": "stated", "reason": ""}
+    assert list(judged_lines({"relevance": [away]})) == ["irrelevant, 0% by likeness"]
+    told["results"][0]["relevance"] = [away, {**said, "claim": "stated"}]  # the likelier is what it is shown for
     assert list(judged_lines(told["results"][0])) == ["relevant, 87% by words"]
     assert "no share of relevance is claimed for 1 of them" in status_line(told, " for x")
 
@@ -300,6 +302,20 @@ def test_a_tree_is_drawn_with_its_branches_and_no_line_of_its_own_making():
         "│     FAULTY when it was used: x.y", "├─ b fake (parentOf), without a manifest",
         "│     FAULTY when it was used: x.y", "└─ and 3 more, which are left out",
     ]  # fmt: skip
+
+
+def test_what_was_written_beside_a_file_is_undone_on_the_page_where_it_was_written(archive):
+    write_all(archive, "rights", {archive.root / "bridge.png": {"rights": "CC0"}})
+    test = AppTest.from_file(str(PAGES / "media" / "page.py"), default_timeout=400)
+    test.session_state[words_beside.WRITTEN] = st.session_state[words_beside.WRITTEN]
+    test.query_params["file"], test.query_params["look"] = "bridge.png", "Edit"
+    test.run()
+    assert not test.exception
+    assert not test.error
+    (undo,) = [button for button in test.button if button.key == "undo file 1"]
+    undo.click().run()
+    assert not test.error
+    assert not (archive.root / "bridge.png.json").exists()
 
 
 def test_the_page_says_what_was_found_and_what_compares_pictures(archive):
