@@ -44,6 +44,20 @@ def bounded_memory(where: str, most: int = MOST_MEMORY) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
+def limit_memory(most: int) -> None:
+    """Let this process, which reads foreign files, take `most` bytes more to its end, and leave no core of them.
+
+    Where the kernel bounds nothing (see `bounded_memory`) nothing is bounded here.
+    """
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        limits = [value for value in (_held_bytes() + most, soft, hard) if value != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min(limits), hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def _warm_arrow() -> None:
     """Let Arrow, which pandas keeps text in, set aside its gibibyte of addresses now: no file has asked for it."""
     import pandas as pd

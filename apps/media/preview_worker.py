@@ -12,6 +12,7 @@ from typing import Any
 from mainstem.apps.media.reading import plain_metadata
 from mainstem.core.errors import MainstemError
 from mainstem.core.plain import one_line, plain
+from mainstem.data.limits import limit_memory
 from mainstem.data.media.metadata import read_metadata
 from mainstem.data.media.pictures import read_picture
 
@@ -50,15 +51,6 @@ def _picture(path: Path, longest_side: int) -> tuple[dict[str, Any], bytes]:
     return {"notes": list(found.notes), "size": list(found.size), "format": found.format}, buffer.getvalue()
 
 
-def _limit_memory() -> None:
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        most = MOST_MEMORY if hard == resource.RLIM_INFINITY else min(MOST_MEMORY, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-
-
 if __name__ == "__main__":
-    _limit_memory()
+    limit_memory(MOST_MEMORY)
     serve(Connection(int(sys.argv[1])))

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,6 +13,7 @@ from typing import TypeVar
 from mainstem.apps.media.catalogue import Read
 from mainstem.apps.media.reading import Job, read_file, reader_of
 from mainstem.core.plain import plain
+from mainstem.data.limits import limit_memory
 
 MOST_MEMORY = 3 << 30  # bytes of a reader
 AHEAD = 8  # files that are handed to each process before the first of them is awaited
@@ -86,7 +86,7 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 def _begin() -> None:
     """Bound what a reader may take, and end it once the process that started it is gone, however that went."""
-    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+    limit_memory(MOST_MEMORY)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()

@@ -21,12 +21,13 @@ from typing import Any, BinaryIO
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
+from mainstem.data.limits import limit_memory
 from mainstem.data.media.left_out import leaves_out
 from mainstem.data.media.manifest_slots import MANIFEST_STORE, holds_store
 from mainstem.data.media.provenance_verdict import EMBEDDED, Report, Unread, fits, judge, unread
 from mainstem.data.media.signers import OF_SERVICES, USES
 
-MOST_MEMORY = 3 << 30  # bytes of addresses beyond those held when the library is loaded: pictures are held whole
+MOST_MEMORY = 3 << 30  # bytes beyond those held when the library is loaded: pictures are held whole
 MOST_SIDECAR = 64 << 20  # bytes
 MOST_UNPACKED_MIB = 32  # of a packed manifest
 MOST_REPORT = 64 << 20  # letters of a report
@@ -90,7 +91,7 @@ def serve(pipe: Connection) -> None:
     _leave_network()
     import c2pa  # noqa: F401 - no request pays for it
 
-    _limit_memory()
+    limit_memory(MOST_MEMORY)
     pipe.send_bytes(b"{}")
     with suppress(EOFError):
         while True:
@@ -215,17 +216,6 @@ def _leave_network() -> None:
     with suppress(OSError, AttributeError):
         # root keeps its own user namespace, or it could not read others' files any more
         ctypes.CDLL(None).unshare(NEW_NET if os.geteuid() == 0 else NEW_USER | NEW_NET)
-
-
-def _limit_memory() -> None:
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        held = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-        hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-        most = held + MOST_MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _limit_seconds(seconds: float) -> None:
