@@ -42,6 +42,7 @@ from mainstem.data.earth.gdal import keep_offline
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads of two jobs on shared cores starve each other
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+MOST_LINES = 20  # predictions that are told one by one
 app.add_typer(data_app, name="data")
 app.add_typer(models_app, name="models")
 app.add_typer(runs_app, name="runs")
@@ -291,6 +292,7 @@ def predict_inputs(
     counts = ", ".join(f"{states.count(state)} {state}" for state in ("stated", "withdrawn", "none"))
     refused = sum(prediction.abstained for prediction in predictions)
     beside = f", of which {refused} say why nothing is predicted" if refused else ""
+    tell(*(prediction.line() for prediction in predictions[:MOST_LINES]))
     tell(f"{len(predictions)} predictions in {out}{beside}; claims: {counts}")
     tell(*(f"refused: {name}: {why}" for name, why in unread.items()), to=sys.stderr)
     raise typer.Exit(1 if unread else 0)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from mainstem.core.plain import plain
 from mainstem.core.stream import Provenance
 from mainstem.core.targets.parts import Region, RegionWords, figure
 
@@ -70,10 +71,22 @@ class Prediction:
             return RegionWords(text=f"{told}: never calibrated, so that nothing can be ruled out", is_decided=False)
         return self.region.words(told, self.units, self.level)
 
+    def line(self) -> str:
+        """Say in one line of which input what is told, and whether it is claimed that this holds so often."""
+        if self.abstained and (self.region is None or self.value is None):
+            return plain(f"{self.source.item}: nothing is predicted: {'; '.join(self.reasons)}")
+        share = self.probabilities.get(str(self.value))
+        likely = "" if share is None else f"; most likely {self.value} ({share:.0%})"
+        is_stated = self.claim.state == "stated"
+        why = self.claim.population if is_stated else self.claim.reason
+        held = f"the {self.level:.0%} is {'' if is_stated else 'not '}claimed{f': {why}' if why else ''}"
+        return plain(f"{self.source.item}: {self.words().text}{likely}; {held}")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the prediction as plain JSON types."""
         return {
             **vars(self),
+            "line": self.line(),
             "region": None if self.region is None else self.region.to_dict(),
             "words": vars(self.words()) | {},
             "claim": vars(self.claim) | {},
