@@ -65,7 +65,7 @@ def show_home() -> None:
             "mainstem finetune crop-yield --data PATH --crop wheat --country NL --out runs/mine\n"
             "mainstem predict crop-yield PATH --crop wheat --country NL --run runs/mine --out yields.csv\n"
             "mainstem new-adapter my-sensor --data table.csv",
-            language="bash",
+            language=None,
         )
         st.caption("An adapter for a table of your own takes minutes: docs/new-adapter.md.")
     with made, mistakes_as_lines("The demonstration"):

@@ -21,7 +21,10 @@ STYLE = """<style>
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: var(--mainstem-quiet); opacity: 1; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
 :root { --mainstem-quiet: #4a544c; }
-@media (prefers-color-scheme: dark) { :root { --mainstem-quiet: #b3beb6; } }
+@media (prefers-color-scheme: dark) {
+  :root { --mainstem-quiet: #b3beb6; }
+  [data-testid="stMultiSelect"] [data-baseweb="tag"] span { color: #08140d; }
+}
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 8.25rem); }
 .st-key-desk-status { min-height: 1.75rem; gap: 0.5rem; align-items: center; }
 .st-key-desk-status h1 { white-space: nowrap; }
