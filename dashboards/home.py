@@ -156,13 +156,12 @@ media_page = st.Page(PAGES / "media" / "page.py", title="Media", url_path="media
 research_page = st.Page(
     PAGES / "research" / "page.py", title="Research", url_path="research", icon=":material/monitoring:"
 )
+# said before the pages are: their named icons would be fetched from outside to stand in the window's title
+st.set_page_config(page_title="Mainstem", page_icon=str(Path(__file__).parent / "favicon.svg"), layout="wide")
 pages = [home_page, yield_page, field_page, clinic_page, robotics_page, media_page, research_page]
 page = st.navigation(pages, position="top")
-st.set_page_config(
-    page_title="Mainstem" if page is home_page else f"{page.title} - Mainstem",
-    page_icon=str(Path(__file__).parent / "favicon.svg"),  # a named icon would be fetched from outside
-    layout="wide",
-)
+if page is not home_page:
+    st.set_page_config(page_title=f"{page.title} - Mainstem")
 st.html(STYLE)
 with mistakes_as_lines("The list of jobs"):
     show_jobs()

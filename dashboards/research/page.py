@@ -125,7 +125,7 @@ def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> Non
     ended = result_of(run) or run.describe_state()
     if commands := next_commands(run):
         with st.expander(f"**{plain(asked, 120)}**: {plain(ended)}. Commands for what comes next"):
-            st.code("\n".join(commands), language="bash", wrap_lines=True)
+            st.code("\n".join(commands), language=None, wrap_lines=True)
     else:
         st.markdown(f"**{plain(asked, 120)}**: {plain(ended)}")
 
@@ -212,7 +212,7 @@ def show_data() -> None:
     if chosen:
         st.subheader(plain(chosen), anchor=False)
         st.dataframe(pd.DataFrame(data_card(chosen), columns=["", "said"]), hide_index=True)
-        st.code(f"mainstem data pull {chosen}", language="bash")
+        st.code(f"mainstem data pull {chosen}", language=None)
 
 
 def show_wizard() -> None:
@@ -242,7 +242,7 @@ def show_wizard() -> None:
     st.code(
         f"unzip {name}.zip && python -m pytest tests/adapters/test_{module}.py\n"
         f"mainstem finetune adapters/{module}.py --data TABLE --out runs/{name}",
-        language="bash",
+        language=None,
     )
 
 

@@ -124,6 +124,7 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
     with served(simulated_home) as address, opened(chromium) as (page, outside):
         page.goto(address)
         page.get_by_role("link", name="Open the yield map").click()
+        page.wait_for_function("document.title === 'Crop yield - Mainstem'")
         canvas = page.locator("canvas[data-stamp]")
         canvas.wait_for(timeout=60_000)
         assert canvas.get_attribute("data-polygons") == "64"
