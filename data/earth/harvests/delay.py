@@ -17,6 +17,7 @@ from mainstem.data.earth.harvests.points import Array
 
 SEARCHED_S = (-5.0, 25.0)  # what machines and their software leave; Lee et al. 2012 find 5 to 20 s
 FEWEST_PAIRS, BLOCKS = 400, 10
+NEAR = 0.9  # of the clock's step: clocks are rounded, as days to five digits
 SURE = 2.0  # standard errors by which a delay has to be better than none
 MOST_CLIPPED = (0.02, 0.98)  # shares of yields beyond which they count as the quantile: outliers come later
 
@@ -60,9 +61,10 @@ def _mass(log: Log, mass: Array) -> Array:
 def source(log: Log, delay: float) -> NDArray[np.int64]:
     """Number of the record of the same machine that was logged `delay` later, -1 where there is none."""
     wanted = log.clock + delay
-    after = np.clip(np.searchsorted(log.clock, wanted - log.step / 2), 0, len(log) - 1)
-    near = (np.abs(log.clock[after] - wanted) <= 0.6 * log.step) & (log.points.machine[after] == log.points.machine)
-    return np.where(near, after, -1)
+    after = np.clip(np.searchsorted(log.clock, wanted - 1e-3), 1, len(log) - 1)
+    nearer = after - (wanted - log.clock[after - 1] < log.clock[after] - wanted)
+    near = (np.abs(log.clock[nearer] - wanted) <= NEAR * log.step) & (log.points.machine[nearer] == log.points.machine)
+    return np.where(near, nearer, -1)
 
 
 def find_delay(log: Log, number: NDArray[np.int64]) -> Delay:

@@ -1,9 +1,11 @@
 """The order in which a harvest was logged: metric places, a clock, directions, areas and passes."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from mainstem.data.earth.harvests.points import Array, HarvestPoints
 
@@ -12,6 +14,8 @@ APART = 1e9  # of the clock, between tracks
 AROUND, BEND = 2, 4  # records before and after one that its direction, and a turn, are taken from
 TURNED_RAD = np.pi / 3  # between two directions, beyond which a pass has ended
 GAP_S = 8.0  # without a record, after which another pass begins
+NEAR_HEADERS, WITHOUT_HEADER_M = 1.7, 20.0  # how far around a record others are near; where no width is told
+FEWEST_NEAR, MOST_NEAR = 32, 256  # records near one that are looked at
 ORDERLY = (0.5, 1.8)  # a step over the distance that was logged for it, where the order is the machine's
 FEWEST_ORDERLY = 0.6  # of steps
 Flags = NDArray[np.bool_]
@@ -52,6 +56,21 @@ class Log:
     def distances(self) -> Array:
         """What each record covers along the way, m: as logged, else from the record before."""
         return _distances(self.points, self.x, self.y, self.points.machine)
+
+    @cached_property
+    def near(self) -> tuple[NDArray[np.int64], Flags]:
+        """Numbers (record, neighbour) of the nearest records around each, and which of them there are.
+
+        As many as lie within NEAR_HEADERS widths of the header in a field that is cut pass by pass.
+        """
+        header, moved = self.header_m(), np.nanmedian(np.maximum(self.distances(), 0.1))
+        reach = NEAR_HEADERS * header if np.isfinite(header) else WITHOUT_HEADER_M
+        wanted = np.pi * reach**2 / (max(header, 1.0) * moved) if np.isfinite(header * moved) else FEWEST_NEAR
+        count = int(np.clip(wanted, FEWEST_NEAR, MOST_NEAR)) + 1
+        places = np.column_stack([self.x, self.y])
+        found = cKDTree(places).query(places, count, distance_upper_bound=reach)[1]
+        is_there = (found < len(self)) & (found != np.arange(len(self))[:, None])
+        return np.minimum(found, len(self) - 1), is_there
 
     def header_m(self) -> float:
         """The usual width of the header, m; NaN where none is told."""
@@ -110,7 +129,8 @@ def _clock(points: HarvestPoints, track: NDArray[np.int64], moved: Array, distan
     apart = APART * np.arange(len(starts)).repeat(np.diff(np.r_[starts, len(track)]))
     clock = np.maximum.accumulate(seconds - first + apart)
     steps = np.diff(clock)
-    usual = float(np.median(steps[(steps > 0) & (steps < 1e6)])) if (steps > 0).any() else 1.0
+    steps = steps[(steps > 0) & (steps < APART / 2)]
+    usual = float(steps[steps < 3 * np.median(steps)].mean()) if steps.size else 1.0  # clocks are rounded
     return clock, unit, usual
 
 

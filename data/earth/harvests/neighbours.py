@@ -4,15 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from mainstem.data.earth.harvests.logs import Flags, Log, angle
 from mainstem.data.earth.harvests.points import Array
 
 OPPOSITE_RAD, ALONG_RAD = np.radians(150), np.radians(30)
-NEAR_HEADERS = 1.6  # widths of the header within which the pass beside lies
-WITHOUT_HEADER_M = 20.0  # taken for NEAR_HEADERS of one whose width is not told
-MOST = 48  # records looked at around one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -26,22 +22,11 @@ class Pairs:
         return len(self.one)
 
 
-def reach_m(log: Log) -> float:
-    """How far the pass beside lies at most."""
-    header = log.header_m()
-    return NEAR_HEADERS * header if np.isfinite(header) else WITHOUT_HEADER_M
-
-
-def around(log: Log, chosen: Flags, most: int = MOST, reach: float | None = None) -> tuple[NDArray[np.int64], Flags]:
-    """Numbers (chosen record, neighbour) of the nearest chosen records within reach, and which of them there are."""
-    where = np.flatnonzero(chosen)
-    places = np.column_stack([log.x[where], log.y[where]])
-    count = min(most + 1, len(where))
-    if count < 2:
-        return np.zeros((len(where), 1), np.int64), np.zeros((len(where), 1), bool)
-    found = cKDTree(places).query(places, count, distance_upper_bound=reach or reach_m(log))[1]
-    is_there = (found < len(where)) & (found != np.arange(len(where))[:, None])
-    return where[np.minimum(found, len(where) - 1)], is_there
+def around(log: Log, chosen: Flags) -> tuple[NDArray[np.int64], Flags]:
+    """Numbers (chosen record, neighbour) of the records near each chosen one, and which of them are chosen, too."""
+    rows = np.flatnonzero(chosen)
+    near, is_there = log.near
+    return near[rows], is_there[rows] & chosen[near[rows]]
 
 
 def opposite_pairs(log: Log, number: NDArray[np.int64]) -> Pairs:
@@ -61,9 +46,9 @@ def _first(own: NDArray[np.int64], near: NDArray[np.int64], fits: Flags) -> Pair
 def offsets(log: Log, number: NDArray[np.int64], along_m: float) -> tuple[Array, Array]:
     """How far, m across its way, the nearest parallel pass lies to the left and right of each record in work.
 
-    NaN where there is none within twice `reach_m`.
+    NaN where there is none near.
     """
-    near, is_there = around(log, number >= 0, 2 * MOST, 2 * reach_m(log))
+    near, is_there = around(log, number >= 0)
     own = np.flatnonzero(number >= 0)
     east, north = log.x[near] - log.x[own][:, None], log.y[near] - log.y[own][:, None]
     turn = log.heading_rad[own][:, None]

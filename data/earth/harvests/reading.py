@@ -167,11 +167,11 @@ def _times(table: Table, column: str | None, chosen: Chosen, notes: list[str]) -
         raise InputError(
             f"{table.where(index, column)}: got time {shown(texts[index])}, which is none; mend or drop it"
         )
-    seconds = (parsed - parsed.min()).dt.total_seconds().to_numpy(np.float64)
+    seconds = np.asarray((parsed - parsed.min()).dt.total_seconds(), np.float64)
     if len(np.unique(seconds[np.isfinite(seconds)] % 86_400)) == 1 and len(table) > 1:
         notes.append(f"{shown(column)} tells days, not times: no clock is read")
         return untold
-    return np.asarray(seconds)
+    return seconds
 
 
 def _order(table: Table, columns: Mapping[str, str]) -> Array | None:

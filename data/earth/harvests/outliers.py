@@ -1,0 +1,122 @@
+"""Records unlike what lies around them: single ones, and whole passes whose width or weighing was set wrongly."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mainstem.data.earth.harvests.logs import Flags, Log
+from mainstem.data.earth.harvests.neighbours import around
+from mainstem.data.earth.harvests.points import Array
+
+ROBUST = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
+FEWEST_NEAR = 6
+FEWEST_OF_PASS = 15  # records of a pass beside others, that tell whether it is unlike them
+MOST_ROUNDS = 60  # passes that are taken out one after another, the worst first
+
+
+def spread(values: Array) -> float:
+    """Standard deviation of a normal distribution with the values' median absolute deviation."""
+    known = values[np.isfinite(values)]
+    return float(ROBUST * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+
+
+def unlike_near(log: Log, kept: Flags, values: Array, most: float) -> Flags:
+    """Records further from the median of those around them than `most` standard deviations of all such differences.
+
+    Source: spatial outliers of Simbahan, Dobermann, Ping 2004, Screening yield monitor data improves grain yield maps,
+    Agronomy Journal 96, 1091, whose local window and standard deviations are a median and its deviation here.
+    """
+    rows = np.flatnonzero(kept)
+    difference = _differences(log, kept, values)
+    found = np.zeros(len(log), bool)
+    found[rows] = np.abs(difference) > most * spread(difference)
+    return found
+
+
+def _differences(log: Log, kept: Flags, values: Array) -> Array:
+    """Each kept record less the median of those around it, NaN where there are too few."""
+    near, is_there = around(log, kept)
+    others = np.where(is_there, values[near], np.nan)
+    enough = is_there.sum(1) >= FEWEST_NEAR
+    middle = np.full(len(near), np.nan)
+    if enough.any():
+        middle[enough] = np.nanmedian(others[enough], 1)
+    return np.asarray(values[np.flatnonzero(kept)] - middle)
+
+
+def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float) -> Flags:
+    """Records whose local Moran's I is negative, surely at a level: low among high ones, or high among low ones.
+
+    Only those are taken that lie `least` standard deviations from the median around them as well: of half a million
+    records that are as they should be, one in twenty is surely negative too.
+
+    Source: inliers of Vega, Cordoba, Castro-Franco, Balzarini 2019, Protocol for automating error removal from yield
+    maps, Precision Agriculture 20, 1030; Anselin 1995, Local indicators of spatial association, Geographical Analysis
+    27, 93, equations 12 to 14 (randomisation), weights that sum to one.
+    """
+    rows = np.flatnonzero(kept)
+    num = len(rows)
+    found = np.zeros(len(log), bool)
+    if num < 4:
+        return found
+    near, is_there = around(log, kept)
+    centred = values - values[rows].mean()
+    variance = float((centred[rows] ** 2).mean())
+    count = np.maximum(is_there.sum(1), 1)
+    lag = np.where(is_there, centred[near], 0.0).sum(1) / count
+    index = centred[rows] * lag / variance
+    kurtosis = float((centred[rows] ** 4).mean()) / variance**2
+    expected = -1 / (num - 1)
+    spread_of = (num - kurtosis) / count / (num - 1) + (1 - 1 / count) * (2 * kurtosis - num) / (num - 1) / (num - 2)
+    deviation = np.sqrt(np.maximum(spread_of - expected**2, 1e-12))
+    difference = _differences(log, kept, values)
+    is_negative = (index - expected) / deviation < ndtri(level)
+    found[rows] = is_negative & (index < 0) & (np.abs(difference) > least * spread(difference))
+    return found
+
+
+def unlike_passes(log: Log, number: NDArray[np.int64], values: Array, least: float, most: float) -> Flags:
+    """Passes whose median ratio to those beside them is far from 1: by `least` (a logarithm) and `most` deviations.
+
+    The worst goes first, and the others are judged without it: beside a wrong pass a right one looks wrong, too.
+
+    Source: Lyle et al. 2014, section 3.5: a swath width or a weighing that was set wrongly shows as a strip.
+    """
+    chosen = (number >= 0) & (values > 0)
+    near, is_there = around(log, chosen)
+    rows = np.flatnonzero(chosen)
+    logs = np.full(len(log), np.nan)
+    logs[rows] = np.log(values[rows])
+    beside = is_there & (number[near] != number[rows][:, None])
+    out: list[int] = []
+    for _ in range(MOST_ROUNDS):
+        ratios = _ratios(number, rows, near, beside, logs)
+        left = {one: ratio for one, ratio in ratios.items() if one not in out}
+        if len(left) < 3:
+            break
+        middle = float(np.median(list(left.values())))
+        limit = max(least, most * spread(np.array(list(left.values()))))
+        worst = max(left, key=lambda one: abs(left[one] - middle))
+        if abs(left[worst] - middle) <= limit:
+            break
+        out.append(worst)
+        beside &= number[near] != worst
+    return np.isin(number, out) & (number >= 0)
+
+
+def _ratios(
+    number: NDArray[np.int64], rows: NDArray[np.int64], near: NDArray[np.int64], beside: Flags, logs: Array
+) -> dict[int, float]:
+    """Median logarithm of each pass's records over the mean of those beside them, of other passes."""
+    count = beside.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(beside, logs[near], 0.0).sum(1) / count
+    ratio = np.where(count > 0, logs[rows] - mean, np.nan)
+    known = np.isfinite(ratio)
+    if not known.any():
+        return {}
+    order = np.argsort(number[rows][known], kind="stable")
+    names, starts = np.unique(number[rows][known][order], return_index=True)
+    parts = np.split(ratio[known][order], starts[1:])
+    told = zip(names.tolist(), parts, strict=True)
+    return {one: float(np.median(part)) for one, part in told if len(part) >= FEWEST_OF_PASS}
