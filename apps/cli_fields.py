@@ -2,6 +2,8 @@
 
 import typer
 
+from mainstem.apps.cli_advice import zones
+
 fields_app = typer.Typer(
     no_args_is_help=True,
     help="Harvests in, advice out: what a combine logged, zones, rates and reports of fields.",
@@ -11,3 +13,6 @@ fields_app = typer.Typer(
 @fields_app.callback()
 def fields() -> None:
     """Harvests in, advice out: what a combine logged, zones, rates and reports of fields."""
+
+
+fields_app.command("zones")(zones)

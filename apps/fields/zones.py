@@ -1,0 +1,261 @@
+"""Zones of fields from rasters of several years: drawn, judged in words, and written as table, polygons and raster."""
+
+import datetime
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mainstem.apps.field_exports import areas_ha, field_bytes
+from mainstem.core.errors import InputError
+from mainstem.core.files import write_atomically
+from mainstem.core.plain import plain
+from mainstem.core.progress import Progress, silent
+from mainstem.data.earth.chance import Agreement
+from mainstem.data.earth.cog import write_cog
+from mainstem.data.earth.field_grids import FieldGrid, field_grid, metric_crs, on_grid
+from mainstem.data.earth.fields import open_fields
+from mainstem.data.earth.gdal import load_geopandas
+from mainstem.data.earth.raster import Grid, describe, load_rasterio, open_geotiff
+from mainstem.data.earth.zone_polygons import filled, zone_polygons
+from mainstem.data.earth.zones import Zones, ZoneSpec, draw_zones
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+YEAR = re.compile(r"(?<!\d)(19[7-9]\d|20\d\d)(?!\d)")
+SMALLEST_CELL_M = 2.0  # finer rasters are averaged: no machine's rate changes faster
+MOST_RASTER_CELLS = 25_000_000  # of zones.tif, all fields together
+LONGEST_SEASON = 40
+NOT_A_PRESCRIPTION = "zones are drawn from data; what to do in them is yours to decide"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Season:
+    """One raster of a season: its name, unit, and what goes with it into every export."""
+
+    path: Path
+    name: str
+    unit: str
+    attribution: str
+    training: str
+    grid: Grid
+
+
+def make_zones(
+    rasters: Sequence[Path], fields: Path, out: Path, spec: ZoneSpec, progress: Progress = silent
+) -> dict[str, Any]:
+    """Draw zones of every field and write zones.gpkg, .geojson, .shp.zip, .csv, .tif and .json into `out`.
+
+    A field that cannot be drawn is listed with the reason, the others are taken.
+
+    Raises:
+        InputError: if a raster or the fields cannot be read, two are of one season, or no field could be drawn.
+    """
+    seasons = read_seasons(rasters)
+    known = open_fields(fields)
+    rows: list[dict[str, Any]] = []
+    told: list[dict[str, Any]] = []
+    laid: list[tuple[FieldGrid, NDArray[np.int64]]] = []
+    for number, name in enumerate(known.table["field"]):
+        progress(f"zones of field {number + 1} of {len(known)}", number / len(known))
+        try:
+            grid, years = _years(seasons, known.table.geometry.iloc[[number]], name)
+            zones = draw_zones(years, grid.share >= 0.5, grid.cell_m, spec)
+        except InputError as error:
+            told.append({"field": name, "drawn": False, "why": str(error)})
+            continue
+        rows += _rows(name, grid, zones, years, seasons)
+        told.append({"field": name, "drawn": True, **_verdict(zones)})
+        laid.append((grid, filled(zones.labels, grid.share)))
+    if not rows:
+        raise InputError(f"no zones of any field: {told[0]['field']!r:.60}: {told[0]['why']}")
+    table = load_geopandas().GeoDataFrame(rows, geometry="geometry", crs="EPSG:4326")
+    return _write(table, told, laid, seasons, out, spec)
+
+
+def read_seasons(rasters: Sequence[Path]) -> list[Season]:
+    """Describe rasters, one a season, named by the year in the file's name, else by its tag DATES, else by the name.
+
+    Raises:
+        InputError: if one cannot be read, or two are of one season.
+    """
+    found = [_season(path) for path in rasters]
+    if not found:
+        raise InputError("got no raster, want one a season: of yield, or of vigour")
+    for season in found:
+        alike = [other.path.name for other in found if other.name == season.name]
+        if len(alike) > 1:
+            raise InputError(f"{alike[0]} and {alike[1]} are both of {season.name}; give one raster a season")
+    return sorted(found, key=lambda season: season.name)
+
+
+def _season(path: Path) -> Season:
+    source = describe(path)
+    with open_geotiff(path) as dataset:
+        tags = {key: plain(value) for key, value in dataset.tags().items()}
+        unit = plain(dataset.units[0] or tags.get("UNITS", ""))[:20]
+    year = YEAR.search(path.stem) or YEAR.search(tags.get("DATES", ""))
+    return Season(
+        path=path,
+        name=year[0] if year else plain(path.stem)[:LONGEST_SEASON],
+        unit=unit,
+        attribution=tags.get("ATTRIBUTION", "")[:500],
+        training=tags.get("TRAINING", "")[:40],
+        grid=source.grid,
+    )
+
+
+def _years(seasons: Sequence[Season], shape: "gpd.GeoSeries", name: str) -> tuple[FieldGrid, NDArray[np.float64]]:
+    """A field's grid, and each season (year, y, x) on it."""
+    rasterio = load_rasterio()
+    own = rasterio.crs.CRS.from_wkt(seasons[0].grid.crs)
+    first = seasons[0].grid.transform
+    is_metric = own.is_projected and abs(own.linear_units_factor[1] - 1) < 1e-9
+    to = seasons[0].grid.crs if is_metric else metric_crs(shape.iloc[0], shape.crs)
+    moved = shape.to_crs(to).iloc[0]
+    cell = max([SMALLEST_CELL_M, *(_cell_m(season.grid, moved, to) for season in seasons)])
+    grid = field_grid(moved, name, to, cell, (first[2], first[5]) if is_metric else (0.0, 0.0))
+    years = np.stack([on_grid(season.path, grid.grid) for season in seasons])
+    for season, year in zip(seasons, years, strict=True):
+        if not np.isfinite(year[grid.share > 0]).any():
+            raise InputError(f"the raster of {season.name} shows nothing of the field; leave it out, or the field")
+    return grid, years
+
+
+def _cell_m(grid: Grid, polygon: Any, crs: str) -> float:  # noqa: ANN401 - shapely's
+    """Width of a raster's pixel in metres, at a field."""
+    rasterio = load_rasterio()
+    own = rasterio.crs.CRS.from_wkt(grid.crs)
+    if own.is_projected:
+        return float(grid.transform[0] * own.linear_units_factor[1])
+    from pyproj import Transformer
+
+    north = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(polygon.centroid.x, polygon.centroid.y)[1]
+    return float(max(grid.transform[0] * np.cos(np.radians(north)), -grid.transform[4]) * 111_320)
+
+
+def _verdict(zones: Zones) -> dict[str, Any]:
+    """Whether zones are better than chance, in words."""
+    found = zones.agreement
+    if found is None:
+        words = "one season alone: whether these zones last cannot be told"
+        return {"zones": zones.num_zones, "claim": "none", "reason": words}
+    told = f"correlation {found.r:.2f}, p {max(found.p, 0.001):.3f}" + (" or less" if found.p < 0.001 else "")
+    if found.is_better_than_chance:
+        words = f"zones drawn without a season foretell it better than chance ({told})"
+    else:
+        words = f"no better than chance at foretelling a season left out ({told}); do not vary rates by these zones"
+    claim = "stated" if found.is_better_than_chance else "none"
+    return {"zones": zones.num_zones, "claim": claim, "reason": words, **_rounded(found)}
+
+
+def _rounded(found: Agreement) -> dict[str, float]:
+    return {name: float(f"{value:.4g}") for name, value in asdict(found).items()}
+
+
+def _rows(
+    name: str, grid: FieldGrid, zones: Zones, years: NDArray[np.float64], seasons: Sequence[Season]
+) -> list[dict[str, Any]]:
+    """A row a zone of a field, its polygon in EPSG:4326."""
+    gpd = load_geopandas()
+    polygons = zone_polygons(zones.labels, grid)
+    shapes = gpd.GeoDataFrame({"zone": list(polygons)}, geometry=list(polygons.values()), crs=grid.grid.crs)
+    areas, verdict = areas_ha(shapes), _verdict(zones)
+    rows = []
+    for zone, area, shape in zip(shapes["zone"], areas, shapes.to_crs("EPSG:4326").geometry, strict=True):
+        row = {"field": name, "zone": int(zone), "area_ha": area, "share_pct": 100 * area / sum(areas)}
+        row |= _in_years(int(zone), zones, years, seasons)
+        row |= {"claim": verdict["claim"], "reason": verdict["reason"]}
+        row |= {"units": "; ".join(sorted({season.unit for season in seasons if season.unit}))}
+        for fact in ("training", "attribution"):
+            row[fact] = "; ".join(sorted({getattr(season, fact) for season in seasons} - {""}))
+        rows.append({**row, "geometry": shape})
+    return rows
+
+
+def _in_years(zone: int, zones: Zones, years: NDArray[np.float64], seasons: Sequence[Season]) -> dict[str, Any]:
+    """A zone's mean in each season, in percent of the field's, and how it did in seasons it was not drawn from."""
+    own, inside = zones.labels == zone, zones.labels > 0
+    if not zone:
+        return {"level_pct": np.nan, "above": 0, "judged": 0, "words": "in no zone: no value there", "stable_pct": 0.0}
+    found: dict[str, Any] = {}
+    levels = []
+    for season, year in zip(seasons, years, strict=True):
+        found[f"mean_{season.name}"] = float(np.nanmean(year[own])) if np.isfinite(year[own]).any() else np.nan
+        levels.append(100 * found[f"mean_{season.name}"] / float(np.nanmean(year[inside])))
+    above, judged = _above(zone, zones, years)
+    words = (
+        f"above the field's mean in {above} of {judged} seasons that it was drawn without"
+        if judged
+        else ("not judged: one season alone")
+    )
+    stable = float(zones.stable()[own].mean() * 100) if len(zones.folds) else np.nan
+    return {
+        "level_pct": float(np.nanmean(levels)), "above": above, "judged": judged, "words": words, "stable_pct": stable,
+    } | found  # fmt: skip
+
+
+def _above(zone: int, zones: Zones, years: NDArray[np.float64]) -> tuple[int, int]:
+    """In how many seasons the zone, drawn without the season, lay above the field's mean, and of how many."""
+    above = judged = 0
+    for fold, year in zip(zones.folds, years, strict=False):
+        own, whole = year[fold == zone], year[fold > 0]
+        if np.isfinite(own).any():
+            judged += 1
+            above += int(np.nanmean(own) > np.nanmean(whole))
+    return above, judged
+
+
+def _write(
+    table: "gpd.GeoDataFrame",
+    told: list[dict[str, Any]],
+    laid: Sequence[tuple[FieldGrid, NDArray[np.int64]]],
+    seasons: Sequence[Season],
+    out: Path,
+    spec: ZoneSpec,
+) -> dict[str, Any]:
+    out.mkdir(parents=True, exist_ok=True)
+    table["made"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+    for kind in ("gpkg", "geojson", "shp.zip", "csv"):
+        write_atomically(out / f"zones.{kind}", field_bytes(table, kind))
+    raster = _write_raster(laid, seasons, out / "zones.tif")
+    facts = {
+        "seasons": [{"name": season.name, "file": season.path.name, "unit": season.unit} for season in seasons],
+        "fields": told,
+        "spec": asdict(spec),
+        "note": NOT_A_PRESCRIPTION,
+        "raster": raster,
+    }
+    write_atomically(out / "zones.json", json.dumps(facts, indent=1).encode())
+    return {"out": str(out), **facts}
+
+
+def _write_raster(
+    laid: Sequence[tuple[FieldGrid, NDArray[np.int64]]], seasons: Sequence[Season], path: Path
+) -> str | None:
+    """Write all fields' zones as one COG; None where they are of several CRSs or cell sizes, or too far apart."""
+    grids = [grid.grid for grid, _ in laid]
+    cell, crs = grids[0].transform[0], grids[0].crs
+    if any((grid.transform[0], grid.crs) != (cell, crs) for grid in grids):
+        return None
+    left, top = min(grid.transform[2] for grid in grids), max(grid.transform[5] for grid in grids)
+    corners = [(round((grid.transform[2] - left) / cell), round((top - grid.transform[5]) / cell)) for grid in grids]
+    width = max(at[0] + grid.width for at, grid in zip(corners, grids, strict=True))
+    height = max(at[1] + grid.height for at, grid in zip(corners, grids, strict=True))
+    if width * height > MOST_RASTER_CELLS:
+        return None
+    values = np.full((1, height, width), np.nan, dtype=np.float32)
+    for (column, row), (_, labels) in zip(corners, laid, strict=True):
+        window = values[0, row : row + labels.shape[0], column : column + labels.shape[1]]
+        window[labels > 0] = labels[labels > 0]
+    grid = Grid(width=width, height=height, crs=crs, transform=(cell, 0.0, left, 0.0, -cell, top))
+    tags = {"UNITS": "1", "SEASONS": ", ".join(season.name for season in seasons)}
+    tags |= {"ATTRIBUTION": "; ".join(sorted({season.attribution for season in seasons} - {""}))}
+    write_cog(iter([(0, 0, values)]), path, grid, ["zone"], tags, is_category=True)
+    return path.name
