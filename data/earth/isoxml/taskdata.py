@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
-from mainstem.data.earth.isoxml.dictionary import DICTIONARY, Quantity
+from mainstem.data.earth.isoxml.dictionary import DICTIONARY, Measure
 from mainstem.data.earth.isoxml.documents import Element, beside, number, read_document, whole
 
 TASKDATA = "TASKDATA.XML"
@@ -67,15 +67,15 @@ class TaskData:
     version: tuple[int, int]
     partfields: tuple[Partfield, ...]
     elements: Mapping[str, DeviceElement]
-    quantities: Mapping[tuple[int, str], Quantity]
+    quantities: Mapping[tuple[int, str], Measure]
     tasks: tuple[Task, ...]
     products: Mapping[str, str]
-    presentations: Mapping[str, Quantity]
+    presentations: Mapping[str, Measure]
 
-    def quantity(self, ddi: int, element: str) -> Quantity:
+    def quantity(self, ddi: int, element: str) -> Measure:
         """What a DDI of a device element measures: by the dictionary, else by the device's own presentation."""
         own = self.quantities.get((ddi, element))
-        return DICTIONARY.get(ddi) or own or Quantity(name=f"DDI {ddi:04X}", unit="", source="unknown")
+        return DICTIONARY.get(ddi) or own or Measure(name=f"DDI {ddi:04X}", unit="", source="unknown")
 
 
 def read_taskdata(path: Path) -> TaskData:
@@ -207,7 +207,7 @@ def _elements(device: Element) -> list[DeviceElement]:
     return found
 
 
-def _quantities(device: Element) -> dict[tuple[int, str], Quantity]:
+def _quantities(device: Element) -> dict[tuple[int, str], Measure]:
     """The device's own units, by (DDI, device element)."""
     own = {part.facts.get("A"): part for part in device.all("DVP")}
     logged = {part.facts.get("A"): part.facts for part in device.all("DPD")}
@@ -222,9 +222,9 @@ def _quantities(device: Element) -> dict[tuple[int, str], Quantity]:
     return found
 
 
-def _presentation(element: Element, name: str) -> Quantity:
+def _presentation(element: Element, name: str) -> Measure:
     where = f"the presentation {element.facts.get('A', '')!r:.20}"
-    return Quantity(
+    return Measure(
         name=name,
         unit=label(element.facts.get("E")),
         scale=number(element.facts.get("C"), f"the scale of {where}"),

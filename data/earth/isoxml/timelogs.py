@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.data.earth.isoxml.dictionary import Quantity
+from mainstem.data.earth.isoxml.dictionary import Measure
 from mainstem.data.earth.isoxml.documents import LARGEST_HEADER, Element, beside, number, read_document
 from mainstem.data.earth.isoxml.taskdata import TaskData, ddi_of
 
@@ -40,7 +40,7 @@ class Column:
 
     ddi: int
     element: str
-    quantity: Quantity
+    quantity: Measure
     record: NDArray[np.int64]
     raw: NDArray[np.int32]
     num_records: int
