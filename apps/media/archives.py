@@ -48,7 +48,7 @@ class Archive:
     def words(self) -> str:
         """Return how it is called in a list."""
         num = sum(num for state, num in self.states.items() if state in ("present", "offline"))
-        told = "damaged" if self.damage else f"{num:,} files"
+        told = "damaged" if self.damage else f"{num:,} file{'' if num == 1 else 's'}"
         return f"{self.title or plain(self.root.name) or plain(self.root)} ({told})"
 
 

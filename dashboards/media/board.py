@@ -111,7 +111,7 @@ def status_line(told: Mapping[str, Any], asked: str) -> str:
         asked: what was asked, in words; "" where nothing was.
     """
     shown, num = len(told["results"]), told["num_found"]
-    first = f"{num:,} found{asked}" if asked else f"{num:,} files, by path; ask for words above"
+    first = f"{num:,} found{asked}" if asked else f"{num:,} file{'' if num == 1 else 's'}, by path; ask for words above"
     parts = [first if shown == num else f"{first}; the first {shown} are shown"]
     if told["num_irrelevant"]:
         parts.append(f"{told['num_irrelevant']:,} judged irrelevant are hidden")

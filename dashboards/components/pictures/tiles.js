@@ -62,7 +62,7 @@ function toolsOf(view, tile) {
 
 // A line that the tiles of a strip share by their lengths: what the keys reach below, for the eye and the mouse.
 function shareOut(view) {
-  const { tiles, layout } = view.sheet, isDrawn = layout === "strip" && tiles.every((tile) => tile.length > 0);
+  const { tiles, layout } = view.sheet, isDrawn = layout === "strip" && tiles.length > 1 && tiles.every((tile) => tile.length > 0);
   view.shares.replaceChildren(...(isDrawn ? tiles : []).map((tile) => {
     const made = element("span", "pictures-share");
     made.style.flexGrow = String(tile.length);
