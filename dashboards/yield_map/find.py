@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import streamlit as st
 
-from mainstem.dashboards.components.fieldmap import Geometry
 from mainstem.dashboards.shell import open_panel, put_in_address
 from mainstem.dashboards.yield_map.layers import US_COUNTY, title_region
 from mainstem.data.earth.outlines import STATES
 
 PLACE = "place"  # name in the address, and of the widget
-AROUND = 5.0  # times a region's own extent, so that its neighbours are seen
+TIMES = "places found"  # session key: how often something was found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +49,8 @@ def choose_place(places: Mapping[str, Place]) -> Place | None:
     def note() -> None:
         found = places.get(str(st.session_state[PLACE]))
         put_in_address(PLACE, found.name if found else None)
+        put_in_address("view", None)
+        st.session_state[TIMES] = st.session_state.get(TIMES, 0) + 1
         if found and len(found.regions) == 1:
             put_in_address("region", found.regions[0])
             open_panel("region")
@@ -69,17 +69,6 @@ def leave_place(region: str, places: Mapping[str, Place]) -> None:
         put_in_address(PLACE, None)
 
 
-def bounds_of(place: Place, geometry: Geometry) -> tuple[float, float, float, float] | None:
-    """Left, bottom, right, top of a place on the map, with room around a single region; None where it is not drawn."""
-    wanted = np.flatnonzero(np.isin(geometry.ids, place.regions))
-    rings = np.flatnonzero(np.isin(geometry.owners, wanted))
-    if not len(rings):
-        return None
-    starts = np.concatenate(([0], geometry.ends[:-1]))
-    xy = np.concatenate([geometry.xy[starts[ring] : geometry.ends[ring]] for ring in rings]).astype(np.float64)
-    low, high = xy.min(axis=0), xy.max(axis=0)
-    grow = (AROUND if len(place.regions) == 1 else 1.1) / 2 * (high - low)
-    middle = (low + high) / 2
-    left, bottom = middle - grow
-    right, top = middle + grow
-    return float(left), float(bottom), float(right), float(top)
+def found_on_map(place: Place | None) -> tuple[tuple[str, ...], int] | None:
+    """What the map is to zoom to, as `MapContent.found`."""
+    return None if place is None else (place.regions, int(st.session_state.get(TIMES, 0)))

@@ -27,7 +27,7 @@ from mainstem.dashboards.yield_map.board import YieldBoard, ranked
 from mainstem.dashboards.yield_map.choice import choose_set, offer_training
 from mainstem.dashboards.yield_map.claims import show_claims, show_standing, standing
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
-from mainstem.dashboards.yield_map.find import Place, bounds_of, choose_place, list_places
+from mainstem.dashboards.yield_map.find import Place, choose_place, found_on_map, list_places
 from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions, title_region
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
@@ -35,7 +35,7 @@ from mainstem.data.earth.outlines import Outlines
 from mainstem.data.spreadsheets import csv_bytes
 
 PAGE = "yield_map"
-IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer", "panel", "place")
+IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer", "panel", "place", "view")
 PANELS = {"region": "Region", "list": "List", "claims": "Claims", "files": "Files"}
 LIST_PX = 660  # of the list, at most
 WIDE = frozenset({"list"})
@@ -134,9 +134,17 @@ def show_map(
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return
     content = colour_regions(name, table, geometry, controls, chosen)
-    bounds = bounds_of(place, geometry) if place else None
-    content = replace(content, shown=asked if is_known else first, told=tuple(others), bounds=bounds)
-    fieldmap(geometry, content, "map", open_region, lambda title: put_in_address("layer", title))
+    content = replace(
+        content,
+        shown=asked if is_known else first,
+        told=tuple(others),
+        found=found_on_map(place),
+        view=str(st.query_params.get("view", "")),
+    )
+    fieldmap(
+        geometry, content, "map", open_region, lambda title: put_in_address("layer", title),
+        lambda view: put_in_address("view", view),
+    )  # fmt: skip
 
 
 def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, place: Place | None) -> None:

@@ -69,13 +69,17 @@ function panBy(view, dx, dy) {
   moved(view);
 }
 
-function lookAt(view, index) {
-  const box = view.shapes.boxes[index], { fit } = frameOf(view), { canvas } = view;
-  if (!box || !Number.isFinite(box[0])) return;
+function lookAt(view, indices) {
+  const { fit } = frameOf(view), { canvas } = view, box = [Infinity, Infinity, -Infinity, -Infinity];
+  for (const index of indices) {
+    const [left, top, right, bottom] = view.shapes.boxes[index] || box;
+    if (Number.isFinite(left)) { widen(box, left, top); widen(box, right, bottom); }
+  }
+  if (!Number.isFinite(box[0])) return;
   view.x = (box[0] + box[2]) / 2;
   view.y = (box[1] + box[3]) / 2;
-  const near = 0.3 * Math.min(canvas.width / Math.max(box[2] - box[0], 1e-6), canvas.height / Math.max(box[3] - box[1], 1e-6)) / fit;
-  view.zoom = view.shapes.places.has(index) ? Math.max(view.zoom, 4) : Math.max(Math.min(near, 40), 1);
+  const near = (indices.length > 1 ? 0.9 : 0.3) * Math.min(canvas.width / Math.max(box[2] - box[0], 1e-6), canvas.height / Math.max(box[3] - box[1], 1e-6)) / fit;
+  view.zoom = indices.length === 1 && view.shapes.places.has(indices[0]) ? Math.max(view.zoom, 4) : Math.max(Math.min(near, 40), 1);
   moved(view);
 }
 

@@ -93,7 +93,7 @@ class MapContent:
     Attributes:
         names: a short name a region, written where there is room.
         link: maps with the same one move and zoom together.
-        found: a region to zoom to, and a number that changes with each finding; None until something is found.
+        found: regions to zoom to, and a number that changes with each finding; None until something is found.
         view: latitude, longitude and zoom to open on, as `on_view` was told; "" opens on everything.
         tiles: address of the user's own tile server, asked only once the user ticks it.
         fills: the map takes the window's height: 1 down to the window's end wherever it begins, more: less so many px.
@@ -111,7 +111,7 @@ class MapContent:
     bounds: tuple[float, float, float, float] | None = None  # left, bottom, right, top of the view; else the regions'
     names: Sequence[str] = ()
     link: str = ""
-    found: tuple[str, int] | None = None
+    found: tuple[tuple[str, ...], int] | None = None
     view: str = ""
     tiles: str = ""
     fills: int = 0

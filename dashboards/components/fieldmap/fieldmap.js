@@ -105,9 +105,9 @@ function openView(view, before) {
     view.zoom = scale / frameOf(view).fit;
     settleWithin(view);
   }
-  if (header.found && header.found.join() !== view.found) {
-    view.found = header.found.join();
-    if (before || !header.view) lookAt(view, header.ids.indexOf(header.found[0]));
+  if (header.found && String(header.found) !== view.found) {
+    view.found = String(header.found);
+    if (before || !header.view) lookAt(view, header.found[0].map((name) => header.ids.indexOf(name)));
   }
 }
 
