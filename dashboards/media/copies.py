@@ -127,7 +127,7 @@ def show_groups(search: MediaSearch, archive: Archive, groups: Sequence[Group]) 
             "The groups as CSV", lambda: csv_bytes(copies_table(archive, groups)), "copies.csv", "text/csv",
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
-        offer_undo(archive, "copies")
+        offer_undo(archive)
     if chosen:
         with beside, mistakes_as_lines("The group"):
             show_group(search, archive, by_name[chosen])
@@ -138,7 +138,7 @@ def group_table(archive: Archive, groups: Sequence[Group]) -> pd.DataFrame:
     rows = [
         {
             "copies of": plain_name(group.paths[0]), "files": len(group.paths),
-            "keep": len(kept_of(archive, group)) or "",
+            "keep": str(len(kept_of(archive, group)) or ""),
         }
         for group in groups
     ]  # fmt: skip

@@ -26,12 +26,13 @@ from mainstem.dashboards.media.board import (
 from mainstem.dashboards.media.origins import show_origin
 from mainstem.dashboards.media.reads import preview, said_of, text_in, to_play
 from mainstem.dashboards.media.selection import shots_of
-from mainstem.dashboards.media.words_beside import edit_words, offer_undo
+from mainstem.dashboards.media.words_beside import edit_words
 from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address, show_error
 from mainstem.data.media.edl import edl_text
 
 VIEWS = ("View", "Details", "Origin", "Edit")
 CUTS = "media cuts"  # session key: by archive and file, keyframes whose shots are to be cut
+SAID_PX = {"field": st.column_config.Column(width=90), "said": st.column_config.Column(width=200)}
 MOST_STRIP = 240  # keyframes drawn
 
 
@@ -62,7 +63,6 @@ def show_file(search: MediaSearch, archive: Archive, result: Mapping[str, Any], 
         elif look == "Origin":
             show_origin(place)
         else:
-            offer_undo(archive, "file")
             edit_words(archive, result["path"], said_of(place))
 
 
@@ -188,7 +188,7 @@ def show_details(search: MediaSearch, result: Mapping[str, Any], place: Path) ->
     said = said_of(place)
     rows = said_rows(said)
     if rows:
-        st.dataframe(pd.DataFrame(rows), hide_index=True)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=SAID_PX)
     else:
         st.info("Nothing is said of this file, in it or beside it.", icon=":material/label_off:")
     for note in said.get("notes", ()):

@@ -29,6 +29,7 @@ from mainstem.dashboards.media.copies import show_copies
 from mainstem.dashboards.media.detail import show_file
 from mainstem.dashboards.media.reads import archives, found_in, load_ahead, open_archive, stand_in
 from mainstem.dashboards.media.selection import selection_of, show_selection
+from mainstem.dashboards.media.words_beside import offer_undo
 from mainstem.dashboards.shell import (
     choose,
     header,
@@ -66,6 +67,9 @@ STYLE = """<style>
   .st-key-media-archive > :has(.stSelectbox) { flex: 1 1 9rem; width: 9rem; min-width: 9rem; }
   .st-key-media-archive button, .st-key-media-tools button { min-height: 2.1rem; padding-block: 0.1rem; }
   .stTextInput [data-testid="stTextInputRootElement"] { height: 2.1rem; min-height: 2.1rem; }
+  .stColumn:has(.st-key-media-file) { order: -1; }
+  .st-key-media-file .stHorizontalBlock:has(> .stColumn) { flex-wrap: nowrap; }
+  .st-key-media-file .stColumn { flex: 0 1 auto; width: auto; min-width: 2rem; }
   .st-key-media-found p {
     display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; line-height: 1.3;
   }
@@ -153,6 +157,7 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
         f"{plain(status_line(told, words), 600)} {plain(unseen_words(told, text))}",
         help=plain(doubts(told), 1200),
     )
+    offer_undo(archive)
     by_path = {result["path"]: result for result in told["results"]}
     with tools:
         show_selection(search, archive, by_path)
@@ -172,7 +177,7 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
                 st.caption(plain(line, 600))
         show_more(told)
     if beside is not None and opened:
-        with beside, mistakes_as_lines("The file"):
+        with beside, st.container(key="media-file"), mistakes_as_lines("The file"):
             show_file(search, archive, opened, vain)
 
 

@@ -9,7 +9,7 @@ import streamlit as st
 from mainstem.apps.media.archives import Archive, keyframes_of
 from mainstem.apps.media.exports import cuts_of, results_table
 from mainstem.apps.media.search import MediaSearch
-from mainstem.dashboards.media.words_beside import offer_bulk, offer_undo
+from mainstem.dashboards.media.words_beside import offer_bulk
 from mainstem.dashboards.shell import mistakes_as_lines
 from mainstem.data.media.edl import edl_text
 from mainstem.data.spreadsheets import csv_bytes
@@ -66,7 +66,6 @@ def show_selection(search: MediaSearch, archive: Archive, shown: Mapping[str, Ma
             _offer_files(search, archive, chosen)
             with mistakes_as_lines("The words"):
                 offer_bulk(archive, list(chosen.found))
-        offer_undo(archive, "selection")
 
 
 def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> None:

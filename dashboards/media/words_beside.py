@@ -48,13 +48,15 @@ def write_all(archive: Archive, what: str, changes: Mapping[Path, Changes]) -> l
     return why
 
 
-def offer_undo(archive: Archive, place: str) -> None:
-    """Offer at a place of the page to undo what was written last."""
+def offer_undo(archive: Archive) -> None:
+    """Say what was written last, and offer to undo it; on one line of the page, once."""
     held: list[Written] = [one for one in st.session_state.get(WRITTEN, ()) if one.archive == archive.name]
     if not held:
         return
-    st.caption(f"Written last: {plain(held[-1].what, 200)}.")
-    if st.button("Undo it", icon=":material/undo:", key=f"undo {place} {len(held)}"):
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(f"Written last: {plain(held[-1].what, 200)}.", width="content")
+        is_asked = st.button("Undo it", icon=":material/undo:", key=f"undo {len(held)}", type="tertiary")
+    if is_asked:
         why = undo_last(archive)
         for line in why:
             show_error(line)

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import streamlit as st
 from PIL import Image
@@ -24,6 +25,7 @@ from mainstem.apps.media.moments import clock
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
+from mainstem.dashboards.media import copies as media_copies
 from mainstem.dashboards.media import detail as media_detail
 from mainstem.dashboards.media import words_beside
 from mainstem.dashboards.media.board import Shown as ShownResult
@@ -37,7 +39,7 @@ from mainstem.dashboards.media.board import (
     warnings_of,
     why_lines,
 )
-from mainstem.dashboards.media.copies import Group, copies_table, groups_of, link_lines
+from mainstem.dashboards.media.copies import Group, copies_table, group_table, groups_of, link_lines
 from mainstem.dashboards.media.origins import tree_lines
 from mainstem.dashboards.media.reads import load_ahead
 from mainstem.dashboards.media.selection import Selection
@@ -262,7 +264,7 @@ def test_what_cannot_be_written_is_said_and_the_rest_is_undone_together(archive)
     assert not (archive.root / "bridge.png.json").exists()
 
 
-def test_copies_are_groups_with_evidence_and_decisions(archive):
+def test_copies_are_groups_with_evidence_and_decisions(archive, monkeypatch):
     media_jobs.find_copies(archive.root, lambda stage, share: None)
     told = media_jobs.copies_found(archive.root)
     (group,) = groups_of(told)
@@ -272,6 +274,10 @@ def test_copies_are_groups_with_evidence_and_decisions(archive):
     assert not re.search(r"\bbits?\b", line)
     table = copies_table(archive, [group])
     assert table["decided"].tolist() == ["undecided", "undecided"]
+    monkeypatch.setattr(media_copies, "kept_of", lambda _, one: ("a",) if one is group else ())
+    rows = group_table(archive, [group, Group(name="x", paths=("bridge.png", "market.png"), evidence=())])
+    assert rows["keep"].tolist() == ["1", ""]
+    assert pa.Table.from_pandas(rows).num_rows == 2  # as the browser is sent it
     other = Group(name="x", paths=("bridge.png", "market.png"), evidence=())
     assert group.name != other.name
 
@@ -312,7 +318,7 @@ def test_what_was_written_beside_a_file_is_undone_on_the_page_where_it_was_writt
     test.run()
     assert not test.exception
     assert not test.error
-    (undo,) = [button for button in test.button if button.key == "undo file 1"]
+    (undo,) = [button for button in test.button if button.key == "undo 1"]
     undo.click().run()
     assert not test.error
     assert not (archive.root / "bridge.png.json").exists()
