@@ -14,6 +14,27 @@ Fields = Annotated[Path, typer.Option(help="The fields: GeoJSON, .gpkg, .shp, .z
 Out = Annotated[Path, typer.Option(help="The folder to write to.")]
 
 
+def vigour(
+    scenes: Annotated[list[Path], typer.Argument(help="Dated scenes with B4 and B8: GeoTIFF, .SAFE, STAC, Zarr, .nc.")],
+    out: Out,
+    fields: Annotated[Path | None, typer.Option(help="The fields: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    level: Annotated[float, typer.Option(help="Of the intervals.")] = 0.9,
+    attribution: Annotated[str, typer.Option(help="Whose scenes they are.")] = "scenes of the user's own",
+    licence: Annotated[str, typer.Option(help="Under which terms.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Map how green pixels and fields were against the map's mean, from scenes alone, without a model."""
+    from mainstem.apps.fields.vigour import VigourSpec, map_vigour
+
+    spec = VigourSpec(fields=fields, level=level, attribution=attribution, licence=licence)
+    with shown("vigour", as_json) as report:
+        done = map_vigour(scenes, out, spec, report)
+    if as_json:
+        print(json.dumps(done))
+    else:
+        tell(done["map"], *done.get("fields", []), f"{done['units']}; {done['reason']}")
+
+
 def zones(
     rasters: Annotated[list[Path], typer.Argument(help="GeoTIFFs of yield or vigour, one a season.")],
     fields: Fields,

@@ -2,7 +2,7 @@
 
 import typer
 
-from mainstem.apps.cli_advice import zones
+from mainstem.apps.cli_advice import vigour, zones
 
 fields_app = typer.Typer(
     no_args_is_help=True,
@@ -15,4 +15,5 @@ def fields() -> None:
     """Harvests in, advice out: what a combine logged, zones, rates and reports of fields."""
 
 
+fields_app.command("vigour")(vigour)
 fields_app.command("zones")(zones)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.field_maps import ensure_demo
+from mainstem.apps.field_maps import ensure_demo, ensure_real
 from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.jobs import telling
 from mainstem.core.errors import InputError, MissingExtraError
@@ -16,7 +16,7 @@ from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, pull
 
 REAL, SIMULATED = "us-maize", "simulated-maize"
-STUDIES, ARCHIVE, FIELDS = 0.1, 0.15, 0.2  # up to where studies, then the archive, then the field map take the time
+STUDIES, ARCHIVE, FIELDS, SCENES = 0.1, 0.15, 0.2, 0.22  # up to where each takes the time; the model has the rest
 JOB = "demonstration"
 
 
@@ -52,7 +52,11 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except (InputError, MissingExtraError) as error:
             print(f"{plain(error)}\nthe media page has no archive to show", file=sys.stderr)
         ensure_demo(part_of(_named("field map", report), ARCHIVE, FIELDS))
-        report("getting the data", FIELDS)
+        try:
+            ensure_real(mirror, part_of(_named("real scenes", report), FIELDS, SCENES))
+        except (InputError, MissingExtraError) as error:
+            print(f"{plain(error)}\nthe field page shows a simulated farm alone", file=sys.stderr)
+        report("getting the data", SCENES)
         data = REAL
         try:
             pull(REAL, mirror)
@@ -60,7 +64,7 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except InputError as error:
             print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
             data = SIMULATED
-        return ensure_run(data, mirror, part_of(_named("yield model", report), FIELDS, 1.0))
+        return ensure_run(data, mirror, part_of(_named("yield model", report), SCENES, 1.0))
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mainstem.apps.map_pixels import map_scenes
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.plain import plain
-from mainstem.core.progress import Progress, silent
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.data.catalogue import data_home
 from mainstem.data.earth.crops import checked_crop
 from mainstem.data.earth.farm_folders import raster_kind
@@ -60,6 +60,27 @@ def ensure_demo(progress: Progress = silent) -> str:
                 write_farm(simulate_farm(DEMO_FARM), made)
         _map(DEMO, scenes_in(folder), progress)
     return DEMO
+
+
+def ensure_real(mirror: Path | None = None, progress: Progress = silent) -> list[str]:
+    """Return the names of maps of vigour of real, open Sentinel-2 series; make those that are not there.
+
+    Raises:
+        InputError: if a series cannot be pulled.
+    """
+    from mainstem.apps.fields.vigour import VigourSpec, map_vigour  # pages do not need it
+    from mainstem.data.earth.open_series import SERIES, write_series
+
+    for number, series in enumerate(SERIES):
+        folder = maps_folder() / series.name
+        if series.name in known_maps():
+            continue
+        shutil.rmtree(folder / INPUT, ignore_errors=True)
+        (folder / INPUT).mkdir(parents=True)
+        scenes, fields = write_series(series, folder / INPUT, mirror)
+        spec = VigourSpec(fields=fields, attribution=series.attribution, licence=series.licence)
+        map_vigour(scenes, folder, spec, part_of(progress, number / len(SERIES), (number + 1) / len(SERIES)))
+    return [series.name for series in SERIES]
 
 
 def offer_map(folder: Path) -> str:

@@ -50,11 +50,12 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
     what = "vigour" if unit == "%" else "yield"
     table, bands = board.table, board.bands
     nothing = np.zeros((len(table), 4), np.uint8)
+    is_predicted = board.tags["TRAINING"] != "none"
 
     def fields(title: str, values: NDArray[np.float64], ends: tuple[float, float], palette: str) -> Layer:
         return Layer(
             rgba=colours(values, *ends, palette), title=title, low=f"{ends[0]:.1f}", high=f"{ends[1]:.1f} {unit}",
-            ramp=ramp(palette),
+            ramp=ramp(palette), is_claimed=is_predicted,
         )  # fmt: skip
 
     def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
@@ -62,20 +63,23 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
         if title not in MEASURED:  # what a model of crops says of tracks and woods between fields means nothing
             values = np.where(board.given, values, np.float32(np.nan))
         return Layer(
-            rgba=nothing, title=title, low=f"{low:.2g}", high=f"{high:.2g} {text}".strip(), ramp=ramp(palette),
-            raster=scale_raster(values, low, high, board), is_claimed=title not in MEASURED,
+            rgba=nothing, title=title, low=f"{low:.3g}", high=f"{high:.3g} {text}".strip(), ramp=ramp(palette),
+            raster=scale_raster(values, low, high, board), is_claimed=is_predicted and title not in MEASURED,
         )  # fmt: skip
 
     width = bands["upper"] - bands["lower"]
     level_ends, width_ends = board.scale(bands["mean"]), board.scale(width)
-    found = []
+    found: list[Layer] = []
+    by_pixel = [
+        pixels(f"{what} by pixel", bands["mean"], level_ends, SEQUENTIAL, unit),
+        pixels("interval by pixel", width, width_ends, DOUBT, unit),
+    ]
     if len(table):
         means, widths = (table[name].to_numpy(np.float64) for name in ("mean", "upper"))
         widths = widths - table["lower"].to_numpy(np.float64)
         found.append(fields(f"{what} by field", means, level_ends, SEQUENTIAL))
         found.append(fields("interval by field", widths, board.scale(width, board.mean_factor), DOUBT))
-    found.append(pixels(f"{what} by pixel", bands["mean"], level_ends, SEQUENTIAL, unit))
-    found.append(pixels("interval by pixel", width, width_ends, DOUBT, unit))
+    found = [*found, *by_pixel] if len(table) > 1 else [*by_pixel, *found]  # one field's mean has nothing beside it
     found += [
         pixels(name, values, (0.0, 1.0), DOUBT, f"({name} {unit})" if name.startswith(CHANCE) else "")
         for name, values in bands.items()

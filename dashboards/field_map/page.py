@@ -28,6 +28,12 @@ IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer"
 PANELS = {"field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
 WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
+MEASURED = "none"  # what a map of measurements says of training
+CLAIMS = {
+    "stated": "claim stated",
+    "withdrawn": "\N{WARNING SIGN} claim withdrawn",
+    "none": "\N{WARNING SIGN} no claim",
+}
 
 
 def show_fields() -> None:
@@ -54,11 +60,13 @@ def show_map(name: str, desk: Desk) -> None:
     board = read_map(name, stamp)
     tags, unit = board.tags, board.tags["UNITS"]
     what = "Vigour" if "percent" in unit else "Yield"
+    origin = origin_of(board.origins())
+    training = {"real": "real data", MEASURED: origin}.get(tags["TRAINING"], tags["TRAINING"])
+    year = tags["DATES"][:4]
     say_status(
-        desk.status, f"{what} of fields, {name} {tags['DATES'][:4]}", origin=origin_of(board.origins()),
-        training="real data" if tags["TRAINING"] == "real" else tags["TRAINING"],
-        adapter=tags["ADAPTER"], not_for="trading or insurance",
-        state="claim stated" if tags["CLAIM"] == "stated" else f"\N{WARNING SIGN} claim {tags['CLAIM']}",
+        desk.status, f"{what} of fields, {name if year in name else f'{name} {year}'}", origin=origin,
+        training=training, adapter=tags["ADAPTER"], not_for="trading or insurance",
+        state=CLAIMS.get(tags["CLAIM"], tags["CLAIM"]),
     )  # fmt: skip
     with desk.vain:
         for problem in board.problems:
@@ -127,6 +135,9 @@ def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
 
 def show_training(tags: Mapping[str, str]) -> None:
     """Say what the model has learnt from."""
+    if tags["TRAINING"] == MEASURED:
+        st.caption(f"No model: what the scenes measured. Data: {plain(tags['ATTRIBUTION'], 1000)}")
+        return
     if tags["TRAINING"] == "simulated":
         st.caption(
             "The model was trained on simulated farms alone. On real scenes it shows relative vigour, never t/ha, "

@@ -8,6 +8,8 @@ from mainstem.dashboards.field_map.layers import describe_field
 from mainstem.dashboards.palette import GREEN, legible
 from mainstem.dashboards.shell import plain
 
+SEEN = 0.5  # of a field, on dates that the line goes through: a glimpse between clouds is no mean of the field
+
 
 def show_field(board: FieldBoard, name: str, unit: str) -> None:
     """Show a field's value, its interval and its season."""
@@ -25,14 +27,19 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     drawn = alt.Chart(everyone).mark_line(color="#8a8a8a", strokeDash=[5, 4]).encode(
         x=axis, y=alt.Y("ndvi:Q", title="NDVI", scale=alt.Scale(domain=[0, 1]))
     )  # fmt: skip
-    drawn += alt.Chart(clear).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
+    drawn += alt.Chart(series[series["seen"] >= SEEN]).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
     drawn += alt.Chart(clear).mark_circle(color=GREEN).encode(
         x=axis, y="ndvi:Q",
         size=alt.Size("seen:Q", scale=alt.Scale(domain=[0, 1]), legend=None),
         tooltip=["date", "ndvi", "seen"],
     )  # fmt: skip
     st.altair_chart(
-        legible(drawn.properties(height=220, title=["This field; dashed: all fields;", "large dots: seen whole"])),
+        legible(
+            drawn.properties(
+                height=220,
+                title=["This field; dashed: all fields;", "dots: as much as was seen, the line half or more"],
+            )
+        ),
         width="stretch",
     )
     last = clear["date"].iloc[-1] if len(clear) else "never"
