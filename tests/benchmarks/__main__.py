@@ -315,6 +315,13 @@ def bench_copies() -> dict[str, float]:
     return copies.bench_copies()
 
 
+def bench_copies_scale() -> dict[str, float]:
+    """100,000 pictures' fingerprints looked up among one another: time, memory, recall, false pairs."""
+    from tests.benchmarks import copies_scale
+
+    return copies_scale.bench_copies_scale()
+
+
 def bench_shots() -> dict[str, float]:
     """Shot boundaries of made videos, beside PySceneDetect."""
     from tests.benchmarks import shots
@@ -335,7 +342,8 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
-    "motion": bench_motion, "copies": bench_copies, "shots": bench_shots, "media_index": bench_media_index,
+    "motion": bench_motion, "copies": bench_copies, "copies_scale": bench_copies_scale, "shots": bench_shots,
+    "media_index": bench_media_index,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from tests.data.media.scenes import chart, printed, scene
 
+from mainstem.data.media.prints_parts import _pairs
 from mainstem.data.media.prints_picture_index import PictureIndex
 from mainstem.data.media.prints_pictures import compare_parts, compare_pictures, is_plain
 
@@ -94,3 +95,15 @@ def test_plain_pictures_are_said_to_be_plain_and_match_nothing():
     plain = printed(Image.fromarray(np.full((200, 300, 3), 90, np.uint8)))
     assert is_plain(plain)
     assert compare_pictures(plain, plain) is None
+
+
+def test_pairs_of_features_are_each_other_s_nearest():
+    random = np.random.default_rng(3)
+    first = random.integers(0, 256, (40, 16), np.uint8)
+    second = np.concatenate([first[::-1][:30], random.integers(0, 256, (20, 16), np.uint8)])
+    second[:30, 0] ^= 0b111  # three of 128
+    second[29] = 255 - first[10]  # the opposite: 128 bits apart
+    rows, columns = _pairs(first, second)
+    assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [
+        (39 - place, place) for place in range(28, -1, -1)
+    ]
