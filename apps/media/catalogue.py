@@ -11,7 +11,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -195,6 +195,10 @@ class Catalogue:
                 self.db.execute("ROLLBACK")
             raise
 
+    def version(self) -> int:
+        """A number that is another once anybody changed what is here."""
+        return int(self.db.execute("PRAGMA data_version").fetchone()[0]) * 1_000_003 + self.db.total_changes
+
     def told(self, name: str) -> str:
         """Return what is kept under a name; "" where nothing is."""
         row = self.db.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
@@ -228,6 +232,13 @@ class Catalogue:
         """How many files are in each state, or how many of each kind can be found."""
         there = "" if of == "state" else "WHERE state IN ('present', 'offline')"
         return dict(self.db.execute(f"SELECT {of}, count(*) FROM files {there} GROUP BY {of}").fetchall())  # noqa: S608
+
+    def frame(self, number: int) -> sqlite3.Row | None:
+        """Content of a frame and when it is shown; None of one that is gone."""
+        row: sqlite3.Row | None = self.db.execute(
+            "SELECT content, time_s, start_s, end_s FROM frames WHERE id = ?", (number,)
+        ).fetchone()
+        return row
 
     def put_or_refuse(self, read: Read, stamp: Stamp, edited_from: str = "") -> None:
         """Write what was read of a file, or, where that cannot be written, that it is refused."""
@@ -320,6 +331,13 @@ class Catalogue:
     def forget_contents(self) -> None:
         """Forget contents that lie nowhere any more, and with them frames and vectors, inside a transaction."""
         self.db.execute("DELETE FROM contents WHERE id NOT IN (SELECT content FROM files WHERE content IS NOT NULL)")
+
+
+def known_content(index: Path, sha256: str) -> tuple[str, str]:
+    """Kind and reader of a content that a catalogue, by its file, holds as sound; "" of one that it does not."""
+    with closing(connect(index, is_read_only=True)) as db:
+        row = db.execute("SELECT kind, reader FROM contents WHERE sha256 = ? AND refused = ''", (sha256,)).fetchone()
+    return ("", "") if row is None else (str(row["kind"]), str(row["reader"]))
 
 
 def inside(path: object, place: Path) -> str:

@@ -108,7 +108,7 @@ class CopyFinder:
         if printed.by == "image":
             yield from self._pictures(printed.asked, near)
             return
-        version = int(self.catalogue.db.execute("PRAGMA data_version").fetchone()[0])
+        version = self.catalogue.version()
         if version != self.version:
             self.indexes, self.version = {}, version
         if printed.by not in self.indexes:

@@ -85,9 +85,7 @@ def find_alike(store: VectorStore, sought: Sought, num: int, contents: Mapping[i
         frames, best, cosines = frames[kept], best[kept], cosines[kept]
     found: dict[int, Alike] = {}
     for row in np.argsort(-cosines, kind="stable").tolist():
-        told = store.catalogue.db.execute(
-            "SELECT content, time_s, start_s, end_s FROM frames WHERE id = ?", (int(frames[row]),)
-        ).fetchone()
+        told = store.catalogue.frame(int(frames[row]))
         if told is not None and told["content"] not in found:
             with intact(store.catalogue.home):
                 time_s, start_s, end_s = (None if (at := told[name]) is None else float(at) for name in TIMES)

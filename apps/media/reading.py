@@ -11,14 +11,13 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mainstem.apps.media.catalogue import SIDECAR, Read
-from mainstem.apps.media.database import connect
+from mainstem.apps.media.catalogue import SIDECAR, Read, known_content
 from mainstem.apps.media.walk import is_beside
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain
@@ -84,9 +83,8 @@ def _read_file(job: Job) -> Read:
 
 def _known_kind(index: Path, sha256: str) -> str:
     """Kind of a content that a catalogue holds as it would be read now; "" of another."""
-    with closing(connect(index, is_read_only=True)) as db:
-        row = db.execute("SELECT kind, reader FROM contents WHERE sha256 = ? AND refused = ''", (sha256,)).fetchone()
-    return str(row["kind"]) if row is not None and row["reader"] == reader_of(row["kind"]) else ""
+    kind, reader = known_content(index, sha256)
+    return kind if reader == reader_of(kind) else ""
 
 
 def _unsearched(path: Path) -> str:

@@ -86,7 +86,7 @@ class Results:
 
     def searched(self) -> dict[str, int]:
         """How many files and pictures were searched, and how many could not be."""
-        states = dict(self.catalogue.db.execute("SELECT state, count(*) FROM files GROUP BY state").fetchall())
+        states = self.catalogue.counts("state")
         pictures = int(self.catalogue.db.execute("SELECT count(*) FROM vectors").fetchone()[0])
         return {**{name: states.get(name, 0) for name in ("present", "offline", "refused")}, "pictures": pictures}
 

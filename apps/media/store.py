@@ -142,8 +142,7 @@ class VectorStore:
 
     def _renew(self) -> None:
         """Hold in memory all vectors, or those that have no code."""
-        db = self.catalogue.db
-        version = int(db.execute("PRAGMA data_version").fetchone()[0]) * 1_000_003 + db.total_changes
+        version = self.catalogue.version()
         if version == self.version:
             return
         codes = codes_of(self.catalogue)
