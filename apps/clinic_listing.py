@@ -126,7 +126,7 @@ def _key_of(series: Series) -> str:
 
 
 def _volume(place: Place) -> Listed:
-    return Listed(key=_sha256("NIfTI", worker().ask("sha256", place, {})[0]["sha256"]), place=place)
+    return Listed(key=_sha256("NIfTI", worker().answer("sha256", place, {})[0]["sha256"]), place=place)
 
 
 def _sha256(*parts: str) -> str:
@@ -134,4 +134,4 @@ def _sha256(*parts: str) -> str:
 
 
 def _identity(place: Place) -> Any:  # noqa: ANN401 - plain JSON types
-    return worker().ask("identity", place, {})[0]
+    return worker().answer("identity", place, {})[0]

@@ -3,15 +3,14 @@
 Nothing is kept on disk, and no file of an archive is opened for writing.
 """
 
-import atexit
 import json
 from pathlib import Path
 from typing import Any
 
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
+from mainstem.data.child import Child, ChildEndedError, child_of
 from mainstem.data.media.bounds import check_file
-from mainstem.data.media.child import Child
 from mainstem.data.media.signatures import demuxer, head_of
 
 MOST_S = 120.0  # to read one file, on a machine that is busy, too
@@ -23,19 +22,16 @@ PLAYABLE = {  # FFmpeg's name of a container, and what browsers call it
 }  # fmt: skip
 
 
-_reader = Child("mainstem.apps.media.preview_worker", MOST_ANSWER)
-atexit.register(_reader.stop)
-
-
 def _asked(path: Path, longest_side: int) -> tuple[dict[str, Any], bytes]:
     """What `preview_worker` says of a file.
 
     Raises:
         InputError: if the file is refused, or ended the process.
     """
+    reader = child_of(Child, "mainstem.apps.media.preview_worker", MOST_ANSWER)
     try:
-        told, data = _reader.ask({"path": str(path.absolute()), "longest_side": longest_side}, MOST_S, 2)
-    except (OSError, EOFError):
+        told, data = reader.ask({"path": str(path.absolute()), "longest_side": longest_side}, MOST_S, 2)
+    except ChildEndedError:
         raise InputError(
             f"{plain(path.name)}: reading it took more time or memory than it may; it is damaged or hostile"
         ) from None

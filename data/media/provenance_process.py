@@ -1,15 +1,13 @@
 """The process that parses foreign manifests: what ends it is an error of the file that did."""
 
-import atexit
 import json
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mainstem.core.errors import InputError, MissingExtraError
-from mainstem.data.media.child import Child
+from mainstem.data.child import Child, ChildEndedError, child_of
 
 READING_S, BYTES_S = 10.0, 20e6  # processor time for any file, and bytes a second beyond it
 IDLE = 15.0  # times its processor time that a request may wait for
@@ -29,15 +27,12 @@ class Worker(Child):
         seconds = READING_S + path.stat().st_size / BYTES_S
         try:
             (told,) = self.ask({"path": str(path.absolute()), "seconds": seconds, **rest}, seconds * IDLE)
-        except (OSError, EOFError):
+        except ChildEndedError:
             raise InputError(f"{path}: {BEYOND}") from None
         found: dict[str, Any] = json.loads(told)
         if "refused" in found:
             raise InputError(f"{path}: {found['refused']}")
         return found
-
-
-_workers: dict[int, Worker] = {}  # by process: a forked one has its own
 
 
 def worker() -> Worker:
@@ -46,14 +41,6 @@ def worker() -> Worker:
     Raises:
         MissingExtraError: if c2pa-python is not installed.
     """
-    if os.getpid() not in _workers:
-        if find_spec("c2pa") is None:
-            raise MissingExtraError("c2pa-python", "media")
-        _workers[os.getpid()] = Worker("mainstem.data.media.provenance_worker", MOST_ANSWER)
-    return _workers[os.getpid()]
-
-
-@atexit.register
-def _stop() -> None:
-    if os.getpid() in _workers:
-        _workers[os.getpid()].stop()
+    if find_spec("c2pa") is None:
+        raise MissingExtraError("c2pa-python", "media")
+    return child_of(Worker, "mainstem.data.media.provenance_worker", MOST_ANSWER)

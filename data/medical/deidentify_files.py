@@ -87,7 +87,7 @@ def _answer(place: Place, key: Key) -> Answer:
     if place.refusal:
         return Answer(REFUSED, f"it is {place.refusal}")
     try:
-        told, data = worker().ask("deidentify", place, {"key": key.secret.hex()}, limits=CLEANING)
+        told, data = worker().answer("deidentify", place, {"key": key.secret.hex()}, limits=CLEANING)
     except InputError as error:
         return Answer(REFUSED, str(error).removeprefix(f"{place.name}: "))
     return Answer(told["state"], told["reason"], tuple(told["uids"]), b"" if data is None else data.tobytes())

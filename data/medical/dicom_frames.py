@@ -69,7 +69,7 @@ class Frames:
 
     def _stored(self, index: int) -> Stored:
         asked = {"index": index, "sop_uid": self.header.sop_uid}
-        _, stored = worker().ask("stored", self.place, asked, self.header.rows * self.header.columns)
+        _, stored = worker().answer("stored", self.place, asked, self.header.rows * self.header.columns)
         assert stored is not None
         return stored
 

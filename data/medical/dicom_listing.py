@@ -44,7 +44,7 @@ class Answer:
 def ask_header(one: Place) -> Answer:
     """Ask for a file's header; of one that is refused, why."""
     try:
-        told, _ = worker().ask("header", one, {"name": one.name})
+        told, _ = worker().answer("header", one, {"name": one.name})
     except InputError as error:
         return Answer(reason=str(error).removeprefix(f"{one.name}: "))
     header = None if told["header"] is None else Header.of(told["header"])

@@ -93,7 +93,7 @@ def each_mask(place: Place, series: Series) -> Iterator[Structure | Lost]:
     if series.placement is None or series.spacing_mm is None or series.placement.num_repeated:
         raise InputError("masks need a series of known places and spacing, one slice a place; give one of its parts()")
     try:
-        told, points = worker().ask("contours", place, {}, limits=DRAWING)
+        told, points = worker().answer("contours", place, {}, limits=DRAWING)
     except InputError as error:
         if "no contours" not in str(error):
             raise
@@ -157,7 +157,7 @@ def _reason(region: dict[str, Any], series: Series) -> str:
 
 
 def _segments(place: Place, series: Series) -> Iterator[Structure]:
-    told, _ = worker().ask("segments", place, {}, limits=DRAWING)
+    told, _ = worker().answer("segments", place, {}, limits=DRAWING)
     header, segments = Header.of(told["header"]), told["segments"]
     _check_belongs(segments | {"frames_of_reference": [header.frame_of_reference]}, series, place)
     frames = Frames(place, header, segments, series)

@@ -138,7 +138,7 @@ class Series:
             InputError: if a table cannot be read again.
         """
         one = self._at(index)
-        told = worker().ask("tables", one.place, {})[0]["windows"] if one.picture.num_tables else ()
+        told = worker().answer("tables", one.place, {})[0]["windows"] if one.picture.num_tables else ()
         return (*one.picture.windows, *map(Window.of, told))
 
     def pixel_sha256(self) -> str:
@@ -199,7 +199,7 @@ class Series:
     def _read(self, do: str, index: int) -> NDArray[Any]:
         one = self._at(index)
         pixels = one.header.rows * one.header.columns * one.header.samples
-        _, values = worker().ask(do, one.place, {"index": one.index, "sop_uid": one.header.sop_uid}, pixels)
+        _, values = worker().answer(do, one.place, {"index": one.index, "sop_uid": one.header.sop_uid}, pixels)
         assert values is not None
         return values
 

@@ -19,7 +19,7 @@ def _digest(one: Slice) -> str:
     """Hash of the bytes of a file's pixels; of one that cannot be read again, the hash of none."""
     pixels = one.header.rows * one.header.columns * one.header.num_frames
     try:
-        told, _ = worker().ask("digest", one.place, {}, pixels)
+        told, _ = worker().answer("digest", one.place, {}, pixels)
     except InputError:
         return one.place.name
     return str(told["sha256"])

@@ -1,8 +1,8 @@
-"""The process that opens foreign files: one request a line in, one answer out, and nothing a decoder does gets further.
+"""The process that opens foreign files: one request in, one answer out, and nothing a decoder does gets further.
 
 Started by `dicom_process`. Every request has a limit of processor time (RLIMIT_CPU) and the process one of memory
-(RLIMIT_AS); a decoder that panics, aborts or runs on ends this process and no other. An answer is a line of JSON and,
-where it holds an array, that array's bytes. No answer quotes a file: errors of libraries are told by their kind alone.
+(RLIMIT_AS); a decoder that panics, aborts or runs on ends this process and no other. An answer is JSON and, where it
+holds an array, that array's bytes. No answer quotes a file: errors of libraries are told by their kind alone.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -44,27 +45,25 @@ Answer = tuple[dict[str, Any], NDArray[np.generic] | None]
 _kept: dict[tuple[object, ...], "tuple[FileDataset, Header]"] = {}
 
 
-def serve() -> None:
-    """Answer requests of standard input until it ends."""
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # decoders print
+def serve(pipe: Connection) -> None:
+    """Answer requests, each by JSON and by an array's bytes, until the pipe is closed."""
     import_pydicom()
     _load_decoders()
     _limit_memory()
-    _tell(answers, {"ready": True}, None)
-    for line in sys.stdin.buffer:
-        request = json.loads(line)
-        _limit_seconds(float(request["seconds"]))
-        _limit_memory(MEMORY_TO_CLEAN if request["do"] == "deidentify" else MOST_MEMORY)
-        _tell(answers, *_answer(request))
+    pipe.send_bytes(b"{}")  # ready
+    with suppress(EOFError):
+        while True:
+            request = json.loads(pipe.recv_bytes())
+            _limit_seconds(float(request["seconds"]))
+            _limit_memory(MEMORY_TO_CLEAN if request["do"] == "deidentify" else MOST_MEMORY)
+            _tell(pipe, *_answer(request))
 
 
-def _tell(answers: BinaryIO, head: dict[str, Any], array: NDArray[np.generic] | None) -> None:
-    body = b"" if array is None else np.ascontiguousarray(array).tobytes()
+def _tell(pipe: Connection, head: dict[str, Any], array: NDArray[np.generic] | None) -> None:
     if array is not None:
         head = head | {"shape": array.shape, "dtype": array.dtype.str}
-    answers.write(json.dumps(head | {"bytes": len(body)}).encode() + b"\n" + body)
-    answers.flush()
+    pipe.send_bytes(json.dumps(head).encode())
+    pipe.send_bytes(b"" if array is None else np.ascontiguousarray(array).tobytes())
 
 
 def _answer(request: Request) -> Answer:
@@ -251,4 +250,4 @@ DO: Mapping[str, Callable[[Request], Answer]] = {
 }
 
 if __name__ == "__main__":
-    serve()
+    serve(Connection(int(sys.argv[1])))

@@ -67,7 +67,7 @@ def read_volume(place: Place, channel: str = "intensity") -> Stream:
     Raises:
         InputError: as `read_nifti`.
     """
-    told, values = worker().ask("volume", place, {}, limits=UNPACKING)
+    told, values = worker().answer("volume", place, {}, limits=UNPACKING)
     assert values is not None
     return _stream(values, np.array(told["affine"]), channel)
 

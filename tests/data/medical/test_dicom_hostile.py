@@ -187,9 +187,9 @@ def ended(process: subprocess.Popen[bytes], code: int) -> None:
 
 def test_a_decoder_that_aborts_or_hangs_ends_its_process_and_the_next_file_is_read(tmp_path, monkeypatch):
     good = saved(tmp_path / "a.dcm", made_slice(FLAT))
-    own = Worker()
+    own = Worker("mainstem.data.medical.dicom_worker", dicom_process.MOST_ANSWER)
     place = Place(path=good, name="a.dcm")
-    own.ask("header", place, {"name": "a.dcm"})
+    own.answer("header", place, {"name": "a.dcm"})
     for code, message in ((signal.SIGABRT, "signal 6"), (signal.SIGSEGV, "signal 11"), (None, "out of time")):
         process = own.process
         process.send_signal(signal.SIGSTOP)  # it takes the request, and answers no more
@@ -197,9 +197,9 @@ def test_a_decoder_that_aborts_or_hangs_ends_its_process_and_the_next_file_is_re
             threading.Timer(0.2, ended, (process, code)).start()
         monkeypatch.setattr(dicom_process, "IDLE", 15.0 if code is not None else 0.1)
         with pytest.raises(InputError, match=f"a.dcm: .*{message}"):
-            own.ask("header", place, {"name": "a.dcm"})
+            own.answer("header", place, {"name": "a.dcm"})
         monkeypatch.setattr(dicom_process, "IDLE", 15.0)
-        head, _ = own.ask("header", place, {"name": "a.dcm"})
+        head, _ = own.answer("header", place, {"name": "a.dcm"})
         assert head["header"]["rows"] == 3
         assert process.poll() is not None
     own.stop()
@@ -303,7 +303,7 @@ def survive(folder: Path, seeds: range) -> dict[str, float]:
     """Read mutations; count what came of them, raising whatever is no refusal."""
     path = folder / "m.dcm"
     counts = {"read": 0.0, "refused": 0.0, "ended": 0.0, "longest_s": 0.0}
-    worker().ask("header", Place(path=DOZEN[0], name="CT_small.dcm"), {"name": ""})
+    worker().answer("header", Place(path=DOZEN[0], name="CT_small.dcm"), {"name": ""})
     for seed in seeds:
         path.write_bytes(mutated(DOZEN[seed % len(DOZEN)].read_bytes(), random.Random(seed)))
         process, begin = worker().process, time.monotonic()
