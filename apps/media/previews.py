@@ -22,15 +22,18 @@ PLAYABLE = {  # FFmpeg's name of a container, and what browsers call it
 }  # fmt: skip
 
 
+def _reader() -> Child:
+    return child_of(Child, "mainstem.apps.media.preview_worker", MOST_ANSWER)
+
+
 def _asked(path: Path, longest_side: int) -> tuple[dict[str, Any], bytes]:
     """What `preview_worker` says of a file.
 
     Raises:
         InputError: if the file is refused, or ended the process.
     """
-    reader = child_of(Child, "mainstem.apps.media.preview_worker", MOST_ANSWER)
     try:
-        told, data = reader.ask({"path": str(path.absolute()), "longest_side": longest_side}, MOST_S, 2)
+        told, data = _reader().ask({"path": str(path.absolute()), "longest_side": longest_side}, MOST_S, 2)
     except ChildEndedError:
         raise InputError(
             f"{plain(path.name)}: reading it took more time or memory than it may; it is damaged or hostile"

@@ -287,7 +287,7 @@ def test_a_bad_file_ends_no_page_and_the_next_is_read(archive, tmp_path):
     bad.write_bytes((archive.root / "bridge.png").read_bytes()[:300])
     with pytest.raises(InputError, match=r"bad\.png"):
         media_previews.picture_preview(bad, 100)
-    media_previews._reader.process.kill()  # as a decoder does that a file ends
+    media_previews._reader().process.kill()  # as a decoder does that a file ends
     with pytest.raises(InputError, match="damaged or hostile"):
         media_previews.picture_preview(archive.root / "bridge.png", 100)
     data, _ = media_previews.picture_preview(archive.root / "bridge.png", 100)
