@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media.catalogue import SIDECAR, Catalogue
+from mainstem.apps.media.catalogue import FILE, SIDECAR, Catalogue, index_home
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.index import KNOWN, IndexOptions, being_written, bring_up_to_date
 from mainstem.apps.media.prints import Linked, kept_links, kept_whys, print_pending
@@ -104,6 +105,14 @@ def known_duplicates(folder: Path) -> Duplicates | None:
     Raises:
         InputError: if it was never indexed.
     """
+    place = index_home(folder)
+    files = [found for name in (FILE, f"{FILE}-wal") if (found := place / name).is_file()]
+    return _known_at(folder, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in files))
+
+
+@lru_cache(2)  # a page asks for each of its reruns, and 100,000 files take seconds
+def _known_at(folder: Path, written: tuple[tuple[int, int], ...]) -> Duplicates | None:
+    """What was known once the files of the catalogue were written so."""
     with closing(Catalogue(folder, is_read_only=True)) as catalogue:
         return _known(catalogue, folder) if catalogue.told(LOOKED) else None
 

@@ -166,6 +166,9 @@ def test_a_second_run_decodes_nothing_and_a_later_one_what_is_new(folder, tmp_pa
     scene(2).transpose(Image.Transpose.ROTATE_180).save(mine / "c.png")
     third = find_duplicates(mine, options=HERE)
     assert decoded[7:] == ["c.png"]
+    assert told_of(known_duplicates(mine)) == told_of(third) != told_of(first)
+    again = known_duplicates(mine)
+    assert known_duplicates(mine) is again
     names = [{path.name for path in group} for group in third.groups]
     assert {"a.jpg", "a turned.png", "a again.jpg"} in names
     assert {"b moved.jpg", "c.png"} in names
