@@ -18,7 +18,7 @@ def shown(value: object) -> str:
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 4]} ..."
 
 
-def name_of(node: Node) -> str:
+def name_of(node: Mapping[str, Any]) -> str:
     """A node's title; where nobody gave one, what else is known that tells it from others."""
     if node["title"]:
         return str(node["title"])

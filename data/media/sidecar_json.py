@@ -111,7 +111,7 @@ def _texts(fields: Fields, known: tuple[str, ...]) -> list[str]:
 
 
 def _keywords(fields: Fields) -> list[str]:
-    found = next((fields[key] for key in KEYWORDS if key in fields), [])
+    found: object = next((fields[key] for key in KEYWORDS if key in fields), [])
     if isinstance(found, str):
         return found.replace(";", ",").split(",")
     return [part for part in found if isinstance(part, str)] if isinstance(found, list) else []

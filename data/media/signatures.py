@@ -30,14 +30,19 @@ MPEG_TS = 188  # bytes of a packet, each of which begins with 0x47 (ISO/IEC 1381
 
 
 def head_of(path: Path, bounds: Bounds = DEFAULT_BOUNDS) -> bytes:
-    """A file's first bytes.
+    """A file's first bytes; of FLAC those behind an ID3 tag before it, as signed copies have it (C2PA 2.2, A.3.5).
 
     Raises:
         InputError: if it is no file, empty, or too large.
     """
     check_file(path, bounds.bytes)
     with path.open("rb") as file:
-        return file.read(HEAD)
+        head = file.read(HEAD)
+        if head[:3] != b"ID3" or len(head) < 10:
+            return head
+        file.seek(10 + sum((size & 127) << shift for size, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)))
+        behind = file.read(HEAD)
+        return behind if behind[:4] == b"fLaC" else head
 
 
 def picture_format(head: bytes) -> str | None:

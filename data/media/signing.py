@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 MOST_KEY = 1 << 20  # bytes of a file of certificates or of a key
+KINDS = "give JPEG, PNG, WebP, GIF, TIFF, AVIF, HEIC, WAV, MP3, FLAC, M4A, MP4, MOV or AVI"  # signed in tests
 OF_CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}  # RFC 9053, 2.1
 
 
@@ -55,6 +56,10 @@ def sign_file(path: Path, credentials: Credentials, out: Path) -> None:
             with path.open("rb") as original, (folder / "copy").open("w+b") as copy:
                 _sign(original, (path.name, out.name), credentials, copy)
             _put(folder / "copy", out)
+    except C2paError.NotSupported as error:
+        raise InputError(
+            f"{path}: cannot be signed, as C2PA has no place for it in files of this kind; {KINDS}"
+        ) from error
     except C2paError as error:
         raise InputError(f"{path}: cannot be signed ({plain(one_line(error))}); check file and certificate") from error
 
