@@ -60,3 +60,39 @@ def zones(
         else:
             tell(f"field {field['field']}: not drawn: {field['why']}")
     tell(f"{out / 'zones.gpkg'}; {done['note']}")
+
+
+def rates(
+    zones: Annotated[Path, typer.Argument(help="Zones: zones.gpkg of `fields zones`, or polygons with a column zone.")],
+    rule: Annotated[Path, typer.Option(help="Your rule: a text file, a line a zone (docs/advice.md).")],
+    out: Annotated[Path, typer.Option(help="A new folder to write to.")],
+    signed_by: Annotated[str, typer.Option(help="Your name, which signs the rule; asked for if not given.")] = "",
+    cell: Annotated[float, typer.Option(help="Largest width of a cell, metres.")] = 5.0,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a rule that you wrote and sign into rate maps: ISOXML (versions 3 and 4), Shapefile and GeoTIFF."""
+    import sys
+
+    from mainstem.apps.fields.rates import make_rates, plan_rates
+    from mainstem.core.errors import InputError
+    from mainstem.data.earth.rate_rules import sign
+
+    if not signed_by:
+        known, planned, _, _ = plan_rates(zones, rule, cell)
+        for made in planned:
+            tell(f"field {made.rates.field}: {made.area_ha:.2f} ha, {made.mean:.2f} {known.unit} on average")
+        if as_json or not (sys.stdin and sys.stdin.isatty()):
+            raise InputError("the rule is not signed, nothing was written; add --signed-by and your name")
+        signed_by = typer.prompt(f"{known.product}, {known.unit}: type your name to sign this rule")
+    signature = sign(signed_by)
+    with shown("rates", as_json) as report:
+        done = make_rates(zones, rule, signature, out, cell, report)
+    if as_json:
+        print(json.dumps(done))
+        return
+    for field in done["fields"]:
+        amount = f"{field['amount']:.2f} {field['amount_unit']}" if field["amount_unit"] != "1" else field["amount"]
+        tell(f"field {field['field']}: {field['area_ha']:.2f} ha, {field['mean']:.2f} {done['unit']}, {amount} in all")
+        if field["zones_claim"] == "none":
+            tell(f"  its zones: {field['zones_reason']}")
+    tell(f"{out}; {done['note']}: signed by {done['signed']}")

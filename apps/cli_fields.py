@@ -2,7 +2,7 @@
 
 import typer
 
-from mainstem.apps.cli_advice import vigour, zones
+from mainstem.apps.cli_advice import rates, vigour, zones
 
 fields_app = typer.Typer(
     no_args_is_help=True,
@@ -17,3 +17,4 @@ def fields() -> None:
 
 fields_app.command("vigour")(vigour)
 fields_app.command("zones")(zones)
+fields_app.command("rates")(rates)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.field_exports import areas_ha, field_bytes
 from mainstem.core.errors import InputError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.earth.chance import Agreement
@@ -50,7 +50,7 @@ class Season:
 def make_zones(
     rasters: Sequence[Path], fields: Path, out: Path, spec: ZoneSpec, progress: Progress = silent
 ) -> dict[str, Any]:
-    """Draw zones of every field and write zones.gpkg, .geojson, .shp.zip, .csv, .tif and .json into `out`.
+    """Draw zones of every field; write zones.gpkg, .geojson, .shp.zip, .csv, .tif and .json into the new folder `out`.
 
     A field that cannot be drawn is listed with the reason, the others are taken.
 
@@ -220,19 +220,18 @@ def _write(
     out: Path,
     spec: ZoneSpec,
 ) -> dict[str, Any]:
-    out.mkdir(parents=True, exist_ok=True)
     table["made"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-    for kind in ("gpkg", "geojson", "shp.zip", "csv"):
-        write_atomically(out / f"zones.{kind}", field_bytes(table, kind))
-    raster = _write_raster(laid, seasons, out / "zones.tif")
-    facts = {
-        "seasons": [{"name": season.name, "file": season.path.name, "unit": season.unit} for season in seasons],
-        "fields": told,
-        "spec": asdict(spec),
-        "note": NOT_A_PRESCRIPTION,
-        "raster": raster,
-    }
-    write_atomically(out / "zones.json", json.dumps(facts, indent=1).encode())
+    with new_folder(out) as folder:
+        for kind in ("gpkg", "geojson", "shp.zip", "csv"):
+            write_atomically(folder / f"zones.{kind}", field_bytes(table, kind))
+        facts = {
+            "seasons": [{"name": season.name, "file": season.path.name, "unit": season.unit} for season in seasons],
+            "fields": told,
+            "spec": asdict(spec),
+            "note": NOT_A_PRESCRIPTION,
+            "raster": _write_raster(laid, seasons, folder / "zones.tif"),
+        }
+        write_atomically(folder / "zones.json", json.dumps(facts, indent=1).encode())
     return {"out": str(out), **facts}
 
 
