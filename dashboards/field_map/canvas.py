@@ -115,5 +115,5 @@ def take_drawing(board: FieldBoard, drawn: str) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError("the drawing did not arrive whole; draw it again") from error
     if name == board.name:  # else the map was changed meanwhile
-        choose_field(add_field(board, corners))
+        open_field(add_field(board, corners))
         st.rerun()

@@ -28,6 +28,7 @@ IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer"
 PANELS = {"field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
 WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
+NO_FIELDS = "No fields yet: draw one on the map, or bring a file under *Files*."
 MEASURED = "none"  # what a map of measurements says of training
 CLAIMS = {
     "stated": "claim stated",
@@ -90,6 +91,8 @@ def show_map(name: str, desk: Desk) -> None:
             st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
         elif chosen:
             show_field(board, chosen, unit)
+        else:
+            st.info(NO_FIELDS, icon=":material/polyline:")
 
 
 def show_claim(board: FieldBoard) -> None:
@@ -114,7 +117,7 @@ def show_claim(board: FieldBoard) -> None:
 def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
     """The map's table twin, fields to visit first; a row that is chosen in it is chosen for the page."""
     if not len(board.table):
-        st.info("No fields yet: draw one on the map, or bring a file below.", icon=":material/polyline:")
+        st.info(NO_FIELDS, icon=":material/polyline:")
         return
     shown = pd.DataFrame(board.table.drop(columns="geometry"))[
         ["field", "mean", "lower", "upper", "area_ha", "seen_share", "claim", "reason"]

@@ -55,14 +55,13 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         for layer in ("yield by pixel", "NDVI", "share of dates in cloud", "yield by field"):
             assert recolour_ms(page, layer) < 5000
         assert canvas.get_attribute("data-rasters") == "5"
-        page.get_by_text("NDVI on").wait_for(
-            state="detached"
-        )  # a date is asked where the layer has one, and only there
+        asked = page.locator("[data-testid=stSlider]")
+        asked.wait_for(state="detached")  # a date is asked where the layer has one, and only there
         page.get_by_role("button", name="NDVI", exact=True).click()
-        page.get_by_text("NDVI on").wait_for()
+        asked.wait_for()
         page.wait_for_url(lambda address: "layer=NDVI" in address)
         recolour_ms(page, "yield by field")
-        page.get_by_text("NDVI on").wait_for(state="detached")
+        asked.wait_for(state="detached")
         page.wait_for_selector("text=t/ha, 90%")
         first = page.locator("h3").first.inner_text()
         canvas.focus()
@@ -75,12 +74,13 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
                 canvas.press(key)
         page.wait_for_selector("text=Field drawn 1", timeout=60_000)
         assert len(gpd.read_file(folder / "fields.gpkg")) == before + 1
+        page.get_by_text("Files", exact=True).click()
         for label, suffix in (("GeoJSON", "geojson"), ("Shapefile", "shp.zip"), ("CSV", "csv"), ("Map (COG)", "tif")):
             with page.expect_download() as download:
                 page.locator("[data-testid=stDownloadButton]").filter(has_text=label).locator("button").click()
             assert download.value.suggested_filename.endswith(suffix)
             assert download.value.path().stat().st_size > 500
-        page.get_by_text("Compare two maps").click()
+        page.get_by_text("Compare", exact=True).click()
         page.locator("canvas[data-stamp]").nth(1).wait_for(timeout=30_000)
         assert outside == []
 
@@ -99,7 +99,7 @@ def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromiu
     scenes = write_farm(simulate_farm(9002, side=64), own)
     with served(home) as address, opened(chromium) as (page, _):
         opened_map(page, address)
-        page.get_by_role("button", name="Use my data").click()
+        page.get_by_role("button", name="My data").click()
         page.get_by_label("Name of the map").fill("my farm")
         page.get_by_label("Name of the map").press("Tab")
         chooser = page.locator("[data-testid=stPopoverBody] input[type=file]")
@@ -116,6 +116,6 @@ def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromiu
         canvas.focus()
         for key in ("d", "Space", "ArrowRight", "Space", "ArrowDown", "Space", "Enter"):
             canvas.press(key)
-        page.wait_for_selector("text=1 field;", timeout=60_000)
+        page.wait_for_selector("text=Field drawn 1", timeout=60_000)
     notes = json.loads((home / "v1" / "maps" / "my farm" / "notes.json").read_text())
     assert notes["tags"]["INPUTS"] == "simulated"

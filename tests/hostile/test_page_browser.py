@@ -124,6 +124,13 @@ def click_row(page: Page, row: int) -> None:
     page.wait_for_selector('[data-test-script-state="notRunning"]')
 
 
+def open_panel(page: Page, title: str, shown: str) -> None:
+    """Open a panel of the desk, and wait for what it shows."""
+    page.locator(".st-key-desk-panels").get_by_text(title, exact=True).click()
+    page.wait_for_selector(shown)
+    page.wait_for_selector('[data-test-script-state="notRunning"]')
+
+
 def chosen(page: Page, name: str) -> str:
     return urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query).get(name, [""])[0]
 
@@ -140,6 +147,7 @@ def test_names_of_fields_are_shown_as_they_are(place, page):
         waits_for_heading(page, f"Field {name}")
         seen.add(name)
     assert seen == set(place.fields)
+    open_panel(page, "Claims", "text=Claim none")
     body = page.locator("[data-testid=stMain]").inner_text()
     assert f"Claim none: ![z]({place.ear.url}/d.png)" in body
     assert f"Model trained on: ![y]({place.ear.url}/c.png)" in body
@@ -176,11 +184,13 @@ def test_the_last_act_chooses_the_region_wherever_it_was(place, page):
     first = chosen(page, "region")
     waits_for_heading(page, first)
     page.wait_for_selector('[data-test-script-state="notRunning"]')
+    open_panel(page, "List", "[data-testid=stDataFrame]")
     click_row(page, 0)
     top = chosen(page, "region")
     click_row(page, 5)
-    page.wait_for_function("top => !document.querySelector('h3').innerText.startsWith(top)", arg=top[:40])
     second = chosen(page, "region")
+    assert second != top
+    open_panel(page, "Region", "h3")
     waits_for_heading(page, second)
     page.wait_for_selector('[data-test-script-state="notRunning"]')
     canvas.press("n")
@@ -211,6 +221,7 @@ def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, p
     expect(page.get_by_role("button", name="probability below 5")).to_have_count(0, timeout=WAIT_MS)
     page.wait_for_function("() => new URL(location.href).searchParams.get('map') === 'farm'")
     opened(page, place, "field_map", map="other")
+    open_panel(page, "Files", "text=Other fields for this map")
     page.get_by_text("Other fields for this map").click()
     chooser = page.locator("[data-testid=stExpander] input[type=file]")
     bad = tmp_path / "![x](a).geojson"
@@ -226,13 +237,13 @@ def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, p
     page.wait_for_timeout(500)
     page.wait_for_selector('[data-test-script-state="notRunning"]')
     page.get_by_role("button", name="Add these fields").click()
-    page.wait_for_selector("text=3 fields;")
+    open_panel(page, "List", "text=3 fields;")
     expect(page.locator("[data-testid=stAlert]")).to_have_count(0, timeout=WAIT_MS)
 
 
 def test_a_bad_table_costs_nothing(place, page, tmp_path):
     opened(page, place, "yield_map", set="mine")
-    page.get_by_role("button", name="Use my data").click()
+    page.get_by_role("button", name="My data").click()
     page.get_by_label("Name of the set").fill("bad")
     page.get_by_label("Name of the set").press("Tab")
     bad = tmp_path / "yield_wheat_NL.csv"

@@ -527,7 +527,7 @@ def test_every_text_on_a_page_is_kept_from_markdown():
     assert loose == []
 
 
-OURS = ("badges", "count", "title")  # names of what is made of plain texts, numbers, or words in the code
+OURS = ("badges", "count", "title", "NO_FIELDS")  # names of what is made of plain texts, numbers, or words in the code
 READS_MARKDOWN = {
     "markdown", "caption", "write", "warning", "error", "success", "info", "title", "header", "subheader", "toast",
     "metric", "progress", "expander", "popover", "button", "checkbox", "toggle", "radio", "slider", "select_slider",

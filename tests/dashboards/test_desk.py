@@ -1,0 +1,107 @@
+"""The desk in a browser: how much of the window the canvas has, what a link brings back, and WCAG 2.1 AA."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, sync_playwright
+from tests.dashboards.browser import FLAGS, served
+from tests.dashboards.made import small_map
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 120_000
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+CANVAS = "canvas[data-stamp]"
+
+
+@pytest.fixture(scope="module")
+def desk_home(simulated_home):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(simulated_home))
+        small_map(simulated_home, "farm", ["a", "b", "c"])
+    return simulated_home
+
+
+@pytest.fixture(scope="module")
+def pages(desk_home, chromium) -> Iterator[tuple[str, object]]:
+    with served(desk_home) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        yield address, browser
+        browser.close()
+
+
+def opened(pages, path: str, width: int = 1440, height: int = 900, scheme: str = "light") -> Page:
+    address, browser = pages
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page.set_default_timeout(WAIT_MS)
+    page.goto(address + path)
+    page.wait_for_selector("h1")
+    page.wait_for_selector('[data-test-script-state="notRunning"]', state="attached")
+    return page
+
+
+def share(page: Page) -> float:
+    """Share of the window that the canvas covers, as far as it is in sight."""
+    page.locator(CANVAS).first.wait_for()
+    box, size = page.locator(CANVAS).first.bounding_box(), page.viewport_size
+    width = min(box["x"] + box["width"], size["width"]) - max(box["x"], 0)
+    height = min(box["y"] + box["height"], size["height"]) - max(box["y"], 0)
+    return float(width * height / (size["width"] * size["height"]))
+
+
+@pytest.mark.parametrize(("width", "height", "least"), [(1440, 900, 0.60), (1280, 800, 0.55)])
+@pytest.mark.parametrize("path", ["/yield_map", "/field_map?map=farm"])
+def test_the_canvas_is_the_page(pages, path, width, height, least):
+    page = opened(pages, path, width, height)
+    assert share(page) >= least
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.scrollHeight <= innerHeight + 40")
+    page.locator(".st-key-desk-panels").get_by_role("button").first.click()  # pressed again, the panel folds
+    page.wait_for_url(re.compile("panel=none"))
+    page.wait_for_selector(".st-key-desk-dock", state="detached")
+    page.wait_for_timeout(500)
+    assert share(page) >= least + 0.15
+    page.close()
+
+
+def test_a_link_brings_the_desk_back_on_a_server_that_was_started_again(desk_home, chromium):
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
+        with served(desk_home) as address:
+            page = opened((address, browser), "/yield_map")
+            page.locator(CANVAS).first.press("n")
+            page.wait_for_url(re.compile("region="))
+            page.get_by_role("button", name="interval width").click()
+            page.wait_for_url(re.compile("layer=interval"))
+            page.locator(".st-key-desk-panels").get_by_text("List", exact=True).click()
+            page.wait_for_url(re.compile("panel=list"))
+            page.locator(CANVAS).first.press("+")
+            page.wait_for_url(re.compile("view="))
+            link, old = page.url.removeprefix(address), address
+        with served(desk_home) as address:
+            assert address != old
+            page = opened((address, browser), link)
+            page.locator(CANVAS).first.wait_for()
+            page.wait_for_selector("[data-testid=stDataFrame]")
+            assert page.get_by_role("button", name="interval width").get_attribute("aria-pressed") == "true"
+            page.wait_for_timeout(1500)
+            assert page.url.removeprefix(address) == link
+        browser.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/yield_map", "/yield_map?panel=list", "/yield_map?panel=claims", "/yield_map?panel=files",
+        "/field_map?map=farm", "/field_map?map=farm&panel=list", "/field_map?map=farm&panel=files", "/clinic",
+        "/robotics", "/media", "/research",
+    ],
+)  # fmt: skip
+def test_every_page_keeps_to_wcag(pages, path, scheme):
+    page = opened(pages, path, scheme=scheme)
+    page.wait_for_timeout(3000)
+    found = Axe().run(page, options=RULES).response["violations"]
+    assert [(one["id"], one["nodes"][0]["target"], one["nodes"][0]["html"][:120]) for one in found] == []
+    page.close()
