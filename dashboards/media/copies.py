@@ -52,12 +52,20 @@ def groups_of(told: Mapping[str, Any]) -> list[Group]:
     folder, found = Path(str(told["folder"])), []
     for paths, links in zip(told["groups"], told["evidence"], strict=True):
         below = tuple(str(Path(path).relative_to(folder)) for path in paths)
-        evidence = tuple(
-            {**link, **{end: str(Path(link[end]).relative_to(folder)) for end in ("first", "second")}} for link in links
-        )
+        evidence = tuple(_below(link, folder) for link in links)
         name = hashlib.sha256("\n".join(below).encode(errors="replace")).hexdigest()[:8]
         found.append(Group(name=name, paths=below, evidence=evidence))
     return found
+
+
+def same_sound(told: Mapping[str, Any]) -> Group:
+    """Return the links of videos whose sound is another file's, which group nothing: their pictures may differ."""
+    links = tuple(_below(link, Path(str(told["folder"]))) for link in told["same_sound"])
+    return Group(name="same sound", paths=(), evidence=links)
+
+
+def _below(link: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    return {**link, **{end: str(Path(link[end]).relative_to(folder)) for end in ("first", "second")}}
 
 
 def link_lines(group: Group, path: str) -> list[str]:
@@ -109,6 +117,10 @@ def show_copies(search: MediaSearch, archive: Archive) -> None:
         show_groups(search, archive, groups)
     else:
         st.info("No copies were found. That is an answer.", icon=":material/done_all:")
+    if (heard := same_sound(told)).evidence:
+        with st.expander(f"{len(heard.evidence)} pairs of videos, or a video and a sound, share their sound"):
+            st.caption("Their pictures may be others: this joins no group.")
+            st.dataframe(evidence_table([heard]), hide_index=True)
 
 
 def show_groups(search: MediaSearch, archive: Archive, groups: Sequence[Group]) -> None:

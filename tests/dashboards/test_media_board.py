@@ -39,7 +39,15 @@ from mainstem.dashboards.media.board import (
     warnings_of,
     why_lines,
 )
-from mainstem.dashboards.media.copies import Group, copies_table, group_table, groups_of, link_lines
+from mainstem.dashboards.media.copies import (
+    Group,
+    copies_table,
+    evidence_table,
+    group_table,
+    groups_of,
+    link_lines,
+    same_sound,
+)
 from mainstem.dashboards.media.origins import tree_lines
 from mainstem.dashboards.media.reads import load_ahead
 from mainstem.dashboards.media.selection import Selection
@@ -280,6 +288,12 @@ def test_copies_are_groups_with_evidence_and_decisions(archive, monkeypatch):
     assert pa.Table.from_pandas(rows).num_rows == 2  # as the browser is sent it
     other = Group(name="x", paths=("bridge.png", "market.png"), evidence=())
     assert group.name != other.name
+    assert same_sound(told).evidence == ()
+    ends = {"first": str(archive.root / "a" / "one.mp4"), "second": str(archive.root / "two.wav")}
+    link = {**told["evidence"][0][0], **ends}
+    (heard,) = same_sound({**told, "same_sound": [link]}).evidence
+    assert (heard["first"], heard["second"]) == ("a/one.mp4", "two.wav")
+    assert len(evidence_table([same_sound({**told, "same_sound": [link]})])) == 1
 
 
 def test_a_bad_file_ends_no_page_and_the_next_is_read(archive, tmp_path):
