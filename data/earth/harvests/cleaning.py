@@ -178,9 +178,11 @@ def _with_unplaced(cleaned: Cleaned, points: HarvestPoints, placed: Flags) -> Cl
 def _clean(points: HarvestPoints, limits: Limits) -> Cleaned:
     work = _Work(log=open_log(points), limits=limits, values=points.yield_t_ha)
     if not work.log.is_orderly:
-        work.notes.append("records are not in the order in which they were driven: no delay or ramp is looked for")
+        work.notes.append(
+            "records are not in the order in which they were driven: no delay, ramp, pass or overlap is looked for"
+        )
     _take_unplaced(work)
-    number = passes(work.log, work.kept)
+    number = passes(work.log, work.kept) if work.log.is_orderly else np.where(work.kept, 0, -1)
     _shift(work, number)
     _take_speeds(work)
     _take_ramps(work, number)
@@ -221,13 +223,15 @@ def _shift(work: _Work, number: NDArray[np.int64]) -> None:
 
 
 def _take_speeds(work: _Work) -> None:
-    limits, speed = work.limits, work.log.speed()
+    limits, log = work.limits, work.log
+    is_known = log.is_orderly or np.isfinite(log.points.speed_m_s + log.points.distance_m).any()
+    speed = log.speed() if is_known else np.full(len(log), np.nan)
     usual = np.median(speed[work.kept & np.isfinite(speed)]) if (work.kept & np.isfinite(speed)).any() else np.nan
     if not usual > 0:
         work.notes.append("no speed and no distance is logged: speeds are not looked at")
         work.take_out("speed", np.zeros(len(speed), bool))
         return
-    same = np.r_[False, np.diff(work.log.points.machine) == 0]
+    same = np.r_[False, np.diff(log.points.machine) == 0] & log.is_orderly
     change = np.where(same, np.abs(np.diff(speed, prepend=speed[:1])), 0.0) / usual
     is_off = (speed < limits.slow * usual) | (speed > limits.fast * usual)
     work.take_out("speed", is_off | (change > limits.jerk) | np.r_[change[1:] > limits.jerk, False])

@@ -11,12 +11,12 @@ from mainstem.data.earth.harvests.points import Array, HarvestPoints
 
 M2_A_HA = 1e4
 APART = 1e9  # of the clock, between tracks
-AROUND, BEND = 2, 4  # records before and after one that its direction, and a turn, are taken from
+AROUND, BEND, SMOOTH = 2, 4, 3  # records before and after one that its direction, a turn, and speed are taken from
 TURNED_RAD = np.pi / 3  # between two directions, beyond which a pass has ended
 GAP_S = 8.0  # without a record, after which another pass begins
 NEAR_HEADERS, WITHOUT_HEADER_M = 1.7, 20.0  # how far around a record others are near; where no width is told
 FEWEST_NEAR, MOST_NEAR = 32, 256  # records near one that are looked at
-ORDERLY = (0.5, 1.8)  # a step over the distance that was logged for it, where the order is the machine's
+ORDERLY = 2.5  # times that a step is the distance logged for it, or that to the nearest record, at most
 FEWEST_ORDERLY = 0.6  # of steps
 Flags = NDArray[np.bool_]
 
@@ -51,11 +51,14 @@ class Log:
         told = self.points.speed_m_s
         if np.isfinite(told).mean() > 0.5:
             return told
-        return self.distances() / np.where(np.isfinite(self.points.interval_s), self.points.interval_s, self.step)
+        if np.isfinite(self.points.distance_m).mean() > 0.5:
+            interval = self.points.interval_s
+            return self.points.distance_m / np.where(np.isfinite(interval), interval, self.step)
+        return _driven(self.x, self.y, self.points.machine, self.clock)
 
     def distances(self) -> Array:
         """What each record covers along the way, m: as logged, else from the record before."""
-        return _distances(self.points, self.x, self.y, self.points.machine)
+        return _distances(self.points, self.x, self.y, self.clock, self.step)
 
     @cached_property
     def near(self) -> tuple[NDArray[np.int64], Flags]:
@@ -82,16 +85,12 @@ def open_log(points: HarvestPoints) -> Log:
     """Find metric places, clock, directions and areas of records in the order of the log."""
     x, y = points.metric()
     track = points.machine
-    distance = _distances(points, x, y, track)
     moved = _steps(x, y, track)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = moved / distance
-    ratio = ratio[np.isfinite(ratio)]
-    orderly = np.mean((ratio > ORDERLY[0]) & (ratio < ORDERLY[1])) if ratio.size else 0.0
-    clock, unit, step = _clock(points, track, moved, distance)
+    clock, unit, step = _clock(points, track, moved)
+    distance = _distances(points, x, y, clock, step)
     return Log(
         points=points, x=x, y=y, heading_rad=_headings(x, y, track), clock=clock, unit=unit, step=step,
-        area_m2=points.swath_m * distance, is_orderly=bool(orderly >= FEWEST_ORDERLY),
+        area_m2=points.swath_m * distance, is_orderly=_is_orderly(points, x, y, moved),
     )  # fmt: skip
 
 
@@ -102,19 +101,41 @@ def _steps(x: Array, y: Array, track: NDArray[np.int64]) -> Array:
     return found
 
 
-def _distances(points: HarvestPoints, x: Array, y: Array, track: NDArray[np.int64]) -> Array:
+def _is_orderly(points: HarvestPoints, x: Array, y: Array, moved: Array) -> bool:
+    """Whether most records lie a step from the one before: as far as was logged, or as the nearest of all."""
+    if np.isfinite(points.distance_m).mean() > 0.5:
+        usual = points.distance_m
+    else:
+        nearest = cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), min(2, len(x)))[0]
+        usual = np.full(len(x), max(float(np.median(nearest.reshape(len(x), -1)[:, -1])), 0.1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = moved / usual
+    known = ratio[np.isfinite(ratio)]
+    return bool(known.size and np.mean(known < ORDERLY) >= FEWEST_ORDERLY)
+
+
+def _distances(points: HarvestPoints, x: Array, y: Array, clock: Array, step: float) -> Array:
     if np.isfinite(points.distance_m).mean() > 0.5:
         return points.distance_m
-    by_speed = points.speed_m_s * points.interval_s
-    if np.isfinite(by_speed).mean() > 0.5:
-        return by_speed
-    moved = _steps(x, y, track)
-    usual = np.nanmedian(moved) if np.isfinite(moved).any() else np.nan
-    return np.where(moved <= 3 * usual, moved, usual)
+    speed = points.speed_m_s
+    driven = speed if np.isfinite(speed).mean() > 0.5 else _driven(x, y, points.machine, clock)
+    return driven * np.where(np.isfinite(points.interval_s), points.interval_s, step)
 
 
-def _clock(points: HarvestPoints, track: NDArray[np.int64], moved: Array, distance: Array) -> tuple[Array, str, float]:
+def _driven(x: Array, y: Array, track: NDArray[np.int64], clock: Array) -> Array:
+    """Speed by places, from SMOOTH records before to as many after: receivers tell a place later than the log asks."""
+    before, after = _beside(np.arange(len(x)), track, SMOOTH)
+    passed = clock[after] - clock[before]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(passed > 0, np.hypot(x[after] - x[before], y[after] - y[before]) / passed, np.nan)
+
+
+def _clock(points: HarvestPoints, track: NDArray[np.int64], moved: Array) -> tuple[Array, str, float]:
     """A clock, its unit, and what it moves from one record to the next."""
+    distance = points.distance_m
+    if not np.isfinite(distance).mean() > 0.5:
+        usual = np.nanmedian(moved) if np.isfinite(moved).any() else np.nan
+        distance = np.where(moved <= 3 * usual, moved, usual)
     starts = np.flatnonzero(np.r_[True, np.diff(track) != 0]) if len(track) else np.zeros(0, int)
     if np.isfinite(points.time_s).mean() > 0.5:
         seconds, unit = np.interp(np.arange(len(track)), *_known(points.time_s)), "s"

@@ -47,8 +47,8 @@ def _differences(log: Log, kept: Flags, values: Array) -> Array:
 def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float) -> Flags:
     """Records whose local Moran's I is negative, surely at a level: low among high ones, or high among low ones.
 
-    Only those are taken that lie `least` standard deviations from the median around them as well: of half a million
-    records that are as they should be, one in twenty is surely negative too.
+    Only those are taken that lie `least` standard deviations from the median around them as well: the level alone would
+    take one in twenty of the records that are as they should be.
 
     Source: inliers of Vega, Cordoba, Castro-Franco, Balzarini 2019, Protocol for automating error removal from yield
     maps, Precision Agriculture 20, 1030; Anselin 1995, Local indicators of spatial association, Geographical Analysis

@@ -73,6 +73,11 @@ NOT_COLUMNS = ("crop", "machines", "sources", "notes")
 COLUMNS = tuple(field.name for field in fields(HarvestPoints) if field.name not in NOT_COLUMNS)
 
 
+def spoken(moisture_pct: Array) -> Array:
+    """Moisture where the sensor tells any: 0 is what it says before it has seen grain."""
+    return np.where(moisture_pct > 0, moisture_pct, np.nan)
+
+
 def joined(parts: "list[HarvestPoints]") -> HarvestPoints:
     """Put the records of several logs one after another; each keeps machines of its own."""
     if len(parts) == 1:

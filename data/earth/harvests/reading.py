@@ -14,8 +14,9 @@ from mainstem.core.errors import InputError
 from mainstem.data.earth.crops import POUNDS_PER_BUSHEL, checked_crop
 from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.harvests.columns import Chosen, Reading, choose_columns
+from mainstem.data.earth.harvests.isoxml_logs import read_isoxml
 from mainstem.data.earth.harvests.ordering import in_order
-from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined
+from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined, spoken
 from mainstem.data.earth.harvests.units import factor
 from mainstem.data.earth.vectors import read_points
 from mainstem.data.hearing import tell
@@ -35,7 +36,7 @@ def read_harvest(paths: Sequence[Path], said: Reading | None = None) -> HarvestP
     """Read the logs of one field and season.
 
     Args:
-        paths: .shp, .zip (of one Shapefile), .gpkg, .csv, .parquet; a folder, .zip or TASKDATA.XML of ISOXML.
+        paths: .shp, .zip (of one Shapefile), .gpkg, .csv, .parquet; TASKDATA.XML of ISOXML, or its folder.
         said: units, columns, crop and CRS where the files do not tell them.
 
     Raises:
@@ -54,13 +55,34 @@ def read_harvest(paths: Sequence[Path], said: Reading | None = None) -> HarvestP
     return points
 
 
+def read_parts(paths: Sequence[Path], said: Reading | None = None) -> dict[str, HarvestPoints]:
+    """Read logs as `read_harvest` does, task data of several fields by field; all other logs are one part, "".
+
+    Raises:
+        InputError: as `read_harvest` does.
+    """
+    tasks = [path for path in paths if is_task_data(path)]
+    if not tasks:
+        return {"": read_harvest(paths, said)}
+    if len(paths) > 1:
+        raise InputError("got task data beside other logs; give one TASKDATA folder at a time")
+    return read_isoxml(tasks[0], said.crop if said else None)
+
+
+def is_task_data(path: Path) -> bool:
+    """True for a TASKDATA.XML, or a folder."""
+    return path.is_dir() or path.suffix.lower() == ".xml"
+
+
 def _read(path: Path, said: Reading) -> HarvestPoints:
     kind = path.suffix.lower()
     if not path.exists():
         raise InputError(f"no file {shown(str(path))}; give the log's file")
     if kind in SHAPES:
         return _of_shapes(path, said)
-    if path.is_dir() or kind not in (*TABLES, ".xlsx", ".xls", ".ods", ".xlsm"):
+    if is_task_data(path):
+        return joined(list(read_isoxml(path, said.crop).values()))
+    if kind not in (*TABLES, ".xlsx", ".xls", ".ods", ".xlsm"):
         raise InputError(f"got {path.name}, want a log as {', '.join((*SHAPES, *TABLES))}")
     return _of_table(open_table(path, "give the log's file"), None, said)
 
@@ -100,7 +122,7 @@ def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -
     points = HarvestPoints(
         longitude=longitude, latitude=latitude, yield_t_ha=values["yield"],
         time_s=_times(table, columns.get("time"), chosen, notes), interval_s=values.get("interval", untold),
-        moisture_pct=values.get("moisture", untold), swath_m=values.get("swath", untold),
+        moisture_pct=spoken(values.get("moisture", untold)), swath_m=values.get("swath", untold),
         distance_m=values.get("distance", untold), speed_m_s=values.get("speed", untold),
         heading_deg=values.get("heading", untold), flow_kg_s=values.get("flow", untold),
         machine=machine, row=table.rows, crop=said.crop, machines=machines, sources=(table.name,),

@@ -72,7 +72,7 @@ def test_a_log_in_another_order_than_driven_has_no_delay_and_says_so():
     log = open_log(shuffled)
     assert not log.is_orderly
     assert "machine's order" in find_delay(log, passes(log, shuffled.swath_m > 0)).reason
-    assert any("no delay or ramp" in note for note in clean(shuffled).notes)
+    assert any("no delay, ramp" in note for note in clean(shuffled).notes)
 
 
 @pytest.mark.parametrize("untold", [("swath_m", "flow_kg_s"), ("time_s",), ("moisture_pct", "flow_kg_s", "interval_s")])

@@ -1,0 +1,223 @@
+"""A cleaned harvest on a grid, with the doubt of every cell, and means of fields with intervals.
+
+What a cell's mean is worth is learned from the harvest itself: records of one pass in a cell differ by the record's own
+error, passes that cross one cell by the pass's, and the latter stays however many records a pass has (one-way analysis
+of variance with random effects; Searle, Casella, McCulloch 1992, Variance Components, chapter 3).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from mainstem.core.errors import InputError
+from mainstem.data.earth.fields import overlay
+from mainstem.data.earth.gdal import keep_offline
+from mainstem.data.earth.harvests.cleaning import Cleaned
+from mainstem.data.earth.harvests.points import Array
+from mainstem.data.earth.raster import Grid
+
+LEVEL = 0.9
+ACROSS = 5  # points across the header that a record's area is spread over
+LEAST_SHARE = 0.25  # of a cell that must have been harvested, below which it shows nothing
+LEAST_SEEN = 0.5  # of a field, as maps have it
+MOST_CELLS = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Standard deviations, t/ha, of a record about its pass in a cell, and of a pass about its cell."""
+
+    record: float
+    of_pass: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class YieldGrid:
+    """Yield by cell.
+
+    Attributes:
+        mean, error: t/ha (y, x), area-weighted mean and its standard error; NaN where too little was harvested.
+        share: of each cell's area that kept records cover, 0-1 and beyond where passes overlap.
+    """
+
+    grid: Grid
+    mean: NDArray[np.float32]
+    error: NDArray[np.float32]
+    share: NDArray[np.float32]
+    errors: Errors
+
+    def interval(self, level: float = LEVEL) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Lower and upper ends (y, x), none below 0."""
+        half = norm.ppf((1 + level) / 2) * self.error
+        return np.maximum(self.mean - half, 0).astype(np.float32), (self.mean + half).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldMean:
+    """A field's mean, t/ha, with its interval; NaN where less than LEAST_SEEN of it was harvested."""
+
+    mean: float
+    lower: float
+    upper: float
+    seen_share: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Parts:
+    """What of each record lies in each cell: its area m², cell, record and pass (part,)."""
+
+    cell: NDArray[np.int64]
+    record: NDArray[np.int64]
+    area: Array
+    number: NDArray[np.int64]
+    value: Array
+
+
+def own_grid(cleaned: Cleaned, cell_m: float) -> Grid:
+    """The grid of whole multiples of a cell's size, in the UTM zone of the harvest, that holds all kept records."""
+    from mainstem.data.earth.crs import parse_crs
+
+    kept = cleaned.kept
+    if not kept.any():
+        raise InputError(
+            "no record of the harvest is left; look at what each rule took out, and leave one out (--skip)"
+        )
+    x, y = cleaned.x[kept], cleaned.y[kept]
+    margin = np.nan_to_num(np.nanmax(cleaned.points.swath_m[kept], initial=0)) / 2
+    left, top = np.floor((x.min() - margin) / cell_m) * cell_m, np.ceil((y.max() + margin) / cell_m) * cell_m
+    width, height = int(np.ceil((x.max() + margin - left) / cell_m)), int(np.ceil((top - y.min() + margin) / cell_m))
+    if width * height > MOST_CELLS:
+        raise InputError(
+            f"the harvest spans {width} x {height} cells of {cell_m:g} m; give one field at a time, or larger cells"
+        )
+    crs = parse_crs(cleaned.points.local_crs(), "the harvest").to_wkt()
+    return Grid(width=max(width, 1), height=max(height, 1), transform=(cell_m, 0.0, left, 0.0, -cell_m, top), crs=crs)
+
+
+def grid_yield(cleaned: Cleaned, cell_m: float = 10.0, grid: Grid | None = None) -> YieldGrid:
+    """Lay a harvest on a grid: one of its own, or that of scenes.
+
+    Raises:
+        InputError: if nothing is left of it.
+    """
+    grid = grid or own_grid(cleaned, cell_m)
+    parts = _parts(cleaned, grid)
+    errors = _errors(parts)
+    size = grid.width * grid.height
+    total = np.bincount(parts.cell, parts.area, size)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(parts.cell, parts.area * parts.value, size) / total
+        by_record = np.bincount(parts.cell, parts.area**2, size) / total**2
+        by_pass = _squares(parts, size) / total**2
+    share = total / abs(grid.transform[0] * grid.transform[4])
+    error = np.sqrt(errors.record**2 * by_record + errors.of_pass**2 * by_pass)
+    seen = share >= LEAST_SHARE
+    shape = (grid.height, grid.width)
+    return YieldGrid(
+        grid=grid, mean=np.where(seen, mean, np.nan).reshape(shape).astype(np.float32),
+        error=np.where(seen, error, np.nan).reshape(shape).astype(np.float32),
+        share=share.reshape(shape).astype(np.float32), errors=errors,
+    )  # fmt: skip
+
+
+def _parts(cleaned: Cleaned, grid: Grid) -> _Parts:
+    """Spread each kept record over ACROSS points of its header, and put together what lies in one cell."""
+    keep_offline()
+    from pyproj import Transformer
+
+    rows = np.flatnonzero(cleaned.kept)
+    swath = np.nan_to_num(cleaned.points.swath_m[rows])
+    side = (np.arange(ACROSS) + 0.5) / ACROSS - 0.5
+    turn, left = cleaned.heading_rad[rows][:, None], swath[:, None] * side
+    x, y = cleaned.x[rows][:, None] - left * np.sin(turn), cleaned.y[rows][:, None] + left * np.cos(turn)
+    to = Transformer.from_crs(cleaned.points.local_crs(), grid.crs, always_xy=True)
+    x, y = to.transform(x.ravel(), y.ravel())
+    column = np.floor((x - grid.transform[2]) / grid.transform[0])
+    row = np.floor((y - grid.transform[5]) / grid.transform[4])
+    inside = (column >= 0) & (column < grid.width) & (row >= 0) & (row < grid.height)
+    record = np.repeat(rows, ACROSS)[inside]
+    cell = (row[inside] * grid.width + column[inside]).astype(np.int64)
+    area = np.repeat(_areas(cleaned)[rows] / ACROSS, ACROSS)[inside]
+    key, inverse = np.unique(cell * len(cleaned.points) + record, return_inverse=True)
+    area = np.asarray(np.bincount(inverse, area, len(key)), np.float64)
+    record = key % len(cleaned.points)
+    return _Parts(
+        cell=key // len(cleaned.points), record=record, area=area,
+        number=cleaned.number[record], value=cleaned.yield_t_ha[record],
+    )  # fmt: skip
+
+
+def _areas(cleaned: Cleaned) -> Array:
+    """Area of each record, m²; where the log tells none, all count alike, as 10 m²."""
+    area = cleaned.area_m2
+    known = area[cleaned.kept & np.isfinite(area) & (area > 0)]
+    usual = float(np.median(known)) if known.size else 10.0
+    return np.where(np.isfinite(area) & (area > 0), area, usual)
+
+
+def _errors(parts: _Parts) -> Errors:
+    """Standard deviations of records within a pass in a cell, and of passes within a cell."""
+    if not len(parts.cell):
+        return Errors(record=0.0, of_pass=0.0)
+    _, group = np.unique(np.column_stack([parts.cell, parts.number]), axis=0, return_inverse=True)
+    group = group.ravel()
+    count = np.bincount(group)
+    mean = np.bincount(group, parts.value) / count
+    freedom = float((count - 1).sum())
+    within = float(((parts.value - mean[group]) ** 2).sum() / freedom) if freedom else 0.0
+    cell = np.zeros(len(count), np.int64)
+    cell[group] = parts.cell
+    _, place, passes = np.unique(cell, return_inverse=True, return_counts=True)
+    shared = passes[place] > 1
+    if not shared.any():
+        return Errors(record=within**0.5, of_pass=within**0.5)  # nothing tells them apart: the passes are not trusted
+    middle = np.bincount(place, mean) / passes
+    freedom = float((passes - 1).sum())
+    between = float(((mean - middle[place]) ** 2).sum() / freedom)
+    return Errors(record=within**0.5, of_pass=max(between - within * float((1 / count[shared]).mean()), 0.0) ** 0.5)
+
+
+def _squares(parts: _Parts, size: int) -> Array:
+    """Sum over the passes of a cell of their area's square (cell,)."""
+    pairs, group = np.unique(np.column_stack([parts.cell, parts.number]), axis=0, return_inverse=True)
+    area = np.bincount(group.ravel(), parts.area, len(pairs))
+    return np.asarray(np.bincount(pairs[:, 0], area**2, size))
+
+
+def field_mean(cleaned: Cleaned, found: YieldGrid, polygon: Any | None = None) -> FieldMean:  # noqa: ANN401 - shapely's
+    """Mean over a field's cells (all of them without a polygon, in the grid's CRS), and its interval.
+
+    Errors of records and passes average out; of what was not harvested, or taken out, the cells' own spread stands for
+    how far it may be from the rest. A monitor that weighs wrongly all day is in neither: only weighed loads tell that.
+    """
+    share = np.where(found.share > 0, 1.0, 0.0) if polygon is None else _whole_share(found.grid, polygon)
+    seen = np.where(np.isfinite(found.mean), share, 0.0)
+    if not seen.sum() > 0 or seen.sum() < LEAST_SEEN * share.sum():
+        told = float(seen.sum() / share.sum()) if share.sum() > 0 else 0.0
+        return FieldMean(mean=np.nan, lower=np.nan, upper=np.nan, seen_share=told)
+    weight = seen / seen.sum()
+    mean = float(np.nansum(weight * found.mean))
+    spread = float(np.sqrt(np.nansum(weight * (found.mean - mean) ** 2)))
+    seen_share = float(seen.sum() / share.sum())
+    parts = _parts(cleaned, found.grid)
+    inside = seen.ravel()[parts.cell] > 0
+    area = np.bincount(parts.number[inside], parts.area[inside])
+    records = np.bincount(parts.record[inside], parts.area[inside])
+    error = np.sqrt(
+        found.errors.of_pass**2 * (area**2).sum() / area.sum() ** 2
+        + found.errors.record**2 * (records**2).sum() / records.sum() ** 2
+        + ((1 - seen_share) * spread) ** 2
+    )
+    half = float(norm.ppf((1 + LEVEL) / 2) * error)
+    return FieldMean(mean=mean, lower=max(mean - half, 0.0), upper=mean + half, seen_share=seen_share)
+
+
+def _whole_share(grid: Grid, polygon: Any) -> Array:  # noqa: ANN401 - shapely's
+    """Share of each of the grid's cells (y, x) that lies in a polygon."""
+    laid = overlay(grid, polygon)
+    share = np.zeros((grid.height, grid.width))
+    share[laid.rows, laid.columns] = laid.share[: grid.height, : grid.width]
+    return share
