@@ -24,6 +24,7 @@ from mainstem.data.earth.raster import Grid, load_rasterio, window_reader
 from mainstem.data.earth.rate_maps import FieldRates, RateGrid, is_true_to, mean_on_cells, on_cells, treat
 from mainstem.data.earth.rate_rules import RateRule, Signature, read_rule
 from mainstem.data.earth.vectors import read_vectors
+from mainstem.data.earth.zone_polygons import polygonal
 from mainstem.data.spreadsheets import csv_bytes
 
 CELL_M, SMALLEST_CELL_M, LARGEST_CELL_M = 5.0, 0.5, 50.0
@@ -127,8 +128,9 @@ def _made(field: ZonedField, rule: RateRule, cell_m: float) -> Made:
     gpd = load_geopandas()
     rates = treat(field.name, field.zones, field.crs, rule)
     shapes = gpd.GeoDataFrame(geometry=[one.area for one in rates.treatments], crs=field.crs)
-    areas, outlines = areas_ha(shapes), tuple(shapes.to_crs("EPSG:4326").geometry)
-    outline = gpd.GeoSeries([rates.border.simplify(OUTLINE_TO_M)], crs=field.crs).to_crs("EPSG:4326").iloc[0]
+    areas, outlines = areas_ha(shapes), tuple(map(polygonal, shapes.to_crs("EPSG:4326").geometry))
+    border = gpd.GeoSeries([rates.border.simplify(OUTLINE_TO_M)], crs=field.crs)
+    outline = polygonal(border.to_crs("EPSG:4326").iloc[0])
     mean = float(np.dot(rates.rates()[1:], areas) / sum(areas))
     planar = [one.area for one in rates.treatments]
 

@@ -22,7 +22,7 @@ from mainstem.data.earth.field_grids import FieldGrid, field_grid, metric_crs, o
 from mainstem.data.earth.fields import open_fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.raster import Grid, describe, load_rasterio, open_geotiff
-from mainstem.data.earth.zone_polygons import filled, zone_polygons
+from mainstem.data.earth.zone_polygons import filled, polygonal, zone_polygons
 from mainstem.data.earth.zones import Zones, ZoneSpec, draw_zones
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _rows(
         row |= {"units": "; ".join(sorted({season.unit for season in seasons if season.unit}))}
         for fact in ("training", "attribution"):
             row[fact] = "; ".join(sorted({getattr(season, fact) for season in seasons} - {""}))
-        rows.append({**row, "geometry": shape})
+        rows.append({**row, "geometry": polygonal(shape)})
     return rows
 
 

@@ -41,8 +41,12 @@ def zone_polygons(labels: NDArray[np.int64], laid: FieldGrid) -> dict[int, Any]:
 
 
 def polygonal(shape: Any) -> Any:  # noqa: ANN401 - shapely's
-    """The polygons of a shape, as one; points and lines, which cutting leaves behind, are dropped."""
+    """The polygons of a shape, as one that is valid; points and lines, which cutting leaves behind, are dropped.
+
+    Moving a border to another CRS rounds it, which can make parts that touch in a corner cross.
+    """
     import shapely
 
+    shape = shape if shape.is_valid else shapely.make_valid(shape)
     parts = [part for part in getattr(shape, "geoms", [shape]) if part.geom_type in ("Polygon", "MultiPolygon")]
     return shapely.unary_union(parts) if parts else shapely.Polygon()

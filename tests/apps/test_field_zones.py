@@ -1,0 +1,115 @@
+"""Zones of files: rasters of several grids, one bad field beside a good one, hostile names, every file opened."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+from shapely.geometry import Polygon, box
+
+from mainstem.apps.fields.rates import make_rates
+from mainstem.apps.fields.zones import make_zones, read_seasons
+from mainstem.core.errors import InputError
+from mainstem.data.earth.rate_rules import sign
+from mainstem.data.earth.zones import ZoneSpec
+
+X, Y = 500_000, 5_400_000
+HOSTILE = "@SUM(1+1)|<b>"
+
+
+def raster(path: Path, cell: float, crs: str = "EPSG:32633", scale: float = 1.0, unit: str = "t/ha") -> Path:
+    """Yields that rise to the east in three steps, with some noise, 400 m a side."""
+    side = round(400 / cell)
+    rise = np.repeat([0.0, 1.0, 2.0], [side // 3, side // 3, side - 2 * (side // 3)])
+    noise = np.random.default_rng(side).normal(size=(side, side))
+    values = (scale * (6 + rise + 0.3 * noise)).astype(np.float32)
+    corner, step = (X, Y + 400), (cell, cell)
+    if crs == "EPSG:4326":
+        west, south, east, north = gpd.GeoSeries([box(X, Y, X + 400, Y + 400)], crs=32633).to_crs(4326).total_bounds
+        corner, step = (west, north), ((east - west) / side, (north - south) / side)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=side, height=side, count=1, dtype="float32", nodata=float("nan"), crs=crs,
+        transform=from_origin(*corner, *step),
+    ) as target:  # fmt: skip
+        target.write(values, 1)
+        target.units = (unit,)
+        target.update_tags(UNITS=unit, ATTRIBUTION=f"grower {path.stem}", TRAINING="none")
+    return path
+
+
+def fields_file(folder: Path) -> Path:
+    inside = Polygon([(X + 21, Y + 33), (X + 371, Y + 25), (X + 366, Y + 362), (X + 30, Y + 371)])
+    shapes = [inside, box(X + 9000, Y, X + 9100, Y + 100)]
+    gpd.GeoDataFrame({"name": [HOSTILE, "away"]}, geometry=shapes, crs="EPSG:32633").to_file(folder / "fields.gpkg")
+    return folder / "fields.gpkg"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("zones")
+    paths = [
+        raster(folder / "yield_2019.tif", 10),
+        raster(folder / "vigour_2021.tif", 5, scale=12, unit="%"),
+        raster(folder / "yield_2022.tif", 8, "EPSG:4326"),
+    ]
+    make_zones(paths, fields_file(folder), folder / "out", ZoneSpec(num_zones=3, least_ha=0.1))
+    return folder
+
+
+def test_zones_fill_the_field_and_say_how_they_did(made: Path) -> None:
+    found = gpd.read_file(made / "out" / "zones.gpkg")
+    assert found.geometry.is_valid.all()
+    table = found.to_crs(32633)
+    field = gpd.read_file(made / "fields.gpkg").geometry.iloc[0]
+    assert table["zone"].tolist() == [1, 2, 3]
+    assert table.geometry.area.sum() == pytest.approx(field.area, rel=1e-4)
+    assert table["level_pct"].is_monotonic_increasing
+    assert table["judged"].tolist() == [3, 3, 3]
+    assert (table["above"].iloc[0], table["above"].iloc[2]) == (0, 3)
+    assert table["words"].iloc[2] == "above the field's mean in 3 of 3 seasons that it was drawn without"
+    assert set(table["claim"]) == {"stated"}
+    assert table["mean_2019"].iloc[0] == pytest.approx(6, abs=0.2)
+    assert table["mean_2021"].iloc[2] == pytest.approx(96, abs=3)
+    assert table["units"].iloc[0] == "%; t/ha"
+    assert "grower yield_2019" in table["attribution"].iloc[0]
+    facts = json.loads((made / "out" / "zones.json").read_text())
+    assert [season["name"] for season in facts["seasons"]] == ["2019", "2021", "2022"]
+    assert [one["drawn"] for one in facts["fields"]] == [True, False]
+    assert "shows nothing" in facts["fields"][1]["why"] or "cells" in facts["fields"][1]["why"]
+
+
+def test_every_file_opens_and_no_name_runs(made: Path) -> None:
+    with (made / "out" / "zones.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["field"] for row in rows} == {"'" + HOSTILE}
+    assert len(gpd.read_file(made / "out" / "zones.geojson")) == 3
+    assert set(gpd.read_file(f"zip://{made / 'out' / 'zones.shp.zip'}")["zone"]) == {1, 2, 3}
+    with rasterio.open(made / "out" / "zones.tif") as found:
+        values = found.read(1)
+        assert sorted(np.unique(values[np.isfinite(values)])) == [1, 2, 3]
+
+
+def test_zones_become_rates(made: Path, tmp_path: Path) -> None:
+    (tmp_path / "rule.txt").write_text(
+        f'product: p\nmin: 0 t/ha\nmax: 3 t/ha\nzone 1: 1 t/ha\nzone 2: 2 t/ha\nfield "{HOSTILE}" zone 3: 3 t/ha\n'
+    )
+    done = make_rates(made / "out" / "zones.gpkg", tmp_path / "rule.txt", sign("A. Farmer"), tmp_path / "out")
+    (field,) = done["fields"]
+    assert field["mean"] == pytest.approx(2, abs=0.05)
+    assert list(field["means"].values()) == pytest.approx([field["mean"]] * 6, rel=1e-3)
+
+
+def test_seasons_told_twice_and_fields_elsewhere_are_refused(tmp_path: Path) -> None:
+    first, second = raster(tmp_path / "a_2019.tif", 10), raster(tmp_path / "b_2019.tif", 10)
+    with pytest.raises(InputError, match=r"a_2019\.tif and b_2019\.tif are both of 2019"):
+        read_seasons([first, second])
+    away = gpd.GeoDataFrame({"name": ["z"]}, geometry=[box(X + 9000, Y, X + 9100, Y + 100)], crs="EPSG:32633")
+    away.to_file(tmp_path / "away.gpkg")
+    with pytest.raises(InputError, match=re.escape("no zones of any field: 'z'")):
+        make_zones([first], tmp_path / "away.gpkg", tmp_path / "out", ZoneSpec())
+    assert not (tmp_path / "out").exists()
