@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, sync_playwright
+
 from tests.dashboards.browser import FLAGS, served
 from tests.dashboards.made import small_map
 
