@@ -223,6 +223,23 @@ class Catalogue:
         told = {plain(path): told_of(text, self.home).get("unknown") for path, text in self.db.execute(asked)}
         return {path: unknown for path, unknown in told.items() if unknown}
 
+    def sha256_of(self, path: Path, told: os.stat_result) -> str:
+        """The hash of a file of the folder that is as it was when it was read; "" of others."""
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(self.root):
+            return ""
+        row = self.db.execute(
+            "SELECT sha256 FROM contents WHERE id = (SELECT content FROM files WHERE path = ? AND size = ? "
+            "AND mtime_ns = ? AND inode = ?)",
+            (
+                os.fsencode(real.relative_to(self.root)).decode(errors="replace"),
+                told.st_size,
+                told.st_mtime_ns,
+                told.st_ino,
+            ),
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
     def whys(self) -> dict[str, tuple[str, str]]:
         """State of the files of which something could not be read, and why, by path."""
         rows = self.db.execute("SELECT path, state, why FROM files WHERE why != '' ORDER BY path")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.apps.media.catalogue import Catalogue
 from mainstem.apps.media.database import intact
@@ -58,6 +59,7 @@ class CopyFinder:
         self.catalogue = catalogue
         self.version = -1
         self.indexes: dict[By, PrintIndex] = {}
+        self.wholes: tuple[NDArray[np.int64], NDArray[np.uint8]] | None = None
 
     def find(self, paths: Sequence[Path], near: Iterable[int]) -> dict[int, Copy]:
         """Return by content what is a copy of files that are asked with.
@@ -77,9 +79,7 @@ class CopyFinder:
         return found
 
     def _copies(self, path: Path, near: set[int]) -> Iterator[tuple[int, Copy]]:
-        check_file(path, DEFAULT_BOUNDS.bytes)
-        with path.open("rb") as file:
-            same = content_of(self.catalogue, hashlib.file_digest(file, "sha256").hexdigest())
+        same = content_of(self.catalogue, self._sha256(path))
         if same is not None:
             yield same.content, Copy(of=path, words=SAME, is_same=True)
             if same.is_printed:
@@ -104,13 +104,21 @@ class CopyFinder:
                     words = _words(match, printed.by, path, is_asked_first=False)
                     yield content, Copy(of=path, words=words, is_same=False, match=match)
 
+    def _sha256(self, path: Path) -> str:
+        """The hash of a file; one of the archive that is as it was is not read for it."""
+        told = check_file(path, DEFAULT_BOUNDS.bytes)
+        if known := self.catalogue.sha256_of(path, told):
+            return known
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
     def _matches(self, printed: Printed, near: set[int]) -> Iterator[tuple[int, Match]]:
+        version = self.catalogue.version()
+        if version != self.version:
+            self.indexes, self.wholes, self.version = {}, None, version
         if printed.by == "image":
             yield from self._pictures(printed.asked, near)
             return
-        version = self.catalogue.version()
-        if version != self.version:
-            self.indexes, self.version = {}, version
         if printed.by not in self.indexes:
             self.indexes[printed.by] = PrintIndex(printed.by, kept_prints(self.catalogue, printed.by))
         index = self.indexes[printed.by]
@@ -119,7 +127,8 @@ class CopyFinder:
     def _pictures(self, asked: Any, near: set[int]) -> Iterator[tuple[int, Match]]:  # noqa: ANN401 - a PicturePrint
         from mainstem.data.media.prints_pictures import NEAR_BITS, bits_apart, compare_pictures
 
-        contents, hashes = kept_wholes(self.catalogue)
+        self.wholes = self.wholes or kept_wholes(self.catalogue)
+        contents, hashes = self.wholes
         apart = np.min([bits_apart(hashes, each) for each in asked.hashes], axis=0) if len(contents) else np.zeros(0)
         for content in sorted(near | set(contents[apart <= NEAR_BITS].tolist())):
             kept = kept_of(self.catalogue, content, "image")

@@ -1,6 +1,7 @@
 """A search with a file: its very bytes and its copies come first and are called so; a sound is found by its sound."""
 
 import contextlib
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,17 @@ def test_the_very_bytes_are_called_so_before_anybody_looked_for_copies(root, tmp
     assert "mainstem media duplicates" in told["copies"]
     assert "same bytes" in next(line for line in lines_of(told) if "scene2.png" in line)
     assert told["copies"] in list(lines_of(told))
+
+
+def test_a_file_of_the_archive_is_not_read_for_its_bytes_while_it_is_as_it_was(root, monkeypatch):
+    read: list[str] = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr("hashlib.file_digest", lambda file, name: read.append(file.name) or digest(file, name))
+    assert first(ask(root, like=(root / "scene2.png",))) == {"scene2.png": "same bytes"}
+    assert read == []
+    scene(3).save(root / "scene2.png")
+    assert first(ask(root, like=(root / "scene2.png",))) == {"scene3.png": "same bytes"}
+    assert read == [str(root / "scene2.png")]
 
 
 def test_filters_and_what_is_not_wanted_hold_for_copies_too(root):
