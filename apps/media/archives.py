@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media.catalogue import FILE, Catalogue
+from mainstem.apps.media.catalogue import Catalogue
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.embedding import model_of
 from mainstem.apps.media.likeness import TIMES
 from mainstem.apps.media.query import THERE
 from mainstem.apps.media.results import Results
 from mainstem.apps.media.search import Candidate
+from mainstem.apps.media.tables import FILE
 from mainstem.core.errors import InputError
 from mainstem.core.files import home
 from mainstem.core.plain import plain

@@ -13,10 +13,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media.catalogue import FILE, SIDECAR, Catalogue, index_home
+from mainstem.apps.media.catalogue import Catalogue, index_home
 from mainstem.apps.media.database import intact
 from mainstem.apps.media.index import KNOWN, IndexOptions, being_written, bring_up_to_date
 from mainstem.apps.media.prints import Linked, kept_links, kept_whys, print_pending
+from mainstem.apps.media.tables import FILE, SIDECAR
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent

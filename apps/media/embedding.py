@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.apps.media.catalogue import FILE, Catalogue
+from mainstem.apps.media.catalogue import Catalogue
 from mainstem.apps.media.database import connect, damaged, intact
+from mainstem.apps.media.tables import FILE
 from mainstem.core.files import home
 from mainstem.core.plain import one_line
 from mainstem.core.progress import Progress

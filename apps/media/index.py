@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mainstem.apps.media.catalogue import FILE, Catalogue, Entry, Read, Stamp, index_home
+from mainstem.apps.media.catalogue import Catalogue, index_home
 from mainstem.apps.media.embedding import embed_pending, settle_model
 from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job, reader_of
 from mainstem.apps.media.scan import Scan, scan
 from mainstem.apps.media.store import build_codes, is_due, sweep_codes
+from mainstem.apps.media.tables import FILE, Entry, Read, Stamp
 from mainstem.core.errors import InputError
 from mainstem.core.files import locked
 from mainstem.core.parallel import num_cores

@@ -10,8 +10,8 @@ from itertools import islice
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from mainstem.apps.media.catalogue import Read
 from mainstem.apps.media.reading import Job, read_file, reader_of
+from mainstem.apps.media.tables import Read
 from mainstem.core.plain import plain
 from mainstem.data.limits import limit_memory
 

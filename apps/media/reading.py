@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from mainstem.apps.media.catalogue import SIDECAR, Read, known_content
+from mainstem.apps.media.catalogue import known_content
+from mainstem.apps.media.tables import SIDECAR, Read
 from mainstem.apps.media.walk import is_beside
 from mainstem.core.errors import InputError
 from mainstem.core.plain import one_line, plain

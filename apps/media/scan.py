@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mainstem.apps.media.catalogue import Entry, Stamp
+from mainstem.apps.media.tables import Entry, Stamp
 from mainstem.apps.media.walk import Seen, Walk
 from mainstem.data.media.sidecars import SUFFIXES, Listing, owners_of, spoken_keys
 

@@ -16,13 +16,14 @@ from pathlib import Path
 import pytest
 from tests.apps.media.archives import HERE, archive, content_of, indexed, picture, said, sound, states
 
-from mainstem.apps.media.catalogue import SCHEMA, Catalogue, Read, Stamp, index_home
+from mainstem.apps.media.catalogue import Catalogue, index_home
 from mainstem.apps.media.duplicates import find_duplicates
 from mainstem.apps.media.index import IndexOptions, lines_of
 from mainstem.apps.media.query import Filters, Query
 from mainstem.apps.media.results import lines_of as found_lines
 from mainstem.apps.media.scan import _stamped
 from mainstem.apps.media.search import MediaSearch
+from mainstem.apps.media.tables import SCHEMA, Read, Stamp
 from mainstem.core.errors import ArtifactError, InputError, MainstemError
 
 

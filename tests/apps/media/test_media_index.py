@@ -13,10 +13,11 @@ from tests.apps.media.archives import HERE, archive, content_of, indexed, pictur
 
 from mainstem.apps.media import reading as media_reading
 from mainstem.apps.media import scan as media_scan
-from mainstem.apps.media.catalogue import LAYOUT, SCHEMA, Catalogue, Read, index_home
+from mainstem.apps.media.catalogue import Catalogue, index_home
 from mainstem.apps.media.index import IndexOptions, index_folder, lines_of
 from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job
+from mainstem.apps.media.tables import LAYOUT, SCHEMA, Read
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.data.media.searched import FIELDS
 
