@@ -29,8 +29,11 @@ CUT_LEAST, CUT_RATIO = 6.0, 2.2  # of 255; of the difference among frames of eit
 LINE_LEAST, STRENGTH_LEAST = 11.0, 10.5  # of 255 between both ends of a transition; and of that on the line
 DIMMED = 1.2  # times the detail that two blended pictures have; under a moving camera all is left, 1.41 times that
 OFF_LINE, ON_LINE = 0.3, 0.1  # of the ends' difference, that 80 % of the frames between are nearer to the line
+BLOCKS = (6, 8)  # (y, x) of the grid, that are looked at where a camera moves under a dissolve
+BLOCKS_LEAST, BLOCKS_OFF = 13.0, 0.3  # as above, of blocks
 BETWEEN = (0.15, 0.85)  # of the way
 FEWEST_BETWEEN = 3  # frames
+ENDS_S = 0.1  # by which the ends of a transition are wrong
 PLAIN = 3.0  # of 255: spread within a picture below which it is one colour
 Pictures = NDArray[np.float32]  # (frame, value) of 255
 
@@ -156,26 +159,62 @@ def _line(window: _Window, span: int) -> Boundary | None:
     """A dissolve or fade whose middle is the middle frame, between frames `span` to either side."""
     middle = window.middle
     run, times = window.pictures[middle - span : middle + span + 1], window.times[middle - span : middle + span + 1]
+    found = _way(run, _FINE) or _way(_in_blocks(run), _COARSE)
+    if found is None or (found.away > found.scale.on_line and _detail_left(run) > DIMMED):
+        return None
+    is_plain = (any(map(_is_plain, run[:span])), any(map(_is_plain, run[span:])))  # a fade may turn within the span
+    start, end = _ends(found.share, times)
+    return Boundary(start, end, "fade" if any(is_plain) else "dissolve", found.strength, *is_plain)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Limits of a line: of 255 between its ends, and of that on the line; of what 80 % of frames are off it.
+
+    Up to `on_line` frames run so near to it that nothing else is asked; beyond, detail must be dimmed.
+    """
+
+    least: float
+    strength: float
+    off_line: float
+    on_line: float
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How far each frame of a run is from the first to the last, 0 to 1, and how far off the line between them."""
+
+    share: NDArray[np.float32]
+    away: float
+    strength: float
+    scale: _Scale
+
+
+_FINE = _Scale(LINE_LEAST, STRENGTH_LEAST, OFF_LINE, ON_LINE)
+_COARSE = _Scale(BLOCKS_LEAST, BLOCKS_LEAST, BLOCKS_OFF, 0.0)
+
+
+def _way(run: Pictures, scale: _Scale) -> _Way | None:
+    """Return how frames run steadily from the first to the last, None where they do not."""
     way = run[-1] - run[0]
     size = float(np.abs(way).mean())
-    if size < LINE_LEAST:
+    if size < scale.least:
         return None
     share = (run - run[0]) @ way / float(way @ way)
     between = np.flatnonzero((share > BETWEEN[0]) & (share < BETWEEN[1]))
-    if len(between) < FEWEST_BETWEEN or abs(float(share[span]) - 0.5) > 0.2 or (np.diff(share) < -0.1).any():
+    if len(between) < FEWEST_BETWEEN or abs(float(share[len(run) // 2]) - 0.5) > 0.2 or (np.diff(share) < -0.1).any():
         return None
     if np.diff(share).max() > 0.4 or between[-1] - between[0] + 1 > 1.25 * len(between):
         return None
     off = np.abs(run - run[0] - share[:, None] * way)[between].mean(-1) / size
-    away = float(np.quantile(off, 0.8))
-    if away > OFF_LINE or (away > ON_LINE and _detail_left(run) > DIMMED):
-        return None
-    strength = size * (1 - float(off.mean()))
-    if strength < STRENGTH_LEAST:
-        return None
-    is_plain = (any(map(_is_plain, run[:span])), any(map(_is_plain, run[span:])))  # a fade may turn within the span
-    start, end = _ends(share, times)
-    return Boundary(start, end, "fade" if any(is_plain) else "dissolve", strength, *is_plain)
+    away, strength = float(np.quantile(off, 0.8)), size * (1 - float(off.mean()))
+    return None if away > scale.off_line or strength < scale.strength else _Way(share, away, strength, scale)
+
+
+def _in_blocks(run: Pictures) -> Pictures:
+    """Means over blocks of the grid: a moving camera changes these less than what it moves over."""
+    (rows, columns), (height, width) = BLOCKS, (GRID[0] // BLOCKS[0], GRID[1] // BLOCKS[1])
+    return run.reshape(len(run), rows, height, columns, width, 3).mean((2, 4)).reshape(len(run), -1)
 
 
 def _detail_left(run: Pictures) -> float:
@@ -214,7 +253,9 @@ def _apart(found: list[Boundary]) -> list[Boundary]:
 
 
 def _is_within(one: Boundary, other: Boundary) -> bool:
-    return other.start_s - 0.1 <= (one.start_s + one.end_s) / 2 <= other.end_s + 0.1
+    """True where the middle of one lies within the other, or both last, and share more than their ends' error."""
+    middle, shared = (one.start_s + one.end_s) / 2, min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return other.start_s - ENDS_S <= middle <= other.end_s + ENDS_S or shared > ENDS_S
 
 
 def _through_plain(found: list[Boundary]) -> list[Boundary]:

@@ -37,6 +37,15 @@ def test_a_dissolve_is_found_about_its_middle(num):
     assert at == pytest.approx((60 + num / 2) / RATE, abs=0.12)
 
 
+def test_a_dissolve_between_moving_cameras_is_found():
+    first, second = pan(4, 86), pan(5, 86)
+    weight = np.linspace(0, 1, 26)[:, None, None, None]
+    blend = ((1 - weight) * first[60:] + weight * second[:26]).astype(np.uint8)
+    ((at, kind),) = found(np.concatenate([first[:60], blend, second[26:]]))
+    assert kind == "dissolve"
+    assert 60 / RATE < at < 86 / RATE
+
+
 def test_a_fade_through_black_is_one_boundary():
     weight = np.linspace(1, 0, 20)[:, None, None, None]
     out, into = weight * pan(1, 70, 0.3)[50:], weight[::-1] * pan(2, 20, 0.3)
