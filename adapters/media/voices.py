@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mainstem.adapters.media.log_mel import HOP_S, NUM_BANDS, band_centres_hz, in_steps, log_mel, spectra, spoken
-from mainstem.adapters.media.words import SCALE_DB, STEPS, WARPS, Lesson, Network, otherwise_said
+from mainstem.adapters.media.picture_net import SCALE_DB, STEPS, WARPS, Lesson, Network, otherwise_said
 from mainstem.core.folds import targets_of
 from mainstem.core.stream import Channel, Sample, Stream
 from mainstem.core.task import Order

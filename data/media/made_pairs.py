@@ -27,7 +27,7 @@ from mainstem.data.catalogue import find_data_set, pull
 from mainstem.data.media.pictures import read_picture
 from mainstem.data.media.relevance_pairs import (
     CLASSES,
-    Archive,
+    CountedTexts,
     Evidence,
     Pair,
     Vectors,
@@ -84,7 +84,7 @@ def _spoken(folder: Path) -> Iterator[Pair]:
     for number in range(ARCHIVES):
         size = int(rng.integers(SMALLEST, len(names) - SMALLEST))
         held = [names[row] for row in rng.permutation(len(names))]
-        archive = Archive({name: _in_fields(documents[name], rng) for name in held[:size]})
+        archive = CountedTexts({name: _in_fields(documents[name], rng) for name in held[:size]})
         away = [words_of(documents[name]) for name in held[size:]]
         words = {name: words_of("\n".join(fields.values())) for name, fields in archive.texts.items()}
         for query, wanted in _queries(words, away, rng):

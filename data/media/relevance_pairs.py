@@ -60,7 +60,7 @@ def likeness_of(cosine: float, background: Vectors) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class Archive:
+class CountedTexts:
     """Texts of files by field, and what is counted over them."""
 
     texts: Mapping[str, Mapping[str, str]]
@@ -141,7 +141,7 @@ def read_pairs(path: Path, evidence: Evidence, texts_of: Texts, embed: Embed, mo
         by_query.setdefault(row["query"], []).append(row)
     told: Callable[[str], Mapping[str, NDArray[np.float64]]]
     if evidence == "words":
-        archive = Archive(dict(_texts(paths, named, texts_of)))
+        archive = CountedTexts(dict(_texts(paths, named, texts_of)))
         told = lambda query: {name: one.features for name, one in archive.answers(query).items()}  # noqa: E731
     else:
         told = _Pictures(paths, folder, embed)

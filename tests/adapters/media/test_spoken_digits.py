@@ -10,8 +10,8 @@ from tests.adapters.media.made_words import RATE, word, write_words
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.media import TASK
 from mainstem.adapters.media.log_mel import band_centres_hz, filters, in_steps, log_mel, spectra, spoken
+from mainstem.adapters.media.picture_net import STEPS, otherwise_said
 from mainstem.adapters.media.voices import Voices, copies_of, other_voices, restore, silence, sound_features
-from mainstem.adapters.media.words import STEPS, otherwise_said
 from mainstem.apps.evaluate import evaluate
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.finetuning import FitSpec

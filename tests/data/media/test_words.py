@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mainstem.data.media.relevance_pairs import Archive
+from mainstem.data.media.relevance_pairs import CountedTexts
 from mainstem.data.media.words import FEATURES, Term, answer, read_query, stems, with_forms, words_of
 
 ENGLISH = """
@@ -109,7 +109,7 @@ def test_a_text_in_another_form_answers_and_says_which():
     assert told.inflected == 0
     other = answer([term], {"title": "the old bridge"}, lambda term: 1, 10)
     assert (other.inflected, other.features[1]) == (1, 1)
-    archive = Archive({"a": {"text": "old bridges"}, "b": {"title": "bridge"}, "c": {"name": "brick"}})
+    archive = CountedTexts({"a": {"text": "old bridges"}, "b": {"title": "bridge"}, "c": {"name": "brick"}})
     assert set(archive.answers("bridge")) == {"a", "b"}
     assert archive.count(term) == 2
 
@@ -124,6 +124,6 @@ def test_rare_words_weigh_more():
 
 @pytest.mark.parametrize(("term", "count"), [("bridge", 2), ("bri*", 3), ('"old bridge"', 1), ("zeppelin", 0)])
 def test_an_archive_counts_files_that_hold_a_term(term, count):
-    archive = Archive({"a": {"text": "old bridge"}, "b": {"title": "bridge"}, "c": {"name": "brick"}})
+    archive = CountedTexts({"a": {"text": "old bridge"}, "b": {"title": "bridge"}, "c": {"name": "brick"}})
     assert archive.count(read_query(term)[0]) == count
     assert len(archive.answers(term)) == count
