@@ -119,6 +119,7 @@ def evaluate(
         "licence": source.licence,
         "i_have_the_rights": [request.data] if request.i_have_the_rights else [],
         "attribution": source.attribution,
+        "known_failures": list(task.known_failures),
         "seconds": time.perf_counter() - start,
     }
 

@@ -21,6 +21,7 @@ def describe(result: Mapping[str, Any], target: "Target") -> str:
     if "means" in result:
         lines.append(_means_line(result["means"]))
     lines += [*_coverage_lines(result["coverage"]), *target.lines(result)]
+    lines += [f"known failure: {failure}" for failure in result["known_failures"]]
     return "\n".join([*lines, *filter(None, [result["protocol_note"]]), result["attribution"]])
 
 

@@ -65,8 +65,9 @@ TASK = Task(
     scope_of=scope_of,
     grouping=Grouping(name="query"),
     known_failures=(
-        "the run that ships learned from made queries: words of transcripts of read English, and words that no file "
-        "holds. What people ask, and take for an answer, is not in it",
+        "the run that ships learned from made queries of 56 transcripts of read English, and was judged on such: its "
+        "accuracy and its claims are of made pairs, where relevant is what holds a query's words. What people ask, and "
+        "take for an answer, is not in it, and nobody labelled any",
         "it knows words by their letters: no synonym, no other spelling, no other language",
     ),
 )
@@ -81,8 +82,9 @@ LIKENESS = Task(
     scope_of=scope_of,
     grouping=Grouping(name="query"),
     known_failures=(
-        "the run that ships learned from edited copies of sixteen pictures, compared by edges and colours: it tells "
-        "copies, and not whether two pictures show the same",
+        "the run that ships learned from edited copies of sixteen pictures, compared by edges and colours, and was "
+        "judged on such: its accuracy and its claims are of sixteen independent cases, drawn over and over, and of "
+        "being a copy, not of showing the same",
         "turned and mirrored copies are none to it; mainstem media duplicates finds those",
         "pictures that are much alike and no copies, as two of a series, were hardly among what it learned from",
     ),

@@ -62,8 +62,12 @@ TASK = Task(
     grouping=Grouping(name="speaker", are_persons=True),
     sets=(SPOKEN_DIGITS,),
     known_failures=(
-        "six speakers taught it, all men, on six microphones: nothing at 90 % is guaranteed of another one",
-        "it names a digit whatever is said: of words that are no digit, and of noise, it knows nothing",
+        "six speakers taught it, five of them men by the set's metadata.py, which does not tell of lucas: nothing at "
+        "90 % is guaranteed of another one",
+        "it names a digit whatever is said, and no alarm hears that: of 461 stretches of speech between pauses, 0.2 to "
+        "0.9 s, of 18 readers who say no digit there (librispeech-mini), none was refused; 15 % were called a digit at "
+        "90 % or more, where 66 % of the test's digits were. Sets at 90 % told it: 7.7 digits of ten on average, one "
+        "alone in 1 %",
         "one word a file, in English",
     ),
 )

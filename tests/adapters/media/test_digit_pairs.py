@@ -10,6 +10,7 @@ from tests.adapters.media.made_words import word, write_pairs
 from mainstem.adapters import find_task
 from mainstem.adapters.media.digit_pairs import TASK, VIEWS, Pairs, baselines, complete, otherwise, restore, view_of
 from mainstem.apps.evaluate import evaluate
+from mainstem.apps.evaluation_text import describe
 from mainstem.apps.protocols import EvaluationSpec
 from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
@@ -130,6 +131,8 @@ def test_an_evaluation_tells_what_missing_streams_cost(made, monkeypatch):
     spec = EvaluationSpec(fit=FitSpec(config=QUICK, trunk=None), workers=1)
     told = evaluate(task, DataRequest(data="made", i_have_the_rights=True), spec)
     assert told["n"] == 60
+    assert told["known_failures"] == list(TASK.known_failures)
+    assert all(failure in describe(told, TASK.target) for failure in TASK.known_failures)
     assert {"complete_pairs", "svm_sound", "svm_picture", "svm_both"} <= told["baselines"].keys()
     difference = told["metrics"]["accuracy"] - told["baselines"]["complete_pairs"]["accuracy"]
     assert told["difference"]["complete_pairs"]["value"] == pytest.approx(difference)
