@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 EXACT = 50_000  # vectors up to which all are compared: 77 MB and some 10 ms at 384 dimensions
 TRAINED_ON = 50_000  # vectors
 STALE = 0.1  # share of vectors that are new or gone since, beyond which the codes are made again
-CLOSELY, BEHIND = 1000, 8  # candidates that are compared again exactly: at least, and for each one that is wanted
+CLOSELY, BEHIND = 2000, 8  # candidates that are compared again exactly: at least, and for each one that is wanted
 NUM_VALUES = 16  # of four bits
 FEW = 2000  # vectors that a filter keeps, up to which all are compared exactly
 CHUNK = 20_000  # vectors read at once
@@ -89,11 +89,13 @@ class VectorStore:
             return _best(allowed, self.vectors(allowed) @ query, num) if len(allowed) else _NONE
         ids, vectors = self.held
         scores = vectors @ query if len(ids) else np.empty(0, np.float32)
+        may = None
         if allowed is not None:
-            kept = np.isin(ids, allowed)
+            may = _marked(allowed, max(self.codes.last if self.codes else 0, int(ids[-1]) if len(ids) else 0))
+            kept = may[ids]
             ids, scores = ids[kept], scores[kept]
         if self.index is not None:
-            coded, more = self._coded(query, max(CLOSELY, BEHIND * num), allowed)
+            coded, more = self._coded(query, max(CLOSELY, BEHIND * num), may)
             ids, scores = np.concatenate([ids, coded]), np.concatenate([scores, more])
         return _best(ids, scores, num)
 
@@ -124,12 +126,11 @@ class VectorStore:
             self.background = self.vectors(np.array([row[0] for row in ids], np.int64))
         return self.background
 
-    def _coded(self, query: Vectors, num: int, allowed: Ids | None) -> tuple[Ids, Vectors]:
+    def _coded(self, query: Vectors, num: int, may: NDArray[np.bool_] | None) -> tuple[Ids, Vectors]:
         """The nearest by their codes with their exact cosines; of more where most of them are gone."""
         assert self.index is not None
-        assert self.codes is not None
         asked = query[None].astype(np.float32)
-        kept = None if allowed is None else _selector(allowed, self.codes.last)
+        kept = None if may is None else faiss().IDSelectorBitmap(np.packbits(may, bitorder="little"))
         chosen = faiss().SearchParametersIVF(sel=kept)
         while True:
             found = self.index.search(asked, num, params=chosen)[1][0]
@@ -161,11 +162,11 @@ def _best(ids: Ids, scores: Vectors, num: int) -> tuple[Ids, Vectors]:
     return ids[order], scores[order]
 
 
-def _selector(allowed: Ids, last: int) -> Any:  # noqa: ANN401 - a library without types
-    """What tells FAISS which numbers up to the last that has a code may be found."""
+def _marked(allowed: Ids, last: int) -> NDArray[np.bool_]:
+    """True (last + 1,) at the numbers that may be found."""
     may = np.zeros(last + 1, bool)
     may[allowed[allowed <= last]] = True
-    return faiss().IDSelectorBitmap(np.packbits(may, bitorder="little"))
+    return may
 
 
 def read_vectors(catalogue: Catalogue, after: int = 0, most: int | None = None) -> tuple[Ids, Vectors]:
