@@ -214,7 +214,8 @@ def _way(run: Pictures, scale: _Scale) -> _Way | None:
 def _in_blocks(run: Pictures) -> Pictures:
     """Means over blocks of the grid: a moving camera changes these less than what it moves over."""
     (rows, columns), (height, width) = BLOCKS, (GRID[0] // BLOCKS[0], GRID[1] // BLOCKS[1])
-    return run.reshape(len(run), rows, height, columns, width, 3).mean((2, 4)).reshape(len(run), -1)
+    found: Pictures = run.reshape(len(run), rows, height, columns, width, 3).mean((2, 4)).reshape(len(run), -1)
+    return found
 
 
 def _detail_left(run: Pictures) -> float:
