@@ -3,6 +3,7 @@
 import typer
 
 from mainstem.apps.cli_advice import rates, vigour, zones
+from mainstem.apps.cli_harvest import harvest
 
 fields_app = typer.Typer(
     no_args_is_help=True,
@@ -15,6 +16,7 @@ def fields() -> None:
     """Harvests in, advice out: what a combine logged, zones, rates and reports of fields."""
 
 
+fields_app.command("harvest")(harvest)
 fields_app.command("vigour")(vigour)
 fields_app.command("zones")(zones)
 fields_app.command("rates")(rates)
