@@ -24,7 +24,7 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
     source, region = prediction.source, prediction.region
     told = {
         "item": source.item,
-        **dict(source.facts),
+        **{name: whole(fact) for name, fact in source.facts.items()},
         "value": None if region is not None and not region.tells(prediction.value) else prediction.value,
         "low": None,
         "high": None,
@@ -47,6 +47,19 @@ def prediction_row(prediction: Prediction) -> dict[str, Any]:
     is_taken = not prediction.probabilities.keys().isdisjoint(told | origin)  # as by classes low, middle and high
     mark = "probability " if is_taken else ""
     return {**told, **{f"{mark}{name}": share for name, share in prediction.probabilities.items()}, **origin}
+
+
+def whole(value: Any) -> Any:  # noqa: ANN401 - text is handed on
+    """A number that is whole as an integer, as years are; all else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose columns of text hold no float that is whole."""
+    found = table.copy()
+    for name in table.columns[table.dtypes == object]:
+        found[name] = table[name].map(whole)
+    return found
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:

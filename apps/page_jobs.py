@@ -4,17 +4,22 @@ import sys
 
 from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map
 from mainstem.apps.jobs import start, work_on
-from mainstem.apps.region_sets import choices
+from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress
 
 CODE = "from mainstem.apps.page_jobs import main; main()"
-MODEL, MAP = "model ", "map "  # beginnings of jobs' names
+MODEL, MAP, HINDSIGHT = "model ", "map ", "hindsight "  # beginnings of jobs' names
 
 
 def start_training(name: str) -> None:
     """Begin to train the model of a region set."""
     start(model_job(name), CODE, ["model", name])
+
+
+def start_hindsight(name: str) -> None:
+    """Begin to ask the model of a region set what it says of past seasons."""
+    start(hindsight_job(name), CODE, ["hindsight", name])
 
 
 def start_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> None:
@@ -27,6 +32,11 @@ def model_job(name: str) -> str:
     return f"{MODEL}{name}"
 
 
+def hindsight_job(name: str) -> str:
+    """Name of the job that asks a set's model what it says of past seasons."""
+    return f"{HINDSIGHT}{name}"
+
+
 def map_job(name: str) -> str:
     """Name of the job that makes a map."""
     return f"{MAP}{name}"
@@ -36,22 +46,24 @@ def main() -> None:
     """Do what the arguments of this process name."""
     kind, name, *rest = sys.argv[1:]
     if kind == "model":
-        status = work_on(model_job(name), f"the model of {name}", lambda report: _train(name, report))
+        status = work_on(model_job(name), f"the model of {name}", lambda report: _choice(name).train(report))
+    elif kind == "hindsight":
+        status = work_on(hindsight_job(name), f"hindsight of {name}", lambda report: _choice(name).look_back(report))
     else:
         status = work_on(map_job(name), f"the map {name}", lambda report: _map(name, rest, report))
     raise SystemExit(status)
 
 
-def _train(name: str, report: Progress) -> None:
-    """Train a set's model.
+def _choice(name: str) -> RegionChoice:
+    """The region set of a name.
 
     Raises:
-        InputError: if the set is gone.
+        InputError: if it is gone.
     """
     choice = next((choice for choice in choices() if choice.name == name), None)
     if choice is None:
         raise InputError(f"there is no set {name} any more; bring its files again")
-    choice.train(report)
+    return choice
 
 
 def _map(name: str, rest: list[str], report: Progress) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import REAL, SIMULATED, run_folder
 from mainstem.apps.finetune import aside_of, fit_where_none, is_fitted
+from mainstem.apps.hindsight import keep_looked_back, look_back, looked_back_file
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import new_folder
+from mainstem.core.fitted import load_run
 from mainstem.core.fitted_file import read_manifest
-from mainstem.core.progress import Progress, silent
+from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.task import DataRequest
 from mainstem.data.catalogue import data_home, find_data_set, is_pulled
@@ -23,6 +25,7 @@ from mainstem.data.hearing import hearing
 
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
+FITTED = 0.8  # of the time that training takes has gone when the run is written; the rest goes to looking back
 NOTES = "notes.txt"  # beside a user's tables: what was understood of them, and what was left out
 
 
@@ -90,8 +93,19 @@ class RegionChoice:
             raise InputError(f"{NOTES} of {self.name} cannot be read; bring the files again to see it") from error
 
     def train(self, progress: Progress = silent) -> None:
-        """Fit and write the run; one of another version, or one that cannot be read, is set aside."""
-        fit_where_none(TASK, self.run(), self.read, progress)
+        """Fit and write the run, and look back; one of another version, or that cannot be read, is set aside."""
+        fit_where_none(TASK, self.run(), self.read, part_of(progress, 0.0, FITTED))
+        self.look_back(part_of(progress, FITTED, 1.0))
+
+    def look_back(self, progress: Progress = silent) -> None:
+        """Keep what the model says of past seasons, each without what learned from it.
+
+        Raises:
+            ArtifactError: if the run cannot be read.
+        """
+        fitted = load_run(self.run(), TASK)
+        looked = look_back(fitted, self.read(), progress)
+        keep_looked_back(looked, looked_back_file(self.name, fitted.adapter_sha256))
 
 
 def choices() -> list[RegionChoice]:

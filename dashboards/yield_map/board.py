@@ -2,8 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,25 @@ import numpy as np
 import pandas as pd
 
 from mainstem.adapters.crop_yield import TASK
+from mainstem.adapters.crop_yield.seasons import CONSTANT, LEADS, PAST, PHASE
 from mainstem.apps.export import prediction_table
+from mainstem.apps.hindsight import (
+    Issued,
+    Judged,
+    held_out,
+    issue,
+    least_lead,
+    never_narrower,
+    never_shown,
+    past_average,
+)
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.folds import one_writing
-from mainstem.core.predict import predict
+from mainstem.core.predict import predict, refusals
 from mainstem.core.records import read_record
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
-from mainstem.core.targets import below_name
+from mainstem.core.targets import Quantity, below_name
 from mainstem.core.targets.quantity import WORTHWHILE
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
@@ -27,6 +37,7 @@ POUNDS_PER_BUSHEL = {  # USDA standard test weights
 }  # fmt: skip
 DOZENS = 10.0  # of a unit in 1 t/ha, from which one digit says enough
 NUMBERS = ["value", "low", "high"]  # columns of a table of predictions
+MOST_ISSUED = 200  # seasons and regions at a lead that a board keeps
 POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 
 
@@ -38,11 +49,52 @@ class YieldBoard:
     source: SampleSet
     record: Mapping[str, Any]
     by_season: Mapping[str, tuple[Sample, ...]]
+    issued_before: dict[tuple[str, str, int], Issued] = field(default_factory=dict)  # what was asked is kept
 
     def seasons(self) -> tuple[str, ...]:
-        """Seasons that the model was not trained on, newest first; all of them where there is no other."""
+        """Seasons that the model was not trained on, newest first, then those that some member was not.
+
+        All of them where there is no such.
+        """
         unseen = [season for season in self.by_season if not self.is_trained_on(season)]
-        return tuple(sorted(unseen or self.by_season, reverse=True))
+        held = [season for season in self.by_season if self.is_held_out(season)]
+        return tuple(sorted(unseen, reverse=True) + sorted(held, reverse=True)) or tuple(
+            sorted(self.by_season, reverse=True)
+        )
+
+    def is_held_out(self, season: str) -> bool:
+        """True where the model was trained on a season, and can be shown without the members that were."""
+        return self.is_trained_on(season) and bool(never_shown(self.fitted, season))
+
+    def fitted_for(self, season: str) -> Fitted:
+        """The adapter, of a season that it was trained on without what learned from it, where any is left."""
+        return (held_out(self.fitted, season) if self.is_trained_on(season) else None) or self.fitted
+
+    def issued(self, season: str, lead: int, region: str = "") -> Issued:
+        """What is told of a season as it was known at a lead, of all its regions or one."""
+        key = (season, region, lead)
+        if key not in self.issued_before:
+            if len(self.issued_before) >= MOST_ISSUED:
+                self.issued_before.clear()
+            self.issued_before[key] = issue(self.fitted_for(season), self.samples(season, region), lead)
+        return self.issued_before[key]
+
+    def samples(self, season: str, region: str = "") -> list[Sample]:
+        """The samples of a season, of all regions or one."""
+        return [sample for sample in self.by_season[season] if not region or sample.source.facts["region"] == region]
+
+    def provenance_of(self, season: str) -> str:
+        """Say how a season that the model was trained on is shown; "" where it was not."""
+        if not self.is_trained_on(season):
+            return ""
+        if not self.is_held_out(season):
+            return f"The model was trained on {season}, all of it: this is no forecast."
+        num, every = len(never_shown(self.fitted, season)), len(self.fitted.ensemble.members)
+        return (
+            f"Held out, not a forecast: the model was trained on {season}; this is the answer of the {num} of its "
+            f"{every} members that never saw its harvests. They may know later seasons; what their parts are worth was "
+            "learned from all."
+        )
 
     def regions(self) -> frozenset[str]:
         """Names of all regions, of whatever season."""
@@ -106,38 +158,77 @@ def load_board(source: SampleSet, run: Path) -> YieldBoard:
 def season_table(board: YieldBoard, season: str, lead: int, level: float, threshold_t_ha: float | None) -> pd.DataFrame:
     """Return predictions of a season as known `lead` steps before its end, with width, truth and what the past said.
 
-    Columns beside those of exports: width, below (probability), observed, expected (the anchor), all t/ha.
+    Columns beside those of exports, t/ha unless said: lead, later where less is known than was asked; width; below
+    (probability); observed; error, the forecast less it; inside, of the interval; season_coverage, of all of them, 0-1,
+    and is_doubted where it contradicts the level; expected (the anchor); past (the last years' average). An interval is
+    no narrower than any of a later lead; low_issued and high_issued are as they were then.
     """
-    samples = [TASK.views[f"lead{lead}"](sample) for sample in board.by_season[season]]
+    known = max(lead, least_lead(board.by_season[season]))
+    samples = [TASK.views[f"lead{known}"](sample) for sample in board.by_season[season]]
     thresholds = () if threshold_t_ha is None else (threshold_t_ha,)
-    found = predict(board.fitted, samples, partial(_at_lead, lead=lead), level, thresholds)
-    table = prediction_table(found)
+    fitted = board.fitted_for(season)
+    table = prediction_table(predict(fitted, samples, lambda sample: f"lead{known}", level, thresholds))
     table[NUMBERS] = table[NUMBERS].astype(float)  # an abstained row has none
+    table["low_issued"], table["high_issued"] = table["low"], table["high"]
+    table["lead"] = known
+    later = range(least_lead(board.by_season[season]), known)
+    if later:
+        widen(table, [board.issued(season, one).half(level) for one in later], fitted)
     table["width"] = table["high"] - table["low"]
-    table["observed"] = [np.nan if sample.target is None else float(sample.target) for sample in samples]
-    offsets = [member.preparation(samples)[1] for member in board.fitted.ensemble.members]
-    table["expected"] = np.mean(offsets, axis=0)
+    table["observed"] = [_harvest(board, sample) for sample in samples]
+    table["error"] = table["value"] - table["observed"]
+    table["inside"] = table["observed"].between(table["low"], table["high"]).where(known_ends(table))
+    judged = judge_season(table)
+    table["season_coverage"], table["is_doubted"] = judged.coverage, judged.contradicts(level)
+    offsets = [member.preparation(samples)[1] for member in fitted.ensemble.members]
+    table["expected"], table["past"] = np.mean(offsets, axis=0), past_average(samples)
     if threshold_t_ha is not None:
         table = table.rename(columns={below_name(threshold_t_ha): "below"})
         table["below"] = table["below"].astype(float) if "below" in table else np.nan
     return table
 
 
-def _at_lead(_: Sample, lead: int) -> str:
-    return f"lead{lead}"
+def widen(table: pd.DataFrame, later: Sequence[Any], fitted: Fitted) -> None:
+    """Have no interval of a table be narrower than those of later leads, whose half widths (rows,) are given."""
+    own = np.maximum(table["high"] - table["value"], table["value"] - table["low"]).to_numpy(np.float64)
+    half = never_narrower([own, *later[::-1]])[0]
+    target = fitted.target
+    assert isinstance(target, Quantity)
+    rows = np.isfinite(own) & (half > own)
+    low, high = target.bounds.interval(table["value"].to_numpy(np.float64), half)[1:]
+    table.loc[rows, "low"], table.loc[rows, "high"] = low[rows], high[rows]
+
+
+def known_ends(table: pd.DataFrame) -> "pd.Series[bool]":
+    """True where a harvest and an interval are both known."""
+    return table[["observed", "low", "high"]].notna().all(axis=1)
+
+
+def _harvest(board: YieldBoard, sample: Sample) -> float:
+    """The harvest, t/ha; NaN where it is unknown, or known to be wrong."""
+    is_known = sample.target is not None and sample.source.item not in board.source.flagged
+    return float(sample.target) if is_known and sample.target is not None else float("nan")
 
 
 def region_story(board: YieldBoard, region: str, season: str, level: float) -> pd.DataFrame:
-    """Return a region's forecast through the season: lead, value, low, high; earliest first."""
-    sample = next(s for s in board.by_season[season] if s.source.facts["region"] == region)
-    leads = sorted((int(name.removeprefix("lead")) for name in TASK.views), reverse=True)
-    found = []
-    for lead in leads:
-        known = TASK.views[f"lead{lead}"](sample)
-        found += predict(board.fitted, [known], partial(_at_lead, lead=lead), level)
-    told = prediction_table(found)[NUMBERS].astype(float)  # an abstained row has none
-    told.insert(0, "lead", leads)
-    return told
+    """Return a region's forecast through the season, earliest first: lead, value, low, high, and the ends as issued.
+
+    Each is made of the inputs known at its lead; leads later than the season has come yet are none. No interval is
+    narrower than one that follows.
+    """
+    (sample,) = board.samples(season, region)[:1]
+    leads = range(LEADS - 1, least_lead(board.by_season[season]) - 1, -1)
+    issued = [board.issued(season, lead, region) for lead in leads]
+    halves = [found.half(level) for found in issued]
+    if refusals(board.fitted_for(season), [sample])[0]:
+        halves = [np.full_like(half, np.nan) for half in halves]
+        issued = [replace(found, mean=np.full_like(found.mean, np.nan)) for found in issued]
+    rows = []
+    for lead, found, own, half in zip(leads, issued, halves, never_narrower(halves), strict=True):
+        value, low, high = found.interval(half)
+        _, low_issued, high_issued = found.interval(own)
+        rows.append([lead, *(float(part[0]) for part in (value, low, high, low_issued, high_issued))])
+    return pd.DataFrame(rows, columns=["lead", *NUMBERS, "low_issued", "high_issued"])
 
 
 def past_yields(board: YieldBoard, region: str) -> pd.DataFrame:
@@ -178,6 +269,26 @@ def season_series(board: YieldBoard, region: str, season: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["date", "stream", "value"])
 
 
+def data_span(board: YieldBoard, season: str, leads: Sequence[int]) -> list[tuple[str, str]]:
+    """First and last date (ISO 8601) of the season's own observations behind each row of its table, known at `leads`.
+
+    Of crop phases, which have no dates, the first and the last; "" where nothing of the season is known.
+    """
+    found = []
+    for sample, lead in zip(board.by_season[season], leads, strict=True):
+        shown = TASK.views[f"lead{lead}"](sample)
+        own = {name: stream for name, stream in shown.streams.items() if name not in (*PAST, *CONSTANT)}
+        days = [stream.times[[0, -1]] for stream in own.values() if stream.times is not None and len(stream.times)]
+        if days:
+            start = pd.Timestamp(f"{season}-01-01")
+            ends = (min(first for first, _ in days), max(last for _, last in days))
+            found.append(tuple((start + pd.to_timedelta(end, unit="s")).date().isoformat() for end in ends))
+        else:
+            phases = sorted(name for name in own if PHASE.fullmatch(name))
+            found.append((phases[0], phases[-1]) if phases else ("", ""))
+    return [(str(first), str(last)) for first, last in found]
+
+
 def has_inputs(board: YieldBoard, region: str, season: str) -> bool:
     """True where more is known of a region's season than yields of the past."""
     found = [sample for sample in board.by_season[season] if sample.source.facts["region"] == region]
@@ -196,22 +307,20 @@ def data_age(board: YieldBoard, region: str, season: str) -> str:
     return f"last observation {last:%d %b %Y}, {days} days old"
 
 
-def hindsight(table: pd.DataFrame, factor: float = 1.0, unit: str = "t/ha") -> str:
-    """Say how many of a season's known harvests ended inside their interval; "" where none is known.
+def judge_season(table: pd.DataFrame, value: str = "value") -> Judged:
+    """Judge a season's table, or another column of it, by the harvests known: its intervals as they were issued."""
+    ends = [table[f"{end}_issued"].to_numpy(np.float64) for end in ("low", "high")]
+    return Judged.of(table["observed"].to_numpy(np.float64), table[value].to_numpy(np.float64), ends[0], ends[1])
 
-    `factor` is how many of the unit make 1 t/ha.
-    """
-    known = table[table[["observed", "value", "low", "high"]].notna().all(axis=1)]
-    if known.empty:
+
+def doubt_of(table: pd.DataFrame) -> str:
+    """Say that a season's harvests contradict the level of their intervals; "" where they do not."""
+    judged, level = judge_season(table), float(table["level"].iloc[0])
+    if not judged.contradicts(level):
         return ""
-    inside = int(known["observed"].between(known["low"], known["high"]).sum())
-    error = factor * float((known["observed"] - known["value"]).mean())
-    digits = 2 if factor < DOZENS else 1
-    side = "above" if error > 0 else "below"
     return (
-        f"Hindsight: of {len(known)} known harvests of this season {inside} ({inside / len(known):.0%}) ended inside "
-        f"their {known['level'].iloc[0]:.0%} interval; on average they were {abs(error):.{digits}f} {unit} {side} the "
-        "forecast."
+        f"{level:.0%} did not hold in this season: {judged.coverage:.0%} of its {judged.num} known harvests ended "
+        f"inside. {level:.0%} is meant on average over seasons, whose regions err together."
     )
 
 

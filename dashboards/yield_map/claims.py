@@ -6,8 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.dashboards.shell import plain, put_in_address
-from mainstem.dashboards.yield_map.board import Doubt, YieldBoard, doubts, hindsight, worth
+from mainstem.dashboards.yield_map.board import Doubt, YieldBoard, doubt_of, doubts, judge_season, worth
 from mainstem.dashboards.yield_map.controls import Controls
+from mainstem.dashboards.yield_map.hindsight import say_season
 from mainstem.dashboards.yield_map.layers import title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, newest_claimed, read_board
 
@@ -17,8 +18,7 @@ SHORT = 60  # letters of a reason in the box: two lines beside the chosen region
 def show_claims(key: BoardKey, table: pd.DataFrame, controls: Controls) -> None:
     """Say in a box whose claims are missing, and list below it why, and which regions."""
     board, season = read_board(key), controls.season
-    if board.is_trained_on(season):
-        st.warning(f"The model was trained on {plain(season, 40)}: this is no forecast.", icon=":material/warning:")
+    say_season(board, table, controls)
     found = doubts(table)
     reach = board.reach(season, controls.lead)
     if reach and sum(len(doubt.regions) for doubt in found) == len(table):
@@ -34,7 +34,10 @@ def show_claims(key: BoardKey, table: pd.DataFrame, controls: Controls) -> None:
 def standing(board: YieldBoard, table: pd.DataFrame, controls: Controls) -> str:
     """How the claims of a season stand, in a few words for the status line."""
     if board.is_trained_on(controls.season):
-        return f"\N{WARNING SIGN} no forecast: the model was trained on {controls.season}"
+        kind = "held out, not a forecast" if board.is_held_out(controls.season) else "no forecast"
+        return f"\N{WARNING SIGN} {kind}: the model was trained on {controls.season}"
+    if doubt_of(table):
+        return f"\N{WARNING SIGN} {controls.level:.0%} did not hold: {judge_season(table).coverage:.0%} inside"
     reach = board.reach(controls.season, controls.lead)
     stated = int((table["claim"] == "stated").sum())
     if reach and not stated:
@@ -90,9 +93,6 @@ def show_standing(board: YieldBoard, table: pd.DataFrame, controls: Controls) ->
     if len(stated):
         population = str(stated["claim_for"].iloc[0])
         st.caption(f"Claim stated in {len(stated)} of {len(table)} regions: {plain(population)}")
-    told = "" if board.is_trained_on(controls.season) else hindsight(table, factor, unit)
-    if told:
-        st.caption(plain(told))
     is_worth, sentence = worth(board, factor, unit)
     if is_worth:
         st.caption(plain(sentence))

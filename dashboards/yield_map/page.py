@@ -6,11 +6,9 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.export import geopackage_bytes
 from mainstem.apps.region_sets import RegionChoice
-from mainstem.core.targets import below_name
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
-from mainstem.dashboards.components.tables import choice_table, named_in_address
+from mainstem.dashboards.components.tables import named_in_address
 from mainstem.dashboards.shell import (
     Desk,
     lay_desk,
@@ -27,18 +25,19 @@ from mainstem.dashboards.yield_map.board import YieldBoard, ranked
 from mainstem.dashboards.yield_map.choice import choose_set, offer_training
 from mainstem.dashboards.yield_map.claims import show_claims, show_standing, standing
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
+from mainstem.dashboards.yield_map.exports import show_downloads
 from mainstem.dashboards.yield_map.find import Place, choose_place, found_on_map, list_places
-from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions, title_region
+from mainstem.dashboards.yield_map.hindsight import show_hindsight
+from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
+from mainstem.dashboards.yield_map.table import choose_region, show_table
 from mainstem.data.earth.outlines import Outlines
-from mainstem.data.spreadsheets import csv_bytes
 
 PAGE = "yield_map"
 IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer", "panel", "place", "view")
-PANELS = {"region": "Region", "list": "List", "claims": "Claims", "files": "Files"}
-LIST_PX = 660  # of the list, at most
-WIDE = frozenset({"list"})
+PANELS = {"region": "Region", "list": "List", "hindsight": "Hindsight", "claims": "Claims", "files": "Files"}
+WIDE = frozenset({"list", "hindsight"})
 
 
 def show_yields() -> None:
@@ -85,8 +84,10 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
             show_standing(board, table, controls)
         elif desk.panel == "list":
             show_table(choice.name, table, controls, chosen, place)
+        elif desk.panel == "hindsight":
+            show_hindsight(key, table, controls, chosen)
         elif desk.panel == "files":
-            show_downloads(choice.name, table, outlines, attribution, controls)
+            show_downloads(board, choice.name, table, outlines, controls)
             show_sources(outlines, attribution)
         elif asked:
             st.warning(f"There is no region {plain(asked, 120)} in this set.", icon=":material/warning:")
@@ -145,48 +146,6 @@ def show_map(
         geometry, content, "map", open_region, lambda title: put_in_address("layer", title),
         lambda view: put_in_address("view", view),
     )  # fmt: skip
-
-
-def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, place: Place | None) -> None:
-    """Show the map's table twin, of a state alone where one was found; a row that is chosen in it is for the page."""
-    if place is not None and len(place.regions) > 1:
-        table, name = table[table["region"].isin(place.regions)], f"{name} {place.name}"
-    numbers, unit = ["value", "low", "high", "width"], controls.unit
-    shown = ranked(table, ["region", "claim", *numbers, "below", "expected", "observed"]).copy()
-    regions = [str(region) for region in shown["region"]]
-    shown["region"] = [title_region(region) for region in regions]
-    for column in (*numbers, "expected", "observed"):
-        shown[column] = unit.convert(shown[column].astype(float)).round(2)
-    shown["below"] = shown["below"].round(3)
-    titles = {column: f"{column}, {unit.name}" for column in (*numbers, "expected", "observed")}
-    threshold = f"{unit.convert(controls.threshold_t_ha):.1f}"
-    st.caption("Regions without a claim first, then those furthest below expectation.")
-    shown = shown.rename(columns={**titles, "below": f"below {threshold} {unit.name}, chance"})
-    choice_table(shown, regions, chosen, choose_region, f"{name} {controls}", LIST_PX)
-
-
-def show_downloads(
-    name: str, table: pd.DataFrame, outlines: Outlines | None, attribution: str, controls: Controls
-) -> None:
-    """Offer the table and the map as files, with the attribution of what they are made of."""
-    out = table.rename(columns={"below": below_name(controls.threshold_t_ha)})
-    out = out.assign(lead=controls.lead, attribution=attribution)
-    file = f"yields_{name}_{controls.season}_lead{controls.lead}".replace(" ", "-")
-    left, right = st.columns(2)
-    # on_click="ignore": a rerun after one download would swallow the click on the next
-    left.download_button(
-        "CSV, t/ha", csv_bytes(out), f"{file}.csv", "text/csv", icon=":material/download:", on_click="ignore"
-    )
-    if outlines is not None:
-        right.download_button(
-            "GeoPackage, t/ha", lambda: geopackage_bytes(out, outlines.frame, "yields"), f"{file}.gpkg",
-            "application/geopackage+sqlite3", icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
-
-
-def choose_region(region: str) -> None:
-    """Choose a region for the whole page, wherever that was done."""
-    put_in_address("region", region)
 
 
 def open_region(region: str) -> None:

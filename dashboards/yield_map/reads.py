@@ -63,7 +63,7 @@ def newest_claimed(key: BoardKey, lead: int, level: float) -> str:
     """Return the newest season with a claim in most regions, or ""."""
     board = read_board(key)
     for season in board.seasons():
-        if board.reach(season, lead):
+        if board.reach(season, lead) or board.is_trained_on(season):
             continue
         claims = season_table(board, season, lead, level, None)["claim"]
         if (claims == "stated").mean() > MOST:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -191,16 +190,6 @@ def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claim
     yield_reads.predict_season.clear()
     assert test.query_params["season"] == "2022"
     assert not test.exception
-
-
-def test_hindsight_speaks_the_chosen_unit():
-    from mainstem.dashboards.yield_map.board import hindsight
-
-    table = pd.DataFrame({"observed": [9.0, 7.0], "value": [8.0, 7.0], "low": [7.0, 6.0], "high": [9.0, 8.0]})
-    table["level"] = 0.9
-    assert "0.50 t/ha above" in hindsight(table)
-    assert "8.0 bu/ac above" in hindsight(table, 15.93, "bu/ac")
-    assert np.isfinite(table["observed"]).all()
 
 
 def test_the_table_names_its_units_and_shows_claims_first(board):
