@@ -17,7 +17,7 @@ STYLE = """<style>
 .stMainBlockContainer { padding: 3rem 0.75rem 1.5rem; }
 .stMainBlockContainer h1 { font-size: 1.25rem; font-weight: 650; padding: 0; }
 .stMainBlockContainer h2 { font-size: 1.25rem; padding: 0; }
-.stMainBlockContainer h3 { font-size: 1.1rem; padding: 0; }
+.stMainBlockContainer h3 { font-size: 1.1rem; padding: 0 0 0.5rem; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: var(--mainstem-quiet); opacity: 1; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
 :root { --mainstem-quiet: #4a544c; }
@@ -26,10 +26,12 @@ STYLE = """<style>
   [data-testid="stMultiSelect"] [data-baseweb="tag"] span { color: #08140d; }
 }
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 8.25rem); }
-.st-key-desk-status { min-height: 1.75rem; gap: 0.5rem; align-items: center; }
+.st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
+.st-key-desk-status { min-height: 1.75rem; gap: 0 0.5rem; align-items: center; }
+.st-key-desk-panels button { min-height: 1.75rem; padding-top: 0; padding-bottom: 0; }
 .st-key-desk-status h1 { white-space: nowrap; }
 .st-key-desk-status p { margin: 0; font-size: 0.875rem; }
-.st-key-desk-bar { gap: 0.5rem; align-items: end; min-height: 2.25rem; }
+.st-key-desk-bar { gap: 0.25rem 0.5rem; align-items: end; min-height: 2.25rem; }
 .st-key-desk-body { gap: 0.75rem; align-items: flex-start; flex-wrap: nowrap; }
 .st-key-desk-canvas { min-width: 0; gap: 0.25rem; }
 .st-key-desk-dock { max-height: var(--canvas-height); overflow: auto; gap: 0.5rem; flex-shrink: 0; }
@@ -37,6 +39,7 @@ STYLE = """<style>
 @media (max-width: 900px) {
   .st-key-desk { --canvas-height: max(300px, 58dvh); }
   .st-key-desk-body { flex-direction: column; }
+  .st-key-desk-top { flex-wrap: wrap; }
   .st-key-desk-dock, .st-key-desk-canvas { width: 100% !important; max-width: 100%; max-height: none; }
   .st-key-desk-status h1 { white-space: normal; }
 }
@@ -78,10 +81,10 @@ def lay_desk(panels: Mapping[str, str], wide: frozenset[str] = frozenset()) -> D
     """
     vain = st.container()
     whole = st.container(key="desk")
-    status = whole.container(key="desk-status", horizontal=True)
-    line = whole.container(key="desk-bar", horizontal=True)
-    bar = line.container(horizontal=True, key="desk-choices")
-    panel = _choose_panel(panels, line, vain)
+    top = whole.container(key="desk-top", horizontal=True)
+    status = top.container(key="desk-status", horizontal=True)
+    panel = _choose_panel(panels, top, vain)
+    bar = whole.container(key="desk-bar", horizontal=True)
     body = whole.container(key="desk-body", horizontal=True)
     canvas = body.container(key="desk-canvas")
     dock = None

@@ -19,14 +19,14 @@ from mainstem.apps.hindsight import (
 )
 from mainstem.apps.page_jobs import hindsight_job, start_hindsight
 from mainstem.core.contradiction import chance_of_such_groups
-from mainstem.dashboards.palette import FADED, GREEN, legible
 from mainstem.dashboards.components.tables import choice_table
+from mainstem.dashboards.palette import FADED, GREEN, legible
 from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.waiting import is_being_made, show_failure
 from mainstem.dashboards.yield_map.board import YieldBoard, doubt_of, judge_season
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
-from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST
+from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 from mainstem.dashboards.yield_map.table import NO_DOWNLOAD, choose_region, shown_table
 from mainstem.data.spreadsheets import csv_bytes
 

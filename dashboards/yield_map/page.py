@@ -28,7 +28,7 @@ from mainstem.dashboards.yield_map.controls import Controls, choose_controls
 from mainstem.dashboards.yield_map.exports import show_downloads
 from mainstem.dashboards.yield_map.find import Place, choose_place, found_on_map, list_places
 from mainstem.dashboards.yield_map.hindsight import show_hindsight
-from mainstem.dashboards.yield_map.layers import LAYERS, colour_regions
+from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST, colour_regions
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
 from mainstem.dashboards.yield_map.table import choose_region, show_table
@@ -143,9 +143,16 @@ def show_map(
         view=str(st.query_params.get("view", "")),
     )
     fieldmap(
-        geometry, content, "map", open_region, lambda title: put_in_address("layer", title),
+        geometry, content, "map", open_region, choose_layer,
         lambda view: put_in_address("view", view),
     )  # fmt: skip
+
+
+def choose_layer(title: str) -> None:
+    """Have the map show a layer; with how far forecasts missed, the list opens, the worst first."""
+    put_in_address("layer", title)
+    if title == LESS_HARVEST:
+        open_panel("list")
 
 
 def open_region(region: str) -> None:
