@@ -49,7 +49,7 @@ OWN_DATA = "your own data"
 ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
 STYLE = """<style>
 .stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
-.stMainBlockContainer h2 { font-size: 1.15rem; padding: 0; }
+.stMainBlockContainer h1 { font-size: 1.15rem; padding: 0; }
 .stMainBlockContainer h3 { font-size: 1rem; padding: 0; overflow-wrap: anywhere; }
 .stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
@@ -58,7 +58,10 @@ STYLE = """<style>
 @media (max-width: 640px) {  /* the first picture stands within 250 px: rows of controls scroll instead of breaking */
   .stAppHeader { height: 2.6rem; min-height: 2.6rem; }
   .stMainBlockContainer { padding: 2.7rem 0.6rem 0.6rem; }
-  .stMainBlockContainer h2 { font-size: 1rem; white-space: nowrap; overflow-x: auto; scrollbar-width: none; }
+  .stMainBlockContainer h1 { font-size: 1rem; }
+  .st-key-desk-status { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-block: -0.3rem; }
+  .st-key-desk-status > * { flex: 0 0 auto; width: auto; }
+  .st-key-desk-status p { white-space: nowrap; }
   .stMainBlockContainer .stHorizontalBlock:has(> .stColumn) { gap: 0.3rem; }
   .st-key-media-archive, .st-key-media-tools {
     flex-wrap: nowrap; gap: 0.4rem; overflow-x: auto; scrollbar-width: none;
