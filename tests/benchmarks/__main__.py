@@ -329,6 +329,13 @@ def bench_shots() -> dict[str, float]:
     return shots.bench_shots()
 
 
+def bench_no_digits() -> dict[str, float]:
+    """What the spoken digits' run says of speech that holds no digit."""
+    from tests.benchmarks import no_digits
+
+    return no_digits.bench_no_digits()
+
+
 def bench_media_index() -> dict[str, float]:
     """20,000 pictures indexed, indexed again and searched; a million vectors."""
     from tests.benchmarks import media_index
@@ -343,7 +350,7 @@ BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
     "motion": bench_motion, "copies": bench_copies, "copies_scale": bench_copies_scale, "shots": bench_shots,
-    "media_index": bench_media_index,
+    "media_index": bench_media_index, "no_digits": bench_no_digits,
 }  # fmt: skip
 
 
