@@ -43,6 +43,8 @@ def sign_file(path: Path, credentials: Credentials, out: Path) -> None:
         InputError: if the copy would be written over a file, or the certificate, the key or the file cannot be used.
         MissingExtraError: if c2pa-python is not installed.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: no such file, or no plain one; name a picture, sound, video or document")
     if out.exists() or out.is_symlink():
         raise InputError(f"{out} exists; name a new file, nothing is written over")
     if out.suffix.lower() != path.suffix.lower():

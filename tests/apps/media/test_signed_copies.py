@@ -1,6 +1,7 @@
 """A copy is signed, looked at, indexed and edited: pictures, sound and video, from one end to the other."""
 
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -85,6 +86,13 @@ def test_the_commands_say_the_same_of_a_video(tmp_path, credentials):
     put(tmp_path, "edited.mp4", flipped(data, len(data) - 400))
     looked = run_cli("media", "provenance", "signed.mp4", "edited.mp4", "--trust", "list.pem", "--json", cwd=tmp_path)
     assert [one["verdict"] for one in json.loads(looked.out)["files"]] == ["trusted", "tampered"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: None], ids=["pipe", "folder", "nothing"])
+def test_what_is_no_plain_file_is_refused_at_once(tmp_path, credentials, make):
+    make(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match="no plain one"):
+        sign_file(tmp_path / "a.jpg", credentials, tmp_path / "copy.jpg")
 
 
 @pytest.mark.parametrize("name", ["minutes.txt", "talk.ogg", "news.mkv"])
