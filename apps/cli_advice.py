@@ -96,3 +96,25 @@ def rates(
         if field["zones_claim"] == "none":
             tell(f"  its zones: {field['zones_reason']}")
     tell(f"{out}; {done['note']}: signed by {done['signed']}")
+
+
+def report(
+    source: Annotated[
+        Path, typer.Argument(help="A folder of `mainstem map` with fields, or a table of forecasts by region.")
+    ],
+    out: Annotated[Path, typer.Option(help="A new folder to write to.")],
+    zones_file: Annotated[
+        Path | None, typer.Option("--zones", help="zones.gpkg of `fields zones`, for its fields.")
+    ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="One field or region; repeat it. All unless given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a one-page PDF for every field of a map, or for every region of a table, and all of them in one."""
+    from mainstem.apps.fields.report import make_reports
+
+    with shown("report", as_json) as progress:
+        done = make_reports(source, out, zones_file, only or (), progress)
+    if as_json:
+        print(json.dumps(done))
+        return
+    tell(f"{out / 'all.pdf'} and {len(done['pages'])} pages of one each")

@@ -2,7 +2,7 @@
 
 import typer
 
-from mainstem.apps.cli_advice import rates, vigour, zones
+from mainstem.apps.cli_advice import rates, report, vigour, zones
 from mainstem.apps.cli_harvest import harvest
 
 fields_app = typer.Typer(
@@ -20,3 +20,4 @@ fields_app.command("harvest")(harvest)
 fields_app.command("vigour")(vigour)
 fields_app.command("zones")(zones)
 fields_app.command("rates")(rates)
+fields_app.command("report")(report)

@@ -20,11 +20,12 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ZonedField:
-    """A field's zones: areas by number in a metric CRS, and for each what the file claims of it."""
+    """A field's zones: areas by number in a metric CRS, what the file says of each, and what it claims of them all."""
 
     name: str
     crs: str
     zones: dict[int, Any]
+    words: dict[int, str]
     claim: str
     reason: str
 
@@ -53,8 +54,13 @@ def read_zones(path: Path) -> tuple[list[ZonedField], str]:
         for zone, shape in zip(numbers[rows].tolist(), moved, strict=True):
             zones[zone] = polygonal(zones[zone].union(shape)) if zone in zones else polygonal(shape)
         first = part.iloc[0]
-        claim, reason = (str(first.get(key) or "") for key in ("claim", "reason"))
-        found.append(ZonedField(name=name, crs=crs, zones=dict(sorted(zones.items())), claim=claim, reason=reason))
+        claim, reason = (plain(first.get(key) or "") for key in ("claim", "reason"))
+        words = {
+            zone: plain(row.get("words") or "") for zone, (_, row) in zip(numbers[rows], part.iterrows(), strict=True)
+        }
+        found.append(
+            ZonedField(name=name, crs=crs, zones=dict(sorted(zones.items())), words=words, claim=claim, reason=reason)
+        )
     return found, content(path).sha256
 
 

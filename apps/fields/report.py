@@ -1,0 +1,230 @@
+"""One-page reports as PDF: of each field of a map, or of each region of a table of forecasts."""
+
+import datetime
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mainstem.apps.fields.report_drawing import pdf_bytes
+from mainstem.apps.fields.report_pages import (
+    Page,
+    Picture,
+    claim_in_words,
+    in_words,
+    interval_in_words,
+    span,
+)
+from mainstem.apps.fields.report_regions import region_pages
+from mainstem.apps.fields.zone_tables import ZonedField, read_zones
+from mainstem.core.errors import InputError
+from mainstem.core.files import new_folder, write_atomically
+from mainstem.core.plain import plain
+from mainstem.core.progress import Progress, silent
+from mainstem.data.earth.field_grids import field_grid, metric_crs, on_grid
+from mainstem.data.earth.fields import open_fields
+from mainstem.data.earth.raster import load_rasterio, open_geotiff
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+MAP, FIELDS = "map.tif", "fields.gpkg"
+ALL = "all.pdf"
+MOST_PAGES = 5000
+SAFE = re.compile(r"[^A-Za-z0-9_-]+")
+PICTURE_CELLS = 150  # a side of what is drawn of a field: more than paper shows at this size
+
+
+def make_reports(
+    source: Path, out: Path, zones: Path | None = None, only: Sequence[str] = (), progress: Progress = silent
+) -> dict[str, Any]:
+    """Write a one-page PDF a field or region, and all of them as all.pdf, into the new folder `out`.
+
+    Args:
+        source: a folder made by `mainstem map` with fields, or a table of forecasts by region (.csv, .gpkg ...).
+        out: where to.
+        zones: zones.gpkg of `mainstem fields zones`, shown on the pages of their fields.
+        only: names of fields or regions; all of them unless given.
+        progress: told of the pages.
+
+    Raises:
+        InputError: if the source cannot be read, or a name in `only` is not in it.
+    """
+    pages = field_pages(source, zones) if source.is_dir() else region_pages(source)
+    unknown = [name for name in only if name not in pages]
+    if unknown:
+        known = ", ".join(repr(name)[:40] for name in list(pages)[:5])
+        raise InputError(f"{source.name} has no {unknown[0]!r:.60}; it has {known} and {max(len(pages) - 5, 0)} more")
+    chosen = {name: page for name, page in pages.items() if not only or name in only}
+    if len(chosen) > MOST_PAGES:
+        raise InputError(f"{source.name} has {len(chosen)} pages, at most {MOST_PAGES} are made; name some (--only)")
+    made = datetime.datetime.now(datetime.UTC).date().isoformat()
+    with new_folder(out) as folder:
+        files = []
+        for number, (name, page) in enumerate(chosen.items(), 1):
+            progress(f"page {number} of {len(chosen)}", number / (len(chosen) + 1))
+            file = f"{number:03}_{SAFE.sub('-', name)[:40].strip('-') or 'unnamed'}.pdf"
+            write_atomically(folder / file, pdf_bytes([page], made))
+            files.append({"name": name, "file": file})
+        write_atomically(folder / ALL, pdf_bytes(list(chosen.values()), made))
+    return {"out": str(out), "pages": files}
+
+
+def field_pages(folder: Path, zones: Path | None = None) -> dict[str, Page]:
+    """A page a field of a map that `mainstem map` made.
+
+    Raises:
+        InputError: if the folder holds no map with fields, or the zones are of other fields.
+    """
+    for name in (MAP, FIELDS):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder.name} holds no {name}; give a folder that mainstem map made with --fields")
+    table = open_fields(folder / FIELDS).table
+    known = {field.name: field for field in read_zones(zones)[0]} if zones else {}
+    if known and not set(known) & set(table["field"]):
+        raise InputError(f"{zones.name if zones else ''} has zones of none of the map's fields; give theirs")
+    ends = _ends(table)
+    return {
+        str(row["field"]): _field_page(table, index, folder / MAP, known.get(str(row["field"])), ends)
+        for index, row in table.reset_index(drop=True).iterrows()
+    }
+
+
+def _ends(table: "gpd.GeoDataFrame") -> tuple[float, float]:
+    """Colour ends that all pages share, so that two of them can be laid side by side."""
+    values = table[["mean", "lower", "upper"]].to_numpy(np.float64)
+    values = values[np.isfinite(values).all(1)]
+    if not len(values):
+        return 0.0, 1.0
+    spread = float(np.median(values[:, 2] - values[:, 1])) / 4
+    return float(values[:, 0].min() - spread), float(values[:, 0].max() + spread)
+
+
+def _field_page(
+    table: "gpd.GeoDataFrame",
+    index: int,
+    raster: Path,
+    zoned: ZonedField | None,
+    ends: tuple[float, float],
+) -> Page:
+    row = table.iloc[index]
+    value, unit, level = float(row["mean"]), str(row["units"]), float(row["level"])
+    is_simulated = str(row.get("training", "")) == "simulated" or bool(row.get("simulated", False))
+    is_known = bool(np.isfinite(value))
+    rank = table["mean"].rank(ascending=False, method="min").iloc[index]
+    dates = [date.strip() for date in str(row.get("dates") or "").split(",")]
+    facts = [
+        ("Area", f"{float(row['area_ha']):.2f} ha, {100 * float(row['seen_share']):.0f} % of it seen"),
+        ("Crop", _told(row, "crop")),
+        ("Sown", _told(row, "sowing")),
+        ("Season", dates[0][:4] if dates[0] else "not told"),
+        ("Scenes", span(dates)),
+        ("Among the map's fields", f"{rank:.0f} of {int(table['mean'].notna().sum())}, highest first" if is_known else
+         "not ranked: too little was seen"),
+        ("Harvested", f"{in_words(float(row['yield_t_ha']))} t/ha, as the fields' file says" if _is_number(row) else
+         "not told"),
+    ]  # fmt: skip
+    pictures = [_raster_picture(table, index, raster, ends)]
+    header, rows, title = _others(table, index)
+    if zoned is not None:
+        pictures.append(_zone_picture(zoned))
+        header, rows, title = _zone_rows(zoned)
+        facts.append(("Zones", zoned.reason or "not judged"))
+    return Page(
+        title=f"Field {plain(row['field'])}",
+        subtitle=f"{_told(row, 'crop')}, {span(dates)}",
+        mark="SIMULATED" if is_simulated else "REAL SCENES",
+        value=f"{in_words(value)} {unit}" if is_known else "Cannot say: visit",
+        interval=interval_in_words(float(row["lower"]), float(row["upper"]), level, unit),
+        claim=claim_in_words(str(row["claim"]), str(row.get("reason") or ""), level, is_simulated),
+        facts=facts,
+        pictures=pictures,
+        table_title=title,
+        header=header,
+        rows=rows,
+        origin=[
+            f"Model: {_told(row, 'adapter')} ({str(row.get('adapter_sha256') or '')[:12]}). Licence: "
+            f"{_told(row, 'licence')}. {_told(row, 'attribution')}"
+        ],
+    )
+
+
+def _told(row: Any, name: str) -> str:  # noqa: ANN401 - pandas'
+    value = row.get(name)
+    text = "" if value is None or value != value else plain(value).strip()
+    return text or "not told"
+
+
+def _is_number(row: Any) -> bool:  # noqa: ANN401 - pandas'
+    value = row.get("yield_t_ha")
+    return isinstance(value, int | float) and bool(np.isfinite(value))
+
+
+def _others(table: "gpd.GeoDataFrame", index: int) -> tuple[list[str], list[list[str]], str]:
+    """This field, then the others, the lowest first: those to visit."""
+    ordered = table.assign(_own=np.arange(len(table)) != index).sort_values(["_own", "mean"], na_position="first")
+    rows = [
+        [
+            plain(row["field"]), f"{float(row['area_ha']):.2f}", in_words(float(row["mean"])),
+            f"{in_words(float(row['lower']))} to {in_words(float(row['upper']))}", str(row["claim"]),
+        ]
+        for _, row in ordered.iterrows()
+    ]  # fmt: skip
+    unit = plain(table["units"].iloc[0])
+    return ["field", "area, ha", f"mean, {unit}", "interval", "claim"], rows, "This field, then the lowest first"
+
+
+def _raster_picture(table: "gpd.GeoDataFrame", index: int, raster: Path, ends: tuple[float, float]) -> Picture:
+    row, shape = table.iloc[index], table.geometry.iloc[[index]]
+    rasterio = load_rasterio()
+    own = rasterio.crs.CRS.from_wkt(table.crs.to_wkt())
+    crs = own.to_wkt() if own.is_projected else metric_crs(shape.iloc[0], table.crs)
+    border = shape.to_crs(crs).iloc[0]
+    left, bottom, right, top = border.bounds
+    with open_geotiff(raster) as dataset:
+        finest = abs(dataset.transform.a) if dataset.crs.is_projected else 10.0
+    cell = max(finest, max(right - left, top - bottom) / PICTURE_CELLS)
+    laid = field_grid(border, str(row["field"]), crs, cell)
+    values = on_grid(raster, laid.grid)
+    values[laid.share <= 0] = np.nan
+    a, _, c, _, e, f = laid.grid.transform
+    bounds = (c, f + e * laid.grid.height, c + a * laid.grid.width, f)
+    title = f"Mean of each cell, {plain(row['units'])}; grey: outside, or no value"
+    is_doubtful = str(row["claim"]) != "stated"
+    return Picture(
+        bounds=bounds, raster=values, areas=(), border=border, is_doubtful=is_doubtful, title=title, ends=ends
+    )
+
+
+def _zone_picture(zoned: ZonedField) -> Picture:
+    import shapely
+
+    whole = shapely.unary_union(list(zoned.zones.values()))
+    left, bottom, right, top = whole.bounds
+    pad = 0.04 * max(right - left, top - bottom)
+    areas = []
+    for zone, area in zoned.zones.items():
+        largest = max(getattr(area, "geoms", [area]), key=lambda part: part.area)
+        areas.append((area, float(zone) if zone else float("nan"), ""))
+        areas.append((largest, float(zone) if zone else float("nan"), str(zone) if zone else "-"))
+    return Picture(
+        bounds=(left - pad, bottom - pad, right + pad, top + pad),
+        raster=None,
+        areas=areas,
+        border=whole,
+        is_doubtful=zoned.claim != "stated",
+        title="Zones by number, 1 the lowest; hatched where they are no better than chance",
+        ends=(1.0, float(max(max(zoned.zones), 2))),
+        is_whole=True,
+    )
+
+
+def _zone_rows(zoned: ZonedField) -> tuple[list[str], list[list[str]], str]:
+    total = sum(area.area for area in zoned.zones.values())
+    rows = [
+        [str(zone) if zone else "none", f"{area.area / 1e4:.2f}", f"{100 * area.area / total:.0f} %", zoned.words[zone]]
+        for zone, area in zoned.zones.items()
+    ]
+    return ["zone", "area, ha", "share", "season by season"], rows, "Zones"

@@ -1,0 +1,166 @@
+"""Reports: one page a field or region, in words, with hostile names, long texts and nothing known."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+from shapely.geometry import Point, box
+
+from mainstem.apps.fields.report import field_pages, make_reports
+from mainstem.apps.fields.report_pages import claim_in_words, in_words, interval_in_words, span
+from mainstem.apps.fields.report_regions import region_pages
+from mainstem.core.errors import InputError
+
+X, Y = 500_000, 5_400_000
+HOSTILE = "../<b>\u4e2d & =cmd"
+
+
+def made_map(folder: Path) -> Path:
+    """What mainstem map leaves of fields, as far as reports read it."""
+    values = np.tile(np.linspace(4, 9, 60, dtype=np.float32), (60, 1))
+    with rasterio.open(
+        folder / "map.tif", "w", driver="GTiff", width=60, height=60, count=1, dtype="float32", nodata=float("nan"),
+        crs="EPSG:32633", transform=from_origin(X, Y + 600, 10, 10),
+    ) as target:  # fmt: skip
+        target.write(values, 1)
+    common = {
+        "units": "t/ha", "level": 0.9, "training": "simulated", "attribution": "A " * 400, "licence": "CC0-1.0",
+        "dates": "2021-04-14, 2021-10-06", "adapter": "crop-yield pixel 3", "adapter_sha256": "ab" * 32,
+        "crop": "maize",
+    }  # fmt: skip
+    rows = {
+        "field": ["a", HOSTILE, "unseen"],
+        "area_ha": [4.0, 3.0, 1.0],
+        "seen_share": [1.0, 0.8, 0.1],
+        "mean": [8.12, 5.04, np.nan],
+        "lower": [6.9, 2.1, np.nan],
+        "upper": [9.4, 7.7, np.nan],
+        "claim": ["stated", "withdrawn", "none"],
+        "reason": ["", "inputs unlike any of the calibration", "cannot say: visit"],
+        **{name: [value] * 3 for name, value in common.items()},
+    }
+    shapes = [
+        box(X + 20, Y + 20, X + 220, Y + 220),
+        Point(X + 400, Y + 400).buffer(100),
+        box(X + 5, Y + 5, X + 9, Y + 9),
+    ]
+    gpd.GeoDataFrame(rows, geometry=shapes, crs="EPSG:32633").to_file(folder / "fields.gpkg")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made_map(tmp_path_factory.mktemp("map"))
+
+
+def pages_of(path: Path) -> int:
+    return sum(int(found) for found in re.findall(rb"/Count (\d+)", path.read_bytes()))
+
+
+def test_values_come_in_words_with_interval_and_claim(folder: Path) -> None:
+    pages = field_pages(folder)
+    first, second, third = pages.values()
+    assert (first.value, first.interval) == ("8.1 t/ha", "90 % between 6.9 and 9.4 t/ha")
+    assert first.claim.startswith("Claim: 90 of 100 simulated cases")
+    assert (first.mark, dict(first.facts)["Among the map's fields"]) == ("SIMULATED", "1 of 2, highest first")
+    assert (
+        second.claim
+        == "Claim: withdrawn (inputs unlike any of the calibration). Read it as a ranking, not as an amount."
+    )
+    assert second.pictures[0].is_doubtful
+    assert not first.pictures[0].is_doubtful
+    assert (third.value, third.interval) == ("Cannot say: visit", "")
+    assert [row[0] for row in first.rows] == ["a", "unseen", second.title.removeprefix("Field ")]
+    assert second.title == f"Field {HOSTILE}"
+    assert first.pictures[0].ends == second.pictures[0].ends
+
+
+def test_one_page_each_and_all_together(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("reportlab")
+    done = make_reports(folder, tmp_path / "out")
+    files = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert files == ["001_a.pdf", "002_b-cmd.pdf", "003_unseen.pdf", "all.pdf"]
+    assert done["pages"][0]["name"] == "a"
+    assert [pages_of(tmp_path / "out" / name) for name in files] == [1, 1, 1, 3]
+    if shutil.which("pdftotext"):
+        told = subprocess.run(
+            ["pdftotext", "-layout", tmp_path / "out" / files[1], "-"], capture_output=True, text=True, check=True
+        ).stdout
+        assert "5.0 t/ha" in told
+        assert "<b>" in told
+        assert "U+4E2D" in told or "\u4e2d" in told
+        assert "Read it as a ranking" in told
+        assert "CC0-1.0" in told
+        assert "no basis for payments" in told
+    again = make_reports(folder, tmp_path / "two", only=["a"])
+    assert len(again["pages"]) == 1
+    assert (tmp_path / "two" / "001_a.pdf").read_bytes() == (tmp_path / "out" / "001_a.pdf").read_bytes()
+    with pytest.raises(InputError, match="has no 'b'; it has 'a'"):
+        make_reports(folder, tmp_path / "three", only=["b"])
+    with pytest.raises(InputError, match=r"holds no map\.tif"):
+        make_reports(tmp_path, tmp_path / "four")
+
+
+def regions(path: Path, **changes: object) -> Path:
+    shapes = gpd.GeoSeries([box(10 + k, 50, 11 + k, 51) for k in range(3)] * 2, crs="EPSG:4326")
+    rows = {
+        "region": ["IA_ADAIR", "IA_POLK", "x"] * 2,
+        "year": [2011] * 3 + [2012] * 3,
+        "value": [9.0, 8.0, 7.0, 6.0, 5.0, np.nan],
+        "low": [8.0, 7.0, 6.0, 5.0, 4.0, np.nan],
+        "high": [10.0, 9.0, 8.0, 7.0, 6.0, np.nan],
+        "level": [0.9] * 6,
+        "units": ["t/ha"] * 6,
+        "claim": ["stated"] * 5 + ["none"],
+        "reasons": [""] * 6,
+        "attribution": ["USDA"] * 6,
+        **changes,
+    }
+    if path.suffix == ".csv":
+        pd.DataFrame(rows).to_csv(path, index=False)
+    else:
+        gpd.GeoDataFrame(rows, geometry=shapes, crs=shapes.crs).to_file(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.gpkg"])
+def test_regions_tell_the_newest_season_first(tmp_path: Path, name: str) -> None:
+    pages = region_pages(regions(tmp_path / name))
+    assert list(pages) == ["IA_ADAIR", "IA_POLK", "x"]
+    page = pages["IA_ADAIR"]
+    assert (page.title, page.value, page.interval) == ("Adair, IA", "6.0 t/ha", "90 % between 5.0 and 7.0 t/ha")
+    assert [row[:2] for row in page.rows] == [["2012", "6.0"], ["2011", "9.0"]]
+    assert pages["x"].value == "Cannot say"
+    assert len(page.pictures) == (name == "a.gpkg")
+    pytest.importorskip("reportlab")
+    make_reports(tmp_path / name, tmp_path / "out")
+    assert pages_of(tmp_path / "out" / "all.pdf") == 3
+
+
+def test_tables_that_hold_no_forecasts_are_refused_by_cell(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no columns region and value"):
+        region_pages(_without_value(tmp_path))
+    with pytest.raises(InputError, match=r"a\.csv, row 3, column 'low': got 'x', want a number"):
+        region_pages(regions(tmp_path / "a.csv", low=["1", "x", "1", "1", "1", "1"]))
+
+
+def _without_value(folder: Path) -> Path:
+    pd.DataFrame({"region": ["a"], "yield": [1]}).to_csv(folder / "b.csv", index=False)
+    return folder / "b.csv"
+
+
+def test_words() -> None:
+    assert [in_words(value) for value in (0.1234, 8.06, 123.4, 12_345.0, np.nan)] == [
+        "0.12", "8.1", "123", "12\u202f345", "unknown",
+    ]  # fmt: skip
+    assert interval_in_words(np.nan, 1.0, 0.9, "t/ha") == ""
+    assert claim_in_words("none", "", 0.9, False) == "Claim: none. Read it as a ranking, not as an amount."
+    assert span(["2021-05-01", "2021-04-01"]) == "2021-04-01 to 2021-05-01, 2 dates"
+    assert span([""]) == "not told"
