@@ -57,7 +57,7 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - text is handed on
 def whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose columns of text hold no float that is whole."""
     found = table.copy()
-    for name in table.select_dtypes(include="object").columns:
+    for name in table.select_dtypes("object"):
         found[name] = table[name].map(whole)
     return found
 

@@ -44,10 +44,12 @@ def choice_table(
         last[name] = chosen
     key = f"{name} {st.session_state.get(TIMES, 0)}"
     rows = [list(names).index(chosen)] if chosen in names else []
+    decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in shown.select_dtypes("floating")}
     height = min(most_px, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
         shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),
         selection_mode="single-row", selection_default={"selection": {"rows": rows}}, key=key, height=height,
+        column_config=decimals,
     )  # fmt: skip
 
 

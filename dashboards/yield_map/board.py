@@ -190,12 +190,13 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
 
 def widen(table: pd.DataFrame, later: Sequence[Any], fitted: Fitted) -> None:
     """Have no interval of a table be narrower than those of later leads, whose half widths (rows,) are given."""
-    own = np.maximum(table["high"] - table["value"], table["value"] - table["low"]).to_numpy(np.float64)
+    value, low, high = (table[name].to_numpy(np.float64) for name in NUMBERS)
+    own = np.maximum(high - value, value - low)
     half = never_narrower([own, *later[::-1]])[0]
     target = fitted.target
     assert isinstance(target, Quantity)
     rows = np.isfinite(own) & (half > own)
-    low, high = target.bounds.interval(table["value"].to_numpy(np.float64), half)[1:]
+    _, low, high = target.bounds.interval(value, half)
     table.loc[rows, "low"], table.loc[rows, "high"] = low[rows], high[rows]
 
 

@@ -207,8 +207,10 @@ def draw_errors(figures: pd.DataFrame, unit: YieldUnit, season: str) -> alt.Laye
         color=alt.Color("told:N", scale=COLOURS, title=None, legend=alt.Legend(orient="top")),
         tooltip=["season", "how", "told", alt.Tooltip("error:Q", format=".2f")],
     )
-    drawn = _marked(figures, season) + base.mark_line(opacity=0.5) + base.mark_point(filled=True, size=50)
-    chart: alt.LayerChart = drawn.properties(height=130)
+    drawn = (
+        _marked(figures, season, is_last=False) + base.mark_line(opacity=0.5) + base.mark_point(filled=True, size=50)
+    )
+    chart: alt.LayerChart = drawn.properties(height=190)
     return chart
 
 
@@ -225,16 +227,20 @@ def draw_coverage(figures: pd.DataFrame, level: float, season: str) -> alt.Layer
                                                             range=["circle", "cross"])
     )  # fmt: skip
     rule = alt.Chart(pd.DataFrame({"level": [level]})).mark_rule(strokeDash=[5, 4], color=FADED).encode(y="level:Q")
-    drawn = _marked(figures, season) + rule + base.mark_point(filled=True, size=70, color=GREEN).encode(shape=shape)
-    chart: alt.LayerChart = drawn.properties(height=110)
+    drawn = (
+        _marked(figures, season, is_last=True)
+        + rule
+        + base.mark_point(filled=True, size=70, color=GREEN).encode(shape=shape)
+    )
+    chart: alt.LayerChart = drawn.properties(height=170)
     return chart
 
 
-def _marked(figures: pd.DataFrame, season: str) -> alt.Chart:
+def _marked(figures: pd.DataFrame, season: str, *, is_last: bool) -> alt.Chart:
     """A light band behind the season shown."""
     shown = figures[figures["season"] == season][["season"]]
     band = alt.Chart(shown).mark_rule(strokeWidth=14, opacity=0.15, color=FADED)
-    chart: alt.Chart = band.encode(x=_seasons_axis(figures, is_last=True))
+    chart: alt.Chart = band.encode(x=_seasons_axis(figures, is_last=is_last))
     return chart
 
 
@@ -271,5 +277,5 @@ def draw_skill(skill: pd.DataFrame, unit: YieldUnit) -> alt.LayerChart:
         tooltip=["lead", "told", alt.Tooltip("error:Q", format=".2f"), alt.Tooltip("saved:Q", format=".0%")],
     )
     drawn = base.mark_line() + base.mark_point(filled=True, size=50)
-    chart: alt.LayerChart = drawn.properties(height=120, title="Error by lead, all regions")
+    chart: alt.LayerChart = drawn.properties(height=200, title="Error by lead, all regions")
     return chart

@@ -33,8 +33,9 @@ def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, 
     st.html(NO_DOWNLOAD)
     st.caption(order_words(rows, layer))
     regions = [str(region) for region in rows["region"]]
-    shown = shown_table(rows, controls, layer)
-    choice_table(shown, regions, chosen, choose_region, f"{name} {layer} {controls}", LIST_PX)
+    choice_table(
+        shown_table(rows, controls, layer), regions, chosen, choose_region, f"{name} {layer} {controls}", LIST_PX
+    )
 
 
 def is_by_error(table: pd.DataFrame, layer: str) -> bool:
