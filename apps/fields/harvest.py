@@ -157,14 +157,15 @@ def _tags(one: Harvested) -> Mapping[str, str]:
 
 def points_table(cleaned: Cleaned) -> "gpd.GeoDataFrame":
     """Every record with its yield as logged and as corrected, its pass, and the rule that took it out ("": none)."""
-    gpd, points = load_geopandas(), cleaned.points
+    points = cleaned.points
     columns: dict[str, Any] = {
         "row": points.row, "pass": cleaned.number, "logged_t_ha": points.yield_t_ha, "yield_t_ha": cleaned.yield_t_ha,
         "removed_by": cleaned.rule_of(), "corrected": cleaned.corrected, "moisture_pct": points.moisture_pct,
         "swath_m": points.swath_m,
     }  # fmt: skip
-    places = gpd.points_from_xy(points.longitude, points.latitude)
-    table: gpd.GeoDataFrame = gpd.GeoDataFrame(columns, geometry=places, crs="EPSG:4326")
+    library = load_geopandas()
+    places = library.points_from_xy(points.longitude, points.latitude)
+    table: gpd.GeoDataFrame = library.GeoDataFrame(columns, geometry=places, crs="EPSG:4326")
     return table
 
 

@@ -193,15 +193,16 @@ def field_mean(cleaned: Cleaned, found: YieldGrid, polygon: Any | None = None) -
     Errors of records and passes average out; of what was not harvested, or taken out, the cells' own spread stands for
     how far it may be from the rest. A monitor that weighs wrongly all day is in neither: only weighed loads tell that.
     """
+    cell_m2 = abs(found.grid.transform[0] * found.grid.transform[4])
     share = np.where(found.share > 0, 1.0, 0.0) if polygon is None else _whole_share(found.grid, polygon)
+    whole = float(share.sum()) if polygon is None else max(float(share.sum()), polygon.area / cell_m2)
     seen = np.where(np.isfinite(found.mean), share, 0.0)
-    if not seen.sum() > 0 or seen.sum() < LEAST_SEEN * share.sum():
-        told = float(seen.sum() / share.sum()) if share.sum() > 0 else 0.0
-        return FieldMean(mean=np.nan, lower=np.nan, upper=np.nan, seen_share=told)
+    seen_share = float(seen.sum() / whole) if whole > 0 else 0.0
+    if seen_share < LEAST_SEEN:
+        return FieldMean(mean=np.nan, lower=np.nan, upper=np.nan, seen_share=seen_share)
     weight = seen / seen.sum()
     mean = float(np.nansum(weight * found.mean))
     spread = float(np.sqrt(np.nansum(weight * (found.mean - mean) ** 2)))
-    seen_share = float(seen.sum() / share.sum())
     parts = _parts(cleaned, found.grid)
     inside = seen.ravel()[parts.cell] > 0
     area = np.bincount(parts.number[inside], parts.area[inside])

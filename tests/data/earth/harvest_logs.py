@@ -16,10 +16,11 @@ KINDS = ("lag", "swath", "spikes", "stop")
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Planted:
-    """A log with faults: what it would be without, whether a record cut anything, and which ones are faulty."""
+    """A log with faults: what it would be without, what grew, whether a record cut anything, which ones are faulty."""
 
     points: HarvestPoints
     right_t_ha: NDArray[np.float64]
+    truth_t_ha: NDArray[np.float64]
     is_cutting: NDArray[np.bool_]
     is_faulty: NDArray[np.bool_]
 
@@ -78,7 +79,13 @@ def plant(kind: str, seed: int = 0, lag_s: int = 8) -> Planted:
         near = np.convolve((~steady & drive.is_down).astype(float), np.ones(11), "same") > 0
         faulty = drive.is_down & near & (np.abs(grain / right - 1) > 0.1)
     points = _points(rng, drive, grain, told, weighed)
-    return Planted(points=points, right_t_ha=right, is_cutting=drive.is_down & (drive.moved > 0.5), is_faulty=faulty)
+    return Planted(
+        points=points,
+        right_t_ha=right,
+        truth_t_ha=truth,
+        is_cutting=drive.is_down & (drive.moved > 0.5),
+        is_faulty=faulty,
+    )
 
 
 def _drive(rng: np.random.Generator, kind: str) -> _Drive:
