@@ -65,7 +65,7 @@ def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str, ba
     name, otherwise = side.layer
     shown = str(st.query_params.get(name, otherwise))
     date = choose_date(board, side.date, bar, is_asked=shown == NDVI)
-    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, is_beside=side is RIGHT)
+    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, link="compare")
     if shown and shown not in content.told:
         st.caption(f"No layer {plain(shown, 60)} on this map.")
     return fieldmap(geometry, content, side.key, open_field, lambda title: note_layer(side, title))

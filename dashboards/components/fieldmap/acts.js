@@ -162,5 +162,4 @@ function listen(view) {
   listenToWants(view);
   followTheme(view);
   new ResizeObserver(() => { size(view); draw(view, "all"); }).observe(view.frame);
-  window.addEventListener("resize", () => fill(view));
 }

@@ -4,8 +4,9 @@ const FIT = 0.96;
 const BARS_PX = 46;  // that the legend takes below, and the tools above
 const MIN_ZOOM = 0.5, MIN_ZOOM_INSIDE = 0.1;  // of a map that opens on a part of itself
 const MAX_ZOOM = 2000, FINEST = 0.05;  // metres a pixel
-const SLOW_MS = 12;  // a drawing slower than this is moved as it is while the hand moves it
+const SLOW_MS = 4;  // a drawing slower than this is moved as it is while the hand moves it; its pixels cost as much again
 const REST_MS = 120;  // after which it is drawn anew
+const BARE = 0.3;  // of the window that may lie bare meanwhile
 const linked = new Map();
 
 function frameOf(view) {
@@ -138,7 +139,10 @@ function slide(view) {
   view.isSliding = true;
   requestAnimationFrame(() => {
     view.isSliding = false;
-    const now = transform(view), { drawn } = view, by = now.scale / drawn.scale, ratio = devicePixelRatio;
-    view.stage.style.transform = `translate(${(now.x - by * drawn.x) / ratio}px, ${(now.y - by * drawn.y) / ratio}px) scale(${by})`;
+    const now = transform(view), { drawn, canvas } = view, by = now.scale / drawn.scale, ratio = devicePixelRatio;
+    const x = now.x - by * drawn.x, y = now.y - by * drawn.y;
+    const bare = Math.max(x / canvas.width, y / canvas.height, 1 - (x + by * canvas.width) / canvas.width, 1 - (y + by * canvas.height) / canvas.height);
+    if (bare > BARE) { draw(view, "all"); return; }
+    view.stage.style.transform = `translate(${x / ratio}px, ${y / ratio}px) scale(${by})`;
   });
 }

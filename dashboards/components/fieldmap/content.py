@@ -96,7 +96,6 @@ class MapContent:
         found: regions to zoom to, and a number that changes with each finding; None until something is found.
         view: latitude, longitude and zoom to open on, as `on_view` was told; "" opens on everything.
         tiles: address of the user's own tile server, asked only once the user ticks it.
-        fills: the map takes the window's height: 1 down to the window's end wherever it begins, more: less so many px.
     """
 
     name: str
@@ -105,7 +104,6 @@ class MapContent:
     labels: Sequence[str]
     selected: str = ""
     is_drawable: bool = False
-    is_beside: bool = False  # lies beside a map that can be drawn on, at its height
     shown: str = ""  # title of the layer to begin with, the first unless given
     told: tuple[str, ...] = ()  # titles of layers that the page is told of when they are chosen or left
     bounds: tuple[float, float, float, float] | None = None  # left, bottom, right, top of the view; else the regions'
@@ -114,4 +112,3 @@ class MapContent:
     found: tuple[tuple[str, ...], int] | None = None
     view: str = ""
     tiles: str = ""
-    fills: int = 0

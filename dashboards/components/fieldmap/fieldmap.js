@@ -2,7 +2,6 @@
 
 const views = new WeakMap();
 const HATCHED = 1;
-const BELOW_PX = 16;  // what a page leaves free below a map that fills the window
 
 function layer(view) { return view.layers.find((one) => one.title === view.shown) || view.layers[0]; }
 
@@ -46,23 +45,12 @@ function size(view) {
   }
 }
 
-// A map that fills the window ends where the window does, wherever the page lets it begin.
-function fill(view) {
-  if (!view.header) return;
-  const { fills } = view.header, frame = view.frame;
-  frame.classList.toggle("is-filling", Boolean(fills));
-  if (!fills) { frame.style.removeProperty("--fieldmap-off"); return; }
-  if (fills > 1) { frame.style.setProperty("--fieldmap-off", `${fills}px`); return; }
-  const main = frame.getRootNode().host?.closest("[data-testid=stMain]"), top = frame.getBoundingClientRect().top + (main ? main.scrollTop : window.scrollY);
-  frame.style.setProperty("--fieldmap-off", `${Math.round(Math.min(Math.max(top, 0), window.innerHeight / 2) + BELOW_PX)}px`);
-}
-
-function paint(view) {
+function paint(view, what) {
   const started = performance.now(), { canvas } = view;
   canvas.setAttribute("aria-label", `Map of ${view.header.ids.length} regions, coloured by ${layer(view).title}. ${KEYS}; the table holds the same values.`);
   legend(view);
   tools(view);
-  draw(view, "regions");
+  draw(view, what);
   canvas.dataset.polygons = view.shapes.paths.length;
   canvas.dataset.rasters = view.layers.filter((one) => one.raster).length;
   requestAnimationFrame(() => requestAnimationFrame(() => {
@@ -75,7 +63,7 @@ function show(view, title) {
   const known = (name) => (view.header.told.includes(name) ? name : "");
   const before = known(layer(view).title);
   view.shown = title;
-  paint(view);
+  paint(view, "regions");
   if (known(title) !== before) view.tell("layer", known(title));
 }
 
@@ -124,10 +112,8 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   if (before && before.map !== header.map) Object.assign(view, { corners: null, mode: "" });  // half a field of another map
   if (view.shapes !== formerShapes) { view.hovered = -1; showTip(view, []); }
   view.selected = header.ids.indexOf(header.selected);
-  fill(view);
   size(view);
   applyWants(view);
   openView(view, before);
-  paint(view);
-  draw(view, "all");
+  paint(view, "all");
 }

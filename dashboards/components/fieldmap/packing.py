@@ -116,11 +116,10 @@ def _told(geometry: Geometry, content: MapContent) -> dict[str, Any]:
     """What the header says of the map itself."""
     return {
         "regions": len(geometry.ids), "ids": geometry.ids, "labels": list(content.labels), "origin": geometry.origin,
-        "selected": content.selected, "drawable": content.is_drawable, "beside": content.is_beside,
+        "selected": content.selected, "drawable": content.is_drawable,
         "shown": content.shown, "told": list(content.told), "map": content.name, "names": list(content.names),
         "bounds": None if content.bounds is None else _shifted(content.bounds, geometry), "link": content.link,
         "found": None if content.found is None else list(content.found), "view": content.view, "tiles": content.tiles,
-        "fills": int(content.fills),
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 
 const SMALL_PX = 5;  // regions smaller than this, on average, are drawn without borders
 const FEW_ZOOM = 4;  // from here on only the regions in sight are drawn, one by one
+const HATCH_PX = 8;  // between the lines over a region whose claim is withheld
 const PLACE_PX = 6.5;  // radius of a region that is known by its place alone
 
 function shapesOf(chunk) {
@@ -74,17 +75,14 @@ function inSight(view, t) {
   return found;
 }
 
-// Thin lines, a dark one beside a light one: seen on every fill, and most of the fill stays as it is.
+// Thin lines in whole pixels, a dark one beside a light one: seen on every fill, and three quarters of it stay as they are.
 function hatch(context) {
-  const ratio = Math.max(devicePixelRatio, 1), side = Math.round(10 * ratio), tile = document.createElement("canvas");
+  const wide = Math.max(Math.round(devicePixelRatio), 1), side = HATCH_PX * wide, tile = document.createElement("canvas");
   tile.width = tile.height = side;
   const pen = tile.getContext("2d");
-  for (const [colour, shift] of [["rgba(0,0,0,0.8)", -0.5 * ratio], ["rgba(255,255,255,0.95)", 0.5 * ratio]]) {
-    pen.strokeStyle = colour;
-    pen.lineWidth = 0.95 * ratio;
-    pen.beginPath();
-    for (const from of [-side, 0, side]) { pen.moveTo(from + shift - 1, side + 1); pen.lineTo(from + side + shift + 1, -1); }
-    pen.stroke();
+  for (const [colour, shift] of [["#ffffff", 0], ["#000000", wide]]) {
+    pen.fillStyle = colour;
+    for (let y = 0; y < side; y++) for (let x = 0; x < wide; x++) pen.fillRect((2 * side - y + shift + x) % side, y, 1, 1);
   }
   return context.createPattern(tile, "repeat");
 }

@@ -16,7 +16,7 @@ function switchScale(view) {
   wanted.fixed = !wanted.fixed;
   store();
   announce(view, wanted.fixed ? "Colours on the scale of all seasons" : "Colours on the scale of this season");
-  for (const one of opens) if (one.shapes && one.canvas.isConnected) { one.isFixed = wanted.fixed; paint(one); }
+  for (const one of opens) if (one.shapes && one.canvas.isConnected) { one.isFixed = wanted.fixed; paint(one, "regions"); }
 }
 
 function applyWants(view) {
