@@ -21,6 +21,7 @@ from mainstem.apps.media.tables import FILE, LAYOUT, SCHEMA, SIDECAR, Entry, Rea
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import home
 from mainstem.core.plain import one_line, plain
+from mainstem.data.hearing import note
 from mainstem.data.media.said import WORDS, day_of
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import words_of
@@ -55,6 +56,8 @@ class Catalogue:
             raise InputError(f"{plain(folder)} has no index; run mainstem media index {plain(folder)}")
         self.home.mkdir(0o700, parents=True, exist_ok=True)  # captions under embargo are in it
         self.db = connect(path)
+        if not is_read_only and self._layout() not in ("", LAYOUT) and self.root.is_dir():
+            self._begin_anew()
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-65536"):
             self.db.execute(f"PRAGMA {pragma}")
         if is_read_only:
@@ -68,6 +71,21 @@ class Catalogue:
         has_any = self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone()
         return self.told("layout") if has_any else ""
 
+    def _begin_anew(self) -> None:
+        """Drop tables of another version: all that they hold is read from the archive again.
+
+        What they told of shares that are offline now stays in FILE.before.
+        """
+        before = self.home / f"{FILE}.before"
+        before.unlink(missing_ok=True)
+        self.db.execute("VACUUM INTO ?", (os.fspath(before),))
+        with self.writing():
+            for kind in ("CREATE VIRTUAL%", "CREATE TABLE%"):  # a virtual one takes its own along
+                asked = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ? AND name NOT LIKE 'sqlite%'"
+                for (name,) in self.db.execute(asked, (kind,)).fetchall():
+                    self.db.execute(f'DROP TABLE "{name}"')
+        note(f"the index of {plain(self.root)} was of another version and is made again; it stays in {before.name}")
+
     def _make(self) -> None:
         with self.writing():
             for statement in SCHEMA.split(";"):
@@ -80,7 +98,9 @@ class Catalogue:
         if not layout:
             raise InputError(f"{plain(folder)} has no index; run mainstem media index {plain(folder)}")
         if layout != LAYOUT:
-            raise ArtifactError(f"the index {self.home} is of another version; delete it and index again")
+            raise ArtifactError(
+                f"the index {self.home} is of another version; run mainstem media index {plain(folder)}"
+            )
 
     def close(self) -> None:
         """Close it."""

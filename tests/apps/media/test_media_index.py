@@ -19,6 +19,7 @@ from mainstem.apps.media.readers import read_files
 from mainstem.apps.media.reading import Job
 from mainstem.apps.media.tables import LAYOUT, SCHEMA, Read
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.data.hearing import hearing
 from mainstem.data.media.searched import FIELDS
 
 
@@ -126,14 +127,30 @@ def test_frames_of_a_file_that_is_read_at_last_are_there_once(root, monkeypatch)
 
 
 def test_an_index_of_other_fields_is_of_another_version(root):
-    indexed(root)
+    first = indexed(root)
     for fields in (FIELDS[:-1], (*FIELDS, "colour")):
         assert hashlib.sha256(SCHEMA.replace(", ".join(FIELDS), ", ".join(fields)).encode()).hexdigest()[:12] != LAYOUT
     catalogue = Catalogue(root)
     catalogue.tell("layout", "2")
     catalogue.close()
+    with pytest.raises(ArtifactError, match="another version; run mainstem media index"):
+        Catalogue(root, is_read_only=True)
+    with hearing() as notes:
+        assert indexed(root)["new"] == first["new"] > 0
+    assert "was of another version and is made again" in notes[0]
+    assert indexed(root)["new"] == 0
+    assert (index_home(root) / "catalogue.db.before").is_file()
+
+
+def test_an_index_of_another_version_of_an_offline_archive_is_kept(root):
+    indexed(root)
+    catalogue = Catalogue(root)
+    catalogue.tell("layout", "2")
+    catalogue.close()
+    root.rename(root.with_name("away"))
     with pytest.raises(ArtifactError, match="another version"):
         indexed(root)
+    assert not (index_home(root) / "catalogue.db.before").exists()
 
 
 def test_a_changed_sidecar_is_told_again_and_the_picture_is_not_read(root, monkeypatch):
