@@ -10,7 +10,7 @@ from mainstem.apps.media.walk import Walk
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
-from mainstem.data.media.provenance import Provenance, read_provenance
+from mainstem.data.media.provenance import Origin, read_provenance
 from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.signing import Credentials, sign_file
 from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
@@ -22,7 +22,7 @@ MOST_FILES = 1_000_000  # of one call
 class Looked:
     """What was found in files, why others were refused, and why what is no file was passed over."""
 
-    found: Sequence[Provenance]
+    found: Sequence[Origin]
     refused: Mapping[str, str]
     left_out: Mapping[str, str]
     trust: TrustList
@@ -58,7 +58,7 @@ def look(paths: Sequence[Path], trust: Path | None, report: Progress = silent) -
     return Looked(found, refused, left_out, trusted)
 
 
-def sign(path: Path, credentials: Credentials, out: Path) -> tuple[Provenance, Provenance]:
+def sign(path: Path, credentials: Credentials, out: Path) -> tuple[Origin, Origin]:
     """Sign a copy of a file, and return what the file and the copy say of where they come from.
 
     Raises:

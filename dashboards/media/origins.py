@@ -9,7 +9,7 @@ import streamlit as st
 from mainstem.core.files import file_stat
 from mainstem.core.plain import plain as one_line
 from mainstem.dashboards.shell import plain
-from mainstem.data.media.provenance import Provenance, read_provenance, sidecars
+from mainstem.data.media.provenance import Origin, read_provenance, sidecars
 from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.trust_lists import SHIPPED, TrustList, is_overdue, read_trust_list
 
@@ -42,7 +42,7 @@ MEANING = {
 
 
 @st.cache_data(show_spinner="Checking where it comes from; nothing is fetched", max_entries=32)
-def _provenance(path: str, stats: tuple[tuple[int, ...], ...]) -> Provenance:
+def _provenance(path: str, stats: tuple[tuple[int, ...], ...]) -> Origin:
     assert stats
     return read_provenance(Path(path), trust_list())
 
@@ -53,7 +53,7 @@ def trust_list() -> TrustList:
     return read_trust_list(SHIPPED)
 
 
-def provenance_of(path: Path) -> Provenance:
+def provenance_of(path: Path) -> Origin:
     """What a file, or the sidecar beside it, says of where it comes from.
 
     Raises:

@@ -28,7 +28,7 @@ SIDECAR = ".c2pa"
 
 
 @dataclass(frozen=True)
-class Provenance:
+class Origin:
     """What a file says of where it comes from, and what of it holds.
 
     reasons: each a code of the specification and what it means. signer: the name in the signer's certificate.
@@ -56,7 +56,7 @@ class Provenance:
         return found | {"trust_list": None if self.trust is None else self.trust.told()}
 
 
-def read_provenance(path: Path, trust: TrustList | None = None) -> Provenance:
+def read_provenance(path: Path, trust: TrustList | None = None) -> Origin:
     """What a file, or the sidecar beside it, says of where it comes from; the file is opened for reading alone.
 
     Raises:
@@ -77,7 +77,7 @@ def read_provenance(path: Path, trust: TrustList | None = None) -> Provenance:
         path, {"sidecars": [str(each) for each in sidecars(path)], "trust": anchors, "list": beside}
     )
     reasons = tuple(found.pop("reasons"))
-    return Provenance(file=str(path), reasons=reasons, trust=trust, **found)
+    return Origin(file=str(path), reasons=reasons, trust=trust, **found)
 
 
 def sidecars(path: Path) -> list[Path]:

@@ -50,7 +50,7 @@ class Unread:
 
 
 def judge(report: Report, trust_list: Mapping[str, str | None] | None) -> dict[str, Any]:
-    """Everything of a `Provenance` but the file's name and hash.
+    """Everything of an `Origin` but the file's name and hash.
 
     Args:
         report: of a manifest that could be parsed.

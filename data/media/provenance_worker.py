@@ -113,7 +113,7 @@ def answer(request: Request) -> dict[str, Any]:
 
 
 def examine(request: Request) -> dict[str, Any]:
-    """What a file holds, as `Provenance` says it.
+    """What a file holds, as `Origin` says it.
 
     Raises:
         InputError: if it is damaged beyond reading.

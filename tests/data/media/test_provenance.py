@@ -14,7 +14,7 @@ from tests.data.media.signed_files import Ask, authority, flipped, picture, put,
 
 from mainstem.core.errors import InputError
 from mainstem.data.media.manifest_slots import MANIFEST_STORE
-from mainstem.data.media.provenance import Provenance, read_provenance
+from mainstem.data.media.provenance import Origin, read_provenance
 from mainstem.data.media.provenance_process import worker
 from mainstem.data.media.provenance_tree import name_of
 from mainstem.data.media.trust_lists import TrustList, read_trust_list
@@ -43,11 +43,11 @@ def samples() -> Path:
     return Path(os.environ["MAINSTEM_MIRROR"], "media/c2pa")
 
 
-def codes(found: Provenance) -> set[str]:
+def codes(found: Origin) -> set[str]:
     return {reason.removeprefix("of an ingredient: ").split(":")[0] for reason in found.reasons}
 
 
-def look(folder: Path, data: bytes, trust: TrustList | None = None, name: str = "harbour.jpg") -> Provenance:
+def look(folder: Path, data: bytes, trust: TrustList | None = None, name: str = "harbour.jpg") -> Origin:
     path = put(folder, name, data)
     found = read_provenance(path, trust)
     assert path.read_bytes() == data
