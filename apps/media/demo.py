@@ -37,6 +37,7 @@ def ensure_archive(mirror: Path | None = None, progress: Progress = silent) -> P
     """
     made = next((one.root for one in known_archives() if one.title and one.root.is_relative_to(_folder())), None)
     if made is not None:
+        index_folder(made, IndexOptions(), progress)  # a moment where nothing changed; an older version's is made again
         return made
     found = dict(_pulled(mirror))
     if found:
