@@ -26,6 +26,8 @@ from mainstem.data.media.said import WORDS, day_of
 from mainstem.data.media.searched import FIELDS
 from mainstem.data.media.words import words_of
 
+TOLD_BY_USERS = ("note", "model asked")  # what is kept under these names no file of the archive tells
+
 
 def index_home(folder: Path) -> Path:
     """Where the index of a folder lives: MAINSTEM_HOME/media/HASH of the folder's path.
@@ -76,7 +78,7 @@ class Catalogue:
 
         What they told of shares that are offline now stays in FILE.before.
         """
-        before = self.home / f"{FILE}.before"
+        before, kept = self.home / f"{FILE}.before", {name: self.told(name) for name in TOLD_BY_USERS}
         before.unlink(missing_ok=True)
         self.db.execute("VACUUM INTO ?", (os.fspath(before),))
         with self.writing():
@@ -84,6 +86,10 @@ class Catalogue:
                 asked = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE ? AND name NOT LIKE 'sqlite%'"
                 for (name,) in self.db.execute(asked, (kind,)).fetchall():
                     self.db.execute(f'DROP TABLE "{name}"')
+        self._make()
+        for name, value in kept.items():
+            if value:
+                self.tell(name, value)
         note(f"the index of {plain(self.root)} was of another version and is made again; it stays in {before.name}")
 
     def _make(self) -> None:

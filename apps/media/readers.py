@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from mainstem.apps.media.reading import Job, read_file, reader_of
 from mainstem.apps.media.tables import Read
+from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.limits import limit_memory
 
@@ -71,12 +72,26 @@ def _in_order(
 
 
 def _alone(work: Callable[[Asked], Told], job: Asked, ended: Callable[[Asked], Told]) -> Told:
-    """Do a job that was in hand when a process ended, in a process that nothing else needs."""
+    """Do a job that was in hand when a process ended, in a process that nothing else needs.
+
+    Raises:
+        InputError: if no process begins at all: then no file is to blame.
+    """
     try:
         with _pool(1) as pool:
+            _check_begun(pool)
             return pool.submit(work, job).result()
     except BrokenProcessPool:
         return ended(job)
+
+
+def _check_begun(pool: ProcessPoolExecutor) -> None:
+    try:
+        pool.submit(os.getpid).result()
+    except BrokenProcessPool as error:
+        raise InputError(
+            "no process that reads files could be started; is there memory left, and is Python run from a file?"
+        ) from error
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:

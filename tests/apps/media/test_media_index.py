@@ -1,10 +1,13 @@
 """An archive's index: only what changed is read, a share that is away is kept, and a kill harms nothing."""
 
 import hashlib
+import json
 import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from tests.apps.media.archives import HERE, archive, content_of, indexed, pictur
 
 from mainstem.apps.media import reading as media_reading
 from mainstem.apps.media import scan as media_scan
+from mainstem.apps.media.archives import note_archive
 from mainstem.apps.media.catalogue import Catalogue, index_home
 from mainstem.apps.media.index import IndexOptions, index_folder, lines_of
 from mainstem.apps.media.readers import read_files
@@ -128,6 +132,7 @@ def test_frames_of_a_file_that_is_read_at_last_are_there_once(root, monkeypatch)
 
 def test_an_index_of_other_fields_is_of_another_version(root):
     first = indexed(root)
+    note_archive(root, "Town", "real data", "CC0")
     for fields in (FIELDS[:-1], (*FIELDS, "colour")):
         assert hashlib.sha256(SCHEMA.replace(", ".join(FIELDS), ", ".join(fields)).encode()).hexdigest()[:12] != LAYOUT
     catalogue = Catalogue(root)
@@ -140,6 +145,9 @@ def test_an_index_of_other_fields_is_of_another_version(root):
     assert "was of another version and is made again" in notes[0]
     assert indexed(root)["new"] == 0
     assert (index_home(root) / "catalogue.db.before").is_file()
+    catalogue = Catalogue(root, is_read_only=True)
+    assert json.loads(catalogue.told("note"))["title"] == "Town"
+    catalogue.close()
 
 
 def test_an_index_of_another_version_of_an_offline_archive_is_kept(root):
@@ -346,3 +354,14 @@ def dying(job: Job):
     if job.path == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     return read_file(job)
+
+
+def test_processes_that_never_begin_refuse_no_file(root):
+    code = f"""
+from pathlib import Path
+from mainstem.apps.media.index import IndexOptions, index_folder
+index_folder(Path({str(root)!r}), IndexOptions(workers=2))
+"""  # given on standard input there is no file that a new process could begin with
+    ended = subprocess.run([sys.executable, "-"], input=code, text=True, capture_output=True, check=False)
+    assert "no process that reads files could be started" in ended.stderr
+    assert indexed(root, IndexOptions(workers=0))["refused"] == {}
