@@ -33,6 +33,7 @@ def vigour(
         print(json.dumps(done))
     else:
         tell(done["map"], *done.get("fields", []), f"{done['units']}; {done['reason']}")
+        tell(*(f"left out: {line}" for line in done.get("left_out", ())))
 
 
 def zones(

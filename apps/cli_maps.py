@@ -30,6 +30,7 @@ def map_adapter(
     ] = None,
     soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
     fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse all fields if one cannot be used.")] = False,
     crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
     shard: Annotated[str, typer.Option(help="INDEX/COUNT: make this share of blocks or tiles.")] = "0/1",
@@ -55,7 +56,7 @@ def map_adapter(
         below=tuple(below or ()),
         shard=(int(named[1]), int(named[2])),
         workers=workers,
-        context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields),
+        context=ContextSpec(weather=tuple(weather or ()), soil=soil, fields=fields, is_strict=strict),
         facts={} if crop is None else {"crop": checked_crop(crop, "got")},
         allowed_hosts=tuple(allow_host or ()),
         compute=given_compute(ctx),
@@ -73,6 +74,7 @@ def map_adapter(
         )
     else:
         tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
+        tell(*(f"left out: {line}" for line in done.get("left_out", ())))
 
 
 def merge_shards(out: Annotated[Path, typer.Argument(help="The folder that the shards were mapped to.")]) -> None:

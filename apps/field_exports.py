@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
-from mainstem.data.earth.fields import Overlay, open_fields, overlays
+from mainstem.core.schema import printable
+from mainstem.data.earth.field_columns import own_columns, short_names
+from mainstem.data.earth.fields import Fields, Overlay, overlays, usable_fields
 from mainstem.data.earth.raster import describe, window_reader
 from mainstem.data.spreadsheets import csv_bytes
 
@@ -22,32 +25,33 @@ if TYPE_CHECKING:
 Read = Callable[[slice, slice], NDArray[Any]]  # rows and columns to bands (band, y, x)
 M2_A_HA = 1e4
 LEAST_SEEN = 0.5  # share of a field that must show a value, below which nothing is said of it
-SHORT = {  # names of at most ten letters, which is all that a Shapefile's table holds
-    "area_ha": "area_ha", "seen_share": "seen", "mean": "mean", "lower": "lower", "upper": "upper", "units": "units",
-    "level": "level", "claim": "claim", "reason": "reason", "training": "training", "attribution": "attrib",
-    "dates": "dates", "adapter": "adapter", "adapter_sha256": "adapter_sh", "licence": "licence",
-}  # fmt: skip
 TAGS = {  # columns that say the same of every field, and the map's tags that say it
     "training": "TRAINING", "attribution": "ATTRIBUTION", "licence": "LICENCE", "dates": "DATES", "adapter": "ADAPTER",
     "adapter_sha256": "ADAPTER_SHA256",
 }  # fmt: skip
-LONGEST_SHORT, LONGEST_TEXT = 10, 250  # letters of a name and of a text that a Shapefile holds
+LONGEST_TEXT = 250  # letters of a text that a Shapefile holds
 
 
 def field_table(
     target: Path, fields: Path, tags: Mapping[str, str], mean_factor: float, bounds: Bounds
 ) -> "gpd.GeoDataFrame":
-    """Area-weighted mean of each field, with its interval within `bounds`, in the map's CRS.
+    """Area-weighted mean of each field of a file that can be used on a map, as `mean_fields` has it."""
+    known, _ = usable_fields(fields, describe(target).grid)
+    return mean_fields(target, known, tags, mean_factor, bounds)
+
+
+def mean_fields(
+    target: Path, fields: Fields, tags: Mapping[str, str], mean_factor: float, bounds: Bounds
+) -> "gpd.GeoDataFrame":
+    """Area-weighted mean of each field, given in the map's CRS, with its interval within `bounds`.
 
     Pixels of a field err together: the half width is the mean of the pixels' half widths times `mean_factor`, which
     was calibrated on means of fields never trained on. A pixel on the border counts by its share in the field. A field
-    of which less than LEAST_SEEN shows a value has none: it says "cannot say: visit". The user's own columns stay,
-    unless they bear a name of ours.
+    of which less than LEAST_SEEN shows a value has none: it says "cannot say: visit". The user's own columns stay, as
+    `own_columns` names them.
     """
     source = describe(target)
-    known = open_fields(fields).on(source.grid)
-    own = [name for name in known.table if name not in ("field", "geometry", *SHORT, *SHORT.values())]
-    table = known.table[["field", "geometry"]].copy()
+    table = fields.table[["field", "geometry"]].copy()
     areas = areas_ha(table)
     with window_reader(target) as read:
         told = [_mean(overlays(source.grid, polygon), read) for polygon in table.geometry]
@@ -60,7 +64,7 @@ def field_table(
     table.loc[table["mean"].isna(), ["claim", "reason"]] = ["none", "cannot say: visit"]
     for name, tag in TAGS.items():
         table[name] = tags.get(tag, "")
-    return table.join(known.table[own])
+    return table.join(own_columns(fields.table))
 
 
 def _mean(windows: Iterable[Overlay], read: Read) -> tuple[float, float, float]:
@@ -125,15 +129,28 @@ def field_bytes(table: "gpd.GeoDataFrame", kind: str) -> bytes:
 
 
 def _shapefile(table: "gpd.GeoDataFrame", folder: Path) -> bytes:
-    short = table.rename(columns=SHORT)
-    short = short[[name for name in short if len(name) <= LONGEST_SHORT]]
-    texts = ("reason", "attrib", "claim", "units", "dates", "licence", "adapter")
-    for name in (text for text in texts if text in short):  # tables of older maps have not all
-        short[name] = short[name].astype(str).str.slice(0, LONGEST_TEXT)
-    short.to_file(folder / "fields.shp", driver="ESRI Shapefile", ENCODING="UTF-8")
+    """A zipped Shapefile, and beside it what its ten-letter names stand for."""
+    short = short_names([str(name) for name in table if name != "geometry"])
+    brief = table.rename(columns=short)
+    for name in brief.columns.drop("geometry"):
+        brief[name] = _as_dbase(brief[name])
+    brief.to_file(folder / "fields.shp", driver="ESRI Shapefile", ENCODING="UTF-8")
+    told = [f"{brief_name} = {printable(name, 300)}" for name, brief_name in short.items() if name != brief_name]
+    head = "Names in fields.dbf, which hold ten letters at most, and what they stand for; texts are cut at 250 letters."
+    (folder / "fields.columns.txt").write_text("\n".join([head, *told, ""]), encoding="utf-8")
     packed = folder / "fields.zip"
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.glob("fields.*")):
             if path != packed:
                 archive.write(path, path.name)
     return packed.read_bytes()
+
+
+def _as_dbase(cells: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Cells as a Shapefile's table can hold them: days and times as text in ISO 8601, texts cut."""
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        is_day = bool((cells.dropna() == cells.dropna().dt.normalize()).all())
+        return cells.map(lambda time: None if pd.isna(time) else time.isoformat()[: 10 if is_day else None])
+    if pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells):
+        return cells.map(lambda text: str(text)[:LONGEST_TEXT] if isinstance(text, str) else text)
+    return cells

@@ -11,7 +11,7 @@ from mainstem.core.blocks import Block
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Stream
 from mainstem.data.earth.farm_folders import MANAGEMENT, MOST_WATER_CM_M, SOIL
-from mainstem.data.earth.fields import Fields, numbered, open_fields, sowing_days
+from mainstem.data.earth.fields import Fields, numbered, sowing_days, usable_fields
 from mainstem.data.earth.raster import Source, missing_as_nan, open_layer, read_window
 from mainstem.data.earth.scenes import Scenes, places
 from mainstem.data.earth.vectors import files_of
@@ -22,11 +22,16 @@ SOIL_UNIT = "cm/m"
 
 @dataclass(frozen=True, kw_only=True)
 class ContextSpec:
-    """Files that go with scenes, each optional: weather (CSV or NetCDF), a soil raster on their grid, fields."""
+    """Files that go with scenes, each optional: weather (CSV or NetCDF), a soil raster on their grid, fields.
+
+    Attributes:
+        is_strict: one field that cannot be used refuses all; else it is left out, and told.
+    """
 
     weather: tuple[Path, ...] = ()
     soil: Path | None = None
     fields: Path | None = None
+    is_strict: bool = False
 
     def files(self) -> list[Path]:
         """All of them, of a Shapefile those that belong to it too."""
@@ -54,7 +59,9 @@ class Context:
         grid, year = scenes.grid, scenes.times[0].year
         middle = places(grid, np.array([grid.height // 2]), np.array([grid.width // 2]))[0]
         weather = open_weather(spec.weather, (float(middle[0]), float(middle[1])), year) if spec.weather else None
-        fields = open_fields(spec.fields).on(grid) if spec.fields else None
+        fields, left_out = usable_fields(spec.fields, grid) if spec.fields else (None, ())
+        if spec.fields is not None and spec.is_strict and left_out:
+            raise InputError(left_out[0].of(spec.fields.name))
         sowing = sowing_days(fields, year) if fields is not None else np.empty(0)
         soil = None if spec.soil is None else open_layer(spec.soil, scenes.grid, SOIL_UNIT, MOST_WATER_CM_M)
         return cls(scenes=scenes, weather=weather, soil=soil, fields=fields, sowing=sowing)

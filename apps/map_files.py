@@ -15,7 +15,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mainstem.apps.field_exports import field_table, write_fields
+from mainstem.apps.field_exports import mean_fields, write_fields
 from mainstem.apps.map import assemble, unwritten
 from mainstem.apps.map_journal import parts_folder, read_plan, reserved
 from mainstem.apps.map_layers import write_layers
@@ -23,6 +23,8 @@ from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
 from mainstem.core.schema import Finite, Flag, Positive, Sha256, first_mistake, printable, read_object
+from mainstem.data.earth.fields import usable_fields
+from mainstem.data.earth.raster import describe
 from mainstem.data.earth.vectors import files_of
 
 MAP, NOTES, ITEM, SCENES = "map.tif", "notes.json", "item.json", ".scenes"
@@ -32,6 +34,7 @@ PUTTING = f".{MAP}.putting"  # there while files are moved into place
 FIELDS = tuple(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv"))
 BESIDE = ("valid.tif", "classes.tif", *FIELDS)
 WRITTEN = (MAP, NOTES, ITEM, *BESIDE)
+MOST_LEFT_OUT = 1000  # fields that are told one by one
 TAGS = ("UNITS", "LEVEL", "CLAIM", "CLAIM_REASON", "TRAINING", "ATTRIBUTION")  # that tables of fields repeat
 
 
@@ -73,7 +76,7 @@ class PartOf(BaseModel):
 
 class MapFacts(BaseModel):
     """What shards tell the one that assembles them, and a map the page that shows it; `files`, of a whole map, are the
-    sha256 of all others."""
+    sha256 of all others, and `left_out` the fields that could not be used, a line each with why."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -88,6 +91,7 @@ class MapFacts(BaseModel):
     highest: Finite | None = None
     part_of: PartOf | None = None
     files: dict[str, Sha256] = Field(default_factory=dict)
+    left_out: list[Text] = Field(default_factory=list, max_length=MOST_LEFT_OUT)
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -134,6 +138,7 @@ def facts_bytes(notes: MapFacts) -> bytes:
 def facts_digest(notes: MapFacts) -> str:
     """Hash of the notes, for the plan; where the fields lie is left out, as shards may see them by another path."""
     plain = {**json.loads(facts_bytes(notes)), "fields": notes.fields is not None}
+    plain.pop("left_out")  # told at the end, as the files are
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
@@ -166,22 +171,24 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
     assemble(out / MAP, whole / MAP, names=notes.names, tags=notes.tags)
     layers = write_layers(whole / MAP, notes.layers.model_dump(exclude_none=True), notes.tags)
     fields: list[Path] = []
+    left_out: list[str] = []
     if notes.fields is not None:
         if fields_sha256(Path(notes.fields)) != notes.fields_sha256:
             raise InputError(f"{notes.fields} changed since the map was begun; leave it as it is, then run again")
-        table = field_table(
-            whole / MAP, Path(notes.fields), notes.tags, notes.mean_factor, Bounds.of(notes.lowest, notes.highest)
-        )
+        known, bad = usable_fields(Path(notes.fields), describe(whole / MAP).grid)
+        bounds = Bounds.of(notes.lowest, notes.highest)
+        table = mean_fields(whole / MAP, known, notes.tags, notes.mean_factor, bounds)
+        left_out = [printable(one, 300) for one in bad[:MOST_LEFT_OUT]]
         fields = write_fields(table, whole)
     write_item(whole / MAP, out.resolve().name, notes, layers)
     made = {path.name: content(path).sha256 for path in sorted(whole.iterdir())}
-    write_atomically(whole / NOTES, facts_bytes(notes.model_copy(update={"files": made})))
+    write_atomically(whole / NOTES, facts_bytes(notes.model_copy(update={"files": made, "left_out": left_out})))
     check_free(out)  # again: it took a while
     _put(whole, out)
     drop_staged(out)
     files: dict[str, Any] = {"layers": [str(out / path.name) for path in layers]}
     if fields:
-        files["fields"] = [str(out / path.name) for path in fields]
+        files |= {"fields": [str(out / path.name) for path in fields], "left_out": left_out}
     return files | {"item": str(out / ITEM)}
 
 

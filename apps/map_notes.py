@@ -15,7 +15,7 @@ LAYERS = ("mean", "lower", "upper")
 
 class MapNotes(BaseModel):
     """Names of the map's layers, its tags, how much wider or narrower a field's interval is than its pixels', and the
-    bounds of what is possible, in the map's units."""
+    bounds of what is possible, in the map's units; and the fields left out when it was made, a line each."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -24,6 +24,7 @@ class MapNotes(BaseModel):
     mean_factor: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
     lowest: Annotated[float, Field(allow_inf_nan=False)] | None = None
     highest: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    left_out: Annotated[tuple[Annotated[str, Field(max_length=1000)], ...], Field(max_length=1000, strict=False)] = ()
 
     @model_validator(mode="after")
     def _fit(self) -> Self:

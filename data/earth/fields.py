@@ -2,17 +2,16 @@
 
 import datetime
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.data.earth.crops import checked_crop
+from mainstem.data.earth.field_checks import LeftOut, Sifted, sift
 from mainstem.data.earth.raster import Grid, affine
 from mainstem.data.earth.vectors import READERS, read_vectors
 
@@ -20,12 +19,10 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 SUFFIXES = tuple(READERS)
-NAME_COLUMNS = ("field", "name", "id")  # in any case, as all columns that are read
-OWN_COLUMNS = ("field", "crop", "sowing", "yield_t_ha")  # that have this name, small, once they are read
 WHOLE_DATE = re.compile(r"([0-9]{4})(-?)([0-9]{2})\2([0-9]{2})([T ][0-9]{2}:[0-9]{2}.*)?")
 PARTS = 10  # of a pixel's side: a pixel's share in a field is counted in hundredths
 WINDOW = 512  # pixels a side of what is laid over a field at once
-LONGEST_NAME = 200
+OUTSIDE = "lies outside the raster, wholly or in part; give scenes that cover it"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,19 +40,38 @@ class Fields:
         Raises:
             InputError: if one lies outside the grid, wholly or in part.
         """
-        from shapely.geometry import box
-
-        table = self.table.to_crs(grid.crs)
-        a, _, c, _, e, f = grid.transform
-        area = box(c, f + e * grid.height, c + a * grid.width, f)
-        is_beside = ~table.geometry.intersects(area) | table.geometry.touches(area)
-        outside = table.loc[~table.geometry.within(area.buffer(a / 2)) | is_beside, "field"].tolist()
+        table, is_outside = self._laid(grid)
+        outside = table.loc[is_outside, "field"].tolist()
         if outside:
             raise InputError(
                 f"{len(outside)} of {len(table)} fields lie outside the raster, first {outside[0]!r}; give scenes that "
                 "cover them, or leave them out"
             )
         return Fields(table=table)
+
+    def within(self, grid: Grid) -> tuple["Fields", tuple[LeftOut, ...]]:
+        """The fields in the grid's CRS, and those left out that lie outside the grid, wholly or in part.
+
+        Raises:
+            InputError: if all do.
+        """
+        table, is_outside = self._laid(grid)
+        if is_outside.all():
+            return self.on(grid), ()
+        names = table.loc[is_outside, "field"]
+        left_out = tuple(LeftOut(int(row), name, OUTSIDE) for row, name in zip(names.index + 1, names, strict=True))
+        return Fields(table=table[~is_outside].reset_index(drop=True)), left_out
+
+    def _laid(self, grid: Grid) -> tuple["gpd.GeoDataFrame", NDArray[np.bool_]]:
+        """The table in the grid's CRS, and which rows lie outside the grid, wholly or in part."""
+        from shapely.geometry import box
+
+        table = self.table.to_crs(grid.crs)
+        a, _, c, _, e, f = grid.transform
+        area = box(c, f + e * grid.height, c + a * grid.width, f)
+        is_beside = ~table.geometry.intersects(area) | table.geometry.touches(area)
+        is_outside: NDArray[np.bool_] = (~table.geometry.within(area.buffer(a / 2)) | is_beside).to_numpy(bool)
+        return table, is_outside
 
 
 def open_fields(path: Path) -> Fields:
@@ -67,6 +83,28 @@ def open_fields(path: Path) -> Fields:
     return check_fields(read_vectors(path), path.name)
 
 
+def usable_fields(path: Path, grid: Grid) -> tuple[Fields, tuple[LeftOut, ...]]:
+    """Read the polygons that can be used on a grid, in its CRS, and what was left out with why, by row.
+
+    Raises:
+        InputError: if the file cannot be read, or none of its fields be used.
+    """
+    found = sift_fields(read_vectors(path), path.name)
+    fields, outside = Fields(table=found.table).within(grid)
+    rows = [LeftOut(found.rows[one.row - 1], one.field, one.why) for one in outside]
+    return fields, tuple(sorted((*found.left_out, *rows), key=lambda one: one.row))
+
+
+def sift_fields(table: "gpd.GeoDataFrame", where: str) -> Sifted:
+    """Name and check polygons; one that cannot be used is left out with why, the others are taken.
+
+    Raises:
+        InputError: as `sift` does, or if none can be used.
+    """
+    found = sift(table, where)
+    return found if len(found.table) else _refused(found.left_out, where)
+
+
 def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
     """Name and check polygons.
 
@@ -74,91 +112,12 @@ def check_fields(table: "gpd.GeoDataFrame", where: str) -> Fields:
         InputError: if there is none, no CRS, a geometry that is no valid polygon, a crop that is no name, or a column
             that is read stands twice.
     """
-    if table.crs is None:
-        raise InputError(f"{where} has no CRS; set it (a Shapefile needs its .prj), it is not guessed")
-    if not len(table):
-        raise InputError(f"{where} holds no field; draw or export at least one")
-    table = _in_small(table, where)
-    labels = _labels(table, where)
-    kinds = table.geometry.geom_type
-    for label, kind, is_valid, geometry in zip(labels, kinds, table.geometry.is_valid, table.geometry, strict=True):
-        if geometry is None or geometry.is_empty:
-            raise InputError(f"field {label!r} of {where} has no border; draw it, or leave the field out")
-        if kind not in ("Polygon", "MultiPolygon"):
-            raise InputError(f"field {label!r} of {where} is a {kind}, want a polygon; draw its border")
-        if not is_valid:
-            from shapely.validation import explain_validity
-
-            raise InputError(f"field {label!r} of {where} crosses itself ({explain_validity(geometry)}); draw it again")
-    table = table.copy()
-    table["field"] = labels
-    if "crop" in table:
-        told = zip(labels, table["crop"], table["crop"].isna(), strict=True)
-        table["crop"] = [None if is_missing else _crop(label, crop, where) for label, crop, is_missing in told]
-    return Fields(table=table)
+    found = sift(table, where)
+    return _refused(found.left_out, where) if found.left_out else Fields(table=found.table)
 
 
-def _in_small(table: "gpd.GeoDataFrame", where: str) -> "gpd.GeoDataFrame":
-    """The table with OWN_COLUMNS under these names, whatever their case was; empty ones beside them are left out."""
-    names: dict[Any, str] = {}
-    empty: list[Any] = []
-    for own in OWN_COLUMNS:
-        alike = _named_alike(table, own)
-        told = _told_once(table, alike, where)
-        empty += [column for column in alike if told and column != told]
-        names |= {told or column: own for column in alike[:1]}
-    return table.drop(columns=empty).rename(columns=names)
-
-
-def _named_alike(table: "gpd.GeoDataFrame", name: str) -> list[Any]:
-    return [column for column in table.columns if str(column).strip().casefold() == name]
-
-
-def _told_once(table: "gpd.GeoDataFrame", columns: Sequence[Any], where: str) -> Any:  # noqa: ANN401 - a column's name
-    """The one of some columns that holds any value, None where none does."""
-    told = [column for column in columns if table[column].notna().any()]
-    if len(told) > 1:
-        raise InputError(
-            f"{where} has the columns {told[0]!r:.60} and {told[1]!r:.60}, which differ by case or blanks alone; leave "
-            "one out"
-        )
-    return told[0] if told else None
-
-
-def _crop(label: str, told: Any, where: str) -> str | None:  # noqa: ANN401 - what the file holds
-    """A field's crop, None where its column holds blanks alone."""
-    is_blank = isinstance(told, str) and not told.strip()
-    return None if is_blank else checked_crop(told, f"field {label!r:.60} of {where} has")
-
-
-def _labels(table: "gpd.GeoDataFrame", where: str) -> list[str]:
-    """A name for each field: of the first of NAME_COLUMNS that holds any, or the number of its row.
-
-    As in tables, blanks around a name do not count, and it has one Unicode form.
-
-    Raises:
-        InputError: if a name is missing beside others, given twice, too long, or no plain text.
-    """
-    found = (_told_once(table, _named_alike(table, name), where) for name in NAME_COLUMNS)
-    column = next((name for name in found if name is not None), None)
-    if column is None:
-        return [str(row + 1) for row in range(len(table))]
-    labels = [
-        "" if is_missing else unicodedata.normalize("NFC", str(name).strip())
-        for name, is_missing in zip(table[column], table[column].isna(), strict=True)
-    ]
-    for row, label in enumerate(labels, 1):
-        if not label.strip():
-            raise InputError(f"row {row} of {where} has no name in column {column!r}, others have; name every field")
-        if len(label) > LONGEST_NAME or not label.isprintable():
-            raise InputError(
-                f"row {row} of {where} has the name {label[:40]!r}, want up to {LONGEST_NAME} printable letters"
-            )
-    if len(set(labels)) != len(labels):
-        seen: set[str] = set()
-        twice = next(label for label in labels if label in seen or seen.add(label))  # type: ignore[func-returns-value]
-        raise InputError(f"{where} names field {twice!r} twice; give each its own name")
-    return labels
+def _refused(left_out: Sequence[LeftOut], where: str) -> NoReturn:
+    raise InputError(left_out[0].of(where))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

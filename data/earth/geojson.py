@@ -66,6 +66,8 @@ def _feature(feature: Any, number: int, where: str) -> tuple[Any, dict[str, Any]
     if not isinstance(feature, Mapping) or not isinstance(feature.get("properties") or {}, Mapping):
         raise InputError(f"feature {number} of {where} is none; want type, properties and geometry")
     geometry = feature.get("geometry")
+    if geometry is None and "geometry" in feature:  # RFC 7946, section 3.2: it has no place; whoever reads it says so
+        geometry = {"type": "Polygon", "coordinates": []}
     if not isinstance(geometry, Mapping) or not isinstance(geometry.get("type"), str):
         raise InputError(f"feature {number} of {where} has no geometry; draw its border or leave it out")
     try:

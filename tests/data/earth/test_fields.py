@@ -13,7 +13,7 @@ from shapely.affinity import rotate, translate
 from shapely.geometry import Polygon, box
 
 from mainstem.core.errors import InputError
-from mainstem.data.earth.fields import numbered, open_fields, overlay, sowing_days
+from mainstem.data.earth.fields import numbered, open_fields, overlay, sowing_days, usable_fields
 from mainstem.data.earth.raster import Grid
 
 WKT = CRS.from_epsg(32633).to_wkt()
@@ -59,11 +59,11 @@ def test_crossing_outside_nameless_and_odd_fields_are_refused(tmp_path):
     points = gpd.GeoDataFrame({"name": ["well"]}, geometry=[box(0, 0, 1, 1).centroid], crs=WKT)
     with pytest.raises(InputError, match=r"field 'well' of points\.gpkg is a Point, want a polygon"):
         open_fields(write(tmp_path / "points.gpkg", points))
-    with pytest.raises(InputError, match="names field 'x' twice"):
+    with pytest.raises(InputError, match=r"field 'x' of .* has the name of row 1"):
         open_fields(write(tmp_path / "twice.gpkg", table(field=["x", "x"])))
-    with pytest.raises(InputError, match="names field 'x' twice"):
+    with pytest.raises(InputError, match=r"field 'x' of .* has the name of row 1"):
         open_fields(write(tmp_path / "blank.gpkg", table(field=["x", " x "])))
-    with pytest.raises(InputError, match="names field 'é' twice"):
+    with pytest.raises(InputError, match=r"field 'é' of .* has the name of row 1"):
         open_fields(write(tmp_path / "form.gpkg", table(field=["\u00e9", "e\u0301"])))
     bare = gpd.GeoDataFrame(table().drop(columns="geometry"), geometry=table().geometry.to_list())
     with pytest.raises(InputError, match="has no CRS"):
@@ -72,6 +72,39 @@ def test_crossing_outside_nameless_and_odd_fields_are_refused(tmp_path):
         open_fields(tmp_path / "fields.xlsx")
     with pytest.raises(InputError, match="holds no field"):
         open_fields(write(tmp_path / "none.gpkg", table().iloc[:0]))
+
+
+BAD = {
+    "crosses itself": Polygon([(500_020, 5_000_020), (500_120, 5_000_140), (500_120, 5_000_020), (500_020, 5_000_140)]),
+    "lies outside the raster": box(500_350, 5_000_020, 500_450, 5_000_140),
+    "has no border": Polygon(),
+}
+
+
+@pytest.mark.parametrize("name", ["a.gpkg", "a.geojson", "a.shp"])
+@pytest.mark.parametrize("why", [*BAD, "null", "has no name", "has the name of row 1"])
+def test_one_bad_field_is_told_and_the_others_are_taken(tmp_path, name, why):
+    names = {"has no name": None, "has the name of row 1": "north"}
+    shape = BAD.get(why, None if why == "null" else box(500_020, 5_000_160, 500_120, 5_000_200))
+    bad = gpd.GeoDataFrame({"name": [names.get(why, "bad")]}, geometry=[shape], crs=WKT)
+    sound = table()
+    frame = gpd.GeoDataFrame(
+        {"name": [sound["name"][0], *bad["name"], sound["name"][1]]},
+        geometry=[sound.geometry[0], *bad.geometry, sound.geometry[1]], crs=WKT,
+    )  # fmt: skip
+    path = write(tmp_path / name, frame)
+    fields, (left_out,) = usable_fields(path, GRID)
+    assert fields.table["field"].tolist() == ["north", "south"]
+    assert fields.table.geometry.area.to_numpy() == pytest.approx([12_000, 16_500], rel=1e-4)
+    assert left_out.row == 2
+    assert left_out.field == ("" if why == "has no name" else names.get(why, "bad"))
+    assert ("has no border" if why == "null" else why) in str(left_out)
+    with pytest.raises(InputError):
+        open_fields(path).on(GRID)
+    alone = write(tmp_path / f"alone{path.suffix}", bad)
+    if why in (*BAD, "null"):
+        with pytest.raises(InputError):
+            usable_fields(alone, GRID)
 
 
 def test_a_file_of_another_kind_is_never_followed(tmp_path):
