@@ -89,6 +89,7 @@ def _calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpe
         "appended": spec.is_appended,
         "window": spec.window,
         **known.compare(fitted, learned, spec.level),
+        **known.left_out(fitted, is_adjusted=is_first_reality),
         "adapter_sha256": renewed.adapter_sha256,
     }
     record["calibrations"] = [*record.get("calibrations", []), entry]
@@ -291,6 +292,25 @@ class Local:
             "reason": claim.reason,
             **({} if of_means is None else {"means": {"state": of_means.state, "reason": of_means.reason}}),
         }
+
+    def left_out(self, fitted: Fitted, *, is_adjusted: bool) -> dict[str, Any]:
+        """Say how the means of what belongs together err, each predicted without its own group's labels.
+
+        Those of the fullest view: how many, root mean squared error and bias, in the target's units. Nothing is said
+        where the task has no means.
+        """
+        part, view = self.task.grouping.mean_of, self.task.first_view
+        if not part:
+            return {}
+        truth = fitted.target.truth(self.samples)
+        told, _ = self.judge(fitted.ensemble, view, truth, is_adjusted=is_adjusted)
+        cases = Judged(truth=truth, mean=told["mean"], scale=told["scale"], groups=self.groups)
+        found = cases.means(labels_by(self.samples, part))
+        if not len(found.truth):
+            return {}
+        error = found.mean - found.truth
+        rmse, bias = float(np.sqrt((error**2).mean())), float(error.mean())
+        return {"left_out": {"of": part, "n": len(error), "rmse": rmse, "bias": bias}}
 
     def alarms(self, fitted: Fitted, ensemble: Ensemble, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
         """The alarm of each view on the samples, or on them besides; an old one stays where they are too few."""

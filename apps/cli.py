@@ -246,6 +246,9 @@ def calibrate_run(
     print(f"calibrated on {entry['cases']} cases of {len(entry['groups'])} groups; before, the {level:.0%} regions")
     change = f"{entry['width_after'] / entry['width_before'] - 1:+.0%}" if entry["width_before"] else "from nothing"
     print(f"covered {entry['coverage_before']:.1%} of them; widths change by {change}")
+    if "left_out" in entry:
+        of, num, rmse, bias = (entry["left_out"][name] for name in ("of", "n", "rmse", "bias"))
+        tell(f"{of} means, each told without its own group's labels: RMSE {rmse:.3g}, bias {bias:+.3g} (n = {num})")
     tell(f"claim: {entry['claim']} {entry['reason']}".rstrip())
     if entry.get("means", {}).get("state", "stated") != "stated":
         tell(f"claim of means: {entry['means']['state']} {entry['means']['reason']}".rstrip())

@@ -248,6 +248,22 @@ def test_what_is_said_of_labels_with_gaps_is_what_predictions_of_them_did(own, r
     assert entry["width_after"] == pytest.approx(2 * halves(predicted(tmp_path / "past", labels)).mean())
 
 
+def test_errors_of_means_left_out_are_those_of_predictions_that_did_not_know_them(own, runs, tmp_path):
+    """By the run as it stood before, and, of a run of simulations, by lines through the others."""
+    labels = moved(SETS["later"], [3.0, -1.0])
+    told = np.array([one.value for one in predicted(runs["past"], labels)])
+    fields = np.array([sample.source.facts["field"] for sample in labels])
+    truth = np.array([sample.target for sample in labels])
+    error = np.array([(told - truth)[fields == field].mean() for field in np.unique(fields)])
+    found = own("past", labels)["left_out"]
+    assert (found["of"], found["n"]) == ("field", len(error))
+    assert found["rmse"] == pytest.approx(np.sqrt((error**2).mean()))
+    assert found["bias"] == pytest.approx(error.mean())
+    first = own("farms", SETS["harvests"])["left_out"]
+    wild = own("farms", moved(SETS["harvests"], [3.0, -3.0]))["left_out"]  # a line through the others is of no use
+    assert first["rmse"] < 1 < 3 < wild["rmse"]
+
+
 def test_widths_are_told_in_the_target_s_unit_where_labels_teach_a_slope(own, tmp_path):
     own("farms", SETS["harvests"])
     before = predicted(tmp_path / "farms", SETS["harvests"])
