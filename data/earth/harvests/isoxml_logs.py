@@ -26,11 +26,12 @@ def read_isoxml(path: Path, crop: str | None = None) -> dict[str, HarvestPoints]
     """
     data = read_taskdata(path)
     found: dict[str, list[HarvestPoints]] = {}
+    known = {field.id for field in data.partfields}  # a folder may be named after it
     for task in data.tasks:
         logs = [read_timelog(data, name) for name in task.logs]
         parts = [_points(data, log, crop) for log in logs if log.find(*YIELDS)]
         if parts:
-            found.setdefault(task.partfield or task.id, []).extend(parts)
+            found.setdefault(task.partfield if task.partfield in known else task.id, []).extend(parts)
     if not found:
         raise InputError(
             f"{path.name}: none of {_count(data.tasks)} timelogs holds a yield; export the harvest's tasks"
