@@ -26,7 +26,7 @@ from mainstem.core.progress import Progress, silent
 from mainstem.core.quantiles import cases_needed, group_quantile
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Outputs, Quantity
+from mainstem.core.targets import Outputs
 from mainstem.data.catalogue import data_home
 
 Array = NDArray[np.float64]
@@ -99,9 +99,7 @@ class Issued:
 
     def interval(self, half: Array) -> tuple[Array, Array, Array]:
         """Value and ends (cases,) for half widths, as far as yields are possible."""
-        target = self.fitted.target
-        assert isinstance(target, Quantity)
-        return target.bounds.interval(self.mean, half)
+        return self.fitted.target.bounds.interval(self.mean, half)
 
 
 def issue(fitted: Fitted, samples: Sequence[Sample], lead: int) -> Issued:

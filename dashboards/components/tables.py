@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Container, Sequence
 from functools import partial
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -44,7 +45,9 @@ def choice_table(
         last[name] = chosen
     key = f"{name} {st.session_state.get(TIMES, 0)}"
     rows = [list(names).index(chosen)] if chosen in names else []
-    decimals = {name: st.column_config.NumberColumn(format="%.2f") for name in shown.select_dtypes("float")}
+    decimals: Any = {
+        name: st.column_config.NumberColumn(format="%.2f") for name in shown.select_dtypes("float")
+    }
     height = min(most_px, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(
         shown, hide_index=True, on_select=partial(_choose, key, name, tuple(names), on_chosen),

@@ -28,7 +28,7 @@ from mainstem.core.predict import predict, refusals
 from mainstem.core.records import read_record
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
-from mainstem.core.targets import Quantity, below_name
+from mainstem.core.targets import below_name
 from mainstem.core.targets.quantity import WORTHWHILE
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
@@ -193,10 +193,8 @@ def widen(table: pd.DataFrame, later: Sequence[Any], fitted: Fitted) -> None:
     value, low, high = (table[name].to_numpy(np.float64) for name in NUMBERS)
     own = np.maximum(high - value, value - low)
     half = never_narrower([own, *later[::-1]])[0]
-    target = fitted.target
-    assert isinstance(target, Quantity)
     rows = np.isfinite(own) & (half > own)
-    _, low, high = target.bounds.interval(value, half)
+    _, low, high = fitted.target.bounds.interval(value, half)
     table.loc[rows, "low"], table.loc[rows, "high"] = low[rows], high[rows]
 
 

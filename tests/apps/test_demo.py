@@ -70,7 +70,9 @@ def test_pages_are_told_by_a_living_process_alone(home):
             for name in ("yield_map", "field_map"):
                 page = AppTest.from_file(str(PAGES / name / "page.py"), default_timeout=60).run()
                 assert "`mainstem demo` is making" in lines(page)
-                assert asked(page) == ["Stop"]  # no training of what is being trained
+                assert [label for label in asked(page) if label != "Keep these files"] == [
+                    "Stop"
+                ]  # no training of what is being trained
         finally:
             maker.kill()
     assert find_job(demo.JOB) is None  # killed: what it wrote last is no longer true
@@ -84,14 +86,17 @@ def test_the_studies_come_first_and_shares_only_grow(home, monkeypatch):
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda mirror, progress: progress("all", 1.0))
     monkeypatch.setattr(media_demo, "ensure_archive", lambda mirror, progress: progress("copies", 1.0))
     monkeypatch.setattr(demo, "ensure_demo", lambda progress: progress("whole", 1.0))
+    monkeypatch.setattr(demo, "ensure_real", lambda mirror, progress: progress("vigour", 1.0))
     monkeypatch.setattr(finetune, "finetune", _far_enough)
     with pytest.raises(InputError, match="far enough"):
         demo.prepare(home, lambda stage, share: told.append((stage, share)))
     assert [stage for stage, _ in told] == [
-        "studies, reading what there is", "studies, all", "archive, copies", "field map, whole", "getting the data",
-        "yield model, reading the data", "yield model, training",
+        "studies, reading what there is", "studies, all", "archive, copies", "field map, whole", "real scenes, vigour",
+        "getting the data", "yield model, reading the data", "yield model, training",
     ]  # fmt: skip
-    assert [share for _, share in told] == pytest.approx([0.0, demo.STUDIES, demo.ARCHIVE] + 4 * [demo.FIELDS])
+    assert [share for _, share in told] == pytest.approx(
+        [0.0, demo.STUDIES, demo.ARCHIVE, demo.FIELDS] + 4 * [demo.SCENES]
+    )
     assert find_job(demo.JOB) is None
 
 
@@ -134,7 +139,7 @@ def test_the_clinic_shows_its_studies_while_the_rest_is_made(home, monkeypatch):
         made_clinic(home)
         assert has_studies()  # what the page waits for
         page.run()
-        assert "## Sure" in lines(page)
+        assert "# Sure" in lines(page)
         assert "is making" not in lines(page)
 
 

@@ -108,7 +108,8 @@ def test_every_command_runs_as_it_is_written(tmp_path, home, monkeypatch):
 def test_what_the_commands_in_its_sentences_name_exists():
     sentences = re.findall(r"`mainstem ([^`]*)`", " ".join(PAGE.read_text("utf-8").split()))
     assert sentences == [
-        "finetune media --task relevance", "models pull siglip2-base", "evaluate media --data spoken-digits"
+        "media duplicates", "finetune media --task relevance", "models pull siglip2-base",
+        "evaluate media --data spoken-digits"
     ]  # fmt: skip
     assert find_task("media", "relevance").task == "relevance"
     assert "siglip2-base" in {model["name"] for model in describe()}
