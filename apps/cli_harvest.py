@@ -16,7 +16,7 @@ def harvest(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="Logs of one field: .shp, .zip, .gpkg, .csv; or a TASKDATA.")
     ],
-    out: Annotated[Path, typer.Option(help="A new folder: harvest.tif, points.gpkg, fields.gpkg and others.")],
+    out: Annotated[Path, typer.Option(help="A new folder: map.tif, points.gpkg, fields.gpkg and others.")],
     unit: Annotated[
         list[str] | None, typer.Option(help="Of the yield, as bu/ac; of others as swath=ft, time=d; repeat it.")
     ] = None,
@@ -38,6 +38,7 @@ def harvest(
 ) -> None:
     """Clean a combine's logs by named rules, and map the yield with its doubt and the fields' means."""
     from mainstem.apps.fields import harvest as harvests
+    from mainstem.apps.fields.harvest_files import write_harvest, write_labels
     from mainstem.data.earth.harvests.cleaning import Limits
     from mainstem.data.earth.harvests.columns import Reading
 
@@ -47,8 +48,8 @@ def harvest(
     spec = harvests.HarvestSpec(paths=tuple(files), said=said, limits=limits, cell_m=cell, fields=fields, farm=farm)
     with shown("harvest", as_json) as report:
         found = harvests.harvest(spec, report)
-        harvests.write_harvest(found, out)
-        labels = None if farm is None else harvests.write_labels(found, farm)
+        write_harvest(found, out)
+        labels = None if farm is None else write_labels(found, farm)
     if as_json:
         print(
             json.dumps({"harvests": [one.told() for one in found], "out": str(out), "labels": labels and str(labels)})

@@ -1,34 +1,32 @@
 """`mainstem fields harvest`: a combine's logs to a yield map with its doubt, field means, and labels to calibrate."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mainstem.apps.field_exports import areas_ha, write_fields
+from mainstem.apps.field_exports import areas_ha
 from mainstem.core.errors import InputError
-from mainstem.core.files import new_folder, write_atomically
-from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
-from mainstem.data.earth.cog import write_cog
-from mainstem.data.earth.farm_folders import HARVEST, raster_kind
 from mainstem.data.earth.fields import Fields, open_fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.harvests.cleaning import RULES, Cleaned, Limits, clean
 from mainstem.data.earth.harvests.columns import Reading
 from mainstem.data.earth.harvests.grids import LEVEL, YieldGrid, field_mean, grid_yield
 from mainstem.data.earth.harvests.reading import read_parts
-from mainstem.data.earth.raster import Grid, affine, describe
+from mainstem.data.earth.raster import affine
 
 if TYPE_CHECKING:
     import geopandas as gpd
 
-BANDS = ("mean", "lower", "upper", "standard_error")
 OWN = "the user's own"
 INTERVAL = "errors of records and passes; not the monitor's own calibration, which weighed loads tell"
+METHOD = "harvest, cleaned by named rules, no model"
+NO_CLAIM = f"measured by a combine, no prediction; the interval has {INTERVAL}"
+VISIT = "cannot say: visit"
+COLUMNS = ("area_ha", "seen_share", "mean", "lower", "upper", "units", "level", "claim", "reason", "training",
+           "attribution", "licence", "dates", "adapter")  # ours, of fields  # fmt: skip
 LEAST_PART = 0.5  # of a cell, from which on it belongs to a field that nobody drew
 
 
@@ -46,7 +44,7 @@ class HarvestSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Harvested:
-    """A harvest, cleaned and laid out; `table` has a row a field with its mean in yield_t_ha, lower and upper."""
+    """A harvest, cleaned and laid out; `table` has a row a field with its mean, lower and upper."""
 
     name: str
     cleaned: Cleaned
@@ -60,7 +58,8 @@ class Harvested:
         return {
             "name": self.name, "files": list(points.sources), "crop": points.crop, "unit": "t/ha",
             "counts": self.cleaned.counts(), "found": dict(self.cleaned.found),
-            "notes": [*points.notes, *self.cleaned.notes], "level": LEVEL, "interval": INTERVAL,
+            "days": list(points.days), "notes": [*points.notes, *self.cleaned.notes],
+            "level": LEVEL, "interval": INTERVAL,
             "errors_t_ha": {"record": self.grid.errors.record, "pass": self.grid.errors.of_pass},
             "fields": [{name: _plain(row[name]) for name in own} for _, row in self.table.iterrows()],
         }  # fmt: skip
@@ -87,15 +86,18 @@ def harvest(spec: HarvestSpec, report: Progress = silent) -> list[Harvested]:
 def _table(cleaned: Cleaned, grid: YieldGrid, fields: Fields | None, name: str) -> "gpd.GeoDataFrame":
     """A row a field: those given that the harvest touches, or the one that was harvested."""
     table = _outline(grid, name) if fields is None else _touched(fields, grid)
-    table = table.drop(columns=[HARVEST, "lower", "upper"], errors="ignore")
+    own = [column for column in table if column not in COLUMNS]
+    table = table[own].copy()
     means = [field_mean(cleaned, grid, polygon) for polygon in table.geometry]
     table["area_ha"] = areas_ha(table)
-    for column, told in ((HARVEST, "mean"), ("lower", "lower"), ("upper", "upper"), ("seen_share", "seen_share")):
-        table[column] = [float(getattr(mean, told)) for mean in means]
-    table["units"], table["level"], table["interval"] = "t/ha", LEVEL, INTERVAL
+    for column in ("mean", "lower", "upper", "seen_share"):
+        table[column] = [float(getattr(mean, column)) for mean in means]
+    table["units"], table["level"], table["claim"] = "t/ha", LEVEL, "none"
+    table["reason"] = [NO_CLAIM if np.isfinite(mean.mean) else VISIT for mean in means]
+    table["training"], table["attribution"], table["licence"] = "none", OWN, OWN
+    table["dates"], table["adapter"] = ", ".join(cleaned.points.days), METHOD
     if "crop" not in table and cleaned.points.crop is not None:
         table["crop"] = cleaned.points.crop
-    table["licence"] = table["attribution"] = OWN
     return table
 
 
@@ -125,89 +127,6 @@ def _outline(grid: YieldGrid, name: str) -> "gpd.GeoDataFrame":
     return load_geopandas().GeoDataFrame({"field": [name or "harvest"]}, geometry=[whole], crs=grid.grid.crs)
 
 
-def write_harvest(found: list[Harvested], out: Path) -> list[Path]:
-    """Write each harvest to a new folder, of several each to one in it: harvest.tif, points.gpkg, fields.*, JSON.
-
-    Raises:
-        ArtifactError: if the folder holds anything, or cannot be written.
-    """
-    with new_folder(out) as made:
-        for one in found:
-            _write(one, made / one.name if len(found) > 1 else made)
-    return [out / one.name if len(found) > 1 else out for one in found]
-
-
-def _write(one: Harvested, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    lower, upper = one.grid.interval()
-    bands = np.stack([one.grid.mean, lower, upper, one.grid.error])
-    write_cog(iter([(0, 0, bands)]), folder / "harvest.tif", one.grid.grid, BANDS, _tags(one))
-    write_fields(one.table, folder)
-    _write_points(one.cleaned, folder / "points.gpkg")
-    write_atomically(folder / "harvest.json", json.dumps(one.told(), indent=1).encode())
-
-
-def _tags(one: Harvested) -> Mapping[str, str]:
-    counts = one.cleaned.counts()
-    return {
-        "UNITS": "t/ha", "LEVEL": f"{LEVEL:g}", "INTERVAL": INTERVAL, "ATTRIBUTION": OWN, "LICENCE": OWN,
-        "RECORDS": f"{counts['kept']} of {counts['read']} kept", "RULES": ", ".join(RULES),
-    }  # fmt: skip
-
-
-def points_table(cleaned: Cleaned) -> "gpd.GeoDataFrame":
-    """Every record with its yield as logged and as corrected, its pass, and the rule that took it out ("": none)."""
-    points = cleaned.points
-    columns: dict[str, Any] = {
-        "row": points.row, "pass": cleaned.number, "logged_t_ha": points.yield_t_ha, "yield_t_ha": cleaned.yield_t_ha,
-        "removed_by": cleaned.rule_of(), "corrected": cleaned.corrected, "moisture_pct": points.moisture_pct,
-        "swath_m": points.swath_m,
-    }  # fmt: skip
-    library = load_geopandas()
-    places = library.points_from_xy(points.longitude, points.latitude)
-    table: gpd.GeoDataFrame = library.GeoDataFrame(columns, geometry=places, crs="EPSG:4326")
-    return table
-
-
-def _write_points(cleaned: Cleaned, path: Path) -> None:
-    table = points_table(cleaned)
-    table[np.isfinite(cleaned.points.longitude + cleaned.points.latitude)].to_file(
-        path, driver="GPKG", layer="points", VERSION="1.2"
-    )
-
-
-def write_labels(found: list[Harvested], farm: Path) -> Path:
-    """Write yield.tif, on the grid of a farm's scenes, into its folder: labels that `mainstem calibrate` reads.
-
-    Raises:
-        InputError: if the farm has no scene or a yield raster already, or the harvest lies elsewhere.
-    """
-    grid = _scene_grid(farm)
-    laid = [grid_yield(one.cleaned, grid=grid) for one in found]
-    means = np.stack([one.mean for one in laid])
-    seen = np.isfinite(means)
-    if not seen.any():
-        raise InputError(f"the harvest lies outside the scenes of {farm.name}; name the farm that was cut")
-    with np.errstate(invalid="ignore"):
-        mean = np.where(seen, means, 0.0).sum(0) / np.where(seen.any(0), seen.sum(0), np.nan)
-    tags = {"UNITS": "t/ha", "ATTRIBUTION": OWN, "LICENCE": OWN}
-    write_cog(iter([(0, 0, mean[None].astype(np.float32))]), farm / "yield.tif", grid, ["yield"], tags)
-    return farm / "yield.tif"
-
-
-def _scene_grid(farm: Path) -> Grid:
-    if not farm.is_dir():
-        raise InputError(f"{plain(farm)} is no folder; name a farm's, with its scenes and fields")
-    kinds = {path: raster_kind(path.name) for path in sorted(farm.iterdir())}
-    held = [path.name for path, kind in kinds.items() if kind == "yield"]
-    if held:
-        raise InputError(f"{farm.name} holds {held[0]} already; move it away first, it is not replaced")
-    scenes = [path for path, kind in kinds.items() if kind == "scene"]
-    if not scenes:
-        raise InputError(f"{farm.name} holds no scene (.tif); its harvest is laid on their grid")
-    return describe(scenes[0]).grid
-
-
 def lines_of(one: Harvested) -> list[str]:
     """What a screen says of a harvest: what was kept, what each rule took out, and each field's mean in words."""
     counts = one.cleaned.counts()
@@ -218,8 +137,8 @@ def lines_of(one: Harvested) -> list[str]:
         f"taken out: {', '.join(taken) or 'none'}", *one.cleaned.points.notes, *one.cleaned.notes,
     ]  # fmt: skip
     for _, row in one.table.iterrows():
-        told = f"{row[HARVEST]:.2f} t/ha, {LEVEL:.0%} between {row['lower']:.2f} and {row['upper']:.2f}"
-        if not np.isfinite(row[HARVEST]):
+        told = f"{row['mean']:.2f} t/ha, {LEVEL:.0%} between {row['lower']:.2f} and {row['upper']:.2f}"
+        if not np.isfinite(row["mean"]):
             told = f"cannot say: {row['seen_share']:.0%} of it was harvested"
         lines.append(f"field {row['field']}: {told}")
     return lines

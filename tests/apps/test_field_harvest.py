@@ -13,7 +13,9 @@ from shapely.geometry import box
 from tests.data.earth.harvest_logs import plant
 from tests.hostile.harness import run_cli
 
-from mainstem.apps.fields.harvest import HarvestSpec, harvest, lines_of, write_harvest, write_labels
+from mainstem.apps.fields.harvest import HarvestSpec, harvest, lines_of
+from mainstem.apps.fields.harvest_files import BANDS, write_harvest, write_labels
+from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.data.earth.farm_folders import open_farm_folders
 from mainstem.data.earth.farms import simulate_farm, write_farm
@@ -43,13 +45,17 @@ def test_the_command_maps_a_log_keeps_what_it_took_out_and_says_how_much(tmp_pat
     assert set(points["removed_by"]) - {""} <= set(RULES)
     truth = np.nanmean(case.right_t_ha)
     field = told["fields"][0]
-    assert field["yield_t_ha"] == pytest.approx(truth, rel=0.03)
-    assert field["lower"] < field["yield_t_ha"] < field["upper"]
-    with rasterio.open(out / "harvest.tif") as raster:
-        assert raster.descriptions == ("mean", "lower", "upper", "standard_error")
+    assert field["mean"] == pytest.approx(truth, rel=0.03)
+    assert field["lower"] < field["mean"] < field["upper"]
+    with rasterio.open(out / "map.tif") as raster:
+        assert raster.descriptions == BANDS
         mean = raster.read(1)
         assert raster.tags()["UNITS"] == "t/ha"
-    assert np.nanmean(mean) == pytest.approx(field["yield_t_ha"], rel=0.01)
+        taken = raster.read(5)
+    assert np.nanmean(mean) == pytest.approx(field["mean"], rel=0.01)
+    counts = told["counts"]
+    assert np.nanmean(taken) == pytest.approx(1 - counts["kept"] / counts["read"], abs=0.05)
+    assert set(read_notes(out).tags["RULES"].split(", ")) == set(RULES)  # pages open it as a map
 
 
 def test_what_nobody_told_is_asked_for_in_one_line(tmp_path):
@@ -89,8 +95,8 @@ def test_means_of_fields_given_are_theirs_and_a_field_half_cut_says_nothing(tmp_
     log = write_log(tmp_path / "log.csv", case.points)
     found = harvest(HarvestSpec(paths=(log,), said=Reading(crop="wheat"), fields=tmp_path / "fields.gpkg"))[0]
     west = cleaned.kept & (cleaned.x < middle)
-    assert found.table["yield_t_ha"][0] == pytest.approx(cleaned.yield_t_ha[west].mean(), rel=0.02)
-    assert np.isnan(found.table["yield_t_ha"][1])
+    assert found.table["mean"][0] == pytest.approx(cleaned.yield_t_ha[west].mean(), rel=0.02)
+    assert np.isnan(found.table["mean"][1])
     assert any("cannot say" in line for line in lines_of(found))
     write_harvest([found], tmp_path / "out")
     with pytest.raises(ArtifactError, match="out"):

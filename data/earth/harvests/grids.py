@@ -187,6 +187,21 @@ def _squares(parts: _Parts, size: int) -> Array:
     return np.asarray(np.bincount(pairs[:, 0], area**2, size))
 
 
+def taken_share(cleaned: Cleaned, grid: Grid) -> NDArray[np.float32]:
+    """Share of the records in each cell (y, x) that a rule took out, 0-1; NaN where none was logged."""
+    x, y = cleaned.points.metric(grid.crs)
+    with np.errstate(invalid="ignore"):
+        column, row = (
+            np.floor((x - grid.transform[2]) / grid.transform[0]),
+            np.floor((y - grid.transform[5]) / grid.transform[4]),
+        )
+        inside = (column >= 0) & (column < grid.width) & (row >= 0) & (row < grid.height)
+    cell, size = (row[inside] * grid.width + column[inside]).astype(np.int64), grid.width * grid.height
+    with np.errstate(invalid="ignore"):
+        share = np.bincount(cell, ~cleaned.kept[inside], size) / np.bincount(cell, minlength=size)
+    return np.asarray(share.reshape(grid.height, grid.width), np.float32)
+
+
 def field_mean(cleaned: Cleaned, found: YieldGrid, polygon: Any | None = None) -> FieldMean:  # noqa: ANN401 - shapely's
     """Mean over a field's cells (all of them without a polygon, in the grid's CRS), and its interval.
 

@@ -3,6 +3,7 @@
 Numbers of entities are those of the ISO 11783-11 data dictionary (`data.earth.isoxml.dictionary`).
 """
 
+import datetime
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +55,12 @@ def _points(data: TaskData, log: TimeLog, crop: str | None) -> HarvestPoints:
         distance_m=untold, speed_m_s=_column(log, SPEED), heading_deg=untold,
         flow_kg_s=_column(log, FLOW) * KG_S_A_T_H, machine=np.zeros(len(log), np.int64),
         row=np.arange(1, len(log) + 1), crop=crop, machines=(f"{data.folder.name}: {log.name}",), sources=(log.name,),
-        notes=tuple(notes),
+        notes=tuple(notes), days=tuple(sorted({_day(time) for time in (np.nanmin(log.time), np.nanmax(log.time))})),
     )  # fmt: skip
+
+
+def _day(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).date().isoformat()
 
 
 def _column(log: TimeLog, *entities: int) -> Array:

@@ -21,7 +21,7 @@ class HarvestPoints:
         time_s: of any origin; distance_m and interval_s: that the record covers; heading_deg: clockwise from north.
         machine: number of the combine, or of its log's part, in `machines`.
         row: of the file, as a spreadsheet counts.
-        notes: what was understood of the files; sources: their names.
+        notes: what was understood of the files; sources: their names; days: dates of harvest, as far as they are told.
     """
 
     longitude: Array
@@ -41,6 +41,7 @@ class HarvestPoints:
     machines: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    days: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.longitude)
@@ -69,7 +70,7 @@ class HarvestPoints:
         return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
 
-NOT_COLUMNS = ("crop", "machines", "sources", "notes")
+NOT_COLUMNS = ("crop", "machines", "sources", "notes", "days")
 COLUMNS = tuple(field.name for field in fields(HarvestPoints) if field.name not in NOT_COLUMNS)
 
 
@@ -93,4 +94,5 @@ def joined(parts: "list[HarvestPoints]") -> HarvestPoints:
         machines=tuple(name for part in parts for name in part.machines),
         sources=tuple(name for part in parts for name in part.sources),
         notes=tuple(dict.fromkeys(note for part in parts for note in part.notes)),
+        days=tuple(sorted({day for part in parts for day in part.days})),
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from mainstem.data.hearing import tell
 from mainstem.data.tabular import Table, open_table, shown
 
 TABLES, SHAPES = (".csv", ".parquet"), (".shp", ".zip", ".gpkg")
-MOST_RECORDS = 5_000_000
+MOST_RECORDS, MOST_DAYS = 5_000_000, 366
 LIKELY: Mapping[str, tuple[float, float]] = {  # medians beyond which a unit was named wrongly; this module's own choice
     "swath": (0.3, 25.0), "distance": (0.02, 60.0), "speed": (0.05, 10.0), "flow": (0.02, 120.0),
     "moisture": (1.0, 95.0), "interval": (0.05, 60.0),
@@ -116,12 +117,12 @@ def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -
     _check_likely(values, chosen, table.name, said.crop)
     num = len(table)
     longitude, latitude = _places(table, columns, said) if places is None else places
-    notes = list(chosen.notes)
+    notes, days = list(chosen.notes), list[str]()
     machine, machines = _numbered(table, columns.get("machine"))
     untold = np.full(num, np.nan)
     points = HarvestPoints(
         longitude=longitude, latitude=latitude, yield_t_ha=values["yield"],
-        time_s=_times(table, columns.get("time"), chosen, notes), interval_s=values.get("interval", untold),
+        time_s=_times(table, columns.get("time"), chosen, (notes, days)), interval_s=values.get("interval", untold),
         moisture_pct=spoken(values.get("moisture", untold)), swath_m=values.get("swath", untold),
         distance_m=values.get("distance", untold), speed_m_s=values.get("speed", untold),
         heading_deg=values.get("heading", untold), flow_kg_s=values.get("flow", untold),
@@ -131,7 +132,7 @@ def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -
     section = _numbered(table, columns.get("section"))[0]
     points, more = in_order(points, section, _order(table, columns))
     _check_flow(points, table.name)
-    return points.told([*notes, *more])
+    return replace(points, days=tuple(days)).told([*notes, *more])
 
 
 def _numbers(table: Table, column: str, quantity: str, chosen: Chosen, said: Reading) -> Array:
@@ -164,8 +165,13 @@ def _numbered(table: Table, column: str | None) -> tuple[NDArray[np.int64], tupl
     return numbers.astype(np.int64), tuple(f"{table.name}: {name}"[:80] for name in names)
 
 
-def _times(table: Table, column: str | None, chosen: Chosen, notes: list[str]) -> Array:
-    """Seconds of a clock: numbers in a unit that was told, or dates with hours (ISO 8601)."""
+def _times(table: Table, column: str | None, chosen: Chosen, told: tuple[list[str], list[str]]) -> Array:
+    """Seconds of a clock: numbers in a unit that was told, or dates with hours (ISO 8601); notes and days go to `told`.
+
+    Raises:
+        InputError: if numbers have no unit, or a cell is no time.
+    """
+    notes, days = told
     untold = np.full(len(table), np.nan)
     if column is None or all(not text for text in table.raw(column)):
         return untold
@@ -189,6 +195,7 @@ def _times(table: Table, column: str | None, chosen: Chosen, notes: list[str]) -
         raise InputError(
             f"{table.where(index, column)}: got time {shown(texts[index])}, which is none; mend or drop it"
         )
+    days += sorted(set(parsed.dropna().dt.strftime("%Y-%m-%d")))[:MOST_DAYS]
     seconds = np.asarray((parsed - parsed.min()).dt.total_seconds(), np.float64)
     if len(np.unique(seconds[np.isfinite(seconds)] % 86_400)) == 1 and len(table) > 1:
         notes.append(f"{shown(column)} tells days, not times: no clock is read")
