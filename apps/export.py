@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pandas.api.types import is_object_dtype
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import write_atomically
@@ -57,8 +58,9 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - text is handed on
 def whole_numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose columns of text hold no float that is whole."""
     found = table.copy()
-    for name in table.select_dtypes("object"):
-        found[name] = table[name].map(whole)
+    for name in table:
+        if is_object_dtype(table[name]):
+            found[name] = table[name].map(whole)
     return found
 
 

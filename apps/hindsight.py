@@ -14,6 +14,7 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.anchors import RegionYears
 from mainstem.adapters.crop_yield.regional import RegionalPreparation
 from mainstem.adapters.crop_yield.seasons import CONSTANT, LEADS, PAST, lead_of
+from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.conformal import Calibration
 from mainstem.core.contradiction import chance_of_so_few
 from mainstem.core.evaluation import rmse
@@ -51,14 +52,24 @@ def never_shown(fitted: Fitted, season: str) -> tuple[Member, ...]:
 def held_out(fitted: Fitted, season: str) -> Fitted | None:
     """Return the adapter as it is without a season that it was trained on; None where every member has learned from it.
 
-    Left are the members that never saw it, and calibrations without its errors. What the members' parts are worth (two
-    numbers between 0 and 1) was learned from all seasons.
+    Left are the members that never saw it, calibrations without its errors and alarms without its inputs. What the
+    members' parts are worth (two numbers between 0 and 1) was learned from all seasons.
     """
     unseen = never_shown(fitted, season)
     if not unseen:
         return None
     calibration = {view: _without(known, season) for view, known in fitted.calibration.items()}
-    return replace(fitted, ensemble=replace(fitted.ensemble, members=unseen), calibration=calibration)
+    alarm = {view: left for view, known in fitted.alarm.items() if (left := _quiet_of(known, season)) is not None}
+    return replace(fitted, ensemble=replace(fitted.ensemble, members=unseen), calibration=calibration, alarm=alarm)
+
+
+def _quiet_of(alarm: ShiftAlarm, season: str) -> ShiftAlarm | None:
+    """The alarm without one group's cases; None where too few groups are left."""
+    kept = np.array([one_writing(group) != one_writing(season) for group in alarm.groups])
+    groups, places = (tuple(np.asarray(labels)[kept].tolist()) for labels in (alarm.groups, alarm.places))
+    if len(set(groups)) < alarm.FEWEST:
+        return None
+    return replace(alarm, features=alarm.features[kept], own=alarm.own[kept], groups=groups, places=places)
 
 
 def _without(calibration: Calibration, season: str) -> Calibration:

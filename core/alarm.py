@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.departures import Departures
-from mainstem.core.distances import as_saved, distances_of, drawn, drawn_rows, mean_of, within_reason
+from mainstem.core.distances import as_saved, departures_of, distances_of, drawn, drawn_rows, mean_of, within_reason
 from mainstem.core.errors import ArtifactError, CalibrationError
 from mainstem.core.state import Arrays, State, array_of, label_arrays, labels_of, text_array, texts_of
 
@@ -154,6 +154,25 @@ class ShiftAlarm:
         Cases of places that calibration knows, and others, are to be asked for apart: together they are compared as if
         no place were known. None where nothing of the group can be compared.
         """
+        everyone, compared = self._beside(features, places)
+        if not compared.any():
+            return None
+        distances = distances_of(everyone[:, compared])
+        return float(np.mean(distances >= distances[-1] * (1 - 1e-9)))
+
+    def heard(self, features: Array, places: Sequence[str] | None = None) -> Array:
+        """How far each feature (features,) of a new group's cases lies from other groups, in their standard deviations.
+
+        What `p_value` ranks is the root mean square of these; NaN where a feature is not compared.
+        """
+        everyone, compared = self._beside(features, places)
+        found = np.full(len(compared), np.nan)
+        if compared.any():
+            found[compared] = departures_of(everyone[:, compared])[-1]
+        return found
+
+    def _beside(self, features: Array, places: Sequence[str] | None) -> tuple[Array, NDArray[np.bool_]]:
+        """Mean features of calibration's groups and, last, of a new one; which can be compared (features,)."""
         if places is not None and len(features) and all(self.knows(place) for place in places):
             distinct = sorted(set(places))
             named = np.asarray(places)
@@ -162,11 +181,7 @@ class ShiftAlarm:
         else:
             own, others = self._means_of_as_many(features, self._like(places))
         compared = np.isfinite(own) & (np.isfinite(others).sum(0) >= self.FEWEST)
-        if not compared.any():
-            return None
-        everyone = np.vstack([others, own])[:, compared]
-        distances = distances_of(everyone)
-        return float(np.mean(distances >= distances[-1] * (1 - 1e-9)))
+        return np.vstack([others, own]), compared
 
     def fires(self, features: Array, places: Sequence[str] | None = None) -> bool:
         """True where the group is among the strangest SHARE of all groups, itself counted."""
@@ -199,6 +214,17 @@ class ShiftAlarm:
         half = self.SAMPLE_SHARE / 2
         found = self._beyond(self._of_features, features, numbers, half)
         return found | self._beyond(self._of_own, own, numbers, half, by_largest=True)
+
+    def departures(self, features: Array, places: Sequence[str]) -> Array:
+        """How far each feature of single samples (samples, features) lies from what is normal at their places, signed.
+
+        In spreads of calibration's cases, as `strange_samples` squares them; NaN where nothing is known.
+        """
+        numbers, found = self._numbers(places), np.full(features.shape, np.nan)
+        for part, reference in zip((numbers >= 0, numbers < 0), self._of_features, strict=True):
+            if part.any() and reference is not None:
+                found[part] = reference.in_spreads(features[part], np.maximum(numbers[part], 0))
+        return found
 
     @staticmethod
     def _beyond(

@@ -61,10 +61,7 @@ class Departures:
         Compared by what a sample knows, by the mean of its squared departures or by the largest; 1 where that is
         nothing.
         """
-        with np.errstate(over="ignore"):  # beyond single precision is infinitely far
-            known = features.astype(np.float32).astype(np.float64)  # as calibration's features are kept
-        away = _away(known, self.normal[places], self.shrink[places], self.size)
-        squares = _in_spreads(away, self.spread, self.size) ** 2
+        squares = self.in_spreads(features, places) ** 2
         found = np.ones(len(features))
         patterns, pattern = np.unique(~np.isnan(squares), axis=0, return_inverse=True)
         for number, used in enumerate(patterns):
@@ -72,6 +69,12 @@ class Departures:
                 rows = np.flatnonzero(pattern.reshape(-1) == number)
                 found[rows] = self._ranked(squares[np.ix_(rows, used)], used, by_largest)
         return found
+
+    def in_spreads(self, features: Array, places: Rows) -> Array:
+        """Departures (samples, features) from what is normal at places, in spreads, signed; NaN where unknown."""
+        with np.errstate(over="ignore"):  # beyond single precision is infinitely far
+            known = features.astype(np.float32).astype(np.float64)  # as calibration's features are kept
+        return _in_spreads(_away(known, self.normal[places], self.shrink[places], self.size), self.spread, self.size)
 
     def _ranked(self, asked: Array, used: NDArray[np.bool_], by_largest: bool) -> Array:
         """Share of calibration's weight that lies as far out, by the features used, the sample itself counted."""
@@ -137,7 +140,7 @@ def _away(features: Array, normal: Array, shrink: Array, size: Array) -> Array:
 def _in_spreads(away: Array, spread: Array, size: Array) -> Array:
     """Departures in spreads; infinite where a feature departs that never did."""
     varies = np.broadcast_to(spread > TINY * size, away.shape)
-    never = np.where(away != 0, np.inf, 0.0)
+    never = np.where(away != 0, np.copysign(np.inf, away), 0.0)
     found: Array = np.divide(away, np.broadcast_to(spread, away.shape), out=never, where=varies)
     return np.where(np.isnan(away), np.nan, found)
 

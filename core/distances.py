@@ -45,11 +45,11 @@ def mean_of(features: Array) -> Array:
     return mean
 
 
-def distances_of(everyone: Array) -> Array:
-    """Distance of every group (groups, features) from the mean of the others, in their standard deviations.
+def departures_of(everyone: Array) -> Array:
+    """How far every group (groups, features) lies from the mean of the others, in their standard deviations, signed.
 
-    The root mean square over the features that a group knows; one that never varied among the others, and does in this
-    group, is infinitely far.
+    NaN where a group does not know a feature, or fewer than two others do; one that never varied among the others, and
+    does in this group, is infinitely far.
     """
     seen = np.isfinite(everyone)
     values = np.where(seen, everyone, 0.0)
@@ -60,10 +60,18 @@ def distances_of(everyone: Array) -> Array:
     spread_squared = squares.sum(0) - squares - count * (mean - centre) ** 2
     spread = np.sqrt(np.maximum(spread_squared, 0.0) / np.maximum(count - 1, 1))
     size = np.abs(values).max(0, initial=1e-9)
-    away = np.abs(np.where(seen, everyone - mean, 0.0))
-    away = np.where(away <= 1e-7 * size, 0.0, away)
-    ratio = np.divide(away, spread, out=np.where(away > 0, np.inf, 0.0), where=spread > 1e-7 * size)
-    usable = seen & (count >= 2)
-    total: Array = (np.where(usable, ratio, 0.0) ** 2).sum(1)
+    signed = np.where(seen, everyone - mean, 0.0)
+    away = np.where(np.abs(signed) <= 1e-7 * size, 0.0, signed)
+    never = np.where(away != 0, np.copysign(np.inf, away), 0.0)
+    ratio = np.divide(away, spread, out=never, where=spread > 1e-7 * size)
+    found: Array = np.where(seen & (count >= 2), ratio, np.nan)
+    return found
+
+
+def distances_of(everyone: Array) -> Array:
+    """Distance of every group (groups, features) from the others: root mean square departure over what it knows."""
+    away = departures_of(everyone)
+    usable = ~np.isnan(away)
+    total: Array = (np.where(usable, away, 0.0) ** 2).sum(1)
     distances: Array = np.sqrt(total / np.maximum(usable.sum(1), 1))
     return distances

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
+from pandas.api.types import is_float_dtype
 
 SHOWN = "table_chose"  # session key: by table, the row that was last chosen in the table itself
 TIMES = "table_times"  # session key: how often a table began anew
@@ -46,7 +47,7 @@ def choice_table(
     key = f"{name} {st.session_state.get(TIMES, 0)}"
     rows = [list(names).index(chosen)] if chosen in names else []
     decimals: Any = {
-        name: st.column_config.NumberColumn(format="%.2f") for name in shown.select_dtypes("float")
+        str(name): st.column_config.NumberColumn(format="%.2f") for name in shown if is_float_dtype(shown[name])
     }
     height = min(most_px, ROW_PX * (len(shown) + 1) + 3)  # no empty rows below a few
     st.dataframe(

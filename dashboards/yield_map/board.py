@@ -252,7 +252,7 @@ def _history(sample: Sample, year: int) -> dict[int, float]:
 
 
 def season_series(board: YieldBoard, region: str, season: str) -> pd.DataFrame:
-    """Return the region's dated observations of the season: date, stream, value; empty where the set has no dates."""
+    """Return the region's dated observations of the season: date, stream, unit, value; empty where it has no dates."""
     rows = []
     for sample in board.by_season[season]:
         if sample.source.facts["region"] != region:
@@ -262,10 +262,10 @@ def season_series(board: YieldBoard, region: str, season: str) -> pd.DataFrame:
                 start = pd.Timestamp(f"{season}-01-01")
                 dates = start + pd.to_timedelta(stream.times, unit="s")
                 rows += [
-                    {"date": date, "stream": name, "value": value}
+                    {"date": date, "stream": name, "unit": stream.channels[0].unit, "value": value}
                     for date, value in zip(dates, stream.values[:, 0], strict=True)
                 ]
-    return pd.DataFrame(rows, columns=["date", "stream", "value"])
+    return pd.DataFrame(rows, columns=["date", "stream", "unit", "value"])
 
 
 def data_span(board: YieldBoard, season: str, leads: Sequence[int]) -> list[tuple[str, str]]:

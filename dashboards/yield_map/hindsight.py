@@ -23,14 +23,14 @@ from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.palette import FADED, GREEN, legible
 from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.waiting import is_being_made, show_failure
+from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
 from mainstem.dashboards.yield_map.board import YieldBoard, doubt_of, judge_season
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
-from mainstem.dashboards.yield_map.table import NO_DOWNLOAD, choose_region, shown_table
+from mainstem.dashboards.yield_map.table import LIST_PX, NO_DOWNLOAD, choose_region, shown_table
 from mainstem.data.spreadsheets import csv_bytes
 
-AXIS_PX = 44  # of every chart's left axis, so that charts above each other share their seasons
 PAST = "average of the past"
 COLOURS = alt.Scale(domain=[FORECAST, PAST], range=[GREEN, "#8a8a8a"])
 WORST = 10  # forecasts that the panel lists; the list has all
@@ -75,7 +75,12 @@ def show_worst(key: BoardKey, table: pd.DataFrame, controls: Controls, chosen: s
     regions = [str(region) for region in rows["region"]]
     st.html(NO_DOWNLOAD)
     choice_table(
-        shown_table(rows, controls, LESS_HARVEST), regions, chosen, choose_region, f"worst {key.name} {controls}"
+        shown_table(rows, controls, LESS_HARVEST),
+        regions,
+        chosen,
+        choose_region,
+        f"worst {key.name} {controls}",
+        LIST_PX,
     )
 
 
@@ -190,11 +195,6 @@ def _seasons_axis(figures: pd.DataFrame, *, is_last: bool) -> alt.X:
     return alt.X("season:O", title=None, axis=axis, scale=alt.Scale(domain=sorted(figures["season"])))
 
 
-def _y(field: str, title: str, *, form: str, zero: bool) -> alt.Y:
-    axis = alt.Axis(minExtent=AXIS_PX, maxExtent=AXIS_PX, format=form, tickCount=4)
-    return alt.Y(field, title=title, axis=axis, scale=alt.Scale(zero=zero))
-
-
 def draw_errors(figures: pd.DataFrame, unit: YieldUnit, season: str) -> alt.LayerChart:
     """Errors of forecast and average by season; the season shown is marked."""
     parts = {FORECAST: figures["rmse"], PAST: figures["past_rmse"]}
@@ -203,7 +203,7 @@ def draw_errors(figures: pd.DataFrame, unit: YieldUnit, season: str) -> alt.Laye
     )
     base = alt.Chart(rows).encode(
         x=_seasons_axis(figures, is_last=False),
-        y=_y("error:Q", f"RMSE, {unit.name}", form=".2f", zero=True),
+        y=left_axis("error:Q", f"RMSE, {unit.name}", form=".2f", zero=True),
         color=alt.Color("told:N", scale=COLOURS, title=None, legend=alt.Legend(orient="top")),
         tooltip=["season", "how", "told", alt.Tooltip("error:Q", format=".2f")],
     )
@@ -219,7 +219,7 @@ def draw_coverage(figures: pd.DataFrame, level: float, season: str) -> alt.Layer
     rows = figures.assign(state=np.where(figures["doubted"], "too few inside", "as stated"))
     base = alt.Chart(rows).encode(
         x=_seasons_axis(figures, is_last=True),
-        y=_y("coverage:Q", "inside", form=".0%", zero=False),
+        y=left_axis("coverage:Q", "inside", form=".0%", zero=False),
         tooltip=["season", "how", alt.Tooltip("coverage:Q", format=".1%"), "num"],
     )
     shape = alt.Shape(
@@ -244,13 +244,14 @@ def _marked(figures: pd.DataFrame, season: str, *, is_last: bool) -> alt.Chart:
     return chart
 
 
-def show_skill(key: BoardKey, controls: Controls) -> None:
+def show_skill(key: BoardKey, controls: Controls, axis: SeasonAxis) -> None:
     """Show what forecasts were worth at each lead, over seasons known; nothing where nobody has looked back."""
     looked = read_looked_back(key)
     if looked is None or looked.empty:
+        st.caption("How much forecasts are worth at each lead is shown once *Hindsight* has looked back.")
         return
     skill = skill_by_lead(looked, controls.level)
-    st.altair_chart(legible(draw_skill(skill, controls.unit)), width="stretch")
+    st.altair_chart(legible(draw_skill(skill, controls.unit, axis)), width="stretch")
     st.caption(plain(skill_words(skill)))
 
 
@@ -264,18 +265,18 @@ def skill_words(skill: pd.DataFrame) -> str:
     )
 
 
-def draw_skill(skill: pd.DataFrame, unit: YieldUnit) -> alt.LayerChart:
-    """Error by lead of forecast and average."""
+def draw_skill(skill: pd.DataFrame, unit: YieldUnit, axis: SeasonAxis) -> alt.LayerChart:
+    """Error by lead of forecast and average, over the axis of the forecast's own chart."""
     parts = {FORECAST: skill["rmse"], PAST: skill["past_rmse"]}
     rows = pd.concat(
         [skill[["lead", "saved"]].assign(told=name, error=unit.convert(values)) for name, values in parts.items()]
     )
-    base = alt.Chart(rows).encode(
-        x=alt.X("lead:O", sort="descending", title=None, axis=alt.Axis(labelAngle=0)),
-        y=_y("error:Q", f"RMSE, {unit.name}", form=".2f", zero=False),
+    base = alt.Chart(rows.assign(known=[axis.at(lead) for lead in rows["lead"]])).encode(
+        x=axis.x("known", is_last=True),
+        y=left_axis("error:Q", f"RMSE, {unit.name}", form=".2f", zero=False),
         color=alt.Color("told:N", scale=COLOURS, title=None, legend=alt.Legend(orient="top")),
         tooltip=["lead", "told", alt.Tooltip("error:Q", format=".2f"), alt.Tooltip("saved:Q", format=".0%")],
     )
     drawn = base.mark_line() + base.mark_point(filled=True, size=50)
-    chart: alt.LayerChart = drawn.properties(height=200, title="Error by lead, all regions")
+    chart: alt.LayerChart = drawn.properties(height=190, title="Error by lead, all regions")
     return chart

@@ -32,12 +32,20 @@ from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST, colour_re
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
 from mainstem.dashboards.yield_map.region import show_region
 from mainstem.dashboards.yield_map.table import choose_region, show_table
+from mainstem.dashboards.yield_map.why import show_why
 from mainstem.data.earth.outlines import Outlines
 
 PAGE = "yield_map"
 IN_ADDRESS = ("set", "season", "region", "unit", "level", "lead", "threshold", "layer", "panel", "place", "view")
-PANELS = {"region": "Region", "list": "List", "hindsight": "Hindsight", "claims": "Claims", "files": "Files"}
-WIDE = frozenset({"list", "hindsight"})
+PANELS = {
+    "region": "Region",
+    "why": "Why",
+    "list": "List",
+    "hindsight": "Hindsight",
+    "claims": "Claims",
+    "files": "Files",
+}
+WIDE = frozenset({"list", "hindsight", "why"})
 
 
 def show_yields() -> None:
@@ -91,6 +99,8 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
             show_sources(outlines, attribution)
         elif asked:
             st.warning(f"There is no region {plain(asked, 120)} in this set.", icon=":material/warning:")
+        elif desk.panel == "why":
+            show_why(key, table, chosen, controls)
         else:
             show_region(key, table, chosen, controls)
 

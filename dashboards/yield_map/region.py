@@ -7,12 +7,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.dashboards.palette import GREEN, legible
+from mainstem.dashboards.palette import FADED, GREEN, legible
 from mainstem.dashboards.shell import plain
+from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
 from mainstem.dashboards.yield_map.board import data_age, has_inputs, past_yields, season_series
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
+from mainstem.dashboards.yield_map.hindsight import show_skill
 from mainstem.dashboards.yield_map.layers import describe_outcome, describe_region, title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, predict_story, read_board
+from mainstem.dashboards.yield_map.why import SEASON
+
+HARVESTED = "#222222"  # what was measured of a harvest, in every chart
 
 
 def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Controls) -> None:
@@ -36,33 +41,49 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
         st.caption(f":material/info: {plain(row.reasons)}")
     if np.isfinite(row.observed):
         st.caption(plain(describe_outcome(row, unit)))
+    axis = SeasonAxis.of(board.samples(season, region)[0], season)
     series = season_series(board, region, season)
     if has_inputs(board, region, season):  # else every lead knows the same
-        step = "months before the season's end" if len(series) else "crop phases still to come"
         story = predict_story(key, region, season, controls.level)
-        st.altair_chart(legible(draw_story(story, row, unit, step)), width="stretch")
+        st.altair_chart(legible(draw_story(story, row, unit, axis)), width="stretch")
+        st.caption(plain(story_words(story, axis)))
+        show_skill(key, controls, axis)
+    for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
+        line = alt.Chart(values).mark_line(point={"color": SEASON}, color=SEASON).encode(
+            x=axis.x("date", is_last=True), y=left_axis("value:Q", f"{stream}, {values['unit'].iloc[0]}"),
+            tooltip=["date", alt.Tooltip("value:Q", format=".2f")],
+        )  # fmt: skip
+        st.altair_chart(legible(line.properties(height=120)), width="stretch")
     st.altair_chart(legible(draw_past(past, row, season, unit)), width="stretch")
-    if len(series):
-        for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
-            line = alt.Chart(values).mark_line(point={"color": GREEN}, color=GREEN).encode(
-                x=alt.X("date:T", title=None), y=alt.Y("value:Q", title=str(stream))
-            )  # fmt: skip
-            st.altair_chart(legible(line.properties(height=90)), width="stretch")
     st.caption(f"Data: {plain(data_age(board, region, season))}.")
 
 
-def draw_story(story: pd.DataFrame, row: Any, unit: YieldUnit, step: str) -> alt.LayerChart:  # noqa: ANN401
-    """How the forecast and its interval moved through the season."""
-    table = story.assign(**{name: unit.convert(story[name]) for name in ("value", "low", "high")})
-    base = alt.Chart(table).encode(x=alt.X("lead:O", sort="descending", title=step, axis=alt.Axis(labelAngle=0)))
-    axis = alt.Y("low:Q", title=unit.name, scale=alt.Scale(zero=False))
-    drawn = base.mark_area(opacity=0.25, color=GREEN).encode(y=axis, y2="high:Q")
-    drawn += base.mark_line(point={"color": GREEN}, color=GREEN).encode(
-        y="value:Q", tooltip=["lead", "value", "low", "high"]
+def story_words(story: pd.DataFrame, axis: SeasonAxis) -> str:
+    """Say what each point of the story knew, and which intervals are wider than they were issued."""
+    known = "what was observed up to its date" if axis.end is not None else "what was known up to its crop phase"
+    wider = int((story["low"] < story["low_issued"] - 1e-9).sum())
+    words = f"Each point is made of {known} alone; dashed: the past alone."
+    if not wider:
+        return words
+    return (
+        f"{words} No interval is drawn narrower than one that followed: {wider} of {len(story)} were issued narrower."
     )
-    expected = alt.Chart(pd.DataFrame({"expected": [unit.convert(row.expected)]}))
-    drawn += expected.mark_rule(strokeDash=[5, 4], color="#6b6b6b").encode(y="expected:Q")
-    chart: alt.LayerChart = drawn.properties(height=190, title="Forecast by lead; dashed: past alone")
+
+
+def draw_story(story: pd.DataFrame, row: Any, unit: YieldUnit, axis: SeasonAxis) -> alt.LayerChart:  # noqa: ANN401
+    """How the forecast and its interval moved through the season, and how it ended."""
+    table = story.assign(**{name: unit.convert(story[name]) for name in ("value", "low", "high")})
+    table["known"] = [axis.at(lead) for lead in table["lead"]]
+    base = alt.Chart(table).encode(x=axis.x("known", is_last=True))
+    told = ["lead", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high"))]
+    drawn = base.mark_area(opacity=0.25, color=GREEN).encode(y=left_axis("low:Q", unit.name), y2="high:Q")
+    drawn += base.mark_line(point={"color": GREEN}, color=GREEN).encode(y="value:Q", tooltip=told)
+    for column, mark in (("expected", {"strokeDash": [5, 4], "color": FADED}), ("observed", {"color": HARVESTED})):
+        if np.isfinite(getattr(row, column)):
+            rule = alt.Chart(pd.DataFrame({column: [unit.convert(getattr(row, column))]}))
+            drawn += rule.mark_rule(**mark).encode(y=f"{column}:Q", tooltip=[alt.Tooltip(f"{column}:Q", format=".2f")])
+    harvested = "; black: the harvest" if np.isfinite(row.observed) else ""
+    chart: alt.LayerChart = drawn.properties(height=210, title=f"Forecast by date{harvested}")
     return chart
 
 
@@ -70,8 +91,8 @@ def draw_past(past: pd.DataFrame, row: Any, season: str, unit: YieldUnit) -> alt
     """The region's harvests, and this season's interval beside them where there is one."""
     known = past.assign(yield_=unit.convert(past["yield"].astype(float)))
     axis = alt.X("year:Q", axis=alt.Axis(format="d", tickMinStep=1), title=None, scale=alt.Scale(zero=False))
-    drawn = alt.Chart(known).mark_line(point={"color": "#555"}, color="#555").encode(
-        x=axis, y=alt.Y("yield_:Q", title=unit.name, scale=alt.Scale(zero=False)), tooltip=["year", "yield_"]
+    drawn = alt.Chart(known).mark_line(point={"color": HARVESTED}, color=HARVESTED).encode(
+        x=axis, y=left_axis("yield_:Q", unit.name), tooltip=["year", alt.Tooltip("yield_:Q", format=".2f")]
     )  # fmt: skip
     title = "Past harvests"
     if row is not None and np.isfinite(row.value):
