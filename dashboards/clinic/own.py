@@ -40,7 +40,7 @@ def offer_demo() -> None:
     """Say how to come by studies where there is none."""
     from mainstem.dashboards.waiting import is_being_made  # late: it loads torch, which takes seconds
 
-    st.header("Clinic", anchor=False)
+    st.title("Clinic", anchor=False)
     if is_being_made(has_studies):
         return
     st.info("No study yet: run `mainstem demo`, or open studies of your own on the left.", icon=":material/radiology:")

@@ -58,7 +58,7 @@ def show_research() -> None:
     """Lay the page out."""
     st.html(STYLE)
     recall("research", IN_ADDRESS)
-    st.header("Research", anchor=False)
+    st.title("Research", anchor=False)
     vain = st.container()
     shown = choose(
         lambda **told: st.segmented_control("Show", label_visibility="collapsed", **told), "show", SHOWN, vain
