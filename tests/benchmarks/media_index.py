@@ -179,7 +179,7 @@ def fill(folder: Path, draw: Draw) -> Path:
     catalogue, rng = Catalogue(folder), np.random.default_rng(100)
     settle_model(catalogue, "built-in")
     with catalogue.writing() as db:
-        db.execute("INSERT INTO contents (sha256, kind, facts) VALUES ('drawn', 'image', '{}')")
+        db.execute("INSERT INTO contents (sha256, kind, facts, reader) VALUES ('drawn', 'image', '{}', '1')")
     for start in range(1, VECTORS + 1, CHUNK):
         rows = [(start + row, one.tobytes()) for row, one in enumerate(draw(CHUNK, rng).astype(np.float16))]
         with catalogue.writing() as db:
