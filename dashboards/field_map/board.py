@@ -14,11 +14,15 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
+from mainstem.dashboards.field_map.journal import read_journal
 from mainstem.data.earth.farm_folders import HARVEST
-from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay
+from mainstem.data.earth.field_columns import own_columns
+from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay, sift_fields
+from mainstem.data.earth.gdal import load_pyogrio
 from mainstem.data.earth.raster import Grid, Source, describe, missing_as_nan, open_geotiff
 from mainstem.data.earth.scenes import Scenes, open_scenes
 from mainstem.data.earth.staging import stage
+from mainstem.data.earth.vectors import read_vectors
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -29,6 +33,7 @@ LOOK = 512  # pixels of a layer's longer side on the page
 FIELDS = "fields.gpkg"
 FIELD_NUMBERS = ("area_ha", "seen_share", "mean", "lower", "upper", "level")
 FIELD_TEXTS = ("claim", "reason")
+MOST_TOLD = 5  # damaged fields that are told one by one
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +48,8 @@ class FieldBoard:
         given: (y, x), true in a field that the map was made with, or everywhere: what colour scales go by.
         mean_factor: half width of a field's interval as a share of its pixels' mean half width.
         problems: what could not be read beside the map, a line each.
+        left_out: fields that could not be used when the map was made, a line each.
+        undo: what would be undone of the fields, and redone, in words; "" where nothing would.
         grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
     """
@@ -61,6 +68,8 @@ class FieldBoard:
     tags: Mapping[str, str]
     mean_factor: float
     problems: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    undo: tuple[str, str] = ("", "")
 
     @property
     def clear_share(self) -> Array:
@@ -82,7 +91,7 @@ class FieldBoard:
         """Of fields whose harvest is known in the map's units: how many lie inside, of how many, mean less harvest."""
         if HARVEST not in self.table or self.tags["UNITS"] != "t/ha":
             return 0, 0, 0.0
-        harvest = pd.to_numeric(self.table[HARVEST], errors="coerce").to_numpy(np.float64)
+        harvest = pd.to_numeric(self.table[HARVEST], errors="coerce").astype(float).to_numpy(np.float64)
         low, mean, high = (self.table[name].to_numpy(np.float64) for name in ("lower", "mean", "upper"))
         known = np.isfinite(harvest + low + mean + high)
         inside = known & (low <= harvest) & (harvest <= high)
@@ -121,7 +130,8 @@ def load_field_board(name: str) -> FieldBoard:
     bounds = (c, f + e * source.grid.height, c + a * source.grid.width, f)
     problems: list[str] = []
     ndvi, dates = _told(problems, lambda: _season(folder, source.grid), _no_season(source.grid))
-    table = _told(problems, lambda: fields_on(folder, source.grid.crs), _no_fields(source.grid.crs))
+    table = _told(problems, lambda: _usable_on(folder, source.grid.crs, problems), _no_fields(source.grid.crs))
+    undo = _told(problems, lambda: read_journal(folder).words(), ("", ""))
     return FieldBoard(
         name=name,
         folder=folder,
@@ -137,6 +147,8 @@ def load_field_board(name: str) -> FieldBoard:
         tags=notes.tags,
         mean_factor=notes.mean_factor,
         problems=tuple(problems),
+        left_out=notes.left_out,
+        undo=undo,
     )
 
 
@@ -237,12 +249,29 @@ def fields_on(folder: Path, crs: str) -> "gpd.GeoDataFrame":
     """Fields with their means, those drawn on the page included; empty where there is none.
 
     Raises:
-        InputError: if they cannot be read, or are not of this map.
+        InputError: if one cannot be read, or they are not of this map.
     """
+    path = folder / FIELDS
+    return _as_kept(open_fields(path).table, path).to_crs(crs) if path.is_file() else _no_fields(crs)
+
+
+def _usable_on(folder: Path, crs: str, problems: list[str]) -> "gpd.GeoDataFrame":
+    """As `fields_on`, without the fields that another program has damaged, which are told."""
     path = folder / FIELDS
     if not path.is_file():
         return _no_fields(crs)
-    table = open_fields(path).table
+    found = sift_fields(read_vectors(path), FIELDS)
+    table = _as_kept(found.table, path).to_crs(crs)
+    problems += [one.of(FIELDS) for one in found.left_out[:MOST_TOLD]]
+    return table
+
+
+def _as_kept(table: "gpd.GeoDataFrame", path: Path) -> "gpd.GeoDataFrame":
+    """The table with the map's numbers and texts as such, and the user's whole numbers and yes or no in spite of gaps.
+
+    Raises:
+        InputError: if it is of no map.
+    """
     missing = [name for name in (*FIELD_NUMBERS, *FIELD_TEXTS) if name not in table]
     if missing:
         raise InputError(f"{FIELDS} has no column {missing[0]}; bring the fields again below the map")
@@ -250,7 +279,11 @@ def fields_on(folder: Path, crs: str) -> "gpd.GeoDataFrame":
         table[name] = pd.to_numeric(table[name], errors="coerce").astype(float)
     for name in FIELD_TEXTS:
         table[name] = table[name].fillna("").astype(str)
-    return table.to_crs(crs)
+    told = load_pyogrio().read_info(path)
+    for name, kind in zip(told["fields"], told["dtypes"], strict=True):
+        if name in own_columns(table) and pd.api.types.is_float_dtype(table[name]) and "float" not in kind:
+            table[name] = table[name].astype("boolean" if kind == "bool" else "Int64" if "int" in kind else float)
+    return table
 
 
 def _given_fields(folder: Path, grid: Grid) -> "gpd.GeoDataFrame":

@@ -1,15 +1,14 @@
 """The field page's canvas: one map or two side by side, the scene's date, and fields drawn by hand."""
 
-import json
 from dataclasses import dataclass, replace
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.core.errors import InputError
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
+from mainstem.dashboards.components.find import Place, found_on_map
 from mainstem.dashboards.field_map.board import FieldBoard
-from mainstem.dashboards.field_map.edits import add_field
+from mainstem.dashboards.field_map.editing import asked_drawing, take_drawing
 from mainstem.dashboards.field_map.layers import NDVI, colour_fields
 from mainstem.dashboards.shell import (
     follow_address,
@@ -40,32 +39,50 @@ LEFT = Side(key="fields", date=("date", -1), layer=("layer", ""))
 RIGHT = Side(key="fields_right", date=("other", 0), layer=("other_layer", NDVI))
 
 
-def show_maps(board: FieldBoard, geometry: Geometry, chosen: str, bar: DeltaGenerator) -> None:
-    """Draw one map, or two side by side; what is asked of them stands in `bar`."""
+def show_maps(
+    board: FieldBoard, geometry: Geometry, chosen: str, place: Place | None, bar: DeltaGenerator
+) -> None:  # fmt: skip
+    """Draw one map, or two side by side; what is asked of them stands in `bar`, and `place` is what was found."""
     follow_address("compare", [True, False], False)
     bar.toggle(
         "Compare", key="compare", help="Two maps side by side, each with a date and layer of its own.",
         on_change=note_in_address, args=("compare",),
     )  # fmt: skip
+    if len(board.table):
+        follow_address("outside", [True, False], False)
+        bar.toggle(
+            "Outside", key="outside", help="Pixels of tracks, margins and woods too, which are no crop.",
+            on_change=note_in_address, args=("outside",),
+        )  # fmt: skip
     left = st.container()
     if st.session_state["compare"]:
         left, right = st.columns(2)
     with left:
-        drawn = show_side(LEFT, board, geometry, chosen, bar)
+        drawn = show_side(LEFT, board, geometry, (chosen, place), bar)
     if st.session_state["compare"]:
         with right:
-            show_side(RIGHT, board, geometry, chosen, bar)
+            show_side(RIGHT, board, geometry, (chosen, place), bar)
     if drawn:
         with mistakes_as_lines("The drawing"):
             take_drawing(board, drawn)
 
 
-def show_side(side: Side, board: FieldBoard, geometry: Geometry, chosen: str, bar: DeltaGenerator) -> str:
-    """Draw one map, its date in `bar` where its layer has one; return what was just drawn by hand."""
+def show_side(
+    side: Side, board: FieldBoard, geometry: Geometry, sought: tuple[str, Place | None], bar: DeltaGenerator
+) -> str:
+    """Draw one map, its date in `bar` where its layer has one; return what was just drawn by hand.
+
+    `sought` is the chosen field, and what was found on the map.
+    """
     name, otherwise = side.layer
     shown = str(st.query_params.get(name, otherwise))
+    chosen, place = sought
+    is_outside = not len(board.table) or bool(st.session_state.get("outside"))
     date = choose_date(board, side.date, bar, is_asked=shown == NDVI)
-    content = replace(colour_fields(board, date, chosen, shown), is_drawable=side is LEFT, link="compare")
+    content = replace(
+        colour_fields(board, date, chosen, shown, is_outside), is_drawable=side is LEFT, link="compare",
+        found=found_on_map(place), drawing=asked_drawing(board) if side is LEFT else ("", 0),
+    )  # fmt: skip
     if shown and shown not in content.told:
         st.caption(f"No layer {plain(shown, 60)} on this map.")
     return fieldmap(geometry, content, side.key, open_field, lambda title: note_layer(side, title))
@@ -101,19 +118,3 @@ def open_field(name: str) -> None:
     """Choose a field on the map, and have its panel open."""
     choose_field(name)
     open_panel("field")
-
-
-def take_drawing(board: FieldBoard, drawn: str) -> None:
-    """Add what was drawn on the map.
-
-    Raises:
-        InputError: if it is no field.
-    """
-    try:
-        told = json.loads(drawn)
-        name, corners = told["map"], told["corners"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError("the drawing did not arrive whole; draw it again") from error
-    if name == board.name:  # else the map was changed meanwhile
-        open_field(add_field(board, corners))
-        st.rerun()

@@ -1,22 +1,28 @@
-"""Fields that a user draws on a map or brings beside its own: checked, averaged and written anew."""
+"""Fields that a user draws, names, alters, deletes or brings: checked, averaged, written anew, and undone again."""
 
 import math
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mainstem.apps.field_exports import field_table, write_fields
+from mainstem.apps.field_exports import mean_fields, write_fields
 from mainstem.apps.field_maps import check_file_name
+from mainstem.apps.map_files import FIELDS as FILES
+from mainstem.apps.map_files import MAP
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.bounds import Bounds
-from mainstem.core.errors import InputError
+from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, fields_on
-from mainstem.data.earth.fields import Fields, check_fields, open_fields
+from mainstem.dashboards.field_map.journal import REDO, UNDO, Change, change_of, note, read_journal, told_of
+from mainstem.data.earth.field_checks import LeftOut
+from mainstem.data.earth.field_columns import own_columns
+from mainstem.data.earth.fields import Fields, check_fields, usable_fields
+from mainstem.data.earth.raster import describe
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -24,40 +30,278 @@ if TYPE_CHECKING:
 REPLACED = "fields.replaced.gpkg"  # what was there before a user asked to replace it
 MOST_CORNERS = 10_000
 SAME_M = 0.01  # two borders whose corners lie this near, in the CRS's unit, are one: files round coordinates
-WRITING = threading.Lock()  # two tabs of one server draw one after the other
+WRITING = threading.Lock()  # two tabs of one server change fields one after the other
+DRAWN = "drawn"
+ACTS = {"redraw": "outline of {} redrawn", "add": "part added to {}", "cut": "part cut from {}"}
 
 
-def add_field(board: FieldBoard, corners: Sequence[Sequence[float]]) -> str:
-    """Add a field drawn on the map, its corners in the map's CRS, and write the fields anew; returns its name.
+def add_field(board: FieldBoard, corners: Sequence[Sequence[float]], name: str = "") -> str:
+    """Add a field drawn on the map, its corners in the map's CRS, and write the fields anew.
+
+    Returns:
+        Its name: as given, with a number where another field has it, or "drawn 1" and so on.
 
     Raises:
         InputError: if it crosses itself or leaves the map.
     """
-    import geopandas as gpd
-    from shapely.geometry import Polygon
+    border, wanted = _drawn(corners), " ".join(name.split())
 
-    corners = _checked_corners(corners)
-    with WRITING:
-        held = fields_on(board.folder, board.crs)  # not the board's: another tab may have drawn since
-        number = 1
-        while f"drawn {number}" in set(held["field"]):
-            number += 1
-        name = f"drawn {number}"
-        drawn = gpd.GeoDataFrame({"field": [name]}, geometry=[Polygon(corners)], crs=board.crs)
-        _take(board, _joined(held, drawn, "the drawing"))
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        free = _free_name(wanted, set(held["field"]))
+        return _change(f"field {free} drawn", held, [], _row(held, free, border))
+
+    return str(_act(board, plan).after["field"].iloc[0])
+
+
+def _free_name(wanted: str, taken: set[str]) -> str:
+    number, name = 1, wanted or f"{DRAWN} 1"
+    while name in taken:
+        number += 1
+        name = f"{wanted or DRAWN} {number}"
     return name
 
 
-def _checked_corners(corners: Any) -> list[tuple[float, float]]:  # noqa: ANN401 - from a browser
-    """Corners as pairs of numbers.
+def rename_field(board: FieldBoard, field: str, name: str) -> str:
+    """Give a field another name; returns it as it is kept.
 
     Raises:
-        InputError: if they are no such pairs, fewer than three or more than MOST_CORNERS.
+        InputError: if there is no such field, or another has the name.
     """
+
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        rows = _rows(held, [field])
+        if name.strip() in set(held["field"]) - {field}:
+            raise InputError(f"there is a field named {name.strip()!r:.60} already; choose another name")
+        return _change(f"field {field} renamed to {name.strip()}", held, [field], rows.assign(field=name))
+
+    return str(_act(board, plan).after["field"].iloc[0])
+
+
+def alter_field(board: FieldBoard, field: str, act: str, corners: Sequence[Sequence[float]]) -> None:
+    """Redraw a field's outline, add a part to it or cut one away (`act`, of ACTS), by what was drawn.
+
+    Raises:
+        InputError: if there is no such field, nothing of it would be left, or what was drawn crosses itself.
+    """
+    drawn = _drawn(corners)
+    if not drawn.is_valid:
+        raise InputError("the drawing crosses itself; draw it again")
+
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        rows = _rows(held, [field])
+        before = rows.geometry.iloc[0]
+        border = {"redraw": drawn, "add": before.union(drawn), "cut": before.difference(drawn)}[act]
+        after = _polygons(border)
+        if after.is_empty:
+            raise InputError(f"nothing of field {field!r:.60} would be left; delete it instead")
+        if after.equals(before):
+            raise InputError(f"the drawing changes nothing of field {field!r:.60}; draw over its border")
+        return _change(ACTS[act].format(f"field {field}"), held, [field], rows.set_geometry([after], crs=held.crs))
+
+    _act(board, plan)
+
+
+def _polygons(shape: Any) -> Any:  # noqa: ANN401 - shapely's
+    """The areas of a shape: what touches at a line or a point leaves such."""
+    from shapely import get_parts
+    from shapely.ops import unary_union
+
+    return unary_union([part for part in get_parts(shape) if part.geom_type in ("Polygon", "MultiPolygon")])
+
+
+def delete_field(board: FieldBoard, field: str) -> None:
+    """Take a field away; the journal keeps it.
+
+    Raises:
+        InputError: if there is no such field.
+    """
+
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        return _change(f"field {field} deleted", held, [field], _rows(held, [field]).iloc[:0])
+
+    _act(board, plan)
+
+
+def import_fields(
+    board: FieldBoard, name: str, content: bytes, replace: bool = False
+) -> tuple[int, tuple[LeftOut, ...]]:
+    """Add fields of a user's file to the map's; return how many there are then, and which of the file were left out.
+
+    A field that is there already under the same name and border is kept once. Where `replace` asks for it, the map's
+    own give way, and are kept in fields.replaced.gpkg.
+
+    Raises:
+        InputError: if none of them can be used.
+    """
+    check_file_name(name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        path.write_bytes(content)
+        brought, left_out = usable_fields(path, describe(board.folder / MAP).grid)
+    added = brought.table[["field", "geometry"]].join(own_columns(brought.table))
+    taken: list[LeftOut] = []
+
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        if replace:
+            _keep_replaced(board.folder)
+            return _change(f"fields replaced by those of {name}", held, held["field"].tolist(), added)
+        is_new, odd = _new_in(held, added)
+        taken.extend(odd)
+        if odd and not is_new.any():
+            raise InputError(odd[0].of(name))
+        return _change(f"{int(is_new.sum())} fields of {name} added", held, [], added[is_new])
+
+    _act(board, plan)
+    return len(fields_on(board.folder, board.crs)), (*left_out, *taken)
+
+
+def _new_in(held: "gpd.GeoDataFrame", added: "gpd.GeoDataFrame") -> tuple["pd.Series[bool]", list[LeftOut]]:
+    """Which of the added fields the map lacks; and those whose name another of its fields has."""
+    borders = dict(zip(held["field"], held.geometry, strict=True))
+    odd = [
+        LeftOut(row, field, "has the name of another field of the map; rename it, or replace the map's fields")
+        for row, (field, border) in enumerate(zip(added["field"], added.geometry, strict=True), 1)
+        if field in borders and not borders[field].equals_exact(border, SAME_M)
+    ]
+    return ~added["field"].isin(list(borders)), odd
+
+
+def _keep_replaced(folder: Path) -> None:
+    if (folder / FIELDS).is_file():
+        write_atomically(folder / REPLACED, (folder / FIELDS).read_bytes())
+
+
+def undo(board: FieldBoard) -> str:
+    """Take back what was last done to the map's fields; returns it in words.
+
+    Raises:
+        InputError: if there is nothing, or the fields were changed elsewhere since.
+    """
+    return _step(board, UNDO)
+
+
+def redo(board: FieldBoard) -> str:
+    """Do again what was last undone; returns it in words.
+
+    Raises:
+        InputError: if there is nothing, or the fields were changed elsewhere since.
+    """
+    return _step(board, REDO)
+
+
+def _step(board: FieldBoard, which: str) -> str:
+    with WRITING:
+        journal = read_journal(board.folder)
+        told = journal.done if which == UNDO else journal.undone
+        if not told:
+            raise InputError(f"there is nothing to {which}")
+        change = change_of(told[-1], board.crs)
+        change = change.undone() if which == UNDO else change
+        held = fields_on(board.folder, board.crs)
+        if not (_is_held(held, change.after) and not _names(held) & (_names(change.before) - _names(change.after))):
+            _check_held(held, change)
+            _write(board, held, change)
+        note(board.folder, {which: True})
+    return change.words
+
+
+def _check_held(held: "gpd.GeoDataFrame", change: Change) -> None:
+    """Refuse a change of fields that are no longer as it knows them: it would undo more than it says."""
+    if not _is_held(held, change.before) or _names(held) & (_names(change.after) - _names(change.before)):
+        raise InputError(
+            "the fields were changed elsewhere since, so this cannot be undone or redone; draw or bring them"
+        )
+
+
+def _is_held(held: "gpd.GeoDataFrame", rows: "gpd.GeoDataFrame") -> bool:
+    borders = dict(zip(held["field"], held.geometry, strict=True))
+    told = zip(rows["field"], rows.geometry, strict=True)
+    return all(field in borders and borders[field].equals_exact(border, SAME_M) for field, border in told)
+
+
+def _names(table: "gpd.GeoDataFrame") -> set[str]:
+    return set(table["field"])
+
+
+def _act(board: FieldBoard, plan: Callable[["gpd.GeoDataFrame"], Change]) -> Change:
+    """Change the fields as they are now, whoever changed them meanwhile: note it down, then write them."""
+    with WRITING:
+        held = fields_on(board.folder, board.crs)
+        change = plan(held)
+        if len(change.after):
+            checked = check_fields(change.after, "the drawing").on(describe(board.folder / MAP).grid)
+            change = Change(words=change.words, before=change.before, after=checked.table)
+        if not len(change.before) and not len(change.after):
+            return change
+        note(board.folder, told_of(change))
+        try:
+            _write(board, held, change)
+        except MainstemError:
+            note(board.folder, {UNDO: True})
+            raise
+    return change
+
+
+def _write(board: FieldBoard, held: "gpd.GeoDataFrame", change: Change) -> None:
+    """Write the fields after a change: those that it brings are averaged, the others stay as they are."""
+    import geopandas as gpd
+
+    notes = read_notes(board.folder)
+    kept = held[~held["field"].isin(change.before["field"])]
+    fields, bounds = Fields(table=change.after), Bounds.of(notes.lowest, notes.highest)
+    new = mean_fields(board.folder / MAP, fields, notes.tags, notes.mean_factor, bounds)
+    parts = [part for part in (kept, new) if len(part)]
+    if not parts:
+        for name in FILES:
+            (board.folder / name).unlink(missing_ok=True)
+        return
+    whole = pd.concat([_with_gaps(part) for part in parts], ignore_index=True)
+    write_fields(gpd.GeoDataFrame(whole, geometry="geometry", crs=board.crs), board.folder)
+
+
+def _with_gaps(table: "gpd.GeoDataFrame") -> "gpd.GeoDataFrame":
+    """The table whose own whole numbers, and yes or no, stay such beside fields that have none."""
+    own = own_columns(table)
+    whole = {name: "Int64" for name in own if pd.api.types.is_integer_dtype(own[name])}
+    return table.astype(whole | {name: "boolean" for name in own if pd.api.types.is_bool_dtype(own[name])})
+
+
+def _change(words: str, held: "gpd.GeoDataFrame", away: Sequence[str], after: "gpd.GeoDataFrame") -> Change:
+    return Change(words=words, before=_rows(held, away), after=after)
+
+
+def _rows(held: "gpd.GeoDataFrame", fields: Sequence[str]) -> "gpd.GeoDataFrame":
+    """Some fields with their own columns, without what the map says of them.
+
+    Raises:
+        InputError: if one is not there.
+    """
+    lacking = [field for field in fields if field not in set(held["field"])]
+    if lacking:
+        raise InputError(f"there is no field {lacking[0]!r:.60} any more; another tab may have changed it")
+    rows = held[held["field"].isin(fields)]
+    told: gpd.GeoDataFrame = rows[["field", "geometry"]].join(own_columns(rows)).reset_index(drop=True)
+    return told
+
+
+def _row(held: "gpd.GeoDataFrame", field: str, border: Any) -> "gpd.GeoDataFrame":  # noqa: ANN401 - shapely's
+    import geopandas as gpd
+
+    return gpd.GeoDataFrame({"field": [field]}, geometry=[border], crs=held.crs)
+
+
+def _drawn(corners: Any) -> Any:  # noqa: ANN401 - from a browser
+    """A polygon of corners.
+
+    Raises:
+        InputError: if they are no pairs of numbers, fewer than three or more than MOST_CORNERS.
+    """
+    from shapely.geometry import Polygon
+
     is_list = isinstance(corners, list | tuple) and 3 <= len(corners) <= MOST_CORNERS
     if not is_list or not all(_is_point(corner) for corner in corners):
         raise InputError(f"a drawn field wants 3 to {MOST_CORNERS} corners, each two numbers; draw it again")
-    return [(float(x), float(y)) for x, y in corners]
+    return Polygon([(float(x), float(y)) for x, y in corners])
 
 
 def _is_point(corner: Any) -> bool:  # noqa: ANN401 - from a browser
@@ -66,64 +310,3 @@ def _is_point(corner: Any) -> bool:  # noqa: ANN401 - from a browser
         and len(corner) == 2
         and all(isinstance(number, int | float) and math.isfinite(number) for number in corner)
     )
-
-
-def import_fields(board: FieldBoard, name: str, content: bytes, replace: bool = False) -> int:
-    """Add fields of a user's file to the map's, and return how many there are then.
-
-    A field that is there already under the same name and border is kept once. Where `replace` asks for it, the map's
-    own give way, and are kept in fields.replaced.gpkg.
-
-    Raises:
-        InputError: if they cannot be used, or one has the name of another field.
-    """
-    check_file_name(name)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        path.write_bytes(content)
-        brought = open_fields(path).table.to_crs(board.crs)
-    with WRITING:
-        if replace:
-            _keep_replaced(board.folder)
-            return _take(board, check_fields(brought, name))
-        return _take(board, _joined(fields_on(board.folder, board.crs), brought, name))
-
-
-def _keep_replaced(folder: Path) -> None:
-    if (folder / FIELDS).is_file():
-        write_atomically(folder / REPLACED, (folder / FIELDS).read_bytes())
-
-
-def _joined(held: "gpd.GeoDataFrame", added: "gpd.GeoDataFrame", where: str) -> Fields:
-    """Both tables' fields; one that is in both, by name and border, counts once.
-
-    Raises:
-        InputError: if two different fields have one name, or a border is no valid polygon.
-    """
-    import geopandas as gpd
-
-    borders = dict(zip(held["field"], held.geometry, strict=True))
-    is_new = []
-    for field, border in zip(added["field"], added.geometry, strict=True):
-        is_same = field in borders and borders[field].equals_exact(border, SAME_M)
-        if field in borders and not is_same:
-            raise InputError(
-                f"the map has another field named {field!r:.60}; rename it in {where}, or replace the map's fields"
-            )
-        is_new.append(not is_same)
-    parts = [held[["field", "geometry"]], added.loc[is_new, ["field", "geometry"]]]
-    whole = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return check_fields(gpd.GeoDataFrame(whole, geometry="geometry", crs=held.crs), where)
-
-
-def _take(board: FieldBoard, fields: Fields) -> int:
-    """Average the map over other fields, and write them in place of its own; returns how many there are."""
-    notes = read_notes(board.folder)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / FIELDS
-        fields.table[["field", "geometry"]].to_file(path, driver="GPKG")
-        table = field_table(
-            board.folder / "map.tif", path, notes.tags, notes.mean_factor, Bounds.of(notes.lowest, notes.highest)
-        )
-    write_fields(table, board.folder)
-    return len(table)

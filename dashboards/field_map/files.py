@@ -9,6 +9,8 @@ from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.edits import REPLACED, import_fields
 from mainstem.dashboards.shell import mistakes_as_lines, plain
 
+LEFT_OUT = "fields left out"  # session key: the map, the file brought last, and what of it was left out
+MOST_TOLD = 20
 EXPORTS = {
     "gpkg": ("GeoPackage", "application/geopackage+sqlite3"),
     "geojson": ("GeoJSON", "application/geo+json"),
@@ -18,7 +20,7 @@ EXPORTS = {
 
 
 def show_downloads(board: FieldBoard) -> None:
-    """Files to take along."""
+    """Files to take along, with the columns that the user's own fields brought."""
     row = st.container(horizontal=True)
     row.download_button(
         "Map (COG)", (board.folder / "map.tif").read_bytes, "map.tif", "image/tiff; application=geotiff",
@@ -29,6 +31,25 @@ def show_downloads(board: FieldBoard) -> None:
             title, partial(field_bytes, board.table, kind), f"fields.{kind}", mime,
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
+    if len(board.table):
+        st.caption(
+            "Every file has your own columns too. A Shapefile's names hold ten letters: its *fields.columns.txt* says "
+            "what longer ones became."
+        )
+
+
+def show_left_out(board: FieldBoard) -> None:
+    """Say which fields were left out when the map was made, and of the file brought last, and why."""
+    name, file, lines = st.session_state.get(LEFT_OUT, ("", "", []))
+    told = [*((one, "the file that the map was made with") for one in board.left_out)]
+    told += [(line, file) for line in lines if name == board.name]
+    if not told:
+        return
+    st.warning(f"Left out: {len(told)} field{'s' * (len(told) > 1)}; all others are shown.", icon=":material/warning:")
+    for line, where in told[:MOST_TOLD]:
+        st.markdown(f"- {plain(line)}: {plain(where, 120)}")
+    if len(told) > MOST_TOLD:
+        st.caption(f"and {len(told) - MOST_TOLD:d} more, which *notes.json* beside the map lists.")
 
 
 def show_import(board: FieldBoard) -> None:
@@ -44,5 +65,6 @@ def show_import(board: FieldBoard) -> None:
         )
         if file is not None and st.button("Replace the fields" if is_replacing else "Add these fields"):
             with mistakes_as_lines("The file"):
-                import_fields(board, file.name, file.getvalue(), replace=is_replacing)
+                _, left_out = import_fields(board, file.name, file.getvalue(), replace=is_replacing)
+                st.session_state[LEFT_OUT] = (board.name, file.name, [str(one) for one in left_out])
                 st.rerun()

@@ -17,11 +17,11 @@ CHANCE = "probability below "  # how a map names the bands of its thresholds
 MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
 
-def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "") -> MapContent:
-    """What the map shows, beginning with the layer `shown`, the first unless given."""
+def colour_fields(board: FieldBoard, date: str, selected: str, shown: str = "", is_outside: bool = False) -> MapContent:
+    """What the map shows, beginning with the layer `shown`, the first unless given; see `list_layers`."""
     unit = board.tags["UNITS"]
     claims = board.table["claim"].to_numpy()
-    layers = list_layers(board, date)
+    layers = list_layers(board, date, is_outside)
     return MapContent(
         name=board.name,
         bounds=frame_view(board),
@@ -44,8 +44,11 @@ def frame_view(board: FieldBoard) -> tuple[float, float, float, float]:
     return max(left - margin, west), max(bottom - margin, south), min(right + margin, east), min(top + margin, north)
 
 
-def list_layers(board: FieldBoard, date: str) -> list[Layer]:
-    """Every layer that the map can be coloured by: fields first, then pixels; the scales are the map's own."""
+def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[Layer]:
+    """Every layer that the map can be coloured by: fields first, then pixels; the scales are the map's own.
+
+    Pixels are shown in fields alone, unless `is_outside` asks for all of them: tracks, woods and margins are no crop.
+    """
     unit = "%" if "percent" in board.tags["UNITS"] else board.tags["UNITS"]
     what = "vigour" if unit == "%" else "yield"
     table, bands = board.table, board.bands
@@ -60,8 +63,8 @@ def list_layers(board: FieldBoard, date: str) -> list[Layer]:
 
     def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
         low, high = ends
-        if title not in MEASURED:  # what a model of crops says of tracks and woods between fields means nothing
-            values = np.where(board.given, values, np.float32(np.nan))
+        if not is_outside:
+            values = np.where(board.inside, values, np.float32(np.nan))
         return Layer(
             rgba=nothing, title=title, low=f"{low:.3g}", high=f"{high:.3g} {text}".strip(), ramp=ramp(palette),
             raster=scale_raster(values, low, high, board), is_claimed=is_predicted and title not in MEASURED,

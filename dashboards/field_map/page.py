@@ -6,17 +6,21 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mainstem.dashboards.components.find import Place, search_place
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.field_map.board import FieldBoard
-from mainstem.dashboards.field_map.canvas import choose_field, show_maps
+from mainstem.dashboards.field_map.canvas import choose_field, open_field, show_maps
 from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
-from mainstem.dashboards.field_map.files import show_downloads, show_import
-from mainstem.dashboards.field_map.reads import read_geometry, read_map, stamp_of
+from mainstem.dashboards.field_map.editing import show_editing, show_undo
+from mainstem.dashboards.field_map.files import show_downloads, show_import, show_left_out
+from mainstem.dashboards.field_map.overview import show_overview
+from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, stamp_of
 from mainstem.dashboards.field_map.season import show_field
 from mainstem.dashboards.shell import (
     Desk,
     lay_desk,
     mistakes_as_lines,
+    open_panel,
     origin_of,
     plain,
     recall,
@@ -24,8 +28,10 @@ from mainstem.dashboards.shell import (
     show_error,
 )
 
-IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer", "panel")
-PANELS = {"field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
+IN_ADDRESS = (
+    "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside"
+)  # fmt: skip
+PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
 WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
 NO_FIELDS = "No fields yet: draw one on the map, or bring a file under *Files*."
@@ -41,6 +47,8 @@ def show_fields() -> None:
     """Lay the page out: the map fills it, choices stand on one line above, and one panel is docked beside it."""
     name: str | None = None
     recall("field_map", IN_ADDRESS)
+    if st.query_params.get("field") and not st.query_params.get("panel"):
+        open_panel("field")  # who asks for a field is shown it
     desk = lay_desk(PANELS, WIDE)
     with desk.bar, mistakes_as_lines("The list of maps"):
         name = choose_map(desk.vain)
@@ -74,23 +82,30 @@ def show_map(name: str, desk: Desk) -> None:
             show_error(problem)
     known = board.table["field"].tolist()
     chosen, asked = named_in_address("field", known, known[0] if known else "")
+    with desk.bar:
+        place = search_place(list_fields(board), "Find a field", open_found) if len(known) > 1 else None
+        show_undo(board, desk.bar)
     with desk.canvas, mistakes_as_lines("The drawn map"):
-        show_maps(board, read_geometry(name, stamp), chosen, desk.bar)
+        show_maps(board, read_geometry(name, stamp), chosen, place, desk.bar)
     if desk.dock is None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
-        if desk.panel == "list":
-            show_list(board, unit, chosen)
+        if desk.panel == "visit" and len(known) > 1:
+            show_overview(board, read_changes(name, stamp), chosen)
+        elif desk.panel == "list":
+            show_list(board, unit, chosen, place)
         elif desk.panel == "claims":
             show_claim(board)
             show_training(tags)
         elif desk.panel == "files":
             show_downloads(board)
+            show_left_out(board)
             show_import(board)
         elif asked:
             st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
         elif chosen:
             show_field(board, chosen, unit)
+            show_editing(board, chosen)
         else:
             st.info(NO_FIELDS, icon=":material/polyline:")
 
@@ -114,14 +129,33 @@ def show_claim(board: FieldBoard) -> None:
         st.caption(f"Harvests known: {plain(told, 200)} them.")
 
 
-def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
-    """The map's table twin, fields to visit first; a row that is chosen in it is chosen for the page."""
+def list_fields(board: FieldBoard) -> dict[str, Place]:
+    """What can be found by name: every field."""
+    rows = sorted(zip(board.table["field"], board.table["area_ha"], strict=True))
+    return {name: Place(name=name, title=f"{name} ({area:.1f} ha)", regions=(name,)) for name, area in rows}
+
+
+def open_found(found: Place) -> None:
+    """Choose the field that was found; the list stays open, and any other panel gives way to the field's."""
+    if st.query_params.get("panel") == "list":
+        choose_field(found.name)
+    else:
+        open_field(found.name)
+
+
+def show_list(board: FieldBoard, unit: str, chosen: str, place: Place | None) -> None:
+    """The map's table twin, fields to visit first, above them one that was found by name.
+
+    A row that is chosen in it is chosen for the page.
+    """
     if not len(board.table):
         st.info(NO_FIELDS, icon=":material/polyline:")
         return
     shown = pd.DataFrame(board.table.drop(columns="geometry"))[
         ["field", "mean", "lower", "upper", "area_ha", "seen_share", "claim", "reason"]
     ].round(2)
+    if place is not None:
+        shown = shown.iloc[(shown["field"] != place.name).argsort(kind="stable")]
     shown["seen_share"] = [f"{share:.0%}" if np.isfinite(share) else "" for share in shown["seen_share"]]
     shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
     count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
@@ -131,7 +165,7 @@ def show_list(board: FieldBoard, unit: str, chosen: str) -> None:
         shown["field"].astype(str).tolist(),
         chosen,
         choose_field,
-        f"fields of {board.name} {len(shown)}",
+        f"fields of {board.name} {len(shown)} {place.name if place else ''}",
         LIST_PX,
     )
 

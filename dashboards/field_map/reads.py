@@ -8,6 +8,8 @@ from mainstem.apps.field_maps import maps_folder
 from mainstem.apps.map_files import NOTES
 from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, load_field_board
+from mainstem.dashboards.field_map.changes import Changes, find_changes
+from mainstem.dashboards.field_map.journal import JOURNAL
 
 
 @st.cache_resource(show_spinner="Reading the map", max_entries=4)
@@ -24,6 +26,12 @@ def read_geometry(name: str, stamp: str) -> Geometry:
     return pack_geometry(board.table.set_index("field"), None if len(board.table) else frame_of(board), board.crs)
 
 
+@st.cache_resource(show_spinner=False, max_entries=4)
+def read_changes(name: str, stamp: str) -> Changes:
+    """Compare a map's last scenes once for all sessions."""
+    return find_changes(read_map(name, stamp))
+
+
 def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
     """The map's own border, to look at where there is no field yet."""
     return gpd.GeoDataFrame(geometry=[box(*board.bounds)], crs=board.crs)
@@ -32,5 +40,6 @@ def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
 def stamp_of(name: str) -> str:
     """When map and fields last changed."""
     folder = maps_folder() / name
-    times = [path.stat().st_mtime_ns for path in map(folder.joinpath, ("map.tif", NOTES, FIELDS)) if path.is_file()]
+    paths = map(folder.joinpath, ("map.tif", NOTES, FIELDS, JOURNAL))
+    times = [path.stat().st_mtime_ns for path in paths if path.is_file()]
     return "-".join(map(str, times))

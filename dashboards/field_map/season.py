@@ -4,11 +4,10 @@ import altair as alt
 import streamlit as st
 
 from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.changes import SEEN
 from mainstem.dashboards.field_map.layers import describe_field
 from mainstem.dashboards.palette import GREEN, legible
 from mainstem.dashboards.shell import plain
-
-SEEN = 0.5  # of a field, on dates that the line goes through: a glimpse between clouds is no mean of the field
 
 
 def show_field(board: FieldBoard, name: str, unit: str) -> None:

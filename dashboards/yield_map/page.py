@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.region_sets import RegionChoice
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
+from mainstem.dashboards.components.find import Place, found_on_map
 from mainstem.dashboards.components.tables import named_in_address
 from mainstem.dashboards.shell import (
     Desk,
@@ -26,7 +27,7 @@ from mainstem.dashboards.yield_map.choice import choose_set, offer_training
 from mainstem.dashboards.yield_map.claims import show_claims, show_standing, standing
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
 from mainstem.dashboards.yield_map.exports import show_downloads
-from mainstem.dashboards.yield_map.find import Place, choose_place, found_on_map, list_places
+from mainstem.dashboards.yield_map.find import choose_place, list_places
 from mainstem.dashboards.yield_map.hindsight import show_hindsight
 from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST, colour_regions
 from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines

@@ -4,11 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.hindsight import worst
+from mainstem.dashboards.components.find import Place
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.shell import put_in_address
 from mainstem.dashboards.yield_map.board import ranked
 from mainstem.dashboards.yield_map.controls import Controls
-from mainstem.dashboards.yield_map.find import Place
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST, place_of, title_region
 
 LIST_PX = 660  # at most

@@ -74,6 +74,7 @@ def sift(table: "gpd.GeoDataFrame", where: str) -> Sifted:
     kept = [row - 1 for row in first.values()]
     found = table.iloc[kept].reset_index(drop=True)
     found["field"] = [labels[row] for row in kept]
+    found = found.set_geometry([_as_one(geometry) for geometry in found.geometry], crs=table.crs)
     if "crop" in table:
         found["crop"] = [None if is_missing[row] else crops[row] for row in kept]
     return Sifted(table=found, rows=tuple(first.values()), left_out=tuple(left_out))
@@ -99,6 +100,11 @@ def _misdrawn(geometry: Any) -> str:  # noqa: ANN401 - shapely's
 
         return f"crosses itself ({explain_validity(geometry)}); draw it again"
     return ""
+
+
+def _as_one(geometry: Any) -> Any:  # noqa: ANN401 - shapely's
+    """A polygon that came as several of which there is one, as GeoPackages with any of several parts have it."""
+    return geometry.geoms[0] if geometry.geom_type == "MultiPolygon" and len(geometry.geoms) == 1 else geometry
 
 
 def _crop(told: Any) -> tuple[str | None, str]:  # noqa: ANN401 - what the file holds

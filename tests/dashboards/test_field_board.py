@@ -249,10 +249,14 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     assert (board.everyone()["ndvi"].max() - series["ndvi"].max()) < 0.2
     layers = {layer.title: layer for layer in list_layers(board, board.dates[0])}
     yields, ndvi = (layers[title].raster.pixels for title in ("yield by pixel", "NDVI"))
-    assert not yields[~board.given].any()  # tracks between the fields are no crop
-    assert (~board.given).any()
-    assert ndvi[~board.given].any()
-    assert yields[board.given].any()
+    assert (~board.inside).any()
+    assert yields[board.inside].any()
+    assert ndvi[board.inside].any()
+    by_pixel = [layer.raster.pixels for layer in layers.values() if layer.raster is not None]
+    assert len(by_pixel) == 5
+    assert not any(pixels[~board.inside].any() for pixels in by_pixel)  # tracks and margins are no crop
+    everywhere = {layer.title: layer for layer in list_layers(board, board.dates[0], is_outside=True)}
+    assert everywhere["NDVI"].raster.pixels[~board.inside].any()
     added = add_field(board, [(x, y) for x, y in board.table.geometry.iloc[-1].buffer(-30).exterior.coords[:-1]])
     again = load_field_board("clouded")
     assert added in set(again.table["field"])
@@ -266,7 +270,7 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     with pytest.raises(InputError, match="is not what its name says"):
         import_fields(again, "fields.gpkg", b"{}")
     assert (folder / "input" / "fields.gpkg").read_bytes() == before  # a wrong file takes nothing away
-    assert import_fields(again, "mine.geojson", field_bytes(few, "geojson"), replace=True) == 2
+    assert import_fields(again, "mine.geojson", field_bytes(few, "geojson"), replace=True) == (2, ())
     assert len(load_field_board("clouded").table) == 2
 
 

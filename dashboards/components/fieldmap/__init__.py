@@ -30,8 +30,9 @@ def fieldmap(
 
     `on_layer` is called with the title of a layer in `content.told` that is chosen, with "" where one is left;
     `on_view` with latitude, longitude and zoom ("41.9,-93.6,3.2") once a moved map rests, with "" where it shows
-    everything. What is drawn comes as JSON with the map's name and the corners [[x, y], ...] in the geometry's CRS,
-    once; "" if nothing was.
+    everything. What is drawn comes as JSON with the map's name, the number of `content.drawing` that it answers (0 for
+    a field of the user's own beginning, with its name, "" if none was given) and the corners [[x, y], ...] in the
+    geometry's CRS, once; "" if nothing was.
     """
     mount = st.components.v2.component(
         "mainstem_fieldmap",

@@ -153,6 +153,9 @@ function listen(view) {
     event.preventDefault();
   });
   const on = (name, act) => root.querySelector(name).addEventListener("click", () => { if (view.shapes) act(); });
+  root.querySelector(".fieldmap-naming input").addEventListener("keydown", (event) => {
+    if (event.key === "Escape" || event.key === "Enter") { event.preventDefault(); canvas.focus(); }
+  });
   on(".fieldmap-in", () => zoomIn(view, 1.5));
   on(".fieldmap-out", () => zoomIn(view, 1 / 1.5));
   on(".fieldmap-home", () => { goHome(view); moved(view); });

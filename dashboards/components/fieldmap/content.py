@@ -95,6 +95,8 @@ class MapContent:
         link: maps with the same one move and zoom together.
         found: regions to zoom to, and a number that changes with each finding; None until something is found.
         view: latitude, longitude and zoom to open on, as `on_view` was told; "" opens on everything.
+        drawing: what the page asks to be drawn now, in words, and a number that changes each time it asks; a drawing
+            that the user begins is a field, named while it is drawn.
         tiles: address of the user's own tile server, asked only once the user ticks it.
     """
 
@@ -111,4 +113,5 @@ class MapContent:
     link: str = ""
     found: tuple[tuple[str, ...], int] | None = None
     view: str = ""
+    drawing: tuple[str, int] = ("", 0)
     tiles: str = ""

@@ -115,5 +115,6 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   size(view);
   applyWants(view);
   openView(view, before);
+  answerPage(view, before);
   paint(view, "all");
 }

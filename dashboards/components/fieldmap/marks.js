@@ -54,10 +54,22 @@ function drawCross(view, pen) {
 // Begin to draw a field or to measure, or leave it; corners are [x, y] of the map's CRS.
 function startHand(view, mode) {
   const isLeaving = view.mode === mode;
-  Object.assign(view, { mode: isLeaving ? "" : mode, corners: isLeaving ? null : [], isMeasured: false });
+  Object.assign(view, { mode: isLeaving ? "" : mode, corners: isLeaving ? null : [], isMeasured: false, asked: 0 });
   view.canvas.focus();
   tools(view);
   schedule(view, "marks");
+}
+
+// Begin to draw what the page asks for, once; what it asked before this map was opened is past.
+function answerPage(view, before) {
+  const asked = view.header.drawing[1], isNew = before && asked && asked !== view.answered;
+  view.answered = asked;
+  if (!isNew) return;
+  if (view.mode === "draw") view.mode = "";
+  startHand(view, "draw");
+  view.asked = asked;
+  tools(view);
+  announce(view, `${view.header.drawing[0]}: ${view.root.querySelector(".fieldmap-hint").textContent}`);
 }
 
 function addCorner(view, px, py) {
@@ -78,8 +90,12 @@ function dropCorner(view) {
 
 function finishHand(view) {
   if (view.mode === "draw") {
-    if (view.corners.length >= 3) view.trigger("drawn", JSON.stringify({ map: view.header.map, corners: view.corners }));
-    Object.assign(view, { mode: "", corners: null });
+    const { corners, asked } = view, naming = view.root.querySelector(".fieldmap-naming input");
+    if (corners.length >= 3) {
+      view.trigger("drawn", JSON.stringify({ map: view.header.map, asked: asked || 0, name: asked ? "" : naming.value, corners }));
+      naming.value = "";
+    }
+    Object.assign(view, { mode: "", corners: null, asked: 0 });
   } else {
     view.isMeasured = true;
     announce(view, handWords(view));

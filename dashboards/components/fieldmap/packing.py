@@ -120,6 +120,7 @@ def _told(geometry: Geometry, content: MapContent) -> dict[str, Any]:
         "shown": content.shown, "told": list(content.told), "map": content.name, "names": list(content.names),
         "bounds": None if content.bounds is None else _shifted(content.bounds, geometry), "link": content.link,
         "found": None if content.found is None else list(content.found), "view": content.view, "tiles": content.tiles,
+        "drawing": list(content.drawing),
     }  # fmt: skip
 
 

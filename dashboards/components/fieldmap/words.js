@@ -47,8 +47,9 @@ function layerButtons(view, shown) {
 function tools(view) {
   const { root, header } = view, draws = root.querySelector(".fieldmap-draw"), measures = root.querySelector(".fieldmap-measure");
   draws.hidden = !header.drawable;
-  draws.textContent = view.mode === "draw" ? "Cancel drawing" : "Draw a field";
+  draws.textContent = view.mode !== "draw" ? "Draw a field" : view.asked ? `Cancel: ${header.drawing[0]}` : "Cancel drawing";
   draws.setAttribute("aria-pressed", String(view.mode === "draw"));
+  root.querySelector(".fieldmap-naming").hidden = view.mode !== "draw" || Boolean(view.asked);
   measures.hidden = !view.ground;
   measures.textContent = view.mode === "measure" ? "End measuring" : "Measure";
   measures.setAttribute("aria-pressed", String(view.mode === "measure"));
