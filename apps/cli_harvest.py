@@ -9,7 +9,6 @@ import typer
 from mainstem.apps.cli_lists import AsJson
 from mainstem.apps.ending import tell
 from mainstem.apps.progress import shown
-from mainstem.core.errors import InputError
 
 
 def harvest(
@@ -40,10 +39,9 @@ def harvest(
     from mainstem.apps.fields import harvest as harvests
     from mainstem.apps.fields.harvest_files import write_harvest, write_labels
     from mainstem.data.earth.harvests.cleaning import Limits
-    from mainstem.data.earth.harvests.columns import Reading
+    from mainstem.data.earth.harvests.columns import said_of
 
-    units = _by_quantity(unit or [], "unit", "yield")
-    said = Reading(units=units, columns=_by_quantity(column or [], "column"), crop=crop, crs=crs)
+    said = said_of(unit or (), column or (), crop, crs)
     limits = Limits(skip=tuple(skip or ()), delay=delay)
     spec = harvests.HarvestSpec(paths=tuple(files), said=said, limits=limits, cell_m=cell, fields=fields, farm=farm)
     with shown("harvest", as_json) as report:
@@ -58,17 +56,3 @@ def harvest(
     for one in found:
         tell(*harvests.lines_of(one))
     tell(f"written: {out}", *([f"labels: {labels}"] if labels else []))
-
-
-def _by_quantity(told: list[str], what: str, alone: str = "") -> dict[str, str]:
-    """What was said of each quantity, as QUANTITY=WORD; a word alone is of the quantity `alone`."""
-    found: dict[str, str] = {}
-    for text in told:
-        quantity, mark, word = text.partition("=")
-        if not mark and not alone:
-            raise InputError(f"got --{what} {text[:40]!r}, want QUANTITY=NAME, as yield=Ertrag")
-        quantity, word = (quantity, word) if mark else (alone, text)
-        if quantity in found:
-            raise InputError(f"got two of --{what} for {quantity[:40]!r}; give one")
-        found[quantity] = word
-    return found

@@ -111,11 +111,7 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
     Raises:
         InputError: if the name is odd or taken, or scenes or weather are missing.
     """
-    if not MAP_NAME.fullmatch(name):
-        raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
-    folder = maps_folder() / name
-    if folder.exists():
-        raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
+    folder = free_folder(name)
     for file in files:
         check_file_name(file)
     kinds = [_kind_of(file) for file in files]
@@ -135,6 +131,20 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
         for file, content in files.items():
             write_atomically(made / INPUT / file, content)
     return scenes_in(folder / INPUT)
+
+
+def free_folder(name: str) -> Path:
+    """Return the folder of a map that is still to be made.
+
+    Raises:
+        InputError: if its name is odd or taken.
+    """
+    if not MAP_NAME.fullmatch(name):
+        raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
+    folder = maps_folder() / name
+    if folder.exists():
+        raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
+    return folder
 
 
 def _kind_of(name: str) -> str:

@@ -27,6 +27,11 @@ def start_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> N
     start(map_job(name), CODE, ["map", name, repr(threshold), crop])
 
 
+def start_harvest(name: str) -> None:
+    """Begin to map the harvest whose logs are kept under a name."""
+    start(map_job(name), CODE, ["harvest", name])
+
+
 def model_job(name: str) -> str:
     """Name of the job that trains a set's model."""
     return f"{MODEL}{name}"
@@ -49,6 +54,8 @@ def main() -> None:
         status = work_on(model_job(name), f"the model of {name}", lambda report: _choice(name).train(report))
     elif kind == "hindsight":
         status = work_on(hindsight_job(name), f"hindsight of {name}", lambda report: _choice(name).look_back(report))
+    elif kind == "harvest":
+        status = work_on(map_job(name), f"the harvest {name}", lambda report: _harvest(name, report))
     else:
         status = work_on(map_job(name), f"the map {name}", lambda report: _map(name, rest, report))
     raise SystemExit(status)
@@ -64,6 +71,12 @@ def _choice(name: str) -> RegionChoice:
     if choice is None:
         raise InputError(f"there is no set {name} any more; bring its files again")
     return choice
+
+
+def _harvest(name: str, report: Progress) -> None:
+    from mainstem.apps.fields.harvest_maps import make_harvest  # the other jobs need no geometry
+
+    make_harvest(name, report)
 
 
 def _map(name: str, rest: list[str], report: Progress) -> None:

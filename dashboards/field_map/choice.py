@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, keep_inputs, known_maps
 from mainstem.apps.jobs import find_job, find_jobs
 from mainstem.apps.page_jobs import MAP, map_job, start_map
+from mainstem.dashboards.field_map.harvest import bring_harvest
 from mainstem.dashboards.shell import choose, mistakes_as_lines, put_in_address
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
@@ -27,8 +28,25 @@ def choose_map(vain: DeltaGenerator) -> str:
         farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed", width=240)
         chosen = choose(farms, "map", names, vain, "field", "date", "other")
     with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
-        bring_scenes(uploads)
+        bring_data(uploads)
     return chosen
+
+
+def bring_data(uploads: int) -> None:
+    """Take the user's scenes, or a combine's logs."""
+    kinds = ("Scenes", "A harvest")
+    if (
+        st.segmented_control("What", kinds, default=kinds[0], key=f"kind {uploads}", label_visibility="collapsed")
+        == kinds[1]
+    ):
+        with mistakes_as_lines("The harvest"):
+            begun = bring_harvest(uploads)
+            if begun:
+                st.session_state[UPLOADS] = uploads + 1
+                st.session_state[AWAITED] = begun
+                st.rerun()
+    else:
+        bring_scenes(uploads)
 
 
 def show_making(shown: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mainstem.apps.fields.harvest_files import TAKEN
 from mainstem.dashboards.components.fieldmap import HATCHED, Layer, MapContent, Raster
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.palette import colours, ramp
@@ -12,7 +13,7 @@ from mainstem.dashboards.palette import colours, ramp
 VISIT = "cannot say: visit"
 SEQUENTIAL, DOUBT = "viridis", "plasma"
 NDVI, CLOUD = "NDVI", "share of dates in cloud"
-MEASURED = (NDVI, CLOUD)
+MEASURED = (NDVI, CLOUD, TAKEN)
 CHANCE = "probability below "  # how a map names the bands of its thresholds
 MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
@@ -88,6 +89,8 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
         for name, values in bands.items()
         if name.startswith("probability")
     ]
+    if TAKEN in bands:
+        found.append(pixels(TAKEN, bands[TAKEN], (0.0, 1.0), DOUBT, ""))
     if date:
         found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))
         found.append(pixels(CLOUD, 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mainstem.apps.fields.harvest_maps import is_harvest
 from mainstem.dashboards.components.find import Place, search_place
 from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.field_map.board import FieldBoard
@@ -13,6 +14,7 @@ from mainstem.dashboards.field_map.canvas import choose_field, open_field, show_
 from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
 from mainstem.dashboards.field_map.editing import show_editing, show_undo
 from mainstem.dashboards.field_map.files import show_downloads, show_import, show_left_out
+from mainstem.dashboards.field_map.harvest import show_counts
 from mainstem.dashboards.field_map.overview import show_overview
 from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, stamp_of
 from mainstem.dashboards.field_map.season import show_field
@@ -96,6 +98,8 @@ def show_map(name: str, desk: Desk) -> None:
             show_list(board, unit, chosen, place)
         elif desk.panel == "claims":
             show_claim(board)
+            if is_harvest(board.folder):
+                show_counts(board)
             show_training(tags)
         elif desk.panel == "files":
             show_downloads(board)
@@ -173,7 +177,7 @@ def show_list(board: FieldBoard, unit: str, chosen: str, place: Place | None) ->
 def show_training(tags: Mapping[str, str]) -> None:
     """Say what the model has learnt from."""
     if tags["TRAINING"] == MEASURED:
-        st.caption(f"No model: what the scenes measured. Data: {plain(tags['ATTRIBUTION'], 1000)}")
+        st.caption(f"No model: what was measured. Data: {plain(tags['ATTRIBUTION'], 1000)}")
         return
     if tags["TRAINING"] == "simulated":
         st.caption(

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import rasterio
 from pyproj import Transformer
 from shapely.geometry import box
-from tests.data.earth.harvest_logs import plant
+from tests.data.earth.harvest_logs import plant, write_log
 from tests.hostile.harness import run_cli
 
 from mainstem.apps.fields.harvest import HarvestSpec, harvest, lines_of
@@ -23,14 +22,6 @@ from mainstem.data.earth.harvests.cleaning import RULES, clean
 from mainstem.data.earth.harvests.columns import Reading
 from mainstem.data.earth.harvests.grids import field_mean, grid_yield
 from mainstem.data.earth.harvests.points import HarvestPoints
-
-
-def write_log(path: Path, points: HarvestPoints) -> Path:
-    columns = (points.longitude, points.latitude, points.yield_t_ha, points.swath_m, points.distance_m, points.time_s)
-    rows = [f"{lon:.7f},{lat:.7f},{grain:.4f},{swath:g},{moved:.3f},{time:g}" for lon, lat, grain, swath, moved, time
-            in zip(*columns, strict=True)]  # fmt: skip
-    path.write_text("\n".join(["lon,lat,yield_t_ha,swath_m,distance_m,time_s", *rows]))
-    return path
 
 
 def test_the_command_maps_a_log_keeps_what_it_took_out_and_says_how_much(tmp_path):

@@ -53,6 +53,31 @@ class Reading:
                 raise InputError(f"got a column for {shown(quantity)}, want one of {', '.join(NAMES)}")
 
 
+def said_of(units: Iterable[str], columns: Iterable[str], crop: str | None = None, crs: str | None = None) -> Reading:
+    """Return what options say: units as bu/ac, of the yield, or swath=ft; columns as yield=Ertrag.
+
+    Raises:
+        InputError: if one is none of these, or two are of one quantity.
+    """
+    return Reading(
+        units=_by_quantity(units, "unit", "yield"), columns=_by_quantity(columns, "column"), crop=crop, crs=crs
+    )
+
+
+def _by_quantity(told: Iterable[str], what: str, alone: str = "") -> dict[str, str]:
+    """What was said of each quantity, as QUANTITY=WORD; a word alone is of the quantity `alone`."""
+    found: dict[str, str] = {}
+    for text in told:
+        quantity, mark, word = text.partition("=")
+        if not mark and not alone:
+            raise InputError(f"got --{what} {text[:40]!r}, want QUANTITY=NAME, as yield=Ertrag")
+        quantity, word = (quantity, word) if mark else (alone, text)
+        if quantity in found:
+            raise InputError(f"got two of --{what} for {quantity[:40]!r}; give one")
+        found[quantity] = word
+    return found
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
     """A log's columns by quantity, the unit of each that has one, and what has to be said of the choice."""

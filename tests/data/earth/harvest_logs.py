@@ -1,6 +1,7 @@
 """Simulated harvests whose truth is known, with faults planted one kind at a time. No measurement."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,3 +159,12 @@ def _points(
 def without(points: HarvestPoints, *columns: str) -> HarvestPoints:
     """The same log where it tells less."""
     return replace(points, **{name: np.full(len(points), np.nan) for name in columns})
+
+
+def write_log(path: Path, points: HarvestPoints) -> Path:
+    """Write a log as CSV, and return its path."""
+    columns = (points.longitude, points.latitude, points.yield_t_ha, points.swath_m, points.distance_m, points.time_s)
+    rows = [f"{lon:.7f},{lat:.7f},{grain:.4f},{swath:g},{moved:.3f},{time:g}" for lon, lat, grain, swath, moved, time
+            in zip(*columns, strict=True)]  # fmt: skip
+    path.write_text("\n".join(["lon,lat,yield_t_ha,swath_m,distance_m,time_s", *rows]))
+    return path

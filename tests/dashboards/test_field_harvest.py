@@ -1,0 +1,94 @@
+"""A harvest on the field page: units asked for, logs kept or refused whole, what was taken out drawn and counted."""
+
+import numpy as np
+import pytest
+
+from mainstem.apps.field_maps import known_maps, maps_folder
+from mainstem.apps.fields.harvest_files import TAKEN
+from mainstem.apps.fields.harvest_maps import keep_logs, make_harvest, read_counts, said_on_page
+from mainstem.core.errors import InputError
+from mainstem.dashboards.field_map.board import load_field_board
+from mainstem.dashboards.field_map.layers import list_layers
+from tests.dashboards.browser import opened, served
+from tests.data.earth.harvest_logs import plant, write_log
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> bytes:
+    path = write_log(tmp_path_factory.mktemp("log") / "log.csv", plant("spikes", seed=7).points)
+    return path.read_text().replace("yield_t_ha", "yield").replace("swath_m", "swath").encode()
+
+
+def test_logs_become_a_map_that_shows_what_was_taken_out_and_counts_it(home, log):
+    said = said_on_page({"yield": "t/ha", "swath": ""}, "--unit swath=m", "wheat")
+    keep_logs("home 2026", {"log.csv": log}, said)
+    assert known_maps() == []  # not before it is whole
+    make_harvest("home 2026")
+    board = load_field_board("home 2026")
+    assert board.problems == ()
+    assert board.table["mean"].notna().all()
+    layers = {layer.title: layer for layer in list_layers(board, "")}
+    assert layers[TAKEN].raster.pixels.max() > 1
+    counts, notes = read_counts(board.folder)
+    assert counts["outlier"] > 50
+    assert counts["read"] == len(plant("spikes", seed=7).points)
+    assert any("flow delay" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "options", "message"),
+    [
+        ("home", "log.csv", "", "pass --unit UNIT for 'yield'.*pass --unit swath=UNIT"),
+        ("home", "log.csv", "--unit swath=m", "pass --unit UNIT for 'yield'"),
+        ("home", "log.csv", "--magic 3", "got '--magic', want --unit swath=ft"),
+        ("home", "log.csv", "--unit 'swath", "quotes do not close"),
+        ("../home", "log.csv", "", "got the name '../home'"),
+        ("home", "../log.csv", "--unit t/ha", "got a file named"),
+        ("home", "log.exe", "--unit t/ha", "want logs as .csv"),
+    ],
+)
+def test_what_cannot_be_read_leaves_nothing_and_says_what_to_type(home, log, name, file, options, message):
+    with pytest.raises(InputError, match=message):
+        keep_logs(name, {file: log}, said_on_page({}, options, "wheat"))
+    assert not maps_folder().is_dir() or not list(maps_folder().glob("[!.]*"))
+
+
+def test_a_harvest_that_cannot_be_mapped_leaves_its_name_free(home):
+    rows = [f"{10.1 + 1e-5 * step:.6f},54.5,0.0" for step in range(40)]
+    text = "\n".join(["lon,lat,yield_t_ha", *rows]).encode()
+    keep_logs("empty", {"log.csv": text}, said_on_page({}, "", ""))
+    with pytest.raises(InputError, match="no record of the harvest is left"):
+        make_harvest("empty")
+    assert not (maps_folder() / "empty").exists()
+
+
+@pytest.mark.browser
+def test_an_agronomist_brings_a_log_is_asked_for_units_and_sees_what_was_taken_out(tmp_path, log, chromium):
+    path = tmp_path / "log.csv"
+    path.write_bytes(log)
+    with served(tmp_path / "home") as address, opened(chromium) as (page, outside):
+        page.set_default_timeout(120_000)
+        page.goto(f"{address}/field_map")
+        page.get_by_role("button", name="My data").click(timeout=180_000)
+        page.get_by_text("A harvest", exact=True).click()
+        page.get_by_label("Name of the harvest").fill("home 2026")
+        page.get_by_label("Crop").fill("wheat")
+        page.locator("input[type=file]").last.set_input_files(path)
+        page.get_by_role("button", name="Map the harvest").click()
+        page.wait_for_selector("text=pass --unit UNIT for 'yield'")
+        page.get_by_label("Other units and columns").fill("--unit t/ha --unit swath=m")
+        page.get_by_label("Other units and columns").press("Enter")
+        page.get_by_role("button", name="Map the harvest").click()
+        canvas = page.locator("canvas[data-stamp]").first
+        canvas.wait_for(timeout=180_000)
+        page.get_by_role("button", name=TAKEN).click()
+        page.get_by_text("Claims", exact=True).click()
+        page.wait_for_selector("text=records kept")
+        assert np.isclose(float(canvas.get_attribute("data-rasters") or 0), 3)
+        assert not outside
