@@ -23,7 +23,7 @@ STYLE = """<style>
 :root { --mainstem-quiet: #4a544c; }
 @media (prefers-color-scheme: dark) {
   :root { --mainstem-quiet: #b3beb6; }
-  [data-testid="stMultiSelect"] [data-baseweb="tag"] span { color: #08140d; }
+  [data-testid="stMultiSelect"] span[title] { color: #08140d !important; }
 }
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 8.25rem); }
 .st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
@@ -34,19 +34,20 @@ STYLE = """<style>
 .st-key-desk-bar { gap: 0.25rem 0.5rem; align-items: end; min-height: 2.25rem; }
 .st-key-desk-body { gap: 0.75rem; align-items: flex-start; flex-wrap: nowrap; }
 .st-key-desk-canvas { min-width: 0; gap: 0.25rem; }
-.st-key-desk-dock { max-height: var(--canvas-height); overflow: auto; gap: 0.5rem; flex-shrink: 0; }
+.st-key-desk-body > :has(> .st-key-desk-canvas) { position: sticky; top: 3rem; }
+.st-key-desk-dock { gap: 0.5rem; flex-shrink: 0; }
 .st-key-desk-jobs { position: fixed; top: 0.25rem; right: 0.75rem; z-index: 1000000; width: auto; }
 @media (max-width: 900px) {
   .st-key-desk { --canvas-height: max(300px, 58dvh); }
   .st-key-desk-body { flex-direction: column; }
   .st-key-desk-top { flex-wrap: wrap; }
-  .st-key-desk-dock, .st-key-desk-canvas { width: 100% !important; max-width: 100%; max-height: none; }
+  .st-key-desk-dock, .st-key-desk-canvas { width: 100% !important; max-width: 100%; }
+  .st-key-desk-body > :has(> .st-key-desk-canvas) { position: static; }
   .st-key-desk-status h1 { white-space: normal; }
 }
 @media print {
   .stAppHeader, .st-key-desk-bar, .st-key-desk-panels { display: none !important; }
   .stMainBlockContainer { padding: 0; }
-  .st-key-desk-dock { max-height: none; overflow: visible; }
 }
 </style>"""
 
