@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,10 +27,14 @@ from mainstem.data.earth.vectors import read_vectors
 from mainstem.data.earth.zone_polygons import polygonal
 from mainstem.data.spreadsheets import csv_bytes
 
+if TYPE_CHECKING:
+    import geopandas as gpd
+
 CELL_M, SMALLEST_CELL_M, LARGEST_CELL_M = 5.0, 0.5, 50.0
 MOST_CELLS = 4_000_000  # of one grid: 16 MB of values, which terminals still open
 SHIFTS = 16  # places of a grid that are tried before its cells are halved
 GOLDEN = (0.7548776662466927, 0.5698402909980532)  # steps that spread evenly over a cell (Roberts 2018, R2 sequence)
+COARSE = 0.05  # of a cell by which treatments may be simplified before they are laid on cells: half of what is counted
 OUTLINE_TO_M = 0.05  # a border's vertices that move it by less are left out of TASKDATA
 FORMS = {
     f"isoxml-v{major}-{name}": (major, kind)
@@ -125,21 +129,26 @@ def _text(path: Path) -> str:
 
 def _made(field: ZonedField, rule: RateRule, cell_m: float) -> Made:
     """A field's treatments on cells as large as its mean allows."""
-    gpd = load_geopandas()
+    geopandas = load_geopandas()
     rates = treat(field.name, field.zones, field.crs, rule)
-    shapes = gpd.GeoDataFrame(geometry=[one.area for one in rates.treatments], crs=field.crs)
+    shapes = geopandas.GeoDataFrame(geometry=[one.area for one in rates.treatments], crs=field.crs)
     areas, outlines = areas_ha(shapes), tuple(map(polygonal, shapes.to_crs("EPSG:4326").geometry))
-    border = gpd.GeoSeries([rates.border.simplify(OUTLINE_TO_M)], crs=field.crs)
+    border = geopandas.GeoSeries([rates.border.simplify(OUTLINE_TO_M)], crs=field.crs)
     outline = polygonal(border.to_crs("EPSG:4326").iloc[0])
     mean = float(np.dot(rates.rates()[1:], areas) / sum(areas))
-    planar = [one.area for one in rates.treatments]
+
+    def coarse(cell: float) -> "gpd.GeoSeries":
+        """The treatments without vertices that no cell can show."""
+        return geopandas.GeoSeries([one.area.simplify(cell * COARSE) for one in rates.treatments], crs=field.crs)
 
     def metric(cell: float, shift: tuple[float, float]) -> RateGrid:
         origin = (shift[0] * cell, shift[1] * cell)
-        return on_cells(rates, field_grid(rates.border, field.name, field.crs, cell, origin).grid, planar)
+        grid = field_grid(rates.border.simplify(cell * COARSE), field.name, field.crs, cell, origin).grid
+        return on_cells(rates, grid, list(coarse(cell)))
 
     def degrees(cell: float, shift: tuple[float, float]) -> RateGrid:
-        return on_cells(rates, _degree_grid(outline, field.name, cell, shift), list(outlines))
+        areas = [polygonal(area) for area in coarse(cell).to_crs("EPSG:4326")]
+        return on_cells(rates, _degree_grid(outline, field.name, cell, shift), areas)
 
     return Made(
         rates=rates,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mainstem.data.earth.field_grids import FieldGrid
 from mainstem.data.earth.raster import affine
 
+ROUNDING = 1e-9  # of a field's area
 REACH = 2.0  # cells over which a zone grows to the border, or over a gap
 
 
@@ -30,6 +31,8 @@ def zone_polygons(labels: NDArray[np.int64], laid: FieldGrid) -> dict[int, Any]:
     for outline, value in shapes(found.astype(np.int16), mask=found > 0, transform=affine(laid.grid)):
         parts.setdefault(int(value), []).append(shapely.geometry.shape(outline))
     zones = {zone: polygonal(shapely.unary_union(pieces).intersection(laid.polygon)) for zone, pieces in parts.items()}
+    if sum(zone.area for zone in zones.values()) > (1 - ROUNDING) * laid.polygon.area:
+        return {zone: area for zone, area in sorted(zones.items()) if not area.is_empty}
     covered = shapely.unary_union(list(zones.values())) if zones else shapely.Polygon()
     rest = polygonal(laid.polygon.difference(covered))
     if zones and rest.area < (REACH * laid.cell_m) ** 2:  # a corner that no zone reaches
@@ -48,5 +51,7 @@ def polygonal(shape: Any) -> Any:  # noqa: ANN401 - shapely's
     import shapely
 
     shape = shape if shape.is_valid else shapely.make_valid(shape)
+    if shape.geom_type in ("Polygon", "MultiPolygon"):
+        return shape
     parts = [part for part in getattr(shape, "geoms", [shape]) if part.geom_type in ("Polygon", "MultiPolygon")]
     return shapely.unary_union(parts) if parts else shapely.Polygon()

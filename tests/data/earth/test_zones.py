@@ -102,3 +102,21 @@ def test_a_field_across_the_antimeridian_is_refused():
     wide = Polygon([(0, 0), (20_000_000, 0), (20_000_000, 100), (0, 100)])
     with pytest.raises(InputError, match="antimeridian"):
         field_grid(wide, "a", "EPSG:32601", CELL_M)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sigma", [2.0, 4.0, 8.0])
+def test_chance_is_told_from_a_shared_pattern(sigma: float) -> None:
+    """Of 40 fields whose two seasons share only their patchiness at most 4 are claimed; half shared, most are."""
+    told = {"nothing": 0, "half": 0}
+    for seed in range(40):
+        noise = np.random.default_rng(seed).normal(size=(2, SIDE, SIDE))
+        own = np.stack([patchy(1000 + 2 * seed + year, sigma) for year in range(2)])
+        for name, share in (("nothing", 0.0), ("half", 0.5)):
+            years = 10 + np.sqrt(share) * patchy(seed, sigma) + np.sqrt(1 - share) * own + 0.5 * noise
+            found = draw_zones(years, INSIDE, CELL_M, ZoneSpec()).agreement
+            assert found is not None
+            told[name] += found.is_better_than_chance
+    print(f"patches of {sigma:g} cells: of 40 fields that share nothing {told['nothing']} claimed, half {told['half']}")
+    assert told["nothing"] <= 4
+    assert told["half"] >= {2.0: 30, 4.0: 15, 8.0: 6}[sigma]  # few independent cells: much cannot be told
