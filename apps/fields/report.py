@@ -10,6 +10,7 @@ import numpy as np
 
 from mainstem.apps.fields.report_drawing import pdf_bytes
 from mainstem.apps.fields.report_pages import (
+    MEASURED,
     Page,
     Picture,
     claim_in_words,
@@ -34,6 +35,8 @@ MAP, FIELDS = "map.tif", "fields.gpkg"
 ALL = "all.pdf"
 MOST_PAGES = 5000
 SAFE = re.compile(r"[^A-Za-z0-9_-]+")
+LOOK = 256  # pixels a side of the map that colour ends are taken from
+TAIL = 0.02  # share of the cells beyond each end
 PICTURE_CELLS = 150  # a side of what is drawn of a field: more than paper shows at this size
 
 
@@ -85,21 +88,23 @@ def field_pages(folder: Path, zones: Path | None = None) -> dict[str, Page]:
     known = {field.name: field for field in read_zones(zones)[0]} if zones else {}
     if known and not set(known) & set(table["field"]):
         raise InputError(f"{zones.name if zones else ''} has zones of none of the map's fields; give theirs")
-    ends = _ends(table)
+    ends = _ends(table, folder / MAP)
     return {
         str(row["field"]): _field_page(table, index, folder / MAP, known.get(str(row["field"])), ends)
         for index, row in table.reset_index(drop=True).iterrows()
     }
 
 
-def _ends(table: "gpd.GeoDataFrame") -> tuple[float, float]:
-    """Colour ends that all pages share, so that two of them can be laid side by side."""
-    values = table[["mean", "lower", "upper"]].to_numpy(np.float64)
-    values = values[np.isfinite(values).all(1)]
-    if not len(values):
+def _ends(table: "gpd.GeoDataFrame", raster: Path) -> tuple[float, float]:
+    """Colour ends that all pages share, so that two can be laid side by side: those of nearly all cells and means."""
+    with open_geotiff(raster) as dataset:
+        look = dataset.read(1, out_shape=(min(dataset.height, LOOK), min(dataset.width, LOOK)), masked=True)
+    cells = np.asarray(look.filled(np.nan), np.float64)
+    known = np.concatenate([cells[np.isfinite(cells)], table["mean"].dropna().to_numpy(np.float64)])
+    if not known.size:
         return 0.0, 1.0
-    spread = float(np.median(values[:, 2] - values[:, 1])) / 4
-    return float(values[:, 0].min() - spread), float(values[:, 0].max() + spread)
+    low, high = np.quantile(known, (TAIL, 1 - TAIL))
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 
 def _field_page(
@@ -115,17 +120,17 @@ def _field_page(
     is_known = bool(np.isfinite(value))
     rank = table["mean"].rank(ascending=False, method="min").iloc[index]
     dates = [date.strip() for date in str(row.get("dates") or "").split(",")]
-    facts = [
+    told = [
         ("Area", f"{float(row['area_ha']):.2f} ha, {100 * float(row['seen_share']):.0f} % of it seen"),
         ("Crop", _told(row, "crop")),
         ("Sown", _told(row, "sowing")),
-        ("Season", dates[0][:4] if dates[0] else "not told"),
+        ("Season", dates[0][:4]),
         ("Scenes", span(dates)),
         ("Among the map's fields", f"{rank:.0f} of {int(table['mean'].notna().sum())}, highest first" if is_known else
          "not ranked: too little was seen"),
-        ("Harvested", f"{in_words(float(row['yield_t_ha']))} t/ha, as the fields' file says" if _is_number(row) else
-         "not told"),
+        ("Harvested", f"{in_words(float(row['yield_t_ha']))} t/ha, says the fields' file" if _is_number(row) else ""),
     ]  # fmt: skip
+    facts = [(name, value) for name, value in told if value]
     pictures = [_raster_picture(table, index, raster, ends)]
     header, rows, title = _others(table, index)
     if zoned is not None:
@@ -134,8 +139,8 @@ def _field_page(
         facts.append(("Zones", zoned.reason or "not judged"))
     return Page(
         title=f"Field {plain(row['field'])}",
-        subtitle=f"{_told(row, 'crop')}, {span(dates)}",
-        mark="SIMULATED" if is_simulated else "REAL SCENES",
+        subtitle=", ".join(part for part in (_told(row, "crop"), span(dates)) if part),
+        mark="SIMULATED" if is_simulated else "REAL",
         value=f"{in_words(value)} {unit}" if is_known else "Cannot say: visit",
         interval=interval_in_words(float(row["lower"]), float(row["upper"]), level, unit),
         claim=claim_in_words(str(row["claim"]), str(row.get("reason") or ""), level, is_simulated),
@@ -145,16 +150,15 @@ def _field_page(
         header=header,
         rows=rows,
         origin=[
-            f"Model: {_told(row, 'adapter')} ({str(row.get('adapter_sha256') or '')[:12]}). Licence: "
-            f"{_told(row, 'licence')}. {_told(row, 'attribution')}"
+            f"{_told(row, 'adapter')} {str(row.get('adapter_sha256') or '')[:12]}. Licence: "
+            f"{_told(row, 'licence') or 'not told'}. {_told(row, 'attribution')}"
         ],
     )
 
 
 def _told(row: Any, name: str) -> str:  # noqa: ANN401 - pandas'
     value = row.get(name)
-    text = "" if value is None or value != value else plain(value).strip()
-    return text or "not told"
+    return "" if value is None or value != value else plain(value).strip()
 
 
 def _is_number(row: Any) -> bool:  # noqa: ANN401 - pandas'
@@ -192,7 +196,7 @@ def _raster_picture(table: "gpd.GeoDataFrame", index: int, raster: Path, ends: t
     a, _, c, _, e, f = laid.grid.transform
     bounds = (c, f + e * laid.grid.height, c + a * laid.grid.width, f)
     title = f"Mean of each cell, {plain(row['units'])}; grey: outside, or no value"
-    is_doubtful = str(row["claim"]) != "stated"
+    is_doubtful = str(row["claim"]) != "stated" and not _told(row, "reason").startswith(MEASURED)
     return Picture(
         bounds=bounds, raster=values, areas=(), border=border, is_doubtful=is_doubtful, title=title, ends=ends
     )

@@ -284,8 +284,8 @@ def _picture(canvas: Any, picture: Picture, frame: tuple[float, float, float, fl
     for polygon, _, label in picture.areas:
         if label:
             _label(canvas, label, at(np.array([polygon.representative_point().coords[0]]))[0])
-    _scale_bar(canvas, (left, low - 12), scale, wide)
-    return _legend(canvas, picture, (left + wide * 0.5, low - 12, wide * 0.5)) - 4
+    _scale_bar(canvas, (left, low - 12), scale, width)
+    return _legend(canvas, picture, (left + width * 0.5, low - 12, width * 0.5)) - 4
 
 
 def _image(values: NDArray[np.float64], ends: tuple[float, float]) -> Any:  # noqa: ANN401 - Pillow's

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from mainstem.core.plain import plain
 
+MEASURED = "measured"  # begins the reason of what a combine logged: no model claims anything of it
 NOT_FOR = "For planning a visit or a talk; no basis for payments, insurance or spraying by itself."
 
 
@@ -75,6 +76,8 @@ def claim_in_words(state: str, reason: str, level: float, is_simulated: bool) ->
     if state == "stated":
         share = "simulated cases" if is_simulated else "cases"
         return f"Claim: {100 * level:.0f} of 100 {share} like those it was calibrated on fell inside such intervals."
+    if reason.startswith(MEASURED):
+        return f"{reason[0].upper()}{reason[1:]}."
     what = "withdrawn" if state == "withdrawn" else "none"
     return f"Claim: {what}" + (f" ({reason})" if reason else "") + ". Read it as a ranking, not as an amount."
 
@@ -83,5 +86,5 @@ def span(dates: Sequence[str]) -> str:
     """The first and last of some dates, and how many there are."""
     known = sorted(date for date in dates if date)
     if not known:
-        return "not told"
+        return ""
     return known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}, {len(known)} dates"

@@ -80,7 +80,7 @@ def make_zones(
 
 
 def read_seasons(rasters: Sequence[Path]) -> list[Season]:
-    """Describe rasters, one a season, named by the year in the file's name, else by its tag DATES, else by the name.
+    """Describe rasters, one a season, named by the year in the file's name, its tag DATES or its folder, else by name.
 
     Raises:
         InputError: if one cannot be read, or two are of one season.
@@ -100,10 +100,13 @@ def _season(path: Path) -> Season:
     with open_geotiff(path) as dataset:
         tags = {key: plain(value) for key, value in dataset.tags().items()}
         unit = plain(dataset.units[0] or tags.get("UNITS", ""))[:20]
-    year = YEAR.search(path.stem) or YEAR.search(tags.get("DATES", ""))
+    folder = path.resolve().parent.name  # mainstem's own are all named map.tif
+    told = (YEAR.search(text) for text in (path.stem, tags.get("DATES", ""), folder))
+    year = next((found for found in told if found), None)
+    named = folder if path.stem == "map" else path.stem
     return Season(
         path=path,
-        name=year[0] if year else plain(path.stem)[:LONGEST_SEASON],
+        name=year[0] if year else plain(named)[:LONGEST_SEASON],
         unit=unit,
         attribution=tags.get("ATTRIBUTION", "")[:500],
         training=tags.get("TRAINING", "")[:40],

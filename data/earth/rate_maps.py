@@ -12,6 +12,9 @@ from mainstem.data.earth.raster import Grid
 from mainstem.data.earth.rate_rules import RateRule
 from mainstem.data.earth.zone_polygons import polygonal
 
+SHARE_OF_WIDTH = (
+    0.02  # of a headland's width that its inner edge may be off by: an offset of every wiggle takes gigabytes
+)
 CLOSE_M = 0.02  # over which neighbours that reprojection parted are joined again
 OVERLAP = 1e-3  # of a field's area that zones may overlap by: what is more is drawn twice
 SLIVER_M2 = 0.5  # what cutting leaves behind
@@ -67,14 +70,15 @@ def treat(name: str, zones: dict[int, Any], crs: str, rule: RateRule) -> FieldRa
         raise InputError(
             f"the zones of field {name!r:.60} overlap by {(total - border.area) / 1e4:.2f} ha; draw each place once"
         )
-    border = polygonal(border.buffer(CLOSE_M, join_style="mitre").buffer(-CLOSE_M, join_style="mitre"))
+    border = border.simplify(CLOSE_M).buffer(CLOSE_M, join_style="mitre").buffer(-CLOSE_M, join_style="mitre")
+    border = polygonal(border)
     parts = [(f"zone {zone}" if zone else "no zone", rule.rate(name, zone), area) for zone, area in zones.items()]
     if rule.headland is not None:
         width, rate = rule.headland
-        inner = border.buffer(-width)
-        strip = polygonal(border.difference(inner))
-        parts = [(label, known, polygonal(area.difference(strip))) for label, known, area in parts]
-        parts.append((f"headland {width:g} m", rate, strip))
+        inner = border.simplify(SHARE_OF_WIDTH * width).buffer(-width)
+        strips = [polygonal(area.difference(inner)) for _, _, area in parts]
+        parts = [(label, known, polygonal(area.intersection(inner))) for label, known, area in parts]
+        parts.append((f"headland {width:g} m", rate, polygonal(shapely.unary_union(strips))))
     kept = [part for part in parts if part[2].area > SLIVER_M2]
     return FieldRates(
         field=name,

@@ -163,4 +163,5 @@ def test_words() -> None:
     assert interval_in_words(np.nan, 1.0, 0.9, "t/ha") == ""
     assert claim_in_words("none", "", 0.9, False) == "Claim: none. Read it as a ranking, not as an amount."
     assert span(["2021-05-01", "2021-04-01"]) == "2021-04-01 to 2021-05-01, 2 dates"
-    assert span([""]) == "not told"
+    assert span([""]) == ""
+    assert claim_in_words("none", "measured by a combine", 0.9, False) == "Measured by a combine."
