@@ -17,6 +17,8 @@ from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.gdal import load_geopandas, load_pyogrio
 from mainstem.data.earth.geojson import not_as_named, read_geojson
 from mainstem.data.earth.geopackage import check_geopackage
+from mainstem.data.earth.isoxml.borders import read_borders
+from mainstem.data.earth.isoxml.taskdata import TASKDATA
 from mainstem.data.limits import bounded_memory, check_beside
 
 if TYPE_CHECKING:
@@ -41,8 +43,11 @@ def read_vectors(path: Path) -> "gpd.GeoDataFrame":
         InputError: if it is not what its name says, leads to another file or host, has no CRS, or holds coordinates
             that are none.
     """
+    if path.name.upper() == TASKDATA:  # by its whole name: other .xml lie beside rasters and scenes
+        with bounded_memory(path.name):
+            return _checked(read_borders(path, path.name), path.name)
     if path.suffix.lower() not in READERS:
-        raise InputError(f"got {path.name}, want fields as {', '.join(READERS)}")
+        raise InputError(f"got {path.name}, want fields as {', '.join(READERS)} or {TASKDATA}")
     if not path.is_file():
         raise InputError(f"no file {path}; give the fields' file")
     most = LARGEST_TEXT if path.suffix.lower() in (".geojson", ".json", ".kml") else LARGEST_BYTES
