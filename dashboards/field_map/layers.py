@@ -1,5 +1,6 @@
 """The field page's map: its layers by field and by pixel, and each field in words."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -59,16 +60,21 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
     def fields(title: str, values: NDArray[np.float64], ends: tuple[float, float], palette: str) -> Layer:
         return Layer(
             rgba=colours(values, *ends, palette), title=title, low=f"{ends[0]:.1f}", high=f"{ends[1]:.1f} {unit}",
-            ramp=ramp(palette), is_claimed=is_predicted,
+            ramp=ramp(palette), is_claimed=is_predicted, values=values.astype(np.float32), ends=ends, unit=unit,
         )  # fmt: skip
 
     def pixels(title: str, values: NDArray[np.float32], ends: tuple[float, float], palette: str, text: str) -> Layer:
         low, high = ends
         if not is_outside:
             values = np.where(board.inside, values, np.float32(np.nan))
+        raster = scale_raster(values, low, high, board)
+        if title == f"{what} by pixel":
+            raster = with_interval(raster, low, high, board)
+        is_share = ends == (0.0, 1.0)
         return Layer(
             rgba=nothing, title=title, low=f"{low:.3g}", high=f"{high:.3g} {text}".strip(), ramp=ramp(palette),
-            raster=scale_raster(values, low, high, board), is_claimed=is_predicted and title not in MEASURED,
+            raster=raster, is_claimed=is_predicted and title not in MEASURED, ends=ends, is_bounded=is_share,
+            unit=unit if text == unit else "", digits=1 if text == unit else 2,
         )  # fmt: skip
 
     width = bands["upper"] - bands["lower"]
@@ -102,6 +108,12 @@ def scale_raster(values: NDArray[np.float32], low: float, high: float, board: Fi
     share = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
     pixels = np.where(np.isfinite(values), 1 + np.rint(np.nan_to_num(share) * 254), 0).astype(np.uint8)
     return Raster(pixels=pixels, bounds=board.bounds)
+
+
+def with_interval(raster: Raster, low: float, high: float, board: FieldBoard) -> Raster:
+    """Have the pointer say a level's interval with it."""
+    ends = [scale_raster(board.bands[name], low, high, board).pixels for name in ("lower", "upper")]
+    return replace(raster, interval=(ends[0], ends[1]), level=float(board.tags["LEVEL"]))
 
 
 def describe_field(row: Any, unit: str) -> str:  # noqa: ANN401 - a named tuple

@@ -1,6 +1,7 @@
 """The yield page's map: its layers, and each region in words."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,16 @@ LAYERS = {
 ALIKE = ("value", "observed")  # columns that are coloured alike, so that they can be compared
 AROUND_ZERO = ("gap", "error")
 MEASURED = ("observed",)
+Ends = Mapping[str, tuple[float, float]]
 
 
-def colour_regions(name: str, table: pd.DataFrame, geometry: Geometry, controls: Controls, selected: str) -> MapContent:
-    """Colour the regions of the set `name` by every layer; regions without a row are grey."""
+def colour_regions(
+    name: str, table: pd.DataFrame, geometry: Geometry, controls: Controls, selected: str, lasting: Ends
+) -> MapContent:
+    """Colour the regions of the set `name` by every layer; regions without a row are grey.
+
+    `lasting` are ends of the colours that hold for all seasons, t/ha, by column.
+    """
     by_region = table.set_index("region").reindex(geometry.ids)
     labels = [
         label_region(str(region), row, controls)
@@ -35,24 +42,29 @@ def colour_regions(name: str, table: pd.DataFrame, geometry: Geometry, controls:
     ]
     return MapContent(
         name=name,
-        layers=[colour_layer(by_region, title, controls.unit) for title in LAYERS],
+        layers=[colour_layer(by_region, title, controls.unit, lasting) for title in LAYERS],
         flags=np.where(by_region["claim"].isin(["withdrawn", "none"]).to_numpy(), HATCHED, 0).astype(np.uint8),
         labels=labels,
         selected=selected,
     )
 
 
-def colour_layer(table: pd.DataFrame, title: str, unit: YieldUnit) -> Layer:
+def colour_layer(table: pd.DataFrame, title: str, unit: YieldUnit, lasting: Ends) -> Layer:
     """Colour one column: chances from 0 to 1, differences evenly around zero, else between 2nd and 98th percentile."""
     column, palette = LAYERS[title]
     values = table[column].to_numpy(np.float64)
     if column == "below":
-        return Layer(rgba=colours(values, 0.0, 1.0, palette), title=title, low="0 %", high="100 %", ramp=ramp(palette))
-    low, high = unit.convert(ends_of(table, column))
+        return Layer(
+            rgba=colours(values, 0.0, 1.0, palette), title=title, low="0 %", high="100 %", ramp=ramp(palette),
+            values=(100 * values).astype(np.float32), ends=(0.0, 100.0), unit="%", digits=0,
+        )  # fmt: skip
+    low, high = (float(end) for end in unit.convert(ends_of(table, column)))
+    fixed = tuple(float(end) for end in unit.convert(np.array(lasting[column]))) if column in lasting else None
     return Layer(
         rgba=colours(unit.convert(values), low, high, palette),
         title=title, low=f"{low:.1f}", high=f"{high:.1f} {unit.name}", ramp=ramp(palette),
-        is_claimed=column not in MEASURED,
+        is_claimed=column not in MEASURED, values=unit.convert(values).astype(np.float32), ends=(low, high),
+        fixed=fixed, unit=unit.name,
     )  # fmt: skip
 
 

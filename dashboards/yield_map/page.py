@@ -30,7 +30,14 @@ from mainstem.dashboards.yield_map.exports import show_downloads
 from mainstem.dashboards.yield_map.find import choose_place, list_places
 from mainstem.dashboards.yield_map.hindsight import show_hindsight
 from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST, colour_regions
-from mainstem.dashboards.yield_map.reads import key_of, predict_season, read_board, read_outlines
+from mainstem.dashboards.yield_map.reads import (
+    BoardKey,
+    key_of,
+    predict_season,
+    read_board,
+    read_lasting_ends,
+    read_outlines,
+)
 from mainstem.dashboards.yield_map.region import show_region
 from mainstem.dashboards.yield_map.table import choose_region, show_table
 from mainstem.dashboards.yield_map.why import show_why
@@ -84,7 +91,7 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
     chosen, asked = named_in_address("region", board.regions(), first)
     show_status(board, table, controls, desk)
     with desk.canvas, mistakes_as_lines("The map"):
-        show_map(choice.name, table, geometry, controls, chosen, place, desk.vain)
+        show_map(key, table, geometry, controls, chosen, place, desk.vain)
     if desk.dock is None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
@@ -134,8 +141,8 @@ def show_sources(outlines: Outlines | None, attribution: str) -> None:
 
 
 def show_map(
-    name: str, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str, place: Place | None,
-    vain: DeltaGenerator,
+    key: BoardKey, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str,
+    place: Place | None, vain: DeltaGenerator,
 ) -> None:  # fmt: skip
     """Draw the map; its layer is kept in the address."""
     first, *others = LAYERS
@@ -145,7 +152,7 @@ def show_map(
     if geometry is None:
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return
-    content = colour_regions(name, table, geometry, controls, chosen)
+    content = colour_regions(key.name, table, geometry, controls, chosen, read_lasting_ends(key))
     content = replace(
         content,
         shown=asked if is_known else first,

@@ -9,6 +9,7 @@ import streamlit as st
 from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 from mainstem.dashboards.yield_map.board import YieldBoard, load_board, outlines_of, region_story, season_table
+from mainstem.dashboards.yield_map.lasting import lasting_ends
 from mainstem.data.earth.outlines import Outlines
 
 MOST = 0.5  # share of regions
@@ -56,6 +57,12 @@ def predict_season(key: BoardKey, season: str, lead: int, level: float, threshol
     table = season_table(read_board(key), season, lead, level, threshold_t_ha)
     table["gap"] = table["value"] - table["expected"]
     return table
+
+
+@st.cache_data(show_spinner=False, max_entries=4)
+def read_lasting_ends(key: BoardKey) -> dict[str, tuple[float, float]]:
+    """Return the ends of colours that hold for all seasons, once for all sessions."""
+    return lasting_ends(read_board(key).source.samples)
 
 
 @st.cache_data(show_spinner="Looking for claims", max_entries=64)

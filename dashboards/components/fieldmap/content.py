@@ -70,6 +70,7 @@ class Layer:
         fixed: ends that hold for all seasons; the canvas begins with them and offers both. Needs `values` or, for a
             raster, `ends`.
         digits: decimals of what is said.
+        is_bounded: no value can lie beyond `ends`; a pixel at one of them is else said to be so much or more.
     """
 
     rgba: NDArray[np.uint8]
@@ -84,6 +85,7 @@ class Layer:
     fixed: tuple[float, float] | None = None
     unit: str = ""
     digits: int = 1
+    is_bounded: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -130,6 +130,7 @@ def _layers(geometry: Geometry, content: MapContent, parts: Sequence[Blob]) -> l
         {"title": layer.title, "low": layer.low, "high": layer.high, "ramp": list(layer.ramp), "digits": layer.digits,
          "raster": _raster(layer.raster, next(rasters), geometry) if layer.raster is not None else None,
          "claimed": layer.is_claimed, "valued": layer.values is not None, "unit": layer.unit, "ends": layer.ends,
+         "bounded": layer.is_bounded,
          "fixed": layer.fixed if _can_be_fixed(layer) else None}
         for layer in content.layers
     ]  # fmt: skip

@@ -66,7 +66,7 @@ function pixelWords(shown, x, y) {
   if (!codes || !codes[at]) return `${shown.title}: nothing known here`;
   const value = (code) => ends[0] + ((code - 1) / 254) * (ends[1] - ends[0]);
   const bound = codes[at] === 1 ? " or less" : codes[at] === 255 ? " or more" : "";
-  const words = `${shown.title}: ${said(value(codes[at]), shown)}${shown.hard ? "" : bound}`;
+  const words = `${shown.title}: ${said(value(codes[at]), shown)}${shown.bounded ? "" : bound}`;
   if (!raster.level || !codes[size + at]) return words;
   return `${words}, ${Math.round(100 * raster.level)} % between ${value(codes[size + at]).toFixed(shown.digits)} and ${value(codes[2 * size + at]).toFixed(shown.digits)}`;
 }
