@@ -45,6 +45,7 @@ def colour_regions(
         layers=[colour_layer(by_region, title, controls.unit, lasting) for title in LAYERS],
         flags=np.where(by_region["claim"].isin(["withdrawn", "none"]).to_numpy(), HATCHED, 0).astype(np.uint8),
         labels=labels,
+        names=[short_name(str(region)) for region in geometry.ids],
         selected=selected,
     )
 
@@ -84,6 +85,11 @@ def title_region(region: str) -> str:
     """A region's name as people write it: US counties lie in their state."""
     found = US_COUNTY.match(region)
     return f"{found[1]}, {region[found.end() :].replace('_', ' ')}" if found else region
+
+
+def short_name(region: str) -> str:
+    """A region's name as a map has room for: a US county's without its state."""
+    return title_region(region).split(", ")[-1].title() if US_COUNTY.match(region) else region
 
 
 def label_region(region: str, row: Any, controls: Controls) -> str:  # noqa: ANN401 - a named tuple

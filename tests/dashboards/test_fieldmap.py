@@ -326,7 +326,7 @@ def contrast(one, other):
 
 MIDDLES = """() => view.shapes.boxes.map(([left, top, right, bottom]) => {
   const t = transform(view), x = ((left + right) / 2) * t.scale + t.x, y = ((top + bottom) / 2) * t.scale + t.y;
-  return [...view.context.getImageData(x - 8, y - 8, 16, 16).data];
+  return [...view.context.getImageData(x - 9, y - 9, 18, 18).data];
 })"""
 
 
@@ -339,7 +339,7 @@ def test_withheld_claims_leave_their_colour_in_sight(iowa, browser):
             seen = []
             for flag in (0, HATCHED):
                 shown.send(iowa, content(layers=[layer], flags=np.full(NUM, flag, np.uint8)))
-                seen.append(np.array(shown.page.evaluate(MIDDLES)).reshape(NUM, 256, 4))
+                seen.append(np.array(shown.page.evaluate(MIDDLES)).reshape(NUM, 324, 4))
             kept = (np.abs(seen[1] - seen[0])[..., :3].max(-1) < 8).mean(1)
             assert kept.min() > 0.7  # of the colour stays as it is
             assert kept.max() < 0.85

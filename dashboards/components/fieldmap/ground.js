@@ -209,6 +209,7 @@ function drawNames(view, pen, t) {
   pen.lineJoin = "round";
   pen.lineWidth = 3 * ratio;
   pen.strokeStyle = theme.halo;
+  const side = Math.min(canvas.width, canvas.height) / ratio;
   let left = Math.ceil((canvas.width * canvas.height) / (ratio * ratio * 250 * 170));
   const write = (kind, text, px, py) => {
     pen.font = fontOf(view, kind);
@@ -236,7 +237,7 @@ function drawNames(view, pen, t) {
       continue;
     }
     const size = (1000 * km) / view.metres;
-    if (size > (kind === "country" ? 110 : 60) && size < 1600) write(kind, text, px, py);
+    if (size > (kind === "country" ? 110 : 60) && size < (kind === "country" ? 0.6 : 1.2) * side) write(kind, text, px, py);
   }
 }
 
@@ -245,7 +246,8 @@ function writeRegions(view, t, write) {
   if (!header.names.length || !(isRoomy || shapes.places.size)) return;
   for (let i = 0; i < shapes.regions; i++) {
     const [left, top, right, bottom] = shapes.boxes[i], above = shapes.places.has(i) ? (PLACE_PX + 8) * ratio : 0;
-    write("region", header.names[i], ((left + right) / 2) * t.scale + t.x, ((top + bottom) / 2) * t.scale + t.y - above);
+    const px = ((left + right) / 2) * t.scale + t.x, py = ((top + bottom) / 2) * t.scale + t.y - above;
+    if (px > 0 && py > 0 && px < view.canvas.width && py < view.canvas.height) write("region", header.names[i], px, py);
   }
 }
 

@@ -27,11 +27,12 @@ def pack_geometry(frame: Any, background: Any, crs: str) -> Geometry:  # noqa: A
     if background is not None:
         shapes += list(background.to_crs(crs).geometry)
     rings, owners, is_hole = _rings(np.array(shapes, np.object_))
+    xy = shapely.get_coordinates(rings)
+    if not np.isfinite(xy).all() or (np.abs(xy) > LARGEST).any():
+        raise InputError(f"an outline lies outside what {crs} can show; check its coordinates and CRS")
     is_turned = (shapely.is_ccw(rings) == is_hole) & ~is_place(rings)
     rings[is_turned] = shapely.reverse(rings[is_turned])
     xy, of_ring = shapely.get_coordinates(rings, return_index=True)
-    if not np.isfinite(xy).all() or (np.abs(xy) > LARGEST).any():
-        raise InputError(f"an outline lies outside what {crs} can show; check its coordinates and CRS")
     is_last = np.append(np.diff(of_ring) > 0, True)[: len(xy)] & ~is_place(rings)[of_ring]  # it is the first too
     counts = np.bincount(of_ring[~is_last], minlength=len(rings))
     xy = xy[~is_last]

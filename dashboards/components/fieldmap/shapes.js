@@ -3,7 +3,7 @@
 
 const SMALL_PX = 5;  // regions smaller than this, on average, are drawn without borders
 const FEW_ZOOM = 4;  // from here on only the regions in sight are drawn, one by one
-const HATCH_PX = 8;  // between the lines over a region whose claim is withheld
+const HATCH_PX = 9;  // between the lines over a region whose claim is withheld
 const PLACE_PX = 6.5;  // radius of a region that is known by its place alone
 
 function shapesOf(chunk) {
@@ -75,7 +75,7 @@ function inSight(view, t) {
   return found;
 }
 
-// Thin lines in whole pixels, a dark one beside a light one: seen on every fill, and three quarters of it stay as they are.
+// Thin lines in whole pixels, a dark one beside a light one: seen on every fill, and more than three quarters of it stay as they are.
 function hatch(context) {
   const wide = Math.max(Math.round(devicePixelRatio), 1), side = HATCH_PX * wide, tile = document.createElement("canvas");
   tile.width = tile.height = side;
