@@ -50,7 +50,10 @@ class SeasonAxis:
     def x(self, field: str, *, is_last: bool) -> alt.X:
         """The axis, with words under the last chart alone."""
         if self.end is None:
-            axis = alt.Axis(labels=is_last, ticks=is_last, labelAngle=0, labelLimit=90, labelOverlap=False)
+            axis = alt.Axis(
+                labels=is_last, ticks=is_last, labelAngle=0, labelOverlap=False,
+                labelExpr="split(datum.label, ' ')",  # a line each
+            )  # fmt: skip
             return alt.X(f"{field}:O", title=None, axis=axis, scale=alt.Scale(domain=list(PHASES)))
         axis = alt.Axis(labels=is_last, ticks=is_last, format="%b", tickCount="month")
         ends = [pd.Timestamp(f"{self.season}-01-01").isoformat(), (self.end + pd.Timedelta(days=5)).isoformat()]

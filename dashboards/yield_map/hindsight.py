@@ -20,7 +20,7 @@ from mainstem.apps.hindsight import (
 from mainstem.apps.page_jobs import hindsight_job, start_hindsight
 from mainstem.core.contradiction import chance_of_such_groups
 from mainstem.dashboards.components.tables import choice_table
-from mainstem.dashboards.palette import FADED, GREEN, legible
+from mainstem.dashboards.palette import FADED, GREEN, PAST, legible
 from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.waiting import is_being_made, show_failure
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
@@ -31,8 +31,8 @@ from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 from mainstem.dashboards.yield_map.table import LIST_PX, NO_DOWNLOAD, choose_region, shown_table
 from mainstem.data.spreadsheets import csv_bytes
 
-PAST = "average of the past"
-COLOURS = alt.Scale(domain=[FORECAST, PAST], range=[GREEN, "#8a8a8a"])
+AVERAGE = "average of the past"
+COLOURS = alt.Scale(domain=[FORECAST, AVERAGE], range=[GREEN, PAST])
 WORST = 10  # forecasts that the panel lists; the list has all
 STILL = ("season", "how", "num", "rmse", "past_rmse", "bias", "past_bias", "coverage", "past_coverage", "width")
 
@@ -197,7 +197,7 @@ def _seasons_axis(figures: pd.DataFrame, *, is_last: bool) -> alt.X:
 
 def draw_errors(figures: pd.DataFrame, unit: YieldUnit, season: str) -> alt.LayerChart:
     """Errors of forecast and average by season; the season shown is marked."""
-    parts = {FORECAST: figures["rmse"], PAST: figures["past_rmse"]}
+    parts = {FORECAST: figures["rmse"], AVERAGE: figures["past_rmse"]}
     rows = pd.concat(
         [figures[["season", "how"]].assign(told=name, error=unit.convert(values)) for name, values in parts.items()]
     )
@@ -267,7 +267,7 @@ def skill_words(skill: pd.DataFrame) -> str:
 
 def draw_skill(skill: pd.DataFrame, unit: YieldUnit, axis: SeasonAxis) -> alt.LayerChart:
     """Error by lead of forecast and average, over the axis of the forecast's own chart."""
-    parts = {FORECAST: skill["rmse"], PAST: skill["past_rmse"]}
+    parts = {FORECAST: skill["rmse"], AVERAGE: skill["past_rmse"]}
     rows = pd.concat(
         [skill[["lead", "saved"]].assign(told=name, error=unit.convert(values)) for name, values in parts.items()]
     )

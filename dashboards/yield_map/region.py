@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.dashboards.palette import FADED, GREEN, legible
+from mainstem.dashboards.palette import FADED, GREEN, MEASURED, SEASON, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
 from mainstem.dashboards.yield_map.board import data_age, has_inputs, past_yields, season_series
@@ -15,9 +15,6 @@ from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.hindsight import show_skill
 from mainstem.dashboards.yield_map.layers import describe_outcome, describe_region, title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, predict_story, read_board
-from mainstem.dashboards.yield_map.why import SEASON
-
-HARVESTED = "#222222"  # what was measured of a harvest, in every chart
 
 
 def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Controls) -> None:
@@ -78,7 +75,7 @@ def draw_story(story: pd.DataFrame, row: Any, unit: YieldUnit, axis: SeasonAxis)
     told = ["lead", *(alt.Tooltip(f"{name}:Q", format=".2f") for name in ("value", "low", "high"))]
     drawn = base.mark_area(opacity=0.25, color=GREEN).encode(y=left_axis("low:Q", unit.name), y2="high:Q")
     drawn += base.mark_line(point={"color": GREEN}, color=GREEN).encode(y="value:Q", tooltip=told)
-    for column, mark in (("expected", {"strokeDash": [5, 4], "color": FADED}), ("observed", {"color": HARVESTED})):
+    for column, mark in (("expected", {"strokeDash": [5, 4], "color": FADED}), ("observed", {"color": MEASURED})):
         if np.isfinite(getattr(row, column)):
             rule = alt.Chart(pd.DataFrame({column: [unit.convert(getattr(row, column))]}))
             drawn += rule.mark_rule(**mark).encode(y=f"{column}:Q", tooltip=[alt.Tooltip(f"{column}:Q", format=".2f")])
@@ -91,7 +88,7 @@ def draw_past(past: pd.DataFrame, row: Any, season: str, unit: YieldUnit) -> alt
     """The region's harvests, and this season's interval beside them where there is one."""
     known = past.assign(yield_=unit.convert(past["yield"].astype(float)))
     axis = alt.X("year:Q", axis=alt.Axis(format="d", tickMinStep=1), title=None, scale=alt.Scale(zero=False))
-    drawn = alt.Chart(known).mark_line(point={"color": HARVESTED}, color=HARVESTED).encode(
+    drawn = alt.Chart(known).mark_line(point={"color": MEASURED}, color=MEASURED).encode(
         x=axis, y=left_axis("yield_:Q", unit.name), tooltip=["year", alt.Tooltip("yield_:Q", format=".2f")]
     )  # fmt: skip
     title = "Past harvests"

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_inputs
-from mainstem.dashboards.palette import FADED, GREEN, legible
+from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
 from mainstem.dashboards.yield_map.board import has_inputs
@@ -15,7 +15,6 @@ from mainstem.dashboards.yield_map.layers import title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 from mainstem.dashboards.yield_map.table import NO_DOWNLOAD
 
-SEASON, HEARD, PAST = "#2b5f9e", "#b4510b", "#8a8a8a"  # colours: the season's input, one that the alarm heard, the past
 ODD = 2.0  # standard deviations from which an input is named
 MOST_NAMED = 3
 DRAWN = ("rain", "water balance", "mean temperature", "FAPAR", "NDVI")
@@ -116,8 +115,10 @@ def draw_input(rows: pd.DataFrame, axis: SeasonAxis, reach: float, *, is_last: b
                                            for name in ("value", "normal", "spread", "away"))],
     )  # fmt: skip
     rule = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=FADED).encode(y="zero:Q")
-    marks = base.transform_filter("datum.state == 'heard'").mark_point(shape="diamond", filled=True, size=70)
-    drawn = base.mark_bar(size=14) + rule + marks
+    drawn = base.mark_bar(size=14) + rule
+    if rows["is_heard"].any():
+        heard = base.encode(color=alt.value(FADED)).transform_filter("datum.state == 'heard'")
+        drawn += heard.mark_point(shape="diamond", filled=True, size=80)
     title = str(rows["what"].iloc[0]).capitalize() if str(rows["what"].iloc[0]).islower() else rows["what"].iloc[0]
     chart: alt.LayerChart = drawn.properties(height=165 if is_last else 145, title=title)
     return chart
@@ -164,7 +165,8 @@ def part_rows(parts: Parts, unit: YieldUnit) -> pd.DataFrame:
     return pd.DataFrame({
         "part": names, "adds": unit.convert(adds),
         "low": unit.convert(np.array([ends[0], *ends])), "high": unit.convert(np.array([*ends, ends[-1]])),
-        "kind": ["past", *(kind for _, _, kind in steps), "forecast"], "is_step": [False, *(True for _ in steps), False],
+        "kind": ["past", *(kind for _, _, kind in steps), "forecast"],
+        "is_step": [False, *(True for _ in steps), False],
     })  # fmt: skip
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from mainstem.apps.export import prediction_row, whole
+from mainstem.apps.region_sets import choices
 from mainstem.core.predict import predict
-from mainstem.dashboards.yield_map.board import season_table
+from mainstem.dashboards.yield_map.board import YieldBoard, load_board, season_table
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.exports import export_table, file_name
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST
@@ -20,12 +21,26 @@ BUSHELS = YieldUnit(name="bu/ac", crop="maize")
 ASKED = Controls(season="2023", level=0.9, unit=BUSHELS, lead=2, threshold_t_ha=7.0)
 
 
-@pytest.fixture
-def table(board) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def board(simulated_home) -> YieldBoard:
+    """The board of the simulated regions, for all tests of this file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MAINSTEM_HOME", str(simulated_home))
+        (choice,) = choices()
+        return load_board(choice.read(), choice.run())
+
+
+@pytest.fixture(scope="module")
+def predicted(board) -> pd.DataFrame:
     """A season known two months before its end."""
     found = season_table(board, "2023", 2, 0.9, 7.0)
-    found["gap"] = found["value"] - found["expected"]
-    return found
+    return found.assign(gap=found["value"] - found["expected"])
+
+
+@pytest.fixture
+def table(predicted) -> pd.DataFrame:
+    """The same, for each test to change."""
+    return predicted.copy()
 
 
 def test_every_row_says_what_it_holds(board, table):
