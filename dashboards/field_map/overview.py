@@ -69,8 +69,8 @@ def noise_words(changes: Changes) -> str:
         return "Too few dates tell the noise of these scenes, so no change is told as beyond it."
     return (
         f"A fall is told beyond {changes.least:.2f}, of the field and of the field against the others: one date's "
-        f"noise is {changes.noise:.3f}, from how far {changes.triples:d} dates lie off the line between the dates beside "
-        f"them. By noise alone, {CHANCE:.0%} of such maps would tell a fall."
+        f"noise is {changes.noise:.3f}, from how far {changes.triples:d} dates lie off the line between their "
+        f"neighbours. By noise alone, {CHANCE:.0%} of such maps would tell a fall."
     )
 
 
