@@ -31,6 +31,7 @@ STYLE = """<style>
 .st-key-desk-panels button { min-height: 1.75rem; padding-top: 0; padding-bottom: 0; }
 .st-key-desk-status h1 { white-space: nowrap; }
 .st-key-desk-status p { margin: 0; font-size: 0.875rem; }
+.st-key-desk-status [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
 .st-key-desk-bar { gap: 0.25rem 0.5rem; align-items: end; min-height: 2.25rem; }
 .st-key-desk-body { gap: 0.75rem; align-items: flex-start; flex-wrap: nowrap; }
 .st-key-desk-canvas { min-width: 0; gap: 0.25rem; }
