@@ -67,6 +67,8 @@ def noise_words(changes: Changes) -> str:
     """Say what is noise, and how that is known."""
     if np.isnan(changes.noise):
         return "Too few dates tell the noise of these scenes, so no change is told as beyond it."
+    if changes.table["others"].isna().all():
+        return "Fewer than three fields: what the season does to all cannot be told from what happens to one."
     return (
         f"A fall is told beyond {changes.least:.2f}, of the field and of the field against the others: one date's "
         f"noise is {changes.noise:.3f}, from how far {changes.triples:d} dates lie off the line between their "

@@ -1,6 +1,7 @@
 """The field page in Chromium: layers, ranking, drawing by hand and by keys, files, a phone's width."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,17 +63,20 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         page.wait_for_url(lambda address: "layer=NDVI" in address)
         recolour_ms(page, "yield by field")
         asked.wait_for(state="detached")
-        page.wait_for_selector("text=t/ha, 90%")
-        first = page.locator("h3").first.inner_text()
+        page.wait_for_selector("text=Since the last scene")  # the first panel says what to visit
         canvas.focus()
         canvas.press("n")
-        page.wait_for_function("first => document.querySelector('h3').innerText !== first", arg=first)
+        page.wait_for_selector("text=t/ha, 90%")
         before = len(gpd.read_file(folder / "fields.gpkg"))
         canvas.press("d")
-        for keys in (("+", "+", "Space"), ("ArrowRight", "Space"), ("ArrowDown", "Space"), ("Enter",)):
+        for keys in (("+", "+", "Space"), ("ArrowRight", "Space"), ("ArrowDown", "Space")):
             for key in keys:
                 canvas.press(key)
-        page.wait_for_selector("text=Field drawn 1", timeout=60_000)
+        hint = page.locator(".fieldmap-hint")
+        assert "closed" in hint.inner_text()  # length and area while it is drawn
+        assert " ha" in hint.inner_text()
+        canvas.press("Enter")
+        page.wait_for_selector("h3:has-text('Field drawn 1')", timeout=60_000)
         assert len(gpd.read_file(folder / "fields.gpkg")) == before + 1
         page.get_by_text("Files", exact=True).click()
         for label, suffix in (("GeoJSON", "geojson"), ("Shapefile", "shp.zip"), ("CSV", "csv"), ("Map (COG)", "tif")):
@@ -83,6 +87,71 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         page.get_by_text("Compare", exact=True).click()
         page.locator("canvas[data-stamp]").nth(1).wait_for(timeout=30_000)
         assert outside == []
+
+
+def fields(folder: Path) -> dict[str, float]:
+    """Area in hectares by name, as GIS reads it."""
+    table = gpd.read_file(folder / "fields.gpkg")
+    return dict(zip(table["field"], table["area_ha"], strict=True))
+
+
+def draw(canvas, *moves: str) -> None:
+    """Set corners by keys, from the middle on."""
+    for key in ("Space", *(key for move in moves for key in (move, "Space")), "Enter"):
+        canvas.press(key)
+
+
+@pytest.mark.browser
+def test_fields_are_named_altered_deleted_found_and_undone_by_keys_alone(home, chromium):
+    folder = home / "v1" / "maps" / DEMO
+    with served(home) as address, opened(chromium) as (page, _):
+        canvas = opened_map(page, address)
+        canvas.focus()
+        for key in ("+", "+", "+", "+", "d"):
+            canvas.press(key)
+        naming = page.locator(".fieldmap-naming input")
+        canvas.press("Shift+Tab")
+        naming.focus()
+        page.keyboard.type("Long <b>acre</b>")
+        page.keyboard.press("Enter")  # back to the map
+        draw(canvas, "ArrowRight", "ArrowDown", "ArrowLeft")
+        page.wait_for_selector("h3:has-text('Field Long <b>acre</b>')")
+        area = fields(folder)["Long <b>acre</b>"]
+        page.get_by_text("Name and outline").press("Enter")
+        page.get_by_label("Name", exact=True).fill("Long acre")
+        page.get_by_label("Name", exact=True).press("Enter")
+        page.wait_for_selector("h3:has-text('Field Long acre')")
+        assert fields(folder)["Long acre"] == area
+        page.get_by_text("Name and outline").press("Enter")
+        page.get_by_role("button", name="Cut away").press("Enter")
+        page.wait_for_selector("text=Cancel: part to cut from Long acre")
+        canvas.press("ArrowRight")
+        draw(canvas, "ArrowRight", "ArrowDown", "ArrowLeft")
+        wait_for(lambda: fields(folder).get("Long acre", area) < area * 0.95)
+        page.get_by_role("button", name="Delete").press("Enter")
+        wait_for(lambda: "Long acre" not in fields(folder))
+        page.get_by_role("button", name="Undo").wait_for()
+        for _ in range(2):
+            before = fields(folder)
+            page.get_by_role("button", name="Undo").press("Enter")
+            wait_for(lambda before=before: fields(folder) != before)
+        assert fields(folder)["Long acre"] == pytest.approx(area)
+        page.reload()
+        page.locator("canvas[data-stamp]").first.wait_for()
+        page.get_by_role("button", name="Redo").press("Enter")
+        wait_for(lambda: fields(folder)["Long acre"] < area * 0.95)
+        find = page.get_by_role("combobox", name="Find")
+        find.fill("long")
+        find.press("Enter")
+        page.wait_for_url(lambda address: "place=Long+acre" in address and "field=Long+acre" in address)
+
+
+def wait_for(is_so, seconds: float = 60.0) -> None:
+    """Wait until the page's server has done something."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.2)
 
 
 @pytest.mark.browser
@@ -116,6 +185,6 @@ def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromiu
         canvas.focus()
         for key in ("d", "Space", "ArrowRight", "Space", "ArrowDown", "Space", "Enter"):
             canvas.press(key)
-        page.wait_for_selector("text=Field drawn 1", timeout=60_000)
+        page.wait_for_selector("h3:has-text('Field drawn 1')", timeout=60_000)
     notes = json.loads((home / "v1" / "maps" / "my farm" / "notes.json").read_text())
     assert notes["tags"]["INPUTS"] == "simulated"
