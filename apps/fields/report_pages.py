@@ -67,13 +67,14 @@ def interval_in_words(low: float, high: float, level: float, unit: str) -> str:
     """An interval as a sentence's end; nothing where there is none."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return ""
-    return f"{100 * level:.0f} % between {in_words(low)} and {in_words(high)} {unit}".strip()
+    told = f"between {in_words(low)} and {in_words(high)} {unit}".strip()
+    return f"{100 * level:.0f} % {told}" if np.isfinite(level) else f"{told}, how surely is not told"
 
 
 def claim_in_words(state: str, reason: str, level: float, is_simulated: bool) -> str:
     """What the interval promises, or why it promises nothing."""
     reason = plain(reason).strip().rstrip(".")
-    if state == "stated":
+    if state == "stated" and np.isfinite(level):
         share = "simulated cases" if is_simulated else "cases"
         return f"Claim: {100 * level:.0f} of 100 {share} like those it was calibrated on fell inside such intervals."
     if reason.startswith(MEASURED):

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 MOST_ROWS = 200_000
 REGION, SEASON = ("region", "item"), ("season", "year")
 NUMBERS = ("value", "low", "high", "level")
+FACTS = {
+    "crop": "Crop", "country": "Country", "state": "State", "fips": "FIPS", "known_at": "Known", "lead": "Lead",
+    "dates": "Dates", "data": "Data set",
+}  # fmt: skip
+AMOUNTS = {"harvest": "Harvest", "past_average": "Average of the past"}
+CONTRADICTED = "season_contradicts_level"  # a column of the yield page's files
+AGAINST = "In this season the harvests at hand fell outside more often than the level says."
 MOST_NEIGHBOURS = 4000  # polygons drawn around a region
 AROUND = 2.5  # times a region's own width that its map shows
 
@@ -90,37 +97,62 @@ def _places(shapes: "gpd.GeoDataFrame", frame: pd.DataFrame) -> "gpd.GeoDataFram
 
 def _page(rows: pd.DataFrame, places: "gpd.GeoDataFrame | None", ends: tuple[float, float]) -> Page:
     row = rows.iloc[0]
-    unit = _told(row, "units", "t/ha")
-    level = float(row["level"]) if np.isfinite(row["level"]) else 0.9
+    unit = _told(row, "units", "(unit not told)")
+    level = float(row["level"])
     is_simulated = _told(row, "simulated", "").lower() == "true"
     reason = _told(row, "reasons", "") or _told(row, "reason", "")
     state = _told(row, "claim", "none")
     is_known = bool(np.isfinite(row["value"])) and _told(row, "abstained", "").lower() != "true"
-    names = {"crop": "Crop", "country": "Country", "state": "State", "lead": "Lead", "dates": "Dates", "data": "Data"}
-    facts = [("Season", row["season"] or "not told")]
-    facts += [(title, _told(row, name, "")) for name, title in names.items() if _told(row, name, "")]
+    claim = claim_in_words(state, reason, level, is_simulated)
+    if _told(row, CONTRADICTED, "").lower() in ("true", "1"):
+        claim += f" {AGAINST}"
+    facts = [("Season", row["season"] or "not told"), *_facts(row)]
     return Page(
         title=_title(str(row["region"])),
         subtitle=", ".join(part for part in (_told(row, "crop", ""), str(row["season"])) if part),
-        mark="SIMULATED" if is_simulated else "",
+        mark="SIMULATED" if is_simulated else _told(row, "shown_as", "").upper(),
         value=f"{in_words(float(row['value']))} {unit}" if is_known else "Cannot say",
         interval=interval_in_words(float(row["low"]), float(row["high"]), level, unit) if is_known else "",
-        claim=claim_in_words(state, reason, level, is_simulated),
+        claim=claim,
         facts=facts,
         pictures=[] if places is None else [_picture(places, str(row["region"]), state, unit, ends)],
         table_title="Season by season",
-        header=["season", f"value, {unit}", "interval", "claim"],
+        header=["season", f"value, {unit}", "interval", *(["harvest"] if "harvest" in rows else []), "claim"],
         rows=[_season_row(one) for _, one in rows.iterrows()],
         origin=[
-            f"Model: {_told(row, 'adapter', 'not told')} ({_told(row, 'adapter_sha256', '')[:12]}). Licence: "
+            f"Model: {_told(row, 'adapter', _told(row, 'model', 'not told'))} "
+            f"({_told(row, 'adapter_sha256', _told(row, 'model_sha256', ''))[:12]}). Licence: "
             f"{_told(row, 'licence', 'not told')}. {_told(row, 'attribution', 'Attribution not told')}"
         ],
     )
 
 
+def _facts(row: "pd.Series[Any]") -> list[tuple[str, str]]:
+    """What else a table tells of a forecast, in words."""
+    found = [(title, _told(row, name, "")) for name, title in FACTS.items()]
+    if _told(row, "data_from", ""):
+        found.append(("Data", f"{_told(row, 'data_from', '')} to {_told(row, 'data_until', '')}"))
+    for name, title in AMOUNTS.items():
+        if name in row and np.isfinite(_number(row[name])):
+            found.append((title, f"{in_words(_number(row[name]))} {_told(row, 'units', '')}"))
+    chance, threshold = (_number(row.get(name)) for name in ("chance_below_threshold", "threshold"))
+    if np.isfinite(chance) and np.isfinite(threshold):
+        found.append((f"Chance of less than {in_words(threshold)} {_told(row, 'units', '')}", f"{100 * chance:.0f} %"))
+    return [(title, value) for title, value in found if value]
+
+
+def _number(value: Any) -> float:  # noqa: ANN401 - a cell
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
 def _season_row(row: "pd.Series[Any]") -> list[str]:
-    interval = f"{in_words(float(row['low']))} to {in_words(float(row['high']))}"
-    return [str(row["season"]), in_words(float(row["value"])), interval, _told(row, "claim", "none")]
+    is_known = np.isfinite(row["low"]) and np.isfinite(row["high"])
+    interval = f"{in_words(float(row['low']))} to {in_words(float(row['high']))}" if is_known else "not told"
+    harvest = [in_words(_number(row["harvest"]))] if "harvest" in row else []
+    return [str(row["season"]), in_words(float(row["value"])), interval, *harvest, _told(row, "claim", "none")]
 
 
 def _told(row: "pd.Series[Any]", name: str, otherwise: str) -> str:

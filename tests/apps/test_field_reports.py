@@ -144,6 +144,31 @@ def test_regions_tell_the_newest_season_first(tmp_path: Path, name: str) -> None
     assert pages_of(tmp_path / "out" / "all.pdf") == 3
 
 
+def test_what_the_yield_page_exports_is_told(tmp_path: Path) -> None:
+    more = {
+        "harvest": [9.5, 8.0, 7.0, 4.0, 5.0, 6.0], "season_contradicts_level": [False] * 3 + [True] * 3,
+        "chance_below_threshold": [0.2] * 6, "threshold": [5.0] * 6, "known_at": ["two months before"] * 6,
+        "fips": ["19001", "19153", ""] * 2, "model": ["crop-yield 5"] * 6, "shown_as": ["held out"] * 6,
+        "data_from": ["2012-04-01"] * 6, "data_until": ["2012-07-01"] * 6,
+    }  # fmt: skip
+    page = region_pages(regions(tmp_path / "a.csv", **more))["IA_ADAIR"]
+    facts = dict(page.facts)
+    assert (facts["Harvest"], facts["FIPS"], facts["Data"]) == ("4.0 t/ha", "19001", "2012-04-01 to 2012-07-01")
+    assert facts["Chance of less than 5.0 t/ha"] == "20 %"
+    assert page.claim.endswith("fell outside more often than the level says.")
+    assert page.mark == "HELD OUT"
+    assert page.header == ["season", "value, t/ha", "interval", "harvest", "claim"]
+    assert page.rows[1] == ["2011", "9.0", "8.0 to 10.0", "9.5", "stated"]
+    assert "crop-yield 5" in page.origin[0]
+
+
+def test_a_level_or_unit_that_nobody_tells_is_not_guessed(tmp_path: Path) -> None:
+    page = region_pages(regions(tmp_path / "a.csv", level=[""] * 6, units=[""] * 6))["IA_ADAIR"]
+    assert page.value == "6.0 (unit not told)"
+    assert page.interval.endswith("how surely is not told")
+    assert page.claim.startswith("Claim: none")
+
+
 def test_tables_that_hold_no_forecasts_are_refused_by_cell(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no columns region and value"):
         region_pages(_without_value(tmp_path))
