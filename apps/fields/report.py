@@ -219,7 +219,7 @@ def _zone_picture(zoned: ZonedField) -> Picture:
         areas=areas,
         border=whole,
         is_doubtful=zoned.claim != "stated",
-        title="Zones by number, 1 the lowest; hatched where they are no better than chance",
+        title="Zones by number, 1 the lowest; hatched: not known to last",
         ends=(1.0, float(max(max(zoned.zones), 2))),
         is_whole=True,
     )
