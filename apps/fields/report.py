@@ -13,6 +13,7 @@ from mainstem.apps.fields.report_pages import (
     MEASURED,
     Page,
     Picture,
+    age,
     claim_in_words,
     in_words,
     interval_in_words,
@@ -126,6 +127,7 @@ def _field_page(
         ("Sown", _told(row, "sowing")),
         ("Season", dates[0][:4]),
         ("Scenes", span(dates)),
+        ("Newest scene", age(max(dates), datetime.datetime.now(datetime.UTC).date())),
         ("Among the map's fields", f"{rank:.0f} of {int(table['mean'].notna().sum())}, highest first" if is_known else
          "not ranked: too little was seen"),
         ("Harvested", f"{in_words(float(row['yield_t_ha']))} t/ha, says the fields' file" if _is_number(row) else ""),

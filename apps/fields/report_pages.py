@@ -1,5 +1,6 @@
 """What one page of a report says, whatever it is of: in words, with interval, claim, season, dates and origin."""
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,6 +82,15 @@ def claim_in_words(state: str, reason: str, level: float, is_simulated: bool) ->
         return f"{reason[0].upper()}{reason[1:]}."
     what = "withdrawn" if state == "withdrawn" else "none"
     return f"Claim: {what}" + (f" ({reason})" if reason else "") + ". Read it as a ranking, not as an amount."
+
+
+def age(newest: str, today: datetime.date) -> str:
+    """How old the newest data are on the day of a report; nothing where the date is not told."""
+    try:
+        days = (today - datetime.date.fromisoformat(newest[:10])).days
+    except ValueError:
+        return ""
+    return f"{days} days old on the day of this report" if days >= 0 else ""
 
 
 def span(dates: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Pages of regions: forecasts from a table of `mainstem predict`, or from a file of polygons that a page exported."""
 
+import datetime
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from mainstem.apps.fields.report_pages import Page, Picture, claim_in_words, in_words, interval_in_words
+from mainstem.apps.fields.report_pages import Page, Picture, age, claim_in_words, in_words, interval_in_words
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
 from mainstem.data.earth.vectors import READERS, read_vectors
@@ -131,7 +132,9 @@ def _facts(row: "pd.Series[Any]") -> list[tuple[str, str]]:
     """What else a table tells of a forecast, in words."""
     found = [(title, _told(row, name, "")) for name, title in FACTS.items()]
     if _told(row, "data_from", ""):
-        found.append(("Data", f"{_told(row, 'data_from', '')} to {_told(row, 'data_until', '')}"))
+        newest = _told(row, "data_until", "")
+        found.append(("Data", f"{_told(row, 'data_from', '')} to {newest}"))
+        found.append(("Newest data", age(newest, datetime.datetime.now(datetime.UTC).date())))
     for name, title in AMOUNTS.items():
         if name in row and np.isfinite(_number(row[name])):
             found.append((title, f"{in_words(_number(row[name]))} {_told(row, 'units', '')}"))

@@ -67,10 +67,10 @@ def make_zones(
         try:
             grid, years = _years(seasons, known.table.geometry.iloc[[number]], name)
             zones = draw_zones(years, grid.share >= 0.5, grid.cell_m, spec)
+            rows += _rows(name, grid, zones, years, seasons)
         except InputError as error:
             told.append({"field": name, "drawn": False, "why": str(error)})
             continue
-        rows += _rows(name, grid, zones, years, seasons)
         told.append({"field": name, "drawn": True, **_verdict(zones)})
         laid.append((grid, filled(zones.labels, grid.share)))
     if not rows:
@@ -169,6 +169,9 @@ def _rows(
     gpd = load_geopandas()
     polygons = zone_polygons(zones.labels, grid)
     shapes = gpd.GeoDataFrame({"zone": list(polygons)}, geometry=list(polygons.values()), crs=grid.grid.crs)
+    west, _, east, _ = shapes.to_crs("EPSG:4326").total_bounds
+    if east - west > 180:
+        raise InputError("it crosses the antimeridian, where no file's degrees go on; draw each side as a field")
     areas, verdict = areas_ha(shapes), _verdict(zones)
     rows = []
     for zone, area, shape in zip(shapes["zone"], areas, shapes.to_crs("EPSG:4326").geometry, strict=True):

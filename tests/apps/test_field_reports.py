@@ -1,5 +1,6 @@
 """Reports: one page a field or region, in words, with hostile names, long texts and nothing known."""
 
+import datetime
 import re
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from rasterio.transform import from_origin
 from shapely.geometry import Point, box
 
 from mainstem.apps.fields.report import field_pages, make_reports
-from mainstem.apps.fields.report_pages import claim_in_words, in_words, interval_in_words, span
+from mainstem.apps.fields.report_pages import age, claim_in_words, in_words, interval_in_words, span
 from mainstem.apps.fields.report_regions import region_pages
 from mainstem.core.errors import InputError
 
@@ -189,4 +190,6 @@ def test_words() -> None:
     assert claim_in_words("none", "", 0.9, False) == "Claim: none. Read it as a ranking, not as an amount."
     assert span(["2021-05-01", "2021-04-01"]) == "2021-04-01 to 2021-05-01, 2 dates"
     assert span([""]) == ""
+    assert age("2021-10-06", datetime.date(2021, 10, 16)) == "10 days old on the day of this report"
+    assert age("", datetime.date(2021, 10, 16)) == ""
     assert claim_in_words("none", "measured by a combine", 0.9, False) == "Measured by a combine."

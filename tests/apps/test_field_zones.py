@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
-from shapely.geometry import Polygon, box
+from shapely.affinity import translate
+from shapely.geometry import MultiPolygon, Polygon, box
 
 from mainstem.apps.fields.rates import make_rates
 from mainstem.apps.fields.zones import make_zones, read_seasons
@@ -113,3 +114,20 @@ def test_seasons_told_twice_and_fields_elsewhere_are_refused(tmp_path: Path) -> 
     with pytest.raises(InputError, match=re.escape("no zones of any field: 'z'")):
         make_zones([first], tmp_path / "away.gpkg", tmp_path / "out", ZoneSpec())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_field_across_the_antimeridian_is_named(tmp_path: Path) -> None:
+    with rasterio.open(
+        tmp_path / "2020.tif", "w", driver="GTiff", width=80, height=80, count=1, dtype="float32", crs="EPSG:32760",
+        transform=from_origin(819_050, 8_118_400, 10, 10), nodata=float("nan"),
+    ) as target:  # fmt: skip
+        target.write(np.tile(np.arange(80, dtype=np.float32), (80, 1)), 1)
+    box_m = gpd.GeoSeries([box(819_150, 8_117_700, 819_750, 8_118_300)], crs="EPSG:32760").to_crs(4326).iloc[0]
+    assert box_m.bounds[2] - box_m.bounds[0] > 180  # what such a border looks like when nobody cuts it
+    east = [(x if x > 0 else x + 360, y) for x, y in box_m.exterior.coords]
+    whole = Polygon(east)
+    halves = [whole.intersection(box(179, -20, 180, -10)), whole.intersection(box(180, -20, 181, -10))]
+    cut = MultiPolygon([halves[0], translate(halves[1], -360, 0)])
+    gpd.GeoDataFrame({"name": ["fiji"]}, geometry=[cut], crs=4326).to_file(tmp_path / "fields.gpkg")
+    with pytest.raises(InputError, match=r"'fiji': .*antimeridian"):
+        make_zones([tmp_path / "2020.tif"], tmp_path / "fields.gpkg", tmp_path / "out", ZoneSpec())
