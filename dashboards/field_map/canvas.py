@@ -82,10 +82,14 @@ def show_side(
     content = replace(
         colour_fields(board, date, chosen, shown, is_outside), is_drawable=side is LEFT, link="compare",
         found=found_on_map(place), drawing=asked_drawing(board) if side is LEFT else ("", 0),
+        view=str(st.query_params.get("view", "")),
     )  # fmt: skip
     if shown and shown not in content.told:
         st.caption(f"No layer {plain(shown, 60)} on this map.")
-    return fieldmap(geometry, content, side.key, open_field, lambda title: note_layer(side, title))
+    return fieldmap(
+        geometry, content, side.key, open_field, lambda title: note_layer(side, title),
+        (lambda view: put_in_address("view", view)) if side is LEFT else None,
+    )  # fmt: skip
 
 
 def note_layer(side: Side, title: str) -> None:

@@ -26,7 +26,7 @@ def choose_map(vain: DeltaGenerator) -> str:
     chosen, names = "", known_maps()
     if names:
         farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed", width=240)
-        chosen = choose(farms, "map", names, vain, "field", "date", "other")
+        chosen = choose(farms, "map", names, vain, "field", "date", "other", "view")
     with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_data(uploads)
     return chosen

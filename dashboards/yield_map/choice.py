@@ -22,7 +22,16 @@ def choose_set(vain: DeltaGenerator) -> RegionChoice:
     by_name = {choice.name: choice for choice in offered}
     sets = partial(st.selectbox, "Regions", label_visibility="collapsed", width=240)
     chosen = choose(
-        sets, "set", list(by_name), vain, "season", "region", "unit", "place", told=lambda name: by_name[name].title
+        sets,
+        "set",
+        list(by_name),
+        vain,
+        "season",
+        "region",
+        "unit",
+        "place",
+        "view",
+        told=lambda name: by_name[name].title,
     )
     with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_regions(uploads)

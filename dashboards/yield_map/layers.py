@@ -60,7 +60,10 @@ def colour_layer(table: pd.DataFrame, title: str, unit: YieldUnit, lasting: Ends
             values=(100 * values).astype(np.float32), ends=(0.0, 100.0), unit="%", digits=0,
         )  # fmt: skip
     low, high = (float(end) for end in unit.convert(ends_of(table, column)))
-    fixed = tuple(float(end) for end in unit.convert(np.array(lasting[column]))) if column in lasting else None
+    fixed = None
+    if column in lasting:
+        least, most = unit.convert(np.array(lasting[column])).tolist()
+        fixed = (least, most)
     return Layer(
         rgba=colours(unit.convert(values), low, high, palette),
         title=title, low=f"{low:.1f}", high=f"{high:.1f} {unit.name}", ramp=ramp(palette),

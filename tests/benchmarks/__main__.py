@@ -343,9 +343,16 @@ def bench_media_index() -> dict[str, float]:
     return media_index.bench_media_index()
 
 
+def bench_canvas() -> dict[str, float]:
+    """The map's canvas without a server."""
+    from tests.benchmarks import canvas
+
+    return canvas.bench_canvas()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
-    "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "alarm": bench_alarm,
+    "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "canvas": bench_canvas, "alarm": bench_alarm,
     "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,

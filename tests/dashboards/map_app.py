@@ -92,7 +92,7 @@ def content(packed: Geometry, link: str) -> MapContent:
     return MapContent(
         name=KIND, layers=layers, flags=flags, labels=labels, selected=st.session_state.get("chosen", ""), names=names,
         is_drawable=KIND == "fields", link=link, view=os.environ.get("MAP_VIEW", ""),
-        tiles=os.environ.get("MAP_TILES", ""), found=(("r7",), 1) if st.session_state.get("finding") else None,
+        found=(("r7",), 1) if st.session_state.get("finding") else None,
     )  # fmt: skip
 
 

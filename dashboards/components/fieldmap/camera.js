@@ -96,6 +96,7 @@ function moved(view) {
     other.zoom = scale / frameOf(other).fit;
     settleWithin(other);
     slide(other);
+    noteView(other);
   }
 }
 

@@ -99,7 +99,6 @@ class MapContent:
         view: latitude, longitude and zoom to open on, as `on_view` was told; "" opens on everything.
         drawing: what the page asks to be drawn now, in words, and a number that changes each time it asks; a drawing
             that the user begins is a field, named while it is drawn.
-        tiles: address of the user's own tile server, asked only once the user ticks it.
     """
 
     name: str
@@ -116,4 +115,3 @@ class MapContent:
     found: tuple[tuple[str, ...], int] | None = None
     view: str = ""
     drawing: tuple[str, int] = ("", 0)
-    tiles: str = ""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from mainstem.dashboards.components.fieldmap.blobs import Blob, pack_arrays
 from mainstem.dashboards.components.fieldmap.content import Geometry, Layer, MapContent, Raster
 from mainstem.dashboards.components.fieldmap.ground import ground_around, make_ground
 
+TILES = "MAINSTEM_TILES"  # address of the user's own tile server, which is asked once the user ticks it
 LARGEST = 1e12  # of a coordinate: beyond, float32 has no room beside it
 
 
@@ -120,8 +122,8 @@ def _told(geometry: Geometry, content: MapContent) -> dict[str, Any]:
         "selected": content.selected, "drawable": content.is_drawable,
         "shown": content.shown, "told": list(content.told), "map": content.name, "names": list(content.names),
         "bounds": None if content.bounds is None else _shifted(content.bounds, geometry), "link": content.link,
-        "found": None if content.found is None else list(content.found), "view": content.view, "tiles": content.tiles,
-        "drawing": list(content.drawing),
+        "found": None if content.found is None else list(content.found), "view": content.view,
+        "tiles": os.environ.get(TILES, ""), "drawing": list(content.drawing),
     }  # fmt: skip
 
 
