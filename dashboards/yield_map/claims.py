@@ -36,14 +36,16 @@ def standing(board: YieldBoard, table: pd.DataFrame, controls: Controls) -> str:
     if board.is_trained_on(controls.season):
         kind = "held out, not a forecast" if board.is_held_out(controls.season) else "no forecast"
         return f"\N{WARNING SIGN} {kind}: the model was trained on {controls.season}"
-    if doubt_of(table):
-        return f"\N{WARNING SIGN} {controls.level:.0%} did not hold: {judge_season(table).coverage:.0%} inside"
     reach = board.reach(controls.season, controls.lead)
     stated = int((table["claim"] == "stated").sum())
-    if reach and not stated:
-        return f"\N{WARNING SIGN} no claim: intervals were judged up to {reach}"
     missing = len(table) - stated
-    return f"\N{WARNING SIGN} claim missing in {missing} of {len(table)} regions" if missing else "claim stated"
+    said = f"claim missing in {missing} of {len(table)} regions" if missing else ""
+    if reach and not stated:
+        said = f"no claim: intervals were judged up to {reach}"
+    if doubt_of(table):
+        held = f"{controls.level:.0%} did not hold: {judge_season(table).coverage:.0%} inside"
+        said = f"{held}; {said}" if said else held
+    return f"\N{WARNING SIGN} {said}" if said else "claim stated"
 
 
 def sum_up(found: list[Doubt], total: int) -> str:

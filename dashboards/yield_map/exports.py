@@ -4,8 +4,9 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.export import geopackage_bytes, whole_numbers
-from mainstem.dashboards.yield_map.board import YieldBoard, data_span
+from mainstem.dashboards.yield_map.board import YieldBoard
 from mainstem.dashboards.yield_map.controls import Controls, name_lead
+from mainstem.dashboards.yield_map.known import data_span
 from mainstem.dashboards.yield_map.layers import US_COUNTY, place_of
 from mainstem.data.earth.outlines import Outlines
 from mainstem.data.spreadsheets import csv_bytes

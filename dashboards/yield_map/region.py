@@ -10,9 +10,9 @@ import streamlit as st
 from mainstem.dashboards.palette import FADED, GREEN, MEASURED, SEASON, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
-from mainstem.dashboards.yield_map.board import data_age, has_inputs, past_yields, season_series
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.hindsight import show_skill
+from mainstem.dashboards.yield_map.known import data_age, has_inputs, past_yields, season_series
 from mainstem.dashboards.yield_map.layers import describe_outcome, describe_region, title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, predict_story, read_board
 

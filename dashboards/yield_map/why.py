@@ -9,8 +9,8 @@ from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_inputs
 from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
-from mainstem.dashboards.yield_map.board import has_inputs
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
+from mainstem.dashboards.yield_map.known import has_inputs
 from mainstem.dashboards.yield_map.layers import title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 from mainstem.dashboards.yield_map.table import NO_DOWNLOAD
