@@ -97,6 +97,7 @@ def test_a_link_brings_the_desk_back_on_a_server_that_was_started_again(desk_hom
     "path",
     [
         "/", "/yield_map", "/yield_map?panel=list", "/yield_map?panel=claims", "/yield_map?panel=files",
+        "/yield_map?panel=hindsight", "/yield_map?panel=why",
         "/field_map?map=farm", "/field_map?map=farm&panel=list", "/field_map?map=farm&panel=files", "/clinic",
         "/robotics", "/media", "/research",
     ],

@@ -146,11 +146,11 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         page.wait_for_selector('[data-test-script-state="notRunning"]')
         with page.expect_download() as download:
             page.get_by_role("button", name="CSV, t/ha").click()
-        assert download.value.suggested_filename == "yields_simulated-maize_2023_lead0.csv"
+        assert download.value.suggested_filename == "maize-yield-forecasts_simulated-maize_2023_lead0_90pct_t-ha.csv"
         written = pd.read_csv(download.value.path())
         assert written["attribution"].str.contains("Simulated by Mainstem").all()
         assert (written["lead"] == 0).all()
-        assert [column for column in written if re.fullmatch(r"below \d+(\.\d+)?", column)]
+        assert written["chance_below_threshold"].between(0, 1).all()
         with page.expect_download() as download:
             page.get_by_role("button", name="GeoPackage, t/ha").click()
         download.value.save_as(tmp_path / "yields.gpkg")
