@@ -28,6 +28,7 @@ STYLE = """<style>
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 8.25rem); }
 .st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
 .st-key-desk-status { min-height: 1.75rem; gap: 0 0.5rem; align-items: center; }
+.st-key-desk-top > :has(> .st-key-desk-panels) { margin-left: auto; }
 .st-key-desk-panels button { min-height: 1.75rem; padding-top: 0; padding-bottom: 0; }
 .st-key-desk-status h1 { white-space: nowrap; }
 .st-key-desk-status p { margin: 0; font-size: 0.875rem; }
