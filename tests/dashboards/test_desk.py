@@ -58,7 +58,7 @@ def test_the_canvas_is_the_page(pages, path, width, height, least):
     assert share(page) >= least
     assert page.locator("h1").count() == 1
     assert page.evaluate("document.documentElement.scrollHeight <= innerHeight + 40")
-    first = "Region" if "yield" in path else "Field"
+    first = "Region" if "yield" in path else "Visit"
     page.locator(".st-key-desk-panels").get_by_text(first, exact=True).click()  # pressed again, the panel folds
     page.wait_for_url(re.compile("panel=none"))
     page.wait_for_selector(".st-key-desk-dock", state="detached")
