@@ -108,15 +108,10 @@ def show_undo(board: FieldBoard, bar: DeltaGenerator) -> None:
     acts: tuple[tuple[str, str, Callable[[FieldBoard], str], str], ...] = (
         ("Undo", board.undo[0], undo, "Ctrl+Z"), ("Redo", board.undo[1], redo, "Ctrl+Shift+Z")
     )  # fmt: skip
-    if not any(board.undo):
-        return
     row = bar.container(horizontal=True, width="content", gap="xsmall")
     for title, words, act, keys in acts:
-        is_pressed = row.button(
-            title, key=title, icon=f":material/{title.lower()}:", disabled=not words, help=plain(words) or None,
-            shortcut=keys, type="tertiary",
-        )  # fmt: skip
-        if is_pressed:
+        icon = f":material/{title.lower()}:"
+        if words and row.button(title, key=title, icon=icon, help=plain(words), shortcut=keys, type="tertiary"):
             with mistakes_as_lines(title):
                 act(board)
                 st.rerun()

@@ -16,7 +16,7 @@ MOST_VISITS, MOST_OF_ALL, MOST_FARMS = 8, 200, 12
 NOTHING = "Nothing calls for a visit: all fields are seen, and none fell beyond the noise of the scenes."
 
 
-def show_overview(board: FieldBoard, changes: Changes, chosen: str) -> None:
+def show_overview(board: FieldBoard, changes: Changes) -> None:
     """Show what to visit first; a field that is pressed or chosen is opened."""
     visits = find_visits(board, changes)
     st.subheader("Visit these first" if visits else "No field to visit", anchor=False)
@@ -28,7 +28,7 @@ def show_overview(board: FieldBoard, changes: Changes, chosen: str) -> None:
         with st.expander(f"{len(visits) - MOST_VISITS:d} more"):
             for visit in visits[MOST_VISITS:MOST_OF_ALL]:
                 show_visit(visit)
-    show_changes(board, changes, chosen)
+    show_changes(board, changes)
     show_farms(board.name)
 
 
@@ -43,7 +43,7 @@ def show_visit(visit: Visit) -> None:
     box.caption(plain(f"{words[:1].upper()}{words[1:]}."))
 
 
-def show_changes(board: FieldBoard, changes: Changes, chosen: str) -> None:
+def show_changes(board: FieldBoard, changes: Changes) -> None:
     """Show how NDVI changed between the last two scenes that show each field, the largest fall first."""
     st.subheader("Since the last scene", anchor=False)
     if not len(changes.table):
@@ -59,7 +59,7 @@ def show_changes(board: FieldBoard, changes: Changes, chosen: str) -> None:
     })  # fmt: skip
     if rows["after"].nunique() > 1:
         shown["seen on"] = rows["after"]
-    choice_table(shown, rows["field"].tolist(), chosen, open_field, f"changes of {board.name} {len(rows)}", 260)
+    choice_table(shown, rows["field"].tolist(), "", open_field, f"changes of {board.name} {len(rows)}", 260)
     st.caption(noise_words(changes))
 
 

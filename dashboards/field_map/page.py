@@ -98,7 +98,7 @@ def show_map(name: str, desk: Desk) -> None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
         if desk.panel == "visit" and len(known) > 1:
-            show_overview(board, read_changes(name, stamp), chosen)
+            show_overview(board, read_changes(name, stamp))
         elif desk.panel == "list":
             show_list(board, unit, chosen, place)
         elif desk.panel == "claims":

@@ -16,6 +16,7 @@ import pytest
 import rasterio
 from pystac.validation import RegisteredValidator
 from rio_cogeo.cogeo import cog_validate
+from shapely.geometry import Polygon
 
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
@@ -436,6 +437,27 @@ def test_what_a_map_lacks_is_named(run, farm, tmp_path):
         )
     assert not (tmp_path / "a").exists()
     assert not (tmp_path / "b").exists()
+
+
+def test_one_bad_field_is_told_and_the_others_are_mapped_unless_strictness_is_asked_for(
+    run, farm, mapped, tmp_path, home
+):
+    fields = gpd.read_file(farm / "fields.gpkg")
+    bad = fields.iloc[[0]].assign(field=["bow"])
+    x, y = fields.geometry.iloc[0].bounds[:2]
+    bad.geometry = [Polygon([(x, y), (x + 90, y + 90), (x + 90, y), (x, y + 90)])]
+    pd.concat([bad, fields]).to_file(tmp_path / "one-bad.gpkg", driver="GPKG")
+    spec, scenes = context(farm), sorted(farm.glob("farm-*.tif"))
+    files = replace(spec.context, fields=tmp_path / "one-bad.gpkg")
+    out = maps_folder() / "one bad"
+    done = map_scenes(TASK, run, scenes, out, replace(spec, context=files))
+    assert [line.split(" crosses")[0] for line in done["left_out"]] == ["field 'bow' (row 1)"]
+    assert load_field_board("one bad").left_out == tuple(done["left_out"])
+    one, other = (pd.read_csv(folder / "fields.csv").set_index("field") for folder in (out, mapped))
+    pd.testing.assert_frame_equal(one, other)
+    with pytest.raises(InputError, match=r"field 'bow' of one-bad\.gpkg crosses itself"):
+        map_scenes(TASK, run, scenes, tmp_path / "strict", replace(spec, context=replace(files, is_strict=True)))
+    assert not (tmp_path / "strict").exists()
 
 
 def test_weather_with_gaps_a_second_year_and_mixed_scenes_are_refused(run, farm, tmp_path):

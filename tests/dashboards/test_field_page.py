@@ -117,12 +117,12 @@ def test_fields_are_named_altered_deleted_found_and_undone_by_keys_alone(home, c
         draw(canvas, "ArrowRight", "ArrowDown", "ArrowLeft")
         page.wait_for_selector("h3:has-text('Field Long <b>acre</b>')")
         area = fields(folder)["Long <b>acre</b>"]
-        page.get_by_text("Name and outline").press("Enter")
+        open_editing(page)
         page.get_by_label("Name", exact=True).fill("Long acre")
         page.get_by_label("Name", exact=True).press("Enter")
         page.wait_for_selector("h3:has-text('Field Long acre')")
         assert fields(folder)["Long acre"] == area
-        page.get_by_text("Name and outline").press("Enter")
+        open_editing(page)
         page.get_by_role("button", name="Cut away").press("Enter")
         page.wait_for_selector("text=Cancel: part to cut from Long acre")
         canvas.press("ArrowRight")
@@ -144,6 +144,14 @@ def test_fields_are_named_altered_deleted_found_and_undone_by_keys_alone(home, c
         find.fill("long")
         find.press("Enter")
         page.wait_for_url(lambda address: "place=Long+acre" in address and "field=Long+acre" in address)
+
+
+def open_editing(page) -> None:
+    """Open what can be done to the chosen field, unless it is open."""
+    name = page.get_by_label("Name", exact=True)
+    if not name.is_visible():
+        page.locator("summary", has_text="Name and outline").press("Enter")
+        name.wait_for()
 
 
 def wait_for(is_so, seconds: float = 60.0) -> None:
