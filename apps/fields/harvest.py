@@ -121,7 +121,7 @@ def _outline(grid: YieldGrid, name: str) -> "gpd.GeoDataFrame":
     inside = (grid.share >= LEAST_PART).astype(np.uint8)
     cell = abs(grid.grid.transform[0])
     found = [shape(drawn) for drawn, value in shapes(inside, inside > 0, transform=affine(grid.grid)) if value]
-    whole = unary_union(found).buffer(cell).buffer(-cell)
+    whole = unary_union(found).buffer(cell, join_style="mitre").buffer(-cell, join_style="mitre")
     if whole.is_empty:
         raise InputError("what is left of the harvest fills no cell; take larger cells (--cell)")
     return load_geopandas().GeoDataFrame({"field": [name or "harvest"]}, geometry=[whole], crs=grid.grid.crs)
