@@ -30,15 +30,10 @@ from mainstem.dashboards.shell import (
     show_error,
 )
 
-<<<<<<< HEAD
 IN_ADDRESS = (
-    "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside"
+    "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside", "view"
 )  # fmt: skip
 PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
-=======
-IN_ADDRESS = ("map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "view")
-PANELS = {"field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
->>>>>>> ea37e74 (Keep where field maps look in the address, read a tile server from the environment, time the canvas)
 WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
 NO_FIELDS = "No fields yet: draw one on the map, or bring a file under *Files*."
