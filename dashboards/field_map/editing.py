@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from mainstem.core.errors import InputError
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.edits import add_field, alter_field, delete_field, redo, rename_field, undo
+from mainstem.dashboards.field_map.journal import Change
 from mainstem.dashboards.shell import mistakes_as_lines, open_panel, plain, put_in_address
 
 ASKED = "asked drawing"  # session key: what the page last asked to be drawn
@@ -105,13 +106,14 @@ def _rename(board: FieldBoard, field: str, name: str) -> None:
 
 def show_undo(board: FieldBoard, bar: DeltaGenerator) -> None:
     """Offer to undo and redo what was done to the fields, where anything was."""
-    acts: tuple[tuple[str, str, Callable[[FieldBoard], str], str], ...] = (
-        ("Undo", board.undo[0], undo, "Ctrl+Z"), ("Redo", board.undo[1], redo, "Ctrl+Shift+Z")
+    acts: tuple[tuple[str, str, Callable[[FieldBoard], Change]], ...] = (
+        ("Undo", board.undo[0], undo), ("Redo", board.undo[1], redo)
     )  # fmt: skip
     row = bar.container(horizontal=True, width="content", gap="xsmall")
-    for title, words, act, keys in acts:
+    for title, words, act in acts:
         icon = f":material/{title.lower()}:"
-        if words and row.button(title, key=title, icon=icon, help=plain(words), shortcut=keys, type="tertiary"):
+        if words and row.button(title, key=title, icon=icon, help=plain(words), type="tertiary"):
             with mistakes_as_lines(title):
-                act(board)
+                fields = act(board).after["field"]
+                put_in_address("field", fields.iloc[0] if len(fields) else None)
                 st.rerun()

@@ -171,8 +171,8 @@ def _keep_replaced(folder: Path) -> None:
         write_atomically(folder / REPLACED, (folder / FIELDS).read_bytes())
 
 
-def undo(board: FieldBoard) -> str:
-    """Take back what was last done to the map's fields; returns it in words.
+def undo(board: FieldBoard) -> Change:
+    """Take back what was last done to the map's fields; returns what became of them: `after` is there now.
 
     Raises:
         InputError: if there is nothing, or the fields were changed elsewhere since.
@@ -180,8 +180,8 @@ def undo(board: FieldBoard) -> str:
     return _step(board, UNDO)
 
 
-def redo(board: FieldBoard) -> str:
-    """Do again what was last undone; returns it in words.
+def redo(board: FieldBoard) -> Change:
+    """Do again what was last undone; returns what became of the fields: `after` is there now.
 
     Raises:
         InputError: if there is nothing, or the fields were changed elsewhere since.
@@ -189,7 +189,7 @@ def redo(board: FieldBoard) -> str:
     return _step(board, REDO)
 
 
-def _step(board: FieldBoard, which: str) -> str:
+def _step(board: FieldBoard, which: str) -> Change:
     with WRITING:
         journal = read_journal(board.folder)
         told = journal.done if which == UNDO else journal.undone
@@ -202,7 +202,7 @@ def _step(board: FieldBoard, which: str) -> str:
             _check_held(held, change)
             _write(board, held, change)
         note(board.folder, {which: True})
-    return change.words
+    return change
 
 
 def _check_held(held: "gpd.GeoDataFrame", change: Change) -> None:

@@ -55,7 +55,7 @@ def show_changes(board: FieldBoard, changes: Changes) -> None:
     st.caption(f"NDVI, {plain(before)} to {plain(last)} or the last two dates that show half the field or more.")
     shown = pd.DataFrame({
         "field": rows["field"], "change": rows["change"].round(2), "others": rows["others"].round(2),
-        "told": np.where(rows["fell"], "▼ fell", ""),
+        "beyond noise": np.where(rows["fell"], "▼ fell", ""),
     })  # fmt: skip
     if rows["after"].nunique() > 1:
         shown["seen on"] = rows["after"]

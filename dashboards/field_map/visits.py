@@ -72,8 +72,8 @@ def _withdrawn(board: FieldBoard) -> Reasons:
 
 def _fallen(changes: Changes) -> Reasons:
     rows = changes.table[changes.table["fell"]]
-    return {row.field: (float(row.change), fall_words(row.change, row.others, row.before, row.after))
-            for row in rows.itertuples()}  # fmt: skip
+    told = zip(*(rows[name].tolist() for name in ("field", "change", "others", "before", "after")), strict=True)
+    return {field: (change, fall_words(change, *rest)) for field, change, *rest in told}
 
 
 def fall_words(change: float, others: float, before: str, after: str) -> str:
@@ -113,10 +113,9 @@ def _farm(name: str) -> Farm:
     folder = maps_folder() / name
     try:
         tags = read_notes(folder).tags
-        means = (
-            pd.read_csv(folder / "fields.csv", usecols=["mean"])["mean"] if (folder / "fields.csv").is_file() else []
-        )
-        values = pd.to_numeric(pd.Series(means, dtype=object), errors="coerce")
+        path = folder / "fields.csv"
+        means = pd.read_csv(path, usecols=["mean"])["mean"] if path.is_file() else pd.Series([], dtype=float)
+        values = pd.to_numeric(means, errors="coerce")
     except (InputError, ValueError, OSError):
         return Farm(name, 0, 0, "cannot be read; open it to see why")
     unseen = int(values.isna().sum())

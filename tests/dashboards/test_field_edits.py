@@ -196,7 +196,7 @@ def test_a_journal_cut_off_or_damaged_keeps_what_it_can(board):
     assert load_field_board("farm").undo[0] == "field a renamed to A"
     delete_field(board, "b")
     assert load_field_board("farm").undo[0] == "field b deleted"
-    assert undo(board) == "field b deleted"
+    assert undo(board).words == "field b deleted"
     assert len(read_journal(board.folder).done) == 0  # what lies before a damaged line is kept, and not undone
     assert "field a renamed" in path.read_text()
     told = json.loads(path.read_bytes().split(b"\n")[-3])
