@@ -20,8 +20,10 @@ from mainstem.data.earth.harvests.columns import Reading, said_of
 from mainstem.data.earth.harvests.reading import SHAPES, TABLES, read_parts
 
 LOGS, SAID = "logs", "said.json"
-KINDS = tuple(suffix for suffix in (*TABLES, *SHAPES) if suffix != ".shp")  # a Shapefile comes in a .zip
+TASKS = "taskdata.xml"  # in any case, with its timelogs (.xml and .bin) beside it
+KINDS = (*TABLES, *(suffix for suffix in SHAPES if suffix != ".shp"), ".xml", ".bin")  # a Shapefile comes in a .zip
 LARGEST_BYTES = 1 << 20
+LONGEST_STEM = 25  # letters of a map's name before a field's number
 OPTIONS = ("--unit", "--column", "--crs")
 
 
@@ -71,12 +73,15 @@ def keep_logs(name: str, files: Mapping[str, bytes], said: Reading) -> None:
 
 
 def logs_in(folder: Path) -> list[Path]:
-    """The logs that are kept for a map."""
-    return sorted(path for path in (folder / LOGS).iterdir() if path.suffix.lower() in KINDS)
+    """The logs that are kept for a map: files, or the folder of a terminal's task data."""
+    found = sorted(path for path in (folder / LOGS).iterdir() if path.suffix.lower() in KINDS)
+    return [folder / LOGS] if any(path.name.lower() == TASKS for path in found) else found
 
 
 def make_harvest(name: str, progress: Progress = silent) -> str:
     """Map the logs that are kept under a name; what fails or is stopped leaves the name free again.
+
+    Task data of several fields become a map each, the first under the name, the others with their field's number.
 
     Raises:
         InputError: saying what is wrong with them.
@@ -85,6 +90,9 @@ def make_harvest(name: str, progress: Progress = silent) -> str:
     try:
         said = Reading(**json.loads((folder / LOGS / SAID).read_text()))
         found = harvest(HarvestSpec(paths=tuple(logs_in(folder)), said=said), progress)
+        others = [(one, free_folder(f"{name[:LONGEST_STEM]} {one.name}")) for one in found[1:]]
+        for one, place in others:
+            write_map(one, place)
         write_map(found[0], folder)
     except BaseException:  # also a job that is stopped
         shutil.rmtree(folder, ignore_errors=True)

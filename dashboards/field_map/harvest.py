@@ -26,8 +26,8 @@ def bring_harvest(uploads: int) -> str:
     """
     st.markdown(
         "**Logs** of one field and season: CSV, Parquet, GeoPackage or a zipped Shapefile of points. No unit is "
-        "guessed: pick those that the columns' names do not tell. TASKDATA folders go through `mainstem fields "
-        "harvest`. Nothing leaves this machine."
+        "guessed: pick those that the columns' names do not tell. Of ISOXML give *TASKDATA.XML* and all *TLG* files: "
+        "each field becomes a map. Nothing leaves this machine."
     )
     name = st.text_input("Name of the harvest", placeholder="home 2026", max_chars=40, key=f"harvest name {uploads}")
     crop = st.text_input("Crop", placeholder="wheat", max_chars=40, help="bu/ac count its bushel.")

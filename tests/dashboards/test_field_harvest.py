@@ -1,5 +1,7 @@
 """A harvest on the field page: units asked for, logs kept or refused whole, what was taken out drawn and counted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.layers import list_layers
 from tests.dashboards.browser import opened, served
 from tests.data.earth.harvest_logs import plant, write_log
+from tests.data.earth.test_harvest_isoxml import TASKS, record, write
 
 
 @pytest.fixture
@@ -66,6 +69,30 @@ def test_a_harvest_that_cannot_be_mapped_leaves_its_name_free(home):
     with pytest.raises(InputError, match="no record of the harvest is left"):
         make_harvest("empty")
     assert not (maps_folder() / "empty").exists()
+
+
+def test_task_data_of_two_fields_become_two_maps(home, tmp_path):
+    files = {path.name: path.read_bytes() for path in two_fields(tmp_path / "TASKDATA").iterdir()}
+    keep_logs("home", files, said_on_page({}, "", "wheat"))
+    make_harvest("home")
+    assert sorted(known_maps()) == ["home", "home PFD-2"]
+    for name in known_maps():
+        assert load_field_board(name).table["mean"].iloc[0] == pytest.approx(8.0, abs=0.1)
+    keep_logs("home again", files, said_on_page({}, "", "wheat"))
+    with pytest.raises(InputError, match="binary and its XML disagree"):
+        keep_logs("cut", {**files, "TLG00002.bin": files["TLG00002.bin"][:-3]}, said_on_page({}, "", "wheat"))
+
+
+def two_fields(folder: Path) -> Path:
+    """Task data of one log on each of two fields."""
+    write(folder, [record(second) for second in range(120)])
+    tasks = TASKS.format(field="PFD-1")
+    second = '<TSK A="TSK-2" B="cut" E="PFD-2" G="4"><TLG A="TLG00002" C="1"/></TSK></ISO11783_TaskData>'
+    told = tasks.replace("<DVC", '<PFD A="PFD-2" C="away" D="10000"/><DVC', 1).replace("</ISO11783_TaskData>", second)
+    (folder / "TASKDATA.XML").write_text(told)
+    for suffix in ("xml", "bin"):
+        (folder / f"TLG00002.{suffix}").write_bytes((folder / f"TLG00001.{suffix}").read_bytes())
+    return folder
 
 
 @pytest.mark.browser

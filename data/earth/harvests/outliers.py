@@ -9,15 +9,19 @@ from mainstem.data.earth.harvests.neighbours import around
 from mainstem.data.earth.harvests.points import Array
 
 ROBUST = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
-FEWEST_NEAR = 6
+FEWEST_NEAR, LEAST_VARIANCE = 6, 1e-12  # the latter of a field that yields the same everywhere
 FEWEST_OF_PASS = 15  # records of a pass beside others, that tell whether it is unlike them
 MOST_ROUNDS = 60  # passes that are taken out one after another, the worst first
 
 
 def spread(values: Array) -> float:
-    """Standard deviation of a normal distribution with the values' median absolute deviation."""
+    """Standard deviation of a normal distribution with the values' median absolute deviation.
+
+    Where more than half of the values are alike, as of a coarse display, it is their own standard deviation.
+    """
     known = values[np.isfinite(values)]
-    return float(ROBUST * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+    robust = float(ROBUST * np.median(np.abs(known - np.median(known)))) if known.size else 0.0
+    return robust or float(known.std() if known.size else 0.0)
 
 
 def unlike_near(log: Log, kept: Flags, values: Array, most: float) -> Flags:
@@ -62,6 +66,8 @@ def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float
     near, is_there = around(log, kept)
     centred = values - values[rows].mean()
     variance = float((centred[rows] ** 2).mean())
+    if variance <= LEAST_VARIANCE:
+        return found
     count = np.maximum(is_there.sum(1), 1)
     lag = np.where(is_there, centred[near], 0.0).sum(1) / count
     index = centred[rows] * lag / variance

@@ -97,3 +97,12 @@ def test_places_far_off_and_infinite_yields_are_taken_out():
     longitude[100], grain[200], grain[300] = np.nan, np.nan, 1e6
     found = clean(replace(points, longitude=longitude, yield_t_ha=grain))
     assert not found.kept[[100, 200, 300]].any()
+
+
+@pytest.mark.parametrize("step", [0.0, 0.5, 1.0])
+def test_yields_that_are_all_alike_or_told_in_coarse_steps_are_no_outliers(step):
+    points = plant("none").points
+    coarse = np.round(points.yield_t_ha / step) * step if step else np.full(len(points), 8.0)
+    found = clean(replace(points, yield_t_ha=np.where(points.swath_m > 0, coarse, 0.0)))
+    counts = found.counts()
+    assert counts["outlier"] + counts["inlier"] + counts["bounds"] <= 0.05 * counts["kept"]
