@@ -17,6 +17,7 @@ from mainstem.dashboards.yield_map.table import NO_DOWNLOAD
 
 ODD = 2.0  # standard deviations from which an input is named
 MOST_NAMED = 3
+FARTHEST = 5.0  # standard deviations: of a handful of seasons none is known well enough to say more
 DRAWN = ("rain", "water balance", "mean temperature", "FAPAR", "NDVI")
 PART_NAMES = {"canopy": "canopy (FAPAR, NDVI)"}
 
@@ -60,13 +61,14 @@ def show_inputs(inputs: pd.DataFrame, axis: SeasonAxis) -> None:
     """Show a season's inputs against the region's normal, in charts over one axis and a table."""
     st.markdown(f"**The season against this region's own normal.** {plain(odd_words(inputs), 600)}")
     drawn = inputs[inputs["what"].isin(DRAWN) & np.isfinite(inputs["away"])]
-    reach = max(3.0, float(np.ceil(drawn["away"].abs().max()))) if len(drawn) else 3.0
+    reach = float(np.clip(np.ceil(drawn["away"].abs().max()), 3.0, FARTHEST)) if len(drawn) else 3.0
     shown = [name for name in DRAWN if (drawn["what"] == name).any()]
     for number, name in enumerate(shown):
         chart = draw_input(drawn[drawn["what"] == name], axis, reach, is_last=number == len(shown) - 1)
         st.altair_chart(legible(chart), width="stretch")
     st.caption(
-        f"Bars: standard deviations from the mean of {int(inputs['seasons'].max())} seasons of this region; blue, or "
+        f"Bars: standard deviations from the mean of {int(inputs['seasons'].max())} seasons of this region, "
+        f"{FARTHEST:.0f} at most; blue, or "
         "orange with a diamond where the alarm heard it: the season's mean over regions lies so far from other seasons "
         "that it makes up more than an even share of the alarm's distance."
     )
@@ -96,7 +98,7 @@ def odd_words(inputs: pd.DataFrame) -> str:
     if known.empty:
         return "Too few other seasons of it are known to say what is normal."
     odd = known[known["away"].abs() >= ODD].sort_values("away", key=abs, ascending=False).head(MOST_NAMED)
-    named = [f"{row.what}, {row.when}: {row.away:+.2f} SD" for row in odd.itertuples()]
+    named = [f"{row.what}, {row.when}: {away_words(row.away)}" for row in odd.itertuples()]
     words = "; ".join(named) if named else f"Nothing lies {ODD:.0f} standard deviations or more from it"
     heard = inputs.loc[inputs["is_heard"], ["stream", "channel"]].drop_duplicates()
     count = len(inputs[["stream", "channel"]].drop_duplicates())
@@ -104,12 +106,18 @@ def odd_words(inputs: pd.DataFrame) -> str:
     return f"{words}. {alarm}."
 
 
+def away_words(away: float) -> str:
+    """Say how many standard deviations an input lies from normal."""
+    return f"{away:+.2f} SD" if abs(away) <= FARTHEST else f"beyond {np.copysign(FARTHEST, away):+.0f} SD"
+
+
 def draw_input(rows: pd.DataFrame, axis: SeasonAxis, reach: float, *, is_last: bool) -> alt.LayerChart:
     """One input's departures through the season, from -reach to reach standard deviations."""
     told = rows.assign(at=[axis.middle_of(order) for order in rows["order"]], state=_states(rows))
+    told["drawn"] = told["away"].clip(-reach, reach)
     base = alt.Chart(told).encode(
         x=axis.x("at", is_last=is_last),
-        y=left_axis("away:Q", "SD", form="+.0f").scale(domain=[-reach, reach]),
+        y=left_axis("drawn:Q", "SD", form="+.0f").scale(domain=[-reach, reach]),
         color=alt.Color("state:N", legend=None, scale=alt.Scale(domain=["season", "heard"], range=[SEASON, HEARD])),
         tooltip=["what", "when", "unit", *(alt.Tooltip(f"{name}:Q", format=".2f")
                                            for name in ("value", "normal", "spread", "away"))],

@@ -140,6 +140,7 @@ def test_odd_inputs_are_named_and_listed_oddest_first():
     assert input_rows(inputs)["input"].tolist() == ["mean temperature", "rain", "FAPAR"]
     assert input_rows(inputs)["alarm"].tolist() == ["◆ heard", "", ""]
     assert "alarm was quiet" in odd_words(inputs.assign(is_heard=False))
+    assert "mean temperature, flowering: beyond +5 SD" in odd_words(inputs.assign(away=[24.4, -2.5, 0.1]))
 
 
 def test_charts_of_a_region_share_one_axis(board):
