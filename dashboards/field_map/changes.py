@@ -54,7 +54,7 @@ def find_changes(board: FieldBoard) -> Changes:
     least = least_fall(noise, triples, len(fields))
     rows = [_change(board, field, series[row], typical, least) for row, field in enumerate(fields)]
     names = ["field", "before", "after", "ndvi", "change", "others", "fell"]
-    table = pd.DataFrame([row for row in rows if row is not None], columns=names)
+    table = pd.DataFrame([row for row in rows if row is not None], columns=names).astype({"fell": bool})
     return Changes(table=table.sort_values("change", ignore_index=True), noise=noise, triples=triples, least=least)
 
 

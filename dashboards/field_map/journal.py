@@ -94,8 +94,8 @@ def note(folder: Path, told: Mapping[str, Any]) -> None:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 cut = file.read(1) != b"\n"
-                file.write(b"\n" if cut else b"")
-            file.write(json.dumps(told).encode() + b"\n")
+                file.writelines([b"\n"] if cut else [])
+            file.writelines([json.dumps(told).encode(), b"\n"])
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

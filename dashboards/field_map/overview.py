@@ -13,7 +13,6 @@ from mainstem.dashboards.field_map.visits import Visit, find_farms, find_visits
 from mainstem.dashboards.shell import plain
 
 MOST_VISITS, MOST_OF_ALL, MOST_FARMS = 8, 200, 12
-NOTHING = "Nothing calls for a visit: all fields are seen, and none fell beyond the noise of the scenes."
 
 
 def show_overview(board: FieldBoard, changes: Changes) -> None:
@@ -21,7 +20,7 @@ def show_overview(board: FieldBoard, changes: Changes) -> None:
     visits = find_visits(board, changes)
     st.subheader("Visit these first" if visits else "No field to visit", anchor=False)
     if not visits:
-        st.caption(NOTHING)
+        st.caption("All fields are seen, and none fell beyond the noise of the scenes.")
     for visit in visits[:MOST_VISITS]:
         show_visit(visit)
     if len(visits) > MOST_VISITS:
@@ -60,7 +59,7 @@ def show_changes(board: FieldBoard, changes: Changes) -> None:
     if rows["after"].nunique() > 1:
         shown["seen on"] = rows["after"]
     choice_table(shown, rows["field"].tolist(), "", open_field, f"changes of {board.name} {len(rows)}", 260)
-    st.caption(noise_words(changes))
+    st.caption(plain(noise_words(changes)))
 
 
 def noise_words(changes: Changes) -> str:
