@@ -14,7 +14,7 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
-from mainstem.dashboards.field_map.journal import read_journal
+from mainstem.dashboards.field_map.journal import Journal, lost_fields, read_journal
 from mainstem.data.earth.farm_folders import HARVEST
 from mainstem.data.earth.field_columns import own_columns
 from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay, sift_fields
@@ -49,6 +49,7 @@ class FieldBoard:
         mean_factor: half width of a field's interval as a share of its pixels' mean half width.
         problems: what could not be read beside the map, a line each.
         left_out: fields that could not be used when the map was made, a line each.
+        lost: fields that were drawn, altered or brought and are not on the map any more, as where it was made anew.
         undo: what would be undone of the fields, and redone, in words; "" where nothing would.
         grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
@@ -69,6 +70,7 @@ class FieldBoard:
     mean_factor: float
     problems: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
     undo: tuple[str, str] = ("", "")
 
     @property
@@ -131,7 +133,7 @@ def load_field_board(name: str) -> FieldBoard:
     problems: list[str] = []
     ndvi, dates = _told(problems, lambda: _season(folder, source.grid), _no_season(source.grid))
     table = _told(problems, lambda: _usable_on(folder, source.grid.crs, problems), _no_fields(source.grid.crs))
-    undo = _told(problems, lambda: read_journal(folder).words(), ("", ""))
+    journal = _told(problems, lambda: read_journal(folder), Journal())
     return FieldBoard(
         name=name,
         folder=folder,
@@ -148,7 +150,8 @@ def load_field_board(name: str) -> FieldBoard:
         mean_factor=notes.mean_factor,
         problems=tuple(problems),
         left_out=notes.left_out,
-        undo=undo,
+        lost=tuple(lost_fields(journal, set(table["field"]))),
+        undo=journal.words(),
     )
 
 

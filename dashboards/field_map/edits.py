@@ -18,7 +18,16 @@ from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import write_atomically
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, fields_on
-from mainstem.dashboards.field_map.journal import REDO, UNDO, Change, change_of, note, read_journal, told_of
+from mainstem.dashboards.field_map.journal import (
+    REDO,
+    UNDO,
+    Change,
+    change_of,
+    lost_fields,
+    note,
+    read_journal,
+    told_of,
+)
 from mainstem.data.earth.field_checks import LeftOut
 from mainstem.data.earth.field_columns import own_columns
 from mainstem.data.earth.fields import Fields, check_fields, usable_fields
@@ -187,6 +196,25 @@ def redo(board: FieldBoard) -> Change:
         InputError: if there is nothing, or the fields were changed elsewhere since.
     """
     return _step(board, REDO)
+
+
+def put_back(board: FieldBoard) -> int:
+    """Put back the fields that the journal knows and the map lacks, as where it was made anew; returns how many.
+
+    Raises:
+        InputError: if one no longer lies on the map.
+    """
+
+    def plan(held: "gpd.GeoDataFrame") -> Change:
+        journal = read_journal(board.folder)
+        lost = lost_fields(journal, _names(held))
+        rows = [change_of(journal.done[number], board.crs).after for number in sorted(set(lost.values()))]
+        found = [table[[lost.get(field) == number for field in table["field"]]]
+                 for number, table in zip(sorted(set(lost.values())), rows, strict=True)]  # fmt: skip
+        after = pd.concat(found, ignore_index=True) if found else _rows(held, [])
+        return _change(f"{len(lost)} fields put back", held, [], after)
+
+    return len(_act(board, plan).after)
 
 
 def _step(board: FieldBoard, which: str) -> Change:

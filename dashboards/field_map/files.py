@@ -1,16 +1,17 @@
 """Files of the field page: what can be taken along, and fields that are brought."""
 
+from collections.abc import Sequence
 from functools import partial
 
 import streamlit as st
 
 from mainstem.apps.field_exports import field_bytes
 from mainstem.dashboards.field_map.board import FieldBoard
-from mainstem.dashboards.field_map.edits import REPLACED, import_fields
+from mainstem.dashboards.field_map.edits import REPLACED, import_fields, put_back
 from mainstem.dashboards.shell import mistakes_as_lines, plain
 
 LEFT_OUT = "fields left out"  # session key: the map, the file brought last, and what of it was left out
-MOST_TOLD = 20
+MOST_TOLD, MOST_NAMED = 20, 3
 EXPORTS = {
     "gpkg": ("GeoPackage", "application/geopackage+sqlite3"),
     "geojson": ("GeoJSON", "application/geo+json"),
@@ -36,6 +37,25 @@ def show_downloads(board: FieldBoard) -> None:
             "Every file has your own columns too. A Shapefile's names hold ten letters: its *fields.columns.txt* says "
             "what longer ones became."
         )
+
+
+def show_lost(board: FieldBoard) -> None:
+    """Offer to put back the fields that were drawn or brought and are not on the map any more."""
+    if not board.lost:
+        return
+    st.warning(
+        f"Kept, but not on the map any more: {plain(_few(board.lost))}. It was made anew, or another program took them.",
+        icon=":material/warning:",
+    )
+    if st.button("Put them back", icon=":material/restore:"):
+        with mistakes_as_lines("Putting back"):
+            put_back(board)
+            st.rerun()
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"fields {', '.join(names[:MOST_NAMED])}{more}"
 
 
 def show_left_out(board: FieldBoard) -> None:

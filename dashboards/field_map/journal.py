@@ -6,7 +6,7 @@ the last one was undone or redone. A change is written down before the fields ar
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -163,11 +163,12 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - what a table holds
     return value.item() if hasattr(value, "item") else value if isinstance(value, int | float | bool) else str(value)
 
 
-def names_in(changes: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Names of the fields as the journal's changes leave them, in their order."""
-    names: dict[str, None] = {}
-    for told in changes:
+def lost_fields(journal: Journal, held: Collection[str]) -> dict[str, int]:
+    """Fields that the journal's changes leave on the map and the map lacks, as where it was made anew: by name, the
+    change that brought each, as a number in `journal.done`."""
+    left: dict[str, int] = {}
+    for number, told in enumerate(journal.done):
         for name in told["before"]["fields"]:
-            names.pop(name, None)
-        names |= dict.fromkeys(told["after"]["fields"])
-    return list(names)
+            left.pop(name, None)
+        left |= dict.fromkeys(told["after"]["fields"], number)
+    return {name: number for name, number in left.items() if name not in held}

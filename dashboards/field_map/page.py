@@ -13,7 +13,7 @@ from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.canvas import choose_field, open_field, show_maps
 from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
 from mainstem.dashboards.field_map.editing import show_editing, show_undo
-from mainstem.dashboards.field_map.files import show_downloads, show_import, show_left_out
+from mainstem.dashboards.field_map.files import show_downloads, show_import, show_left_out, show_lost
 from mainstem.dashboards.field_map.harvest import show_counts
 from mainstem.dashboards.field_map.overview import show_overview
 from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, stamp_of
@@ -93,6 +93,7 @@ def show_map(name: str, desk: Desk) -> None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
         if desk.panel == "visit" and len(known) > 1:
+            show_lost(board)
             show_overview(board, read_changes(name, stamp))
         elif desk.panel == "list":
             show_list(board, unit, chosen, place)
@@ -103,6 +104,7 @@ def show_map(name: str, desk: Desk) -> None:
             show_training(tags)
         elif desk.panel == "files":
             show_downloads(board)
+            show_lost(board)
             show_left_out(board)
             show_import(board)
         elif asked:

@@ -14,6 +14,7 @@ from mainstem.dashboards.field_map.edits import (
     alter_field,
     delete_field,
     import_fields,
+    put_back,
     redo,
     rename_field,
     undo,
@@ -187,6 +188,26 @@ def test_fields_that_another_program_changed_are_not_undone_over(board):
     pd.concat([table, extra]).to_file(board.folder / "fields.gpkg", driver="GPKG")
     with pytest.raises(InputError, match="changed elsewhere"):
         undo(board)
+
+
+def test_a_map_made_anew_gets_back_what_was_drawn_on_it(board):
+    made = {path.name: path.read_bytes() for path in board.folder.glob("fields.[gcs]*")}
+    add_field(board, ring(300, 300, 40), "North")
+    add_field(board, ring(360, 300, 40), "South")
+    delete_field(board, "South")
+    rename_field(board, "a", "A")
+    before = state(board)
+    for name, content in made.items():
+        if name != JOURNAL:
+            (board.folder / name).write_bytes(content)
+    again = load_field_board("farm")
+    assert again.lost == ("North", "A")
+    assert put_back(again) == 2
+    after = state(board)
+    same(before, after.drop(index="a"))
+    assert load_field_board("farm").lost == ()
+    undo(board)
+    assert "North" not in state(board).index
 
 
 def test_a_journal_cut_off_or_damaged_keeps_what_it_can(board):
