@@ -286,6 +286,3 @@ def worst(table: pd.DataFrame, num: int) -> pd.DataFrame:
     """The rows of the largest errors, whichever their sign; those without one come last."""
     order = table["error"].abs().sort_values(ascending=False, na_position="last", kind="stable").index
     return table.loc[order].head(num)
-
-
-__all__ = ["LEVELS", "Issued", "Judged", "held_out", "issue", "look_back", "never_narrower", "season_figures", "worst"]

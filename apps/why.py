@@ -169,8 +169,15 @@ def shapley(worth: Mapping[frozenset[str], float], players: Sequence[str]) -> di
     return found
 
 
-def heard_by_alarm(fitted: Fitted, samples: Sequence[Sample], region: str, lead: int) -> pd.DataFrame:
+def season_features(fitted: Fitted, samples: Sequence[Sample], lead: int) -> Array:
+    """What the shift alarm compares of a season known at a lead (samples, features)."""
+    return fitted.ensemble.features([TASK.views[f"lead{lead}"](sample) for sample in samples])
+
+
+def heard_by_alarm(fitted: Fitted, samples: Sequence[Sample], region: str, lead: int, features: Array) -> pd.DataFrame:
     """Return what the shift alarm compares of a season, known at a lead, and of one of its regions; empty without one.
+
+    `features` are those of the season.
 
     Columns: stream, channel; season_away and region_away in standard deviations (between seasons, and of regions'
     seasons from their own normal); share, of the squared distance by which the season's regions like this one, known to
@@ -181,7 +188,7 @@ def heard_by_alarm(fitted: Fitted, samples: Sequence[Sample], region: str, lead:
     names = feature_names(fitted, shown)
     if alarm is None or len(names) != alarm.features.shape[1]:
         return pd.DataFrame(columns=["stream", "channel", "season_away", "region_away", "share", "is_heard"])
-    features, places = fitted.ensemble.features(shown), [region_of(sample) for sample in shown]
+    places = [region_of(sample) for sample in shown]
     alike = [row for row, place in enumerate(places) if alarm.knows(place) == alarm.knows(region)]
     here, named = features[alike], [places[row] for row in alike]
     season = alarm.heard(here, named)
@@ -208,6 +215,3 @@ def feature_names(fitted: Fitted, samples: Sequence[Sample]) -> list[tuple[str, 
         known = [""] * width if own is None else [channel.name for channel in own.channels]
         found += [(name, channel) for channel in known]
     return found
-
-
-__all__ = ["Parts", "Reading", "feature_names", "heard_by_alarm", "parts_of", "season_inputs"]

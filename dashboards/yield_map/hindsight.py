@@ -1,6 +1,7 @@
 """How forecasts ended, beside the average of each region's past: of the season shown, and of all seasons known."""
 
 from functools import partial
+from pathlib import Path
 
 import altair as alt
 import numpy as np
@@ -52,13 +53,10 @@ def show_hindsight(key: BoardKey, table: pd.DataFrame, controls: Controls, chose
         show_worst(key, table, controls, chosen)
     else:
         st.info(f"No harvest of {plain(controls.season, 40)} is known yet.", icon=":material/info:")
-    board = read_board(key)
-    path = looked_back_file(key.name, board.fitted.adapter_sha256)
-    looked = read_looked_back(key) if path.is_file() else None
-    if looked is None:
+    if not has_looked_back(key):
         offer_looking_back(key)
         return
-    figures = season_figures(looked, controls.lead, controls.level)
+    figures = read_figures(*looked_file(key), controls.lead, controls.level)
     if len(figures):
         show_seasons(figures, key, controls)
 
@@ -84,17 +82,35 @@ def show_worst(key: BoardKey, table: pd.DataFrame, controls: Controls, chosen: s
     )
 
 
-def read_looked_back(key: BoardKey) -> pd.DataFrame | None:
-    """What the model said of past seasons; None where nobody has asked it."""
+def looked_file(key: BoardKey) -> tuple[str, int]:
+    """Where what the model said of past seasons is kept, and when it was written; 0 where nobody has asked it."""
     path = looked_back_file(key.name, read_board(key).fitted.adapter_sha256)
-    return _read(str(path), path.stat().st_mtime_ns) if path.is_file() else None
+    return str(path), path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def has_looked_back(key: BoardKey) -> bool:
+    """True where what the model said of past seasons can be read."""
+    return read_looked_back(*looked_file(key)) is not None
 
 
 @st.cache_data(show_spinner=False, max_entries=4)
-def _read(path: str, stamp: int) -> pd.DataFrame | None:
-    from pathlib import Path
+def read_looked_back(path: str, stamp: int) -> pd.DataFrame | None:
+    """Read what the model said of past seasons once for all sessions."""
+    return looked_back(Path(path)) if stamp else None
 
-    return looked_back(Path(path))
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def read_figures(path: str, stamp: int, lead: int, level: float) -> pd.DataFrame:
+    """The figures of every season at a lead."""
+    looked = read_looked_back(path, stamp)
+    return pd.DataFrame() if looked is None else season_figures(looked, lead, level)
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def read_skill(path: str, stamp: int, level: float) -> pd.DataFrame:
+    """What forecasts were worth at each lead; empty where no season is known."""
+    looked = read_looked_back(path, stamp)
+    return pd.DataFrame() if looked is None or looked.empty else skill_by_lead(looked, level)
 
 
 def season_words(table: pd.DataFrame, unit: YieldUnit) -> str:
@@ -122,7 +138,7 @@ def _side(judged: Judged, unit: YieldUnit) -> str:
 def offer_looking_back(key: BoardKey) -> None:
     """Offer to ask the model what it says of all past seasons; it is done beside the pages."""
     job = hindsight_job(key.name)
-    if is_being_made(lambda: read_looked_back(key) is not None, job):
+    if is_being_made(lambda: has_looked_back(key), job):
         return
     show_failure(job)
     st.caption("How did other seasons end? The model is asked about each of them, without what learned from it.")
@@ -246,11 +262,10 @@ def _marked(figures: pd.DataFrame, season: str, *, is_last: bool) -> alt.Chart:
 
 def show_skill(key: BoardKey, controls: Controls, axis: SeasonAxis) -> None:
     """Show what forecasts were worth at each lead, over seasons known; nothing where nobody has looked back."""
-    looked = read_looked_back(key)
-    if looked is None or looked.empty:
+    skill = read_skill(*looked_file(key), controls.level)
+    if skill.empty:
         st.caption("How much forecasts are worth at each lead is shown once *Hindsight* has looked back.")
         return
-    skill = skill_by_lead(looked, controls.level)
     st.altair_chart(legible(draw_skill(skill, controls.unit, axis)), width="stretch")
     st.caption(plain(skill_words(skill)))
 

@@ -4,8 +4,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 import streamlit as st
+from numpy.typing import NDArray
 
-from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_inputs
+from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_features, season_inputs
 from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON, legible
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
@@ -29,13 +30,21 @@ def read_parts(key: BoardKey, region: str, season: str, lead: int) -> Parts:
     return parts_of(board.fitted_for(season), board.samples(season, region)[0], lead)
 
 
+@st.cache_data(show_spinner=False, max_entries=64)
+def read_features(key: BoardKey, season: str, lead: int) -> NDArray[np.float64]:
+    """What the alarm compares of a season, once for all its regions."""
+    board = read_board(key)
+    return season_features(board.fitted_for(season), board.samples(season), lead)
+
+
 @st.cache_data(show_spinner="Asking the alarm", max_entries=256)
 def read_inputs(key: BoardKey, region: str, season: str, lead: int) -> pd.DataFrame:
     """Return a region's inputs of the season against its normal, with what the alarm makes of each, once for all."""
     board = read_board(key)
     others = [sample for name in board.by_season for sample in board.samples(name, region)]
     inputs = season_inputs(board.samples(season, region)[0], others, lead)
-    heard = heard_by_alarm(board.fitted_for(season), board.samples(season), region, lead)
+    features = read_features(key, season, lead)
+    heard = heard_by_alarm(board.fitted_for(season), board.samples(season), region, lead, features)
     told = inputs.merge(heard, on=["stream", "channel"], how="left")
     return told.assign(is_heard=told["is_heard"].fillna(value=False).astype(bool))
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mainstem.apps.hindsight import held_out
-from mainstem.apps.why import Reading, heard_by_alarm, parts_of, season_inputs, shapley
+from mainstem.apps.why import Reading, heard_by_alarm, parts_of, season_features, season_inputs, shapley
 from mainstem.core.alarm import ShiftAlarm
 from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.dashboards.yield_map.axes import SeasonAxis
@@ -96,13 +96,14 @@ def test_hidden_inputs_add_nothing(board):
 
 def test_the_alarm_names_the_input_that_was_moved(board):
     season = board.samples("2022")
-    quiet = heard_by_alarm(board.fitted, season, "SIM28", 0)
+    features = season_features(board.fitted, season, 0)
+    quiet = heard_by_alarm(board.fitted, season, "SIM28", 0, features)
     assert list(zip(quiet["stream"], quiet["channel"], strict=True)) == [("fpar", "fpar"), ("ndvi", "ndvi")]
     moved = []
     for sample in season:
         ndvi = sample.streams["ndvi"]
         moved.append(replace(sample, streams={**sample.streams, "ndvi": replace(ndvi, values=ndvi.values - 0.5)}))
-    loud = heard_by_alarm(board.fitted, moved, "SIM28", 0).set_index("stream")
+    loud = heard_by_alarm(board.fitted, moved, "SIM28", 0, season_features(board.fitted, moved, 0)).set_index("stream")
     assert loud.loc["ndvi", "is_heard"]
     assert not loud.loc["fpar", "is_heard"]
     assert loud.loc["ndvi", "season_away"] < -5
