@@ -132,7 +132,7 @@ def chosen(page: Page, name: str) -> str:
 
 
 def test_names_of_fields_are_shown_as_they_are(place, page):
-    opened(page, place, "field_map", map="farm")
+    opened(page, place, "field_map", map="farm", panel="field")
     canvas = page.locator("canvas[data-stamp]")
     seen = set()
     for _ in place.fields:
@@ -240,7 +240,8 @@ def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, p
     page.wait_for_timeout(500)
     page.wait_for_selector('[data-test-script-state="notRunning"]')
     page.get_by_role("button", name="Add these fields").click()
-    page.get_by_text("c.gpkg").wait_for(state="detached")  # the page is drawn anew with it
+    page.wait_for_timeout(2000)
+    page.wait_for_selector('[data-test-script-state="notRunning"]')
     open_panel(page, "List", "text=3 fields;")
     expect(page.locator("[data-testid=stAlert]")).to_have_count(0, timeout=WAIT_MS)
 
