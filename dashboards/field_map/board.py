@@ -81,13 +81,17 @@ class FieldBoard:
 
     def season(self, field: str) -> pd.DataFrame:
         """Columns date, ndvi and seen (share of the field that is clear) of one field."""
-        polygon = self.table.geometry[self.table["field"] == field].iloc[0]
+        ndvi, seen = self.series(self.table.geometry[self.table["field"] == field].iloc[0])
+        return pd.DataFrame({"date": self.dates, "ndvi": ndvi, "seen": seen})
+
+    def series(self, polygon: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # noqa: ANN401 - shapely's
+        """Mean NDVI of a polygon on each date, NaN where none of it is clear, and the share of it that is clear."""
         laid = overlay(self.grid, polygon)
         part = self.ndvi[:, laid.rows, laid.columns]
         weight = np.where(np.isfinite(part), laid.share, 0.0)
         seen, total = weight.sum((1, 2)), max(float(laid.share.sum()), 1e-9)
         mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
-        return pd.DataFrame({"date": self.dates, "ndvi": mean, "seen": seen / total})
+        return mean, seen / total
 
     def hindsight(self) -> tuple[int, int, float]:
         """Of fields whose harvest is known in the map's units: how many lie inside, of how many, mean less harvest."""

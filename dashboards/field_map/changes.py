@@ -45,9 +45,9 @@ def find_changes(board: FieldBoard) -> Changes:
     fields = board.table["field"].tolist()
     days = np.array([date.fromisoformat(told[:10]).toordinal() for told in board.dates], np.float64)
     series = np.full((len(fields), len(days)), np.nan)
-    for row, field in enumerate(fields if len(days) else ()):
-        season = board.season(field)
-        series[row] = season["ndvi"].where(season["seen"] >= SEEN)
+    for row, polygon in enumerate(board.table.geometry if len(days) else ()):
+        ndvi, seen = board.series(polygon)
+        series[row] = np.where(seen >= SEEN, ndvi, np.nan)
     typical = _typical(series)
     against = series - np.where(np.isfinite(typical), typical, 0.0)
     noise, triples = noise_of(against, days)

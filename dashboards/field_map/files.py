@@ -44,7 +44,7 @@ def show_lost(board: FieldBoard) -> None:
     if not board.lost:
         return
     st.warning(
-        f"Kept, but not on the map any more: {plain(_few(board.lost))}. It was made anew, or another program took them.",
+        f"Kept, but not on the map any more: {plain(_few(board.lost))}. It was made anew, or a program took them away.",
         icon=":material/warning:",
     )
     if st.button("Put them back", icon=":material/restore:"):

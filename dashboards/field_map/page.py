@@ -94,6 +94,8 @@ def show_map(name: str, desk: Desk) -> None:
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
         if desk.panel == "visit" and len(known) > 1:
             show_lost(board)
+            if board.left_out:
+                st.caption(f"Left out of the file of fields: {len(board.left_out)}; *Files* says which and why.")
             show_overview(board, read_changes(name, stamp))
         elif desk.panel == "list":
             show_list(board, unit, chosen, place)

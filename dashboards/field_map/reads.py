@@ -26,7 +26,7 @@ def read_geometry(name: str, stamp: str) -> Geometry:
     return pack_geometry(board.table.set_index("field"), None if len(board.table) else frame_of(board), board.crs)
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
+@st.cache_resource(show_spinner="Comparing the last scenes", max_entries=4)
 def read_changes(name: str, stamp: str) -> Changes:
     """Compare a map's last scenes once for all sessions."""
     return find_changes(read_map(name, stamp))
