@@ -64,7 +64,7 @@ def show_maps(
             show_side(RIGHT, board, geometry, (chosen, place), bar)
     if drawn:
         with mistakes_as_lines("The drawing"):
-            take_drawing(board, drawn)
+            take_drawing(board, drawn, LEFT.key)
 
 
 def show_side(

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.core.errors import InputError
+from mainstem.dashboards.components.fieldmap import forget_drawn
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.edits import add_field, alter_field, delete_field, redo, rename_field, undo
 from mainstem.dashboards.field_map.journal import Change
@@ -48,12 +49,14 @@ def ask_drawing(board: FieldBoard, field: str, act: str) -> None:
     st.session_state[ASKED] = Asked(map=board.name, field=field, act=act, number=number)
 
 
-def take_drawing(board: FieldBoard, drawn: str) -> None:
-    """Do what was drawn on the map: a field of its own, or what the page asked for.
+def take_drawing(board: FieldBoard, drawn: str, key: str) -> None:
+    """Do what was drawn on the map that is mounted as `key`: a field of its own, or what the page asked for, once.
 
     Raises:
         InputError: if it cannot be done.
     """
+    asked: Asked | None = st.session_state.get(ASKED)
+    forget_drawn(key)  # nothing of Streamlit's may stand between this and the act: it could end the run there
     try:
         told = json.loads(drawn)
         name, corners, number = told["map"], told["corners"], told["asked"]
@@ -62,7 +65,6 @@ def take_drawing(board: FieldBoard, drawn: str) -> None:
         raise InputError("the drawing did not arrive whole; draw it again") from error
     if name != board.name:  # the map was changed meanwhile
         return
-    asked: Asked | None = st.session_state.get(ASKED)
     if not number:
         field = add_field(board, corners, wanted)
         if not len(board.table):  # where nothing but drawings says what is a field, the next is drawn beside it
