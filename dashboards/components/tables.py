@@ -62,6 +62,8 @@ def _choose(key: str, name: str, names: tuple[str, ...], on_chosen: Callable[[st
     if key != f"{name} {st.session_state.get(TIMES, 0)}":
         return
     rows = st.session_state[key].selection.rows
-    if rows and 0 <= rows[0] < len(names) and st.session_state[SHOWN].get(name) != names[rows[0]]:  # no echo of its own
+    if (
+        rows and 0 <= rows[0] < len(names) and st.session_state.get(SHOWN, {}).get(name) != names[rows[0]]
+    ):  # no echo of its own
         st.session_state[SHOWN] = {name: names[rows[0]]}
         on_chosen(names[rows[0]])

@@ -45,7 +45,7 @@ def test_the_urgent_study_is_open_and_the_header_says_what_it_is(clinic):
     page = run()
     said = said_on(page)
     assert "4 of 4 to read: 1 finding, 1 unsure, 1 not predicted, 1 nothing found." in said
-    assert "## Sure" in said
+    assert "# Sure" in said
     for part in ("simulated", "diagnostics pneumonia 1", "research use only, not a medical device"):
         assert part in said
     table = page.sidebar.dataframe[0].value
@@ -56,7 +56,7 @@ def test_an_address_older_than_what_was_chosen_since_changes_nothing(clinic):
     page = run(study=clinic["Both"])
     page.session_state["left at"]["clinic"]["study"] = clinic["Head"]  # as a turn keeps it
     page.run()
-    assert "## Head" in said_on(page)
+    assert "# Head" in said_on(page)
     assert page.query_params["study"] == clinic["Head"]
 
 
