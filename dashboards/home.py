@@ -30,7 +30,7 @@ def show_home() -> None:
         st.subheader(":material/grid_on: Fields", anchor=False)
         st.markdown(
             "Which fields to visit: yield of every pixel and field from a season of satellite scenes, with intervals, "
-            "NDVI by date and clouds. A simulated farm to look at, or your own scenes and field borders."
+            "NDVI by date and clouds. A simulated farm and real scenes to look at, or your own scenes, borders and harvests."
         )
         maps = st.container()
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
@@ -110,7 +110,8 @@ def map_titles() -> list[str]:
         except MainstemError:
             titles.append(f"{name} (damaged)")
         else:
-            titles.append(f"{name} ({tags.get('INPUTS', 'unknown')} scenes, model of {tags['TRAINING']} data)")
+            model = "no model" if tags["TRAINING"] == "none" else f"model of {tags['TRAINING']} data"
+            titles.append(f"{name} ({tags.get('INPUTS', 'unknown')} scenes, {model})")
     return titles
 
 
