@@ -30,7 +30,8 @@ def show_home() -> None:
         st.subheader(":material/grid_on: Fields", anchor=False)
         st.markdown(
             "Which fields to visit: yield of every pixel and field from a season of satellite scenes, with intervals, "
-            "NDVI by date and clouds. A simulated farm and real scenes to look at, or your own scenes, borders and harvests."
+            "NDVI by date and clouds. A simulated farm and real scenes to look at, or scenes, borders and harvests of "
+            "your own."
         )
         maps = st.container()
         st.page_link(field_page, label="Open the field map", icon=":material/grid_on:")
