@@ -121,6 +121,7 @@ function viewWords(view) {
 function noteView(view) {
   if (!view.header.tells_view) return;
   clearTimeout(view.noting);
+  if (view.mode === "draw") return;  // it would end the run of the page that takes the drawing
   view.noting = setTimeout(() => view.tell("view", viewWords(view)), 700);
 }
 

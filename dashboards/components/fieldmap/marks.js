@@ -55,6 +55,7 @@ function drawCross(view, pen) {
 function startHand(view, mode) {
   const isLeaving = view.mode === mode;
   Object.assign(view, { mode: isLeaving ? "" : mode, corners: isLeaving ? null : [], isMeasured: false, asked: 0 });
+  clearTimeout(view.noting);
   view.canvas.focus();
   tools(view);
   schedule(view, "marks");
