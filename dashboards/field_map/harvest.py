@@ -33,7 +33,7 @@ def bring_harvest(uploads: int) -> str:
     crop = st.text_input("Crop", placeholder="wheat", max_chars=40, help="bu/ac count its bushel.")
     columns = st.columns(len(PICKED))
     picked = {
-        quantity: column.selectbox(f"Unit of {quantity}", choices, key=f"unit of {quantity}")
+        quantity: column.selectbox(f"Unit of {plain(quantity)}", choices, key=f"unit of {quantity}")
         for (quantity, choices), column in zip(PICKED.items(), columns, strict=True)
     }
     options = st.text_input(

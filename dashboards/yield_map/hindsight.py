@@ -64,7 +64,7 @@ def show_hindsight(key: BoardKey, table: pd.DataFrame, controls: Controls, chose
 def show_worst(key: BoardKey, table: pd.DataFrame, controls: Controls, chosen: str) -> None:
     """Show the worst forecasts of the season, and offer their layer of the map."""
     row = st.container(horizontal=True, vertical_alignment="center")
-    row.markdown(f"**The {WORST} worst forecasts of {plain(controls.season, 40)}**")
+    row.markdown(f"**The {WORST:d} worst forecasts of {plain(controls.season, 40)}**")
     if st.query_params.get("layer") != LESS_HARVEST:
         row.button(
             "On the map", on_click=put_in_address, args=("layer", LESS_HARVEST), icon=":material/map:", width="content"

@@ -6,7 +6,7 @@ import streamlit as st
 from mainstem.apps.hindsight import worst
 from mainstem.dashboards.components.find import Place
 from mainstem.dashboards.components.tables import choice_table
-from mainstem.dashboards.shell import put_in_address
+from mainstem.dashboards.shell import plain, put_in_address
 from mainstem.dashboards.yield_map.board import ranked
 from mainstem.dashboards.yield_map.controls import Controls
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST, place_of, title_region
@@ -31,7 +31,7 @@ def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, 
     layer = str(st.query_params.get("layer", ""))
     rows = in_order(table, layer)
     st.html(NO_DOWNLOAD)
-    st.caption(order_words(rows, layer))
+    st.caption(plain(order_words(rows, layer)))
     regions = [str(region) for region in rows["region"]]
     choice_table(
         shown_table(rows, controls, layer), regions, chosen, choose_region, f"{name} {layer} {controls}", LIST_PX

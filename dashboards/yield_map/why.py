@@ -76,7 +76,7 @@ def show_inputs(inputs: pd.DataFrame, axis: SeasonAxis) -> None:
         chart = draw_input(drawn[drawn["what"] == name], axis, reach, is_last=number == len(shown) - 1)
         st.altair_chart(legible(chart), width="stretch")
     st.caption(
-        f"Bars: standard deviations from the mean of {int(inputs['seasons'].max())} seasons of this region, "
+        f"Bars: standard deviations from the mean of {int(inputs['seasons'].max()):d} seasons of this region, "
         f"{FARTHEST:.0f} at most; blue, or "
         "orange with a diamond where the alarm heard it: the season's mean over regions lies so far from other seasons "
         "that it makes up more than an even share of the alarm's distance."
