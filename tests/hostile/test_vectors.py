@@ -193,7 +193,7 @@ DOCUMENTS = {
     "bow-tie": ({"features": [polygon([15, 45], [15.1, 45.1], [15.1, 45], [15, 45.1], [15, 45])]}, "crosses itself"),
     "two-corners": ({"features": [polygon([15, 45], [15.1, 45.1])]}, "feature 1"),
     "point": ({"features": with_geometry({"type": "Point", "coordinates": [15, 45]})}, "want a polygon"),
-    "no-geometry": ({"features": with_geometry(None)}, "no geometry"),
+    "no-geometry": ({"features": with_geometry(None)}, "no border"),
     "empty": ({"features": with_geometry({"type": "Polygon", "coordinates": []})}, "no border"),
     "geometry-is-a-list": ({"features": with_geometry([1, 2])}, "no geometry"),
     "unknown-geometry": ({"features": with_geometry({"type": "Circle", "coordinates": [0, 0]})}, "feature 1"),
@@ -497,7 +497,7 @@ def test_a_zip_that_swells_is_refused_before_it_is_unpacked(tmp_path):
 
 def test_names_given_twice_or_by_two_columns_are_refused(tmp_path):
     fields(name=["x", "x"]).to_file(tmp_path / "a.gpkg")
-    refused(tmp_path / "a.gpkg", "'x' twice")
+    refused(tmp_path / "a.gpkg", "has the name of row 1")
     shape = shapefile(tmp_path / "b")
     part = shape.with_suffix(".dbf")
     fields(crop=["wheat", "wheat"]).to_file(shape)
