@@ -11,7 +11,6 @@ from mainstem.core.plain import plain
 from mainstem.dashboards.components.pictures import Tile
 
 NOT_FOR = "deciding whether a picture is true, or whose it is"
-UNKNOWN_END = "9999"  # where an embargo's end cannot be read
 FIELD_WORDS = {"name": "file name", "text": "text", "picture": "picture"}
 MOST_EXCERPT = 220  # letters of a text in a tile
 MOST_SURE = 0.99  # beyond which no share is told more finely

@@ -65,7 +65,6 @@ class Desk:
         canvas: what fills the window.
         dock: the open panel; None where it is folded.
         panel: which panel is open, by name; FOLDED where none is.
-        below: under canvas and dock, for what is read after them.
     """
 
     vain: DeltaGenerator
@@ -74,7 +73,6 @@ class Desk:
     canvas: DeltaGenerator
     dock: DeltaGenerator | None
     panel: str
-    below: DeltaGenerator
 
 
 def lay_desk(panels: Mapping[str, str], wide: frozenset[str] = frozenset()) -> Desk:
@@ -93,9 +91,7 @@ def lay_desk(panels: Mapping[str, str], wide: frozenset[str] = frozenset()) -> D
     dock = None
     if panel != FOLDED:
         dock = body.container(key="desk-dock", width=WIDE_PX if panel in wide else DOCK_PX)
-    return Desk(
-        vain=vain, status=status, bar=bar, canvas=canvas, dock=dock, panel=panel, below=st.container()
-    )  # fmt: skip
+    return Desk(vain=vain, status=status, bar=bar, canvas=canvas, dock=dock, panel=panel)
 
 
 def _choose_panel(panels: Mapping[str, str], line: DeltaGenerator, vain: DeltaGenerator) -> str:

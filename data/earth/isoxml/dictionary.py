@@ -7,8 +7,6 @@ resolution stand in the comment, `scale` goes from the raw integer to `unit`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-PROPRIETARY = range(0xE000, 0xFFFF)  # 57344-65534: the manufacturer's own, told by the device's presentations alone
-
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
