@@ -30,15 +30,12 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import below_name
 from mainstem.core.targets.quantity import WORTHWHILE
+from mainstem.data.earth.crops import ACRE_HA, POUND_KG, POUNDS_PER_BUSHEL
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
-POUNDS_PER_BUSHEL = {  # USDA standard test weights
-    "maize": 56.0, "wheat": 60.0, "soybean": 60.0, "barley": 48.0, "oats": 32.0, "sorghum": 56.0,
-}  # fmt: skip
 DOZENS = 10.0  # of a unit in 1 t/ha, from which one digit says enough
 NUMBERS = ["value", "low", "high"]  # columns of a table of predictions
 MOST_ISSUED = 200  # seasons and regions at a lead that a board keeps
-POUND_KG, ACRE_HA = 0.45359237, 0.40468564224  # NIST Handbook 44, appendix C
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
