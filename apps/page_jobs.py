@@ -1,15 +1,16 @@
 """What is done beside the pages for them: a model of a region set, a map of scenes or of a simulated farm."""
 
 import sys
+from collections.abc import Sequence
 
-from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map
+from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map, maps_folder
 from mainstem.apps.jobs import start, work_on
 from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress
 
 CODE = "from mainstem.apps.page_jobs import main; main()"
-MODEL, MAP, HINDSIGHT = "model ", "map ", "hindsight "  # beginnings of jobs' names
+MODEL, MAP, HINDSIGHT, ZONES, RATES = "model ", "map ", "hindsight ", "zones of ", "rates of "  # begin jobs' names
 
 
 def start_training(name: str) -> None:
@@ -32,6 +33,16 @@ def start_harvest(name: str) -> None:
     start(map_job(name), CODE, ["harvest", name])
 
 
+def start_zones(name: str, others: Sequence[str], num_zones: int) -> None:
+    """Begin to draw zones of a map's fields from it and from other maps."""
+    start(zones_job(name), CODE, ["zones", name, str(num_zones), *others])
+
+
+def start_rates(name: str, signer: str, sha256: str) -> None:
+    """Begin to write rate maps beside a map, by the rule that is kept there, signed by a name as it was shown."""
+    start(rates_job(name), CODE, ["rates", name, signer, sha256])
+
+
 def model_job(name: str) -> str:
     """Name of the job that trains a set's model."""
     return f"{MODEL}{name}"
@@ -47,6 +58,16 @@ def map_job(name: str) -> str:
     return f"{MAP}{name}"
 
 
+def zones_job(name: str) -> str:
+    """Name of the job that draws a map's zones."""
+    return f"{ZONES}{name}"
+
+
+def rates_job(name: str) -> str:
+    """Name of the job that writes rate maps beside a map."""
+    return f"{RATES}{name}"
+
+
 def main() -> None:
     """Do what the arguments of this process name."""
     kind, name, *rest = sys.argv[1:]
@@ -56,6 +77,10 @@ def main() -> None:
         status = work_on(hindsight_job(name), f"hindsight of {name}", lambda report: _choice(name).look_back(report))
     elif kind == "harvest":
         status = work_on(map_job(name), f"the harvest {name}", lambda report: _harvest(name, report))
+    elif kind == "zones":
+        status = work_on(zones_job(name), f"the zones of {name}", lambda report: _zones(name, rest, report))
+    elif kind == "rates":
+        status = work_on(rates_job(name), f"the rates of {name}", lambda report: _rates(name, rest, report))
     else:
         status = work_on(map_job(name), f"the map {name}", lambda report: _map(name, rest, report))
     raise SystemExit(status)
@@ -77,6 +102,18 @@ def _harvest(name: str, report: Progress) -> None:
     from mainstem.apps.fields.harvest_maps import make_harvest  # the other jobs need no geometry
 
     make_harvest(name, report)
+
+
+def _zones(name: str, rest: list[str], report: Progress) -> None:
+    from mainstem.apps.fields.map_advice import draw_map_zones
+
+    draw_map_zones(name, rest[1:], int(rest[0]), report)
+
+
+def _rates(name: str, rest: list[str], report: Progress) -> None:
+    from mainstem.apps.fields.map_advice import make_map_rates
+
+    make_map_rates(maps_folder() / name, rest[0], rest[1], report)
 
 
 def _map(name: str, rest: list[str], report: Progress) -> None:

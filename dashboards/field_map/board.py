@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mainstem.apps.field_maps import INPUT, fields_in, known_maps, maps_folder, scenes_in
+from mainstem.apps.fields.map_advice import zones_file
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
@@ -44,6 +45,7 @@ class FieldBoard:
         table: a row a field, those of which nothing can be said first, then from the lowest mean.
         bands: layers of the map by name (y, x), at LOOK pixels or fewer.
         ndvi: (date, y, x), NaN under cloud; clear_share (y, x) of dates.
+        zones: (y, x), number of the zone that is drawn there, NaN where none is.
         inside: (y, x), true in a field, or everywhere where there are none.
         given: (y, x), true in a field that the map was made with, or everywhere: what colour scales go by.
         mean_factor: half width of a field's interval as a share of its pixels' mean half width.
@@ -62,6 +64,7 @@ class FieldBoard:
     inside: NDArray[np.bool_]
     given: NDArray[np.bool_]
     ndvi: Array
+    zones: Array
     dates: tuple[str, ...]
     grid: Grid
     bounds: tuple[float, float, float, float]
@@ -146,6 +149,7 @@ def load_field_board(name: str) -> FieldBoard:
         inside=_inside(table, source.grid),
         given=_inside(_told([], lambda: _given_fields(folder, source.grid), table.iloc[:0]), source.grid),
         ndvi=ndvi,
+        zones=_told(problems, lambda: _zones(folder, source.grid), _no_zones(source.grid)),
         dates=dates,
         grid=_small(source.grid),
         bounds=bounds,
@@ -207,6 +211,29 @@ def _check_bounds(mean: Array, notes: MapNotes) -> None:
 
 def _no_season(grid: Grid) -> tuple[Array, tuple[str, ...]]:
     return np.zeros((0, *_sides(grid)), np.float32), ()
+
+
+def _no_zones(grid: Grid) -> Array:
+    return np.full(_sides(grid), np.nan, np.float32)
+
+
+def _zones(folder: Path, grid: Grid) -> Array:
+    """The zones that are kept with a map (y, x), at the page's size.
+
+    Raises:
+        InputError: if their file cannot be read.
+    """
+    path, found = zones_file(folder), _no_zones(grid)
+    if path is None:
+        return found
+    table = read_vectors(path).to_crs(grid.crs)
+    if "zone" not in table:
+        raise InputError(f"{path.name} has no column zone; draw the zones again (*Advice*)")
+    table = table[pd.to_numeric(table["zone"], errors="coerce") > 0]
+    small = _small(grid)
+    rows = numbered(Fields(table=table), small, slice(0, small.height), slice(0, small.width))
+    numbers = np.append(table["zone"].to_numpy(np.float32), np.float32(np.nan))
+    return numbers[rows]
 
 
 def _sides(grid: Grid) -> tuple[int, int]:

@@ -13,8 +13,9 @@ from mainstem.dashboards.palette import colours, ramp
 
 VISIT = "cannot say: visit"
 SEQUENTIAL, DOUBT = "viridis", "plasma"
-NDVI, CLOUD = "NDVI", "share of dates in cloud"
-MEASURED = (NDVI, CLOUD, TAKEN)
+NDVI, CLOUD, ZONES = "NDVI", "share of dates in cloud", "zones"
+MEASURED = (NDVI, CLOUD, TAKEN, ZONES)
+NUMBERS = "by number, 1 the lowest"
 CHANCE = "probability below "  # how a map names the bands of its thresholds
 MARGIN = 0.1  # around the fields that a map opens on, as a share of their longer side
 
@@ -75,7 +76,7 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
         return Layer(
             rgba=nothing, title=title, low=f"{low:.3g}", high=f"{high:.3g} {text}".strip(), ramp=ramp(palette),
             raster=raster, is_claimed=is_predicted and title not in MEASURED, ends=ends, is_bounded=is_share,
-            unit=unit if text == unit else "", digits=1 if text == unit else 2,
+            unit=unit if text == unit else "", digits={unit: 1, NUMBERS: 0}.get(text, 2),
         )  # fmt: skip
 
     width = bands["upper"] - bands["lower"]
@@ -98,6 +99,8 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
     ]
     if TAKEN in bands:
         found.append(pixels(TAKEN, bands[TAKEN], (0.0, 1.0), DOUBT, ""))
+    if np.isfinite(board.zones).any():
+        found.append(pixels(ZONES, board.zones, (1.0, max(float(np.nanmax(board.zones)), 2.0)), SEQUENTIAL, NUMBERS))
     if date:
         found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))
         found.append(pixels(CLOUD, 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))

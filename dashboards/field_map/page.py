@@ -9,6 +9,7 @@ import streamlit as st
 from mainstem.apps.fields.harvest_maps import is_harvest
 from mainstem.dashboards.components.find import Place, search_place
 from mainstem.dashboards.components.tables import choice_table, named_in_address
+from mainstem.dashboards.field_map.advice import show_advice
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.canvas import choose_field, open_field, show_maps
 from mainstem.dashboards.field_map.choice import choose_map, offer_map, show_making
@@ -33,7 +34,7 @@ from mainstem.dashboards.shell import (
 IN_ADDRESS = (
     "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside", "view"
 )  # fmt: skip
-PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files"}
+PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files", "advice": "Advice"}
 WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
 NO_FIELDS = "No fields yet: draw one on the map, or bring a file under *Files*."
@@ -109,6 +110,8 @@ def show_map(name: str, desk: Desk) -> None:
             show_lost(board)
             show_left_out(board)
             show_import(board)
+        elif desk.panel == "advice" and len(known):
+            show_advice(board, chosen or known[0])
         elif asked:
             st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
         elif chosen:

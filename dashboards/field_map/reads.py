@@ -5,6 +5,7 @@ import streamlit as st
 from shapely.geometry import box
 
 from mainstem.apps.field_maps import maps_folder
+from mainstem.apps.fields.map_advice import zones_file
 from mainstem.apps.map_files import NOTES
 from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, load_field_board
@@ -40,6 +41,6 @@ def frame_of(board: FieldBoard) -> gpd.GeoDataFrame:
 def stamp_of(name: str) -> str:
     """When map and fields last changed."""
     folder = maps_folder() / name
-    paths = map(folder.joinpath, ("map.tif", NOTES, FIELDS, JOURNAL))
-    times = [path.stat().st_mtime_ns for path in paths if path.is_file()]
+    paths = [*map(folder.joinpath, ("map.tif", NOTES, FIELDS, JOURNAL)), zones_file(folder)]
+    times = [path.stat().st_mtime_ns for path in paths if path is not None and path.is_file()]
     return "-".join(map(str, times))
