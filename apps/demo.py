@@ -8,21 +8,16 @@ from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.field_maps import ensure_demo, ensure_real
 from mainstem.apps.finetune import fit_where_none
 from mainstem.apps.jobs import telling
+from mainstem.apps.region_sets import REAL, SIMULATED, RegionChoice, run_folder
 from mainstem.core.errors import InputError, MissingExtraError
 from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.records import read_record
 from mainstem.core.task import DataRequest
-from mainstem.data.catalogue import data_home, pull
+from mainstem.data.catalogue import pull
 
-REAL, SIMULATED = "us-maize", "simulated-maize"
-STUDIES, ARCHIVE, FIELDS, SCENES = 0.1, 0.15, 0.2, 0.22  # up to where each takes the time; the model has the rest
+STUDIES, ARCHIVE, FIELDS, SCENES, MODEL = 0.1, 0.15, 0.2, 0.22, 0.8  # of the time, up to which each takes it
 JOB = "demonstration"
-
-
-def run_folder(data: str) -> Path:
-    """Return where the demo keeps the run of a region set."""
-    return data_home() / "runs" / f"{TASK.name}-{data}"
 
 
 def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:
@@ -64,7 +59,11 @@ def prepare(mirror: Path | None = None, progress: Progress = silent) -> dict[str
         except InputError as error:
             print(f"{plain(error)}\nusing simulated regions instead", file=sys.stderr)
             data = SIMULATED
-        return ensure_run(data, mirror, part_of(_named("yield model", report), SCENES, 1.0))
+        record = ensure_run(data, mirror, part_of(_named("yield model", report), SCENES, MODEL))
+        choice = RegionChoice(name=data, title=data)
+        if not choice.has_looked_back():
+            choice.look_back(part_of(_named("looking back at past seasons", report), MODEL, 1.0))
+        return record
 
 
 def ensure_run(data: str, mirror: Path | None = None, progress: Progress = silent) -> dict[str, Any]:

@@ -44,10 +44,12 @@ def run_folder() -> Path:
 
 
 def known_maps() -> list[str]:
-    """Names of the maps that are whole, newest first, the demonstration last."""
+    """Names of the maps that are whole: those with fields first, newest first, the demonstration last among them."""
     found = [path.parent for path in maps_folder().glob("*/map.tif") if (path.parent / NOTES).is_file()]
-    newest = sorted(found, key=lambda folder: (folder.name == DEMO, -(folder / "map.tif").stat().st_mtime))
-    return [folder.name for folder in newest if not folder.name.startswith(".")]
+    first = sorted(found, key=lambda folder: (
+        not (folder / "fields.gpkg").is_file(), folder.name == DEMO, -(folder / "map.tif").stat().st_mtime,
+    ))  # fmt: skip
+    return [folder.name for folder in first if not folder.name.startswith(".")]
 
 
 def ensure_demo(progress: Progress = silent) -> str:

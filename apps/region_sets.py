@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.demo import REAL, SIMULATED, run_folder
 from mainstem.apps.finetune import aside_of, fit_where_none, is_fitted
 from mainstem.apps.hindsight import keep_looked_back, look_back, looked_back_file
 from mainstem.core.errors import ArtifactError, InputError
@@ -23,6 +22,7 @@ from mainstem.data.earth.outlines import read_centres
 from mainstem.data.earth.regions import load_cybench
 from mainstem.data.hearing import hearing
 
+REAL, SIMULATED = "us-maize", "simulated-maize"
 FILE_NAME = re.compile(r"(yield|ndvi|fpar|soil|crop_calendar|location)_([a-z]+)_([A-Z]{2})\.csv")
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _-]{0,39}")
 FITTED = 0.8  # of the time that training takes has gone when the run is written; the rest goes to looking back
@@ -97,6 +97,14 @@ class RegionChoice:
         fit_where_none(TASK, self.run(), self.read, part_of(progress, 0.0, FITTED))
         self.look_back(part_of(progress, FITTED, 1.0))
 
+    def has_looked_back(self) -> bool:
+        """True where what the model says of past seasons is kept.
+
+        Raises:
+            ArtifactError: if the run cannot be read.
+        """
+        return looked_back_file(self.name, load_run(self.run(), TASK).adapter_sha256).is_file()
+
     def look_back(self, progress: Progress = silent) -> None:
         """Keep what the model says of past seasons, each without what learned from it.
 
@@ -106,6 +114,11 @@ class RegionChoice:
         fitted = load_run(self.run(), TASK)
         looked = look_back(fitted, self.read(), progress)
         keep_looked_back(looked, looked_back_file(self.name, fitted.adapter_sha256))
+
+
+def run_folder(data: str) -> Path:
+    """Return where the run of a region set is kept."""
+    return data_home() / "runs" / f"{TASK.name}-{data}"
 
 
 def choices() -> list[RegionChoice]:

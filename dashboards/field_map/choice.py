@@ -8,8 +8,9 @@ from streamlit.delta_generator import DeltaGenerator
 from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, keep_inputs, known_maps
 from mainstem.apps.jobs import find_job, find_jobs
 from mainstem.apps.page_jobs import MAP, map_job, start_map
+from mainstem.core.errors import MainstemError
 from mainstem.dashboards.field_map.harvest import bring_harvest
-from mainstem.dashboards.shell import choose, mistakes_as_lines, put_in_address
+from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
 
@@ -39,8 +40,12 @@ def bring_data(uploads: int) -> None:
         st.segmented_control("What", kinds, default=kinds[0], key=f"kind {uploads}", label_visibility="collapsed")
         == kinds[1]
     ):
-        with mistakes_as_lines("The harvest"):
+        said = st.empty()  # at the top: below the form it would lie outside of the window
+        try:
             begun = bring_harvest(uploads)
+        except MainstemError as error:
+            said.error(plain(error), icon=":material/error:")
+        else:
             if begun:
                 st.session_state[UPLOADS] = uploads + 1
                 st.session_state[AWAITED] = begun

@@ -6,6 +6,7 @@ from functools import partial
 import streamlit as st
 
 from mainstem.apps.field_exports import field_bytes
+from mainstem.apps.fields.harvest_files import POINTS
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.edits import REPLACED, import_fields, put_back
 from mainstem.dashboards.shell import mistakes_as_lines, plain
@@ -22,14 +23,19 @@ EXPORTS = {
 
 def show_downloads(board: FieldBoard) -> None:
     """Files to take along, with the columns that the user's own fields brought."""
-    row = st.container(horizontal=True)
+    row, stem = st.container(horizontal=True), file_stem(board)
     row.download_button(
-        "Map (COG)", (board.folder / "map.tif").read_bytes, "map.tif", "image/tiff; application=geotiff",
+        "Map (COG)", (board.folder / "map.tif").read_bytes, f"{stem}_map.tif", "image/tiff; application=geotiff",
         icon=":material/download:", on_click="ignore",
     )  # fmt: skip
+    if (board.folder / POINTS).is_file():
+        row.download_button(
+            "Records", (board.folder / POINTS).read_bytes, f"{stem}_{POINTS}", EXPORTS["gpkg"][1],
+            icon=":material/download:", on_click="ignore", help="Every record of the log: its yield, removed by what.",
+        )  # fmt: skip
     for kind, (title, mime) in EXPORTS.items() if len(board.table) else ():
         row.download_button(
-            title, partial(field_bytes, board.table, kind), f"fields.{kind}", mime,
+            title, partial(field_bytes, board.table, kind), f"{stem}_fields.{kind}", mime,
             icon=":material/download:", on_click="ignore",
         )  # fmt: skip
     if len(board.table):
@@ -37,6 +43,14 @@ def show_downloads(board: FieldBoard) -> None:
             "Every file has your own columns too. A Shapefile's names hold ten letters: its *fields.columns.txt* says "
             "what longer ones became."
         )
+
+
+def file_stem(board: FieldBoard) -> str:
+    """How the names of a map's files begin: which map, what it holds, of which season, and the unit."""
+    year, unit = board.tags["DATES"][:4], board.tags["UNITS"].replace("/", "-")
+    what = "vigour_percent" if "percent" in unit else f"yield_{unit}"
+    season = [] if year in board.name else [year]
+    return "_".join([board.name, *season, what]).replace(" ", "-")
 
 
 def show_lost(board: FieldBoard) -> None:

@@ -1,6 +1,5 @@
 """A combine's harvest on the field page: brought with a unit picker, and what its cleaning took out, counted."""
 
-import pandas as pd
 import streamlit as st
 
 from mainstem.apps.fields.harvest_maps import KINDS, keep_logs, read_counts, said_on_page
@@ -46,8 +45,9 @@ def bring_harvest(uploads: int) -> str:
     if not st.button("Map the harvest", disabled=not (name and files), type="primary"):
         return ""
     units = {quantity: "" if unit == AS_TOLD else unit for quantity, unit in picked.items()}
-    keep_logs(name, contents_of(files), said_on_page(units, options, crop))
-    start_harvest(name)
+    with st.spinner("Reading the logs"):
+        keep_logs(name, contents_of(files), said_on_page(units, options, crop))
+        start_harvest(name)
     return name
 
 
@@ -60,7 +60,8 @@ def show_counts(board: FieldBoard) -> None:
         return
     kept, read = counts.get("kept", 0), counts.get("read", 0)
     st.markdown(f"**{kept:,} of {read:,} records kept**; {counts.get('corrected', 0):,} corrected for width")
-    rows = [(rule, counts[rule], what) for rule, what in RULES.items() if counts.get(rule)]
-    st.dataframe(pd.DataFrame(rows, columns=["rule", "records", "takes out"]), hide_index=True)
+    for rule, what in RULES.items():
+        if counts.get(rule):
+            st.markdown(f"- {counts[rule]:,} **{plain(rule)}**: {plain(what)}")
     for note in notes:
         st.caption(plain(note, 300))

@@ -20,7 +20,7 @@ def show_overview(board: FieldBoard, changes: Changes) -> None:
     visits = find_visits(board, changes)
     st.subheader("Visit these first" if visits else "No field to visit", anchor=False)
     if not visits:
-        st.caption("All fields are seen, and none fell beyond the noise of the scenes.")
+        st.caption("Half or more of every field is known, and none fell beyond the noise of the scenes.")
     for visit in visits[:MOST_VISITS]:
         show_visit(visit)
     if len(visits) > MOST_VISITS:

@@ -35,7 +35,6 @@ IN_ADDRESS = (
     "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside", "view"
 )  # fmt: skip
 PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files", "advice": "Advice"}
-WIDE = frozenset({"list"})
 LIST_PX = 660  # of the list, at most
 NO_FIELDS = "No fields yet: draw one on the map, or bring a file under *Files*."
 MEASURED = "none"  # what a map of measurements says of training
@@ -52,7 +51,7 @@ def show_fields() -> None:
     recall("field_map", IN_ADDRESS)
     if st.query_params.get("field") and not st.query_params.get("panel"):
         open_panel("field")  # who asks for a field is shown it
-    desk = lay_desk(PANELS, WIDE)
+    desk = lay_desk(PANELS)
     with desk.bar, mistakes_as_lines("The list of maps"):
         name = choose_map(desk.vain)
     with desk.vain, mistakes_as_lines("The maps being made"):

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mainstem.apps.field_maps import known_maps, maps_folder
+from mainstem.apps.fields.harvest_maps import is_harvest
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import InputError
 from mainstem.dashboards.field_map.board import FieldBoard
@@ -121,5 +122,8 @@ def _farm(name: str) -> Farm:
     unseen = int(values.isna().sum())
     last = tags["DATES"].split(", ")[-1][:10]
     parts = [f"{len(values)} field{'s' * (len(values) != 1)}", f"{unseen} not seen" if unseen else ""]
-    parts += [f"claim {tags['CLAIM']}" if tags["CLAIM"] == "withdrawn" else "", f"scenes to {last}"]
+    parts += [
+        f"claim {tags['CLAIM']}" if tags["CLAIM"] == "withdrawn" else "",
+        f"{'harvested' if is_harvest(folder) else 'scenes to'} {last}",
+    ]
     return Farm(name, len(values), unseen, ", ".join(filter(None, parts)))

@@ -10,7 +10,7 @@ from mainstem.dashboards.shell.address import put_in_address, say_in_vain
 from mainstem.dashboards.shell.texts import plain
 
 PANEL, FOLDED = "panel", "none"  # name in the address, and what it says where no panel is open
-DOCK_PX, WIDE_PX = 356, 480
+DOCK_PX = 372  # as much as leaves the canvas 60 % of 1440 x 900 and 55 % of 1280 x 800
 ORIGIN_ICONS = {"real data": "public", "simulated": "science"}
 STYLE = """<style>
 .stAppHeader { height: 2.75rem; min-height: 2.75rem; }
@@ -25,7 +25,7 @@ STYLE = """<style>
   :root { --mainstem-quiet: #b3beb6; }
   [data-testid="stMultiSelect"] span[title] { color: #08140d !important; }
 }
-.st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 8.25rem); }
+.st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 9rem); }
 .st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
 .st-key-desk-status { min-height: 1.75rem; gap: 0 0.5rem; align-items: center; }
 .st-key-desk-top > :has(> .st-key-desk-panels) { margin-left: auto; }
@@ -75,10 +75,10 @@ class Desk:
     panel: str
 
 
-def lay_desk(panels: Mapping[str, str], wide: frozenset[str] = frozenset()) -> Desk:
+def lay_desk(panels: Mapping[str, str]) -> Desk:
     """Lay a page out; the first of `panels` (title by name) is open unless the address names another or none.
 
-    Pressing the open panel's title folds it. `wide` panels take more of the window.
+    Pressing the open panel's title folds it.
     """
     vain = st.container()
     whole = st.container(key="desk")
@@ -90,7 +90,7 @@ def lay_desk(panels: Mapping[str, str], wide: frozenset[str] = frozenset()) -> D
     canvas = body.container(key="desk-canvas")
     dock = None
     if panel != FOLDED:
-        dock = body.container(key="desk-dock", width=WIDE_PX if panel in wide else DOCK_PX)
+        dock = body.container(key="desk-dock", width=DOCK_PX)
     return Desk(vain=vain, status=status, bar=bar, canvas=canvas, dock=dock, panel=panel)
 
 

@@ -5,9 +5,8 @@ from functools import partial
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.demo import REAL, SIMULATED
 from mainstem.apps.page_jobs import model_job, start_training
-from mainstem.apps.region_sets import RegionChoice, choices, keep_upload
+from mainstem.apps.region_sets import REAL, SIMULATED, RegionChoice, choices, keep_upload
 from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_address, show_error
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failure

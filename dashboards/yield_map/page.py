@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from mainstem.apps.hindsight import worst
 from mainstem.apps.region_sets import RegionChoice
 from mainstem.dashboards.components.fieldmap import Geometry, fieldmap
 from mainstem.dashboards.components.find import Place, found_on_map
@@ -53,13 +54,12 @@ PANELS = {
     "claims": "Claims",
     "files": "Files",
 }
-WIDE = frozenset({"list", "hindsight", "why"})
 
 
 def show_yields() -> None:
     """Lay the page out: the map fills it, choices stand on one line above, and one panel is docked beside it."""
     recall(PAGE, IN_ADDRESS)
-    desk, choice = lay_desk(PANELS, WIDE), None
+    desk, choice = lay_desk(PANELS), None
     with desk.bar, mistakes_as_lines("The list of regions"):
         choice = choose_set(desk.vain)
     if choice is not None:
@@ -87,7 +87,7 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
         place = choose_place(places)
     table = predict_season(key, controls.season, controls.lead, controls.level, controls.threshold_t_ha)
     attribution = "; ".join(filter(None, (board.source.attribution, outlines.attribution if outlines else "")))
-    first = str(next(iter(ranked(table, ["region"])["region"]), ""))
+    first = first_region(table, desk.panel)
     chosen, asked = named_in_address("region", board.regions(), first)
     show_status(board, table, controls, desk)
     with desk.canvas, mistakes_as_lines("The map"):
@@ -111,6 +111,12 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
             show_why(key, table, chosen, controls)
         else:
             show_region(key, table, chosen, controls)
+
+
+def first_region(table: pd.DataFrame, panel: str) -> str:
+    """The region that is shown unless one is chosen: the worst where these are listed, else the first of the list."""
+    rows = worst(table[table["error"].notna()], 1) if panel == "hindsight" else table.iloc[:0]
+    return str(next(iter(rows["region"]), next(iter(ranked(table, ["region"])["region"]), "")))
 
 
 def show_status(board: YieldBoard, table: pd.DataFrame, controls: Controls, desk: Desk) -> None:

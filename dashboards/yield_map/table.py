@@ -13,7 +13,13 @@ from mainstem.dashboards.yield_map.layers import LESS_HARVEST, place_of, title_r
 
 LIST_PX = 660  # at most
 AMOUNTS = ("value", "low", "high", "width", "expected", "past", "observed", "error")  # columns in the unit of yields
-TITLES = {"expected": "past alone", "past": "past average", "observed": "harvest", "inside": "ended"}
+TITLES = {
+    "value": "forecast",
+    "expected": "past alone",
+    "past": "past average",
+    "observed": "harvest",
+    "inside": "ended",
+}
 ICONS = {"inside": "✓ inside", "above": "▲ above", "below": "▼ below", "": ""}
 BEFORE = ["region", "claim", "value", "low", "high", "width", "below", "expected"]
 ENDED = ["observed", "error", "inside"]
@@ -60,7 +66,8 @@ def shown_table(rows: pd.DataFrame, controls: Controls, layer: str) -> pd.DataFr
     unit = controls.unit
     columns = [*BEFORE, *(ENDED if rows["observed"].notna().any() else ())]
     if is_by_error(rows, layer):
-        columns = ["region", *ENDED, *(column for column in BEFORE if column != "region")]
+        columns = ["region", "value", "observed", "error", "low", "high", "inside"]
+        columns += [column for column in BEFORE if column not in columns]
     shown = rows[columns].copy()
     shown["region"] = [title_region(str(region)) for region in rows["region"]]
     shown["below"] = shown["below"].round(3)

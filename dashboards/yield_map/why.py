@@ -18,6 +18,7 @@ from mainstem.dashboards.yield_map.table import NO_DOWNLOAD
 
 ODD = 2.0  # standard deviations from which an input is named
 MOST_NAMED = 3
+LEAST_SAID = 0.005  # what rounds to 0.00 is not said
 FARTHEST = 5.0  # standard deviations: of a handful of seasons none is known well enough to say more
 DRAWN = ("rain", "water balance", "mean temperature", "FAPAR", "NDVI")
 PART_NAMES = {"canopy": "canopy (FAPAR, NDVI)"}
@@ -156,7 +157,9 @@ def part_words(parts: Parts, unit: YieldUnit) -> str:
     )
     if not told:
         return f"{words} Nothing of the season is known."
-    return f"{words} What is known of the season adds {unit.convert(season):+.2f}: {added}."
+    itself = unit.convert(parts.without - parts.past)
+    rest = f", what past yields and soil say beside it {itself:+.2f}" if abs(itself) >= LEAST_SAID else ""
+    return f"{words} What is known of the season adds {unit.convert(season):+.2f} ({added}){rest}."
 
 
 def weight_words(parts: Parts, unit: YieldUnit) -> str:

@@ -5,7 +5,7 @@ from streamlit.testing.v1 import AppTest
 from tests.dashboards.made import small_map
 
 from mainstem import dashboards
-from mainstem.apps.field_maps import known_maps, maps_folder, offer_map
+from mainstem.apps.field_maps import DEMO, known_maps, maps_folder, offer_map
 from mainstem.core.errors import InputError
 from mainstem.dashboards.field_map.board import load_field_board
 
@@ -22,6 +22,13 @@ def test_a_map_made_elsewhere_is_opened_under_its_own_name_and_stays_there(home,
     assert "Field c" in [part.value for part in page.run().subheader]
     assert (first / "map.tif").is_file()
     assert maps_folder().resolve() not in first.resolve().parents
+
+
+def test_a_map_with_fields_is_shown_before_those_without_and_the_demonstration_last_of_them(home):
+    small_map(home, DEMO, ["a"])
+    small_map(home, "farm", ["a"])
+    small_map(home, "bare")
+    assert known_maps() == ["farm", DEMO, "bare"]
 
 
 def test_a_map_of_the_page_keeps_its_name(home):

@@ -78,8 +78,8 @@ def bench_finetune() -> dict[str, float]:
 def bench_map() -> dict[str, float]:
     """The county map in Chromium: drawn after the script's end, recoloured; times of the page itself."""
     from mainstem.adapters.crop_yield import TASK
-    from mainstem.apps.demo import REAL, run_folder
     from mainstem.apps.finetune import finetune
+    from mainstem.apps.region_sets import REAL, run_folder
     from mainstem.core.finetuning import FitSpec
     from mainstem.core.task import DataRequest, FitConfig
     from mainstem.core.training import TrainingConfig

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from mainstem.adapters.crop_yield import TASK
-from mainstem.apps.demo import REAL, ensure_run
+from mainstem.apps.demo import ensure_run
 from mainstem.apps.hindsight import LEVELS, look_back, looked_back, looked_back_file, season_figures, skill_by_lead
+from mainstem.apps.region_sets import REAL
 from mainstem.core.contradiction import chance_of_such_groups
 from mainstem.core.fitted import load_run
 from mainstem.core.task import DataRequest

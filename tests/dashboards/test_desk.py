@@ -67,6 +67,18 @@ def test_the_canvas_is_the_page(pages, path, width, height, least):
     page.close()
 
 
+@pytest.mark.parametrize(("width", "height", "least"), [(1440, 900, 0.60), (1280, 800, 0.55)])
+@pytest.mark.parametrize(
+    "path", ["/yield_map?panel=hindsight", "/yield_map?panel=why", "/yield_map?panel=list", "/field_map?panel=list"]
+)
+def test_no_panel_takes_the_canvas_its_share_and_all_of_it_is_in_sight(pages, path, width, height, least):
+    page = opened(pages, path, width, height)
+    assert share(page) >= least
+    box = page.locator(CANVAS).first.bounding_box()
+    assert box["y"] + box["height"] <= height
+    page.close()
+
+
 def test_a_link_brings_the_desk_back_on_a_server_that_was_started_again(desk_home, pages):
     _, browser = pages
     with served(desk_home) as address:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mainstem.apps import clinic_demo, demo, region_sets
 from mainstem.apps.hindsight import (
     COLUMNS,
     FORECAST,
@@ -24,6 +25,7 @@ from mainstem.apps.hindsight import (
     skill_by_lead,
     worst,
 )
+from mainstem.apps.media import demo as media_demo
 from mainstem.core.stream import Sample
 from mainstem.dashboards.yield_map import controls
 from mainstem.dashboards.yield_map.board import doubt_of, region_story, season_table
@@ -173,3 +175,14 @@ def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_mod
     assert looked_back(looked_back_file("a", "1" * 64)) is not None  # another set's
     path.write_text("season\n1\n")
     assert looked_back(path) is None
+
+
+def test_the_demonstration_looks_back_once_the_model_is_there(simulated_home, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(simulated_home))
+    monkeypatch.setattr(clinic_demo, "ensure_studies", lambda *_: None)
+    monkeypatch.setattr(media_demo, "ensure_archive", lambda *_: None)
+    monkeypatch.setattr(demo, "ensure_demo", lambda progress: None)
+    monkeypatch.setattr(demo, "ensure_real", lambda mirror, progress: None)
+    demo.prepare(simulated_home / "nothing is here")
+    choice = next(choice for choice in region_sets.choices() if choice.name == region_sets.SIMULATED)
+    assert choice.has_looked_back()

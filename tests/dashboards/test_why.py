@@ -1,5 +1,6 @@
 """Why a forecast is as it is: known normals, parts that add up to it, and an alarm that names what it heard."""
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -82,7 +83,11 @@ def test_parts_add_up_to_the_forecast_both_ways(board, lead):
     assert parts.weights["plain"] + parts.weights["trunk"] <= 1 + 1e-9
     rows = part_rows(parts, T_HA)
     assert rows["high"].iloc[-2] == pytest.approx(told, abs=1e-4)
-    assert f"the forecast is {told:.2f}" in part_words(parts, T_HA)
+    words = part_words(parts, T_HA)
+    assert f"the forecast is {told:.2f}" in words
+    (season,) = re.findall(r"season adds ([-+][0-9]+\.[0-9]+)", words)
+    rest = re.findall(r"say beside it ([-+][0-9]+\.[0-9]+)", words) or ["0"]
+    assert parts.past + float(season) + float(rest[0]) == pytest.approx(told, abs=0.02)  # what is said adds up
     assert "add up to the forecast" in weight_words(parts, T_HA)
 
 
