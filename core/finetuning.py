@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from mainstem.core.errors import InputError
+from mainstem.core.evaluation import rmse
 from mainstem.core.fit import Fit, OutOfFold, fit
 from mainstem.core.fitted import Fitted, save_fitted
 from mainstem.core.folds import has_groups
 from mainstem.core.groups import Keys
 from mainstem.core.judging import ORIGINS, Certified, calibrate_fit, later_names
-from mainstem.core.means import labels_by
+from mainstem.core.means import Judged, labels_by, sizes_by
 from mainstem.core.member import tokenizer_words
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.progress import Progress, part_of, silent
@@ -92,7 +93,11 @@ def fit_and_save(
         "scope": task.scope_of(train),
         "salt": keys.salt,
         "is_private": keys.is_private,
-        "training": {**_training(source, train, found, spec, keys), **_learned(found, base)},
+        "training": {
+            **_training(source, train, found, spec, keys),
+            **_learned(found, base),
+            **_errors_of_means(task, train, found.judged),
+        },
         "licence": source.licence,
         "attribution": source.attribution,
         "simulated": source.simulated,
@@ -137,6 +142,24 @@ def _learned(found: Fit, base: OpenModel | None) -> dict[str, Any]:
         "tokenizer": tokenizer_words(base, [member.adapter.tokenizer for member in found.ensemble.members]),
         "judged_on": found.splits[0].judged_on,
     }
+
+
+def _errors_of_means(task: Task, train: Sequence[Sample], judged: Mapping[str, OutOfFold]) -> dict[str, Any]:
+    """Root mean squared errors of the means of what belongs together, by view, of groups never seen; {} without means.
+
+    As `Judged.means_of_all`: of all samples of each. Beside them what the average of all would err by.
+    """
+    part = task.grouping.mean_of
+    errors: dict[str, float] = {}
+    for view, found in judged.items() if part else ():
+        own = [train[row] for row in found.rows.tolist()]
+        told = found.nested
+        cases = Judged(truth=found.truth, mean=told["mean"], scale=told["scale"], groups=found.groups)
+        means = cases.means_of_all(labels_by(own, part), sizes_by(own, part))
+        if len(means.truth):
+            errors[view], num = rmse(means.truth, means.mean), len(means.truth)
+            average = rmse(means.truth, np.full(num, means.truth.mean()))
+    return {"mean_errors": {"of": part, "n": num, "rmse": errors, "average": average}} if errors else {}
 
 
 def population_of(task: Task, source: SampleSet, train: Sequence[Sample]) -> str:

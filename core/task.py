@@ -206,12 +206,14 @@ class Mapped:
         overlap: pixels that neighbouring tiles of a map share.
         needs: what a map must be given besides scenes, by name.
         derive: what the task's `read` makes of raw samples, for those of a map, which do not come through it.
+        known_at: the same of raw samples as they were known at a view; None where views are not of earlier dates.
     """
 
     window: int = 0
     overlap: int = 0
     needs: tuple[str, ...] = ()
     derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
+    known_at: Callable[[Sequence[Sample], str], Sequence[Sample]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

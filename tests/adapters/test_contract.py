@@ -21,7 +21,7 @@ from tests.adapters.test_sensor_fusion_walls import write_drive
 from tests.data.medical.made_volumes import save_crops
 
 from mainstem.adapters import find_adapters, find_task, load_adapter_module, own_adapters, shipped_runs
-from mainstem.adapters.crop_yield.growth import derive
+from mainstem.adapters.crop_yield.leads import derive_all
 from mainstem.apps.new_adapter import write_adapter
 from mainstem.core.openmodels import load_open_model
 from mainstem.core.samples import SampleSet
@@ -48,7 +48,7 @@ def regions(folder: Path) -> SampleSet:
 
 def farms(folder: Path) -> SampleSet:
     source = simulated_farms(range(700, 703), ())
-    return replace(source, samples=tuple(derive(source.samples[::4])))
+    return replace(source, samples=tuple(derive_all(source.samples[::4])))
 
 
 def patches(folder: Path) -> SampleSet:

@@ -18,6 +18,7 @@ from pystac.validation import RegisteredValidator
 from rio_cogeo.cogeo import cog_validate
 from shapely.geometry import Polygon
 
+from mainstem.adapters.crop_yield.leads import derive_all
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.calibrate import calibrate
 from mainstem.apps.field_exports import field_bytes, field_table
@@ -53,7 +54,7 @@ QUICK = FitConfig(training=TrainingConfig(epochs=1, batch_size=128, lr_per_step=
 def run(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "pixel"
     source = simulated_farms(range(5), ())
-    source = replace(source, samples=tuple(TASK.mapped.derive(source.samples)))
+    source = replace(source, samples=tuple(derive_all(source.samples)))
     finetune(TASK, source, FitSpec(config=QUICK), folder)
     return folder
 

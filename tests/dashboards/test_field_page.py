@@ -8,6 +8,7 @@ from pathlib import Path
 import geopandas as gpd
 import pytest
 
+from mainstem.adapters.crop_yield.leads import derive_all
 from mainstem.adapters.crop_yield.pixel import TASK
 from mainstem.apps.field_maps import DEMO, INPUT
 from mainstem.apps.finetune import finetune
@@ -29,7 +30,7 @@ def home(tmp_path_factory) -> Path:
     """A MAINSTEM_HOME with one map of a simulated farm, made by a model of few farms."""
     home = tmp_path_factory.mktemp("home")
     source = simulated_farms(range(4), ())
-    source = replace(source, samples=tuple(TASK.mapped.derive(source.samples)))
+    source = replace(source, samples=tuple(derive_all(source.samples)))
     run = home / "v1" / "runs" / "crop-yield-pixel"
     finetune(TASK, source, FitSpec(config=QUICK), run)
     folder = home / "v1" / "maps" / DEMO
