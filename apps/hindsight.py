@@ -127,12 +127,6 @@ def least_lead(samples: Sequence[Sample]) -> int:
     return min((lead_of(sample) for sample in samples if set(sample.streams).difference(CONSTANT, PAST)), default=0)
 
 
-def never_narrower(halves: Sequence[Array]) -> list[Array]:
-    """Half widths (cases,), least known first, each made no less than all that follow; NaN where none is known."""
-    widened = np.fmax.accumulate(np.array(halves)[::-1], axis=0)[::-1]
-    return list(widened)
-
-
 def past_average(samples: Sequence[Sample]) -> Array:
     """Mean of each sample's last past yields (samples,), five at most, t/ha; NaN where none is known."""
     return RegionYears.read(samples).recent

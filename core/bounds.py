@@ -1,5 +1,6 @@
 """What values a quantity can take at all: a mass below nothing is none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 
@@ -71,6 +72,12 @@ class Bounds:
         """The bounds in words, e.g. "at least 0"."""
         told = {"at least": self.lowest, "at most": self.highest}
         return ", ".join(f"{name} {bound:g}" for name, bound in told.items() if np.isfinite(bound)) or "any number"
+
+
+def never_narrower(halves: Sequence[Array]) -> list[Array]:
+    """Half widths (cases,), least known first, each made no less than all that follow; NaN where none is known."""
+    widened = np.fmax.accumulate(np.array(halves)[::-1], axis=0)[::-1]
+    return list(widened)
 
 
 def _number(name: str, value: object, owner: str) -> float | None:

@@ -10,14 +10,7 @@ from mainstem.adapters.crop_yield.seasons import LEADS, MONTH_DAYS, PHASE
 from mainstem.apps.why import PHASES
 from mainstem.core.stream import Sample
 
-AXIS_PX = 46  # of every chart's left axis, so that charts above each other share what lies below them
 LAST_DAY = 365.0
-
-
-def left_axis(field: str, title: str, *, form: str = ".2f", zero: bool = False) -> alt.Y:
-    """A left axis as wide as those of the charts above and below."""
-    axis = alt.Axis(minExtent=AXIS_PX, maxExtent=AXIS_PX, format=form, tickCount=4)
-    return alt.Y(field, title=title, axis=axis, scale=alt.Scale(zero=zero))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,10 @@ from mainstem.apps.hindsight import (
     held_out,
     issue,
     least_lead,
-    never_narrower,
     never_shown,
     past_average,
 )
+from mainstem.core.bounds import never_narrower
 from mainstem.core.fitted import Fitted, load_run
 from mainstem.core.folds import one_writing
 from mainstem.core.predict import predict, refusals

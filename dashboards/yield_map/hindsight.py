@@ -20,11 +20,12 @@ from mainstem.apps.hindsight import (
 )
 from mainstem.apps.page_jobs import hindsight_job, start_hindsight
 from mainstem.core.contradiction import chance_of_such_groups
+from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.palette import FADED, GREEN, PAST, legible
 from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.waiting import is_being_made, show_failure
-from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
+from mainstem.dashboards.yield_map.axes import SeasonAxis
 from mainstem.dashboards.yield_map.board import YieldBoard, doubt_of, judge_season
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST

@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.palette import FADED, GREEN, MEASURED, SEASON, legible
 from mainstem.dashboards.shell import plain
-from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
+from mainstem.dashboards.yield_map.axes import SeasonAxis
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.hindsight import show_skill
 from mainstem.dashboards.yield_map.known import data_age, has_inputs, past_yields, season_series

@@ -7,9 +7,10 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_features, season_inputs
+from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON, legible
 from mainstem.dashboards.shell import plain
-from mainstem.dashboards.yield_map.axes import SeasonAxis, left_axis
+from mainstem.dashboards.yield_map.axes import SeasonAxis
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.known import has_inputs
 from mainstem.dashboards.yield_map.layers import title_region

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstem.core.bounds import Bounds
+from mainstem.core.bounds import Bounds, never_narrower
 
 NUMBER = st.floats(-1e6, 1e6)
 
@@ -36,3 +36,9 @@ def test_gaps_stay_gaps_and_chances_know_the_bounds():
     assert bounds.chance_below(101.0, chances).tolist() == [1.0, 1.0]
     assert Bounds.of(*bounds.told()) == bounds
     assert Bounds().told() == (None, None)
+
+
+def test_never_narrower_widens_and_skips_what_is_unknown():
+    early, middle, late = np.array([1.0, 3.0, np.nan]), np.array([2.0, np.nan, 1.0]), np.array([1.5, 2.0, 2.0])
+    found = never_narrower([early, middle, late])
+    assert [part.tolist() for part in found] == [[2.0, 3.0, 2.0], [2.0, 2.0, 2.0], [1.5, 2.0, 2.0]]

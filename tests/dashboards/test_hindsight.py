@@ -19,7 +19,6 @@ from mainstem.apps.hindsight import (
     look_back,
     looked_back,
     looked_back_file,
-    never_narrower,
     never_shown,
     season_figures,
     skill_by_lead,
@@ -100,12 +99,6 @@ def test_what_came_after_a_lead_changes_nothing_that_was_issued_at_it(board):
     assert changed.mean == whole.mean
     assert changed.half(0.9) == whole.half(0.9)
     assert issue(board.fitted, [other], 0).mean != issue(board.fitted, [sample], 0).mean
-
-
-def test_never_narrower_widens_and_skips_what_is_unknown():
-    early, middle, late = np.array([1.0, 3.0, np.nan]), np.array([2.0, np.nan, 1.0]), np.array([1.5, 2.0, 2.0])
-    found = never_narrower([early, middle, late])
-    assert [part.tolist() for part in found] == [[2.0, 3.0, 2.0], [2.0, 2.0, 2.0], [1.5, 2.0, 2.0]]
 
 
 def test_errors_stand_beside_harvests_the_worst_first(tables):
