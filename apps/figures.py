@@ -64,6 +64,7 @@ def report(task: Task, results: Sequence[Scored], aggregate: Aggregate) -> dict[
                 **_metrics(results, partial(Scored.point, view=name), aggregate),
                 "coverage": mean_over_seeds([coverage(found, name)["pooled"] for found in results]),
                 **_beside(results, name, aggregate),
+                **_at_view(results, task, name, aggregate),
             }
             for name in first.told
         },
@@ -88,6 +89,17 @@ def best_baseline(
     known = [name for name, found in baselines.items() if np.isfinite(found[metric])]
     side = 1 if lower_is_better else -1
     return {"best_baseline": min(known, key=lambda name: side * baselines[name][metric])} if known else {}
+
+
+def _at_view(results: Sequence[Scored], task: Task, view: str, aggregate: Aggregate) -> dict[str, Any]:
+    """What the parts of the model say at a view, and means of what belongs together there; nothing of single views."""
+    if len(task.views) < 2:
+        return {}
+    parts = results[0].target.parts(results[0].told[view])
+    told = {name: _metrics(results, partial(_part, name=name, view=view), aggregate) for name in parts}
+    part = task.grouping.mean_of
+    means = [report_means(found.means_at[view], part, found.level) for found in results if view in found.means_at]
+    return {**({"parts": told} if told else {}), **({"means": mean_over_seeds(means)} if means else {})}
 
 
 def _means(results: Sequence[Scored], task: Task) -> dict[str, Any]:

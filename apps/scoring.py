@@ -92,7 +92,8 @@ class ScoredMeans:
 class Scored:
     """One part's truth, with what was told and the quantile of regions (cases, ...) by view, baselines and claims.
 
-    `baselines` are those of the first view, `baselines_at` of others, where the task asks them there too.
+    `baselines` and `means` are those of the first view, `baselines_at` of others, where the task asks them there too,
+    `means_at` of all.
 
     `inside` says by name what each case lies in, its group and then what means are taken of, where they are. `facts`
     say of each case the value of those that tell subgroups, `alone` what alarm and local labels do where cases name no
@@ -114,6 +115,7 @@ class Scored:
     alone: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     baselines_at: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+    means_at: Mapping[str, ScoredMeans] = field(default_factory=dict)
 
     def beside(self, baselines: Mapping[str, Mapping[str, Array]], first: str) -> "Scored":
         """Return the same beside baselines by view, of which `first` is the one that figures are told of."""
@@ -170,6 +172,7 @@ def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> S
     cases = Cases.of(fitted.target, test)
     found = {name: judge(fitted, [view(sample) for sample in test], name, level) for name, view in task.views.items()}
     first = found[task.first_view]
+    means = {name: _score_means(task, fitted, cases, verdict.told, level, name) for name, verdict in found.items()}
     return Scored(
         target=fitted.target,
         level=level,
@@ -180,7 +183,8 @@ def score(task: Task, fitted: Fitted, test: Sequence[Sample], level: float) -> S
         baselines={},
         claims=tuple(claim.state for claim in first.claims),
         patterns=first.told.patterns,
-        means=_score_means(task, fitted, cases, first.told, level),
+        means=means[task.first_view],
+        means_at={name: known for name, known in means.items() if known is not None},
         hashes=Hashes.of(fitted),
         inside={"group": cases.groups, task.grouping.mean_of: labels_by(test, task.grouping.mean_of)}
         if task.grouping.mean_of
@@ -278,9 +282,9 @@ def _score_seasons(task: Task, fitted: Fitted, test: Sequence[Sample], spec: Eva
     return replace(join(found).rows(np.argsort(places)), hashes=found[0].hashes)
 
 
-def _score_means(task: Task, fitted: Fitted, cases: Cases, told: Told, level: float) -> ScoredMeans | None:
-    """Means of samples that belong together, with their intervals; None where the task has none."""
-    calibration = fitted.calibration.get(mean_view(task.first_view))
+def _score_means(task: Task, fitted: Fitted, cases: Cases, told: Told, level: float, view: str) -> ScoredMeans | None:
+    """Means of samples that belong together at a view, with their intervals; None where the task has none."""
+    calibration = fitted.calibration.get(mean_view(view))
     if not task.grouping.mean_of or calibration is None:
         return None
     labels, point = labels_by(cases.samples, task.grouping.mean_of), fitted.target.point(told.outputs)
@@ -309,6 +313,11 @@ def join(parts: Sequence[Scored]) -> Scored:
         claims=tuple(claim for part in parts for claim in part.claims),
         patterns=tuple(pattern for part in parts for pattern in part.patterns),
         means=ScoredMeans.join([part.means for part in parts if part.means is not None]),
+        means_at={
+            view: found
+            for view in first.means_at
+            if (found := ScoredMeans.join([part.means_at[view] for part in parts if view in part.means_at])) is not None
+        },
         hashes=Hashes.join([part.hashes for part in parts]),
         inside={name: tuple(label for part in parts for label in part.inside[name]) for name in first.inside},
         facts={name: tuple(label for part in parts for label in part.facts[name]) for name in first.facts},
