@@ -18,7 +18,7 @@ from mainstem.core.folds import has_groups, is_number
 from mainstem.core.gaps import pattern_of
 from mainstem.core.judging import LEVEL, Evidence, described, mean_calibration, outgrown, places_of
 from mainstem.core.manifest import FEWEST_PLACES
-from mainstem.core.means import Judged, labels_by, mean_view, sizes_by
+from mainstem.core.means import Judged, errors_by_view, labels_by, mean_view, sizes_by
 from mainstem.core.member import Ensemble
 from mainstem.core.order import is_beyond, is_ordered, least_lead
 from mainstem.core.quantiles import cases_needed
@@ -78,6 +78,8 @@ def _calibrate(task: Task, run: Path, request: DataRequest, spec: CalibrationSpe
     known = Local(task=task, samples=local, groups=groups, population=f"{source.name}, {len(local)} local samples")
     learned = known.teach(fitted, spec, is_adjusted=is_first_reality)
     training = _training(fitted, local, num_places if is_first_reality else None)
+    if not spec.is_appended:
+        training |= known.errors_of_means(fitted, is_adjusted=is_first_reality)
     taught = fitted.taught.with_calibrated(training, prints_of(local, task.views.values()))
     learned = replace(learned, taught=taught)
     renewed = save_again(run, learned, {"training": training})
@@ -311,6 +313,16 @@ class Local:
         error = found.mean - found.truth
         rmse, bias = float(np.sqrt((error**2).mean())), float(error.mean())
         return {"left_out": {"of": part, "n": len(error), "rmse": rmse, "bias": bias}}
+
+    def errors_of_means(self, fitted: Fitted, *, is_adjusted: bool) -> dict[str, Any]:
+        """What a manifest says of the errors of means by view, each predicted without its own group's labels."""
+        part, truth = self.task.grouping.mean_of, fitted.target.truth(self.samples)
+        labels, found = labels_by(self.samples, part) if part else (), dict[str, Judged]()
+        for view in self.task.views if any(labels) else ():
+            told, _ = self.judge(fitted.ensemble, view, truth, is_adjusted=is_adjusted)
+            cases = Judged(truth=truth, mean=told["mean"], scale=told["scale"], groups=self.groups)
+            found[view] = cases.means_of_all(labels, sizes_by(self.samples, part))
+        return errors_by_view(part, found)
 
     def alarms(self, fitted: Fitted, ensemble: Ensemble, spec: CalibrationSpec) -> dict[str, ShiftAlarm]:
         """The alarm of each view on the samples, or on them besides; an old one stays where they are too few."""

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from mainstem.core.errors import InputError
-from mainstem.core.evaluation import rmse
 from mainstem.core.fit import Fit, OutOfFold, fit
 from mainstem.core.fitted import Fitted, save_fitted
 from mainstem.core.folds import has_groups
 from mainstem.core.groups import Keys
 from mainstem.core.judging import ORIGINS, Certified, calibrate_fit, later_names
-from mainstem.core.means import Judged, labels_by, sizes_by
+from mainstem.core.means import Judged, errors_by_view, labels_by, sizes_by
 from mainstem.core.member import tokenizer_words
 from mainstem.core.openmodels import OpenModel, load_open_model
 from mainstem.core.progress import Progress, part_of, silent
@@ -145,21 +144,13 @@ def _learned(found: Fit, base: OpenModel | None) -> dict[str, Any]:
 
 
 def _errors_of_means(task: Task, train: Sequence[Sample], judged: Mapping[str, OutOfFold]) -> dict[str, Any]:
-    """Root mean squared errors of the means of what belongs together, by view, of groups never seen; {} without means.
-
-    As `Judged.means_of_all`: of all samples of each. Beside them what the average of all would err by.
-    """
-    part = task.grouping.mean_of
-    errors: dict[str, float] = {}
-    for view, found in judged.items() if part else ():
-        own = [train[row] for row in found.rows.tolist()]
-        told = found.nested
-        cases = Judged(truth=found.truth, mean=told["mean"], scale=told["scale"], groups=found.groups)
-        means = cases.means_of_all(labels_by(own, part), sizes_by(own, part))
-        if len(means.truth):
-            errors[view], num = rmse(means.truth, means.mean), len(means.truth)
-            average = rmse(means.truth, np.full(num, means.truth.mean()))
-    return {"mean_errors": {"of": part, "n": num, "rmse": errors, "average": average}} if errors else {}
+    """What a manifest says of the errors of means, of groups never seen, by view; {} without means."""
+    part, found = task.grouping.mean_of, dict[str, Judged]()
+    for view, one in judged.items() if part else ():
+        own, told = [train[row] for row in one.rows.tolist()], one.nested
+        cases = Judged(truth=one.truth, mean=told["mean"], scale=told["scale"], groups=one.groups)
+        found[view] = cases.means_of_all(labels_by(own, part), sizes_by(own, part))
+    return errors_by_view(part, found)
 
 
 def population_of(task: Task, source: SampleSet, train: Sequence[Sample]) -> str:

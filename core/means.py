@@ -1,8 +1,9 @@
 """Means of samples that belong together, as the pixels of one place: their errors are correlated, so that the interval
 of a mean is calibrated on means, never averaged from the samples' own intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,3 +116,19 @@ class Judged:
     def calibration(self, population: str) -> Calibration:
         """Calibrate intervals on these errors."""
         return Calibration(scores=(self.truth - self.mean) / self.scale, groups=self.groups, population=population)
+
+
+MEAN_ERRORS = "mean_errors"  # what a manifest calls them
+
+
+def errors_by_view(part: str, found: Mapping[str, Judged]) -> dict[str, Any]:
+    """What a manifest says of means' errors: root mean squares by view, and what their own average would err by.
+
+    `part` is what each is the mean of. Nothing is said where there is none.
+    """
+    known = {view: means for view, means in found.items() if len(means.truth)}
+    if not known:
+        return {}
+    first = next(iter(known.values()))
+    errors = {view: float(np.sqrt(np.mean((means.truth - means.mean) ** 2))) for view, means in known.items()}
+    return {MEAN_ERRORS: {"of": part, "n": len(first.truth), "rmse": errors, "average": float(first.truth.std())}}
