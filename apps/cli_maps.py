@@ -30,6 +30,9 @@ def map_adapter(
     ] = None,
     soil: Annotated[Path | None, typer.Option(help="GeoTIFF of available water, cm/m, on the scenes' grid.")] = None,
     fields: Annotated[Path | None, typer.Option(help="Fields to average: GeoJSON, .gpkg, .shp, .zip or .kml.")] = None,
+    by_date: Annotated[
+        bool, typer.Option("--by-date", help="Also tell each field as it was known at earlier dates: by_date.csv.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse all fields if one cannot be used.")] = False,
     crop: Annotated[str | None, typer.Option(help="What grows where no field's column crop says it.")] = None,
     allow_host: Annotated[list[str] | None, typer.Option(help="Host that STAC assets may come from.")] = None,
@@ -60,6 +63,7 @@ def map_adapter(
         facts={} if crop is None else {"crop": checked_crop(crop, "got")},
         allowed_hosts=tuple(allow_host or ()),
         compute=given_compute(ctx),
+        is_by_date=by_date,
     )
     with shown("map", as_json) as report:
         if has_tiles := len(scenes) == 1 and is_collection(scenes[0]):
@@ -74,6 +78,8 @@ def map_adapter(
         )
     else:
         tell(f"{done['map'] or f'shard {shard} of {out}'}; claim {done['claim']} {done.get('reason') or ''}".strip())
+        if "by_date" in done:
+            tell(f"fields by date: {done['by_date']}")
         tell(*(f"left out: {line}" for line in done.get("left_out", ())))
 
 

@@ -2,7 +2,8 @@
 
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from mainstem.core.files import write_atomically
 from mainstem.core.schema import printable
 from mainstem.data.earth.field_columns import own_columns, short_names
 from mainstem.data.earth.fields import Fields, Overlay, overlays, usable_fields
-from mainstem.data.earth.raster import describe, window_reader
+from mainstem.data.earth.raster import Grid, describe, window_reader
 from mainstem.data.spreadsheets import csv_bytes
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def mean_fields(
     table = fields.table[["field", "geometry"]].copy()
     areas = areas_ha(table)
     with window_reader(target) as read:
-        told = [_mean(overlays(source.grid, polygon), read) for polygon in table.geometry]
+        told = [_mean_on(source.grid, polygon, read) for polygon in table.geometry]
     share, value, half = (np.array(found) for found in zip(*told, strict=True)) if told else np.empty((3, 0))
     columns = areas, share, *bounds.interval(value, mean_factor * half)
     for name, column in zip(("area_ha", "seen_share", "mean", "lower", "upper"), columns, strict=True):
@@ -67,26 +68,46 @@ def mean_fields(
     return table.join(own_columns(fields.table))
 
 
-def _mean(windows: Iterable[Overlay], read: Read) -> tuple[float, float, float]:
-    """Share seen, mean of the pixels and of their half widths in one field; the last two NaN where too little is seen.
+def _mean_on(grid: Grid, polygon: Any, read: Read) -> tuple[float, float, float]:  # noqa: ANN401 - shapely's
+    """`FieldMean.told` of one field on a map."""
+    found = FieldMean()
+    for laid in overlays(grid, polygon):
+        found.add(laid, read(laid.rows, laid.columns))
+    return found.told()
+
+
+@dataclass
+class FieldMean:
+    """The area-weighted mean of a field's pixels and of their half widths, as their windows are added.
 
     Ends are cut where nothing is possible beyond: the longer side of an interval is half its width, and pixels that are
     cut down to a bound altogether, which have none, are counted with the width of the others.
     """
-    total = seen = value = cut = half = counted = 0.0
-    for laid in windows:
-        mean, lower, upper = read(laid.rows, laid.columns)[:3].astype(np.float64)
+
+    total: float = 0.0
+    seen: float = 0.0
+    value: float = 0.0
+    cut: float = 0.0
+    half: float = 0.0
+    counted: float = 0.0
+
+    def add(self, laid: Overlay, bands: NDArray[Any]) -> None:
+        """Add the pixels of a window: bands mean, lower and upper first (band, y, x), NaN where nothing is told."""
+        mean, lower, upper = bands[:3].astype(np.float64)
         weight = np.where(np.isfinite(mean), laid.share, 0.0)
-        total, seen = total + float(laid.share.sum()), seen + float(weight.sum())
-        value += float((np.nan_to_num(mean) * weight).sum())
-        cut += float((np.nan_to_num(upper - lower) * weight).sum())
+        self.total, self.seen = self.total + float(laid.share.sum()), self.seen + float(weight.sum())
+        self.value += float((np.nan_to_num(mean) * weight).sum())
+        self.cut += float((np.nan_to_num(upper - lower) * weight).sum())
         whole = np.where((lower < mean) & (mean < upper), weight, 0.0)
-        half += float((np.nan_to_num(np.maximum(upper - mean, mean - lower)) * whole).sum())
-        counted += float(whole.sum())
-    share = seen / total if total else 0.0
-    if share < LEAST_SEEN:
-        return share, np.nan, np.nan
-    return share, value / seen, half / counted if counted else cut / seen
+        self.half += float((np.nan_to_num(np.maximum(upper - mean, mean - lower)) * whole).sum())
+        self.counted += float(whole.sum())
+
+    def told(self) -> tuple[float, float, float]:
+        """Share seen, mean and half width; the last two NaN where less than LEAST_SEEN is."""
+        share = self.seen / self.total if self.total else 0.0
+        if share < LEAST_SEEN:
+            return share, np.nan, np.nan
+        return share, self.value / self.seen, self.half / self.counted if self.counted else self.cut / self.seen
 
 
 def areas_ha(table: "gpd.GeoDataFrame") -> list[float]:

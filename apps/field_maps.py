@@ -207,7 +207,8 @@ def _map(
     soil, weather = _of_kind(given, "soil"), _of_kind(given, "weather")
     context = ContextSpec(weather=tuple(weather), soil=soil[0] if soil else None, fields=fields_in(given))
     facts = {"crop": checked_crop(crop, "got")} if crop.strip() else {}
-    spec = MapSpec(context=context, below=(threshold,), facts=facts)
+    is_by_date = name == DEMO and context.fields is not None
+    spec = MapSpec(context=context, below=(threshold,), facts=facts, is_by_date=is_by_date)
     map_scenes(pixel.TASK, run_folder(), scenes, folder, spec, progress)
 
 

@@ -77,6 +77,8 @@ def _plan(task: Task, run: Path, found: Collection, spec: MapSpec) -> TilesPlan:
     """What is asked of each tile, by hashes of all that its map depends on besides the pixels of its scenes."""
     if not task.mapped.window:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
+    if spec.is_by_date:
+        raise InputError("--by-date is of one map's fields; map one tile's scenes, or leave it out")
     fitted = load_run(run, task)
     check_used(task, fitted, spec)
     name = f"{found.id} {task.name} {task.task}"

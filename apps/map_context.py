@@ -15,7 +15,7 @@ from mainstem.data.earth.fields import Fields, numbered, sowing_days, usable_fie
 from mainstem.data.earth.raster import Source, missing_as_nan, open_layer, read_window
 from mainstem.data.earth.scenes import Scenes, places
 from mainstem.data.earth.vectors import files_of
-from mainstem.data.earth.weather import check_season, open_weather
+from mainstem.data.earth.weather import NUM_DAYS, check_season, open_weather
 
 SOIL_UNIT = "cm/m"
 
@@ -66,8 +66,8 @@ class Context:
         soil = None if spec.soil is None else open_layer(spec.soil, scenes.grid, SOIL_UNIT, MOST_WATER_CM_M)
         return cls(scenes=scenes, weather=weather, soil=soil, fields=fields, sowing=sowing)
 
-    def check(self, needs: Sequence[str]) -> None:
-        """Check that what a task cannot do without is there.
+    def check(self, needs: Sequence[str], least_days: int = NUM_DAYS) -> None:
+        """Check that what a task cannot do without is there, weather for so many days of the year.
 
         Raises:
             InputError: if it is not.
@@ -75,7 +75,7 @@ class Context:
         if "weather" in needs and self.weather is None:
             raise InputError("this task needs the place's daily weather; add --weather FILE (.csv, or AgERA5/ERA5 .nc)")
         if "weather" in needs and self.weather is not None:
-            check_season(self.weather, [time.year for time in self.scenes.times])
+            check_season(self.weather, [time.year for time in self.scenes.times], least_days)
 
     def __call__(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> dict[str, Block]:
         """Return the streams of the pixels at these rows and columns."""

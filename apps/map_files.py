@@ -32,7 +32,8 @@ COLLECTION = "collection.json"  # in the folder above, of a map that is a tile o
 UNFINISHED = "whole"  # where the files of a map lie until all of them are made
 PUTTING = f".{MAP}.putting"  # there while files are moved into place
 FIELDS = tuple(f"fields.{kind}" for kind in ("gpkg", "geojson", "shp.zip", "csv"))
-BESIDE = ("valid.tif", "classes.tif", *FIELDS)
+BY_DATE = "by_date.csv"
+BESIDE = ("valid.tif", "classes.tif", *FIELDS, BY_DATE)
 WRITTEN = (MAP, NOTES, ITEM, *BESIDE)
 MOST_LEFT_OUT = 1000  # fields that are told one by one
 TAGS = ("UNITS", "LEVEL", "CLAIM", "CLAIM_REASON", "TRAINING", "ATTRIBUTION")  # that tables of fields repeat
@@ -155,8 +156,10 @@ def fields_sha256(path: Path) -> str:
     return hashlib.sha256("\n".join(together).encode()).hexdigest()
 
 
-def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
+def publish(out: Path, notes: MapFacts, by_date: bytes | None = None) -> dict[str, Any]:
     """Assemble a map's blocks, make what goes beside it, and put all of it into `out`, which is `reserved` meanwhile.
+
+    `by_date` is the table of its fields by date, where one was asked for.
 
     Raises:
         InputError: if blocks are missing, the fields changed meanwhile, something cannot be written, or files that are
@@ -180,6 +183,8 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
         table = mean_fields(whole / MAP, known, notes.tags, notes.mean_factor, bounds)
         left_out = [printable(one, 300) for one in bad[:MOST_LEFT_OUT]]
         fields = write_fields(table, whole)
+    if by_date is not None:
+        write_atomically(whole / BY_DATE, by_date)
     write_item(whole / MAP, out.resolve().name, notes, layers)
     made = {path.name: content(path).sha256 for path in sorted(whole.iterdir())}
     write_atomically(whole / NOTES, facts_bytes(notes.model_copy(update={"files": made, "left_out": left_out})))
@@ -189,6 +194,8 @@ def publish(out: Path, notes: MapFacts) -> dict[str, Any]:
     files: dict[str, Any] = {"layers": [str(out / path.name) for path in layers]}
     if fields:
         files |= {"fields": [str(out / path.name) for path in fields], "left_out": left_out}
+    if by_date is not None:
+        files["by_date"] = str(out / BY_DATE)
     return files | {"item": str(out / ITEM)}
 
 
@@ -242,7 +249,8 @@ def _files_of_map(out: Path) -> tuple[str, ...]:
     except InputError:
         return ()
     fields = FIELDS if notes.fields is not None else ()
-    return (MAP, NOTES, ITEM, "valid.tif", *(() if notes.layers.classes is None else ("classes.tif",)), *fields)
+    others = (*fields, *(name for name in (BY_DATE,) if name in notes.files))
+    return (MAP, NOTES, ITEM, "valid.tif", *(() if notes.layers.classes is None else ("classes.tif",)), *others)
 
 
 def merge_map(out: Path) -> Path:

@@ -1,5 +1,6 @@
 """Fitted adapters as models of pixels: what they say of tiles, what may be claimed of a map, what travels with it."""
 
+import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -47,6 +48,7 @@ class MapSpec:
     allowed_hosts: tuple[str, ...] = ()
     compute: Compute = field(default_factory=Compute)
     part_of: PartOf | None = None
+    is_by_date: bool = False  # a table of its fields as they were known at each of the task's dates, beside the map
 
 
 def check_used(task: Task, fitted: Fitted, spec: MapSpec) -> None:
@@ -76,13 +78,15 @@ class MapModel:
     A model that has seen simulations alone says of real scenes only how vigorous a pixel is against the map's mean.
     """
 
-    def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec) -> None:
+    def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec, known_at: str = "") -> None:
+        """Make ready to map what is known, or what was known at an earlier view."""
         self.task, self.fitted, self.scenes, self.context = task, fitted, context.scenes, context
         self.spec, self.overlap = spec, task.mapped.overlap
-        self.view = task.first_view
-        self.calibration = fitted.calibration[self.view]
+        self.known_at = known_at
         self.reader = PixelReader.of(task.mapped.window, self.scenes, context)
         looked = self._look()
+        self.view = task.view_of(looked[0]) if len(looked) else known_at or task.first_view
+        self.calibration = fitted.calibration[self.view]
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
         if self.is_relative:
             fitted.target.refuse_means(f"nothing here can be mapped: {NOT_REAL}")
@@ -103,8 +107,7 @@ class MapModel:
 
     def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         """Predict tiles; NaN where no date shows a pixel."""
-        size = tiles.shape[-1]
-        found = np.full((len(tiles), len(self.names()), size, size), np.nan, np.float32)
+        found = np.full((len(tiles), len(self.names()), *tiles.shape[-2:]), np.nan, np.float32)
         for tile, out, (top, left) in zip(tiles, found, corners, strict=True):
             seen = np.isfinite(tile).any((0, 1))
             seen[self.scenes.grid.height - top :] = False  # a tile may reach beyond a small raster
@@ -136,7 +139,8 @@ class MapModel:
         said: dict[str, str | float] = {"year": float(self.scenes.times[0].year), **self.spec.facts}
         source = replace(raw.source, simulated=self.scenes.is_simulated, facts=said)
         told = replace(raw, source=source, facts=self.context.facts(list(self.fitted.manifest.scope), rows, columns))
-        derived = self.task.mapped.derive(told)
+        mapped, dated = self.task.mapped, self.task.mapped.dated
+        derived = dated.derive(told, self.known_at) if dated and self.known_at else mapped.derive(told)
         return derived if isinstance(derived, Cases) else Cases.of(derived)
 
     def _beyond(self, samples: Cases) -> list[str]:
@@ -209,6 +213,14 @@ class MapModel:
     def claim(self) -> Claim:
         """What may be claimed of the whole map: its inputs, on a regular grid of pixels, against calibration's."""
         return self._claim
+
+    def known_until(self) -> str:
+        """The last day that is known, ISO 8601; "" where the task's views are not of dates."""
+        dated = self.task.mapped.dated
+        if dated is None:
+            return ""
+        first = datetime.date(self.scenes.times[0].year, 1, 1)
+        return (first + datetime.timedelta(days=dated.days(self.view) - 1)).isoformat()
 
     def layers(self) -> Mapping[str, Any]:
         """A mask of the pixels that hold a value, and what the target says of its bands."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mainstem.apps.fields.by_date import by_date_bytes, check_by_date, fields_by_date
 from mainstem.apps.map import Inputs, MapSize, check_shard, make_blocks, unwritten
 from mainstem.apps.map_blocks import Placed
 from mainstem.apps.map_context import Context
@@ -50,6 +51,8 @@ def map_scenes(
     if not task.mapped.window:
         raise InputError(f"{task.name}'s task {task.task} is of regions, not of pixels; take --task pixel")
     check_shard(spec.shard)
+    if spec.is_by_date:
+        check_by_date(task, spec)
     check_thresholds(spec.below)
     check_output_folder(out, WRITTEN, [*inputs, *files_named(inputs), *spec.context.files(), run])
     check_free(out)
@@ -75,12 +78,13 @@ def _map(
     staged, seen = read
     scenes = open_scenes(staged)
     context = Context.open(spec.context, scenes)
-    context.check(task.mapped.needs)
+    dated = task.mapped.dated
+    context.check(task.mapped.needs, *(() if dated is None else (min(map(dated.days, task.views)),)))
     fitted = load_run(run, task).on(spec.compute)
     check_used(task, fitted, spec)
     model = MapModel(task, fitted, context, spec)
     claim = model.claim()
-    tags = _tags(fitted, scenes, spec, claim, model.units)
+    tags = _tags(fitted, scenes, spec, claim, model)
     fields = spec.context.fields
     told = {
         "names": model.names(),
@@ -109,7 +113,8 @@ def _map(
     if spec.shard[1] > 1:
         write_atomically(parts_folder(out / MAP) / NOTES, facts_bytes(facts))
         return {"map": None, "shard": list(spec.shard), "claim": claim.state}
-    files = publish(out, facts)
+    by_date = by_date_bytes(fields_by_date(task, fitted, context, spec, progress)) if spec.is_by_date else None
+    files = publish(out, facts, by_date)
     return {"map": str(out / MAP), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
 
 
@@ -121,11 +126,11 @@ def _token(fitted: Fitted, scenes: Scenes, spec: MapSpec, facts: MapFacts, watch
     return f"{fitted.adapter_sha256} {fitted.manifest.trunk_sha256} {asked} {read} {facts_digest(facts)}"
 
 
-def _tags(fitted: Fitted, scenes: Scenes, spec: MapSpec, claim: Claim, units: str) -> dict[str, str]:
+def _tags(fitted: Fitted, scenes: Scenes, spec: MapSpec, claim: Claim, model: MapModel) -> dict[str, str]:
     """What travels with the map: units, level, claim, model, dates, attribution."""
-    manifest = fitted.manifest
+    manifest, known_until = fitted.manifest, model.known_until()
     return {
-        "UNITS": units,
+        "UNITS": model.units,
         "LEVEL": f"{spec.level:g}",
         "CLAIM": claim.state,
         "CLAIM_REASON": claim.reason or "",
@@ -137,5 +142,6 @@ def _tags(fitted: Fitted, scenes: Scenes, spec: MapSpec, claim: Claim, units: st
         "ATTRIBUTION": manifest.attribution,
         "LICENCE": manifest.licence,
         "DATES": ", ".join(sorted({date.isoformat() for date in scenes.dates})),
+        **({"KNOWN_UNTIL": known_until} if known_until else {}),
         "KNOWN_FAILURES": "; ".join(manifest.known_failures),
     }

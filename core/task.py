@@ -198,6 +198,19 @@ class Tracked:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Dated:
+    """How a mapped task's views are what was known at dates of the year.
+
+    Attributes:
+        derive: as `Mapped.derive`, of raw samples as they were known at a view.
+        days: how many days of the year, from its first, are known at a view.
+    """
+
+    derive: Callable[[Sequence[Sample], str], Sequence[Sample]]
+    days: Callable[[str], int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Mapped:
     """How scenes are mapped.
 
@@ -206,14 +219,14 @@ class Mapped:
         overlap: pixels that neighbouring tiles of a map share.
         needs: what a map must be given besides scenes, by name.
         derive: what the task's `read` makes of raw samples, for those of a map, which do not come through it.
-        known_at: the same of raw samples as they were known at a view; None where views are not of earlier dates.
+        dated: how views are what was known at dates of the year; None where they are not.
     """
 
     window: int = 0
     overlap: int = 0
     needs: tuple[str, ...] = ()
     derive: Callable[[Sequence[Sample]], Sequence[Sample]] = unchanged
-    known_at: Callable[[Sequence[Sample], str], Sequence[Sample]] | None = None
+    dated: Dated | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

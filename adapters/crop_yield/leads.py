@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from mainstem.adapters.crop_yield.growth import FEATURES, LEADS, derive, leads_in
+from mainstem.adapters.crop_yield.growth import FEATURES, LEADS, days_known, derive, leads_in
 from mainstem.core.cases import blocks_in
 from mainstem.core.errors import InputError
 from mainstem.core.stream import Sample, Stream
@@ -48,6 +48,11 @@ def _carrying(known: Sequence[Sample], own: int) -> Sample:
 def known_at(samples: Sequence[Sample], view: str) -> Sequence[Sample]:
     """Return raw samples derived as they were known at a view's lead, or their own where they know less."""
     return derive(samples, VIEWS.index(view))
+
+
+def days_of(view: str) -> int:
+    """How many days of the year are known at a view's lead."""
+    return days_known(VIEWS.index(view))
 
 
 def as_known(sample: Sample, lead: int) -> Sample:

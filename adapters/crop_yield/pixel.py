@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.adapters.crop_yield.growth import DAILY, FEATURES, LEADS, NUM_STEPS, SAID, SUMS, derive, leads_in
-from mainstem.adapters.crop_yield.leads import CARRIED, VIEWS, derive_all, known_at, lead_of, sums_at, views
+from mainstem.adapters.crop_yield.leads import CARRIED, VIEWS, days_of, derive_all, known_at, lead_of, sums_at, views
 from mainstem.core.blocks import Block
 from mainstem.core.cases import blocks_in, names_in, with_streams
 from mainstem.core.folds import targets_of
@@ -16,7 +16,7 @@ from mainstem.core.progress import Progress, part_of, silent
 from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import Quantity
-from mainstem.core.task import DataRequest, FitConfig, Grouping, Mapped, Order, Task
+from mainstem.core.task import DataRequest, Dated, FitConfig, Grouping, Mapped, Order, Task
 from mainstem.core.training import TrainingConfig
 from mainstem.data.earth.farm_sets import open_farms
 
@@ -150,7 +150,7 @@ TASK = Task(
     scope_of=scope_of,
     views=views(),
     view_of=lambda sample: VIEWS[lead_of(sample)],
-    mapped=Mapped(window=1, needs=("weather",), derive=derive, known_at=known_at),
+    mapped=Mapped(window=1, needs=("weather",), derive=derive, dated=Dated(derive=known_at, days=days_of)),
     grouping=Grouping(name="farm", season_of="year", mean_of="field"),
     optional=(),
     baselines=baselines,

@@ -104,8 +104,8 @@ def _merge(known: Days, new: Days, name: str, where: str) -> None:
     known |= {day: value for day, value in new.items() if np.isfinite(value) or day not in known}
 
 
-def check_season(weather: Stream, years: Sequence[int]) -> None:
-    """Check that weather covers the whole of the one year that scenes are of.
+def check_season(weather: Stream, years: Sequence[int], least_days: int = NUM_DAYS) -> None:
+    """Check that weather covers the one year that scenes are of, or its first days, so many of them at least.
 
     Raises:
         InputError: if scenes are of several years, or a day or value is missing; nothing is filled.
@@ -114,10 +114,13 @@ def check_season(weather: Stream, years: Sequence[int]) -> None:
         raise InputError(f"the scenes are of {min(years)} to {max(years)}; give those of one season, in one year")
     assert weather.times is not None
     known = (weather.times[weather.observed().all(1)] / DAY_S).astype(int)
-    missing = sorted(set(range(NUM_DAYS)) - set(known.tolist()))
+    num_days = max(least_days, min(int(known.max(initial=-1)) + 1, NUM_DAYS))
+    missing = sorted(set(range(num_days)) - set(known.tolist()))
     if missing:
-        first = datetime.date(years[0], 1, 1) + datetime.timedelta(days=missing[0])
-        raise InputError(f"the weather lacks {len(missing)} days of {years[0]}, first {first}; give the whole year's")
+        start = datetime.date(years[0], 1, 1)
+        first, last = (start + datetime.timedelta(days=day) for day in (missing[0], num_days - 1))
+        wanted = "the whole year's" if num_days == NUM_DAYS else f"that of every day until {last} at least"
+        raise InputError(f"the weather lacks {len(missing)} days of {years[0]}, first {first}; give {wanted}")
 
 
 def _stream(found: dict[str, Days], year: int, where: str) -> Stream:
