@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mainstem.apps.field_maps import INPUT, fields_in, known_maps, maps_folder, scenes_in
+from mainstem.apps.fields.by_date_table import read_by_date
 from mainstem.apps.fields.map_advice import zones_file
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
@@ -53,6 +54,7 @@ class FieldBoard:
         left_out: fields that could not be used when the map was made, a line each.
         lost: fields that were drawn, altered or brought and are not on the map any more, as where it was made anew.
         undo: what would be undone of the fields, and redone, in words; "" where nothing would.
+        by_date: what was told of the fields at each date, as `read_by_date` has it; None where the map is without.
         grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
     """
@@ -75,6 +77,7 @@ class FieldBoard:
     left_out: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
     undo: tuple[str, str] = ("", "")
+    by_date: pd.DataFrame | None = None
 
     @property
     def clear_share(self) -> Array:
@@ -160,6 +163,7 @@ def load_field_board(name: str) -> FieldBoard:
         left_out=notes.left_out,
         lost=tuple(lost_fields(journal, set(table["field"]))),
         undo=journal.words(),
+        by_date=_told(problems, lambda: read_by_date(folder), None),
     )
 
 

@@ -1,9 +1,11 @@
-"""The field page's chosen field: its value, its interval, and how green it was through the season."""
+"""The field page's chosen field: its value, its interval, how green it was, and what was forecast at each date."""
 
 import altair as alt
 import streamlit as st
 
+from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.by_date import axis_ends, harvest_of, show_by_date, told_of
 from mainstem.dashboards.field_map.changes import SEEN
 from mainstem.dashboards.field_map.layers import describe_field
 from mainstem.dashboards.palette import GREEN, legible
@@ -16,21 +18,23 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
     st.subheader(f"Field {plain(name, 120)}", anchor=False)
     st.markdown(f"**{plain(describe_field(row, unit))}**")
     st.caption(f"{row.area_ha:.2f} ha. {plain(row.reason)}")
-    series = board.season(name)
+    series, told = board.season(name), told_of(board, name)
+    ends = axis_ends(board.dates, told)
     if not len(series):
         st.caption("No scenes are kept with this map: there is no curve.")
+        show_by_date(board, told, harvest_of(board, name), ends)
         return
     clear = series[series["seen"] > 0]
     everyone = board.everyone()
-    axis = alt.X("date:T", title=None)
+    axis = alt.X("date:T", title=None, axis=alt.Axis(format="%b", tickCount="month"), scale=alt.Scale(domain=ends))
     drawn = alt.Chart(everyone).mark_line(color="#8a8a8a", strokeDash=[5, 4]).encode(
-        x=axis, y=alt.Y("ndvi:Q", title="NDVI", scale=alt.Scale(domain=[0, 1]))
+        x=axis, y=left_axis("ndvi:Q", "NDVI").scale(domain=[0, 1])
     )  # fmt: skip
     drawn += alt.Chart(series[series["seen"] >= SEEN]).mark_line(color=GREEN).encode(x=axis, y="ndvi:Q")
     drawn += alt.Chart(clear).mark_circle(color=GREEN).encode(
         x=axis, y="ndvi:Q",
         size=alt.Size("seen:Q", scale=alt.Scale(domain=[0, 1]), legend=None),
-        tooltip=["date", "ndvi", "seen"],
+        tooltip=["date", alt.Tooltip("ndvi:Q", format=".2f"), alt.Tooltip("seen:Q", format=".0%")],
     )  # fmt: skip
     st.altair_chart(
         legible(
@@ -41,6 +45,7 @@ def show_field(board: FieldBoard, name: str, unit: str) -> None:
         ),
         width="stretch",
     )
+    show_by_date(board, told, harvest_of(board, name), ends)
     last = clear["date"].iloc[-1] if len(clear) else "never"
     cloud = 1 - float(series["seen"].mean())
     st.caption(f"Last seen {plain(last)}; over the season's {len(series)} scenes {cloud:.0%} of it was under cloud.")

@@ -37,7 +37,7 @@ def home(tmp_path_factory) -> Path:
     scenes = write_farm(simulate_farm(9001, side=64), folder / INPUT)
     given = folder / INPUT
     files = ContextSpec(weather=(given / "weather.csv",), soil=given / "soil.tif", fields=given / "fields.gpkg")
-    map_scenes(TASK, run, scenes, folder, MapSpec(context=files, below=(8.0,)))
+    map_scenes(TASK, run, scenes, folder, MapSpec(context=files, below=(8.0,), is_by_date=True))
     return home
 
 
@@ -68,6 +68,8 @@ def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along
         canvas.focus()
         canvas.press("n")
         page.wait_for_selector("text=t/ha, 90%")
+        page.wait_for_selector("text=Each point is made of scenes and weather up to its date alone")
+        page.wait_for_selector("text=whose farm was held out, forecasts known until 19 Jun erred by")
         before = len(gpd.read_file(folder / "fields.gpkg"))
         canvas.press("d")
         for keys in (("+", "+", "Space"), ("ArrowRight", "Space"), ("ArrowDown", "Space")):
