@@ -8,11 +8,12 @@ from mainstem.dashboards.shell.address import (
     recall,
     say_in_vain,
 )
-from mainstem.dashboards.shell.desk import STYLE, Desk, header, lay_desk, open_panel, say_status
+from mainstem.dashboards.shell.desk import FOLDED, STYLE, Desk, header, lay_desk, open_panel, say_status
 from mainstem.dashboards.shell.jobs_list import show_jobs
 from mainstem.dashboards.shell.texts import mistakes_as_lines, origin_of, plain, show_error
 
 __all__ = [
+    "FOLDED",
     "STYLE",
     "Desk",
     "choose",

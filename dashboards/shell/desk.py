@@ -26,6 +26,7 @@ STYLE = """<style>
   [data-testid="stMultiSelect"] span[title] { color: #08140d !important; }
 }
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 9rem); }
+.st-key-desk:not(:has(.st-key-desk-bar)) { --canvas-height: calc(100dvh - 6.5rem); }
 .st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
 .st-key-desk-status { min-height: 1.75rem; gap: 0 0.5rem; align-items: center; }
 .st-key-desk-top > :has(> .st-key-desk-panels) { margin-left: auto; }
@@ -40,12 +41,15 @@ STYLE = """<style>
 .st-key-desk-dock { gap: 0.5rem; flex-shrink: 0; }
 .st-key-desk-jobs { position: fixed; top: 0.25rem; right: 0.75rem; z-index: 1000000; width: auto; }
 @media (max-width: 900px) {
-  .st-key-desk { --canvas-height: max(300px, 58dvh); }
+  .st-key-desk.st-key-desk { --canvas-height: max(300px, 58dvh); }
   .st-key-desk-body { flex-direction: column; }
   .st-key-desk-top { flex-wrap: wrap; }
   .st-key-desk-dock, .st-key-desk-canvas { width: 100% !important; max-width: 100%; }
   .st-key-desk-body > :has(> .st-key-desk-canvas) { position: static; }
   .st-key-desk-status h1 { white-space: normal; }
+}
+@media (max-width: 640px) {
+  .st-key-desk-top > :has(> .st-key-desk-status) { flex-basis: 100%; }
 }
 @media print {
   .stAppHeader, .st-key-desk-bar, .st-key-desk-panels { display: none !important; }
@@ -75,16 +79,18 @@ class Desk:
     panel: str
 
 
-def lay_desk(panels: Mapping[str, str]) -> Desk:
-    """Lay a page out; the first of `panels` (title by name) is open unless the address names another or none.
+def lay_desk(panels: Mapping[str, str], opened: str = "") -> Desk:
+    """Lay a page out, with a panel open unless the address names another or none; pressing its title folds it.
 
-    Pressing the open panel's title folds it.
+    Args:
+        panels: title by name.
+        opened: which is open at first, FOLDED for none; the first unless given.
     """
     vain = st.container()
     whole = st.container(key="desk")
     top = whole.container(key="desk-top", horizontal=True)
     status = top.container(key="desk-status", horizontal=True)
-    panel = _choose_panel(panels, top, vain)
+    panel = _choose_panel(panels, opened or next(iter(panels)), top, vain)
     bar = whole.container(key="desk-bar", horizontal=True)
     body = whole.container(key="desk-body", horizontal=True)
     canvas = body.container(key="desk-canvas")
@@ -94,11 +100,10 @@ def lay_desk(panels: Mapping[str, str]) -> Desk:
     return Desk(vain=vain, status=status, bar=bar, canvas=canvas, dock=dock, panel=panel)
 
 
-def _choose_panel(panels: Mapping[str, str], line: DeltaGenerator, vain: DeltaGenerator) -> str:
-    first = next(iter(panels))
+def _choose_panel(panels: Mapping[str, str], usual: str, line: DeltaGenerator, vain: DeltaGenerator) -> str:
     asked = st.query_params.get(PANEL)
     is_known = asked is None or asked in panels or asked == FOLDED
-    shown = str(asked) if asked is not None and is_known else first
+    shown = str(asked) if asked is not None and is_known else usual
     st.session_state[PANEL] = None if shown == FOLDED else shown
 
     def note() -> None:
@@ -109,7 +114,7 @@ def _choose_panel(panels: Mapping[str, str], line: DeltaGenerator, vain: DeltaGe
         "Panel", list(panels), format_func=lambda name: panels[name], key=PANEL, on_change=note,
         label_visibility="collapsed",
     )  # fmt: skip
-    say_in_vain(vain, PANEL, "" if is_known else str(asked), panels[first])
+    say_in_vain(vain, PANEL, "" if is_known else str(asked), panels.get(usual, "no panel"))
     return shown
 
 
