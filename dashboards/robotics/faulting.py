@@ -7,7 +7,7 @@ import streamlit as st
 from mainstem.core.errors import InputError
 from mainstem.dashboards.robotics.board import drawn_sensors, titles_of
 from mainstem.dashboards.robotics.words import fault_words
-from mainstem.dashboards.shell import mistakes_as_lines, plain, show_error
+from mainstem.dashboards.shell import plain, show_error
 from mainstem.data.robot.faults import Fault, kinds_of, size_unit, usual_size
 from mainstem.data.robot.recording import Recording
 
@@ -26,28 +26,34 @@ def fault_asked(recording: Recording) -> Fault | None:
         return None
 
 
-def offer_fault(recording: Recording, fault: Fault | None, cursor: float, choose: Callable[[str], None]) -> None:
-    """Offer to put a fault in, or to take it out; `choose` is called with its text, "" for none."""
-    with st.popover(
-        "Inject a fault" if fault is None else "Change the fault",
-        icon=":material/bolt:",
-        help="Break a sensor and watch the estimate and its health",
-    ):
-        if fault is not None:
-            st.caption(f"Now: {plain(fault_words(fault, recording))}.")
-        with mistakes_as_lines("The fault"):
-            made = _form(recording, fault, cursor)
-            row = st.container(horizontal=True)
-            if row.button("Inject", type="primary", icon=":material/bolt:"):
-                made.check(recording)
-                choose(made.text())
-                st.rerun()
-            if fault is not None and row.button("Take it out", icon=":material/undo:"):
-                choose("")
-                st.rerun()
+def offer_fault(
+    recording: Recording, fault: Fault | None, cursor: Callable[[], float], choose: Callable[[str], None]
+) -> None:
+    """Offer to put a fault in, or to take it out.
+
+    Args:
+        recording: without it.
+        fault: that was put in; None where none was.
+        cursor: tells where the cursor is by now, s.
+        choose: is called with the fault's text, "" for none.
+    """
+    st.subheader("Inject a fault" if fault is None else "Change the fault", anchor=False)
+    if fault is None:
+        st.caption("Break a sensor, and watch the estimate and its health.")
+    else:
+        st.caption(f"Now: {plain(fault_words(fault, recording))}.")
+    made = _form(recording, fault, cursor)
+    row = st.container(horizontal=True)
+    if row.button("Inject", type="primary", icon=":material/bolt:"):
+        made.check(recording)
+        choose(made.text())
+        st.rerun()
+    if fault is not None and row.button("Take it out", icon=":material/undo:"):
+        choose("")
+        st.rerun()
 
 
-def _form(recording: Recording, fault: Fault | None, cursor: float) -> Fault:
+def _form(recording: Recording, fault: Fault | None, cursor: Callable[[], float]) -> Fault:
     names, titles = drawn_sensors(recording), titles_of(recording)
     first = names.index(fault.sensor) if fault is not None and fault.sensor in names else 0
     name = st.selectbox("Sensor", names, index=first, format_func=titles.__getitem__, key=f"faulty of {recording.name}")
@@ -55,7 +61,16 @@ def _form(recording: Recording, fault: Fault | None, cursor: float) -> Fault:
     kinds = kinds_of(sensor)
     kind = st.selectbox("Fault", kinds, index=kinds.index(fault.kind) if fault and fault.kind in kinds else 0)
     start, end = recording.span_s()
-    begin = st.number_input("From, s", start, end, value=min(max(fault.start_s if fault else cursor, start), end))
+    begins = f"fault begins {recording.name}"
+    if begins not in st.session_state:  # kept while the panel is open: the cursor moves under it
+        st.session_state[begins] = min(max(fault.start_s if fault else cursor(), start), end)
+
+    def take_cursor() -> None:
+        st.session_state[begins] = cursor()
+
+    row = st.container(horizontal=True, vertical_alignment="bottom")
+    begin = row.number_input("From, s", start, end, key=begins)
+    row.button("At the cursor", icon=":material/vertical_align_center:", on_click=take_cursor)
     seconds = st.number_input(
         "For, s", 0.05, max(end - start, 0.1), value=min(fault.seconds if fault else USUAL_S, end)
     )

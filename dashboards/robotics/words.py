@@ -132,7 +132,7 @@ def cursor_table(opened: Opened, estimates: Estimates, at: float) -> pd.DataFram
         rows.append({"what": one.name, **_angles_at(one, at), **_error_at(opened, one, at)})
     if estimates.path is not None:
         rows.append(_place_at(estimates.path, at))
-    return pd.DataFrame(rows, columns=["what", "told", "age, s", "90 % within", "off by, deg", "health"])
+    return pd.DataFrame(rows, columns=["what", "told", "health", "90 % within", "off by, deg", "age, s"])
 
 
 def _place_at(path: Travelled, at: float) -> dict[str, object]:

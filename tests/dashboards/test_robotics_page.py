@@ -29,15 +29,33 @@ def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, ch
         page.wait_for_function("one => one.dataset.window !== '0.000 119.995'", arg=canvas.element_handle())
         canvas.press("0")
         page.wait_for_function("one => one.dataset.window === '0.000 119.995'", arg=canvas.element_handle())
-        page.get_by_role("button", name="Inject a fault").click()
+        panels = page.locator(".st-key-desk-panels")
+        panels.get_by_text("Fault", exact=True).click()
+        begin = page.get_by_label("From, s")
+        begin.wait_for()
+        assert begin.input_value() == "49.20"
+        canvas.press("ArrowRight")
+        page.wait_for_url(lambda url: "t=50.4" in url)
+        assert begin.input_value() == "49.20"  # what is asked for stays as the cursor moves under it
+        page.get_by_role("button", name="At the cursor").click()
+        page.wait_for_function("one => one.value === '50.40'", arg=begin.element_handle())
+        canvas.press("ArrowLeft")
+        page.wait_for_url(lambda url: "t=49.2" in url)
+        page.get_by_role("button", name="At the cursor").click()
+        page.wait_for_function("one => one.value === '49.20'", arg=begin.element_handle())
         page.get_by_role("button", name="Inject", exact=True).click()
         page.wait_for_url(lambda url: "fault=imu.gyroscope" in url)
-        page.get_by_text("Injected: gyroscope absent for 5 s from 49.2 s").wait_for()
+        page.get_by_text("Injected: gyroscope absent for 5 s from 49.2 s").wait_for(timeout=FIRST_MS)
         page.reload()  # the browser holds nothing any more, and is sent everything anew
         canvas.wait_for(timeout=FIRST_MS)
         assert canvas.get_attribute("data-cursor") == "49.200"
-        page.get_by_text("All values at 49.20 s").click()
+        panels.get_by_text("Values", exact=True).click()
         page.wait_for_selector('[data-testid="stDataFrame"]')
+        page.get_by_text("All values at 49.20 s").wait_for()
+        canvas.press("ArrowRight")
+        page.get_by_text("All values at 50.40 s").wait_for()
+        assert page.get_by_text("All values at").count() == 1
+        panels.get_by_text("File", exact=True).click()
         with page.expect_download() as download:
             page.get_by_role("button", name="Attitude of").click()
         written = pd.read_csv(download.value.path())

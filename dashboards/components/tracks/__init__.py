@@ -181,8 +181,8 @@ def _told(scene: Scene) -> dict[str, Any]:
         ],
         "health": [{"title": one.title, "spans": one.spans} for one in scene.health],
         "aria": f"{len(scene.lanes)} sensors over {scene.span[1] - scene.span[0]:.0f} s. Left and right move the "
-        "cursor, with shift ten times as far; plus and minus zoom, 0 shows all, Home and End go to the ends; the table "
-        "below says the same of the cursor.",
+        "cursor, with shift ten times as far; plus and minus zoom, 0 shows all, Home and End go to the ends; the panel "
+        "of values says the same of the cursor.",
     }  # fmt: skip
 
 
