@@ -32,80 +32,128 @@ from mainstem.dashboards.research.board import (
     run_table,
 )
 from mainstem.dashboards.shell import (
-    choose,
+    Desk,
+    lay_desk,
     mistakes_as_lines,
     note_in_address,
+    open_panel,
     plain,
     put_in_address,
     recall,
+    say_in_vain,
 )
 from mainstem.data.catalogue import data_home
 
-IN_ADDRESS = ("show", "folder", "run", "compare", "figures", "data")
-SHOWN = ("Runs", "Data sets", "New adapter")
+IN_ADDRESS = ("show", "folder", "run", "compare", "figures", "data", "panel")
+PANELS = {
+    "runs": "Runs", "run": "Run", "compared": "Compared", "data": "Data sets", "adapter": "New adapter",
+}  # fmt: skip
+WIDE = frozenset({"run", "compared", "data", "adapter"})
+SHOWN = {"Runs": "runs", "Data sets": "data", "New adapter": "adapter"}  # panels by how older links call them
 EVERY_S = 3.0  # how often curves are drawn anew
 MOST_COMPARED = 6
 MOST_FIGURES = 12
-TABLE_PX = 300
+RUNS_PX, DATA_PX = 560, 420  # of tables, at most
 TABLE_ENDINGS = ["csv", "parquet"]
-STYLE = """<style>
-.stMainBlockContainer { padding: 3.5rem 1rem 1rem; }
-.stMainBlockContainer h2 { font-size: 1.25rem; padding: 0; }
-</style>"""
 
 
 def show_research() -> None:
-    """Lay the page out."""
-    st.html(STYLE)
+    """Lay the page out: curves fill it, and runs, data sets or what makes an adapter are docked beside them."""
     recall("research", IN_ADDRESS)
-    st.title("Research", anchor=False)
-    vain = st.container()
-    shown = choose(
-        lambda **told: st.segmented_control("Show", label_visibility="collapsed", **told), "show", SHOWN, vain
-    )
-    with mistakes_as_lines():
-        {"Runs": show_runs, "Data sets": show_data, "New adapter": show_wizard}[shown]()
+    vain = follow_older_links()
+    desk = lay_desk(PANELS, WIDE)
+    desk.status.markdown("# Research", width="content")
+    say_in_vain(desk.vain, "show", vain, PANELS.get(desk.panel, "no panel"))
+    with desk.bar:
+        folder = Path(asked_folder())
+    names: dict[str, Run] | None = None
+    with desk.canvas, mistakes_as_lines("The folder of runs"):
+        names = runs_below(folder, desk)
+    usual = first_compared(list(names.values()), folder) if names else []
+    compared: list[Run] = []
+    if names:
+        with desk.canvas, mistakes_as_lines("The curves"):
+            compared = show_compared(names, folder, usual, desk)
+    elif names is not None:
+        with desk.canvas:
+            show_empty()
+    if desk.dock is None:
+        return
+    with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
+        if desk.panel == "data":
+            show_data()
+        elif desk.panel == "adapter":
+            show_wizard()
+        elif not names:
+            st.caption("No run here yet.")
+        elif desk.panel == "runs":
+            show_table(names, folder, usual)
+        elif desk.panel == "run":
+            show_run(names, folder, compared)
+        else:
+            show_differences(compared, folder)
 
 
-def show_runs() -> None:
-    """List the runs below a folder, say what to do with the one that is clicked, and compare those that are chosen."""
-    folder = Path(asked_folder())
+def follow_older_links() -> str:
+    """Open the panel that an older link names under "show"; return what it names in vain."""
+    asked = str(st.query_params.get("show", ""))
+    put_in_address("show", None)
+    if asked in SHOWN and not st.query_params.get("panel"):
+        open_panel(SHOWN[asked])
+    return "" if asked in SHOWN else asked
+
+
+def runs_below(folder: Path, desk: Desk) -> dict[str, Run]:
+    """Return the runs below a folder by name, those in training and the newest first; say which are damaged.
+
+    Raises:
+        InputError: if there is no such folder.
+    """
     found, damaged = find_runs(folder) if folder.is_dir() or folder != data_home() else ([], [])
     for line in damaged:
-        st.warning(plain(line), icon=":material/warning:")
-    if not found:
-        st.info(
-            "No run here yet. `mainstem finetune crop-yield --data simulated-maize --out runs/first` trains one in a "
-            "minute; its curve is drawn here meanwhile.",
-            icon=":material/model_training:",
-        )
-        return
-    names = {name_of(run, folder): run for run in by_news(found)}
-    usual = first_compared(list(names.values()), folder)
-    show_table(names, folder, usual)
-    beside = st.columns(2)
-    chosen = choose_several(
-        lambda **told: beside[0].multiselect("Compare", max_selections=MOST_COMPARED, **told),
-        "compare", list(names), usual, MOST_COMPARED,
-    )  # fmt: skip
+        desk.vain.warning(plain(line), icon=":material/warning:")
+    growing = sum(run.state == "training" for run in found)
+    few = f", {growing:d} in training" if growing else ""
+    desk.status.markdown(f"{len(found):d} run{'s' * (len(found) != 1)}{plain(few)}", width="content")
+    return {name_of(run, folder): run for run in by_news(found)}
+
+
+def show_empty() -> None:
+    """Say what to do where there is no run."""
+    st.info(
+        "No run here yet. `mainstem finetune crop-yield --data simulated-maize --out runs/first` trains one in a "
+        "minute; its curve is drawn here meanwhile.",
+        icon=":material/model_training:",
+    )
+
+
+def show_compared(names: dict[str, Run], folder: Path, usual: Sequence[str], desk: Desk) -> list[Run]:
+    """Have the user choose runs and figures, draw their curves, and return those runs."""
+    with desk.bar:
+        chosen = choose_several(
+            lambda **told: st.multiselect("Compare", max_selections=MOST_COMPARED, **told),
+            "compare", list(names), usual, MOST_COMPARED,
+        )  # fmt: skip
     if not chosen:
-        return
+        st.info("No run is compared: choose some above, or in the list.", icon=":material/monitoring:")
+        return []
     runs = [names[name] for name in chosen]
     offered = figures_in(runs)
     figures: Sequence[str] = USUAL  # that may come
     if offered:
-        usual = [name for name in USUAL if name in offered] or offered[:1]
-        figures = choose_several(
-            lambda **told: beside[1].pills("Draw", selection_mode="multi", **told), "figures", offered, usual,
-            MOST_FIGURES,
-        )  # fmt: skip
+        drawn = [name for name in USUAL if name in offered] or offered[:1]
+        with desk.bar:
+            figures = choose_several(
+                lambda **told: st.pills("Draw", selection_mode="multi", **told), "figures", offered, drawn,
+                MOST_FIGURES,
+            )  # fmt: skip
     every = EVERY_S if any(run.state != "done" for run in runs) else None  # drawing anew fades what is there
     st.fragment(show_curves, run_every=every)(str(folder), tuple(chosen), tuple(figures))
-    show_chosen(runs, folder)
+    return runs
 
 
 def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> None:
-    """List runs; of the one whose row is clicked, say how it ended and what can be done with it."""
+    """List runs; the one whose row is clicked is drawn, too."""
     asked, vain = named_in_address("run", names, "")
     if vain:
         st.warning(f"There is no run {plain(vain, 120)} here.", icon=":material/warning:")
@@ -116,18 +164,26 @@ def show_table(names: dict[str, Run], folder: Path, usual: Sequence[str]) -> Non
         asked,
         lambda name: take_run(name, usual),
         listed,
-        TABLE_PX,
+        RUNS_PX,
     )
-    if not asked:
-        st.caption("Click on the left of a row for what can be done with a run; its curve is drawn, too.")
+    st.caption("Click on the left of a row to draw its curve; *Run* says what can be done with it.")
+
+
+def show_run(names: dict[str, Run], folder: Path, compared: Sequence[Run]) -> None:
+    """Say how the run that was clicked ended, or else the first that is compared, and what can be done with it."""
+    first = name_of(compared[0], folder) if compared else next(iter(names))
+    asked, vain = named_in_address("run", names, first)
+    if vain:
+        st.warning(f"There is no run {plain(vain, 120)} here.", icon=":material/warning:")
         return
     run = names[asked]
-    ended = result_of(run) or run.describe_state()
+    st.subheader(plain(asked, 120), anchor=False)
+    st.markdown(plain(result_of(run) or run.describe_state()))
     if commands := next_commands(run):
-        with st.expander(f"**{plain(asked, 120)}**: {plain(ended)}. Commands for what comes next"):
-            st.code("\n".join(commands), language=None, wrap_lines=True)
-    else:
-        st.markdown(f"**{plain(asked, 120)}**: {plain(ended)}")
+        st.caption("Commands for what comes next")
+        st.code("\n".join(commands), language=None, wrap_lines=True)
+    if run.state == "done":
+        show_card(run)
 
 
 def take_run(name: str, usual: Sequence[str]) -> None:
@@ -169,7 +225,7 @@ def asked_folder() -> str:
     """The folder to look through: the address's, else where this machine keeps the pages' own runs."""
     st.session_state["folder"] = st.query_params.get("folder", str(data_home()))[:1000]
     return st.text_input(
-        "Folder of runs on this machine", key="folder", on_change=note_in_address,
+        "Folder of runs on this machine", key="folder", width=300, on_change=note_in_address,
         args=("folder", "run", "compare", "figures"),
         help="Every run folder below it is listed: what finetune, pretrain and launch wrote.",
     )  # fmt: skip
@@ -189,16 +245,24 @@ def show_curves(folder: str, chosen: tuple[str, ...], figures: tuple[str, ...]) 
         )
 
 
-def show_chosen(runs: Sequence[Run], folder: Path) -> None:
-    """What tells the chosen runs apart, and their cards."""
+def show_differences(runs: Sequence[Run], folder: Path) -> None:
+    """What tells the compared runs apart, and their cards."""
     differences = difference_table(runs, folder)
-    if not differences.empty:
-        st.subheader("What tells them apart", anchor=False)
+    st.subheader("What tells them apart", anchor=False)
+    if differences.empty:
+        st.caption("Nothing is told apart: compare two finished runs or more.")
+    else:
         st.dataframe(differences, hide_index=True)
     for run in runs:
         if run.state == "done":
-            with st.expander(f"Card of {plain(name_of(run, folder), 120)}"), mistakes_as_lines("The card"):
-                st.code(read_card(run.path), language=None, wrap_lines=True)
+            with st.expander(f"Card of {plain(name_of(run, folder), 120)}"):
+                show_card(run)
+
+
+def show_card(run: Run) -> None:
+    """Show what a run says of itself."""
+    with mistakes_as_lines("The card"):
+        st.code(read_card(run.path), language=None, wrap_lines=True)
 
 
 def show_data() -> None:
@@ -208,7 +272,7 @@ def show_data() -> None:
     chosen, vain = named_in_address("data", set(names), names[0])
     if vain:
         st.warning(f"There is no data set {plain(vain, 60)}.", icon=":material/warning:")
-    choice_table(table, names, chosen, lambda name: put_in_address("data", name), "data sets", 420)
+    choice_table(table, names, chosen, lambda name: put_in_address("data", name), "data sets", DATA_PX)
     if chosen:
         st.subheader(plain(chosen), anchor=False)
         st.dataframe(pd.DataFrame(data_card(chosen), columns=["", "said"]), hide_index=True)

@@ -263,7 +263,8 @@ def test_the_page_lists_and_compares_the_runs_of_a_folder(runs, home):
     assert found.warning
     found.multiselect[0].set_value(["one", "deep/two"]).run()
     assert not found.exception
-    assert "seed" in set(found.dataframe[1].value["what"])
+    found = page(folder=str(runs), compare=found.query_params["compare"], panel="compared")
+    assert "seed" in set(found.dataframe[0].value["what"])
     assert any("# A card" in code.value for code in found.code)
 
 
@@ -294,14 +295,17 @@ def test_figures_are_chosen_among_those_of_the_runs(runs, home):
 
 
 def test_the_run_that_was_clicked_comes_with_its_commands(runs, home):
-    found = page(folder=str(runs), run="one")
+    found = page(folder=str(runs), run="one", panel="run")
     assert any(f"mainstem runs repeat {runs / 'one'}" in code.value for code in found.code)
     assert any("no run gone" in one.value for one in page(folder=str(runs), run="gone").warning)
 
 
-@pytest.mark.parametrize("show", ["Data sets", "New adapter", "nonsense"])
-def test_the_other_parts_open(show, home):
-    assert not page(show=show).error
+@pytest.mark.parametrize(("show", "panel"), [("Data sets", "data"), ("New adapter", "adapter"), ("nonsense", None)])
+def test_older_links_open_the_panel_that_they_name(show, panel, home):
+    found = page(show=show)
+    assert not found.error
+    assert found.query_params.get("panel") == panel
+    assert any("There is no show nonsense" in one.value for one in found.warning) == (panel is None)
 
 
 def test_a_folder_that_is_not_there_is_one_line(home, tmp_path):
