@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from mainstem.apps.jobs import STOPPED, failure_of, find_job, forget_failure
+from mainstem.apps.jobs import STOPPED, failure_of, forget_failure
 from mainstem.apps.media.archives import Archive, archive_name
 from mainstem.apps.media.jobs import index_job, start_index
 from mainstem.core.errors import InputError
@@ -20,8 +20,8 @@ FOLDER = "media folder"  # session key: of the text box
 def choose_archive(known: dict[str, Archive], vain: DeltaGenerator, outdated: tuple[str, ...]) -> str:
     """Have the user choose an archive; return its name."""
     return choose(
-        partial(st.selectbox, "Archive", label_visibility="collapsed"), "archive", list(known), vain, *outdated,
-        told=lambda name: known[name].words(),
+        partial(st.selectbox, "Archive", label_visibility="collapsed", width=240), "archive", list(known), vain,
+        *outdated, told=lambda name: known[name].words(),
     )  # fmt: skip
 
 
@@ -56,8 +56,8 @@ def _begin(folder: Path) -> str:
     return archive_name(folder)
 
 
-def show_indexing(name: str) -> bool:
-    """Say how far the index of an archive is, and why it failed; return whether it is being made."""
+def show_indexing(name: str) -> None:
+    """Say how far the index of an archive is, and why it failed."""
     job = index_job(name)
     if said := failure_of(job):
         if said == STOPPED:
@@ -67,4 +67,4 @@ def show_indexing(name: str) -> bool:
         if st.button("Seen", key=f"seen {job}", icon=":material/check:"):
             forget_failure(job)
             st.rerun()
-    return find_job(job) is not None and is_being_made(lambda: False, job)
+    is_being_made(lambda: False, job)

@@ -21,14 +21,14 @@ from mainstem.dashboards.components.tables import choice_table, named_in_address
 from mainstem.dashboards.media.board import facts_line
 from mainstem.dashboards.media.reads import said_of
 from mainstem.dashboards.media.words_beside import offer_undo, write_all
-from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address, show_error
+from mainstem.dashboards.shell import Desk, mistakes_as_lines, open_panel, plain, put_in_address, show_error
 from mainstem.dashboards.waiting import is_being_made, show_failure
 from mainstem.data.media.sidecar_writing import Changes
 from mainstem.data.spreadsheets import csv_bytes
 
 KEPT, ASIDE = "copies: keep", "copies: set aside"  # keywords that tell what was decided
 KEEPING = "media keeping"  # session key: by group, paths to keep
-LIST_PX = 560
+LIST_PX = 380
 AGREE = "features that agree"  # the one unit of which more is nearer
 NEARNESS = ((1 / 3, "nearly the same"), (2 / 3, "much alike"), (1.0, "just alike enough for a copy"))  # of the limit
 
@@ -89,11 +89,12 @@ def nearness(link: Mapping[str, Any]) -> str:
     return next((words for most, words in NEARNESS if share <= most), NEARNESS[-1][1])
 
 
-def show_copies(search: MediaSearch, archive: Archive) -> None:
-    """Show the copies that were found last, and look for them anew."""
+def show_copies(search: MediaSearch, archive: Archive, desk: Desk) -> None:
+    """Show the copies that were found last, one group of them on the canvas, and look for them anew."""
     job = copies_job(archive.name)
-    show_failure(job)
-    is_made = find_job(job) is not None and is_being_made(lambda: False, job)
+    with desk.vain:
+        show_failure(job)
+        is_made = find_job(job) is not None and is_being_made(lambda: False, job)
     told = copies_found(archive.root)
     if told is None:
         if not is_made:
@@ -104,45 +105,67 @@ def show_copies(search: MediaSearch, archive: Archive) -> None:
             st.button("Look for copies", type="primary", on_click=start_copies, args=(archive.root,))
         return
     groups = groups_of(told)
-    row = st.container(horizontal=True, vertical_alignment="center")
+    by_name = {group.name: group for group in groups}
+    chosen, vain = named_in_address("group", by_name, groups[0].name if groups else "")
+    if vain:
+        desk.vain.warning(f"There is no group {plain(vain, 40)} here any more.", icon=":material/warning:")
+    if not groups:
+        st.info("No copies were found. That is an answer.", icon=":material/done_all:")
+    elif chosen:
+        with mistakes_as_lines("The group"):
+            show_group(search, archive, by_name[chosen])
+    if desk.dock is None:
+        return
+    with desk.dock, mistakes_as_lines("The panel"):
+        if desk.panel == "evidence":
+            show_evidence(told, by_name.get(chosen))
+        else:
+            st.caption(counted(told, groups))
+            st.button(
+                "Look again", icon=":material/sync:", on_click=start_copies, args=(archive.root,), disabled=is_made
+            )
+            if groups:
+                show_groups(archive, groups, chosen)
+
+
+def counted(told: Mapping[str, Any], groups: Sequence[Group]) -> str:
+    """Say how many groups were found among how many files, and when."""
     when = datetime.datetime.fromtimestamp(float(told["when"]), datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     odd = sum(why != NOT_MEDIA for why in told["left_out"].values())
-    row.caption(
+    return (
         f"{len(groups)} groups of copies among {int(told['num_compared']):d} files, as of {plain(when)}; "
         f"{len(told['refused'])} could not be read, {odd:d} were not compared. "
         "Copies are told by likeness, not by who was first."
     )
-    row.button("Look again", icon=":material/sync:", on_click=start_copies, args=(archive.root,), disabled=is_made)
-    if groups:
-        show_groups(search, archive, groups)
-    else:
-        st.info("No copies were found. That is an answer.", icon=":material/done_all:")
+
+
+def show_evidence(told: Mapping[str, Any], group: Group | None) -> None:
+    """Show what links the files of a group, and which files share their sound and nothing else."""
+    if group is not None:
+        st.subheader("Evidence of every pair", anchor=False)
+        st.dataframe(evidence_table([group]), hide_index=True)
     if (heard := same_sound(told)).evidence:
-        with st.expander(f"{len(heard.evidence)} pairs of videos, or a video and a sound, share their sound"):
-            st.caption("Their pictures may be others: this joins no group.")
-            st.dataframe(evidence_table([heard]), hide_index=True)
+        st.caption(
+            f"{len(heard.evidence)} pairs of videos, or a video and a sound, share their sound. Their pictures may be "
+            "others: this joins no group."
+        )
+        st.dataframe(evidence_table([heard]), hide_index=True)
 
 
-def show_groups(search: MediaSearch, archive: Archive, groups: Sequence[Group]) -> None:
-    """Show the list of groups, and one of them side by side."""
+def show_groups(archive: Archive, groups: Sequence[Group], chosen: str) -> None:
+    """Show the list of groups; of the chosen one, offer to write down which files are kept."""
     by_name = {group.name: group for group in groups}
-    chosen, vain = named_in_address("group", by_name, groups[0].name)
-    if vain:
-        st.warning(f"There is no group {plain(vain, 40)} here any more.", icon=":material/warning:")
-    listing, beside = st.columns([3, 9])
-    with listing:
-        choice_table(
-            group_table(archive, groups), list(by_name), chosen, lambda name: put_in_address("group", name),
-            f"groups {archive.name} {len(groups)} {groups[0].name}", LIST_PX,
-        )  # fmt: skip
-        st.download_button(
-            "The groups as CSV", lambda: csv_bytes(copies_table(archive, groups)), "copies.csv", "text/csv",
-            icon=":material/download:", on_click="ignore",
-        )  # fmt: skip
-        offer_undo(archive)
+    choice_table(
+        group_table(archive, groups), list(by_name), chosen, lambda name: put_in_address("group", name),
+        f"groups {archive.name} {len(groups)} {groups[0].name}", LIST_PX,
+    )  # fmt: skip
+    st.download_button(
+        "The groups as CSV", lambda: csv_bytes(copies_table(archive, groups)), "copies.csv", "text/csv",
+        icon=":material/download:", on_click="ignore",
+    )  # fmt: skip
     if chosen:
-        with beside, mistakes_as_lines("The group"):
-            show_group(search, archive, by_name[chosen])
+        offer_marks(archive, by_name[chosen])
+    offer_undo(archive)
 
 
 def group_table(archive: Archive, groups: Sequence[Group]) -> pd.DataFrame:
@@ -175,7 +198,7 @@ def keep(archive: Archive, group: Group, paths: Sequence[str]) -> None:
 
 
 def show_group(search: MediaSearch, archive: Archive, group: Group) -> None:
-    """Show the files of a group side by side, have the user mark which to keep, and write that as keywords."""
+    """Show the files of a group side by side, and have the user mark which to keep."""
     tiles = tuple(
         Tile(
             id=path, title=Path(path).name, picture=picture_of(search.catalogue, path), text="no picture",
@@ -189,11 +212,14 @@ def show_group(search: MediaSearch, archive: Archive, group: Group) -> None:
               aria=f"{len(tiles)} copies of one another side by side"),
         "media copies", lambda _, path: open_file(path), lambda marked: keep(archive, group, marked),
     )  # fmt: skip
-    with st.expander("Evidence of every pair"):
-        st.dataframe(evidence_table([group]), hide_index=True)
-    with st.form(f"keep {group.name}", border=False), st.container(horizontal=True, vertical_alignment="center"):
+
+
+def offer_marks(archive: Archive, group: Group) -> None:
+    """Offer to write what is kept of a group as keywords."""
+    st.caption("Mark which files to keep with x or the boxes, then write it down; nothing is deleted or moved.")
+    with st.form(f"keep {group.name}", border=False):
         sure = st.checkbox(f"Write into {len(group.paths)} sidecars: {plain(KEPT)} or {plain(ASIDE)}")
-        if st.form_submit_button("Write the marks", icon=":material/edit_note:", help="Nothing is deleted or moved"):
+        if st.form_submit_button("Write the marks", icon=":material/edit_note:"):
             _write_marks(archive, group, sure)
 
 
@@ -201,6 +227,7 @@ def open_file(path: str) -> None:
     """Open a file in the search."""
     put_in_address("show", None)
     put_in_address("file", path)
+    open_panel("file")
 
 
 def _write_marks(archive: Archive, group: Group, sure: bool) -> None:

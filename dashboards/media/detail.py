@@ -45,12 +45,9 @@ def show_file(search: MediaSearch, archive: Archive, result: Mapping[str, Any], 
         result: the file as a search tells it.
         vain: where to say what the address asks for in vain.
     """
-    heading, close = st.columns([6, 1], vertical_alignment="center")
+    heading = st.container(horizontal=True, vertical_alignment="center", wrap=False)
     heading.subheader(plain(title_of(result), 120), anchor=False)
-    close.button(
-        "", icon=":material/close:", key="close file", help="Close", type="tertiary", on_click=put_in_address,
-        args=("file", None),
-    )  # fmt: skip
+    heading.button("", icon=":material/close:", key="close file", help="Close", type="tertiary", on_click=close_file)
     look = choose(partial(st.segmented_control, "Look at", label_visibility="collapsed"), "look", VIEWS, vain)
     place = archive.root / result["path"]
     with mistakes_as_lines("This file"):
@@ -64,6 +61,12 @@ def show_file(search: MediaSearch, archive: Archive, result: Mapping[str, Any], 
             show_origin(place)
         else:
             edit_words(archive, result["path"], said_of(place))
+
+
+def close_file() -> None:
+    """Have no file open, and no panel."""
+    put_in_address("file", None)
+    put_in_address("panel", None)
 
 
 def show_content(search: MediaSearch, result: Mapping[str, Any], place: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from mainstem.apps.jobs import find_job
 from mainstem.apps.media.archives import Archive, is_name, one_file, picture_of, text_of
+from mainstem.apps.media.jobs import index_job
 from mainstem.apps.media.search import MediaSearch
 from mainstem.core.errors import InputError
 from mainstem.dashboards.components.pictures import Act, Sheet, pictures
@@ -31,48 +33,47 @@ from mainstem.dashboards.media.reads import archives, found_in, load_ahead, open
 from mainstem.dashboards.media.selection import selection_of, show_selection
 from mainstem.dashboards.media.words_beside import offer_undo
 from mainstem.dashboards.shell import (
+    FOLDED,
+    Desk,
     choose,
-    header,
+    lay_desk,
     mistakes_as_lines,
     note_in_address,
+    open_panel,
     plain,
     put_in_address,
     recall,
     say_in_vain,
+    say_status,
 )
 from mainstem.data.media.description import BUILT_IN
 
-IN_ADDRESS = ("archive", "show", "group", "file", "t", "look", *asking.IN_ADDRESS)
+IN_ADDRESS = ("archive", "show", "group", "file", "t", "look", "panel", *asking.IN_ADDRESS)
 OF_ARCHIVE = ("group", "file", "t", *asking.PICKED, "below", "n")  # in the address; of no other archive
 SHOWN = ("Search", "Copies")
+OF_SEARCH = {"file": "File", "selected": "Selected"}  # panels
+OF_COPIES = {"groups": "Groups", "evidence": "Evidence"}
+WIDE = frozenset({"file", "evidence"})
 OWN_DATA = "your own data"
 ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
 STYLE = """<style>
-.stMainBlockContainer { padding: 4.2rem 1rem 1rem; }
-.stMainBlockContainer h1 { font-size: 1.15rem; padding: 0; }
-.stMainBlockContainer h3 { font-size: 1rem; padding: 0; overflow-wrap: anywhere; }
-.stMainBlockContainer [data-testid="stMarkdownContainer"] { margin-bottom: 0; }
-.stMainBlockContainer .stVerticalBlock { gap: 0.4rem; }
-.stMainBlockContainer [data-testid="stVideo"] { max-height: 44vh; }
-.stMainBlockContainer [data-testid="stImage"] img { max-height: 56vh; object-fit: contain; width: auto; }
+.st-key-desk-bar { flex-wrap: nowrap; }
+.st-key-desk-bar > :has(> .st-key-media-tools) { flex: 1 1 auto; }
+.st-key-media-archive, .st-key-media-tools { gap: 0.4rem; }
+.st-key-desk-dock [data-testid="stVideo"] { max-height: 44vh; }
+.st-key-desk-dock [data-testid="stImage"] img { max-height: 56vh; object-fit: contain; width: auto; }
+@media (max-width: 900px) { .st-key-desk-bar { flex-wrap: wrap; } }
 @media (max-width: 640px) {  /* the first picture stands within 250 px: rows of controls scroll instead of breaking */
-  .stAppHeader { height: 2.6rem; min-height: 2.6rem; }
-  .stMainBlockContainer { padding: 2.7rem 0.6rem 0.6rem; }
-  .stMainBlockContainer h1 { font-size: 1rem; }
-  .st-key-desk-status { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-block: -0.3rem; }
+  .st-key-desk-top { flex-wrap: nowrap; }
+  .st-key-desk-top > :has(> .st-key-desk-status) { flex: 1 1 0; min-width: 0; }
+  .st-key-desk-status { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
   .st-key-desk-status > * { flex: 0 0 auto; width: auto; }
-  .st-key-desk-status p { white-space: nowrap; }
-  .stMainBlockContainer .stHorizontalBlock:has(> .stColumn) { gap: 0.3rem; }
-  .st-key-media-archive, .st-key-media-tools {
-    flex-wrap: nowrap; gap: 0.4rem; overflow-x: auto; scrollbar-width: none;
-  }
+  .st-key-desk-status p, .st-key-desk-status h1 { white-space: nowrap; }
+  .st-key-media-archive, .st-key-media-tools { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; }
   .st-key-media-archive > *, .st-key-media-tools > * { flex-shrink: 0; }
-  .st-key-media-archive > :has(.stSelectbox) { flex: 1 1 9rem; width: 9rem; min-width: 9rem; }
   .st-key-media-archive button, .st-key-media-tools button { min-height: 2.1rem; padding-block: 0.1rem; }
   .stTextInput [data-testid="stTextInputRootElement"] { height: 2.1rem; min-height: 2.1rem; }
-  .stColumn:has(.st-key-media-file) { order: -1; }
-  .st-key-media-file .stHorizontalBlock:has(> .stColumn) { flex-wrap: nowrap; }
-  .st-key-media-file .stColumn { flex: 0 1 auto; width: auto; min-width: 2rem; }
+  .st-key-desk:has(.st-key-media-file) .st-key-desk-body > :has(> .st-key-desk-dock) { order: -1; }
   .st-key-media-found p {
     display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; line-height: 1.3;
   }
@@ -81,37 +82,58 @@ STYLE = """<style>
 
 
 def show_media() -> None:
-    """Lay the page out: what is shown and what is asked on two lines, the grid under them, a file beside it."""
+    """Lay the page out: the grid fills it, what is shown and what is asked stand above, a file is docked beside it."""
     st.html(STYLE)
     recall("media", IN_ADDRESS)
-    vain, slot = st.container(), st.empty()
-    title, controls = st.columns([3, 2], vertical_alignment="center")
     known = archives()
-    with controls:
-        row = st.container(horizontal=True, vertical_alignment="bottom", key="media-archive")
+    desk, name, shown = lay_panels(known), "", SHOWN[0]
+    coming = st.query_params.get("archive", "")
+    is_coming = is_name(coming) and coming not in known and find_job(index_job(coming)) is not None
+    slot = desk.vain.empty() if is_coming else None
+    vain = desk.vain if slot is None else slot.container()
+    row = desk.bar.container(key="media-archive", horizontal=True, width="content")
     with row, mistakes_as_lines("The list of archives"):
-        shown = choose(partial(st.segmented_control, "Show", label_visibility="collapsed"), "show", SHOWN, vain)
-        name = choose_archive(known, slot.container(), OF_ARCHIVE) if known else ""
+        name = choose_archive(known, vain, (*OF_ARCHIVE, "panel")) if known else ""
+        shown = choose(
+            partial(st.segmented_control, "Show", label_visibility="collapsed"), "show", SHOWN, desk.vain, "panel"
+        )
         offer_index(known.get(name), choose_other)
-    coming = st.query_params.get("archive", name)
-    if is_name(coming) and show_indexing(coming):
-        slot.empty()  # it will be here soon
+    if slot is not None:
+        slot.empty()  # it will be here soon: nothing is asked for in vain
+    with desk.vain, mistakes_as_lines("The archives being indexed"):
+        if is_name(coming or name):
+            show_indexing(coming or name)
     if not known:
-        with title:
-            header("Media", origin="origin unknown", training="origin unknown", adapter="no index", not_for=NOT_FOR)
-        show_empty()
+        say_status(
+            desk.status, "Media", origin="origin unknown", training="origin unknown", adapter="no index",
+            not_for=NOT_FOR,
+        )  # fmt: skip
+        with desk.canvas:
+            show_empty()
         return
     archive = known[name]
-    with title:
-        origin = archive.origin or OWN_DATA
-        header(archive.words(), origin=origin, training=origin, adapter=compared_by(archive), not_for=NOT_FOR)
-    with mistakes_as_lines("The archive"):
+    origin = archive.origin or OWN_DATA
+    say_status(
+        desk.status, archive.words(), origin=origin, training=origin, adapter=compared_by(archive), not_for=NOT_FOR
+    )
+    with desk.canvas, mistakes_as_lines("The archive"):
         search = open_archive(archive.name, str(archive.root))
         if shown == "Copies":
-            show_copies(search, archive)
+            show_copies(search, archive, desk)
         else:
-            show_search(search, archive, vain)
+            show_search(search, archive, desk)
     load_ahead()
+
+
+def lay_panels(known: Mapping[str, Archive]) -> Desk:
+    """Lay the desk of what the address asks for: a file that it names is open, and copies come with their list."""
+    if st.query_params.get("show") == "Copies":
+        return lay_desk(OF_COPIES, WIDE)
+    if st.query_params.get("file") and not st.query_params.get("panel"):
+        open_panel("file")
+    archive = known.get(st.query_params.get("archive", ""), next(iter(known.values()), None))
+    num = len(selection_of(archive).found) if archive else 0
+    return lay_desk({**OF_SEARCH, "selected": f"Selected ({num})" if num else "Selected"}, WIDE, FOLDED)
 
 
 def choose_other(name: str) -> None:
@@ -141,14 +163,11 @@ def show_empty() -> None:
     )
 
 
-def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> None:
+def show_search(search: MediaSearch, archive: Archive, desk: Desk) -> None:
     """Search an archive, and show what is found."""
-    asked, row = st.columns([3, 2])
-    with asked:
+    with desk.bar, st.container(key="media-tools", horizontal=True):
         text = asking.search_box()
-    with row, st.container(horizontal=True, key="media-tools"):
-        filters = asking.filters_asked(vain)
-        tools = st.container()
+        filters = asking.filters_asked(desk.vain)
         own = asking.bring_picture()
         asking.show_picked(lambda path: PurePosixPath(path).name)
     files = {name: [stand_in(search, path) for path in asking.picked(name)] for name in asking.PICKED}
@@ -162,26 +181,26 @@ def show_search(search: MediaSearch, archive: Archive, vain: DeltaGenerator) -> 
     )
     offer_undo(archive)
     by_path = {result["path"]: result for result in told["results"]}
-    with tools:
-        show_selection(search, archive, by_path)
-    opened = opened_file(search, by_path, vain)
-    chosen = opened["path"] if opened else ""
-    if opened:
-        grid, beside = st.columns([19, 11])
-    else:
-        grid, beside = st.container(), None
-    with grid, mistakes_as_lines("The results"):
+    opened = opened_file(search, by_path, desk.vain)
+    with mistakes_as_lines("The results"):
         if told["results"]:
-            show_grid(search, archive, told, words, chosen)
+            show_grid(search, archive, told, words, opened["path"] if opened else "")
         else:
             lines = nothing_words(told, text, filters.given())
             st.info(f"{plain(lines[0], 600)}", icon=":material/search_off:")
             for line in lines[1:]:
                 st.caption(plain(line, 600))
         show_more(told)
-    if beside is not None and opened:
-        with beside, st.container(key="media-file"), mistakes_as_lines("The file"):
-            show_file(search, archive, opened, vain)
+    if desk.dock is None:
+        return
+    with desk.dock, mistakes_as_lines("The panel"):
+        if desk.panel == "selected":
+            show_selection(search, archive, by_path)
+        elif opened:
+            with st.container(key="media-file"):
+                show_file(search, archive, opened, desk.vain)
+        else:
+            st.info("No file is open: press a picture, or Enter on one.", icon=":material/photo_library:")
 
 
 def opened_file(
@@ -221,6 +240,7 @@ def on_act(name: str, path: str) -> None:
     if name == "open":
         put_in_address("file", path)
         put_in_address("t", None)
+        open_panel("file")
     else:
         asking.pick(name, path)
 

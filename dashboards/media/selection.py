@@ -53,19 +53,17 @@ def selection_of(archive: Archive) -> Selection:
 def show_selection(search: MediaSearch, archive: Archive, shown: Mapping[str, Mapping[str, Any]]) -> None:
     """Offer what can be done with the selection."""
     chosen = selection_of(archive)
-    count = f" ({len(chosen.found)})" if chosen.found else ""
-    with st.popover(f"Selected{count}", icon=":material/checklist:"):
-        st.markdown(
-            f"{len(chosen.found)} selected: with x or the boxes in the grid. Nothing is written into any file; words "
-            "go into a sidecar beside it, after you confirmed them, and can be undone."
-        )
-        row = st.container(horizontal=True)
-        row.button("All that is shown", icon=":material/select_all:", on_click=chosen.add, args=(shown,))
-        row.button("None", icon=":material/deselect:", on_click=chosen.clear, disabled=not chosen.found)
-        if chosen.found:
-            _offer_files(search, archive, chosen)
-            with mistakes_as_lines("The words"):
-                offer_bulk(archive, list(chosen.found))
+    st.markdown(
+        f"{len(chosen.found)} selected: with x or the boxes in the grid. Nothing is written into any file; words "
+        "go into a sidecar beside it, after you confirmed them, and can be undone."
+    )
+    row = st.container(horizontal=True)
+    row.button("All that is shown", icon=":material/select_all:", on_click=chosen.add, args=(shown,))
+    row.button("None", icon=":material/deselect:", on_click=chosen.clear, disabled=not chosen.found)
+    if chosen.found:
+        _offer_files(search, archive, chosen)
+        with mistakes_as_lines("The words"):
+            offer_bulk(archive, list(chosen.found))
 
 
 def _offer_files(search: MediaSearch, archive: Archive, chosen: Selection) -> None:
