@@ -40,7 +40,6 @@ def offer_demo() -> None:
     """Say how to come by studies where there is none."""
     from mainstem.dashboards.waiting import is_being_made  # late: it loads torch, which takes seconds
 
-    st.title("Clinic", anchor=False)
     if is_being_made(has_studies):
         return
-    st.info("No study yet: run `mainstem demo`, or open studies of your own on the left.", icon=":material/radiology:")
+    st.info("No study yet: run `mainstem demo`, or open studies of your own beside this.", icon=":material/radiology:")

@@ -48,7 +48,7 @@ def test_the_urgent_study_is_open_and_the_header_says_what_it_is(clinic):
     assert "# Sure" in said
     for part in ("simulated", "diagnostics pneumonia 1", "research use only, not a medical device"):
         assert part in said
-    table = page.sidebar.dataframe[0].value
+    table = page.dataframe[0].value
     assert table["study"].tolist() == ["Sure", "Both", "Head", "Normal"]
 
 
@@ -72,13 +72,13 @@ def test_a_choice_repeated_of_a_table_that_began_anew_is_not_taken(monkeypatch):
 
 
 def test_a_search_narrows_the_list_and_says_when_nothing_is_left(clinic):
-    assert run(search="unsure").sidebar.dataframe[0].value["study"].tolist() == ["Both"]
+    assert run(search="unsure").dataframe[0].value["study"].tolist() == ["Both"]
     assert "No study matches" in said_on(run(search="zebra"))
 
 
 def test_a_blind_list_shows_no_state_and_a_wrong_address_is_said(clinic):
     page = run(blind="True")
-    assert set(page.sidebar.dataframe[0].value["state"]) == {"◌ model hidden", "○ not predicted"}
+    assert set(page.dataframe[0].value["state"]) == {"◌ model hidden", "○ not predicted"}
     assert "There is no such study here" in said_on(run(study="0123"))
 
 
@@ -194,7 +194,8 @@ def test_a_name_in_a_file_is_on_no_screen_in_no_address_and_in_no_log(home, chro
         page.locator("canvas[data-held='24']").wait_for(timeout=60_000)
         page.get_by_text("Own study 1").first.wait_for(state="attached")
         assert "no adapter predicts this" in page.locator(".st-key-desk-status").inner_text()
-        page.get_by_text("The list in full").click()
+        page.get_by_text("Data and decisions").click()
+        page.get_by_text("The list in full").wait_for()
         page.wait_for_timeout(1000)
         everything = page.evaluate("""() => { const all = (root) => root.textContent + [...root.querySelectorAll('*')]
             .map((one) => (one.shadowRoot ? all(one.shadowRoot) : '')).join(''); return all(document.body); }""")
@@ -256,5 +257,5 @@ def test_steps_and_a_decision_in_one_breath_are_about_the_study_that_is_seen(cli
         page.locator("canvas[data-waiting='']").wait_for(timeout=30_000)
         canvas_of(page).press("d")
         page.get_by_role("dialog").get_by_text("Normal stays on the list").wait_for(timeout=30_000)
-        sidebar = page.locator("[data-testid=stSidebarContent]")
-        assert sidebar.evaluate("one => one.scrollHeight <= one.clientHeight")  # all controls are in sight
+        dock = page.locator(".st-key-desk-dock").bounding_box()
+        assert dock["y"] + dock["height"] <= 800  # all controls are in sight
