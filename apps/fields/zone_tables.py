@@ -53,8 +53,7 @@ def read_zones(path: Path) -> tuple[list[ZonedField], str]:
         zones: dict[int, Any] = {}
         for zone, shape in zip(numbers[rows].tolist(), moved, strict=True):
             zones[zone] = polygonal(zones[zone].union(shape)) if zone in zones else polygonal(shape)
-        first = part.iloc[0]
-        claim, reason = (plain(first.get(key) or "") for key in ("claim", "reason"))
+        claim, reason = _claim(part[numbers[rows] > 0] if (numbers[rows] > 0).any() else part)
         words = {
             zone: plain(row.get("words") or "") for zone, (_, row) in zip(numbers[rows], part.iterrows(), strict=True)
         }
@@ -62,6 +61,14 @@ def read_zones(path: Path) -> tuple[list[ZonedField], str]:
             ZonedField(name=name, crs=crs, zones=dict(sorted(zones.items())), words=words, claim=claim, reason=reason)
         )
     return found, content(path).sha256
+
+
+def _claim(zones: Any) -> tuple[str, str]:  # noqa: ANN401 - geopandas'
+    """What a field's zones claim together, and the reasons: nothing where one of them claims nothing."""
+    claims, reasons = (
+        list(dict.fromkeys(plain(row.get(key) or "") for _, row in zones.iterrows())) for key in ("claim", "reason")
+    )
+    return claims[0] if len(claims) == 1 else "none", "; ".join(filter(None, reasons))
 
 
 def _column(table: Any, name: str) -> Any:  # noqa: ANN401 - geopandas'

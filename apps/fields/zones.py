@@ -4,7 +4,7 @@ import datetime
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,8 +22,8 @@ from mainstem.data.earth.field_grids import FieldGrid, field_grid, metric_crs, o
 from mainstem.data.earth.fields import open_fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.raster import Grid, describe, load_rasterio, open_geotiff
-from mainstem.data.earth.zone_polygons import filled, polygonal, zone_polygons
-from mainstem.data.earth.zones import Zones, ZoneSpec, draw_zones
+from mainstem.data.earth.zone_polygons import filled, near_values, polygonal, zone_polygons
+from mainstem.data.earth.zones import LEAST_SEEN, LEAST_STABLE, Zones, ZoneSpec, draw_zones
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -66,12 +66,13 @@ def make_zones(
         progress(f"zones of field {number + 1} of {len(known)}", number / len(known))
         try:
             grid, years = _years(seasons, known.table.geometry.iloc[[number]], name)
+            grid = replace(grid, share=np.where(near_values(years), grid.share, 0.0))
             zones = draw_zones(years, grid.share >= 0.5, grid.cell_m, spec)
             rows += _rows(name, grid, zones, years, seasons)
         except InputError as error:
             told.append({"field": name, "drawn": False, "why": str(error)})
             continue
-        told.append({"field": name, "drawn": True, **_verdict(zones)})
+        told.append({"field": name, "drawn": True, **_of_field(zones), "seen": _seen(zones, seasons)})
         laid.append((grid, filled(zones.labels, grid.share)))
     if not rows:
         raise InputError(f"no zones of any field: {told[0]['field']!r:.60}: {told[0]['why']}")
@@ -144,18 +145,50 @@ def _cell_m(grid: Grid, polygon: Any, crs: str) -> float:  # noqa: ANN401 - shap
 
 
 def _verdict(zones: Zones) -> dict[str, Any]:
-    """Whether zones are better than chance, in words."""
+    """Whether zones are better than chance, and stay where they are, in words."""
     found = zones.agreement
     if found is None:
         words = "one season alone: whether these zones last cannot be told"
-        return {"zones": zones.num_zones, "claim": "none", "reason": words}
+        return {"zones": zones.num_zones, "claim": "none", "reason": words, "stable_pct": None}
     told = f"correlation {found.r:.2f}, p {max(found.p, 0.001):.3f}" + (" or less" if found.p < 0.001 else "")
-    if found.is_better_than_chance:
-        words = f"zones drawn without a season foretell it better than chance ({told})"
+    stable, claim = zones.usual_stable_share(), "none"
+    stay = f"whichever season is left out, {stable:.0%} of the median zone's land stays in its zone"
+    if not np.isfinite(stable):
+        words = f"no two seasons saw {LEAST_SEEN:.0%} of one zone's land: whether these zones last cannot be told"
+    elif not found.is_better_than_chance:
+        words = (
+            f"no better than chance at foretelling a season left out ({told}); {stay}; do not vary rates by these zones"
+        )
+    elif stable < LEAST_STABLE:
+        words = (
+            f"zones drawn without a season foretell it better than chance ({told}), but {stay}, "
+            f"want {LEAST_STABLE:.0%}: their borders do not last; do not vary rates by these zones"
+        )
     else:
-        words = f"no better than chance at foretelling a season left out ({told}); do not vary rates by these zones"
-    claim = "stated" if found.is_better_than_chance else "none"
-    return {"zones": zones.num_zones, "claim": claim, "reason": words, **_rounded(found)}
+        words, claim = f"zones drawn without a season foretell it better than chance ({told}); {stay}", "stated"
+    told_pct = round(100 * stable, 1) if np.isfinite(stable) else None
+    return {"zones": zones.num_zones, "claim": claim, "reason": words, "stable_pct": told_pct, **_rounded(found)}
+
+
+def _of_field(zones: Zones) -> dict[str, Any]:
+    """The verdict, and which zones no two seasons can judge: with such the field as a whole has no claim."""
+    verdict = _verdict(zones)
+    unjudged = [str(zone) for zone in np.unique(zones.labels[zones.labels > 0]).tolist() if not zones.judges(zone)]
+    if not unjudged or verdict["stable_pct"] is None:
+        return verdict
+    words = f"{verdict['reason']}; not judged, as fewer than two seasons saw half of it: zone {', '.join(unjudged)}"
+    return {**verdict, "claim": "none", "reason": words}
+
+
+def _seen(zones: Zones, seasons: Sequence[Season]) -> dict[str, dict[str, float]]:
+    """Share of each zone that each season shows, in percent."""
+    return {
+        str(zone): {
+            season.name: round(100 * float(share), 1)
+            for season, share in zip(seasons, zones.seen_shares(zone), strict=True)
+        }
+        for zone in np.unique(zones.labels[zones.labels > 0]).tolist()
+    }
 
 
 def _rounded(found: Agreement) -> dict[str, float]:
@@ -177,12 +210,25 @@ def _rows(
     for zone, area, shape in zip(shapes["zone"], areas, shapes.to_crs("EPSG:4326").geometry, strict=True):
         row = {"field": name, "zone": int(zone), "area_ha": area, "share_pct": 100 * area / sum(areas)}
         row |= _in_years(int(zone), zones, years, seasons)
-        row |= {"claim": verdict["claim"], "reason": verdict["reason"]}
+        row |= _claim(int(zone), zones, verdict, seasons)
         row |= {"units": "; ".join(sorted({season.unit for season in seasons if season.unit}))}
         for fact in ("training", "attribution"):
             row[fact] = "; ".join(sorted({getattr(season, fact) for season in seasons} - {""}))
         rows.append({**row, "geometry": polygonal(shape)})
     return rows
+
+
+def _claim(zone: int, zones: Zones, verdict: dict[str, Any], seasons: Sequence[Season]) -> dict[str, str]:
+    """The field's claim and reason; none of its own for a zone that fewer than two seasons saw by half."""
+    if zone and len(seasons) > 1 and not zones.judges(zone):
+        return {"claim": "none", "reason": f"zone {zone} {_unjudged(zone, zones, seasons)}"}
+    return {"claim": verdict["claim"] if zone else "none", "reason": verdict["reason"]}
+
+
+def _unjudged(zone: int, zones: Zones, seasons: Sequence[Season]) -> str:
+    seen = zip(seasons, zones.seen_shares(zone), strict=True)
+    told = ", ".join(f"{share:.0%} in {season.name}" for season, share in seen)
+    return f"is not judged: fewer than two seasons saw half of it ({told})"
 
 
 def _in_years(zone: int, zones: Zones, years: NDArray[np.float64], seasons: Sequence[Season]) -> dict[str, Any]:
@@ -192,25 +238,32 @@ def _in_years(zone: int, zones: Zones, years: NDArray[np.float64], seasons: Sequ
         return {"level_pct": np.nan, "above": 0, "judged": 0, "words": "in no zone: no value there", "stable_pct": 0.0}
     found: dict[str, Any] = {}
     levels = []
-    for season, year in zip(seasons, years, strict=True):
+    for season, year, share in zip(seasons, years, zones.seen_shares(zone), strict=True):
         found[f"mean_{season.name}"] = float(np.nanmean(year[own])) if np.isfinite(year[own]).any() else np.nan
+        found[f"seen_pct_{season.name}"] = 100 * float(share)
         levels.append(100 * found[f"mean_{season.name}"] / float(np.nanmean(year[inside])))
-    above, judged = _above(zone, zones, years)
-    words = (
-        f"above the field's mean in {above} of {judged} seasons that it was drawn without"
-        if judged
-        else ("not judged: one season alone")
-    )
-    stable = float(zones.stable()[own].mean() * 100) if len(zones.folds) else np.nan
+    judges = zones.judges(zone) if len(zones.folds) else []
+    (above, judged), stable = _above(zone, zones, years, judges), zones.stable_share(zone)
+    words = "not judged: one season alone"
+    if judges:
+        words = f"above the field's mean in {above} of {judged} seasons that it was drawn without"
+    elif len(zones.folds):
+        words = _unjudged(zone, zones, seasons).removeprefix("is ")
+    if np.isfinite(stable):
+        words += f"; {stable:.0%} of it stays in it whichever is left out"
     return {
-        "level_pct": float(np.nanmean(levels)), "above": above, "judged": judged, "words": words, "stable_pct": stable,
+        "level_pct": float(np.nanmean(levels)), "above": above, "judged": judged, "words": words,
+        "stable_pct": 100 * stable,
     } | found  # fmt: skip
 
 
-def _above(zone: int, zones: Zones, years: NDArray[np.float64]) -> tuple[int, int]:
-    """In how many seasons the zone, drawn without the season, lay above the field's mean, and of how many."""
+def _above(zone: int, zones: Zones, years: NDArray[np.float64], judges: Sequence[int]) -> tuple[int, int]:
+    """In how many of the seasons that judge it the zone, drawn without the season, lay above the field's mean; of how
+    many.
+    """
     above = judged = 0
-    for fold, year in zip(zones.folds, years, strict=False):
+    for number in judges:
+        fold, year = zones.folds[number], years[number]
         own, whole = year[fold == zone], year[fold > 0]
         if np.isfinite(own).any():
             judged += 1

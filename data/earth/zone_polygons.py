@@ -12,6 +12,17 @@ ROUNDING = 1e-9  # of a field's area
 REACH = 2.0  # cells over which a zone grows to the border, or over a gap
 
 
+def near_values(years: NDArray[np.float64], reach: float = REACH) -> NDArray[np.bool_]:
+    """True (y, x) where a season of several (season, y, x) shows something within reach: elsewhere is no zone."""
+    from scipy import ndimage
+
+    seen: NDArray[np.bool_] = np.isfinite(years).any(axis=0)
+    if not seen.any():
+        return seen
+    near: NDArray[np.bool_] = ndimage.distance_transform_edt(~seen) <= reach
+    return near
+
+
 def filled(labels: NDArray[np.int64], share: NDArray[np.float64], reach: float = REACH) -> NDArray[np.int64]:
     """Labels (y, x) of every cell that touches the field: its own, else the nearest zone's within reach; else 0."""
     from scipy import ndimage

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.core.errors import InputError
-from mainstem.data.earth.chance import Agreement, agreement, correlation, pooled
+from mainstem.data.earth.chance import Agreement, agreement, pooled
 
 FEWEST, MOST = 3, 7
 WIDEST = 3.0  # standard deviations beyond which a cell counts no further: one spike shall not draw a zone
@@ -19,6 +19,8 @@ LEAST_WEIGHT = 0.1  # of the smoothing kernel that must lie on cells with a valu
 MOST_PASSES = 60  # over patches that are too small
 GOOD_ENOUGH = 0.95  # share of the best agreement that a smaller number of zones must reach to be taken
 FIT_CELLS = 20_000
+LEAST_SEEN = 0.5  # of a zone's land that a season must show to judge it: most of it, as of fields on maps
+LEAST_STABLE = 0.5  # the median zone's share that stays: of three unrelated zones about a third would, by chance alone
 Stack = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
@@ -50,12 +52,14 @@ class Zones:
     """Zones of one field.
 
     `labels` (y, x) are 0 outside and from 1, the lowest, inside; `folds` (year, y, x) are those drawn without each year
-    (empty for one year alone); `agreement` is of what those foretell with the year left out, None for one year alone.
+    (empty for one year alone); `seen` (year, y, x) is True where a year shows a value; `agreement` is of what the folds
+    foretell with the year left out, None for one year alone.
     """
 
     labels: Labels
     num_zones: int
     folds: Labels
+    seen: NDArray[np.bool_]
     agreement: Agreement | None
 
     def stable(self) -> NDArray[np.bool_]:
@@ -65,6 +69,29 @@ class Zones:
         found: NDArray[np.bool_] = (self.labels > 0) & (self.folds == self.labels).all(0)
         return found
 
+    def seen_shares(self, zone: int) -> NDArray[np.float64]:
+        """Share (year,) of a zone's land that each year shows."""
+        return np.asarray(self.seen[:, self.labels == zone].mean(1), np.float64)
+
+    def judges(self, zone: int) -> list[int]:
+        """Numbers of the years that can judge a zone: those that show LEAST_SEEN of it, where there are two of them.
+
+        Where one year alone shows a zone's land, what was drawn without that year is of other land.
+        """
+        found = [int(year) for year in np.flatnonzero(self.seen_shares(zone) >= LEAST_SEEN)]
+        return found if len(found) > 1 else []
+
+    def stable_share(self, zone: int) -> float:
+        """Share of a zone's land, where two years or more show it, that is stable; NaN where nothing judges it."""
+        own = (self.labels == zone) & (self.seen.sum(0) > 1)
+        return float(self.stable()[own].mean()) if self.judges(zone) and own.any() else float("nan")
+
+    def usual_stable_share(self) -> float:
+        """The median zone's stable share; NaN where no zone can be judged."""
+        found = [self.stable_share(zone) for zone in np.unique(self.labels[self.labels > 0]).tolist()]
+        known = [share for share in found if np.isfinite(share)]
+        return float(np.median(known)) if known else float("nan")
+
 
 def draw_zones(years: Stack, inside: NDArray[np.bool_], cell_m: float, spec: ZoneSpec) -> Zones:
     """Draw zones from years (year, y, x), NaN where unknown, within a field's cells.
@@ -73,10 +100,15 @@ def draw_zones(years: Stack, inside: NDArray[np.bool_], cell_m: float, spec: Zon
         InputError: if the field has too few cells with a value, or a year shows the same everywhere.
     """
     scaled = standardised(years, inside)
-    num = spec.num_zones or _best_number(scaled, inside, cell_m, spec)
+    if spec.num_zones:
+        return _judged(scaled, inside, cell_m, spec, spec.num_zones)
+    return _best(scaled, inside, cell_m, spec)
+
+
+def _judged(scaled: Stack, inside: NDArray[np.bool_], cell_m: float, spec: ZoneSpec, num: int) -> Zones:
     labels, _ = _drawn(scaled, inside, cell_m, spec, num)
     folds, found = _left_out(scaled, inside, cell_m, spec, num)
-    return Zones(labels=labels, num_zones=num, folds=folds, agreement=found)
+    return Zones(labels=labels, num_zones=num, folds=folds, seen=np.isfinite(scaled), agreement=found)
 
 
 def standardised(years: Stack, inside: NDArray[np.bool_]) -> Stack:
@@ -194,12 +226,18 @@ def _left_out(
     return np.stack([labels for labels, _ in drawn]), pooled(found)
 
 
-def _best_number(scaled: Stack, inside: NDArray[np.bool_], cell_m: float, spec: ZoneSpec) -> int:
-    """The smallest number of zones that foretells years left out about as well as any; FEWEST for one year alone."""
+def _best(scaled: Stack, inside: NDArray[np.bool_], cell_m: float, spec: ZoneSpec) -> Zones:
+    """Zones of the smallest number that foretells years left out about as well as any number whose zones hold.
+
+    They hold where the median zone's stable share is LEAST_STABLE; FEWEST where no number's do, and for one year alone.
+    """
     if len(scaled) < 2:
-        return FEWEST
-    told = []
-    for num in range(FEWEST, MOST + 1):
-        drawn = (_drawn(np.delete(scaled, year, 0), inside, cell_m, spec, num)[1] for year in range(len(scaled)))
-        told.append(float(np.mean([correlation(*maps) for maps in zip(drawn, scaled, strict=True)])))
-    return FEWEST + int(np.argmax(np.array(told) >= GOOD_ENOUGH * max(told))) if max(told) > 0 else FEWEST
+        return _judged(scaled, inside, cell_m, spec, FEWEST)
+    drawn = [_judged(scaled, inside, cell_m, spec, num) for num in range(FEWEST, MOST + 1)]
+    told = [
+        (zones.agreement.r, zones)
+        for zones in drawn
+        if zones.agreement is not None and zones.usual_stable_share() >= LEAST_STABLE
+    ]
+    best = max((r for r, _ in told), default=0.0)
+    return next((zones for r, zones in told if best > 0 and r >= GOOD_ENOUGH * best), drawn[0])

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from scipy import ndimage
 from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from mainstem.apps.fields.rates import make_rates
+from mainstem.apps.fields.zone_tables import read_zones
 from mainstem.apps.fields.zones import make_zones, read_seasons
 from mainstem.core.errors import InputError
 from mainstem.data.earth.rate_rules import sign
@@ -72,8 +74,11 @@ def test_zones_fill_the_field_and_say_how_they_did(made: Path) -> None:
     assert table["level_pct"].is_monotonic_increasing
     assert table["judged"].tolist() == [3, 3, 3]
     assert (table["above"].iloc[0], table["above"].iloc[2]) == (0, 3)
-    assert table["words"].iloc[2] == "above the field's mean in 3 of 3 seasons that it was drawn without"
+    stays = f"; {table['stable_pct'].iloc[2]:.0f}% of it stays in it whichever is left out"
+    assert table["words"].iloc[2] == "above the field's mean in 3 of 3 seasons that it was drawn without" + stays
     assert set(table["claim"]) == {"stated"}
+    assert (table["stable_pct"] > 50).all()
+    assert table["seen_pct_2019"].tolist() == [100] * 3
     assert table["mean_2019"].iloc[0] == pytest.approx(6, abs=0.2)
     assert table["mean_2021"].iloc[2] == pytest.approx(96, abs=3)
     assert table["units"].iloc[0] == "%; t/ha"
@@ -103,6 +108,58 @@ def test_zones_become_rates(made: Path, tmp_path: Path) -> None:
     (field,) = done["fields"]
     assert field["mean"] == pytest.approx(2, abs=0.05)
     assert list(field["means"].values()) == pytest.approx([field["mean"]] * 6, rel=1e-3)
+
+
+def hidden(path: Path, columns: slice, rows: slice = slice(None)) -> Path:
+    """A raster with some of its cells left without a value."""
+    with rasterio.open(path, "r+") as target:
+        values = target.read(1)
+        values[rows, columns] = np.nan
+        target.write(values, 1)
+    return path
+
+
+def test_land_that_one_season_saw_has_no_claim_and_unseen_land_no_zone(tmp_path: Path) -> None:
+    first, second = raster(tmp_path / "2019.tif", 10), raster(tmp_path / "2021.tif", 8)
+    hidden(first, slice(0, 16))  # zone 1, in the west, is of 2021 alone
+    hidden(first, slice(28, 40), slice(0, 12))
+    hidden(second, slice(35, 50), slice(0, 15))
+    done = make_zones([first, second], fields_file(tmp_path), tmp_path / "out", ZoneSpec(num_zones=3))
+    table = gpd.read_file(tmp_path / "out" / "zones.gpkg")
+    assert table["zone"].tolist() == [0, 1, 2, 3]
+    unseen = box(X + 280 + 20, Y + 280 + 20, X + 400, Y + 400).intersection(
+        gpd.read_file(tmp_path / "fields.gpkg").geometry.iloc[0]
+    )
+    assert table.to_crs(32633).geometry.iloc[0].area == pytest.approx(unseen.area, rel=0.1)
+    assert table["judged"].tolist() == [0, 0, 2, 2]
+    assert table["claim"].tolist()[:2] == ["none", "none"]
+    assert "fewer than two" in table["reason"].iloc[1]
+    assert "fewer than two" not in table["reason"].iloc[2]
+    assert table["seen_pct_2019"].iloc[1] < 20
+    assert "fewer than two seasons saw half of it" in table["words"].iloc[1]
+    told = done["fields"][0]
+    assert told["claim"] == "none"
+    assert told["reason"].endswith("not judged, as fewer than two seasons saw half of it: zone 1")
+    assert told["seen"]["1"]["2019"] < 20
+    (field,), _ = read_zones(tmp_path / "out" / "zones.gpkg")
+    assert field.claim == "none"
+    assert "zone 1 is not judged" in field.reason
+
+
+def test_zones_whose_land_moves_have_no_claim(tmp_path: Path) -> None:
+    paths = []
+    for year, seed in ((2019, 1), (2021, 2)):
+        path = raster(tmp_path / f"{year}.tif", 10)
+        with rasterio.open(path, "r+") as target:
+            rough = np.random.default_rng(seed).normal(size=(40, 40))
+            noise = ndimage.gaussian_filter(rough, 1.5)
+            target.write((target.read(1) * 0.25 + 2.5 * noise / noise.std()).astype(np.float32) + 5, 1)
+        paths.append(path)
+    done = make_zones(paths, fields_file(tmp_path), tmp_path / "out", ZoneSpec(num_zones=7, smooth_m=5))
+    told = done["fields"][0]
+    assert told["stable_pct"] < 50
+    assert told["claim"] == "none"
+    assert "of the median zone's land stays in its zone" in told["reason"]
 
 
 def test_seasons_told_twice_and_fields_elsewhere_are_refused(tmp_path: Path) -> None:

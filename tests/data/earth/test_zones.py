@@ -8,7 +8,7 @@ from shapely.geometry import Polygon
 from mainstem.core.errors import InputError
 from mainstem.data.earth.chance import agreement
 from mainstem.data.earth.field_grids import field_grid
-from mainstem.data.earth.zone_polygons import zone_polygons
+from mainstem.data.earth.zone_polygons import near_values, zone_polygons
 from mainstem.data.earth.zones import ZoneSpec, draw_zones, merge_small
 
 SIDE, CELL_M = 40, 10.0
@@ -62,6 +62,34 @@ def test_one_year_says_nothing_of_the_next():
     zones = draw_zones(10 + patchy(5)[None], INSIDE, CELL_M, ZoneSpec())
     assert (zones.agreement, len(zones.folds), zones.num_zones) == (None, 0, 3)
     assert not zones.stable().any()
+
+
+def test_land_that_one_year_alone_saw_is_not_judged():
+    noise = np.random.default_rng(0).normal(size=(2, SIDE, SIDE))
+    years = BANDS + 0.1 * noise
+    years[0, :20] = np.nan  # the first year saw no more than the south
+    zones = draw_zones(years, INSIDE, CELL_M, ZoneSpec(num_zones=3))
+    assert zones.seen_shares(1).tolist() == [0, 1]
+    assert [zones.judges(zone) for zone in (1, 2, 3)] == [[], [0, 1], [0, 1]]
+    assert np.isnan(zones.stable_share(1))
+    assert 0 < zones.usual_stable_share() <= 1
+
+
+def test_fewer_zones_are_drawn_where_more_do_not_stay():
+    shared, own = patchy(1, 8), [patchy(seed, 3) for seed in (2, 3, 4)]
+    years = np.stack([10 + shared + 0.9 * one for one in own])
+    zones = draw_zones(years, INSIDE, CELL_M, ZoneSpec(smooth_m=20))
+    more = draw_zones(years, INSIDE, CELL_M, ZoneSpec(num_zones=7))
+    assert more.usual_stable_share() < 0.5
+    assert zones.usual_stable_share() > more.usual_stable_share()
+
+
+def test_nothing_is_drawn_beyond_two_cells_of_any_value():
+    years = np.full((2, 30, 30), np.nan)
+    years[0, :, :10], years[1, :, 8:12] = 1, 1
+    near = near_values(years)
+    assert near[:, :14].all()
+    assert not near[:, 14:].any()
 
 
 def test_a_flat_year_and_one_that_shows_nothing_are_refused():
