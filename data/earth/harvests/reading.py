@@ -15,7 +15,7 @@ from mainstem.core.errors import InputError
 from mainstem.data.earth.crops import POUNDS_PER_BUSHEL, checked_crop
 from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.harvests.columns import Chosen, Reading, choose_columns
-from mainstem.data.earth.harvests.isoxml_logs import read_isoxml
+from mainstem.data.earth.harvests.isoxml_logs import is_dry, read_isoxml
 from mainstem.data.earth.harvests.ordering import in_order
 from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined, spoken
 from mainstem.data.earth.harvests.units import factor
@@ -67,7 +67,7 @@ def read_parts(paths: Sequence[Path], said: Reading | None = None) -> dict[str, 
         return {"": read_harvest(paths, said)}
     if len(paths) > 1:
         raise InputError("got task data beside other logs; give one TASKDATA folder at a time")
-    return read_isoxml(tasks[0], said.crop if said else None)
+    return _of_tasks(tasks[0], said.crop if said else None)
 
 
 def is_task_data(path: Path) -> bool:
@@ -82,10 +82,22 @@ def _read(path: Path, said: Reading) -> HarvestPoints:
     if kind in SHAPES:
         return _of_shapes(path, said)
     if is_task_data(path):
-        return joined(list(read_isoxml(path, said.crop).values()))
+        return joined(list(_of_tasks(path, said.crop).values()))
     if kind not in (*TABLES, ".xlsx", ".xls", ".ods", ".xlsm"):
         raise InputError(f"got {path.name}, want a log as {', '.join((*SHAPES, *TABLES))}")
     return _of_table(open_table(path, "give the log's file"), None, said)
+
+
+def _of_tasks(path: Path, crop: str | None) -> dict[str, HarvestPoints]:
+    """The harvests of task data by field, held to what tables are held to."""
+    found = read_isoxml(path, crop)
+    for field, points in found.items():
+        told = {"yield": points.yield_t_ha, "swath": points.swath_m, "speed": points.speed_m_s,
+                "flow": points.flow_kg_s, "moisture": points.moisture_pct}  # fmt: skip
+        _check_likely(told, None, f"{path.name}, {field}", crop)
+        if not is_dry(points):
+            _check_flow(points, f"{path.name}, {field}")
+    return found
 
 
 def _of_shapes(path: Path, said: Reading) -> HarvestPoints:
@@ -212,20 +224,24 @@ def _order(table: Table, columns: Mapping[str, str]) -> Array | None:
     return numbers if len(np.unique(numbers)) > len(numbers) / 20 and np.isfinite(numbers).all() else None
 
 
-def _check_likely(values: Mapping[str, Array], chosen: Chosen, where: str, crop: str | None) -> None:
-    """Refuse medians that no combine logs: the unit that was told is another's."""
+def _check_likely(values: Mapping[str, Array], chosen: Chosen | None, where: str, crop: str | None) -> None:
+    """Refuse medians that no combine logs: the unit that was told is another's; of task data nobody tells one."""
     is_grain = crop is not None and any(name in crop.lower() for name in POUNDS_PER_BUSHEL)
     limits = {**LIKELY, "yield": (SOME_YIELD, GRAIN_YIELD if is_grain else MOST_YIELD)}
     for quantity, (low, high) in limits.items():
         found = values.get(quantity)
         worked = found[found > 0] if found is not None else np.empty(0)
         if worked.size and not low <= np.median(worked) <= high:
-            column, unit = chosen.columns[quantity], chosen.units[quantity]
             ours = {"yield": "t/ha", "swath": "m", "distance": "m", "speed": "m/s", "flow": "kg/s", "moisture": "%"}
+            is_wrong = f"{np.median(worked):.3g} {ours.get(quantity, 's')} at its median, want {low:g} to {high:g}"
+            if chosen is None:
+                raise InputError(
+                    f"{where}: its {quantity} is {is_wrong}; the logs' XML and binaries disagree, or the monitor was "
+                    "set up wrongly: export it again, or leave these logs out"
+                )
             raise InputError(
-                f"{where}: {shown(column)} in {unit} is {np.median(worked):.3g} {ours.get(quantity, 's')} at its "
-                f"median, want {low:g} to {high:g}; the unit is another, pass --unit "
-                f"{'' if quantity == 'yield' else f'{quantity}='}UNIT"
+                f"{where}: {shown(chosen.columns[quantity])} in {chosen.units[quantity]} is {is_wrong}; the unit is "
+                f"another, pass --unit {'' if quantity == 'yield' else f'{quantity}='}UNIT"
             )
 
 

@@ -29,7 +29,8 @@ def cut_shares(log: Log, number: NDArray[np.int64], swath_m: Array) -> Array:
         return shares
     rank = _ranks(log)
     across = max(int(np.ceil(np.median(swath_m[rows]) / FINE_M)), 3)
-    along = max(int(np.ceil(np.median(log.distances()[rows]) / FINE_M)), 1)
+    moved = log.distances()[rows]
+    along = max(int(np.ceil(np.median(moved[np.isfinite(moved)]) / FINE_M)), 1) if np.isfinite(moved).any() else 1
     if len(rows) * across * along > MOST_DRAWN:
         along = 1
     cells = _cells(log, rows, swath_m, (across, along))

@@ -86,3 +86,75 @@ def test_the_staged_logs_are_read_and_mostly_kept():
     assert wheat.counts()["read"] == 21_551
     assert 0.8 < wheat.kept.mean() < 0.95
     assert wheat.yield_t_ha[wheat.kept].mean() == pytest.approx(2.38, abs=0.05)
+
+
+def altered(at: int, kind: str, value: int, count: int = 200) -> list[bytes]:
+    """Records of which one number is another; 15 bytes of time and place come first, then a byte, then 5 a value."""
+    found = [bytearray(record(second)) for second in range(count)]
+    for one in found:
+        struct.pack_into(kind, one, at, value)
+    return [bytes(one) for one in found]
+
+
+YIELD_AT, WIDTH_AT, STATUS_AT, DAY_AT = 17, 27, 14, 4
+
+
+@pytest.mark.parametrize(
+    ("records", "crop", "told"),
+    [
+        (altered(YIELD_AT, "<i", 70_000_000), "wheat", r"its yield is 700 t/ha at its median, want 0\.05 to 25"),
+        (altered(YIELD_AT, "<i", 30_000_000), None, r"its yield is 300 t/ha at its median, want 0\.05 to 250"),
+        (altered(WIDTH_AT, "<i", 164_000), None, r"its swath is 164 m at its median, want 0\.3 to 25"),
+    ],
+)
+def test_what_no_combine_logs_is_refused_of_task_data_too(tmp_path, records, crop, told):
+    with pytest.raises(InputError, match=rf"TASKDATA, PFD-1: {told}.*export it again"):
+        read_parts([write(tmp_path / "TASKDATA", records)], Reading(crop=crop))
+
+
+def test_a_yield_that_contradicts_its_flow_is_refused_of_task_data_too(tmp_path):
+    folder = write(tmp_path / "TASKDATA", altered(STATUS_AT, "<B", 4))
+    (folder / "TLG00001.xml").write_text(LOG.replace('"0063"', '"018D"'))  # 140 m/s stand where moisture did
+    with pytest.raises(InputError, match="its speed is 140 m/s"):
+        read_parts([folder])
+    (folder / "TLG00001.bin").write_bytes(b"".join(altered(32, "<i", 2_000)))  # 5 kg/s over 2 m/s and 9 m: 2.8 t/ha
+    with pytest.raises(InputError, match=r"its yield is 2\.88 times its flow over speed and swath"):
+        read_parts([folder])
+    (folder / "TLG00001.xml").write_text(LOG.replace('"0063"', '"018D"').replace('"0054"', '"00B5"'))
+    assert len(read_parts([folder])["PFD-1"]) == 200  # a dry yield is less than what flowed, with its water
+
+
+def test_records_without_a_fix_have_no_place_and_are_counted(tmp_path):
+    records = [record(second) for second in range(9)]
+    lost = [one[:STATUS_AT] + b"\0" + one[STATUS_AT + 1 :] for one in records]
+    points = read_parts([write(tmp_path / "some", [*lost[:3], *records[3:]])])["PFD-1"]
+    assert np.isnan(points.longitude).tolist() == [True] * 3 + [False] * 6
+    assert "TLG00001: 3 records without a fix are taken out" in points.notes
+    assert clean(points).counts()["no value"] == 3
+    with pytest.raises(InputError, match="TLG00001 is left out: none of its 9 records has a fix"):
+        read_parts([write(tmp_path / "none", lost)])
+
+
+def test_a_log_that_is_named_twice_is_taken_once(tmp_path):
+    folder = write(tmp_path / "TASKDATA", [record(second) for second in range(9)])
+    named = '<TLG A="TLG00001" C="1"/>'
+    for again in (2 * named, f'{named}</TSK><TSK A="TSK-2" B="again" E="PFD-1" G="4">{named}'):
+        (folder / "TASKDATA.XML").write_text(TASKS.format(field="PFD-1").replace(named, again))
+        points = read_parts([folder])["PFD-1"]
+        assert len(points) == 9
+        assert "TLG00001 is named 2 times: it is taken once" in points.notes
+
+
+def test_a_timelog_whose_clock_runs_backwards_throughout_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"TLG00001: time runs backwards at 8 of 9 records.*export it again"):
+        read_parts([write(tmp_path / "TASKDATA", [record(9 - second) for second in range(9)])])
+
+
+def test_dates_that_leap_over_years_are_refused_and_a_few_have_no_time(tmp_path):
+    records = [record(second) for second in range(200)]
+    leaping = [one[:DAY_AT] + struct.pack("<H", 300 * row) + one[DAY_AT + 2 :] for row, one in enumerate(records)]
+    with pytest.raises(InputError, match="TLG00001: dates of 198 of 200 records lie more than 366 days from"):
+        read_parts([write(tmp_path / "leaping", leaping)])
+    points = read_parts([write(tmp_path / "first", [leaping[0], *records[1:]])])["PFD-1"]
+    assert np.isnan(points.time_s).sum() == 1
+    assert points.days == ("2020-01-01",)
