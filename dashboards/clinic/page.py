@@ -41,14 +41,13 @@ from mainstem.data.spreadsheets import csv_bytes
 IN_ADDRESS = ("study", "blind", "search", "panel")
 ASKED = "asked on the canvas"  # session key: the study that was seen, and the act whose dialog is to be opened
 PANELS = {"list": "Worklist", "data": "Data and decisions"}
-WIDE = frozenset({"data"})
 LIST_PX = 12 * ROW_PX + 3  # of the worklist beside the canvas: whole rows, so that all controls fit into 800 pixels
 
 
 def show_clinic() -> None:
     """Lay the page out: the chosen study fills it, and the list of what to read is docked beside it."""
     recall("clinic", IN_ADDRESS)
-    desk = lay_desk(PANELS, WIDE)
+    desk = lay_desk(PANELS)
     studies = {study.id: study for study in all_studies()}
     with mistakes_as_lines("The reviews"):
         say_recorded()

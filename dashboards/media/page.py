@@ -53,7 +53,6 @@ OF_ARCHIVE = ("group", "file", "t", *asking.PICKED, "below", "n")  # in the addr
 SHOWN = ("Search", "Copies")
 OF_SEARCH = {"file": "File", "selected": "Selected"}  # panels
 OF_COPIES = {"groups": "Groups", "evidence": "Evidence"}
-WIDE = frozenset({"file", "evidence"})
 OWN_DATA = "your own data"
 ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
 STYLE = """<style>
@@ -128,12 +127,12 @@ def show_media() -> None:
 def lay_panels(known: Mapping[str, Archive]) -> Desk:
     """Lay the desk of what the address asks for: a file that it names is open, and copies come with their list."""
     if st.query_params.get("show") == "Copies":
-        return lay_desk(OF_COPIES, WIDE)
+        return lay_desk(OF_COPIES)
     if st.query_params.get("file") and not st.query_params.get("panel"):
         open_panel("file")
     archive = known.get(st.query_params.get("archive", ""), next(iter(known.values()), None))
     num = len(selection_of(archive).found) if archive else 0
-    return lay_desk({**OF_SEARCH, "selected": f"Selected ({num})" if num else "Selected"}, WIDE, FOLDED)
+    return lay_desk({**OF_SEARCH, "selected": f"Selected ({num})" if num else "Selected"}, FOLDED)
 
 
 def choose_other(name: str) -> None:

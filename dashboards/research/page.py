@@ -48,7 +48,6 @@ IN_ADDRESS = ("show", "folder", "run", "compare", "figures", "data", "panel")
 PANELS = {
     "runs": "Runs", "run": "Run", "compared": "Compared", "data": "Data sets", "adapter": "New adapter",
 }  # fmt: skip
-WIDE = frozenset({"run", "compared", "data", "adapter"})
 SHOWN = {"Runs": "runs", "Data sets": "data", "New adapter": "adapter"}  # panels by how older links call them
 EVERY_S = 3.0  # how often curves are drawn anew
 MOST_COMPARED = 6
@@ -61,7 +60,7 @@ def show_research() -> None:
     """Lay the page out: curves fill it, and runs, data sets or what makes an adapter are docked beside them."""
     recall("research", IN_ADDRESS)
     vain = follow_older_links()
-    desk = lay_desk(PANELS, WIDE)
+    desk = lay_desk(PANELS)
     desk.status.markdown("# Research", width="content")
     say_in_vain(desk.vain, "show", vain, PANELS.get(desk.panel, "no panel"))
     with desk.bar:

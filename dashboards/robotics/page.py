@@ -46,13 +46,12 @@ IN_ADDRESS = ("recording", "t", "fault", "smooth", "panel")
 OF_RECORDING = ("t", "fault")  # what the address says of one recording alone
 OWN_DATA = "your own data"
 PANELS = {"values": "Values", "fault": "Fault", "file": "File"}
-WIDE = frozenset({"values", "file"})
 
 
 def show_robotics() -> None:
     """Lay the page out: the canvas fills it, what is shown and the choice stand on two lines above it."""
     recall("robotics", IN_ADDRESS)
-    desk, name, known = lay_desk(PANELS, WIDE, FOLDED), "", all_choices()
+    desk, name, known = lay_desk(PANELS, FOLDED), "", all_choices()
     with desk.bar, mistakes_as_lines("The list of recordings"):
         name = choose(
             partial(st.selectbox, "Recording", label_visibility="collapsed", width=300), "recording", list(known),
