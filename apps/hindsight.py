@@ -197,9 +197,14 @@ def _judged_seasons(fitted: Fitted, source: SampleSet) -> Iterator[tuple[str, st
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """How forecasts of a season, or the average of each region's past, ended: t/ha, coverage 0-1, NaN where unknown."""
+    """How forecasts of a season, or the average of each region's past, ended: t/ha, coverage 0-1, NaN where unknown.
+
+    `num` counts the cases, `num_bounded` those with an interval, `num_inside` those of them that ended inside.
+    """
 
     num: int
+    num_bounded: int
+    num_inside: int
     rmse: float
     bias: float
     coverage: float
@@ -210,12 +215,14 @@ class Judged:
         """Judge values (cases,) and the ends of their intervals; cases without a value or a harvest are left out."""
         known = np.isfinite(harvest) & np.isfinite(value)
         if not known.any():
-            return cls(num=0, rmse=np.nan, bias=np.nan, coverage=np.nan, width=np.nan)
+            return cls(num=0, num_bounded=0, num_inside=0, rmse=np.nan, bias=np.nan, coverage=np.nan, width=np.nan)
         ended, told, ends = harvest[known], value[known], (low[known], high[known])
         bounded = np.isfinite(ends[0]) & np.isfinite(ends[1])
         inside = (ends[0] <= ended) & (ended <= ends[1])
         return cls(
             num=int(known.sum()),
+            num_bounded=int(bounded.sum()),
+            num_inside=int(inside[bounded].sum()),
             rmse=rmse(ended, told),
             bias=float((told - ended).mean()),
             coverage=float(inside[bounded].mean()) if bounded.any() else np.nan,
@@ -224,9 +231,7 @@ class Judged:
 
     def contradicts(self, level: float) -> bool:
         """True where fewer harvests ended inside than so many would by chance, each with `level` (exact binomial)."""
-        if not np.isfinite(self.coverage):
-            return False
-        return chance_of_so_few(round(self.coverage * self.num), self.num, level) < DOUBTED_AT
+        return self.num_bounded > 0 and chance_of_so_few(self.num_inside, self.num_bounded, level) < DOUBTED_AT
 
 
 def season_figures(looked: pd.DataFrame, lead: int, level: float) -> pd.DataFrame:

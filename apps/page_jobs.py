@@ -38,9 +38,9 @@ def start_zones(name: str, others: Sequence[str], num_zones: int) -> None:
     start(zones_job(name), CODE, ["zones", name, str(num_zones), *others])
 
 
-def start_rates(name: str, signer: str, sha256: str) -> None:
+def start_rates(name: str, signer: str, seal: str) -> None:
     """Begin to write rate maps beside a map, by the rule that is kept there, signed by a name as it was shown."""
-    start(rates_job(name), CODE, ["rates", name, signer, sha256])
+    start(rates_job(name), CODE, ["rates", name, signer, seal])
 
 
 def model_job(name: str) -> str:
@@ -81,8 +81,10 @@ def main() -> None:
         status = work_on(zones_job(name), f"the zones of {name}", lambda report: _zones(name, rest, report))
     elif kind == "rates":
         status = work_on(rates_job(name), f"the rates of {name}", lambda report: _rates(name, rest, report))
-    else:
+    elif kind == "map":
         status = work_on(map_job(name), f"the map {name}", lambda report: _map(name, rest, report))
+    else:
+        raise SystemExit(f"no kind of work is called {kind!r}")
     raise SystemExit(status)
 
 

@@ -1,6 +1,5 @@
 """Advice beside a map that is kept on this machine: its zones, rates by its user's signed rule, its reports."""
 
-import hashlib
 import io
 import json
 import shutil
@@ -15,12 +14,12 @@ from mainstem.apps.field_maps import known_maps, maps_folder
 from mainstem.apps.fields.rates import make_rates, plan_rates
 from mainstem.apps.fields.report import field_pages
 from mainstem.apps.fields.report_drawing import pdf_bytes
-from mainstem.apps.fields.zones import make_zones
+from mainstem.apps.fields.zones import make_zones, read_seasons
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
 from mainstem.core.progress import Progress, silent
-from mainstem.data.earth.raster import Grid, describe, load_rasterio
-from mainstem.data.earth.rate_rules import sign
+from mainstem.data.earth.raster import Grid, load_rasterio
+from mainstem.data.earth.rate_rules import read_rule, seal_of, sign
 from mainstem.data.earth.zones import ZoneSpec
 
 MAP, FIELDS = "map.tif", "fields.gpkg"
@@ -51,31 +50,45 @@ def read_verdicts(folder: Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"zones.json of {folder.name} is damaged; draw the zones again") from error
 
 
-def find_seasons(name: str) -> list[str]:
-    """Names of the other maps on this machine that overlap a map: other seasons of its fields, most likely.
+def find_seasons(name: str) -> list[tuple[str, str]]:
+    """Names of the other maps on this machine that overlap a map, each with its season: other seasons of its fields.
 
     Raises:
         InputError: if the map itself cannot be read.
     """
-    west, south, east, north = _degrees(describe(maps_folder() / name / MAP).grid)
+    (own,) = read_seasons([maps_folder() / name / MAP])
+    west, south, east, north = _degrees(own.grid)
     found = []
     for other in known_maps():
         if other == name:
             continue
         try:
-            left, bottom, right, top = _degrees(describe(maps_folder() / other / MAP).grid)
+            (season,) = read_seasons([maps_folder() / other / MAP])
         except InputError:
             continue  # its own page says what is wrong with it
+        left, bottom, right, top = _degrees(season.grid)
         if left < east and right > west and bottom < north and top > south:
-            found.append(other)
+            found.append((other, season.name))
     return found
+
+
+def one_a_season(name: str, found: Sequence[tuple[str, str]]) -> list[str]:
+    """Of maps with their seasons, as `find_seasons` gives them, the first of every season but a map's own."""
+    (own,) = read_seasons([maps_folder() / name / MAP])
+    first: dict[str, str] = {}
+    for other, season in found:
+        first.setdefault(season, other)
+    return [other for season, other in first.items() if season != own.name]
 
 
 def _degrees(grid: Grid) -> tuple[float, float, float, float]:
     """West, south, east and north of a grid, degrees."""
     a, _, c, _, e, f = grid.transform
     corners = c, f + e * grid.height, c + a * grid.width, f
-    west, south, east, north = load_rasterio().warp.transform_bounds(grid.crs, "EPSG:4326", *corners)
+    load_rasterio()  # which has its settings
+    from rasterio.warp import transform_bounds
+
+    west, south, east, north = transform_bounds(grid.crs, "EPSG:4326", *corners)
     return float(west), float(south), float(east), float(north)
 
 
@@ -122,12 +135,12 @@ def read_kept_rule(folder: Path) -> str:
 class Preview:
     """What each field would get: its name, hectares, mean rate and amount in all, in `unit` and that times hectares.
 
-    `sha256` is of the rule and the zones that this was told of: who signs, signs these.
+    `seal` is of the rule and the zones that this was told of: who signs, signs these.
     """
 
     unit: str
     rows: tuple[tuple[str, float, float, float], ...]
-    sha256: str
+    seal: str
 
 
 def preview_rates(folder: Path) -> Preview:
@@ -136,28 +149,29 @@ def preview_rates(folder: Path) -> Preview:
     Raises:
         InputError: if no zones are drawn, or the rule lacks something.
     """
-    known, planned, _, _ = plan_rates(_zones_of(folder), folder / RULE)
+    known, planned, _, sha256 = plan_rates(_zones_of(folder), folder / RULE)
     rows = tuple((made.rates.field, made.area_ha, made.mean, made.amount) for made in planned)
-    return Preview(unit=known.unit, rows=rows, sha256=to_be_signed(folder))
+    return Preview(unit=known.unit, rows=rows, seal=seal_of(known, sha256))
 
 
-def to_be_signed(folder: Path) -> str:
-    """One sha256 of the kept rule and zones; "" where one is missing."""
-    zones, rule = zones_file(folder), folder / RULE
-    if zones is None or not rule.is_file():
-        return ""
-    return hashlib.sha256(f"{content(rule).sha256} {content(zones).sha256}".encode()).hexdigest()
+def is_as_shown(folder: Path, shown: Preview) -> bool:
+    """True where rule and zones are those that a preview was told of."""
+    zones = zones_file(folder)
+    if zones is None or not (folder / RULE).is_file():
+        return False
+    try:
+        return seal_of(read_rule((folder / RULE).read_text(encoding="utf-8")), content(zones).sha256) == shown.seal
+    except (InputError, UnicodeDecodeError):
+        return False
 
 
-def make_map_rates(folder: Path, signer: str, sha256: str, progress: Progress = silent) -> Path:
+def make_map_rates(folder: Path, signer: str, seal: str, progress: Progress = silent) -> Path:
     """Write rate maps of all zoned fields by the kept rule, signed by a name, into a new folder beside the map.
 
     Raises:
         InputError: if the name is none, zones or rule cannot be used, or are others than what was signed.
     """
-    signature = sign(signer)
-    if to_be_signed(folder) != sha256:
-        raise InputError("the rule or the zones changed since they were signed; look at what each field gets, and sign")
+    signature = sign(signer, seal)
     out = folder / RATES / f"{signature.time:%Y-%m-%d %H.%M.%S}"
     make_rates(_zones_of(folder), folder / RULE, signature, out, progress=progress)
     return out
@@ -192,8 +206,7 @@ def report_bytes(folder: Path, today: str, only: Sequence[str] = ()) -> bytes:
     Raises:
         InputError: if the map has no fields, or not one that is named.
     """
-    pages = field_pages(folder, zones_file(folder))
-    chosen = [pages[name] for name in only if name in pages] if only else list(pages.values())
+    chosen = list(field_pages(folder, zones_file(folder), only).values())
     if not chosen:
         raise InputError(f"the map {folder.name} has none of the fields asked for; choose one of its list")
     return pdf_bytes(chosen, today)

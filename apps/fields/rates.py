@@ -22,7 +22,7 @@ from mainstem.data.earth.isoxml.rate_reading import read_rates
 from mainstem.data.earth.isoxml.taskdata import read_taskdata
 from mainstem.data.earth.raster import Grid, load_rasterio, window_reader
 from mainstem.data.earth.rate_maps import FieldRates, RateGrid, is_true_to, mean_on_cells, on_cells, treat
-from mainstem.data.earth.rate_rules import RateRule, Signature, read_rule
+from mainstem.data.earth.rate_rules import RateRule, Signature, read_rule, seal_of
 from mainstem.data.earth.vectors import read_vectors
 from mainstem.data.earth.zone_polygons import polygonal
 from mainstem.data.spreadsheets import csv_bytes
@@ -93,9 +93,12 @@ def make_rates(
     """Write rate maps of all fields by a signed rule into a new folder: TASKDATA, Shapefile, GeoTIFF, CSV, the rule.
 
     Raises:
-        InputError: if zones or rule cannot be used, or a mean does not come back within 0.1 %.
+        InputError: if zones or rule cannot be used or are others than were signed, or a mean does not come back within
+            0.1 %.
     """
     known, fields, zoned, sha256 = plan_rates(zones, rule, cell_m)
+    if signature.of and signature.of != seal_of(known, sha256):
+        raise InputError("the rule or the zones changed since they were signed; look at what each field gets, and sign")
     with new_folder(out) as folder:
         write_atomically(folder / "rule.txt", signature.lines(known, sha256).encode())
         told = []

@@ -76,8 +76,8 @@ def make_reports(
     return {"out": str(out), "pages": files}
 
 
-def field_pages(folder: Path, zones: Path | None = None) -> dict[str, Page]:
-    """A page a field of a map that `mainstem map` made.
+def field_pages(folder: Path, zones: Path | None = None, only: Sequence[str] = ()) -> dict[str, Page]:
+    """A page a field of a map that `mainstem map` made; of those named in `only`, if any are.
 
     Raises:
         InputError: if the folder holds no map with fields, or the zones are of other fields.
@@ -93,6 +93,7 @@ def field_pages(folder: Path, zones: Path | None = None) -> dict[str, Page]:
     return {
         str(row["field"]): _field_page(table, index, folder / MAP, known.get(str(row["field"])), ends)
         for index, row in table.reset_index(drop=True).iterrows()
+        if not only or str(row["field"]) in only
     }
 
 

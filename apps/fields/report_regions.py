@@ -111,7 +111,7 @@ def _page(rows: pd.DataFrame, places: "gpd.GeoDataFrame | None", ends: tuple[flo
     return Page(
         title=_title(str(row["region"])),
         subtitle=", ".join(part for part in (_told(row, "crop", ""), str(row["season"])) if part),
-        mark="SIMULATED" if is_simulated else _told(row, "shown_as", "").upper(),
+        mark=", ".join(filter(None, ["SIMULATED" if is_simulated else "", _told(row, "shown_as", "")[:20].upper()])),
         value=f"{in_words(float(row['value']))} {unit}" if is_known else "Cannot say",
         interval=interval_in_words(float(row["low"]), float(row["high"]), level, unit) if is_known else "",
         claim=claim,

@@ -6,17 +6,19 @@ from functools import partial
 import pandas as pd
 import streamlit as st
 
+from mainstem.apps.field_maps import maps_folder
 from mainstem.apps.fields.map_advice import (
     ZONES,
     Preview,
     find_rates,
     find_seasons,
+    is_as_shown,
     keep_rule,
+    one_a_season,
     preview_rates,
     read_kept_rule,
     read_verdicts,
     report_bytes,
-    to_be_signed,
     zip_folder,
     zones_file,
 )
@@ -33,7 +35,7 @@ max: 200 kg/ha
 zone 1: ... kg/ha
 zone 2: ... kg/ha"""
 SHOWN = "rates shown"  # session key: the map, and what its fields would get by the rule
-MOST_WRITTEN = 5
+MOST_WRITTEN, MOST_SEASONS = 5, 8
 M2_A_HA = 1e4
 
 
@@ -78,9 +80,10 @@ def show_zones(board: FieldBoard, chosen: str) -> None:
     else:
         st.caption("None drawn yet: parts of a field that bear less or more than the rest.")
     with st.expander("Draw them anew" if is_drawn else "Draw zones", expanded=not is_drawn):
-        others = find_seasons(board.name)
+        others = dict(find_seasons(board.name))
         taken = st.multiselect(
-            "With other seasons", others, default=others[:8], key=f"seasons of {board.name}",
+            "With other seasons", list(others), default=one_a_season(board.name, list(others.items()))[:MOST_SEASONS],
+            format_func=lambda name: f"{name} ({others[name]})", key=f"seasons of {board.name}",
             help="Maps of this machine that overlap, one a season. One season alone says nothing of the next.",
         )  # fmt: skip
         if not others:
@@ -128,8 +131,6 @@ def _stamp(board: FieldBoard) -> int:
 def _read_zones(name: str, stamp: int) -> list[ZonedField]:
     """Read a map's zones once; `stamp` renews them."""
     assert stamp
-    from mainstem.apps.field_maps import maps_folder
-
     path = zones_file(maps_folder() / name)
     return read_zones(path)[0] if path is not None else []
 
@@ -163,7 +164,7 @@ def show_rates(board: FieldBoard) -> None:
 
 def show_signing(board: FieldBoard, shown: Preview, *, is_same: bool) -> None:
     """Show what each field gets, and write it once its user signs; what changed since is to be looked at first."""
-    if not is_same or shown.sha256 != to_be_signed(board.folder):
+    if not is_same or not is_as_shown(board.folder, shown):
         st.info("The rule or the zones changed: look again at what each field gets.", icon=":material/refresh:")
         return
     names = ("field", "area, ha", f"mean, {shown.unit}", f"in all, {shown.unit.removesuffix('/ha')}")
@@ -178,5 +179,5 @@ def show_signing(board: FieldBoard, shown: Preview, *, is_same: bool) -> None:
     signer = st.text_input("Your name signs it", key=f"signer of {board.name}", max_chars=LONGEST_SIGNER)
     if st.button("Sign and write", disabled=not signer.strip(), type="primary", icon=":material/signature:"):
         del st.session_state[SHOWN]
-        start_rates(board.name, signer, shown.sha256)
+        start_rates(board.name, signer, shown.seal)
         st.rerun()

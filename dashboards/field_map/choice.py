@@ -14,6 +14,7 @@ from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_a
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failures
 
+OF_MAP = ("field", "date", "other", "place", "view")  # names in the address that mean nothing on another map
 UPLOADS = "maps brought"  # session key: how many maps this user has brought
 AWAITED = "awaited map"  # session key: name of the map that this user has begun
 
@@ -27,7 +28,7 @@ def choose_map(vain: DeltaGenerator) -> str:
     chosen, names = "", known_maps()
     if names:
         farms = partial(st.selectbox, "Farm and season", label_visibility="collapsed", width=240)
-        chosen = choose(farms, "map", names, vain, "field", "date", "other", "view")
+        chosen = choose(farms, "map", names, vain, *OF_MAP)
     with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
         bring_data(uploads)
     return chosen
@@ -87,7 +88,7 @@ def await_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> N
 def open_map(name: str) -> None:
     """Have the page show a map."""
     put_in_address("map", name)
-    for outdated in ("field", "date", "other"):
+    for outdated in OF_MAP:
         put_in_address(outdated, None)
 
 

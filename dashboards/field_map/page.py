@@ -92,10 +92,11 @@ def show_map(name: str, desk: Desk) -> None:
     if desk.dock is None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
-        if desk.panel == "visit" and len(known) > 1:
+        if desk.panel == "visit":
             show_lost(board)
             if board.left_out:
                 st.caption(f"Left out of the file of fields: {len(board.left_out)}; *Files* says which and why.")
+        if desk.panel == "visit" and len(known) > 1:
             show_overview(board, read_changes(name, stamp))
         elif desk.panel == "list":
             show_list(board, unit, chosen, place)

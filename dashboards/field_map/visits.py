@@ -124,6 +124,6 @@ def _farm(name: str) -> Farm:
     parts = [f"{len(values)} field{'s' * (len(values) != 1)}", f"{unseen} not seen" if unseen else ""]
     parts += [
         f"claim {tags['CLAIM']}" if tags["CLAIM"] == "withdrawn" else "",
-        f"{'harvested' if is_harvest(folder) else 'scenes to'} {last}",
+        f"{'harvested' if is_harvest(folder) else 'scenes to'} {last}" if last else "",
     ]
     return Farm(name, len(values), unseen, ", ".join(filter(None, parts)))

@@ -19,6 +19,8 @@ STYLE = """<style>
 .stMainBlockContainer h2 { font-size: 1.25rem; padding: 0; }
 .stMainBlockContainer h3 { font-size: 1.1rem; padding: 0 0 0.5rem; }
 [data-testid="stCaptionContainer"], [data-testid="stCaptionContainer"] p { color: var(--mainstem-quiet); opacity: 1; }
+/* values would go without their origin, and with names that a spreadsheet runs: pages have downloads of their own */
+[data-testid="stElementToolbarButton"]:has([aria-label="Download as CSV"]) { display: none; }
 .stMarkdown, .stCaptionContainer, .stAlert { overflow-wrap: anywhere; }
 :root { --mainstem-quiet: #4a544c; }
 @media (prefers-color-scheme: dark) {

@@ -65,6 +65,6 @@ def mistakes_as_lines(what: str = "This part of the page") -> Iterator[None]:
     except Exception as error:
         log.exception("%s failed", what)
         show_error(
-            f"{what} cannot be shown ({type(error).__name__}); the file behind it is likely damaged: make it again. "
-            "The window that runs the dashboards says more."
+            f"{what} cannot be shown ({type(error).__name__}): a file behind it is damaged, or this is a fault of the "
+            "program. The window that runs the dashboards says which; make the file again, or send what it says."
         )

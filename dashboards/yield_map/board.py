@@ -93,6 +93,12 @@ class YieldBoard:
             "learned from all."
         )
 
+    def shown_as(self, season: str) -> str:
+        """What a season's values are, in a word or two."""
+        if not self.is_trained_on(season):
+            return "forecast"
+        return "held out" if self.is_held_out(season) else "trained on"
+
     def regions(self) -> frozenset[str]:
         """Names of all regions, of whatever season."""
         return frozenset(str(sample.source.facts["region"]) for sample in self.source.samples)

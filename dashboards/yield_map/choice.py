@@ -11,6 +11,7 @@ from mainstem.dashboards.shell import choose, mistakes_as_lines, plain, put_in_a
 from mainstem.dashboards.uploads import contents_of, say_missing
 from mainstem.dashboards.waiting import is_being_made, show_failure
 
+OF_SET = ("season", "region", "unit", "place", "view")  # names in the address that mean nothing of another set
 UPLOADS = "sets brought"  # session key: how many sets this user has brought
 
 
@@ -25,11 +26,7 @@ def choose_set(vain: DeltaGenerator) -> RegionChoice:
         "set",
         list(by_name),
         vain,
-        "season",
-        "region",
-        "unit",
-        "place",
-        "view",
+        *OF_SET,
         told=lambda name: by_name[name].title,
     )
     with st.container(width="content").popover("My data", icon=":material/upload_file:", key=f"bring {uploads}"):
@@ -53,7 +50,7 @@ def bring_regions(uploads: int) -> None:
     if st.button("Keep these files", disabled=not (name and files), type="primary"):
         with mistakes_as_lines("The upload"):
             put_in_address("set", keep_upload(name, contents_of(files)).name)
-            for outdated in ("season", "region", "unit"):
+            for outdated in OF_SET:
                 put_in_address(outdated, None)
             st.session_state[UPLOADS] = uploads + 1
             st.rerun()

@@ -37,7 +37,7 @@ def export_table(board: YieldBoard, table: pd.DataFrame, outlines: Outlines | No
     more = {
         "units": "t/ha", "threshold": controls.threshold_t_ha, "known_at": [name_lead(lead) for lead in table["lead"]],
         "data_from": [first for first, _ in spans], "data_until": [last for _, last in spans],
-        "shown_as": board.provenance_of(controls.season) or "forecast",
+        "shown_as": board.shown_as(controls.season), "provenance": board.provenance_of(controls.season),
         "state": [found[1] if found else "" for found in counties],
         "county": [region[found.end() :].replace("_", " ") if found else "" for region, found in
                    zip(regions, counties, strict=True)],

@@ -30,7 +30,7 @@ from mainstem.dashboards.yield_map.board import YieldBoard, doubt_of, judge_seas
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
-from mainstem.dashboards.yield_map.table import LIST_PX, NO_DOWNLOAD, choose_region, shown_table
+from mainstem.dashboards.yield_map.table import LIST_PX, choose_region, shown_table
 from mainstem.data.spreadsheets import csv_bytes
 
 AVERAGE = "average of the past"
@@ -72,7 +72,6 @@ def show_worst(key: BoardKey, table: pd.DataFrame, controls: Controls, chosen: s
         )
     rows = worst(table, WORST)
     regions = [str(region) for region in rows["region"]]
-    st.html(NO_DOWNLOAD)
     choice_table(
         shown_table(rows, controls, LESS_HARVEST),
         regions,
@@ -119,7 +118,10 @@ def season_words(table: pd.DataFrame, unit: YieldUnit) -> str:
     both = table[np.isfinite(table["past"].astype(float))]
     model, past = judge_season(both), judge_season(both, "past")
     told = judge_season(table)
-    words = [f"Of {told.num} harvests {told.coverage:.0%} ended inside their {table['level'].iloc[0]:.0%} interval."]
+    words = [f"No interval was issued for the {told.num} harvests."]
+    if told.num_bounded:
+        level = float(table["level"].iloc[0])
+        words = [f"Of {told.num_bounded} harvests {told.coverage:.0%} ended inside their {level:.0%} interval."]
     if model.num:
         words.append(
             f"In the {model.num} regions with a past: error (RMSE) {_amount(model.rmse, unit)}, the average of the "
@@ -156,7 +158,6 @@ def show_seasons(figures: pd.DataFrame, key: BoardKey, controls: Controls) -> No
     st.altair_chart(legible(draw_errors(figures, unit, controls.season)), width="stretch")
     st.altair_chart(legible(draw_coverage(figures, level, controls.season)), width="stretch")
     with st.expander("Every season in numbers"):
-        st.html(NO_DOWNLOAD)
         st.dataframe(season_rows(figures, unit), hide_index=True)
         st.caption(
             "Forecast: the season was never trained on. Held out: told by the members that never saw it, which may "
@@ -183,7 +184,7 @@ def average_words(figures: pd.DataFrame, level: float) -> str:
         f"Over {len(coverages)} {kind}: {np.mean(coverages):.0%} inside on average, {min(coverages):.0%} at worst; "
         f"error {1 - model / past:+.0%} less than that of the average of the past".replace("+", "")
         if coverages
-        else ""
+        else "No season has intervals that can be judged"
     )
     if chance < DOUBTED_AT:
         words += f". {level:.0%} on average is contradicted (chance {chance:.3f} at most)"

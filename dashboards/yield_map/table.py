@@ -23,8 +23,6 @@ TITLES = {
 ICONS = {"inside": "✓ inside", "above": "▲ above", "below": "▼ below", "": ""}
 BEFORE = ["region", "claim", "value", "low", "high", "width", "below", "expected"]
 ENDED = ["observed", "error", "inside"]
-# the table's own button would give values without their origin, and names that a spreadsheet runs
-NO_DOWNLOAD = '<style>[data-testid="stElementToolbarButton"]:has([aria-label="Download as CSV"]){display:none}</style>'
 
 
 def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, place: Place | None) -> None:
@@ -36,7 +34,6 @@ def show_table(name: str, table: pd.DataFrame, controls: Controls, chosen: str, 
         table, name = table[table["region"].isin(place.regions)], f"{name} {place.name}"
     layer = str(st.query_params.get("layer", ""))
     rows = in_order(table, layer)
-    st.html(NO_DOWNLOAD)
     st.caption(plain(order_words(rows, layer)))
     regions = [str(region) for region in rows["region"]]
     choice_table(

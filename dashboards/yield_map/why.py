@@ -15,7 +15,6 @@ from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.known import has_inputs
 from mainstem.dashboards.yield_map.layers import title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
-from mainstem.dashboards.yield_map.table import NO_DOWNLOAD
 
 ODD = 2.0  # standard deviations from which an input is named
 MOST_NAMED = 3
@@ -84,7 +83,6 @@ def show_inputs(inputs: pd.DataFrame, axis: SeasonAxis) -> None:
         "that it makes up more than an even share of the alarm's distance."
     )
     with st.expander("All inputs in numbers"):
-        st.html(NO_DOWNLOAD)
         st.dataframe(
             input_rows(inputs), hide_index=True,
             column_config={name: st.column_config.NumberColumn(format="%.2f") for name in FIGURES.values()},

@@ -71,10 +71,14 @@ class RateRule:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """Who signed a rule, by the name that he typed, and when (UTC)."""
+    """Who signed a rule, by the name that he typed, and when (UTC).
+
+    `of` is the seal of the rule and the zones that he was shown (`seal_of`); "" where he read them by himself.
+    """
 
     name: str
     time: datetime
+    of: str = ""
 
     def lines(self, rule: RateRule, zones_sha256: str) -> str:
         """The rule as a file keeps it: its words, and as comments who signed it, when, and what for."""
@@ -88,8 +92,13 @@ class Signature:
         )
 
 
-def sign(name: str, time: datetime | None = None) -> Signature:
-    """Sign by a name that a person typed.
+def seal_of(rule: RateRule, zones_sha256: str) -> str:
+    """One sha256 of a rule's words and of the zones that it is for."""
+    return hashlib.sha256(f"{rule.sha256} {zones_sha256}".encode()).hexdigest()
+
+
+def sign(name: str, of: str = "") -> Signature:
+    """Sign by a name that a person typed, what he was shown.
 
     Raises:
         InputError: if it is no name.
@@ -97,7 +106,7 @@ def sign(name: str, time: datetime | None = None) -> Signature:
     typed = plain(name).strip()
     if not 2 <= len(typed) <= LONGEST_SIGNER or not any(letter.isalpha() for letter in typed):
         raise InputError(f"got the name {name!r:.60}; type the name of the person who answers for the rates")
-    return Signature(name=typed, time=time or datetime.now(UTC))
+    return Signature(name=typed, time=datetime.now(UTC), of=of)
 
 
 def read_rule(text: str) -> RateRule:
@@ -110,10 +119,23 @@ def read_rule(text: str) -> RateRule:
         raise InputError(f"the rule has more than {LARGEST >> 10} KiB; write a line a zone")
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        for part in line.partition("#")[0].split(";"):
-            if part.strip():
-                _take(part.strip(), number, found)
+        for part in _parts(line):
+            _take(part, number, found)
     return _rule(found, text)
+
+
+def _parts(line: str) -> list[str]:
+    """The parts of a line between semicolons and before a comment; in quotes, both are letters of a name."""
+    parts, is_quoted = [""], False
+    for letter in line:
+        is_quoted ^= letter == '"'
+        if letter == "#" and not is_quoted:
+            break
+        if letter == ";" and not is_quoted:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 def _take(part: str, number: int, found: dict[str, str]) -> None:

@@ -17,12 +17,13 @@ from mainstem.apps.fields.map_advice import (
     draw_map_zones,
     find_rates,
     find_seasons,
+    is_as_shown,
     keep_rule,
     make_map_rates,
+    one_a_season,
     preview_rates,
     read_verdicts,
     report_bytes,
-    to_be_signed,
     zip_folder,
 )
 from mainstem.core.errors import InputError
@@ -49,7 +50,10 @@ def home(tmp_path, monkeypatch) -> Path:
 
 
 def test_zones_of_two_seasons_are_kept_and_shown_and_the_former_are_not_lost(home):
-    assert find_seasons("farm 2021") == ["farm 2020"]
+    assert find_seasons("farm 2021") == [("farm 2020", "2020")]
+    small_map(home, "farm 2020 again", FIELDS, DATES="2020-06-01")
+    small_map(home, "farm of the same year", FIELDS)
+    assert one_a_season("farm 2021", find_seasons("farm 2021")) == ["farm 2020 again"]  # which draw without a refusal
     before = stamp_of("farm 2021")
     assert "zones" not in [layer.title for layer in list_layers(load_field_board("farm 2021"), "")]
     draw_map_zones("farm 2021", ["farm 2020"], 3)
@@ -94,13 +98,13 @@ def test_a_rule_is_signed_as_it_was_shown_or_not_at_all(home):
     assert (shown.unit, [row[0] for row in shown.rows]) == ("kg/ha", list(FIELDS))
     keep_rule(folder, RULE.replace("zone 1: 40", "zone 1: 140"))
     with pytest.raises(InputError, match="changed since they were signed"):
-        make_map_rates(folder, "A. Farmer", shown.sha256)
+        make_map_rates(folder, "A. Farmer", shown.seal)
     keep_rule(folder, RULE)
-    assert to_be_signed(folder) == shown.sha256
+    assert is_as_shown(folder, shown)
     with pytest.raises(InputError, match="type the name"):
-        make_map_rates(folder, "?", shown.sha256)
+        make_map_rates(folder, "?", shown.seal)
     assert find_rates(folder) == []
-    made = make_map_rates(folder, "A. Farmer", shown.sha256)
+    made = make_map_rates(folder, "A. Farmer", shown.seal)
     assert find_rates(folder) == [made]
     packed = zipfile.ZipFile(io.BytesIO(zip_folder(made)))
     names = [name.split("/", 1)[1] for name in packed.namelist()]

@@ -145,6 +145,11 @@ def test_figures_of_seasons_have_known_answers():
     assert (skill.how, skill.seasons) == (FORECAST, 1)
     assert skill.saved == pytest.approx(1 / 3)
     assert Judged.of(*(np.array([np.nan]) for _ in range(4))).num == 0
+    ends = np.where(np.arange(40) < 10, 1.0, np.nan)  # ten of forty with an interval, eight of them inside
+    harvest = np.where(np.arange(40) < 8, 0.0, 5.0)
+    few = Judged.of(harvest, np.zeros(40), -ends, ends)
+    assert (few.num, few.num_bounded, few.num_inside, few.coverage) == (40, 10, 8, 0.8)
+    assert not few.contradicts(0.9)  # as forty they would
 
 
 def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_model_alone(board, home):

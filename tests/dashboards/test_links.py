@@ -196,7 +196,7 @@ def test_the_table_names_its_units_and_shows_claims_first(board):
     test = page("yield_map", unit="bu/ac", threshold="6", panel="list")
     columns = list(test.dataframe[0].value.columns)
     assert columns[:2] == ["region", "claim"]
-    assert "value, bu/ac" in columns
+    assert "forecast, bu/ac" in columns
     assert "width, bu/ac" in columns
     assert [column for column in columns if column.startswith("below 95.6")]
 

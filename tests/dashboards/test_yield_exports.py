@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from mainstem.apps.export import prediction_row, whole
+from mainstem.apps.fields.report_regions import region_pages
 from mainstem.apps.region_sets import choices
 from mainstem.core.predict import predict
 from mainstem.dashboards.yield_map.board import YieldBoard, load_board, season_table
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
 from mainstem.dashboards.yield_map.exports import export_table, file_name
 from mainstem.dashboards.yield_map.layers import LESS_HARVEST
-from mainstem.dashboards.yield_map.table import NO_DOWNLOAD, in_order, order_words, shown_table
+from mainstem.dashboards.yield_map.table import in_order, order_words, shown_table
 from mainstem.data.earth.outlines import simulated_outlines
 from mainstem.data.spreadsheets import csv_bytes
 
@@ -89,9 +90,16 @@ def test_no_cell_of_text_begins_a_formula(board, table, name):
 def test_names_of_files_say_what_they_hold(board):
     assert file_name(board, "my farms", ASKED) == "maize-yield-forecasts_my-farms_2023_lead2_90pct_t-ha"
     assert "held-out" in file_name(board, "a", replace(ASKED, season="2010"))
-    assert export_table(board, season_table(board, "2010", 2, 0.9, 7.0), None, replace(ASKED, season="2010"))[
-        "shown_as"
-    ].str.startswith("Held out").all()  # fmt: skip
+    of_training = export_table(board, season_table(board, "2010", 2, 0.9, 7.0), None, replace(ASKED, season="2010"))
+    assert set(of_training["shown_as"]) == {"held out"}
+    assert of_training["provenance"].str.startswith("Held out, not a forecast").all()
+
+
+def test_a_report_of_an_exported_season_has_room_for_its_title(board, tmp_path):
+    out = export_table(board, season_table(board, "2010", 2, 0.9, 7.0), None, replace(ASKED, season="2010"))
+    (tmp_path / "season.csv").write_bytes(csv_bytes(out))
+    pages = region_pages(tmp_path / "season.csv")
+    assert {page.mark for page in pages.values()} == {"SIMULATED, HELD OUT"}
 
 
 def test_whole_numbers_are_whole_in_every_table(board):
@@ -107,7 +115,7 @@ def test_the_list_goes_by_errors_where_they_are_the_layer(table):
     rows = in_order(table, LESS_HARVEST)
     assert rows["error"].abs().is_monotonic_decreasing
     shown = shown_table(rows, ASKED, LESS_HARVEST)
-    assert list(shown.columns[:4]) == ["region", "harvest, bu/ac", "error, bu/ac", "ended"]
+    assert list(shown.columns[:4]) == ["region", "forecast, bu/ac", "harvest, bu/ac", "error, bu/ac"]
     assert shown["error, bu/ac"].iloc[0] == pytest.approx(15.93 * rows["error"].iloc[0], abs=0.05)
     assert set(shown["ended"]) <= {"✓ inside", "▲ above", "▼ below"}
     assert "worst" in order_words(rows, LESS_HARVEST)
@@ -116,4 +124,3 @@ def test_the_list_goes_by_errors_where_they_are_the_layer(table):
     unknown = table.assign(observed=float("nan"), error=float("nan"))
     assert in_order(unknown, LESS_HARVEST).index.tolist() == in_order(unknown, "yield").index.tolist()
     assert "ended" not in shown_table(unknown, ASKED, LESS_HARVEST)
-    assert "Download as CSV" in NO_DOWNLOAD

@@ -1,5 +1,6 @@
 """Rules: read as they are written, and refused in one line where they leave anything open."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -62,9 +63,17 @@ def test_what_a_rule_leaves_open_is_refused(old, new, told):
         read_rule(text)
 
 
+def test_a_name_in_quotes_holds_what_else_would_end_a_line():
+    rule = read_rule(
+        "product: urea\nmin: 0 kg/ha; max: 200 kg/ha\nzone 1: 80 kg/ha\n"
+        'field "North #3" zone 1: 150 kg/ha; field "A; B" zone 1: 160 kg/ha  # exceptions'
+    )
+    assert rule.of_fields == {("North #3", 1): 150.0, ("A; B", 1): 160.0}
+
+
 def test_the_file_keeps_the_words_and_who_signed_them_when():
     rule = read_rule(GOOD)
-    signature = sign(" A. \x1bFarmer ", datetime(2026, 3, 1, 9, tzinfo=UTC))
+    signature = replace(sign(" A. \x1bFarmer "), time=datetime(2026, 3, 1, 9, tzinfo=UTC))
     kept = signature.lines(rule, "ab" * 32)
     assert kept.startswith(GOOD)
     assert "# signed: A.  Farmer\n# signed at: 2026-03-01T09:00:00+00:00\n" in kept
