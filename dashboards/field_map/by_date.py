@@ -22,8 +22,9 @@ def told_of(board: FieldBoard, name: str) -> pd.DataFrame:
     if board.by_date is None:
         return pd.DataFrame()
     (area,) = board.table.loc[board.table["field"] == name, "area_ha"][:1]
-    found = board.by_date[board.by_date["field"] == name].sort_values("known_until")
-    return found[(found["area_ha"] / area - 1).abs() < SAME_AREA].reset_index(drop=True)
+    is_own = (board.by_date["field"] == name) & ((board.by_date["area_ha"] / area - 1).abs() < SAME_AREA)
+    found: pd.DataFrame = board.by_date[is_own].sort_values("known_until", ignore_index=True)
+    return found
 
 
 def harvest_of(board: FieldBoard, name: str) -> float:
