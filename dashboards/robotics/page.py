@@ -46,10 +46,17 @@ IN_ADDRESS = ("recording", "t", "fault", "smooth", "panel")
 OF_RECORDING = ("t", "fault")  # what the address says of one recording alone
 OWN_DATA = "your own data"
 PANELS = {"values": "Values", "fault": "Fault", "file": "File"}
+STYLE = """<style>
+.st-key-robotics-words { gap: 0; min-width: 0; }
+.st-key-robotics-words p { line-height: 1.3; }
+@media (min-width: 901px) { .st-key-desk-bar { flex-wrap: nowrap; } }
+@media (max-width: 900px) { .st-key-desk-bar > :has(> .st-key-robotics-words) { flex-basis: 100%; } }
+</style>"""
 
 
 def show_robotics() -> None:
     """Lay the page out: the canvas fills it, what is shown and the choice stand on two lines above it."""
+    st.html(STYLE)
     recall("robotics", IN_ADDRESS)
     desk, name, known = lay_desk(PANELS, FOLDED), "", all_choices()
     with desk.bar, mistakes_as_lines("The list of recordings"):
@@ -114,7 +121,7 @@ def show_recording(name: str, opened: Opened, desk: Desk) -> None:
     for reason in why:
         desk.vain.warning(plain(reason, 1000), icon=":material/warning:")
     found = examine(opened, name)
-    with desk.bar:
+    with desk.bar.container(key="robotics-words"):
         loud = [unused_words(opened.recording, estimates.used), doctor_line(found, opened.recording)]
         for words in filter(None, loud):
             st.caption(f":red[**{plain(words)}.**]")
