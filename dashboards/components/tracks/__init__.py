@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("data.js", "lanes.js", "body.js", "places.js", "panel.js", "controls.js", "tracks.js")
+SCRIPTS = ("data.js", "theme.js", "lanes.js", "body.js", "places.js", "panel.js", "controls.js", "tracks.js")
 SENT = "tracks_sent"  # session key: arrays that the browser was given
 MOST_SENT = 160  # that it keeps beside those shown
 Array = NDArray[np.float64]

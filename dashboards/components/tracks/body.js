@@ -43,11 +43,11 @@ function drawBody(pen, view, spot) {
   solid(pen, see, at, main.quat);
   const radius = main.one.radius ? (valueAt(main.one, main.one.radius, view.cursor) * Math.PI) / 180 : NaN;
   if (radius > 0) for (const axis of [[1, 0, 0], [0, 0, 1]]) cone(pen, path, turned(main.quat, axis), Math.min(radius, Math.PI / 2));
-  if (radius >= Math.PI / 2) words(pen, "90 %: any direction", cx, spot.y + spot.h - 22, { align: "center", weight: 600, colour: "#8a0050" });
+  if (radius >= Math.PI / 2) words(pen, "90 %: any direction", cx, spot.y + spot.h - 22, { align: "center", weight: 600, colour: tone.accused });
   for (const { one, quat } of shown) for (const [axis, letter] of [[[1, 0, 0], "forward"], [[0, 0, 1], "up"]]) {
     const tip = turned(quat, axis), [x, y] = at(tip.map((part) => 1.02 * part)), [fromX, fromY] = at([0, 0, 0]);
     stroke(pen, one.style, fromX, fromY, x, y);
-    pen.fillStyle = STYLES[one.style];
+    pen.fillStyle = tone.styles[one.style];
     pen.beginPath();
     pen.arc(x, y, one === main.one ? 4 : 3, 0, 7);
     pen.fill();
@@ -62,15 +62,15 @@ function drawBody(pen, view, spot) {
 
 function ground(pen, at, path) {
   path(Array.from({ length: 60 }, (_, k) => [1.15 * Math.cos(k * Math.PI / 30), 1.15 * Math.sin(k * Math.PI / 30), -0.45]), true);
-  pen.fillStyle = "#eef2ee";
+  pen.fillStyle = tone.disc;
   pen.fill();
   pen.lineWidth = 1;
-  pen.strokeStyle = "#c3cdc6";
+  pen.strokeStyle = tone.rim;
   pen.stroke();
   for (const [letter, v] of [["N", [0, 1, 0]], ["E", [1, 0, 0]]]) {
     path([[0, 0, -0.45], [v[0], v[1], -0.45]]);
     pen.stroke();
-    words(pen, letter, ...at([1.27 * v[0], 1.27 * v[1], -0.45]), { size: 11, align: "center", colour: "#4a544c" });
+    words(pen, letter, ...at([1.27 * v[0], 1.27 * v[1], -0.45]), { size: 11, align: "center", colour: tone.quiet });
   }
 }
 
@@ -84,7 +84,7 @@ function solid(pen, see, at, quat) {
       return turned(quat, v);
     });
     const depth = corners.reduce((sum, v) => sum + see(v)[2], 0);
-    const colour = axis === 0 && sign > 0 ? "#1f6f43" : axis === 2 && sign > 0 ? "#cfdfd5" : "#9db3a5";
+    const colour = axis === 0 && sign > 0 ? tone.front : axis === 2 && sign > 0 ? tone.top : tone.side;
     faces.push({ corners, depth, colour });
   }
   faces.sort((a, b) => b.depth - a.depth);
@@ -95,7 +95,7 @@ function solid(pen, see, at, quat) {
     pen.closePath();
     pen.fillStyle = colour;
     pen.fill();
-    pen.strokeStyle = "#3f4f45";
+    pen.strokeStyle = tone.crease;
     pen.lineWidth = 1;
     pen.stroke();
   }
@@ -103,10 +103,10 @@ function solid(pen, see, at, quat) {
 
 function cone(pen, path, axis, angle) {
   path(ringAround(axis, angle, 1), true);
-  pen.fillStyle = "rgb(31 111 67 / 24%)";
+  pen.fillStyle = tone.doubt;
   pen.fill();
   pen.setLineDash([3, 2]);
-  pen.strokeStyle = "#14502f";
+  pen.strokeStyle = tone.styles.estimate;
   pen.lineWidth = 1.2;
   pen.stroke();
   pen.setLineDash([]);

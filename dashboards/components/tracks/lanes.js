@@ -1,8 +1,6 @@
 // The lanes over one clock: streams at their own rates (of each pixel its least and greatest reading), the doubt with
 // the error where truth is known, and what is said of each sensor's health, by word and pattern.
 
-const COLOURS = ["#b3261e", "#00695c", "#1a56b0", "#7a4b00", "#6a1b9a", "#455a64"];  // 4.5 to 1 on white; letters name them too
-const STYLES = { estimate: "#14502f", classical: "#a84300", reference: "#1b241d", readings: "#1a56b0" };
 const DASHES = { estimate: [], classical: [6, 4], reference: [2, 3], readings: [2, 5] };
 const HEALTH_PX = 19, LOW_PX = 15, MANY = 4, AXIS_PX = 24, DOUBT_PX = 84, GAP_PX = 7, BREAK = 4;  // a line breaks where so many readings lack
 const FONT = { family: "sans-serif" };  // the page's, once there is one
@@ -56,9 +54,9 @@ function range(lane) {
 }
 
 function box(pen, place, { y, h }) {
-  pen.fillStyle = "#fff";
+  pen.fillStyle = tone.paper;
   pen.fillRect(place.left, y, place.right - place.left, h);
-  pen.strokeStyle = "#d5ddd7";
+  pen.strokeStyle = tone.edge;
   pen.lineWidth = 1;
   pen.strokeRect(place.left + 0.5, y + 0.5, place.right - place.left, h);
 }
@@ -72,7 +70,7 @@ function clipped(pen, place, { y, h }, draw) {
   pen.restore();
 }
 
-function words(pen, text, x, y, { weight = 400, colour = "#1b241d", size = 12, align = "left", width } = {}) {
+function words(pen, text, x, y, { weight = 400, colour = tone.ink, size = 12, align = "left", width } = {}) {
   pen.font = `${weight} ${size}px ${FONT.family}`;
   pen.textAlign = align;
   pen.textBaseline = "middle";
@@ -84,17 +82,17 @@ function words(pen, text, x, y, { weight = 400, colour = "#1b241d", size = 12, a
 
 function label(pen, text, x, y) {
   pen.font = `600 11px ${FONT.family}`;
-  pen.fillStyle = "rgb(255 255 255 / 85%)";
+  pen.fillStyle = tone.veil;
   pen.fillRect(x - 3, y - 7, pen.measureText(text).width + 6, 14);
-  words(pen, text, x, y, { weight: 600, colour: "#8a0050", size: 11 });
+  words(pen, text, x, y, { weight: 600, colour: tone.accused, size: 11 });
 }
 
 function tick(pen, text, x, y) {
   pen.font = `400 10px ${FONT.family}`;
-  pen.fillStyle = "rgb(255 255 255 / 85%)";
+  pen.fillStyle = tone.veil;
   const wide = pen.measureText(text).width;
   pen.fillRect(x - wide - 2, y - 6, wide + 4, 12);
-  words(pen, text, x, y, { size: 10, colour: "#4a544c", align: "right" });
+  words(pen, text, x, y, { size: 10, colour: tone.quiet, align: "right" });
 }
 
 function drawLane(pen, view, place, lane, spot) {
@@ -103,10 +101,10 @@ function drawLane(pen, view, place, lane, spot) {
   box(pen, place, spot);
   clipped(pen, place, spot, () => {
     if (lane.fault) drawFault(pen, x, spot, lane.fault);
-    if (low < 0 && high > 0) { pen.strokeStyle = "#e3e8e4"; pen.beginPath(); pen.moveTo(place.left, y(0)); pen.lineTo(place.right, y(0)); pen.stroke(); }
+    if (low < 0 && high > 0) { pen.strokeStyle = tone.zero; pen.beginPath(); pen.moveTo(place.left, y(0)); pen.lineTo(place.right, y(0)); pen.stroke(); }
     pen.lineWidth = 1;
     lane.channels.forEach((_, channel) => {
-      pen.strokeStyle = COLOURS[channel % COLOURS.length];
+      pen.strokeStyle = tone.channels[channel % tone.channels.length];
       trace(pen, times, (i) => values[i * num + channel], x, y, view.window, lane.rate ? BREAK / lane.rate : Infinity);
     });
     if (lane.fault) label(pen, `injected: ${lane.fault.word}`, Math.max(x(lane.fault.from), place.left) + 5, spot.y + 10);
@@ -122,9 +120,9 @@ function drawLane(pen, view, place, lane, spot) {
 
 function drawFault(pen, x, { y, h }, fault) {
   const from = x(fault.from), width = Math.max(x(fault.to) - from, 2);
-  pen.fillStyle = "rgb(209 0 111 / 9%)";
+  pen.fillStyle = tone.faulty;
   pen.fillRect(from, y, width, h);
-  pen.strokeStyle = "#d1006f";
+  pen.strokeStyle = tone.fault;
   pen.setLineDash([4, 3]);
   pen.strokeRect(from, y + 1, width, h - 2);
   pen.setLineDash([]);
@@ -142,14 +140,14 @@ function drawDoubt(pen, view, place) {
   const y = (degrees) => spot.y + spot.h - Math.sqrt(Math.min(degrees, most) / most) * (spot.h - 3);
   box(pen, place, spot);
   clipped(pen, place, spot, () => {
-    pen.strokeStyle = "#e3e8e4";
+    pen.strokeStyle = tone.zero;
     pen.lineWidth = 1;
     for (const degrees of TICKS_DEG) { pen.beginPath(); pen.moveTo(place.left, y(degrees)); pen.lineTo(place.right, y(degrees)); pen.stroke(); }
     for (const one of tracks) if (one.radius) drawBand(pen, view, place, one, x, y);
     for (const one of tracks) {
       if (!one.error) continue;
       const times = held.get(one.times), errors = held.get(one.error);
-      pen.strokeStyle = STYLES[one.style];
+      pen.strokeStyle = tone.styles[one.style];
       pen.lineWidth = one.style === "estimate" ? 1.6 : 1.2;
       pen.setLineDash(DASHES[one.style]);
       trace(pen, times, (i) => errors[i], x, y, view.window, Infinity);
@@ -164,7 +162,7 @@ function drawDoubt(pen, view, place) {
   }
   const hasError = tracks.some((one) => one.error), width = place.left - 12;
   words(pen, hasError ? "error, doubt" : "doubt", 8, spot.y + 9, { weight: 600, width });
-  words(pen, "deg, root scale", 8, spot.y + 25, { size: 11, colour: "#4a544c", width });
+  words(pen, "deg, root scale", 8, spot.y + 25, { size: 11, colour: tone.quiet, width });
   tracks.filter((one) => one.error || one.radius).forEach((one, index) => {
     const line = spot.y + 42 + 15 * index;
     stroke(pen, one.style, 8, line, 30, line);
@@ -173,7 +171,7 @@ function drawDoubt(pen, view, place) {
 }
 
 function stroke(pen, style, fromX, fromY, toX, toY) {
-  pen.strokeStyle = STYLES[style];
+  pen.strokeStyle = tone.styles[style];
   pen.lineWidth = 2;
   pen.setLineDash(DASHES[style]);
   pen.beginPath();
@@ -187,7 +185,7 @@ function drawBand(pen, view, place, one, x, y) {
   const times = held.get(one.times), radii = held.get(one.radius), [from, to] = view.window;
   const first = Math.max(before(times, from), 0), last = Math.min(before(times, to) + 2, times.length);
   const step = Math.max(Math.floor((last - first) / (2 * (place.right - place.left))), 1);
-  pen.fillStyle = "rgb(31 111 67 / 20%)";
+  pen.fillStyle = tone.doubt;
   pen.beginPath();
   pen.moveTo(x(times[first]), y(0));
   for (let i = first; i < last; i += step) {
@@ -201,7 +199,7 @@ function drawBand(pen, view, place, one, x, y) {
 
 const CALM = "ok";  // what is said of a sensor that nobody accuses
 const PATTERNS = {
-  ok: (pen) => { pen.fillStyle = "#dcece2"; pen.fillRect(0, 0, 8, 8); },
+  ok: (pen) => { pen.fillStyle = tone.calm; pen.fillRect(0, 0, 8, 8); },
   absent: (pen) => { pen.fillStyle = "#fff"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 0, 8, 8], [0, 8, 8, 0]]); },
   stuck: (pen) => { pen.fillStyle = "#f4d9a6"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 2, 8, 2], [0, 6, 8, 6]]); },
   biased: (pen) => { pen.fillStyle = "#f6cfc4"; pen.fillRect(0, 0, 8, 8); lines(pen, [[0, 8, 8, 0]]); },
@@ -246,12 +244,12 @@ function drawHealth(pen, view, place) {
         const wide = pen.measureText(word).width + 8;
         waiting = "";
         if (end - start < wide) { waiting = isCalm ? "" : state; continue; }
-        pen.fillStyle = isCalm ? "#dcece2" : "#fff";
+        pen.fillStyle = isCalm ? tone.calm : tone.paper;
         pen.fillRect(start + 2, spot.y + 2, wide, spot.h - 4);
         words(pen, word, start + 6, spot.y + spot.h / 2 + 0.5, { size: 11, weight: word === CALM ? 400 : 600 });
       }
     });
-    pen.strokeStyle = "#8a968e";
+    pen.strokeStyle = tone.strong;
     pen.lineWidth = 1;
     pen.strokeRect(place.left + 0.5, spot.y + 0.5, place.right - place.left, spot.h);
   });
@@ -263,14 +261,14 @@ function drawAxis(pen, view, place) {
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((one) => one >= raw);
   for (let k = Math.ceil(from / step); k * step <= to; k++) {
     const at = x(k * step);
-    pen.strokeStyle = "#8a968e";
+    pen.strokeStyle = tone.strong;
     pen.beginPath();
     pen.moveTo(at, place.bottom);
     pen.lineTo(at, place.bottom + 4);
     pen.stroke();
-    words(pen, `${Number((k * step).toPrecision(10))}`, at, place.bottom + 13, { size: 11, align: "center", colour: "#4a544c" });
+    words(pen, `${Number((k * step).toPrecision(10))}`, at, place.bottom + 13, { size: 11, align: "center", colour: tone.quiet });
   }
-  words(pen, "time, s", 8, place.bottom + 13, { size: 11, colour: "#4a544c" });
+  words(pen, "time, s", 8, place.bottom + 13, { size: 11, colour: tone.quiet });
 }
 
 // What does not follow the cursor is drawn once and kept as a picture.
@@ -304,11 +302,11 @@ function drawGutter(pen, view, place) {
     const isLow = hasNoRoom(lane, h), top = y + (isLow ? 24 : 39), lines = Math.max(Math.floor((y + h - top) / 13) + 1, 1);
     const columns = isLow ? Math.ceil(Math.min(num, 3 * lines) / lines) : 1, wide = width / columns;
     words(pen, lane.title, 8, y + 8, { weight: 600, width: isLow ? width * 0.6 : width });
-    if (isLow) words(pen, lane.unit === "1" ? "" : lane.unit, place.left - 8, y + 8, { size: 11, colour: "#4a544c", align: "right", width: width * 0.38 });
-    else words(pen, `${lane.unit}, ${told(lane.rate)} Hz`, 8, y + 23, { size: 11, colour: "#4a544c", width });
+    if (isLow) words(pen, lane.unit === "1" ? "" : lane.unit, place.left - 8, y + 8, { size: 11, colour: tone.quiet, align: "right", width: width * 0.38 });
+    else words(pen, `${lane.unit}, ${told(lane.rate)} Hz`, 8, y + 23, { size: 11, colour: tone.quiet, width });
     lane.channels.slice(0, columns * lines).forEach((name, channel) => {
       const line = top + (isLow ? 13 : 15) * Math.floor(channel / columns), left = 8 + wide * (channel % columns), value = isOld ? NaN : values[row * num + channel];
-      words(pen, columns > 1 ? short(name) : name, left, line, { size: 11, weight: 600, colour: COLOURS[channel % COLOURS.length], width: wide / 2 });
+      words(pen, columns > 1 ? short(name) : name, left, line, { size: 11, weight: 600, colour: tone.channels[channel % tone.channels.length], width: wide / 2 });
       words(pen, told(value, columns > 1 ? 2 : 3), left + wide - 4, line, { size: 11, align: "right" });
     });
   });
@@ -317,13 +315,13 @@ function drawGutter(pen, view, place) {
 function drawCursor(pen, view, place) {
   const at = Math.round(across(view, place)(view.cursor)) + 0.5;
   if (at < place.left - 1 || at > place.right + 1) return;
-  pen.strokeStyle = "#1b241d";
+  pen.strokeStyle = tone.ink;
   pen.lineWidth = 1.2;
   pen.beginPath();
   pen.moveTo(at, place.lanes[0]?.y ?? place.doubt.y);
   pen.lineTo(at, place.bottom + 4);
   pen.stroke();
-  pen.fillStyle = "#1b241d";
+  pen.fillStyle = tone.ink;
   pen.fillRect(at - 26, place.bottom + 5, 52, 16);
-  words(pen, `${fixed(view.cursor, 2)} s`, at, place.bottom + 13.5, { size: 11, colour: "#fff", align: "center" });
+  words(pen, `${fixed(view.cursor, 2)} s`, at, place.bottom + 13.5, { size: 11, colour: tone.onInk, align: "center" });
 }

@@ -28,10 +28,10 @@ function drawPath(pen, view, spot) {
   const [left, low, right, high] = bounds, wide = Math.max(right - left, LEAST_M), tall = Math.max(high - low, LEAST_M);
   const scale = Math.min((spot.w - 20) / wide, (spot.h - 40) / tall);
   const x = (east) => spot.x + spot.w / 2 + (east - (left + right) / 2) * scale, y = (north) => spot.y + spot.h / 2 + 6 - (north - (low + high) / 2) * scale;
-  pen.fillStyle = "#fff";
+  pen.fillStyle = tone.paper;
   pen.fillRect(spot.x, spot.y, spot.w, spot.h);
   pen.lineWidth = 1;
-  pen.strokeStyle = "#d5ddd7";
+  pen.strokeStyle = tone.edge;
   pen.strokeRect(spot.x + 0.5, spot.y + 0.5, spot.w - 1, spot.h - 1);
   pen.save();
   pen.beginPath();
@@ -41,7 +41,7 @@ function drawPath(pen, view, spot) {
   pen.restore();
   scaleBar(pen, spot, scale, view.scene.up);
   pen.font = `400 11px ${FONT.family}`;
-  pen.fillStyle = "rgb(255 255 255 / 85%)";
+  pen.fillStyle = tone.veil;
   pen.fillRect(spot.x + 2, spot.y + 3, 35 + Math.max(...view.scene.paths.map(({ name }) => pen.measureText(name).width)), 14 * view.scene.paths.length + 2);
   view.scene.paths.forEach((one, k) => {
     stroke(pen, one.style, spot.x + 6, spot.y + 11 + 14 * k, spot.x + 26, spot.y + 11 + 14 * k);
@@ -51,7 +51,7 @@ function drawPath(pen, view, spot) {
 
 function drawLine(pen, view, one, x, y, scale) {
   const times = held.get(one.times), points = held.get(one.xy), row = nearest(times, view.cursor);
-  pen.strokeStyle = pen.fillStyle = STYLES[one.style];
+  pen.strokeStyle = pen.fillStyle = tone.styles[one.style];
   pen.lineWidth = one.style === "estimate" ? 1.8 : 1.2;
   pen.setLineDash(DASHES[one.style]);
   pen.beginPath();
@@ -66,10 +66,10 @@ function drawLine(pen, view, one, x, y, scale) {
   if (one.ellipses) {
     const ellipses = held.get(one.ellipses), every = Math.max(Math.floor(times.length / 30), 1);
     for (let i = 0; i < times.length; i += every) ellipse(pen, ellipses, i, points, x, y, scale);
-    if (row >= 0) ellipse(pen, ellipses, row, points, x, y, scale, "rgb(31 111 67 / 16%)");
+    if (row >= 0) ellipse(pen, ellipses, row, points, x, y, scale, tone.doubt);
   }
   if (row < 0 || Number.isNaN(points[2 * row])) return;
-  pen.fillStyle = STYLES[one.style];
+  pen.fillStyle = tone.styles[one.style];
   pen.beginPath();
   pen.arc(x(points[2 * row]), y(points[2 * row + 1]), 4, 0, 7);
   pen.fill();
@@ -82,7 +82,7 @@ function ellipse(pen, ellipses, i, points, x, y, scale, filled) {
   pen.beginPath();
   pen.ellipse(x(points[2 * i]), y(points[2 * i + 1]), Math.min(a * scale, 5000), Math.min(b * scale, 5000), -angle, 0, 7);
   pen.lineWidth = filled ? 1.4 : 0.7;
-  pen.strokeStyle = filled ? "#14502f" : "rgb(31 111 67 / 55%)";
+  pen.strokeStyle = filled ? tone.styles.estimate : tone.ring;
   pen.stroke();
   if (!filled) return;
   pen.fillStyle = filled;
@@ -91,7 +91,7 @@ function ellipse(pen, ellipses, i, points, x, y, scale, filled) {
 
 function scaleBar(pen, spot, scale, up) {
   const raw = (spot.w / 4) / scale, power = 10 ** Math.floor(Math.log10(raw)), metres = [5, 2, 1].map((k) => k * power).find((one) => one <= raw);
-  pen.strokeStyle = "#1b241d";
+  pen.strokeStyle = tone.ink;
   pen.lineWidth = 2;
   pen.beginPath();
   pen.moveTo(spot.x + 8, spot.y + spot.h - 9);

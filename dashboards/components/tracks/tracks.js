@@ -9,6 +9,7 @@ function open(root) {
   FONT.family = getComputedStyle(view.root).fontFamily || FONT.family;
   fit(view);
   listen(view);
+  followTheme(view);
   return view;
 }
 
