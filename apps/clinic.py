@@ -86,8 +86,7 @@ def opaque(*parts: str | bytes) -> str:
 
 def write_study(study: Study) -> None:
     """Write a study's facts beside its files; whose it is is none of them."""
-    told = {name: value for name, value in asdict(study).items() if name not in ("folder", "patient")}
-    write_atomically(study.folder / FACTS, json.dumps(told).encode())
+    write_atomically(study.folder / FACTS, json.dumps(facts_of(study)).encode())
 
 
 def read_study(folder: Path) -> Study:
@@ -96,7 +95,21 @@ def read_study(folder: Path) -> Study:
     Raises:
         InputError: if they are damaged.
     """
-    told = read_object(folder / FACTS, InputError)
+    return study_of(folder, read_object(folder / FACTS, InputError))
+
+
+def facts_of(study: Study) -> dict[str, Any]:
+    """A study's facts as JSON has them; whose it is is none of them."""
+    return {name: value for name, value in asdict(study).items() if name not in ("folder", "patient")}
+
+
+def study_of(folder: Path, facts: Mapping[str, Any]) -> Study:
+    """Return the study in a folder by its facts.
+
+    Raises:
+        InputError: if they are damaged.
+    """
+    told = dict(facts)
     try:
         layers = tuple(
             Layer(file=str(one["file"]), title=str(one["title"]), names=tuple(map(str, one["names"])))

@@ -19,7 +19,7 @@ from mainstem.dashboards.clinic.board import (
     with_faults,
     worklist,
 )
-from mainstem.dashboards.clinic.own import bring_own, offer_demo
+from mainstem.dashboards.clinic.own import bring_own, offer_demo, wait_for_own
 from mainstem.dashboards.clinic.reads import all_studies, contours_of, read_picture
 from mainstem.dashboards.clinic.reviews import ask, newest, say_missed, say_recorded
 from mainstem.dashboards.clinic.words import words_of
@@ -48,6 +48,8 @@ def show_clinic() -> None:
     """Lay the page out: the chosen study fills it, and the list of what to read is docked beside it."""
     recall("clinic", IN_ADDRESS)
     desk = lay_desk(PANELS)
+    with desk.vain, mistakes_as_lines("The files"):
+        wait_for_own(choose_study)
     studies = {study.id: study for study in all_studies()}
     with mistakes_as_lines("The reviews"):
         say_recorded()
@@ -108,7 +110,7 @@ def show_list(ordered: list[Item], chosen: str, blind: bool) -> None:
         "Blind first read", key="blind", on_change=note_in_address, args=("blind",),
         help="Hides what the models say of a study until your own opinion is recorded.",
     )  # fmt: skip
-    bring_own(choose_study)
+    bring_own()
     if ordered:
         st.download_button(
             "The list as CSV", lambda: csv_bytes(download(ordered, blind=blind)), "worklist.csv", "text/csv",

@@ -10,8 +10,9 @@ from pathlib import Path
 import streamlit as st
 
 from mainstem.apps.clinic import WHOLE, Study, clinic_folder, keep_files, known_studies, read_layer
+from mainstem.apps.clinic_jobs import said_of_own, start_own
 from mainstem.apps.clinic_listing import held_in
-from mainstem.apps.clinic_reading import open_study, studies_in
+from mainstem.apps.clinic_reading import open_study
 from mainstem.apps.review import ReviewStore
 from mainstem.apps.review_places import review_home, review_url
 from mainstem.core.errors import InputError
@@ -37,22 +38,38 @@ def own_studies() -> list[Study]:
     return found
 
 
-def take_own(contents: Mapping[str, bytes]) -> tuple[list[Study], list[str]]:
-    """Keep a user's files for the session and read them; return their studies, and why files were refused.
+def take_own(contents: Mapping[str, bytes]) -> Path:
+    """Keep a user's files for the session, and begin to read them beside the pages; return their folder.
+
+    Raises:
+        InputError: if there are none, or too many.
+    """
+    folder = Path(tempfile.mkdtemp(dir=session_folder()))
+    try:
+        keep_files(folder, contents)
+    except InputError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    start_own(folder, own_studies())
+    return folder
+
+
+def taken_own(folder: Path) -> tuple[list[Study], list[str]] | None:
+    """Return a folder's studies, which are the session's from now on, and why files were refused; None until then.
 
     Raises:
         InputError: if none of them can be read.
     """
     held = own_studies()
-    folder = Path(tempfile.mkdtemp(dir=session_folder()))
-    keep_files(folder, contents)
-    found, refused = studies_in(folder, held)
-    if not found:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise InputError(f"no picture could be read: {refused[0] if refused else 'the files hold none'}")
+    said = said_of_own(folder, held)
+    if said is None:
+        return None
+    found, refused = said
     new = [study for study in found if study.folder == folder]
     if not new:
-        shutil.rmtree(folder, ignore_errors=True)  # all of them are open already
+        shutil.rmtree(folder, ignore_errors=True)  # none can be read, or all of them are open already
+    if not found:
+        raise InputError(f"no picture could be read: {refused[0] if refused else 'the files hold none'}")
     held.extend(new)
     return found, refused
 

@@ -1,6 +1,7 @@
 """A user's own studies: each opened as it was listed, under an id of its contents, with its own layers and patient."""
 
 import io
+import json
 import os
 import zipfile
 from dataclasses import replace
@@ -15,7 +16,7 @@ from pydicom import Dataset, dcmread
 from pydicom.data import get_testdata_file
 from tests.dashboards.clinic_made import REFUSED
 
-from mainstem.apps import clinic_predictions
+from mainstem.apps import clinic_jobs, clinic_predictions
 from mainstem.apps.clinic import Study, keep_files, read_layer
 from mainstem.apps.clinic_demo import write_phantom, write_radiograph
 from mainstem.apps.clinic_predictions import Said
@@ -270,3 +271,40 @@ def test_a_class_that_says_that_nothing_was_found_is_no_finding_however_it_is_wr
     assert is_nothing(name)
     found = SimpleNamespace(probabilities={name: 0.9, "Mass": 0.2})
     assert clinic_predictions._chance(found, name) < clinic_predictions._chance(found, "Mass") == 0.2
+
+
+def read_beside(folder: Path, *contents: bytes, known=()) -> None:
+    """What a job does with files that the page has kept, here."""
+    keep_files(folder, {f"{number}.dcm": one for number, one in enumerate(contents)})
+    (folder / clinic_jobs.KNOWN).write_text(json.dumps([study.id for study in known]))
+    clinic_jobs.read_own(folder, lambda stage, share: None)
+
+
+@pytest.mark.usefixtures("unasked")
+def test_what_is_read_beside_the_page_is_what_is_read_here_and_no_patient_is_written(tmp_path):
+    content = radiograph(tmp_path, 7, PatientID="CANARY")
+    (there,), _ = opened(tmp_path, "here", content)
+    folder = tmp_path / "beside"
+    assert clinic_jobs.said_of_own(folder, ()) is None
+    read_beside(folder, content)
+    assert "CANARY" not in (folder / clinic_jobs.SAID).read_text()
+    (here,), refused = clinic_jobs.said_of_own(folder, ())
+    assert refused == []
+    assert here == replace(there, folder=folder)
+    assert "CANARY" in here.patient
+    again = tmp_path / "again"
+    read_beside(again, content, radiograph(tmp_path, 9), known=[here])
+    found, _ = clinic_jobs.said_of_own(again, [here])
+    assert [study.folder for study in found].count(again) == 1
+    assert here in found
+    assert {study.title for study in found} == {"Own study 1", "Own study 2"}
+
+
+@pytest.mark.usefixtures("unasked")
+def test_files_that_cannot_be_read_beside_the_page_are_said_and_an_ended_session_is_no_fault(tmp_path):
+    folder = tmp_path / "bad"
+    read_beside(folder, b"no image")
+    assert clinic_jobs.said_of_own(folder, ())[0] == []
+    assert clinic_jobs.said_of_own(folder, ())[1]
+    clinic_jobs.read_own(tmp_path / "gone", lambda stage, share: None)
+    assert not (tmp_path / "gone").exists()
