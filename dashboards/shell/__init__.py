@@ -8,7 +8,7 @@ from mainstem.dashboards.shell.address import (
     recall,
     say_in_vain,
 )
-from mainstem.dashboards.shell.desk import FOLDED, STYLE, Desk, header, lay_desk, open_panel, say_status
+from mainstem.dashboards.shell.desk import FOLDED, STYLE, Desk, lay_desk, open_panel, say_status
 from mainstem.dashboards.shell.jobs_list import show_jobs
 from mainstem.dashboards.shell.texts import mistakes_as_lines, origin_of, plain, show_error
 
@@ -18,7 +18,6 @@ __all__ = [
     "Desk",
     "choose",
     "follow_address",
-    "header",
     "lay_desk",
     "mistakes_as_lines",
     "note_in_address",

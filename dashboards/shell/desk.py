@@ -155,17 +155,3 @@ def describe_origin(*, origin: str, training: str, adapter: str, not_for: str) -
     parts.append(f":gray-badge[{plain(adapter, 60)}]")
     parts.append(f":red-badge[:material/block: not for {plain(not_for, 60)}]")
     return " ".join(parts)
-
-
-def header(title: str, *, origin: str, training: str, adapter: str, not_for: str) -> None:
-    """Say what the page shows, where data and model come from, which adapter made it, for what it must not be used.
-
-    Args:
-        title: any text.
-        origin: of the data that are shown, as `origin_of` says it.
-        training: of the data that the model was fitted on.
-        adapter: name and version.
-        not_for: uses, any text.
-    """
-    line = st.container(key="desk-status", horizontal=True)
-    say_status(line, title, origin=origin, training=training, adapter=adapter, not_for=not_for)
