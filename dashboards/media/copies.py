@@ -120,7 +120,7 @@ def show_copies(search: MediaSearch, archive: Archive, desk: Desk) -> None:
         if desk.panel == "evidence":
             show_evidence(told, by_name.get(chosen))
         else:
-            st.caption(counted(told, groups))
+            show_counts(told, groups)
             st.button(
                 "Look again", icon=":material/sync:", on_click=start_copies, args=(archive.root,), disabled=is_made
             )
@@ -128,11 +128,11 @@ def show_copies(search: MediaSearch, archive: Archive, desk: Desk) -> None:
                 show_groups(archive, groups, chosen)
 
 
-def counted(told: Mapping[str, Any], groups: Sequence[Group]) -> str:
+def show_counts(told: Mapping[str, Any], groups: Sequence[Group]) -> None:
     """Say how many groups were found among how many files, and when."""
     when = datetime.datetime.fromtimestamp(float(told["when"]), datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     odd = sum(why != NOT_MEDIA for why in told["left_out"].values())
-    return (
+    st.caption(
         f"{len(groups)} groups of copies among {int(told['num_compared']):d} files, as of {plain(when)}; "
         f"{len(told['refused'])} could not be read, {odd:d} were not compared. "
         "Copies are told by likeness, not by who was first."
