@@ -1,5 +1,6 @@
 """`mainstem fields harvest`: a combine's logs to a yield map with its doubt, field means, and labels to calibrate."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from mainstem.data.earth.fields import Fields, open_fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.harvests.cleaning import RULES, Cleaned, Limits, clean
 from mainstem.data.earth.harvests.columns import Reading
-from mainstem.data.earth.harvests.grids import LEVEL, YieldGrid, field_mean, grid_yield
+from mainstem.data.earth.harvests.grids import LEVEL, YieldGrid, field_means, grid_yield
 from mainstem.data.earth.harvests.reading import read_parts
 from mainstem.data.earth.raster import affine
 
@@ -86,18 +87,24 @@ def harvest(spec: HarvestSpec, report: Progress = silent) -> list[Harvested]:
 def _table(cleaned: Cleaned, grid: YieldGrid, fields: Fields | None, name: str) -> "gpd.GeoDataFrame":
     """A row a field: those given that the harvest touches, or the one that was harvested."""
     table = _outline(grid, name) if fields is None else _touched(fields, grid)
+    return mean_table(grid, table, cleaned.points.days, cleaned.points.crop)
+
+
+def mean_table(grid: YieldGrid, table: "gpd.GeoDataFrame", days: Sequence[str], crop: str | None) -> "gpd.GeoDataFrame":
+    """Fields, in the grid's CRS, with their own columns and what a harvest tells of each: mean, interval, origin."""
     own = [column for column in table if column not in COLUMNS]
     table = table[own].copy()
-    means = [field_mean(cleaned, grid, polygon) for polygon in table.geometry]
+    means = field_means(grid, list(table.geometry))
     table["area_ha"] = areas_ha(table)
     for column in ("mean", "lower", "upper", "seen_share"):
         table[column] = [float(getattr(mean, column)) for mean in means]
     table["units"], table["level"], table["claim"] = "t/ha", LEVEL, "none"
     table["reason"] = [NO_CLAIM if np.isfinite(mean.mean) else VISIT for mean in means]
     table["training"], table["attribution"], table["licence"] = "none", OWN, OWN
-    table["dates"], table["adapter"] = ", ".join(cleaned.points.days), METHOD
-    if "crop" not in table and cleaned.points.crop is not None:
-        table["crop"] = cleaned.points.crop
+    table["dates"], table["adapter"] = ", ".join(days), METHOD
+    if crop:
+        told = table.get("crop")
+        table["crop"] = crop if told is None else [own if isinstance(own, str) and own else crop for own in told]
     return table
 
 

@@ -3,22 +3,26 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from mainstem.apps.field_exports import write_fields
-from mainstem.apps.fields.harvest import METHOD, NO_CLAIM, OWN, Harvested
+from mainstem.apps.fields.harvest import METHOD, NO_CLAIM, OWN, Harvested, mean_table
 from mainstem.apps.map_files import MAP, NOTES
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.plain import plain
 from mainstem.data.earth.cog import write_cog
 from mainstem.data.earth.farm_folders import raster_kind
+from mainstem.data.earth.field_columns import own_columns
+from mainstem.data.earth.fields import Fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.harvests.cleaning import RULES, Cleaned
-from mainstem.data.earth.harvests.grids import LEVEL, grid_yield, taken_share
-from mainstem.data.earth.raster import Grid, describe
+from mainstem.data.earth.harvests.grids import LEVEL, Errors, Records, YieldGrid, grid_yield, taken_share
+from mainstem.data.earth.raster import Grid, describe, window_reader
+from mainstem.data.earth.vectors import read_points
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -26,6 +30,14 @@ if TYPE_CHECKING:
 HARVEST, POINTS, LABELS = "harvest.json", "points.gpkg", "yield.tif"
 TAKEN = "share of records taken out"
 BANDS = ("mean", "lower", "upper", "standard error", TAKEN)
+KEPT = ("yield_t_ha", "area_m2", "heading_deg", "swath_m", "pass")  # of each record, that means of fields need
+LARGEST_BYTES = 1 << 20  # of harvest.json
+
+
+class _Errors(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    errors_t_ha: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]
 
 
 def write_harvest(found: list[Harvested], out: Path) -> list[Path]:
@@ -78,7 +90,8 @@ def points_table(cleaned: Cleaned) -> "gpd.GeoDataFrame":
     columns: dict[str, Any] = {
         "row": points.row, "pass": cleaned.number, "logged_t_ha": points.yield_t_ha, "yield_t_ha": cleaned.yield_t_ha,
         "removed_by": cleaned.rule_of(), "corrected": cleaned.corrected, "moisture_pct": points.moisture_pct,
-        "swath_m": points.swath_m,
+        "swath_m": points.swath_m, "heading_deg": (90 - np.degrees(cleaned.heading_rad)) % 360,
+        "area_m2": cleaned.area_m2,
     }  # fmt: skip
     library = load_geopandas()
     places = library.points_from_xy(points.longitude, points.latitude)
@@ -91,6 +104,48 @@ def _write_points(cleaned: Cleaned, path: Path) -> None:
     table[np.isfinite(cleaned.points.longitude + cleaned.points.latitude)].to_file(
         path, driver="GPKG", layer="points", VERSION="1.2"
     )
+
+
+def read_laid(folder: Path) -> YieldGrid:
+    """The harvest that a map's folder keeps, as it was laid on cells: what means of other fields are made of.
+
+    Raises:
+        InputError: if a file of it is gone or damaged.
+    """
+    try:
+        if (folder / HARVEST).stat().st_size > LARGEST_BYTES:
+            raise InputError(f"{HARVEST} of {folder.name} is beyond 1 MiB; make the map again")
+        told = _Errors.model_validate_json((folder / HARVEST).read_bytes()).errors_t_ha
+        errors = Errors(record=told["record"], of_pass=told["pass"])
+        points = read_points(folder / POINTS)
+        kept = points[points["removed_by"].fillna("") == ""].to_crs(describe(folder / MAP).grid.crs)
+        columns = {name: kept[name].to_numpy(np.float64) for name in KEPT}
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{HARVEST} or {POINTS} of {folder.name} is gone or damaged; make the map again") from error
+    source = describe(folder / MAP)
+    with window_reader(folder / MAP) as read:
+        values = read(slice(0, source.grid.height), slice(0, source.grid.width)).astype(np.float32)
+    mean, error = (values[BANDS.index(name)] for name in ("mean", "standard error"))
+    return YieldGrid(
+        grid=source.grid, mean=mean, error=error, share=np.isfinite(mean).astype(np.float32),
+        errors=errors,
+        records=Records(
+            crs=source.grid.crs, x=kept.geometry.x.to_numpy(), y=kept.geometry.y.to_numpy(),
+            yield_t_ha=columns["yield_t_ha"], area_m2=columns["area_m2"], swath_m=columns["swath_m"],
+            heading_rad=np.radians(90 - columns["heading_deg"]), number=columns["pass"].astype(np.int64),
+        ),
+    )  # fmt: skip
+
+
+def harvest_means(folder: Path, fields: Fields, tags: Mapping[str, str]) -> "gpd.GeoDataFrame":
+    """Fields, in the map's CRS, with their means in a harvest whose map lies in a folder: as the command tells them.
+
+    Raises:
+        InputError: as `read_laid` does.
+    """
+    days = [day.strip() for day in tags.get("DATES", "").split(",") if day.strip()]
+    table = fields.table[["field", "geometry"]].join(own_columns(fields.table))
+    return mean_table(read_laid(folder), table, days, tags.get("CROP") or None)
 
 
 def write_labels(found: list[Harvested], farm: Path) -> Path:

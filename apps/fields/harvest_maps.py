@@ -9,17 +9,18 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mainstem.apps.field_maps import check_file_name, free_folder, maps_folder
+from mainstem.apps.field_maps import check_file_name, fields_in, free_folder, maps_folder
 from mainstem.apps.fields.harvest import HarvestSpec, harvest
 from mainstem.apps.fields.harvest_files import HARVEST, write_map
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.progress import Progress, silent
+from mainstem.data.earth.fields import SUFFIXES, open_fields
 from mainstem.data.earth.harvests.cleaning import RULES
 from mainstem.data.earth.harvests.columns import Reading, said_of
 from mainstem.data.earth.harvests.reading import SHAPES, TABLES, read_parts
 
-LOGS, SAID = "logs", "said.json"
+LOGS, SAID, BORDERS = "logs", "said.json", "borders"
 TASKS = "taskdata.xml"  # in any case, with its timelogs (.xml and .bin) beside it
 KINDS = (*TABLES, *(suffix for suffix in SHAPES if suffix != ".shp"), ".xml", ".bin")  # a Shapefile comes in a .zip
 LARGEST_BYTES = 1 << 20
@@ -54,13 +55,18 @@ def said_on_page(units: Mapping[str, str], options: str, crop: str) -> Reading:
     return said_of([*picked, *given["--unit"]], given["--column"], crop.strip() or None, crs)
 
 
-def keep_logs(name: str, files: Mapping[str, bytes], said: Reading) -> None:
-    """Keep a user's logs under a name, whole and readable or not at all.
+def keep_logs(name: str, files: Mapping[str, bytes], said: Reading, borders: Mapping[str, bytes] | None = None) -> None:
+    """Keep a user's logs under a name, and the file of the fields' borders if there is one; whole, or not at all.
 
     Raises:
-        InputError: if the name is odd or taken, or the logs cannot be read as they are.
+        InputError: if the name is odd or taken, or the logs or borders cannot be read as they are.
     """
     folder = free_folder(name)
+    borders = borders or {}
+    for file in borders:
+        check_file_name(file)
+        if not file.lower().endswith(SUFFIXES):
+            raise InputError(f"got borders {file!r:.60}, want {', '.join(SUFFIXES)}")
     for file in files:
         check_file_name(file)
         if not file.lower().endswith(KINDS):
@@ -68,6 +74,9 @@ def keep_logs(name: str, files: Mapping[str, bytes], said: Reading) -> None:
     with new_folder(folder) as made:
         for file, content in files.items():
             write_atomically(made / LOGS / file, content)
+        for file, content in borders.items():
+            write_atomically(made / BORDERS / file, content)
+            open_fields(made / BORDERS / file)
         read_parts(logs_in(made), said)
         write_atomically(made / LOGS / SAID, json.dumps(asdict(said)).encode())
 
@@ -89,7 +98,8 @@ def make_harvest(name: str, progress: Progress = silent) -> str:
     folder = maps_folder() / name
     try:
         said = Reading(**json.loads((folder / LOGS / SAID).read_text()))
-        found = harvest(HarvestSpec(paths=tuple(logs_in(folder)), said=said), progress)
+        borders = fields_in(folder / BORDERS) if (folder / BORDERS).is_dir() else None
+        found = harvest(HarvestSpec(paths=tuple(logs_in(folder)), said=said, fields=borders), progress)
         others = [(one, free_folder(f"{name[:LONGEST_STEM]} {one.name}")) for one in found[1:]]
         for one, place in others:
             write_map(one, place)

@@ -11,6 +11,8 @@ import pandas as pd
 
 from mainstem.apps.field_exports import mean_fields, write_fields
 from mainstem.apps.field_maps import check_file_name
+from mainstem.apps.fields.harvest_files import harvest_means
+from mainstem.apps.fields.harvest_maps import is_harvest
 from mainstem.apps.map_files import FIELDS as FILES
 from mainstem.apps.map_files import MAP
 from mainstem.apps.map_notes import read_notes
@@ -277,7 +279,10 @@ def _write(board: FieldBoard, held: "gpd.GeoDataFrame", change: Change) -> None:
     notes = read_notes(board.folder)
     kept = held[~held["field"].isin(change.before["field"])]
     fields, bounds = Fields(table=change.after), Bounds.of(notes.lowest, notes.highest)
-    new = mean_fields(board.folder / MAP, fields, notes.tags, notes.mean_factor, bounds)
+    if is_harvest(board.folder) and len(fields):
+        new = harvest_means(board.folder, fields, notes.tags)
+    else:
+        new = mean_fields(board.folder / MAP, fields, notes.tags, notes.mean_factor, bounds)
     parts = [part for part in (kept, new) if len(part)]
     if not parts:
         for name in FILES:

@@ -41,12 +41,17 @@ def bring_harvest(uploads: int) -> str:
     )  # fmt: skip
     kinds = [kind.removeprefix(".") for kind in KINDS]
     files = st.file_uploader("Logs", type=kinds, accept_multiple_files=True, key=f"harvest files {uploads}")
+    border = st.file_uploader(
+        "Borders of the fields, if you have them", ["geojson", "json", "gpkg", "zip", "kml"],
+        key=f"harvest borders {uploads}", help="Means are then theirs; without, that of what was cut.",
+    )  # fmt: skip
     say_missing(name=name, files=bool(files))
     if not st.button("Map the harvest", disabled=not (name and files), type="primary"):
         return ""
     units = {quantity: "" if unit == AS_TOLD else unit for quantity, unit in picked.items()}
+    borders = contents_of([border] if border is not None else [])
     with st.spinner("Reading the logs"):
-        keep_logs(name, contents_of(files), said_on_page(units, options, crop))
+        keep_logs(name, contents_of(files), said_on_page(units, options, crop), borders)
         start_harvest(name)
     return name
 

@@ -16,7 +16,7 @@ def near_values(years: NDArray[np.float64], reach: float = REACH) -> NDArray[np.
     """True (y, x) where a season of several (season, y, x) shows something within reach: elsewhere is no zone."""
     from scipy import ndimage
 
-    seen: NDArray[np.bool_] = np.isfinite(years).any(axis=0)
+    seen = np.asarray(np.isfinite(years).any(0), dtype=bool)
     if not seen.any():
         return seen
     near: NDArray[np.bool_] = ndimage.distance_transform_edt(~seen) <= reach

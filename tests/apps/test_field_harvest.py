@@ -70,7 +70,7 @@ def test_a_cell_s_interval_holds_the_truth_nine_times_in_ten():
     inside = ((truth.mean >= lower) & (truth.mean <= upper))[both].mean()
     assert both.sum() > 500
     assert 0.85 <= inside <= 1.0
-    mean = field_mean(cleaned, found)
+    mean = field_mean(found)
     assert mean.lower <= np.nanmean(truth.mean) <= mean.upper
 
 

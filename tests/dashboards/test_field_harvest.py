@@ -2,15 +2,20 @@
 
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pytest
+from shapely.geometry import box
 
 from mainstem.apps.field_maps import known_maps, maps_folder
+from mainstem.apps.fields.harvest import HarvestSpec, harvest
 from mainstem.apps.fields.harvest_files import TAKEN
 from mainstem.apps.fields.harvest_maps import keep_logs, make_harvest, read_counts, said_on_page
 from mainstem.core.errors import InputError
 from mainstem.dashboards.field_map.board import load_field_board
+from mainstem.dashboards.field_map.edits import import_fields, rename_field
 from mainstem.dashboards.field_map.layers import list_layers
+from mainstem.data.earth.harvests.cleaning import clean
 from tests.dashboards.browser import opened, served
 from tests.data.earth.harvest_logs import plant, write_log
 from tests.data.earth.test_harvest_isoxml import TASKS, record, write
@@ -42,6 +47,36 @@ def test_logs_become_a_map_that_shows_what_was_taken_out_and_counts_it(home, log
     assert counts["outlier"] > 50
     assert counts["read"] == len(plant("spikes", seed=7).points)
     assert any("flow delay" in note for note in notes)
+
+
+def test_a_field_has_one_interval_whichever_way_its_border_came(home, log, tmp_path):
+    cleaned = clean(plant("spikes", seed=7).points)
+    left, low, high = cleaned.x.min(), cleaned.y.min(), cleaned.y.max()
+    shape = box(left + 12, low + 7, left + 0.6 * (cleaned.x.max() - left), high - 13)
+    table = gpd.GeoDataFrame({"name": ["west"], "rent": [300]}, geometry=[shape], crs=cleaned.points.local_crs())
+    table.to_file(tmp_path / "borders.gpkg")
+    (tmp_path / "log.csv").write_bytes(log)
+    said = said_on_page({"yield": "t/ha", "swath": "m"}, "", "wheat")
+    spec = HarvestSpec(paths=(tmp_path / "log.csv",), said=said, fields=tmp_path / "borders.gpkg")
+    told = harvest(spec)[0].table.iloc[0]
+    border = (tmp_path / "borders.gpkg").read_bytes()
+    keep_logs("brought after", {"log.csv": log}, said)
+    make_harvest("brought after")
+    import_fields(load_field_board("brought after"), "borders.gpkg", border)
+    keep_logs("brought with it", {"log.csv": log}, said, {"borders.gpkg": border})
+    make_harvest("brought with it")
+    for name in ("brought after", "brought with it"):
+        row = load_field_board(name).table.set_index("field").loc["west"]
+        assert row[["mean", "lower", "upper"]].tolist() == pytest.approx(
+            [told["mean"], told["lower"], told["upper"]], rel=1e-6
+        )
+        assert (row["crop"], row["rent"], row["reason"]) == ("wheat", 300, told["reason"])
+    assert load_field_board("brought with it").table["field"].tolist() == ["west"]
+    with pytest.raises(InputError, match=r"got borders 'a\.exe'"):
+        keep_logs("odd", {"log.csv": log}, said, {"a.exe": border})
+    (maps_folder() / "brought after" / "harvest.json").write_text("{}")
+    with pytest.raises(InputError, match=r"harvest\.json or points\.gpkg .* make the map again"):
+        rename_field(load_field_board("brought after"), "west", "w")
 
 
 @pytest.mark.parametrize(

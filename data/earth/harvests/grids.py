@@ -5,6 +5,7 @@ error, passes that cross one cell by the pass's, and the latter stays however ma
 of variance with random effects; Searle, Casella, McCulloch 1992, Variance Components, chapter 3).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +36,40 @@ class Errors:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Records:
+    """Records of a harvest that were kept, as means of fields need them (record,).
+
+    Attributes:
+        x, y: m, in `crs`; heading_rad: counter-clockwise from east; number: of its pass.
+        yield_t_ha: corrected; area_m2, swath_m: NaN where the log tells none.
+    """
+
+    crs: str
+    x: Array
+    y: Array
+    yield_t_ha: Array
+    area_m2: Array
+    heading_rad: Array
+    swath_m: Array
+    number: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, cleaned: Cleaned) -> "Records":
+        """Those that no rule took out."""
+        kept, points = cleaned.kept, cleaned.points
+        return cls(
+            crs=points.local_crs(), x=cleaned.x[kept], y=cleaned.y[kept], yield_t_ha=cleaned.yield_t_ha[kept],
+            area_m2=cleaned.area_m2[kept], heading_rad=cleaned.heading_rad[kept], swath_m=points.swath_m[kept],
+            number=cleaned.number[kept],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class YieldGrid:
     """Yield by cell.
 
     Attributes:
+        records: that it was made of.
         mean, error: t/ha (y, x), area-weighted mean and its standard error; NaN where too little was harvested.
         share: of each cell's area that kept records cover, 0-1 and beyond where passes overlap.
     """
@@ -48,6 +79,7 @@ class YieldGrid:
     error: NDArray[np.float32]
     share: NDArray[np.float32]
     errors: Errors
+    records: Records
 
     def interval(self, level: float = LEVEL) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Lower and upper ends (y, x), none below 0."""
@@ -104,7 +136,8 @@ def grid_yield(cleaned: Cleaned, cell_m: float = 10.0, grid: Grid | None = None)
         InputError: if nothing is left of it.
     """
     grid = grid or own_grid(cleaned, cell_m)
-    parts = _parts(cleaned, grid)
+    records = Records.of(cleaned)
+    parts = _parts(records, grid)
     errors = _errors(parts)
     size = grid.width * grid.height
     total = np.bincount(parts.cell, parts.area, size)
@@ -119,41 +152,41 @@ def grid_yield(cleaned: Cleaned, cell_m: float = 10.0, grid: Grid | None = None)
     return YieldGrid(
         grid=grid, mean=np.where(seen, mean, np.nan).reshape(shape).astype(np.float32),
         error=np.where(seen, error, np.nan).reshape(shape).astype(np.float32),
-        share=share.reshape(shape).astype(np.float32), errors=errors,
+        share=share.reshape(shape).astype(np.float32), errors=errors, records=records,
     )  # fmt: skip
 
 
-def _parts(cleaned: Cleaned, grid: Grid) -> _Parts:
-    """Spread each kept record over ACROSS points of its header, and put together what lies in one cell."""
+def _parts(records: Records, grid: Grid) -> _Parts:
+    """Spread each record over ACROSS points of its header, and put together what lies in one cell."""
     keep_offline()
     from pyproj import Transformer
 
-    rows = np.flatnonzero(cleaned.kept)
-    swath = np.nan_to_num(cleaned.points.swath_m[rows])
+    swath = np.nan_to_num(records.swath_m)
     side = (np.arange(ACROSS) + 0.5) / ACROSS - 0.5
-    turn, left = cleaned.heading_rad[rows][:, None], swath[:, None] * side
-    x, y = cleaned.x[rows][:, None] - left * np.sin(turn), cleaned.y[rows][:, None] + left * np.cos(turn)
-    to = Transformer.from_crs(cleaned.points.local_crs(), grid.crs, always_xy=True)
+    turn, left = records.heading_rad[:, None], swath[:, None] * side
+    x, y = records.x[:, None] - left * np.sin(turn), records.y[:, None] + left * np.cos(turn)
+    to = Transformer.from_crs(records.crs, grid.crs, always_xy=True)
     x, y = to.transform(x.ravel(), y.ravel())
     column = np.floor((x - grid.transform[2]) / grid.transform[0])
     row = np.floor((y - grid.transform[5]) / grid.transform[4])
     inside = (column >= 0) & (column < grid.width) & (row >= 0) & (row < grid.height)
-    record = np.repeat(rows, ACROSS)[inside]
+    num = len(records.x)
+    record = np.repeat(np.arange(num), ACROSS)[inside]
     cell = (row[inside] * grid.width + column[inside]).astype(np.int64)
-    area = np.repeat(_areas(cleaned)[rows] / ACROSS, ACROSS)[inside]
-    key, inverse = np.unique(cell * len(cleaned.points) + record, return_inverse=True)
+    area = np.repeat(_areas(records) / ACROSS, ACROSS)[inside]
+    key, inverse = np.unique(cell * num + record, return_inverse=True)
     area = np.asarray(np.bincount(inverse, area, len(key)), np.float64)
-    record = key % len(cleaned.points)
+    record = key % num
     return _Parts(
-        cell=key // len(cleaned.points), record=record, area=area,
-        number=cleaned.number[record], value=cleaned.yield_t_ha[record],
+        cell=key // num, record=record, area=area,
+        number=records.number[record], value=records.yield_t_ha[record],
     )  # fmt: skip
 
 
-def _areas(cleaned: Cleaned) -> Array:
+def _areas(records: Records) -> Array:
     """Area of each record, m²; where the log tells none, all count alike, as 10 m²."""
-    area = cleaned.area_m2
-    known = area[cleaned.kept & np.isfinite(area) & (area > 0)]
+    area = records.area_m2
+    known = area[np.isfinite(area) & (area > 0)]
     usual = float(np.median(known)) if known.size else 10.0
     return np.where(np.isfinite(area) & (area > 0), area, usual)
 
@@ -202,7 +235,13 @@ def taken_share(cleaned: Cleaned, grid: Grid) -> NDArray[np.float32]:
     return np.asarray(share.reshape(grid.height, grid.width), np.float32)
 
 
-def field_mean(cleaned: Cleaned, found: YieldGrid, polygon: Any | None = None) -> FieldMean:  # noqa: ANN401 - shapely's
+def field_means(found: YieldGrid, polygons: Sequence[Any | None]) -> list[FieldMean]:
+    """Mean over each field's cells, as `field_mean` has it: the one calculation behind the command and the pages."""
+    parts = _parts(found.records, found.grid)
+    return [field_mean(found, polygon, parts) for polygon in polygons]
+
+
+def field_mean(found: YieldGrid, polygon: Any | None = None, parts: _Parts | None = None) -> FieldMean:  # noqa: ANN401 - shapely's
     """Mean over a field's cells (all of them without a polygon, in the grid's CRS), and its interval.
 
     Errors of records and passes average out; of what was not harvested, or taken out, the cells' own spread stands for
@@ -218,7 +257,7 @@ def field_mean(cleaned: Cleaned, found: YieldGrid, polygon: Any | None = None) -
     weight = seen / seen.sum()
     mean = float(np.nansum(weight * found.mean))
     spread = float(np.sqrt(np.nansum(weight * (found.mean - mean) ** 2)))
-    parts = _parts(cleaned, found.grid)
+    parts = parts or _parts(found.records, found.grid)
     inside = seen.ravel()[parts.cell] > 0
     area = np.bincount(parts.number[inside], parts.area[inside])
     records = np.bincount(parts.record[inside], parts.area[inside])
