@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mainstem.apps.fields.harvest import METHOD
 from mainstem.apps.fields.report_drawing import pdf_bytes
 from mainstem.apps.fields.report_pages import (
     MEASURED,
@@ -27,7 +28,7 @@ from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.earth.field_grids import field_grid, metric_crs, on_grid
 from mainstem.data.earth.fields import open_fields
-from mainstem.data.earth.raster import load_rasterio, open_geotiff
+from mainstem.data.earth.raster import describe, load_rasterio, open_geotiff
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -38,7 +39,7 @@ MOST_PAGES = 5000
 SAFE = re.compile(r"[^A-Za-z0-9_-]+")
 LOOK = 256  # pixels a side of the map that colour ends are taken from
 TAIL = 0.02  # share of the cells beyond each end
-PICTURE_CELLS = 150  # a side of what is drawn of a field: more than paper shows at this size
+PICTURE_CELLS = 600  # a side of what is drawn of a field, beyond which cells are put together: 144 an inch of paper
 
 
 def make_reports(
@@ -122,13 +123,14 @@ def _field_page(
     is_known = bool(np.isfinite(value))
     rank = table["mean"].rank(ascending=False, method="min").iloc[index]
     dates = [date.strip() for date in str(row.get("dates") or "").split(",")]
+    is_harvest = _told(row, "adapter") == METHOD
     told = [
         ("Area", f"{float(row['area_ha']):.2f} ha, {100 * float(row['seen_share']):.0f} % of it seen"),
         ("Crop", _told(row, "crop")),
         ("Sown", _told(row, "sowing")),
         ("Season", dates[0][:4]),
-        ("Scenes", span(dates)),
-        ("Newest scene", age(max(dates), datetime.datetime.now(datetime.UTC).date())),
+        ("Harvested on" if is_harvest else "Scenes", span(dates)),
+        ("Newest scene", "" if is_harvest else age(max(dates), datetime.datetime.now(datetime.UTC).date())),
         ("Among the map's fields", f"{rank:.0f} of {int(table['mean'].notna().sum())}, highest first" if is_known else
          "not ranked: too little was seen"),
         ("Harvested", f"{in_words(float(row['yield_t_ha']))} t/ha, says the fields' file" if _is_number(row) else ""),
@@ -185,15 +187,15 @@ def _others(table: "gpd.GeoDataFrame", index: int) -> tuple[list[str], list[list
 
 def _raster_picture(table: "gpd.GeoDataFrame", index: int, raster: Path, ends: tuple[float, float]) -> Picture:
     row, shape = table.iloc[index], table.geometry.iloc[[index]]
-    rasterio = load_rasterio()
-    own = rasterio.crs.CRS.from_wkt(table.crs.to_wkt())
-    crs = own.to_wkt() if own.is_projected else metric_crs(shape.iloc[0], table.crs)
+    drawn = describe(raster).grid
+    is_metric = load_rasterio().crs.CRS.from_wkt(drawn.crs).is_projected
+    crs = drawn.crs if is_metric else metric_crs(shape.iloc[0], table.crs)
     border = shape.to_crs(crs).iloc[0]
     left, bottom, right, top = border.bounds
-    with open_geotiff(raster) as dataset:
-        finest = abs(dataset.transform.a) if dataset.crs.is_projected else 10.0
-    cell = max(finest, max(right - left, top - bottom) / PICTURE_CELLS)
-    laid = field_grid(border, str(row["field"]), crs, cell)
+    finest = abs(drawn.transform[0]) if is_metric else 10.0
+    cell = finest * max(np.ceil(max(right - left, top - bottom) / finest / PICTURE_CELLS), 1.0)
+    corner = (drawn.transform[2], drawn.transform[5]) if is_metric else (0.0, 0.0)
+    laid = field_grid(border, str(row["field"]), crs, cell, corner)  # the map's own cells, one to one
     values = on_grid(raster, laid.grid)
     values[laid.share <= 0] = np.nan
     a, _, c, _, e, f = laid.grid.transform
@@ -229,9 +231,24 @@ def _zone_picture(zoned: ZonedField) -> Picture:
 
 
 def _zone_rows(zoned: ZonedField) -> tuple[list[str], list[list[str]], str]:
-    total = sum(area.area for area in zoned.zones.values())
+    total = sum(zoned.hectares.values())
     rows = [
-        [str(zone) if zone else "none", f"{area.area / 1e4:.2f}", f"{100 * area.area / total:.0f} %", zoned.words[zone]]
-        for zone, area in zoned.zones.items()
+        [
+            str(zone) if zone else "none",
+            f"{area:.2f}",
+            f"{100 * area / total:.0f} %",
+            _stays(zoned, zone),
+            zoned.words[zone],
+        ]
+        for zone, area in sorted(zoned.hectares.items())
     ]
-    return ["zone", "area, ha", "share", "season by season"], rows, "Zones"
+    return (
+        ["zone", "area, ha", "share", "stays", "season by season"],
+        rows,
+        "Zones; stays: in it, whichever season is left out",
+    )
+
+
+def _stays(zoned: ZonedField, zone: int) -> str:
+    share = zoned.stable_pct[zone]
+    return f"{share:.0f} %" if zone and np.isfinite(share) else "unknown" if zone else ""

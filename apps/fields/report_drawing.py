@@ -33,6 +33,7 @@ from mainstem.core.errors import MissingExtraError
 
 MAP_WIDE, MAP_HIGH = 300.0, 300.0
 MOST_ROWS = 14
+MOST_LINES = 7  # of a fact: a verdict on zones is the longest
 GAP = 14.0  # points between columns
 
 
@@ -111,7 +112,9 @@ def _facts(canvas: Any, page: Page, place: tuple[float, float, float]) -> float:
         canvas.setFont(PLAIN, LEAST)
         canvas.drawString(left + at * column, lows[at] - LEAST, cut(canvas, name, PLAIN, LEAST, column - 8))
         begin = lows[at] - LEAST * LINE
-        lows[at] = text_block(canvas, value, (left + at * column, begin, column - 8), (PLAIN, SMALL), INK, 3) - 5
+        lows[at] = (
+            text_block(canvas, value, (left + at * column, begin, column - 8), (PLAIN, SMALL), INK, MOST_LINES) - 5
+        )
     return min(lows)
 
 

@@ -54,18 +54,22 @@ def _image(values: NDArray[np.float64], ends: tuple[float, float]) -> Any:  # no
     """Cells as a picture, each enlarged to whole pixels."""
     from PIL import Image
 
-    rgb = np.array([[_colour(value, ends) for value in row] for row in values])
+    rgb = _colours(values, ends)
     times = max(FINE // max(values.shape), 1)
     pixels = np.round(255 * rgb).astype(np.uint8).repeat(times, 0).repeat(times, 1)
     return Image.fromarray(pixels)
 
 
-def _colour(value: float, ends: tuple[float, float]) -> tuple[float, float, float]:
-    if not np.isfinite(value):
-        return NOTHING
+def _colours(values: NDArray[np.float64], ends: tuple[float, float]) -> NDArray[np.float64]:
+    """Red, green and blue, 0-1, of values of any shape; NOTHING where there is none."""
     stops = np.array([[int(stop[at : at + 2], 16) / 255 for at in (0, 2, 4)] for stop in VIRIDIS])
-    share = np.clip((value - ends[0]) / max(ends[1] - ends[0], 1e-12), 0, 1) * (len(stops) - 1)
-    red, green, blue = (float(np.interp(share, np.arange(len(stops)), stops[:, channel])) for channel in range(3))
+    share = np.clip((values - ends[0]) / max(ends[1] - ends[0], 1e-12), 0, 1) * (len(stops) - 1)
+    found = np.stack([np.interp(share, np.arange(len(stops)), stops[:, channel]) for channel in range(3)], axis=-1)
+    return np.where(np.isfinite(values)[..., None], found, NOTHING)
+
+
+def _colour(value: float, ends: tuple[float, float]) -> tuple[float, float, float]:
+    red, green, blue = _colours(np.array(value), ends).tolist()
     return red, green, blue
 
 

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from mainstem.apps.field_exports import areas_ha
 from mainstem.core.errors import InputError
 from mainstem.core.files import content
 from mainstem.core.plain import plain
 from mainstem.data.earth.field_grids import metric_crs
+from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.rate_rules import MOST_ZONES
 from mainstem.data.earth.vectors import read_vectors
 from mainstem.data.earth.zone_polygons import polygonal
@@ -20,12 +22,15 @@ LONGEST_NAME = 200
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ZonedField:
-    """A field's zones: areas by number in a metric CRS, what the file says of each, and what it claims of them all."""
+    """A field's zones: polygons by number in a metric CRS, hectares on the ellipsoid, what the file says of each
+    (share that stays in it, %, NaN where not told), and what it claims of them all."""
 
     name: str
     crs: str
     zones: dict[int, Any]
+    hectares: dict[int, float]
     words: dict[int, str]
+    stable_pct: dict[int, float]
     claim: str
     reason: str
 
@@ -57,9 +62,16 @@ def read_zones(path: Path) -> tuple[list[ZonedField], str]:
         words = {
             zone: plain(row.get("words") or "") for zone, (_, row) in zip(numbers[rows], part.iterrows(), strict=True)
         }
+        stable = {
+            zone: _number(row.get("stable_pct")) for zone, (_, row) in zip(numbers[rows], part.iterrows(), strict=True)
+        }
+        shapes = load_geopandas().GeoDataFrame(geometry=list(zones.values()), crs=crs)
         found.append(
-            ZonedField(name=name, crs=crs, zones=dict(sorted(zones.items())), words=words, claim=claim, reason=reason)
-        )
+            ZonedField(
+                name=name, crs=crs, zones=dict(sorted(zones.items())), words=words, claim=claim, reason=reason,
+                hectares=dict(zip(zones, areas_ha(shapes), strict=True)), stable_pct=stable,
+            )
+        )  # fmt: skip
     return found, content(path).sha256
 
 
@@ -75,16 +87,20 @@ def _column(table: Any, name: str) -> Any:  # noqa: ANN401 - geopandas'
     return next((column for column in table.columns if str(column).strip().casefold() == name), None)
 
 
+def _number(value: Any) -> float:  # noqa: ANN401 - a cell
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
 def _zone_numbers(table: Any, where: str) -> "np.ndarray[Any, np.dtype[np.int64]]":  # noqa: ANN401 - geopandas'
     column = _column(table, "zone")
     if column is None:
         raise InputError(f"{where} has no column zone; number the zones from 1, the lowest")
     numbers = []
     for row, value in enumerate(table[column], 1):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
+        number = _number(value)
         if not (number.is_integer() and 0 <= number <= MOST_ZONES):
             raise InputError(f"row {row} of {where} has the zone {plain(value)!r:.40}, want a whole number from 0")
         numbers.append(int(number))

@@ -36,7 +36,6 @@ zone 1: ... kg/ha
 zone 2: ... kg/ha"""
 SHOWN = "rates shown"  # session key: the map, and what its fields would get by the rule
 MOST_WRITTEN, MOST_SEASONS = 5, 8
-M2_A_HA = 1e4
 
 
 def show_advice(board: FieldBoard, chosen: str) -> None:
@@ -117,9 +116,9 @@ def show_verdict(board: FieldBoard, chosen: str) -> None:
 
 def _say_zones(field: ZonedField) -> None:
     """Say a line a zone: a table of this width would cut the words."""
-    for zone, area in field.zones.items():
+    for zone in field.zones:
         named = f"Zone {zone}" if zone else "No zone"
-        st.markdown(f"**{plain(named)}**, {area.area / M2_A_HA:.2f} ha: {plain(field.words[zone])}")
+        st.markdown(f"**{plain(named)}**, {field.hectares[zone]:.2f} ha: {plain(field.words[zone])}")
 
 
 def _stamp(board: FieldBoard) -> int:

@@ -17,6 +17,8 @@ WIDEST_M = 50_000.0  # of a field: what is wider crosses the antimeridian, or is
 MOST_CELLS = 16_000_000  # of one field's grid: 40 km squared at 10 m
 COARSER = 0.75  # of a cell: rasters finer than this are averaged, others interpolated
 MARGIN = 2  # cells around a field
+LEAST_KNOWN = 0.5  # of what a cell is averaged or interpolated from: as a field has to be seen
+SAME = 1e-6  # of a cell, by which corners may differ: files round them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,15 +84,16 @@ def field_grid(polygon: Any, name: str, crs: str, cell_m: float, origin: tuple[f
 def on_grid(path: Path, grid: Grid, band: int = 0) -> NDArray[np.float64]:
     """One band of a raster (y, x) on a grid of another CRS or cell size: averaged from finer, else interpolated.
 
-    NaN where the raster has no value, or does not reach.
+    Cells that are the raster's own are taken as they are. NaN where the raster does not reach, or has no value in
+    LEAST_KNOWN of what a cell is made of: gaps are not closed.
 
     Raises:
         InputError: if the raster cannot be read.
     """
     source = describe(path)
-    if source.grid == grid:
-        with window_reader(path) as read:
-            return missing_as_nan(source, read(slice(0, grid.height), slice(0, grid.width))[band])
+    moved = _moved(source.grid, grid)
+    if moved is not None:
+        return _cut(path, grid, band, moved)
     rasterio = load_rasterio()
     from rasterio import warp
 
@@ -106,12 +109,40 @@ def on_grid(path: Path, grid: Grid, band: int = 0) -> NDArray[np.float64]:
     with window_reader(path) as read:
         values = missing_as_nan(source, read(rows, columns)[band])
     ratio = (right - left) / grid.width / a  # a cell's width in the raster's pixels
-    warp.reproject(
-        values, found,
-        src_transform=rasterio.Affine(a, 0, c + a * columns.start, 0, e, f + e * rows.start),
-        src_crs=source.grid.crs, src_nodata=np.nan, dst_transform=affine(grid), dst_crs=grid.crs, dst_nodata=np.nan,
-        resampling=rasterio.enums.Resampling["average" if ratio > 1 / COARSER else "bilinear"],
-    )  # fmt: skip
+    known = np.full_like(found, np.nan)
+    for given, taken in ((values, found), (np.isfinite(values).astype(np.float64), known)):
+        warp.reproject(
+            given, taken,
+            src_transform=rasterio.Affine(a, 0, c + a * columns.start, 0, e, f + e * rows.start),
+            src_crs=source.grid.crs, src_nodata=np.nan, dst_transform=affine(grid), dst_crs=grid.crs, dst_nodata=np.nan,
+            resampling=rasterio.enums.Resampling["average" if ratio > 1 / COARSER else "bilinear"],
+        )  # fmt: skip
+    return np.where(known >= LEAST_KNOWN, found, np.nan)
+
+
+def _moved(source: Grid, grid: Grid) -> tuple[int, int] | None:
+    """By how many rows and columns a grid begins after a raster's, None where its cells are not the raster's own."""
+    a, b, c, d, e, f = source.transform
+    if source.crs != grid.crs or (a, b, d, e) != tuple(grid.transform[number] for number in (0, 1, 3, 4)):
+        return None
+    rows, columns = (grid.transform[5] - f) / e, (grid.transform[2] - c) / a
+    if max(abs(rows - round(rows)), abs(columns - round(columns))) > SAME:
+        return None
+    return round(rows), round(columns)
+
+
+def _cut(path: Path, grid: Grid, band: int, moved: tuple[int, int]) -> NDArray[np.float64]:
+    """A raster's own cells, NaN where the grid goes beyond it."""
+    source, found = describe(path), np.full((grid.height, grid.width), np.nan)
+    (top, left), width, height = moved, source.grid.width, source.grid.height
+    rows, columns = (
+        slice(max(top, 0), min(top + grid.height, height)),
+        slice(max(left, 0), min(left + grid.width, width)),
+    )
+    if rows.start < rows.stop and columns.start < columns.stop:
+        with window_reader(path) as read:
+            values = missing_as_nan(source, read(rows, columns)[band])
+        found[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = values
     return found
 
 

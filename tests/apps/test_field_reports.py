@@ -14,9 +14,12 @@ import rasterio
 from rasterio.transform import from_origin
 from shapely.geometry import Point, box
 
+from mainstem.apps.field_exports import areas_ha
+from mainstem.apps.fields.harvest import METHOD, NO_CLAIM
 from mainstem.apps.fields.report import field_pages, make_reports
 from mainstem.apps.fields.report_pages import age, claim_in_words, in_words, interval_in_words, span
 from mainstem.apps.fields.report_regions import region_pages
+from mainstem.apps.fields.zone_tables import read_zones
 from mainstem.core.errors import InputError
 
 X, Y = 500_000, 5_400_000
@@ -107,6 +110,41 @@ def test_one_page_each_and_all_together(folder: Path, tmp_path: Path) -> None:
         make_reports(folder, tmp_path / "three", only=["b"])
     with pytest.raises(InputError, match=r"holds no map\.tif"):
         make_reports(tmp_path, tmp_path / "four")
+
+
+def test_cells_without_a_value_stay_without_one_and_a_harvest_s_day_is_no_scene(tmp_path: Path) -> None:
+    made_map(tmp_path)
+    with rasterio.open(tmp_path / "map.tif", "r+") as target:
+        values = target.read(1)
+        values[:, 4:7] = np.nan  # strips that nobody drove
+        values[35:36] = np.nan
+        target.write(values, 1)
+    table = gpd.read_file(tmp_path / "fields.gpkg")
+    table["adapter"], table["dates"], table["reason"] = METHOD, "2018-07-18", NO_CLAIM
+    table.to_file(tmp_path / "fields.gpkg")
+    page = field_pages(tmp_path)["a"]
+    drawn = page.pictures[0].raster
+    assert drawn is not None
+    inside = np.zeros_like(values, dtype=bool)
+    inside[60 - 22 : 60 - 2, 2:22] = True
+    own = values[60 - 24 : 60, 0:24]
+    np.testing.assert_array_equal(drawn, np.where(inside[60 - 24 : 60, 0:24], own, np.nan))
+    facts = dict(page.facts)
+    assert facts["Harvested on"] == "2018-07-18"
+    assert not {"Scenes", "Newest scene"} & set(facts)
+
+
+def test_zones_are_as_large_as_their_files_say(tmp_path: Path) -> None:
+    made_map(tmp_path)
+    halves = [box(X + 20, Y + 20, X + 120, Y + 220), box(X + 120, Y + 20, X + 220, Y + 220)]
+    zones = gpd.GeoDataFrame({"field": ["a"] * 2, "zone": [1, 2]}, geometry=halves, crs="EPSG:32633")
+    zones.to_file(tmp_path / "zones.gpkg")
+    page = field_pages(tmp_path, tmp_path / "zones.gpkg")["a"]
+    told = [f"{area:.2f}" for area in areas_ha(zones)]
+    assert told == ["2.00", "2.00"]
+    (field,), _ = read_zones(tmp_path / "zones.gpkg")
+    assert list(field.hectares.values()) == pytest.approx(areas_ha(zones), rel=1e-9)
+    assert [row[1] for row in page.rows] == told
 
 
 def regions(path: Path, **changes: object) -> Path:

@@ -15,6 +15,7 @@ from shapely.affinity import translate
 from shapely.geometry import MultiPolygon, Polygon, box
 
 from mainstem.apps.fields.rates import make_rates
+from mainstem.apps.fields.report import _zone_rows
 from mainstem.apps.fields.zone_tables import read_zones
 from mainstem.apps.fields.zones import make_zones, read_seasons
 from mainstem.core.errors import InputError
@@ -144,6 +145,11 @@ def test_land_that_one_season_saw_has_no_claim_and_unseen_land_no_zone(tmp_path:
     (field,), _ = read_zones(tmp_path / "out" / "zones.gpkg")
     assert field.claim == "none"
     assert "zone 1 is not judged" in field.reason
+    assert [row[3] for row in _zone_rows(field)[1]] == [
+        "",
+        "unknown",
+        *(f"{field.stable_pct[zone]:.0f} %" for zone in (2, 3)),
+    ]
 
 
 def test_zones_whose_land_moves_have_no_claim(tmp_path: Path) -> None:
