@@ -80,7 +80,8 @@ def _claim(zones: Any) -> tuple[str, str]:  # noqa: ANN401 - geopandas'
     claims, reasons = (
         list(dict.fromkeys(plain(row.get(key) or "") for _, row in zones.iterrows())) for key in ("claim", "reason")
     )
-    return claims[0] if len(claims) == 1 else "none", "; ".join(filter(None, reasons))
+    of_all_first = sorted(filter(None, reasons), key=lambda reason: reason.startswith("zone "))
+    return claims[0] if len(claims) == 1 else "none", "; ".join(of_all_first)
 
 
 def _column(table: Any, name: str) -> Any:  # noqa: ANN401 - geopandas'

@@ -17,6 +17,7 @@ from mainstem.data.earth.harvests.points import Array
 
 SEARCHED_S = (-5.0, 25.0)  # what machines and their software leave; Lee et al. 2012 find 5 to 20 s
 FEWEST_PAIRS, BLOCKS = 400, 10
+UNKNOWN = "not found, no other agrees surely better; 0 is taken; pass --delay if you know it"
 NEAR = 0.9  # of the clock's step: clocks are rounded, as days to five digits
 SURE = 2.0  # standard errors by which a delay has to be better than none
 MOST_CLIPPED = (0.02, 0.98)  # shares of yields beyond which they count as the quantile: outliers come later
@@ -82,7 +83,7 @@ def find_delay(log: Log, number: NDArray[np.int64]) -> Delay:
     error = gain.std(ddof=1) / np.sqrt(BLOCKS)
     certainty = float(gain.mean() / error) if error > 0 else 0.0
     if certainty < SURE:
-        return Delay(value=0.0, certainty=certainty, reason="no other agrees surely better: it was taken out before")
+        return Delay(value=0.0, certainty=certainty, reason=UNKNOWN)
     return Delay(value=tried[best], certainty=certainty, reason="neighbouring passes agree best")
 
 

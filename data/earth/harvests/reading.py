@@ -15,6 +15,7 @@ from mainstem.core.errors import InputError
 from mainstem.data.earth.crops import POUNDS_PER_BUSHEL, checked_crop
 from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.harvests.columns import Chosen, Reading, choose_columns
+from mainstem.data.earth.harvests.flows import POSSIBLE, check_flow, flow_ratio
 from mainstem.data.earth.harvests.isoxml_logs import is_dry, read_isoxml
 from mainstem.data.earth.harvests.ordering import in_order
 from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined, spoken
@@ -30,7 +31,6 @@ LIKELY: Mapping[str, tuple[float, float]] = {  # medians beyond which a unit was
     "moisture": (1.0, 95.0), "interval": (0.05, 60.0),
 }  # fmt: skip
 SOME_YIELD, GRAIN_YIELD, MOST_YIELD = 0.05, 25.0, 250.0  # t/ha: wheat's record is 18, of cane 250 is the best
-AGREEING = (0.6, 1.7)  # yield over flow a harvested area: dry over wet, and a calibration that was changed
 
 
 def read_harvest(paths: Sequence[Path], said: Reading | None = None) -> HarvestPoints:
@@ -95,8 +95,12 @@ def _of_tasks(path: Path, crop: str | None) -> dict[str, HarvestPoints]:
         told = {"yield": points.yield_t_ha, "swath": points.swath_m, "speed": points.speed_m_s,
                 "flow": points.flow_kg_s, "moisture": points.moisture_pct}  # fmt: skip
         _check_likely(told, None, f"{path.name}, {field}", crop)
-        if not is_dry(points):
-            _check_flow(points, f"{path.name}, {field}")
+        ratio = 1.0 if is_dry(points) else flow_ratio(points)
+        if not POSSIBLE[0] <= ratio <= POSSIBLE[1]:
+            raise InputError(
+                f"{path.name}, {field}: its yield is {ratio:.3g} times its flow over speed and swath, want about 1; the "
+                "logs' XML and binaries disagree, or the monitor was set up wrongly: leave these logs out"
+            )
     return found
 
 
@@ -143,7 +147,7 @@ def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -
     tell([table])
     section = _numbered(table, columns.get("section"))[0]
     points, more = in_order(points, section, _order(table, columns))
-    _check_flow(points, table.name)
+    more += check_flow(points, chosen.units["yield"], table.name)
     return replace(points, days=tuple(days)).told([*notes, *more])
 
 
@@ -243,17 +247,3 @@ def _check_likely(values: Mapping[str, Array], chosen: Chosen | None, where: str
                 f"{where}: {shown(chosen.columns[quantity])} in {chosen.units[quantity]} is {is_wrong}; the unit is "
                 f"another, pass --unit {'' if quantity == 'yield' else f'{quantity}='}UNIT"
             )
-
-
-def _check_flow(points: HarvestPoints, where: str) -> None:
-    """Refuse units that contradict one another: yield is flow over the area of a second (Lyle et al. 2014, eq. 1)."""
-    speed = np.where(np.isfinite(points.speed_m_s), points.speed_m_s, points.distance_m / points.interval_s)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = points.yield_t_ha / (points.flow_kg_s / (speed * points.swath_m) * 10)
-    known = ratio[np.isfinite(ratio) & (ratio > 0)]
-    usual = float(np.median(known)) if len(known) > 100 else 1.0
-    if not AGREEING[0] <= usual <= AGREEING[1]:
-        raise InputError(
-            f"{where}: its yield is {usual:.3g} times its flow over speed and swath, want about 1; one of their units "
-            "is another, pass --unit QUANTITY=UNIT, or leave flow out with --column flow=-"
-        )

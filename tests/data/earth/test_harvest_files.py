@@ -1,5 +1,6 @@
 """Logs as farm offices send them: each read rightly, or refused in one line that names the cell or what to pass."""
 
+import re
 from pathlib import Path
 
 import geopandas as gpd
@@ -93,8 +94,50 @@ def test_units_that_contradict_one_another_are_refused(tmp_path):
     lines = ["lon,lat,yield_t_ha,swath_m,distance_m,duration_s,flow"]
     lines += [f"{10.1 + 2e-5 * step:.6f},54.5,8.0,9.0,2.0,1.0,{8.0 * 18 / 10:.3f}" for step in range(200)]
     assert len(read(tmp_path, "\n".join(lines), units={"flow": "kg/s"})) == 200
-    with pytest.raises(InputError, match=r"its yield is 2\.2 times its flow over speed and swath"):
+    with pytest.raises(InputError, match=r"its yield in t/ha is 2\.2 times its flow over speed and swath"):
         read(tmp_path, "\n".join(lines), units={"flow": "lb/s"})
+
+
+def flowing(times: float, unit: str, moved_m: float = 2.0) -> str:
+    """A log whose flow tells 4 t/ha, and whose yield, in a unit, tells so many times the number of t/ha."""
+    lines = [f"lon,lat,Ertrag ({unit}),swath_m,distance_m,duration_s,flow_kg_s"]
+    lines += [
+        f"{10.1 + 2e-5 * step:.6f},54.5,{4.0 * times:.6f},9.0,{moved_m},1.0,{4.0 * 9 * moved_m / 10:.5f}"
+        for step in range(200)
+    ]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("unit", "times", "crop", "message"),
+    [
+        ("dt/ha", 1 / BUSHEL_T_HA, "wheat", r"in dt/ha is 1\.49 times its .*in bu/ac it is 1\.00 .* pass --unit bu/ac"),
+        ("dt/ha", 1 / BUSHEL_T_HA, None, r"in bu/ac of wheat it is 1\.00 times.*pass --unit bu/ac,"),
+        ("bu/ac", 10, "wheat", r"in bu/ac is 0\.673 times.*in dt/ha it is 1\.00 times"),
+        ("short ton/ac", 1, "wheat", r"2\.24 times.*in t/ha it is 1\.00 times"),
+    ],
+)  # fmt: skip
+def test_a_yield_whose_flow_fits_another_unit_is_refused_by_that_unit(tmp_path, unit, times, crop, message):
+    with pytest.raises(InputError, match=message):
+        read(tmp_path, flowing(times, unit), crop=crop)
+
+
+@pytest.mark.parametrize(
+    ("unit", "times", "words"),
+    [
+        ("t/ha", 1.0, ""),
+        ("t/ha", 0.93, ""),
+        ("t/ha", 0.8, r"0\.8 times its flow over speed and swath, want about 1: no other unit fits"),
+        ("t/ha", 1.3, r"1\.3 times .*no other unit fits"),
+        ("kg/ha", 1121.0 * 0.79, r"0\.886 times.*in lb/ac it is 0\.99 times"),
+    ],
+)  # fmt: skip
+def test_a_yield_off_its_flow_is_said_so_and_taken(tmp_path, unit, times, words):
+    found = read(tmp_path, flowing(times, unit), crop="wheat")
+    said = [note for note in found.notes if "its flow" in note]
+    assert len(said) == bool(words)
+    if words:
+        assert re.search(words, said[0])
 
 
 def test_points_of_a_shapefile_are_read_and_its_polygons_refused(tmp_path):
