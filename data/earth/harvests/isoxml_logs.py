@@ -26,14 +26,14 @@ FEW_ODD = 0.01  # of a log's records, whose dates may be no harvest's: a clock b
 IS_DRY = "yield is dry"
 
 
-def read_isoxml(path: Path, crop: str | None = None) -> dict[str, HarvestPoints]:
+def read_isoxml(path: Path, crop: str | None, most_records: int) -> dict[str, HarvestPoints]:
     """Read the harvests of a task file or its folder, by the field that each was on (its PFD's number).
 
     A log is taken once, however often it is named; records without a fix have no place, and are counted.
 
     Raises:
         InputError: if it is none, no timelog holds a yield and a place, a binary disagrees with its XML, or a clock
-            runs backwards throughout or leaps over years.
+            runs backwards throughout or leaps over years; or the harvest's logs hold more than `most_records` together.
     """
     data = read_taskdata(path)
     found: dict[str, list[HarvestPoints]] = {}
@@ -41,6 +41,7 @@ def read_isoxml(path: Path, crop: str | None = None) -> dict[str, HarvestPoints]
     times_named = Counter(name for task in data.tasks for name in task.logs)
     seen: set[str] = set()
     left_out: list[str] = []
+    num_records = 0
     for task in data.tasks:
         for name in task.logs:
             if name in seen:
@@ -49,6 +50,11 @@ def read_isoxml(path: Path, crop: str | None = None) -> dict[str, HarvestPoints]
             log = read_timelog(data, name)
             if not log.find(*YIELDS):
                 continue
+            num_records += len(log)
+            if num_records > most_records:
+                raise InputError(
+                    f"{path.name}: more than {most_records} records up to {name}; give fewer tasks, or split the log"
+                )
             if not _has_place(log).any():
                 left_out.append(f"{name} is left out: none of its {len(log)} records has a fix")
                 continue

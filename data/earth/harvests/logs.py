@@ -1,5 +1,6 @@
 """The order in which a harvest was logged: metric places, a clock, directions, areas and passes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +17,7 @@ TURNED_RAD = np.pi / 3  # between two directions, beyond which a pass has ended
 GAP_S = 8.0  # without a record, after which another pass begins
 NEAR_HEADERS, WITHOUT_HEADER_M = 1.7, 20.0  # how far around a record others are near; where no width is told
 FEWEST_NEAR, MOST_NEAR = 32, 256  # records near one that are looked at
+MOST_PAIRS, PAIRS_AT_ONCE = 64_000_000, 4_000_000  # of a record with one near it: kept, 5 bytes each, and worked on
 ORDERLY = 2.5  # times that a step is the distance logged for it, or that to the nearest record, at most
 FEWEST_ORDERLY = 0.6  # of steps
 Flags = NDArray[np.bool_]
@@ -61,24 +63,35 @@ class Log:
         return _distances(self.points, self.x, self.y, self.clock, self.step)
 
     @cached_property
-    def near(self) -> tuple[NDArray[np.int64], Flags]:
+    def near(self) -> tuple[NDArray[np.int32], Flags]:
         """Numbers (record, neighbour) of the nearest records around each, and which of them there are.
 
-        As many as lie within NEAR_HEADERS widths of the header in a field that is cut pass by pass.
+        As many as lie within NEAR_HEADERS widths of the header in a field that is cut pass by pass, of a long log fewer.
         """
         header, moved = self.header_m(), np.nanmedian(np.maximum(self.distances(), 0.1))
         reach = NEAR_HEADERS * header if np.isfinite(header) else WITHOUT_HEADER_M
         wanted = np.pi * reach**2 / (max(header, 1.0) * moved) if np.isfinite(header * moved) else FEWEST_NEAR
-        count = int(np.clip(wanted, FEWEST_NEAR, MOST_NEAR)) + 1
+        most = min(MOST_NEAR, max(MOST_PAIRS // max(len(self), 1), FEWEST_NEAR))
+        count = int(np.clip(wanted, FEWEST_NEAR, most)) + 1
         places = np.column_stack([self.x, self.y])
-        found = cKDTree(places).query(places, count, distance_upper_bound=reach)[1]
-        is_there = (found < len(self)) & (found != np.arange(len(self))[:, None])
-        return np.minimum(found, len(self) - 1), is_there
+        tree = cKDTree(places)
+        found = np.empty((len(self), count), np.int32)
+        for part in slices(len(self), count):
+            found[part] = tree.query(places[part], count, distance_upper_bound=reach)[1]
+        is_there = (found < len(self)) & (found != np.arange(len(self), dtype=np.int32)[:, None])
+        return np.minimum(found, len(self) - 1, out=found), is_there
 
     def header_m(self) -> float:
         """The usual width of the header, m; NaN where none is told."""
         width = self.points.swath_m[self.points.swath_m > 0]
         return float(np.median(width)) if width.size else float("nan")
+
+
+def slices(num_rows: int, count: int) -> Iterator[slice]:
+    """Parts of rows of so many pairs each that hold PAIRS_AT_ONCE together, or a row."""
+    step = max(PAIRS_AT_ONCE // max(count, 1), 1)
+    for start in range(0, num_rows, step):
+        yield slice(start, min(start + step, num_rows))
 
 
 def open_log(points: HarvestPoints) -> Log:

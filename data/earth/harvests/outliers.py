@@ -39,13 +39,15 @@ def unlike_near(log: Log, kept: Flags, values: Array, most: float) -> Flags:
 
 def _differences(log: Log, kept: Flags, values: Array) -> Array:
     """Each kept record less the median of those around it, NaN where there are too few."""
-    near, is_there = around(log, kept)
-    others = np.where(is_there, values[near], np.nan)
-    enough = is_there.sum(1) >= FEWEST_NEAR
-    middle = np.full(len(near), np.nan)
-    if enough.any():
-        middle[enough] = np.nanmedian(others[enough], 1)
-    return np.asarray(values[np.flatnonzero(kept)] - middle)
+    middle = [np.empty(0)]
+    for _, near, is_there in around(log, kept):
+        others = np.where(is_there, values[near], np.nan)
+        enough = is_there.sum(1) >= FEWEST_NEAR
+        found = np.full(len(near), np.nan)
+        if enough.any():
+            found[enough] = np.nanmedian(others[enough], 1)
+        middle.append(found)
+    return np.asarray(values[np.flatnonzero(kept)] - np.concatenate(middle))
 
 
 def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float) -> Flags:
@@ -63,13 +65,13 @@ def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float
     found = np.zeros(len(log), bool)
     if num < 4:
         return found
-    near, is_there = around(log, kept)
     centred = values - values[rows].mean()
     variance = float((centred[rows] ** 2).mean())
     if variance <= LEAST_VARIANCE:
         return found
-    count = np.maximum(is_there.sum(1), 1)
-    lag = np.where(is_there, centred[near], 0.0).sum(1) / count
+    told = [(is_there.sum(1), np.where(is_there, centred[near], 0.0).sum(1)) for _, near, is_there in around(log, kept)]
+    count = np.maximum(np.concatenate([one for one, _ in told]), 1)
+    lag = np.concatenate([total for _, total in told]) / count
     index = centred[rows] * lag / variance
     kurtosis = float((centred[rows] ** 4).mean()) / variance**2
     expected = -1 / (num - 1)
@@ -89,14 +91,15 @@ def unlike_passes(log: Log, number: NDArray[np.int64], values: Array, least: flo
     Source: Lyle et al. 2014, section 3.5: a swath width or a weighing that was set wrongly shows as a strip.
     """
     chosen = (number >= 0) & (values > 0)
-    near, is_there = around(log, chosen)
     rows = np.flatnonzero(chosen)
     logs = np.full(len(log), np.nan)
     logs[rows] = np.log(values[rows])
-    beside = is_there & (number[near] != number[rows][:, None])
+    parts = [
+        (own, near, is_there & (number[near] != number[own][:, None])) for own, near, is_there in around(log, chosen)
+    ]
     out: list[int] = []
     for _ in range(MOST_ROUNDS):
-        ratios = _ratios(number, rows, near, beside, logs)
+        ratios = _ratios(number, parts, logs)
         left = {one: ratio for one, ratio in ratios.items() if one not in out}
         if len(left) < 3:
             break
@@ -106,23 +109,30 @@ def unlike_passes(log: Log, number: NDArray[np.int64], values: Array, least: flo
         if abs(left[worst] - middle) <= limit:
             break
         out.append(worst)
-        beside &= number[near] != worst
+        for _, near, beside in parts:
+            beside &= number[near] != worst
     return np.isin(number, out) & (number >= 0)
 
 
 def _ratios(
-    number: NDArray[np.int64], rows: NDArray[np.int64], near: NDArray[np.int64], beside: Flags, logs: Array
+    number: NDArray[np.int64], parts: list[tuple[NDArray[np.int64], NDArray[np.int32], Flags]], logs: Array
 ) -> dict[int, float]:
     """Median logarithm of each pass's records over the mean of those beside them, of other passes."""
-    count = beside.sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(beside, logs[near], 0.0).sum(1) / count
-    ratio = np.where(count > 0, logs[rows] - mean, np.nan)
+    told = [_ratio(own, near, beside, logs) for own, near, beside in parts]
+    ratio = np.concatenate([np.empty(0), *told])
+    rows = np.concatenate([np.empty(0, np.int64), *(own for own, _, _ in parts)])
     known = np.isfinite(ratio)
     if not known.any():
         return {}
     order = np.argsort(number[rows][known], kind="stable")
     names, starts = np.unique(number[rows][known][order], return_index=True)
-    parts = np.split(ratio[known][order], starts[1:])
-    told = zip(names.tolist(), parts, strict=True)
-    return {one: float(np.median(part)) for one, part in told if len(part) >= FEWEST_OF_PASS}
+    of_passes = zip(names.tolist(), np.split(ratio[known][order], starts[1:]), strict=True)
+    return {one: float(np.median(part)) for one, part in of_passes if len(part) >= FEWEST_OF_PASS}
+
+
+def _ratio(own: NDArray[np.int64], near: NDArray[np.int32], beside: Flags, logs: Array) -> Array:
+    """Logarithm of each record over the mean of those beside it (record,), NaN where there is none."""
+    count = beside.sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(beside, logs[near], 0.0).sum(1) / count
+    return np.where(count > 0, logs[own] - mean, np.nan)

@@ -25,7 +25,7 @@ from mainstem.data.hearing import tell
 from mainstem.data.tabular import Table, open_table, shown
 
 TABLES, SHAPES = (".csv", ".parquet"), (".shp", ".zip", ".gpkg")
-MOST_RECORDS, MOST_DAYS = 1_000_000, 366  # the former take 4 GiB to clean
+MOST_RECORDS, MOST_DAYS = 1_000_000, 366  # the former take 2 GiB to clean
 LIKELY: Mapping[str, tuple[float, float]] = {  # medians beyond which a unit was named wrongly; this module's own choice
     "swath": (0.3, 25.0), "distance": (0.02, 60.0), "speed": (0.05, 10.0), "flow": (0.02, 120.0),
     "moisture": (1.0, 95.0), "interval": (0.05, 60.0),
@@ -52,7 +52,9 @@ def read_harvest(paths: Sequence[Path], said: Reading | None = None) -> HarvestP
     parts = [_read(Path(path), said) for path in paths]
     points = joined(parts)
     if len(points) > MOST_RECORDS:
-        raise InputError(f"{len(points)} records, at most {MOST_RECORDS} are read at once; give a field at a time")
+        raise InputError(
+            f"{len(points)} records, at most {MOST_RECORDS} are read at once; give a field at a time, or split the log"
+        )
     return points
 
 
@@ -90,7 +92,7 @@ def _read(path: Path, said: Reading) -> HarvestPoints:
 
 def _of_tasks(path: Path, crop: str | None) -> dict[str, HarvestPoints]:
     """The harvests of task data by field, held to what tables are held to."""
-    found = read_isoxml(path, crop)
+    found = read_isoxml(path, crop, MOST_RECORDS)
     for field, points in found.items():
         told = {"yield": points.yield_t_ha, "swath": points.swath_m, "speed": points.speed_m_s,
                 "flow": points.flow_kg_s, "moisture": points.moisture_pct}  # fmt: skip

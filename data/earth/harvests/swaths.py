@@ -14,7 +14,7 @@ from mainstem.data.earth.harvests.neighbours import offsets
 from mainstem.data.earth.harvests.points import Array
 
 FINE_M = 0.6  # pixels of the raster, and the way between two of the header's points that are drawn in it
-MOST_DRAWN = 40_000_000
+MOST_DRAWN = 12_000_000  # points at once, half a gigabyte; of longer logs fewer are drawn a record
 AROUND = 5  # records before and after one whose shares are its own: a place errs by some decimetres
 ALONG_HEADERS = 0.5  # along the way within which a pass lies beside a record, in widths
 FEWEST_BESIDE = 10  # records of a pass with one beside them, that tell its width
@@ -32,7 +32,7 @@ def cut_shares(log: Log, number: NDArray[np.int64], swath_m: Array) -> Array:
     moved = log.distances()[rows]
     along = max(int(np.ceil(np.median(moved[np.isfinite(moved)]) / FINE_M)), 1) if np.isfinite(moved).any() else 1
     if len(rows) * across * along > MOST_DRAWN:
-        along = 1
+        along, across = 1, min(across, max(MOST_DRAWN // len(rows), 3))
     cells = _cells(log, rows, swath_m, (across, along))
     used, cell = np.unique(cells, return_inverse=True)
     first = np.full(len(used), np.iinfo(np.int64).max)

@@ -19,8 +19,8 @@ from mainstem.data.earth.isoxml.dictionary import Measure
 from mainstem.data.earth.isoxml.documents import LARGEST_HEADER, Element, beside, number, read_document
 from mainstem.data.earth.isoxml.taskdata import TaskData, ddi_of
 
-LARGEST_BINARY = 256 << 20
-MOST_RECORDS = 4_000_000  # 46 days of one a second
+LARGEST_BINARY = 64 << 20  # whose values take a gigabyte to lay out
+MOST_RECORDS = 1_000_000  # 11 days of one a second
 MOST_VALUES = 255  # in a header: a value's place is one byte
 EPOCH = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC).timestamp()
 A_DAY_S, A_DAY_MS = 86_400, 86_400_000
@@ -109,11 +109,12 @@ class _Header:
     values: tuple[tuple[int, str], ...]
 
 
-def read_timelog(task_data: TaskData, name: str) -> TimeLog:
+def read_timelog(task_data: TaskData, name: str, most_records: int = MOST_RECORDS) -> TimeLog:
     """Read one timelog of a task file.
 
     Raises:
-        InputError: if a file of the two is missing or too large, or they disagree, naming the record.
+        InputError: if a file of the two is missing or too large, it holds more records than `most_records`, or they
+            disagree, naming the record.
     """
     header_path, binary_path = (beside(task_data.folder, f"{name}.{suffix}") for suffix in ("XML", "BIN"))
     if header_path is None or binary_path is None:
@@ -122,9 +123,9 @@ def read_timelog(task_data: TaskData, name: str) -> TimeLog:
     header = _read_header(header_path)
     size = binary_path.stat().st_size
     if size > LARGEST_BINARY:
-        raise InputError(f"{binary_path.name} has {size >> 20} MiB, at most {LARGEST_BINARY >> 20} are read; cut it")
+        raise InputError(f"{binary_path.name} has {size >> 20} MiB, at most {LARGEST_BINARY >> 20} are read; split it")
     content = binary_path.read_bytes()
-    starts = _starts(content, header, binary_path.name)
+    starts = _starts(content, header, binary_path.name, most_records)
     return _columns(task_data, binary_path, content, starts, header)
 
 
@@ -170,7 +171,7 @@ def _faulty(where: str, record: int, what: str) -> InputError:
     )
 
 
-def _starts(content: bytes, header: _Header, where: str) -> NDArray[np.int64]:
+def _starts(content: bytes, header: _Header, where: str, most: int) -> NDArray[np.int64]:
     """The byte where each record starts, and the end."""
     at, size, count_at, num_values = 0, len(content), header.fixed.itemsize, len(header.values)
     starts = [0]
@@ -184,8 +185,8 @@ def _starts(content: bytes, header: _Header, where: str) -> NDArray[np.int64]:
         if at > size:
             raise _faulty(where, len(starts) - 1, f"says {count} values, which end after the file")
         starts.append(at)
-        if len(starts) > MOST_RECORDS + 1:
-            raise InputError(f"{where} holds more than {MOST_RECORDS} records; export fewer tasks")
+        if len(starts) > most + 1:
+            raise InputError(f"{where} holds more than {most} records; split the log, or export fewer tasks")
     return np.array(starts, dtype=np.int64)
 
 

@@ -7,6 +7,7 @@ import pytest
 from tests.data.earth.harvest_logs import NUM_PASSES, plant, without
 
 from mainstem.core.errors import InputError
+from mainstem.data.earth.harvests import logs
 from mainstem.data.earth.harvests.cleaning import RULES, Cleaned, Limits, clean
 from mainstem.data.earth.harvests.delay import delayed, find_delay
 from mainstem.data.earth.harvests.logs import open_log, passes
@@ -106,3 +107,12 @@ def test_yields_that_are_all_alike_or_told_in_coarse_steps_are_no_outliers(step)
     found = clean(replace(points, yield_t_ha=np.where(points.swath_m > 0, coarse, 0.0)))
     counts = found.counts()
     assert counts["outlier"] + counts["inlier"] + counts["bounds"] <= 0.05 * counts["kept"]
+
+
+def test_a_log_that_is_worked_on_in_parts_is_cleaned_the_same(monkeypatch):
+    points = plant("spikes", seed=3).points
+    whole = clean(points)
+    monkeypatch.setattr(logs, "PAIRS_AT_ONCE", 5_000)
+    parts = clean(points)
+    assert (whole.rule_of() == parts.rule_of()).all()
+    np.testing.assert_array_equal(whole.yield_t_ha, parts.yield_t_ha)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mainstem.core.errors import InputError
+from mainstem.data.earth.harvests import reading
 from mainstem.data.earth.harvests.cleaning import clean
 from mainstem.data.earth.harvests.columns import Reading
 from mainstem.data.earth.harvests.reading import read_harvest, read_parts
@@ -158,3 +159,15 @@ def test_dates_that_leap_over_years_are_refused_and_a_few_have_no_time(tmp_path)
     points = read_parts([write(tmp_path / "first", [leaping[0], *records[1:]])])["PFD-1"]
     assert np.isnan(points.time_s).sum() == 1
     assert points.days == ("2020-01-01",)
+
+
+def test_more_records_than_are_cleaned_at_once_are_refused_whatever_number_of_logs_holds_them(tmp_path, monkeypatch):
+    folder = write(tmp_path / "TASKDATA", [record(second) for second in range(9)])
+    named = '<TLG A="TLG00001" C="1"/>'
+    (folder / "TASKDATA.XML").write_text(TASKS.format(field="PFD-1").replace(named, f'{named}<TLG A="TLG00002"/>'))
+    for kind in ("xml", "bin"):
+        (folder / f"TLG00002.{kind}").write_bytes((folder / f"TLG00001.{kind}").read_bytes())
+    assert len(read_parts([folder])["PFD-1"]) == 18
+    monkeypatch.setattr(reading, "MOST_RECORDS", 17)
+    with pytest.raises(InputError, match="TASKDATA: more than 17 records up to TLG00002; give fewer tasks, or split"):
+        read_parts([folder])
