@@ -3,7 +3,8 @@
 import math
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from mainstem.apps.map_files import MAP
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError, MainstemError
-from mainstem.core.files import write_atomically
+from mainstem.core.files import locked, write_atomically
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, fields_on
 from mainstem.dashboards.field_map.journal import (
     REDO,
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
 REPLACED = "fields.replaced.gpkg"  # what was there before a user asked to replace it
 MOST_CORNERS = 10_000
 SAME_M = 0.01  # two borders whose corners lie this near, in the CRS's unit, are one: files round coordinates
-WRITING = threading.Lock()  # two tabs of one server change fields one after the other
+WRITING = threading.Lock()  # two tabs of one server change fields one after the other, wherever files have no locks
+LOCKED, WAIT_S = ".fields.lock", 10.0  # beside a map: two servers do, too
 DRAWN = "drawn"
 ACTS = {"redraw": "outline of {} redrawn", "add": "part added to {}", "cut": "part cut from {}"}
 
@@ -220,7 +222,7 @@ def put_back(board: FieldBoard) -> int:
 
 
 def _step(board: FieldBoard, which: str) -> Change:
-    with WRITING:
+    with _writing(board.folder):
         journal = read_journal(board.folder)
         told = journal.done if which == UNDO else journal.undone
         if not told:
@@ -253,9 +255,26 @@ def _names(table: "gpd.GeoDataFrame") -> set[str]:
     return set(table["field"])
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Read, plan and write a map's fields with nobody else at it: no other tab, and no other server.
+
+    Raises:
+        InputError: if another is at it for longer than WAIT_S, or nothing can be written beside the map.
+    """
+    with WRITING, ExitStack() as held:
+        try:
+            held.enter_context(locked(folder / LOCKED, "fields", wait_s=WAIT_S))
+        except InputError as error:
+            raise InputError("another server is changing this map's fields; nothing was changed, try again") from error
+        except OSError as error:
+            raise InputError(f"cannot write beside the map ({error.strerror}); nothing was changed") from error
+        yield
+
+
 def _act(board: FieldBoard, plan: Callable[["gpd.GeoDataFrame"], Change]) -> Change:
     """Change the fields as they are now, whoever changed them meanwhile: note it down, then write them."""
-    with WRITING:
+    with _writing(board.folder):
         held = fields_on(board.folder, board.crs)
         change = plan(held)
         if len(change.after):

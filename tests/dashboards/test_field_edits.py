@@ -1,12 +1,15 @@
 """A user's fields drawn, named, altered, deleted and brought on a map: undone, redone, and never lost."""
 
 import json
+import threading
+from contextlib import nullcontext
 
 import geopandas as gpd
 import pandas as pd
 import pytest
 
 from mainstem.core.errors import ArtifactError, InputError
+from mainstem.core.files import locked
 from mainstem.dashboards.field_map import edits
 from mainstem.dashboards.field_map.board import FieldBoard, fields_on, load_field_board
 from mainstem.dashboards.field_map.edits import (
@@ -234,3 +237,28 @@ def test_a_field_that_gis_has_damaged_is_told_and_the_others_are_shown(board):
     shown = load_field_board("farm")
     assert set(shown.table["field"]) == {"a", "c"}
     assert "field 'b' of fields.gpkg crosses itself" in shown.problems[0]
+
+
+def test_two_servers_on_one_map_lose_no_field(board, monkeypatch):
+    monkeypatch.setattr(edits, "WRITING", nullcontext())  # another server has a lock of its own
+    monkeypatch.setattr(edits, "WAIT_S", 120.0)
+
+    def draw(which: str) -> None:
+        for number in range(3):
+            add_field(board, ring(20, 20, 40), f"{which}{number}")
+
+    both = [threading.Thread(target=draw, args=(which,)) for which in "xy"]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert {*"abc", "x0", "x1", "x2", "y0", "y1", "y2"} == set(fields_on(board.folder, board.crs)["field"])
+    assert len(read_journal(board.folder).done) == 6
+
+
+def test_fields_that_another_server_is_changing_are_left_alone(board, monkeypatch):
+    monkeypatch.setattr(edits, "WAIT_S", 0.1)
+    with locked(board.folder / edits.LOCKED, "fields"), pytest.raises(InputError, match="another server is changing"):
+        delete_field(board, "a")
+    delete_field(board, "a")
+    assert not (board.folder / edits.LOCKED).exists()
