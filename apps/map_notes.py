@@ -1,5 +1,6 @@
 """What a map's notes.json says, as far as pages need it: read by a schema, with ranges, before anything is believed."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mainstem.apps.map_files import NOTES
 from mainstem.core.errors import InputError
+from mainstem.core.files import open_own
 
 LARGEST_BYTES = 1 << 22
 TAGS = ("UNITS", "LEVEL", "CLAIM", "CLAIM_REASON", "ADAPTER", "TRAINING", "ATTRIBUTION", "DATES")  # that pages show
@@ -37,13 +39,15 @@ def read_notes(folder: Path) -> MapNotes:
     """Read the notes of a yield map.
 
     Raises:
-        InputError: if there are none, they are damaged, or those of another kind of map.
+        InputError: if there are none, they are a link or damaged, or those of another kind of map.
     """
     path = folder / NOTES
     try:
-        if path.stat().st_size > LARGEST_BYTES:
+        with os.fdopen(open_own(path, os.O_RDONLY), "rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) > LARGEST_BYTES:
             raise InputError(f"{NOTES} of {folder.name} is beyond 4 MiB; make the map again")
-        notes = MapNotes.model_validate_json(path.read_bytes())
+        notes = MapNotes.model_validate_json(content)
         level = float(notes.tags.get("LEVEL", ""))
     except OSError as error:
         raise InputError(f"{NOTES} of {folder.name} cannot be read ({error.strerror}); make the map again") from error

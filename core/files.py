@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from stat import S_ISREG
 
 from mainstem.core.errors import ArtifactError, InputError
 
@@ -298,6 +299,43 @@ def host() -> str:
     boot = Path("/proc/sys/kernel/random/boot_id")
     since = boot.read_text() if boot.is_file() else ""
     return hashlib.sha256(f"{socket.gethostname()}|{since}".encode()).hexdigest()[:8]
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Descriptor of a file that itself lies there: a link could lead into another's file, a pipe would be waited for.
+
+    Args:
+        path: of the file.
+        flags: as of `os.open`.
+
+    Raises:
+        InputError: if it is a link, or no file.
+        OSError: if it cannot be opened.
+    """
+    check_own(path)
+    followed = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        descriptor = os.open(path, flags | followed, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # it became a link meanwhile
+            check_own(path)
+        raise
+    if not S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path.name} is no file; move it away")
+    return descriptor
+
+
+def check_own(path: Path) -> None:
+    """Refuse a link where a file itself, or nothing, has to lie.
+
+    Raises:
+        InputError: if it is one.
+    """
+    if path.is_symlink():
+        raise InputError(
+            f"{path.name} of {path.parent.name} is a link, which is not followed; put the file itself there"
+        )
 
 
 def sync_file(path: Path) -> None:

@@ -16,6 +16,7 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
+from mainstem.core.files import check_own
 from mainstem.dashboards.field_map.journal import Journal, lost_fields, read_journal
 from mainstem.data.earth.farm_folders import HARVEST
 from mainstem.data.earth.field_columns import own_columns
@@ -290,12 +291,14 @@ def fields_on(folder: Path, crs: str) -> "gpd.GeoDataFrame":
         InputError: if one cannot be read, or they are not of this map.
     """
     path = folder / FIELDS
+    check_own(path)
     return _as_kept(open_fields(path).table, path).to_crs(crs) if path.is_file() else _no_fields(crs)
 
 
 def _usable_on(folder: Path, crs: str, problems: list[str]) -> "gpd.GeoDataFrame":
     """As `fields_on`, without the fields that another program has damaged, which are told."""
     path = folder / FIELDS
+    check_own(path)
     if not path.is_file():
         return _no_fields(crs)
     found = sift_fields(read_vectors(path), FIELDS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mainstem.core.errors import InputError
+from mainstem.core.files import check_own, open_own
 from mainstem.data.earth.field_columns import own_columns
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ class Journal:
 
 
 def read_journal(folder: Path) -> Journal:
-    """Read what can be undone and redone; nothing from before a line that is damaged, and no line that was cut off."""
+    """Read what can be undone and redone; nothing from before a line that is damaged, and no line that was cut off.
+
+    Raises:
+        InputError: if it is a link, or too large.
+    """
     path = folder / JOURNAL
+    check_own(path)
     if not path.is_file():
         return Journal()
     if path.stat().st_size > LARGEST_BYTES:
@@ -86,11 +92,11 @@ def note(folder: Path, told: Mapping[str, Any]) -> None:
     """Add a line, on the disk when this returns; a line that a kill has cut off is closed first.
 
     Raises:
-        InputError: if it cannot be written.
+        InputError: if it cannot be written, or is a link or no file.
     """
     path = folder / JOURNAL
     try:
-        with path.open("ab+") as file:
+        with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 cut = file.read(1) != b"\n"

@@ -1,6 +1,7 @@
 """A user's fields drawn, named, altered, deleted and brought on a map: undone, redone, and never lost."""
 
 import json
+import os
 import threading
 from contextlib import nullcontext
 
@@ -8,6 +9,8 @@ import geopandas as gpd
 import pandas as pd
 import pytest
 
+from mainstem.apps.map_files import NOTES
+from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import locked
 from mainstem.dashboards.field_map import edits
@@ -262,3 +265,28 @@ def test_fields_that_another_server_is_changing_are_left_alone(board, monkeypatc
         delete_field(board, "a")
     delete_field(board, "a")
     assert not (board.folder / edits.LOCKED).exists()
+
+
+@pytest.mark.parametrize("name", [JOURNAL, "fields.gpkg"])
+def test_a_link_beside_a_map_leads_nobody_into_another_s_file(board, tmp_path, name):
+    elsewhere = tmp_path / "another's"
+    elsewhere.write_bytes((board.folder / "fields.gpkg").read_bytes())
+    kept = elsewhere.read_bytes()
+    (board.folder / name).unlink(missing_ok=True)
+    (board.folder / name).symlink_to(elsewhere)
+    with pytest.raises(InputError, match=f"{name} of farm is a link, which is not followed"):
+        delete_field(board, "a")
+    assert elsewhere.read_bytes() == kept
+    assert any("is a link" in problem for problem in load_field_board("farm").problems)
+
+
+def test_notes_that_are_a_link_or_a_pipe_are_not_read(board, tmp_path):
+    notes = board.folder / NOTES
+    notes.rename(tmp_path / "elsewhere.json")
+    notes.symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(InputError, match=f"{NOTES} of farm is a link"):
+        load_field_board("farm")
+    notes.unlink()
+    os.mkfifo(notes)
+    with pytest.raises(InputError, match=f"{NOTES} is no file"):
+        read_notes(board.folder)
