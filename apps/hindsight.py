@@ -37,6 +37,7 @@ FORECAST, HELD_OUT = "forecast", "held out"
 COLUMNS = ("season", "region", "how", "lead", "harvest", "past", "value",
            *(f"{end}_{level:.0%}" for level in LEVELS for end in ("low", "high")))  # fmt: skip
 FIGURES = ("rmse", "bias", "coverage", "width")
+ERRORS = ("rmse", "past_rmse", "raised_rmse")  # of the forecast, the past's average, and that average raised
 
 
 def never_shown(fitted: Fitted, season: str) -> tuple[Member, ...]:
@@ -237,6 +238,9 @@ class Judged:
 def season_figures(looked: pd.DataFrame, lead: int, level: float) -> pd.DataFrame:
     """Return a row a season, oldest first: season, how, num, and FIGURES of the forecast and, after past_, of the past.
 
+    raised_rmse is of the past's average raised by what it fell short of in the other seasons of training, each counting
+    once: yields that grow leave every average of the past behind.
+
     Both are judged on the same regions, those with a past. The past's interval is its average plus and minus what held
     `level` of its errors in the other seasons that the model was trained on, each counting once, as the model's is.
     """
@@ -249,12 +253,20 @@ def season_figures(looked: pd.DataFrame, lead: int, level: float) -> pd.DataFram
         ends = (own[f"{end}_{level:.0%}"].to_numpy(float) for end in ("low", "high"))
         model = Judged.of(harvest, own["value"].to_numpy(float), *ends)
         average = Judged.of(harvest, past, np.maximum(past - half, 0.0), past + half)
+        raised = past + _shortfall(trained[trained["season"] != season])
         told = {name: getattr(model, name) for name in FIGURES}
         beside = {f"past_{name}": getattr(average, name) for name in FIGURES}
         doubted = model.contradicts(level)
         rows.append({"season": str(season), "how": own["how"].iloc[0], "num": model.num, **told, **beside,
-                     "doubted": doubted})  # fmt: skip
+                     "raised_rmse": rmse(harvest, raised), "doubted": doubted})  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _shortfall(others: pd.DataFrame) -> float:
+    """By how much the past's average fell short of harvests, t/ha, on average over seasons; 0 where none is known."""
+    if others.empty:
+        return 0.0
+    return float((others["harvest"] - others["past"]).groupby(others["season"]).mean().mean())
 
 
 def _past_half(others: pd.DataFrame, level: float) -> float:
@@ -268,6 +280,9 @@ def _past_half(others: pd.DataFrame, level: float) -> float:
 def skill_by_lead(looked: pd.DataFrame, level: float) -> pd.DataFrame:
     """Return a row a lead, earliest first: RMSE of forecast and past, share of error saved, coverage, seasons counted.
 
+    raised_rmse and saved_of_raised are beside the past's average raised as in `season_figures`; better counts the
+    seasons whose forecasts erred by less than that.
+
     Seasons that were never trained on are counted where there are any, else those held out; each counts once.
     """
     how = FORECAST if (looked["how"] == FORECAST).any() else HELD_OUT
@@ -275,8 +290,10 @@ def skill_by_lead(looked: pd.DataFrame, level: float) -> pd.DataFrame:
     for lead in sorted(looked["lead"].unique(), reverse=True):
         found = season_figures(looked[(looked["how"] == how) | (looked["how"] == HELD_OUT)], int(lead), level)
         found = found[found["how"] == how]
-        model, past = (float(np.sqrt((found[name] ** 2).mean())) for name in ("rmse", "past_rmse"))
+        model, past, raised = (float(np.sqrt((found[name] ** 2).mean())) for name in ERRORS)
         rows.append({"lead": int(lead), "rmse": model, "past_rmse": past, "saved": 1 - model / past, "how": how,
+                     "raised_rmse": raised, "saved_of_raised": 1 - model / raised,
+                     "better": int((found["rmse"] < found["raised_rmse"]).sum()),
                      "coverage": float(found["coverage"].mean()), "seasons": len(found)})  # fmt: skip
     return pd.DataFrame(rows)
 

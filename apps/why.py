@@ -30,7 +30,7 @@ NAMES = {"PREC": "rain", "CWB": "water balance", "TAVG": "mean temperature", "TM
          "TMAX": "highest temperature", "FAPAR": "FAPAR", "ndvi": "NDVI", "fpar": "FAPAR"}  # fmt: skip
 EXTREMES = {"avg": "", "Z-": "ten-day spells of unusually low ", "Z+": "ten-day spells of unusually high "}
 SEASON_INPUTS = ["stream", "channel", "group", "what", "when", "order", "unit", "value", "normal", "spread", "away",
-                 "seasons"]  # fmt: skip
+                 "chance", "seasons"]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +57,12 @@ def season_inputs(sample: Sample, others: Sequence[Sample], lead: int) -> pd.Dat
     """Return a season's inputs, as known at a lead, against the region's own other seasons: SEASON_INPUTS.
 
     A row a channel and crop phase, or month; value and normal in the input's unit, spread the standard deviation of the
-    seasons, away how many of these the value lies from their mean. Earlier seasons are compared where there are FEWEST,
-    else all others, each cut at the same lead.
+    seasons, away how many standard deviations of a new season the value lies from their mean, spread * sqrt(1 + 1/n) as
+    the mean is of n seasons alone, and chance that of as much or more either way by Student's t. Earlier seasons are
+    compared where there are FEWEST, else all others, each cut at the same lead.
     """
+    from scipy.special import stdtr  # late: it takes a quarter of a second to import
+
     year = float(sample.source.facts["year"])
     earlier = [other for other in others if float(other.source.facts["year"]) < year]
     compared = earlier if len(earlier) >= FEWEST else [o for o in others if float(o.source.facts["year"]) != year]
@@ -70,9 +73,10 @@ def season_inputs(sample: Sample, others: Sequence[Sample], lead: int) -> pd.Dat
         known = np.array([found[key][2] for found in past if key in found and np.isfinite(found[key][2])])
         enough = len(known) >= FEWEST
         normal, spread = (float(known.mean()), float(known.std(ddof=1))) if enough else (np.nan, np.nan)
-        away = (value - normal) / spread if enough and spread > 0 else np.nan
+        away = (value - normal) / (spread * np.sqrt(1 + 1 / len(known))) if enough and spread > 0 else np.nan
+        chance = 2 * float(stdtr(len(known) - 1, -abs(away))) if np.isfinite(away) else np.nan
         rows.append([*key[:2], reading.group, reading.what, reading.phase or MONTHS[key[2]], key[2] or reading.order,
-                     unit, value, normal, spread, away, len(known)])  # fmt: skip
+                     unit, value, normal, spread, away, chance, len(known)])  # fmt: skip
     return pd.DataFrame(rows, columns=SEASON_INPUTS)
 
 

@@ -15,6 +15,18 @@ def chance_of_so_few(num_inside: int, num: int, level: float) -> float:
     return float(bdtr(num_inside, num, level)) if num else 1.0
 
 
+def chance_of_so_many_below(coverages: Sequence[float], level: float) -> float:
+    """Chance that so many groups, or more, have fewer inside than `level` says, where half of them do.
+
+    The exact sign test. Groups that now and then fail badly and hold `level` on average have more inside in most of
+    them, so that for those the chance is smaller still. 1 of no group.
+    """
+    from scipy.special import bdtrc
+
+    num_below = sum(coverage < level for coverage in coverages)
+    return float(bdtrc(num_below - 1, len(coverages), 0.5)) if num_below else 1.0
+
+
 def chance_of_such_groups(coverages: Sequence[float], level: float) -> float:
     """At least the chance of groups with such shares of cases inside, or lower ones, where `level` is true on average.
 

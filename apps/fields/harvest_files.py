@@ -125,9 +125,9 @@ def read_laid(folder: Path) -> YieldGrid:
     source = describe(folder / MAP)
     with window_reader(folder / MAP) as read:
         values = read(slice(0, source.grid.height), slice(0, source.grid.width)).astype(np.float32)
-    mean, error = (values[BANDS.index(name)] for name in ("mean", "standard error"))
+    mean, doubt = (values[BANDS.index(name)] for name in ("mean", "standard error"))
     return YieldGrid(
-        grid=source.grid, mean=mean, error=error, share=np.isfinite(mean).astype(np.float32),
+        grid=source.grid, mean=mean, error=doubt, share=np.isfinite(mean).astype(np.float32),
         errors=errors,
         records=Records(
             crs=source.grid.crs, x=kept.geometry.x.to_numpy(), y=kept.geometry.y.to_numpy(),

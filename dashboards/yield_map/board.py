@@ -164,7 +164,7 @@ def season_table(board: YieldBoard, season: str, lead: int, level: float, thresh
     Columns beside those of exports, t/ha unless said: lead, later where less is known than was asked; width; below
     (probability); observed; error, the forecast less it; inside, of the interval; season_coverage, of all of them, 0-1,
     and is_doubted where it contradicts the level; expected (the anchor); past (the last years' average). An interval is
-    no narrower than any of a later lead; low_issued and high_issued are as they were then.
+    no narrower than any of a later lead, and judged as it is drawn; low_issued and high_issued are as they were then.
     """
     known = max(lead, least_lead(board.by_season[season]))
     samples = [TASK.views[f"lead{known}"](sample) for sample in board.by_season[season]]
@@ -233,9 +233,12 @@ def region_story(board: YieldBoard, region: str, season: str, level: float) -> p
     return pd.DataFrame(rows, columns=["lead", *NUMBERS, "low_issued", "high_issued"])
 
 
-def judge_season(table: pd.DataFrame, value: str = "value") -> Judged:
-    """Judge a season's table, or another column of it, by the harvests known: its intervals as they were issued."""
-    ends = [table[f"{end}_issued"].to_numpy(np.float64) for end in ("low", "high")]
+def judge_season(table: pd.DataFrame, value: str = "value", ends_as: str = "") -> Judged:
+    """Judge a season's table, or another column of it, by the harvests known: its intervals as they are drawn.
+
+    With `ends_as` "_issued" the intervals are those of then, before any was widened.
+    """
+    ends = [table[f"{end}{ends_as}"].to_numpy(np.float64) for end in ("low", "high")]
     return Judged.of(table["observed"].to_numpy(np.float64), table[value].to_numpy(np.float64), ends[0], ends[1])
 
 

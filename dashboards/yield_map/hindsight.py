@@ -10,6 +10,7 @@ import streamlit as st
 
 from mainstem.apps.hindsight import (
     DOUBTED_AT,
+    ERRORS,
     FORECAST,
     Judged,
     looked_back,
@@ -19,7 +20,7 @@ from mainstem.apps.hindsight import (
     worst,
 )
 from mainstem.apps.page_jobs import hindsight_job, start_hindsight
-from mainstem.core.contradiction import chance_of_such_groups
+from mainstem.core.contradiction import chance_of_so_many_below, chance_of_such_groups
 from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.palette import FADED, GREEN, PAST, legible
@@ -34,6 +35,8 @@ from mainstem.dashboards.yield_map.table import LIST_PX, choose_region, shown_ta
 from mainstem.data.spreadsheets import csv_bytes
 
 AVERAGE = "average of the past"
+OF_RAISED = "saved_of_raised"
+TOO_FEW, NOT_TOO_FEW = "too few inside", "not too few inside"
 COLOURS = alt.Scale(domain=[FORECAST, AVERAGE], range=[GREEN, PAST])
 WORST = 10  # forecasts that the panel lists; the list has all
 STILL = ("season", "how", "num", "rmse", "past_rmse", "bias", "past_bias", "coverage", "past_coverage", "width")
@@ -122,6 +125,9 @@ def season_words(table: pd.DataFrame, unit: YieldUnit) -> str:
     if told.num_bounded:
         level = float(table["level"].iloc[0])
         words = [f"Of {told.num_bounded} harvests {told.coverage:.0%} ended inside their {level:.0%} interval."]
+        issued = judge_season(table, ends_as="_issued")
+        if issued.num_inside != told.num_inside:
+            words.append(f"As issued then, before any was widened: {issued.coverage:.0%}.")
     if model.num:
         words.append(
             f"In the {model.num} regions with a past: error (RMSE) {_amount(model.rmse, unit)}, the average of the "
@@ -179,17 +185,23 @@ def average_words(figures: pd.DataFrame, level: float) -> str:
     coverages = shown["coverage"].dropna().tolist()
     chance = chance_of_such_groups(coverages, level)
     doubted = [str(season) for season in shown.loc[shown["doubted"], "season"]]
-    model, past = (float(np.sqrt((shown[name] ** 2).mean())) for name in ("rmse", "past_rmse"))
+    model, past, raised = (float(np.sqrt((shown[name] ** 2).mean())) for name in ERRORS)
     words = (
         f"Over {len(coverages)} {kind}: {np.mean(coverages):.0%} inside on average, {min(coverages):.0%} at worst; "
-        f"error {1 - model / past:+.0%} less than that of the average of the past".replace("+", "")
+        f"{saved_words(1 - model / past)} than the average of the past, {saved_words(1 - model / raised)} than that "
+        "average raised by what it fell short of in training's seasons"
         if coverages
         else "No season has intervals that can be judged"
     )
+    below = sum(coverage < level for coverage in coverages)
+    of_signs = chance_of_so_many_below(coverages, level)
     if chance < DOUBTED_AT:
         words += f". {level:.0%} on average is contradicted (chance {chance:.3f} at most)"
+    elif of_signs < DOUBTED_AT:
+        words += f". Fewer than {level:.0%} ended inside in {below} of {len(coverages)} (sign test, {of_signs:.3f})"
     elif coverages:
         words += f". So few seasons neither prove nor contradict {level:.0%} on average"
+        words += f"; more than that ended inside in {len(coverages) - below}" if below < len(coverages) / 2 else ""
     return f"{words}; it did not hold in {', '.join(doubted)}." if doubted else f"{words}."
 
 
@@ -234,14 +246,14 @@ def draw_errors(figures: pd.DataFrame, unit: YieldUnit, season: str) -> alt.Laye
 
 def draw_coverage(figures: pd.DataFrame, level: float, season: str) -> alt.LayerChart:
     """Share of harvests inside by season, and the level; seasons that contradict it are crosses."""
-    rows = figures.assign(state=np.where(figures["doubted"], "too few inside", "as stated"))
+    rows = figures.assign(state=np.where(figures["doubted"], TOO_FEW, NOT_TOO_FEW))
     base = alt.Chart(rows).encode(
         x=_seasons_axis(figures, is_last=True),
         y=left_axis("coverage:Q", "inside", form=".0%", zero=False),
         tooltip=["season", "how", alt.Tooltip("coverage:Q", format=".1%"), "num"],
     )
     shape = alt.Shape(
-        "state:N", title=None, legend=None, scale=alt.Scale(domain=["as stated", "too few inside"],
+        "state:N", title=None, legend=None, scale=alt.Scale(domain=[NOT_TOO_FEW, TOO_FEW],
                                                             range=["circle", "cross"])
     )  # fmt: skip
     rule = alt.Chart(pd.DataFrame({"level": [level]})).mark_rule(strokeDash=[5, 4], color=FADED).encode(y="level:Q")
@@ -277,9 +289,17 @@ def skill_words(skill: pd.DataFrame) -> str:
     first, last = skill.iloc[0], skill.iloc[-1]
     kind = "never trained on" if last["how"] == FORECAST else "held out"
     return (
-        f"Over {last['seasons']:.0f} seasons {kind}, all regions: {first['saved']:.0%} less error than the average of "
-        f"the past at the earliest lead, {last['saved']:.0%} with the whole season known."
+        f"Over {last['seasons']:.0f} seasons {kind}, all regions: {saved_words(first['saved'])} than the average of "
+        f"the past at the earliest lead, {saved_words(last['saved'])} with the whole season known. Yields grow, and "
+        "averages lag: beside that average raised by what it fell short of in training's seasons "
+        f"{saved_words(first[OF_RAISED])} at first (less in {first['better']:.0f} of {first['seasons']:.0f} seasons), "
+        f"{saved_words(last[OF_RAISED])} with all known (less in {last['better']:.0f})."
     )
+
+
+def saved_words(saved: float) -> str:
+    """Say a share of an error that is saved."""
+    return f"{abs(saved):.0%} {'less' if saved >= 0 else 'more'} error"
 
 
 def draw_skill(skill: pd.DataFrame, unit: YieldUnit, axis: SeasonAxis) -> alt.LayerChart:

@@ -16,7 +16,7 @@ from mainstem.dashboards.yield_map.known import has_inputs
 from mainstem.dashboards.yield_map.layers import title_region
 from mainstem.dashboards.yield_map.reads import BoardKey, read_board
 
-ODD = 2.0  # standard deviations from which an input is named
+ODD = 0.05  # chance, over all inputs of a season, below which one is named
 MOST_NAMED = 3
 LEAST_SAID = 0.005  # what rounds to 0.00 is not said
 FARTHEST = 5.0  # standard deviations: of a handful of seasons none is known well enough to say more
@@ -77,8 +77,8 @@ def show_inputs(inputs: pd.DataFrame, axis: SeasonAxis) -> None:
         chart = draw_input(drawn[drawn["what"] == name], axis, reach, is_last=number == len(shown) - 1)
         st.altair_chart(legible(chart), width="stretch")
     st.caption(
-        f"Bars: standard deviations from the mean of {int(inputs['seasons'].max()):d} seasons of this region, "
-        f"{FARTHEST:.0f} at most; blue, or "
+        f"Bars: standard deviations of a new season from the mean of {int(inputs['seasons'].max()):d} seasons of this "
+        f"region, {FARTHEST:.0f} at most; blue, or "
         "orange with a diamond where the alarm heard it: the season's mean over regions lies so far from other seasons "
         "that it makes up more than an even share of the alarm's distance."
     )
@@ -102,13 +102,20 @@ def input_rows(inputs: pd.DataFrame) -> pd.DataFrame:
 
 
 def odd_words(inputs: pd.DataFrame) -> str:
-    """Name the inputs furthest from normal, and how many the alarm heard."""
-    known = inputs[np.isfinite(inputs["away"])]
+    """Name the inputs that are odder than the oddest of so many is in an ordinary season, and how many the alarm heard.
+
+    Of several inputs each is asked for a chance below ODD over their number (Bonferroni).
+    """
+    known = inputs[np.isfinite(inputs["away"])].sort_values("away", key=abs, ascending=False)
     if known.empty:
         return "Too few other seasons of it are known to say what is normal."
-    odd = known[known["away"].abs() >= ODD].sort_values("away", key=abs, ascending=False).head(MOST_NAMED)
-    named = [f"{row.what}, {row.when}: {away_words(row.away)}" for row in odd.itertuples()]
-    words = "; ".join(named) if named else f"Nothing lies {ODD:.0f} standard deviations or more from it"
+    odd = known[known["chance"] * len(known) < ODD]
+    named = [f"{row.what}, {row.when}: {away_words(row.away)}" for row in odd.head(MOST_NAMED).itertuples()]
+    first = known.iloc[0]
+    words = "; ".join(named) if named else (
+        f"None of its {len(known)} inputs is odder than the oddest of an ordinary season; the furthest is "
+        f"{first['what']}, {first['when']}: {away_words(first['away'])}"
+    )  # fmt: skip
     heard = inputs.loc[inputs["is_heard"], ["stream", "channel"]].drop_duplicates()
     count = len(inputs[["stream", "channel"]].drop_duplicates())
     alarm = f"The alarm was raised, by {len(heard)} of {count} inputs" if len(heard) else "The alarm was quiet"

@@ -12,15 +12,24 @@ import pandas as pd
 
 from mainstem.adapters.crop_yield import TASK
 from mainstem.apps.demo import ensure_run
-from mainstem.apps.hindsight import LEVELS, look_back, looked_back, looked_back_file, season_figures, skill_by_lead
+from mainstem.apps.hindsight import (
+    FORECAST,
+    LEVELS,
+    look_back,
+    looked_back,
+    looked_back_file,
+    season_figures,
+    skill_by_lead,
+)
 from mainstem.apps.region_sets import REAL
-from mainstem.core.contradiction import chance_of_such_groups
+from mainstem.core.contradiction import chance_of_so_many_below, chance_of_such_groups
 from mainstem.core.fitted import load_run
 from mainstem.core.task import DataRequest
 
 
 def widths_never_narrower(looked: pd.DataFrame, level: float) -> dict[str, float]:
-    """How often an interval was issued wider than one of an earlier lead, and by how much at most."""
+    """How often an interval was issued wider than one of an earlier lead, and by how much at most, in seasons forecast."""
+    looked = looked[looked["how"] == FORECAST] if (looked["how"] == FORECAST).any() else looked
     wide = looked.assign(width=looked[f"high_{level:.0%}"] - looked[f"low_{level:.0%}"])
     by_lead = wide.pivot_table(index=["season", "region"], columns="lead", values="width").to_numpy()
     ratio = by_lead[:, :-1] / by_lead[:, 1:]
@@ -41,9 +50,16 @@ def main() -> None:
     for lead in sorted(looked["lead"].unique().tolist()):
         figures = season_figures(looked, lead, LEVELS[-1])
         told[f"lead {lead}"] = figures.round(3).to_dict("records")
-        for how, own in figures.groupby("how"):
-            chance = chance_of_such_groups(own["coverage"].tolist(), LEVELS[-1])
-            print(f"lead {lead}, {how}: mean coverage {own['coverage'].mean():.3f}, chance at most {chance:.3f}")
+        for level in LEVELS:
+            for how, own in season_figures(looked, lead, level).groupby("how"):
+                ended = own["coverage"].dropna().tolist()
+                chances = chance_of_such_groups(ended, level), chance_of_so_many_below(ended, level)
+                name = f"lead {lead}, {how}, {level:.0%}"
+                told[name] = {"coverage": float(np.mean(ended)), "below": sum(one < level for one in ended)}
+                print(
+                    f"{name}: mean coverage {np.mean(ended):.3f}, chance at most {chances[0]:.3f}; "
+                    f"{sum(one < level for one in ended)} of {len(ended)} below, chance {chances[1]:.3f}"
+                )
         print(figures.round(2).to_string(index=False))
     skill = skill_by_lead(looked, LEVELS[-1])
     print(skill.round(3).to_string(index=False))

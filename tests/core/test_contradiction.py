@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mainstem.core.contradiction import chance_of_so_few, chance_of_such_groups
+from mainstem.core.contradiction import chance_of_so_few, chance_of_so_many_below, chance_of_such_groups
 
 
 @pytest.mark.parametrize(("inside", "num", "level"), [(3, 5, 0.9), (0, 4, 0.5), (17, 20, 0.8)])
@@ -27,3 +27,11 @@ def test_groups_whose_cases_err_together_are_rarely_called_a_contradiction_and_b
     assert wrongly <= 0.05
     assert chance_of_such_groups([0.3] * 12, 0.9) < 0.001
     assert chance_of_such_groups([0.3], 0.9) > 0.05  # one season proves nothing
+
+
+def test_signs_tell_what_a_bound_on_the_mean_of_few_seasons_cannot():
+    seasons = [0.31, 0.42, 0.38, 0.45, 0.4, 0.47, 0.33]  # all of seven below a half
+    assert chance_of_so_many_below(seasons, 0.5) == pytest.approx(0.5**7)
+    assert chance_of_such_groups(seasons, 0.5) > 0.3
+    assert chance_of_so_many_below([0.95, 0.85], 0.9) == pytest.approx(0.75)
+    assert chance_of_so_many_below([], 0.9) == chance_of_so_many_below([0.9], 0.9) == 1.0

@@ -107,16 +107,18 @@ def test_errors_stand_beside_harvests_the_worst_first(tables):
     ten = worst(table, 10)
     assert (np.diff(ten["error"].abs()) <= 0).all()
     assert ten["error"].abs().min() >= table.drop(ten.index)["error"].abs().max()
-    inside = table["observed"].between(table["low"], table["high"])
-    assert (table["inside"].astype(bool) == inside).all()
-    assert table["season_coverage"].iloc[0] == pytest.approx(inside.mean())
+    for lead in (0, 3):  # also where intervals are drawn wider than they were issued
+        table = tables["2023", lead]
+        inside = table["observed"].between(table["low"], table["high"])
+        assert (table["inside"].astype(bool) == inside).all()
+        assert table["season_coverage"].iloc[0] == pytest.approx(inside.mean())
 
 
 def test_a_season_whose_harvests_contradict_its_level_says_so(tables):
     table = tables["2023", 0]
     assert doubt_of(table) == ""
     off = table.assign(observed=np.where(np.arange(len(table)) < 16, table["high_issued"] + 1, table["value"]))
-    assert "75% of its 64 known harvests" in doubt_of(off)
+    assert "75% of its 64 known harvests" in doubt_of(off.assign(low=off["low_issued"], high=off["high_issued"]))
     few = off.assign(observed=np.where(np.arange(len(table)) < 15, np.nan, off["observed"]))
     assert doubt_of(few) == ""  # 1 of 49 outside
 
@@ -144,6 +146,9 @@ def test_figures_of_seasons_have_known_answers():
     (skill,) = skill_by_lead(looked, 0.9).itertuples()
     assert (skill.how, skill.seasons) == (FORECAST, 1)
     assert skill.saved == pytest.approx(1 / 3)
+    assert found.loc["2012", "raised_rmse"] == pytest.approx(3.0 - 0.55)  # averages of training lay .55 too high
+    assert found.loc["2011", "raised_rmse"] == pytest.approx(1.1 - 0.5)  # by the other seasons alone
+    assert (skill.saved_of_raised, skill.better) == (pytest.approx(1 - 2 / 2.45), 1)
     assert Judged.of(*(np.array([np.nan]) for _ in range(4))).num == 0
     ends = np.where(np.arange(40) < 10, 1.0, np.nan)  # ten of forty with an interval, eight of them inside
     harvest = np.where(np.arange(40) < 8, 0.0, 5.0)

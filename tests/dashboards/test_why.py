@@ -47,7 +47,8 @@ def test_a_season_is_compared_with_the_regions_own_earlier_ones():
     (row,) = season_inputs(county(2005, PREC_3=4.0), others, 0).itertuples()
     assert (row.what, row.when, row.seasons, row.normal) == ("rain", "flowering", 5, 14.0)
     assert row.spread == pytest.approx(np.std(list(rain.values())[:5], ddof=1))
-    assert row.away == pytest.approx((4.0 - 14.0) / row.spread)
+    assert row.away == pytest.approx((4.0 - 14.0) / (row.spread * np.sqrt(1.2)))  # the mean is of five seasons alone
+    assert row.chance == pytest.approx(0.045, abs=0.001)  # 2 * (1 - F(2.887)) of Student's t with four degrees
     (early,) = season_inputs(county(2001, PREC_3=12.0), others, 0).itertuples()  # too few before it: all others
     assert early.seasons == 5
     assert early.normal == pytest.approx((10 + 14 + 16 + 18 + 900) / 5)
@@ -140,8 +141,12 @@ def test_odd_inputs_are_named_and_listed_oddest_first():
     inputs = pd.DataFrame(rows, columns=["group", "what", "when", "away", "is_heard"]).assign(
         stream=["a", "b", "c"], channel="x", unit="1", value=1.0, normal=1.0, spread=1.0, season_away=1.0, share=0.5
     )
+    inputs["chance"] = [0.001, 0.015, 0.9]  # three inputs are asked for 0.05 / 3 each
     words = odd_words(inputs)
     assert words.startswith("mean temperature, flowering: +3.46 SD; rain, planting: -2.50 SD.")
+    usual = odd_words(inputs.assign(chance=[0.02, 0.3, 0.9]))
+    assert usual.startswith("None of its 3 inputs is odder")
+    assert "the furthest is mean temperature, flowering: +3.46 SD" in usual
     assert "raised, by 1 of 3 inputs" in words
     assert input_rows(inputs)["input"].tolist() == ["mean temperature", "rain", "FAPAR"]
     assert input_rows(inputs)["alarm"].tolist() == ["◆ heard", "", ""]

@@ -66,7 +66,7 @@ class Log:
     def near(self) -> tuple[NDArray[np.int32], Flags]:
         """Numbers (record, neighbour) of the nearest records around each, and which of them there are.
 
-        As many as lie within NEAR_HEADERS widths of the header in a field that is cut pass by pass, of a long log fewer.
+        As many as lie within NEAR_HEADERS widths of the header in a field cut pass by pass, of a long log fewer.
         """
         header, moved = self.header_m(), np.nanmedian(np.maximum(self.distances(), 0.1))
         reach = NEAR_HEADERS * header if np.isfinite(header) else WITHOUT_HEADER_M

@@ -24,8 +24,8 @@ class Pairs:
 
 
 def around(log: Log, chosen: Flags) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32], Flags]]:
-    """Parts of the chosen records, in their order: their numbers (record,), and (record, neighbour) the numbers of those
-    near each, and which of them are chosen, too. A part is small: a long log's pairs at once are gigabytes."""
+    """Parts of the chosen records, in their order: their numbers (record,), and of those near each (record, neighbour)
+    the numbers, and which of them are chosen, too. A part is small: a long log's pairs at once are gigabytes."""
     near, is_there = log.near
     rows = np.flatnonzero(chosen)
     for part in slices(len(rows), near.shape[1]):

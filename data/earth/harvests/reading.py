@@ -100,8 +100,8 @@ def _of_tasks(path: Path, crop: str | None) -> dict[str, HarvestPoints]:
         ratio = 1.0 if is_dry(points) else flow_ratio(points)
         if not POSSIBLE[0] <= ratio <= POSSIBLE[1]:
             raise InputError(
-                f"{path.name}, {field}: its yield is {ratio:.3g} times its flow over speed and swath, want about 1; the "
-                "logs' XML and binaries disagree, or the monitor was set up wrongly: leave these logs out"
+                f"{path.name}, {field}: its yield is {ratio:.3g} times its flow over speed and swath, want about 1; "
+                "the logs' XML and binaries disagree, or the monitor was set up wrongly: leave these logs out"
             )
     return found
 
