@@ -113,7 +113,7 @@ def _map(
     if spec.shard[1] > 1:
         write_atomically(parts_folder(out / MAP) / NOTES, facts_bytes(facts))
         return {"map": None, "shard": list(spec.shard), "claim": claim.state}
-    by_date = by_date_bytes(fields_by_date(task, fitted, context, spec, progress)) if spec.is_by_date else None
+    by_date = by_date_bytes(fields_by_date(model, progress)) if spec.is_by_date else None
     files = publish(out, facts, by_date)
     return {"map": str(out / MAP), **files, "claim": claim.state, "reason": claim.reason, "units": model.units}
 

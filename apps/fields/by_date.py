@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from mainstem.apps.field_exports import FieldMean, areas_ha
 from mainstem.apps.fields.by_date_table import NUMBERS, TEXTS
-from mainstem.apps.map_context import Context
 from mainstem.apps.map_models import MapModel, MapSpec
 from mainstem.core.bounds import never_narrower
 from mainstem.core.errors import InputError
@@ -41,32 +40,31 @@ def check_by_date(task: Task, spec: MapSpec) -> None:
         raise InputError("--by-date is made with the whole map; leave --shard out")
 
 
-def fields_by_date(
-    task: Task, fitted: Fitted, context: Context, spec: MapSpec, progress: Progress = silent
-) -> pd.DataFrame:
+def fields_by_date(last: MapModel, progress: Progress = silent) -> pd.DataFrame:
     """Return what was told of each field at each date: a row each, earliest first, in the columns of TEXTS and NUMBERS.
 
-    Mean, lower and upper are those of `mean_fields`, from scenes and weather cut at the date; no interval is narrower
-    than one that followed, `_issued` are the ends as they were then. `typical_error` is what means of fields never
-    trained on erred by at that lead (root mean squared), `average_error` what the average of all would have, both of
-    `errors_of`; NaN in a map of vigour.
+    `last` maps what is known at the last of them. Mean, lower and upper are those of `mean_fields`, from scenes and
+    weather cut at the date; no interval is narrower than one that followed, `_issued` are the ends as they were then.
+    `typical_error` is what means of fields never trained on erred by at that lead (root mean squared), `average_error`
+    what the average of all would have, both of `errors_of`; NaN in a map of vigour.
     """
+    context = last.context
     assert context.fields is not None, "checked"
-    last = MapModel(task, fitted, context, spec)
-    views = list(task.views)
+    views = list(last.task.views)
     earlier = views[views.index(last.view) + 1 :]
-    models = [*(MapModel(task, fitted, context, spec, view) for view in earlier[::-1]), last]
+    models = [*(MapModel(last.task, last.fitted, context, last.spec, view) for view in earlier[::-1]), last]
+    factors = [model.mean_factor() for model in models]
     table = context.fields.table[["field", "geometry"]]
     parts = []
     for number, (name, polygon, area) in enumerate(
         zip(table["field"], table.geometry, areas_ha(context.fields.table), strict=True)
     ):
         progress("fields by date", number / len(table))
-        parts.append(_of_field(models, fitted, polygon).assign(field=str(name), area_ha=area))
+        parts.append(_of_field(models, factors, polygon).assign(field=str(name), area_ha=area))
     return pd.concat(parts, ignore_index=True)[[*TEXTS[:3], *NUMBERS, *TEXTS[3:]]]
 
 
-def _of_field(models: Sequence[MapModel], fitted: Fitted, polygon: Any) -> pd.DataFrame:  # noqa: ANN401 - shapely's
+def _of_field(models: Sequence[MapModel], factors: Sequence[float], polygon: Any) -> pd.DataFrame:  # noqa: ANN401
     """The rows of one field; models are of its dates, earliest first."""
     sums = [FieldMean() for _ in models]
     for laid in overlays(models[0].scenes.grid, polygon):
@@ -74,9 +72,9 @@ def _of_field(models: Sequence[MapModel], fitted: Fitted, polygon: Any) -> pd.Da
         for found, model in zip(sums, models, strict=True):
             found.add(laid, model(tile[None], [(laid.rows.start, laid.columns.start)])[0])
     share, value, half = (np.array(part) for part in zip(*(found.told() for found in sums), strict=True))
-    issued = [own * model.mean_factor() for own, model in zip(half, models, strict=True)]
+    issued = [own * factor for own, factor in zip(half, factors, strict=True)]
     ends = zip(models, value, issued, never_narrower(issued), strict=True)
-    rows = [_row(model, fitted, float(mean), float(own), float(wide)) for model, mean, own, wide in ends]
+    rows = [_row(model, float(mean), float(own), float(wide)) for model, mean, own, wide in ends]
     return pd.DataFrame(rows).assign(seen_share=share)
 
 
@@ -88,12 +86,12 @@ def _tile(scenes: "Scenes", laid: Overlay) -> NDArray[np.float32]:
     return tile
 
 
-def _row(model: MapModel, fitted: Fitted, mean: float, issued: float, wide: float) -> dict[str, Any]:
-    bounds, claim, manifest = model.bounds(), model.claim(), fitted.manifest
+def _row(model: MapModel, mean: float, issued: float, wide: float) -> dict[str, Any]:
+    bounds, claim, manifest = model.bounds(), model.claim(), model.fitted.manifest
     value, lower, upper = (float(part) for part in bounds.interval(np.array(mean), np.array(wide)))
     _, lower_issued, upper_issued = (float(part) for part in bounds.interval(np.array(mean), np.array(issued)))
     is_told = np.isfinite(mean)
-    error, average = (np.nan, np.nan) if model.is_relative else errors_of(fitted, model.view)
+    error, average = (np.nan, np.nan) if model.is_relative else errors_of(model.fitted, model.view)
     return {
         "known_until": model.known_until(), "view": model.view,
         "mean": value, "lower": lower, "upper": upper, "lower_issued": lower_issued, "upper_issued": upper_issued,
@@ -103,7 +101,7 @@ def _row(model: MapModel, fitted: Fitted, mean: float, issued: float, wide: floa
         "errors_of": "fields" if manifest.speaks_of(is_simulated=False) else "simulated fields",
         "typical_error": error, "average_error": average,
         "adapter": f"{manifest.adapter} {manifest.task} {manifest.version}",
-        "adapter_sha256": fitted.adapter_sha256,
+        "adapter_sha256": model.fitted.adapter_sha256,
         "training": "simulated" if manifest.simulated else "real",
     }  # fmt: skip
 
