@@ -1,5 +1,6 @@
 """Fitted adapters as models of pixels: what they say of tiles, what may be claimed of a map, what travels with it."""
 
+import copy
 import datetime
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.map_context import Context, ContextSpec
 from mainstem.apps.map_files import PartOf
-from mainstem.apps.map_reading import PixelReader
+from mainstem.apps.map_reading import At, PixelReader
 from mainstem.core.bounds import Bounds
 from mainstem.core.cases import Cases
 from mainstem.core.devices import Compute
@@ -78,13 +79,24 @@ class MapModel:
     A model that has seen simulations alone says of real scenes only how vigorous a pixel is against the map's mean.
     """
 
-    def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec, known_at: str = "") -> None:
-        """Make ready to map what is known, or what was known at an earlier view."""
+    def __init__(self, task: Task, fitted: Fitted, context: Context, spec: MapSpec) -> None:
         self.task, self.fitted, self.scenes, self.context = task, fitted, context.scenes, context
         self.spec, self.overlap = spec, task.mapped.overlap
-        self.known_at = known_at
         self.reader = PixelReader.of(task.mapped.window, self.scenes, context)
-        looked = self._look()
+        self.known_at, self.raw = "", self._look()
+        self._begin()
+
+    def at(self, view: str) -> "MapModel":
+        """Return a model of what was known at an earlier view."""
+        found = copy.copy(self)
+        found.known_at = view
+        found._begin()
+        return found
+
+    def _begin(self) -> None:
+        """Tell from the pixels that are looked at what is known, and what may be claimed."""
+        task, fitted, spec, known_at = self.task, self.fitted, self.spec, self.known_at
+        looked = self._looked()
         self.view = task.view_of(looked[0]) if len(looked) else known_at or task.first_view
         self.calibration = fitted.calibration[self.view]
         self.is_relative = not fitted.manifest.speaks_of(is_simulated=self.scenes.is_simulated)
@@ -157,12 +169,16 @@ class MapModel:
         ]
         return [reasons[place] for place in like.tolist()]
 
-    def _look(self) -> Sequence[Sample]:
-        """Samples of pixels on a regular grid that show anything, of those in fields where there are any."""
+    def _look(self) -> list[tuple[At, Cases]]:
+        """Raw pixels on a regular grid that show anything, of those in fields where there are any, and their places."""
         grid = self.scenes.grid
         rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
         columns = np.unique(np.linspace(0, grid.width - 1, LOOKED_AT).astype(int))
-        parts = [self._told(raw, *at) for at, raw in self.reader.look(rows, columns)]
+        return self.reader.look(rows, columns)
+
+    def _looked(self) -> Sequence[Sample]:
+        """Samples of the pixels that are looked at, as they are known, those beyond scope left out."""
+        parts = [self._told(raw, *at) for at, raw in self.raw]
         beyond = [self._beyond(part) for part in parts]
         if parts and all(reason for reasons in beyond for reason in reasons):
             raise InputError(f"nothing here can be mapped: {beyond[0][0]}; map with an adapter of that")

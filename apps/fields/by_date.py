@@ -52,7 +52,7 @@ def fields_by_date(last: MapModel, progress: Progress = silent) -> pd.DataFrame:
     assert context.fields is not None, "checked"
     views = list(last.task.views)
     earlier = views[views.index(last.view) + 1 :]
-    models = [*(MapModel(last.task, last.fitted, context, last.spec, view) for view in earlier[::-1]), last]
+    models = [*(last.at(view) for view in earlier[::-1]), last]
     factors = [model.mean_factor() for model in models]
     table = context.fields.table[["field", "geometry"]]
     parts = []
