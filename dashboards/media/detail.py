@@ -78,7 +78,7 @@ def show_content(search: MediaSearch, result: Mapping[str, Any], place: Path) ->
         )
     with mistakes_as_lines("The file"):
         if kind == "image" and place.is_file():
-            st.image(preview(place)[0])
+            st.image(preview(place)[0], alt=title_of(result)[:200])
         elif kind in ("video", "sound"):
             show_player(search, result, place)
         elif kind == "text" and place.is_file():

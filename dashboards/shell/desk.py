@@ -26,6 +26,8 @@ STYLE = """<style>
 @media (prefers-color-scheme: dark) {
   :root { --mainstem-quiet: #b3beb6; }
   [data-testid="stMultiSelect"] span[title] { color: #08140d !important; }
+  button[data-testid^="stBaseButton-primary"]:not(:disabled) { color: #08140d; }
+  button[data-testid^="stBaseButton-primary"]:not(:disabled) * { color: inherit !important; }
 }
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 9rem); }
 .st-key-desk:not(:has(.st-key-desk-bar)) { --canvas-height: calc(100dvh - 6.5rem); }
