@@ -358,7 +358,7 @@ def demo(
 def dashboard(
     port: Port = 8501,
     opened: Annotated[
-        Path | None, typer.Option("--open", metavar="DIR", help="A map that `mainstem map` made, to open on its page.")
+        Path | None, typer.Option("--open", metavar="DIR", help="A map, or a folder of maps, to open on its page.")
     ] = None,
 ) -> None:
     """Serve the dashboards on this machine."""

@@ -37,7 +37,9 @@ def vigour(
 
 
 def zones(
-    rasters: Annotated[list[Path], typer.Argument(help="GeoTIFFs of yield or vigour, one a season.")],
+    rasters: Annotated[
+        list[Path], typer.Argument(help="GeoTIFFs of yield or vigour, or folders of maps, one a season and field.")
+    ],
     fields: Fields,
     out: Out,
     number: Annotated[int, typer.Option(help="Zones a field, 3 to 7; 0: what seasons left out bear.")] = 0,
@@ -101,7 +103,8 @@ def rates(
 
 def report(
     source: Annotated[
-        Path, typer.Argument(help="A folder of `mainstem map` with fields, or a table of forecasts by region.")
+        Path,
+        typer.Argument(help="A folder of `mainstem map` or `fields harvest`, or of several, or a table of forecasts."),
     ],
     out: Annotated[Path, typer.Option(help="A new folder to write to.")],
     zones_file: Annotated[

@@ -12,9 +12,9 @@ from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
 from mainstem.apps.map_pixels import map_scenes
+from mainstem.apps.map_places import last_parts, map_folders
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
-from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, part_of, silent
 from mainstem.data.catalogue import data_home
 from mainstem.data.earth.crops import checked_crop
@@ -88,16 +88,25 @@ def ensure_real(mirror: Path | None = None, progress: Progress = silent) -> list
 def offer_map(folder: Path) -> str:
     """Have the page offer a map that lies elsewhere, as those made by the command line do; return its name there.
 
+    Of a folder of maps all are offered, and the first one's name is returned.
+
     Raises:
         InputError: if there is no whole map.
     """
     folder = folder.resolve()
-    if not (folder / "map.tif").is_file() or not (folder / NOTES).is_file():
-        raise InputError(f"{plain(folder)} holds no map; want a folder that `mainstem map --out` made, with map.tif")
+    found = map_folders(folder)
+    lacking = next((one for one in found if not (one / NOTES).is_file()), None)
+    if lacking is not None:
+        raise InputError(f"{last_parts(lacking)} has no {NOTES} beside its map.tif; make the map again")
+    names = [_offer(one, one.name if one == folder else f"{folder.name[:20]} {one.name}") for one in found]
+    return names[0]
+
+
+def _offer(folder: Path, wanted: str) -> str:
     if folder.parent == maps_folder().resolve():
         return folder.name
     maps_folder().mkdir(parents=True, exist_ok=True)
-    usual = re.sub(r"[^A-Za-z0-9_-]+", " ", folder.name).strip(" _-")[:30] or "map"
+    usual = re.sub(r"[^A-Za-z0-9_-]+", " ", wanted).strip(" _-")[:30] or "map"
     for name in (usual, *(f"{usual} {number}" for number in range(2, MOST_OF_A_NAME))):
         place = maps_folder() / name
         if not place.is_symlink() and not place.exists():

@@ -83,12 +83,12 @@ def one_a_season(name: str, found: Sequence[tuple[str, str]]) -> list[str]:
 
 def _degrees(grid: Grid) -> tuple[float, float, float, float]:
     """West, south, east and north of a grid, degrees."""
+    load_rasterio()
+    from rasterio import warp
+
     a, _, c, _, e, f = grid.transform
     corners = c, f + e * grid.height, c + a * grid.width, f
-    load_rasterio()  # which has its settings
-    from rasterio.warp import transform_bounds
-
-    west, south, east, north = transform_bounds(grid.crs, "EPSG:4326", *corners)
+    west, south, east, north = warp.transform_bounds(grid.crs, "EPSG:4326", *corners)
     return float(west), float(south), float(east), float(north)
 
 

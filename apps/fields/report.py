@@ -2,11 +2,12 @@
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mainstem.apps.fields.harvest import METHOD
 from mainstem.apps.fields.report_drawing import pdf_bytes
@@ -22,6 +23,7 @@ from mainstem.apps.fields.report_pages import (
 )
 from mainstem.apps.fields.report_regions import region_pages
 from mainstem.apps.fields.zone_tables import ZonedField, read_zones
+from mainstem.apps.map_places import MAP, last_parts, map_folders
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.plain import plain
@@ -33,7 +35,7 @@ from mainstem.data.earth.raster import describe, load_rasterio, open_geotiff
 if TYPE_CHECKING:
     import geopandas as gpd
 
-MAP, FIELDS = "map.tif", "fields.gpkg"
+FIELDS = "fields.gpkg"
 ALL = "all.pdf"
 MOST_PAGES = 5000
 SAFE = re.compile(r"[^A-Za-z0-9_-]+")
@@ -48,7 +50,8 @@ def make_reports(
     """Write a one-page PDF a field or region, and all of them as all.pdf, into the new folder `out`.
 
     Args:
-        source: a folder made by `mainstem map` with fields, or a table of forecasts by region (.csv, .gpkg ...).
+        source: a folder made by `mainstem map` with fields or by a harvest, or of several such, or a table of
+            forecasts by region (.csv, .gpkg ...).
         out: where to.
         zones: zones.gpkg of `mainstem fields zones`, shown on the pages of their fields.
         only: names of fields or regions; all of them unless given.
@@ -78,36 +81,50 @@ def make_reports(
 
 
 def field_pages(folder: Path, zones: Path | None = None, only: Sequence[str] = ()) -> dict[str, Page]:
-    """A page a field of a map that `mainstem map` made; of those named in `only`, if any are.
+    """A page a field of a map that `mainstem map` made, or of all maps in a folder, as a harvest can leave.
+
+    A field whose name one of another map has is named after its map, too. Of those named in `only`, if any are.
 
     Raises:
         InputError: if the folder holds no map with fields, or the zones are of other fields.
     """
-    for name in (MAP, FIELDS):
-        if not (folder / name).is_file():
-            raise InputError(f"{folder.name} holds no {name}; give a folder that mainstem map made with --fields")
-    table = open_fields(folder / FIELDS).table
+    folders = map_folders(folder)
+    lacking = next((one for one in folders if not (one / FIELDS).is_file()), None)
+    if lacking is not None:
+        raise InputError(
+            f"{last_parts(lacking)} holds no {FIELDS}; give a harvest's folder, or what mainstem map made with --fields"
+        )
+    tables = {one: open_fields(one / FIELDS).table.reset_index(drop=True) for one in folders}
     known = {field.name: field for field in read_zones(zones)[0]} if zones else {}
-    if known and not set(known) & set(table["field"]):
+    if known and not set(known) & {name for table in tables.values() for name in table["field"]}:
         raise InputError(f"{zones.name if zones else ''} has zones of none of the map's fields; give theirs")
-    ends = _ends(table, folder / MAP)
+    ends = _ends(tables)
+    places: dict[str, tuple[Path, int]] = {}
+    for one, table in tables.items():
+        for index, name in enumerate(map(str, table["field"])):
+            places[name if name not in places else f"{one.name} {name}"] = one, index
     return {
-        str(row["field"]): _field_page(table, index, folder / MAP, known.get(str(row["field"])), ends)
-        for index, row in table.reset_index(drop=True).iterrows()
-        if not only or str(row["field"]) in only
+        name: _field_page(tables[one], index, one / MAP, known.get(str(tables[one]["field"].iloc[index])), ends)
+        for name, (one, index) in places.items()
+        if not only or name in only
     }
 
 
-def _ends(table: "gpd.GeoDataFrame", raster: Path) -> tuple[float, float]:
+def _ends(tables: Mapping[Path, "gpd.GeoDataFrame"]) -> tuple[float, float]:
     """Colour ends that all pages share, so that two can be laid side by side: those of nearly all cells and means."""
-    with open_geotiff(raster) as dataset:
-        look = dataset.read(1, out_shape=(min(dataset.height, LOOK), min(dataset.width, LOOK)), masked=True)
-    cells = np.asarray(look.filled(np.nan), np.float64)
-    known = np.concatenate([cells[np.isfinite(cells)], table["mean"].dropna().to_numpy(np.float64)])
+    known = np.concatenate([_cells(table, folder / MAP) for folder, table in tables.items()])
     if not known.size:
         return 0.0, 1.0
     low, high = np.quantile(known, (TAIL, 1 - TAIL))
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def _cells(table: "gpd.GeoDataFrame", raster: Path) -> NDArray[np.float64]:
+    """Values of a map's cells, as many as are looked at, and of its fields."""
+    with open_geotiff(raster) as dataset:
+        look = dataset.read(1, out_shape=(min(dataset.height, LOOK), min(dataset.width, LOOK)), masked=True)
+    cells = np.asarray(look.filled(np.nan), np.float64)
+    return np.concatenate([cells[np.isfinite(cells)], table["mean"].dropna().to_numpy(np.float64)])
 
 
 def _field_page(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.field_exports import areas_ha, field_bytes
+from mainstem.apps.map_places import MAP, last_parts, map_folders
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
 from mainstem.core.plain import plain
@@ -31,20 +32,45 @@ if TYPE_CHECKING:
 YEAR = re.compile(r"(?<!\d)(19[7-9]\d|20\d\d)(?!\d)")
 SMALLEST_CELL_M = 2.0  # finer rasters are averaged: no machine's rate changes faster
 MOST_RASTER_CELLS = 25_000_000  # of zones.tif, all fields together
-LONGEST_SEASON = 40
+LONGEST_SEASON, MOST_NAMED = 40, 5
+SHARED = 0.02  # of what one raster shows of a field that another of its season may show too: fields side by side
 NOT_A_PRESCRIPTION = "zones are drawn from data; what to do in them is yours to decide"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Season:
-    """One raster of a season: its name, unit, and what goes with it into every export."""
+    """The rasters of a season, apart from one another: its name, units, and what goes with it into every export."""
 
-    path: Path
+    paths: tuple[Path, ...]
     name: str
     unit: str
     attribution: str
     training: str
-    grid: Grid
+    grids: tuple[Grid, ...]
+
+    @property
+    def file(self) -> str:
+        """What the rasters are called, for tables."""
+        names = [path.name if len(self.paths) == 1 else last_parts(path) for path in self.paths]
+        return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
+
+    def on(self, grid: Grid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Its values (y, x) on a grid, of whichever raster has one.
+
+        Raises:
+            InputError: if two rasters show the same part of a field, `inside` (y, x): nobody told which is meant.
+        """
+        found, first = on_grid(self.paths[0], grid), self.paths[0]
+        for path in self.paths[1:]:
+            more = on_grid(path, grid)
+            seen, its = np.isfinite(found) & inside, np.isfinite(more) & inside
+            if (seen & its).sum() > SHARED * max(min(seen.sum(), its.sum()), 1):
+                raise InputError(
+                    f"{last_parts(first)} and {last_parts(path)} are both of {self.name}, and overlap in it; give one "
+                    "raster a season and field"
+                )
+            found, first = np.where(np.isfinite(found), found, more), path if its.any() else first
+        return found
 
 
 def make_zones(
@@ -55,7 +81,7 @@ def make_zones(
     A field that cannot be drawn is listed with the reason, the others are taken.
 
     Raises:
-        InputError: if a raster or the fields cannot be read, two are of one season, or no field could be drawn.
+        InputError: if a raster or the fields cannot be read, or no field could be drawn.
     """
     seasons = read_seasons(rasters)
     known = open_fields(fields)
@@ -81,19 +107,50 @@ def make_zones(
 
 
 def read_seasons(rasters: Sequence[Path]) -> list[Season]:
-    """Describe rasters, one a season, named by the year in the file's name, its tag DATES or its folder, else by name.
+    """Describe rasters, named by the year in the file's name, its tag DATES or its folders, else by name.
+
+    A folder stands for its map.tif, or for those of the folders in it. Several rasters of one season are one.
 
     Raises:
-        InputError: if one cannot be read, or two are of one season.
+        InputError: if one cannot be read.
     """
-    found = [_season(path) for path in rasters]
-    if not found:
+    paths = [path for given in rasters for path in (_maps_in(given) if given.is_dir() else [given])]
+    if not paths:
         raise InputError("got no raster, want one a season: of yield, or of vigour")
-    for season in found:
-        alike = [other.path.name for other in found if other.name == season.name]
-        if len(alike) > 1:
-            raise InputError(f"{alike[0]} and {alike[1]} are both of {season.name}; give one raster a season")
-    return sorted(found, key=lambda season: season.name)
+    found: dict[str, Season] = {}
+    for season in map(_season, paths):
+        held = found.get(season.name)
+        found[season.name] = season if held is None else _together(held, season)
+    return sorted(found.values(), key=lambda season: season.name)
+
+
+def _maps_in(folder: Path) -> list[Path]:
+    return [found / MAP for found in map_folders(folder)]
+
+
+def _together(held: Season, more: Season) -> Season:
+    """Rasters of one season as one."""
+    told = {
+        name: "; ".join(dict.fromkeys(filter(None, (getattr(held, name), getattr(more, name)))))
+        for name in ("unit", "attribution", "training")
+    }
+    return replace(held, paths=(*held.paths, *more.paths), grids=(*held.grids, *more.grids), **told)
+
+
+def _meets(one: Sequence[float], other: Sequence[float]) -> bool:
+    """True where two boxes of west, south, east and north overlap."""
+    return bool(one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3])
+
+
+def _degrees(grid: Grid) -> tuple[float, float, float, float]:
+    """West, south, east and north."""
+    load_rasterio()
+    from rasterio import warp
+
+    a, _, c, _, e, f = grid.transform
+    corners = c, f + e * grid.height, c + a * grid.width, f
+    west, south, east, north = warp.transform_bounds(grid.crs, "EPSG:4326", *corners)
+    return float(west), float(south), float(east), float(north)
 
 
 def _season(path: Path) -> Season:
@@ -101,31 +158,34 @@ def _season(path: Path) -> Season:
     with open_geotiff(path) as dataset:
         tags = {key: plain(value) for key, value in dataset.tags().items()}
         unit = plain(dataset.units[0] or tags.get("UNITS", ""))[:20]
-    folder = path.resolve().parent.name  # mainstem's own are all named map.tif
-    told = (YEAR.search(text) for text in (path.stem, tags.get("DATES", ""), folder))
+    folder = path.resolve().parent  # mainstem's own are all named map.tif
+    told = (YEAR.search(text) for text in (path.stem, tags.get("DATES", ""), folder.name, folder.parent.name))
     year = next((found for found in told if found), None)
-    named = folder if path.stem == "map" else path.stem
+    named = folder.name if path.stem == "map" else path.stem
     return Season(
-        path=path,
+        paths=(path,),
         name=year[0] if year else plain(named)[:LONGEST_SEASON],
         unit=unit,
         attribution=tags.get("ATTRIBUTION", "")[:500],
         training=tags.get("TRAINING", "")[:40],
-        grid=source.grid,
+        grids=(source.grid,),
     )
 
 
 def _years(seasons: Sequence[Season], shape: "gpd.GeoSeries", name: str) -> tuple[FieldGrid, NDArray[np.float64]]:
     """A field's grid, and each season (year, y, x) on it."""
     rasterio = load_rasterio()
-    own = rasterio.crs.CRS.from_wkt(seasons[0].grid.crs)
-    first = seasons[0].grid.transform
+    grids = [grid for season in seasons for grid in season.grids]
+    bounds = shape.to_crs("EPSG:4326").total_bounds
+    near = [grid for grid in grids if _meets(_degrees(grid), bounds)] or grids[:1]
+    own = rasterio.crs.CRS.from_wkt(near[0].crs)
+    first = near[0].transform
     is_metric = own.is_projected and abs(own.linear_units_factor[1] - 1) < 1e-9
-    to = seasons[0].grid.crs if is_metric else metric_crs(shape.iloc[0], shape.crs)
+    to = near[0].crs if is_metric else metric_crs(shape.iloc[0], shape.crs)
     moved = shape.to_crs(to).iloc[0]
-    cell = max([SMALLEST_CELL_M, *(_cell_m(season.grid, moved, to) for season in seasons)])
+    cell = max([SMALLEST_CELL_M, *(_cell_m(one, moved, to) for one in near)])
     grid = field_grid(moved, name, to, cell, (first[2], first[5]) if is_metric else (0.0, 0.0))
-    years = np.stack([on_grid(season.path, grid.grid) for season in seasons])
+    years = np.stack([season.on(grid.grid, grid.share > 0) for season in seasons])
     for season, year in zip(seasons, years, strict=True):
         if not np.isfinite(year[grid.share > 0]).any():
             raise InputError(f"the raster of {season.name} shows nothing of the field; leave it out, or the field")
@@ -284,7 +344,7 @@ def _write(
         for kind in ("gpkg", "geojson", "shp.zip", "csv"):
             write_atomically(folder / f"zones.{kind}", field_bytes(table, kind))
         facts = {
-            "seasons": [{"name": season.name, "file": season.path.name, "unit": season.unit} for season in seasons],
+            "seasons": [{"name": season.name, "file": season.file, "unit": season.unit} for season in seasons],
             "fields": told,
             "spec": asdict(spec),
             "note": NOT_A_PRESCRIPTION,

@@ -36,6 +36,17 @@ def test_a_map_of_the_page_keeps_its_name(home):
     assert not [path for path in maps_folder().iterdir() if path.is_symlink()]
 
 
+def test_a_folder_of_maps_offers_all_of_them(home, tmp_path):
+    for name, field in (("PFD-2", "a"), ("PFD-10", "b")):
+        (tmp_path / "silage").mkdir(exist_ok=True)
+        small_map(home, "north", [field]).rename(tmp_path / "silage" / name)
+    assert offer_map(tmp_path / "silage") == "silage PFD-10"
+    assert sorted(known_maps()) == ["silage PFD-10", "silage PFD-2"]
+    (tmp_path / "silage" / "PFD-2" / "notes.json").unlink()
+    with pytest.raises(InputError, match=r"silage/PFD-2 has no notes\.json"):
+        offer_map(tmp_path / "silage")
+
+
 @pytest.mark.parametrize("kind", ["nothing", "a file", "an empty folder"])
 def test_what_is_no_map_is_refused(home, tmp_path, kind):
     place = tmp_path / "place"
@@ -43,5 +54,5 @@ def test_what_is_no_map_is_refused(home, tmp_path, kind):
         place.write_text("x")
     elif kind == "an empty folder":
         place.mkdir()
-    with pytest.raises(InputError, match="holds no map"):
+    with pytest.raises(InputError, match=r"/place holds no map\.tif"):
         offer_map(place)

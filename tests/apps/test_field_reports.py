@@ -147,6 +147,18 @@ def test_zones_are_as_large_as_their_files_say(tmp_path: Path) -> None:
     assert [row[1] for row in page.rows] == told
 
 
+def test_a_folder_of_maps_has_a_page_a_field_of_all(tmp_path: Path) -> None:
+    for name in ("PFD-2", "PFD-3"):
+        (tmp_path / "silage" / name).mkdir(parents=True)
+        made_map(tmp_path / "silage" / name)
+    pages = field_pages(tmp_path / "silage")
+    assert list(pages) == ["a", HOSTILE, "unseen", "PFD-3 a", f"PFD-3 {HOSTILE}", "PFD-3 unseen"]
+    assert len({page.pictures[0].ends for page in pages.values()}) == 1
+    (tmp_path / "silage" / "PFD-3" / "fields.gpkg").unlink()
+    with pytest.raises(InputError, match=r"silage/PFD-3 holds no fields\.gpkg"):
+        field_pages(tmp_path / "silage")
+
+
 def regions(path: Path, **changes: object) -> Path:
     shapes = gpd.GeoSeries([box(10 + k, 50, 11 + k, 51) for k in range(3)] * 2, crs="EPSG:4326")
     rows = {

@@ -170,13 +170,35 @@ def test_zones_whose_land_moves_have_no_claim(tmp_path: Path) -> None:
 
 def test_seasons_told_twice_and_fields_elsewhere_are_refused(tmp_path: Path) -> None:
     first, second = raster(tmp_path / "a_2019.tif", 10), raster(tmp_path / "b_2019.tif", 10)
-    with pytest.raises(InputError, match=r"a_2019\.tif and b_2019\.tif are both of 2019"):
-        read_seasons([first, second])
+    parts = rf"{tmp_path.name}/a_2019\.tif and {tmp_path.name}/b_2019\.tif are both of 2019, and overlap"
+    with pytest.raises(InputError, match=parts):
+        make_zones([first, second], fields_file(tmp_path), tmp_path / "out", ZoneSpec())
     away = gpd.GeoDataFrame({"name": ["z"]}, geometry=[box(X + 9000, Y, X + 9100, Y + 100)], crs="EPSG:32633")
     away.to_file(tmp_path / "away.gpkg")
     with pytest.raises(InputError, match=re.escape("no zones of any field: 'z'")):
         make_zones([first], tmp_path / "away.gpkg", tmp_path / "out", ZoneSpec())
     assert not (tmp_path / "out").exists()
+
+
+def test_rasters_of_one_season_that_lie_apart_are_one(tmp_path: Path) -> None:
+    whole = {year: raster(tmp_path / f"{year}.tif", 10) for year in (2019, 2021)}
+    for side in ("west", "east"):
+        (tmp_path / "harvest" / side).mkdir(parents=True)
+        part = raster(tmp_path / "harvest" / side / "map.tif", 10)
+        hidden(part, slice(20, 40) if side == "west" else slice(0, 20))
+        with rasterio.open(part, "r+") as target:
+            target.update_tags(DATES="2021-08-01")
+    fields = fields_file(tmp_path)
+    (one, two), both = read_seasons([whole[2019], tmp_path / "harvest"]), []
+    assert (one.name, two.name, len(two.paths)) == ("2019", "2021", 2)
+    for number, seasons in enumerate(([whole[2019], whole[2021]], [whole[2019], tmp_path / "harvest"])):
+        make_zones(seasons, fields, tmp_path / f"out{number}", ZoneSpec(num_zones=3))
+        both.append(gpd.read_file(tmp_path / f"out{number}" / "zones.gpkg"))
+    assert both[0]["area_ha"].tolist() == both[1]["area_ha"].tolist()
+    told = json.loads((tmp_path / "out1" / "zones.json").read_text())["seasons"][1]
+    assert told["file"] == "east/map.tif, west/map.tif"
+    with pytest.raises(InputError, match=r"holds no map\.tif, and no folder in it does"):
+        read_seasons([tmp_path / "out1"])
 
 
 def test_a_field_across_the_antimeridian_is_named(tmp_path: Path) -> None:

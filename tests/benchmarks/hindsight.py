@@ -28,7 +28,7 @@ from mainstem.core.task import DataRequest
 
 
 def widths_never_narrower(looked: pd.DataFrame, level: float) -> dict[str, float]:
-    """How often an interval was issued wider than one of an earlier lead, and by how much at most, in seasons forecast."""
+    """How often an interval was issued wider than an earlier lead's, and by how much at most, in seasons forecast."""
     looked = looked[looked["how"] == FORECAST] if (looked["how"] == FORECAST).any() else looked
     wide = looked.assign(width=looked[f"high_{level:.0%}"] - looked[f"low_{level:.0%}"])
     by_lead = wide.pivot_table(index=["season", "region"], columns="lead", values="width").to_numpy()
