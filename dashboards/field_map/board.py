@@ -17,7 +17,7 @@ from mainstem.apps.map_notes import MapNotes, read_notes
 from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError
 from mainstem.core.files import check_own
-from mainstem.dashboards.field_map.journal import Journal, lost_fields, read_journal
+from mainstem.dashboards.field_map.journal import JOURNAL, Journal, lost_fields, read_journal
 from mainstem.data.earth.farm_folders import HARVEST
 from mainstem.data.earth.field_columns import own_columns
 from mainstem.data.earth.fields import Fields, numbered, open_fields, overlay, sift_fields
@@ -145,6 +145,11 @@ def load_field_board(name: str) -> FieldBoard:
     ndvi, dates = _told(problems, lambda: _season(folder, source.grid), _no_season(source.grid))
     table = _told(problems, lambda: _usable_on(folder, source.grid.crs, problems), _no_fields(source.grid.crs))
     journal = _told(problems, lambda: read_journal(folder), Journal())
+    if journal.damaged:
+        problems.append(
+            f"line {journal.damaged} of {JOURNAL} is damaged: what was done before it cannot be undone; move the file "
+            "away to begin another"
+        )
     return FieldBoard(
         name=name,
         folder=folder,

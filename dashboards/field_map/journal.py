@@ -10,9 +10,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mainstem.core.errors import InputError
 from mainstem.core.files import check_own, open_own
@@ -42,14 +43,36 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Journal:
-    """What can be undone and redone, the last first to go; each as a line of the file has it."""
+    """What can be undone and redone, the last first to go; each as a line of the file has it.
+
+    `damaged` numbers (from 1) the last line that is none, 0 where there is no such.
+    """
 
     done: tuple[Mapping[str, Any], ...] = ()
     undone: tuple[Mapping[str, Any], ...] = ()
+    damaged: int = 0
 
     def words(self) -> tuple[str, str]:
         """What would be undone and redone next, in words; "" where nothing would."""
         return str(self.done[-1]["words"]) if self.done else "", str(self.undone[-1]["words"]) if self.undone else ""
+
+
+class _Rows(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    fields: list[str]
+    borders: list[str]
+    kinds: dict[str, Literal["time", "bool", "int", "float", "text"]]
+    cells: list[list[Any]]
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    words: str
+    crs: str
+    before: _Rows
+    after: _Rows
 
 
 def read_journal(folder: Path) -> Journal:
@@ -66,7 +89,8 @@ def read_journal(folder: Path) -> Journal:
         raise InputError(f"{JOURNAL} has more than {LARGEST_BYTES >> 20} MiB; move it away to begin another")
     done: list[Mapping[str, Any]] = []
     undone: list[Mapping[str, Any]] = []
-    for line in path.read_bytes().split(b"\n")[:-1]:
+    damaged = 0
+    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         told = _line(line)
         if told == {UNDO: True} and done:
             undone.append(done.pop())
@@ -75,17 +99,20 @@ def read_journal(folder: Path) -> Journal:
         else:
             undone.clear()
             done = [*done, told] if "words" in told else []
-    return Journal(done=tuple(done), undone=tuple(undone))
+            damaged = damaged if told else number
+    return Journal(done=tuple(done), undone=tuple(undone), damaged=damaged)
 
 
 def _line(line: bytes) -> dict[str, Any]:
     """A line of the journal; empty where it is damaged."""
     try:
         told = json.loads(line)
-    except (ValueError, RecursionError):
+        if told not in ({UNDO: True}, {REDO: True}):
+            _Line.model_validate(told)
+    except (ValueError, RecursionError, ValidationError):
         return {}
-    is_change = isinstance(told, dict) and {"words", "crs", "before", "after"} <= set(told)
-    return told if is_change or told in ({UNDO: True}, {REDO: True}) else {}
+    found: dict[str, Any] = told
+    return found
 
 
 def note(folder: Path, told: Mapping[str, Any]) -> None:

@@ -290,3 +290,22 @@ def test_notes_that_are_a_link_or_a_pipe_are_not_read(board, tmp_path):
     os.mkfifo(notes)
     with pytest.raises(InputError, match=f"{NOTES} is no file"):
         read_notes(board.folder)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"words":"x","crs":"y","before":5,"after":5}',
+        '{"words":"x","crs":"y","before":{"fields":[[1]]},"after":{"fields":[{}]}}',
+        '{"words":["x"],"crs":"y","before":{},"after":{}}',
+        "[" * 100_000,
+        "5",
+    ],
+)
+def test_a_line_of_wrong_types_is_told_and_the_map_is_shown(board, line):
+    (board.folder / JOURNAL).write_text(f"{line}\n")
+    shown = load_field_board("farm")
+    assert len(shown.table) == 3
+    assert [problem for problem in shown.problems if f"line 1 of {JOURNAL} is damaged" in problem]
+    delete_field(shown, "a")
+    assert load_field_board("farm").undo[0] == "field a deleted"
