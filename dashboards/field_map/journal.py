@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 JOURNAL = "fields.journal.jsonl"
-LARGEST_BYTES = 256 << 20
+LARGEST_BYTES, ROOM_BYTES = 256 << 20, 1 << 20  # the latter is kept for undoing and redoing
 UNDO, REDO = "undo", "redo"
 KINDS = {"time": "datetime64[ns]", "bool": "boolean", "int": "Int64", "float": "float64", "text": "object"}
 
@@ -119,16 +119,22 @@ def note(folder: Path, told: Mapping[str, Any]) -> None:
     """Add a line, on the disk when this returns; a line that a kill has cut off is closed first.
 
     Raises:
-        InputError: if it cannot be written, or is a link or no file.
+        InputError: if it cannot be written, is a link or no file, or has no room for another change.
     """
-    path = folder / JOURNAL
+    path, line = folder / JOURNAL, json.dumps(told).encode()
     try:
         with os.fdopen(open_own(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
+            most = LARGEST_BYTES if told in ({UNDO: True}, {REDO: True}) else LARGEST_BYTES - ROOM_BYTES
+            if file.tell() + len(line) + 2 > most:
+                raise InputError(
+                    f"{JOURNAL} is full ({LARGEST_BYTES >> 20} MiB), so this could not be undone: nothing was changed; "
+                    "move the file away to begin another"
+                )
             if file.tell():
                 file.seek(-1, os.SEEK_END)
                 cut = file.read(1) != b"\n"
                 file.writelines([b"\n"] if cut else [])
-            file.writelines([json.dumps(told).encode(), b"\n"])
+            file.writelines([line, b"\n"])
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

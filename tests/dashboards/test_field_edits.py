@@ -13,7 +13,7 @@ from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import locked
-from mainstem.dashboards.field_map import edits
+from mainstem.dashboards.field_map import edits, journal
 from mainstem.dashboards.field_map.board import FieldBoard, fields_on, load_field_board
 from mainstem.dashboards.field_map.edits import (
     add_field,
@@ -309,3 +309,15 @@ def test_a_line_of_wrong_types_is_told_and_the_map_is_shown(board, line):
     assert [problem for problem in shown.problems if f"line 1 of {JOURNAL} is damaged" in problem]
     delete_field(shown, "a")
     assert load_field_board("farm").undo[0] == "field a deleted"
+
+
+def test_a_journal_that_is_full_refuses_a_change_before_it_is_made_and_undoes_the_last(board, monkeypatch):
+    delete_field(board, "a")
+    size = (board.folder / JOURNAL).stat().st_size
+    monkeypatch.setattr(journal, "LARGEST_BYTES", size + 100)
+    monkeypatch.setattr(journal, "ROOM_BYTES", 50)
+    before = state(board)
+    with pytest.raises(InputError, match="is full .* nothing was changed"):
+        delete_field(board, "b")
+    same(before, state(board))
+    assert undo(board).words == "field a deleted"
