@@ -20,11 +20,13 @@ from mainstem.apps.ending import run
 from mainstem.apps.progress import describe_progress
 from mainstem.core.errors import InputError
 from mainstem.core.files import host, locked, write_atomically
+from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.catalogue import data_home
 
 STOPPED = "it was stopped before it was done"
 WAIT_S = 2.0  # for a lock that a page holds while it looks
+A_DAY_S = 86_400.0
 STOP_S = 15.0  # to clear away what is half-written
 LONGEST_NOTE = 1000
 STARTING = threading.Lock()
@@ -65,14 +67,20 @@ def find_job(name: str) -> Job | None:
             return None  # who wrote that was killed
     except InputError:
         pass
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    with suppress(TypeError, KeyError, ValueError):
-        return Job(
-            name=name, what=str(told["what"]), stage=str(told["stage"]), share=float(told["share"]),
-            since=float(told["since"]), process=int(told["process"]), host=str(told["host"]),
+    with suppress(TypeError, KeyError, ValueError, OverflowError):
+        job = Job(
+            name=name, what=_text(told["what"]), stage=_text(told["stage"]), share=float(told["share"]),
+            since=float(told["since"]), process=int(told["process"]), host=_text(told["host"]),
         )  # fmt: skip
+        in_time = 0 <= job.since <= time.time() + A_DAY_S  # clocks of machines that share a folder differ
+        return job if in_time and 0 <= job.share <= 1 and job.process < 2**31 else None
     return None
+
+
+def _text(told: object) -> str:
+    return plain(str(told))[:LONGEST_NOTE]
 
 
 def find_jobs(kind: str = "") -> list[Job]:
@@ -112,7 +120,7 @@ def telling(name: str, what: str, progress: Progress = silent) -> Iterator[Progr
 
     def report(stage: str, share: float) -> None:
         progress(stage, share)
-        write_atomically(_state(name), json.dumps({**fixed, "stage": stage, "share": share}).encode())
+        write_atomically(_state(name), json.dumps({**fixed, "stage": stage, "share": min(share, 1.0)}).encode())
 
     with locked(jobs_folder() / f"{name}.lock", what, wait_s=WAIT_S):
         forget_failure(name)

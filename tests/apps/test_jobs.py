@@ -19,6 +19,7 @@ from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
 from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError
+from mainstem.core.files import locked
 from mainstem.data.earth.farms import simulate_farm, write_farm
 
 PAGES = Path(dashboards.__file__).parent
@@ -106,6 +107,25 @@ def test_a_killed_job_says_so(home):
     assert until(lambda: failure_of("model slow"))
     assert "SIGKILL; likely not enough memory" in failure_of("model slow")
     assert find_job("model slow") is None
+
+
+STATE = '{"what": "x", "stage": "s", "share": %s, "since": %s, "process": %s, "host": "h"}'
+DAMAGED = [
+    "", "[]", "null", '{"stage": 1}', '{"stage": "a", "share": "b", "since": 0}', "[" * 100_000,
+    *(STATE % one for one in (("NaN", 0, 9), (-5, 0, 9), (0.5, "-Infinity", 9), (0.5, 1e308, 9), (0.5, 0, "1e999"),
+                              (0.5, 0, 10**30))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("said", DAMAGED)
+def test_a_state_that_is_damaged_is_listed_as_none(home, said):
+    folder = home / "v1" / "jobs"
+    folder.mkdir(parents=True)
+    (folder / "model odd.json").write_text(said)
+    with locked(folder / "model odd.lock", "x"):
+        assert find_jobs() == []
+        (folder / "model odd.json").write_text(STATE % (0.5, 0, 9))
+        assert find_job("model odd").describe().startswith("s: 50%")
 
 
 @pytest.mark.parametrize("said", ["", "[]", "null", '{"stage": 1}', '{"stage": "a", "share": "b", "since": 0}'])
