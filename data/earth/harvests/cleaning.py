@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mainstem.core.errors import InputError
 from mainstem.data.earth.harvests.delay import delayed, find_delay
 from mainstem.data.earth.harvests.logs import Flags, Log, open_log, passes
-from mainstem.data.earth.harvests.outliers import local_moran, spread, unlike_near, unlike_passes
+from mainstem.data.earth.harvests.outliers import from_own_pass, local_moran, spread, unlike_near, unlike_passes
 from mainstem.data.earth.harvests.points import Array, HarvestPoints
 from mainstem.data.earth.harvests.ramps import find_ramps, since_begin
 from mainstem.data.earth.harvests.swaths import cut_shares, told_widths
@@ -46,8 +46,8 @@ class Limits:
         cut: share of the swath, below which a record goes; below `whole` its yield is corrected.
         wider: times that a header is wider or narrower than told, from which on it is corrected.
         moisture: deviations from the median of its pass, and half a point each at least.
-        bounds, near: deviations from the field's median, and from that around a record (Vega et al. have 3 of the
-            field's, of which spikes make part themselves).
+        bounds, near: deviations from the field's median, and from that around a record beside what its pass differs
+            by (Vega et al. have 3 of the field's, of which spikes make part themselves).
         pass_ratio: logarithm of a strip's yield over its neighbours', at least; and passes' own deviations.
         moran: level of local Moran's I, and deviations besides.
     """
@@ -267,24 +267,12 @@ def _correct_widths(work: _Work, number: NDArray[np.int64]) -> Flags:
 
 def _take_unlikely(work: _Work, number: NDArray[np.int64]) -> None:
     limits, log = work.limits, work.log
-    away = np.abs(_from_own_pass(log.points.moisture_pct, np.where(work.kept, number, -1)))
+    away = np.abs(from_own_pass(log.points.moisture_pct, np.where(work.kept, number, -1)))
     work.take_out("moisture", away > limits.moisture * max(spread(away), 0.5))
     known = work.values[work.kept]
     top = float(np.median(known)) + limits.bounds * spread(known) if known.size else 0.0
     work.take_out("bounds", work.values > top)
     inside = np.where(work.kept, number, -1)
     work.take_out("pass", unlike_passes(log, inside, work.values, *limits.pass_ratio))
-    work.take_out("outlier", unlike_near(log, work.kept, work.values, limits.near))
-    work.take_out("inlier", local_moran(log, work.kept, work.values, *limits.moran))
-
-
-def _from_own_pass(values: Array, number: NDArray[np.int64]) -> Array:
-    """Each record's value less the median of its pass; NaN outside of passes."""
-    found = np.full(len(values), np.nan)
-    order = np.argsort(number, kind="stable")
-    names, starts = np.unique(number[order], return_index=True)
-    for one, rows in zip(names.tolist(), np.split(order, starts[1:]), strict=True):
-        told = values[rows][np.isfinite(values[rows])]
-        if one >= 0 and told.size:
-            found[rows] = values[rows] - np.median(told)
-    return found
+    work.take_out("outlier", unlike_near(log, work.kept, work.values, limits.near, number))
+    work.take_out("inlier", local_moran(log, work.kept, work.values, limits.moran, number))

@@ -24,21 +24,35 @@ def spread(values: Array) -> float:
     return robust or float(known.std() if known.size else 0.0)
 
 
-def unlike_near(log: Log, kept: Flags, values: Array, most: float) -> Flags:
+def from_own_pass(values: Array, number: NDArray[np.int64], fewest: int = 1) -> Array:
+    """Each value (record,) less the median of its pass; NaN outside of passes, untouched where fewer are known."""
+    found = np.full(len(values), np.nan)
+    order = np.argsort(number, kind="stable")
+    names, starts = np.unique(number[order], return_index=True)
+    for one, rows in zip(names.tolist(), np.split(order, starts[1:]) if len(order) else [], strict=True):
+        told = values[rows][np.isfinite(values[rows])]
+        if one >= 0:
+            found[rows] = values[rows] - (np.median(told) if told.size >= max(fewest, 1) else 0.0)
+    return found
+
+
+def unlike_near(log: Log, kept: Flags, values: Array, most: float, number: NDArray[np.int64]) -> Flags:
     """Records further from the median of those around them than `most` standard deviations of all such differences.
+
+    What a whole pass (`number`) differs by is no record's fault: `unlike_passes` judges it, and it is taken off first.
 
     Source: spatial outliers of Simbahan, Dobermann, Ping 2004, Screening yield monitor data improves grain yield maps,
     Agronomy Journal 96, 1091, whose local window and standard deviations are a median and its deviation here.
     """
     rows = np.flatnonzero(kept)
-    difference = _differences(log, kept, values)
+    difference = _differences(log, kept, values, number)
     found = np.zeros(len(log), bool)
     found[rows] = np.abs(difference) > most * spread(difference)
     return found
 
 
-def _differences(log: Log, kept: Flags, values: Array) -> Array:
-    """Each kept record less the median of those around it, NaN where there are too few."""
+def _differences(log: Log, kept: Flags, values: Array, number: NDArray[np.int64]) -> Array:
+    """Each kept record less the median of those around it, and less its pass's median of that; NaN where few are."""
     middle = [np.empty(0)]
     for _, near, is_there in around(log, kept):
         others = np.where(is_there, values[near], np.nan)
@@ -47,14 +61,14 @@ def _differences(log: Log, kept: Flags, values: Array) -> Array:
         if enough.any():
             found[enough] = np.nanmedian(others[enough], 1)
         middle.append(found)
-    return np.asarray(values[np.flatnonzero(kept)] - np.concatenate(middle))
+    return from_own_pass(values[np.flatnonzero(kept)] - np.concatenate(middle), number[kept], FEWEST_OF_PASS)
 
 
-def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float) -> Flags:
+def local_moran(log: Log, kept: Flags, values: Array, limits: tuple[float, float], number: NDArray[np.int64]) -> Flags:
     """Records whose local Moran's I is negative, surely at a level: low among high ones, or high among low ones.
 
-    Only those are taken that lie `least` standard deviations from the median around them as well: the level alone would
-    take one in twenty of the records that are as they should be.
+    Only those are taken that lie so many standard deviations (`limits`: level, deviations) from the median around them
+    as well, as `unlike_near` has it: the level alone would take one in twenty of the sound records.
 
     Source: inliers of Vega, Cordoba, Castro-Franco, Balzarini 2019, Protocol for automating error removal from yield
     maps, Precision Agriculture 20, 1030; Anselin 1995, Local indicators of spatial association, Geographical Analysis
@@ -77,7 +91,8 @@ def local_moran(log: Log, kept: Flags, values: Array, level: float, least: float
     expected = -1 / (num - 1)
     spread_of = (num - kurtosis) / count / (num - 1) + (1 - 1 / count) * (2 * kurtosis - num) / (num - 1) / (num - 2)
     deviation = np.sqrt(np.maximum(spread_of - expected**2, 1e-12))
-    difference = _differences(log, kept, values)
+    level, least = limits
+    difference = _differences(log, kept, values, number)
     is_negative = (index - expected) / deviation < ndtri(level)
     found[rows] = is_negative & (index < 0) & (np.abs(difference) > least * spread(difference))
     return found

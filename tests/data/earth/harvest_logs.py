@@ -11,6 +11,7 @@ from mainstem.data.earth.harvests.points import HarvestPoints
 
 HEADER_M, SPEED_M_S, LENGTH_M, NUM_PASSES, TURN_S = 9.0, 1.8, 300.0, 26, 16
 NOISE, PASS_NOISE = 0.06, 0.02  # of a record's and a pass's mass
+STAGED_PASS_NOISE = 0.13  # passes of the staged logs that share a cell differ so: tests.benchmarks.harvests, `logs`
 EAST, NORTH = 500_000.0, 5_500_000.0  # EPSG:32632
 KINDS = ("lag", "swath", "spikes", "stop")
 
@@ -50,14 +51,14 @@ class _Drive:
     number: NDArray[np.int64]
 
 
-def plant(kind: str, seed: int = 0, lag_s: int = 8) -> Planted:
+def plant(kind: str, seed: int = 0, lag_s: int = 8, *, noise: float = NOISE, pass_noise: float = PASS_NOISE) -> Planted:
     """A harvest with one kind of fault: "lag", "swath", "spikes", "stop", or "none"."""
     rng = np.random.default_rng([seed, 16])
     drive = _drive(rng, kind)
     truth = _truth(rng, drive)
-    noise = np.exp(rng.normal(0, NOISE, len(truth)) + rng.normal(0, PASS_NOISE, NUM_PASSES + 9)[drive.number])
-    mass = np.where(drive.is_down, truth * noise * drive.moved * drive.cut_m, 0.0)
-    right = np.where(drive.is_down, truth * noise, np.nan)
+    errs = np.exp(rng.normal(0, noise, len(truth)) + rng.normal(0, pass_noise, NUM_PASSES + 9)[drive.number])
+    mass = np.where(drive.is_down, truth * errs * drive.moved * drive.cut_m, 0.0)
+    right = np.where(drive.is_down, truth * errs, np.nan)
     faulty = np.zeros(len(truth), bool)
     weighed = np.r_[np.zeros(lag_s), mass[:-lag_s]] if kind == "lag" else mass
     if kind == "stop":  # grain runs on through the machine for some seconds

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.data.earth.harvest_logs import NUM_PASSES, plant, without
+from tests.data.earth.harvest_logs import NUM_PASSES, STAGED_PASS_NOISE, plant, without
 
 from mainstem.core.errors import InputError
 from mainstem.data.earth.harvests import logs
@@ -30,6 +30,15 @@ def test_planted_faults_are_taken_out_or_mended_and_good_records_stay(kind, lag_
     assert planted.lost(found.kept) <= MOST_LOST
     if kind == "lag":
         assert found.found["delay"] == pytest.approx(lag_s)
+
+
+@pytest.mark.parametrize("kind", ["none", "spikes"])
+def test_records_of_a_pass_that_errs_as_a_whole_are_no_outliers(kind):
+    planted = plant(kind, seed=1003, pass_noise=STAGED_PASS_NOISE)
+    found = clean(planted.points)
+    assert planted.lost(found.kept) <= 0.025  # 2.6 % more went while a record answered for its whole pass
+    if kind == "spikes":
+        assert planted.settled(found.yield_t_ha, found.kept) >= 0.99
 
 
 def test_a_sound_harvest_stays_and_every_record_is_accounted_for(sound):
