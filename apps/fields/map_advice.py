@@ -57,7 +57,7 @@ def find_seasons(name: str) -> list[tuple[str, str]]:
         InputError: if the map itself cannot be read.
     """
     (own,) = read_seasons([maps_folder() / name / MAP])
-    west, south, east, north = _degrees(own.grid)
+    west, south, east, north = _degrees(own.grids[0])
     found = []
     for other in known_maps():
         if other == name:
@@ -66,7 +66,7 @@ def find_seasons(name: str) -> list[tuple[str, str]]:
             (season,) = read_seasons([maps_folder() / other / MAP])
         except InputError:
             continue  # its own page says what is wrong with it
-        left, bottom, right, top = _degrees(season.grid)
+        left, bottom, right, top = _degrees(season.grids[0])
         if left < east and right > west and bottom < north and top > south:
             found.append((other, season.name))
     return found

@@ -317,7 +317,7 @@ def test_a_journal_that_is_full_refuses_a_change_before_it_is_made_and_undoes_th
     monkeypatch.setattr(journal, "LARGEST_BYTES", size + 100)
     monkeypatch.setattr(journal, "ROOM_BYTES", 50)
     before = state(board)
-    with pytest.raises(InputError, match="is full .* nothing was changed"):
+    with pytest.raises(InputError, match=r"is full .* nothing was changed"):
         delete_field(board, "b")
     same(before, state(board))
     assert undo(board).words == "field a deleted"
