@@ -98,7 +98,7 @@ def test_the_pictures_have_the_page_until_one_is_opened(pages, width, height, le
     page.locator(".pictures-open").first.click()
     page.wait_for_url(re.compile("panel=file"))
     page.locator(".st-key-media-file").wait_for()
-    page.locator(".st-key-close-file button").click()
+    page.locator(".st-key-close-file button").first.click()
     page.locator(".st-key-desk-dock").wait_for(state="detached")
     assert "file=" not in page.url
     page.close()
