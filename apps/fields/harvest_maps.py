@@ -25,7 +25,7 @@ TASKS = "taskdata.xml"  # in any case, with its timelogs (.xml and .bin) beside 
 KINDS = (*TABLES, *(suffix for suffix in SHAPES if suffix != ".shp"), ".xml", ".bin")  # a Shapefile comes in a .zip
 LARGEST_BYTES = 1 << 20
 LONGEST_STEM = 25  # letters of a map's name before a field's number
-OPTIONS = ("--unit", "--column", "--crs")
+OPTIONS = ("--unit", "--column", "--crs", "--crop")
 
 
 class _Told(BaseModel):
@@ -51,8 +51,8 @@ def said_on_page(units: Mapping[str, str], options: str, crop: str) -> Reading:
             raise InputError(f"got {name[:40]!r}, want --unit swath=ft, --column yield=Ertrag or --crs EPSG:n")
         given[name].append(word)
     picked = [f"{quantity}={unit}" for quantity, unit in units.items() if unit]
-    crs = given["--crs"][0] if given["--crs"] else None
-    return said_of([*picked, *given["--unit"]], given["--column"], crop.strip() or None, crs)
+    crs, typed = (given[name][0] if given[name] else None for name in ("--crs", "--crop"))
+    return said_of([*picked, *given["--unit"]], given["--column"], crop.strip() or typed, crs)
 
 
 def keep_logs(name: str, files: Mapping[str, bytes], said: Reading, borders: Mapping[str, bytes] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Which column of a log is what: by name, or as the user says; what could be two things is asked, not guessed."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mainstem.core.errors import InputError
@@ -31,6 +31,7 @@ WET, DRY, MASS = re.compile(r"wet|feucht|_w_?$"), re.compile(r"dry|trocken|_d_?$
 PLACES = ("longitude", "latitude", "x", "y")
 SURE = {"moisture": "%", "heading": "deg"}  # what is logged in nothing else; a note says so
 IGNORED = "-"
+LONGEST_ANSWER = 1600  # letters of a refusal with all that is open
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,75 +88,136 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def choose_columns(names: Iterable[str], said: Reading, where: str, *, has_places: bool) -> Chosen:
-    """Choose the column of each quantity and its unit.
+class _Open:
+    """What a log leaves open: a question each, and the options that answer them."""
+
+    def __init__(self, where: str) -> None:
+        self.where, self.questions, self.options = where, list[str](), list[str]()
+
+    def ask(self, question: str, *options: str) -> None:
+        """Keep a question; UNIT and NAME stand in its options where only the user knows."""
+        self.questions.append(question)
+        self.options += options
+
+    def refuse(self) -> None:
+        """Refuse the log if anything is open.
+
+        Raises:
+            InputError: one line with all questions, the options first, to be copied.
+        """
+        if not self.questions:
+            return
+        if len(self.questions) == 1:
+            raise InputError(f"{self.where}: {self.questions[0]}"[:LONGEST_ANSWER])
+        raise InputError(
+            f"{self.where} leaves {len(self.questions)} things open; pass {' '.join(dict.fromkeys(self.options))} with "
+            f"what is right: {'; '.join(self.questions)}"[:LONGEST_ANSWER]
+        )
+
+
+def choose_columns(
+    names: Iterable[str], said: Reading, where: str, *, has_places: bool, is_number: Callable[[str], bool] | None = None
+) -> Chosen:
+    """Choose the column of each quantity and its unit; `is_number` says of a time's column whether it needs one.
 
     Raises:
         InputError: if one that is needed is absent or could be several, or a unit is told by nobody; one line names all
             that has to be passed.
     """
-    known, notes = list(names), list[str]()
+    known, notes, left = list(names), list[str](), _Open(where)
     for quantity, named in said.columns.items():
         if named != IGNORED and named not in known:
             raise InputError(f"{where} has no column {shown(named)} for {quantity}; it has {shown(', '.join(known))}")
     chosen: dict[str, str] = {}
     for quantity in NAMES:
-        column = said.columns.get(quantity) or _found(quantity, known, where, notes) or ""
+        column = said.columns.get(quantity) or _found(quantity, known, has_places, left, notes) or ""
         if column and column != IGNORED and not (has_places and quantity in PLACES):
             chosen[quantity] = column
-    _check_needed(chosen, known, where, has_places=has_places)
-    units, asked = {}, []
-    for quantity, column in chosen.items():
-        if quantity not in UNITS:
-            continue
-        unit = said.units.get(quantity) or unit_in_name(column, quantity)
-        if not unit and quantity in SURE:
-            unit = SURE[quantity]
-            notes.append(f"{shown(column)} is read as {quantity} in {unit}")
-        if not unit and quantity != "time":  # dates need none
-            asked.append(ask(quantity, column))
-        units[quantity] = unit
-    if asked:
-        raise InputError(f"{where} tells no unit of {len(asked)} columns: {'; '.join(asked)}"[:900])
+    _check_needed(chosen, known, said, left, has_places=has_places)
+    units = {
+        quantity: _unit(quantity, column, said, left, notes) for quantity, column in chosen.items() if quantity in UNITS
+    }
+    if units.get("time") == "" and is_number is not None and is_number(chosen["time"]):
+        left.ask(ask("time", chosen["time"]) + ", or --column time=- to leave it out", "--unit time=UNIT")
+    left.refuse()
     return Chosen(columns=chosen, units=units, notes=tuple(notes))
 
 
-def _found(quantity: str, names: Iterable[str], where: str, notes: list[str]) -> str | None:
+def _unit(quantity: str, column: str, said: Reading, left: _Open, notes: list[str]) -> str:
+    """The unit of a column; "" where it is asked for, and of times, which can be dates."""
+    option = f"--unit {'' if quantity == 'yield' else f'{quantity}='}UNIT"
+    try:
+        unit = said.units.get(quantity) or unit_in_name(column, quantity)
+    except InputError as error:
+        left.ask(str(error), option)
+        return ""
+    if not unit and quantity in SURE:
+        unit = SURE[quantity]
+        notes.append(f"{shown(column)} is read as {quantity} in {unit}")
+    if not unit and quantity != "time":  # dates need none
+        left.ask(ask(quantity, column), option)
+    if known_unit(unit, quantity).startswith("bu/") and said.crop is None:
+        left.ask(f"{unit} needs the crop, whose bushel it counts; pass --crop wheat or another", "--crop CROP")
+    return unit
+
+
+def _found(quantity: str, names: Iterable[str], has_places: bool, left: _Open, notes: list[str]) -> str | None:
     """The one column that a quantity's names fit."""
     fitting = [name for name in names if re.fullmatch(NAMES[quantity], _key(name))]
     if quantity == "yield":
-        return _of_yield([name for name in fitting if not NO_YIELD.search(name.lower())], where)
+        return _of_yield([name for name in fitting if not NO_YIELD.search(name.lower())], left)
     if quantity in ("machine", "order", "section", "time") or len(fitting) < 2:
         return fitting[0] if fitting else None
-    exact = [name for name in fitting if unit_in_name(name, quantity)] if quantity in UNITS else []
+    exact = [name for name in fitting if _tells(name, quantity)] if quantity in UNITS else []
     if len(exact) == 1:
         return exact[0]
+    if has_places and quantity in PLACES:
+        return None
     if quantity in ("swath", *PLACES):
-        raise InputError(f"{where}: {_listed(fitting)} could each be {quantity}; pass --column {quantity}=NAME")
+        left.ask(
+            f"{_listed(fitting)} could each be {quantity}; pass --column {quantity}=NAME", f"--column {quantity}=NAME"
+        )
+        return fitting[0]
     notes.append(f"{_listed(fitting)} could each be {quantity}: none is used, unless --column {quantity}=NAME says so")
     return None
 
 
-def _of_yield(fitting: list[str], where: str) -> str | None:
+def _tells(name: str, quantity: str) -> bool:
+    """True where a column's name tells a unit that is known."""
+    try:
+        return bool(unit_in_name(name, quantity))
+    except InputError:
+        return False
+
+
+def _of_yield(fitting: list[str], left: _Open) -> str | None:
     """Dry rather than wet, mass rather than volume; else it has to be said."""
+    likely = fitting
     for words, is_wanted in ((WET, False), (DRY, True), (MASS, True)):
-        left = [name for name in fitting if bool(words.search(_key(name))) == is_wanted]
-        if len(fitting) > 1 and left and all(unit_in_name(name, "yield") for name in left):
-            fitting = left
+        some = [name for name in fitting if bool(words.search(_key(name))) == is_wanted]
+        if len(fitting) > 1 and some and all(_tells(name, "yield") for name in some):
+            fitting = likely = some
+        likely = [name for name in likely if name in some] or likely
     if len(fitting) > 1:
-        raise InputError(f"{where}: {_listed(fitting)} could each be the yield; pass --column yield=NAME")
+        left.ask(f"{_listed(fitting)} could each be the yield; pass --column yield=NAME", f"--column yield={likely[0]}")
+        return likely[0]
     return fitting[0] if fitting else None
 
 
-def _check_needed(chosen: Mapping[str, str], names: list[str], where: str, *, has_places: bool) -> None:
+def _check_needed(chosen: Mapping[str, str], names: list[str], said: Reading, left: _Open, *, has_places: bool) -> None:
     lacking = [] if "yield" in chosen else ["yield"]
-    if not has_places and not {"longitude", "latitude"} <= set(chosen) and not {"x", "y"} <= set(chosen):
+    has_degrees = {"longitude", "latitude"} <= set(chosen)
+    if not has_places and not has_degrees and not {"x", "y"} <= set(chosen):
         lacking += [name for name in ("longitude", "latitude") if name not in chosen]
     if lacking:
-        raise InputError(
-            f"{where} has no column for {' and '.join(lacking)} among {shown(', '.join(names), 120)}; pass --column "
-            f"{lacking[0]}=NAME, or export it too"
+        left.ask(
+            f"no column for {' and '.join(lacking)} among {shown(', '.join(names), 120)}; pass --column "
+            f"{lacking[0]}=NAME, or export it too",
+            *(f"--column {name}=NAME" for name in lacking),
         )
+    if not has_places and not has_degrees and {"x", "y"} <= set(chosen) and said.crs is None:
+        x, y = shown(chosen["x"]), shown(chosen["y"])
+        left.ask(f"{x} and {y} are in a CRS that it does not name; pass --crs EPSG:n", "--crs EPSG:n")
 
 
 def _key(name: str) -> str:

@@ -125,7 +125,9 @@ def _cells(column: "pd.Series[Any]") -> Any:  # noqa: ANN401 - pyarrow's
 
 
 def _of_table(table: Table, places: tuple[Array, Array] | None, said: Reading) -> HarvestPoints:
-    chosen = choose_columns(table.columns, said, table.name, has_places=places is not None)
+    chosen = choose_columns(
+        table.columns, said, table.name, has_places=places is not None, is_number=lambda name: _is_clock(table, name)
+    )
     columns = {**chosen.columns}
     values = {
         quantity: _numbers(table, column, quantity, chosen, said)
@@ -163,10 +165,7 @@ def _places(table: Table, columns: Mapping[str, str], said: Reading) -> tuple[Ar
         return table.numbers(columns["longitude"], -180, 180, "degrees"), table.numbers(
             columns["latitude"], -90, 90, "degrees"
         )
-    if said.crs is None:
-        raise InputError(
-            f"{table.name} has {columns['x']!r} and {columns['y']!r} in a CRS that it does not name; pass --crs EPSG:n"
-        )
+    assert said.crs is not None  # choose_columns asks for it
     from pyproj import Transformer
 
     to = Transformer.from_crs(parse_crs(said.crs, "the option"), "EPSG:4326", always_xy=True)
@@ -183,6 +182,11 @@ def _numbered(table: Table, column: str | None) -> tuple[NDArray[np.int64], tupl
     return numbers.astype(np.int64), tuple(f"{table.name}: {name}"[:80] for name in names)
 
 
+def _is_clock(table: Table, column: str) -> bool:
+    """True for a time's column of numbers, that need a unit."""
+    return table.is_numeric(column) and any(table.raw(column))
+
+
 def _times(table: Table, column: str | None, chosen: Chosen, told: tuple[list[str], list[str]]) -> Array:
     """Seconds of a clock: numbers in a unit that was told, or dates with hours (ISO 8601); notes and days go to `told`.
 
@@ -194,13 +198,7 @@ def _times(table: Table, column: str | None, chosen: Chosen, told: tuple[list[st
     if column is None or all(not text for text in table.raw(column)):
         return untold
     if table.is_numeric(column):
-        unit = chosen.units["time"]
-        if not unit:
-            raise InputError(
-                f"{table.name} has numbers in {shown(column)}, which tells no unit; pass --unit time=UNIT (s, ms, min, "
-                "h, d), or --column time=- to leave it out"
-            )
-        seconds = table.numbers(column) * factor(unit, "time", None)
+        seconds = table.numbers(column) * factor(chosen.units["time"], "time", None)
         return seconds - np.nanmin(seconds)
     texts = table.raw(column)
     for index in [row for row, text in enumerate(texts) if text and not re.match(r"\d{4}-\d{2}-\d{2}", text)][:1]:

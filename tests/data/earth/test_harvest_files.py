@@ -90,6 +90,24 @@ def test_what_cannot_be_read_is_refused_in_one_line_that_names_it(tmp_path, name
     assert "\n" not in str(refused.value)
 
 
+def test_all_that_is_open_is_asked_at_once_with_options_to_copy(tmp_path):
+    rows = [f"{10.1 + 2e-5 * step:.6f},54.5,3000,50,3000,50,9,{step},5" for step in range(12)]
+    header = "lon,lat,yld_mss_w,yld_vl_w,yld_mss_d,yld_vl_d,swth_w_,time,spd"
+    with pytest.raises(InputError) as refused:
+        read(tmp_path, "\n".join([header, *rows]))
+    told = str(refused.value)
+    assert told.startswith(
+        "log.csv leaves 5 things open; pass --column yield=yld_mss_d --unit UNIT --unit swath=UNIT --unit speed=UNIT "
+        "--unit time=UNIT with what is right: 'yld_mss_w', 'yld_vl_w', 'yld_mss_d', 'yld_vl_d' could each be the yield"
+    )
+    assert "for 'spd', one of m/s, km/h" in told
+    answered = {"yield": "lb/ac", "swath": "m", "speed": "mph", "time": "s"}
+    assert len(read(tmp_path, "\n".join([header, *rows]), columns={"yield": "yld_mss_d"}, units=answered)) == 12
+    bushels = "\n".join(["x,y,yield_bu_ac,width", *(f"{10 * step},5,50,9" for step in range(12))])
+    with pytest.raises(InputError, match="3 things open; pass --crs EPSG:n --crop CROP --unit swath=UNIT with"):
+        read(tmp_path, bushels)
+
+
 def test_units_that_contradict_one_another_are_refused(tmp_path):
     lines = ["lon,lat,yield_t_ha,swath_m,distance_m,duration_s,flow"]
     lines += [f"{10.1 + 2e-5 * step:.6f},54.5,8.0,9.0,2.0,1.0,{8.0 * 18 / 10:.3f}" for step in range(200)]
