@@ -2,12 +2,14 @@
 
 import re
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield import pixel
 from mainstem.apps.finetune import is_fitted
+from mainstem.apps.jobs import clear_half_made, find_job
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
@@ -30,6 +32,10 @@ LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
+
+
+MAP_JOB = "map "  # begins the name of the job that makes a map
+BEGUN_S = 60.0  # between what is kept for a map and the job that makes it
 
 
 def maps_folder() -> Path:
@@ -145,7 +151,7 @@ def keep_inputs(name: str, files: Mapping[str, bytes]) -> list[Path]:
 
 
 def free_folder(name: str) -> Path:
-    """Return the folder of a map that is still to be made.
+    """Return the folder of a map that is still to be made; what a killed job has left in it is deleted.
 
     Raises:
         InputError: if its name is odd or taken.
@@ -153,9 +159,18 @@ def free_folder(name: str) -> Path:
     if not MAP_NAME.fullmatch(name):
         raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
     folder = maps_folder() / name
+    if _is_left_over(folder) and find_job(f"{MAP_JOB}{name}") is None:
+        clear_half_made(folder / NOTES)
     if folder.exists():
         raise InputError(f"a map named {name!r} exists already or is being made; choose another name")
     return folder
+
+
+def _is_left_over(folder: Path) -> bool:
+    """True for what was begun and has lain so long that nobody is about to begin its job."""
+    if folder.is_symlink() or not folder.is_dir() or (folder / "map.tif").exists() or (folder / NOTES).exists():
+        return False
+    return time.time() - folder.stat().st_mtime > BEGUN_S
 
 
 def _kind_of(name: str) -> str:

@@ -6,6 +6,7 @@ attends the job until it ends, and notes why where it ended before it was done.
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -130,20 +131,21 @@ def telling(name: str, what: str, progress: Progress = silent) -> Iterator[Progr
             _state(name).unlink(missing_ok=True)
 
 
-def start(name: str, code: str, arguments: Sequence[str]) -> None:
+def start(name: str, code: str, arguments: Sequence[str], makes: Path | None = None) -> None:
     """Begin a job in a process of its own, which goes on when this one ends; one that is at work already is left alone.
 
     Args:
         name: of the job.
         code: Python that calls `work_on`.
         arguments: of that code.
+        makes: the file that it writes last into a folder of its own, which is deleted where the job ends without it.
     """
     with STARTING:
         if find_job(name) is not None:
             return
         forget_failure(name)
         attendant = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-P", "-c", ATTENDING, name, code, *arguments],
+            [sys.executable, "-P", "-c", ATTENDING, name, str(makes or ""), code, *arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl+C in the server's terminal is not meant for it
         )  # fmt: skip
@@ -195,8 +197,11 @@ def _end_with_parent() -> None:
 
 
 def attend() -> None:
-    """Run the job that this process's arguments name, and wait for its end; where it failed note the line it said."""
-    name, code, *arguments = sys.argv[1:]
+    """Run the job that this process's arguments name, and wait for its end; where it failed note the line it said.
+
+    What it has half made is deleted, for a job that is killed deletes nothing.
+    """
+    name, makes, code, *arguments = sys.argv[1:]
     note = _note(name)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-P", "-c", code, *arguments],
@@ -209,6 +214,14 @@ def attend() -> None:
         _say(note, f"it was ended by {signal.Signals(-status).name}; likely not enough memory: close other programs")
     elif status and not note.is_file() and find_job(name) is None:
         _say(note, lines[-1].removeprefix("mainstem: ") if lines else f"it ended with status {status}")
+    if status and makes and find_job(name) is None:
+        clear_half_made(Path(makes))
+
+
+def clear_half_made(last: Path) -> None:
+    """Delete the folder of a file that is written last, unless that is there, or the folder is a link."""
+    if not last.exists() and not last.parent.is_symlink():
+        shutil.rmtree(last.parent, ignore_errors=True)
 
 
 def _say(note: Path, text: str) -> None:

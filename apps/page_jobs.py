@@ -3,14 +3,15 @@
 import sys
 from collections.abc import Sequence
 
-from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map, maps_folder
-from mainstem.apps.jobs import start, work_on
+from mainstem.apps.field_maps import DEMO, MAP_JOB, THRESHOLD_T_HA, ensure_demo, make_map, maps_folder
+from mainstem.apps.jobs import clear_half_made, start, work_on
+from mainstem.apps.map_files import NOTES
 from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress
 
 CODE = "from mainstem.apps.page_jobs import main; main()"
-MODEL, MAP, HINDSIGHT, ZONES, RATES = "model ", "map ", "hindsight ", "zones of ", "rates of "  # begin jobs' names
+MODEL, MAP, HINDSIGHT, ZONES, RATES = "model ", MAP_JOB, "hindsight ", "zones of ", "rates of "  # begin jobs' names
 
 
 def start_training(name: str) -> None:
@@ -25,12 +26,13 @@ def start_hindsight(name: str) -> None:
 
 def start_map(name: str, threshold: float = THRESHOLD_T_HA, crop: str = "") -> None:
     """Begin to map the inputs that are kept under a name, or a simulated farm."""
-    start(map_job(name), CODE, ["map", name, repr(threshold), crop])
+    makes = None if name == DEMO else maps_folder() / name / NOTES  # the demo's inputs are used again
+    start(map_job(name), CODE, ["map", name, repr(threshold), crop], makes)
 
 
 def start_harvest(name: str) -> None:
     """Begin to map the harvest whose logs are kept under a name."""
-    start(map_job(name), CODE, ["harvest", name])
+    start(map_job(name), CODE, ["harvest", name], maps_folder() / name / NOTES)
 
 
 def start_zones(name: str, others: Sequence[str], num_zones: int) -> None:
@@ -101,9 +103,13 @@ def _choice(name: str) -> RegionChoice:
 
 
 def _harvest(name: str, report: Progress) -> None:
-    from mainstem.apps.fields.harvest_maps import make_harvest  # the other jobs need no geometry
+    try:
+        from mainstem.apps.fields.harvest_maps import make_harvest  # the other jobs need no geometry
 
-    make_harvest(name, report)
+        make_harvest(name, report)
+    except BaseException:  # also a stop while that is imported
+        clear_half_made(maps_folder() / name / NOTES)
+        raise
 
 
 def _zones(name: str, rest: list[str], report: Progress) -> None:

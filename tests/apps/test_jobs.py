@@ -13,8 +13,9 @@ from streamlit.testing.v1 import AppTest
 from typer.testing import CliRunner
 
 from mainstem import dashboards
+from mainstem.apps import page_jobs
 from mainstem.apps.cli import app
-from mainstem.apps.field_maps import keep_inputs, maps_folder
+from mainstem.apps.field_maps import free_folder, keep_inputs, maps_folder
 from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
 from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
 from mainstem.apps.region_sets import choices, keep_upload
@@ -196,3 +197,45 @@ def test_a_job_on_another_machine_is_not_stopped_here(home, monkeypatch):
     with pytest.raises(InputError, match="stop it there"):
         stop("model slow")
     os.kill(find_job("model slow").process, signal.SIGTERM)
+
+
+def test_what_a_killed_job_has_half_made_is_cleared(home, tmp_path):
+    folder = tmp_path / "half"
+    (folder / "logs").mkdir(parents=True)
+    start("model slow", SLOW, [], folder / "notes.json")
+    os.kill(find_job("model slow").process, signal.SIGKILL)
+    assert until(lambda: not folder.exists())
+    (folder / "logs").mkdir(parents=True)
+    (folder / "notes.json").write_text("whole")
+    start("model slow", SLOW, [], folder / "notes.json")
+    os.kill(find_job("model slow").process, signal.SIGKILL)
+    assert until(lambda: failure_of("model slow"))
+    assert (folder / "notes.json").is_file()
+
+
+def test_a_name_that_nobody_is_making_is_free_again(home, tmp_path):
+    folder = maps_folder() / "mine"
+    (folder / "logs").mkdir(parents=True)
+    with pytest.raises(InputError, match="exists already or is being made"):
+        free_folder("mine")  # its job is about to begin
+    os.utime(folder, (0, 0))
+    (home / "v1" / "jobs").mkdir(parents=True)
+    (home / "v1" / "jobs" / "map mine.json").write_text(STATE % (0.5, 0, 9))
+    with locked(home / "v1" / "jobs" / "map mine.lock", "x"), pytest.raises(InputError, match="is being made"):
+        free_folder("mine")
+    assert free_folder("mine") == folder
+    assert not folder.exists()
+    (tmp_path / "users").mkdir()
+    os.utime(tmp_path / "users", (0, 0))
+    folder.symlink_to(tmp_path / "users")
+    with pytest.raises(InputError, match="exists already"):
+        free_folder("mine")
+    assert (tmp_path / "users").is_dir()
+
+
+def test_a_harvest_that_is_stopped_while_it_is_imported_leaves_its_name_free(home, monkeypatch):
+    (maps_folder() / "mine" / "logs").mkdir(parents=True)
+    monkeypatch.setitem(sys.modules, "mainstem.apps.fields.harvest_maps", None)  # as far as the import, and no further
+    with pytest.raises(ImportError):
+        page_jobs._harvest("mine", lambda stage, share: None)
+    assert not (maps_folder() / "mine").exists()
