@@ -67,6 +67,8 @@ def read_points(path: Path) -> "gpd.GeoDataFrame":
     """
     readers = {".shp": _read_shapefile, ".zip": _read_zip}
     kind = path.suffix.lower()
+    if not path.is_file():
+        raise InputError(f"no file {path}; give the log's file")
     load_geopandas()
     if path.stat().st_size > LARGEST_BYTES:
         raise InputError(f"{path.name} has more than {LARGEST_BYTES >> 20} MiB, which are not read; cut it")

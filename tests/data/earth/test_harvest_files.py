@@ -1,5 +1,6 @@
 """Logs as farm offices send them: each read rightly, or refused in one line that names the cell or what to pass."""
 
+import os
 import re
 from pathlib import Path
 
@@ -205,3 +206,11 @@ def test_sections_of_a_header_are_put_together(tmp_path):
     assert len(found) == 9
     assert found.swath_m == pytest.approx(9.0)
     assert found.longitude == pytest.approx(10.1 + 2.5e-5)
+
+
+@pytest.mark.parametrize("name", ["log.gpkg", "log.shp", "log.zip", "log.csv", "log.parquet"])
+@pytest.mark.timeout(60)
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError):
+        read_harvest([tmp_path / name], Reading(crop="wheat"))
