@@ -13,7 +13,8 @@ from mainstem.apps.progress import shown
 
 def harvest(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Logs of one field: .shp, .zip, .gpkg, .csv; or a TASKDATA.")
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Logs of one field: .csv, .parquet, .shp, .zip, .gpkg; or a TASKDATA."),
     ],
     out: Annotated[Path, typer.Option(help="A new folder: map.tif, points.gpkg, fields.gpkg and others.")],
     unit: Annotated[
@@ -36,6 +37,9 @@ def harvest(
     as_json: AsJson = False,
 ) -> None:
     """Clean a combine's logs by named rules, and map the yield with its doubt and the fields' means."""
+    from mainstem.data.earth.harvests.kinds import check_kinds
+
+    check_kinds(files)  # before what takes seconds to load
     from mainstem.apps.fields import harvest as harvests
     from mainstem.apps.fields.harvest_files import write_harvest, write_labels
     from mainstem.data.earth.harvests.cleaning import Limits

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mainstem.adapters.crop_yield import TASK
 from mainstem.adapters.crop_yield.regional import RegionalPreparation
 from mainstem.adapters.crop_yield.seasons import MONTH_DAYS, changing_in, region_of
+from mainstem.apps.crop_phases import PHASES
 from mainstem.core.fitted import Fitted
 from mainstem.core.stream import Sample, Stream
 
@@ -20,8 +21,6 @@ Array = NDArray[np.float64]
 DAY_S = 86_400.0
 FEWEST = 5  # seasons from which a normal is told
 AGGREGATE = re.compile(r"(avg|Z[-+])([A-Z]+)p(\d)")  # CY-Bench's season aggregates: quantity and crop phase
-# Paudel et al. 2021, Machine learning for large-scale crop yield forecasting, Agricultural Systems 187, features
-PHASES = ("before planting", "planting", "vegetative", "flowering", "yield formation")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 RAIN, WATER, HEAT, CANOPY = "rain", "water balance", "heat", "canopy"
 GROUPS = {"PREC": RAIN, "CWB": WATER, "TAVG": HEAT, "TMIN": HEAT, "TMAX": HEAT, "FAPAR": CANOPY, "ndvi": CANOPY,

@@ -18,7 +18,8 @@ from mainstem.core.progress import Progress, silent
 from mainstem.data.earth.fields import SUFFIXES, open_fields
 from mainstem.data.earth.harvests.cleaning import RULES
 from mainstem.data.earth.harvests.columns import Reading, said_of
-from mainstem.data.earth.harvests.reading import SHAPES, TABLES, read_parts
+from mainstem.data.earth.harvests.kinds import SHAPES, TABLES
+from mainstem.data.earth.harvests.reading import read_parts
 
 LOGS, SAID, BORDERS = "logs", "said.json", "borders"
 TASKS = "taskdata.xml"  # in any case, with its timelogs (.xml and .bin) beside it

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FIELDS = "fields.gpkg"
 ALL = "all.pdf"
 MOST_PAGES = 5000
+WORD = re.compile(r"[^\W_]+")
 SAFE = re.compile(r"[^A-Za-z0-9_-]+")
 LOOK = 256  # pixels a side of the map that colour ends are taken from
 TAIL = 0.02  # share of the cells beyond each end
@@ -61,11 +62,8 @@ def make_reports(
         InputError: if the source cannot be read, or a name in `only` is not in it.
     """
     pages = field_pages(source, zones) if source.is_dir() else region_pages(source)
-    unknown = [name for name in only if name not in pages]
-    if unknown:
-        known = ", ".join(repr(name)[:40] for name in list(pages)[:5])
-        raise InputError(f"{source.name} has no {unknown[0]!r:.60}; it has {known} and {max(len(pages) - 5, 0)} more")
-    chosen = {name: page for name, page in pages.items() if not only or name in only}
+    wanted = {_meant(name, pages, source.name) for name in only}
+    chosen = {name: page for name, page in pages.items() if not only or name in wanted}
     if len(chosen) > MOST_PAGES:
         raise InputError(f"{source.name} has {len(chosen)} pages, at most {MOST_PAGES} are made; name some (--only)")
     made = datetime.datetime.now(datetime.UTC).date().isoformat()
@@ -78,6 +76,28 @@ def make_reports(
             files.append({"name": name, "file": file})
         write_atomically(folder / ALL, pdf_bytes(list(chosen.values()), made))
     return {"out": str(out), "pages": files}
+
+
+def _meant(asked: str, pages: Mapping[str, Page], where: str) -> str:
+    """The name of the page that is asked for: as the source has it, or as pages write it (Field 10; IL, CUMBERLAND).
+
+    Raises:
+        InputError: if there is none, or more than one.
+    """
+    if asked in pages:
+        return asked
+    found = [name for name, page in pages.items() if _words(asked) in (_words(name), _words(page.title))]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(repr(name)[:40] for name in (found or list(pages))[:5])
+    if found:
+        raise InputError(f"{where} has {len(found)} that {asked!r:.60} could be: {known}; give one as it stands there")
+    raise InputError(f"{where} has no {asked!r:.60}; it has {known} and {max(len(pages) - 5, 0)} more")
+
+
+def _words(name: str) -> list[str]:
+    """A name's words, whatever their case, order and what stands between them."""
+    return sorted(WORD.findall(name.casefold()))
 
 
 def field_pages(folder: Path, zones: Path | None = None, only: Sequence[str] = ()) -> dict[str, Page]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from mainstem.apps.crop_phases import phases_in_words
 from mainstem.apps.fields.report_pages import Page, Picture, age, claim_in_words, in_words, interval_in_words
 from mainstem.core.errors import InputError
 from mainstem.core.plain import plain
@@ -130,10 +131,10 @@ def _page(rows: pd.DataFrame, places: "gpd.GeoDataFrame | None", ends: tuple[flo
 
 def _facts(row: "pd.Series[Any]") -> list[tuple[str, str]]:
     """What else a table tells of a forecast, in words."""
-    found = [(title, _told(row, name, "")) for name, title in FACTS.items()]
+    found = [(title, phases_in_words(_told(row, name, ""))) for name, title in FACTS.items()]
     if _told(row, "data_from", ""):
         newest = _told(row, "data_until", "")
-        found.append(("Data", f"{_told(row, 'data_from', '')} to {newest}"))
+        found.append(("Data", phases_in_words(f"{_told(row, 'data_from', '')} to {newest}")))
         found.append(("Newest data", age(newest, datetime.datetime.now(datetime.UTC).date())))
     for name, title in AMOUNTS.items():
         if name in row and np.isfinite(_number(row[name])):

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from mainstem.adapters.crop_yield.seasons import LEADS, MONTH_DAYS, PHASE
-from mainstem.apps.why import PHASES
+from mainstem.apps.crop_phases import PHASES
 from mainstem.core.stream import Sample
 
 LAST_DAY = 365.0

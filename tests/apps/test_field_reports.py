@@ -227,6 +227,23 @@ def test_tables_that_hold_no_forecasts_are_refused_by_cell(tmp_path: Path) -> No
         region_pages(regions(tmp_path / "a.csv", low=["1", "x", "1", "1", "1", "1"]))
 
 
+def test_a_page_is_chosen_as_pages_write_its_name(folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("reportlab")
+    table = regions(tmp_path / "a.csv")
+    for number, name in enumerate(("IA_ADAIR", "IA, ADAIR", "Adair, IA")):
+        done = make_reports(table, tmp_path / f"out{number}", only=[name])
+        assert [page["name"] for page in done["pages"]] == ["IA_ADAIR"]
+    assert make_reports(folder, tmp_path / "field", only=["Field a"])["pages"][0]["name"] == "a"
+    with pytest.raises(InputError, match="has no 'IA'"):
+        make_reports(table, tmp_path / "none", only=["IA"])
+
+
+def test_crop_phases_are_named(tmp_path: Path) -> None:
+    more = {"data_from": ["phase0"] * 6, "data_until": ["phase4"] * 6}
+    page = region_pages(regions(tmp_path / "a.csv", **more))["IA_ADAIR"]
+    assert dict(page.facts)["Data"] == "before planting to yield formation"
+
+
 def _without_value(folder: Path) -> Path:
     pd.DataFrame({"region": ["a"], "yield": [1]}).to_csv(folder / "b.csv", index=False)
     return folder / "b.csv"

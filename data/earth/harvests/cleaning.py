@@ -71,6 +71,8 @@ class Limits:
         for name in self.skip:
             if name not in RULES:
                 raise InputError(f"got the rule {name!r:.40} to leave out, want one of {', '.join(RULES)}")
+            if name == NO_VALUE:
+                raise InputError(f"got the rule {name!r} to leave out: records without a yield or a place have no cell")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,7 +115,7 @@ class Cleaned:
 
     def rule_of(self) -> NDArray[np.str_]:
         """Name of the rule that took each record out, "" where it is kept."""
-        names = np.full(len(self.points), "", dtype="U16")
+        names = np.full(len(self.points), "", dtype=f"U{max(map(len, RULES))}")
         for name, flags in self.removed.items():
             names[flags] = name
         return names

@@ -17,6 +17,7 @@ from mainstem.data.earth.crs import parse_crs
 from mainstem.data.earth.harvests.columns import Chosen, Reading, choose_columns
 from mainstem.data.earth.harvests.flows import POSSIBLE, check_flow, flow_ratio
 from mainstem.data.earth.harvests.isoxml_logs import is_dry, read_isoxml
+from mainstem.data.earth.harvests.kinds import SHAPES, check_kinds
 from mainstem.data.earth.harvests.ordering import in_order
 from mainstem.data.earth.harvests.points import Array, HarvestPoints, joined, spoken
 from mainstem.data.earth.harvests.units import factor
@@ -24,7 +25,6 @@ from mainstem.data.earth.vectors import read_points
 from mainstem.data.hearing import tell
 from mainstem.data.tabular import Table, open_table, shown
 
-TABLES, SHAPES = (".csv", ".parquet"), (".shp", ".zip", ".gpkg")
 MOST_RECORDS, MOST_DAYS = 1_000_000, 366  # the former take 2 GiB to clean
 LIKELY: Mapping[str, tuple[float, float]] = {  # medians beyond which a unit was named wrongly; this module's own choice
     "swath": (0.3, 25.0), "distance": (0.02, 60.0), "speed": (0.05, 10.0), "flow": (0.02, 120.0),
@@ -85,8 +85,7 @@ def _read(path: Path, said: Reading) -> HarvestPoints:
         return _of_shapes(path, said)
     if is_task_data(path):
         return joined(list(_of_tasks(path, said.crop).values()))
-    if kind not in (*TABLES, ".xlsx", ".xls", ".ods", ".xlsm"):
-        raise InputError(f"got {path.name}, want a log as {', '.join((*SHAPES, *TABLES))}")
+    check_kinds([path])
     return _of_table(open_table(path, "give the log's file"), None, said)
 
 

@@ -109,6 +109,12 @@ def test_all_that_is_open_is_asked_at_once_with_options_to_copy(tmp_path):
         read(tmp_path, bushels)
 
 
+def test_a_packed_log_is_refused_by_its_name(tmp_path):
+    (tmp_path / "log.csv.gz").write_bytes(b"\x1f\x8b")
+    with pytest.raises(InputError, match=r"got 'log\.csv\.gz', want a log as .*; unpack it first"):
+        read_harvest([tmp_path / "log.csv.gz"])
+
+
 def test_units_that_contradict_one_another_are_refused(tmp_path):
     lines = ["lon,lat,yield_t_ha,swath_m,distance_m,duration_s,flow"]
     lines += [f"{10.1 + 2e-5 * step:.6f},54.5,8.0,9.0,2.0,1.0,{8.0 * 18 / 10:.3f}" for step in range(200)]
