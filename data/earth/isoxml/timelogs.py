@@ -6,6 +6,7 @@ values (uint8 place in the header's list, int32); little-endian.
 """
 
 import datetime
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -149,11 +150,24 @@ def _read_header(path: Path) -> _Header:
         if text == "":
             kinds.append((column, kind))
         elif text is not None:
-            constants[column] = number(text, f"the position's {key} in {path.name}")
+            constants[column] = _constant(column, text, f"the position's {key} in {path.name}")
     values = tuple(_value(element, path.name) for element in root.all("DLV"))
     if len(values) > MOST_VALUES:
         raise InputError(f"{path.name} lists {len(values)} values, a record can number {MOST_VALUES}; export it again")
     return _Header(fixed=np.dtype(kinds), constants=constants, values=values)
+
+
+def _constant(column: str, text: str, where: str) -> float:
+    """A number that holds for all records, within what a record itself could say of a place and its status.
+
+    Raises:
+        InputError: if it is none, or beyond.
+    """
+    found = number(text, where)
+    low, high = {"north": (-90, 90), "east": (-180, 180), "status": (0, 255)}.get(column, (-math.inf, math.inf))
+    if not low <= found <= high:
+        raise InputError(f"{where} is {found:g}, want {low} to {high}; export it again")
+    return found
 
 
 def _value(element: Element, where: str) -> tuple[int, str]:
@@ -224,7 +238,7 @@ def _columns(task_data: TaskData, path: Path, content: bytes, ends: NDArray[np.i
         time=time,
         latitude=latitude,
         longitude=longitude,
-        status=fixed["status"].copy() if "status" in (fixed.dtype.names or ()) else None,
+        status=_status(fixed, header),
         columns=tuple(columns),
         backwards=np.nonzero(np.diff(time) < 0)[0] + 1,
     )
@@ -235,6 +249,14 @@ def _time(fixed: NDArray[np.void], where: str) -> NDArray[np.float64]:
     if odd.size:
         raise _faulty(where, odd[0], f"is at {fixed['ms'][odd[0]]} ms of its day, which has {A_DAY_MS}")
     return EPOCH + fixed["days"].astype(np.float64) * A_DAY_S + fixed["ms"].astype(np.float64) / 1000
+
+
+def _status(fixed: NDArray[np.void], header: _Header) -> NDArray[np.uint8] | None:
+    if "status" in (fixed.dtype.names or ()):
+        told: NDArray[np.uint8] = fixed["status"].copy()
+        return told
+    constant = header.constants.get("status")
+    return None if constant is None else np.full(len(fixed), constant, np.uint8)
 
 
 def _positions(fixed: NDArray[np.void], header: _Header, where: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

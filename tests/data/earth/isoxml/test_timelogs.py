@@ -118,3 +118,26 @@ def test_the_forage_harvesters_logs_are_read_whole() -> None:
     assert log.find(0x57)[0].values()[0] == pytest.approx(0x00C65D0C * 3.6e-6)  # mg/s, bytes 0x2A-0x2D of the file
     assert log.find(0xEA7E)[0].quantity.unit == "km/h"
     assert not any(log.remarks() for log in logs.values())
+
+
+@pytest.mark.parametrize(
+    ("position", "told"),
+    [
+        ('A="400" B="10"', "the position's A in TLG00001.XML is 400, want -90 to 90"),
+        ('A="50" B="-180.1"', "the position's B in TLG00001.XML is -180.1, want -180 to 180"),
+        ('A="1e300" B="10"', "the position's A in TLG00001.XML"),
+        ('A="nan" B="10"', "the position's A in TLG00001.XML"),
+        ('A="50" B="10" D="256"', "the position's D in TLG00001.XML is 256, want 0 to 255"),
+    ],
+)
+def test_a_position_of_the_header_beyond_the_globe_is_refused(tmp_path: Path, position: str, told: str) -> None:
+    header = f'<TIM A="" D="4"><PTN {position}/><DLV A="0054" B="" C="DET1"/></TIM>'
+    with pytest.raises(InputError, match=re.escape(told)):
+        read(write_log(tmp_path, [], header))
+
+
+def test_a_status_of_the_header_holds_for_every_record(tmp_path: Path) -> None:
+    header = '<TIM A="" D="4"><PTN A="50" B="11.5" D="0"/><DLV A="0054" B="" C="DET1"/></TIM>'
+    log = read(write_log(tmp_path, [b"\0" * 6 + b"\0"] * 3, header))
+    assert log.status is not None
+    assert log.status.tolist() == [0, 0, 0]
