@@ -41,17 +41,20 @@ def harvest(
 
     check_kinds(files)  # before what takes seconds to load
     from mainstem.apps.fields import harvest as harvests
-    from mainstem.apps.fields.harvest_files import write_harvest, write_labels
+    from mainstem.apps.fields.harvest_files import check_farm, lay_labels, write_harvest, write_labels
     from mainstem.data.earth.harvests.cleaning import Limits
     from mainstem.data.earth.harvests.columns import said_of
 
     said = said_of(unit or (), column or (), crop, crs)
     limits = Limits(skip=tuple(skip or ()), delay=delay)
     spec = harvests.HarvestSpec(paths=tuple(files), said=said, limits=limits, cell_m=cell, fields=fields, farm=farm)
+    if farm is not None:
+        check_farm(farm)
     with shown("harvest", as_json) as report:
         found = harvests.harvest(spec, report)
+        laid = None if farm is None else lay_labels(found, farm)
         write_harvest(found, out)
-        labels = None if farm is None else write_labels(found, farm)
+        labels = None if laid is None or farm is None else write_labels(laid, farm)
     if as_json:
         print(
             json.dumps({"harvests": [one.told() for one in found], "out": str(out), "labels": labels and str(labels)})

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from mainstem.apps.field_exports import write_fields
@@ -148,26 +150,43 @@ def harvest_means(folder: Path, fields: Fields, tags: Mapping[str, str]) -> "gpd
     return mean_table(read_laid(folder), table, days, tags.get("CROP") or None)
 
 
-def write_labels(found: list[Harvested], farm: Path) -> Path:
-    """Write yield.tif, on the grid of a farm's scenes, into its folder: labels that `mainstem calibrate` reads.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labels:
+    """Yields (y, x), t/ha, NaN where nothing was harvested, on the grid of a farm's scenes."""
+
+    grid: Grid
+    mean: NDArray[np.float64]
+
+
+def lay_labels(found: list[Harvested], farm: Path) -> Labels:
+    """Lay a harvest out on the grid of a farm's scenes; nothing is written.
 
     Raises:
         InputError: if the farm has no scene or a yield raster already, or the harvest lies elsewhere.
     """
-    grid = _scene_grid(farm)
+    grid = check_farm(farm)
     laid = [grid_yield(one.cleaned, grid=grid) for one in found]
     means = np.stack([one.mean for one in laid])
     seen = np.isfinite(means)
     if not seen.any():
         raise InputError(f"the harvest lies outside the scenes of {farm.name}; name the farm that was cut")
     with np.errstate(invalid="ignore"):
-        mean = np.where(seen, means, 0.0).sum(0) / np.where(seen.any(0), seen.sum(0), np.nan)
+        return Labels(grid=grid, mean=np.where(seen, means, 0.0).sum(0) / np.where(seen.any(0), seen.sum(0), np.nan))
+
+
+def write_labels(labels: Labels, farm: Path) -> Path:
+    """Write yield.tif into a farm's folder: labels that `mainstem calibrate` reads."""
     tags = {"UNITS": "t/ha", "ATTRIBUTION": OWN, "LICENCE": OWN}
-    write_cog(iter([(0, 0, mean[None].astype(np.float32))]), farm / LABELS, grid, ["yield"], tags)
+    write_cog(iter([(0, 0, labels.mean[None].astype(np.float32))]), farm / LABELS, labels.grid, ["yield"], tags)
     return farm / LABELS
 
 
-def _scene_grid(farm: Path) -> Grid:
+def check_farm(farm: Path) -> Grid:
+    """Return the grid of a farm's scenes.
+
+    Raises:
+        InputError: if there is none, or the farm has a yield raster already.
+    """
     if not farm.is_dir():
         raise InputError(f"{plain(farm)} is no folder; name a farm's, with its scenes and fields")
     kinds = {path: raster_kind(path.name) for path in sorted(farm.iterdir())}

@@ -13,7 +13,7 @@ from tests.data.earth.harvest_logs import plant, write_log
 from tests.hostile.harness import run_cli
 
 from mainstem.apps.fields.harvest import HarvestSpec, harvest, lines_of
-from mainstem.apps.fields.harvest_files import BANDS, write_harvest, write_labels
+from mainstem.apps.fields.harvest_files import BANDS, lay_labels, write_harvest, write_labels
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.data.earth.farm_folders import open_farm_folders
@@ -101,7 +101,7 @@ def test_a_harvest_becomes_the_labels_of_a_farm(tmp_path):
     (tmp_path / "farm" / "yield.tif").unlink()
     log = write_log(tmp_path / "log.csv", driven_over(simulated))
     found = harvest(HarvestSpec(paths=(log,), said=Reading(crop="maize")))
-    path = write_labels(found, tmp_path / "farm")
+    path = write_labels(lay_labels(found, tmp_path / "farm"), tmp_path / "farm")
     with rasterio.open(path) as raster:
         mean = raster.read(1)
     both = np.isfinite(mean) & np.isfinite(simulated.yield_t_ha)
@@ -110,11 +110,25 @@ def test_a_harvest_becomes_the_labels_of_a_farm(tmp_path):
     samples = open_farm_folders(tmp_path / "farm").samples
     assert sum(sample.target is not None for sample in samples) > 50
     with pytest.raises(InputError, match=r"farm holds yield\.tif already"):
-        write_labels(found, tmp_path / "farm")
+        lay_labels(found, tmp_path / "farm")
     empty = tmp_path / "empty"
     empty.mkdir()
     with pytest.raises(InputError, match="holds no scene"):
-        write_labels(found, empty)
+        lay_labels(found, empty)
+
+
+def test_a_farm_that_takes_no_labels_is_told_before_anything_is_written(tmp_path):
+    log, out = write_log(tmp_path / "log.csv", plant("none").points), tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    write_farm(simulate_farm(3, side=16), tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "yield.tif").unlink()
+    for farm, told in (("empty", "holds no scene"), ("elsewhere", "lies outside the scenes"), ("none", "is no folder")):
+        done = run_cli(
+            "fields", "harvest", str(log), "--crop", "wheat", "--out", str(out), "--farm", str(tmp_path / farm)
+        )
+        assert done.code == 2
+        assert told in done.err
+        assert not out.exists()
 
 
 def driven_over(farm) -> HarvestPoints:

@@ -71,7 +71,7 @@ class Limits:
         for name in self.skip:
             if name not in RULES:
                 raise InputError(f"got the rule {name!r:.40} to leave out, want one of {', '.join(RULES)}")
-            if name == NO_VALUE:
+            if name == "no value":
                 raise InputError(f"got the rule {name!r} to leave out: records without a yield or a place have no cell")
 
 
