@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -21,6 +21,7 @@ from mainstem.core.bounds import Bounds
 from mainstem.core.errors import InputError, MainstemError
 from mainstem.core.files import locked, write_atomically
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, fields_on
+from mainstem.dashboards.field_map.corners import MOST_CORNERS, with_fewer_corners
 from mainstem.dashboards.field_map.journal import (
     REDO,
     UNDO,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     import geopandas as gpd
 
 REPLACED = "fields.replaced.gpkg"  # what was there before a user asked to replace it
-MOST_CORNERS = 10_000
+GIVEN = "fields.given"  # and the suffix of a file whose fields were taken with fewer corners
 SAME_M = 0.01  # two borders whose corners lie this near, in the CRS's unit, are one: files round coordinates
 WRITING = threading.Lock()  # two tabs of one server change fields one after the other, wherever files have no locks
 LOCKED, WAIT_S = ".fields.lock", 10.0  # beside a map: two servers do, too
@@ -135,13 +136,20 @@ def delete_field(board: FieldBoard, field: str) -> None:
     _act(board, plan)
 
 
-def import_fields(
-    board: FieldBoard, name: str, content: bytes, replace: bool = False
-) -> tuple[int, tuple[LeftOut, ...]]:
-    """Add fields of a user's file to the map's; return how many there are then, and which of the file were left out.
+class Brought(NamedTuple):
+    """How many fields the map has, which of the file were left out, and what was done to corners; "" where nothing."""
 
-    A field that is there already under the same name and border is kept once. Where `replace` asks for it, the map's
-    own give way, and are kept in fields.replaced.gpkg.
+    count: int
+    left_out: tuple[LeftOut, ...]
+    simplified: str
+
+
+def import_fields(board: FieldBoard, name: str, content: bytes, replace: bool = False) -> Brought:
+    """Add fields of a user's file to the map's.
+
+    Borders of more corners than the map's cells can show get fewer; the file is then kept whole beside the map. A field
+    that is there already under the same name and border is kept once. Where `replace` asks for it, the map's own give
+    way, and are kept in fields.replaced.gpkg.
 
     Raises:
         InputError: if none of them can be used.
@@ -150,8 +158,18 @@ def import_fields(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         path.write_bytes(content)
-        brought, left_out = usable_fields(path, describe(board.folder / MAP).grid)
+        grid = describe(board.folder / MAP).grid
+        brought, left_out = usable_fields(path, grid)
     added = brought.table[["field", "geometry"]].join(own_columns(brought.table))
+    added, moved, fields = with_fewer_corners(added, grid)
+    simplified = ""
+    if fields:
+        given = board.folder / f"{GIVEN}{Path(name).suffix.lower()}"
+        write_atomically(given, content)
+        simplified = (
+            f"{len(fields)} of {len(added)} fields had more than {MOST_CORNERS:,} corners: they were given fewer, "
+            f"their borders moved by {moved:g} of a cell at most; the file is kept whole as {given.name} beside the map"
+        )
     taken: list[LeftOut] = []
 
     def plan(held: "gpd.GeoDataFrame") -> Change:
@@ -165,7 +183,7 @@ def import_fields(
         return _change(f"{int(is_new.sum())} fields of {name} added", held, [], added[is_new])
 
     _act(board, plan)
-    return len(fields_on(board.folder, board.crs)), (*left_out, *taken)
+    return Brought(len(fields_on(board.folder, board.crs)), (*left_out, *taken), simplified)
 
 
 def _new_in(held: "gpd.GeoDataFrame", added: "gpd.GeoDataFrame") -> tuple["pd.Series[bool]", list[LeftOut]]:

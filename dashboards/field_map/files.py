@@ -12,6 +12,7 @@ from mainstem.dashboards.field_map.edits import REPLACED, import_fields, put_bac
 from mainstem.dashboards.shell import mistakes_as_lines, plain
 
 LEFT_OUT = "fields left out"  # session key: the map, the file brought last, and what of it was left out
+SIMPLIFIED = "fields with fewer corners"  # session key: the map, and what was done to the file brought last
 MOST_TOLD, MOST_NAMED = 20, 3
 EXPORTS = {
     "gpkg": ("GeoPackage", "application/geopackage+sqlite3"),
@@ -73,7 +74,11 @@ def _few(names: Sequence[str]) -> str:
 
 
 def show_left_out(board: FieldBoard) -> None:
-    """Say which fields were left out when the map was made, and of the file brought last, and why."""
+    """Say which fields were left out when the map was made, and of the file brought last, and why; whose corners are
+    fewer than that file's."""
+    of_map, simplified = st.session_state.get(SIMPLIFIED, ("", ""))
+    if simplified and of_map == board.name:
+        st.info(plain(simplified, 400), icon=":material/polyline:")
     name, file, lines = st.session_state.get(LEFT_OUT, ("", "", []))
     told = [*((one, "the file that the map was made with") for one in board.left_out)]
     told += [(line, file) for line in lines if name == board.name]
@@ -99,6 +104,7 @@ def show_import(board: FieldBoard) -> None:
         )
         if file is not None and st.button("Replace the fields" if is_replacing else "Add these fields"):
             with mistakes_as_lines("The file"):
-                _, left_out = import_fields(board, file.name, file.getvalue(), replace=is_replacing)
-                st.session_state[LEFT_OUT] = (board.name, file.name, [str(one) for one in left_out])
+                brought = import_fields(board, file.name, file.getvalue(), replace=is_replacing)
+                st.session_state[LEFT_OUT] = (board.name, file.name, [str(one) for one in brought.left_out])
+                st.session_state[SIMPLIFIED] = (board.name, brought.simplified)
                 st.rerun()

@@ -272,7 +272,7 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     with pytest.raises(InputError, match="is not what its name says"):
         import_fields(again, "fields.gpkg", b"{}")
     assert (folder / "input" / "fields.gpkg").read_bytes() == before  # a wrong file takes nothing away
-    assert import_fields(again, "mine.geojson", field_bytes(few, "geojson"), replace=True) == (2, ())
+    assert import_fields(again, "mine.geojson", field_bytes(few, "geojson"), replace=True) == (2, (), "")
     assert len(load_field_board("clouded").table) == 2
 
 

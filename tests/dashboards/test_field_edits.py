@@ -6,8 +6,10 @@ import threading
 from contextlib import nullcontext
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 import pytest
+from shapely.geometry import Polygon
 
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import read_notes
@@ -321,3 +323,20 @@ def test_a_journal_that_is_full_refuses_a_change_before_it_is_made_and_undoes_th
         delete_field(board, "b")
     same(before, state(board))
     assert undo(board).words == "field a deleted"
+
+
+def test_a_border_of_more_corners_than_cells_can_show_gets_fewer_and_the_file_is_kept(board, tmp_path):
+    angle = np.linspace(0, 2 * np.pi, 40_000, endpoint=False)
+    radius = 60 * (1 + 1e-4 * np.sin(900 * angle))
+    x, y = LEFT + 200 + radius * np.cos(angle), TOP - 200 + radius * np.sin(angle)
+    given = gpd.GeoDataFrame({"field": ["round"]}, geometry=[Polygon(np.c_[x, y])], crs=board.crs)
+    given.to_file(tmp_path / "round.gpkg")
+    content = (tmp_path / "round.gpkg").read_bytes()
+    brought = import_fields(board, "round.gpkg", content)
+    assert "1 of 1 fields had more than 10,000 corners" in brought.simplified
+    assert (board.folder / "fields.given.gpkg").read_bytes() == content
+    border = fields_on(board.folder, board.crs).set_index("field").geometry["round"]
+    assert len(border.exterior.coords) < 1_000
+    assert border.hausdorff_distance(given.geometry[0]) <= 0.1 * GRID.transform[0]
+    assert border.area == pytest.approx(given.geometry[0].area, rel=0.01)
+    assert import_fields(board, "round.gpkg", content).count == 4  # it is there already

@@ -262,15 +262,15 @@ def test_importing_adds_and_replaces_only_when_asked(shown, tmp_path):
     add_field(board, [(500_300, 4_599_600), (500_340, 4_599_600), (500_340, 4_599_640)])
     path = tmp_path / "more.geojson"
     squares(["a", "b", "c"]).to_crs("EPSG:4326").to_file(path, driver="GeoJSON", COORDINATE_PRECISION=9)
-    assert import_fields(board, path.name, path.read_bytes()) == (4, ())
+    assert import_fields(board, path.name, path.read_bytes()) == (4, (), "")
     assert set(load_field_board("farm").table["field"]) == {"a", "b", "c", "drawn 1"}
     squares(["x", "b"]).to_crs("EPSG:4326").to_file(path, driver="GeoJSON", COORDINATE_PRECISION=9)
     other = tmp_path / "other.gpkg"
     squares(["x", "y", "a"]).to_file(other, driver="GPKG")
-    count, (left_out,) = import_fields(board, other.name, other.read_bytes())
+    count, (left_out,), _ = import_fields(board, other.name, other.read_bytes())
     assert count == 6
     assert str(left_out).startswith("field 'a' (row 3) has the name of another field")
-    assert import_fields(board, other.name, other.read_bytes(), replace=True) == (3, ())
+    assert import_fields(board, other.name, other.read_bytes(), replace=True) == (3, (), "")
     assert "drawn 1" in set(gpd.read_file(shown / "fields.replaced.gpkg")["field"])
 
 
