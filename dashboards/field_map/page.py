@@ -68,7 +68,11 @@ def show_fields() -> None:
 def show_map(name: str, desk: Desk) -> None:
     """Show a map, its fields and what can be done with them."""
     stamp = stamp_of(name)
-    board = read_map(name, stamp)
+    try:
+        board = read_map(name, stamp)
+    except Exception:
+        desk.status.markdown("# Fields")  # a page has a title, whatever becomes of its map
+        raise
     tags, unit = board.tags, board.tags["UNITS"]
     what = "Vigour" if "percent" in unit else "Yield"
     origin = origin_of(board.origins())

@@ -4,17 +4,20 @@ import json
 import os
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
 import pytest
 from shapely.geometry import Polygon
+from streamlit.testing.v1 import AppTest
 
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_notes import read_notes
 from mainstem.core.errors import ArtifactError, InputError
 from mainstem.core.files import locked
+from mainstem.dashboards import field_map
 from mainstem.dashboards.field_map import edits, journal
 from mainstem.dashboards.field_map.board import FieldBoard, fields_on, load_field_board
 from mainstem.dashboards.field_map.edits import (
@@ -340,3 +343,10 @@ def test_a_border_of_more_corners_than_cells_can_show_gets_fewer_and_the_file_is
     assert border.hausdorff_distance(given.geometry[0]) <= 0.1 * GRID.transform[0]
     assert border.area == pytest.approx(given.geometry[0].area, rel=0.01)
     assert import_fields(board, "round.gpkg", content).count == 4  # it is there already
+
+
+def test_a_page_that_cannot_show_its_map_has_its_one_title(board):
+    (board.folder / NOTES).write_text("{")
+    page = AppTest.from_file(str(Path(field_map.__file__).parent / "page.py"), default_timeout=60).run()
+    assert [text.value for text in page.markdown if text.value.startswith("# ")] == ["# Fields"]
+    assert "damaged" in page.error[0].value
