@@ -139,7 +139,7 @@ def delete_field(board: FieldBoard, field: str) -> None:
 class Brought(NamedTuple):
     """How many fields the map has, which of the file were left out, and what was done to corners; "" where nothing."""
 
-    count: int
+    num_fields: int
     left_out: tuple[LeftOut, ...]
     simplified: str
 

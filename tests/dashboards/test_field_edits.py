@@ -342,7 +342,7 @@ def test_a_border_of_more_corners_than_cells_can_show_gets_fewer_and_the_file_is
     assert len(border.exterior.coords) < 1_000
     assert border.hausdorff_distance(given.geometry[0]) <= 0.1 * GRID.transform[0]
     assert border.area == pytest.approx(given.geometry[0].area, rel=0.01)
-    assert import_fields(board, "round.gpkg", content).count == 4  # it is there already
+    assert import_fields(board, "round.gpkg", content).num_fields == 4  # it is there already
 
 
 def test_a_page_that_cannot_show_its_map_has_its_one_title(board):
