@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,7 @@ LOGS, SAID, BORDERS = "logs", "said.json", "borders"
 TASKS = "taskdata.xml"  # in any case, with its timelogs (.xml and .bin) beside it
 KINDS = (*TABLES, *(suffix for suffix in SHAPES if suffix != ".shp"), ".xml", ".bin")  # a Shapefile comes in a .zip
 LARGEST_BYTES = 1 << 20
+MOST_ALIKE = 100  # maps whose names differ by a number
 LONGEST_STEM = 25  # letters of a map's name before a field's number
 OPTIONS = ("--unit", "--column", "--crs", "--crop")
 
@@ -91,24 +93,38 @@ def logs_in(folder: Path) -> list[Path]:
 def make_harvest(name: str, progress: Progress = silent) -> str:
     """Map the logs that are kept under a name; what fails or is stopped leaves the name free again.
 
-    Task data of several fields become a map each, the first under the name, the others with their field's number.
+    Task data of several fields become a map each, the first under the name, the others with their field's number, and
+    another behind it where that name is taken.
 
     Raises:
         InputError: saying what is wrong with them.
     """
-    folder = maps_folder() / name
+    folder, made = maps_folder() / name, []
     try:
         said = Reading(**json.loads((folder / LOGS / SAID).read_text()))
         borders = fields_in(folder / BORDERS) if (folder / BORDERS).is_dir() else None
         found = harvest(HarvestSpec(paths=tuple(logs_in(folder)), said=said, fields=borders), progress)
-        others = [(one, free_folder(f"{name[:LONGEST_STEM]} {one.name}")) for one in found[1:]]
-        for one, place in others:
-            write_map(one, place)
+        for one in found[1:]:
+            made.append(_free_beside(f"{name[:LONGEST_STEM]} {one.name}"))
+            write_map(one, made[-1])
         write_map(found[0], folder)
     except BaseException:  # also a job that is stopped
-        shutil.rmtree(folder, ignore_errors=True)
+        for place in (*made, folder):
+            shutil.rmtree(place, ignore_errors=True)
         raise
     return name
+
+
+def _free_beside(name: str) -> Path:
+    """The folder of a map of this name, or of the name with the first number behind it that is free.
+
+    Raises:
+        InputError: if MOST_ALIKE are taken.
+    """
+    for number in range(1, MOST_ALIKE):
+        with suppress(InputError):
+            return free_folder(name if number == 1 else f"{name} {number}")
+    return free_folder(name)
 
 
 def read_counts(folder: Path) -> tuple[dict[str, int], tuple[str, ...]]:

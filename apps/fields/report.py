@@ -147,6 +147,12 @@ def _cells(table: "gpd.GeoDataFrame", raster: Path) -> NDArray[np.float64]:
     return np.concatenate([cells[np.isfinite(cells)], table["mean"].dropna().to_numpy(np.float64)])
 
 
+def inputs_of(raster: Path) -> str:
+    """What a map says its scenes are: real or simulated; "" where it does not say it."""
+    with open_geotiff(raster) as dataset:
+        return str(dataset.tags().get("INPUTS", ""))
+
+
 def _field_page(
     table: "gpd.GeoDataFrame",
     index: int,
@@ -156,7 +162,7 @@ def _field_page(
 ) -> Page:
     row = table.iloc[index]
     value, unit, level = float(row["mean"]), str(row["units"]), float(row["level"])
-    is_simulated = str(row.get("training", "")) == "simulated" or bool(row.get("simulated", False))
+    is_simulated = "simulated" in (str(row.get("training", "")), inputs_of(raster)) or bool(row.get("simulated", False))
     is_known = bool(np.isfinite(value))
     rank = table["mean"].rank(ascending=False, method="min").iloc[index]
     dates = [date.strip() for date in str(row.get("dates") or "").split(",")]

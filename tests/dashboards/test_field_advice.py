@@ -26,6 +26,7 @@ from mainstem.apps.fields.map_advice import (
     report_bytes,
     zip_folder,
 )
+from mainstem.apps.fields.report import field_pages
 from mainstem.core.errors import InputError
 from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.layers import list_layers
@@ -120,6 +121,12 @@ def test_reports_have_a_page_a_field(home):
     assert report_bytes(folder, "2026-01-01", ["south"]).count(b"/Type /Page\n") == 1
     with pytest.raises(InputError, match="none of the fields"):
         report_bytes(folder, "2026-01-01", ["west"])
+
+
+@pytest.mark.parametrize(("inputs", "mark"), [("simulated", "SIMULATED"), ("real", "REAL")])
+def test_a_report_says_what_the_scenes_are_where_no_model_spoke(home, inputs, mark):
+    folder = small_map(home, f"vigour {inputs}", FIELDS, TRAINING="none", INPUTS=inputs)
+    assert {page.mark for page in field_pages(folder).values()} == {mark}
 
 
 def test_damaged_zones_are_told_and_the_map_is_shown(home):

@@ -8,6 +8,7 @@ import pytest
 from shapely.geometry import box
 
 from mainstem.apps.field_maps import known_maps, maps_folder
+from mainstem.apps.fields import harvest_maps
 from mainstem.apps.fields.harvest import HarvestSpec, harvest
 from mainstem.apps.fields.harvest_files import TAKEN
 from mainstem.apps.fields.harvest_maps import keep_logs, make_harvest, read_counts, said_on_page
@@ -104,6 +105,27 @@ def test_a_harvest_that_cannot_be_mapped_leaves_its_name_free(home):
     with pytest.raises(InputError, match="no record of the harvest is left"):
         make_harvest("empty")
     assert not (maps_folder() / "empty").exists()
+
+
+def test_names_alike_at_first_get_numbers_and_a_stop_leaves_none_behind(home, tmp_path, monkeypatch):
+    files = {path.name: path.read_bytes() for path in two_fields(tmp_path / "TASKDATA").iterdir()}
+    for name in ("Grandfather north farm 2025", "Grandfather north farm 2026"):
+        keep_logs(name, files, said_on_page({}, "", "wheat"))
+        make_harvest(name)
+    assert len(known_maps()) == 4
+    assert {"Grandfather north farm 20 PFD-2", "Grandfather north farm 20 PFD-2 2"} < set(known_maps())
+    before, write = set(known_maps()), harvest_maps.write_map
+
+    def stopped(one, place):
+        if place.name == "west":  # the second is written first
+            raise KeyboardInterrupt
+        write(one, place)
+
+    keep_logs("west", files, said_on_page({}, "", "wheat"))
+    monkeypatch.setattr(harvest_maps, "write_map", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        make_harvest("west")
+    assert set(known_maps()) == before
 
 
 def test_task_data_of_two_fields_become_two_maps(home, tmp_path):
