@@ -167,7 +167,7 @@ def test_an_agronomist_brings_a_log_is_asked_for_units_and_sees_what_was_taken_o
         page.get_by_role("textbox", name="Crop").fill("wheat")
         page.get_by_role("textbox", name="Crop").press("Enter")
         page.wait_for_timeout(2000)  # an upload in the midst of a rerun is lost
-        page.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(path)
+        page.locator("[data-testid=stPopoverBody] input[type=file]").first.set_input_files(path)
         page.get_by_role("button", name="Map the harvest").click()
         page.wait_for_selector("text=pass --unit UNIT for 'yield'")
         page.get_by_role("textbox", name="Other units and columns").fill("--unit t/ha --unit swath=m")
