@@ -91,20 +91,25 @@ def told_widths(log: Log, number: NDArray[np.int64], least: float) -> Array:
     No strip is left standing, and none is cut twice on both sides: where the passes left and right both lie further
     away than the width that was told, or both nearer, that is the width (Lyle, Bryan, Ostendorf 2014, Post-processing
     methods to eliminate erroneous grain yield measurements, Precision Agriculture 15, 377, on widths set wrongly).
+    No header is narrower than passes usually lie apart: one that has others nearer on both sides runs over stubble, as
+    the second of three that overlap, and `cut_shares` tells.
     """
     ratio = np.ones(len(log))
     header = log.header_m()
     if not np.isfinite(header):
         return ratio
     left, right = offsets(log, number, ALONG_HEADERS * header)
+    both = np.maximum(left, right)
+    apart = float(np.median(both[np.isfinite(both)])) if np.isfinite(both).any() else 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
-        nearer, further = np.minimum(left, right) / log.points.swath_m, np.maximum(left, right) / log.points.swath_m
+        nearer, further = np.minimum(left, right) / log.points.swath_m, both / log.points.swath_m
     for one in np.unique(number[number >= 0]):
         rows = np.flatnonzero(number == one)
         known = rows[np.isfinite(nearer[rows])]
         if len(known) < FEWEST_BESIDE:
             continue
         least_wide, most_wide = float(np.median(nearer[known])), float(np.median(further[known]))
-        if least_wide >= least or most_wide <= 1 / least:
+        is_narrower = most_wide <= 1 / least and float(np.median(both[known])) >= apart / least
+        if least_wide >= least or is_narrower:
             ratio[rows] = least_wide if least_wide >= least else most_wide
     return ratio

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.data.earth.harvest_logs import NUM_PASSES, STAGED_PASS_NOISE, plant, without
+from tests.data.earth.harvest_logs import HEADER_M, NUM_PASSES, STAGED_PASS_NOISE, plant, without
 
 from mainstem.core.errors import InputError
 from mainstem.data.earth.harvests import logs
@@ -39,6 +39,15 @@ def test_records_of_a_pass_that_errs_as_a_whole_are_no_outliers(kind):
     assert planted.lost(found.kept) <= 0.025  # 2.6 % more went while a record answered for its whole pass
     if kind == "spikes":
         assert planted.settled(found.yield_t_ha, found.kept) >= 0.99
+
+
+def test_strips_that_overlap_side_by_side_are_not_taken_for_a_narrower_header():
+    planted = plant("swath", seed=1011)  # passes 3 and 4 both run half over stubble
+    found = clean(planted.points)
+    half = planted.is_faulty & (planted.points.swath_m == HEADER_M)
+    is_right = np.abs(found.yield_t_ha / planted.right_t_ha - 1) <= 0.1
+    assert (is_right | ~found.kept)[half].mean() >= LEAST_SETTLED
+    assert found.kept[half].mean() > 0.4  # mended, not thrown away
 
 
 def test_a_sound_harvest_stays_and_every_record_is_accounted_for(sound):
