@@ -27,15 +27,15 @@ from mainstem.core.errors import InputError
 from mainstem.core.files import content, file_stat
 from mainstem.core.outputs import check_output_folder
 from mainstem.core.progress import Progress, silent
-from mainstem.data.earth.greenness import half_width, integrate, ndvi
+from mainstem.data.earth.greenness import Season, common_season, half_width, ndvi, relative_greenness
 from mainstem.data.earth.raster import missing_as_nan, read_window
 from mainstem.data.earth.scenes import Scenes, in_units, open_scenes, seconds_of
 from mainstem.data.earth.staging import files_named, stage
 
 DAY_S = 86_400.0
-VERSION = 1  # of what is computed: raise it when the same scenes would give another map
+VERSION = 2  # of what is computed: raise it when the same scenes would give another map
 BANDS = ("B4", "B8")
-LOOKED_AT = 64  # rows, at most, by which the map's mean is known before the map is
+LOOKED_AT = 64, 512  # rows, and pixels of each, at most, by which the map's season is known before the map is
 NOT_YIELD = "measured greenness over the dates given, no prediction: nothing is claimed of yield"
 METHOD = "greenness (NDVI), no model"
 
@@ -51,7 +51,7 @@ class VigourSpec:
 
 
 class Greenness:
-    """Says of tiles how green each pixel was, in percent of the mean of the map's fields."""
+    """Says of tiles how green each pixel was on the dates that show it, in percent of the mean of the map's fields."""
 
     def __init__(self, scenes: Scenes, context: Context, level: float) -> None:
         self.scenes, self.level = scenes, level
@@ -61,14 +61,14 @@ class Greenness:
             raise InputError(f"the scenes lack {lacking[0]}; vigour needs red (B4) and near infrared (B8)")
         self.red, self.infrared = (names.index(name) for name in BANDS)
         self.days = np.array(seconds_of(scenes)) / DAY_S
-        self.reference = self._mean_of(context)
+        self.season, self.reference = self._season_of(context)
 
     def __call__(self, tiles: NDArray[np.float32], corners: Sequence[tuple[int, ...]]) -> NDArray[np.float32]:
         """Vigour of tiles (tile, date, band, y, x): mean, lower and upper (tile, 3, y, x) in percent."""
         return np.stack([self._tile(tile) for tile in tiles]).astype(np.float32)
 
     def _tile(self, tile: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        found = integrate(self._series(tile), self.days)
+        found = relative_greenness(self._series(tile), self.days, self.season)
         half = half_width(found, self.level)
         bands = np.stack([found.mean, found.mean - half, found.mean + half])
         return 100 / self.reference * bands.reshape(3, *tile.shape[-2:])
@@ -79,22 +79,27 @@ class Greenness:
         series = ndvi(values[..., self.red], values[..., self.infrared])
         return series.reshape(-1, len(self.days))
 
-    def _mean_of(self, context: Context) -> float:
-        grid = self.scenes.grid
-        rows = np.unique(np.linspace(0, grid.height - 1, LOOKED_AT).astype(int))
+    def _season_of(self, context: Context) -> tuple[Season, float]:
+        """What the fields' pixels have in common, and the mean of their levels."""
+        grid, (most_rows, most) = self.scenes.grid, LOOKED_AT
+        rows = np.unique(np.linspace(0, grid.height - 1, most_rows).astype(int))
+        columns = np.arange(grid.width)
+        inside = context.is_inside(rows.repeat(grid.width), np.tile(columns, len(rows))).reshape(len(rows), -1)
         found = []
-        for row in rows.tolist():
+        for row, its in zip(rows.tolist(), inside, strict=True):
             window = slice(row, row + 1), slice(0, grid.width)
             strip = np.stack([missing_as_nan(one, read_window(one, *window)) for one in self.scenes.sources])
-            mean = integrate(self._series(strip), self.days).mean
-            inside = context.is_inside(np.full(grid.width, row), np.arange(grid.width))
-            found.append(mean[inside & np.isfinite(mean)])
-        known = np.concatenate(found)
-        if not len(known) or known.mean() <= 0:
+            chosen = columns[its][:: -(-its.sum() // most) or 1]
+            found.append(self._series(strip[..., chosen]))
+        series = np.concatenate(found)
+        series = series[np.isfinite(series).any(1)]  # what lies outside the scenes' swath tells of no date
+        season = common_season(series, self.days)
+        level = relative_greenness(series, self.days, season).mean
+        if not np.isfinite(level).any() or np.nanmean(level) <= 0:
             raise InputError(
                 "no pixel is seen often enough: want 4 clear dates or more, at most 75 days apart, over 60% of the time"
             )
-        return float(known.mean())
+        return season, float(np.nanmean(level))
 
 
 def map_vigour(inputs: Sequence[Path], out: Path, spec: VigourSpec, progress: Progress = silent) -> dict[str, Any]:
