@@ -7,7 +7,7 @@ import streamlit as st
 from mainstem.dashboards.components.tables import choice_table
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.canvas import open_field
-from mainstem.dashboards.field_map.changes import CHANCE, Changes
+from mainstem.dashboards.field_map.changes import CHANCE, Changes, FarmFall
 from mainstem.dashboards.field_map.choice import open_map
 from mainstem.dashboards.field_map.visits import Visit, find_farms, find_visits
 from mainstem.dashboards.shell import plain
@@ -17,10 +17,13 @@ MOST_VISITS, MOST_OF_ALL, MOST_FARMS = 8, 200, 12
 
 def show_overview(board: FieldBoard, changes: Changes) -> None:
     """Show what to visit first; a field that is pressed or chosen is opened."""
+    if changes.farm is not None:
+        st.warning(plain(farm_words(changes.farm)), icon=":material/trending_down:")
     visits = find_visits(board, changes)
     st.subheader("Visit these first" if visits else "No field to visit", anchor=False)
     if not visits:
-        st.caption("Half or more of every field is known, and none fell beyond the noise of the scenes.")
+        which = "none fell" if changes.farm is None else "none fell more than the others"
+        st.caption(f"Half or more of every field is known, and {plain(which)} beyond the noise of the scenes.")
     for visit in visits[:MOST_VISITS]:
         show_visit(visit)
     if len(visits) > MOST_VISITS:
@@ -68,10 +71,27 @@ def noise_words(changes: Changes) -> str:
         return "Too few dates tell the noise of these scenes, so no change is told as beyond it."
     if changes.table["others"].isna().all():
         return "Fewer than three fields: what the season does to all cannot be told from what happens to one."
+    least = changes.table["least"].dropna()
+    low, high = f"{least.min():.2f}", f"{least.max():.2f}"
+    beyond = low if low == high else f"{low} to {high}, by how noisy the field is"
+    came_back = (
+        f" {changes.dips:d} of these dates lay as far below and came back, as in a cloud that was missed: the last can "
+        "be one."
+    )
     return (
-        f"A fall is told beyond {changes.least:.2f}, of the field and of the field against the others: one date's "
-        f"noise is {changes.noise:.3f}, from how far {changes.triples:d} dates lie off the line between their "
-        f"neighbours. By noise alone, {CHANCE:.0%} of such maps would tell a fall."
+        f"A fall is told beyond {beyond}, of the field and of the field against the others: one date's noise is "
+        f"{changes.noise:.3f} in the usual field, from how far {changes.triples:d} dates lie off the line of those "
+        f"beside them.{came_back * bool(changes.dips)} By noise alone, free from date to date, about {CHANCE:.0%} of "
+        "such maps would tell a fall."
+    )
+
+
+def farm_words(farm: FarmFall) -> str:
+    """Say that most fields fell, which is no fall of one against the others."""
+    return (
+        f"Most fields fell: their median by {-farm.change:.2f} NDVI from {farm.before} to {farm.after}, more than the "
+        f"{farm.least:.2f} it varies by; {farm.fell:d} of {farm.fields:d} beyond noise of their own. Harvest, "
+        "ripening, hail or haze: look."
     )
 
 

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mainstem.dashboards.field_map.board import FieldBoard, load_field_board
-from mainstem.dashboards.field_map.changes import find_changes, noise_of
+from mainstem.dashboards.field_map.changes import changes_of, find_changes
+from mainstem.dashboards.field_map.noise import noise_of
+from mainstem.dashboards.field_map.overview import farm_words, noise_words
 from mainstem.dashboards.field_map.visits import farm_mean, find_farms, find_visits
 from tests.dashboards.made import small_map
 
@@ -46,9 +48,62 @@ def test_the_noise_is_what_was_put_on_a_straight_line(sigma, seed):
     rng = np.random.default_rng(seed)
     series = 0.3 + 0.002 * DAYS + rng.normal(0, sigma, (60, len(DAYS)))
     series[rng.random(series.shape) < 0.2] = np.nan
-    found, triples = noise_of(series, DAYS)
-    assert triples > 300
-    assert found == pytest.approx(sigma, rel=0.2)
+    found = noise_of(series, DAYS)
+    assert found.triples > 300
+    assert found.usual == pytest.approx(sigma, rel=0.2)
+
+
+def test_a_noisy_field_has_noise_of_its_own_and_fields_alike_share_one():
+    rng = np.random.default_rng(0)
+    days = np.arange(0.0, 200.0, 5)
+    alike = noise_of(rng.normal(0, 0.02, (30, len(days))), days)
+    assert np.ptp(alike.deviations) < 0.005
+    sigma = np.repeat([0.005, 0.05], 15)
+    found = noise_of(sigma[:, None] * rng.normal(size=(30, len(days))), days)
+    assert np.median(found.deviations[:15]) == pytest.approx(0.005, rel=0.3)
+    assert np.median(found.deviations[15:]) == pytest.approx(0.05, rel=0.3)
+    assert (found.freedom < alike.freedom).all()
+
+
+def test_noise_does_not_mind_a_cloud_that_was_missed():
+    rng = np.random.default_rng(1)
+    series = rng.normal(0, 0.02, (20, len(DAYS)))
+    clouded = np.where(rng.random(series.shape) < 0.02, series - 0.2, series)
+    assert noise_of(clouded, DAYS).usual < 1.25 * noise_of(series, DAYS).usual
+
+
+@pytest.mark.parametrize(("fields", "log_spread"), [(20, 0.0), (20, 0.6), (5, 0.0)])
+def test_by_noise_alone_few_farms_tell_a_fall(fields, log_spread):
+    rng = np.random.default_rng(2)
+    told = []
+    for _ in range(200):
+        sigma = 0.01 * np.exp(log_spread * rng.normal(size=(fields, 1)))
+        series = noisy(rng, 0.0, fields) + sigma * rng.normal(size=(fields, len(DAYS)))
+        told.append(changes_of(series, DAYS, [str(n) for n in range(fields)], DATES).table["fell"].any())
+    assert np.mean(told) <= 0.1  # .05, and 3 standard errors
+
+
+def test_a_fall_of_most_fields_is_said_of_the_farm(board):
+    series = noisy(np.random.default_rng(0), 0.01)
+    series[:, -1] = series[:, -2] + series[:, 0] - series[:, 0].mean()
+    still = find_changes(seen(board, series))
+    assert still.farm is None
+    series[:4, -1] -= 0.4  # of six: against their median no field fell
+    changes = find_changes(seen(board, series))
+    assert not changes.table["fell"].any()
+    assert changes.farm is not None
+    assert (changes.farm.fell, changes.farm.fields) == (4, 6)
+    assert "Most fields fell: their median by 0.3" in farm_words(changes.farm)
+    assert "4 of 6 beyond noise of their own. Harvest, ripening, hail or haze: look." in farm_words(changes.farm)
+
+
+def test_dates_that_dipped_and_came_back_are_counted(board):
+    series = noisy(np.random.default_rng(5), 0.005)
+    assert find_changes(seen(board, series)).dips == 0
+    series[1, 4] -= 0.3
+    changes = find_changes(seen(board, series))
+    assert changes.dips == 1
+    assert "1 of these dates lay as far below and came back" in noise_words(changes)
 
 
 def test_without_dates_enough_no_fall_is_told(board):
