@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mainstem.apps.field_exports import areas_ha, field_bytes
+from mainstem.apps.fields.season_years import check_copies, doubt_of, doubted, year_of
 from mainstem.apps.map_places import MAP, last_parts, map_folders
 from mainstem.core.errors import InputError
 from mainstem.core.files import new_folder, write_atomically
@@ -29,7 +29,6 @@ from mainstem.data.earth.zones import LEAST_SEEN, LEAST_STABLE, Zones, ZoneSpec,
 if TYPE_CHECKING:
     import geopandas as gpd
 
-YEAR = re.compile(r"(?<!\d)(19[7-9]\d|20\d\d)(?!\d)")
 SMALLEST_CELL_M = 2.0  # finer rasters are averaged: no machine's rate changes faster
 MOST_RASTER_CELLS = 25_000_000  # of zones.tif, all fields together
 LONGEST_SEASON, MOST_NAMED = 40, 5
@@ -94,11 +93,12 @@ def make_zones(
             grid, years = _years(seasons, known.table.geometry.iloc[[number]], name)
             grid = replace(grid, share=np.where(near_values(years), grid.share, 0.0))
             zones = draw_zones(years, grid.share >= 0.5, grid.cell_m, spec)
-            rows += _rows(name, grid, zones, years, seasons)
+            doubt = doubt_of([season.name for season in seasons], years, zones.labels > 0)
+            rows += [doubted(row, doubt) for row in _rows(name, grid, zones, years, seasons)]
         except InputError as error:
             told.append({"field": name, "drawn": False, "why": str(error)})
             continue
-        told.append({"field": name, "drawn": True, **_of_field(zones), "seen": _seen(zones, seasons)})
+        told.append({"field": name, "drawn": True, **doubted(_of_field(zones), doubt), "seen": _seen(zones, seasons)})
         laid.append((grid, filled(zones.labels, grid.share)))
     if not rows:
         raise InputError(f"no zones of any field: {told[0]['field']!r:.60}: {told[0]['why']}")
@@ -107,12 +107,12 @@ def make_zones(
 
 
 def read_seasons(rasters: Sequence[Path]) -> list[Season]:
-    """Describe rasters, named by the year in the file's name, its tag DATES or its folders, else by name.
+    """Describe rasters, named by the year of the last of their DATES, of the file's or its folders' name, else by name.
 
     A folder stands for its map.tif, or for those of the folders in it. Several rasters of one season are one.
 
     Raises:
-        InputError: if one cannot be read.
+        InputError: if one cannot be read, or two of several seasons hold the same values.
     """
     paths = [path for given in rasters for path in (_maps_in(given) if given.is_dir() else [given])]
     if not paths:
@@ -121,6 +121,7 @@ def read_seasons(rasters: Sequence[Path]) -> list[Season]:
     for season in map(_season, paths):
         held = found.get(season.name)
         found[season.name] = season if held is None else _together(held, season)
+    check_copies({season.name: season.paths for season in found.values()})
     return sorted(found.values(), key=lambda season: season.name)
 
 
@@ -158,13 +159,10 @@ def _season(path: Path) -> Season:
     with open_geotiff(path) as dataset:
         tags = {key: plain(value) for key, value in dataset.tags().items()}
         unit = plain(dataset.units[0] or tags.get("UNITS", ""))[:20]
-    folder = path.resolve().parent  # mainstem's own are all named map.tif
-    told = (YEAR.search(text) for text in (path.stem, tags.get("DATES", ""), folder.name, folder.parent.name))
-    year = next((found for found in told if found), None)
-    named = folder.name if path.stem == "map" else path.stem
+    named = path.resolve().parent.name if path.stem == "map" else path.stem  # mainstem's own are all named map.tif
     return Season(
         paths=(path,),
-        name=year[0] if year else plain(named)[:LONGEST_SEASON],
+        name=year_of(path, tags.get("DATES", "")) or plain(named)[:LONGEST_SEASON],
         unit=unit,
         attribution=tags.get("ATTRIBUTION", "")[:500],
         training=tags.get("TRAINING", "")[:40],

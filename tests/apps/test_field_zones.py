@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import geopandas as gpd
@@ -30,7 +31,7 @@ def raster(path: Path, cell: float, crs: str = "EPSG:32633", scale: float = 1.0,
     """Yields that rise to the east in three steps, with some noise, 400 m a side."""
     side = round(400 / cell)
     rise = np.repeat([0.0, 1.0, 2.0], [side // 3, side // 3, side - 2 * (side // 3)])
-    noise = np.random.default_rng(side).normal(size=(side, side))
+    noise = np.random.default_rng([side, *path.stem.encode()]).normal(size=(side, side))
     values = (scale * (6 + rise + 0.3 * noise)).astype(np.float32)
     corner, step = (X, Y + 400), (cell, cell)
     if crs == "EPSG:4326":
@@ -184,7 +185,7 @@ def test_rasters_of_one_season_that_lie_apart_are_one(tmp_path: Path) -> None:
     whole = {year: raster(tmp_path / f"{year}.tif", 10) for year in (2019, 2021)}
     for side in ("west", "east"):
         (tmp_path / "harvest" / side).mkdir(parents=True)
-        part = raster(tmp_path / "harvest" / side / "map.tif", 10)
+        part = shutil.copy(whole[2021], tmp_path / "harvest" / side / "map.tif")
         hidden(part, slice(20, 40) if side == "west" else slice(0, 20))
         with rasterio.open(part, "r+") as target:
             target.update_tags(DATES="2021-08-01")
@@ -199,6 +200,44 @@ def test_rasters_of_one_season_that_lie_apart_are_one(tmp_path: Path) -> None:
     assert told["file"] == "east/map.tif, west/map.tif"
     with pytest.raises(InputError, match=r"holds no map\.tif, and no folder in it does"):
         read_seasons([tmp_path / "out1"])
+
+
+def tagged(path: Path, dates: str) -> Path:
+    with rasterio.open(path, "r+") as target:
+        target.update_tags(DATES=dates)
+    return path
+
+
+def test_a_season_is_the_year_of_its_last_date_then_of_the_name(tmp_path: Path) -> None:
+    (tmp_path / "v" / "2019").mkdir(parents=True)
+    winter = tagged(raster(tmp_path / "v" / "map.tif", 5), "2018-10-15, 2019-03-02, 2019-06-20")
+    harvest = raster(tmp_path / "yield_2019.tif", 10)
+    (season,) = read_seasons([winter, harvest])  # one season, and no second
+    assert (season.name, len(season.paths)) == ("2019", 2)
+    with pytest.raises(InputError, match="both of 2019, and overlap"):
+        make_zones([winter, harvest], fields_file(tmp_path), tmp_path / "out", ZoneSpec())
+    told = [raster(tmp_path / "v" / name, 10) for name in ("2019/a.tif", "2018_2019.tif", "made_2020.tif")]
+    assert [season.name for season in read_seasons(told)] == ["2018_2019", "2019", "2020"]
+
+
+def test_copies_and_rasters_without_a_year_have_no_claim(tmp_path: Path) -> None:
+    one = raster(tmp_path / "yield_2019.tif", 10)
+    copied = shutil.copy(one, tmp_path / "yield_2020.tif")
+    with pytest.raises(InputError, match=r"yield_2019\.tif and .*yield_2020\.tif hold the same values"):
+        read_seasons([one, tagged(copied, "2020-06-01")])
+    with rasterio.open(copied, "r+") as target:
+        target.write(1.02 * target.read(1) + 0.01 * np.random.default_rng(0).random((40, 40), np.float32), 1)
+    fields = fields_file(tmp_path)
+    first = make_zones([one, copied], fields, tmp_path / "out", ZoneSpec(num_zones=3))["fields"][0]
+    assert first["claim"] == "none"
+    assert first["reason"].startswith("2019 and 2020 are as alike as copies of one raster are (correlation 1.000)")
+    told = [raster(tmp_path / "home.tif", 10), raster(tmp_path / "vigour.tif", 10)]
+    second = make_zones(told, fields, tmp_path / "other", ZoneSpec(num_zones=3))["fields"][0]
+    assert second["claim"] == "none"
+    assert second["reason"].startswith("no year is known of home, vigour: whether these are other seasons cannot be")
+    assert set(gpd.read_file(tmp_path / "other" / "zones.gpkg")["claim"]) == {"none"}
+    alone = make_zones(told[:1], fields, tmp_path / "alone", ZoneSpec(num_zones=3))["fields"][0]
+    assert alone["reason"].startswith("one season alone")
 
 
 def test_a_field_across_the_antimeridian_is_named(tmp_path: Path) -> None:

@@ -34,12 +34,14 @@ def squares(names: Sequence[str]) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame({"field": list(names)}, geometry=shapes, crs=GRID.crs)
 
 
-def small_map(home: Path, name: str, fields: Sequence[str] = (), layers: Sequence[str] = (), **tags: str) -> Path:
-    """Write a map of yields from 4 to 12 t/ha below a MAINSTEM_HOME, and return its folder."""
+def small_map(
+    home: Path, name: str, fields: Sequence[str] = (), layers: Sequence[str] = (), least: float = 4.0, **tags: str
+) -> Path:
+    """Write a map of yields from `least` to 12 t/ha below a MAINSTEM_HOME, and return its folder."""
     folder = home / "v1" / "maps" / name
     folder.mkdir(parents=True)
     names, told = [*LAYERS, *layers], {**TAGS, **tags}
-    mean = np.linspace(4, 12, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
+    mean = np.linspace(least, 12, SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE)
     values = np.stack([mean, mean - 1, mean + 1, *(np.full_like(mean, 0.3) for _ in layers)])
     write_cog(iter([(0, 0, values)]), folder / "map.tif", GRID, names, told)
     notes = {"names": names, "tags": told, "dates": ["2021-05-01"], "layers": {}, "fields": None, "mean_factor": 0.8}

@@ -45,7 +45,7 @@ def home(tmp_path, monkeypatch) -> Path:
     """Two seasons of one farm, and a farm elsewhere whose map cannot be read."""
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
     small_map(tmp_path / "home", "farm 2021", FIELDS)
-    small_map(tmp_path / "home", "farm 2020", FIELDS, DATES="2020-05-01")
+    small_map(tmp_path / "home", "farm 2020", FIELDS, least=5.0, DATES="2020-05-01")
     (small_map(tmp_path / "home", "broken") / "map.tif").write_bytes(b"II*\0 no map")
     return tmp_path / "home"
 
