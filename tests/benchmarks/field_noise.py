@@ -169,4 +169,4 @@ if __name__ == "__main__":
     given = reader.parse_args()
     all_vigour()
     false_falls(given.num)
-    found_falls(max(given.num // 3, 1))
+    found_falls(max(3 * given.num // 10, 1))
