@@ -133,18 +133,19 @@ def test_a_field_across_the_antimeridian_is_refused():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sigma", [2.0, 4.0, 8.0])
 def test_chance_is_told_from_a_shared_pattern(sigma: float) -> None:
-    """Of 40 fields whose two seasons share only their patchiness at most 4 are claimed; half shared, most are."""
+    """Of 200 fields whose two seasons share only their patchiness about 10 are claimed; half shared, most of 40 are."""
     told = {"nothing": 0, "half": 0}
-    for seed in range(40):
+    for seed in range(200):
         noise = np.random.default_rng(seed).normal(size=(2, SIDE, SIDE))
         own = np.stack([patchy(1000 + 2 * seed + year, sigma) for year in range(2)])
-        for name, share in (("nothing", 0.0), ("half", 0.5)):
+        for name, share in (("nothing", 0.0), ("half", 0.5))[: 2 if seed < 40 else 1]:
             years = 10 + np.sqrt(share) * patchy(seed, sigma) + np.sqrt(1 - share) * own + 0.5 * noise
             found = draw_zones(years, INSIDE, CELL_M, ZoneSpec()).agreement
             assert found is not None
             told[name] += found.is_better_than_chance
-    print(f"patches of {sigma:g} cells: of 40 fields that share nothing {told['nothing']} claimed, half {told['half']}")
-    assert told["nothing"] <= 4
+    print(f"patches of {sigma:g} cells: of 200 sharing nothing {told['nothing']} claimed, of 40 half {told['half']}")
+    assert told["nothing"] <= 20  # 5 % and three standard errors
     assert told["half"] >= {2.0: 30, 4.0: 15, 8.0: 6}[sigma]  # few independent cells: much cannot be told
