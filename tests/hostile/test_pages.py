@@ -103,7 +103,7 @@ def test_bad_notes_are_one_line_and_the_page_stays(shown, case):
     (shown / "notes.json").write_text(BAD_NOTES[case], encoding="latin-1")
     with pytest.raises(InputError, match=r"notes\.json|holds no layers"):
         load_field_board("farm")
-    small_map(shown.parents[2], "other")
+    small_map(shown.parents[2], "other", ["a"])
     test = page("field_map", map="farm")
     assert not test.exception
     assert [error.value for error in test.error]
