@@ -20,6 +20,7 @@ from mainstem.core.stream import Channel, Provenance, Sample, Stream
 from mainstem.core.weights import load_pt
 
 CLOSE = 1e-5
+FLOAT32 = 1e-6  # of a value: sums in another order, as processors take them, differ by more where values are large
 mirror = pytest.mark.mirror
 
 
@@ -408,7 +409,7 @@ def test_every_prithvi_variant_maps_and_equals_an_oracle_cell_by_cell(tmp_path, 
     with torch.no_grad():
         wanted = prithvi_oracle(state, dim, 2, heads, patch, image, when, where)
     found = model.latents(inputs).tokens[0]
-    torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=0)
+    torch.testing.assert_close(found, wanted, atol=CLOSE, rtol=FLOAT32)
     np.testing.assert_allclose(model.embed(inputs)[0], wanted[1:].mean(0).numpy(), atol=CLOSE, rtol=0)
 
 
