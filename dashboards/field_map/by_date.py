@@ -87,7 +87,7 @@ def draw_error(told: pd.DataFrame, ends: Sequence[str]) -> alt.LayerChart:
     )
     drawn += base.mark_line(strokeDash=[5, 4], color=FADED).encode(y="average_error:Q")
     chart: alt.LayerChart = drawn.properties(
-        height=120, title=["Error by date, fields of farms held out;", "dashed: their average alone"]
+        height=200, title=["Error by date, fields of farms held out;", "dashed: their average alone"]
     )
     return chart
 
