@@ -30,7 +30,7 @@ STYLE = """<style>
   button[data-testid^="stBaseButton-primary"]:not(:disabled) * { color: inherit !important; }
 }
 .st-key-desk { gap: 0.25rem; --canvas-height: calc(100dvh - 9rem); }
-.st-key-desk:not(:has(.st-key-desk-bar)) { --canvas-height: calc(100dvh - 6.5rem); }
+.st-key-desk:not(:has(.st-key-desk-bar)) { --canvas-height: calc(100dvh - 5.75rem); }
 .st-key-desk-top { flex-wrap: nowrap; align-items: center; gap: 0.5rem; }
 .st-key-desk-status { min-height: 1.75rem; gap: 0 0.5rem; align-items: center; }
 .st-key-desk-top > :has(> .st-key-desk-panels) { margin-left: auto; }
