@@ -56,6 +56,7 @@ OF_COPIES = {"groups": "Groups", "evidence": "Evidence"}
 OWN_DATA = "your own data"
 ACTS = (Act(name="like", label="like", letter="l"), Act(name="unlike", label="not like", letter="u"))
 STYLE = """<style>
+@media (min-width: 901px) { .st-key-desk { --canvas-height: calc(100dvh - 8.25rem); } }
 .st-key-desk-bar { flex-wrap: nowrap; }
 .st-key-desk-bar > :has(> .st-key-media-tools) { flex: 1 1 auto; }
 .st-key-media-archive, .st-key-media-tools { gap: 0.4rem; }

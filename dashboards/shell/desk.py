@@ -10,7 +10,7 @@ from mainstem.dashboards.shell.address import put_in_address, say_in_vain
 from mainstem.dashboards.shell.texts import plain
 
 PANEL, FOLDED = "panel", "none"  # name in the address, and what it says where no panel is open
-DOCK_PX = 372  # as much as leaves the canvas 60 % of 1440 x 900 and 55 % of 1280 x 800
+DOCK_PX = 360  # as much as leaves the canvas 60 % of 1440 x 900 and 55 % of 1280 x 800
 ORIGIN_ICONS = {"real data": "public", "simulated": "science"}
 STYLE = """<style>
 .stAppHeader { height: 2.75rem; min-height: 2.75rem; }
