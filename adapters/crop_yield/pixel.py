@@ -141,7 +141,7 @@ TASK = Task(
     config=FitConfig(
         steps_per_token=3,  # ten-day steps to a month: under half the tokens, no worse out of fold on training farms
         trunk_size="xs",
-        training=TrainingConfig(epochs=5, batch_size=256, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),
+        training=TrainingConfig(epochs=10, batch_size=256, lr_per_step=2e-3, input_noise=0.1, dropout=0.1),
         num_folds=4,
     ),
     read=read,
