@@ -18,7 +18,7 @@ from mainstem.apps.fields.zones import make_zones, read_seasons
 from mainstem.core.errors import InputError
 from mainstem.core.files import content, write_atomically
 from mainstem.core.progress import Progress, silent
-from mainstem.data.earth.raster import Grid, load_rasterio
+from mainstem.data.earth.field_grids import degrees_of, is_meeting
 from mainstem.data.earth.rate_rules import read_rule, seal_of, sign
 from mainstem.data.earth.zones import ZoneSpec
 
@@ -57,8 +57,7 @@ def find_seasons(name: str) -> list[tuple[str, str]]:
         InputError: if the map itself cannot be read.
     """
     (own,) = read_seasons([maps_folder() / name / MAP])
-    west, south, east, north = _degrees(own.grids[0])
-    found = []
+    here, found = degrees_of(own.grids[0]), []
     for other in known_maps():
         if other == name:
             continue
@@ -66,8 +65,7 @@ def find_seasons(name: str) -> list[tuple[str, str]]:
             (season,) = read_seasons([maps_folder() / other / MAP])
         except InputError:
             continue  # its own page says what is wrong with it
-        left, bottom, right, top = _degrees(season.grids[0])
-        if left < east and right > west and bottom < north and top > south:
+        if is_meeting(degrees_of(season.grids[0]), here):
             found.append((other, season.name))
     return found
 
@@ -79,17 +77,6 @@ def one_a_season(name: str, found: Sequence[tuple[str, str]]) -> list[str]:
     for other, season in found:
         first.setdefault(season, other)
     return [other for season, other in first.items() if season != own.name]
-
-
-def _degrees(grid: Grid) -> tuple[float, float, float, float]:
-    """West, south, east and north of a grid, degrees."""
-    load_rasterio()
-    from rasterio import warp
-
-    a, _, c, _, e, f = grid.transform
-    corners = c, f + e * grid.height, c + a * grid.width, f
-    west, south, east, north = warp.transform_bounds(grid.crs, "EPSG:4326", *corners)
-    return float(west), float(south), float(east), float(north)
 
 
 def draw_map_zones(name: str, others: Sequence[str], num_zones: int = 0, progress: Progress = silent) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mainstem.core.plain import plain
 from mainstem.core.progress import Progress, silent
 from mainstem.data.earth.chance import Agreement
 from mainstem.data.earth.cog import write_cog
-from mainstem.data.earth.field_grids import FieldGrid, field_grid, metric_crs, on_grid
+from mainstem.data.earth.field_grids import FieldGrid, degrees_of, field_grid, is_meeting, metric_crs, on_grid
 from mainstem.data.earth.fields import open_fields
 from mainstem.data.earth.gdal import load_geopandas
 from mainstem.data.earth.raster import Grid, describe, load_rasterio, open_geotiff
@@ -138,22 +138,6 @@ def _together(held: Season, more: Season) -> Season:
     return replace(held, paths=(*held.paths, *more.paths), grids=(*held.grids, *more.grids), **told)
 
 
-def _meets(one: Sequence[float], other: Sequence[float]) -> bool:
-    """True where two boxes of west, south, east and north overlap."""
-    return bool(one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3])
-
-
-def _degrees(grid: Grid) -> tuple[float, float, float, float]:
-    """West, south, east and north."""
-    load_rasterio()
-    from rasterio import warp
-
-    a, _, c, _, e, f = grid.transform
-    corners = c, f + e * grid.height, c + a * grid.width, f
-    west, south, east, north = warp.transform_bounds(grid.crs, "EPSG:4326", *corners)
-    return float(west), float(south), float(east), float(north)
-
-
 def _season(path: Path) -> Season:
     source = describe(path)
     with open_geotiff(path) as dataset:
@@ -175,7 +159,7 @@ def _years(seasons: Sequence[Season], shape: "gpd.GeoSeries", name: str) -> tupl
     rasterio = load_rasterio()
     grids = [grid for season in seasons for grid in season.grids]
     bounds = shape.to_crs("EPSG:4326").total_bounds
-    near = [grid for grid in grids if _meets(_degrees(grid), bounds)] or grids[:1]
+    near = [grid for grid in grids if is_meeting(degrees_of(grid), bounds)] or grids[:1]
     own = rasterio.crs.CRS.from_wkt(near[0].crs)
     first = near[0].transform
     is_metric = own.is_projected and abs(own.linear_units_factor[1] - 1) < 1e-9

@@ -1,6 +1,7 @@
 """A grid of square, metric cells over one field, and rasters of any grid brought onto it."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,20 @@ def _cut(path: Path, grid: Grid, band: int, moved: tuple[int, int]) -> NDArray[n
 def _bounds(grid: Grid) -> tuple[float, float, float, float]:
     a, _, c, _, e, f = grid.transform
     return c, f + e * grid.height, c + a * grid.width, f
+
+
+def degrees_of(grid: Grid) -> tuple[float, float, float, float]:
+    """West, south, east and north of a grid, degrees."""
+    load_rasterio()
+    from rasterio import warp
+
+    west, south, east, north = warp.transform_bounds(grid.crs, "EPSG:4326", *_bounds(grid))
+    return float(west), float(south), float(east), float(north)
+
+
+def is_meeting(one: Sequence[float], other: Sequence[float]) -> bool:
+    """True where two boxes of west, south, east and north overlap."""
+    return bool(one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3])
 
 
 def _wkt(crs: str) -> str:
