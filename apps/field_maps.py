@@ -9,7 +9,7 @@ from pathlib import Path
 from mainstem.adapters import shipped_runs
 from mainstem.adapters.crop_yield import pixel
 from mainstem.apps.finetune import is_fitted
-from mainstem.apps.jobs import clear_half_made, find_job
+from mainstem.apps.jobs import clear_half_made, find_jobs
 from mainstem.apps.map_context import ContextSpec
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.map_models import MapSpec
@@ -32,9 +32,6 @@ LONGEST_NAME = 200  # bytes of a file's name; file systems hold 255
 WEATHER_SUFFIXES = (".csv", ".nc")
 OF_FARMS = "management.csv"  # lies beside a farm's scenes, as a yield map, and a map does not read it
 INPUT = "input"
-
-
-MAP_JOB = "map "  # begins the name of the job that makes a map
 BEGUN_S = 60.0  # between what is kept for a map and the job that makes it
 
 
@@ -159,7 +156,7 @@ def free_folder(name: str) -> Path:
     if not MAP_NAME.fullmatch(name):
         raise InputError(f"got the name {name!r:.60}, want letters, digits, blanks, - or _, at most 40")
     folder = maps_folder() / name
-    if _is_left_over(folder) and find_job(f"{MAP_JOB}{name}") is None:
+    if _is_left_over(folder) and not find_jobs():  # the demonstration's maps have no jobs of their own
         clear_half_made(folder / NOTES)
     if folder.exists():
         raise InputError(f"a map named {name!r} exists already or is being made; choose another name")

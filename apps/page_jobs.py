@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from mainstem.apps.field_maps import DEMO, MAP_JOB, THRESHOLD_T_HA, ensure_demo, make_map, maps_folder
+from mainstem.apps.field_maps import DEMO, THRESHOLD_T_HA, ensure_demo, make_map, maps_folder
 from mainstem.apps.jobs import clear_half_made, start, work_on
 from mainstem.apps.map_files import NOTES
 from mainstem.apps.region_sets import RegionChoice, choices
@@ -11,7 +11,7 @@ from mainstem.core.errors import InputError
 from mainstem.core.progress import Progress
 
 CODE = "from mainstem.apps.page_jobs import main; main()"
-MODEL, MAP, HINDSIGHT, ZONES, RATES = "model ", MAP_JOB, "hindsight ", "zones of ", "rates of "  # begin jobs' names
+MODEL, MAP, HINDSIGHT, ZONES, RATES = "model ", "map ", "hindsight ", "zones of ", "rates of "  # begin jobs' names
 
 
 def start_training(name: str) -> None:

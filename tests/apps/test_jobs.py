@@ -16,7 +16,7 @@ from mainstem import dashboards
 from mainstem.apps import page_jobs
 from mainstem.apps.cli import app
 from mainstem.apps.field_maps import free_folder, keep_inputs, maps_folder
-from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop
+from mainstem.apps.jobs import failure_of, find_job, find_jobs, start, stop, telling
 from mainstem.apps.page_jobs import map_job, model_job, start_map, start_training
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.core.errors import InputError
@@ -223,6 +223,10 @@ def test_a_name_that_nobody_is_making_is_free_again(home, tmp_path):
     (home / "v1" / "jobs" / "map mine.json").write_text(STATE % (0.5, 0, 9))
     with locked(home / "v1" / "jobs" / "map mine.lock", "x"), pytest.raises(InputError, match="is being made"):
         free_folder("mine")
+    with telling("demonstration", "the demonstration") as report:  # which makes maps under names of its own
+        report("field map", 0.2)
+        with pytest.raises(InputError, match="exists already or is being made"):
+            free_folder("mine")
     assert free_folder("mine") == folder
     assert not folder.exists()
     (tmp_path / "users").mkdir()
