@@ -44,7 +44,9 @@ STYLE = """<style>
 .st-key-desk-body > :has(> .st-key-desk-canvas) { position: sticky; top: 3rem; }
 .st-key-desk-dock { gap: 0.5rem; flex-shrink: 0; }
 /* out of the flow: else the gap below it pushes the canvas out of sight while a job is at work */
-.stMainBlockContainer > .stVerticalBlock > [data-testid="stLayoutWrapper"]:has(.st-key-desk-jobs) { position: absolute; }
+.stMainBlockContainer > .stVerticalBlock > [data-testid="stLayoutWrapper"]:has(.st-key-desk-jobs) {
+  position: absolute;
+}
 .st-key-desk-jobs { position: fixed; top: 0.25rem; right: 0.75rem; z-index: 1000000; width: auto; }
 @media (max-width: 900px) {
   .st-key-desk.st-key-desk { --canvas-height: max(300px, 58dvh); }
