@@ -47,7 +47,7 @@ def harvest(
 
     said = said_of(unit or (), column or (), crop, crs)
     limits = Limits(skip=tuple(skip or ()), delay=delay)
-    spec = harvests.HarvestSpec(paths=tuple(files), said=said, limits=limits, cell_m=cell, fields=fields, farm=farm)
+    spec = harvests.HarvestSpec(paths=tuple(files), said=said, limits=limits, cell_m=cell, fields=fields)
     if farm is not None:
         check_farm(farm)
     with shown("harvest", as_json) as report:

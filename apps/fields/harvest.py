@@ -33,14 +33,13 @@ LEAST_PART = 0.5  # of a cell, from which on it belongs to a field that nobody d
 
 @dataclass(frozen=True, kw_only=True)
 class HarvestSpec:
-    """Logs, what is said of them, limits of the rules, cells; fields to average, a farm's folder to write labels to."""
+    """Logs, what is said of them, limits of the rules, width of cells, m, and the fields to average."""
 
     paths: tuple[Path, ...]
     said: Reading = field(default_factory=Reading)
     limits: Limits = field(default_factory=Limits)
     cell_m: float = 10.0
     fields: Path | None = None
-    farm: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,7 +69,7 @@ def harvest(spec: HarvestSpec, report: Progress = silent) -> list[Harvested]:
     """Read, clean and lay out logs; task data of several fields a field each.
 
     Raises:
-        InputError: as `read_harvest` and `clean` do, or if fields or a farm do not fit.
+        InputError: as `read_harvest` and `clean` do, or if fields do not fit.
     """
     report("reading", 0.0)
     parts = read_parts(spec.paths, spec.said)

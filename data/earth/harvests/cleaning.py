@@ -211,9 +211,7 @@ def _take_unplaced(work: _Work) -> None:
 def _shift(work: _Work, number: NDArray[np.int64]) -> None:
     """Move yields to where their grain was cut."""
     limits, log = work.limits, work.log
-    known = limits.delay if limits.delay is not None else None
-    if "flow delay" in limits.skip:
-        known = 0.0
+    known = 0.0 if "flow delay" in limits.skip else limits.delay
     if known is None:
         told = find_delay(log, number)
         work.found |= {"delay": told.value, "delay_certainty": told.certainty}
