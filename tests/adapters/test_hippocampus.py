@@ -4,7 +4,9 @@ import json
 import re
 import shutil
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -138,10 +140,13 @@ def test_batches_are_turned_alike_with_their_labels_and_by_their_seed_alone(sour
 
 
 def test_monai_s_u_net_learns_in_the_time_it_is_given(source, monkeypatch):
-    monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.SECONDS", 6.0)
+    ticks = count()  # a second a step, however busy the machine is
+    monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.time", SimpleNamespace(process_time=lambda: next(ticks)))
+    monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.SECONDS", 40.0)
     shown, _ = Contrast()(list(source.samples))
     truth = TASK.target.told(source).truth(shown)
     told = unet(Marked(samples=shown[:16], labels=truth[:16]), shown[16:], hippocampus.GRID, 0)
+    assert next(ticks) == 41
     assert told.shape == truth[16:].shape
     assert dice(truth[16:], told, (1, 2)) > 0.3
 

@@ -15,6 +15,7 @@ from tests.dashboards.media_made import made_archive
 
 pytestmark = pytest.mark.browser
 WAIT_MS = 120_000
+SETTLED_MS = 1_000  # that a canvas stays where it is, on a busy machine
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
 CANVAS = "canvas[data-stamp]"
 CANVASES = f"{CANVAS}, canvas[data-seen='1'], .pictures-sheet"
@@ -49,9 +50,13 @@ def opened(pages, path: str, width: int = 1440, height: int = 900, scheme: str =
 
 
 def share(page: Page) -> float:
-    """Share of the window that the canvas covers, as far as it is in sight."""
-    page.locator(CANVASES).first.wait_for()
-    box, size = page.locator(CANVASES).first.bounding_box(), page.viewport_size
+    """Share of the window that the canvas covers, as far as it is in sight, once it has found its place."""
+    canvas, size = page.locator(CANVASES).first, page.viewport_size
+    canvas.wait_for()
+    before, box = None, canvas.bounding_box()
+    while box != before:
+        page.wait_for_timeout(SETTLED_MS)
+        before, box = box, canvas.bounding_box()
     width = min(box["x"] + box["width"], size["width"]) - max(box["x"], 0)
     height = min(box["y"] + box["height"], size["height"]) - max(box["y"], 0)
     return float(width * height / (size["width"] * size["height"]))

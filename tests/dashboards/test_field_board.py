@@ -32,6 +32,7 @@ from mainstem.core.bounds import Bounds
 from mainstem.core.errors import CalibrationError, InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.fitted import load_fitted, save_again
+from mainstem.core.means import mean_view
 from mainstem.core.predict import predict
 from mainstem.core.prediction import Claim
 from mainstem.core.task import DataRequest, FitConfig
@@ -322,8 +323,9 @@ def test_a_map_claims_nothing_where_nothing_is_claimed_of_field_means(run, farm,
     own = tmp_path / "run"
     shutil.copytree(run, own)
     known = load_fitted(own, TASK.target, TASK.restore)
-    means = replace(known.calibration["whole, means"], unfounded="nobody knows")
-    save_again(own, replace(known, calibration={**known.calibration, "whole, means": means}))
+    view = mean_view(TASK.first_view)
+    means = replace(known.calibration[view], unfounded="nobody knows")
+    save_again(own, replace(known, calibration={**known.calibration, view: means}))
     assert model_of(own, farm).claim() == Claim(state="none", reason="nobody knows")
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import signal
 import time
 import zipfile
 from datetime import timedelta
@@ -388,7 +389,7 @@ def test_a_parser_that_breaks_is_an_error_of_the_file(tmp_path, monkeypatch):
     process.kill()
     process.wait()
     assert read_provenance(path).verdict == "valid"
-    monkeypatch.setattr("mainstem.data.media.provenance_process.READING_S", 0.0)
+    worker().process.send_signal(signal.SIGSTOP)  # so that it cannot have answered by then
     monkeypatch.setattr("mainstem.data.media.provenance_process.IDLE", 0.0)
     with pytest.raises(InputError, match="more time or memory than it may"):
         read_provenance(path)
