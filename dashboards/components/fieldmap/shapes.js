@@ -111,33 +111,50 @@ function fillRegions(view, t, shown) {
   }
 }
 
-function hatchRegions(view, t) {
-  const { context, shapes, flags } = view;
+function hatchRegions(view, t, pen) {
+  const { shapes, flags } = view;
   if (view.hatchedBy !== flags || view.hatchedOf !== shapes) {
     const hatched = [];
     for (let i = 0; i < shapes.regions; i++) if (flags[i] & HATCHED) hatched.push(i);
     Object.assign(view, { hatchedBy: flags, hatchedOf: shapes, hatched, hatchedPath: joined(hatched.map((i) => shapes.paths[i])) });
   }
   if (!view.hatched.length) return;
-  view.pattern ||= hatch(context);
+  view.pattern ||= hatch(pen);
   view.pattern.setTransform(new DOMMatrix().scale(1 / t.scale));
-  context.fillStyle = view.pattern;
-  context.fill(view.zoom < FEW_ZOOM ? view.hatchedPath : joined(view.sight.filter((i) => flags[i] & HATCHED).map((i) => shapes.paths[i])));
+  pen.fillStyle = view.pattern;
+  pen.fill(view.zoom < FEW_ZOOM ? view.hatchedPath : joined(view.sight.filter((i) => flags[i] & HATCHED).map((i) => shapes.paths[i])));
   for (const i of view.hatched) {
     if (!shapes.places.has(i)) continue;
-    context.beginPath();
-    context.arc(shapes.boxes[i][0], shapes.boxes[i][1], PLACE_PX * devicePixelRatio / t.scale, 0, 2 * Math.PI);
-    context.fill();
+    pen.beginPath();
+    pen.arc(shapes.boxes[i][0], shapes.boxes[i][1], PLACE_PX * devicePixelRatio / t.scale, 0, 2 * Math.PI);
+    pen.fill();
   }
 }
 
+// Borders and hatch cost more than all the colours, and change only with the view: other colours go under a copy of them.
+function edgesOf(view, t, shown) {
+  const { canvas, shapes, flags, theme } = view, kind = JSON.stringify([t, canvas.width, canvas.height, shown.claimed, !shown.raster]);
+  const former = view.edges;
+  if (former && former.kind === kind && former.shapes === shapes && former.flags === flags && former.theme === theme) return former.picture;
+  const picture = former ? former.picture : document.createElement("canvas"), pen = picture.getContext("2d");
+  Object.assign(picture, { width: canvas.width, height: canvas.height });  // it is empty again
+  pen.imageSmoothingEnabled = false;  // the hatch is not smoothed into a tint
+  pen.setTransform(t.scale, 0, 0, t.scale, t.x, t.y);
+  pen.lineWidth = 0.5 * devicePixelRatio / t.scale;
+  pen.strokeStyle = shown.raster ? theme.strong : theme.border;
+  if (shapes.width * t.scale > SMALL_PX) pen.stroke(view.zoom < FEW_ZOOM ? shapes.lines : joined(view.sight.map((i) => shapes.paths[i])));
+  if (shown.claimed) hatchRegions(view, t, pen);
+  view.edges = { kind, shapes, flags, theme, picture };
+  return picture;
+}
+
 function drawRegions(view, t) {
-  const { canvas, context, shapes } = view, shown = layer(view), unit = devicePixelRatio / t.scale;
+  const { canvas, context, shapes } = view, shown = layer(view);
   context.setTransform(1, 0, 0, 1, 0, 0);
   context.clearRect(0, 0, canvas.width, canvas.height);
-  context.imageSmoothingEnabled = false;  // pixels stay sharp, and the hatch is not smoothed into a tint
+  context.imageSmoothingEnabled = false;  // pixels stay sharp
   context.setTransform(t.scale, 0, 0, t.scale, t.x, t.y);
-  context.lineWidth = 0.5 * unit;
+  context.lineWidth = 0.5 * devicePixelRatio / t.scale;
   context.strokeStyle = view.theme.border;
   if (view.zoom >= FEW_ZOOM) view.sight = inSight(view, t);
   if (shapes.paths.length > shapes.regions) {
@@ -148,12 +165,9 @@ function drawRegions(view, t) {
   if (shown.raster) {
     const [left, bottom, right, top] = shown.raster.bounds;
     context.drawImage(pictureOf(view, shown), left, -top, right - left, top - bottom);
-    context.strokeStyle = view.theme.strong;
   } else fillRegions(view, t, shown);
-  context.lineWidth = 0.5 * unit;
-  if (!shown.raster) context.strokeStyle = view.theme.border;
-  if (shapes.width * t.scale > SMALL_PX) context.stroke(view.zoom < FEW_ZOOM ? shapes.lines : joined(view.sight.map((i) => shapes.paths[i])));
-  if (shown.claimed) hatchRegions(view, t);
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.drawImage(edgesOf(view, t, shown), 0, 0);
 }
 
 function find(view, px, py) {
