@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ class YieldBoard:
     record: Mapping[str, Any]
     by_season: Mapping[str, tuple[Sample, ...]]
     issued_before: dict[tuple[str, str, int], Issued] = field(default_factory=dict)  # what was asked is kept
+
+    @cached_property
+    def middle_t_ha(self) -> float:
+        """Median of the harvests known, t/ha; NaN where there are none."""
+        known = [float(sample.target) for sample in self.source.labelled() if sample.target is not None]
+        return float(np.median(known)) if known else float("nan")
 
     def seasons(self) -> tuple[str, ...]:
         """Seasons that the model was not trained on, newest first, then those that some member was not.

@@ -76,8 +76,8 @@ def _sum_up(units: Sequence[str]) -> str:
 
 def choose_threshold(board: YieldBoard, unit: YieldUnit, vain: DeltaGenerator) -> float:
     """Offer the threshold, t/ha, from the middle of the known yields; the address keeps it in t/ha."""
-    known = [float(sample.target) for sample in board.source.labelled() if sample.target is not None]
-    middle = float(np.clip(np.median(known), 0.0, HIGHEST_T_HA)) if known else HIGHEST_T_HA / 2
+    known = board.middle_t_ha
+    middle = float(np.clip(known, 0.0, HIGHEST_T_HA)) if np.isfinite(known) else HIGHEST_T_HA / 2
     factor, key = float(unit.convert(1.0)), f"threshold {unit.name}"
     asked = str(st.query_params.get("threshold", ""))
     given = _number(asked)

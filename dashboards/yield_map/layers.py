@@ -28,9 +28,7 @@ MEASURED = ("observed",)
 Ends = Mapping[str, tuple[float, float]]
 
 
-def colour_regions(
-    name: str, table: pd.DataFrame, geometry: Geometry, controls: Controls, selected: str, lasting: Ends
-) -> MapContent:
+def colour_regions(name: str, table: pd.DataFrame, geometry: Geometry, controls: Controls, lasting: Ends) -> MapContent:
     """Colour the regions of the set `name` by every layer; regions without a row are grey.
 
     `lasting` are ends of the colours that hold for all seasons, t/ha, by column.
@@ -46,7 +44,6 @@ def colour_regions(
         flags=np.where(by_region["claim"].isin(["withdrawn", "none"]).to_numpy(), HATCHED, 0).astype(np.uint8),
         labels=labels,
         names=[short_name(str(region)) for region in geometry.ids],
-        selected=selected,
     )
 
 

@@ -30,13 +30,14 @@ from mainstem.dashboards.yield_map.controls import Controls, choose_controls
 from mainstem.dashboards.yield_map.exports import show_downloads
 from mainstem.dashboards.yield_map.find import choose_place, list_places
 from mainstem.dashboards.yield_map.hindsight import show_hindsight
-from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST, colour_regions
+from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST
 from mainstem.dashboards.yield_map.reads import (
     BoardKey,
+    is_trained,
     key_of,
     predict_season,
     read_board,
-    read_lasting_ends,
+    read_map,
     read_outlines,
 )
 from mainstem.dashboards.yield_map.region import show_region
@@ -71,7 +72,7 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
     """Show what was understood of a region set, and the set itself once it has a model."""
     for note in choice.notes():
         desk.vain.warning(plain(note), icon=":material/table_view:")
-    if not choice.is_trained():
+    if not is_trained(choice):
         desk.status.markdown("# Crop yield")
         with desk.canvas:
             offer_training(choice)
@@ -91,7 +92,7 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
     chosen, asked = named_in_address("region", board.regions(), first)
     show_status(board, table, controls, desk)
     with desk.canvas, mistakes_as_lines("The map"):
-        show_map(key, table, geometry, controls, chosen, place, desk.vain)
+        show_map(key, geometry, controls, chosen, place, desk.vain)
     if desk.dock is None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
@@ -147,8 +148,7 @@ def show_sources(outlines: Outlines | None, attribution: str) -> None:
 
 
 def show_map(
-    key: BoardKey, table: pd.DataFrame, geometry: Geometry | None, controls: Controls, chosen: str,
-    place: Place | None, vain: DeltaGenerator,
+    key: BoardKey, geometry: Geometry | None, controls: Controls, chosen: str, place: Place | None, vain: DeltaGenerator
 ) -> None:  # fmt: skip
     """Draw the map; its layer is kept in the address."""
     first, *others = LAYERS
@@ -158,9 +158,9 @@ def show_map(
     if geometry is None:
         st.info("This set has no outlines or centres; add location_CROP_COUNTRY.csv for a map.", icon=":material/map:")
         return
-    content = colour_regions(key.name, table, geometry, controls, chosen, read_lasting_ends(key))
     content = replace(
-        content,
+        read_map(key, controls),
+        selected=chosen,
         shown=asked if is_known else first,
         told=tuple(others),
         found=found_on_map(place),

@@ -7,9 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.region_sets import RegionChoice, choices
-from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
+from mainstem.dashboards.components.fieldmap import Geometry, MapContent, pack_geometry
 from mainstem.dashboards.yield_map.board import YieldBoard, load_board, outlines_of, region_story, season_table
+from mainstem.dashboards.yield_map.controls import Controls
 from mainstem.dashboards.yield_map.lasting import lasting_ends
+from mainstem.dashboards.yield_map.layers import colour_regions
 from mainstem.data.earth.outlines import Outlines
 
 MOST = 0.5  # share of regions
@@ -33,6 +35,16 @@ def key_of(choice: RegionChoice) -> BoardKey:
     """Return what a set's board is kept under; the stamp is the run's time and size."""
     stat = (choice.run() / "adapter.safetensors").stat()
     return BoardKey(name=choice.name, run=str(choice.run()), stamp=f"{stat.st_mtime_ns}-{stat.st_size}")
+
+
+def is_trained(choice: RegionChoice) -> bool:
+    """True where a run of a set can be read; one that was, and has not changed since, is not read again."""
+    return (choice.run() / "adapter.safetensors").is_file() and _was_readable(key_of(choice))
+
+
+@st.cache_data(show_spinner=False, max_entries=64)
+def _was_readable(key: BoardKey) -> bool:
+    return key.choice().is_trained()
 
 
 @st.cache_resource(show_spinner="Reading the model and its regions", max_entries=4)
@@ -63,6 +75,20 @@ def predict_season(key: BoardKey, season: str, lead: int, level: float, threshol
 def read_lasting_ends(key: BoardKey) -> dict[str, tuple[float, float]]:
     """Return the ends of colours that hold for all seasons, once for all sessions."""
     return lasting_ends(read_board(key).source.samples)
+
+
+@st.cache_resource(show_spinner=False, max_entries=16)
+def read_map(key: BoardKey, controls: Controls) -> MapContent:
+    """Colour a season's map by every layer once for all sessions; nothing in it is chosen.
+
+    Raises:
+        ValueError: if the set has no outlines.
+    """
+    _, geometry = read_outlines(key)
+    if geometry is None:
+        raise ValueError(f"the set {key.name} has no outlines")
+    table = predict_season(key, controls.season, controls.lead, controls.level, controls.threshold_t_ha)
+    return colour_regions(key.name, table, geometry, controls, read_lasting_ends(key))
 
 
 @st.cache_data(show_spinner="Looking for claims", max_entries=64)
