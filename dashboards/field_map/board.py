@@ -34,6 +34,7 @@ Array = NDArray[np.float32]
 Read = TypeVar("Read")
 LOOK = 512  # pixels of a layer's longer side on the page
 FIELDS = "fields.gpkg"
+T_HA = "t/ha"
 FIELD_NUMBERS = ("area_ha", "seen_share", "mean", "lower", "upper", "level")
 FIELD_TEXTS = ("claim", "reason")
 MOST_TOLD = 5  # damaged fields that are told one by one
@@ -56,6 +57,7 @@ class FieldBoard:
         lost: fields that were drawn, altered or brought and are not on the map any more, as where it was made anew.
         undo: what would be undone of the fields, and redone, in words; "" where nothing would.
         by_date: what was told of the fields at each date, as `read_by_date` has it; None where the map is without.
+        per_t_ha: how many of the board's unit make 1 t/ha; NaN where it is no unit of yields.
         grid: of the layers, at the page's size.
         bounds: left, bottom, right, top in the CRS.
     """
@@ -79,6 +81,7 @@ class FieldBoard:
     lost: tuple[str, ...] = ()
     undo: tuple[str, str] = ("", "")
     by_date: pd.DataFrame | None = None
+    per_t_ha: float = np.nan
 
     @property
     def clear_share(self) -> Array:
@@ -100,11 +103,17 @@ class FieldBoard:
         mean = (np.nan_to_num(part) * weight).sum((1, 2)) / np.where(seen > 0, seen, np.nan)
         return mean, seen / total
 
+    def harvests(self) -> NDArray[np.float64]:
+        """Harvest of each field (fields,), in the board's unit; NaN where it is unknown, or the map tells no yields."""
+        if HARVEST not in self.table:
+            return np.full(len(self.table), np.nan)
+        found = pd.to_numeric(self.table[HARVEST], errors="coerce").astype(float).to_numpy(np.float64)
+        scaled: NDArray[np.float64] = self.per_t_ha * found
+        return scaled
+
     def hindsight(self) -> tuple[int, int, float]:
         """Of fields whose harvest is known in the map's units: how many lie inside, of how many, mean less harvest."""
-        if HARVEST not in self.table or self.tags["UNITS"] != "t/ha":
-            return 0, 0, 0.0
-        harvest = pd.to_numeric(self.table[HARVEST], errors="coerce").astype(float).to_numpy(np.float64)
+        harvest = self.harvests()
         low, mean, high = (self.table[name].to_numpy(np.float64) for name in ("lower", "mean", "upper"))
         known = np.isfinite(harvest + low + mean + high)
         inside = known & (low <= harvest) & (harvest <= high)
@@ -164,6 +173,7 @@ def load_field_board(name: str) -> FieldBoard:
         bounds=bounds,
         crs=source.grid.crs,
         tags=notes.tags,
+        per_t_ha=1.0 if notes.tags["UNITS"] == T_HA else np.nan,
         mean_factor=notes.mean_factor,
         problems=tuple(problems),
         left_out=notes.left_out,

@@ -11,7 +11,6 @@ from mainstem.dashboards.charts import left_axis
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.palette import FADED, GREEN, MEASURED, legible
 from mainstem.dashboards.shell import plain
-from mainstem.data.earth.farm_folders import HARVEST
 
 SAME_AREA = 1e-3  # by how much a border's area may differ, relatively, and be the one that the table was made with
 MEASURED_ALONE = "none"  # what a map that no model made says of training
@@ -28,11 +27,8 @@ def told_of(board: FieldBoard, name: str) -> pd.DataFrame:
 
 
 def harvest_of(board: FieldBoard, name: str) -> float:
-    """The harvest of a field, t/ha; NaN where it is unknown, or the map tells none in this unit."""
-    if HARVEST not in board.table or board.tags["UNITS"] != "t/ha":
-        return np.nan
-    (harvest,) = pd.to_numeric(board.table.loc[board.table["field"] == name, HARVEST], errors="coerce")[:1]
-    return float(harvest)
+    """The harvest of a field, in the board's unit; NaN where it is unknown, or the map tells no yields."""
+    return float(board.harvests()[(board.table["field"] == name).to_numpy()][0])
 
 
 def axis_ends(dates: Sequence[str], told: pd.DataFrame) -> list[str]:

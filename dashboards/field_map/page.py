@@ -1,10 +1,12 @@
 """The agronomist's fields: which to visit, how sure the map is, how each grew, and files to take along."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.apps.fields.harvest_maps import is_harvest
 from mainstem.dashboards.components.find import Place, search_place
@@ -17,10 +19,12 @@ from mainstem.dashboards.field_map.editing import show_editing, show_undo
 from mainstem.dashboards.field_map.files import show_downloads, show_import, show_left_out, show_lost
 from mainstem.dashboards.field_map.harvest import show_counts
 from mainstem.dashboards.field_map.overview import show_overview
-from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, stamp_of
+from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, read_shown, stamp_of
 from mainstem.dashboards.field_map.season import show_field
+from mainstem.dashboards.field_map.units import area_unit, areas_per_ha, describe_unit, list_units
 from mainstem.dashboards.shell import (
     Desk,
+    choose,
     lay_desk,
     mistakes_as_lines,
     open_panel,
@@ -32,7 +36,8 @@ from mainstem.dashboards.shell import (
 )
 
 IN_ADDRESS = (
-    "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside", "view"
+    "map", "field", "date", "other", "compare", "layer", "other_layer", "panel", "place", "outside", "view",
+    "unit",
 )  # fmt: skip
 PANELS = {"visit": "Visit", "field": "Field", "list": "List", "claims": "Claims", "files": "Files", "advice": "Advice"}
 LIST_PX = 660  # of the list, at most
@@ -73,8 +78,8 @@ def show_map(name: str, desk: Desk) -> None:
     except Exception:
         desk.status.markdown("# Fields")  # a page has a title, whatever becomes of its map
         raise
-    tags, unit = board.tags, board.tags["UNITS"]
-    what = "Vigour" if "percent" in unit else "Yield"
+    tags = board.tags
+    what = "Vigour" if "percent" in tags["UNITS"] else "Yield"
     origin = origin_of(board.origins())
     training = {"real": "real data", MEASURED: origin}.get(tags["TRAINING"], tags["TRAINING"])
     year = tags["DATES"][:4]
@@ -89,10 +94,11 @@ def show_map(name: str, desk: Desk) -> None:
     known = board.table["field"].tolist()
     chosen, asked = named_in_address("field", known, known[0] if known else "")
     with desk.bar:
-        place = search_place(list_fields(board), "Find a field", open_found) if len(known) > 1 else None
+        shown = choose_unit(name, stamp, desk.vain)
+        place = search_place(list_fields(shown), "Find a field", open_found) if len(known) > 1 else None
         show_undo(board, desk.bar)
     with desk.canvas, mistakes_as_lines("The drawn map"):
-        show_maps(board, read_geometry(name, stamp), chosen, place, desk.bar)
+        show_maps(shown, read_geometry(name, stamp), chosen, place, desk.bar)
     if desk.dock is None:
         return
     with desk.dock, mistakes_as_lines(f"The panel {PANELS[desk.panel]}"):
@@ -101,11 +107,11 @@ def show_map(name: str, desk: Desk) -> None:
             if board.left_out:
                 st.caption(f"Left out of the file of fields: {len(board.left_out)}; *Files* says which and why.")
         if desk.panel == "visit" and len(known) > 1:
-            show_overview(board, read_changes(name, stamp))
+            show_overview(shown, read_changes(name, stamp))
         elif desk.panel == "list":
-            show_list(board, unit, chosen, place)
+            show_list(shown, chosen, place)
         elif desk.panel == "claims":
-            show_claim(board)
+            show_claim(shown)
             if is_harvest(board.folder):
                 show_counts(board)
             show_training(tags)
@@ -119,10 +125,19 @@ def show_map(name: str, desk: Desk) -> None:
         elif asked:
             st.warning(f"There is no field {plain(asked, 120)} on this map.", icon=":material/warning:")
         elif chosen:
-            show_field(board, chosen, unit)
+            show_field(shown, chosen)
             show_editing(board, chosen)
         else:
             st.info(NO_FIELDS, icon=":material/polyline:")
+
+
+def choose_unit(name: str, stamp: str, vain: DeltaGenerator) -> FieldBoard:
+    """Let the user choose the unit that a map is looked at in, where there are several; return its board in it."""
+    units = list_units(read_map(name, stamp).tags)
+    if len(units) == 1:
+        return read_map(name, stamp)
+    offered = partial(st.selectbox, "Unit", label_visibility="collapsed", width=120)
+    return read_shown(name, stamp, choose(offered, "unit", units, vain, told=describe_unit))
 
 
 def show_claim(board: FieldBoard) -> None:
@@ -139,15 +154,17 @@ def show_claim(board: FieldBoard) -> None:
     if known:
         side = "above" if excess > 0 else "below"
         told = (
-            f"{inside} of {known} fields inside their interval; on average the map lies {abs(excess):.1f} t/ha {side}"
+            f"{inside} of {known} fields inside their interval; on average the map lies {abs(excess):.1f} "
+            f"{tags['UNITS']} {side}"
         )
         st.caption(f"Harvests known: {plain(told, 200)} them.")
 
 
 def list_fields(board: FieldBoard) -> dict[str, Place]:
     """What can be found by name: every field."""
-    rows = sorted(zip(board.table["field"], board.table["area_ha"], strict=True))
-    return {name: Place(name=name, title=f"{name} ({area:.1f} ha)", regions=(name,)) for name, area in rows}
+    unit = area_unit(board.tags)
+    rows = sorted(zip(board.table["field"], areas_per_ha(board.tags) * board.table["area_ha"], strict=True))
+    return {name: Place(name=name, title=f"{name} ({area:.1f} {unit})", regions=(name,)) for name, area in rows}
 
 
 def open_found(found: Place) -> None:
@@ -158,7 +175,7 @@ def open_found(found: Place) -> None:
         open_field(found.name)
 
 
-def show_list(board: FieldBoard, unit: str, chosen: str, place: Place | None) -> None:
+def show_list(board: FieldBoard, chosen: str, place: Place | None) -> None:
     """The map's table twin, fields to visit first, above them one that was found by name.
 
     A row that is chosen in it is chosen for the page.
@@ -171,10 +188,14 @@ def show_list(board: FieldBoard, unit: str, chosen: str, place: Place | None) ->
     ].round(2)
     if place is not None:
         shown = shown.iloc[(shown["field"] != place.name).argsort(kind="stable")]
+    shown["area_ha"] = (shown["area_ha"] * areas_per_ha(board.tags)).round(2)
     shown["seen_share"] = [f"{share:.0%}" if np.isfinite(share) else "" for share in shown["seen_share"]]
-    shown = shown.rename(columns={"area_ha": "area, ha", "seen_share": "seen"})
+    shown = shown.rename(columns={"area_ha": f"area, {area_unit(board.tags)}", "seen_share": "seen"})
     count = f"{len(shown)} field{'s' * (len(shown) > 1)}"
-    st.caption(f"{count}; mean, lower and upper in {plain(unit)}. Those to visit first, then from the lowest mean.")
+    st.caption(
+        f"{count}; mean, lower and upper in {plain(board.tags['UNITS'])}. Those to visit first, then from the lowest "
+        "mean."
+    )
     choice_table(
         shown,
         shown["field"].astype(str).tolist(),

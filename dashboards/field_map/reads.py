@@ -11,6 +11,7 @@ from mainstem.dashboards.components.fieldmap import Geometry, pack_geometry
 from mainstem.dashboards.field_map.board import FIELDS, FieldBoard, load_field_board
 from mainstem.dashboards.field_map.changes import Changes, find_changes
 from mainstem.dashboards.field_map.journal import JOURNAL
+from mainstem.dashboards.field_map.units import in_unit
 
 
 @st.cache_resource(show_spinner="Reading the map", max_entries=4)
@@ -18,6 +19,12 @@ def read_map(name: str, stamp: str) -> FieldBoard:
     """Read a map once for all sessions; `stamp` renews it when it or its fields change."""
     assert stamp
     return load_field_board(name)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def read_shown(name: str, stamp: str, unit: str) -> FieldBoard:
+    """Turn a map into another unit once for all sessions."""
+    return in_unit(read_map(name, stamp), unit)
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

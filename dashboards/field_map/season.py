@@ -8,16 +8,17 @@ from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.by_date import axis_ends, harvest_of, show_by_date, told_of
 from mainstem.dashboards.field_map.changes import SEEN
 from mainstem.dashboards.field_map.layers import describe_field
+from mainstem.dashboards.field_map.units import area_unit, areas_per_ha
 from mainstem.dashboards.palette import GREEN, legible
 from mainstem.dashboards.shell import plain
 
 
-def show_field(board: FieldBoard, name: str, unit: str) -> None:
+def show_field(board: FieldBoard, name: str) -> None:
     """Show a field's value, its interval and its season."""
     row = next(row for row in board.table.itertuples() if row.field == name)
     st.subheader(f"Field {plain(name, 120)}", anchor=False)
-    st.markdown(f"**{plain(describe_field(row, unit))}**")
-    st.caption(f"{row.area_ha:.2f} ha. {plain(row.reason)}")
+    st.markdown(f"**{plain(describe_field(row, board.tags['UNITS']))}**")
+    st.caption(f"{row.area_ha * areas_per_ha(board.tags):.2f} {plain(area_unit(board.tags))}. {plain(row.reason)}")
     series, told = board.season(name), told_of(board, name)
     ends = axis_ends(board.dates, told)
     if not len(series):

@@ -31,7 +31,6 @@ from mainstem.core.samples import SampleSet
 from mainstem.core.stream import Sample
 from mainstem.core.targets import below_name
 from mainstem.core.targets.quantity import WORTHWHILE
-from mainstem.data.earth.crops import ACRE_HA, POUND_KG, POUNDS_PER_BUSHEL
 from mainstem.data.earth.outlines import Outlines, county_outlines, point_outlines, simulated_outlines
 
 DOZENS = 10.0  # of a unit in 1 t/ha, from which one digit says enough
@@ -302,15 +301,6 @@ def outlines_of(source: SampleSet, mirror: Path | None = None, folder: Path | No
         path = location / f"location_{facts['crop']}_{facts['country']}.csv"
         return point_outlines(regions, path) if path.is_file() else None
     return None
-
-
-def bushels_per_acre(t_ha: float, crop: str) -> float:
-    """Convert t/ha to bu/ac by the crop's own bushel.
-
-    Raises:
-        KeyError: if the crop has no bushel weight.
-    """
-    return t_ha * 1000 * ACRE_HA / (POUNDS_PER_BUSHEL[crop] * POUND_KG)
 
 
 def ranked(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

@@ -10,8 +10,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from mainstem.dashboards.shell import choose, plain, put_in_address, say_in_vain
-from mainstem.dashboards.yield_map.board import YieldBoard, bushels_per_acre
-from mainstem.data.earth.crops import POUNDS_PER_BUSHEL
+from mainstem.dashboards.yield_map.board import YieldBoard
+from mainstem.data.earth.crops import POUNDS_PER_BUSHEL, bushels_per_acre
 
 LEVELS = (0.5, 0.8, 0.9)
 HIGHEST_T_HA = 20.0  # of the threshold's slider

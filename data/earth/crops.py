@@ -48,6 +48,15 @@ def bushel_kg(crop: str) -> float:
     return found[0] * POUND_KG
 
 
+def bushels_per_acre(t_ha: float, crop: str) -> float:
+    """Convert t/ha to bu/ac by the crop's own bushel.
+
+    Raises:
+        KeyError: if the crop has no bushel weight.
+    """
+    return t_ha * 1000 * ACRE_HA / (POUNDS_PER_BUSHEL[crop] * POUND_KG)
+
+
 def country_code(text: str) -> str:
     """Return a country's two letters in the one form of those that have two."""
     code = text.strip().upper()

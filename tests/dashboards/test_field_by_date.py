@@ -32,7 +32,10 @@ def told(units: str = "t/ha") -> pd.DataFrame:
 
 def board(by_date: pd.DataFrame | None, area_ha: float = 10.0, **tags: str) -> SimpleNamespace:
     table = pd.DataFrame({"field": ["north", "south"], "area_ha": [area_ha, 3.0], "yield_t_ha": [8.9, np.nan]})
-    return SimpleNamespace(by_date=by_date, table=table, tags={"UNITS": "t/ha", "TRAINING": "simulated", **tags})
+    harvests = table["yield_t_ha"].to_numpy()
+    return SimpleNamespace(
+        by_date=by_date, table=table, tags={"TRAINING": "simulated", **tags}, harvests=lambda: harvests
+    )
 
 
 def test_a_field_is_told_its_own_forecasts_while_its_border_is_that_of_the_map():
@@ -42,7 +45,6 @@ def test_a_field_is_told_its_own_forecasts_while_its_border_is_that_of_the_map()
     assert told_of(board(None), "north").empty
     assert harvest_of(board(told()), "north") == 8.9
     assert np.isnan(harvest_of(board(told()), "south"))
-    assert np.isnan(harvest_of(board(told(), UNITS="percent of this map's mean"), "north"))
 
 
 def test_charts_share_their_axis_show_two_decimals_and_the_harvest_in_black():

@@ -19,8 +19,9 @@ from mainstem.core.errors import InputError
 from mainstem.core.finetuning import FitSpec
 from mainstem.core.task import DataRequest
 from mainstem.dashboards.palette import NO_DATA, colours
-from mainstem.dashboards.yield_map.board import bushels_per_acre, region_story, season_table, worth
+from mainstem.dashboards.yield_map.board import region_story, season_table, worth
 from mainstem.data.catalogue import pull
+from mainstem.data.earth.crops import bushels_per_acre
 from tests.dashboards.browser import opened, recolour_ms, served
 from tests.dashboards.made import QUICK
 
