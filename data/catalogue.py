@@ -5,10 +5,11 @@ import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -47,10 +48,11 @@ class DataSet:
     files: tuple[DataFile, ...]
 
 
-def read_catalogue() -> dict[str, DataSet]:
+@cache
+def read_catalogue() -> Mapping[str, DataSet]:
     """Return all data sets by name."""
     entries = yaml.safe_load((Path(__file__).parent / "catalogue.yaml").read_text())
-    return {name: _entry(name, entry) for name, entry in entries.items()}
+    return MappingProxyType({name: _entry(name, entry) for name, entry in entries.items()})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -349,6 +349,68 @@ def test_withheld_claims_leave_their_colour_in_sight(iowa, browser):
                 assert max(contrast(fill, shades[0]), contrast(fill, shades[-1])) > 4.5  # WCAG 2.2, 1.4.11 asks for 3
 
 
+CORNER = """(index) => {
+  const t = transform(view), [left, top] = view.shapes.boxes[index];
+  return [left * t.scale + t.x, top * t.scale + t.y];
+}"""
+
+
+@pytest.mark.browser
+def test_a_map_that_is_sent_again_is_drawn_again_only_where_something_changed(iowa, browser):
+    with map_page(browser) as one:
+
+        def is_drawn_anew(**more) -> bool:
+            one.page.evaluate("window.former = view.drawn")
+            one.send(iowa, content(**more))
+            return bool(one.page.evaluate("view.drawn !== window.former"))
+
+        one.send(iowa, content())
+        assert not is_drawn_anew()
+        x, y = one.page.evaluate(CORNER, 5)
+        assert one.pixel("marks", x, y)[3] == 0
+        assert not is_drawn_anew(selected="r5")
+        assert one.pixel("marks", x, y)[3] > 0  # it is marked all the same
+        first, second = content().layers
+        turned = replace(first, rgba=first.rgba[::-1].copy())
+        one.page.evaluate("view.isFixed = wanted.fixed = false")
+        assert is_drawn_anew(layers=[turned, second])
+        x, y = one.page.evaluate(CORNER, 0)
+        assert one.pixel("regions", x + 20, y + 20)[:3] == pytest.approx(first.rgba[-1, :3].tolist(), abs=4)
+        in_bushels = [replace(turned, values=2 * first.values, ends=(0, 30), fixed=(0, 60), unit="bu/ac"), second]
+        assert is_drawn_anew(layers=in_bushels)
+        hatched = {"layers": in_bushels, "flags": np.full(NUM, HATCHED, np.uint8)}
+        assert is_drawn_anew(**hatched)
+        assert is_drawn_anew(**hatched, shown="doubt")
+        assert not is_drawn_anew(**hatched, shown="doubt")
+        one.page.evaluate("view.x += 1000")
+        assert is_drawn_anew(**hatched, shown="doubt")
+        one.page.evaluate("window.former = view.drawn; view.frame.style.height = '300px'")
+        one.page.wait_for_function("view.drawn !== window.former")
+
+
+@pytest.mark.browser
+def test_other_colours_go_under_the_same_borders_and_hatch(iowa, browser):
+    flags = np.where(np.arange(NUM) % 2, HATCHED, 0).astype(np.uint8)
+    first, second = content().layers
+    measured = replace(second, is_claimed=False)
+    with map_page(browser) as one, map_page(browser) as fresh:
+        one.send(iowa, content(flags=flags))
+        one.page.get_by_role("button", name="doubt").click()
+        fresh.send(iowa, content(flags=flags, shown="doubt"))
+        assert picture(one) == picture(fresh)
+        one.send(iowa, content(flags=flags, layers=[first, measured]))
+        fresh.send(iowa, content(layers=[first, measured]))
+        assert picture(one) == picture(fresh), "what was measured is not hatched"
+        one.page.get_by_role("button", name="yield").click()
+        fresh.send(iowa, content(flags=flags, shown="yield"))
+        assert picture(one) == picture(fresh), "and what is forecast is again"
+
+
+def picture(shown) -> str:
+    shown.rested()
+    return str(shown.page.evaluate("view.canvas.toDataURL()"))
+
+
 @pytest.mark.browser
 def test_values_are_said_at_the_pointer_and_by_keys(farm, browser):
     codes = np.tile(np.repeat([1, 128, 0, 255], 10).astype(np.uint8), (40, 1))

@@ -164,5 +164,5 @@ function listen(view) {
   on(".fieldmap-fixed", () => switchScale(view));
   listenToWants(view);
   followTheme(view);
-  new ResizeObserver(() => { size(view); draw(view, "all"); }).observe(view.frame);
+  new ResizeObserver(() => { if (size(view)) draw(view, "all"); }).observe(view.frame);
 }

@@ -37,15 +37,17 @@ function schedule(view, what) {
   });
 }
 
+// Fit the canvases to the frame, and say whether they were not: one that is set is empty.
 function size(view) {
   const { clientWidth, clientHeight } = view.frame;
-  for (const canvas of view.stage.children) {
-    canvas.width = Math.max(Math.round(clientWidth * devicePixelRatio), 1);
-    canvas.height = Math.max(Math.round(clientHeight * devicePixelRatio), 1);
-  }
+  const width = Math.max(Math.round(clientWidth * devicePixelRatio), 1), height = Math.max(Math.round(clientHeight * devicePixelRatio), 1);
+  if (view.canvas.width === width && view.canvas.height === height) return false;
+  for (const canvas of view.stage.children) Object.assign(canvas, { width, height });
+  return true;
 }
 
 function paint(view, what) {
+  if (what !== "marks") view.painted = layer(view).title;
   const started = performance.now(), { canvas } = view;
   canvas.setAttribute("aria-label", `Map of ${view.header.ids.length} regions, coloured by ${layer(view).title}. ${KEYS}; the table holds the same values.`);
   legend(view);
@@ -99,6 +101,18 @@ function openView(view, before) {
   }
 }
 
+// A press anywhere on the page sends the map again; as a rule it is the one that is held.
+function isHeld(view, told) {
+  const { header } = view, now = told.header, same = (name) => JSON.stringify(header[name]) === JSON.stringify(now[name]);
+  return header && header.stamp === now.stamp && header.map === now.map && ["shapes", "ground", "layers", "names", "bounds", "origin"].every(same);
+}
+
+// True where nothing but the marks has changed since all was drawn.
+function isAsDrawn(view) {
+  const now = transform(view), { drawn } = view;
+  return drawn && view.painted === layer(view).title && now.scale === drawn.scale && now.x === drawn.x && now.y === drawn.y;
+}
+
 export default function ({ parentElement, data, setStateValue, setTriggerValue }) {
   const view = views.get(parentElement) || open(parentElement);
   view.trigger = setTriggerValue;
@@ -106,15 +120,17 @@ export default function ({ parentElement, data, setStateValue, setTriggerValue }
   const before = view.header, formerShapes = view.shapes;
   const { lacking, ...told } = read(data instanceof Uint8Array ? data : new Uint8Array(data));
   if (lacking.length) { setStateValue("wanted", `${lacking.join(",")}:${Date.now()}`); return; }
+  const isSame = isHeld(view, told);
+  if (isSame) Object.assign(told, { layers: view.layers, flags: view.flags });  // and the paths that were made of them
   Object.assign(view, told, { shapes: parts.get(told.header.shapes), ground: parts.get(told.header.ground) || null });
   const { header } = view;
   if (!before || (before.shown !== header.shown && header.shown)) view.shown = header.shown;
   if (before && before.map !== header.map) Object.assign(view, { corners: null, mode: "" });  // half a field of another map
   if (view.shapes !== formerShapes) { view.hovered = -1; showTip(view, []); }
   view.selected = header.ids.indexOf(header.selected);
-  size(view);
+  const isSized = size(view);
   applyWants(view);
   openView(view, before);
   answerPage(view, before);
-  paint(view, "all");
+  paint(view, isSame && !isSized && isAsDrawn(view) ? "marks" : "all");
 }

@@ -103,7 +103,7 @@ def pack(
     colours = [np.ascontiguousarray(layer.rgba) for layer in content.layers]
     values = [np.ascontiguousarray(layer.values, np.float32) for layer in content.layers if layer.values is not None]
     flags = np.ascontiguousarray(content.flags)
-    stamp = hashlib.sha256(b"".join(array.tobytes() for array in (*colours, flags)))
+    stamp = hashlib.sha256(b"".join(array.tobytes() for array in (*colours, flags, *values)))
     stamp.update("".join(blob.key for blob in parts).encode())
     ground = next((blob.key for blob in parts if blob.kind == "ground"), "")
     header = {
