@@ -29,6 +29,7 @@ from mainstem.dashboards.yield_map.claims import show_claims, show_standing, sta
 from mainstem.dashboards.yield_map.controls import Controls, choose_controls
 from mainstem.dashboards.yield_map.exports import show_downloads
 from mainstem.dashboards.yield_map.find import choose_place, list_places
+from mainstem.dashboards.yield_map.harvests import show_harvests
 from mainstem.dashboards.yield_map.hindsight import show_hindsight
 from mainstem.dashboards.yield_map.layers import LAYERS, LESS_HARVEST
 from mainstem.dashboards.yield_map.reads import (
@@ -76,6 +77,8 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
         desk.status.markdown("# Crop yield")
         with desk.canvas:
             offer_training(choice)
+            with mistakes_as_lines("The harvests"):
+                show_harvests(choice)
         return
     key = key_of(choice)
     board = read_board(key)

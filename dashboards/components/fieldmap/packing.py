@@ -103,7 +103,8 @@ def pack(
     colours = [np.ascontiguousarray(layer.rgba) for layer in content.layers]
     values = [np.ascontiguousarray(layer.values, np.float32) for layer in content.layers if layer.values is not None]
     flags = np.ascontiguousarray(content.flags)
-    stamp = hashlib.sha256(b"".join(array.tobytes() for array in (*colours, flags, *values)))
+    arrays: list[NDArray[Any]] = [*colours, flags, *values]
+    stamp = hashlib.sha256(b"".join(array.tobytes() for array in arrays))
     stamp.update("".join(blob.key for blob in parts).encode())
     ground = next((blob.key for blob in parts if blob.kind == "ground"), "")
     header = {
@@ -112,7 +113,7 @@ def pack(
         "stamp": stamp.hexdigest()[:12],
         "parts": [{"key": blob.key, "kind": blob.kind, "size": len(blob.data)} for blob in new],
     }  # fmt: skip
-    return pack_arrays(header, [*colours, flags, *values, *(np.frombuffer(blob.data, np.uint8) for blob in new)])
+    return pack_arrays(header, [*arrays, *(np.frombuffer(blob.data, np.uint8) for blob in new)])
 
 
 def _told(geometry: Geometry, content: MapContent) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""What a region set shows while there is no model of it: the newest harvests known, as they were measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from mainstem.apps.region_sets import RegionChoice, choices
+from mainstem.core.samples import SampleSet
+from mainstem.dashboards.components.fieldmap import Geometry, Layer, MapContent, fieldmap, pack_geometry
+from mainstem.dashboards.palette import colours, ramp
+from mainstem.dashboards.shell import plain
+from mainstem.dashboards.yield_map.board import outlines_of
+from mainstem.dashboards.yield_map.layers import HARVEST, LAYERS, short_name, title_region
+from mainstem.dashboards.yield_map.reads import crs_of
+
+PERCENTILES = (2, 98)  # of the harvests, between which colours run
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Harvests:
+    """Harvests of one season, t/ha, by region; `season` is "" and `by_region` empty where none is known."""
+
+    season: str
+    by_region: dict[str, float]
+    is_simulated: bool
+    attribution: str
+    geometry: Geometry | None
+
+
+def newest_harvests(source: SampleSet) -> tuple[str, dict[str, float]]:
+    """The newest season with a harvest that is not known to be wrong, and its harvests by region, t/ha."""
+    known = [
+        (str(sample.source.group), str(sample.source.facts["region"]), float(sample.target))
+        for sample in source.labelled()
+        if sample.target is not None and sample.source.item not in source.flagged
+    ]
+    season = max((season for season, _, _ in known), default="")
+    return season, {region: harvest for one, region, harvest in known if one == season}
+
+
+@st.cache_resource(show_spinner="Reading the harvests", max_entries=4)
+def read_harvests(name: str, stamp: str) -> Harvests:
+    """Read the newest harvests of a set once for all sessions; `stamp` renews them when a user brings other files."""
+    assert stamp
+    choice = next(choice for choice in choices() if choice.name == name)
+    source = choice.read()
+    outlines = outlines_of(source, folder=choice.folder)
+    season, by_region = newest_harvests(source)
+    return Harvests(
+        season=season,
+        by_region=by_region,
+        is_simulated=source.simulated,
+        attribution="; ".join(filter(None, (source.attribution, outlines.attribution if outlines else ""))),
+        geometry=pack_geometry(outlines.frame, outlines.background, crs_of(outlines)) if outlines else None,
+    )
+
+
+def stamp_of(choice: RegionChoice) -> str:
+    """When a user's tables last changed."""
+    tables = choice.folder.rglob("*.csv") if choice.folder is not None else ()
+    return "-".join(str(table.stat().st_mtime_ns) for table in sorted(tables)) or "ours"
+
+
+def colour_harvests(told: Harvests, geometry: Geometry) -> MapContent:
+    """Colour the regions by their harvests; those without are grey."""
+    values = np.array([told.by_region.get(str(region), np.nan) for region in geometry.ids])
+    low, high = ends_of(values)
+    palette = LAYERS[HARVEST][1]
+    layer = Layer(
+        rgba=colours(values, low, high, palette), title=HARVEST, low=f"{low:.1f}", high=f"{high:.1f} t/ha",
+        ramp=ramp(palette), is_claimed=False, values=values.astype(np.float32), ends=(low, high), unit="t/ha",
+    )  # fmt: skip
+    words = [f"harvested {value:.1f} t/ha" if np.isfinite(value) else "no harvest known" for value in values]
+    return MapContent(
+        name=f"harvests of {told.season}",
+        layers=[layer],
+        flags=np.zeros(len(values), np.uint8),
+        labels=[f"{title_region(str(region))}: {word}" for region, word in zip(geometry.ids, words, strict=True)],
+        names=[short_name(str(region)) for region in geometry.ids],
+    )
+
+
+def ends_of(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Where the colours of harvests begin and end, t/ha."""
+    known = values[np.isfinite(values)]
+    low, high = np.percentile(known, PERCENTILES).tolist() if len(known) else (0.0, 1.0)
+    return low, high
+
+
+def show_harvests(choice: RegionChoice) -> None:
+    """Draw the newest harvests of a set, and say whose they are; nothing where none can be drawn."""
+    told = read_harvests(choice.name, stamp_of(choice))
+    if told.geometry is None or not told.by_region:
+        return
+    origin = "Simulated harvests" if told.is_simulated else "Harvests"
+    st.caption(
+        f"{plain(origin)} of {plain(told.season, 40)}, the newest known, in {len(told.by_region):d} regions, until "
+        f"there is a forecast. {plain(told.attribution, 1000)}"
+    )
+    fieldmap(told.geometry, colour_harvests(told, told.geometry), "harvests", lambda region: None)
