@@ -1,9 +1,11 @@
 # PIP_ARGS passes extra arguments to pip, e.g. PIP_ARGS="--find-links wheels" for a folder of wheels or a GPU build.
+# LONG=1 runs the tests that take many seconds, too, as CI does.
 PYTHON ?= python3
 PIP_ARGS ?=
 BIN := .venv/bin
 PYTEST_ARGS ?=
 WORKERS ?= 2
+LONG ?=
 ONLY ?=
 PORT ?= 8501
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt $(PIP_ARGS)
@@ -30,13 +32,13 @@ run: app
 	$(BIN)/mainstem demo --port $(PORT)
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(LONG),--long) $(PYTEST_ARGS)
 
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(LONG),--long) $(PYTEST_ARGS)
 
 bench: install
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))

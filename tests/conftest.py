@@ -1,4 +1,4 @@
-"""Which tests run where: real data needs MAINSTEM_MIRROR; slow and network tests run only when asked for."""
+"""Which tests run where: real data needs MAINSTEM_MIRROR; long, slow and network tests run only when asked for."""
 
 import os
 import shutil
@@ -11,17 +11,25 @@ import pytest
 from mainstem.apps.jobs import find_jobs, stop
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported
+os.environ.setdefault("STREAMLIT_RUNNER_POST_SCRIPT_GC", "false")  # as the dashboards' own settings have it
 if "PYTEST_XDIST_WORKER" in os.environ:  # workers share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="run the tests that take many seconds, too (make test LONG=1)")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     asked = config.getoption("-m")
+    is_whole = config.getoption("--long") or any(".py" in named for named in config.args)  # or its file is named
     for item in items:
         if item.get_closest_marker("mirror") and not os.environ.get("MAINSTEM_MIRROR"):
             item.add_marker(pytest.mark.skip(reason="set MAINSTEM_MIRROR to a folder with the data sets"))
         if not asked and (item.get_closest_marker("slow") or item.get_closest_marker("network")):
             item.add_marker(pytest.mark.skip(reason="run by make soak"))
+        elif not asked and not is_whole and item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.skip(reason="run by make test LONG=1"))
 
 
 MAIN = sys.modules["__main__"]

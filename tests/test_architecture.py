@@ -74,6 +74,7 @@ def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
     return {max(found, key=len) for found in named if found}
 
 
+@pytest.mark.long
 def test_no_file_imports_in_a_circle():
     known = modules(FILES)
     graph = {name: imports_of(path, known) - {name} for name, path in known.items()}

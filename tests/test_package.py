@@ -6,10 +6,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED_FILES = ("adapter.safetensors", "trunk.safetensors", "record.json", "metrics.jsonl", "card.md")
 
 
+@pytest.mark.long
 def test_the_wheel_is_whole(tmp_path):
     command = [
         sys.executable,

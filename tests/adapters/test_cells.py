@@ -105,6 +105,7 @@ def test_a_run_counts_the_cells_that_it_was_trained_to_count(tmp_path):
     assert not outside_scope(scope, source.samples[0])
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_real_platelets_are_counted_better_than_by_their_mean_on_tens_never_seen(home):
     config = replace(TASK.config, num_folds=3, training=replace(TASK.config.training, epochs=1))

@@ -114,6 +114,7 @@ def test_no_task_is_left_out():
     assert found == set(OF_ADAPTERS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("adapter", "task"), OF_ADAPTERS, ids=lambda name: name)
 def test_every_adapter_s_tasks_keep_the_contract(adapter, task, tmp_path, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path / "home"))
@@ -122,6 +123,7 @@ def test_every_adapter_s_tasks_keep_the_contract(adapter, task, tmp_path, monkey
     check_task(found, source, tmp_path, base)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["numbers", "words", "findings", "photographs"])
 def test_tables_of_one_s_own_keep_it(kind, tmp_path):
     rng = np.random.default_rng(0)

@@ -148,6 +148,7 @@ def test_phases_are_cut_from_the_last():
     assert lead_of(cut_back(sample, 3)) == 3
 
 
+@pytest.mark.long
 def test_where_truth_is_known_the_season_beats_the_past(regions):
     train, test = regions.training(), [s for s in regions.samples if s.source.group in regions.test_groups]
     config = replace(TASK.config, num_folds=2, training=replace(TASK.config.training, epochs=3, batch_size=64))

@@ -125,6 +125,7 @@ def pixels_of_made(num: int) -> np.ndarray:
     return grounds(num, 28, np.arange(num) % 2 == 1).reshape(num, -1) / 255
 
 
+@pytest.mark.long
 def test_an_evaluation_says_what_a_clinic_asks(children):
     request = DataRequest(data=str(children))
     told = evaluate(pneumonia.TASK, request, EvaluationSpec(fit=quick(pneumonia.TASK)))
@@ -140,6 +141,7 @@ def test_an_evaluation_says_what_a_clinic_asks(children):
     assert told["coverage"]["decided"] > 0.8
 
 
+@pytest.mark.long
 def test_findings_are_told_by_subgroup_with_counts_and_a_leaking_split_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(findings, "EPOCHS", 1)
     folder = write_adults(tmp_path / "adults", 120, 30)
@@ -202,6 +204,7 @@ def open_pneumonia_image() -> Sample:
     return Sample(streams={}, target=None, source=Provenance(data="made", item="made"))
 
 
+@pytest.mark.long
 def test_a_prediction_needs_no_run_and_what_is_out_of_scope_or_untold_is_refused(tmp_path):
     for name, seed in (("told", 0), ("adult", 1), ("untold", 2)):
         Image.fromarray(grounds(1, 28, np.array([True]), seed)[0]).save(tmp_path / f"{name}.png")
@@ -218,6 +221,7 @@ def test_a_prediction_needs_no_run_and_what_is_out_of_scope_or_untold_is_refused
     assert table.value[["adult", "untold"]].isna().all()
 
 
+@pytest.mark.long
 def test_one_damaged_file_loses_no_other(tmp_path):
     from mainstem.apps.clinic_demo import write_radiograph
 
@@ -240,6 +244,7 @@ def test_one_damaged_file_loses_no_other(tmp_path):
     assert not (tmp_path / "q.csv").exists()
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_real_radiographs_are_told_from_what_is_none_and_adults_are_refused(home):
     fitted = shipped("pneumonia")

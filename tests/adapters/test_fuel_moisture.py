@@ -198,6 +198,7 @@ def test_tasks_are_found_by_name():
         find_task("crop-yield", "pests")
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_a_frozen_run_is_trained_scored_and_used_on_a_table_of_one_s_own(real, tmp_path):
     out, table = tmp_path / "run", own_table(tmp_path / "mine.csv")

@@ -139,6 +139,7 @@ def test_batches_are_turned_alike_with_their_labels_and_by_their_seed_alone(sour
     assert not torch.equal(images, other[0])
 
 
+@pytest.mark.long
 def test_monai_s_u_net_learns_in_the_time_it_is_given(source, monkeypatch):
     ticks = count()  # a second a step, however busy the machine is
     monkeypatch.setattr("mainstem.adapters.diagnostics.volumes.time", SimpleNamespace(process_time=lambda: next(ticks)))

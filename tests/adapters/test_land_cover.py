@@ -94,6 +94,7 @@ def test_the_forest_s_series_bridges_clouds(patch):
     assert np.abs(rows[water] + 0.1).max() < 0.2
 
 
+@pytest.mark.long
 def test_it_is_evaluated_on_whole_polygons_beside_forests_then_mapped_by_the_same_command(patch, tmp_path):
     task = quick()
     found = evaluate(task, DataRequest(data=str(patch)), EvaluationSpec(fit=spec_of(task)))

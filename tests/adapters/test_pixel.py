@@ -159,11 +159,13 @@ def growth_against_yield(*worlds: str) -> float:
     return float(np.corrcoef(grow(Seasons.read(samples)).sums[:, 4], targets_of(samples))[0, 1])
 
 
+@pytest.mark.long
 def test_growth_of_the_simulator_s_own_pixels_follows_their_yield_less_where_biology_differs():
     assert growth_against_yield("fixed") > 0.75
     assert 0.2 < growth_against_yield() < growth_against_yield("fixed")
 
 
+@pytest.mark.long
 def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_means_have_their_own_intervals(tmp_path):
     source = simulated_farms(range(700, 708), range(5000, 5002))
     raw = source.training()
@@ -208,6 +210,7 @@ def test_a_pixel_without_weather_or_scenes_is_predicted_by_the_mean_and_field_me
     assert np.sqrt(np.mean(away**2)) < 0.3  # t/ha; four pixels lie some 0.6 away
 
 
+@pytest.mark.long
 def test_the_run_of_the_package_is_of_this_version_and_maps_without_being_named(tmp_path):
     """One that a newer version cannot read has to be trained again: `mainstem finetune crop-yield --task pixel`."""
     (shipped,) = shipped_runs("crop-yield").values()

@@ -46,6 +46,7 @@ def made(farm, tmp_path_factory) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_each_field_has_a_row_a_date_and_the_last_is_the_map_s(made):
     table = read_by_date(made)
     fields = pd.read_csv(made / "fields.csv", dtype={"field": str}).set_index("field")
@@ -72,6 +73,7 @@ def test_no_interval_is_narrower_than_one_that_followed(made):
     assert (table["upper_issued"] <= table["upper"] + 1e-9).all()
 
 
+@pytest.mark.long
 def test_a_map_made_in_season_tells_what_the_table_says_of_its_date(farm, made, tmp_path):
     weather = pd.read_csv(farm / "weather.csv")
     weather[weather["date"] <= "2021-08-30"].to_csv(farm / "until.csv", index=False)
@@ -124,6 +126,7 @@ def test_a_damaged_table_is_refused(made, tmp_path, change, told):
     assert read_by_date(tmp_path / "nowhere") is None
 
 
+@pytest.mark.long
 def test_the_command_writes_it_and_a_map_made_again_without_takes_it_away(farm, tmp_path):
     scenes = sorted(farm.glob("*_S2_*.tif"))
     asked = ("--weather", farm / "weather.csv", "--fields", farm / "fields.gpkg", "--out", tmp_path / "map")

@@ -193,6 +193,7 @@ def claims(run: Path, years: Sequence[int]) -> list[str]:
     return [predict(artifact, of_year(year), TASK.view_of)[0].claim.state for year in years]
 
 
+@pytest.mark.long
 def test_calibrating_again_on_the_same_labels_claims_what_it_did(own, tmp_path):
     told, claimed = [], []
     for _ in range(3):
@@ -221,6 +222,7 @@ def test_one_group_far_ahead_takes_claims_one_step_further_and_new_labels_take_t
     assert claims(tmp_path / "past", [2021, 2022, 2031]) == ["stated", "none", "none"]
 
 
+@pytest.mark.long
 def test_labels_between_training_groups_are_not_said_to_be_predicted_ahead(own, tmp_path, runs, monkeypatch):
     monkeypatch.setitem(SETS, "even", samples_of(range(2000, 2024, 2), 8))
     finetune(TASK, read(DataRequest(data="even")), FitSpec(config=QUICK), tmp_path / "even")
@@ -356,6 +358,7 @@ def test_labels_of_no_field_are_not_counted_as_one(own):
         own("farms", labels)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("num_whole", [0, 1, 2])
 def test_a_fit_of_which_few_groups_have_all_inputs_is_written(tmp_path, monkeypatch, num_whole):
     few = [str(year) for year in range(2000, 2000 + num_whole)]

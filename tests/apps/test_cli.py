@@ -65,6 +65,7 @@ def test_data_list_prints_one_json_object():
     assert {"us-maize", "nl-maize", "es-maize", "us-counties"} <= set(listed)
 
 
+@pytest.mark.long
 def test_a_run_folder_holds_what_is_needed_to_repeat_it(farm_run, folder):
     assert {path.name for path in farm_run.iterdir()} == {
         "record.json", "metrics.jsonl", "adapter.safetensors", "trunk.safetensors", "card.md",
@@ -78,6 +79,7 @@ def test_a_run_folder_holds_what_is_needed_to_repeat_it(farm_run, folder):
     assert shown[str(farm_run)]["adapter_sha256"] == record["adapter_sha256"]
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_adapter(farm_run, folder, tmp_path):
     asked = ("finetune", "crop-yield", "--data", str(folder), *WHEAT, *BRIEFLY, "--out", str(tmp_path / "again"))
     command = [sys.executable, "-c", PROGRAM, *asked, "--json"]  # a new interpreter hashes, and orders sets, otherwise
@@ -163,6 +165,7 @@ def test_a_finished_run_is_never_overwritten(farm_run, folder):
     assert (farm_run / "adapter.safetensors").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_full_disk_leaves_no_half_written_run(folder, tmp_path):
     def small_files() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -187,6 +190,7 @@ def test_a_run_is_not_scored_on_groups_it_was_trained_on(farm_run, folder):
     assert run_cli(*asked).refused("trained on every group").code == 2
 
 
+@pytest.mark.long
 def test_evaluate_scores_a_users_folder_beside_its_baselines(folder):
     from mainstem.adapters.crop_yield import TASK
 

@@ -34,6 +34,7 @@ def test_a_phantom_stands_where_no_data_can_be_had_and_is_called_simulated(home,
     assert ensure_studies() == 1  # made once
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_radiographs_are_wrapped_bit_by_bit_and_called_what_they_are(home, unasked):
     assert ensure_studies() == 15

@@ -56,6 +56,7 @@ def asked(page: AppTest) -> list[str]:
     return [button.label for button in page.main.button if button.label != "Map these"]
 
 
+@pytest.mark.long
 def test_pages_are_told_by_a_living_process_alone(home):
     assert find_job(demo.JOB) is None
     with subprocess.Popen([sys.executable, "-c", TELL], stdout=subprocess.PIPE, env=dict(os.environ)) as maker:
@@ -143,6 +144,7 @@ def test_the_clinic_shows_its_studies_while_the_rest_is_made(home, monkeypatch):
         assert "is making" not in lines(page)
 
 
+@pytest.mark.long
 def test_what_works_beside_the_pages_ends_with_them(home, tmp_path):
     """A terminated `demo` leaves neither server nor trainer behind."""
     mirror = tmp_path / "empty"

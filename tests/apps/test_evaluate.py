@@ -66,6 +66,7 @@ def left_out(source: SampleSet, year: str):
     return score_part((TASK, source), [part], spec, (0, 0))[0]
 
 
+@pytest.mark.long
 def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_path):
     true, garbage = TASK.read(request_), TASK.read(write_yields(tmp_path, garbage_year=int(YEAR)))
     found, other = left_out(true, YEAR), left_out(garbage, YEAR)
@@ -78,6 +79,7 @@ def test_garbage_in_the_year_left_out_changes_no_prediction_of_it(request_, tmp_
         np.testing.assert_allclose(found.baselines[name], other.baselines[name], rtol=1e-12)  # threads add
 
 
+@pytest.mark.long
 def test_a_member_is_judged_on_years_that_nothing_in_its_training_knows(request_, tmp_path):
     config = replace(QUICK, num_folds=9)  # a year a fold
     judged = [
@@ -122,6 +124,7 @@ def two_seeds(request_):
     return evaluate(BARE, request_, EvaluationSpec(fit=FitSpec(config=QUICK), seeds=2))
 
 
+@pytest.mark.long
 def test_every_figure_speaks_for_all_seeds(request_, two_seeds):
     single = evaluate(BARE, request_, EvaluationSpec(fit=FitSpec(config=QUICK)))
     assert two_seeds["metrics"]["nrmse_percent"] == pytest.approx(

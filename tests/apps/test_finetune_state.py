@@ -79,6 +79,7 @@ def fit_one_of_two(world, table: Path, out: Path):
     return fitted(table, out)
 
 
+@pytest.mark.long
 def test_of_two_processes_one_writes_the_run(table, tmp_path, whole):
     out = tmp_path / "run"
     first, second = run_in(2, fit_one_of_two, table, out)

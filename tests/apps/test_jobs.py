@@ -159,6 +159,7 @@ def test_training_goes_on_when_the_page_is_left_and_can_be_stopped_there(home):
     assert [button.label for button in second.main.button][1:] == ["Seen", "Train it now"]
 
 
+@pytest.mark.long
 def test_why_a_training_failed_is_said_on_its_page(home):
     keep_upload("ow", {"yield_wheat_NL.csv": YIELDS})
     choice = keep_upload("own", {"yield_wheat_NL.csv": YIELDS})
@@ -172,6 +173,7 @@ def test_why_a_training_failed_is_said_on_its_page(home):
     assert "Train it now" in [button.label for button in test.main.button]
 
 
+@pytest.mark.long
 def test_a_map_that_is_stopped_leaves_its_name_free_and_says_so(home, tmp_path):
     write_farm(simulate_farm(9003), tmp_path / "farm")
     keep_inputs("mine", {path.name: path.read_bytes() for path in (tmp_path / "farm").glob("*_S2_*.tif")} | {

@@ -51,6 +51,7 @@ def is_there(process: str) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_a_smoke_runs_in_the_background_and_tells_what_the_whole_costs(planned, folder):
     smoke = as_smoke(planned(FIT))
     with pytest.raises(InputError, match="run one first"):
@@ -148,6 +149,7 @@ def test_nothing_is_estimated_of_a_smoke_that_did_too_little(planned, folder, ro
         estimate(planned({**FIT, "out": "runs/n"}))
 
 
+@pytest.mark.long
 def test_members_run_one_after_another_and_stopping_ends_them_all(planned, folder):
     settings = {**FIT["settings"], "training": {"epochs": 100_000}}  # which no machine ends before it is stopped
     job = launch(planned({**FIT, "settings": settings, "out": "runs/b", "seeds": 2}))["job_id"]

@@ -85,6 +85,7 @@ def state(slurm, job: object) -> str:
     return found[1] if found else ""
 
 
+@pytest.mark.long
 def test_ranks_come_back_after_usr1_and_find_each_other(slurm, launch, tmp_path):
     record = launch(FIT, TWO)
     out, job = tmp_path / "runs" / "a", record["job_id"]
@@ -113,6 +114,7 @@ def test_a_smoke_that_saved_because_its_time_ends_is_over(slurm, launch, tmp_pat
     assert {path.name for path in out.iterdir()} == {"start-0-0", "start-1-0"}
 
 
+@pytest.mark.long
 def test_of_an_array_only_the_member_that_saved_comes_back(slurm, launch, tmp_path):
     record = launch({**FIT, "seeds": 2})
     out, job = tmp_path / "runs" / "a", record["job_id"]
@@ -210,6 +212,7 @@ def test_a_job_whose_launch_was_killed_is_found_by_its_script(slurm, launch, tmp
     wait_for(lambda: not asked(slurm, "squeue", "--noheader"), 30)
 
 
+@pytest.mark.long
 def test_a_fine_tuning_runs_to_its_end_on_two_nodes(slurm, launch, tmp_path):
     write_regions(tmp_path / "farms")
     own = {"data": "farms", "options": {"crop": "wheat", "country": "NL"}, "i_have_the_rights": "true"}
@@ -217,6 +220,7 @@ def test_a_fine_tuning_runs_to_its_end_on_two_nodes(slurm, launch, tmp_path):
     check_end(slurm, record, tmp_path)
 
 
+@pytest.mark.long
 def test_a_training_in_a_smoke_does_not_ask_to_come_back_itself(slurm, launch, tmp_path):
     write_regions(tmp_path / "farms")
     endless = {"trunk_size": "xs", "training": {"epochs": 100_000}, "num_folds": 2}

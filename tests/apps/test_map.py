@@ -145,6 +145,7 @@ streaming.map_raster(predict, sys.argv[2:], sys.argv[1], streaming.MapSize(tile=
 """
 
 
+@pytest.mark.long
 def test_twenty_kills_at_random_change_no_bit(tmp_path):
     inputs = two_dates(tmp_path, 600, 700)
     command = [sys.executable, "-c", PROGRAM]

@@ -81,6 +81,7 @@ def scenes(tmp_path) -> list[Path]:
     return paths
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_a_map_equals_the_run_on_each_pixel(run, scenes, tmp_path):
     done = map_scenes(TASK, run, scenes[::-1], tmp_path / "map", MapSpec(below=(100.0,)))
@@ -141,6 +142,7 @@ def test_shards_from_the_command_line_give_the_same_map_and_a_stac_item(run, sce
     assert json.loads((tmp_path / "whole" / "item.json").read_text())["properties"]["mainstem:units"] == "percent"
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_a_simulated_farm_is_written_and_mapped_from_the_command_line(run, tmp_path):
     run_cli("data", "simulate-farm", "3", "--to", tmp_path / "farm").taken()

@@ -153,6 +153,7 @@ def test_a_hub_repository_is_staged_without_its_code_and_loads_offline(hub, dino
     np.testing.assert_array_equal(load_open_model(folder).embed(image), load_open_model(dinov2).embed(image))
 
 
+@pytest.mark.long
 def test_a_revision_is_pinned_where_it_was_staged_and_asked_for_by_name(hub, dinov2, tmp_path, monkeypatch):
     given = {"HF_ENDPOINT": hub, "HF_HOME": str(tmp_path / "hf"), "MAINSTEM_HOME": str(tmp_path / "home")}
     done = run("models", "pull", "test/small", **given)
@@ -177,6 +178,7 @@ def test_a_revision_is_pinned_where_it_was_staged_and_asked_for_by_name(hub, din
         assert told in refused.stderr
 
 
+@pytest.mark.long
 def test_a_repository_that_is_not_there_and_a_hub_out_of_reach_are_one_line_each(hub, tmp_path):
     missing = run("models", "pull", "test/none", "--to", str(tmp_path), HF_ENDPOINT=hub, HF_HOME=str(tmp_path / "hf"))
     away = run("embed", "dinov2-small", "--input", "a.png", "--out", str(tmp_path / "a.npy"),
@@ -189,6 +191,7 @@ def test_a_repository_that_is_not_there_and_a_hub_out_of_reach_are_one_line_each
     assert "models list" in unknown.stderr
 
 
+@pytest.mark.long
 def test_embed_writes_images_as_vectors_with_the_weights_hash(dinov2, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (28, 42, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "leaf.png")

@@ -25,6 +25,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "tests/adapters/test_wet_s
 """
 
 
+@pytest.mark.long
 def test_the_tutorial_runs_as_written(tmp_path):
     blocks = re.findall(r"```(python|bash)\n(.*?)```", TUTORIAL.read_text(), re.S)
     assert len(blocks) >= 4
@@ -59,6 +60,7 @@ def test_nothing_is_overwritten(tmp_path):
     assert adapter.read_text() == "mine"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="git tells what was added and edited")
 def test_a_new_adapter_is_two_files_and_no_other_is_touched(tmp_path):
     copy = tmp_path / "copy"

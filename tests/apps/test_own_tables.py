@@ -61,6 +61,7 @@ def made(request, tmp_path_factory):
     return kind, folder
 
 
+@pytest.mark.long
 def test_evaluate_tells_every_kind_by_the_same_keys(made):
     kind, folder = made
     arguments = ("evaluate", "adapters/own.py", "--data", "both.csv", "--run", "run", "--json")
@@ -117,6 +118,7 @@ def test_calibrate_and_predict_know_every_kind(made):
         below.refused("--below")
 
 
+@pytest.mark.long
 def test_nothing_is_claimed_of_groups_where_the_data_name_none(tmp_path):
     pd.read_csv(table(tmp_path / "all.csv", "quantity", 0, groups=0))[:120].to_csv(tmp_path / "t.csv", index=False)
     table(tmp_path / "new.csv", "quantity", 1)

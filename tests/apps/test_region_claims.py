@@ -51,6 +51,7 @@ def spoiled(sample: Sample, factor: float, names: Sequence[str]) -> Sample:
     return replace(sample, streams=streams)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("names", "factor"),
     [

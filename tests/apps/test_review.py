@@ -204,6 +204,7 @@ begun(sys.argv[1], Path(sys.argv[2]), 50)
 """
 
 
+@pytest.mark.long
 def test_four_processes_write_one_chain(url, tmp_path):
     command = [sys.executable, "-c", WRITER, url, str(tmp_path / "home")]
     writers = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]  # they begin the store together

@@ -69,6 +69,7 @@ def test_a_recording_without_places_cannot_be_checked_against_itself(folder):
     assert not (folder / "check.json").exists()
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_the_husky_bag_is_predicted_to_a_bag_that_ros_reads(folder):
     from rosbags.highlevel import AnyReader

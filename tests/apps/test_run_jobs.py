@@ -52,6 +52,7 @@ def wait_for(run: Path, *states: str, seconds: float = 240.0):
     return found
 
 
+@pytest.mark.long
 def test_a_run_is_followed_to_its_end(begun):
     run = begun(1)
     assert status(run).state == "running"
@@ -65,6 +66,7 @@ def test_a_run_is_followed_to_its_end(begun):
         cancel(run)
 
 
+@pytest.mark.long
 def test_an_evaluation_and_a_map_are_done_once_they_have_written(tmp_path, monkeypatch):
     """An evaluation runs to its end; a map, whose scenes would cost more, is one that was mapped before."""
     monkeypatch.chdir(tmp_path)

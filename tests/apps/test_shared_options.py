@@ -34,6 +34,7 @@ def record(folder) -> dict:
     return json.loads((folder / "run" / "record.json").read_text())
 
 
+@pytest.mark.long
 def test_the_record_holds_what_was_set(record):
     training = record["spec"]["config"]["training"]
     wanted = {"epochs": 30, "batch_size": 16, "seed": 4, "device": "cpu", "precision": "bfloat16", "lr_per_step": 2e-3}

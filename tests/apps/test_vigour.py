@@ -88,6 +88,7 @@ def test_too_few_dates_and_missing_bands_are_said(tmp_path):
     assert "between 0 and 1" in str(run(tmp_path / "b.nc", "--out", tmp_path / "third", "--level", "90").exception)
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_real_series_are_maps_marked_real(home):
     assert set(ensure_real()) <= set(known_maps())

@@ -41,6 +41,7 @@ def rate(num_cases: int, shift: float = 0.0, *, one_state: bool = False, places:
     return float(np.mean(fired))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("places", [True, False])
 @pytest.mark.parametrize("num_cases", [1, 3, 10, 60])
 def test_ordinary_groups_of_any_size_raise_it_at_the_stated_rate(num_cases, places):
@@ -51,6 +52,7 @@ def test_one_state_alone_is_compared_with_that_state_in_other_years():
     assert abs(rate(10, one_state=True) - ShiftAlarm.SHARE) < 0.09
 
 
+@pytest.mark.long
 def test_the_larger_the_shift_and_the_more_the_cases_the_surer_it_fires():
     assert rate(60, 2.0) > 0.95
     assert rate(60, 1.0) > rate(60, 0.0) + 0.2

@@ -66,6 +66,7 @@ def test_findings_are_learned_from_those_that_were_read():
         assert (shares[:, 2] == 0.5).all()
 
 
+@pytest.mark.long
 def test_tuning_leaves_whole_groups_out():
     """Columns that are each group's own, and mean nothing: what fits the groups seen says nothing of another one."""
     rng = np.random.default_rng(0)
@@ -89,6 +90,7 @@ def test_a_single_case_is_learned_from_untuned():
     assert all((told == [0, 1]).all() and told.shape == (NUM, 2) for told in shares.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("groups", [1, 2, NUM])
 def test_any_number_of_groups_will_do(groups):
     truth = np.arange(NUM) % 2.0

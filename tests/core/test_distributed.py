@@ -33,6 +33,7 @@ def together():
     return dict(zip(ways, zip(*run_in(2, told, ways), strict=True), strict=True))
 
 
+@pytest.mark.long
 def test_losses_are_those_of_one_process(together):
     for made, each in together.items():
         alone = trained(replace(made, spread="replicate", parts=1))[1]
@@ -68,6 +69,7 @@ def up_to(world, step: int, folder: Path, ways: list[Made]) -> dict[str, list[fl
     return found
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path):
     ways = [Made(spread="shard"), Made(spread="replicate", part="full")]

@@ -59,6 +59,7 @@ def trained(samples, workers: int = 0, trunk: str = "full", dropout: float = 0.1
     return losses, {**adapter.state_dict(), **body.state_dict()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("workers", "trunk"), [(0, "full"), (0, "frozen"), (2, "full")])
 def test_training_from_what_is_read_as_it_goes_is_training_from_memory(workers, trunk, home):
     lazy = images(NUM * 7 // 6, SIDE)
@@ -70,6 +71,7 @@ def test_training_from_what_is_read_as_it_goes_is_training_from_memory(workers, 
     assert all(torch.equal(weight, read_weights[name]) for name, weight in weights.items())
 
 
+@pytest.mark.long
 def test_any_number_of_workers_gives_the_same_batches():
     lazy, rows = images(40, SIDE), list(islice(order(0, 40, 16), 5))
     wanted = list(cut_batches(tokenizer(), list(map(read_now, lazy)), rows))

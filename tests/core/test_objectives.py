@@ -142,6 +142,7 @@ def test_content_is_what_tokens_were_cut_from():
     np.testing.assert_allclose(series[:, 0], (SAMPLES[0].streams["series"].values[:6, 0] - mean) / std, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_few_samples_are_learned_by_heart_and_stay_apart():
     objective = objective_of(steps=80, teacher_keeps=0.9)
     plan = Plan(steps=80, lr_per_step=3e-3)

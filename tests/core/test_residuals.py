@@ -27,6 +27,7 @@ def share_called_moved(
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("sizes", "known"),
     [

@@ -42,6 +42,7 @@ def fit(samples: list[Sample], config: TrainingConfig) -> tuple[Adapter, Trunk, 
     return adapter, trunk, train((adapter, trunk), samples, targets, QUANTITY.loss, config)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", ["full", "lora"])
 def test_a_known_relation_is_learned(part):
     samples = make_samples(256)

@@ -113,6 +113,7 @@ def wait_panel(page, text: str) -> None:
     page.locator(".reader-panel").filter(has_text=text).wait_for(timeout=30_000)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_reader_opens_blind_overrides_with_a_reason_and_goes_on_by_keys(clinic, home, chromium, monkeypatch):
     with served(home) as address, opened(chromium, 1440) as (page, outside):
@@ -169,6 +170,7 @@ def test_a_reader_opens_blind_overrides_with_a_reason_and_goes_on_by_keys(clinic
         assert part in bodies[1]
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_name_in_a_file_is_on_no_screen_in_no_address_and_in_no_log(home, chromium, tmp_path):
     source = tmp_path / "source"
@@ -209,6 +211,7 @@ def test_a_name_in_a_file_is_on_no_screen_in_no_address_and_in_no_log(home, chro
     assert not [path for path in kept if CANARY.encode() in path.read_bytes() or CANARY in str(path)]
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_clinic_fits_a_phone(clinic, home, chromium):
     with served(home) as address, opened(chromium, 400) as (page, outside):
@@ -224,6 +227,7 @@ def test_the_clinic_fits_a_phone(clinic, home, chromium):
         assert outside == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_address_and_the_study_stay_after_a_turn(clinic, home, chromium):
     with served(home) as address, opened(chromium, 1280) as (page, _):
@@ -244,6 +248,7 @@ def test_the_address_and_the_study_stay_after_a_turn(clinic, home, chromium):
         title.filter(has_text="Both").wait_for(timeout=30_000)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_steps_and_a_decision_in_one_breath_are_about_the_study_that_is_seen(clinic, home, chromium):
     with served(home) as address, opened(chromium, 1280) as (page, _):

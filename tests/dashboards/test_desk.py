@@ -62,6 +62,7 @@ def share(page: Page) -> float:
     return float(width * height / (size["width"] * size["height"]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height", "least"), [(1440, 900, 0.60), (1280, 800, 0.55)])
 @pytest.mark.parametrize(
     ("path", "first"),
@@ -83,6 +84,7 @@ def test_the_canvas_is_the_page(pages, path, first, width, height, least):
     page.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height", "least"), [(1440, 900, 0.60), (1280, 800, 0.55)])
 @pytest.mark.parametrize(
     "path", ["/yield_map?panel=hindsight", "/yield_map?panel=why", "/yield_map?panel=list", "/field_map?panel=list"]
@@ -95,6 +97,7 @@ def test_no_panel_takes_the_canvas_its_share_and_all_of_it_is_in_sight(pages, pa
     page.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("width", "height", "least"), [(1440, 900, 0.60), (1280, 800, 0.55)])
 def test_the_pictures_have_the_page_until_one_is_opened(pages, width, height, least):
     page = opened(pages, "/media", width, height)
@@ -109,6 +112,7 @@ def test_the_pictures_have_the_page_until_one_is_opened(pages, width, height, le
     page.close()
 
 
+@pytest.mark.long
 def test_a_link_brings_the_desk_back_on_a_server_that_was_started_again(desk_home, pages):
     _, browser = pages
     with served(desk_home) as address:
@@ -134,6 +138,7 @@ def test_a_link_brings_the_desk_back_on_a_server_that_was_started_again(desk_hom
         page.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     "path",

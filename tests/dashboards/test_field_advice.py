@@ -141,6 +141,7 @@ def test_damaged_zones_are_told_and_the_map_is_shown(home):
     assert any("zones.gpkg" in problem for problem in board.problems)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_consultant_takes_zones_a_signed_rule_and_a_report_from_the_page(home, chromium):
     with served(home) as address, opened(chromium) as (page, _):

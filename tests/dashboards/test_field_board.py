@@ -90,6 +90,7 @@ def as_real(farm: Path, out: Path) -> Path:
     return out
 
 
+@pytest.mark.long
 def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, farm):
     for name in ("map.tif", "valid.tif"):
         assert cog_validate(mapped / name, strict=True)[0]
@@ -221,6 +222,7 @@ def test_field_means_are_by_area_and_survive_every_export(mapped, farm, tmp_path
         assert not told.stderr.strip(), told.stderr
 
 
+@pytest.mark.long
 def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path, home):
     folder = maps_folder() / "clouded"
     shutil.copytree(farm, folder / "input")
@@ -290,6 +292,7 @@ def tile_of(model: MapModel) -> np.ndarray:
     return model(tile[None], [(8, 8)])[0]
 
 
+@pytest.mark.long
 def test_a_model_of_simulations_gives_real_scenes_vigour_until_twenty_fields_calibrate_it(run, farm, tmp_path):
     real = as_real(farm, tmp_path / "real")
     own = tmp_path / "run"
@@ -372,6 +375,7 @@ def test_a_harvester_s_map_gives_pixels(farm):
     assert {"weather", "soil", "management", "pixel", "place"} == set(raw.streams)
 
 
+@pytest.mark.long
 def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed(run, farm, tmp_path):
     scenes = open_scenes(sorted(farm.glob("farm-*.tif")))
     fields = gpd.read_file(farm / "fields.gpkg")
@@ -442,6 +446,7 @@ def test_what_a_map_lacks_is_named(run, farm, tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.long
 def test_one_bad_field_is_told_and_the_others_are_mapped_unless_strictness_is_asked_for(
     run, farm, mapped, tmp_path, home
 ):
@@ -497,6 +502,7 @@ def test_a_farm_without_its_crop_is_refused(farm, tmp_path):
         TASK.read(DataRequest(data=str(folder)))
 
 
+@pytest.mark.long
 def test_shards_merge_to_the_same_map_with_its_fields(run, farm, mapped, tmp_path):
     scenes = sorted(farm.glob("farm-*.tif"))
     for index in (1, 0):

@@ -82,6 +82,7 @@ EDITS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("act", EDITS)
 def test_every_edit_is_undone_and_redone_whole_after_a_reload(board, act):
     before = state(board)
@@ -97,6 +98,7 @@ def test_every_edit_is_undone_and_redone_whole_after_a_reload(board, act):
     assert gpd.read_file(board.folder / "fields.gpkg")["field"].nunique() == len(after)
 
 
+@pytest.mark.long
 def test_all_edits_are_undone_one_after_the_other(board):
     states = [state(board)]
     for act in ("name", "add", "draw", "cut", "delete"):

@@ -152,6 +152,7 @@ def two_fields(folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_an_agronomist_brings_a_log_is_asked_for_units_and_sees_what_was_taken_out(tmp_path, log, chromium):
     path = tmp_path / "log.csv"

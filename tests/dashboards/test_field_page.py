@@ -48,6 +48,7 @@ def opened_map(page, address):
     return canvas
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_an_agronomist_finds_the_fields_to_visit_draws_one_and_takes_files_along(home, chromium):
     folder = home / "v1" / "maps" / DEMO
@@ -104,6 +105,7 @@ def draw(canvas, *moves: str) -> None:
         canvas.press(key)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_fields_are_named_altered_deleted_found_and_undone_by_keys_alone(home, chromium):
     folder = home / "v1" / "maps" / DEMO
@@ -175,6 +177,7 @@ def wait_for(is_so, seconds: float = 60.0) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_field_page_fits_a_phone(home, chromium):
     with served(home) as address, opened(chromium, 400) as (page, outside):
@@ -183,6 +186,7 @@ def test_the_field_page_fits_a_phone(home, chromium):
         assert outside == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_an_agronomist_s_own_files_are_mapped_and_wrong_ones_named(home, chromium, tmp_path):
     own = tmp_path / "own"

@@ -180,6 +180,7 @@ def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_mod
     assert looked_back(path) is None
 
 
+@pytest.mark.long
 def test_the_demonstration_looks_back_once_the_model_is_there(simulated_home, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(simulated_home))
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda *_: None)

@@ -40,6 +40,7 @@ def faults(page: Page) -> list[tuple[str, str]]:
     return [(one["id"], one["nodes"][0]["html"][:120]) for one in found]
 
 
+@pytest.mark.long
 def test_the_worst_forecasts_of_a_season_are_three_clicks_away_and_files_say_what_they_hold(
     looked_home, chromium, tmp_path
 ):

@@ -45,6 +45,7 @@ def own_home(tmp_path_factory):
     return home
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("address", "words"),
     [

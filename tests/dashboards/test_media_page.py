@@ -17,6 +17,7 @@ from tests.dashboards.media_made import made_archive
 FIRST_MS = 120_000  # on a machine that is busy
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machine(home, chromium, tmp_path):
     folder = made_archive(tmp_path / "archive")
@@ -71,6 +72,7 @@ def test_an_archive_is_searched_opened_marked_and_taken_along_inside_this_machin
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == originals
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_shots_share_a_line_by_how_long_they_last_and_words_are_written_and_undone_beside(home, chromium, tmp_path):
     folder = tmp_path / "archive"
@@ -117,6 +119,7 @@ def two_shots(path: Path, lengths_s: tuple[int, int]) -> None:
         container.mux(stream.encode())
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_folder_is_indexed_beside_the_page(home, chromium, tmp_path):
     folder = made_archive(tmp_path / "archive")

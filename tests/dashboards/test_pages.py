@@ -120,6 +120,7 @@ def test_doctor_finds_the_pages_bound_to_this_machine(home):
     assert not [finding for finding in findings.values() if finding["state"] == "fail"]
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chromium, tmp_path):
     with served(simulated_home) as address, opened(chromium) as (page, outside):
@@ -161,6 +162,7 @@ def test_the_simulated_page_draws_chooses_and_stays_inside(simulated_home, chrom
         assert outside == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 @pytest.mark.mirror
 def test_county_polygons_are_drawn_and_a_phone_shows_them_too(counties_home, chromium):

@@ -148,6 +148,7 @@ def choose(page, name: str):
     return canvas
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_slices_windows_and_measures_by_keys_and_nothing_is_sent_twice(chromium):
     with reader_served((40, 256, 256)) as (address, _), opened(chromium) as (page, outside):
@@ -204,6 +205,7 @@ COLOURS_SEEN = """(canvas) => {
     return Object.fromEntries(seen); }"""
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_structures_of_the_file_are_outlines_of_their_own_colours_each_with_a_tick(chromium, monkeypatch):
     monkeypatch.setenv("READER_MARKED", "12")
@@ -230,6 +232,7 @@ def test_structures_of_the_file_are_outlines_of_their_own_colours_each_with_a_ti
         assert "window 435\u202f200, level -12\u202f346 HU (wide)" in page.locator(".reader-status").text_content()
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_what_is_not_known_is_not_made_up_and_monochrome1_is_turned(chromium):
     with reader_served((3, 64, 64), plain=True) as (address, _), opened(chromium, 400) as (page, _):
@@ -249,6 +252,7 @@ def test_what_is_not_known_is_not_made_up_and_monochrome1_is_turned(chromium):
         assert canvas.evaluate(corner)[0] == 255 - 77  # -990 by a table, turned over
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_what_is_pressed_while_a_study_opens_is_kept_or_said_and_lands_on_no_other(chromium):
     with reader_served((3, 64, 64), slow_s=2.0) as (address, _), opened(chromium) as (page, _):

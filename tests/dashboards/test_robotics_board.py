@@ -526,6 +526,7 @@ def test_the_page_says_what_it_shows_and_what_it_is_not_for():
         assert words in said
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("quick")
 def test_a_fault_and_a_time_are_kept_in_the_address_and_vain_ones_are_said():
     test = page(fault=FAULT.text(), t="11")

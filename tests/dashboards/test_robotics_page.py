@@ -11,6 +11,7 @@ from tests.data.robot.bags import Maker, all_sensors, write2
 FIRST_MS = 400_000  # filters are compiled where nobody did before
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, chromium):
     with served(home) as address, opened(chromium) as (page, outside):
@@ -67,6 +68,7 @@ def test_the_cursor_moves_a_fault_is_put_in_and_everything_stays_inside(home, ch
         assert outside == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_recording_of_one_s_own_is_opened_and_a_damaged_one_refused_in_one_line(home, chromium, tmp_path):
     sensors = simulate_trial(seconds=20.0).sensors

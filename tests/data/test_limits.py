@@ -8,6 +8,7 @@ import pytest
 TAKE = "bytearray({most} + (64 << 20))"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "worker",
     ["mainstem.apps.media.readers", "mainstem.apps.media.preview_worker", "mainstem.data.media.provenance_worker"],

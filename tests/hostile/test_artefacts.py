@@ -261,6 +261,7 @@ def test_a_manifest_that_is_damaged_is_one_line(run, whole, change):
     refuse(run, whole)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [name for name in MANIFESTS if "10^" in name])
 def test_a_size_that_takes_all_memory_is_refused_before_it_is_taken(run, whole, name):
     rewrite(run, MANIFESTS[name])
@@ -453,6 +454,7 @@ def test_options_of_training_are_not_ignored_where_a_run_is_scored(whole, given)
     run_cli(*asked, *given).refused(given[0], "--run")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("named", [".", "./", "sub/..", "absolute"])
 @pytest.mark.parametrize("command", ["finetune", "simulate-farm"])
 def test_an_empty_folder_that_one_is_in_is_filled_and_stays_the_same_folder(whole, tmp_path, command, named):

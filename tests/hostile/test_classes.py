@@ -100,6 +100,7 @@ def test_files_that_one_group_alone_names_are_taken(tmp_path):
     assert len((tmp_path / "p.csv").read_text().splitlines()) > 16
 
 
+@pytest.mark.long
 def test_rows_in_any_order_are_told_the_same(tmp_path):
     """A later year of more rows than the others': what is claimed of it is the same, however its rows are dealt."""
     rng = np.random.default_rng(3)

@@ -51,6 +51,7 @@ def until(what: Callable[[], object], limit_s: float = 30) -> None:
 # Streams, folders and signals of any command
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 @pytest.mark.parametrize("command", ["data verify us-maize", "data list", "data verify nonsense"])
 def test_closed_streams_end_no_command_early(closed, command, tmp_path):
@@ -62,6 +63,7 @@ def test_closed_streams_end_no_command_early(closed, command, tmp_path):
     assert len(done.stderr.splitlines()) <= 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["data list", "models list --json"])
 def test_a_reader_that_leaves_is_no_mistake(command):
     child = started(MAIN, *command.split(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -245,6 +247,7 @@ def pages(tmp_path) -> dict[str, str]:
     return {**ENV, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ENV['PYTHONPATH']}"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("number", "status"),
     [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 0), (signal.SIGKILL, -9)],
@@ -366,6 +369,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_journal_is_made_again_and_never_believed(halfway, damage, tmp_path):
     source, out, blocks = halfway
@@ -469,6 +473,7 @@ def whole_or_not_there(tmp_path: Path, wanted: bytes) -> None:
         assert (tmp_path / "out.tif").read_bytes() == wanted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_map_that_was_stopped_goes_on_to_the_same_bits(tmp_path, small_blocks, number):
     raster(tmp_path / "in.tif")

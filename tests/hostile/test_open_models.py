@@ -177,6 +177,7 @@ def test_inputs_that_are_no_arrays_are_one_line(tmp_path, content):
     refused(lambda: read_inputs(untrained("xs"), str(tmp_path / "in.npz")), "in.npz")
 
 
+@pytest.mark.long
 def test_inputs_of_objects_and_bombs_are_one_line(tmp_path):
     np.savez(tmp_path / "in.npz", a=np.array([{}], object))
     refused(lambda: read_inputs(untrained("xs"), str(tmp_path / "in.npz")), "in.npz")
@@ -247,6 +248,7 @@ SERVED = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("how", "words"), SERVED.items(), ids=SERVED)
 def test_a_model_is_fetched_within_limits(tmp_path, server, certificate, how, words):  # noqa: F811 - fixtures
     (tmp_path / "item").mkdir()

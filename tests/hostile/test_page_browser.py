@@ -131,6 +131,7 @@ def chosen(page: Page, name: str) -> str:
     return urllib.parse.parse_qs(urllib.parse.urlsplit(page.url).query).get(name, [""])[0]
 
 
+@pytest.mark.long
 def test_names_of_fields_are_shown_as_they_are(place, page):
     opened(page, place, "field_map", map="farm", panel="field")
     canvas = page.locator("canvas[data-stamp]")
@@ -150,6 +151,7 @@ def test_names_of_fields_are_shown_as_they_are(place, page):
     assert page.locator("[data-testid=stMain] img").count() == 0
 
 
+@pytest.mark.long
 def test_a_map_opens_on_its_only_field_and_hatches_a_claim_that_is_not_stated(place, page):
     opened(page, place, "field_map", map="doubtful")
     for layer in ("yield by field", "yield by pixel"):
@@ -167,6 +169,7 @@ def plain_share(page: Page) -> float:
     return max(counts) / sum(counts)
 
 
+@pytest.mark.long
 def test_names_of_regions_and_maps_are_shown_as_they_are(place, page):
     for name in (place.regions[0], NAMES["emoji"], NAMES["address"], NAMES["formula"]):
         opened(page, place, "yield_map", set="mine", region=name)
@@ -178,6 +181,7 @@ def test_names_of_regions_and_maps_are_shown_as_they_are(place, page):
     assert page.locator("[data-testid=stSelectbox] input").first.input_value() == ODD_MAP
 
 
+@pytest.mark.long
 def test_the_last_act_chooses_the_region_wherever_it_was(place, page):
     opened(page, place, "yield_map", set="mine")
     canvas = page.locator("canvas[data-stamp]")
@@ -213,6 +217,7 @@ def test_a_region_without_data_this_season_says_so(place, page):
     waits_for_heading(page, "without 2019")
 
 
+@pytest.mark.long
 def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, page, tmp_path):
     opened(page, place, "field_map", map="other")
     page.get_by_role("button", name="probability below 5").wait_for()
@@ -246,6 +251,7 @@ def test_another_map_brings_its_own_layers_and_a_bad_file_costs_nothing(place, p
     expect(page.locator("[data-testid=stAlert]")).to_have_count(0, timeout=WAIT_MS)
 
 
+@pytest.mark.long
 def test_a_bad_table_costs_nothing(place, page, tmp_path):
     opened(page, place, "yield_map", set="mine")
     page.get_by_role("button", name="My data").click()

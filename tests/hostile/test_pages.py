@@ -98,6 +98,7 @@ BAD_NOTES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", BAD_NOTES)
 def test_bad_notes_are_one_line_and_the_page_stays(shown, case):
     (shown / "notes.json").write_text(BAD_NOTES[case], encoding="latin-1")
@@ -128,6 +129,7 @@ BAD_MAPS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", BAD_MAPS)
 def test_a_bad_map_is_one_line_and_the_page_stays(shown, case):
     BAD_MAPS[case](shown / "map.tif")
@@ -152,6 +154,7 @@ BAD_FIELDS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", BAD_FIELDS)
 def test_a_map_is_shown_without_its_damaged_fields(shown, case):
     if case != "truncated":
@@ -193,6 +196,7 @@ ADDRESSES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", ADDRESSES)
 def test_the_field_page_bears_any_address(shown, case):
     test = page("field_map", **ADDRESSES[case])
@@ -234,6 +238,7 @@ CORNERS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("case", CORNERS)
 def test_a_hostile_drawing_is_refused_and_nothing_is_lost(shown, case):
     before = written(shown)

@@ -301,6 +301,7 @@ ITEMS: dict[str, tuple[Callable[[dict], object], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("spoil", "words"), ITEMS.values(), ids=ITEMS)
 def test_an_item_that_cannot_be_is_refused(item, tmp_path, spoil, words):
     refused(written(spoil(item), tmp_path), tmp_path, *words)

@@ -127,6 +127,7 @@ HEADERS: dict[str, tuple[dict[str, object], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("changes", "words"), HEADERS.values(), ids=HEADERS)
 def test_a_header_that_cannot_be_is_refused(tmp_path, changes, words):
     path = scene(tmp_path / "scene.tif", **changes)

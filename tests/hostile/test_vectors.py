@@ -118,6 +118,7 @@ LOOKS = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LOOKS)
 def test_a_virtual_format_under_another_name_reads_no_file_and_asks_no_host(tmp_path, name):
     path, secret = canary(tmp_path, "canary.csv")
@@ -363,6 +364,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_changed_geopackage_is_refused(tmp_path, name):
     path, secret = canary(tmp_path)
@@ -534,6 +536,7 @@ ODD_COLUMNS: dict[str, tuple[dict[str, object], list[str]]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ODD_COLUMNS)
 def test_what_a_field_s_columns_say_is_read_or_refused(tmp_path, name):
     said, words = ODD_COLUMNS[name]
@@ -643,6 +646,7 @@ def share_of_a_large_field(side: int) -> float:
     return sum(float(laid.share.sum()) for laid in overlays(grid, ring)) * 100 / ring.area
 
 
+@pytest.mark.long
 def test_a_field_that_covers_a_large_map_takes_the_memory_of_a_window():
     small = run_call(f"{HERE}:share_of_a_large_field", 100).taken()
     large = run_call(f"{HERE}:share_of_a_large_field", 20_000).taken()

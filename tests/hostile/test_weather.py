@@ -158,6 +158,7 @@ NETCDFS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", NETCDFS)
 def test_an_odd_netcdf_file_is_refused_in_one_line(tmp_path, name):
     run_call(OPEN, [netcdf(tmp_path / "w.nc", name)], PLACE, 2021).refused(*NETCDFS[name])

@@ -15,6 +15,7 @@ def check(told, kills: int) -> None:
     print(f"{told.kills} kills, {told.inside_saves} of them inside a save")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("size", "kills"), [(1, 7), (2, 3)])
 def test_ten_kills(tmp_path, size, kills):
     told = kill_at_random(tmp_path, size, kills, seed=size)

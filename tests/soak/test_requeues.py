@@ -134,10 +134,12 @@ def check(slurm, root: Path, events: list[Callable[[Job], None]]) -> None:
     assert set(done) == set(range(1, steps + 1))
 
 
+@pytest.mark.long
 def test_a_job_that_is_queued_again_goes_on_where_it_was(slurm, tmp_path):
     check(slurm, tmp_path, [by_signal, by_preemption, by_node_failure])
 
 
+@pytest.mark.long
 def test_a_cancelled_job_stays_so(slurm, tmp_path):
     assert cancelled(submitted(slurm, tmp_path / "cancelled", 10_000))
 

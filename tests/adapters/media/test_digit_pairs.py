@@ -112,6 +112,7 @@ def test_it_is_compared_with_complete_pairs_unless_it_has_them():
         complete(replace(request, options={"missing": "much"}))
 
 
+@pytest.mark.long
 def test_an_evaluation_tells_what_missing_streams_cost(made, monkeypatch):
     monkeypatch.setattr("mainstem.adapters.media.voices.EPOCHS", 1)
     monkeypatch.setattr("mainstem.adapters.media.digit_pairs.EPOCHS", 1)

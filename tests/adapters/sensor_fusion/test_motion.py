@@ -189,6 +189,7 @@ def run_cli(*arguments):
     )
 
 
+@pytest.mark.long
 def test_arrays_in_arrays_out(tmp_path, readings):
     samples, _, truth = readings
     given_path, out = tmp_path / "trial.npz", tmp_path / "est.npz"
@@ -209,6 +210,7 @@ def test_arrays_in_arrays_out(tmp_path, readings):
     assert given_path.read_bytes() == before
 
 
+@pytest.mark.long
 def test_rows_without_an_attitude_are_counted_and_a_free_heading_is_said(tmp_path, readings):
     samples = readings[0][:600]
     times = np.arange(600) / RATE

@@ -73,6 +73,7 @@ def commands() -> list[str]:
     return [line for line in lines if line]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_every_command_runs_as_it_is_written(tmp_path, home, monkeypatch):
     """All of them, one after the other, beside two photographs, over an archive that lies elsewhere than /srv."""

@@ -337,6 +337,7 @@ def test_an_index_that_is_killed_at_a_hundred_points_is_whole(root, monkeypatch)
     kill_often(root, 100, monkeypatch)
 
 
+@pytest.mark.long
 def test_a_reader_that_dies_costs_its_file_alone(root, monkeypatch, tmp_path):
     """Readers are killed as a decoder's fault would end them: the file is refused, and those in hand are read again."""
     jobs = [Job(root, f"day0/photo{seed}.jpg") for seed in (0, 2, 4)]

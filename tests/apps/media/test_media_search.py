@@ -196,6 +196,7 @@ def filled(root: Path, values: np.ndarray) -> MediaSearch:
     return MediaSearch(root)
 
 
+@pytest.mark.long
 def test_codes_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, monkeypatch):
     """Beside an exact search; what was added since is searched too, what was removed is not found."""
     from mainstem.apps.media.catalogue import Catalogue
@@ -225,6 +226,7 @@ def test_codes_find_what_is_nearest_and_nothing_that_is_gone_or_missed(root, mon
     catalogue.close()
 
 
+@pytest.mark.long
 def test_neighbours_are_found_where_vectors_lie_scattered_and_whatever_a_filter_keeps(root):
     """More vectors than are compared exactly, drawn evenly over all directions."""
     rng = np.random.default_rng(1)
@@ -249,6 +251,7 @@ def test_neighbours_are_found_where_vectors_lie_scattered_and_whatever_a_filter_
     assert search.store.index is not None
 
 
+@pytest.mark.long
 def test_commands(root, tmp_path):
     env = {"MAINSTEM_HOME": str(tmp_path / "home")}
     told = run_cli("media", "search", str(root), "mayor", "--json", "--all", env=env)

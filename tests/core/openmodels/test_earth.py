@@ -393,6 +393,7 @@ def prithvi_oracle(state, dim, depth, heads, patch, image, when=None, where=None
     return F.layer_norm(x, (dim,), state["norm.weight"], state["norm.bias"])[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRITHVI)
 def test_every_prithvi_variant_maps_and_equals_an_oracle_cell_by_cell(tmp_path, name):
     dim, _, heads, patch, coords = PRITHVI[name]

@@ -74,6 +74,7 @@ def test_it_is_one_file_of_under_200_lines():
     assert len(path.read_text().splitlines()) < 200
 
 
+@pytest.mark.long
 def test_the_product_s_own_functions_learn_judge_and_claim_them(run):
     fresh = made(1)
     fitted = load_run(run, TASK)
@@ -112,6 +113,7 @@ def test_a_finding_that_nobody_read_is_not_learned_and_case_alone_names_no_other
         Findings().told(replace(source, classes=("Edema", "edema")))
 
 
+@pytest.mark.long
 def test_an_evaluation_has_what_every_evaluation_has():
     told = evaluate(TASK, DataRequest(data="3"), EvaluationSpec(fit=SPEC, protocol=GROUPED_FOLDS))
     assert list(told["metrics"]) == ["mean_auroc", "mean_sensitivity_at_95_specificity"]

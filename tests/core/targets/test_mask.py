@@ -144,6 +144,7 @@ def test_each_structure_has_a_quantile_of_its_own():
     assert "too few groups show ball" in TARGET.reasons(few.calibration((), "made", ()), 0.9)[0]
 
 
+@pytest.mark.long
 def test_a_run_that_calibrates_all_structures_together_is_refused(run, tmp_path):
     known = load_run(run, TASK)
     assert set(known.calibration["whole"].strata) == set(NAMES)
@@ -302,6 +303,7 @@ def latents(tokens: TokenBatch, values: torch.Tensor) -> Latents:
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [4, 16])
 def test_masks_are_learned_from_patches_of_other_sizes(size, tmp_path):
     task = replace(TASK, target=Mask(grid=(16, 32, 16)))

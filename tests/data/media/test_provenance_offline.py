@@ -181,6 +181,7 @@ def test_a_listener_hears_nothing(tmp_path):
         assert came[0].startswith(b"GET /manifest.c2pa")
 
 
+@pytest.mark.long
 def test_a_sniffer_hears_no_packet(leaky):
     """In a network namespace of its own, on its one cable and on the machine's own loop."""
     if not (shutil.which("unshare") and shutil.which("ip")):

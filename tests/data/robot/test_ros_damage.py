@@ -221,6 +221,7 @@ def chunk_of(content: bytes) -> bytes:
     return struct.pack("<BQ", 6, len(head) + len(packed)) + head + packed
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("inner", [b"\0" * 9, struct.pack("<BQ", 5, 22) + bytes(22)])
 def test_bag_of_many_packed_chunks_is_refused_before_it_is_unpacked_whole(tmp_path, inner):
     path, begin = tmp_path / "a.mcap", time.process_time()
