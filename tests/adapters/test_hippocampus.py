@@ -116,6 +116,7 @@ def test_training_that_lies_either_way_refuses_neither(source):
     assert (known.strangeness(made) <= 1).mean() >= 0.8
 
 
+@pytest.mark.long
 def test_batches_are_turned_alike_with_their_labels_and_by_their_seed_alone(source):
     shown, _ = Contrast()(list(source.samples[:2]))
     truth = torch.from_numpy(TASK.target.told(source).truth(shown))
@@ -290,6 +291,7 @@ def test_labels_never_take_the_place_of_images(shipped, tmp_path):
     assert (tmp_path / "one.nii.gz").read_bytes() == before
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 @pytest.mark.usefixtures("home")
 def test_the_shipped_run_marks_what_experts_marked(shipped):

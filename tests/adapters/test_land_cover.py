@@ -211,6 +211,7 @@ def test_the_task_is_found_by_name():
     assert find_task("crop-yield", "land-cover") is TASK
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_galileo_maps_in_the_trunk_s_place(patch, tmp_path, home):
     training = replace(TASK.config.training, epochs=1)

@@ -132,6 +132,7 @@ def test_a_dropout_seed_draws_what_views_lose():
     assert one.source.facts[walls.DRAW] == 5
 
 
+@pytest.mark.long
 def test_the_drilled_rival_reads_the_past_that_ours_reads():
     """Moves that nothing but how ranges changed tells: the ranges of now are the same draw whatever the move."""
 
@@ -149,6 +150,7 @@ def test_the_drilled_rival_reads_the_past_that_ours_reads():
     assert max(right["boosting"], right["forest"]) < 0.5
 
 
+@pytest.mark.long
 def test_plain_models_take_a_lost_sonar_as_they_are_used():
     train = [sample(row) for row in range(60)]
     found = walls.baselines(train, [walls.VIEWS["lost12"](one) for one in train[:8]], 0)

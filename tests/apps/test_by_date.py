@@ -64,6 +64,7 @@ def test_each_field_has_a_row_a_date_and_the_last_is_the_map_s(made):
     assert (table["training"] == "simulated").all()
 
 
+@pytest.mark.long
 def test_no_interval_is_narrower_than_one_that_followed(made):
     table = read_by_date(made)
     half = np.maximum(table["upper"] - table["mean"], table["mean"] - table["lower"])
@@ -103,6 +104,7 @@ def test_what_cannot_be_told_by_date_is_refused(farm, change, told):
         check_by_date(LAND_COVER, spec_of(farm))
 
 
+@pytest.mark.long
 def test_weather_that_ends_before_june_is_refused(farm, tmp_path):
     weather = pd.read_csv(farm / "weather.csv")
     weather[weather["date"] < "2021-05-01"].to_csv(farm / "spring.csv", index=False)

@@ -206,6 +206,7 @@ def test_calibrating_again_on_the_same_labels_claims_what_it_did(own, tmp_path):
     assert claimed == [["stated", "none", "none"]] * 3
 
 
+@pytest.mark.long
 def test_appending_the_same_labels_again_claims_what_it_did(own, tmp_path):
     told = []
     for _ in range(2):
@@ -289,6 +290,7 @@ def test_labels_given_again_are_not_compared_with_themselves(own):
     assert (entry["residual_p_value"], entry["has_moved"]) == (None, None)
 
 
+@pytest.mark.long
 def test_a_view_that_shows_less_is_never_narrower_after_labels_that_the_fuller_one_errs_on(own, tmp_path):
     """Where yields do not follow rain, whoever knows no rain errs less; nobody is to be surer for knowing less."""
     flat = [replace(sample, target=20 + 0.1 * np.cos(row)) for row, sample in enumerate(SETS["later"])]
@@ -315,6 +317,7 @@ def half_of_means(run: Path, samples: Sequence[Sample]) -> float:
     return float(of_means(run).half_width(0.9) * scale.mean())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("is_appended", [False, True])
 @pytest.mark.parametrize("off", [0.0, 3.0])
 def test_labels_that_name_no_fields_leave_field_means_as_unsure_as_single_samples_have_become(
@@ -341,6 +344,7 @@ def test_labels_that_name_no_fields_leave_field_means_as_unsure_as_single_sample
         assert f"the labels name no fields of {1 if is_appended else 2} groups" in claim.reason
 
 
+@pytest.mark.long
 def test_field_means_of_a_line_that_labels_without_fields_taught_claim_nothing(own, tmp_path):
     labels = moved(SETS["harvests"], [2.0, -2.0])
     entry = own("farms", [*one_field_each(labels[:A_YEAR]), *nameless(labels[A_YEAR:])])

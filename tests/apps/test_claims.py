@@ -115,6 +115,7 @@ def test_later_years_are_claimed_and_hold(run):
     assert 0.88 <= np.mean(inside) <= 1.0
 
 
+@pytest.mark.long
 def test_what_was_trained_on_is_not_claimed_and_a_name_alone_earns_nothing(run):
     assert claims(run, SETS["past"]) == {"none"}
     shifted = [
@@ -267,6 +268,7 @@ def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
         assert before.probabilities["below 2"] == after.probabilities["below 2"]
 
 
+@pytest.mark.long
 def test_labels_that_cannot_be_are_refused_by_name(poor, tmp_path, monkeypatch):
     bounded = POOR_TASKS["bounded"]
     samples = [replace(SETS["poor past"][5], target=-0.8), *SETS["poor past"][6:]]

@@ -88,6 +88,7 @@ def test_one_seed_gives_one_adapter(farm_run, folder, tmp_path):
     assert json.loads(again.stdout)["adapter_sha256"] == record["adapter_sha256"]
 
 
+@pytest.mark.long
 def test_predictions_name_interval_claim_and_model(farm_run, folder, tmp_path):
     out = tmp_path / "wheat.csv"
     run_cli("predict", "crop-yield", folder, *WHEAT, "--run", farm_run, "--out", out, "--below", "8").taken()

@@ -142,6 +142,7 @@ def test_every_figure_speaks_for_all_seeds(request_, two_seeds):
         assert difference["low"] <= difference["value"] <= difference["high"]
 
 
+@pytest.mark.long
 def test_faults_are_scored_only_where_asked_for(request_):
     def read(asked: DataRequest) -> SampleSet:
         source = BARE.read(asked)
@@ -156,6 +157,7 @@ def test_faults_are_scored_only_where_asked_for(request_):
     assert ruined > 5 * usual
 
 
+@pytest.mark.long
 def test_it_says_what_can_be_told_apart_and_what_was_known(request_, two_seeds):
     assert "unknown to training" in two_seeds["protocol_note"]
     assert "with_flagged_rows" not in two_seeds

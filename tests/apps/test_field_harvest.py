@@ -95,6 +95,7 @@ def test_means_of_fields_given_are_theirs_and_a_field_half_cut_says_nothing(tmp_
     assert gpd.read_file(tmp_path / "out" / "fields.geojson")["crop"].tolist() == ["wheat", "wheat"]
 
 
+@pytest.mark.long
 def test_a_harvest_becomes_the_labels_of_a_farm(tmp_path):
     simulated = simulate_farm(3, side=48)
     write_farm(simulated, tmp_path / "farm")

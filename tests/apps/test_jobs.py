@@ -140,6 +140,7 @@ def test_a_damaged_word_of_a_job_is_none(home, said):
     assert until(lambda: not Path(f"/proc/{job.process}").exists())
 
 
+@pytest.mark.long
 def test_training_goes_on_when_the_page_is_left_and_can_be_stopped_there(home):
     name = choices()[-1].name
     first = page("yield_map", set=name)

@@ -73,6 +73,7 @@ def test_a_smoke_runs_in_the_background_and_tells_what_the_whole_costs(planned, 
     assert found["gpu_hours"] == 0
 
 
+@pytest.mark.long
 def test_a_run_on_this_machine_ends_when_its_time_does(planned, folder):
     settings = {**FIT["settings"], "training": {"epochs": 100_000}}
     record = launch(planned({**FIT, "settings": settings, "out": "runs/short", "time": "00:00:03"}))

@@ -126,6 +126,7 @@ def test_a_member_of_an_array_is_told_of_by_its_own_folder(kept, monkeypatch):
     assert logs(Path("seed-1"), 5) == ["of 1"]
 
 
+@pytest.mark.long
 def test_a_launch_on_this_machine_that_is_killed_before_its_number_is_written_began_nothing(tmp_path):
     """The disk takes no more once the script is written: launch.json stays without a number, and nothing runs."""
     killed = """

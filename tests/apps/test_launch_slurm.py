@@ -102,6 +102,7 @@ def test_ranks_come_back_after_usr1_and_find_each_other(slurm, launch, tmp_path)
     assert not list(Path("/tmp").glob(f"mainstem-{job}-*"))  # its caches are cleared away
 
 
+@pytest.mark.long
 def test_a_smoke_that_saved_because_its_time_ends_is_over(slurm, launch, tmp_path):
     record = launch(FIT, TWO, is_smoke=True)
     out, job = tmp_path / "runs" / "a.smoke", record["job_id"]
@@ -192,6 +193,7 @@ def test_of_a_map_whose_merge_is_refused_no_array_is_left(slurm, launch, tmp_pat
     assert state(slurm, found.job_id) == "CANCELLED"
 
 
+@pytest.mark.long
 def test_a_job_whose_launch_was_killed_is_found_by_its_script(slurm, launch, tmp_path, monkeypatch):
     (tmp_path / "a.tif").touch()
     (tmp_path / "env" / "bin" / "mainstem").write_text("#!/bin/bash\nexec sleep 300\n")

@@ -61,6 +61,7 @@ def convolution() -> object:
     return predict
 
 
+@pytest.mark.long
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     height=st.integers(1, 1200), width=st.integers(1, 1200), tile=st.integers(1, 400), share=st.floats(0, 0.95),
@@ -87,6 +88,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr("mainstem.apps.map_blocks.MEMORY_BYTES", 1 << 20)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("small_blocks")
 def test_workers_shards_and_blocks_made_before_change_no_bit(tmp_path):
     inputs, model = two_dates(tmp_path), convolution()

@@ -71,6 +71,7 @@ def files(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): content(path).sha256 for path in sorted(out.rglob("*")) if path.is_file()}
 
 
+@pytest.mark.long
 def test_each_tile_is_a_map_and_an_item_of_a_valid_collection_with_an_index(farm, whole, tmp_path):
     source, spec, names = farm
     found = pystac.Collection.from_file(str(whole / "collection.json"))
@@ -97,6 +98,7 @@ def test_each_tile_is_a_map_and_an_item_of_a_valid_collection_with_an_index(farm
         assert np.isfinite(dataset.read(1)[::EVERY]).mean() > 0.5
 
 
+@pytest.mark.long
 def test_a_kill_costs_the_blocks_it_held_and_nothing_done_twice_changes_a_bit(
     farm, whole, saved, tmp_path, monkeypatch
 ):
@@ -130,6 +132,7 @@ def test_a_kill_costs_the_blocks_it_held_and_nothing_done_twice_changes_a_bit(
     assert files(out) == files(whole)
 
 
+@pytest.mark.long
 def test_shards_take_tiles_by_turns_and_the_last_writes_the_collection(farm, whole, tmp_path):
     (source, spec, names), out = farm, tmp_path / "maps"
     done = map_collection(TASK, RUN, source, out, replace(spec, shard=(1, 3)))

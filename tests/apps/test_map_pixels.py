@@ -128,6 +128,7 @@ def test_what_a_map_would_not_read_is_refused(run, scenes, tmp_path):
         map_scenes(TASK, run, scenes, tmp_path / "b", MapSpec(facts={"crop": "maize"}))
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_shards_from_the_command_line_give_the_same_map_and_a_stac_item(run, scenes, tmp_path):
     whole = map_scenes(TASK, run, scenes, tmp_path / "whole", MapSpec())

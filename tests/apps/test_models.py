@@ -50,6 +50,7 @@ def dinov2(tmp_path) -> Path:
     return tmp_path / "dinov2"
 
 
+@pytest.mark.long
 def test_models_list_says_size_licence_gate_and_what_each_expects():
     listed = json.loads(run("models", "list", "--json").stdout)
     assert set(listed) == set(listings())
@@ -63,6 +64,7 @@ def test_models_list_says_size_licence_gate_and_what_each_expects():
     assert "gated" in table
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_named_models_are_staged_from_a_mirror_and_their_hash_is_checked(tmp_path):
     staged = run("models", "pull", "presto", "--to", str(tmp_path / "stage"))
@@ -143,6 +145,7 @@ def hub(dinov2):
     server.shutdown()
 
 
+@pytest.mark.long
 def test_a_hub_repository_is_staged_without_its_code_and_loads_offline(hub, dinov2, tmp_path):
     stage = tmp_path / "stage"
     done = run("models", "pull", "test/small", "--to", str(stage), HF_ENDPOINT=hub, HF_HOME=str(tmp_path / "hf"))

@@ -83,6 +83,7 @@ def test_evaluate_tells_every_kind_by_the_same_keys(made):
     assert told["metrics"][METRICS[kind]] < 10 if kind == "quantity" else told["metrics"][METRICS[kind]] > 0.8
 
 
+@pytest.mark.long
 def test_calibrate_and_predict_know_every_kind(made):
     kind, folder = made
     arguments = ("calibrate", "run", "--data", "mine.csv", "--adapter", "adapters/own.py", "--json")

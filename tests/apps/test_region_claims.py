@@ -71,6 +71,7 @@ def test_a_region_whose_past_or_soil_is_not_its_own_loses_its_claim_alone(fitted
     assert [*after[:row], *after[row + 1 :]] == [*before[:row], *before[row + 1 :]]
 
 
+@pytest.mark.long
 def test_past_yields_that_drift_withdraw_no_year(fitted):
     artifact, year = fitted
     drifted = [spoiled(sample, 1.03, ("history", "trend")) for sample in year]

@@ -218,6 +218,7 @@ def test_four_processes_write_one_chain(url, tmp_path):
     assert sum(len(store.history(study(number))) for number in range(7)) == 200
 
 
+@pytest.mark.long
 def test_a_store_can_be_verified_while_it_is_written(url, tmp_path):
     store = begun(url, tmp_path / "home")
     command = [sys.executable, "-c", WRITER, url, str(tmp_path / "home")]

@@ -160,6 +160,7 @@ def test_tensorboard_s_files_hold_the_curve(curves, tmp_path):
     assert found == [(step, "loss", pytest.approx(1 / (1 + step))) for step in range(3)]
 
 
+@pytest.mark.long
 def test_mlflow_reads_the_curve_back(curves, tmp_path):
     tracking = pytest.importorskip("mlflow.tracking")
     assert export(curves, "mlflow", tmp_path / "ml") == 3
@@ -202,6 +203,7 @@ def test_a_record_without_settings_is_refused(curves, tmp_path, spec):
         export(curves, "tensorboard", tmp_path / "tb")
 
 
+@pytest.mark.long
 def test_odd_curves_are_exported_or_refused_in_one_line(curves, tmp_path):
     pytest.importorskip("tensorboardX")
     tracking = pytest.importorskip("mlflow.tracking")

@@ -44,6 +44,7 @@ def test_the_record_holds_what_was_set(record):
     assert {plan["epochs"] for plan in record["trained"]} == {30}
 
 
+@pytest.mark.long
 def test_a_run_predicts_in_either_precision_nearly_alike(folder, record):
     found = {}
     for precision in ("32", "bf16"):

@@ -43,6 +43,7 @@ def test_losses_are_those_of_one_process(together):
         assert len(alone) == 20
 
 
+@pytest.mark.long
 def test_all_processes_end_with_the_same_weights(together):
     for each in together.values():
         assert len({weights for _, weights, _ in each}) == 1

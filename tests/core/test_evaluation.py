@@ -104,6 +104,7 @@ def drawn_years(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, np.nda
     return ours.ravel(), theirs.ravel(), np.repeat(np.arange(7), 40).astype(str), wanted
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["years err together", "hard for both"])
 def test_over_seven_years_the_interval_covers_what_it_says(kind):
     rng, inside = np.random.default_rng(5), []

@@ -87,6 +87,7 @@ def test_one_entry_is_all_that_a_new_kind_needs(tmp_path):
     assert np.sqrt((errors**2).mean()) < 0.8 * truth.std()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("points")
 def test_its_spec_is_read_from_a_file_and_holds_its_weights_back():
     specs = read_specs([cloud(row) for row in range(4)])

@@ -65,6 +65,7 @@ def naps(folder: str) -> None:
     time.sleep(60)
 
 
+@pytest.mark.long
 def test_results_come_in_order_from_several_processes_as_they_would_from_one(monkeypatch):
     monkeypatch.delenv(THREADS, raising=False)
     told: list[tuple[str, float]] = []

@@ -114,6 +114,7 @@ def test_the_map_says_what_it_is_and_every_file_is_what_it_claims_to_be(mapped, 
     assert set(item.assets) == {"map", "valid"}
 
 
+@pytest.mark.long
 def test_fields_carry_model_dates_and_licence_and_what_the_user_said_of_them(mapped, farm):
     given = gpd.read_file(farm / "fields.gpkg")
     tags = context_tags(mapped)
@@ -145,6 +146,7 @@ def test_a_users_column_never_takes_the_place_of_ours(mapped, farm, tmp_path):
     assert field_bytes(older, "shp.zip")
 
 
+@pytest.mark.long
 def test_nothing_on_a_map_lies_outside_what_is_possible(run, farm, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     artifact = load_fitted(tmp_path / "run", TASK.target, TASK.restore)
@@ -343,6 +345,7 @@ def test_fields_without_a_yield_map_are_samples_of_their_mean(farm, tmp_path):
     assert source.simulated
 
 
+@pytest.mark.long
 def test_layers_of_a_farm_are_told_by_name_whatever_their_suffix_and_case(farm, tmp_path):
     folder = tmp_path / "farm"
     shutil.copytree(farm, folder)
@@ -357,6 +360,7 @@ def test_layers_of_a_farm_are_told_by_name_whatever_their_suffix_and_case(farm, 
         open_farms(str(folder))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("column", "told"), [("Crop", 204), ("YIELD_T_HA", True), ("sowing", "2021-05")])
 def test_a_farm_s_columns_are_read_in_any_case_or_refused(farm, tmp_path, column, told):
     folder = tmp_path / "farm"
@@ -368,6 +372,7 @@ def test_a_farm_s_columns_are_read_in_any_case_or_refused(farm, tmp_path, column
         open_farms(str(folder))
 
 
+@pytest.mark.long
 def test_a_harvester_s_map_gives_pixels(farm):
     source = TASK.read(DataRequest(data=str(farm)))
     assert len(source.labelled()) == 16 * len(gpd.read_file(farm / "fields.gpkg"))
@@ -422,6 +427,7 @@ def test_fields_of_another_crop_are_not_mapped_and_an_unsaid_crop_is_not_claimed
         )
 
 
+@pytest.mark.long
 def test_what_a_map_lacks_is_named(run, farm, tmp_path):
     scenes = sorted(farm.glob("farm-*.tif"))
     with pytest.raises(InputError, match="needs the place's daily weather; add --weather"):
@@ -484,6 +490,7 @@ def test_weather_with_gaps_a_second_year_and_mixed_scenes_are_refused(run, farm,
         map_scenes(TASK, run, [*scenes, later], tmp_path / "c", context(farm))
 
 
+@pytest.mark.long
 def test_a_model_of_simulations_predicts_no_yield_of_real_fields_before_it_is_calibrated(run, farm, tmp_path):
     artifact = load_fitted(run, TASK.target, TASK.restore)
     real = TASK.read(DataRequest(data=str(as_real(farm, tmp_path / "real"))))

@@ -299,6 +299,7 @@ def test_notes_that_are_a_link_or_a_pipe_are_not_read(board, tmp_path):
         read_notes(board.folder)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "line",
     [

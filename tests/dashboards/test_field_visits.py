@@ -72,6 +72,7 @@ def test_noise_does_not_mind_a_cloud_that_was_missed():
     assert noise_of(clouded, DAYS).usual < 1.25 * noise_of(series, DAYS).usual
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fields", "log_spread"), [(20, 0.0), (20, 0.6), (5, 0.0)])
 def test_by_noise_alone_few_farms_tell_a_fall(fields, log_spread):
     rng = np.random.default_rng(2)

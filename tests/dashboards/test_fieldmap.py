@@ -187,6 +187,7 @@ def test_lengths_and_areas_are_geodesic(iowa, browser):
     assert np.allclose([one[1] for one in measured], rounds, rtol=1e-8, atol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_the_map_zooms_at_the_pointer_and_stays_within_bounds(iowa, browser):
     with map_page(browser) as shown:
@@ -331,6 +332,7 @@ MIDDLES = """() => view.shapes.boxes.map(([left, top, right, bottom]) => {
 })"""
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_withheld_claims_leave_their_colour_in_sight(iowa, browser):
     with map_page(browser) as shown:
@@ -388,6 +390,7 @@ def test_a_map_that_is_sent_again_is_drawn_again_only_where_something_changed(io
         one.page.wait_for_function("view.drawn !== window.former")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_other_colours_go_under_the_same_borders_and_hatch(iowa, browser):
     flags = np.where(np.arange(NUM) % 2, HATCHED, 0).astype(np.uint8)
@@ -496,6 +499,7 @@ def test_land_and_sea_lie_where_they_are_and_the_dark_page_is_dark(iowa, browser
         assert shown.outside == []
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_tiles_are_asked_of_the_user_s_server_alone_and_lie_where_they_belong(iowa, browser):
     with map_page(browser) as shown:

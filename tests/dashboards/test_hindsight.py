@@ -50,6 +50,7 @@ def test_levels_are_those_of_the_page():
     assert LEVELS == controls.LEVELS
 
 
+@pytest.mark.long
 def test_a_season_of_training_is_told_by_members_and_scores_that_never_met_it(board):
     assert board.seasons()[:3] == ("2023", "2022", "2021")
     assert "2010" in board.seasons()
@@ -72,6 +73,7 @@ def test_a_season_of_training_is_told_by_members_and_scores_that_never_met_it(bo
     assert held_out(replace(board.fitted, ensemble=blind), "2010") is None
 
 
+@pytest.mark.long
 def test_no_interval_is_narrower_where_less_is_known(tables, board):
     for season in ("2023", "2010"):
         widths = np.array([tables[season, lead]["width"] for lead in LEADS])
@@ -157,6 +159,7 @@ def test_figures_of_seasons_have_known_answers():
     assert not few.contradicts(0.9)  # as forty they would
 
 
+@pytest.mark.long
 def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_model_alone(board, home):
     some = replace(board.source, samples=[s for s in board.source.samples if s.source.facts["region"] < "SIM02"])
     shares: list[float] = []

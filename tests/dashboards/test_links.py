@@ -80,6 +80,7 @@ def test_threshold_and_layer_are_kept_in_the_address(board):
     assert test.query_params["layer"] == "interval width"
 
 
+@pytest.mark.long
 def test_a_page_left_and_opened_again_shows_what_it_showed(own_home, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(own_home))
     test = page("yield_map", set="my farms", level="0.8")
@@ -162,6 +163,7 @@ def test_missing_claims_are_one_box_whose_counts_add_up(board, monkeypatch):
     assert "SIM31" in drawn(test)
 
 
+@pytest.mark.long
 def test_a_season_beyond_all_claims_says_so_for_people_and_offers_one_with_claims(board, monkeypatch):
     from mainstem.dashboards.yield_map import board as yield_board
     from mainstem.dashboards.yield_map import reads as yield_reads

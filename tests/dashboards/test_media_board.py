@@ -3,9 +3,11 @@
 import gc
 import hashlib
 import re
+import signal
 import sqlite3
 import time
 from pathlib import Path
+from threading import Timer
 
 import numpy as np
 import pyarrow as pa
@@ -124,6 +126,7 @@ def test_browsing_shows_every_file_once_with_its_picture_or_its_words(search):
         one_file(search.catalogue, "../archive/bridge.png")
 
 
+@pytest.mark.long
 def test_a_result_says_which_words_stand_in_which_field(search):
     told = search.search(Query(text="harbour", with_irrelevant=True))
     by_path = {one["path"]: list(why_lines(one)) for one in told["results"]}
@@ -301,7 +304,9 @@ def test_a_bad_file_ends_no_page_and_the_next_is_read(archive, tmp_path):
     bad.write_bytes((archive.root / "bridge.png").read_bytes()[:300])
     with pytest.raises(InputError, match=r"bad\.png"):
         media_previews.picture_preview(bad, 100)
-    media_previews._reader().process.kill()  # as a decoder does that a file ends
+    reader = media_previews._reader().process
+    reader.send_signal(signal.SIGSTOP)  # it is at the file when it ends, not before
+    Timer(0.5, reader.kill).start()
     with pytest.raises(InputError, match="damaged or hostile"):
         media_previews.picture_preview(archive.root / "bridge.png", 100)
     data, _ = media_previews.picture_preview(archive.root / "bridge.png", 100)
@@ -350,6 +355,7 @@ def test_the_page_says_what_was_found_and_what_compares_pictures(archive):
     assert "Why it was found." in text
 
 
+@pytest.mark.long
 def test_what_judges_relevance_is_loaded_before_anything_is_asked(archive):
     media_relevance._opened.cache_clear()
     load_ahead.clear()
@@ -398,6 +404,7 @@ def test_an_empty_machine_says_what_to_do(home):
     assert "No archive is indexed" in said(test)
 
 
+@pytest.mark.long
 def test_the_demonstration_is_made_in_code_where_nothing_can_be_had(home, tmp_path, monkeypatch):
     monkeypatch.setattr(media_demo, "IndexOptions", lambda: media_demo_options())
     folder = media_demo.ensure_archive(tmp_path)

@@ -81,6 +81,7 @@ def test_colours_are_even_and_gaps_are_grey():
     assert tuple(rgba[0, :3]) == (0x44, 0x01, 0x54)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", [{"level": "0.95"}, {"lead": "99"}, {"unit": "kg"}, {"level": "<b>", "lead": "-1"}])
 def test_the_page_says_what_its_address_asks_for_in_vain(board, address):
     page = AppTest.from_file(str(PAGES / "yield_map" / "page.py"), default_timeout=60)

@@ -400,6 +400,7 @@ def cart_bag(tmp_path) -> Callable[[bool, bool], Path]:
     return made
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_places", [True, False])
 def test_page_and_predict_say_the_same_of_a_bag_with_an_odom_position_and_two_magnetometers(
     cart_bag, tmp_path, has_places

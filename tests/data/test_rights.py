@@ -30,6 +30,7 @@ def test_every_set_of_the_catalogue_states_its_licence():
     check_rights(["us-maize", "bccd"])
 
 
+@pytest.mark.long
 def test_every_simulation_is_by_the_right_that_its_maker_states():
     made = {
         "simulated-maize": open_regions("simulated-maize"),

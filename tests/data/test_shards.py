@@ -222,6 +222,7 @@ def flipped(folder, files, rng):
     return name
 
 
+@pytest.mark.long
 def test_a_thousand_of_a_thousand_flipped_bits_are_found(tmp_path):
     _, folder = baked(tmp_path, num=20)
     files = {path.name: path.read_bytes() for path in sorted(folder.iterdir())}

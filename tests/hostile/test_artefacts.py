@@ -342,6 +342,7 @@ def test_a_record_that_is_damaged_is_one_line(run, whole, content):
     refuse(run, whole, "record.json")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a list", "deep", "NaN figure"])
 def test_damaged_runs_do_not_hide_the_others(run, whole, name):
     shutil.copytree(run, run.parent / "other")

@@ -211,6 +211,7 @@ def test_the_last_act_chooses_the_region_wherever_it_was(place, page):
     assert chosen(page, "region") == second
 
 
+@pytest.mark.long
 def test_a_region_without_data_this_season_says_so(place, page):
     opened(page, place, "yield_map", set="mine", region="without 2019")
     page.wait_for_selector("text=No data for without 2019 in 2019.")

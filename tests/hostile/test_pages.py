@@ -168,6 +168,7 @@ def test_a_map_is_shown_without_its_damaged_fields(shown, case):
     assert len(test.error) == 1
 
 
+@pytest.mark.long
 def test_numbers_that_are_none_leave_a_field_to_visit(shown):
     table = gpd.read_file(shown / "fields.gpkg")
     table["mean"], table["level"], table["seen_share"] = ["much", None], np.inf, np.nan
@@ -466,6 +467,7 @@ def test_a_run_of_an_older_version_is_set_aside_and_said_so(home, monkeypatch):
     assert (choice.run().with_name(f"{choice.run().name}.old-1") / "adapter.safetensors").is_file()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "address", [{"set": "../../etc"}, {"set": "<script>"}, {"season": "1850", "region": "$x$", "lead": "-1"}, {}]
 )

@@ -434,6 +434,7 @@ def fetched(path: Path, folder: Path, certificate: tuple[Path, Path], patience_s
     return run_call(f"{HERE}:staged", path, folder, ["localhost"], patience_s, env=trusted, limit_s=20)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("how", "words"), SERVED.items(), ids=SERVED)
 def test_half_a_download_is_refused_and_not_kept(item, tmp_path, server, certificate, how, words):
     path = written(from_network(item, server[0], how), tmp_path)
@@ -447,6 +448,7 @@ def test_an_address_beyond_ascii_is_refused(item, tmp_path, server, certificate,
     fetched(written(item, tmp_path), tmp_path / "staged", certificate).refused("percent-encode")
 
 
+@pytest.mark.long
 def test_what_a_killed_download_left_is_swept_by_the_next(item, tmp_path, server, certificate):
     slow = written(from_network(item, server[0], "slow"), tmp_path)
     trusted = {"SSL_CERT_FILE": str(certificate[0])}

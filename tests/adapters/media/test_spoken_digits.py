@@ -106,6 +106,7 @@ def test_copies_are_of_other_tracts(made):
     assert np.abs(copies[0] - copies[4]).mean() > 2 * np.abs(copies[3] - copies[4]).mean() > 0
 
 
+@pytest.mark.long
 def test_an_evaluation_on_the_official_split_also_leaves_every_speaker_out(tmp_path, monkeypatch):
     monkeypatch.setattr("mainstem.adapters.media.voices.EPOCHS", 2)
     folder = write_words(tmp_path / "words", num_speakers=4)
@@ -130,6 +131,7 @@ def test_an_evaluation_on_the_official_split_also_leaves_every_speaker_out(tmp_p
     assert told["unseen"]["coverage"]["mean_width"] < 10
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_the_shipped_run_tells_the_official_test_and_says_its_licence():
     fitted = load_run(shipped_runs("media")["spoken-digits"], TASK)

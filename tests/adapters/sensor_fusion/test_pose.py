@@ -247,6 +247,7 @@ def test_nothing_but_fixes_gives_a_place_and_no_heading() -> None:
     assert np.sqrt(pose.covariance[0, 5, 5]) > 3
 
 
+@pytest.mark.long
 def test_noise_of_ranges_is_learned_from_innovations() -> None:
     corners = {
         name: np.array([*place, np.nan])

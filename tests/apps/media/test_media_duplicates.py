@@ -61,6 +61,7 @@ def state(folder: Path) -> dict[str, tuple[str, int]]:
     return {str(path): (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns) for path in files}
 
 
+@pytest.mark.long
 def test_copies_are_grouped_with_what_links_them_and_nothing_is_changed(folder, tmp_path):
     before = state(folder)
     done = run_cli("media", "duplicates", str(folder), "--json", cwd=tmp_path)

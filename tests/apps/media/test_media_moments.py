@@ -108,6 +108,7 @@ def test_a_transcript_that_is_changed_or_moved_keeps_its_times(root):
     assert ask(root, "taxes")["results"] == []
 
 
+@pytest.mark.long
 def test_a_table_and_an_edit_list_begin_at_what_is_said(root, home, tmp_path):
     env = {"MAINSTEM_HOME": str(home)}
     film(root / "slow.mp4", [number / 5 for number in range(40)], (96, 60))

@@ -75,6 +75,7 @@ def fit_to(source: SampleSet, config: FitConfig = TASK.config, base=None):
     return fit(TASK, source, source.samples, Recipe(config=config, base=base))
 
 
+@pytest.mark.long
 def test_classes_are_learned_and_their_sets_cover(fitted):
     artifact, _ = fitted
     fresh = slopes(200, seed=1)
@@ -87,6 +88,7 @@ def test_classes_are_learned_and_their_sets_cover(fitted):
     assert 0.84 <= artifact.target.covered(told, truth, quantile).mean() <= 1.0
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_classifier_and_loading_gives_the_saved_one(fitted):
     artifact, folder = fitted
     again = load(folder)

@@ -286,6 +286,7 @@ def test_one_share_for_all_cases_ranks_none_of_them():
     assert mean_auroc(truth, np.tile([0.1, 0.6], (300, 1))) == 0.5
 
 
+@pytest.mark.long
 def test_what_are_no_findings_is_refused(run):
     for target in (None, np.array([0.0, 2.0]), np.array([1.0])):
         sample = replace(made(0, 1).samples[0], target=target)

@@ -216,6 +216,7 @@ def test_a_loss_falls_towards_the_truth_and_knows_no_padding():
     assert loss(changed) == pytest.approx(loss(right))
 
 
+@pytest.mark.long
 def test_phantoms_are_learned_claimed_and_said(run):
     fitted, fresh = load_run(run, TASK), made(100, 12)
     told = predict(fitted, fresh.samples, TASK.view_of, 0.8)
@@ -231,6 +232,7 @@ def test_phantoms_are_learned_claimed_and_said(run):
     assert any("nothing is claimed of a new one" in one.claim.population for one in told)
 
 
+@pytest.mark.long
 def test_an_evaluation_tells_each_structure(tmp_path):
     told = evaluate(TASK, DataRequest(data="0"), EvaluationSpec(fit=SPEC, protocol=GROUPED_FOLDS, level=0.8))
     assert list(told["metrics"]) == ["dice", "dice_ball", "dice_shell", "volume_error_percent"]

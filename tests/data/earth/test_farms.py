@@ -62,6 +62,7 @@ def test_seen_reflectance_goes_from_soil_to_canopy_and_greener_fields_yield_more
     assert 0.05 < np.isnan(farm.reflectance).mean() < 0.6
 
 
+@pytest.mark.long
 def test_files_hold_what_was_simulated(farm, tmp_path):
     paths = write_farm(farm, tmp_path)
     scenes = open_scenes(paths)

@@ -39,6 +39,7 @@ def test_plateaus_that_years_share_become_zones_better_than_chance():
     assert zones.stable()[INSIDE].mean() > 0.85
 
 
+@pytest.mark.long
 def test_years_that_share_nothing_are_said_to_be_chance():
     told = []
     for seed in range(12):

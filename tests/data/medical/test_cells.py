@@ -112,6 +112,7 @@ def test_what_is_no_smear_is_refused(tmp_path):
             open_cells(str(tmp_path / f"{name}.png"), "red")
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_the_set_is_whole_and_its_faults_are_named(home):
     source = open_cells("bccd", "red")

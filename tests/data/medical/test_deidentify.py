@@ -326,6 +326,7 @@ def _errors(program: str, path: Path) -> collections.Counter[str]:
     return collections.Counter(re.sub(r"[0-9.]{9,}", "UID", line) for line in lines if line.startswith("Error"))
 
 
+@pytest.mark.long
 @pytest.mark.mirror
 def test_real_objects_have_no_new_error_and_the_same_pixels(dciodvfy, tmp_path):
     folders = ("dicom/dcmqi", "dicom/enhanced_mr", "rt_breast_boost", "dicom/pydicom_data")

@@ -132,6 +132,7 @@ def read() -> dict[Path, list[np.ndarray] | str]:
     return found
 
 
+@pytest.mark.long
 def test_every_file_gives_right_pixels_or_a_refusal_that_says_why(read):
     refused = {path.name: told for path, told in read.items() if isinstance(told, str)}
     assert set(refused) == set(REFUSED)

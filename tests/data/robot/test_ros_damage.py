@@ -87,6 +87,7 @@ def test_cut_in_a_plain_chunk_loses_only_what_is_behind_it(bags, tmp_path, kind)
     assert COUNT // 4 < count_of(read_bag(path)) < COUNT
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 def test_flipped_bytes_are_refused_or_read_and_never_crash(bags, tmp_path, kind):
     data = bags[kind].read_bytes()
