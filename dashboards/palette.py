@@ -1,10 +1,6 @@
 """Colour-blind-safe, perceptually even colours: viridis and plasma, which hold no grey; diverging around zero."""
 
-import json
-
-import altair as alt
 import numpy as np
-import streamlit as st
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -23,19 +19,6 @@ IN_THE_DARK = {  # at least 4.5 to 1 on the dark theme's ground
     GREEN: "#57b583", FADED: "#b3beb6", MEASURED: "#f0f0f0", SEASON: "#86b4ee", HEARD: "#f09a55", PAST: "#a8a8a8",
 }  # fmt: skip
 NO_DATA = (240, 240, 240)  # light: no ramp comes near it
-
-
-def legible(chart: alt.LayerChart | alt.Chart) -> alt.LayerChart | alt.Chart:
-    """Return a chart whose words and marks stand out from the page, light or dark (WCAG 2.2, 1.4.3 and 1.4.11)."""
-    chart = chart.configure_axis(labelColor=FADED, titleColor=FADED)
-    found: alt.LayerChart | alt.Chart = chart.configure_legend(labelColor=FADED, titleColor=FADED)
-    if st.context.theme.type != "dark":
-        return found
-    told = json.dumps(found.to_dict())
-    for light, dark in IN_THE_DARK.items():
-        told = told.replace(f'"{light}"', f'"{dark}"')
-    told_again: alt.LayerChart | alt.Chart = alt.Chart.from_dict(json.loads(told))
-    return told_again
 
 
 def ramp(name: str) -> list[str]:

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.dashboards.charts import left_axis
+from mainstem.dashboards.charts import left_axis, show_chart
 from mainstem.dashboards.field_map.board import FieldBoard
-from mainstem.dashboards.palette import FADED, GREEN, MEASURED, legible
+from mainstem.dashboards.palette import FADED, GREEN, MEASURED
 from mainstem.dashboards.shell import plain
 
 SAME_AREA = 1e-3  # by how much a border's area may differ, relatively, and be the one that the table was made with
@@ -43,10 +43,10 @@ def show_by_date(board: FieldBoard, told: pd.DataFrame, harvest: float, ends: Se
     if told["mean"].notna().sum() < 1 if "mean" in told else True:
         st.caption(plain(why_not(board)))
         return
-    st.altair_chart(legible(draw_forecast(told, harvest, ends)), width="stretch")
+    show_chart(draw_forecast(told, harvest, ends))
     st.caption(plain(forecast_words(told)))
     if told["typical_error"].notna().any():
-        st.altair_chart(legible(draw_error(told, ends)), width="stretch")
+        show_chart(draw_error(told, ends))
         st.caption(plain(error_words(told)))
 
 

@@ -136,7 +136,7 @@ def choose_unit(name: str, stamp: str, vain: DeltaGenerator) -> FieldBoard:
     units = list_units(read_map(name, stamp).tags)
     if len(units) == 1:
         return read_map(name, stamp)
-    offered = partial(st.selectbox, "Unit", label_visibility="collapsed", width=120)
+    offered = partial(st.selectbox, "Unit", label_visibility="collapsed", width=180)
     return read_shown(name, stamp, choose(offered, "unit", units, vain, told=describe_unit))
 
 

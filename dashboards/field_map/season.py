@@ -3,13 +3,13 @@
 import altair as alt
 import streamlit as st
 
-from mainstem.dashboards.charts import left_axis
+from mainstem.dashboards.charts import left_axis, show_chart
 from mainstem.dashboards.field_map.board import FieldBoard
 from mainstem.dashboards.field_map.by_date import axis_ends, harvest_of, show_by_date, told_of
 from mainstem.dashboards.field_map.changes import SEEN
 from mainstem.dashboards.field_map.layers import describe_field
 from mainstem.dashboards.field_map.units import area_unit, areas_per_ha
-from mainstem.dashboards.palette import GREEN, legible
+from mainstem.dashboards.palette import GREEN
 from mainstem.dashboards.shell import plain
 
 
@@ -37,15 +37,8 @@ def show_field(board: FieldBoard, name: str) -> None:
         size=alt.Size("seen:Q", scale=alt.Scale(domain=[0, 1]), legend=None),
         tooltip=["date", alt.Tooltip("ndvi:Q", format=".2f"), alt.Tooltip("seen:Q", format=".0%")],
     )  # fmt: skip
-    st.altair_chart(
-        legible(
-            drawn.properties(
-                height=220,
-                title=["This field; dashed: all fields;", "dots: as much as was seen, the line half or more"],
-            )
-        ),
-        width="stretch",
-    )
+    title = ["This field; dashed: all fields;", "dots: as much as was seen, the line half or more"]
+    show_chart(drawn.properties(height=220, title=title))
     show_by_date(board, told, harvest_of(board, name), ends)
     last = clear["date"].iloc[-1] if len(clear) else "never"
     cloud = 1 - float(series["seen"].mean())

@@ -10,8 +10,8 @@ import streamlit as st
 
 from mainstem.apps.runs import Run, find_runs, run_at
 from mainstem.core.records import read_card
+from mainstem.dashboards.charts import show_chart
 from mainstem.dashboards.components.tables import choice_table, named_in_address
-from mainstem.dashboards.palette import legible
 from mainstem.dashboards.research.board import (
     CHART_PX,
     LOW_CHART_PX,
@@ -236,7 +236,7 @@ def show_curves(folder: str, chosen: tuple[str, ...], figures: tuple[str, ...]) 
     curves = curve_table(found, Path(folder), figures)
     drawn = list(curves.groupby(["task", "figure"], sort=False))
     for _, own in drawn:
-        st.altair_chart(legible(curve_chart(own, chosen, CHART_PX if len(drawn) < 2 else LOW_CHART_PX)))
+        show_chart(curve_chart(own, chosen, CHART_PX if len(drawn) < 2 else LOW_CHART_PX))
     if figures and (without := [name[:120] for name in chosen if name not in set(curves["run"])]):
         st.caption(
             f"No curve of {plain(', '.join(without), 400)}: noted no {plain(' or '.join(figures), 200)} yet, or was "

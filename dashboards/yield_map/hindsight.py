@@ -21,9 +21,9 @@ from mainstem.apps.hindsight import (
 )
 from mainstem.apps.page_jobs import hindsight_job, start_hindsight
 from mainstem.core.contradiction import chance_of_so_many_below, chance_of_such_groups
-from mainstem.dashboards.charts import left_axis
+from mainstem.dashboards.charts import left_axis, show_chart
 from mainstem.dashboards.components.tables import choice_table
-from mainstem.dashboards.palette import FADED, GREEN, PAST, legible
+from mainstem.dashboards.palette import FADED, GREEN, PAST
 from mainstem.dashboards.shell import mistakes_as_lines, plain, put_in_address
 from mainstem.dashboards.waiting import is_being_made, show_failure
 from mainstem.dashboards.yield_map.axes import SeasonAxis
@@ -161,8 +161,8 @@ def show_seasons(figures: pd.DataFrame, key: BoardKey, controls: Controls) -> No
     """Show errors and coverage of every season, in charts over one axis and a table."""
     level, unit = controls.level, controls.unit
     st.markdown(plain(average_words(figures, level), 1000))
-    st.altair_chart(legible(draw_errors(figures, unit, controls.season)), width="stretch")
-    st.altair_chart(legible(draw_coverage(figures, level, controls.season)), width="stretch")
+    show_chart(draw_errors(figures, unit, controls.season))
+    show_chart(draw_coverage(figures, level, controls.season))
     with st.expander("Every season in numbers"):
         st.dataframe(season_rows(figures, unit), hide_index=True)
         st.caption(
@@ -280,7 +280,7 @@ def show_skill(key: BoardKey, controls: Controls, axis: SeasonAxis) -> None:
     if skill.empty:
         st.caption("How much forecasts are worth at each lead is shown once *Hindsight* has looked back.")
         return
-    st.altair_chart(legible(draw_skill(skill, controls.unit, axis)), width="stretch")
+    show_chart(draw_skill(skill, controls.unit, axis))
     st.caption(plain(skill_words(skill)))
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from mainstem.dashboards.charts import left_axis
-from mainstem.dashboards.palette import FADED, GREEN, MEASURED, SEASON, legible
+from mainstem.dashboards.charts import left_axis, show_chart
+from mainstem.dashboards.palette import FADED, GREEN, MEASURED, SEASON
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
@@ -29,7 +29,7 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
     past = past[past["year"] <= int(season)]
     if row is None:
         st.info(f"No data for {plain(title, 120)} in {plain(season, 40)}.", icon=":material/info:")
-        st.altair_chart(legible(draw_past(past, None, season, unit)), width="stretch")
+        show_chart(draw_past(past, None, season, unit))
         return
     st.markdown(f"**{plain(describe_region(row, unit))}**")
     reach = board.reach(season, controls.lead)
@@ -43,7 +43,7 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
     series = season_series(board, region, season)
     if has_inputs(board, region, season):  # else every lead knows the same
         story = predict_story(key, region, season, controls.level)
-        st.altair_chart(legible(draw_story(story, row, unit, axis)), width="stretch")
+        show_chart(draw_story(story, row, unit, axis))
         st.caption(plain(story_words(story, axis)))
         show_skill(key, controls, axis)
     for stream, values in series.groupby("stream"):  # a chart each: those in rows of one do not fit their column
@@ -51,8 +51,8 @@ def show_region(key: BoardKey, table: pd.DataFrame, region: str, controls: Contr
             x=axis.x("date", is_last=True), y=left_axis("value:Q", f"{stream}, {values['unit'].iloc[0]}"),
             tooltip=["date", alt.Tooltip("value:Q", format=".2f")],
         )  # fmt: skip
-        st.altair_chart(legible(line.properties(height=120)), width="stretch")
-    st.altair_chart(legible(draw_past(past, row, season, unit)), width="stretch")
+        show_chart(line.properties(height=120))
+    show_chart(draw_past(past, row, season, unit))
     st.caption(f"Data: {plain(data_age(board, region, season))}.")
 
 

@@ -7,8 +7,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from mainstem.apps.why import Parts, heard_by_alarm, parts_of, season_features, season_inputs
-from mainstem.dashboards.charts import left_axis
-from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON, legible
+from mainstem.dashboards.charts import left_axis, show_chart
+from mainstem.dashboards.palette import FADED, GREEN, HEARD, PAST, SEASON
 from mainstem.dashboards.shell import plain
 from mainstem.dashboards.yield_map.axes import SeasonAxis
 from mainstem.dashboards.yield_map.controls import Controls, YieldUnit
@@ -61,7 +61,7 @@ def show_why(key: BoardKey, table: pd.DataFrame, region: str, controls: Controls
     lead, unit = int(rows["lead"].iloc[0]), controls.unit
     parts = read_parts(key, region, season, lead)
     st.markdown(plain(part_words(parts, unit), 600))
-    st.altair_chart(legible(draw_parts(parts, unit)), width="stretch")
+    show_chart(draw_parts(parts, unit))
     st.caption(plain(weight_words(parts, unit), 800))
     if has_inputs(board, region, season):
         show_inputs(read_inputs(key, region, season, lead), SeasonAxis.of(board.samples(season, region)[0], season))
@@ -75,7 +75,7 @@ def show_inputs(inputs: pd.DataFrame, axis: SeasonAxis) -> None:
     shown = [name for name in DRAWN if (drawn["what"] == name).any()]
     for number, name in enumerate(shown):
         chart = draw_input(drawn[drawn["what"] == name], axis, reach, is_last=number == len(shown) - 1)
-        st.altair_chart(legible(chart), width="stretch")
+        show_chart(chart)
     st.caption(
         f"Bars: standard deviations of a new season from the mean of {int(inputs['seasons'].max()):d} seasons of this "
         f"region, {FARTHEST:.0f} at most; blue, or "
