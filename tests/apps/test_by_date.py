@@ -22,6 +22,8 @@ from mainstem.core.errors import InputError
 from mainstem.core.fitted import load_run
 from mainstem.data.earth.farms import simulate_farm, write_farm
 
+pytestmark = pytest.mark.long
+
 RUN = shipped_runs("crop-yield")["pixel"]
 DATES = ["2021-06-19", "2021-07-19", "2021-08-18", "2021-09-17", "2021-10-17"]
 
@@ -46,7 +48,6 @@ def made(farm, tmp_path_factory) -> Path:
     return out
 
 
-@pytest.mark.long
 def test_each_field_has_a_row_a_date_and_the_last_is_the_map_s(made):
     table = read_by_date(made)
     fields = pd.read_csv(made / "fields.csv", dtype={"field": str}).set_index("field")
@@ -64,7 +65,6 @@ def test_each_field_has_a_row_a_date_and_the_last_is_the_map_s(made):
     assert (table["training"] == "simulated").all()
 
 
-@pytest.mark.long
 def test_no_interval_is_narrower_than_one_that_followed(made):
     table = read_by_date(made)
     half = np.maximum(table["upper"] - table["mean"], table["mean"] - table["lower"])
@@ -74,7 +74,6 @@ def test_no_interval_is_narrower_than_one_that_followed(made):
     assert (table["upper_issued"] <= table["upper"] + 1e-9).all()
 
 
-@pytest.mark.long
 def test_a_map_made_in_season_tells_what_the_table_says_of_its_date(farm, made, tmp_path):
     weather = pd.read_csv(farm / "weather.csv")
     weather[weather["date"] <= "2021-08-30"].to_csv(farm / "until.csv", index=False)
@@ -104,7 +103,6 @@ def test_what_cannot_be_told_by_date_is_refused(farm, change, told):
         check_by_date(LAND_COVER, spec_of(farm))
 
 
-@pytest.mark.long
 def test_weather_that_ends_before_june_is_refused(farm, tmp_path):
     weather = pd.read_csv(farm / "weather.csv")
     weather[weather["date"] < "2021-05-01"].to_csv(farm / "spring.csv", index=False)
@@ -128,7 +126,6 @@ def test_a_damaged_table_is_refused(made, tmp_path, change, told):
     assert read_by_date(tmp_path / "nowhere") is None
 
 
-@pytest.mark.long
 def test_the_command_writes_it_and_a_map_made_again_without_takes_it_away(farm, tmp_path):
     scenes = sorted(farm.glob("*_S2_*.tif"))
     asked = ("--weather", farm / "weather.csv", "--fields", farm / "fields.gpkg", "--out", tmp_path / "map")

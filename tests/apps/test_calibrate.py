@@ -26,6 +26,8 @@ from mainstem.core.targets.lines import LEAST_SLOPE
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Task
 from mainstem.core.training import TrainingConfig
 
+pytestmark = pytest.mark.long
+
 
 def adjusted(mean, scale, truth, groups):
     """What is told once a line is learned from truths, its scale, and the line."""
@@ -193,7 +195,6 @@ def claims(run: Path, years: Sequence[int]) -> list[str]:
     return [predict(artifact, of_year(year), TASK.view_of)[0].claim.state for year in years]
 
 
-@pytest.mark.long
 def test_calibrating_again_on_the_same_labels_claims_what_it_did(own, tmp_path):
     told, claimed = [], []
     for _ in range(3):
@@ -206,7 +207,6 @@ def test_calibrating_again_on_the_same_labels_claims_what_it_did(own, tmp_path):
     assert claimed == [["stated", "none", "none"]] * 3
 
 
-@pytest.mark.long
 def test_appending_the_same_labels_again_claims_what_it_did(own, tmp_path):
     told = []
     for _ in range(2):
@@ -223,7 +223,6 @@ def test_one_group_far_ahead_takes_claims_one_step_further_and_new_labels_take_t
     assert claims(tmp_path / "past", [2021, 2022, 2031]) == ["stated", "none", "none"]
 
 
-@pytest.mark.long
 def test_labels_between_training_groups_are_not_said_to_be_predicted_ahead(own, tmp_path, runs, monkeypatch):
     monkeypatch.setitem(SETS, "even", samples_of(range(2000, 2024, 2), 8))
     finetune(TASK, read(DataRequest(data="even")), FitSpec(config=QUICK), tmp_path / "even")
@@ -290,7 +289,6 @@ def test_labels_given_again_are_not_compared_with_themselves(own):
     assert (entry["residual_p_value"], entry["has_moved"]) == (None, None)
 
 
-@pytest.mark.long
 def test_a_view_that_shows_less_is_never_narrower_after_labels_that_the_fuller_one_errs_on(own, tmp_path):
     """Where yields do not follow rain, whoever knows no rain errs less; nobody is to be surer for knowing less."""
     flat = [replace(sample, target=20 + 0.1 * np.cos(row)) for row, sample in enumerate(SETS["later"])]
@@ -317,7 +315,6 @@ def half_of_means(run: Path, samples: Sequence[Sample]) -> float:
     return float(of_means(run).half_width(0.9) * scale.mean())
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("is_appended", [False, True])
 @pytest.mark.parametrize("off", [0.0, 3.0])
 def test_labels_that_name_no_fields_leave_field_means_as_unsure_as_single_samples_have_become(
@@ -344,7 +341,6 @@ def test_labels_that_name_no_fields_leave_field_means_as_unsure_as_single_sample
         assert f"the labels name no fields of {1 if is_appended else 2} groups" in claim.reason
 
 
-@pytest.mark.long
 def test_field_means_of_a_line_that_labels_without_fields_taught_claim_nothing(own, tmp_path):
     labels = moved(SETS["harvests"], [2.0, -2.0])
     entry = own("farms", [*one_field_each(labels[:A_YEAR]), *nameless(labels[A_YEAR:])])
@@ -362,7 +358,6 @@ def test_labels_of_no_field_are_not_counted_as_one(own):
         own("farms", labels)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("num_whole", [0, 1, 2])
 def test_a_fit_of_which_few_groups_have_all_inputs_is_written(tmp_path, monkeypatch, num_whole):
     few = [str(year) for year in range(2000, 2000 + num_whole)]

@@ -24,6 +24,8 @@ from mainstem.core.targets import Quantity
 from mainstem.core.task import DataRequest, FitConfig, Grouping, Task
 from mainstem.core.training import TrainingConfig
 
+pytestmark = pytest.mark.long
+
 QUICK = FitConfig(trunk_size="xs", training=TrainingConfig(epochs=8, batch_size=64, lr_per_step=3e-3), num_folds=3)
 A_YEAR = 24
 
@@ -103,7 +105,6 @@ def named(samples: Sequence[Sample], **facts: object) -> list[Sample]:
     return [replace(sample, source=replace(sample.source, **facts)) for sample in samples]
 
 
-@pytest.mark.long
 def test_later_years_are_claimed_and_hold(run):
     found = predict(load(run), list(SETS["later"]), TASK.view_of)
     told = {one.source.group for one in found if one.claim.state == "stated"}
@@ -115,7 +116,6 @@ def test_later_years_are_claimed_and_hold(run):
     assert 0.88 <= np.mean(inside) <= 1.0
 
 
-@pytest.mark.long
 def test_what_was_trained_on_is_not_claimed_and_a_name_alone_earns_nothing(run):
     assert claims(run, SETS["past"]) == {"none"}
     shifted = [
@@ -169,7 +169,6 @@ def test_a_run_outlives_two_calibrations_killed_halfway(own, monkeypatch):
     assert load(own).adapter_sha256 == new
 
 
-@pytest.mark.long
 def test_labels_that_taught_a_run_are_not_judged_by_what_they_taught(tmp_path, monkeypatch):
     finetune(TASK, read(DataRequest(data="simulated")), FitSpec(config=QUICK), tmp_path / "run")
     first = tuple(sample for sample in SETS["harvests"] if str(sample.source.group) < "2033")
@@ -192,7 +191,6 @@ def test_labels_that_taught_a_run_are_not_judged_by_what_they_taught(tmp_path, m
 SEASONAL = replace(TASK, grouping=Grouping(season_of="season"))
 
 
-@pytest.mark.long
 def test_fields_of_one_season_say_nothing_of_another(tmp_path, monkeypatch):
     def fields(season: int, names: range) -> tuple[Sample, ...]:
         cases = [sample for sample in SETS["past"] if int(str(sample.source.group)) in names]
@@ -207,7 +205,6 @@ def test_fields_of_one_season_say_nothing_of_another(tmp_path, monkeypatch):
     assert "season 2022: judged in 2021 alone, want 9 seasons" in told[0].claim.reason
 
 
-@pytest.mark.long
 def test_cases_of_no_known_season_speak_for_none_and_a_run_of_them_opens(tmp_path, monkeypatch):
     nameless = tuple(
         named([s], group=f"field {s.source.group}")[0] for s in SETS["past"] if str(s.source.group) < "2010"
@@ -252,7 +249,6 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: folder / name for name in POOR_TASKS}
 
 
-@pytest.mark.long
 def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
     samples = list(SETS["poor later"])
     free, bounded = (
@@ -268,7 +264,6 @@ def test_what_cannot_be_is_never_told_and_the_coverage_of_what_can_stays(poor):
         assert before.probabilities["below 2"] == after.probabilities["below 2"]
 
 
-@pytest.mark.long
 def test_labels_that_cannot_be_are_refused_by_name(poor, tmp_path, monkeypatch):
     bounded = POOR_TASKS["bounded"]
     samples = [replace(SETS["poor past"][5], target=-0.8), *SETS["poor past"][6:]]
@@ -374,7 +369,6 @@ def test_two_calibrations_at_once_are_both_kept(own):
     assert set(load(own).manifest.training["calibrated"]) == {"made", "harvests"}
 
 
-@pytest.mark.long
 def test_groups_trained_on_are_known_by_the_data_that_samples_name(tmp_path):
     source = read(DataRequest(data="past"))
     farms = tuple(named(source.samples[:144], data="farm 1")) + tuple(named(source.samples[144:], data="farm 2"))
@@ -405,7 +399,6 @@ def test_claims_of_several_seeds_are_the_weakest(run):
     assert with_weakest_claims([first, weaker])[0].claims[1:] == first.claims[1:]
 
 
-@pytest.mark.long
 def test_season_by_season_follows_a_drift_that_standing_intervals_miss():
     spec = EvaluationSpec(fit=FitSpec(config=QUICK))
     standing = evaluate(TASK, DataRequest(data="past+drifting"), spec)
@@ -416,7 +409,6 @@ def test_season_by_season_follows_a_drift_that_standing_intervals_miss():
     assert following["coverage"]["by_group"]["2012"] == standing["coverage"]["by_group"]["2012"]
 
 
-@pytest.mark.long
 def test_calibrating_twice_on_harvests_gives_what_once_gave(tmp_path):
     out = tmp_path / "run"
     finetune(TASK, read(DataRequest(data="simulated")), FitSpec(config=QUICK), out)
@@ -467,7 +459,6 @@ def test_a_copy_of_what_was_calibrated_on_is_known_again(own):
     assert claims(own, copied("later")) == {"none"}
 
 
-@pytest.mark.long
 def test_a_field_of_another_farm_may_bear_a_name_that_was_trained_on(tmp_path, monkeypatch):
     """Names mean nothing beyond their own data: what predict claims, evaluate scores and calibrate takes."""
     farms = {}
@@ -488,7 +479,6 @@ def test_a_field_of_another_farm_may_bear_a_name_that_was_trained_on(tmp_path, m
     assert calibrate(TASK, run, DataRequest(data="farm b"), CalibrationSpec())["cases"] == len(farms["farm b"])
 
 
-@pytest.mark.long
 def test_a_channel_that_training_never_lacked_takes_the_claim_with_it(tmp_path, monkeypatch):
     def joined(name: str) -> tuple[Sample, ...]:
         """Rain and heat as channels of one stream, as the columns of a table are."""

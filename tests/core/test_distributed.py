@@ -15,6 +15,8 @@ from mainstem.core.loader import Idle, rows_of, shared
 from mainstem.core.tokens import Patches
 from mainstem.core.watch import CheckpointConfig, Watch
 
+pytestmark = pytest.mark.long
+
 
 def told(world, each):
     found = []
@@ -33,7 +35,6 @@ def together():
     return dict(zip(ways, zip(*run_in(2, told, ways), strict=True), strict=True))
 
 
-@pytest.mark.long
 def test_losses_are_those_of_one_process(together):
     for made, each in together.items():
         alone = trained(replace(made, spread="replicate", parts=1))[1]
@@ -43,7 +44,6 @@ def test_losses_are_those_of_one_process(together):
         assert len(alone) == 20
 
 
-@pytest.mark.long
 def test_all_processes_end_with_the_same_weights(together):
     for each in together.values():
         assert len({weights for _, weights, _ in each}) == 1
@@ -70,7 +70,6 @@ def up_to(world, step: int, folder: Path, ways: list[Made]) -> dict[str, list[fl
     return found
 
 
-@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_a_training_goes_on_with_another_number_of_processes(tmp_path):
     ways = [Made(spread="shard"), Made(spread="replicate", part="full")]

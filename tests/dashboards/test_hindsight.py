@@ -29,6 +29,8 @@ from mainstem.core.stream import Sample
 from mainstem.dashboards.yield_map import controls
 from mainstem.dashboards.yield_map.board import doubt_of, region_story, season_table
 
+pytestmark = pytest.mark.long
+
 LEADS = range(5)
 
 
@@ -50,7 +52,6 @@ def test_levels_are_those_of_the_page():
     assert LEVELS == controls.LEVELS
 
 
-@pytest.mark.long
 def test_a_season_of_training_is_told_by_members_and_scores_that_never_met_it(board):
     assert board.seasons()[:3] == ("2023", "2022", "2021")
     assert "2010" in board.seasons()
@@ -73,7 +74,6 @@ def test_a_season_of_training_is_told_by_members_and_scores_that_never_met_it(bo
     assert held_out(replace(board.fitted, ensemble=blind), "2010") is None
 
 
-@pytest.mark.long
 def test_no_interval_is_narrower_where_less_is_known(tables, board):
     for season in ("2023", "2010"):
         widths = np.array([tables[season, lead]["width"] for lead in LEADS])
@@ -159,7 +159,6 @@ def test_figures_of_seasons_have_known_answers():
     assert not few.contradicts(0.9)  # as forty they would
 
 
-@pytest.mark.long
 def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_model_alone(board, home):
     some = replace(board.source, samples=[s for s in board.source.samples if s.source.facts["region"] < "SIM02"])
     shares: list[float] = []
@@ -183,7 +182,6 @@ def test_looking_back_tells_every_harvest_at_every_lead_and_is_kept_for_this_mod
     assert looked_back(path) is None
 
 
-@pytest.mark.long
 def test_the_demonstration_looks_back_once_the_model_is_there(simulated_home, monkeypatch):
     monkeypatch.setenv("MAINSTEM_HOME", str(simulated_home))
     monkeypatch.setattr(clinic_demo, "ensure_studies", lambda *_: None)
