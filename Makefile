@@ -32,13 +32,13 @@ run: app
 	$(BIN)/mainstem demo --port $(PORT)
 
 test: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(LONG),--long) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(filter-out 0,$(LONG)),--long) $(PYTEST_ARGS)
 
 check: install
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(LONG),--long) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(if $(filter-out 0,$(LONG)),--long) $(PYTEST_ARGS)
 
 bench: install
 	$(BIN)/python -m tests.benchmarks $(if $(ONLY),--only $(ONLY))

@@ -22,7 +22,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     asked = config.getoption("-m")
-    is_whole = config.getoption("--long") or any(".py" in named for named in config.args)  # or its file is named
+    is_named = any(".py" in named for named in config.args) or config.getoption("-k") or config.getoption("lf", False)
+    is_whole = config.getoption("--long") or is_named
     for item in items:
         if item.get_closest_marker("mirror") and not os.environ.get("MAINSTEM_MIRROR"):
             item.add_marker(pytest.mark.skip(reason="set MAINSTEM_MIRROR to a folder with the data sets"))

@@ -44,6 +44,8 @@ def read_by_date(folder: Path) -> pd.DataFrame | None:
     lacking = [name for name in (*TEXTS, *NUMBERS) if name not in found]
     if lacking:
         raise InputError(f"{BY_DATE} has no column {lacking[0]}; {again}")
+    if found["units"].nunique() > 1:
+        raise InputError(f"{BY_DATE} holds several units ({', '.join(sorted(set(found['units'])))[:80]}); {again}")
     for name in NUMBERS:
         found[name] = pd.to_numeric(found[name].astype(str), errors="coerce").astype(float)
     found["known_until"] = pd.to_datetime(found["known_until"], format="%Y-%m-%d", errors="coerce")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mainstem.apps.fields.harvest_files import TAKEN
 from mainstem.dashboards.components.fieldmap import HATCHED, Layer, MapContent, Raster
-from mainstem.dashboards.field_map.board import FieldBoard
+from mainstem.dashboards.field_map.board import T_HA, FieldBoard
 from mainstem.dashboards.palette import colours, ramp
 
 VISIT = "cannot say: visit"
@@ -93,7 +93,7 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
         found.append(fields("interval by field", widths, board.scale(width, board.mean_factor), DOUBT))
     found = [*found, *by_pixel] if len(table) > 1 else [*by_pixel, *found]  # one field's mean has nothing beside it
     found += [
-        pixels(name, values, (0.0, 1.0), DOUBT, f"({name} {unit})" if name.startswith(CHANCE) else "")
+        pixels(name, values, (0.0, 1.0), DOUBT, chance_words(board, name, unit))
         for name, values in bands.items()
         if name.startswith("probability")
     ]
@@ -105,6 +105,18 @@ def list_layers(board: FieldBoard, date: str, is_outside: bool = False) -> list[
         found.append(pixels(NDVI, board.ndvi[board.dates.index(date)], (0.0, 0.9), SEQUENTIAL, f"on {date}"))
         found.append(pixels(CLOUD, 1 - board.clear_share, (0.0, 1.0), DOUBT, ""))
     return found
+
+
+def chance_words(board: FieldBoard, name: str, unit: str) -> str:
+    """Say what a layer of chances is of, its threshold in the map's own unit and in the one shown; "" of others."""
+    if not name.startswith(CHANCE):
+        return ""
+    if not board.per_t_ha > 1:
+        return f"({name} {unit})"
+    try:
+        return f"({name} {T_HA}: {board.per_t_ha * float(name.removeprefix(CHANCE)):.4g} {unit})"
+    except ValueError:
+        return f"({name} {T_HA})"
 
 
 def scale_raster(values: NDArray[np.float32], low: float, high: float, board: FieldBoard) -> Raster:

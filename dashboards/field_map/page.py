@@ -21,7 +21,7 @@ from mainstem.dashboards.field_map.harvest import show_counts
 from mainstem.dashboards.field_map.overview import show_overview
 from mainstem.dashboards.field_map.reads import read_changes, read_geometry, read_map, read_shown, stamp_of
 from mainstem.dashboards.field_map.season import show_field
-from mainstem.dashboards.field_map.units import area_unit, areas_per_ha, describe_unit, list_units
+from mainstem.dashboards.field_map.units import area_unit, areas_per_ha, describe_unit, list_units, meant_unit
 from mainstem.dashboards.shell import (
     Desk,
     choose,
@@ -30,7 +30,9 @@ from mainstem.dashboards.shell import (
     open_panel,
     origin_of,
     plain,
+    put_in_address,
     recall,
+    say_in_vain,
     say_status,
     show_error,
 )
@@ -134,7 +136,11 @@ def show_map(name: str, desk: Desk) -> None:
 def choose_unit(name: str, stamp: str, vain: DeltaGenerator) -> FieldBoard:
     """Let the user choose the unit that a map is looked at in, where there are several; return its board in it."""
     units = list_units(read_map(name, stamp).tags)
+    asked = str(st.query_params.get("unit", ""))
+    if meant_unit(asked, units) != asked:
+        put_in_address("unit", meant_unit(asked, units))
     if len(units) == 1:
+        say_in_vain(vain, "unit", "" if asked in units else asked, units[0])
         return read_map(name, stamp)
     offered = partial(st.selectbox, "Unit", label_visibility="collapsed", width=180)
     return read_shown(name, stamp, choose(offered, "unit", units, vain, told=describe_unit))

@@ -1,6 +1,7 @@
 """What a region set shows while there is no model of it: the newest harvests known, as they were measured."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import numpy as np
 import streamlit as st
@@ -10,11 +11,13 @@ from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.core.samples import SampleSet
 from mainstem.dashboards.components.fieldmap import Geometry, Layer, MapContent, fieldmap, pack_geometry
 from mainstem.dashboards.palette import colours, ramp
-from mainstem.dashboards.shell import plain
+from mainstem.dashboards.shell import Desk, origin_of, plain, say_status
 from mainstem.dashboards.yield_map.board import outlines_of
 from mainstem.dashboards.yield_map.layers import HARVEST, LAYERS, short_name, title_region
-from mainstem.dashboards.yield_map.reads import crs_of
+from mainstem.dashboards.yield_map.reads import crs_of, stamp_of, tables_of
+from mainstem.dashboards.yield_map.table import choose_region
 
+LEAST = 0.5  # of the regions have a harvest of the season that is shown, where there is such a season
 PERCENTILES = (2, 98)  # of the harvests, between which colours run
 
 
@@ -22,21 +25,30 @@ PERCENTILES = (2, 98)  # of the harvests, between which colours run
 class Harvests:
     """Harvests of one season, t/ha, by region; `season` is "" and `by_region` empty where none is known."""
 
+    crop: str
     season: str
     by_region: dict[str, float]
+    num_regions: int
     is_simulated: bool
     attribution: str
     geometry: Geometry | None
 
 
 def newest_harvests(source: SampleSet) -> tuple[str, dict[str, float]]:
-    """The newest season with a harvest that is not known to be wrong, and its harvests by region, t/ha."""
+    """The newest season whose harvests half of the regions have, or as many as any, and them by region, t/ha.
+
+    Harvests that are known to be wrong are none.
+    """
     known = [
         (str(sample.source.group), str(sample.source.facts["region"]), float(sample.target))
         for sample in source.labelled()
         if sample.target is not None and sample.source.item not in source.flagged
     ]
-    season = max((season for season, _, _ in known), default="")
+    counts = Counter(season for season, _, _ in known)
+    if not counts:
+        return "", {}
+    enough = min(LEAST * len({sample.source.facts["region"] for sample in source.samples}), max(counts.values()))
+    season = max(season for season, count in counts.items() if count >= enough)
     return season, {region: harvest for one, region, harvest in known if one == season}
 
 
@@ -49,18 +61,14 @@ def read_harvests(name: str, stamp: str) -> Harvests:
     outlines = outlines_of(source, folder=choice.folder)
     season, by_region = newest_harvests(source)
     return Harvests(
+        crop=str(source.samples[0].source.facts["crop"]),
         season=season,
         by_region=by_region,
+        num_regions=len({sample.source.facts["region"] for sample in source.samples}),
         is_simulated=source.simulated,
         attribution="; ".join(filter(None, (source.attribution, outlines.attribution if outlines else ""))),
         geometry=pack_geometry(outlines.frame, outlines.background, crs_of(outlines)) if outlines else None,
     )
-
-
-def stamp_of(choice: RegionChoice) -> str:
-    """When a user's tables last changed."""
-    tables = choice.folder.rglob("*.csv") if choice.folder is not None else ()
-    return "-".join(str(table.stat().st_mtime_ns) for table in sorted(tables)) or "ours"
 
 
 def colour_harvests(told: Harvests, geometry: Geometry) -> MapContent:
@@ -89,14 +97,22 @@ def ends_of(values: NDArray[np.float64]) -> tuple[float, float]:
     return low, high
 
 
-def show_harvests(choice: RegionChoice) -> None:
-    """Draw the newest harvests of a set, and say whose they are; nothing where none can be drawn."""
-    told = read_harvests(choice.name, stamp_of(choice))
+def show_harvests(choice: RegionChoice, desk: Desk) -> bool:
+    """Draw the newest harvests of a set, and say whose they are; False where none can be drawn."""
+    with desk.canvas:
+        told = read_harvests(choice.name, "-".join(map(stamp_of, tables_of(choice))) or "ours")
     if told.geometry is None or not told.by_region:
-        return
-    origin = "Simulated harvests" if told.is_simulated else "Harvests"
-    st.caption(
-        f"{plain(origin)} of {plain(told.season, 40)}, the newest known, in {len(told.by_region):d} regions, until "
-        f"there is a forecast. {plain(told.attribution, 1000)}"
-    )
-    fieldmap(told.geometry, colour_harvests(told, told.geometry), "harvests", lambda region: None)
+        return False
+    origin = origin_of([told.is_simulated])
+    say_status(
+        desk.status, f"{told.crop.capitalize()} harvests {told.season}", origin=origin, training=origin,
+        adapter="no model yet", not_for="trading or insurance",
+        state=f"the newest known, in {len(told.by_region)} of {told.num_regions} regions",
+    )  # fmt: skip
+    chosen = str(st.query_params.get("region", ""))
+    content = replace(colour_harvests(told, told.geometry), selected=chosen if chosen in told.by_region else "")
+    with desk.canvas:
+        fieldmap(told.geometry, content, "harvests", choose_region)
+    if told.attribution:
+        (desk.dock or desk.canvas).caption(f"Data: {plain(told.attribution, 1000)}")
+    return True

@@ -74,11 +74,13 @@ def show_set(choice: RegionChoice, desk: Desk) -> None:
     for note in choice.notes():
         desk.vain.warning(plain(note), icon=":material/table_view:")
     if not is_trained(choice):
-        desk.status.markdown("# Crop yield")
-        with desk.canvas:
+        with desk.dock or desk.canvas:
             offer_training(choice)
-            with mistakes_as_lines("The harvests"):
-                show_harvests(choice)
+        is_drawn = False
+        with mistakes_as_lines("The harvests"):
+            is_drawn = show_harvests(choice, desk)
+        if not is_drawn:
+            desk.status.markdown("# Crop yield")
         return
     key = key_of(choice)
     board = read_board(key)

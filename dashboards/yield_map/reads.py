@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from mainstem.apps.region_sets import RegionChoice, choices
+from mainstem.core.errors import ArtifactError
 from mainstem.dashboards.components.fieldmap import Geometry, MapContent, pack_geometry
 from mainstem.dashboards.yield_map.board import YieldBoard, load_board, outlines_of, region_story, season_table
 from mainstem.dashboards.yield_map.controls import Controls
@@ -32,19 +33,39 @@ class BoardKey:
 
 
 def key_of(choice: RegionChoice) -> BoardKey:
-    """Return what a set's board is kept under; the stamp is the run's time and size."""
-    stat = (choice.run() / "adapter.safetensors").stat()
-    return BoardKey(name=choice.name, run=str(choice.run()), stamp=f"{stat.st_mtime_ns}-{stat.st_size}")
+    """Return what a set's board is kept under; the stamp is of the run's file and of a user's tables."""
+    stamp = "-".join((stamp_of(choice.run() / "adapter.safetensors"), *map(stamp_of, tables_of(choice))))
+    return BoardKey(name=choice.name, run=str(choice.run()), stamp=stamp)
+
+
+def tables_of(choice: RegionChoice) -> list[Path]:
+    """The tables that a user brought of a set."""
+    return [] if choice.folder is None else sorted(choice.folder.rglob("*.csv"))
+
+
+def stamp_of(path: Path) -> str:
+    """What changes when a file is written, or another is put in its place with the same times."""
+    stat = path.stat()
+    return f"{stat.st_ino}.{stat.st_size}.{stat.st_mtime_ns}.{stat.st_ctime_ns}"
 
 
 def is_trained(choice: RegionChoice) -> bool:
     """True where a run of a set can be read; one that was, and has not changed since, is not read again."""
-    return (choice.run() / "adapter.safetensors").is_file() and _was_readable(key_of(choice))
+    if not (choice.run() / "adapter.safetensors").is_file():
+        return False
+    try:
+        _check_run(key_of(choice))
+    except ArtifactError:
+        return False
+    return True
 
 
 @st.cache_data(show_spinner=False, max_entries=64)
-def _was_readable(key: BoardKey) -> bool:
-    return key.choice().is_trained()
+def _check_run(key: BoardKey) -> bool:
+    """True where a run can be read; what is refused is asked again, as nothing that is raised is kept."""
+    if not key.choice().is_trained():
+        raise ArtifactError(f"the run {key.run} cannot be read")
+    return True
 
 
 @st.cache_resource(show_spinner="Reading the model and its regions", max_entries=4)

@@ -32,20 +32,28 @@ def crop_name(text: str) -> str:
     return " ".join(text.split()).lower()
 
 
+def bushel_crop(crop: str) -> str:
+    """Return the crop, of those whose bushel is known, that a crop is one of; winter wheat is wheat, corn is maize.
+
+    Raises:
+        InputError: if it is none of them.
+    """
+    found = [name for name in POUNDS_PER_BUSHEL if name in _words(crop)]
+    if len(found) != 1:
+        raise InputError(
+            f"nobody told what a bushel of {shown(crop)} weighs; name one of {', '.join(POUNDS_PER_BUSHEL)} as the "
+            "crop, or export the yield as t/ha or lb/ac"
+        )
+    return found[0]
+
+
 def bushel_kg(crop: str) -> float:
     """Return what a bushel of a crop weighs; winter wheat is wheat.
 
     Raises:
         InputError: if it is not known.
     """
-    words = _words(crop)
-    found = [pounds for name, pounds in POUNDS_PER_BUSHEL.items() if name in words]
-    if len(found) != 1:
-        raise InputError(
-            f"nobody told what a bushel of {shown(crop)} weighs; name one of {', '.join(POUNDS_PER_BUSHEL)} as the "
-            "crop, or export the yield as t/ha or lb/ac"
-        )
-    return found[0] * POUND_KG
+    return POUNDS_PER_BUSHEL[bushel_crop(crop)] * POUND_KG
 
 
 def bushels_per_acre(t_ha: float, crop: str) -> float:

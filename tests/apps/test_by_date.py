@@ -117,6 +117,7 @@ def test_weather_that_ends_before_june_is_refused(farm, tmp_path):
         (lambda text: text.replace("known_until", "known"), "no column known_until"),
         (lambda text: text.replace(DATES[0], "in June"), "a date that is none"),
         (lambda text: '"' + text, "cannot be read|no column"),
+        (lambda text: text.replace(",t/ha,", ",kg/ha,", 1), r"several units \(kg/ha, t/ha\)"),
     ],
 )
 def test_a_damaged_table_is_refused(made, tmp_path, change, told):

@@ -11,7 +11,7 @@ from mainstem.dashboards.field_map.board import load_field_board
 from mainstem.dashboards.field_map.by_date import harvest_of
 from mainstem.dashboards.field_map.edits import add_field
 from mainstem.dashboards.field_map.layers import list_layers
-from mainstem.dashboards.field_map.units import describe_unit, in_unit, list_units
+from mainstem.dashboards.field_map.units import describe_unit, in_unit, list_units, meant_unit
 from tests.dashboards.made import GRID, small_map
 from tests.dashboards.test_links import drawn, page
 
@@ -34,6 +34,8 @@ def board(tmp_path, monkeypatch):
 
 def test_bushels_are_offered_of_the_map_s_crop_of_every_one_where_it_names_none_and_never_of_vigour():
     assert list_units({"UNITS": "t/ha", "CROP": "Maize"}) == ["t/ha", "bu/ac maize"]
+    for said, meant in (("corn", "maize"), ("winter wheat", "wheat"), ("soybeans", "soybean"), ("canola", "rapeseed")):
+        assert list_units({"UNITS": "t/ha", "CROP": said}) == ["t/ha", f"bu/ac {meant}"]
     assert list_units({"UNITS": "t/ha", "CROP": "cassava"}) == ["t/ha"]
     assert {"t/ha", "bu/ac maize", "bu/ac wheat"} < set(list_units({"UNITS": "t/ha"}))
     assert list_units({"UNITS": "percent of this map's mean"}) == ["percent of this map's mean"]
@@ -51,17 +53,42 @@ def test_every_yield_is_converted_and_no_share(board):
         [4 * MAIZE] * 4, rel=1e-3
     )
     assert (told["units"], told["level"]) == ("bu/ac", 0.9)
-    (below,) = set(shown.bands) - set(board.bands)
-    assert below == "probability below 111.5"
-    np.testing.assert_array_equal(shown.bands[below], board.bands[BELOW])
+    assert set(shown.bands) == set(board.bands), "a link to a layer holds in either unit"
+    np.testing.assert_array_equal(shown.bands[BELOW], board.bands[BELOW])
     titles = {layer.title: layer for layer in list_layers(shown, "")}
-    assert titles[below].high == "1 (probability below 111.5 bu/ac)"
+    assert titles[BELOW].high == "1 (probability below 7 t/ha: 111.5 bu/ac)"
     assert titles["yield by field"].unit == "bu/ac"
+    assert next(one for one in list_layers(board, "") if one.title == BELOW).high == "1 (probability below 7 t/ha)"
     inside, known, excess = board.hindsight()
     assert shown.hindsight() == (inside, known, pytest.approx(MAIZE * excess, rel=1e-3))
     assert known == 1
     assert harvest_of(shown, "north") == pytest.approx(4.5 * MAIZE, rel=1e-3)
     assert in_unit(board, "t/ha") is board
+
+
+def test_who_reads_bushels_reads_them_on_a_map_of_another_crop_too():
+    wheat = ["t/ha", "bu/ac wheat"]
+    assert meant_unit("bu/ac maize", wheat) == meant_unit("bu/ac", wheat) == "bu/ac wheat"
+    assert meant_unit("t/ha", wheat) == "t/ha"
+    assert meant_unit("bu/ac", ["percent"]) == "bu/ac"
+    assert meant_unit("bu/ac", [*wheat, "bu/ac maize"]) == "bu/ac", "whose, is to be chosen"
+
+
+@pytest.mark.parametrize("name", ["probability below x", "probability below nan", "probability below "])
+def test_a_band_that_names_no_threshold_hides_no_map(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
+    small_map(tmp_path, "farm", NAMES, [name])
+    shown = page("field_map", map="farm", unit="bu/ac maize", panel="list", layer=name)
+    assert not shown.exception
+    assert not shown.error
+    assert "in bu/ac" in drawn(shown)
+
+
+def test_a_unit_that_a_map_does_not_have_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("MAINSTEM_HOME", str(tmp_path))
+    small_map(tmp_path, "vigour", NAMES, UNITS="percent of this map's mean")
+    shown = page("field_map", map="vigour", unit="bu/ac maize")
+    assert "There is no unit bu/ac maize here; shown is percent of this map's mean" in drawn(shown)
 
 
 def test_a_map_of_vigour_tells_no_harvest(tmp_path, monkeypatch):

@@ -351,6 +351,10 @@ def test_withheld_claims_leave_their_colour_in_sight(iowa, browser):
                 assert max(contrast(fill, shades[0]), contrast(fill, shades[-1])) > 4.5  # WCAG 2.2, 1.4.11 asks for 3
 
 
+LOST = """() => {
+  for (const one of [...view.stage.children, view.edges.picture]) one.width = one.width;  // empty, as they come back
+  for (const one of view.stage.children) one.dispatchEvent(new Event("contextrestored"));
+}"""
 CORNER = """(index) => {
   const t = transform(view), [left, top] = view.shapes.boxes[index];
   return [left * t.scale + t.x, top * t.scale + t.y];
@@ -386,6 +390,9 @@ def test_a_map_that_is_sent_again_is_drawn_again_only_where_something_changed(io
         assert not is_drawn_anew(**hatched, shown="doubt")
         one.page.evaluate("view.x += 1000")
         assert is_drawn_anew(**hatched, shown="doubt")
+        whole = picture(one)
+        one.page.evaluate(LOST)
+        assert picture(one) == whole, "a browser that lost its canvases is given them again"
         one.page.evaluate("window.former = view.drawn; view.frame.style.height = '300px'")
         one.page.wait_for_function("view.drawn !== window.former")
 

@@ -1,5 +1,6 @@
 """A region set without a model shows the harvests that are known, and says whose they are."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from mainstem.apps.region_sets import choices, keep_upload
 from mainstem.dashboards.palette import NO_DATA
-from mainstem.dashboards.yield_map.harvests import colour_harvests, newest_harvests, read_harvests, stamp_of
+from mainstem.dashboards.yield_map.harvests import colour_harvests, newest_harvests, read_harvests
+from mainstem.dashboards.yield_map.reads import is_trained, stamp_of, tables_of
 from tests.dashboards.test_links import drawn, page
 
 ROWS = [f"NL{region},{2010 + year},{8 + region + year / 10}" for region in range(3) for year in range(9)]
@@ -20,24 +22,32 @@ def kept(name: str, rows: list[str] = ROWS):
 
 
 def test_the_newest_season_is_told_without_harvests_that_are_known_to_be_wrong(home):
-    source = kept("own", [*ROWS, "NL0,2019,9.5", "NL1,2019,", "NL2,2019,7.5"]).read()
+    source = kept("own", [*ROWS, "NL0,2019,9.5", "NL1,2019,9.6", "NL2,2019,7.5"]).read()
     wrong = next(one.source.item for one in source.samples if one.target == 7.5)
     season, by_region = newest_harvests(replace(source, flagged=frozenset({wrong})))
-    assert (season, by_region) == ("2019", {"NL0": pytest.approx(9.5)})
+    assert (season, by_region) == ("2019", {"NL0": pytest.approx(9.5), "NL1": pytest.approx(9.6)})
     nothing = replace(source, samples=tuple(replace(one, target=None) for one in source.samples))
     assert newest_harvests(nothing) == ("", {})
 
 
+def test_a_season_that_one_region_knows_is_not_shown_before_one_that_half_of_them_know(home):
+    assert newest_harvests(kept("own", [*ROWS, "NL0,2031,9.5"]).read())[0] == "2018"
+    scattered = [f"NL{region},{2010 + region},8" for region in range(3)]
+    assert newest_harvests(kept("two", scattered).read()) == ("2012", {"NL2": 8.0})
+
+
 def test_regions_are_coloured_by_their_harvest_and_grey_without(home):
-    choice = kept("own", [*ROWS, "NL0,2019,9.5", "NL1,2019,"])
-    told = read_harvests(choice.name, stamp_of(choice))
+    choice = kept("own", [*ROWS, "NL0,2019,9.5", "NL1,2019,9.1", "NL2,2019,"])
+    told = read_harvests(choice.name, "a stamp")
     content = colour_harvests(told, told.geometry)
     by_name = dict(zip(told.geometry.ids, content.labels, strict=True))
-    assert by_name == {"NL0": "NL0: harvested 9.5 t/ha", "NL1": "NL1: no harvest known", "NL2": "NL2: no harvest known"}
+    assert by_name == {
+        "NL0": "NL0: harvested 9.5 t/ha", "NL1": "NL1: harvested 9.1 t/ha", "NL2": "NL2: no harvest known"
+    }  # fmt: skip
     (layer,) = content.layers
     assert not layer.is_claimed
-    assert [tuple(one[:3]) == NO_DATA for one in layer.rgba] == [False, True, True]
-    np.testing.assert_allclose(layer.values, [9.5, np.nan, np.nan], rtol=1e-6)
+    assert [tuple(one[:3]) == NO_DATA for one in layer.rgba] == [False, False, True]
+    np.testing.assert_allclose(layer.values, [9.5, 9.1, np.nan], rtol=1e-6)
 
 
 def test_the_page_shows_them_until_there_is_a_model(home):
@@ -45,9 +55,27 @@ def test_the_page_shows_them_until_there_is_a_model(home):
     shown = page("yield_map", set=choice.name)
     assert not shown.exception
     assert "No model of these regions yet" in drawn(shown)
-    assert "Harvests of 2018, the newest known, in 3 regions, until there is a forecast" in drawn(shown)
-    again = stamp_of(choice)
-    (choice.folder / "wheat" / "NL" / "yield_wheat_NL.csv").write_text("adm_id,harvest_year,yield\nNL0,2030,1\n")
-    assert stamp_of(choice) != again
+    assert "# Wheat harvests 2018" in drawn(shown)
+    assert "the newest known, in 3 of 3 regions" in drawn(shown)
+    assert "not for trading or insurance" in drawn(shown)
+    (table,) = (path for path in tables_of(choice) if path.name.startswith("yield"))
+    before, times = stamp_of(table), table.stat()
+    table.write_text("\n".join(["adm_id,harvest_year,yield", *(row.replace("2018", "2019") for row in ROWS)]))
+    os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert stamp_of(table) != before, "a copy that keeps its time is told by its change"
+    assert "# Wheat harvests 2019" in drawn(page("yield_map", set=choice.name))
     simulated = page("yield_map", set=choices()[-1].name)
-    assert "Simulated harvests of" in drawn(simulated)
+    assert "simulated" in drawn(simulated)
+    assert "# Maize harvests" in drawn(simulated)
+
+
+def test_a_run_that_could_not_be_read_once_is_asked_again(home, monkeypatch):
+    choice = choices()[-1]
+    path = choice.run() / "adapter.safetensors"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"whatever")
+    known = []
+    monkeypatch.setattr("mainstem.apps.region_sets.is_fitted", lambda task, run: bool(known))
+    assert not is_trained(choice)
+    known.append("mended, as by a copy that keeps its time and size")
+    assert is_trained(choice)

@@ -164,5 +164,6 @@ function listen(view) {
   on(".fieldmap-fixed", () => switchScale(view));
   listenToWants(view);
   followTheme(view);
+  for (const one of view.stage.children) one.addEventListener("contextrestored", () => drawAnew(view));
   new ResizeObserver(() => { if (size(view)) draw(view, "all"); }).observe(view.frame);
 }

@@ -107,6 +107,13 @@ function isHeld(view, told) {
   return header && header.stamp === now.stamp && header.map === now.map && ["shapes", "ground", "layers", "names", "bounds", "origin"].every(same);
 }
 
+// A browser that loses its canvases gives them back empty.
+function drawAnew(view) {
+  pictures.clear();
+  Object.assign(view, { drawn: null, edges: null, pattern: null });
+  schedule(view, "all");
+}
+
 // True where nothing but the marks has changed since all was drawn.
 function isAsDrawn(view) {
   const now = transform(view), { drawn } = view;

@@ -146,6 +146,7 @@ function drawGraticule(view, pen, t) {
   pen.fillStyle = theme.faint;
   pen.lineWidth = ratio;
   pen.font = `${10 * ratio}px ${view.font}`;
+  pen.textBaseline = "alphabetic";  // names were written otherwise
   const digits = Math.max(0, Math.ceil(-Math.log10(step)));
   for (let k = Math.ceil(west / step); k * step <= east; k++) strokeLine(view, pen, t, (s) => [k * step, south + s * (north - south)], meridianWords(k * step, digits), false);
   for (let k = Math.ceil(south / step); k * step <= north; k++) strokeLine(view, pen, t, (s) => [west + s * (east - west), k * step], parallelWords(k * step, digits), true);
