@@ -350,10 +350,17 @@ def bench_canvas() -> dict[str, float]:
     return canvas.bench_canvas()
 
 
+def bench_panels() -> dict[str, float]:
+    """The yield page's panels on the real counties."""
+    from tests.benchmarks import panels
+
+    return panels.bench_panels()
+
+
 BENCHMARKS: dict[str, Callable[[], dict[str, float]]] = {
     "help": bench_help, "finetune": bench_finetune, "map": bench_map, "lora": bench_lora, "trunk": bench_trunk,
     "presto": bench_presto, "tiles": bench_tiles, "fields": bench_fields, "canvas": bench_canvas, "alarm": bench_alarm,
-    "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
+    "panels": bench_panels, "evaluate": bench_evaluate, "pixels": bench_pixels, "rows": bench_rows,
     "images": bench_images, "land_cover": bench_land_cover, "review": bench_review, "shards": bench_shards,
     "reader": bench_reader, "loop": bench_loop, "corruptions": bench_corruptions,
     "motion": bench_motion, "copies": bench_copies, "copies_scale": bench_copies_scale, "shots": bench_shots,
