@@ -158,6 +158,8 @@ def uploads() -> Path:
 def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
     """Check and keep a user's CY-Bench files under a name; nothing is kept of a set that cannot be read.
 
+    A run of tables that had the name before is set aside.
+
     Raises:
         InputError: if the name or a file's name is odd, the yields are missing, or the tables cannot be read.
         ArtifactError: if they cannot be written.
@@ -189,4 +191,7 @@ def keep_upload(name: str, files: Mapping[str, bytes]) -> RegionChoice:
                 read_centres(centres)
         if heard:
             (made / NOTES).write_text("\n".join(heard) + "\n", encoding="utf-8")
+    run = run_folder(name)
+    if run.exists():  # of tables that had the name before
+        run.rename(aside_of(run))
     return RegionChoice(name=name, title=name, folder=target, crop=crop, country=country)

@@ -1,12 +1,14 @@
 """A region set without a model shows the harvests that are known, and says whose they are."""
 
 import os
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from mainstem.apps.region_sets import choices, keep_upload
+from mainstem.core.errors import InputError
 from mainstem.dashboards.palette import NO_DATA
 from mainstem.dashboards.yield_map.harvests import colour_harvests, newest_harvests, read_harvests
 from mainstem.dashboards.yield_map.reads import is_trained, stamp_of, tables_of
@@ -79,3 +81,17 @@ def test_a_run_that_could_not_be_read_once_is_asked_again(home, monkeypatch):
     assert not is_trained(choice)
     known.append("mended, as by a copy that keeps its time and size")
     assert is_trained(choice)
+
+
+def test_a_set_brought_anew_under_its_name_has_no_model_of_the_tables_before(home):
+    choice = kept("own")
+    choice.run().mkdir(parents=True)
+    (choice.run() / "adapter.safetensors").write_bytes(b"of these tables")
+    with pytest.raises(InputError, match="exists already"):
+        kept("own")
+    assert choice.run().exists()
+    shutil.rmtree(choice.folder)
+    kept("own", [row.replace(",8", ",7") for row in ROWS])
+    assert not choice.run().exists()
+    (aside,) = choice.run().parent.glob("*.old-1")
+    assert (aside / "adapter.safetensors").read_bytes() == b"of these tables"
