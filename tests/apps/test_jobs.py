@@ -207,7 +207,7 @@ def test_what_a_killed_job_has_half_made_is_cleared(home, tmp_path):
     (folder / "logs").mkdir(parents=True)
     start("model slow", SLOW, [], folder / "notes.json")
     os.kill(find_job("model slow").process, signal.SIGKILL)
-    assert until(lambda: not folder.exists())
+    assert until(lambda: not folder.exists() and find_job("model slow") is None)
     (folder / "logs").mkdir(parents=True)
     (folder / "notes.json").write_text("whole")
     start("model slow", SLOW, [], folder / "notes.json")
