@@ -248,7 +248,7 @@ def test_a_field_that_is_hardly_seen_says_so_and_comes_first(run, farm, tmp_path
     excess = told["mean"] - harvest[told.index]
     inside = ((told["lower"] <= harvest[told.index]) & (harvest[told.index] <= told["upper"])).sum()
     assert board.hindsight() == (inside, len(told), pytest.approx(excess.mean()))
-    elsewhere = replace(board, tags={**board.tags, "UNITS": "percent of this map's mean"})
+    elsewhere = replace(board, per_t_ha=np.nan)  # as of a map of vigour
     assert elsewhere.hindsight() == (0, 0, 0.0)
     series = board.season(board.table["field"].iloc[-1])
     assert len(series) == len(board.dates)
