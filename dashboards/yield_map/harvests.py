@@ -4,21 +4,20 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from mainstem.apps.region_sets import RegionChoice, choices
 from mainstem.core.samples import SampleSet
-from mainstem.dashboards.components.fieldmap import Geometry, Layer, MapContent, fieldmap, pack_geometry
-from mainstem.dashboards.palette import colours, ramp
+from mainstem.dashboards.components.fieldmap import Geometry, MapContent, fieldmap
 from mainstem.dashboards.shell import Desk, origin_of, plain, say_status
 from mainstem.dashboards.yield_map.board import outlines_of
-from mainstem.dashboards.yield_map.layers import HARVEST, LAYERS, short_name, title_region
-from mainstem.dashboards.yield_map.reads import crs_of, stamp_of, tables_of
+from mainstem.dashboards.yield_map.controls import YieldUnit
+from mainstem.dashboards.yield_map.layers import HARVEST, LAYERS, colour_layer, short_name, title_region
+from mainstem.dashboards.yield_map.reads import pack_outlines, stamp_of, tables_of
 from mainstem.dashboards.yield_map.table import choose_region
 
 LEAST = 0.5  # of the regions have a harvest of the season that is shown, where there is such a season
-PERCENTILES = (2, 98)  # of the harvests, between which colours run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,34 +66,22 @@ def read_harvests(name: str, stamp: str) -> Harvests:
         num_regions=len({sample.source.facts["region"] for sample in source.samples}),
         is_simulated=source.simulated,
         attribution="; ".join(filter(None, (source.attribution, outlines.attribution if outlines else ""))),
-        geometry=pack_geometry(outlines.frame, outlines.background, crs_of(outlines)) if outlines else None,
+        geometry=pack_outlines(outlines) if outlines else None,
     )
 
 
 def colour_harvests(told: Harvests, geometry: Geometry) -> MapContent:
     """Colour the regions by their harvests; those without are grey."""
     values = np.array([told.by_region.get(str(region), np.nan) for region in geometry.ids])
-    low, high = ends_of(values)
-    palette = LAYERS[HARVEST][1]
-    layer = Layer(
-        rgba=colours(values, low, high, palette), title=HARVEST, low=f"{low:.1f}", high=f"{high:.1f} t/ha",
-        ramp=ramp(palette), is_claimed=False, values=values.astype(np.float32), ends=(low, high), unit="t/ha",
-    )  # fmt: skip
-    words = [f"harvested {value:.1f} t/ha" if np.isfinite(value) else "no harvest known" for value in values]
+    unit = YieldUnit(name="t/ha", crop=told.crop)
+    words = [f"harvested {value:.1f} {unit.name}" if np.isfinite(value) else "no harvest known" for value in values]
     return MapContent(
         name=f"harvests of {told.season}",
-        layers=[layer],
+        layers=[colour_layer(pd.DataFrame({LAYERS[HARVEST][0]: values}), HARVEST, unit, {})],
         flags=np.zeros(len(values), np.uint8),
         labels=[f"{title_region(str(region))}: {word}" for region, word in zip(geometry.ids, words, strict=True)],
         names=[short_name(str(region)) for region in geometry.ids],
     )
-
-
-def ends_of(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the colours of harvests begin and end, t/ha."""
-    known = values[np.isfinite(values)]
-    low, high = np.percentile(known, PERCENTILES).tolist() if len(known) else (0.0, 1.0)
-    return low, high
 
 
 def show_harvests(choice: RegionChoice, desk: Desk) -> bool:

@@ -80,12 +80,13 @@ def read_outlines(key: BoardKey) -> tuple[Outlines | None, Geometry | None]:
     outlines = outlines_of(read_board(key).source, folder=key.choice().folder)
     if outlines is None:
         return None, None
-    return outlines, pack_geometry(outlines.frame, outlines.background, crs_of(outlines))
+    return outlines, pack_outlines(outlines)
 
 
-def crs_of(outlines: Outlines) -> str:
-    """The CRS that outlines are drawn in."""
-    return US_CRS if outlines.background is not None else str(outlines.frame.estimate_utm_crs())
+def pack_outlines(outlines: Outlines) -> Geometry:
+    """Pack outlines for the browser, in the CRS that they are drawn in."""
+    crs = US_CRS if outlines.background is not None else str(outlines.frame.estimate_utm_crs())
+    return pack_geometry(outlines.frame, outlines.background, crs)
 
 
 @st.cache_data(show_spinner="Predicting", max_entries=64)
