@@ -112,8 +112,8 @@ def unet(known: Marked, asked: Sequence[Sample], grid: Sequence[int], seed: int)
     )  # fmt: skip
     loss_of = DiceCELoss(to_onehot_y=True, softmax=True, include_background=False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LR_PER_STEP, weight_decay=WEIGHT_DECAY)
-    has_bfloat16 = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    precision: Precision = "bfloat16" if has_bfloat16 else "float32"
+    ask = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # builds without the library have no such
+    precision: Precision = "bfloat16" if ask is not None and ask() else "float32"
     start = time.process_time()
     order: list[int] = []
     while (share := (time.process_time() - start) / SECONDS) < 1:
